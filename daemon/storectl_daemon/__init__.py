@@ -1,0 +1,1 @@
+"""The daemon: all concurrency, network and policy around one store."""

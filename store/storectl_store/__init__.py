@@ -1,0 +1,1 @@
+"""The store: lock files to pins, wheels to entries, entries to environments. Synchronous, and without a network."""

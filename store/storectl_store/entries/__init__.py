@@ -1,0 +1,1 @@
+"""Entries: unpacked wheels on disk, staged, committed, recovered and verified."""

@@ -1,0 +1,102 @@
+"""The one module that joins the store's paths.
+
+    <store>/
+      VERSION                          "storectl store <format>\n"
+      lock                             OFD lock of the one writer; never deleted
+      store/<name>/<prefix>/           one entry: 0555 folders, 0444 files (0555 where the wheel says executable)
+        site-packages/  scripts/  data/  headers/
+      meta/<64 hex>.json               its manifest: entry visible <=> manifest present
+      meta/<64 hex>.<cache tag>.pyc.json   the side manifest of its bytecode for one interpreter cache tag
+      environments/<id>/               views
+      interpreters/<key>.json          what an interpreter said of itself, by path, size and time
+      urls/                            what an index said: file name + digest -> address
+      projects/<absolute folder>/@storectl/   the record of one project: which environment its lock file has
+      projects.json                    the registered projects
+      tmp/<boot id>.<pid>.<random>/    stages and downloads of one process
+      trash/  quarantine/
+      index.db                         SQLite, rebuildable from the files at any time
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from storectl_store.digest import Digest, hex_of, prefix_of
+
+STORE_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLayout:
+    """Where everything is, below one root folder."""
+
+    root: Path
+
+    @property
+    def version_file(self) -> Path:
+        return self.root / "VERSION"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def entries(self) -> Path:
+        return self.root / "store"
+
+    @property
+    def meta(self) -> Path:
+        return self.root / "meta"
+
+    @property
+    def environments(self) -> Path:
+        return self.root / "environments"
+
+    @property
+    def interpreters(self) -> Path:
+        return self.root / "interpreters"
+
+    @property
+    def urls(self) -> Path:
+        return self.root / "urls"
+
+    @property
+    def projects(self) -> Path:
+        return self.root / "projects"
+
+    @property
+    def projects_file(self) -> Path:
+        return self.root / "projects.json"
+
+    @property
+    def tmp(self) -> Path:
+        return self.root / "tmp"
+
+    @property
+    def trash(self) -> Path:
+        return self.root / "trash"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "quarantine"
+
+    @property
+    def index(self) -> Path:
+        return self.root / "index.db"
+
+    def entry(self, name: NormalizedName, digest: Digest) -> Path:
+        return self.entries / name / prefix_of(digest)
+
+    def manifest(self, digest: Digest) -> Path:
+        return self.meta / f"{hex_of(digest)}.json"
+
+    def bytecode_manifest(self, digest: Digest, cache_tag: str) -> Path:
+        return self.meta / f"{hex_of(digest)}.{cache_tag}.pyc.json"
+
+    def environment(self, environment_id: str) -> Path:
+        return self.environments / environment_id
+
+    def project_record(self, project: Path) -> Path:
+        """The record of the project in this absolute, symlink-free folder."""
+        return self.projects / project.relative_to(project.anchor) / "@storectl"

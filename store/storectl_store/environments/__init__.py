@@ -1,0 +1,1 @@
+"""Environments: a closure made visible as a directory (the view) and an import map."""

@@ -1,0 +1,132 @@
+"""The errors of the store, one class per thing that somebody can do something about.
+
+    ProblemError                      anything a person is told in one line, with a code and a hint
+    ├── StoreError                    the store on disk
+    │   ├── StoreBusyError            E_STORE_BUSY    another process is the writer
+    │   ├── StoreFormatError          E_STORE_FORMAT  made by another version, or not a store
+    │   ├── StoreFullError            E_DISK          no space, quota, or an I/O error
+    │   └── PrefixCollisionError      E_PREFIX        the address is taken by another digest
+    ├── WheelError                    E_HASH, E_ZIP_*, E_LAYOUT, E_WHEEL_META, E_RECORD, E_ENTRYPOINT
+    ├── SelectionError
+    │   ├── LockFileError             E_LOCK          unreadable, malformed or unsupported lock file
+    │   ├── NoLockFileError           E_NO_LOCK       no lock file where one is needed
+    │   ├── UnsupportedSourceError    E_SOURCE        a kind of source that cannot be used yet
+    │   ├── NoWheelError              E_NO_WHEEL      no wheel of a pin fits the target
+    │   └── TargetError               E_TARGET        extras, groups or interpreter do not fit the lock file
+    └── EnvironmentBuildError         E_ENVIRONMENT   a closure cannot be made visible
+
+The daemon adds its own root, ``storectl_daemon.errors.DaemonError``, below ``ProblemError``.
+"""
+
+from typing import Any, ClassVar
+
+
+class ProblemError(Exception):
+    """Something a person is told in one line.
+
+    ``code`` is stable and machine-readable, ``message`` names the thing and what was expected, ``hint`` says what to
+    do, ``facts`` holds the values behind the message. Control characters of untrusted text are escaped.
+    """
+
+    default_code: ClassVar[str] = "E_PROBLEM"
+
+    def __init__(self, message: str, *, code: str | None = None, hint: str | None = None, **facts: Any) -> None:
+        self.code = code or self.default_code
+        self.message = printable(message)
+        self.hint = printable(hint) if hint else None
+        self.facts = facts
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        line = f"{self.code}: {self.message}"
+        return f"{line} (hint: {self.hint})" if self.hint else line
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self.message, self.code, self.hint, self.facts)
+
+
+def _revive(kind: type[ProblemError], message: str, code: str, hint: str | None, facts: dict[str, Any]) -> ProblemError:
+    return kind(message, code=code, hint=hint, **facts)
+
+
+def printable(text: str) -> str:
+    """The text with every character that could steer a terminal (control, bidi, surrogate) escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+class StoreError(ProblemError):
+    """The store on disk."""
+
+    default_code = "E_STORE"
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the writer's lock; ``facts['owner']`` is its process id where known."""
+
+    default_code = "E_STORE_BUSY"
+
+
+class StoreFormatError(StoreError):
+    """The folder is not a store, or was written by a version that this one cannot read."""
+
+    default_code = "E_STORE_FORMAT"
+
+
+class StoreFullError(StoreError):
+    """The file system refused a write: no space, quota, read-only, or an I/O error."""
+
+    default_code = "E_DISK"
+
+
+class PrefixCollisionError(StoreError):
+    """An entry with the same prefix and another digest stands at the address."""
+
+    default_code = "E_PREFIX"
+
+
+class WheelError(ProblemError):
+    """A wheel was refused; ``code`` names the step, ``facts['member']`` the member where there is one."""
+
+    default_code = "E_WHEEL"
+
+
+class SelectionError(ProblemError):
+    """A lock file and a target do not make a selection."""
+
+    default_code = "E_SELECTION"
+
+
+class LockFileError(SelectionError):
+    """A lock file that cannot be read; ``facts`` may hold ``path`` and ``line``."""
+
+    default_code = "E_LOCK"
+
+
+class NoLockFileError(SelectionError):
+    """No lock file at or above a folder."""
+
+    default_code = "E_NO_LOCK"
+
+
+class UnsupportedSourceError(SelectionError):
+    """A pin whose source (sdist, VCS, archive) this version cannot use; ``facts['name']``."""
+
+    default_code = "E_SOURCE"
+
+
+class NoWheelError(SelectionError):
+    """No wheel of a pin fits the target's tags; ``facts['name']``."""
+
+    default_code = "E_NO_WHEEL"
+
+
+class TargetError(SelectionError):
+    """The lock file does not allow the target: its Python, an unknown extra or group, a conflict."""
+
+    default_code = "E_TARGET"
+
+
+class EnvironmentBuildError(ProblemError):
+    """A closure cannot be made visible as an environment."""
+
+    default_code = "E_ENVIRONMENT"

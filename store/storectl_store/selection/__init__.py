@@ -1,0 +1,1 @@
+"""Selection: lock file x target -> pins, a pure function."""

@@ -1,0 +1,59 @@
+"""Targets: an interpreter with its markers and tags, and the extras and groups asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+from packaging.tags import Tag, parse_tag
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """What was asked of one interpreter, once.
+
+    ``executable`` is the real base interpreter, never a shim or the python of a venv. ``identity`` is a hex digest of
+    all that decides what its environments look like: two interpreters with one identity can share environments.
+    ``tags`` are the interpreter's wheel tags, best first, each ``py-abi-platform``. ``extension_suffixes`` are
+    ``importlib.machinery.EXTENSION_SUFFIXES`` in their order.
+    """
+
+    executable: str
+    identity: str
+    version: str
+    implementation: str
+    cache_tag: str
+    base_prefix: str
+    platlibdir: str
+    abiflags: str
+    markers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    tags: tuple[str, ...] = ()
+    extension_suffixes: tuple[str, ...] = ()
+
+    @property
+    def feature_version(self) -> str:
+        """``3.12`` of ``3.12.1``."""
+        return ".".join(self.version.split(".")[:2])
+
+    @property
+    def library_folder(self) -> str:
+        """``python3.12``, or ``python3.13t`` on a free-threaded build."""
+        return f"python{self.feature_version}{'t' if 't' in self.abiflags else ''}"
+
+    @cached_property
+    def tag_rank(self) -> Mapping[Tag, int]:
+        """Each tag and its place in the order of preference; 0 is best."""
+        ranks: dict[Tag, int] = {}
+        for text in self.tags:
+            for tag in parse_tag(text):
+                ranks.setdefault(tag, len(ranks))
+        return ranks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Interpreter, extras and groups. ``groups`` None means the default groups of the project."""
+
+    interpreter: Interpreter
+    extras: frozenset[str] = frozenset()
+    groups: frozenset[str] | None = None

@@ -1,0 +1,72 @@
+"""What the checks know about a wheel that passed them: all that unpacking and mapping need."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from packaging.utils import NormalizedName
+
+
+class Part(StrEnum):
+    """The four parts of an entry; purelib and platlib are one."""
+
+    SITE_PACKAGES = "site-packages"
+    SCRIPTS = "scripts"
+    DATA = "data"
+    HEADERS = "headers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What the lock file says of a wheel. ``digests`` maps algorithm to hex digest: all that are given must match."""
+
+    filename: str
+    digests: dict[str, str]
+    size: int | None = None
+    name: NormalizedName | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One file of the archive and where it goes.
+
+    ``data_offset`` is where its stored or deflated bytes begin; ``sha256`` is what RECORD says, as 64 hex digits, and
+    None only for RECORD itself and its signatures.
+    """
+
+    archive_name: str
+    part: Part
+    path: str
+    size: int
+    compressed_size: int
+    deflated: bool
+    data_offset: int
+    crc: int
+    sha256: str | None
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryPoint:
+    """A console or gui script: ``name = module:attribute``."""
+
+    name: str
+    module: str
+    attribute: str
+    gui: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedWheel:
+    """A wheel that passed every check. ``members`` are in archive order; ``warnings`` are for a person."""
+
+    filename: str
+    name: NormalizedName
+    version: str
+    tags: tuple[str, ...]
+    root_is_purelib: bool
+    dist_info: str
+    members: tuple[Member, ...]
+    entry_points: tuple[EntryPoint, ...]
+    requires_dist: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
