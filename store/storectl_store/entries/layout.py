@@ -1,4 +1,4 @@
-"""The one module that joins the store's paths.
+r"""The one module that joins the store's paths.
 
 <store>/
   VERSION                          "storectl store <format>\n"
