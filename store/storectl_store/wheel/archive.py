@@ -136,7 +136,9 @@ def _check_end(data: mmap | bytes, listed: _Listed, data_end: int, end: int) -> 
         if data_end != end:
             raise refused(Code.STRUCT, f"there is a gap or an overlap after {shown(listed.name)}")
     elif not 12 <= end - data_end <= 24 or data[data_end:end] not in _descriptors(listed):
-        raise refused(Code.STRUCT, f"the data descriptor of {shown(listed.name)} is missing or contradicts the directory")
+        raise refused(
+            Code.STRUCT, f"the data descriptor of {shown(listed.name)} is missing or contradicts the directory"
+        )
 
 
 def _descriptors(listed: _Listed) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ Inflating stops one byte after the declared size; then the size, the CRC and the
 import zlib
 from collections.abc import Iterator
 from mmap import mmap
-from typing import Any
+from typing import Any, cast
 
 from isal import isal_zlib
 
@@ -16,6 +16,8 @@ from storectl_store.wheel.features import DEFLATED
 from storectl_store.wheel.refusal import Code, refused, shown
 
 _CHUNK = 1 << 20
+_DEFLATE_ERROR = cast("type[Exception]", isal_zlib.error)
+"""A class, which its type stub declares as an instance."""
 
 
 def read_contents(data: mmap | bytes, record: ArchiveRecord, *, limit: int) -> bytes:
@@ -73,7 +75,7 @@ def _inflated(data: mmap | bytes, record: ArchiveRecord) -> Iterator[bytes]:
 def _inflate(inflate: Any, packed: bytes, most: int, record: ArchiveRecord) -> bytes:
     try:
         return bytes(inflate.decompress(packed, most))
-    except isal_zlib.error:
+    except _DEFLATE_ERROR:
         raise _broken(record, "is not a deflate stream") from None
 
 

@@ -25,7 +25,9 @@ def check_limits(records: Sequence[ArchiveRecord], names: Iterable[str]) -> None
         if name.count("/") > _DEPTH:
             raise refused(Code.LIMIT, f"{shown(name)} is more than {_DEPTH} folders deep", member=name)
         if record.size > _FILE_SIZE:
-            raise refused(Code.LIMIT, f"{shown(name)} unpacks to {record.size} bytes, at most {_FILE_SIZE}", member=name)
+            raise refused(
+                Code.LIMIT, f"{shown(name)} unpacks to {record.size} bytes, at most {_FILE_SIZE}", member=name
+            )
         if _explodes(record.size, record.compressed_size):
             raise refused(Code.LIMIT, f"{shown(name)} unpacks to more than {_RATIO} times its size", member=name)
     _check_total(sum(r.size for r in records), sum(r.compressed_size for r in records))

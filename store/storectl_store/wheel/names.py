@@ -28,9 +28,7 @@ def _decoded(record: ArchiveRecord) -> str:
     try:
         return record.raw_name.decode(encoding)
     except UnicodeDecodeError:
-        raise refused(
-            Code.NAME, f"{shown(record.raw_name)} is not {encoding}", member=shown(record.raw_name)
-        ) from None
+        raise refused(Code.NAME, f"{shown(record.raw_name)} is not {encoding}", member=shown(record.raw_name)) from None
 
 
 def _checked(name: str, known: set[str]) -> str:

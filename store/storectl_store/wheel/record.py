@@ -1,7 +1,8 @@
 """Step 9: RECORD, a bijection between its rows and the files of the archive.
 
 Rows are ``path,sha256=<urlsafe base64, unpadded>,<size in bytes>`` as CSV (PEP 376, PEP 427); RECORD itself and its
-signatures have neither digest nor size.
+signatures have neither digest nor size. Two oddities of real wheels mean nothing else and are accepted: paths with one
+slash before them (selenium 4.1.0), and digests in hex (gmsh).
 """
 
 import base64
@@ -21,6 +22,7 @@ from storectl_store.wheel.refusal import Code, refused, shown
 _ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64}
 """Accepted in RECORD, with the length of their digests in bytes: sha256 or better."""
 _SIZE = re.compile(r"[0-9]{1,15}")
+_HEX = re.compile(r"[0-9a-f]+")
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 
 
@@ -64,6 +66,7 @@ def _read_rows(content: bytes) -> dict[str, RecordRow]:
             if not fields:
                 continue
             path, digest, size = fields
+            path = path.removeprefix("/")
             if path in rows:
                 raise refused(Code.RECORD, f"RECORD lists {shown(path)} twice", member=path)
             rows[path] = RecordRow(path=path, digest=digest, size=size)
@@ -99,6 +102,8 @@ def _checked_digest(row: RecordRow, record: ArchiveRecord, data: mmap | bytes) -
 
 
 def _decoded(encoded: str, length: int, path: str) -> bytes:
+    if len(encoded) == 2 * length and _HEX.fullmatch(encoded):
+        return bytes.fromhex(encoded)
     try:
         digest = base64.b64decode(encoded.rstrip("=") + "=" * (-length % 3), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):

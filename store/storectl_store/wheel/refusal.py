@@ -43,6 +43,6 @@ def refused(code: Code, message: str, *, member: str | None = None) -> WheelErro
 
 
 def shown(text: str | bytes) -> str:
-    """Untrusted text, quoted and cropped to what fits in a line; undecodable bytes as ``\\xff``."""
+    r"""Untrusted text, quoted and cropped to what fits in a line; undecodable bytes as ``\xff``."""
     decoded = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
     return f"'{decoded}'" if len(decoded) <= _SHOWN else f"'{decoded[:_SHOWN]}…'"
