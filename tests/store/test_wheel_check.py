@@ -2,13 +2,13 @@ import hashlib
 import zlib
 
 import pytest
-from support.hostile import DIST_INFO, SOUND, SOUND_CONTENTS, archive_of, contents_of, wheel_bytes
-from support.wheels import WheelBytes, make_wheel
 
 from storectl_store.digest import digest_of_hex
 from storectl_store.errors import WheelError
 from storectl_store.wheel.check import check_wheel
 from storectl_store.wheel.checked import CheckedWheel, EntryPoint, Expectation, Member, Part
+from support.wheels import WheelBytes, make_wheel
+from support.zip_pieces import DIST_INFO, SOUND, SOUND_CONTENTS, archive_of, contents_of, wheel_bytes
 
 FILENAME = "sample-1.0-py3-none-any.whl"
 

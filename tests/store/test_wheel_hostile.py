@@ -4,11 +4,12 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from support.hostile import HOSTILE, ODD, Wheel
 
 from storectl_store.errors import WheelError
 from storectl_store.wheel.check import check_wheel
 from storectl_store.wheel.refusal import Code
+from support.hostile import HOSTILE, Wheel
+from support.odd import ODD
 
 
 @pytest.mark.parametrize("wheel", HOSTILE, ids=lambda wheel: wheel.name)

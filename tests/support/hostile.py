@@ -1,95 +1,39 @@
-"""Hostile and odd wheels, one per way to be either: assembled piece by piece, so that each piece can lie.
-
-``HOSTILE`` are wheels that must be refused with a code, ``ODD`` such as real projects have published, that must pass.
-"""
+"""Hostile wheels, one per way to be it, each with the code that it must be refused with."""
 
 import base64
-import csv
 import hashlib
-import io
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from packaging.utils import NormalizedName
 
 from storectl_store.wheel.checked import Expectation
-from support.wheels import WheelRecipe
+from support.zip_pieces import (
+    ABSENT,
+    DIST_INFO,
+    MODULE,
+    SOUND,
+    SOUND_CONTENTS,
+    UTF8,
+    WITH_DESCRIPTOR,
+    Archive,
+    Piece,
+    archive_of,
+    deflated,
+    described,
+    first,
+    piece_of,
+    record_bytes,
+    record_row,
+    rows_of,
+    unicode_path,
+    wheel_bytes,
+    zip64_field,
+)
 
-DIST_INFO = "sample-1.0.dist-info"
 FILENAME = "sample-1.0-py3-none-any.whl"
-MODULE = "sample/__init__.py"
-UTF8 = 0x0800
-WITH_DESCRIPTOR = 0x0008
-ABSENT = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """One member, with all that its headers say; ``local`` and ``central`` override fields of one header only.
-
-    Fields of headers: name, flags, method, crc, packed_size, size, extra; and of the central one mode, offset, disk.
-    """
-
-    name: bytes
-    content: bytes
-    method: int = 8
-    flags: int = 0
-    mode: int = 0o100644
-    packed: bytes | None = None
-    gap: bytes = b""
-    local: Mapping[str, object] = field(default_factory=dict)
-    central: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def packed_bytes(self) -> bytes:
-        if self.packed is not None:
-            return self.packed
-        return deflated(self.content) if self.method == 8 else self.content
-
-    def header(self, overrides: Mapping[str, object]) -> dict[str, object]:
-        return {
-            "name": self.name,
-            "flags": self.flags,
-            "method": self.method,
-            "crc": zlib.crc32(self.content),
-            "packed_size": len(self.packed_bytes),
-            "size": len(self.content),
-            "extra": b"",
-            "mode": self.mode,
-            "disk": 0,
-            "comment": b"",
-        } | dict(overrides)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Archive:
-    """A zip archive in pieces; ``end`` overrides fields of the end record, ``order`` that of the central directory."""
-
-    pieces: tuple[Piece, ...]
-    order: tuple[int, ...] | None = None
-    prefix: bytes = b""
-    before_directory: bytes = b""
-    before_end: bytes = b""
-    comment: bytes = b""
-    suffix: bytes = b""
-    zip64: Mapping[str, int] | None = None
-    end: Mapping[str, int] = field(default_factory=dict)
-
-    def assemble(self) -> bytes:
-        out = bytearray(self.prefix)
-        listed = []
-        for piece in self.pieces:
-            listed.append(_central(piece.header({"offset": len(out)} | dict(piece.central))))
-            out += _local(piece.header(piece.local)) + piece.packed_bytes + piece.gap
-        out += self.before_directory
-        directory = b"".join(listed if self.order is None else [listed[n] for n in self.order])
-        facts = {"count": len(self.pieces), "size": len(directory), "start": len(out)}
-        out += directory + self.before_end
-        if self.zip64 is not None:
-            out += _zip64_end(facts | dict(self.zip64), len(out))
-        return bytes(out + _end(facts | dict(self.end), self.comment) + self.comment + self.suffix)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,113 +57,6 @@ class Wheel:
         return Expectation(
             filename=self.filename, digests=digests, size=self.size, name=name, version=self.locked_version
         )
-
-
-def deflated(content: bytes) -> bytes:
-    compressor = zlib.compressobj(wbits=-15)
-    return compressor.compress(content) + compressor.flush()
-
-
-def _local(header: Mapping[str, object]) -> bytes:
-    h, name, extra = header, _bytes(header["name"]), _bytes(header["extra"])
-    fields = (20, h["flags"], h["method"], 0, 0x21, h["crc"], h["packed_size"], h["size"], len(name), len(extra))
-    return struct.pack("<4s5H3L2H", b"PK\x03\x04", *fields) + name + extra
-
-
-def _central(header: Mapping[str, object]) -> bytes:
-    h, name, extra, comment = header, _bytes(header["name"]), _bytes(header["extra"]), _bytes(header["comment"])
-    sizes = (h["crc"], h["packed_size"], h["size"], len(name), len(extra), len(comment), h["disk"], 0)
-    start = (0x0314, 20, h["flags"], h["method"], 0, 0x21)
-    mode = h["mode"]
-    assert isinstance(mode, int)
-    fixed = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", *start, *sizes, mode << 16, h["offset"])
-    return fixed + name + extra + comment
-
-
-def _end(facts: Mapping[str, int], comment: bytes) -> bytes:
-    here, length = facts.get("here", facts["count"]), facts.get("comment_length", len(comment))
-    values = (facts.get("disk", 0), 0, here, facts["count"], facts["size"], facts["start"], length)
-    return struct.pack("<4s4H2LH", b"PK\x05\x06", *values)
-
-
-def _zip64_end(facts: Mapping[str, int], position: int) -> bytes:
-    values = (44, 45, 45, 0, 0, facts["count"], facts["count"], facts["size"], facts["start"])
-    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, facts.get("position", position), 1)
-    return struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", *values) + locator
-
-
-def _bytes(value: object) -> bytes:
-    assert isinstance(value, bytes)
-    return value
-
-
-def zip64_field(*numbers: int) -> bytes:
-    return struct.pack("<HH", 1, 8 * len(numbers)) + struct.pack(f"<{len(numbers)}Q", *numbers)
-
-
-def unicode_path(raw: bytes, name: bytes) -> bytes:
-    return struct.pack("<HHBL", 0x7075, 5 + len(name), 1, zlib.crc32(raw)) + name
-
-
-def record_row(path: str, content: bytes, algorithm: str = "sha256") -> list[str]:
-    digest = base64.urlsafe_b64encode(hashlib.new(algorithm, content).digest()).rstrip(b"=").decode()
-    return [path, f"{algorithm}={digest}", str(len(content))]
-
-
-def record_bytes(rows: Iterable[Iterable[str]]) -> bytes:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue().encode("utf-8", "surrogateescape")
-
-
-def rows_of(contents: Mapping[str, bytes]) -> list[list[str]]:
-    rows = [record_row(name, content) for name, content in contents.items() if not name.endswith("/")]
-    return [*rows, [f"{DIST_INFO}/RECORD", "", ""]]
-
-
-def contents_of(**recipe: object) -> dict[str, bytes]:
-    """The members of a sound wheel without its RECORD."""
-    recipe.setdefault("files", {MODULE: "VALUE = 1\n"})
-    return WheelRecipe(**recipe).members()  # type: ignore[arg-type]
-
-
-def archive_of(contents: Mapping[str, bytes], record: bytes | None = None) -> Archive:
-    """An archive of these members and a RECORD that fits them, unless another is given."""
-    finished = dict(contents) | {f"{DIST_INFO}/RECORD": record_bytes(rows_of(contents)) if record is None else record}
-    return Archive(pieces=tuple(_piece(name, content) for name, content in finished.items()))
-
-
-def _piece(name: str, content: bytes) -> Piece:
-    raw = name.encode("utf-8", "surrogateescape")
-    folder = name.endswith("/")
-    flags = 0 if name.isascii() else UTF8
-    return Piece(
-        name=raw, content=content, flags=flags, method=0 if folder else 8, mode=0o40755 if folder else 0o100644
-    )
-
-
-def wheel_bytes(files: Mapping[str, bytes] | None = None, **recipe: object) -> bytes:
-    """A wheel with these members besides the module ``sample``, all of them in RECORD."""
-    return archive_of(contents_of(**recipe) | dict(files or {})).assemble()
-
-
-def first(**changes: object) -> Archive:
-    """The sound archive with its first member, the module, changed."""
-    archive = archive_of(contents_of())
-    return replace(archive, pieces=(replace(archive.pieces[0], **changes), *archive.pieces[1:]))  # type: ignore[arg-type]
-
-
-def described(descriptor: str, *, signature: bool, local: Mapping[str, object] | None = None) -> Archive:
-    """The sound archive with a data descriptor of this layout after the module."""
-    piece = archive_of(contents_of()).pieces[0]
-    values = (zlib.crc32(piece.content), len(piece.packed_bytes), len(piece.content))
-    gap = (b"PK\x07\x08" if signature else b"") + struct.pack(descriptor, *values)
-    zeroes = {"crc": 0, "size": 0, "packed_size": 0} if local is None else local
-    return first(flags=WITH_DESCRIPTOR, gap=gap, local=zeroes)
-
-
-SOUND_CONTENTS = contents_of()
-SOUND = archive_of(SOUND_CONTENTS)
 
 
 def _hostile_digests() -> Iterator[Wheel]:
@@ -293,6 +130,7 @@ def _hostile_structure() -> Iterator[Wheel]:
         "zip64 end record that contradicts": replace(SOUND, zip64={"count": 5}),
         "zip64 locator that points elsewhere": replace(SOUND, zip64={"position": 0}),
         "extra field that is cut": first(central={"extra": b"\x55\x54\x09\x00\x01"}),
+        "17 extra fields": first(local={"extra": b"".join(struct.pack("<HH", kind, 0) for kind in range(100, 117))}),
         "extra field twice": first(local={"extra": zip64_field(size, packed) * 2}),
         "unicode path of another name": first(central={"extra": unicode_path(module.name, b"sample/evil.py")}),
         "unicode path of another checksum": first(local={"extra": unicode_path(b"other", module.name)}),
@@ -323,7 +161,7 @@ def _hostile_names() -> Iterator[Wheel]:
         "trailing dot": "sample/evil.py.",
         "trailing space in a folder": "sample /evil.py",
         "part of 256 bytes": f"sample/{'a' * 256}",
-        "path of 513 bytes": "/".join(["a" * 170] * 3) + "/",
+        "path of 515 bytes": "/".join(["a" * 171] * 3) + "/",
         "path of 600 bytes in 300 characters": "/".join(["é" * 99] * 3),
         "name of 60,000 bytes": "a" * 60_000,
     }
@@ -373,13 +211,20 @@ def _hostile_limits() -> Iterator[Wheel]:
         "over 4 GiB": first(local=huge, central=huge),
         "ratio over 200": first(local=bomb, central=bomb),
         "METADATA longer than declared": replace(SOUND, pieces=(SOUND.pieces[0], lying, *SOUND.pieces[2:])),
+        "RECORD of empty lines": archive_of(SOUND_CONTENTS, record_bytes(rows_of(SOUND_CONTENTS)) + b"\n" * 4096),
         "METADATA of 17 MiB": archive_of(SOUND_CONTENTS | {f"{DIST_INFO}/METADATA": bytes(17 << 20)}),
     }
     for name, archive in cases.items():
         yield Wheel(name=f"limit: {name}", data=archive.assemble(), code="E_ZIP_LIMIT")
+    deep = [Piece(name=b"".join(b"%d.%d/" % (n, k) for k in range(60)) + b"x", content=b"") for n in range(840)]
+    yield Wheel(name="limit: over 50,000 folders", data=_with(*deep), code="E_ZIP_LIMIT")
     many = [Piece(name=b"sample/%d" % n, content=b"", local=s, central=s) for n in range(5) for s in [_sizes(big)]]
     yield Wheel(name="limit: over 16 GiB in all", data=_with(*many), code="E_ZIP_LIMIT")
-    flat = [Piece(name=b"sample/%d" % n, content=bytes(30 << 10), local=s, central=s) for n in range(3) for s in [_sizes(33 << 20)]]
+    flat = [
+        Piece(name=b"sample/%d" % n, content=bytes(30 << 10), local=s, central=s)
+        for n in range(3)
+        for s in [_sizes(33 << 20)]
+    ]
     yield Wheel(name="limit: ratio over 200 in all", data=_with(*flat), code="E_ZIP_LIMIT")
 
 
@@ -402,7 +247,7 @@ def _hostile_collisions() -> Iterator[Wheel]:
         "folder after spreading": [f"{data}/purelib/sample"],
     }
     for name, members in cases.items():
-        pieces = [_piece(member, b"") for member in members]
+        pieces = [piece_of(member, b"") for member in members]
         yield Wheel(name=f"collision: {name}", data=_with(*pieces), code="E_ZIP_COLLISION")
 
 
@@ -459,13 +304,13 @@ def _hostile_metadata() -> Iterator[Wheel]:
         "empty": b"",
         "binary": b"Name: sample\nVersion: 1.0\n\n\0",
         "not UTF-8": b"Name: sample\nVersion: 1.0\n\n\xff",
+        "escape sequence in a requirement": b"Name: sample\nVersion: 1.0\nRequires-Dist: a\x1b[2Jb\n",
+        "headers of 2 MiB": b"Name: sample\nVersion: 1.0\nX: " + b"x" * (2 << 20),
         "escape sequence": b"Name: \x1b[31msample\nVersion: 1.0\n",
     }
     for file, contents in (("WHEEL", wheel_files), ("METADATA", metadata)):
         for name, content in contents.items():
-            yield Wheel(
-                name=f"{file}: {name}", data=wheel_bytes({f"{DIST_INFO}/{file}": content}), code="E_WHEEL_META"
-            )
+            yield Wheel(name=f"{file}: {name}", data=wheel_bytes({f"{DIST_INFO}/{file}": content}), code="E_WHEEL_META")
         without = {name: content for name, content in SOUND_CONTENTS.items() if name != f"{DIST_INFO}/{file}"}
         yield Wheel(name=f"{file}: missing", data=archive_of(without).assemble(), code="E_WHEEL_META")
     yield Wheel(name="locked name", data=SOUND.assemble(), code="E_WHEEL_META", locked_name="other")
@@ -503,17 +348,17 @@ def _hostile_records() -> Iterator[Wheel]:
         "md5": record_bytes([[path, f"md5={weak}", size], *rest]),
         "short digest": record_bytes([[path, digest[:-2], size], *rest]),
         "digest in another alphabet": record_bytes([[path, f"sha256={'!' * 43}", size], *rest]),
-        "wrong sha512": record_bytes([record_row(path, b"other", "sha512")[:2] + [size], *rest]),
+        "wrong sha512": record_bytes([[*record_row(path, b"other", "sha512")[:2], size], *rest]),
         "wrong size": record_bytes([[path, digest, "1"], *rest]),
         "negative size": record_bytes([[path, digest, "-1"], *rest]),
         "no size": record_bytes([[path, digest, ""], *rest]),
-        "size of 5,000 digits": record_bytes([[path, digest, "1" * 5000], *rest]),
+        "size of 300 digits": record_bytes([[path, digest, "1" * 300], *rest]),
         "two columns": record_bytes([[path, digest], *rest]),
         "four columns": record_bytes([[path, digest, size, ""], *rest]),
         "not UTF-8": record_bytes(rows) + b"\xff,,\n",
         "open quote": record_bytes(rows) + b'"sample',
         "NUL": record_bytes(rows) + b"\0,,\n",
-        "field of 1 MiB": record_bytes(rows) + b"a" * (1 << 20) + b",,\n",
+        "field that is too long": record_bytes(rows) + b"a" * 150 + b",,\n",
         "escape sequence": record_bytes([*rows, ["\x1b]0;evil\x07", digest, size]]),
     }
     for name, record in cases.items():
@@ -550,68 +395,6 @@ def _hostile_entry_points() -> Iterator[Wheel]:
     yield Wheel(name="entry point: outside a group", data=outside, code="E_ENTRYPOINT")
 
 
-def _odd() -> Iterator[Wheel]:
-    module = SOUND.pieces[0]
-    size, packed = len(module.content), len(module.packed_bytes)
-    both = zip64_field(size, packed)
-    wide = {"size": ABSENT, "packed_size": ABSENT, "extra": both}
-    rows = rows_of(SOUND_CONTENTS)
-    hexadecimal = [[p, f"sha256={hashlib.sha256(SOUND_CONTENTS[p]).hexdigest()}", s] for p, _, s in rows[:-1]]
-    archives = {
-        "sound": SOUND,
-        "comment": replace(SOUND, comment=b"made by hand"),
-        "descriptor, 32 bit": described("<LLL", signature=False),
-        "descriptor, 32 bit with signature": described("<LLL", signature=True),
-        "descriptor, 64 bit": described("<LQQ", signature=False),
-        "descriptor, 64 bit with signature": described("<LQQ", signature=True),
-        "descriptor that repeats the local header": described("<LLL", signature=True, local={}),
-        "zip64 in the local header": first(local=wide),
-        "zip64 in both headers": first(local=wide, central=wide),
-        "zip64 without need": first(local={"extra": both}, central={"extra": both}),
-        "zip64 end record": replace(SOUND, zip64={}),
-        "zip64 end record that is needed": replace(SOUND, zip64={}, end={"count": 0xFFFF, "here": 0xFFFF, "start": ABSENT, "size": ABSENT}),
-        "unicode path that agrees": first(central={"extra": unicode_path(module.name, module.name)}),
-        "time stamps": first(local={"extra": b"UT\x05\x00\x01abcd"}),
-        "stored": first(method=0),
-        "mode unknown": first(mode=0),
-        "world-writable": first(mode=0o100777),
-        "directory in another order": replace(SOUND, order=(3, 1, 0, 2)),
-        "paths after a slash": archive_of(SOUND_CONTENTS, record_bytes([["/" + r[0], *r[1:]] for r in rows])),
-        "digests in hex": archive_of(SOUND_CONTENTS, record_bytes([*hexadecimal, rows[-1]])),
-        "sha512": archive_of(
-            SOUND_CONTENTS, record_bytes([record_row(MODULE, SOUND_CONTENTS[MODULE], "sha512"), *rows[1:]])
-        ),
-        "RECORD with CR LF": archive_of(SOUND_CONTENTS, record_bytes(rows).replace(b"\n", b"\r\n")),
-        "unlisted signature": archive_of(SOUND_CONTENTS | {f"{DIST_INFO}/RECORD.jws": b"{}"}, record_bytes(rows)),
-    }
-    for name, archive in archives.items():
-        yield Wheel(name=name, data=archive.assemble())
-    yield from _odd_contents()
-
-
-def _odd_contents() -> Iterator[Wheel]:
-    good = SOUND_CONTENTS[f"{DIST_INFO}/WHEEL"]
-    members: dict[str, dict[str, bytes]] = {
-        "folder entries": {"sample/": b"", "sample/data/": b""},
-        "bytecode": {"sample/__pycache__/__init__.cpython-312.pyc": b"evil"},
-        "names beyond ASCII": {"sample/\u00fcn\u00efcode \u65e5\u672c.txt": b""},
-        "empty file": {"sample/empty.py": b""},
-        "entry points with extras": {f"{DIST_INFO}/entry_points.txt": b"[console_scripts]\na = sample:main [dev, x]\n"},
-        "entry points with comments": {f"{DIST_INFO}/entry_points.txt": b"# x\n; y\n\n[z]\na b=c\n"},
-        "dist-info below a package": {"sample/_vendor/other-1.0.dist-info/METADATA": b"x"},
-        "folded tags": {f"{DIST_INFO}/WHEEL": good.replace(b"py3-none-any", b"py3-none-any\n     py3-none-any")},
-        "byte order mark": {f"{DIST_INFO}/METADATA": b"\xef\xbb\xbf" + SOUND_CONTENTS[f"{DIST_INFO}/METADATA"]},
-    }
-    for name, files in members.items():
-        yield Wheel(name=name, data=wheel_bytes(files))
-    newer = good.replace(b"Wheel-Version: 1.0", b"Wheel-Version: 1.99")
-    retagged = good.replace(b"py3-none-any", b"py2-none-any")
-    yield Wheel(name="format 1.99", data=wheel_bytes({f"{DIST_INFO}/WHEEL": newer}), warning="newer than 1.0")
-    yield Wheel(name="other tags", data=wheel_bytes({f"{DIST_INFO}/WHEEL": retagged}), warning="other tags")
-    yield Wheel(name="locked", data=SOUND.assemble(), locked_name="sample", locked_version="1.0.0")
-    yield Wheel(name="file name in other case", data=SOUND.assemble(), filename="Sample-1.0.0-py3-none-any.whl")
-
-
 HOSTILE: tuple[Wheel, ...] = (
     *_hostile_digests(),
     *_hostile_structure(),
@@ -624,4 +407,3 @@ HOSTILE: tuple[Wheel, ...] = (
     *_hostile_records(),
     *_hostile_entry_points(),
 )
-ODD: tuple[Wheel, ...] = tuple(_odd())

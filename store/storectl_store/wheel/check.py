@@ -23,11 +23,11 @@ from storectl_store.wheel.limits import check_limits
 from storectl_store.wheel.members import place_members
 from storectl_store.wheel.metadata import check_metadata, check_wheel_file
 from storectl_store.wheel.names import decode_names
-from storectl_store.wheel.record import check_record
+from storectl_store.wheel.record import check_record, longest_record
 from storectl_store.wheel.refusal import Code, refused, shown
 
-_LIMITS = {"METADATA": 16 << 20, "WHEEL": 1 << 20, "RECORD": 32 << 20, "entry_points.txt": 1 << 20}
-"""Bytes at most of each file that is read here. 50,000 rows of RECORD with 512-byte paths need 30 MiB."""
+_LIMITS = {"METADATA": 16 << 20, "WHEEL": 1 << 20, "entry_points.txt": 1 << 20}
+"""Bytes at most of the files that are read here, except RECORD, whose length depends on the others."""
 _CODES = {"METADATA": Code.META, "WHEEL": Code.META, "RECORD": Code.RECORD}
 """The codes for the files that have to be there."""
 
@@ -93,4 +93,5 @@ class _DistInfo:
         member = self.path(name)
         if member not in self.files:
             raise refused(_CODES[name], f"{shown(member)} is missing", member=member)
-        return read_contents(self._data, self.files[member], limit=_LIMITS[name])
+        limit = _LIMITS[name] if name in _LIMITS else longest_record(self.files)
+        return read_contents(self._data, self.files[member], limit=limit)

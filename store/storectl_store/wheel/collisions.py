@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from storectl_store.wheel.layout import spread
+from storectl_store.wheel.limits import check_folders
 from storectl_store.wheel.refusal import Code, refused, shown
 
 
@@ -24,6 +25,7 @@ def check_collisions(names: Iterable[str]) -> None:
         while parent and parent not in folders:
             folders[parent] = name
             parent = parent.rpartition("/")[0]
+        check_folders(len(folders))
     _check_kinds(files, folders)
 
 

@@ -13,6 +13,7 @@ _HEAD = struct.Struct("<HH")
 _UNICODE_PATH_HEAD = struct.Struct("<BL")
 _ZIP64 = 0x0001
 _UNICODE_PATH = 0x7075
+_MOST_FIELDS = 16
 _ABSENT = 0xFFFFFFFF
 """In a 32-bit field: the value stands in the zip64 extra field."""
 
@@ -26,8 +27,8 @@ def parse_extra(extra: bytes, name: bytes) -> dict[int, bytes]:
             raise refused(Code.STRUCT, f"broken extra field of {shown(name)}")
         kind, length = _HEAD.unpack_from(extra, position)
         position += _HEAD.size + length
-        if position > len(extra) or kind in fields:
-            raise refused(Code.STRUCT, f"broken or repeated extra field 0x{kind:04x} of {shown(name)}")
+        if position > len(extra) or kind in fields or len(fields) == _MOST_FIELDS:
+            raise refused(Code.STRUCT, f"broken, repeated or one of too many extra fields of {shown(name)}")
         fields[kind] = extra[position - length : position]
     return fields
 

@@ -5,7 +5,7 @@ from email.parser import HeaderParser
 
 from storectl_store.wheel.refusal import Code, refused
 
-_LONGEST_HEAD = 4 << 20
+_LONGEST_HEAD = 1 << 20
 _BODY = re.compile(r"\r?\n\r?\n|\r\r")
 _PARSER = HeaderParser()
 

@@ -31,8 +31,8 @@ def spread(name: str) -> tuple[Part, str]:
 
     A name below ``.data`` that is not laid out as it should be stays where it is: ``check_layout`` refuses it.
     """
-    top, slash, rest = name.partition("/")
-    if slash and top.endswith(_DATA):
+    top, _, rest = name.partition("/")
+    if rest and top.endswith(_DATA):
         kind, slash, path = rest.partition("/")
         if slash and path and kind in _PARTS:
             return _PARTS[kind], path

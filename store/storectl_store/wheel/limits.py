@@ -6,6 +6,7 @@ from storectl_store.wheel.archive_record import ArchiveRecord
 from storectl_store.wheel.refusal import Code, refused, shown
 
 _MEMBERS = 50_000
+_FOLDERS = 50_000
 _DEPTH = 64
 _FILE_SIZE = 4 << 30
 _TOTAL_SIZE = 16 << 30
@@ -17,6 +18,12 @@ def check_count(count: int) -> None:
     """E_ZIP_LIMIT above 50,000 members; asked before any of them is read."""
     if count > _MEMBERS:
         raise refused(Code.LIMIT, f"{count} members, at most {_MEMBERS} are unpacked")
+
+
+def check_folders(count: int) -> None:
+    """E_ZIP_LIMIT above 50,000 folders, which few members with deep paths can ask for."""
+    if count > _FOLDERS:
+        raise refused(Code.LIMIT, f"more than {_FOLDERS} folders")
 
 
 def check_limits(records: Sequence[ArchiveRecord], names: Iterable[str]) -> None:

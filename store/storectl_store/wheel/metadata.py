@@ -58,7 +58,10 @@ def check_metadata(content: bytes, member: str, filename: WheelFilename, expecta
         message = f"METADATA is of {shown(f'{name} {version}')}, the file name of {filename.name} {filename.version}"
         raise refused(Code.META, message, member=member)
     _check_expectation(filename, expectation)
-    return Metadata(requires_dist=headers.all("Requires-Dist"))
+    requires_dist = headers.all("Requires-Dist")
+    if not all(map(str.isprintable, requires_dist)):
+        raise refused(Code.META, "METADATA has a Requires-Dist with control characters", member=member)
+    return Metadata(requires_dist=requires_dist)
 
 
 def _check_expectation(filename: WheelFilename, expectation: Expectation) -> None:

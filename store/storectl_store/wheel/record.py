@@ -5,7 +5,6 @@ signatures have neither digest nor size. Two oddities of real wheels mean nothin
 slash before them (selenium 4.1.0), and digests in hex (gmsh).
 """
 
-import base64
 import binascii
 import csv
 import hashlib
@@ -26,6 +25,10 @@ _HEX = re.compile(r"[0-9a-f]+")
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 
 
+_ROW = 160
+"""Bytes of a row beside its path: the longest digest, a size, commas and quotes, and some to spare."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRow:
     """One row: the digest with its algorithm, and the size in bytes; both empty texts for RECORD itself."""
@@ -33,6 +36,11 @@ class RecordRow:
     path: str
     digest: str
     size: str
+
+
+def longest_record(files: Mapping[str, ArchiveRecord]) -> int:
+    """The bytes that a RECORD of these files can need, with every character of a path quoted."""
+    return sum(_ROW + 2 * len(record.raw_name) for record in files.values())
 
 
 def check_record(
@@ -46,8 +54,8 @@ def check_record(
     ``files`` are all files of the archive by name. A file whose row has a better algorithm than sha256 is hashed here,
     with both.
     """
-    rows = _read_rows(content)
-    _check_bijection(rows, files, dist_info)
+    rows = _read_rows(content, files)
+    _check_complete(rows, files, dist_info)
     exempt = {f"{dist_info}/RECORD", *(f"{dist_info}/{name}" for name in _SIGNATURES)}
     digests: dict[str, str | None] = dict.fromkeys(exempt & files.keys())
     for path, row in rows.items():
@@ -59,14 +67,16 @@ def check_record(
     return digests
 
 
-def _read_rows(content: bytes) -> dict[str, RecordRow]:
+def _read_rows(content: bytes, files: Mapping[str, ArchiveRecord]) -> dict[str, RecordRow]:
+    """The rows by path. It stops at the first that is no file of the archive, so it never grows beyond those."""
     rows: dict[str, RecordRow] = {}
+    text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="")
     try:
-        for fields in csv.reader(io.StringIO(content.decode(), newline=""), strict=True):
-            if not fields:
-                continue
+        for fields in filter(None, csv.reader(text, strict=True)):
             path, digest, size = fields
             path = path.removeprefix("/")
+            if path not in files:
+                raise refused(Code.RECORD, f"RECORD lists {shown(path)}, which is not in the archive", member=path)
             if path in rows:
                 raise refused(Code.RECORD, f"RECORD lists {shown(path)} twice", member=path)
             rows[path] = RecordRow(path=path, digest=digest, size=size)
@@ -77,13 +87,10 @@ def _read_rows(content: bytes) -> dict[str, RecordRow]:
     return rows
 
 
-def _check_bijection(rows: Iterable[str], files: Mapping[str, ArchiveRecord], dist_info: str) -> None:
-    listed = set(rows)
-    phantom = min(listed - files.keys(), default=None)
-    if phantom is not None:
-        raise refused(Code.RECORD, f"RECORD lists {shown(phantom)}, which is not in the archive", member=phantom)
+def _check_complete(rows: Iterable[str], files: Mapping[str, ArchiveRecord], dist_info: str) -> None:
+    """E_RECORD for a file without a row, unless it is a signature of RECORD."""
     signatures = {f"{dist_info}/{name}" for name in _SIGNATURES}
-    unlisted = min(files.keys() - listed - signatures, default=None)
+    unlisted = min(files.keys() - signatures - set(rows), default=None)
     if unlisted is not None:
         raise refused(Code.RECORD, f"{shown(unlisted)} is not listed in RECORD", member=unlisted)
 
@@ -104,9 +111,10 @@ def _checked_digest(row: RecordRow, record: ArchiveRecord, data: mmap | bytes) -
 def _decoded(encoded: str, length: int, path: str) -> bytes:
     if len(encoded) == 2 * length and _HEX.fullmatch(encoded):
         return bytes.fromhex(encoded)
+    padded = encoded.rstrip("=") + "=" * (-length % 3)
     try:
-        digest = base64.b64decode(encoded.rstrip("=") + "=" * (-length % 3), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
+        digest = binascii.a2b_base64(padded.replace("-", "+").replace("_", "/"), strict_mode=True)
+    except ValueError:
         digest = b""
     if len(digest) != length:
         raise refused(Code.RECORD, f"RECORD has a broken digest for {shown(path)}", member=path)
