@@ -1,4 +1,4 @@
-"""Step 10: entry_points.txt, read line by line exactly as ``importlib.metadata`` will read it again."""
+"""Step 10: entry_points.txt, read line by line as ``importlib.metadata`` will read it again."""
 
 import re
 from collections.abc import Iterator
@@ -36,13 +36,13 @@ def _text(content: bytes, member: str) -> str:
 
 
 def _read_pairs(text: str, member: str) -> Iterator[tuple[str, str, str]]:
-    """Group, name and value of each line that is no comment; values may be empty only where there is a name."""
+    """Group, name and value of each line that is no comment; E_ENTRYPOINT for one that has not all three."""
     group = None
     for line in filter(None, map(str.strip, text.splitlines())):
         if line[0] in "#;":
             continue
         if line[0] == "[" and line[-1] == "]":
-            group = line[1:-1].strip()
+            group = line[1:-1]
             continue
         name, equals, value = (piece.strip() for piece in line.partition("="))
         if not group or not equals or not name or not value:
