@@ -299,6 +299,7 @@ def _hostile_metadata() -> Iterator[Wheel]:
         "another version": b"Metadata-Version: 2.1\nName: sample\nVersion: 1.1\n",
         "no version": b"Metadata-Version: 2.1\nName: sample\n",
         "version that is none": b"Metadata-Version: 2.1\nName: sample\nVersion: one\n",
+        "version of 5,000 digits": b"Name: sample\nVersion: " + b"1" * 5000 + b"\n",
         "name twice": b"Name: sample\nName: sample\nVersion: 1.0\n",
         "name in the body": b"Metadata-Version: 2.1\n\nName: sample\nVersion: 1.0\n",
         "empty": b"",

@@ -30,7 +30,8 @@ def check_collisions(names: Iterable[str]) -> None:
 
 
 def _check_kinds(files: dict[str, str], folders: dict[str, str]) -> None:
-    for key in files.keys() & folders.keys():
+    key = min(files.keys() & folders.keys(), default=None)
+    if key is not None:
         file, below = files[key], folders[key]
         raise refused(Code.COLLISION, f"{shown(file)} is a file, and a folder for {shown(below)}", member=file)
 

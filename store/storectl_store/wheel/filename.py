@@ -8,6 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from storectl_store.wheel.refusal import Code, refused, shown
 
+_LONGEST_FILENAME = 255
 _SAFE = re.compile(r"[A-Za-z0-9_.+!-]{1,251}\.whl")
 
 
@@ -21,8 +22,12 @@ class WheelFilename:
 
     def fits(self, name: str, version: str) -> bool:
         """Whether these mean the same project and version, however they are spelled."""
+        return canonicalize_name(name) == self.name and self.is_version(version)
+
+    def is_version(self, text: str) -> bool:
+        """Whether this is a spelling of the file name's version. No version is longer than a file name can be."""
         try:
-            return canonicalize_name(name) == self.name and Version(version) == self.version
+            return len(text) <= _LONGEST_FILENAME and Version(text) == self.version
         except InvalidVersion:
             return False
 

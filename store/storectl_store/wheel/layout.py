@@ -1,10 +1,12 @@
 """Step 7: the layout of a wheel: one ``.dist-info`` and perhaps one ``.data``, both of the wheel's own name and version.
 
-<anything>                            site-packages
-<name>-<version>.dist-info/           site-packages
-<name>-<version>.data/
-    purelib/ platlib/                 site-packages
-    scripts/ data/ headers/           the parts of these names
+    <anything>                            site-packages
+    <name>-<version>.dist-info/           site-packages
+    <name>-<version>.data/
+        purelib/ platlib/                 site-packages
+        scripts/ data/ headers/           the parts of these names
+
+(PEP 427, "File contents"; the parts are those of ``Part``.)
 """
 
 import re

@@ -10,7 +10,6 @@ from math import prod
 
 from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from storectl_store.wheel.checked import Expectation
 from storectl_store.wheel.filename import WheelFilename
@@ -68,15 +67,8 @@ def _check_expectation(filename: WheelFilename, expectation: Expectation) -> Non
     name, version = expectation.name, expectation.version
     if name is not None and canonicalize_name(name) != filename.name:
         raise refused(Code.META, f"the wheel is of {filename.name}, the lock file says {shown(name)}")
-    if version is not None and not _same_version(version, filename.version):
+    if version is not None and not filename.is_version(version):
         raise refused(Code.META, f"the wheel is of version {filename.version}, the lock file says {shown(version)}")
-
-
-def _same_version(text: str, version: Version) -> bool:
-    try:
-        return Version(text) == version
-    except InvalidVersion:
-        return False
 
 
 def _check_version(text: str, member: str) -> int:

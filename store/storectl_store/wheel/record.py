@@ -23,8 +23,6 @@ _ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64}
 _SIZE = re.compile(r"[0-9]{1,15}")
 _HEX = re.compile(r"[0-9a-f]+")
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
-
-
 _ROW = 160
 """Bytes of a row beside its path: the longest digest, a size, commas and quotes, and some to spare."""
 
