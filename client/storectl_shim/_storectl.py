@@ -381,5 +381,5 @@ def install(alias: str, address: "str | None") -> None:
         pin(alias, view)
     if all(getattr(hook, "storectl_view", None) != view for hook in sys.path_hooks):
         sys.path_hooks.insert(0, PathHook(view, alias, ImportMap(root_of(view), address)))
-        for path in [path for path in sys.path_importer_cache if path.startswith((view, alias))]:
+        for path in [path for path in sys.path_importer_cache if str(path).startswith((view, alias))]:
             del sys.path_importer_cache[path]

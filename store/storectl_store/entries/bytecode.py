@@ -73,16 +73,20 @@ def compile_entries(
 ) -> None:
     """Give each of these entries bytecode for the interpreter, where it has none.
 
-    ``tmp`` is a folder of this process on the file system of the store. ``progress`` is told of each entry that is
-    done, in this thread. An entry over which a worker dies stays without bytecode. InterpreterError where none starts.
+    ``tmp`` is a folder of this process on the file system of the store. ``progress`` is told of each entry once nothing
+    more will be done for it, in this thread. An entry over which a worker dies stays without bytecode. InterpreterError
+    where none starts.
     """
-    wanted = [m for m in manifests if not has_bytecode(layout, m.digest, interpreter.cache_tag)]
-    jobs = [job for owner, manifest in enumerate(wanted) for job in _jobs(layout, owner, manifest)]
-    states = [_Progress(waiting=0) for _ in wanted]
-    for job in jobs:
-        states[job.owner].waiting += 1
+    jobs: list[_Job] = []
+    states: list[_Progress] = []
+    for owner, manifest in enumerate(manifests):
+        done = has_bytecode(layout, manifest.digest, interpreter.cache_tag)
+        jobs += (own := [] if done else list(_jobs(layout, owner, manifest)))
+        states.append(_Progress(waiting=len(own)))
+        if done and progress is not None:
+            progress(manifest)
     for job, written in _run(jobs, interpreter, processes=processes, tmp=tmp):
-        manifest, state = wanted[job.owner], states[job.owner]
+        manifest, state = manifests[job.owner], states[job.owner]
         state.waiting -= 1
         state.crashed |= written is None
         state.files.update(written or {})

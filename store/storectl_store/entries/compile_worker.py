@@ -7,11 +7,13 @@ job, each line on stdout its result::
     {"written": {"pkg/__pycache__/x.cpython-312.pyc": "<sha256 hex>"}, "failed": 0}
 
 Bytecode is unchecked and hash-based (PEP 552), compiled under the path relative to the folder, so that it depends on the
-wheel and the interpreter alone. What cannot be compiled has none: a wheel may carry Python 2, templates, or nonsense.
+wheel and the interpreter alone. What cannot be compiled has none: a wheel may carry Python 2, templates, or nonsense. What
+cannot be read or written ends the process, so that nobody takes the entry for done.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import importlib.util
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NOT_COMPILED = (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, UnicodeError, OSError)
+_NOT_COMPILED = (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError)
 
 
 def main() -> None:
@@ -86,32 +88,51 @@ def settle(folder: str) -> None:
     """One barrier for all that was staged: a power cut must not leave torn bytecode under its final name."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        import ctypes  # noqa: PLC0415  # an interpreter may be built without it
-
-        ctypes.CDLL(None).syncfs(descriptor)
-    except (ImportError, AttributeError, OSError):  # macOS has no syncfs
-        os.sync()
+        if barrier()(descriptor) != 0:
+            raise OSError(errno.EIO, "syncfs", folder)
     finally:
         os.close(descriptor)
 
 
+def barrier() -> Any:
+    """``syncfs``, which takes a descriptor and gives 0; where there is none, all file systems wait."""
+    try:
+        import ctypes  # noqa: PLC0415  # an interpreter may be built without it
+
+        return ctypes.CDLL(None).syncfs
+    except (ImportError, AttributeError):  # the latter on macOS
+        return sync_all
+
+
+def sync_all(_descriptor: int) -> int:
+    """``syncfs`` for those who have none."""
+    os.sync()
+    return 0
+
+
 def place(folder: str, staged: dict[str, str]) -> list[str]:
     """Rename the staged files to their places in the entry, and say which could not be."""
-    lost = []
     by_cache: dict[str, list[str]] = {}
     for target in staged:
         by_cache.setdefault(os.path.dirname(target), []).append(target)
     with locked(folder):
         for cache, targets in by_cache.items():
-            try:
-                with opened_up(os.path.join(folder, cache)):
-                    for target in targets:
-                        os.rename(staged[target], os.path.join(folder, target))
-            except OSError:  # noqa: PERF203  # nor is one folder
-                lost += [target for target in targets if os.path.exists(staged[target])]
+            with opened_up(os.path.join(folder, cache)):
+                for target in targets:
+                    rename(staged[target], os.path.join(folder, target))
+    lost = [target for target, path in staged.items() if os.path.exists(path)]
     for target in lost:
         os.unlink(staged[target])
     return lost
+
+
+def rename(source: str, target: str) -> None:
+    """Let it be seen; a name that gets too long with the tag in it cannot be, and is not worth more than that."""
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
 
 
 @contextmanager
