@@ -184,9 +184,10 @@ class ImportMap:
     def _open(self, read: "Callable[[int, int], bytes]") -> "Any":
         start = read(0, 1 << 14)
         line, newline, rest = start.partition(b"\n")
-        magic, environment, length, checksum = line.rsplit(b" ", 3)
-        if not newline or magic != MAGIC:
+        fields = line.rsplit(b" ", 3)
+        if not newline or len(fields) != 4 or fields[0] != MAGIC:
             raise ValueError("another format")
+        _, environment, length, checksum = fields
         if environment != os.fsencode(self.root.rpartition("/")[2]):
             raise ValueError("another environment")
         size, begin = int(length), len(line) + 1

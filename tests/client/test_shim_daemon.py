@@ -35,22 +35,28 @@ def daemon(address: str, answer: Callable[[bytes], bytes]) -> Iterator[list[byte
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
-        thread = threading.Thread(target=_serve, args=(listener, answer, requests))
+        over = threading.Event()
+        thread = threading.Thread(target=_serve, args=(listener, over, answer, requests))
         thread.start()
         try:
             yield requests
         finally:
-            listener.shutdown(socket.SHUT_RDWR)
+            over.set()
+            with socket.socket(socket.AF_UNIX) as last:
+                last.connect(address)
             thread.join()
 
 
-def _serve(listener: socket.socket, answer: Callable[[bytes], bytes], requests: list[bytes]) -> None:
-    with contextlib.suppress(OSError):
-        while True:
-            connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError):
-                requests.append(connection.recv(4096))
-                connection.sendall(answer(requests[-1]))
+def _serve(
+    listener: socket.socket, over: threading.Event, answer: Callable[[bytes], bytes], requests: list[bytes]
+) -> None:
+    while True:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            if over.is_set():
+                return
+            requests.append(connection.recv(4096))
+            connection.sendall(answer(requests[-1]))
 
 
 def response(body: bytes, *, status: bytes = b"200 OK", length: int | None = None) -> bytes:

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -90,10 +91,10 @@ def test_merged_tables_are_those_of_the_merged_tree(one: list[str], other: list[
 
 
 @given(st.lists(PATHS.map(tuple), max_size=3), st.randoms())
-def test_equal_trees_are_equal_bytes_in_whatever_order(trees: list[tuple[str, ...]], random: object) -> None:
+def test_equal_trees_are_equal_bytes_in_whatever_order(trees: list[tuple[str, ...]], random: Random) -> None:
     paths = [path for tree in trees for path in tree]
     shuffled = list(paths)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     first = encode_import_map("id", index_paths(paths, SUFFIXES))
     assert first == encode_import_map("id", merge([index_paths(shuffled, SUFFIXES)]))
 
