@@ -75,8 +75,9 @@ def allows_python(file: IndexFile, version: str) -> bool:
     if not file.requires_python:
         return True
     try:
-        # A pre-release of Python counts as the release it leads to, as with pip.
-        return SpecifierSet(file.requires_python).contains(Version(version).base_version, prereleases=True)
+        # A pre-release of Python counts as the release it leads to, as with pip; an unreleased build ends with "+".
+        release = Version(version.removesuffix("+")).base_version
+        return SpecifierSet(file.requires_python).contains(release, prereleases=True)
     except (InvalidSpecifier, InvalidVersion):
         return True
 

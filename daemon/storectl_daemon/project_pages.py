@@ -14,7 +14,7 @@ from storectl_daemon.local_folder import LocalFolders
 from storectl_daemon.origins import path_of_file_url, redacted, scheme_of
 from storectl_daemon.single_flight import SingleFlight
 
-_MOST_PAGES = 256
+_MOST_PAGES = 32  # one of a large project is a few megabytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,9 +47,7 @@ def fetch(
     return asyncio.run(main())
 
 
-def send(
-    handler: BaseHTTPRequestHandler, status: int, body: bytes, *, length: int | None = -1, **headers: str
-) -> None:
+def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, *, length: int | None = -1, **headers: str) -> None:
     """An answer; ``length`` None leaves Content-Length out, and the connection is closed after a body that lies."""
     handler.send_response(status)
     for name, value in headers.items():
@@ -117,9 +115,10 @@ def test_a_wheel_larger_than_one_piece_arrives_whole(tmp_path: Path) -> None:
 
 def test_bytes_other_than_the_locked_ones_are_refused_and_removed(tmp_path: Path) -> None:
     other = bytes(len(WHEEL.data))
-    with serve_index(WHEEL) as index, pytest.raises(WheelError) as caught:
+    with serve_index(WHEEL) as index:
         index.bodies[WHEEL.filename] = other
-        fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w")
+        with pytest.raises(WheelError) as caught:
+            fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w")
     assert caught.value.code == "E_HASH"
     assert WHEEL.filename in caught.value.message
     assert caught.value.facts["expected"] == WHEEL.digest
@@ -155,10 +154,11 @@ def test_a_body_without_end_is_read_no_further_than_the_locked_size(tmp_path: Pa
         done.set()
 
     received: list[int] = []
-    with serve_index(WHEEL) as index, pytest.raises(WheelError) as caught:
+    with serve_index(WHEEL) as index:
         play(index, [pour])
         try:
-            fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w", progress=received.append)
+            with pytest.raises(WheelError) as caught:
+                fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w", progress=received.append)
         finally:
             assert done.wait(20)
     assert caught.value.code == "E_HASH"
@@ -168,9 +168,10 @@ def test_a_body_without_end_is_read_no_further_than_the_locked_size(tmp_path: Pa
 
 
 def test_a_wheel_of_unknown_size_is_bounded_too(tmp_path: Path) -> None:
-    with serve_index(WHEEL) as index, pytest.raises(WheelError) as caught:
+    with serve_index(WHEEL) as index:
         small = FetchLimits(largest_wheel=1000)
-        fetch(locked(WHEEL, index.file_url(WHEEL), size=None), tmp_path / "w", limits=small)
+        with pytest.raises(WheelError) as caught:
+            fetch(locked(WHEEL, index.file_url(WHEEL), size=None), tmp_path / "w", limits=small)
     assert caught.value.code == "E_HASH"
     assert "1000" in caught.value.message
 
@@ -236,9 +237,10 @@ def test_a_body_that_ends_early_without_a_length_is_tried_again(tmp_path: Path) 
 
 
 def test_a_transfer_that_always_breaks_is_given_up_after_three_tries(tmp_path: Path) -> None:
-    with serve_index(WHEEL) as index, pytest.raises(FetchError) as caught:
+    with serve_index(WHEEL) as index:
         seen = play(index, [broken_off(WHEEL.data)] * 9)
-        fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w")
+        with pytest.raises(FetchError) as caught:
+            fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w")
     assert len(seen) == 3
     assert caught.value.code == "E_FETCH"
     assert list(tmp_path.iterdir()) == []
@@ -254,9 +256,10 @@ def test_a_failure_that_passes_is_waited_for_no_longer_than_the_cap(tmp_path: Pa
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_a_refusal_is_final_and_says_what_to_do(tmp_path: Path, status: int) -> None:
-    with serve_index(WHEEL) as index, pytest.raises(FetchError) as caught:
+    with serve_index(WHEEL) as index:
         seen = play(index, [lambda handler: send(handler, status, b"no")] * 3)
-        fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w")
+        with pytest.raises(FetchError) as caught:
+            fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w")
     assert len(seen) == 1
     assert caught.value.facts["status"] == status
     assert caught.value.hint
@@ -264,9 +267,10 @@ def test_a_refusal_is_final_and_says_what_to_do(tmp_path: Path, status: int) -> 
 
 def test_a_compressed_body_is_refused_and_none_is_asked_for(tmp_path: Path) -> None:
     bomb = gzip.compress(bytes(1_000_000))
-    with serve_index(WHEEL) as index, pytest.raises(FetchError, match="gzip"):
+    with serve_index(WHEEL) as index:
         seen = play(index, [lambda handler: send(handler, 200, bomb, Content_Encoding="gzip")])
-        fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w")
+        with pytest.raises(FetchError, match="gzip"):
+            fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w")
     assert seen[0]["Accept-Encoding"] == "identity"
     assert list(tmp_path.iterdir()) == []
 
@@ -288,22 +292,28 @@ def test_a_body_that_drips_is_given_up(tmp_path: Path) -> None:
             return
 
     limits = FetchLimits(tries=1, floor=100_000, floor_window=0.1)
-    with serve_index(WHEEL) as index, pytest.raises(FetchError, match="bytes a second"):
+    with serve_index(WHEEL) as index:
         play(index, [drip])
         try:
-            fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w", limits=limits)
+            with pytest.raises(FetchError, match="bytes a second"):
+                fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w", limits=limits)
         finally:
             stop.set()
     assert list(tmp_path.iterdir()) == []
 
 
+def _until(event: threading.Event) -> None:
+    event.wait(20)
+
+
 def test_a_silent_server_is_given_up_at_the_deadline(tmp_path: Path) -> None:
     stop = threading.Event()
     limits = FetchLimits(deadline=0.1)
-    with serve_index(WHEEL) as index, pytest.raises(FetchError, match="did not arrive within"):
-        play(index, [lambda _handler: stop.wait(20) and None])
+    with serve_index(WHEEL) as index:
+        play(index, [lambda _handler: _until(stop)])
         try:
-            fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w", limits=limits)
+            with pytest.raises(FetchError, match="did not arrive within"):
+                fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w", limits=limits)
         finally:
             stop.set()
     assert list(tmp_path.iterdir()) == []
@@ -321,10 +331,11 @@ def test_a_server_that_stops_sending_is_given_up_after_the_window(tmp_path: Path
         stop.wait(20)
 
     limits = FetchLimits(tries=1, floor_window=0.1)
-    with serve_index(WHEEL) as index, pytest.raises(FetchError, match="broke off"):
+    with serve_index(WHEEL) as index:
         play(index, [stall])
         try:
-            fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w", limits=limits)
+            with pytest.raises(FetchError, match="broke off"):
+                fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w", limits=limits)
         finally:
             stop.set()
 
@@ -345,7 +356,9 @@ def test_a_login_goes_to_its_own_origin_only_even_over_redirects(tmp_path: Path)
             index,
             [
                 lambda handler: send(handler, 302, b"", Location="/files/again"),
-                lambda handler: send(handler, 307, b"", Location=target.replace("//", "//tom:other@"), Set_Cookie="c=1"),
+                lambda handler: send(
+                    handler, 307, b"", Location=target.replace("//", "//tom:other@"), Set_Cookie="c=1"
+                ),
             ],
         )
         seen_elsewhere = play(elsewhere, [])
@@ -388,19 +401,21 @@ def test_five_redirects_are_followed_and_a_sixth_is_not(tmp_path: Path) -> None:
 def test_a_redirect_to_a_local_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "local").write_bytes(WHEEL.data)
     local = (tmp_path / "local").as_uri()
-    with serve_index(WHEEL) as index, pytest.raises(FetchError, match="neither https nor http"):
+    with serve_index(WHEEL) as index:
         play(index, [lambda handler: send(handler, 302, b"", Location=local)])
-        fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w")
+        with pytest.raises(FetchError, match="neither https nor http"):
+            fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w")
 
 
 @pytest.mark.parametrize("status", [200, 302, 404, 503])
 def test_no_credential_is_ever_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture, status: int) -> None:
     caplog.set_level(logging.DEBUG)
-    with serve_index(WHEEL) as index, pytest.raises(ProblemError) as caught:
+    with serve_index(WHEEL) as index:
         answer = "http://u:s3cret@127.0.0.1:1/x?token=t0ken" if status == 302 else ""
         play(index, [lambda handler: send(handler, status, b"other", Location=answer)] * 3)
         url = index.file_url(WHEEL).replace("//", "//ann:s3cret@") + "?signature=t0ken"
-        fetch(locked(WHEEL, url), tmp_path / "w")
+        with pytest.raises(ProblemError) as caught:
+            fetch(locked(WHEEL, url), tmp_path / "w")
     shown = f"{caught.value} {caught.value.facts} {caught.value.__cause__} {caplog.text}"
     assert "s3cret" not in shown
     assert "t0ken" not in shown
@@ -439,7 +454,14 @@ def test_what_is_no_regular_file_is_refused_without_blocking(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://example.invalid/w.whl", "git+https://example.invalid/w", "/some/path.whl", "http:///w.whl", "file://host/w.whl"]
+    "url",
+    [
+        "ftp://example.invalid/w.whl",
+        "git+https://example.invalid/w",
+        "/some/path.whl",
+        "http:///w.whl",
+        "file://host/w.whl",
+    ],
 )
 def test_other_schemes_are_refused_with_what_to_do(tmp_path: Path, url: str) -> None:
     with pytest.raises(FetchError) as caught:
@@ -509,12 +531,35 @@ def test_no_more_downloads_run_at_once_than_allowed(tmp_path: Path) -> None:
     assert active[1] == 2
 
 
-def test_a_page_is_bounded(tmp_path: Path) -> None:
+def test_the_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    asked: list[str] = []
+
+    def respond(handler: BaseHTTPRequestHandler) -> bool:
+        asked.append(handler.path)
+        send(handler, 200, WHEEL.data)
+        return True
+
+    async def main(url: str) -> None:
+        async with Fetcher(limits=IMPATIENT) as fetcher:
+            await fetcher.fetch(locked(WHEEL, url), tmp_path / "w")
+
+    with serve_index() as proxy:
+        proxy.respond = respond
+        monkeypatch.setenv("HTTP_PROXY", proxy.root)
+        monkeypatch.setenv("http_proxy", proxy.root)
+        asyncio.run(main("http://files.invalid/sample.whl"))
+    assert asked == ["http://files.invalid/sample.whl"]
+
+
+def test_a_page_is_bounded() -> None:
     async def main(url: str) -> None:
         async with Fetcher(limits=FetchLimits(largest_page=1000), trust_env=False) as fetcher:
             await fetcher.read(url, {})
 
     for length in (-1, None):
-        with serve_index() as index, pytest.raises(FetchError, match="larger than 1000 bytes"):
+        with serve_index() as index:
             play(index, [lambda handler, length=length: send(handler, 200, bytes(5000), length=length)])  # type: ignore[misc]
-            asyncio.run(main(index.url))
+            with pytest.raises(FetchError, match="larger than 1000 bytes"):
+                asyncio.run(main(index.url))
