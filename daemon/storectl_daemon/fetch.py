@@ -206,7 +206,7 @@ def _client(
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept, so none can be sent anywhere
         limits=pool,
         # The semaphores bound the requests, so waiting for a place in the pool is no failure.
-        timeout=httpx2.Timeout(limits.floor_window, connect=limits.connect_timeout, pool=None),
+        timeout=httpx2.Timeout(limits.read_timeout, connect=limits.connect_timeout, pool=None),
         trust_env=trust_env,
         follow_redirects=False,
     )

@@ -30,6 +30,16 @@ class IndexClient:
         self._settings_for = settings_for
         self._pages = ProjectPages(fetcher)
 
+    async def learn(self, project: Path | None) -> IndexSettings:
+        """Read the project's settings, and teach the fetcher the logins in them.
+
+        ``resolve`` does so by itself; a lock file that names its own addresses needs it before the first ``fetch``.
+        """
+        settings = await asyncio.to_thread(self._settings_for, project)
+        for place in (*settings.indexes, *settings.find_links):
+            self._fetcher.credentials.learn(place)
+        return settings
+
     async def resolve(
         self, pin: IndexPin, interpreter: Interpreter, project: Path | None, *, refresh: bool = False
     ) -> Pin:
@@ -39,9 +49,9 @@ class IndexClient:
         NoWheelError where files have the digests but none fits; IndexLookupError where no source offers one, or one
         that was needed could not be asked (OfflineError: could not be reached).
         """
-        sources = sources_of(pin, await asyncio.to_thread(self._settings_for, project))
-        for source in sources:
-            self._fetcher.credentials.learn(source.place)
+        sources = sources_of(pin, await self.learn(project))
+        for place in (*pin.indexes, *pin.find_links):
+            self._fetcher.credentials.learn(place)
         places = [source.place for source in sources]
         files = None if refresh else await asyncio.to_thread(self._book.recall, pin, places)
         if files is None:
@@ -69,11 +79,13 @@ class IndexClient:
 
 
 def sources_of(pin: IndexPin, settings: IndexSettings) -> tuple[Source, ...]:
-    """Where to ask, in order: what the lock file names, then the user's, unless the lock file replaces them."""
+    """Where to ask, in order: what the lock file names, then the user's, unless its indexes replace those.
+
+    Find-links places only ever add to each other, as with pip.
+    """
     indexes = pin.indexes if pin.exclusive else (*pin.indexes, *settings.indexes)
-    find_links = pin.find_links if pin.exclusive else (*pin.find_links, *settings.find_links)
     return (
-        *(Source(place=place, find_links=True) for place in dict.fromkeys(find_links)),
+        *(Source(place=place, find_links=True) for place in dict.fromkeys((*pin.find_links, *settings.find_links))),
         *(Source(place=place) for place in dict.fromkeys(indexes)),
     )
 
@@ -81,13 +93,11 @@ def sources_of(pin: IndexPin, settings: IndexSettings) -> tuple[Source, ...]:
 def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpreter) -> Pin:
     """The pin with the wheel that fits best; NoWheelError where none of the files does."""
     offered = tuple(files)
-    wheels = [file for file in offered if file.is_wheel]
-    fitting = [file for file in wheels if allows_python(file, interpreter.version)]
-    chosen = choose_wheel(filter(None, map(_wheel_file, fitting)), interpreter)
+    allowed = [file for file in offered if file.is_wheel and allows_python(file, interpreter.version)]
+    chosen = choose_wheel(filter(None, map(_wheel_file, allowed)), interpreter)
     if chosen is None:
-        names = sorted(file.filename for file in offered)
-        raise _nothing_fits(pin, names, interpreter, only_sdists=not wheels)
-    index = next(file.index for file in fitting if file.digest == chosen.digest)
+        raise _nothing_fits(pin, offered, interpreter)
+    index = next(file.index for file in allowed if file.digest == chosen.digest)
     return Pin(name=pin.name, version=pin.version, wheel=chosen, index=index)
 
 
@@ -106,15 +116,20 @@ def _by_digest(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFil
     return tuple(found.values())
 
 
-def _nothing_fits(pin: IndexPin, names: list[str], interpreter: Interpreter, *, only_sdists: bool) -> NoWheelError:
-    python = f"Python {interpreter.version} ({interpreter.implementation})"
-    what = "is locked as a source distribution only" if only_sdists else f"has no locked wheel that fits {python}"
+def _nothing_fits(pin: IndexPin, files: Sequence[IndexFile], interpreter: Interpreter) -> NoWheelError:
+    python = f"{interpreter.implementation} {interpreter.version}"
+    names = sorted(file.filename for file in files)
+    demands = sorted({file.requires_python or "" for file in files if not allows_python(file, interpreter.version)})
+    hint = "use another Python (-p), or lock another version"
+    if not any(file.is_wheel for file in files):
+        why = f"is locked as a source distribution only: {_some(names)}"
+        hint = "build a wheel of it into a find-links folder, and lock again"
+    elif demands:
+        why = f"has no locked wheel for {python}, which {_some(demands)} excludes: {_some(names)}"
+    else:
+        why = f"has no locked wheel for {python} on this platform: {_some(names)}"
     return NoWheelError(
-        f"{pin.name} {pin.version} {what}: {_some(names)}",
-        hint="build a wheel of it into a find-links folder and lock that" if only_sdists else "use another Python",
-        name=pin.name,
-        version=pin.version,
-        filenames=names,
+        f"{pin.name} {pin.version} {why}", hint=hint, name=pin.name, version=pin.version, filenames=names
     )
 
 

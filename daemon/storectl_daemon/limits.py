@@ -11,7 +11,7 @@ class FetchLimits:
     """Times are in seconds, sizes in bytes.
 
     ``deadline`` bounds one wheel with all its tries, ``page_deadline`` one page. A body that brings less than ``floor``
-    bytes a second over ``floor_window`` counts as a broken connection. ``pause`` is the first wait between tries; it
+    bytes a second over ``floor_window``, or nothing for ``read_timeout``, counts as a broken connection. ``pause`` is the first wait between tries; it
     doubles, with jitter. ``concurrency`` bounds downloads, ``page_concurrency`` pages; they share ``connections``.
     """
 
@@ -23,6 +23,7 @@ class FetchLimits:
     pause: float = 0.5
     retry_after_cap: float = 30.0
     connect_timeout: float = 10.0
+    read_timeout: float = 30.0
     deadline: float = 3600.0
     page_deadline: float = 120.0
     floor: float = 1024.0

@@ -8,7 +8,7 @@ from storectl_daemon.limits import FetchLimits
 class Pace:
     """Counts bytes in windows of ``limits.floor_window`` seconds. ``clock`` is monotonic, in seconds.
 
-    A body that stops altogether is not seen here but by the read timeout, which has the same length.
+    A body that stops altogether is not seen here, but by the read timeout.
     """
 
     def __init__(self, limits: FetchLimits, clock: Callable[[], float]) -> None:

@@ -39,7 +39,8 @@ def test_netrc_is_read_where_it_is_named_and_in_the_home(tmp_path: Path) -> None
 
 def test_the_default_entry_of_netrc_goes_to_nobody(tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_text("default login ann password s3cret\n")
-    assert credentials_of({}, tmp_path).authorization("https://h.example/a") is None
+    for host in ("h.example", "default"):
+        assert credentials_of({}, tmp_path).authorization(f"https://{host}/a") is None
 
 
 def test_a_broken_netrc_is_ignored_without_telling_its_content(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -185,6 +186,32 @@ def test_the_indexes_of_the_lock_file_come_first_or_alone(tmp_path: Path) -> Non
         assert sum(configured.requests.values()) == before
 
 
+def test_find_links_of_the_user_count_beside_the_indexes_of_the_lock_file(tmp_path: Path) -> None:
+    (tmp_path / NATIVE.filename).write_bytes(NATIVE.data)
+    with serve_index(ANY) as locked:
+        wanted = IndexPin(
+            name=canonicalize_name("sam-ple"),
+            version="1.0",
+            digests=pin(ANY, NATIVE).digests,
+            indexes=(locked.url,),
+            exclusive=True,
+        )
+        found = Lookup(tmp_path, "https://never.invalid/simple", find_links=(str(tmp_path),)).one(wanted)
+    assert found.wheel.filename == NATIVE.filename
+
+
+def test_the_logins_of_a_project_are_learnt_without_a_lookup(tmp_path: Path) -> None:
+    settings = IndexSettings(indexes=("https://ann:s3cret@h.example/simple",))
+
+    async def main() -> str | None:
+        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
+            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path), settings_for=lambda _project: settings)
+            await client.learn(None)
+            return fetcher.credentials.authorization("https://h.example/files/a.whl")
+
+    assert asyncio.run(main()) == "Basic YW5uOnMzY3JldA=="
+
+
 def test_requires_python_of_a_file_is_respected(tmp_path: Path) -> None:
     with serve_index(ANY, NATIVE) as index:
         page = index.project_json("sam-ple")
@@ -233,6 +260,15 @@ def test_locked_files_that_do_not_fit_are_an_error_of_their_own(tmp_path: Path) 
     with serve_index(WINDOWS) as index, pytest.raises(NoWheelError) as caught:
         Lookup(tmp_path, index.url).one(pin(WINDOWS))
     assert WINDOWS.filename in caught.value.message
+
+
+def test_a_python_that_every_locked_wheel_excludes_is_said(tmp_path: Path) -> None:
+    with serve_index(ANY) as index:
+        page = index.project_json("sam-ple")
+        page["files"][0]["requires-python"] = ">=3.13"
+        index.respond = lambda handler: _send_json(handler, page)
+        with pytest.raises(NoWheelError, match=r">=3\.13"):
+            Lookup(tmp_path, index.url).one(pin(ANY))
 
 
 def test_an_sdist_alone_is_no_wheel_and_said_to_be_one(tmp_path: Path) -> None:
@@ -334,7 +370,8 @@ def test_a_wheel_that_is_replaced_in_its_folder_is_not_the_old_one(tmp_path: Pat
             place = tmp_path / ANY.filename
             place.write_bytes(ANY.data)
             await client.resolve(pin(ANY), python(), None)
-            place.write_bytes(ANY.data + b"changed")
+            place.write_bytes(bytes(len(ANY.data)))
+            os.utime(place, ns=(1, 1))
             with pytest.raises(IndexLookupError, match="other digests"):
                 await client.resolve(pin(ANY), python(), None, refresh=True)
 
