@@ -26,28 +26,10 @@ from urllib.parse import quote, urlsplit
 
 from unearth import PackageFinder
 
-from storectl_daemon.errors import IndexLookupError
+from storectl_daemon.config_files import ConfigFile, ConfigFiles, broken_file, config_files, is_true
 
 _PIP_SECTIONS = ("global", "download", "install")  # later ones win, as pip reads them for `pip install`
 _NAMED_INDEX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
-_TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigFile:
-    """A configuration file that exists: where it is and what it says."""
-
-    path: Path
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigFiles:
-    """The files that count, nearest first. ``project`` is a ``uv.toml`` or a ``pyproject.toml``."""
-
-    project: ConfigFile | None = None
-    uv: tuple[ConfigFile, ...] = ()
-    pip: tuple[ConfigFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,61 +110,6 @@ class SettingsReader:
         return settings
 
 
-def config_files(environ: Mapping[str, str], home: Path, project: Path | None) -> ConfigFiles:
-    """The configuration files that exist and count."""
-    return ConfigFiles(
-        project=next(iter(_existing(_project_places(environ, project))), None),
-        uv=tuple(_existing(_uv_places(environ, home))),
-        pip=tuple(_existing(_pip_places(environ, home))),
-    )
-
-
-def _project_places(environ: Mapping[str, str], project: Path | None) -> list[Path]:
-    if project is None or _is_true(environ.get("UV_NO_CONFIG")):
-        return []
-    return [project / "uv.toml", project / "pyproject.toml"]
-
-
-def _uv_places(environ: Mapping[str, str], home: Path) -> list[Path]:
-    if _is_true(environ.get("UV_NO_CONFIG")):
-        return []
-    if named := environ.get("UV_CONFIG_FILE"):
-        return [Path(named)]
-    user = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "uv" / "uv.toml"
-    shared = [Path(folder) / "uv" / "uv.toml" for folder in _config_dirs(environ)]
-    return [user, *shared, Path("/etc/uv/uv.toml")]
-
-
-def _pip_places(environ: Mapping[str, str], home: Path) -> list[Path]:
-    """Where pip looks (its documentation, "Configuration files"), nearest first; a virtual environment's is not ours."""
-    named = environ.get("PIP_CONFIG_FILE")
-    if named == os.devnull:
-        return []
-    mac_user, mac_global = home / "Library/Application Support/pip", Path("/Library/Application Support/pip")
-    xdg_user = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip"
-    user = [mac_user / "pip.conf", xdg_user / "pip.conf", home / ".pip" / "pip.conf"]
-    shared = [Path(folder) / "pip" / "pip.conf" for folder in _config_dirs(environ)]
-    everyone = [Path("/etc/pip.conf"), *shared, mac_global / "pip.conf"]
-    if named:  # pip then leaves out the user's files, if this one exists
-        return [Path(named), *([] if os.path.exists(named) else user), *everyone]
-    return [*user, *everyone]
-
-
-def _config_dirs(environ: Mapping[str, str]) -> list[str]:
-    return [folder for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep) if folder]
-
-
-def _existing(places: Iterable[Path]) -> Iterable[ConfigFile]:
-    for path in places:
-        try:
-            text = path.read_text("utf-8") if path.is_file() else None
-        except (OSError, UnicodeDecodeError) as error:
-            raise _broken(path, error) from error
-        # A pyproject.toml that does not speak of uv says nothing about indexes, and need not be parsed.
-        if text is not None and (path.name != "pyproject.toml" or "uv" in text):
-            yield ConfigFile(path=path, text=text)
-
-
 def _uv_environment(environ: Mapping[str, str], project: Path | None) -> _Layer:
     default = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
     extra = [*_words(environ.get("UV_INDEX")), *_words(environ.get("UV_EXTRA_INDEX_URL"))]
@@ -191,7 +118,7 @@ def _uv_environment(environ: Mapping[str, str], project: Path | None) -> _Layer:
         default=_named(default, environ) if default else None,
         extra=tuple(_named(index, environ) for index in extra),
         find_links=_places(places, project),
-        no_index=True if _is_true(environ.get("UV_NO_INDEX")) else None,
+        no_index=True if is_true(environ.get("UV_NO_INDEX")) else None,
     )
 
 
@@ -216,7 +143,7 @@ def _uv_table(file: ConfigFile) -> dict[str, Any]:
     try:
         table: Any = tomllib.loads(file.text)
     except tomllib.TOMLDecodeError as error:
-        raise _broken(file.path, error) from error
+        raise broken_file(file.path, error) from error
     for key in ("tool", "uv") if file.path.name == "pyproject.toml" else ():
         table = table.get(key, {}) if isinstance(table, dict) else {}
     return table if isinstance(table, dict) else {}
@@ -236,7 +163,7 @@ def _pip_layer(environ: Mapping[str, str], files: tuple[ConfigFile, ...], projec
         default=values.get("index-url") or None,
         extra=tuple(_words(values.get("extra-index-url"))),
         find_links=_places(_words(values.get("find-links")), project),
-        no_index=True if _is_true(no_index) else None,
+        no_index=True if is_true(no_index) else None,
         trusted_hosts=tuple(_words(values.get("trusted-host"))),
         ca_bundle=values.get("cert") or None,
     )
@@ -247,7 +174,7 @@ def _pip_values(file: ConfigFile) -> dict[str, str]:
     try:
         parser.read_string(file.text, source=file.path.name)
     except configparser.Error as error:
-        raise _broken(file.path, error) from error
+        raise broken_file(file.path, error) from error
     present = (section for section in _PIP_SECTIONS if parser.has_section(section))
     return {key.replace("_", "-"): value for section in present for key, value in parser.items(section)}
 
@@ -305,14 +232,3 @@ def _texts(value: object) -> list[str]:
 
 def _unique(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
-
-
-def _is_true(value: str | None) -> bool:
-    return (value or "").strip().lower() in _TRUE
-
-
-def _broken(path: Path, error: Exception) -> IndexLookupError:
-    # Parsers quote the line they fail at, which may hold a login: only their kind is told.
-    return IndexLookupError(
-        f"{path} cannot be read as configuration: {type(error).__name__}", hint="correct the file", path=str(path)
-    )

@@ -11,8 +11,9 @@ class FetchLimits:
     """Times are in seconds, sizes in bytes.
 
     ``deadline`` bounds one wheel with all its tries, ``page_deadline`` one page. A body that brings less than ``floor``
-    bytes a second over ``floor_window``, or nothing for ``read_timeout``, counts as a broken connection. ``pause`` is the first wait between tries; it
-    doubles, with jitter. ``concurrency`` bounds downloads, ``page_concurrency`` pages; they share ``connections``.
+    bytes a second over ``floor_window``, or nothing for ``read_timeout``, counts as a broken connection. ``pause`` is
+    the first wait between tries; it doubles, with jitter. ``concurrency`` bounds downloads, ``page_concurrency`` pages;
+    they share ``connections``.
     """
 
     concurrency: int = 6

@@ -4,16 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from storectl_daemon.config_files import ConfigFile, ConfigFiles, config_files
 from storectl_daemon.errors import IndexLookupError
-from storectl_daemon.index_config import (
-    ConfigFile,
-    ConfigFiles,
-    IndexSettings,
-    SettingsReader,
-    config_files,
-    default_index,
-    settings_of,
-)
+from storectl_daemon.index_config import IndexSettings, SettingsReader, default_index, settings_of
 
 A, B, C, D = (f"https://{name}.example/simple" for name in "abcd")
 PROJECT = Path("/project")
