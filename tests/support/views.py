@@ -109,6 +109,8 @@ def add_entry(layout: StoreLayout, wheel: WheelBytes, *, escaping_libraries: Ite
     root = layout.entry(manifest.name, manifest.digest)
     for file in manifest.files:
         path = root / file.part / file.path
+        if path.exists():
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(contents[file.part, file.path])
         path.chmod(0o555 if file.executable else 0o444)

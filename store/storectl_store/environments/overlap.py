@@ -55,7 +55,7 @@ class Layer(ABC):
     def leaf(self, path: str) -> Leaf:
         """The file at this path below the mount, as a view shows it."""
 
-    def folder_link(self, path: str) -> Link | None:
+    def folder_link(self, path: str) -> Link | None:  # noqa: ARG002 the answer of layers that have no folders
         """The folder at this path below the mount ("" is the mount) as one link; None where there is no such folder."""
         return None
 

@@ -7,6 +7,7 @@ The paths inside (first lines of scripts, ``pyvenv.cfg``) are those of the final
 """
 
 import os
+import posixpath
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from storectl_store.environments.import_map import encode_import_map, index_path
 from storectl_store.environments.plan import IMPORT_MAP, EnvironmentPlan
 from storectl_store.environments.scripts import PYTHON_SHEBANG, with_own_shebang
 from storectl_store.environments.tree import SmallFile, StoreScript
+from storectl_store.errors import EnvironmentBuildError
 
 _UNPUBLISHED = ".tmp-"
 _FOLDER_MODE = 0o555
@@ -41,7 +43,8 @@ def publish_environment(
     """The published environment's folder; one that is already there is a result, not an error.
 
     ``extra_files`` maps paths relative to the environment to contents that only the interpreter itself can make, such
-    as the shim's bytecode. StoreFullError or StoreError where the disk refuses.
+    as the shim's bytecode. StoreFullError or StoreError where the disk refuses, EnvironmentBuildError for an extra
+    file that would be outside.
     """
     if plan.path.is_dir():
         return plan.path
@@ -93,6 +96,7 @@ class _Builder:
             self._place_script(script)
         self._write(SmallFile(path=IMPORT_MAP, content=import_map_of(self._plan)))
         for path, content in self._extra_files.items():
+            _check_inside(path)
             self._make_parents(path)
             self._write(SmallFile(path=path, content=content))
         for folder in self._folders:
@@ -123,6 +127,11 @@ class _Builder:
             self._make_parents(folder)
             os.mkdir(self._at(folder), 0o700)
             self._folders.append(folder)
+
+
+def _check_inside(path: str) -> None:
+    if path != posixpath.normpath(path) or path.startswith(("/", "..")):
+        raise EnvironmentBuildError(f"{path!r} is no place in an environment", path=path)
 
 
 def import_map_of(plan: EnvironmentPlan) -> bytes:
