@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from storectl_store.entries.manifest import Manifest
@@ -162,3 +164,31 @@ def test_a_tangle_of_cycles_ends() -> None:
     nodes = [f"n{number:02}" for number in range(30)]
     graph = {"": set(nodes)} | {node: set(nodes) - {node} for node in nodes}
     assert set(topological_weights(graph)) == set(nodes)
+
+
+_FOLDERS = st.lists(st.sampled_from(["da", "db"]), max_size=3)
+_PATHS = st.builds(lambda folders, name: "/".join([*folders, name]), _FOLDERS, st.sampled_from(["fx.py", "fy", "fz"]))
+_FILES = st.dictionaries(_PATHS, st.sampled_from(["1", "2"]), max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.tuples(_FILES, st.sampled_from([[], ["da"], ["da/db"]])), max_size=4)
+)
+def test_every_path_shows_the_bytes_that_were_written_last(wheels: dict[str, tuple[dict[str, str], list[str]]]) -> None:
+    tree = merge(*(layer(name, files, real=real) for name, (files, real) in wheels.items()))
+    written: dict[str, str] = {}
+    for name in sorted(wheels, reverse=True):
+        written.update(wheels[name][0])
+    shown = {f"site/{path}": wheels[_owner(tree, f"site/{path}")][0][path] for path in written}
+    assert shown == {f"site/{path}": data for path, data in written.items()}
+    assert visible(tree) == set(shown)
+    assert len(tree.leaves) == len({leaf.path for leaf in tree.leaves})
+
+
+def _owner(tree: MergedTree, path: str) -> str:
+    """The wheel whose file a program finds at this path: the one link on the way decides."""
+    found = [target + path[len(link) :] for link, target in links(tree).items() if f"{path}/".startswith(f"{link}/")]
+    assert len(found) == 1
+    assert found[0].endswith(path.removeprefix("site"))
+    return found[0].split("/")[2]

@@ -124,7 +124,7 @@ def read_wheel(
     contents: dict[tuple[Part, str], bytes] = {}
     executable = set()
     with zipfile.ZipFile(io.BytesIO(wheel.data)) as archive:
-        for info in archive.infolist():
+        for info in (member for member in archive.infolist() if not member.is_dir()):
             place = _place(info.filename)
             contents[place] = archive.read(info)
             if info.external_attr >> 16 & 0o111:

@@ -96,7 +96,9 @@ def _setuptools(tool: dict[str, Any]) -> Iterator[str]:
 
 
 def _hatchling(tool: dict[str, Any]) -> Iterator[str]:
-    yield from _strings(_table(tool, "hatch", "build").get("dev-mode-dirs"))
+    if folders := _strings(_table(tool, "hatch", "build").get("dev-mode-dirs")):
+        yield from folders
+        return
     for build in (_table(tool, "hatch", "build", "targets", "wheel"), _table(tool, "hatch", "build")):
         sources = build.get("sources")
         yield from _strings(sources)

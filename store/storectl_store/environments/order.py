@@ -7,8 +7,10 @@ that leads to them: there the weight is the length of the longest simple path fr
 first, among equals the order is reverse alphabetical, and the project written *last* is, all else being equal, the
 alphabetically first one. As in pip, ``foo[extra]`` is a node of its own that depends on ``foo``.
 
-The root is taken to require every project, as it does where an exported lock file is installed. Extras that only the
-user's project asks for are not known here, so their edges are missing.
+The root is taken to require every project, as it does where an exported lock file is installed. Two things that pip
+knows are not in a manifest: the extras that only the user's project asks for, so their edges are missing here; and
+Requires-Python, a node of pip's graph that nearly every project depends on, so those few without it weigh the same
+here as other leaves, and one round more there.
 """
 
 import math

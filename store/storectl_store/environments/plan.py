@@ -129,7 +129,11 @@ def _one_per_project(manifests: Sequence[Manifest]) -> list[Manifest]:
     by_name = {manifest.name: manifest for manifest in manifests}
     if len(by_name) < len(manifests):
         twice = sorted(name for name in by_name if sum(manifest.name == name for manifest in manifests) > 1)
-        raise EnvironmentBuildError(f"{twice[0]} is selected in more than one version", name=twice[0])
+        raise EnvironmentBuildError(
+            f"{twice[0]} is selected in more than one version",
+            hint="an environment holds one version of a project; look at the lock file's markers and conflicts",
+            name=twice[0],
+        )
     return [by_name[name] for name in sorted(by_name)]
 
 
@@ -150,13 +154,16 @@ class _View:
         files: dict[Part, dict[str, str]] = {part: {} for part in Part}
         for file in manifest.files:
             files[file.part][file.path] = file.sha256
-        yield self._linked(
-            manifest, Part.SITE_PACKAGES, self.site_packages, files[Part.SITE_PACKAGES], native_folders(manifest)
-        )
-        yield from self._data(manifest, files[Part.DATA])
-        headers = f"{self._headers}/{manifest.filename.partition('-')[0]}"
-        yield self._linked(manifest, Part.HEADERS, headers, files[Part.HEADERS])
-        yield from self._scripts(manifest, files[Part.SCRIPTS])
+        if in_site_packages := files[Part.SITE_PACKAGES]:
+            folders = native_folders(manifest)
+            yield self._linked(manifest, Part.SITE_PACKAGES, self.site_packages, in_site_packages, folders)
+        if data := files[Part.DATA]:
+            yield from self._data(manifest, data)
+        if headers := files[Part.HEADERS]:
+            mount = f"{self._headers}/{manifest.filename.partition('-')[0]}"
+            yield self._linked(manifest, Part.HEADERS, mount, headers)
+        if files[Part.SCRIPTS] or manifest.entry_points:
+            yield from self._scripts(manifest, files[Part.SCRIPTS])
 
     def _data(self, manifest: Manifest, files: dict[str, str]) -> Iterator[Layer]:
         """``.data/data``, whose ``lib64`` is ``lib`` where the one is a link to the other."""

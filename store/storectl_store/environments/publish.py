@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from storectl_store.entries.durability import disk_errors, rename_noreplace
+from storectl_store.entries.durability import barrier, disk_errors, rename_noreplace
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.trash import delete_tree
 from storectl_store.environments.import_map import encode_import_map, index_paths
@@ -53,6 +53,8 @@ def publish_environment(
         stage = Path(tempfile.mkdtemp(prefix=_UNPUBLISHED, dir=store.layout.environments))
         try:
             _Builder(stage, plan, extra_files or {}).build()
+            # Without it a power cut could show the folder with empty files in it. Entries have been through theirs.
+            barrier(stage)
             _rename(stage, plan.path)
         except BaseException:
             delete_tree(stage)
