@@ -3,6 +3,7 @@
 import json
 import os
 import py_compile
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from storectl_store.digest import parse_digest
 from storectl_store.environments.local_code import LocalCode
 from storectl_store.selection.target import Interpreter
-from support.views import StoreAt, add_entry, ask_interpreter, interpreters, publish, run, store_at
+from support.environments import StoreAt, add_entry, ask_interpreter, interpreters, publish, run, store_at
 from support.wheels import WheelBytes, make_wheel
 
 
@@ -293,6 +294,10 @@ def pip_installed(folder: Path, wheels: list[WheelBytes], *options: str) -> Path
     return folder / "venv"
 
 
+# Which of the two forms it is depends on the length of the path, and so on where the tests run.
+PYTHON_LINE = re.compile(rb"\A(#!/bin/sh\n'''exec' .*\n' '''|#!/.*/bin/python3?(\.\d+)?)\n")
+
+
 def tree_of(prefix: Path, folder: str) -> dict[str, tuple[bytes, bool]]:
     """Every file that a program sees below a folder of an environment, links followed."""
     found = {}
@@ -302,7 +307,7 @@ def tree_of(prefix: Path, folder: str) -> dict[str, tuple[bytes, bool]]:
             path = Path(parent, name)
             relative = str(path.relative_to(prefix))
             if not _is_of_the_installer(relative):
-                data = path.read_bytes().replace(os.fsencode(prefix), b"PREFIX")
+                data = PYTHON_LINE.sub(b"#!python\n", path.read_bytes())
                 found[relative] = (data, bool(path.stat().st_mode & 0o111))
     return found
 

@@ -11,7 +11,7 @@ from storectl_store.entries.manifest import Manifest
 from storectl_store.environments.order import InstallationOrder, topological_weights
 from storectl_store.environments.overlap import EntryLayer, Layer, MergedTree, made_layer, merge_layers
 from storectl_store.environments.tree import Link, SmallFile
-from support.views import read_wheel
+from support.environments import read_wheel
 from support.wheels import make_wheel
 
 

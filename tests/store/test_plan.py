@@ -12,7 +12,7 @@ from storectl_store.environments.plan import EnvironmentPlan, environment_id, pl
 from storectl_store.environments.tree import Link
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
-from support.views import made_up_interpreter, read_wheel
+from support.environments import made_up_interpreter, read_wheel
 from support.wheels import WheelBytes, make_wheel
 
 LAYOUT = StoreLayout(Path("/store"))

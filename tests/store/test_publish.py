@@ -15,9 +15,10 @@ from storectl_store.environments.environment_record import read_environment
 from storectl_store.environments.local_code import LocalCode
 from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import import_map_of, publish_environment, sweep_unpublished
+from storectl_store.environments.scripts import shebang
 from storectl_store.environments.tree import StoreScript
 from storectl_store.errors import EnvironmentBuildError, StoreError, StoreFormatError, StoreFullError
-from support.views import StoreAt, add_entry, made_up_interpreter, store_at
+from support.environments import StoreAt, add_entry, made_up_interpreter, store_at
 from support.wheels import make_wheel
 
 
@@ -53,7 +54,7 @@ def test_the_published_tree_is_the_planned_one(store: StoreAt, plan: Environment
 
 def test_a_script_is_copied_only_for_its_first_line(store: StoreAt, plan: EnvironmentPlan) -> None:
     folder = publish_environment(store, plan)
-    assert (folder / "bin/go").read_text() == f"#!{folder}/bin/python\nprint()\n"
+    assert (folder / "bin/go").read_bytes() == shebang(f"{folder}/bin/python") + b"print()\n"
     assert not (folder / "bin/go").is_symlink()
     assert (folder / "bin/sh").is_symlink()
 
