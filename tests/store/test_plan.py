@@ -170,6 +170,7 @@ def test_checkouts_without_code_in_the_environment_share_one() -> None:
     first = LocalCode(name="app", path="/checkout/one", roots=())  # type: ignore[arg-type]
     interpreter = made_up_interpreter()
     assert environment_id([], interpreter, [first]) == environment_id([], interpreter, [replace(first, path="/two")])
+    assert plan(local=(first,)) == plan(local=(replace(first, path="/two"),)) == plan()
 
 
 def test_a_wheel_costs_few_inodes() -> None:

@@ -98,7 +98,9 @@ def plan_environment(
     layers.append(made_layer("storectl", [*venv_leaves(interpreter, local_projects), *_reserved()]))
     tree = merge_layers(layers, InstallationOrder(manifests, interpreter.markers), view.real_folders)
     bytecode = list(_bytecode_links(tree.leaves, view.site_packages, interpreter.cache_tag))
-    record = EnvironmentRecord.of(identity, interpreter, digests, tuple(local_projects), tree.warnings)
+    # A project without code here is not part of the id: checkouts share this environment, so it names none of them.
+    local = tuple(code for code in local_projects if code.roots)
+    record = EnvironmentRecord.of(identity, interpreter, digests, local, tree.warnings)
     leaves = [leaf for leaf in tree.leaves if leaf.path not in _RESERVED]
     return EnvironmentPlan(
         id=identity,
