@@ -107,7 +107,8 @@ def _handler(index: LoopbackIndex) -> type[BaseHTTPRequestHandler]:
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        do_HEAD = do_GET  # uv asks for the length of a wheel before it reads the metadata in it
+        def do_HEAD(self) -> None:
+            self.do_GET()  # uv asks for the length of a wheel before it reads the metadata in it
 
         def log_message(self, *arguments: object) -> None:
             pass
