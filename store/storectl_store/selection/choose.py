@@ -74,9 +74,9 @@ def _order(filename: str, interpreter: Interpreter) -> tuple[int, BuildTag] | No
 
 
 def _pythons(tags: Iterable[Tag], interpreter: Interpreter) -> set[str]:
-    """The Python tags that exist; with their ABI where the Python itself would fit."""
-    pythons = {tag.interpreter for tag in interpreter.tag_rank}
-    return {f"{tag.interpreter}-{tag.abi}" if tag.interpreter in pythons else tag.interpreter for tag in tags}
+    """The Python tags that exist; with their ABI where the Python is the right one, such as ``cp313-cp313t``."""
+    own = next((tag.interpreter for tag in interpreter.tag_rank), "")
+    return {f"{tag.interpreter}-{tag.abi}" if tag.interpreter == own else tag.interpreter for tag in tags}
 
 
 def _platform(interpreter: Interpreter) -> str:

@@ -30,6 +30,7 @@ _FLAGS = frozenset({"--no-index", "--prefer-binary", "--require-hashes", "--no-r
 _EDITABLE = re.compile(r"(?:-e\s*|--editable(?:\s+|=))(?P<rest>.+)")
 _DIRECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*@")
 _MARKER = re.compile(r"\s+;\s*|;\s+")
+_FRAGMENT = re.compile(r"#(?=[a-z0-9]+=)")
 _EXTRAS = re.compile(r"\[[^\]]*\]$")
 
 
@@ -73,7 +74,8 @@ def local_path(text: str) -> tuple[str, str | None] | None:
     path, marker = split_marker(text)
     path = _EXTRAS.sub("", path)
     if path.startswith("file:"):
-        return path_of_file_url(path), marker
+        url, fragment = split_fragment(path)
+        return path_of_file_url(url) + (f"#{fragment}" if fragment else ""), marker
     if _DIRECT.match(path) or is_url(path):
         return None
     is_path = path.startswith(".") or "/" in path or path.endswith(".whl")  # A bare project name is none of these.
@@ -90,6 +92,12 @@ def split_marker(text: str) -> tuple[str, str | None]:
     """A URL or path, and the marker after it."""
     body, *rest = _MARKER.split(text, maxsplit=1)
     return body.strip(), rest[0] if rest else None
+
+
+def split_fragment(address: str) -> tuple[str, str]:
+    """A URL or path, and what follows it as ``#key=value``. Another ``#`` may be part of a file name."""
+    address, *fragment = _FRAGMENT.split(address, maxsplit=1)
+    return address, fragment[0] if fragment else ""
 
 
 def references(file: str, content: bytes, variables: Mapping[str, str], *, project: str) -> Iterator[Reference]:

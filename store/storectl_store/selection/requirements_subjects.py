@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.selection.addresses import is_url
-from storectl_store.selection.requirements_entries import Entry, editable_path, local_path, split_marker
+from storectl_store.selection.requirements_entries import Entry, editable_path, local_path, split_fragment, split_marker
 
 _HASH_HINT = "make the file with `uv pip compile --generate-hashes` or `pip-compile --generate-hashes`"
 _FRAGMENT_HASH = re.compile(r"(?:^|&)sha256=([0-9a-fA-F]{64})(?:&|$)")
@@ -95,7 +95,7 @@ def _with_hash(
     entry: Entry, name: NormalizedName | None, marker: str | None, *, path: str | None = None, url: str | None = None
 ) -> Subject:
     """A wheel or project by its address. The fragment of an address may hold the hash."""
-    address, _, fragment = (path or url or "").partition("#")
+    address, fragment = split_fragment(path or url or "")
     in_fragment = _FRAGMENT_HASH.search(fragment)
     digests = hashes_of(entry)
     if in_fragment is not None:
