@@ -217,7 +217,7 @@ def test_what_is_malformed_is_one_error_that_names_the_place(
 
 def test_every_prefix_of_a_lock_file_is_a_selection_or_its_error(tmp_path: Path) -> None:
     text = TOP + package("a", extra="marker = \"sys_platform == 'linux'\"\n") + package("b")
-    outcomes = set()
+    outcomes: set[type] = set()
     for end in range(0, len(text), 3):
         try:
             outcomes.add(type(selected(tmp_path, text[:end])))

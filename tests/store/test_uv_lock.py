@@ -371,7 +371,7 @@ def test_two_versions_at_once_are_refused(lock: Path) -> None:
 
 def test_every_prefix_of_a_lock_file_is_a_selection_or_its_error(lock: Path) -> None:
     content = lock.read_bytes()
-    outcomes = set()
+    outcomes: set[type] = set()
     for end in range(0, len(content), 5):
         lock.write_bytes(content[:end])
         try:

@@ -48,7 +48,8 @@ class UvProject:
         """What uv says: its export, evaluated on the target's markers."""
         local = [] if self._script else ["--no-emit-project"]
         lines = self.export("--no-hashes", *local, *_options(target)).splitlines()
-        pins, folders = set(), set()
+        pins: set[str] = set()
+        folders: set[str] = set()
         for line in lines:
             what, _, marker = line.removeprefix("-e ").partition(" ; ")
             if marker and not Marker(marker).evaluate(dict(target.interpreter.markers)):
