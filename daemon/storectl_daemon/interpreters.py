@@ -60,6 +60,9 @@ class InterpreterBook:
         TargetError where it does not answer, or is nothing that environments can be made for.
         """
         interpreter = self._asked(path)
+        # A virtual environment may hold a copy that outlives its base: what counts is what the base is by now.
+        if interpreter.executable != os.path.realpath(path):
+            interpreter = self._asked(interpreter.executable)
         if interpreter.implementation != "cpython" or not interpreter.tags or _is_too_old(interpreter):
             raise TargetError(
                 f"{path} is {interpreter.implementation} {interpreter.version}, not CPython {OLDEST} or newer",
@@ -213,10 +216,10 @@ def _remember(record: Path, facts: dict[str, Any]) -> None:
     data = json.dumps({"format": _FORMAT, "facts": facts}, sort_keys=True).encode()
     try:
         record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".new", dir=record.parent)
-        with open(descriptor, "wb") as stream:
-            stream.write(data)
-        os.replace(temporary, record)
+        with tempfile.TemporaryDirectory(prefix=".", dir=record.parent) as folder:
+            new = Path(folder) / record.name
+            new.write_bytes(data)
+            new.replace(record)
     except OSError:
         return
 

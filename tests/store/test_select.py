@@ -108,8 +108,15 @@ def test_requires_python_is_checked_as_installers_do(specifiers: str | None, ver
         b"a = 1\na = 2\n",
         b"\\\n",
         b"#",
+        b"a" + b" " * 500_000 + b"b",
+        b"-e " + b"[" * 500_000,
+        b"./a" + b" ;" * 200_000,
+        b"./a" + b"[x]" * 200_000,
+        b" " * 2_000_000 + b"#",
+        b"a==1 \\\n" * 300_000,
+        b"a==1 --hash='" + b"x" * 500_000,
     ],
-    ids=range(9),
+    ids=range(16),
 )
 def test_nonsense_is_a_selection_error_or_nothing_selected(kind: LockKind, content: bytes) -> None:
     try:

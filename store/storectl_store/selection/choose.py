@@ -52,7 +52,7 @@ def no_wheel_error(
     )
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def parsed_filename(filename: str) -> tuple[NormalizedName, Version, BuildTag, frozenset[Tag]] | None:
     """Name, version, build and tags of a wheel's file name; None where it is no safe wheel file name."""
     if len(filename) > _MAX_FILENAME or not _SAFE.fullmatch(filename):

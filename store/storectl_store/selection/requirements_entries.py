@@ -28,10 +28,11 @@ _VALUED = frozenset(
 )  # fmt: skip
 _FLAGS = frozenset({"--no-index", "--prefer-binary", "--require-hashes", "--no-require-hashes", "--pre"})
 _EDITABLE = re.compile(r"(?:-e\s*|--editable(?:\s+|=))(?P<rest>.+)")
-_DIRECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*@")
-_MARKER = re.compile(r"\s+;\s*|;\s+")
+_DIRECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\s*\[[^\]]*\])?\s*@")
+_MARKER = re.compile(r"(?<=\s);|;(?=\s)")
+_QUOTING = re.compile(r"[\\'\"]")
 _FRAGMENT = re.compile(r"#(?=[a-z0-9]+=)")
-_EXTRAS = re.compile(r"\[[^\]]*\]$")
+_EXTRAS = re.compile(r"\[[^\[\]]*\]$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ def editable_path(entry: Entry) -> tuple[str, str | None] | None:
 def split_marker(text: str) -> tuple[str, str | None]:
     """A URL or path, and the marker after it."""
     body, *rest = _MARKER.split(text, maxsplit=1)
-    return body.strip(), rest[0] if rest else None
+    return body.strip(), rest[0].strip() if rest else None
 
 
 def split_fragment(address: str) -> tuple[str, str]:
@@ -124,7 +125,8 @@ def metadata_path(project: str, text: str) -> str:
 
 def _options(line: Line, text: str) -> Iterator[tuple[str, str]]:
     try:
-        words = iter(shlex.split(text))
+        # Nearly all options are plain hashes, for which shlex is slow.
+        words = iter(shlex.split(text) if _QUOTING.search(text) else text.split())
     except ValueError as error:
         raise line.error(f"quotes that do not end: {text[:80]!r}") from error
     for word in words:

@@ -114,13 +114,16 @@ class _Reader:
         return Pin(name=parsed[0], version=str(parsed[1]), wheel=wheel)
 
     def _local_project(self, path: str, name: NormalizedName | None) -> LocalProject:
-        """The project in this folder; it is called what it calls itself, or without that as its folder is."""
+        """The project in this folder; it is called what it calls itself, or without that as its folder is.
+
+        InvalidName, a ValueError, where the folder's name is not one.
+        """
         is_root = path == str(self._lock_file.project)
         file = metadata_path(path, "")
         content = self._lock_file.pyproject if is_root else self._lock_file.included.get(file)
         own_name = parse_project_file(content, file).name if content is not None else None
         return LocalProject(
-            name=own_name or name or canonicalize_name(Path(path).name),
+            name=own_name or name or canonicalize_name(Path(path).name, validate=True),
             path=path,
             kind="root" if is_root else "path",
             packaged=True,

@@ -18,8 +18,9 @@ _BOMS = (  # The longer ones first: the UTF-16 mark begins the little-endian UTF
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_MAX_LINE = 128 * 1024  # 1,500 hashes, ten times those of any real project.
 _ENCODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
-_COMMENT = re.compile(r"(^|\s+)#.*$")
+_COMMENT = re.compile(r"(?<!\S)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
 
@@ -37,8 +38,13 @@ class Line:
 
 
 def logical_lines(file: str, content: bytes, variables: Mapping[str, str]) -> Iterator[Line]:
-    """The lines that say something; LockFileError where the file is not text. Unset variables stay as they are."""
+    """The lines that say something; LockFileError where the file is not text, or a line too long to be meant.
+
+    Variables that are not given stay as they are.
+    """
     for number, joined in _joined(decoded(file, content)):
+        if len(joined) > _MAX_LINE:
+            raise LockFileError(f"{file}:{number}: a line of {len(joined)} characters", path=file, line=number)
         text = _COMMENT.sub("", joined).strip()
         if text:
             yield Line(file=file, number=number, text=_VARIABLE.sub(lambda m: variables.get(m[1], m[0]), text))
