@@ -4,10 +4,15 @@ No dataclass: this module is on the way to every program that the launcher does 
 takes longer to import (with ``inspect``) than everything else on it together.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
 
 from storectl_shim.project_record import options_key
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Options:

@@ -1,15 +1,20 @@
 """The program that takes this process over: its environment variables, and the exec."""
 
+from __future__ import annotations
+
 import errno
 import os
 import signal
 import stat
 import sys
-from collections.abc import Mapping
-from typing import NoReturn
 
 from storectl.errors import TargetNotExecutableError, TargetNotFoundError
 from storectl_shim.locations import socket_path
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
 
 
 def program_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]:

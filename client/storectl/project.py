@@ -1,11 +1,17 @@
 """Which project a command is about."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Iterable, Mapping
 
 from storectl.errors import NoLockFileError
-from storectl.options import Options
 from storectl_shim.project_record import LOCK_FILES, find_project
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from storectl.options import Options
 
 
 def locate_project(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str]:

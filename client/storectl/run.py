@@ -3,9 +3,10 @@
 What it imports is part of what it promises: neither typer, rich, httpx2 nor json, unless the environment must be made.
 """
 
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Mapping
 
 from storectl.errors import ClientError, DaemonProblemError
 from storectl.program import execute, program_environ
@@ -14,6 +15,10 @@ from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.target import check_script, command_line, looks_like_script, script_folder
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import last_environment, read_ready
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CANNOT_RUN = 125
 """The exit code where storectl itself is the reason that nothing ran; that of `env`, `timeout` and `docker run`."""

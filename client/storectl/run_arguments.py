@@ -6,11 +6,16 @@ Ours and the interpreter's may be mixed, up to the script, ``-m``, ``-c``, the c
 on is the program's, though it may look like ours. ``--`` ends ours. Nothing at all is the interactive interpreter.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from enum import Enum
 
 from storectl.errors import UsageError
 from storectl.options import Options, options_of_environment
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 INTERPRETER_FLAGS = "bBdEiIOPqRsStuvVx?"
 """The one-letter options of CPython that take no value (3.9 to 3.14: `python --help`)."""

@@ -1,10 +1,15 @@
 """What `storectl run NAME` means: a script, a command of the environment, or one on PATH."""
 
+from __future__ import annotations
+
 import os
 import stat
-from collections.abc import Iterable, Mapping
 
 from storectl.errors import TargetNotExecutableError, TargetNotFoundError, UsageError
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 SCRIPT_SUFFIXES = (".py", ".pyw", ".pyz")
 

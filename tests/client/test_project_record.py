@@ -204,10 +204,10 @@ def test_a_record_of_absent_inputs_and_odd_names_holds(home: ClientHome) -> None
 
 def test_reading_it_imports_nothing_else(home: ClientHome) -> None:
     code = (
-        "import sys; before = set(sys.modules)\n"
+        "import os, sys; before = set(sys.modules)\n"
         "from storectl_shim.project_record import read_ready, find_project\n"
         "from storectl_shim.locations import store_folder, socket_path\n"
-        "import os; socket_path(os.environ)\n"
+        "socket_path(os.environ)\n"
         f"assert read_ready(store_folder(os.environ), {str(home.project)!r}, 'default')\n"
         "print(*sorted(set(sys.modules) - before))"
     )
