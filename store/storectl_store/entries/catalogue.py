@@ -21,15 +21,13 @@ from storectl_store.digest import Digest
 from storectl_store.entries.manifest import Manifest
 
 _SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    digest TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, filename TEXT NOT NULL,
-    wheel_size INTEGER NOT NULL, unpacked_size INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS blobs (
-    digest TEXT NOT NULL, kind TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (digest, kind)
-);
-"""
+_SCHEMA = (
+    """CREATE TABLE entries (
+        digest TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, filename TEXT NOT NULL,
+        wheel_size INTEGER NOT NULL, unpacked_size INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE TABLE blobs (digest TEXT NOT NULL, kind TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (digest, kind))",
+)
 _BUSY_TIMEOUT = 5.0  # seconds
 _VARIABLES = 500  # in one statement; SQLite before 3.32 stops at 999
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -101,9 +99,7 @@ class Catalogue:
             self.close()
             for suffix in ("", "-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-            rows = [_row(manifest) for manifest in self._manifests()]
-            with self._connect() as database:
-                _insert(database, rows)
+            self._connect()
 
     def close(self) -> None:
         """Close the connection; the next call opens it again."""
@@ -127,11 +123,28 @@ class Catalogue:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT, check_same_thread=False)
-            self._finalizer = weakref.finalize(self, connection.close)
-            self._connection = connection
-            _prepare(connection)
+            self._connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT, check_same_thread=False)
+            self._finalizer = weakref.finalize(self, self._connection.close)
+            try:
+                self._prepare(self._connection)
+            except BaseException:
+                self.close()
+                raise
         return self._connection
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Set the connection up, see that the database is ours, and build it where it is empty."""
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")  # in WAL mode a power cut loses commits, never consistency
+        if _is_built(database):
+            return
+        database.execute("BEGIN IMMEDIATE")
+        with database:
+            if not _is_built(database):  # another process may have been faster
+                for statement in _SCHEMA:
+                    database.execute(statement)
+                _insert(database, [_row(manifest) for manifest in self._manifests()])
+                database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
 class _ForeignSchemaError(sqlite3.DatabaseError):
@@ -143,16 +156,13 @@ def _is_broken(error: sqlite3.DatabaseError) -> bool:
     return isinstance(error, _ForeignSchemaError) or (code is not None and code & 0xFF in _CORRUPT)
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Set the connection up and see that the database is empty or ours."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")  # in WAL mode a power cut loses commits, never consistency
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+def _is_built(database: sqlite3.Connection) -> bool:
+    """Whether the database is ours (true) or empty (false); an error for any other."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if version != _SCHEMA_VERSION and (version or tables):
         raise _ForeignSchemaError(f"schema version {version} is not {_SCHEMA_VERSION}")
-    connection.executescript(_SCHEMA)
-    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    return bool(version == _SCHEMA_VERSION)
 
 
 def _row(manifest: Manifest) -> tuple[str | int, ...]:

@@ -11,6 +11,8 @@ import hashlib
 import mmap
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,7 +88,7 @@ def _fill(stage: Path, data: mmap.mmap | bytes, checked: CheckedWheel, expectati
     entry = stage / "entry"
     entry.mkdir()
     entry.chmod(0o700)
-    with Folders.below(entry) as folders:
+    with _named(checked.filename), Folders.below(entry) as folders:
         files = _unpack_all(data, checked, folders)
         folders.seal()
     manifest = Manifest(
@@ -118,6 +120,15 @@ def _unpack_all(data: mmap.mmap | bytes, checked: CheckedWheel, folders: Folders
         check_content(data, member)
     files = unpack(data, [member for member in checked.members if member not in replaced], folders)
     return [*files, write_constant(Part.SITE_PACKAGES, installer, INSTALLER, folders)]
+
+
+@contextmanager
+def _named(filename: str) -> Iterator[None]:
+    """Name the wheel in the errors of its members, as its check does."""
+    try:
+        yield
+    except WheelError as error:
+        raise WheelError(f"{filename}: {error.message}", code=error.code, hint=error.hint, **error.facts) from error
 
 
 def _digest(data: mmap.mmap | bytes, expectation: Expectation) -> Digest:

@@ -153,6 +153,7 @@ def _create(layout: StoreLayout) -> None:
     unfinished = root / f"{UNFINISHED_VERSION}{secrets.token_hex(8)}"
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
+        os.fchmod(descriptor, 0o600)
         os.write(descriptor, _VERSION_TEXT.encode())
         sync_descriptor(descriptor)
     finally:

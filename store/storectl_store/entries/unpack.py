@@ -208,7 +208,7 @@ def _write(descriptor: int, data: bytes | memoryview) -> None:
 
 def _refused(name: str, code: str, reason: str) -> WheelError:
     return WheelError(
-        f"the wheel's member {name!r} is refused: {reason}",
+        f"the member {name!r} is refused: {reason}",
         code=code,
         hint="the wheel is damaged or was made to deceive; tell its publisher",
         member=name,

@@ -45,6 +45,7 @@ class Writer:
             descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 _lock(descriptor, layout)
+                os.fchmod(descriptor, 0o600)
                 _write_owner(descriptor, os.getpid())
                 return cls(descriptor, _make_session(layout))
             except BaseException:
