@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from storectl_store.entries import durability
-from storectl_store.entries.durability import barrier, rename_noreplace, store_error
+from storectl_store.entries.durability import barrier, fsync_folder, rename_noreplace, store_error
 from storectl_store.errors import StoreFullError
 
 
@@ -82,6 +83,25 @@ def test_a_barrier_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(OSError, match="Input/output error"):
         barrier(tmp_path)
+
+
+@pytest.mark.parametrize(("number", "falls_back"), [(errno.ENOTSUP, True), (errno.EIO, False)])
+def test_a_full_sync_falls_back_only_where_it_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, falls_back: bool
+) -> None:
+    def refuse(descriptor: int, command: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    synced: list[int] = []
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    if falls_back:
+        fsync_folder(tmp_path)
+    else:
+        with pytest.raises(OSError, match="Input/output error"):
+            fsync_folder(tmp_path)
+    assert bool(synced) == falls_back
 
 
 def test_an_error_of_the_disk_names_its_cause_and_what_to_do() -> None:

@@ -7,7 +7,7 @@ import os
 import pickle
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -300,8 +300,10 @@ def test_libraries_in_site_packages_are_asked_where_they_lead(
 ) -> None:
     asked: dict[str, bytes] = {}
 
-    def escapes(file: BinaryIO, path: str) -> bool:
+    def escapes(file: BinaryIO, path: str, folders: Container[str]) -> bool:
         asked[path] = file.read()
+        assert all(folder in folders for folder in ("lib", "other", "sample-1.0.dist-info"))
+        assert "share" not in folders
         return path.startswith("lib/")
 
     monkeypatch.setattr(stage_module, "escaping_library", escapes)

@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from storectl_store.errors import StoreError, StoreFullError
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1  # linux/fs.h
 _RENAME_EXCL = 4  # sys/stdio.h on macOS
-_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
+_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY})
 _REFUSED_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
 
 
@@ -105,11 +105,15 @@ def _sync(path: Path) -> None:
 def sync_descriptor(descriptor: int) -> None:
     """Make one open file durable. On macOS fsync stops at the drive's cache; F_FULLFSYNC goes through it."""
     full_sync = getattr(fcntl, "F_FULLFSYNC", None)
-    if full_sync is not None:
-        with suppress(OSError):  # not every file system of macOS knows it
-            fcntl.fcntl(descriptor, full_sync)
-            return
-    os.fsync(descriptor)
+    if full_sync is None:
+        os.fsync(descriptor)
+        return
+    try:
+        fcntl.fcntl(descriptor, full_sync)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:  # a failure must not be asked about again
+            raise
+        os.fsync(descriptor)
 
 
 def rename_noreplace(source: Path, destination: Path) -> None:

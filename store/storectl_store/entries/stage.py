@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from storectl_store.digest import Digest, digest_of_hex, hex_of
 from storectl_store.entries.durability import disk_errors
@@ -52,6 +52,7 @@ class StagedEntry:
 def stage_wheel(wheel: Path, expectation: Expectation, stage: Path, *, verified: Digest | None = None) -> StagedEntry:
     """Check the wheel and unpack it into the new folder ``stage``, whose parent exists.
 
+    The wheel is mapped, so it has to be a file that nobody changes meanwhile: one in the session of the writer.
     ``verified`` is the sha256 that the fetcher saw, where the lock file has none; it is checked like the others. Raises
     WheelError for a wheel that is refused, StoreFullError or StoreError for a disk that is in the way, and leaves no
     ``stage`` then.
@@ -137,8 +138,11 @@ def _digest(data: mmap.mmap | bytes, expectation: Expectation) -> Digest:
 
 
 def _escaping_libraries(entry: Path, files: list[ManifestFile]) -> tuple[str, ...]:
-    libraries = sorted(file.path for file in files if file.part is Part.SITE_PACKAGES and _is_library(file.path))
-    return tuple(path for path in libraries if _escapes(entry / Part.SITE_PACKAGES.value / path, path))
+    """Paths in site-packages of the libraries that look for others in a folder that the wheel does not have."""
+    paths = sorted(file.path for file in files if file.part is Part.SITE_PACKAGES)
+    libraries = [path for path in paths if _is_library(path)]
+    folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents} if libraries else set()
+    return tuple(path for path in libraries if _escapes(entry / Part.SITE_PACKAGES.value / path, path, folders))
 
 
 def _is_library(path: str) -> bool:
@@ -146,9 +150,9 @@ def _is_library(path: str) -> bool:
     return name.endswith(".so") or ".so." in name
 
 
-def _escapes(library: Path, path: str) -> bool:
+def _escapes(library: Path, path: str, folders: set[str]) -> bool:
     with library.open("rb") as file:
-        return escaping_library(file, path)
+        return escaping_library(file, path, folders)
 
 
 def _write_manifest(staged: StagedEntry) -> None:
