@@ -1,6 +1,7 @@
 """Opening a store, and reading what is committed."""
 
 import os
+import sqlite3
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from storectl_store.digest import digest_of_hex
+from storectl_store.entries.catalogue import Summary
 from storectl_store.entries.manifest import encode_manifest
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree
@@ -123,6 +125,26 @@ def test_a_manifest_is_decoded_once(tmp_path: Path) -> None:
     with written_store(tmp_path / "store") as written:
         written.commit(SAMPLE)
         assert written.store.manifest(digest(SAMPLE)) is written.store.manifest(digest(SAMPLE))
+
+
+@pytest.mark.parametrize("trouble", ["a row too many", "a row too few", "no database"])
+def test_a_listing_is_right_whatever_the_catalogue_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    def fail() -> list[Summary]:
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    with written_store(tmp_path / "store") as written:
+        other = make_wheel("another")
+        written.commit(SAMPLE, other)
+        if trouble == "a row too many":
+            written.store.layout.manifest(digest(SAMPLE)).unlink()
+        elif trouble == "a row too few":
+            written.store.catalogue.remove([digest(SAMPLE)])
+        else:
+            monkeypatch.setattr(written.store.catalogue, "summaries", fail)
+        names = [summary.name for summary in written.store.summaries()]
+        assert names == (["another"] if trouble == "a row too many" else ["another", "sample"])
 
 
 def test_side_manifests_are_no_entries(tmp_path: Path) -> None:

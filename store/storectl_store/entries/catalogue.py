@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,6 +47,18 @@ class Summary:
     unpacked_size: int
 
 
+def summary_of(manifest: Manifest) -> Summary:
+    """What a listing says of the entry with this manifest."""
+    return Summary(
+        digest=manifest.digest,
+        name=manifest.name,
+        version=manifest.version,
+        filename=manifest.filename,
+        wheel_size=manifest.wheel_size,
+        unpacked_size=manifest.unpacked_size,
+    )
+
+
 class Catalogue:
     """The database at ``path``. ``manifests`` gives what to build it from.
 
@@ -62,7 +74,7 @@ class Catalogue:
         self._finalizer: weakref.finalize[[], Catalogue] | None = None
 
     def summaries(self) -> list[Summary]:
-        """Every entry known, by name, version and file name."""
+        """Every entry known, in no order."""
         rows = self._run(_select_summaries)
         return [
             Summary(digest=d, name=n, version=v, filename=f, wheel_size=w, unpacked_size=u) for d, n, v, f, w, u in rows
@@ -166,14 +178,7 @@ def _is_built(database: sqlite3.Connection) -> bool:
 
 
 def _row(manifest: Manifest) -> tuple[str | int, ...]:
-    return (
-        manifest.digest,
-        manifest.name,
-        manifest.version,
-        manifest.filename,
-        manifest.wheel_size,
-        manifest.unpacked_size,
-    )
+    return astuple(summary_of(manifest))
 
 
 def _insert(database: sqlite3.Connection, rows: list[tuple[str | int, ...]]) -> None:
@@ -186,9 +191,7 @@ def _delete(database: sqlite3.Connection, rows: list[tuple[Digest]]) -> None:
 
 
 def _select_summaries(database: sqlite3.Connection) -> list[tuple[Digest, NormalizedName, str, str, int, int]]:
-    return database.execute(
-        "SELECT digest, name, version, filename, wheel_size, unpacked_size FROM entries ORDER BY name, version, filename"
-    ).fetchall()
+    return database.execute("SELECT digest, name, version, filename, wheel_size, unpacked_size FROM entries").fetchall()
 
 
 def _select_blobs(database: sqlite3.Connection, kind: str, digests: list[Digest]) -> Iterator[tuple[Digest, bytes]]:

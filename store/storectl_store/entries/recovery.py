@@ -7,18 +7,15 @@ without an entry are halves; nobody sees either as an entry, and both go.
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from storectl_store.digest import Digest, hex_of, prefix_of
+from storectl_store.digest import hex_of, prefix_of
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.store import UNFINISHED_VERSION, Store
 from storectl_store.entries.trash import delete_tree, discard, empty_trash
 from storectl_store.entries.writer import session_is_dead
-from storectl_store.errors import StoreFormatError
 
 _UNFINISHED_ENVIRONMENT = ".tmp-"
 _MANIFEST = re.compile(r"([0-9a-f]{64})(?:\..+\.pyc)?\.json")  # of an entry, or of its bytecode
@@ -134,18 +131,10 @@ def _reconcile(store: Store) -> int:
     with suppress(sqlite3.Error):
         known, visible = store.catalogue.digests(), set(store.digests())
         gone = known - visible
-        new = list(_readable(store, visible - known))
+        new = list(store.readable(visible - known))
         if gone:
             store.catalogue.remove(gone)
         if new:
             store.catalogue.add(new)
         return len(gone) + len(new)
     return 0
-
-
-def _readable(store: Store, digests: Iterable[Digest]) -> Iterator[Manifest]:
-    for digest in sorted(digests):
-        with suppress(StoreFormatError):  # verify reports it
-            manifest = store.manifest(digest)
-            if manifest is not None:
-                yield manifest

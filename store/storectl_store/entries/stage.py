@@ -141,7 +141,10 @@ def _escaping_libraries(entry: Path, files: list[ManifestFile]) -> tuple[str, ..
     """Paths in site-packages of the libraries that look for others in a folder that the wheel does not have."""
     paths = sorted(file.path for file in files if file.part is Part.SITE_PACKAGES)
     libraries = [path for path in paths if _is_library(path)]
-    folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents} if libraries else set()
+    if not libraries:
+        return ()
+    folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+    folders.discard(".")  # site-packages itself is every wheel's
     return tuple(path for path in libraries if _escapes(entry / Part.SITE_PACKAGES.value / path, path, folders))
 
 

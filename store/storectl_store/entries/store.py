@@ -4,14 +4,15 @@ import errno
 import os
 import re
 import secrets
+import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from storectl_store.digest import Digest, digest_of_hex, hex_of
-from storectl_store.entries.catalogue import Catalogue, Summary
+from storectl_store.entries.catalogue import Catalogue, Summary, summary_of
 from storectl_store.entries.durability import disk_errors, fsync_folder, sync_descriptor
 from storectl_store.entries.layout import STORE_FORMAT, StoreLayout
 from storectl_store.entries.manifest import Manifest, decode_manifest
@@ -76,7 +77,11 @@ class Store:
 
     def manifests(self) -> Iterator[Manifest]:
         """Every manifest that can be read, in order of digest; broken ones are left to ``verify``."""
-        for digest in sorted(self.digests()):
+        return self.readable(self.digests())
+
+    def readable(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
+        """Likewise for these digests only."""
+        for digest in sorted(digests):
             with suppress(StoreError):
                 manifest = self._kept.get(digest) or self._read(digest)
                 if manifest is not None:
@@ -87,8 +92,22 @@ class Store:
         return self.layout.entry(manifest.name, manifest.digest)
 
     def summaries(self) -> list[Summary]:
-        """Every entry for a listing, by name and version, from the catalogue."""
-        return self.catalogue.summaries()
+        """Every visible entry for a listing, by name, version and file name.
+
+        The catalogue makes it quick; what it lacks, or all where it fails, comes from the manifests.
+        """
+        visible = set(self.digests())
+        known = {summary.digest: summary for summary in self._catalogued() if summary.digest in visible}
+        missing = [summary_of(manifest) for manifest in self.readable(visible - known.keys())]
+        return sorted(
+            [*known.values(), *missing], key=lambda summary: (summary.name, summary.version, summary.filename)
+        )
+
+    def _catalogued(self) -> list[Summary]:
+        try:
+            return self.catalogue.summaries()
+        except sqlite3.Error:
+            return []
 
     def close(self) -> None:
         """Let go of the catalogue's connection; the store may be used again."""
