@@ -16,8 +16,10 @@ def pylock_text(index: LoopbackIndex, wheels: Iterable[WheelBytes]) -> str:
             "[[packages]]",
             f'name = "{canonicalize_name(wheel.name)}"',
             f'version = "{wheel.version}"',
-            f'wheels = [{{ url = "{index.file_url(wheel)}", size = {len(wheel.data)}, '
-            f'hashes = {{ sha256 = "{wheel.hexdigest}" }} }}]',
+            (
+                f'wheels = [{{ url = "{index.file_url(wheel)}", size = {len(wheel.data)}, '
+                f'hashes = {{ sha256 = "{wheel.hexdigest}" }} }}]'
+            ),
         ]
     return "\n".join(lines) + "\n"
 
