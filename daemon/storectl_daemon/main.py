@@ -13,6 +13,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from storectl_store.entries.recovery import recover
+from storectl_store.entries.store import Store
+from storectl_store.entries.writer import Writer
+
 from storectl_daemon.app import create_application
 from storectl_daemon.build import EnvironmentBuild
 from storectl_daemon.bytecode import Compiler
@@ -34,9 +38,6 @@ from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
-from storectl_store.entries.recovery import recover
-from storectl_store.entries.store import Store
-from storectl_store.entries.writer import Writer
 from storectl_store.errors import ProblemError, StoreBusyError
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class Daemon:
         idle = IdleWatch(
             seconds=settings.idle_exit,
             busy=lambda: service.warmer.busy or gate.connections > 0,
-            leave=lambda: self._server.ask_to_stop(),
+            leave=self._leave,
         )
         self._server = Server(
             create_application(service, on_request=idle.touch), gate, on_stop=partial(self._stop, service)
@@ -129,9 +130,11 @@ class Daemon:
             environ=settings.environ,
         )
         warmer = Warmer(build=build, files=files, book=book, bus=bus)
-        watcher = Watcher(
-            sights=lambda: sights_of(book, warmer.extra_inputs), on_change=lambda project: service.refresh(project)
-        )
+
+        async def refresh(project: Path) -> None:
+            await service.refresh(project)
+
+        watcher = Watcher(sights=lambda: sights_of(book, warmer.extra_inputs), on_change=refresh)
         service = Service(
             store=self._store,
             environments=environments,
@@ -143,14 +146,15 @@ class Daemon:
             home=settings.home,
             socket=self._listener.path,
             started=time.monotonic(),
-            stop=lambda: self._server.ask_to_stop(),
+            stop=self._leave,
         )
         return service
 
+    def _leave(self) -> None:
+        self._server.ask_to_stop()
+
     async def _tell_ready(self) -> None:
-        """Once the server accepts connections; the socket queues those that come before."""
-        while not self._server.started:
-            await asyncio.sleep(0.01)
+        await self._server.accepting.wait()
         notify(self._settings.notify_socket, "READY=1")
 
     async def _stop(self, service: Service) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from storectl_daemon.models import Phase, ProgressEvent, WarmEvent, WarningEvent
-from storectl_store.digest import Digest
 from storectl_store.selection.pin import Pin
 
 _INTERVAL = 0.05
@@ -27,7 +26,7 @@ class Progress:
         self._tell = tell
         self._clock = clock
         self._counts: dict[Phase, _Count] = {}
-        self._received: dict[Digest, int] = {}
+        self._received: dict[str, int] = {}
 
     def begin(self, phase: Phase, total: int, *, bytes_total: int = 0) -> None:
         """A phase with this many things to do; nothing is told where there is nothing to do."""

@@ -84,6 +84,11 @@ class ProjectBook:
         project = replace(known, link=link or known.link)
         return self._put(project)
 
+    def want(self, path: Path, options: Options) -> Project:
+        """Register the folder with these options, so that a later change of its lock file warms them."""
+        known = self._projects.get(path) or Project(path=path)
+        return self._put(known if known.wish(options) else known.with_wish(Wish(options=options)))
+
     def record(self, path: Path, wish: Wish) -> Project:
         """Remember the outcome of a warm."""
         return self._put((self._projects.get(path) or Project(path=path)).with_wish(wish))
@@ -130,9 +135,10 @@ def _encode(project: Project) -> dict[str, Any]:
 def _read(file: Path) -> list[Project]:
     try:
         value = json.loads(file.read_text(encoding="utf-8", errors="surrogateescape"))
-        if value["format"] != _FORMAT:
-            raise ValueError(f"format {value['format']!r}")
-        return [_decode(project) for project in value["projects"]]
+        if value["format"] == _FORMAT:
+            return [_decode(project) for project in value["projects"]]
+        logger.warning("%s has format %r and starts empty", file, value["format"])
+        return []
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -99,12 +99,17 @@ class Server(UvicornServer):
     """Serves one application on one socket until it is asked to stop."""
 
     def __init__(
-        self, application: Callable[..., Awaitable[None]], gate: Gate, *, on_stop: Callable[[], Awaitable[None]]
+        self,
+        application: Callable[..., Awaitable[None]],
+        gate: Gate,
+        *,
+        head_seconds: float = HEAD_SECONDS,
+        on_stop: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(
             Config(
                 application,
-                http=guarded_protocol(gate),
+                http=guarded_protocol(gate, head_seconds=head_seconds),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -119,6 +124,7 @@ class Server(UvicornServer):
         )
         self._on_stop = on_stop
         self._asked = asyncio.Event()
+        self.accepting = asyncio.Event()
 
     def ask_to_stop(self) -> None:
         """Begin the end; from the event loop."""
@@ -139,6 +145,7 @@ class Server(UvicornServer):
 
     async def main_loop(self) -> None:
         """Wait without waking up: what uvicorn does ten times a second is for features that are off here."""
+        self.accepting.set()
         await self._asked.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl_store.entries.store import Store
+
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.events import EventBus
@@ -16,7 +18,6 @@ from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import Project, ProjectBook
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Sight, Watcher
-from storectl_store.entries.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class Service:
         environment = state.environment or (self.files.environment(wish, project.path) if wish else None)
         return ProjectState(
             path=str(project.path),
-            lock_file=environment.lock_file if environment else None,
+            lock_file=state.lock_file or (environment.lock_file if environment else None),
             state=state.state,
             environment=environment,
             progress=state.progress,

@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_daemon.errors import DaemonError
 from storectl_shim.locations import SOCKET_PATH_LIMIT
+
+from storectl_daemon.errors import DaemonError
 
 _BACKLOG = 128
 _FIRST_PASSED = 3

@@ -38,9 +38,11 @@ class Built:
 
 
 class Build(Protocol):
-    """Makes the environment of a job from its inputs; a ProblemError says why not."""
+    """Makes environments."""
 
-    async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built: ...
+    async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
+        """The environment of a job, made from its inputs; a ProblemError says why not."""
+        ...
 
 
 class ProjectFiles(Protocol):
@@ -65,6 +67,7 @@ class WarmState:
 
     state: Literal["ready", "warming", "failed", "idle"] = "idle"
     environment: EnvironmentInfo | None = None
+    lock_file: str | None = None
     progress: ProgressEvent | None = None
     problem: Problem | None = None
 
@@ -125,6 +128,7 @@ class Warmer:
         if self._stopping:
             self._tell(job, FailedEvent(problem=STOPPING))
             return
+        self._book.want(job.project, job.options)
         self._states[job] = replace(self.state(job), state="warming", progress=None, problem=None)
         task = asyncio.create_task(self._fly(job), name=f"warm {job.project}")
         self._flights[job] = task
@@ -136,13 +140,13 @@ class Warmer:
             self._stale.add(job)
             return
         try:
-            inputs = await asyncio.to_thread(self._files.read, job, self._extra.get(job, ()))
+            inputs = await self._read(job)
             granted = await asyncio.to_thread(self._granted, job, inputs)
             if granted is None:
                 self.start(job)
             elif job not in self._flights:
                 await self._keep_record(job, inputs, granted)
-                self._states[job] = WarmState(state="ready", environment=granted)
+                self._states[job] = WarmState(state="ready", environment=granted, lock_file=granted.lock_file)
         except ProblemError as error:
             self._fail(job, error)
 
@@ -178,7 +182,8 @@ class Warmer:
             built, inputs = await self._settle(job, Progress(lambda message: self._tell(job, message)))
             await self._grant(job, built, inputs)
         except asyncio.CancelledError:
-            self._states[job] = replace(self.state(job), state="idle", progress=None)
+            if job in self._states:
+                self._states[job] = replace(self.state(job), state="idle", progress=None)
             self._tell(job, FailedEvent(problem=STOPPING))
             raise
         except ProblemError as error:
@@ -209,7 +214,9 @@ class Warmer:
         return built
 
     async def _read(self, job: Job) -> Inputs:
-        return await asyncio.to_thread(self._files.read, job, self._extra.get(job, ()))
+        inputs = await asyncio.to_thread(self._files.read, job, self._extra.get(job, ()))
+        self._states[job] = replace(self.state(job), lock_file=str(inputs.located.lock_file))
+        return inputs
 
     async def _grant(self, job: Job, built: Built, inputs: Inputs) -> None:
         environment = built.environment
@@ -224,7 +231,7 @@ class Warmer:
         await self._keep_record(job, inputs, environment)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
             await self._follow(job, project.link, environment)
-        self._states[job] = WarmState(state="ready", environment=environment)
+        self._states[job] = WarmState(state="ready", environment=environment, lock_file=environment.lock_file)
         self._tell(job, ReadyEvent(environment=environment))
 
     async def _follow(self, job: Job, link: str, environment: EnvironmentInfo) -> None:

@@ -9,16 +9,15 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import anyio
+from storectl_shim.project_record import INPUTS
 from watchfiles import awatch
 
 from storectl_daemon.inputs import Signature, signature_of
-from storectl_shim.project_record import INPUTS
 
 logger = logging.getLogger(__name__)
 
@@ -99,18 +98,11 @@ class Watcher:
         self._signatures.pop(project, None)
         self._restart.set()
 
-    def saw(self, sight: Sight) -> None:
-        """The inputs as they are now are known to the caller, who is about to read them."""
-        self._signatures[sight.project] = signature_of(sight.inputs)
-
     async def run(self) -> None:
-        """Watch until cancelled. An error of the notification service leaves the looking again."""
+        """Watch until cancelled. Without notifications there is still the looking again."""
         while True:
-            self._restart.clear()
-            sights = list(self._sights())
-            folders = await asyncio.to_thread(_folders, sights)
             try:
-                await self._watch(folders)
+                await self._watch(await asyncio.to_thread(_plan, list(self._sights())))
             except FileNotFoundError:
                 logger.info("a watched folder is gone")
             except Exception:
@@ -119,42 +111,42 @@ class Watcher:
                 await self._look(None)
                 await self._wait_for_restart()
 
-    async def _watch(self, folders: Mapping[Path, int]) -> None:
-        """Follow notifications until the set of folders is another one."""
+    async def _watch(self, plan: "_Plan") -> None:
+        """Follow notifications until another plan is needed."""
         stop = anyio.Event()
-        names = _WATCHED_NAMES.union(path.name for sight in self._sights() for path in sight.inputs)
-        async with contextlib.aclosing(_notifications(folders, names, stop)) as notifications:
+        async with contextlib.aclosing(_notifications(plan, stop)) as notifications:
             step = asyncio.ensure_future(anext(notifications))
             try:
                 # One turn of the loop: the kernel is asked to watch before the first look, so that nothing falls
                 # between the two.
                 await asyncio.sleep(0)
-                self._watched = frozenset(folders)
+                self._watched = frozenset(plan.inodes)
                 await self._look(None)
-                restart = asyncio.ensure_future(self._restart.wait())
-                try:
-                    while not await self._turn(folders, step, restart):
-                        if step.done():
-                            step = asyncio.ensure_future(anext(notifications))
-                finally:
-                    restart.cancel()
+                while await asyncio.to_thread(_plan, list(self._sights())) == plan:
+                    where = await self._turn(step)
+                    if step.done():
+                        step = asyncio.ensure_future(anext(notifications))
+                    await self._look(where)
             finally:
                 stop.set()
                 await _let_go(step)
 
-    async def _turn(
-        self, folders: Mapping[Path, int], step: "asyncio.Future[set[Path]]", restart: "asyncio.Future[Literal[True]]"
-    ) -> bool:
-        """Wait for something to happen and deal with it; whether the folders must be watched anew."""
-        await asyncio.wait({step, restart}, timeout=self._rescan_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if restart.done():
-            return True
-        await self._look(step.result() if step.done() else None)
-        return await asyncio.to_thread(_folders, list(self._sights())) != folders
+    async def _turn(self, step: "asyncio.Future[set[Path]]") -> set[Path] | None:
+        """Wait for something to happen: the folders to look at, None for all."""
+        restart = asyncio.ensure_future(self._restart.wait())
+        try:
+            await asyncio.wait({step, restart}, timeout=self._rescan_seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            restart.cancel()
+        everything = self._restart.is_set() or not step.done()
+        self._restart.clear()
+        found = step.result() if step.done() else set()
+        return None if everything else found
 
     async def _wait_for_restart(self) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._restart.wait(), self._rescan_seconds)
+        self._restart.clear()
 
     async def _look(self, where: set[Path] | None) -> None:
         """Compare signatures of the projects that ``where`` concerns (None: of all) and report the changed ones."""
@@ -177,25 +169,31 @@ def _concerns(sight: Sight, where: set[Path]) -> bool:
     return not sight.folders.isdisjoint(where)
 
 
-def _folders(sights: Iterable[Sight]) -> dict[Path, int]:
-    """The folders that exist, with their inode: one that was replaced has to be watched anew."""
-    found = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """Folders that exist, with their inode: one that was replaced has to be watched anew. And names of interest."""
+
+    inodes: Mapping[Path, int]
+    names: frozenset[str]
+
+
+def _plan(sights: Sequence[Sight]) -> _Plan:
+    inodes = {}
     for folder in {folder for sight in sights for folder in sight.folders}:
         with contextlib.suppress(OSError, ValueError):
-            found[folder] = os.stat(folder).st_ino
-    return found
+            inodes[folder] = os.stat(folder).st_ino
+    names = _WATCHED_NAMES.union(path.name for sight in sights for path in sight.inputs)
+    return _Plan(inodes=inodes, names=names)
 
 
-async def _notifications(
-    folders: Mapping[Path, int], names: frozenset[str], stop: anyio.Event
-) -> AsyncGenerator[set[Path], None]:
-    """Sets of folders in which a file with one of these names changed, until ``stop``."""
-    if not folders:
+async def _notifications(plan: _Plan, stop: anyio.Event) -> AsyncGenerator[set[Path], None]:
+    """Sets of folders in which a file of interest changed, until ``stop``."""
+    if not plan.inodes:
         await stop.wait()
         return
     changes = awatch(
-        *folders,
-        watch_filter=lambda _change, path: os.path.basename(path) in names,
+        *plan.inodes,
+        watch_filter=lambda _change, path: os.path.basename(path) in plan.names,
         debounce=_DEBOUNCE_MS,
         step=_STEP_MS,
         stop_event=stop,

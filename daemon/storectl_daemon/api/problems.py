@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -27,7 +28,7 @@ _STATUS = {
     "E_STORE_FORMAT": 500,
     "E_INTERNAL": 500,
 }
-_VERSION_PREFIX = f"/v{API_VERSION}/"
+_OTHER_VERSION = re.compile(rf"/v(?!{API_VERSION}(/|$))\d+(/|$)")
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {"model": ProblemDocument, "description": "A problem", "content": {MEDIA_TYPE: {}}}
@@ -87,7 +88,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
         headers = dict(error.headers or {})
         detail = f"{request.method} {request.url.path}: {error.detail}"
         return problem_response(error.status_code, code="E_REQUEST", detail=detail, headers=headers)
-    if request.url.path.startswith(_VERSION_PREFIX):
+    if not _OTHER_VERSION.match(request.url.path):
         return problem_response(404, code="E_NOT_FOUND", detail=f"there is no {request.url.path}")
     return problem_response(
         404,
