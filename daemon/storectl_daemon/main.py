@@ -51,8 +51,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--log-file", type=Path, help="write the log here instead of to stderr")
     arguments = parser.parse_args(argv)
     try:
-        settings = Settings.from_environ(dict(os.environ), log_file=arguments.log_file)
-        configure_logs(settings.log_file)
+        configure_logs(arguments.log_file)
+        settings = Settings.from_environ(dict(os.environ))
         return _serve_store(settings)
     except (StoreBusyError, SocketBusyError) as error:
         return _tell(error, EXIT_BUSY)

@@ -135,13 +135,10 @@ def _encode(project: Project) -> dict[str, Any]:
 def _read(file: Path) -> list[Project]:
     try:
         value = json.loads(file.read_text(encoding="utf-8", errors="surrogateescape"))
-        if value["format"] == _FORMAT:
-            return [_decode(project) for project in value["projects"]]
-        logger.warning("%s has format %r and starts empty", file, value["format"])
-        return []
+        return [_decode(project) for project in value["projects"]] if value["format"] == _FORMAT else []
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         logger.warning("%s is not readable and starts empty: %s", file, error)
         return []
 

@@ -57,7 +57,7 @@ def guarded_protocol(gate: Gate, *, head_seconds: float = HEAD_SECONDS) -> type[
                     self._feed(data)
                     return
                 self._expect_head()
-                room = max(1, HEAD_BYTES + 1 - len(self.conn.trailing_data[0]))
+                room = max(1, HEAD_BYTES - len(self.conn.trailing_data[0]))
                 self._feed(data[:room])
                 data = data[room:]
 
@@ -117,7 +117,8 @@ class Server(UvicornServer):
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
-                h11_max_incomplete_event_size=HEAD_BYTES,
+                # A head that is not complete with its last allowed byte is too long.
+                h11_max_incomplete_event_size=HEAD_BYTES - 1,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )

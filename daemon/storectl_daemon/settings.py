@@ -21,14 +21,13 @@ class SettingsError(DaemonError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``idle_exit`` is seconds without anything to do, None for never; ``log_file`` None means stderr.
+    """``idle_exit`` is seconds without anything to do, None for never.
 
     ``environ`` is what the parts that have variables of their own read: proxies, indexes, interpreters.
     """
 
     store: Path
     socket: Path
-    log_file: Path | None
     idle_exit: float | None
     workers: int
     home: str | None
@@ -36,12 +35,11 @@ class Settings:
     environ: Mapping[str, str]
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str], *, log_file: Path | None = None) -> Self:
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """The settings; SettingsError for a value that makes no sense."""
         return cls(
             store=Path(locations.store_folder(environ)),
             socket=Path(locations.socket_path(environ)),
-            log_file=log_file,
             idle_exit=_idle_exit(environ),
             workers=min(_MOST_WORKERS, usable_processors()),
             home=environ.get("HOME"),
