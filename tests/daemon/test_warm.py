@@ -658,12 +658,13 @@ def test_other_lock_files_lead_to_the_same_environment(
 
 
 def test_a_named_lock_file_is_a_project_of_its_folder(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
-    write_lock(tmp_path, index, unique(tmp_path, "alpha"))
+    alpha, beta = unique(tmp_path, "alpha", "beta")
+    write_lock(tmp_path, index, [alpha, beta])
     named = tmp_path / "pylock.other.toml"
-    named.write_text(pylock_text(index, []))
-    assert daemon.ready(tmp_path)["wheels"] == 1
+    named.write_text(pylock_text(index, [beta]))
+    assert daemon.ready(tmp_path)["wheels"] == 2
     environment = daemon.ready(Path("/"), lock_file=str(named))
-    assert (environment["wheels"], environment["lock_file"]) == (0, str(named))
+    assert (environment["wheels"], environment["lock_file"]) == (1, str(named))
     assert len(list(daemon.record(tmp_path).glob("ready.*"))) == 2
 
 
