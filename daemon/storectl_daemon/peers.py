@@ -4,7 +4,6 @@ import ctypes
 import os
 import socket
 import struct
-import sys
 
 _UCRED = struct.Struct("=iII")
 """``struct ucred`` of Linux: pid, uid, gid."""
@@ -12,8 +11,9 @@ _UCRED = struct.Struct("=iII")
 
 def peer_uid(connection: socket.socket) -> int:
     """The user id of the process that connected, as the kernel saw it then. OSError where it cannot tell."""
-    if sys.platform.startswith("linux"):
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    option: int | None = getattr(socket, "SO_PEERCRED", None)
+    if option is not None:
+        credentials = connection.getsockopt(socket.SOL_SOCKET, option, _UCRED.size)
         return int(_UCRED.unpack(credentials)[1])
     return _getpeereid(connection.fileno())
 

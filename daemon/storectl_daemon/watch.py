@@ -12,6 +12,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 from storectl_shim.project_record import INPUTS
@@ -120,6 +121,8 @@ class Watcher:
                 # One turn of the loop: the kernel is asked to watch before the first look, so that nothing falls
                 # between the two.
                 await asyncio.sleep(0)
+                if step.done():
+                    step.result()
                 self._watched = frozenset(plan.inodes)
                 await self._look(None)
                 while await asyncio.to_thread(_plan, list(self._sights())) == plan:
@@ -135,7 +138,8 @@ class Watcher:
         """Wait for something to happen: the folders to look at, None for all."""
         restart = asyncio.ensure_future(self._restart.wait())
         try:
-            await asyncio.wait({step, restart}, timeout=self._rescan_seconds, return_when=asyncio.FIRST_COMPLETED)
+            both: set[asyncio.Future[Any]] = {step, restart}
+            await asyncio.wait(both, timeout=self._rescan_seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             restart.cancel()
         everything = self._restart.is_set() or not step.done()

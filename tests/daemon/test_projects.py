@@ -1,5 +1,4 @@
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,9 @@ def book(tmp_path: Path) -> ProjectBook:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Iterator[DiskProjectFiles]:
+def files(tmp_path: Path) -> DiskProjectFiles:
     layout = StoreLayout(tmp_path / "store")
-    yield DiskProjectFiles(layout, Environments(layout), home=None)
+    return DiskProjectFiles(layout, Environments(layout), home=None)
 
 
 def numbered(number: int) -> Options:

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -190,7 +190,7 @@ class Guarded:
         self._ready.set()
         await serving
 
-    def __enter__(self) -> "Guarded":
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(DEADLINE)
         return self

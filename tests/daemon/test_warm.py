@@ -35,7 +35,7 @@ from storectl_store.environments.project_record import InputState
 from storectl_store.errors import LockFileError, ProblemError
 from storectl_store.selection.pin import Pin, WheelFile
 from storectl_store.wheel.checked import Expectation
-from support.daemon import DEADLINE, Daemon, new_daemon, until
+from support.daemon import DEADLINE, Daemon, new_daemon, turns_until, until
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import pylock_text, pyproject_text, requirements_text, uv_lock_text
 from support.wheels import WheelBytes, make_wheel
@@ -122,8 +122,7 @@ class Scene:
             self.warmer.start(wanted)
             async for event in events:
                 if isinstance(event.message, ReadyEvent | FailedEvent):
-                    while self.warmer.busy:
-                        await asyncio.sleep(0)
+                    await turns_until(lambda: not self.warmer.busy)
                     return event.message
         raise AssertionError("no last event")
 
@@ -251,14 +250,12 @@ def test_a_change_seen_during_the_flight_is_looked_at_afterwards(tmp_path: Path)
     async def scenario(scene: Scene) -> None:
         scene.build.gate = asyncio.Event()
         warm = asyncio.create_task(scene.warm())
-        while not scene.build.built:
-            await asyncio.sleep(0)
+        await turns_until(lambda: bool(scene.build.built))
         await scene.warmer.refresh(scene.job)
         records = len(scene.files.records)
         scene.build.gate.set()
         await warm
-        while len(scene.files.records) < records + 2:
-            await asyncio.sleep(0.001)
+        await turns_until(lambda: len(scene.files.records) >= records + 2)
         assert scene.build.built == ["one"]
 
     play(scenario, tmp_path)
@@ -279,8 +276,7 @@ def test_a_look_builds_again_where_the_environment_is_gone(tmp_path: Path) -> No
         await scene.warm()
         scene.files.gone.add("one")
         await scene.warmer.refresh(scene.job)
-        while scene.warmer.busy:
-            await asyncio.sleep(0)
+        await turns_until(lambda: not scene.warmer.busy)
         assert scene.build.built == ["one", "one"]
 
     play(scenario, tmp_path)
@@ -291,8 +287,7 @@ def test_a_record_that_was_too_young_is_completed_later(tmp_path: Path) -> None:
         scene.files.settled = False
         await scene.warm()
         scene.files.settled = True
-        while len(scene.files.records) < 2:
-            await asyncio.sleep(0.001)
+        await turns_until(lambda: len(scene.files.records) >= 2)
         assert scene.build.built == ["one"]
 
     play(scenario, tmp_path, settle_seconds=0.01)
@@ -302,8 +297,7 @@ def test_a_listener_that_leaves_does_not_end_the_work(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         scene.build.gate = asyncio.Event()
         first, second = asyncio.create_task(scene.warm()), asyncio.create_task(scene.warm())
-        while not scene.build.built:
-            await asyncio.sleep(0)
+        await turns_until(lambda: bool(scene.build.built))
         first.cancel()
         await asyncio.wait({first})
         scene.build.gate.set()
@@ -317,8 +311,7 @@ def test_stopping_cancels_what_is_on_its_way_and_starts_nothing_more(tmp_path: P
     async def scenario(scene: Scene) -> None:
         scene.build.gate = asyncio.Event()
         warm = asyncio.create_task(scene.warm())
-        while not scene.build.built:
-            await asyncio.sleep(0)
+        await turns_until(lambda: bool(scene.build.built))
         await scene.warmer.stop()
         for message in (await warm, await scene.warm()):
             assert isinstance(message, FailedEvent)
@@ -332,8 +325,7 @@ def test_a_forgotten_project_is_idle_and_its_flight_ends(tmp_path: Path) -> None
     async def scenario(scene: Scene) -> None:
         scene.build.gate = asyncio.Event()
         warm = asyncio.create_task(scene.warm())
-        while not scene.build.built:
-            await asyncio.sleep(0)
+        await turns_until(lambda: bool(scene.build.built))
         scene.warmer.forget(tmp_path)
         assert isinstance(await warm, FailedEvent)
         assert scene.warmer.state(scene.job).state == "idle"
@@ -396,12 +388,12 @@ class FakeSteps:
         self.fetched.append(wheel.filename)
         if self.fetch_gate is not None:
             await self.fetch_gate.wait()
-        destination.write_bytes(b"wheel")
+        write_wheel(destination)
         progress(5)
         return None
 
     async def stage(self, wheel: Path, expectation: Expectation, stage: Path, verified: Digest) -> StagedEntry:
-        assert wheel.read_bytes() == b"wheel"
+        assert is_wheel(wheel)
         if expectation.filename == self.refuse:
             raise ProblemError("refused", code="E_RECORD")
         return StagedEntry(folder=stage, manifest=manifest_of(verified, expectation))
@@ -421,6 +413,14 @@ class FakeSteps:
         return Steps(
             present=self.store.get, fetch=self.fetch, stage=self.stage, commit=self.commit, discard=self.discard
         )
+
+
+def write_wheel(file: Path) -> None:
+    file.write_bytes(b"wheel")
+
+
+def is_wheel(file: Path) -> bool:
+    return file.read_bytes() == b"wheel"
 
 
 def manifest_of(digest: Digest, expectation: Expectation) -> Manifest:
@@ -465,11 +465,9 @@ def test_what_is_staged_while_a_commit_runs_shares_the_next_one(tmp_path: Path) 
         fake.commit_gate = asyncio.Event()
         pipeline = Pipeline(fake.steps(), session=tmp_path)
         first = asyncio.create_task(pipeline.ensure(pin_of("first"), quiet()))
-        while not fake.batches:
-            await asyncio.sleep(0)
+        await turns_until(lambda: bool(fake.batches))
         others = [asyncio.create_task(pipeline.ensure(pin_of(f"w{n}"), quiet())) for n in range(9)]
-        while len(fake.fetched) < 10:
-            await asyncio.sleep(0)
+        await turns_until(lambda: len(fake.fetched) >= 10)
         for _ in range(100):
             await asyncio.sleep(0)
         fake.commit_gate.set()
@@ -489,7 +487,7 @@ def test_a_refused_wheel_reaches_everyone_who_asked_and_leaves_nothing(tmp_path:
         assert len(fake.fetched) == len(fake.discarded) == 1
         assert os.listdir(tmp_path) == []
         fake.refuse = None
-        assert await pipeline.ensure(pin, quiet())
+        assert (await pipeline.ensure(pin, quiet())).digest == pin.wheel.digest
 
     asyncio.run(main())
 
@@ -500,8 +498,7 @@ def test_the_last_who_leaves_ends_the_download(tmp_path: Path) -> None:
         fake.fetch_gate = asyncio.Event()
         pipeline = Pipeline(fake.steps(), session=tmp_path)
         tasks = [asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet())) for _ in range(2)]
-        while not fake.fetched:
-            await asyncio.sleep(0)
+        await turns_until(lambda: bool(fake.fetched))
         tasks[0].cancel()
         await asyncio.wait({tasks[0]})
         assert not tasks[1].done()
@@ -518,8 +515,7 @@ def test_a_commit_that_has_begun_is_waited_for_before_anything_is_removed(tmp_pa
         fake.commit_gate = asyncio.Event()
         pipeline = Pipeline(fake.steps(), session=tmp_path)
         task = asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet()))
-        while not fake.batches:
-            await asyncio.sleep(0)
+        await turns_until(lambda: bool(fake.batches))
         task.cancel()
         for _ in range(20):
             await asyncio.sleep(0)

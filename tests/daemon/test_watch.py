@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -145,10 +146,12 @@ def test_a_folder_that_vanishes_and_comes_back_is_watched_again(tmp_path: Path) 
 def test_a_change_without_any_notification_is_found_by_looking_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    no_news: list[set[Path]] = []
+
     async def silence(plan: object, stop: asyncio.Event) -> AsyncIterator[set[Path]]:
         await stop.wait()
-        return
-        yield set()
+        for news in no_news:
+            yield news
 
     async def main() -> None:
         seen = Seen()
@@ -163,9 +166,12 @@ def test_a_change_without_any_notification_is_found_by_looking_again(
 def test_without_the_notification_service_there_is_still_the_looking_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(plan: object, stop: asyncio.Event) -> AsyncIterator[set[Path]]:
+    def refused() -> Iterator[set[Path]]:
         raise OSError("no more watches")
-        yield set()
+
+    async def broken(plan: object, stop: asyncio.Event) -> AsyncIterator[set[Path]]:
+        for news in refused():
+            yield news
 
     async def main() -> None:
         seen = Seen()
@@ -290,7 +296,7 @@ def test_checking_out_a_branch_and_back_changes_the_environment_and_back(
     assert runs(daemon, tmp_path, "2.0")
     for branch, version in (("main", "1.0"), ("other", "2.0"), ("main", "1.0")):
         git(tmp_path, "checkout", branch)
-        until(lambda version=version: runs(daemon, tmp_path, version))
+        until(partial(runs, daemon, tmp_path, version))
 
 
 def test_every_set_of_options_that_was_used_is_warmed_again(

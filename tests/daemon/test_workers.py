@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from storectl_daemon.workers import WorkerError, Workers
-from support.daemon import until
+from support.daemon import turns_until, until
 
 
 def test_a_job_runs_in_another_process_that_is_used_again() -> None:
@@ -63,8 +63,7 @@ def test_idle_workers_end() -> None:
     async def scenario() -> None:
         workers = Workers(1, idle_seconds=0.01)
         pid = await workers.run("job", os.getpid)
-        while workers.started:
-            await asyncio.sleep(0.01)
+        await turns_until(lambda: not workers.started)
         await asyncio.to_thread(until, lambda: not is_running(pid))
 
     asyncio.run(scenario())

@@ -1,5 +1,6 @@
 """A real daemon process on a store of its own, and a client that speaks HTTP over its socket."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -79,7 +80,7 @@ class Daemon:
 
     def _answers(self) -> bool:
         try:
-            return self.get("/v1/health")["status"] == "ok"
+            return bool(self.get("/v1/health")["status"] == "ok")
         except OSError:
             return False
 
@@ -151,6 +152,13 @@ def until(happened: Callable[[], bool]) -> None:
     while not happened():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.01)
+
+
+async def turns_until(happened: Callable[[], bool]) -> None:
+    """The same on an event loop, which goes on meanwhile."""
+    async with asyncio.timeout(DEADLINE):
+        while not happened():  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.001)
 
 
 @contextmanager
