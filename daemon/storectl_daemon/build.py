@@ -11,15 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from storectl_store.entries.store import Store
-from storectl_store.environments.identity import environment_id, shim_source
-from storectl_store.environments.local_code import LocalCode, local_code
-from storectl_store.environments.plan import plan_environment
-from storectl_store.environments.publish import publish_environment
-from storectl_store.selection.lock_file import LockFile, read_lock_file
-from storectl_store.selection.requires_python import requires_python_of
-from storectl_store.selection.select import select
-
 from storectl_daemon.bytecode import Compiler, compile_shim
 from storectl_daemon.default_groups import target_of
 from storectl_daemon.environments import Environments
@@ -31,8 +22,16 @@ from storectl_daemon.progress import Progress
 from storectl_daemon.warm import Built
 from storectl_store.digest import Digest
 from storectl_store.entries.manifest import Manifest
+from storectl_store.entries.store import Store
+from storectl_store.environments.identity import environment_id, shim_source
+from storectl_store.environments.local_code import LocalCode, local_code
+from storectl_store.environments.plan import plan_environment
+from storectl_store.environments.publish import publish_environment
 from storectl_store.errors import EnvironmentBuildError, ProblemError
+from storectl_store.selection.lock_file import LockFile, read_lock_file
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin
+from storectl_store.selection.requires_python import requires_python_of
+from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
 
 T = TypeVar("T")

@@ -3,10 +3,9 @@
 import tomllib
 from collections.abc import Iterable
 
+from storectl_daemon.options import Options
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.project_file import project_file_of
-
-from storectl_daemon.options import Options
 from storectl_store.selection.target import Interpreter, Target
 
 

@@ -6,11 +6,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
-from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
-
 from storectl_daemon.errors import UnknownEnvironmentError
 from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
 from storectl_store.errors import StoreError
 
 _ID = re.compile(r"[0-9a-f]{32}")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from storectl_shim.project_record import INPUTS, find_project
 from storectl_store.environments.project_record import InputState
-
 from storectl_store.errors import LockFileError, NoLockFileError
 
 _SIZE_LIMIT = 32 << 20

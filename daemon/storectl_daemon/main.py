@@ -13,10 +13,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from storectl_store.entries.recovery import recover
-from storectl_store.entries.store import Store
-from storectl_store.entries.writer import Writer
-
 from storectl_daemon.app import create_application
 from storectl_daemon.build import EnvironmentBuild
 from storectl_daemon.bytecode import Compiler
@@ -38,6 +34,9 @@ from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
+from storectl_store.entries.recovery import recover
+from storectl_store.entries.store import Store
+from storectl_store.entries.writer import Writer
 from storectl_store.errors import ProblemError, StoreBusyError
 
 logger = logging.getLogger(__name__)

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from storectl_store.entries.stage import StagedEntry
-
 from storectl_daemon.batches import Batcher
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import Digest, hex_of
 from storectl_store.entries.manifest import Manifest
+from storectl_store.entries.stage import StagedEntry
 from storectl_store.selection.pin import Pin, WheelFile
 from storectl_store.wheel.checked import Expectation
 

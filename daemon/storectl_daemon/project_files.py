@@ -6,8 +6,6 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from storectl_store.environments.project_record import forget_record, write_record
-
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.inputs import Inputs, locate, read_inputs
@@ -15,6 +13,7 @@ from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job
 from storectl_daemon.projects import Wish
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.environments.project_record import forget_record, write_record
 from storectl_store.errors import NoLockFileError
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_store.entries.store import Store
-
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.events import EventBus
@@ -18,6 +16,7 @@ from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import Project, ProjectBook
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Sight, Watcher
+from storectl_store.entries.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_shim.locations import SOCKET_PATH_LIMIT
-
 from storectl_daemon.errors import DaemonError
+from storectl_shim.locations import SOCKET_PATH_LIMIT
 
 _BACKLOG = 128
 _FIRST_PASSED = 3

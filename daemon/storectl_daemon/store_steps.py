@@ -4,17 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from storectl_store.entries.bytecode import compile_entries, has_bytecode
-from storectl_store.entries.commit import commit
-from storectl_store.entries.stage import StagedEntry, stage_wheel
-from storectl_store.entries.store import Store
-from storectl_store.entries.trash import delete_tree
-
 from storectl_daemon.pipeline import Fetch, Steps
 from storectl_daemon.warm import STOPPING
 from storectl_daemon.workers import WorkerError, Workers
 from storectl_store.digest import Digest
+from storectl_store.entries.bytecode import compile_entries, has_bytecode
+from storectl_store.entries.commit import commit
 from storectl_store.entries.manifest import Manifest
+from storectl_store.entries.stage import StagedEntry, stage_wheel
+from storectl_store.entries.store import Store
+from storectl_store.entries.trash import delete_tree
 from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Expectation

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from storectl_shim.project_record import INPUTS
 from watchfiles import awatch
 
 from storectl_daemon.inputs import Signature, signature_of
+from storectl_shim.project_record import INPUTS
 
 logger = logging.getLogger(__name__)
 

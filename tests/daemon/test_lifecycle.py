@@ -184,7 +184,9 @@ def test_the_end_cancels_a_warm_that_waits_for_the_network(daemon: Daemon) -> No
         (project / "pylock.toml").write_text(pylock_text(index, [wheel]))
         process = daemon.start()
         connection = UnixConnection(daemon.socket)
-        connection.request("POST", "/v1/warm", json.dumps({"start": str(project)}), {"Content-Type": "application/json"})
+        connection.request(
+            "POST", "/v1/warm", json.dumps({"start": str(project)}), {"Content-Type": "application/json"}
+        )
         stream = connection.getresponse()
         assert asked.wait(DEADLINE)
         process.terminate()

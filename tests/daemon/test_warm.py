@@ -613,9 +613,7 @@ def test_a_second_warm_asks_for_nothing_and_starts_nothing(
     assert index.requests.total() == before
 
 
-def test_projects_with_one_closure_share_its_environment(
-    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
-) -> None:
+def test_projects_with_one_closure_share_its_environment(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
     wheels = unique(tmp_path, "alpha")
     for name in ("one", "two"):
         write_lock(tmp_path / name, index, wheels)

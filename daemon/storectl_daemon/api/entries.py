@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
-from storectl_store.entries.store import Store
-from storectl_store.entries.verify import Checked, Finding, verify
 
 from storectl_daemon.api.streams import lines_of, ndjson
 from storectl_daemon.errors import UnknownEntryError
 from storectl_daemon.models import CheckedEvent, EntryDetail, EntryInfo, FindingEvent, VerifyDone
 from storectl_daemon.service import Service
 from storectl_store.digest import prefix_of
+from storectl_store.entries.store import Store
+from storectl_store.entries.verify import Checked, Finding, verify
 from storectl_store.errors import StoreError
 
 
