@@ -1,0 +1,69 @@
+"""Batches: whatever has been handed in while a run was busy shares the next run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Batcher(Generic[Item, Result]):
+    """Runs one batch at a time; each item gets its own result, or the error of its batch.
+
+    ``run`` gets at least one item and answers with one result an item, in the same order.
+    """
+
+    def __init__(self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+        self._run = run
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._runner: asyncio.Task[None] | None = None
+
+    async def submit(self, item: Item) -> Result:
+        """The item's result, after the batch it was part of.
+
+        A caller that is cancelled takes its item back, or waits for the end of a batch that has begun: nobody may
+        clean up under it.
+        """
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        place = (item, future)
+        self._waiting.append(place)
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._drain())
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if place in self._waiting:
+                self._waiting.remove(place)
+            elif not future.done():
+                await asyncio.wait({future})
+            if future.done() and not future.cancelled():
+                future.exception()  # seen, although nobody is there to hear it
+            raise
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._run_batch(batch)
+        finally:
+            self._runner = None
+
+    async def _run_batch(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._run([item for item, _ in batch])
+        except BaseException as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error) if isinstance(error, Exception) else future.cancel()
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
+
+    async def aclose(self) -> None:
+        """Wait for the batch that is running; nothing new may be handed in."""
+        if self._runner is not None:
+            await asyncio.wait({self._runner})

@@ -1,0 +1,251 @@
+"""From the inputs of a project to its environment: read, choose, select, look up, make present, compile, publish.
+
+Nothing is started, fetched or written where the environment and all its entries are there already.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from storectl_daemon.bytecode import Compiler, compile_shim
+from storectl_daemon.default_groups import target_of
+from storectl_daemon.environments import Environments
+from storectl_daemon.inputs import Inputs
+from storectl_daemon.models import EnvironmentInfo
+from storectl_daemon.options import Job, Options
+from storectl_daemon.pipeline import Pipeline, biggest_first
+from storectl_daemon.progress import Progress
+from storectl_daemon.warm import Built
+from storectl_store.digest import Digest
+from storectl_store.entries.manifest import Manifest
+from storectl_store.entries.store import Store
+from storectl_store.environments.identity import environment_id, shim_source
+from storectl_store.environments.local_code import LocalCode, local_code
+from storectl_store.environments.plan import plan_environment
+from storectl_store.environments.publish import publish_environment
+from storectl_store.errors import EnvironmentBuildError, ProblemError
+from storectl_store.selection.lock_file import LockFile, read_lock_file
+from storectl_store.selection.pin import IndexPin, LocalProject, Pin
+from storectl_store.selection.requires_python import requires_python_of
+from storectl_store.selection.select import select
+from storectl_store.selection.target import Interpreter
+
+T = TypeVar("T")
+
+_KEPT_CLOSURES = 64
+
+
+class Interpreters(Protocol):
+    """Finds the interpreter for a lock file; a TargetError says what was found instead."""
+
+    def choose(
+        self, request: str | None, *, requires_python: str | None, pinned: str | None, environ: Mapping[str, str]
+    ) -> Interpreter:
+        """The interpreter to use."""
+        ...
+
+
+class Index(Protocol):
+    """Says which file a pin is of which only digests are known."""
+
+    async def resolve(self, pin: IndexPin, interpreter: Interpreter, project: Path | None) -> Pin:
+        """The pin with its file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """What a lock file selects for one target, every pin with its file."""
+
+    pins: tuple[Pin, ...]
+    local_projects: tuple[LocalProject, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What a closure is a function of. ``contents`` is a digest over the lock file and all that it refers to."""
+
+    lock_file: Path
+    contents: str
+    options: Options
+    interpreter: str
+
+
+def _contents(lock_file: LockFile) -> str:
+    parts = f"{lock_file.path}\0{lock_file.digest}\0".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(parts + (lock_file.pyproject or b"")).hexdigest()
+
+
+class EnvironmentBuild:
+    """Builds environments. ``environ`` is where interpreters and variables of requirements files are looked up."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        environments: Environments,
+        interpreters: Interpreters,
+        index: Index,
+        pipeline: Pipeline,
+        compiler: Compiler,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._store = store
+        self._environments = environments
+        self._interpreters = interpreters
+        self._index = index
+        self._pipeline = pipeline
+        self._compiler = compiler
+        self._environ = environ
+        self._closures: OrderedDict[_Question, Closure] = OrderedDict()
+        self._required: dict[str, str | None] = {}
+        self._shims: dict[str, bytes] = {}
+
+    async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
+        """The environment of the job; a ProblemError says why there is none."""
+        lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=self._environ)
+        interpreter = await asyncio.to_thread(self._choose, job, lock_file)
+        closure = await self._closure(job, lock_file, interpreter, progress)
+        for warning in closure.warnings:
+            progress.warn(warning)
+        local = await asyncio.to_thread(lambda: [local_code(project) for project in closure.local_projects])
+        manifests = await self._make_present(closure.pins, interpreter, progress)
+        path = await self._publish(manifests, interpreter, local, progress)
+        environment = await asyncio.to_thread(self._info, path.name, inputs)
+        return Built(environment=environment, extra_inputs=_extra_inputs(lock_file, closure))
+
+    def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
+        return self._interpreters.choose(
+            job.options.python,
+            requires_python=self._requires_python(lock_file),
+            pinned=_pinned(job.project / ".python-version"),
+            environ=self._environ,
+        )
+
+    def _requires_python(self, lock_file: LockFile) -> str | None:
+        """What the lock file requires; remembered, as finding it out means to parse the whole file."""
+        contents = _contents(lock_file)
+        if contents not in self._required:
+            if len(self._required) >= _KEPT_CLOSURES:
+                self._required.clear()
+            self._required[contents] = requires_python_of(lock_file)
+        return self._required[contents]
+
+    async def _closure(self, job: Job, lock_file: LockFile, interpreter: Interpreter, progress: Progress) -> Closure:
+        question = _Question(
+            lock_file=lock_file.path,
+            contents=_contents(lock_file),
+            options=job.options,
+            interpreter=interpreter.identity,
+        )
+        known = self._closures.get(question)
+        if known is None:
+            known = self._closures[question] = await self._select(job, lock_file, interpreter, progress)
+            if len(self._closures) > _KEPT_CLOSURES:
+                self._closures.popitem(last=False)
+        self._closures.move_to_end(question)
+        return known
+
+    async def _select(self, job: Job, lock_file: LockFile, interpreter: Interpreter, progress: Progress) -> Closure:
+        selection = await asyncio.to_thread(lambda: select(lock_file, target_of(job.options, interpreter, lock_file)))
+        progress.begin("resolve", len(selection.index_pins))
+
+        async def look_up(pin: IndexPin) -> Pin:
+            found = await self._index.resolve(pin, interpreter, job.project)
+            progress.step("resolve", pin.name)
+            return found
+
+        looked_up = await _all([look_up(pin) for pin in selection.index_pins])
+        return Closure(
+            pins=(*selection.pins, *looked_up), local_projects=selection.local_projects, warnings=selection.warnings
+        )
+
+    async def _make_present(self, pins: Sequence[Pin], interpreter: Interpreter, progress: Progress) -> list[Manifest]:
+        """The manifests of all pins, in their order, after every entry is in the store and compiled."""
+        present = await asyncio.to_thread(self._present, pins)
+        missing = [pin for pin in pins if pin.wheel.digest not in present]
+        uncompiled = [
+            pin
+            for pin in pins
+            if pin.wheel.digest not in present or not self._compiler.has(pin.wheel.digest, interpreter)
+        ]
+        progress.begin("fetch", len(missing), bytes_total=sum(pin.wheel.size or 0 for pin in missing))
+        progress.begin("unpack", len(missing))
+        progress.begin("compile", len(uncompiled))
+
+        async def complete(pin: Pin) -> None:
+            manifest = await self._pipeline.ensure(pin, progress)
+            present[pin.wheel.digest] = manifest
+            await self._compiler.ensure(manifest, interpreter)
+            progress.step("compile", pin.name)
+
+        await _all([complete(pin) for pin in biggest_first(uncompiled)])
+        return [present[pin.wheel.digest] for pin in pins]
+
+    def _present(self, pins: Sequence[Pin]) -> dict[Digest, Manifest]:
+        found = {pin.wheel.digest: self._store.manifest(pin.wheel.digest) for pin in pins}
+        return {digest: manifest for digest, manifest in found.items() if manifest is not None}
+
+    async def _publish(
+        self, manifests: Sequence[Manifest], interpreter: Interpreter, local: Sequence[LocalCode], progress: Progress
+    ) -> Path:
+        identity = environment_id([manifest.digest for manifest in manifests], interpreter, local)
+        record = await asyncio.to_thread(self._environments.record, identity)
+        if record is not None:
+            return self._store.layout.environment(identity)
+        progress.begin("publish", 1)
+        plan = await asyncio.to_thread(plan_environment, manifests, interpreter, local, self._store.layout)
+        extra = await self._shim_bytecode(interpreter, plan.site_packages)
+        path = await asyncio.to_thread(publish_environment, self._store, plan, extra_files=extra)
+        progress.step("publish", plan.id)
+        return path
+
+    async def _shim_bytecode(self, interpreter: Interpreter, site_packages: str) -> dict[str, bytes]:
+        """The shim compiled by the interpreter: the environment is read-only, so it could never be kept later."""
+        if interpreter.identity not in self._shims:
+            self._shims[interpreter.identity] = await compile_shim(interpreter, shim_source(), "_storectl.py")
+        name = f"{site_packages}/__pycache__/_storectl.{interpreter.cache_tag}.pyc"
+        return {name: self._shims[interpreter.identity]}
+
+    def _info(self, environment: str, inputs: Inputs) -> EnvironmentInfo:
+        located = inputs.located
+        info = self._environments.info(environment, project=str(located.project), lock_file=str(located.lock_file))
+        if info is None:
+            raise EnvironmentBuildError(f"the environment {environment} is gone again", hint="Warm the project again.")
+        return info
+
+
+def _pinned(file: Path) -> str | None:
+    """The first version that a ``.python-version`` file names; None for none."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError):
+        return None
+    return next((line.strip() for line in lines if line.strip() and not line.strip().startswith("#")), None)
+
+
+def _extra_inputs(lock_file: LockFile, closure: Closure) -> tuple[Path, ...]:
+    """Files beyond the usual ones: what a requirements file includes, and what says where local code is."""
+    local = [Path(project.path) / "pyproject.toml" for project in closure.local_projects]
+    return tuple(dict.fromkeys([*map(Path, lock_file.included), *local]))
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Every result, in order; at the first error the rest is cancelled, and that error is raised by itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(step) for step in work]
+    except BaseExceptionGroup as errors:
+        problems = errors.subgroup(ProblemError)
+        raise _first(problems or errors) from None
+    return [task.result() for task in tasks]
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

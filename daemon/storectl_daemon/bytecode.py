@@ -1,0 +1,74 @@
+"""Bytecode for entries and for the shim, made by the interpreter that will read it."""
+
+import asyncio
+import subprocess
+from collections.abc import Awaitable, Callable, Sequence
+
+from storectl_daemon.batches import Batcher
+from storectl_daemon.single_flight import SingleFlight
+from storectl_store.digest import Digest
+from storectl_store.entries.manifest import Manifest
+from storectl_store.errors import EnvironmentBuildError
+from storectl_store.selection.target import Interpreter
+
+CompileBatch = Callable[[Sequence[Manifest], Interpreter], Awaitable[None]]
+_SHIM_SECONDS = 30
+
+
+class Compiler:
+    """Compiles entries, once per digest and cache tag; what is committed while one batch runs forms the next."""
+
+    def __init__(self, *, compile_batch: CompileBatch, present: Callable[[Digest, str], bool]) -> None:
+        self._compile_batch = compile_batch
+        self._present = present
+        self._flights: SingleFlight[tuple[Digest, str], None] = SingleFlight()
+        self._batches: dict[str, Batcher[Manifest, None]] = {}
+
+    def has(self, digest: Digest, interpreter: Interpreter) -> bool:
+        """Whether the entry has the interpreter's bytecode."""
+        return self._present(digest, interpreter.cache_tag)
+
+    async def ensure(self, manifest: Manifest, interpreter: Interpreter) -> None:
+        """Compile the entry where that has not been done; a ProblemError where the interpreter cannot run."""
+        if self.has(manifest.digest, interpreter):
+            return
+        batches = self._batches.setdefault(interpreter.identity, self._batcher(interpreter))
+        await self._flights.do((manifest.digest, interpreter.cache_tag), lambda: batches.submit(manifest))
+
+    def _batcher(self, interpreter: Interpreter) -> Batcher[Manifest, None]:
+        async def run(manifests: Sequence[Manifest]) -> Sequence[None]:
+            await self._compile_batch(manifests, interpreter)
+            return [None] * len(manifests)
+
+        return Batcher(run)
+
+    async def aclose(self) -> None:
+        """Wait for what is running."""
+        for batches in self._batches.values():
+            await batches.aclose()
+
+
+# An unchecked-hash pyc (PEP 552): the view's shim never changes, so nobody has to compare anything.
+_COMPILE_SHIM = """
+import sys, marshal, importlib.util
+source = sys.stdin.buffer.read()
+code = compile(source, sys.argv[1], "exec", dont_inherit=True)
+head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source)
+sys.stdout.buffer.write(head + marshal.dumps(code))
+"""
+
+
+async def compile_shim(interpreter: Interpreter, source: bytes, name: str) -> bytes:
+    """The shim as bytecode of this interpreter; EnvironmentBuildError where the interpreter cannot run."""
+    command = [interpreter.executable, "-I", "-S", "-c", _COMPILE_SHIM, name]
+    try:
+        done = await asyncio.to_thread(
+            subprocess.run, command, input=source, capture_output=True, timeout=_SHIM_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EnvironmentBuildError(
+            f"{interpreter.executable} cannot run: {type(error).__name__}",
+            hint="Check that this Python works, or choose another one with -p.",
+            executable=interpreter.executable,
+        ) from error
+    return bytes(done.stdout)

@@ -1,0 +1,128 @@
+"""The inputs of a project: the files an environment is made of, as they were at one moment."""
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from storectl_shim.project_record import INPUTS, find_project
+from storectl_store.environments.project_record import InputState
+from storectl_store.errors import LockFileError, NoLockFileError
+
+_SIZE_LIMIT = 32 << 20
+_ATTEMPTS = 5
+
+Signature = tuple[tuple[int, int, int, int] | None, ...]
+"""mtime (ns), ctime (ns), size and inode of each input, None for one that is absent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """A project folder and its lock file, both absolute; the folder is free of symlinks."""
+
+    project: Path
+    lock_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What was read. ``read_at_ns`` is a time of the system clock before the first byte was read."""
+
+    located: Located
+    files: Mapping[Path, InputState | None] = field(default_factory=dict)
+    read_at_ns: int = 0
+
+    @property
+    def digest(self) -> str:
+        """One hex digest over names and contents, for comparing; times do not matter."""
+        parts = [f"{path}\0{state.sha256 if state else '-'}" for path, state in sorted(self.files.items())]
+        return hashlib.sha256(
+            "\0".join([str(self.located.lock_file), *parts]).encode("utf-8", "surrogateescape")
+        ).hexdigest()
+
+    def same_contents(self, later: "Inputs") -> bool:
+        """Whether every file that both know has the same contents in both."""
+        return self.located == later.located and all(
+            _sha256(state) == _sha256(later.files[path]) for path, state in self.files.items() if path in later.files
+        )
+
+
+def _sha256(state: InputState | None) -> str | None:
+    return state.sha256 if state else None
+
+
+def locate(start: Path, lock_file: str | None, *, home: str | None) -> Located:
+    """The project at or above ``start``, or the folder of the lock file that was named. NoLockFileError for none."""
+    if lock_file is not None:
+        path = Path(lock_file)
+        if not path.is_file():
+            raise NoLockFileError(
+                f"there is no lock file {path}", hint="Check what you gave as --lock.", path=lock_file
+            )
+        return Located(project=Path(os.path.realpath(path.parent)), lock_file=path)
+    found = find_project(os.path.realpath(start), home)
+    if found is None:
+        raise NoLockFileError(
+            f"there is no lock file at or above {start}",
+            hint="Make one with `uv lock`, or with `pip-compile --generate-hashes`.",
+            path=str(start),
+        )
+    return Located(project=Path(found[0]), lock_file=Path(found[1]))
+
+
+def input_paths(located: Located, extra: Iterable[Path] = ()) -> tuple[Path, ...]:
+    """Everything whose change can mean another environment; ``extra`` is what the lock file itself refers to."""
+    names = [located.project / name for name in INPUTS]
+    return tuple(dict.fromkeys([*names, located.lock_file, *extra]))
+
+
+def signature_of(paths: Iterable[Path]) -> Signature:
+    """A cheap look at the files; equal signatures mean that nothing needs to be read."""
+    return tuple(map(_signature, paths))
+
+
+def _signature(path: Path) -> tuple[int, int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def read_inputs(located: Located, extra: Iterable[Path] = ()) -> Inputs:
+    """Read and hash all inputs. LockFileError for one that is no regular file, too large, or never stands still."""
+    now = time.time_ns()
+    files = {path: read_input(path) for path in input_paths(located, extra)}
+    return Inputs(located=located, files=files, read_at_ns=now)
+
+
+def read_input(path: Path) -> InputState | None:
+    """The state of one file, None for one that is absent; read again while it changes under the reader."""
+    for _ in range(_ATTEMPTS):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise LockFileError(f"{path}: cannot be read: {error.strerror}", path=str(path)) from error
+        state = _read_open(path, descriptor)
+        if state is not None:
+            return state
+    raise LockFileError(f"{path}: keeps changing while it is read", hint="Wait for what writes it.", path=str(path))
+
+
+def _read_open(path: Path, descriptor: int) -> InputState | None:
+    with os.fdopen(descriptor, "rb") as file:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise LockFileError(f"{path}: is not a regular file", path=str(path))
+        if before.st_size > _SIZE_LIMIT:
+            raise LockFileError(f"{path}: is larger than {_SIZE_LIMIT >> 20} MiB", path=str(path))
+        content = file.read(_SIZE_LIMIT + 1)
+        after = os.fstat(descriptor)
+    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, len(content)):
+        return None
+    return InputState(sha256=hashlib.sha256(content).hexdigest(), mtime_ns=before.st_mtime_ns, size=len(content))

@@ -1,0 +1,93 @@
+"""The daemon's life beyond requests: telling the service manager, leaving when idle, background tasks that never end it."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def notify(address: str | None, message: str) -> None:
+    """Send ``READY=1`` or the like to the service manager (sd_notify(3)); nothing happens where there is none."""
+    if not address:
+        return
+    name = "\0" + address[1:] if address.startswith("@") else address
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.sendto(message.encode(), name)
+    except OSError as error:
+        logger.warning("the service manager cannot be told %s: %s", message, error)
+
+
+def resident_bytes() -> int:
+    """How much memory this process has in RAM; its peak where the system only tells that."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+    import resource  # noqa: PLC0415 - only where there is no /proc
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class IdleWatch:
+    """Calls ``leave`` once nothing has been going on for ``seconds``; never where that is None."""
+
+    def __init__(self, *, seconds: float | None, busy: Callable[[], bool], leave: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._busy = busy
+        self._leave = leave
+        self._last = time.monotonic()
+
+    def touch(self) -> None:
+        """Something is going on."""
+        self._last = time.monotonic()
+
+    async def run(self) -> None:
+        """Look again whenever the time could be up."""
+        if self._seconds is None:
+            return
+        while True:
+            if self._busy():
+                self.touch()
+            left = self._last + self._seconds - time.monotonic()
+            if left <= 0:
+                logger.info("idle for %g s; leaving", self._seconds)
+                self._leave()
+                return
+            await asyncio.sleep(min(left, self._seconds / 4) if self._busy() else left)
+
+
+class Background:
+    """Tasks that run as long as the daemon; an error ends up in the log and ends the task alone."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run the work in a task of this name."""
+        task = asyncio.create_task(_logged(name, work), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Cancel all tasks and wait for them."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _logged(name: str, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        logger.exception("%s failed", name)

@@ -1,0 +1,172 @@
+"""The daemon's start: the one place that reads the environment and builds the parts.
+
+Exit codes: 0 after a clean end, 1 for a problem, 3 where another daemon serves the store.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from storectl_daemon.app import create_application
+from storectl_daemon.build import EnvironmentBuild
+from storectl_daemon.bytecode import Compiler
+from storectl_daemon.environments import Environments
+from storectl_daemon.events import EventBus
+from storectl_daemon.interpreters import InterpreterBook
+from storectl_daemon.lifecycle import Background, IdleWatch, notify
+from storectl_daemon.logs import configure_logs
+from storectl_daemon.network import Network
+from storectl_daemon.peers import Gate
+from storectl_daemon.pipeline import Pipeline
+from storectl_daemon.project_files import DiskProjectFiles
+from storectl_daemon.projects import ProjectBook
+from storectl_daemon.server import CONNECTIONS_PER_USER, Server
+from storectl_daemon.service import Service, sights_of
+from storectl_daemon.settings import Settings
+from storectl_daemon.sockets import Listener, SocketBusyError, open_listener
+from storectl_daemon.store_steps import StoreSteps
+from storectl_daemon.warm import Warmer
+from storectl_daemon.watch import Watcher
+from storectl_daemon.workers import Workers
+from storectl_store.entries.recovery import recover
+from storectl_store.entries.store import Store
+from storectl_store.entries.writer import Writer
+from storectl_store.errors import ProblemError, StoreBusyError
+
+logger = logging.getLogger(__name__)
+
+EXIT_BUSY = 3
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until told to stop. ``argv`` is without the program's name."""
+    parser = argparse.ArgumentParser(prog="storectl daemon", description="Serve one store on a Unix socket.")
+    parser.add_argument("--log-file", type=Path, help="write the log here instead of to stderr")
+    arguments = parser.parse_args(argv)
+    try:
+        configure_logs(arguments.log_file)
+        settings = Settings.from_environ(dict(os.environ))
+        return _serve_store(settings)
+    except (StoreBusyError, SocketBusyError) as error:
+        return _tell(error, EXIT_BUSY)
+    except ProblemError as error:
+        return _tell(error, 1)
+
+
+def _tell(error: ProblemError, code: int) -> int:
+    """One line for a person, and in the log where that is a file."""
+    if not any(getattr(handler, "stream", None) is sys.stderr for handler in logging.getLogger().handlers):
+        logger.error("%s", error)
+    sys.stderr.write(f"storectl: {error}\n")
+    return code
+
+
+def _serve_store(settings: Settings) -> int:
+    store = Store.open(settings.store)
+    with Writer.acquire(store.layout) as writer:
+        recovered = recover(store)
+        if recovered:
+            logger.info("recovered the store: %s", recovered)
+        with open_listener(settings.socket, settings.environ) as listener:
+            asyncio.run(Daemon(settings, store, writer.session, listener).run())
+    store.close()
+    return 0
+
+
+class Daemon:
+    """All parts, built on the event loop that they live on."""
+
+    def __init__(self, settings: Settings, store: Store, session: Path, listener: Listener) -> None:
+        self._settings = settings
+        self._store = store
+        self._session = session
+        self._listener = listener
+
+    async def run(self) -> None:
+        """Serve until the end, and end everything in order."""
+        settings, layout = self._settings, self._store.layout
+        self._workers = Workers(settings.workers)
+        self._network = Network(layout, settings.environ, home=Path(settings.home or "/"))
+        self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
+        self._pipeline = Pipeline(self._steps.pipeline_steps(self._network.fetch), session=self._session)
+        self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)
+        self._background = Background()
+        gate = Gate(limit=CONNECTIONS_PER_USER)
+        service = self._service()
+        idle = IdleWatch(
+            seconds=settings.idle_exit,
+            busy=lambda: service.warmer.busy or gate.connections > 0,
+            leave=self._leave,
+        )
+        self._server = Server(
+            create_application(service, on_request=idle.touch), gate, on_stop=partial(self._stop, service)
+        )
+        self._background.start("watching", service.watcher.run())
+        self._background.start("idle exit", idle.run())
+        self._background.start("telling the service manager", self._tell_ready())
+        logger.info("serving %s on %s", layout.root, self._listener.path)
+        await self._server.serve(sockets=[self._listener.socket])
+        await self._end()
+        logger.info("stopped")
+
+    def _service(self) -> Service:
+        settings, layout = self._settings, self._store.layout
+        environments, bus, book = Environments(layout), EventBus(), ProjectBook(layout.projects_file)
+        files = DiskProjectFiles(layout, environments, home=settings.home)
+        build = EnvironmentBuild(
+            store=self._store,
+            environments=environments,
+            interpreters=InterpreterBook(layout.interpreters),
+            index=self._network,
+            pipeline=self._pipeline,
+            compiler=self._compiler,
+            environ=settings.environ,
+        )
+        warmer = Warmer(build=build, files=files, book=book, bus=bus)
+
+        async def refresh(project: Path) -> None:
+            await service.refresh(project)
+
+        watcher = Watcher(sights=lambda: sights_of(book, warmer.extra_inputs), on_change=refresh)
+        service = Service(
+            store=self._store,
+            environments=environments,
+            book=book,
+            files=files,
+            warmer=warmer,
+            watcher=watcher,
+            bus=bus,
+            home=settings.home,
+            socket=self._listener.path,
+            started=time.monotonic(),
+            stop=self._leave,
+        )
+        return service
+
+    def _leave(self) -> None:
+        self._server.ask_to_stop()
+
+    async def _tell_ready(self) -> None:
+        await self._server.accepting.wait()
+        notify(self._settings.notify_socket, "READY=1")
+
+    async def _stop(self, service: Service) -> None:
+        """First of all at the end: no new work, and every stream gets its last line."""
+        logger.info("stopping")
+        notify(self._settings.notify_socket, "STOPPING=1")
+        self._steps.stop()
+        await self._background.stop()
+        await service.warmer.stop()
+        service.bus.close()
+
+    async def _end(self) -> None:
+        await self._pipeline.aclose()
+        await self._compiler.aclose()
+        self._workers.close()
+        await self._network.aclose()

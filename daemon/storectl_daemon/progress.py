@@ -1,0 +1,79 @@
+"""How far a warm is, phase by phase, told at most twenty times a second."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from storectl_daemon.models import Phase, ProgressEvent, WarmEvent, WarningEvent
+from storectl_store.selection.pin import Pin
+
+_INTERVAL = 0.05
+
+
+@dataclass(slots=True, kw_only=True)
+class _Count:
+    total: int
+    bytes_total: int
+    done: int = 0
+    bytes_done: int = 0
+    told_at: float = float("-inf")
+
+
+class Progress:
+    """Counts of one warm. Call it on the event loop; ``tell`` gets the events."""
+
+    def __init__(self, tell: Callable[[WarmEvent], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tell = tell
+        self._clock = clock
+        self._counts: dict[Phase, _Count] = {}
+        self._received: dict[str, int] = {}
+
+    def begin(self, phase: Phase, total: int, *, bytes_total: int = 0) -> None:
+        """A phase with this many things to do; nothing is told where there is nothing to do."""
+        self._counts[phase] = _Count(total=total, bytes_total=bytes_total)
+        if total:
+            self._report(phase, "", always=True)
+
+    def step(self, phase: Phase, current: str) -> None:
+        """One more thing of the phase is done; a thing that nobody announced is not counted."""
+        count = self._counts.get(phase)
+        if count is None or count.done >= count.total:
+            return
+        count.done += 1
+        self._report(phase, current, always=count.done == count.total)
+
+    def warn(self, message: str) -> None:
+        """Tell a warning."""
+        self._tell(WarningEvent(message=message))
+
+    def fetching(self, pin: Pin, received: int) -> None:
+        """So many bytes of the pin's wheel are here; fewer than before when its download began anew."""
+        count = self._counts.get("fetch")
+        if count is not None:
+            count.bytes_done += received - self._received.get(pin.wheel.digest, 0)
+            self._received[pin.wheel.digest] = received
+            self._report("fetch", pin.name, always=False)
+
+    def fetched(self, pin: Pin) -> None:
+        """The pin's wheel is here."""
+        self.step("fetch", pin.name)
+
+    def unpacked(self, pin: Pin) -> None:
+        """The pin's entry is in the store."""
+        self.step("unpack", pin.name)
+
+    def _report(self, phase: Phase, current: str, *, always: bool) -> None:
+        count, now = self._counts[phase], self._clock()
+        if not always and now - count.told_at < _INTERVAL:
+            return
+        count.told_at = now
+        self._tell(
+            ProgressEvent(
+                phase=phase,
+                done=count.done,
+                total=count.total,
+                bytes_done=count.bytes_done,
+                bytes_total=count.bytes_total,
+                current=current,
+            )
+        )

@@ -1,0 +1,157 @@
+"""The registered projects, in ``projects.json``: which environments each has asked for, and when.
+
+Format, version 1: ``{"format": 1, "projects": [{"path", "link", "wishes": [{"options", "inputs", "environment",
+"lock_file", "last_used"}]}]}``, the wishes of a project most recent first. ``inputs`` is the digest of the inputs the
+environment was made from, ``last_used`` seconds of the system clock.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from storectl_daemon.options import DEFAULT_OPTIONS, Options
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 1
+_WISHES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """One set of options that a project was warmed for, and what came of it last; None until something did."""
+
+    options: Options
+    lock_file: str | None = None
+    inputs: str | None = None
+    environment: str | None = None
+    last_used: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A registered project. ``link`` is the name of the symlink in it that follows its default environment."""
+
+    path: Path
+    link: str | None = None
+    wishes: tuple[Wish, ...] = ()
+
+    def wish(self, options: Options) -> Wish | None:
+        """What is known of these options."""
+        return next((wish for wish in self.wishes if wish.options == options), None)
+
+    @property
+    def main(self) -> Wish | None:
+        """The wish a person means who names the project only: the default options, else the latest."""
+        return self.wish(DEFAULT_OPTIONS) or (self.wishes[0] if self.wishes else None)
+
+    def with_wish(self, wish: Wish) -> "Project":
+        """The project with this wish in front and at most 16 in all; the default options are never pushed out."""
+        others = [other for other in self.wishes if other.options != wish.options]
+        kept = [wish, *others]
+        while len(kept) > _WISHES:
+            kept.remove(next(w for w in reversed(kept) if w.options != DEFAULT_OPTIONS))
+        return replace(self, wishes=tuple(kept))
+
+
+class ProjectBook:
+    """All projects, in memory and in one file that is replaced by rename. A broken file is an empty book."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._projects = {project.path: project for project in _read(file)}
+
+    def __iter__(self) -> Iterator[Project]:
+        return iter(tuple(self._projects.values()))
+
+    def get(self, path: Path) -> Project | None:
+        """The project in exactly this folder."""
+        return self._projects.get(path)
+
+    def containing(self, folder: Path) -> Project | None:
+        """The nearest registered project at or above the folder."""
+        return next((self._projects[path] for path in (folder, *folder.parents) if path in self._projects), None)
+
+    def add(self, path: Path, *, link: str | None = None) -> Project:
+        """Register the folder; a link given before stays unless there is a new one."""
+        known = self._projects.get(path) or Project(path=path)
+        project = replace(known, link=link or known.link)
+        return self._put(project)
+
+    def want(self, path: Path, options: Options) -> Project:
+        """Register the folder with these options, so that a later change of its lock file warms them."""
+        known = self._projects.get(path) or Project(path=path)
+        return self._put(known if known.wish(options) else known.with_wish(Wish(options=options)))
+
+    def record(self, path: Path, wish: Wish) -> Project:
+        """Remember the outcome of a warm."""
+        return self._put((self._projects.get(path) or Project(path=path)).with_wish(wish))
+
+    def remove(self, path: Path) -> bool:
+        """Forget the project; whether it was known."""
+        known = self._projects.pop(path, None)
+        if known is not None:
+            self._write()
+        return known is not None
+
+    def _put(self, project: Project) -> Project:
+        if self._projects.get(project.path) != project:
+            self._projects[project.path] = project
+            self._write()
+        return project
+
+    def _write(self) -> None:
+        value = {"format": _FORMAT, "projects": [_encode(project) for project in self._projects.values()]}
+        temporary = self._file.with_name(f".{self._file.name}.{secrets.token_hex(6)}")
+        try:
+            temporary.write_text(json.dumps(value, indent=1), encoding="utf-8", errors="surrogateescape")
+            os.replace(temporary, self._file)
+        except OSError as error:
+            logger.warning("%s cannot be written: %s", self._file, error)
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _encode(project: Project) -> dict[str, Any]:
+    wishes = [
+        {
+            "options": wish.options.encode(),
+            "lock_file": wish.lock_file,
+            "inputs": wish.inputs,
+            "environment": wish.environment,
+            "last_used": wish.last_used,
+        }
+        for wish in project.wishes
+    ]
+    return {"path": str(project.path), "link": project.link, "wishes": wishes}
+
+
+def _read(file: Path) -> list[Project]:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8", errors="surrogateescape"))
+        return [_decode(project) for project in value["projects"]] if value["format"] == _FORMAT else []
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        logger.warning("%s is not readable and starts empty: %s", file, error)
+        return []
+
+
+def _decode(value: dict[str, Any]) -> Project:
+    wishes = tuple(
+        Wish(
+            options=Options.decode(wish["options"]),
+            lock_file=wish["lock_file"],
+            inputs=wish["inputs"],
+            environment=wish["environment"],
+            last_used=float(wish["last_used"]),
+        )
+        for wish in value["wishes"]
+    )
+    return Project(path=Path(value["path"]), link=value["link"], wishes=wishes)

@@ -1,0 +1,112 @@
+"""The parts of a running daemon, as the API uses them."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from storectl_daemon.environments import Environments
+from storectl_daemon.errors import UnknownProjectError
+from storectl_daemon.events import EventBus
+from storectl_daemon.inputs import Located, input_paths, locate
+from storectl_daemon.models import EnvironmentInfo, ProjectState
+from storectl_daemon.options import DEFAULT_OPTIONS, Job, Options
+from storectl_daemon.project_files import DiskProjectFiles
+from storectl_daemon.projects import Project, ProjectBook
+from storectl_daemon.warm import Warmer
+from storectl_daemon.watch import Sight, Watcher
+from storectl_store.entries.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once."""
+
+    store: Store
+    environments: Environments
+    book: ProjectBook
+    files: DiskProjectFiles
+    warmer: Warmer
+    watcher: Watcher
+    bus: EventBus
+    home: str | None
+    socket: Path
+    started: float
+    stop: Callable[[], None]
+
+    async def job_at(self, start: str, options: Options) -> Job:
+        """The job that somebody in this folder means; NoLockFileError for none."""
+        located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=self.home)
+        return Job(project=located.project, options=options)
+
+    async def register(self, path: str, *, link: str | None) -> Project:
+        """Watch the project at or above the folder, and begin to warm it."""
+        job = await self.job_at(path, DEFAULT_OPTIONS)
+        project = self.book.add(job.project, link=link)
+        self.watcher.projects_changed()
+        self.warmer.start(job)
+        return project
+
+    async def unregister(self, path: str) -> None:
+        """Forget the project; UnknownProjectError where it is not known."""
+        project = self.known(path, exactly=True)
+        self.book.remove(project.path)
+        self.warmer.forget(project.path)
+        self.watcher.forget(project.path)
+        await asyncio.to_thread(self.files.forget, project.path)
+
+    def known(self, path: str, *, exactly: bool = False) -> Project:
+        """The registered project with this folder, or around it; UnknownProjectError for none."""
+        folder = Path(os.path.realpath(path))
+        project = self.book.get(folder) if exactly else self.book.containing(folder)
+        if project is None:
+            raise UnknownProjectError(
+                f"{folder} is in no project that is known",
+                hint="`storectl warm` or `storectl watch add` makes it known.",
+                path=str(folder),
+            )
+        return project
+
+    def state_of(self, project: Project) -> ProjectState:
+        """Where the project stands: with the default options, else with those used last."""
+        wish = project.main
+        job = Job(project=project.path, options=wish.options if wish else DEFAULT_OPTIONS)
+        state = self.warmer.state(job)
+        environment = state.environment or (self.files.environment(wish, project.path) if wish else None)
+        return ProjectState(
+            path=str(project.path),
+            lock_file=state.lock_file or (environment.lock_file if environment else None),
+            state=state.state,
+            environment=environment,
+            progress=state.progress,
+            problem=state.problem,
+            watched=self.watcher.watches(project.path),
+        )
+
+    def all_environments(self) -> Iterator[EnvironmentInfo]:
+        """Every published environment, with a project that uses it where there is one."""
+        users = {wish.environment: (project, wish) for project in self.book for wish in project.wishes}
+        for environment_id in self.environments.ids():
+            project, wish = users.get(environment_id, (None, None))
+            info = self.environments.info(
+                environment_id,
+                project=str(project.path) if project else None,
+                lock_file=wish.lock_file if wish else None,
+            )
+            if info is not None:
+                yield info
+
+    async def refresh(self, project: Path) -> None:
+        """Something about the project's inputs may have changed: look, for every set of options that was used."""
+        known = self.book.get(project)
+        for options in [wish.options for wish in known.wishes] if known else []:
+            await self.warmer.refresh(Job(project=project, options=options))
+
+
+def sights_of(book: ProjectBook, extra_inputs: Callable[[Path], tuple[Path, ...]]) -> Iterator[Sight]:
+    """What to watch: the inputs of every registered project, and the lock files that options name."""
+    for project in book:
+        named = tuple(Path(wish.options.lock_file) for wish in project.wishes if wish.options.lock_file)
+        located = Located(project=project.path, lock_file=project.path / "uv.lock")
+        yield Sight(project=project.path, inputs=input_paths(located, (*named, *extra_inputs(project.path))))

@@ -1,0 +1,66 @@
+"""What the daemon is told from outside: environment variables and command line, read once, at the start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from storectl_daemon.errors import DaemonError
+from storectl_daemon.workers import usable_processors
+from storectl_shim import locations
+
+_ACTIVATED_IDLE_EXIT = 3600.0
+_MOST_WORKERS = 2
+
+
+class SettingsError(DaemonError):
+    """An environment variable with a value that cannot be used; ``facts['variable']``."""
+
+    default_code = "E_SETTINGS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """``idle_exit`` is seconds without anything to do, None for never.
+
+    ``environ`` is what the parts that have variables of their own read: proxies, indexes, interpreters.
+    """
+
+    store: Path
+    socket: Path
+    idle_exit: float | None
+    workers: int
+    home: str | None
+    notify_socket: str | None
+    environ: Mapping[str, str]
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """The settings; SettingsError for a value that makes no sense."""
+        return cls(
+            store=Path(locations.store_folder(environ)),
+            socket=Path(locations.socket_path(environ)),
+            idle_exit=_idle_exit(environ),
+            workers=min(_MOST_WORKERS, usable_processors()),
+            home=environ.get("HOME"),
+            notify_socket=environ.get("NOTIFY_SOCKET"),
+            environ=environ,
+        )
+
+
+def _idle_exit(environ: Mapping[str, str]) -> float | None:
+    """STORECTL_IDLE_EXIT in seconds, 0 for never. Unset: an hour where a service manager can start the daemon again."""
+    text = environ.get("STORECTL_IDLE_EXIT")
+    if not text:
+        return _ACTIVATED_IDLE_EXIT if environ.get("LISTEN_FDS") else None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise SettingsError(
+            f"STORECTL_IDLE_EXIT is {text!r}",
+            hint="It is a number of seconds; 0 means never.",
+            variable="STORECTL_IDLE_EXIT",
+        )
+    return seconds or None

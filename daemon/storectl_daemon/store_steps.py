@@ -1,0 +1,82 @@
+"""The store's own steps, as the daemon runs them: staging in worker processes, the rest in threads."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from storectl_daemon.pipeline import Fetch, Steps
+from storectl_daemon.warm import STOPPING
+from storectl_daemon.workers import WorkerError, Workers
+from storectl_store.digest import Digest
+from storectl_store.entries.bytecode import compile_entries, has_bytecode
+from storectl_store.entries.commit import commit
+from storectl_store.entries.manifest import Manifest
+from storectl_store.entries.stage import StagedEntry, stage_wheel
+from storectl_store.entries.store import Store
+from storectl_store.entries.trash import delete_tree
+from storectl_store.errors import ProblemError
+from storectl_store.selection.target import Interpreter
+from storectl_store.wheel.checked import Expectation
+
+
+class StoreSteps:
+    """What the pipeline and the compiler call. The caller holds the writer's lock; ``session`` is its folder."""
+
+    def __init__(self, store: Store, workers: Workers, *, session: Path, processes: int) -> None:
+        self._store = store
+        self._workers = workers
+        self._session = session
+        self._processes = processes
+        self._stopping = False
+
+    def pipeline_steps(self, fetch: Fetch) -> Steps:
+        """The steps from a pin to an entry."""
+        return Steps(
+            present=self._store.manifest, fetch=fetch, stage=self._stage, commit=self._commit, discard=self._discard
+        )
+
+    def stop(self) -> None:
+        """The daemon is ending: compiling stops after the entry it is at."""
+        self._stopping = True
+
+    async def _stage(self, wheel: Path, expectation: Expectation, stage: Path, verified: Digest) -> StagedEntry:
+        """Stage the wheel. When a worker dies, once more and alone: it may have died of another wheel."""
+        try:
+            return await self._workers.run(
+                expectation.filename, stage_wheel, wheel, expectation, stage, verified=verified
+            )
+        except WorkerError:
+            await self._discard(stage)
+            return await self._workers.run_alone(
+                expectation.filename, stage_wheel, wheel, expectation, stage, verified=verified
+            )
+
+    async def _commit(self, staged: Sequence[StagedEntry]) -> list[Manifest]:
+        done = await asyncio.to_thread(commit, self._store, staged)
+        return [committed.manifest for committed in done]
+
+    async def _discard(self, stage: Path) -> None:
+        await asyncio.to_thread(delete_tree, stage)
+
+    def has_bytecode(self, digest: Digest, cache_tag: str) -> bool:
+        """Whether the entry is compiled for interpreters with this tag."""
+        return has_bytecode(self._store.layout, digest, cache_tag)
+
+    async def compile_batch(self, manifests: Sequence[Manifest], interpreter: Interpreter) -> None:
+        """Compile the entries, in processes of the interpreter itself."""
+        await asyncio.to_thread(self._compile, manifests, interpreter)
+
+    def _compile(self, manifests: Sequence[Manifest], interpreter: Interpreter) -> None:
+        compile_entries(
+            self._store.layout,
+            manifests,
+            interpreter,
+            processes=self._processes,
+            tmp=self._session,
+            progress=self._go_on,
+        )
+
+    def _go_on(self, _manifest: Manifest) -> None:
+        """Called by the compiler after each entry: the only place where it can be stopped."""
+        if self._stopping:
+            raise ProblemError(STOPPING.detail, code=STOPPING.code, hint=STOPPING.hint)

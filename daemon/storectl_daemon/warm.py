@@ -1,0 +1,289 @@
+"""Warming: one flight for each project and set of options, and what is known of each.
+
+A flight reads the inputs, has the environment built, reads the inputs again and begins anew when they changed
+meanwhile. Then it writes the project's record and tells ``ready``. Whatever fails is told as ``failed``; record and
+environment stay what they were.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from storectl_daemon.events import Event, EventBus
+from storectl_daemon.inputs import Inputs
+from storectl_daemon.models import EnvironmentInfo, FailedEvent, Problem, ProgressEvent, ReadyEvent, WarmEvent
+from storectl_daemon.options import DEFAULT_OPTIONS, Job
+from storectl_daemon.progress import Progress
+from storectl_daemon.projects import ProjectBook, Wish
+from storectl_store.errors import LockFileError, ProblemError
+
+logger = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 2.1
+"""A record is complete only once its inputs are two seconds old; a little more than that."""
+
+_ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """An environment that is there. ``extra_inputs`` are files beyond the usual ones that it was made from."""
+
+    environment: EnvironmentInfo
+    extra_inputs: tuple[Path, ...] = ()
+
+
+class Build(Protocol):
+    """Makes environments."""
+
+    async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
+        """The environment of a job, made from its inputs; a ProblemError says why not."""
+        ...
+
+
+class ProjectFiles(Protocol):
+    """The files of projects, and what the daemon writes for them. Everything here may block."""
+
+    def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
+        """Find and read the inputs of a job; a SelectionError says why not."""
+
+    def write_record(self, job: Job, inputs: Inputs, environment: Path) -> bool:
+        """Write the record; False where an input is too young for it to be complete."""
+
+    def point_link(self, project: Path, name: str, environment: Path) -> None:
+        """Let the project's link follow; a ProblemError says why not."""
+
+    def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
+        """The environment a wish was granted, None where it is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmState:
+    """Where one job stands; ``environment`` is the last good one."""
+
+    state: Literal["ready", "warming", "failed", "idle"] = "idle"
+    environment: EnvironmentInfo | None = None
+    lock_file: str | None = None
+    progress: ProgressEvent | None = None
+    problem: Problem | None = None
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What a person is told of an error; of one that is a defect of storectl, no more than that it is one."""
+    if isinstance(error, ProblemError):
+        return Problem(code=error.code, detail=error.message, hint=error.hint)
+    return Problem(
+        code="E_INTERNAL",
+        detail=f"an internal error: {type(error).__name__}",
+        hint="The log of the daemon has the details: `storectl daemon logs`.",
+    )
+
+
+class Warmer:
+    """All flights. Its methods are called on the event loop."""
+
+    def __init__(
+        self,
+        *,
+        build: Build,
+        files: ProjectFiles,
+        book: ProjectBook,
+        bus: EventBus,
+        settle_seconds: float = SETTLE_SECONDS,
+    ) -> None:
+        self._build = build
+        self._files = files
+        self._book = book
+        self._bus = bus
+        self._settle_seconds = settle_seconds
+        self._flights: dict[Job, asyncio.Task[None]] = {}
+        self._states: dict[Job, WarmState] = {}
+        self._extra: dict[Job, tuple[Path, ...]] = {}
+        self._stale: set[Job] = set()
+        self._timers: dict[Job, asyncio.TimerHandle] = {}
+        self._visits: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being warmed."""
+        return bool(self._flights)
+
+    def state(self, job: Job) -> WarmState:
+        """Where the job stands."""
+        return self._states.get(job, WarmState())
+
+    def extra_inputs(self, project: Path) -> tuple[Path, ...]:
+        """Files beyond the usual ones that environments of the project were made from."""
+        return tuple({path for job, paths in self._extra.items() if job.project == project for path in paths})
+
+    def start(self, job: Job) -> None:
+        """Warm the job, or join the flight that is on its way. Its last event is ``ready`` or ``failed``."""
+        if job in self._flights:
+            return
+        if self._stopping:
+            self._tell(job, FailedEvent(problem=STOPPING))
+            return
+        self._book.want(job.project, job.options)
+        self._states[job] = replace(self.state(job), state="warming", progress=None, problem=None)
+        task = asyncio.create_task(self._fly(job), name=f"warm {job.project}")
+        self._flights[job] = task
+        task.add_done_callback(lambda _task: self._landed(job))
+
+    async def refresh(self, job: Job) -> None:
+        """Look whether the inputs changed: warm if so, otherwise bring the record up to date."""
+        if job in self._flights:
+            self._stale.add(job)
+            return
+        try:
+            inputs = await self._read(job)
+            granted = await asyncio.to_thread(self._granted, job, inputs)
+            if granted is None:
+                self.start(job)
+            elif job not in self._flights:
+                await self._keep_record(job, inputs, granted)
+                self._states[job] = WarmState(state="ready", environment=granted, lock_file=granted.lock_file)
+        except ProblemError as error:
+            self._fail(job, error)
+
+    def _granted(self, job: Job, inputs: Inputs) -> EnvironmentInfo | None:
+        """The environment that was made from exactly these inputs."""
+        project = self._book.get(job.project)
+        wish = project.wish(job.options) if project else None
+        if wish is None or wish.inputs != inputs.digest:
+            return None
+        return self._files.environment(wish, job.project)
+
+    def forget(self, project: Path) -> None:
+        """Drop what is known of the project; a flight of it is cancelled."""
+        for job in [job for job in {**self._states, **self._flights} if job.project == project]:
+            self._states.pop(job, None)
+            self._extra.pop(job, None)
+            self._stop_timer(job)
+            if job in self._flights:
+                self._flights[job].cancel()
+
+    async def stop(self) -> None:
+        """Cancel every flight and wait for the end of all."""
+        self._stopping = True
+        for job in list(self._timers):
+            self._stop_timer(job)
+        tasks = [*self._flights.values(), *self._visits]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fly(self, job: Job) -> None:
+        try:
+            built, inputs = await self._settle(job, Progress(lambda message: self._tell(job, message)))
+            await self._grant(job, built, inputs)
+        except asyncio.CancelledError:
+            if job in self._states:
+                self._states[job] = replace(self.state(job), state="idle", progress=None)
+            self._tell(job, FailedEvent(problem=STOPPING))
+            raise
+        except ProblemError as error:
+            self._fail(job, error)
+        except Exception as error:
+            logger.exception("warming %s", job.project)
+            self._fail(job, error)
+
+    async def _settle(self, job: Job, progress: Progress) -> tuple[Built, Inputs]:
+        """Build until the inputs are afterwards what they were before."""
+        before = await self._read(job)
+        for _ in range(_ROUNDS):
+            outcome = await self._attempt(job, before, progress)
+            after = await self._read(job)
+            if before.same_contents(after):
+                if isinstance(outcome, ProblemError):
+                    raise outcome
+                return outcome, after
+            before = after
+        raise LockFileError(f"{job.project}: its lock file keeps changing", hint="Wait for what writes it.")
+
+    async def _attempt(self, job: Job, inputs: Inputs, progress: Progress) -> Built | ProblemError:
+        try:
+            built = await self._build(job, inputs, progress)
+        except ProblemError as error:
+            return error
+        self._extra[job] = built.extra_inputs
+        return built
+
+    async def _read(self, job: Job) -> Inputs:
+        inputs = await asyncio.to_thread(self._files.read, job, self._extra.get(job, ()))
+        self._states[job] = replace(self.state(job), lock_file=str(inputs.located.lock_file))
+        return inputs
+
+    async def _grant(self, job: Job, built: Built, inputs: Inputs) -> None:
+        environment = built.environment
+        wish = Wish(
+            options=job.options,
+            lock_file=str(inputs.located.lock_file),
+            inputs=inputs.digest,
+            environment=environment.id,
+            last_used=time.time(),
+        )
+        project = self._book.record(job.project, wish)
+        await self._keep_record(job, inputs, environment)
+        if project.link is not None and job.options == DEFAULT_OPTIONS:
+            await self._follow(job, project.link, environment)
+        self._states[job] = WarmState(state="ready", environment=environment, lock_file=environment.lock_file)
+        self._tell(job, ReadyEvent(environment=environment))
+
+    async def _follow(self, job: Job, link: str, environment: EnvironmentInfo) -> None:
+        try:
+            await asyncio.to_thread(self._files.point_link, job.project, link, Path(environment.path))
+        except ProblemError as error:
+            Progress(lambda message: self._tell(job, message)).warn(str(error))
+
+    async def _keep_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo) -> None:
+        complete = await asyncio.to_thread(self._files.write_record, job, inputs, Path(environment.path))
+        if not complete:
+            self._come_back(job)
+
+    def _come_back(self, job: Job) -> None:
+        self._stop_timer(job)
+        loop = asyncio.get_running_loop()
+        self._timers[job] = loop.call_later(self._settle_seconds, self._visit, job)
+
+    def _visit(self, job: Job) -> None:
+        self._timers.pop(job, None)
+        task = asyncio.create_task(self.refresh(job))
+        self._visits.add(task)
+        task.add_done_callback(self._visited)
+
+    def _visited(self, task: "asyncio.Task[None]") -> None:
+        self._visits.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("refreshing a project failed", exc_info=error)
+
+    def _stop_timer(self, job: Job) -> None:
+        timer = self._timers.pop(job, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _landed(self, job: Job) -> None:
+        """The flight is over; look again where somebody saw a change while it was on its way."""
+        self._flights.pop(job, None)
+        if job in self._stale:
+            self._stale.discard(job)
+            if not self._stopping:
+                self._visit(job)
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        problem = problem_of(error)
+        logger.warning("%s: %s: %s", job.project, problem.code, problem.detail)
+        self._states[job] = replace(self.state(job), state="failed", problem=problem)
+        self._tell(job, FailedEvent(problem=problem))
+
+    def _tell(self, job: Job, message: WarmEvent) -> None:
+        if isinstance(message, ProgressEvent):
+            self._states[job] = replace(self.state(job), progress=message)
+        self._bus.publish(Event(job=job, message=message))
+
+
+STOPPING = Problem(code="E_STOPPING", detail="the daemon is stopping", hint="Try again; it starts by itself.")

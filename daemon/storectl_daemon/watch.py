@@ -1,0 +1,212 @@
+"""Watching projects: the folder of each lock file and its ``.git``, by notification and by looking again.
+
+Notifications only say *where* to look; whether anything changed is seen by a cheap signature of the inputs. The kernel
+drops notifications when its queue is full, and sends none for network file systems or for a folder that was replaced,
+so that everything is looked at again every ``RESCAN_SECONDS``.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+from watchfiles import awatch
+
+from storectl_daemon.inputs import Signature, signature_of
+from storectl_shim.project_record import INPUTS
+
+logger = logging.getLogger(__name__)
+
+RESCAN_SECONDS = 30.0
+_DEBOUNCE_MS = 200
+_STEP_MS = 20
+_WATCHED_NAMES = frozenset({*INPUTS, "HEAD", "FETCH_HEAD"})
+_GIT_FILE_LIMIT = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What to look at for one project."""
+
+    project: Path
+    inputs: tuple[Path, ...]
+
+    @property
+    def folders(self) -> frozenset[Path]:
+        """The folders whose notifications concern the project."""
+        git = git_folder(self.project)
+        return frozenset({self.project, *(path.parent for path in self.inputs), *([git] if git else [])})
+
+
+def git_folder(project: Path) -> Path | None:
+    """The folder with this checkout's HEAD: ``.git``, or what the ``.git`` file of a worktree or submodule names."""
+    for folder in (project, *project.parents):
+        git = folder / ".git"
+        if git.is_dir():
+            return git
+        if git.is_file():
+            return _named_git_folder(git)
+    return None
+
+
+def _named_git_folder(file: Path) -> Path | None:
+    try:
+        with file.open(encoding="utf-8", errors="surrogateescape") as stream:
+            text = stream.read(_GIT_FILE_LIMIT)
+    except OSError:
+        return None
+    word, _, target = text.strip().partition("gitdir: ")
+    folder = file.parent / target
+    return folder if not word and target and folder.is_dir() else None
+
+
+class Watcher:
+    """Calls ``on_change`` with a project whose inputs may have changed.
+
+    ``sights`` answers what is to be looked at now; call ``projects_changed`` when its answer changed. ``on_change`` is
+    called for every project once after it is first seen: what happened before is unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        sights: Callable[[], Iterable[Sight]],
+        on_change: Callable[[Path], Awaitable[None]],
+        rescan_seconds: float = RESCAN_SECONDS,
+    ) -> None:
+        self._sights = sights
+        self._on_change = on_change
+        self._rescan_seconds = rescan_seconds
+        self._signatures: dict[Path, Signature] = {}
+        self._watched: frozenset[Path] = frozenset()
+        self._restart = asyncio.Event()
+
+    def watches(self, project: Path) -> bool:
+        """Whether notifications arrive for the project at this moment."""
+        return project in self._watched
+
+    def projects_changed(self) -> None:
+        """The set of projects, or of their inputs, is another one."""
+        self._restart.set()
+
+    def forget(self, project: Path) -> None:
+        """The project is no longer watched; seen again, it counts as new."""
+        self._signatures.pop(project, None)
+        self._restart.set()
+
+    async def run(self) -> None:
+        """Watch until cancelled. Without notifications there is still the looking again."""
+        while True:
+            try:
+                await self._watch(await asyncio.to_thread(_plan, list(self._sights())))
+            except FileNotFoundError:
+                logger.info("a watched folder is gone")
+            except Exception:
+                logger.exception("watching failed; looking again every %g s", self._rescan_seconds)
+                self._watched = frozenset()
+                await self._look(None)
+                await self._wait_for_restart()
+
+    async def _watch(self, plan: "_Plan") -> None:
+        """Follow notifications until another plan is needed."""
+        stop = anyio.Event()
+        async with contextlib.aclosing(_notifications(plan, stop)) as notifications:
+            step = asyncio.ensure_future(anext(notifications))
+            try:
+                # One turn of the loop: the kernel is asked to watch before the first look, so that nothing falls
+                # between the two.
+                await asyncio.sleep(0)
+                if step.done():
+                    step.result()
+                self._watched = frozenset(plan.inodes)
+                await self._look(None)
+                while await asyncio.to_thread(_plan, list(self._sights())) == plan:
+                    where = await self._turn(step)
+                    if step.done():
+                        step = asyncio.ensure_future(anext(notifications))
+                    await self._look(where)
+            finally:
+                stop.set()
+                await _let_go(step)
+
+    async def _turn(self, step: "asyncio.Future[set[Path]]") -> set[Path] | None:
+        """Wait for something to happen: the folders to look at, None for all."""
+        restart = asyncio.ensure_future(self._restart.wait())
+        try:
+            both: set[asyncio.Future[Any]] = {step, restart}
+            await asyncio.wait(both, timeout=self._rescan_seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            restart.cancel()
+        everything = self._restart.is_set() or not step.done()
+        self._restart.clear()
+        found = step.result() if step.done() else set()
+        return None if everything else found
+
+    async def _wait_for_restart(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._restart.wait(), self._rescan_seconds)
+        self._restart.clear()
+
+    async def _look(self, where: set[Path] | None) -> None:
+        """Compare signatures of the projects that ``where`` concerns (None: of all) and report the changed ones."""
+        for sight in list(self._sights()):
+            if where is not None and not await asyncio.to_thread(_concerns, sight, where):
+                continue
+            signature = await asyncio.to_thread(signature_of, sight.inputs)
+            if self._signatures.get(sight.project) != signature:
+                self._signatures[sight.project] = signature
+                await self._report(sight.project)
+
+    async def _report(self, project: Path) -> None:
+        try:
+            await self._on_change(project)
+        except Exception:
+            logger.exception("looking at %s", project)
+
+
+def _concerns(sight: Sight, where: set[Path]) -> bool:
+    return not sight.folders.isdisjoint(where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """Folders that exist, with their inode: one that was replaced has to be watched anew. And names of interest."""
+
+    inodes: Mapping[Path, int]
+    names: frozenset[str]
+
+
+def _plan(sights: Sequence[Sight]) -> _Plan:
+    inodes = {}
+    for folder in {folder for sight in sights for folder in sight.folders}:
+        with contextlib.suppress(OSError, ValueError):
+            inodes[folder] = os.stat(folder).st_ino
+    names = _WATCHED_NAMES.union(path.name for sight in sights for path in sight.inputs)
+    return _Plan(inodes=inodes, names=names)
+
+
+async def _notifications(plan: _Plan, stop: anyio.Event) -> AsyncGenerator[set[Path], None]:
+    """Sets of folders in which a file of interest changed, until ``stop``."""
+    if not plan.inodes:
+        await stop.wait()
+        return
+    changes = awatch(
+        *plan.inodes,
+        watch_filter=lambda _change, path: os.path.basename(path) in plan.names,
+        debounce=_DEBOUNCE_MS,
+        step=_STEP_MS,
+        stop_event=stop,
+        recursive=False,
+    )
+    async for batch in changes:
+        yield {Path(path).parent for _change, path in batch}
+
+
+async def _let_go(step: "asyncio.Future[set[Path]]") -> None:
+    with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration, Exception):
+        await step

@@ -1,0 +1,149 @@
+"""Worker processes for staging wheels: started on demand, ended when idle, rebuilt after a crash."""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, ParamSpec, TypeVar
+
+from storectl_daemon.errors import DaemonError
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+IDLE_SECONDS = 10.0
+
+
+class WorkerError(DaemonError):
+    """A worker process died under a job; ``facts['job']`` names it."""
+
+    default_code = "E_WORKER"
+
+
+def usable_processors() -> int:
+    """How many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _start_worker() -> None:
+    """Leave signals to the daemon, and never outlive it.
+
+    A pool's worker waits on a pipe of which it holds both ends, so it would not notice that the daemon was killed; the
+    sentinel of the parent process is a pipe that only the parent holds.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+class Workers:
+    """A pool of at most ``limit`` processes. Spawned, never forked: the daemon has threads."""
+
+    def __init__(self, limit: int, *, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._limit = limit
+        self._idle_seconds = idle_seconds
+        self._pool: ProcessPoolExecutor | None = None
+        self._running = 0
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._alone = asyncio.Lock()
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a pool at this moment."""
+        return self._pool is not None
+
+    async def run(self, job: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's result, computed in a worker. Function and arguments must be picklable.
+
+        A caller that is cancelled still waits for a job that has begun, so that nobody removes files under it.
+        WorkerError when a process died, be it under this job or under another one in the pool: ``run_alone`` tells.
+        """
+        self._hold()
+        pool = self._pool or self._build()
+        try:
+            return await _finish(pool.submit(function, *args, **kwargs))
+        except BrokenProcessPool as error:
+            self._discard(pool)
+            raise _died(job) from error
+        finally:
+            self._release()
+
+    async def run_alone(self, job: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same in a process of its own, one such job at a time: if that one dies, it was this job's doing."""
+        async with self._alone:
+            pool = _pool(1)
+            try:
+                return await _finish(pool.submit(function, *args, **kwargs))
+            except BrokenProcessPool as error:
+                raise _died(job) from error
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _build(self) -> ProcessPoolExecutor:
+        self._pool = _pool(self._limit)
+        return self._pool
+
+    def _hold(self) -> None:
+        self._running += 1
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+
+    def _release(self) -> None:
+        self._running -= 1
+        if not self._running and self._pool is not None:
+            self._idle_timer = asyncio.get_running_loop().call_later(self._idle_seconds, self.close)
+
+    def _discard(self, pool: ProcessPoolExecutor) -> None:
+        """Forget a broken pool; several jobs may report the same one."""
+        if self._pool is pool:
+            logger.warning("a worker process died; the pool is built anew")
+            self._pool = None
+        pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """End the processes; what they are doing is finished first, what waits is dropped."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker)
+
+
+def _died(job: str) -> WorkerError:
+    hint = "It may have run out of memory; try again, and report it if it happens again."
+    return WorkerError(f"a worker process died while it worked on {job}", hint=hint, job=job)
+
+
+async def _finish(work: "Future[T]") -> T:
+    """The result; for a caller that is cancelled meanwhile, only after the work has stopped or can never begin."""
+    future = asyncio.wrap_future(work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        if not work.cancel():
+            await asyncio.wait({future})
+        if not future.cancelled() and future.done():
+            future.exception()  # seen, although nobody is there to hear it
+        raise

@@ -1,0 +1,752 @@
+"""Policy with fakes: what is shared, what stays after a failure. Then the whole way, with a real daemon."""
+
+import asyncio
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storectl_daemon.batches import Batcher
+from storectl_daemon.events import Event, EventBus
+from storectl_daemon.inputs import Inputs, Located
+from storectl_daemon.models import (
+    EnvironmentInfo,
+    FailedEvent,
+    InterpreterInfo,
+    ProgressEvent,
+    ReadyEvent,
+    WarmEvent,
+)
+from storectl_daemon.options import Job, Options
+from storectl_daemon.pipeline import Pipeline, Steps, biggest_first
+from storectl_daemon.progress import Progress
+from storectl_daemon.projects import ProjectBook, Wish
+from storectl_daemon.warm import Built, Warmer
+from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.entries.manifest import Manifest
+from storectl_store.entries.stage import StagedEntry
+from storectl_store.environments.project_record import InputState
+from storectl_store.errors import LockFileError, ProblemError
+from storectl_store.selection.pin import Pin, WheelFile
+from storectl_store.wheel.checked import Expectation
+from support.daemon import DEADLINE, Daemon, new_daemon, turns_until, until
+from support.index import LoopbackIndex, serve_index
+from support.lock_files import pylock_text, pyproject_text, requirements_text, uv_lock_text
+from support.wheels import WheelBytes, make_wheel
+
+# --- policy -----------------------------------------------------------------------------------------------------------
+
+
+class FakeFiles:
+    """Projects whose only input is a text in memory; records are lists."""
+
+    def __init__(self) -> None:
+        self.text = "one"
+        self.settled = True
+        self.records: list[tuple[Job, Path]] = []
+        self.links: list[Path] = []
+        self.gone: set[str | None] = set()
+
+    def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
+        if self.text == "broken":
+            raise LockFileError("uv.lock:1: broken")
+        state = InputState(sha256=self.text, mtime_ns=1, size=1)
+        located = Located(project=job.project, lock_file=job.project / "uv.lock")
+        return Inputs(located=located, files={located.lock_file: state})
+
+    def write_record(self, job: Job, inputs: Inputs, environment: Path) -> bool:
+        self.records.append((job, environment))
+        return self.settled
+
+    def point_link(self, project: Path, name: str, environment: Path) -> None:
+        self.links.append(environment)
+
+    def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
+        return None if wish.environment in self.gone else info(str(wish.environment))
+
+
+def info(name: str) -> EnvironmentInfo:
+    return EnvironmentInfo(
+        id=name,
+        path=f"/env/{name}",
+        python=f"/env/{name}/bin/python",
+        project="/p",
+        lock_file="/p/uv.lock",
+        interpreter=InterpreterInfo(executable="/python", version="3.12.1"),
+        wheels=0,
+    )
+
+
+class FakeBuild:
+    """Builds an environment named after the inputs; `gate` holds it up, `trouble` lets it fail."""
+
+    def __init__(self, files: FakeFiles) -> None:
+        self.files = files
+        self.built: list[str] = []
+        self.gate: asyncio.Event | None = None
+        self.trouble: Exception | None = None
+        self.during: Callable[[], None] = lambda: None
+
+    async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
+        name = next(state.sha256 for state in inputs.files.values() if state)
+        self.built.append(name)
+        if self.gate is not None:
+            await self.gate.wait()
+        self.during()
+        if self.trouble is not None:
+            raise self.trouble
+        return Built(environment=info(name))
+
+
+class Scene:
+    def __init__(self, tmp_path: Path, *, settle_seconds: float = 60) -> None:
+        self.files = FakeFiles()
+        self.build = FakeBuild(self.files)
+        self.bus = EventBus()
+        self.book = ProjectBook(tmp_path / "projects.json")
+        self.warmer = Warmer(
+            build=self.build, files=self.files, book=self.book, bus=self.bus, settle_seconds=settle_seconds
+        )
+        self.job = Job(project=tmp_path)
+
+    async def warm(self, job: Job | None = None) -> WarmEvent:
+        """The last event of a warm."""
+        wanted = job or self.job
+        with self.bus.subscribe(lambda event: event.job == wanted) as events:
+            self.warmer.start(wanted)
+            async for event in events:
+                if isinstance(event.message, ReadyEvent | FailedEvent):
+                    await turns_until(lambda: not self.warmer.busy)
+                    return event.message
+        raise AssertionError("no last event")
+
+
+def play(scenario: Callable[[Scene], Awaitable[None]], tmp_path: Path, **options: Any) -> None:
+    async def main() -> None:
+        scene = Scene(tmp_path, **options)
+        async with asyncio.timeout(DEADLINE):
+            await scenario(scene)
+            await scene.warmer.stop()
+
+    asyncio.run(main())
+
+
+def test_many_who_ask_at_once_share_one_build(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        messages = await asyncio.gather(*(scene.warm() for _ in range(20)))
+        assert scene.build.built == ["one"]
+        assert {message.event for message in messages} == {"ready"}
+
+    play(scenario, tmp_path)
+
+
+def test_other_options_are_another_flight(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        other = Job(project=tmp_path, options=Options(extras=frozenset({"x"})))
+        await asyncio.gather(scene.warm(), scene.warm(other))
+        assert scene.build.built == ["one", "one"]
+        assert {job for job, _ in scene.files.records} == {scene.job, other}
+
+    play(scenario, tmp_path)
+
+
+def test_a_failure_keeps_the_last_good_environment_and_its_record(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        scene.files.text = "two"
+        scene.build.trouble = ProblemError("no such wheel", code="E_FETCH", hint="look")
+        message = await scene.warm()
+        assert isinstance(message, FailedEvent)
+        assert (message.problem.code, message.problem.hint) == ("E_FETCH", "look")
+        state = scene.warmer.state(scene.job)
+        assert (state.state, state.environment, state.problem) == ("failed", info("one"), message.problem)
+        assert [environment.name for _, environment in scene.files.records] == ["one"]
+        wish = scene.book.get(tmp_path)
+        assert wish is not None
+        assert [w.environment for w in wish.wishes] == ["one"]
+
+    play(scenario, tmp_path)
+
+
+def test_a_defect_is_a_failure_that_shows_no_internals(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.trouble = KeyError("secret")
+        message = await scene.warm()
+        assert isinstance(message, FailedEvent)
+        assert message.problem.code == "E_INTERNAL"
+        assert "secret" not in message.model_dump_json()
+        scene.build.trouble = None
+        assert isinstance(await scene.warm(), ReadyEvent)
+
+    play(scenario, tmp_path)
+
+
+def test_a_broken_lock_file_fails_at_once_and_is_mended_by_the_next_look(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        scene.files.text = "broken"
+        await scene.warmer.refresh(scene.job)
+        assert scene.warmer.state(scene.job).state == "failed"
+        assert scene.warmer.state(scene.job).environment == info("one")
+        scene.files.text = "one"
+        await scene.warmer.refresh(scene.job)
+        assert scene.warmer.state(scene.job).state == "ready"
+        assert scene.build.built == ["one"]
+
+    play(scenario, tmp_path)
+
+
+def test_inputs_that_change_meanwhile_are_built_again_and_only_the_last_is_ready(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        texts = iter(["two", "three"])
+
+        def change() -> None:
+            scene.files.text = next(texts, scene.files.text)
+
+        scene.build.during = change
+        message = await scene.warm()
+        assert scene.build.built == ["one", "two", "three"]
+        assert message == ReadyEvent(environment=info("three"))
+        assert [environment.name for _, environment in scene.files.records] == ["three"]
+
+    play(scenario, tmp_path)
+
+
+def test_a_failure_of_inputs_that_are_no_longer_there_is_no_failure(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.trouble = ProblemError("gone")
+
+        def change() -> None:
+            if scene.files.text == "two":
+                scene.build.trouble = None
+            scene.files.text = "two"
+
+        scene.build.during = change
+        assert await scene.warm() == ReadyEvent(environment=info("two"))
+
+    play(scenario, tmp_path)
+
+
+def test_inputs_that_never_stand_still_fail_in_the_end(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        def change() -> None:
+            scene.files.text += "x"
+
+        scene.build.during = change
+        message = await scene.warm()
+        assert isinstance(message, FailedEvent)
+        assert message.problem.code == "E_LOCK"
+
+    play(scenario, tmp_path)
+
+
+def test_a_change_seen_during_the_flight_is_looked_at_afterwards(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.gate = asyncio.Event()
+        warm = asyncio.create_task(scene.warm())
+        await turns_until(lambda: bool(scene.build.built))
+        await scene.warmer.refresh(scene.job)
+        records = len(scene.files.records)
+        scene.build.gate.set()
+        await warm
+        await turns_until(lambda: len(scene.files.records) >= records + 2)
+        assert scene.build.built == ["one"]
+
+    play(scenario, tmp_path)
+
+
+def test_a_look_at_unchanged_inputs_builds_nothing_and_renews_the_record(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        await scene.warmer.refresh(scene.job)
+        assert scene.build.built == ["one"]
+        assert len(scene.files.records) == 2
+
+    play(scenario, tmp_path)
+
+
+def test_a_look_builds_again_where_the_environment_is_gone(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        scene.files.gone.add("one")
+        await scene.warmer.refresh(scene.job)
+        await turns_until(lambda: not scene.warmer.busy)
+        assert scene.build.built == ["one", "one"]
+
+    play(scenario, tmp_path)
+
+
+def test_a_record_that_was_too_young_is_completed_later(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.files.settled = False
+        await scene.warm()
+        scene.files.settled = True
+        await turns_until(lambda: len(scene.files.records) >= 2)
+        assert scene.build.built == ["one"]
+
+    play(scenario, tmp_path, settle_seconds=0.01)
+
+
+def test_a_listener_that_leaves_does_not_end_the_work(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.gate = asyncio.Event()
+        first, second = asyncio.create_task(scene.warm()), asyncio.create_task(scene.warm())
+        await turns_until(lambda: bool(scene.build.built))
+        first.cancel()
+        await asyncio.wait({first})
+        scene.build.gate.set()
+        assert isinstance(await second, ReadyEvent)
+        assert scene.build.built == ["one"]
+
+    play(scenario, tmp_path)
+
+
+def test_stopping_cancels_what_is_on_its_way_and_starts_nothing_more(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.gate = asyncio.Event()
+        warm = asyncio.create_task(scene.warm())
+        await turns_until(lambda: bool(scene.build.built))
+        await scene.warmer.stop()
+        for message in (await warm, await scene.warm()):
+            assert isinstance(message, FailedEvent)
+            assert message.problem.code == "E_STOPPING"
+        assert scene.build.built == ["one"]
+
+    play(scenario, tmp_path)
+
+
+def test_a_forgotten_project_is_idle_and_its_flight_ends(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.gate = asyncio.Event()
+        warm = asyncio.create_task(scene.warm())
+        await turns_until(lambda: bool(scene.build.built))
+        scene.warmer.forget(tmp_path)
+        assert isinstance(await warm, FailedEvent)
+        assert scene.warmer.state(scene.job).state == "idle"
+        assert scene.files.records == []
+
+    play(scenario, tmp_path)
+
+
+def test_the_link_follows_the_default_options_only(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.book.add(tmp_path, link=".venv")
+        await scene.warm()
+        await scene.warm(Job(project=tmp_path, options=Options(python="3.12")))
+        assert scene.files.links == [Path("/env/one")]
+
+    play(scenario, tmp_path)
+
+
+def test_a_slow_listener_misses_progress_and_nothing_else(tmp_path: Path) -> None:
+    async def main() -> None:
+        bus, job = EventBus(), Job(project=tmp_path)
+        with bus.subscribe() as events:
+            bus.publish(Event(job=job, message=ReadyEvent(environment=info("first"))))
+            for number in range(2000):
+                bus.publish(Event(job=job, message=ProgressEvent(phase="fetch", done=number, total=2000)))
+            bus.publish(Event(job=job, message=ReadyEvent(environment=info("last"))))
+            bus.close()
+            got = [event.message async for event in events]
+        ready = [message.environment.id for message in got if isinstance(message, ReadyEvent)]
+        progress = [message.done for message in got if isinstance(message, ProgressEvent)]
+        assert ready == ["first", "last"]
+        assert len(got) < 300
+        assert progress[-1] == 1999
+
+    asyncio.run(main())
+
+
+# --- the pipeline -----------------------------------------------------------------------------------------------------
+
+
+def pin_of(name: str, size: int = 1) -> Pin:
+    wheel = make_wheel(name)
+    file = WheelFile(filename=wheel.filename, digest=digest_of_hex(wheel.hexdigest), url="file:///x", size=size)
+    return Pin(name=name, version="1.0", wheel=file)  # type: ignore[arg-type]
+
+
+class FakeSteps:
+    """Steps that only count; `fetch_gate` and `commit_gate` hold them up."""
+
+    def __init__(self) -> None:
+        self.store: dict[Digest, Manifest] = {}
+        self.fetched: list[str] = []
+        self.batches: list[int] = []
+        self.discarded: list[Path] = []
+        self.fetch_gate: asyncio.Event | None = None
+        self.commit_gate: asyncio.Event | None = None
+        self.refuse: str | None = None
+
+    async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Callable[[int], None]) -> object:
+        self.fetched.append(wheel.filename)
+        if self.fetch_gate is not None:
+            await self.fetch_gate.wait()
+        write_wheel(destination)
+        progress(5)
+        return None
+
+    async def stage(self, wheel: Path, expectation: Expectation, stage: Path, verified: Digest) -> StagedEntry:
+        assert is_wheel(wheel)
+        if expectation.filename == self.refuse:
+            raise ProblemError("refused", code="E_RECORD")
+        return StagedEntry(folder=stage, manifest=manifest_of(verified, expectation))
+
+    async def commit(self, staged: Sequence[StagedEntry]) -> Sequence[Manifest]:
+        self.batches.append(len(staged))
+        if self.commit_gate is not None:
+            await self.commit_gate.wait()
+        for entry in staged:
+            self.store[entry.manifest.digest] = entry.manifest
+        return [entry.manifest for entry in staged]
+
+    async def discard(self, stage: Path) -> None:
+        self.discarded.append(stage)
+
+    def steps(self) -> Steps:
+        return Steps(
+            present=self.store.get, fetch=self.fetch, stage=self.stage, commit=self.commit, discard=self.discard
+        )
+
+
+def write_wheel(file: Path) -> None:
+    file.write_bytes(b"wheel")
+
+
+def is_wheel(file: Path) -> bool:
+    return file.read_bytes() == b"wheel"
+
+
+def manifest_of(digest: Digest, expectation: Expectation) -> Manifest:
+    assert expectation.name is not None
+    return Manifest(
+        digest=digest,
+        filename=expectation.filename,
+        name=expectation.name,
+        version="1.0",
+        wheel_size=1,
+        tags=(),
+        root_is_purelib=True,
+        dist_info="",
+        requires_dist=(),
+        entry_points=(),
+        escaping_libraries=(),
+        files=(),
+    )
+
+
+def quiet() -> Progress:
+    return Progress(lambda _message: None)
+
+
+def test_one_digest_is_fetched_and_committed_once_however_many_ask(tmp_path: Path) -> None:
+    async def main() -> None:
+        fake = FakeSteps()
+        pipeline = Pipeline(fake.steps(), session=tmp_path)
+        manifests = await asyncio.gather(*(pipeline.ensure(pin_of("alpha"), quiet()) for _ in range(10)))
+        assert len({id(manifest) for manifest in manifests}) == 1
+        assert (len(fake.fetched), fake.batches) == (1, [1])
+        assert os.listdir(tmp_path) == []
+        await pipeline.ensure(pin_of("alpha"), quiet())
+        assert len(fake.fetched) == 1
+
+    asyncio.run(main())
+
+
+def test_what_is_staged_while_a_commit_runs_shares_the_next_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        fake = FakeSteps()
+        fake.commit_gate = asyncio.Event()
+        pipeline = Pipeline(fake.steps(), session=tmp_path)
+        first = asyncio.create_task(pipeline.ensure(pin_of("first"), quiet()))
+        await turns_until(lambda: bool(fake.batches))
+        others = [asyncio.create_task(pipeline.ensure(pin_of(f"w{n}"), quiet())) for n in range(9)]
+        await turns_until(lambda: len(fake.fetched) >= 10)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        fake.commit_gate.set()
+        await asyncio.gather(first, *others)
+        assert fake.batches == [1, 9]
+
+    asyncio.run(main())
+
+
+def test_a_refused_wheel_reaches_everyone_who_asked_and_leaves_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        fake, pin = FakeSteps(), pin_of("bad")
+        fake.refuse = pin.wheel.filename
+        pipeline = Pipeline(fake.steps(), session=tmp_path)
+        results = await asyncio.gather(*(pipeline.ensure(pin, quiet()) for _ in range(3)), return_exceptions=True)
+        assert {getattr(result, "code", None) for result in results} == {"E_RECORD"}
+        assert len(fake.fetched) == len(fake.discarded) == 1
+        assert os.listdir(tmp_path) == []
+        fake.refuse = None
+        assert (await pipeline.ensure(pin, quiet())).digest == pin.wheel.digest
+
+    asyncio.run(main())
+
+
+def test_the_last_who_leaves_ends_the_download(tmp_path: Path) -> None:
+    async def main() -> None:
+        fake = FakeSteps()
+        fake.fetch_gate = asyncio.Event()
+        pipeline = Pipeline(fake.steps(), session=tmp_path)
+        tasks = [asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet())) for _ in range(2)]
+        await turns_until(lambda: bool(fake.fetched))
+        tasks[0].cancel()
+        await asyncio.wait({tasks[0]})
+        assert not tasks[1].done()
+        tasks[1].cancel()
+        await asyncio.wait(tasks)
+        assert (fake.batches, len(fake.discarded)) == ([], 1)
+
+    asyncio.run(main())
+
+
+def test_a_commit_that_has_begun_is_waited_for_before_anything_is_removed(tmp_path: Path) -> None:
+    async def main() -> None:
+        fake = FakeSteps()
+        fake.commit_gate = asyncio.Event()
+        pipeline = Pipeline(fake.steps(), session=tmp_path)
+        task = asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet()))
+        await turns_until(lambda: bool(fake.batches))
+        task.cancel()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert fake.discarded == []
+        fake.commit_gate.set()
+        await asyncio.wait({task})
+        assert len(fake.store) == 1
+
+    asyncio.run(main())
+
+
+def test_an_error_of_a_batch_is_everyone_s_and_the_next_batch_is_free_of_it() -> None:
+    async def main() -> None:
+        calls = 0
+
+        async def run(items: Sequence[int]) -> Sequence[int]:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise ProblemError("disk full", code="E_DISK")
+            return [item * 2 for item in items]
+
+        batcher: Batcher[int, int] = Batcher(run)
+        results = await asyncio.gather(*(batcher.submit(n) for n in range(3)), return_exceptions=True)
+        assert [getattr(result, "code", None) for result in results] == ["E_DISK"] * 3
+        assert await batcher.submit(4) == 8
+
+    asyncio.run(main())
+
+
+def test_big_wheels_come_first() -> None:
+    pins = [pin_of("a", 1), pin_of("b", 30), pin_of("c", 2)]
+    assert [pin.name for pin in biggest_first(pins)] == ["b", "c", "a"]
+
+
+# --- the whole way ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    with new_daemon() as daemon:
+        daemon.start()
+        yield daemon
+
+
+@pytest.fixture
+def index() -> Iterator[LoopbackIndex]:
+    with serve_index() as index:
+        yield index
+
+
+def unique(tmp_path: Path, *names: str, **recipe: Any) -> list[WheelBytes]:
+    """Wheels that no other test has: the daemon's store is shared."""
+    return [make_wheel(name, files={f"{name}.py": f"where = {str(tmp_path)!r}\n"}, **recipe) for name in names]
+
+
+def write_lock(project: Path, index: LoopbackIndex, wheels: Sequence[WheelBytes]) -> None:
+    project.mkdir(exist_ok=True)
+    index.add(*wheels)
+    (project / "pylock.toml").write_text(pylock_text(index, wheels))
+
+
+def imported(environment: dict[str, Any], name: str) -> str:
+    program = f"import {name}; print({name}.where)"
+    done = subprocess.run([environment["python"], "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_project_runs_from_its_environment(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
+    write_lock(tmp_path, index, unique(tmp_path, "alpha", "beta"))
+    environment = daemon.ready(tmp_path)
+    assert imported(environment, "alpha") == str(tmp_path)
+    assert sorted(p.name for p in daemon.record(tmp_path).glob("ready.*")) == ["ready.default"]
+
+
+def test_every_entry_is_compiled_before_the_environment_is_ready(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    wheels = unique(tmp_path, "alpha", "beta")
+    write_lock(tmp_path, index, wheels)
+    daemon.ready(tmp_path)
+    for wheel in wheels:
+        folder = daemon.store / "store" / wheel.name / wheel.hexdigest[:32] / "site-packages/__pycache__"
+        assert [file.suffix for file in folder.iterdir()] == [".pyc"]
+
+
+def test_a_second_warm_asks_for_nothing_and_starts_nothing(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    write_lock(tmp_path, index, unique(tmp_path, "alpha", "beta"))
+    environment = daemon.ready(tmp_path)
+    before = index.requests.total()
+    assert daemon.warm(tmp_path) == [{"event": "ready", "environment": environment}]
+    assert index.requests.total() == before
+
+
+def test_projects_with_one_closure_share_its_environment(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
+    wheels = unique(tmp_path, "alpha")
+    for name in ("one", "two"):
+        write_lock(tmp_path / name, index, wheels)
+    first, second = daemon.ready(tmp_path / "one"), daemon.ready(tmp_path / "two")
+    assert first["id"] == second["id"]
+    assert (first["project"], second["project"]) == (str(tmp_path / "one"), str(tmp_path / "two"))
+    assert index.file_requests == 1
+
+
+def test_two_projects_that_want_one_wheel_at_once_fetch_it_once(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    shared = unique(tmp_path, "shared")
+    for name in ("one", "two"):
+        write_lock(tmp_path / name, index, [*shared, *unique(tmp_path / name, name)])
+        assert daemon.request("POST", "/v1/projects", {"path": str(tmp_path / name)})[0] == 200
+    for name in ("one", "two"):
+        daemon.ready(tmp_path / name)
+    assert index.requests[f"/files/{shared[0].filename}"] == 1
+
+
+@pytest.mark.parametrize("kind", ["uv.lock", "requirements.txt"])
+def test_other_lock_files_lead_to_the_same_environment(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex, kind: str
+) -> None:
+    wheels = unique(tmp_path, "alpha", "beta")
+    write_lock(tmp_path / "one", index, wheels)
+    other = tmp_path / "two"
+    other.mkdir()
+    if kind == "uv.lock":
+        (other / kind).write_text(uv_lock_text(index, wheels))
+        (other / "pyproject.toml").write_text(pyproject_text(["alpha", "beta"]))
+    else:
+        (other / kind).write_text(f"--index-url {index.url}\n" + requirements_text(wheels))
+    assert daemon.ready(other)["id"] == daemon.ready(tmp_path / "one")["id"]
+
+
+def test_a_named_lock_file_is_a_project_of_its_folder(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
+    alpha, beta = unique(tmp_path, "alpha", "beta")
+    write_lock(tmp_path, index, [alpha, beta])
+    named = tmp_path / "pylock.other.toml"
+    named.write_text(pylock_text(index, [beta]))
+    assert daemon.ready(tmp_path)["wheels"] == 2
+    environment = daemon.ready(Path("/"), lock_file=str(named))
+    assert (environment["wheels"], environment["lock_file"]) == (1, str(named))
+    assert len(list(daemon.record(tmp_path).glob("ready.*"))) == 2
+
+
+def test_a_wheel_that_is_not_the_locked_one_fails_and_the_last_good_environment_stays(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    good, bad = unique(tmp_path, "good", "bad")
+    write_lock(tmp_path, index, [good])
+    environment = daemon.ready(tmp_path)
+    record = (daemon.record(tmp_path) / "ready.default").read_text()
+    index.bodies[bad.filename] = bad.data[:-1] + b"?"
+    write_lock(tmp_path, index, [good, bad])
+    problem = daemon.failed(tmp_path)
+    assert problem["code"] == "E_HASH"
+    assert bad.filename in problem["detail"]
+    state = daemon.state(tmp_path)
+    assert (state["state"], state["environment"], state["problem"]) == ("failed", environment, problem)
+    assert (daemon.record(tmp_path) / "ready.default").read_text() == record
+    assert imported(environment, "good") == str(tmp_path)
+    del index.bodies[bad.filename]
+    assert daemon.ready(tmp_path)["wheels"] == 2
+
+
+def test_a_hostile_wheel_is_refused_by_name_and_nothing_of_it_stays(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    wheel = make_wheel("evil", files={"../evil.py": str(tmp_path)})
+    write_lock(tmp_path, index, [wheel])
+    problem = daemon.failed(tmp_path)
+    assert problem["code"] == "E_ZIP_NAME"
+    assert "evil" in problem["detail"]
+    assert not (daemon.store / "store/evil").exists()
+    sessions = list((daemon.store / "tmp").iterdir())
+    assert [file for session in sessions for file in session.iterdir()] == []
+
+
+def test_progress_counts_bytes_while_they_come(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
+    wheels = unique(tmp_path, "alpha", "beta")
+    write_lock(tmp_path, index, wheels)
+    events = daemon.warm(tmp_path)
+    fetch = [event for event in events if event.get("phase") == "fetch"]
+    size = sum(len(wheel.data) for wheel in wheels)
+    assert (fetch[0]["done"], fetch[0]["total"], fetch[0]["bytes_total"]) == (0, 2, size)
+    assert (fetch[-1]["done"], fetch[-1]["bytes_done"]) == (2, size)
+    phases = {event["phase"] for event in events if event["event"] == "progress"}
+    assert phases == {"fetch", "unpack", "compile", "publish"}
+
+
+def test_a_lock_file_that_changes_during_the_warm_is_warmed_in_the_same_answer(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    old, new = unique(tmp_path, "old", "new")
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold(handler: BaseHTTPRequestHandler) -> bool:
+        if old.filename in handler.path:
+            asked.set()
+            go_on.wait(DEADLINE)
+        return False
+
+    index.respond = hold
+    write_lock(tmp_path, index, [old])
+    answers: list[dict[str, Any]] = []
+    asking = threading.Thread(target=lambda: answers.append(daemon.ready(tmp_path)))
+    asking.start()
+    assert asked.wait(DEADLINE)
+    write_lock(tmp_path, index, [new])
+    go_on.set()
+    asking.join(DEADLINE)
+    assert imported(answers[0], "new") == str(tmp_path)
+    until(lambda: daemon.state(tmp_path)["environment"] == answers[0])
+    line = (daemon.record(tmp_path) / "ready.default").read_text().splitlines()[1]
+    assert line == f"environment {answers[0]['path']}"
+
+
+def test_the_record_becomes_complete_by_itself(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
+    write_lock(tmp_path, index, unique(tmp_path, "alpha"))
+    environment = daemon.ready(tmp_path)
+    record = daemon.record(tmp_path)
+    until((record / "environment").exists)
+    assert (record / "environment").read_text() == environment["path"] + "\n"
+    stamp, lock_file = (record / "stamp.pylock.toml").stat(), (tmp_path / "pylock.toml").stat()
+    assert stamp.st_mtime_ns == lock_file.st_mtime_ns
+
+
+def test_the_book_of_projects_is_json_on_disk(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
+    write_lock(tmp_path, index, unique(tmp_path, "alpha"))
+    environment = daemon.ready(tmp_path)
+    book = json.loads((daemon.store / "projects.json").read_text())
+    mine = next(project for project in book["projects"] if project["path"] == str(tmp_path))
+    assert mine["wishes"][0]["environment"] == environment["id"]

@@ -1,0 +1,369 @@
+"""The watcher alone, with folders of its own. Then git and editors, with a real daemon."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from storectl_daemon import watch
+from storectl_daemon.watch import Sight, Watcher, git_folder
+from support.daemon import DEADLINE, Daemon, new_daemon, until
+from support.index import LoopbackIndex, serve_index
+from support.lock_files import pylock_text
+from support.wheels import WheelBytes, make_wheel
+
+
+class Seen:
+    """The projects that were reported, and a way to wait for the next report."""
+
+    def __init__(self) -> None:
+        self.projects: list[Path] = []
+        self._arrived = asyncio.Event()
+
+    async def on_change(self, project: Path) -> None:
+        self.projects.append(project)
+        self._arrived.set()
+
+    async def count(self, number: int) -> None:
+        while len(self.projects) < number:
+            self._arrived.clear()
+            await self._arrived.wait()
+
+
+def sight(project: Path, *more: Path) -> Sight:
+    return Sight(project=project, inputs=(project / "uv.lock", project / "pyproject.toml", *more))
+
+
+@asynccontextmanager
+async def watching(sights: Sequence[Sight], seen: Seen, *, rescan_seconds: float = 3600) -> AsyncIterator[Watcher]:
+    watcher = Watcher(sights=lambda: sights, on_change=seen.on_change, rescan_seconds=rescan_seconds)
+    task = asyncio.create_task(watcher.run())
+    async with asyncio.timeout(DEADLINE):
+        try:
+            await seen.count(len(sights))
+            yield watcher
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+def test_every_project_is_looked_at_once_at_the_beginning(tmp_path: Path) -> None:
+    async def main() -> None:
+        seen = Seen()
+        for name in "ab":
+            (tmp_path / name).mkdir()
+        async with watching([sight(tmp_path / "a"), sight(tmp_path / "b")], seen) as watcher:
+            assert sorted(seen.projects) == [tmp_path / "a", tmp_path / "b"]
+            assert watcher.watches(tmp_path / "a")
+            assert not watcher.watches(tmp_path)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("how", ["write", "rename", "remove"])
+def test_a_changed_input_is_seen_however_it_is_changed(tmp_path: Path, how: str) -> None:
+    async def main() -> None:
+        seen, lock_file = Seen(), tmp_path / "uv.lock"
+        lock_file.write_text("one")
+        async with watching([sight(tmp_path)], seen):
+            if how == "write":
+                lock_file.write_text("three")
+            elif how == "rename":
+                (tmp_path / "new").write_text("two")
+                (tmp_path / "new").rename(lock_file)
+            else:
+                lock_file.unlink()
+            await seen.count(2)
+
+    asyncio.run(main())
+
+
+def test_other_files_of_the_folder_are_of_no_interest(tmp_path: Path) -> None:
+    async def main() -> None:
+        seen = Seen()
+        async with watching([sight(tmp_path)], seen):
+            (tmp_path / "main.py").write_text("print()")
+            (tmp_path / "uv.lock").write_text("one")
+            await seen.count(2)
+        assert len(seen.projects) == 2
+
+    asyncio.run(main())
+
+
+def test_an_input_outside_the_project_is_watched_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        seen, other = Seen(), tmp_path / "other"
+        (tmp_path / "project").mkdir()
+        other.mkdir()
+        async with watching([sight(tmp_path / "project", other / "dev.txt")], seen):
+            (other / "dev.txt").write_text("one")
+            await seen.count(2)
+
+    asyncio.run(main())
+
+
+def test_a_project_that_is_added_is_looked_at_and_watched(tmp_path: Path) -> None:
+    async def main() -> None:
+        seen, new = Seen(), tmp_path / "new"
+        new.mkdir()
+        sights: list[Sight] = []
+        async with watching(sights, seen) as watcher:
+            sights.append(sight(new))
+            watcher.projects_changed()
+            await seen.count(1)
+            (new / "uv.lock").write_text("one")
+            await seen.count(2)
+            assert watcher.watches(new)
+
+    asyncio.run(main())
+
+
+def test_a_folder_that_vanishes_and_comes_back_is_watched_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        seen, project = Seen(), tmp_path / "project"
+        project.mkdir()
+        (project / "uv.lock").write_text("one")
+        async with watching([sight(project)], seen, rescan_seconds=0.02):
+            shutil.rmtree(project)
+            await seen.count(2)
+            project.mkdir()
+            (project / "uv.lock").write_text("two")
+            await seen.count(3)
+            (project / "uv.lock").write_text("three")
+            await seen.count(4)
+
+    asyncio.run(main())
+
+
+def test_a_change_without_any_notification_is_found_by_looking_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_news: list[set[Path]] = []
+
+    async def silence(plan: object, stop: asyncio.Event) -> AsyncIterator[set[Path]]:
+        await stop.wait()
+        for news in no_news:
+            yield news
+
+    async def main() -> None:
+        seen = Seen()
+        async with watching([sight(tmp_path)], seen, rescan_seconds=0.02):
+            (tmp_path / "uv.lock").write_text("one")
+            await seen.count(2)
+
+    monkeypatch.setattr(watch, "_notifications", silence)
+    asyncio.run(main())
+
+
+def test_without_the_notification_service_there_is_still_the_looking_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> Iterator[set[Path]]:
+        raise OSError("no more watches")
+
+    async def broken(plan: object, stop: asyncio.Event) -> AsyncIterator[set[Path]]:
+        for news in refused():
+            yield news
+
+    async def main() -> None:
+        seen = Seen()
+        async with watching([sight(tmp_path)], seen, rescan_seconds=0.02) as watcher:
+            assert not watcher.watches(tmp_path)
+            (tmp_path / "uv.lock").write_text("one")
+            await seen.count(2)
+
+    monkeypatch.setattr(watch, "_notifications", broken)
+    asyncio.run(main())
+
+
+def test_trouble_with_one_project_leaves_the_others_watched(tmp_path: Path) -> None:
+    async def main() -> None:
+        seen = Seen()
+        bad, good = tmp_path / "bad", tmp_path / "good"
+        for folder in (bad, good):
+            folder.mkdir()
+
+        async def on_change(project: Path) -> None:
+            await seen.on_change(project)
+            if project == bad:
+                raise RuntimeError("bad")
+
+        sights = [sight(bad), sight(good)]
+        watcher = Watcher(sights=lambda: sights, on_change=on_change)
+        task = asyncio.create_task(watcher.run())
+        async with asyncio.timeout(DEADLINE):
+            await seen.count(2)
+            (good / "uv.lock").write_text("one")
+            await seen.count(3)
+        assert seen.projects[-1] == good
+        task.cancel()
+        await asyncio.wait({task})
+
+    asyncio.run(main())
+
+
+def git(folder: Path, *arguments: str) -> None:
+    environ = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    names = ["-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *names, *arguments], cwd=folder, env=environ, check=True, capture_output=True)
+
+
+def test_the_git_folder_of_a_checkout_a_worktree_and_a_folder_inside(tmp_path: Path) -> None:
+    main, tree = tmp_path / "main", tmp_path / "tree"
+    main.mkdir()
+    git(main, "init")
+    git(main, "commit", "--allow-empty", "-m", "one")
+    git(main, "worktree", "add", str(tree))
+    (main / "inner").mkdir()
+    assert git_folder(main) == git_folder(main / "inner") == main / ".git"
+    assert git_folder(tree) == main / ".git/worktrees/tree"
+
+
+@pytest.mark.parametrize("text", ["", "gitdir: ", "gitdir: nowhere", "something else", "gitdir: \0"])
+def test_a_git_file_that_leads_nowhere_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".git").write_text(text)
+    assert git_folder(tmp_path) is None
+
+
+# --- with a daemon ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    with new_daemon() as daemon:
+        daemon.start()
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def index() -> Iterator[LoopbackIndex]:
+    with serve_index(OLD, NEW) as index:
+        yield index
+
+
+OLD = make_wheel("thing", "1.0")
+NEW = make_wheel("thing", "2.0")
+
+
+def locked(index: LoopbackIndex, wheel: WheelBytes) -> str:
+    return pylock_text(index, [wheel])
+
+
+def runs(daemon: Daemon, project: Path, version: str) -> bool:
+    """Whether the project is ready with an environment that has this version."""
+    state = daemon.state(project)
+    if state["state"] != "ready":
+        return False
+    found = Path(state["environment"]["path"]).glob(f"lib/*/site-packages/thing-{version}.dist-info")
+    return any(found)
+
+
+def watched(daemon: Daemon, project: Path) -> None:
+    daemon.ready(project)
+    until(lambda: daemon.state(project)["watched"])
+
+
+def test_a_lock_file_that_is_replaced_leads_to_its_environment(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    lock_file = tmp_path / "pylock.toml"
+    lock_file.write_text(locked(index, OLD))
+    watched(daemon, tmp_path)
+    (tmp_path / "next").write_text(locked(index, NEW))
+    (tmp_path / "next").rename(lock_file)
+    until(lambda: runs(daemon, tmp_path, "2.0"))
+
+
+def test_checking_out_a_branch_and_back_changes_the_environment_and_back(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    git(tmp_path, "init")
+    for branch, wheel in (("main", OLD), ("other", NEW)):
+        if branch == "other":
+            git(tmp_path, "checkout", "-b", branch)
+        (tmp_path / "pylock.toml").write_text(locked(index, wheel))
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "-m", branch)
+    watched(daemon, tmp_path)
+    assert runs(daemon, tmp_path, "2.0")
+    for branch, version in (("main", "1.0"), ("other", "2.0"), ("main", "1.0")):
+        git(tmp_path, "checkout", branch)
+        until(partial(runs, daemon, tmp_path, version))
+
+
+def test_every_set_of_options_that_was_used_is_warmed_again(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    lock_file = tmp_path / "pylock.toml"
+    lock_file.write_text(locked(index, OLD))
+    watched(daemon, tmp_path)
+    daemon.ready(tmp_path, default_groups=False)
+    lock_file.write_text(locked(index, NEW))
+    until(lambda: runs(daemon, tmp_path, "2.0"))
+    wanted = f"environment {daemon.state(tmp_path)['environment']['path']}"
+    records = list(daemon.record(tmp_path).glob("ready.*"))
+    assert len(records) == 2
+    until(lambda: all(wanted in record.read_text() for record in records))
+
+
+def test_a_broken_lock_file_is_told_and_the_last_good_environment_stays(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    lock_file = tmp_path / "pylock.toml"
+    lock_file.write_text(locked(index, OLD))
+    watched(daemon, tmp_path)
+    good = daemon.state(tmp_path)["environment"]
+    lock_file.write_text("lock-version = ")
+    until(lambda: daemon.state(tmp_path)["state"] == "failed")
+    state = daemon.state(tmp_path)
+    assert state["environment"] == good
+    assert state["problem"]["code"] == "E_LOCK"
+    assert "pylock.toml:1" in state["problem"]["detail"]
+    lock_file.write_text(locked(index, NEW))
+    until(lambda: runs(daemon, tmp_path, "2.0"))
+    assert daemon.state(tmp_path)["problem"] is None
+
+
+def test_a_lock_file_that_is_a_pipe_holds_up_nobody(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
+    (tmp_path / "pylock.toml").write_text(locked(index, OLD))
+    watched(daemon, tmp_path)
+    (tmp_path / "pylock.toml").unlink()
+    os.mkfifo(tmp_path / "pylock.toml")
+    until(lambda: daemon.state(tmp_path)["state"] == "failed")
+    assert daemon.get("/v1/health")["status"] == "ok"
+
+
+def test_a_project_that_is_deleted_and_comes_back_is_warmed_again(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pylock.toml").write_text(locked(index, OLD))
+    watched(daemon, project)
+    shutil.rmtree(project)
+    until(lambda: daemon.state(project)["state"] == "failed")
+    project.mkdir()
+    (project / "pylock.toml").write_text(locked(index, NEW))
+    assert daemon.ready(project)["wheels"] == 1
+    assert runs(daemon, project, "2.0")
+
+
+def test_a_touched_lock_file_gets_its_fast_record_back_without_work(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    lock_file = tmp_path / "pylock.toml"
+    lock_file.write_text(locked(index, OLD))
+    watched(daemon, tmp_path)
+    before = index.requests.total()
+    os.utime(lock_file, ns=(10**18, 10**18))
+    stamp = daemon.record(tmp_path) / "stamp.pylock.toml"
+    until(lambda: stamp.exists() and stamp.stat().st_mtime_ns == 10**18)
+    assert index.requests.total() == before
