@@ -53,7 +53,7 @@ class DaemonClient:
         self._stream_timeout = httpx2.Timeout(answer_s, connect=CONNECT_S, read=stream_silence_s)
         self._http = httpx2.Client(
             # verify=False: no TLS on a Unix socket, and reading the system's certificates all the same takes 85 ms.
-            transport=httpx2.HTTPTransport(uds=socket, verify=False),  # noqa: S501 - see above
+            transport=httpx2.HTTPTransport(uds=socket, verify=False),
             base_url="http://storectl",
             timeout=httpx2.Timeout(answer_s, connect=CONNECT_S),
             trust_env=False,

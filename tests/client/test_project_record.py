@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from storectl_shim import project_record
 from storectl_shim.project_record import (
     INPUTS,
@@ -18,7 +19,6 @@ from storectl_shim.project_record import (
     read_ready,
     record_folder,
 )
-
 from support.client_project import ClientHome, client_home
 
 
