@@ -26,13 +26,14 @@ AS_NOBODY = """
 import json, os, sys
 from pathlib import Path
 from storectl_store.entries.recovery import recover
-from support.stores import digest, written_store
+from support.stores import digest, umask, written_store
 from support.wheels import make_wheel
 
 def work(root):
     wheel = make_wheel(files={"a/b/c.py": "", "a/__init__.py": ""})
     with written_store(root) as written:
-        written.commit(wheel)
+        with umask(0o300):  # folders that their own maker cannot write
+            written.commit(wheel)
         entry, manifest = written.entry(wheel), written.store.layout.manifest(digest(wheel))
         modes = {str(path.relative_to(entry)): oct(path.stat().st_mode)[-3:] for path in [entry, *entry.rglob("*")]}
         writable = os.access(entry / "site-packages", os.W_OK)

@@ -217,6 +217,14 @@ def test_a_member_that_is_not_what_it_says_is_refused(
     assert (caught.value.code, caught.value.facts["member"]) == (code, "sample/file")
 
 
+def test_what_stands_behind_a_stream_that_ends_with_a_chunk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storectl_store.entries.unpack._CHUNK", len(PACKED))
+    with Folders.below(tmp_path) as folders, pytest.raises(WheelError, match="stands behind"):
+        unpack(b"before" + PACKED + b"x", [member(PACKED + b"x")], folders)
+
+
 def test_a_member_whose_stream_is_right_is_unpacked(tmp_path: Path) -> None:
     with Folders.below(tmp_path) as folders:
         (file,) = unpack(b"before" + PACKED, [member(PACKED)], folders)
