@@ -44,7 +44,9 @@ def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> P
         name=package.name,
         version=_agreed_version(package, chosen),
         wheel=chosen,
-        index=package.source.location if package.source.kind == "registry" else None,
+        index=_local_or_remote(package.source.location, lock_file.project)
+        if package.source.kind == "registry"
+        else None,
     )
 
 
