@@ -32,7 +32,7 @@ from storectl_daemon.interpreter_search import (
     pyenv_interpreter,
     shim_target,
 )
-from storectl_store.errors import LockFileError, TargetError
+from storectl_store.errors import TargetError
 from storectl_store.selection.requires_python import check_requires_python, release_of
 from storectl_store.selection.target import Interpreter
 
@@ -173,8 +173,6 @@ def _is_too_old(interpreter: Interpreter) -> bool:
 def _satisfies(requires_python: str | None, interpreter: Interpreter) -> bool:
     try:
         check_requires_python(requires_python, interpreter, "the project")
-    except LockFileError:
-        raise
     except TargetError:
         return False
     return True

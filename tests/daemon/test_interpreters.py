@@ -78,7 +78,7 @@ def test_what_an_interpreter_says_of_itself(running: Interpreter) -> None:
 
 def test_tags_are_in_the_order_of_packaging_for_every_python(book: InterpreterBook) -> None:
     for python in other_pythons():
-        said = subprocess.run([python, "-I", "-c", TAGS, PACKAGING], capture_output=True, text=True, check=True)
+        said = subprocess.run([python, "-I", "-S", "-c", TAGS, PACKAGING], capture_output=True, text=True, check=True)
         interpreter = book.inspect(python)
         assert list(interpreter.tags) == said.stdout.split(), python
         assert interpreter.tag_rank

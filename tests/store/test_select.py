@@ -183,7 +183,7 @@ def toml(value: object) -> str:
 
 
 @pytest.mark.parametrize("kind", ["uv", "pylock"])
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tables=st.dictionaries(KEYS, TABLES | VALUES, max_size=8), valid=st.booleans())
 def test_any_table_is_a_selection_or_its_error(kind: LockKind, tables: dict[str, object], *, valid: bool) -> None:
     if valid:
@@ -195,7 +195,7 @@ def test_any_table_is_a_selection_or_its_error(kind: LockKind, tables: dict[str,
         assert error.message  # noqa: PT017 # success is as good
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     words=st.lists(
         st.sampled_from(

@@ -216,6 +216,7 @@ def test_wheels_of_a_flat_folder_need_a_hash(tmp_path: Path, index: LoopbackInde
     project.path.write_text(text.replace('.whl"', f'.whl", hash = "{A1.digest}"'))
     (pin,) = select(project.lock_file, make_target()).pins
     assert pin.wheel.url == (tmp_path / "flat" / A1.filename).as_uri()
+    assert pin.index == (tmp_path / "flat").as_uri()
 
 
 def test_the_exports_of_uv_select_the_same(tmp_path: Path, index: LoopbackIndex) -> None:
@@ -334,6 +335,7 @@ def test_no_wheel_for_the_target_says_what_there_is(lock: Path) -> None:
         (r'url = "http', 'url = "ftp', "scheme 'ftp'"),
         (r'url = "http', 'url = "http://[', "`a`: `wheels`"),
         (r"a-1\.0-py3", "z-1.0-py3", "is not a wheel of `a`"),
+        (r"^source = \{ registry = .* \}$", 'source = { registry = "\\u0000" }', "`a`: `source`: a path with a NUL"),
         (r'\{ name = "a" \}', '{ name = "zz" }', "`project`: dependency `zz` .*names no package"),
         (r'\{ name = "a" \}', '{ name = "a", marker = "sys_platform is linux" }', "`project`: dependency `a`: marker"),
         (r'\{ name = "a" \}', "{ name = 'a', marker = 'extra >= \"x\"' }", "cannot be evaluated"),
@@ -348,7 +350,7 @@ def test_no_wheel_for_the_target_says_what_there_is(lock: Path) -> None:
         (r"^revision = 3$", "x = " + "[" * 5000, "not a lock file"),
         (r"^revision = 3$", "x = " + "9" * 5000, "not a lock file"),
     ],
-    ids=range(24),
+    ids=range(25),
 )
 def test_what_is_malformed_is_one_error_that_names_the_place(
     lock: Path, pattern: str, replacement: str, message: str

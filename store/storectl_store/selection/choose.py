@@ -80,7 +80,9 @@ def _pythons(tags: Iterable[Tag], interpreter: Interpreter) -> set[str]:
 
 
 def _platform(interpreter: Interpreter) -> str:
-    return next((tag.platform for tag in interpreter.tag_rank if tag.platform != "any"), "unknown")
+    """The platform as a wheel would best name it: ``manylinux_2_36_x86_64`` says more than ``linux_x86_64``."""
+    platforms = [tag.platform for tag in interpreter.tag_rank if tag.platform != "any"]
+    return next((p for p in platforms if not p.startswith("linux_")), next(iter(platforms), "unknown"))
 
 
 def _listed(values: Iterable[str]) -> str:

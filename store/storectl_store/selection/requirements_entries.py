@@ -16,7 +16,6 @@ _SHORT = {
     "-c": "--constraint",
     "-e": "--editable",
     "-C": "--config-settings",
-    "--pypi-url": "--index-url",
     "--config-setting": "--config-settings",
 }
 _VALUED = frozenset(

@@ -6,6 +6,8 @@
     [[package]] name, version (none for a dynamic source tree), source, resolution-markers,
                 dependencies, optional-dependencies, dev-dependencies, sdist, wheels, metadata
 
+``required-markers`` and ``resolution-markers`` of the top say how uv resolved; they select nothing.
+
 Packages are read at once, their edges too; markers stay text until an edge is walked.
 """
 

@@ -44,8 +44,19 @@ def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> P
         name=package.name,
         version=_agreed_version(package, chosen),
         wheel=chosen,
-        index=package.source.location if package.source.kind == "registry" else None,
+        index=_index(package, lock_file.project),
     )
+
+
+def _index(package: UvPackage, folder: Path) -> str | None:
+    """The index the package comes from; a folder of wheels as a ``file:`` URL."""
+    if package.source.kind != "registry":
+        return None
+    location = package.source.location
+    try:
+        return location if is_url(location) else file_url(folder, location)
+    except ValueError as error:
+        raise package.table.error(f"`source`: {error}") from error
 
 
 def _agreed_version(package: UvPackage, wheel: WheelFile) -> str:
