@@ -104,7 +104,11 @@ def _handler(index: LoopbackIndex) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()  # uv asks for the length of a wheel before it reads the metadata in it
 
         def log_message(self, *arguments: object) -> None:
             pass

@@ -1,0 +1,128 @@
+"""What the daemon answers, as values: the objects of the API, version 1."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from storectl.errors import DaemonProblemError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """A daemon that is well. ``uptime_s`` in seconds, ``rss_bytes`` its resident memory."""
+
+    version: str
+    api: int
+    features: frozenset[str]
+    pid: int
+    store: str
+    socket: str
+    uptime_s: float
+    rss_bytes: int
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """From the answer of ``/v1/health``; KeyError or TypeError where it is none."""
+        api = value["api"]
+        return cls(
+            version=value["version"],
+            api=api["version"],
+            features=frozenset(api["features"]),
+            pid=value["pid"],
+            store=value["store"],
+            socket=value["socket"],
+            uptime_s=value["uptime_s"],
+            rss_bytes=value["rss_bytes"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentInfo:
+    """One environment. ``python`` is its ``bin/python``; ``executable`` and ``version`` are the interpreter's below it."""
+
+    id: str
+    path: str
+    python: str
+    project: str
+    lock_file: str
+    executable: str
+    version: str
+    wheels: int
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """From an EnvironmentInfo of the API; KeyError or TypeError where it is none."""
+        interpreter = value["interpreter"]
+        return cls(
+            id=value["id"],
+            path=value["path"],
+            python=value["python"],
+            project=value["project"],
+            lock_file=value["lock_file"],
+            executable=interpreter["executable"],
+            version=interpreter["version"],
+            wheels=value["wheels"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a warming is: ``done`` of ``total`` wheels in this phase, in bytes where ``bytes_total`` is not 0."""
+
+    phase: str
+    done: int
+    total: int
+    bytes_done: int
+    bytes_total: int
+    current: str
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """From a progress event; KeyError or TypeError where it is none."""
+        return cls(
+            phase=value["phase"],
+            done=value["done"],
+            total=value["total"],
+            bytes_done=value.get("bytes_done") or 0,
+            bytes_total=value.get("bytes_total") or 0,
+            current=value.get("current") or "",
+        )
+
+    @property
+    def percent(self) -> int:
+        """0 to 100, of the bytes where they are known, else of the wheels."""
+        done, total = (self.bytes_done, self.bytes_total) if self.bytes_total else (self.done, self.total)
+        return min(100, done * 100 // total) if total > 0 else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectState:
+    """One project. ``state`` is ready, warming, failed or idle; a failed one keeps its last good environment."""
+
+    path: str
+    lock_file: str | None
+    state: str
+    environment: EnvironmentInfo | None
+    progress: Progress | None
+    problem: DaemonProblemError | None
+    watched: bool
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """From a ProjectState of the API; KeyError or TypeError where it is none."""
+        environment, progress, problem = value.get("environment"), value.get("progress"), value.get("problem")
+        return cls(
+            path=value["path"],
+            lock_file=value.get("lock_file"),
+            state=value["state"],
+            environment=EnvironmentInfo.from_json(environment) if environment else None,
+            progress=Progress.from_json(progress) if progress else None,
+            problem=problem_from_json(problem) if problem else None,
+            watched=bool(value.get("watched")),
+        )
+
+
+def problem_from_json(value: Mapping[str, Any]) -> DaemonProblemError:
+    """The error in a problem+json object or a failed event; it may lack anything."""
+    message = value.get("detail") or value.get("title") or "the daemon gave no reason"
+    return DaemonProblemError(str(message), code=str(value.get("code") or "E_PROBLEM"), hint=value.get("hint"))

@@ -1,0 +1,134 @@
+"""`storectl daemon`: the daemon in the foreground, and what is done about the one in the background.
+
+The one module of the command line that imports the daemon, and only where it becomes it.
+"""
+
+import os
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from storectl.answers import Health
+from storectl.commands.output import duration_text, print_json, print_lines, size_text
+from storectl.commands.parameters import Json
+from storectl.daemon_start import ensure_daemon, running_daemon, stop_daemon
+from storectl.errors import DaemonNotRunningError, ServiceFileError
+from storectl.service_files import LAUNCHD, filled_files, install_folder, service_manager
+from storectl_shim.locations import log_path
+
+NOT_RUNNING = 3
+"""The exit code of `daemon status` where there is none: that of an init script's status."""
+
+app = typer.Typer(help="The daemon: in the foreground, or what is done about the one in the background.")
+
+LogFile = Annotated[str | None, typer.Option("--log-file", metavar="PATH", help="Where to log; stderr without it.")]
+Lines = Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines.")]
+Print = Annotated[bool, typer.Option("--print", help="Print the service files, and write nothing.")]
+Enable = Annotated[bool, typer.Option("--enable", help="Enable the service as well.")]
+
+
+@app.callback(invoke_without_command=True)
+def foreground(context: typer.Context, *, log_file: LogFile = None) -> None:
+    """Be the daemon, in the foreground, where no command is given."""
+    if context.invoked_subcommand is not None:
+        return
+    from storectl_daemon.main import main  # noqa: PLC0415 - only the daemon itself needs the daemon
+
+    raise typer.Exit(main(["--log-file", log_file] if log_file else []))
+
+
+@app.command()
+def start() -> None:
+    """Start the daemon in the background; does nothing where one is running."""
+    with ensure_daemon(os.environ) as daemon:
+        print_lines(_summary(daemon.health()))
+
+
+@app.command()
+def stop() -> None:
+    """End the daemon, and wait until it is gone. Programs that are running go on."""
+    print_lines("stopped" if stop_daemon(os.environ) else "not running")
+
+
+@app.command()
+def status(*, json: Json = False) -> None:
+    """Print how the daemon is; exits with 3 where none is running, and starts none."""
+    try:
+        with running_daemon(os.environ) as daemon:
+            health = daemon.health()
+    except DaemonNotRunningError as error:
+        if json:
+            print_json({"status": "not running"})
+        else:
+            sys.stderr.write(error.report())
+        raise typer.Exit(NOT_RUNNING) from None
+    if json:
+        print_json(_health_json(health))
+    else:
+        print_lines(_summary(health), f"store: {health.store}", f"socket: {health.socket}")
+
+
+@app.command()
+def logs(*, lines: Lines = 50) -> None:
+    """Print the end of the daemon's log."""
+    log = Path(log_path(os.environ))
+    if not log.is_file():
+        raise DaemonNotRunningError(
+            f"there is no log at {log}", hint="the daemon has not run in the background; journalctl --user -u storectl"
+        )
+    with log.open(encoding="utf-8", errors="replace") as file:
+        print_lines(*(line.rstrip("\n") for line in deque(file, maxlen=lines)))
+
+
+@app.command()
+def install(*, print_only: Print = False, enable: Enable = False) -> None:
+    """Install the service files, so that the service manager starts the daemon when somebody connects."""
+    manager = service_manager()
+    files = filled_files(manager, os.environ)
+    if print_only:
+        for name, text in files.items():
+            sys.stdout.write(f"# {name}\n{text}\n" if manager is not LAUNCHD else text)
+        return
+    folder = install_folder(manager, os.environ)
+    paths = [_write(folder / name, text) for name, text in files.items()]
+    print_lines(*(f"wrote {path}" for path in paths))
+    command = [*manager.enable, *(map(str, paths) if manager is LAUNCHD else ())]
+    if not enable:
+        print_lines(f"now run: {' '.join(command)}")
+    elif subprocess.run(command, check=False).returncode != 0:
+        raise ServiceFileError(f"failed: {' '.join(command)}", hint="the files are written; enable them by hand")
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ServiceFileError(
+            f"cannot write {path}: {error.strerror}", hint="--print shows what it would hold"
+        ) from None
+    return path
+
+
+def _summary(health: Health) -> str:
+    return (
+        f"running: storectl {health.version}, process {health.pid}, "
+        f"up {duration_text(health.uptime_s)}, {size_text(health.rss_bytes)}"
+    )
+
+
+def _health_json(health: Health) -> dict[str, object]:
+    return {
+        "status": "ok",
+        "pid": health.pid,
+        "version": health.version,
+        "api": {"version": health.api, "features": sorted(health.features)},
+        "store": health.store,
+        "socket": health.socket,
+        "uptime_s": health.uptime_s,
+        "rss_bytes": health.rss_bytes,
+    }

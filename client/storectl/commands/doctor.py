@@ -1,0 +1,27 @@
+"""`storectl doctor`: whether all that storectl needs is there, one line each."""
+
+import os
+import sys
+
+import typer
+
+from storectl.commands.output import print_json, print_lines
+from storectl.commands.parameters import Json
+from storectl.examination import Finding, examine
+
+
+def doctor(*, json: Json = False) -> None:
+    """Check the store, the daemon, the socket, the interpreters, the system's limits and this folder's project."""
+    findings = examine(os.environ, os.getcwd())
+    if json:
+        print_json([{"check": f.check, "ok": f.ok, "detail": f.detail, "hint": f.hint} for f in findings])
+    else:
+        print_lines(*(line for finding in findings for line in _lines(finding)))
+    sys.stdout.flush()
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _lines(finding: Finding) -> list[str]:
+    lines = [f"{'ok   ' if finding.ok else 'WRONG'}  {finding.check}: {finding.detail}"]
+    return lines if finding.ok or not finding.hint else [*lines, f"       hint: {finding.hint}"]

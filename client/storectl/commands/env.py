@@ -1,0 +1,113 @@
+"""`storectl env`: the environments, and how that of a project is."""
+
+import dataclasses
+import os
+from typing import Any
+
+import typer
+
+from storectl.answers import ProjectState
+from storectl.commands.output import print_json, print_lines, print_table
+from storectl.commands.parameters import Folder, Json
+from storectl.daemon_start import ensure_daemon
+from storectl.errors import ClientError
+from storectl.options import Options
+from storectl.progress import describe
+from storectl.project import locate_project
+from storectl_shim.locations import store_folder
+from storectl_shim.project_record import read_ready
+
+app = typer.Typer(help="The environments, and how that of a project is.")
+
+
+@app.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    """Show the environment of the current folder's project, where no command is given."""
+    if context.invoked_subcommand is None:
+        show()
+
+
+@app.command()
+def show(folder: Folder = ".", *, json: Json = False) -> None:
+    """Print how the environment of a project is: ready, warming, or failed and why. Registers an unknown project."""
+    state = _state(folder)
+    if json:
+        print_json(state_json(state))
+        return
+    print_lines(f"project: {state.path}", f"lock file: {state.lock_file or 'none'}", f"state: {state_text(state)}")
+    if state.problem is not None and state.problem.hint:
+        print_lines(f"hint: {state.problem.hint}")
+    if state.environment is not None:
+        environment = state.environment
+        print_lines(
+            f"environment: {environment.path}",
+            f"python: {environment.version} ({environment.executable})",
+            f"wheels: {environment.wheels}",
+        )
+
+
+@app.command()
+def path(folder: Folder = ".") -> None:
+    """Print the path of a project's environment. Fails where it is not ready."""
+    project, _ = locate_project([folder], Options(), os.environ)
+    ready = read_ready(store_folder(os.environ), project, Options().key)
+    print_lines(ready or _path_by_daemon(project))
+
+
+@app.command("list")
+def list_environments(*, json: Json = False) -> None:
+    """Print every environment of the store."""
+    with ensure_daemon(os.environ) as daemon:
+        environments = daemon.environments()
+    if json:
+        print_json([dataclasses.asdict(environment) for environment in environments])
+    else:
+        rows = [(e.id, e.version, str(e.wheels), e.project) for e in environments]
+        print_table(("environment", "python", "wheels", "project"), rows)
+
+
+def state_json(state: ProjectState) -> dict[str, Any]:
+    """The state as scripts read it: the fields of the API, the progress with its percentage."""
+    problem, progress = state.problem, state.progress
+    return {
+        "path": state.path,
+        "lock_file": state.lock_file,
+        "state": state.state,
+        "environment": dataclasses.asdict(state.environment) if state.environment else None,
+        "progress": dataclasses.asdict(progress) | {"percent": progress.percent} if progress else None,
+        "problem": {"code": problem.code, "detail": problem.message, "hint": problem.hint} if problem else None,
+        "watched": state.watched,
+    }
+
+
+def state_text(state: ProjectState) -> str:
+    """The state in a few words for a person."""
+    if state.state == "warming" and state.progress is not None:
+        return f"warming: {describe(state.progress)}"
+    if state.state == "failed" and state.problem is not None:
+        kept = "; the last good environment stays in service" if state.environment is not None else ""
+        return f"failed: {state.problem.code}: {state.problem.message}{kept}"
+    return state.state
+
+
+def _state(folder: str) -> ProjectState:
+    start = os.path.realpath(folder)
+    with ensure_daemon(os.environ) as daemon:
+        known = daemon.project_state(start)
+        if known is not None:
+            return known
+        project, _ = locate_project([start], Options(), os.environ)
+        return daemon.register(project)
+
+
+def _path_by_daemon(project: str) -> str:
+    state = _state(project)
+    if state.state == "ready" and state.environment is not None:
+        return state.environment.path
+    if state.problem is not None:
+        raise state.problem
+    raise ClientError(
+        f"the environment of {project} is not ready ({state_text(state)})",
+        code="E_NOT_READY",
+        hint="storectl warm makes it, and waits for it",
+    )

@@ -1,0 +1,73 @@
+"""`storectl link`: `.venv` in the project's folder, for editors and type checkers that look there."""
+
+import os
+import secrets
+from typing import Annotated
+
+import typer
+
+from storectl.commands.output import print_lines
+from storectl.commands.parameters import Folder
+from storectl.daemon_start import ensure_daemon
+from storectl.errors import LinkRefusedError
+from storectl.options import Options
+from storectl.project import locate_project
+from storectl.warming import warm
+from storectl_shim.locations import store_folder
+
+ASIDE = ".before-storectl"
+"""What --force puts behind the name of that which stood in the way: nothing is ever deleted."""
+
+Name = Annotated[str, typer.Option("--name", help="The link's name in the project's folder.")]
+Force = Annotated[bool, typer.Option("--force", help=f"Move what stands there aside, to NAME{ASIDE}.")]
+
+
+def link(folder: Folder = ".", *, name: Name = ".venv", force: Force = False) -> None:
+    """Make .venv a link to the project's environment. The daemon moves it when the lock file changes."""
+    if name in ("", ".", "..") or "/" in name:
+        raise LinkRefusedError(f"--name {name!r} is not the name of a file", hint="a name without a slash, like .venv")
+    project, _ = locate_project([folder], Options(), os.environ)
+    path = os.path.join(project, name)
+    clear_way(path, store_folder(os.environ), force=force)
+    environment = warm(project, Options(), os.environ)
+    point(path, environment.path)
+    with ensure_daemon(os.environ) as daemon:
+        daemon.register(project, link=name)
+    print_lines(f"{path} -> {environment.path}")
+
+
+def clear_way(path: str, store: str, *, force: bool) -> None:
+    """See that a link may be put at ``path``: nothing is there, or one into the store.
+
+    With ``force`` anything else is moved aside; without, and where something is aside already, LinkRefusedError.
+    """
+    if not os.path.lexists(path) or _is_ours(path, store):
+        return
+    aside = path + ASIDE
+    if not force:
+        kind = "a link to somewhere else" if os.path.islink(path) else "not a link"
+        raise LinkRefusedError(f"{path} is there and {kind}", hint=f"--force moves it to {aside}")
+    if os.path.lexists(aside):
+        raise LinkRefusedError(f"{path} would be moved to {aside}, which is there", hint="move one of them away")
+    os.rename(path, aside)
+
+
+def point(path: str, environment: str) -> None:
+    """Make ``path`` a link to the environment, in one step for whoever looks."""
+    temporary = f"{path}.{secrets.token_hex(4)}"
+    try:
+        os.symlink(environment, temporary)
+        os.rename(temporary, path)
+    except OSError as error:
+        if os.path.islink(temporary):
+            os.unlink(temporary)
+        raise LinkRefusedError(f"cannot make the link {path}: {error.strerror}", hint="is the folder yours?") from None
+
+
+def _is_ours(path: str, store: str) -> bool:
+    """Whether this is a link into the store's environments, if perhaps to one that is gone."""
+    if not os.path.islink(path):
+        return False
+    target = os.path.join(os.path.dirname(path), os.readlink(path))
+    inside = os.path.join(os.path.realpath(store), "environments", "")
+    return os.path.realpath(target).startswith(inside)

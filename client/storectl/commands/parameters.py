@@ -1,0 +1,37 @@
+"""The parameters that several commands share."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from storectl.options import Options, options_of_environment
+
+Folder = Annotated[
+    str, typer.Argument(metavar="[DIR]", help="A folder of the project.", show_default="the current one")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Python = Annotated[str | None, typer.Option("-p", "--python", metavar="VERSION|PATH", help="The interpreter.")]
+Extras = Annotated[list[str] | None, typer.Option("--extra", metavar="NAME", help="An extra; may be repeated.")]
+Groups = Annotated[list[str] | None, typer.Option("--group", metavar="NAME", help="A group; may be repeated.")]
+NoDefaultGroups = Annotated[bool, typer.Option("--no-default-groups", help="Without the default groups.")]
+LockFile = Annotated[str | None, typer.Option("--lock", metavar="FILE", help="This lock file.")]
+
+
+def options_of(
+    *,
+    python: str | None,
+    extras: list[str] | None,
+    groups: list[str] | None,
+    no_default_groups: bool,
+    lock: str | None,
+) -> Options:
+    """What the parameters say, and the environment where they say nothing; as `storectl run` has it."""
+    ambient = options_of_environment(os.environ)
+    return Options(
+        python=python or ambient.python,
+        extras=tuple(extras or ambient.extras),
+        groups=tuple(groups or ambient.groups),
+        default_groups=not no_default_groups,
+        lock_file=lock,
+    )

@@ -1,0 +1,14 @@
+"""`storectl run`, as the list of commands shows it. What runs is ``storectl.run``, which typer never gets in the way of."""
+
+from typing import Annotated
+
+import typer
+
+from storectl.run import main
+
+Arguments = Annotated[list[str] | None, typer.Argument(metavar="[OPTIONS] PROGRAM [ARGUMENTS]...")]
+
+
+def run(arguments: Arguments = None) -> None:
+    """Run a script, module, code or command in the environment of its project. See storectl run --help."""
+    raise typer.Exit(main(arguments or []))

@@ -1,0 +1,38 @@
+"""`storectl warm`: make the environment of a project, and wait for it."""
+
+import dataclasses
+import os
+
+from storectl.commands.output import print_json, print_lines
+from storectl.commands.parameters import (
+    Extras,
+    Folder,
+    Groups,
+    Json,
+    LockFile,
+    NoDefaultGroups,
+    Python,
+    options_of,
+)
+from storectl.project import locate_project
+from storectl.warming import warm as warm_project
+
+
+def warm(
+    folder: Folder = ".",
+    *,
+    python: Python = None,
+    extra: Extras = None,
+    group: Groups = None,
+    no_default_groups: NoDefaultGroups = False,
+    lock: LockFile = None,
+    json: Json = False,
+) -> None:
+    """Fetch, unpack and compile all that the project's lock file needs. Returns when the environment is ready."""
+    options = options_of(python=python, extras=extra, groups=group, no_default_groups=no_default_groups, lock=lock)
+    project, _ = locate_project([folder], options, os.environ)
+    environment = warm_project(project, options, os.environ)
+    if json:
+        print_json(dataclasses.asdict(environment))
+    else:
+        print_lines(f"ready: {environment.wheels} wheels for Python {environment.version} in {environment.path}")

@@ -1,0 +1,52 @@
+"""`storectl watch`: the projects whose lock files the daemon watches."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from storectl.answers import ProjectState
+from storectl.commands.env import state_json, state_text
+from storectl.commands.output import print_json, print_lines, print_table
+from storectl.commands.parameters import Folder, Json
+from storectl.daemon_start import ensure_daemon
+from storectl.options import Options
+from storectl.project import locate_project
+
+app = typer.Typer(no_args_is_help=True, help="The projects whose lock files the daemon watches.")
+
+Path = Annotated[str, typer.Argument(metavar="[DIR]", help="The folder the project was added with.")]
+
+
+@app.command()
+def add(folder: Folder = ".") -> None:
+    """Watch a project: its environment is made now, and again whenever its lock file changes."""
+    project, _ = locate_project([folder], Options(), os.environ)
+    with ensure_daemon(os.environ) as daemon:
+        print_lines(f"watching {daemon.register(project).path}")
+
+
+@app.command("list")
+def list_projects(*, json: Json = False) -> None:
+    """Print the watched projects and how their environments are."""
+    with ensure_daemon(os.environ) as daemon:
+        states = daemon.projects()
+    if json:
+        print_json([state_json(state) for state in states])
+    else:
+        print_table(("project", "state"), [_row(state) for state in states])
+
+
+@app.command()
+def remove(folder: Path = ".") -> None:
+    """Watch a project no more. Its environments stay, and it runs as before."""
+    with ensure_daemon(os.environ) as daemon:
+        state = daemon.project_state(os.path.realpath(folder))
+        # A folder that is gone from the disk is known under its own name only.
+        path = state.path if state is not None else os.path.realpath(folder)
+        daemon.forget(path)
+    print_lines(f"no longer watching {path}")
+
+
+def _row(state: ProjectState) -> tuple[str, str]:
+    return state.path, state_text(state) + ("" if state.watched else ", not watched")

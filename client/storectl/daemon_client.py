@@ -1,0 +1,264 @@
+"""The daemon's HTTP API, version 1, over its Unix socket: synchronous, with a deadline on everything.
+
+A daemon that is stopped, or stuck, must never hang a command. Connecting takes at most a second, an answer five; a stream
+may be silent for half a minute (one large wheel compiles), then the daemon is asked for its health, and the request is
+made again: it does each piece of work once, however many ask.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, Self, TypeVar
+
+import httpx2
+
+from storectl.answers import EnvironmentInfo, Health, Progress, ProjectState, problem_from_json
+from storectl.errors import (
+    DaemonError,
+    DaemonNotRunningError,
+    DaemonOwnerError,
+    DaemonProblemError,
+    DaemonTimeoutError,
+    DaemonVersionError,
+)
+from storectl.options import Options
+
+API_VERSION = 1
+
+CONNECT_S = 1.0
+ANSWER_S = 5.0
+STREAM_SILENCE_S = 30.0
+
+Json = Mapping[str, Any]
+Answer = TypeVar("Answer")
+
+
+class WarmListener(Protocol):
+    """Who is told how a warming goes."""
+
+    def progress(self, progress: Progress) -> None:
+        """One step further."""
+
+    def warning(self, message: str) -> None:
+        """Something a person should know."""
+
+
+class DaemonClient:
+    """One daemon, behind the socket at this path. A context manager; every method raises ClientError only."""
+
+    def __init__(self, socket: str, *, answer_s: float = ANSWER_S, stream_silence_s: float = STREAM_SILENCE_S) -> None:
+        self.socket = socket
+        self._stream_timeout = httpx2.Timeout(answer_s, connect=CONNECT_S, read=stream_silence_s)
+        self._http = httpx2.Client(
+            # verify=False: no TLS on a Unix socket, and reading the system's certificates all the same takes 85 ms.
+            transport=httpx2.HTTPTransport(uds=socket, verify=False),  # noqa: S501 - see above
+            base_url="http://storectl",
+            timeout=httpx2.Timeout(answer_s, connect=CONNECT_S),
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def health(self) -> Health:
+        """How the daemon is, once it is certain that it is ours and speaks our API."""
+        check_owner(self.socket)
+        health = _read(Health.from_json, self._json("GET", "/v1/health"))
+        if health.api != API_VERSION:
+            raise DaemonVersionError(
+                f"the daemon (storectl {health.version}, process {health.pid}) speaks version {health.api} of the API, "
+                f"this command version {API_VERSION}",
+                hint="storectl daemon stop ends it; the next command starts its own",
+                pid=health.pid,
+            )
+        return health
+
+    def warm(self, start: str, options: Options, listener: WarmListener) -> EnvironmentInfo:
+        """Wait until the environment is made. DaemonProblemError with the daemon's reason where it cannot be."""
+        while True:
+            try:
+                return self._warm_once(start, options, listener)
+            except DaemonTimeoutError:
+                self.health()
+
+    def projects(self) -> list[ProjectState]:
+        """The registered projects."""
+        return [_read(ProjectState.from_json, value) for value in self._json("GET", "/v1/projects")]
+
+    def register(self, path: str, *, link: str | None = None) -> ProjectState:
+        """Register the project at or above this folder and begin to warm it.
+
+        ``link`` is the name in its folder that the daemon keeps leading to its environment.
+        """
+        body: dict[str, Any] = {"path": path} if link is None else {"path": path, "link": link}
+        return _read(ProjectState.from_json, self._json("POST", "/v1/projects", json=body))
+
+    def forget(self, path: str) -> None:
+        """Take a project off the register; its environments stay."""
+        self._request("DELETE", "/v1/projects", params={"path": path})
+
+    def project_state(self, path: str) -> ProjectState | None:
+        """The state of the project that this folder is in; None where the daemon knows none."""
+        try:
+            return _read(ProjectState.from_json, self._json("GET", "/v1/projects/state", params={"path": path}))
+        except DaemonProblemError as error:
+            if error.code == "E_UNKNOWN_PROJECT":
+                return None
+            raise
+
+    def environments(self) -> list[EnvironmentInfo]:
+        """Every environment of the store."""
+        return [_read(EnvironmentInfo.from_json, value) for value in self._json("GET", "/v1/environments")]
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Every entry: name, version, prefix, digest, size in bytes, filename."""
+        return [dict(value) for value in self._json("GET", "/v1/entries")]
+
+    def entry(self, prefix: str) -> dict[str, Any]:
+        """One entry, with ``files`` (how many), ``tags`` and ``path`` as well."""
+        return dict(self._json("GET", f"/v1/entries/{prefix}"))
+
+    def verify(self) -> Iterator[dict[str, Any]]:
+        """Every event of a verification, the last one ``done``."""
+        for event in self._stream("/v1/verify", None):
+            yield dict(event)
+            if event.get("event") == "done":
+                return
+        raise _went_away()
+
+    def shutdown(self) -> None:
+        """Ask the daemon to end; it may take a moment."""
+        self._request("POST", "/v1/shutdown")
+
+    def _warm_once(self, start: str, options: Options, listener: WarmListener) -> EnvironmentInfo:
+        body = {
+            "start": start,
+            "lock_file": options.lock_file,
+            "python": options.python,
+            "extras": list(options.extras),
+            "groups": list(options.groups) or None,
+            "default_groups": options.default_groups,
+        }
+        for event in self._stream("/v1/warm", body):
+            kind = event.get("event")
+            if kind == "progress":
+                listener.progress(_read(Progress.from_json, event))
+            elif kind == "warning":
+                listener.warning(str(event.get("message")))
+            elif kind == "ready":
+                return _read(EnvironmentInfo.from_json, event.get("environment") or {})
+            elif kind == "failed":
+                raise problem_from_json(event.get("problem") or {})
+        raise _went_away()
+
+    def _stream(self, path: str, body: Json | None) -> Iterator[Json]:
+        """Each line of an NDJSON answer as it comes."""
+        with (
+            self._errors(),
+            self._http.stream("POST", path, json=body, timeout=self._stream_timeout) as response,
+        ):
+            if response.is_error:
+                response.read()
+                raise _problem_of(response)
+            rest = b""
+            for chunk in response.iter_bytes():
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (_object(line) for line in lines if line)
+
+    def _json(self, method: str, path: str, **arguments: Any) -> Any:
+        response = self._request(method, path, **arguments)
+        try:
+            return response.json()
+        except ValueError:
+            raise _unreadable(f"{method} {path}") from None
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx2.Response:
+        with self._errors():
+            response = self._http.request(method, path, **arguments)
+        if response.is_error:
+            raise _problem_of(response)
+        return response
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """The errors of HTTP as ours."""
+        try:
+            yield
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            raise DaemonNotRunningError(
+                f"no daemon answers on {self.socket}", hint="storectl daemon start", reason=str(error)
+            ) from None
+        except httpx2.TimeoutException:
+            raise DaemonTimeoutError(
+                f"the daemon on {self.socket} is there and does not answer",
+                hint="it may be stopped or stuck: look at its log (storectl daemon logs), end its process, try again",
+            ) from None
+        except httpx2.TransportError as error:
+            raise _went_away(str(error)) from None
+
+
+def check_owner(socket: str) -> None:
+    """DaemonNotRunningError where there is no socket, DaemonOwnerError where it is not this user's or root's."""
+    for path in (os.path.dirname(socket), socket):
+        try:
+            status = os.lstat(path)
+        except OSError:
+            raise DaemonNotRunningError(f"no daemon: there is no {socket}", hint="storectl daemon start") from None
+        if status.st_uid not in (os.geteuid(), 0):
+            raise DaemonOwnerError(
+                f"{path} belongs to user {status.st_uid}: a daemon behind it is not ours",
+                hint="set XDG_RUNTIME_DIR or XDG_STATE_HOME to folders of your own",
+                owner=status.st_uid,
+            )
+    if not stat.S_ISSOCK(status.st_mode):
+        raise DaemonNotRunningError(f"{socket} is no socket", hint="remove it, then storectl daemon start")
+
+
+def _read(read: Callable[[Json], Answer], value: Json) -> Answer:
+    try:
+        return read(value)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(str(error)) from None
+
+
+def _object(line: bytes) -> Json:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        raise _unreadable(line[:80].decode(errors="replace")) from None
+    if not isinstance(value, dict):
+        raise _unreadable(line[:80].decode(errors="replace"))
+    return value
+
+
+def _problem_of(response: httpx2.Response) -> DaemonProblemError:
+    try:
+        value = response.json()
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        return problem_from_json(value)
+    return problem_from_json({"detail": f"{response.request.url.path}: HTTP {response.status_code}", "code": "E_HTTP"})
+
+
+def _unreadable(what: str) -> DaemonVersionError:
+    return DaemonVersionError(
+        f"the daemon's answer cannot be read: {what}",
+        hint="it may be of another version: storectl daemon stop ends it; the next command starts its own",
+    )
+
+
+def _went_away(reason: str = "") -> DaemonError:
+    detail = f" ({reason})" if reason else ""
+    return DaemonError(
+        f"the daemon went away in the middle of an answer{detail}", hint="see storectl daemon logs, then try again"
+    )

@@ -1,0 +1,133 @@
+"""The errors of the command line, one class per thing that somebody can do something about.
+
+    ClientError                       one line, a code, a hint; exit code 1
+    ├── UsageError                    E_USAGE           the command was not understood; exit code 2
+    ├── NoLockFileError               E_NO_LOCK         no lock file at or above a folder
+    ├── TargetNotFoundError           E_NOT_FOUND       no such script or command; exit code 127
+    ├── TargetNotExecutableError      E_NOT_EXECUTABLE  found, but it cannot be executed; exit code 126
+    ├── LinkRefusedError              E_LINK            something stands where the link is to be
+    ├── UnknownEntryError             E_NO_ENTRY        no such entry in the store
+    ├── ServiceFileError              E_SERVICE         the service files cannot be installed
+    ├── DaemonProblemError            the daemon's code: it refused or failed
+    └── DaemonError                   E_DAEMON          the daemon cannot be talked to
+        ├── DaemonNotRunningError     E_DAEMON_DOWN     nobody listens
+        ├── DaemonTimeoutError        E_DAEMON_TIMEOUT  it does not answer
+        ├── DaemonStartError          E_DAEMON_START    it could not be started
+        ├── DaemonOwnerError          E_DAEMON_OWNER    the socket is somebody else's
+        └── DaemonVersionError        E_DAEMON_VERSION  it speaks another version of the API
+
+This module is imported on the way to every program: it imports nothing.
+"""
+
+
+class ClientError(Exception):
+    """Something a person is told in one line.
+
+    ``code`` is stable and machine-readable, ``message`` names the thing and what was expected, ``hint`` says what to
+    do, ``facts`` holds the values behind the message. ``exit_code`` is that of the commands (docs/exit-codes.md).
+    """
+
+    default_code = "E_PROBLEM"
+    exit_code = 1
+
+    def __init__(self, message: str, *, code: str | None = None, hint: str | None = None, **facts: object) -> None:
+        self.code = code or self.default_code
+        self.message = printable(message)
+        self.hint = printable(hint) if hint else None
+        self.facts = facts
+        super().__init__(self.message)
+
+    def report(self) -> str:
+        """The lines for stderr: ``storectl: E_X: message``, and ``hint: …`` where there is one. Ends with a newline."""
+        hint = f"hint: {self.hint}\n" if self.hint else ""
+        return f"storectl: {self.code}: {self.message}\n{hint}"
+
+
+def printable(text: str) -> str:
+    """The text with every character that could steer a terminal (control, bidi, surrogate) escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+class UsageError(ClientError):
+    """The command was not understood."""
+
+    default_code = "E_USAGE"
+    exit_code = 2
+
+
+class NoLockFileError(ClientError):
+    """No lock file at or above the folder ``facts['start']``, or the named one is missing."""
+
+    default_code = "E_NO_LOCK"
+
+
+class TargetNotFoundError(ClientError):
+    """What is to run is no script, no command of the environment and no command on PATH."""
+
+    default_code = "E_NOT_FOUND"
+    exit_code = 127
+
+
+class TargetNotExecutableError(ClientError):
+    """What is to run was found and cannot be executed."""
+
+    default_code = "E_NOT_EXECUTABLE"
+    exit_code = 126
+
+
+class LinkRefusedError(ClientError):
+    """Something that is not ours stands where the link is to be."""
+
+    default_code = "E_LINK"
+
+
+class UnknownEntryError(ClientError):
+    """No entry of the store has this name or prefix."""
+
+    default_code = "E_NO_ENTRY"
+
+
+class ServiceFileError(ClientError):
+    """The service files cannot be installed here."""
+
+    default_code = "E_SERVICE"
+
+
+class DaemonProblemError(ClientError):
+    """The daemon answered, and the answer is a problem: its code, its detail, its hint."""
+
+
+class DaemonError(ClientError):
+    """The daemon cannot be talked to."""
+
+    default_code = "E_DAEMON"
+
+
+class DaemonNotRunningError(DaemonError):
+    """Nobody listens on the socket."""
+
+    default_code = "E_DAEMON_DOWN"
+
+
+class DaemonTimeoutError(DaemonError):
+    """The daemon is there and does not answer in time: stopped, or stuck."""
+
+    default_code = "E_DAEMON_TIMEOUT"
+
+
+class DaemonStartError(DaemonError):
+    """The daemon could not be started."""
+
+    default_code = "E_DAEMON_START"
+
+
+class DaemonOwnerError(DaemonError):
+    """The socket or its folder belongs to somebody whose word we must not take."""
+
+    default_code = "E_DAEMON_OWNER"
+
+
+class DaemonVersionError(DaemonError):
+    """The daemon speaks another version of the API, or what it says cannot be read."""
+
+    default_code = "E_DAEMON_VERSION"

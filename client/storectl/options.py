@@ -1,0 +1,76 @@
+"""Options: what may be asked of a project's environment.
+
+No dataclass: this module is on the way to every program that the launcher does not start itself, and ``dataclasses``
+takes longer to import (with ``inspect``) than everything else on it together.
+"""
+
+from __future__ import annotations
+
+import os
+
+from storectl_shim.project_record import options_key
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Options:
+    """Which environment of a project: an interpreter, extras, groups, a lock file of one's own. Not to be changed.
+
+    ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own; ``extras`` and
+    ``groups`` are sorted; ``groups`` come on top of the default groups where ``default_groups`` is true; ``lock_file`` is
+    absolute, None for the project's own.
+    """
+
+    __slots__ = ("default_groups", "extras", "groups", "lock_file", "python")
+
+    def __init__(
+        self,
+        *,
+        python: str | None = None,
+        extras: tuple[str, ...] = (),
+        groups: tuple[str, ...] = (),
+        default_groups: bool = True,
+        lock_file: str | None = None,
+    ) -> None:
+        self.python = absolute_interpreter(python) if python is not None else None
+        self.extras = tuple(sorted(set(extras)))
+        self.groups = tuple(sorted(set(groups)))
+        self.default_groups = default_groups
+        self.lock_file = absolute_lock_file(lock_file) if lock_file is not None else None
+
+    @property
+    def key(self) -> str:
+        """The name of these options in a project's record."""
+        return options_key(
+            python=self.python,
+            extras=self.extras,
+            groups=self.groups,
+            default_groups=self.default_groups,
+            lock_file=self.lock_file,
+        )
+
+
+def options_of_environment(environ: Mapping[str, str]) -> Options:
+    """What STORECTL_PYTHON, STORECTL_EXTRAS and STORECTL_GROUPS say; the lists are split at commas and spaces."""
+    return Options(
+        python=environ.get("STORECTL_PYTHON") or None,
+        extras=_words(environ.get("STORECTL_EXTRAS", "")),
+        groups=_words(environ.get("STORECTL_GROUPS", "")),
+    )
+
+
+def absolute_interpreter(python: str) -> str:
+    """A version as it is; a path (it has a slash) as an absolute one."""
+    return os.path.abspath(python) if "/" in python else python
+
+
+def absolute_lock_file(path: str) -> str:
+    """The path with every symbolic link of its folders followed, but not the file's own: its name says what it is."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())

@@ -1,0 +1,63 @@
+"""The program that takes this process over: its environment variables, and the exec."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat
+import sys
+
+from storectl.errors import TargetNotExecutableError, TargetNotFoundError
+from storectl_shim.locations import socket_path
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
+
+
+def program_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a program in this environment, as ``client/launcher/storectl`` sets them.
+
+    VIRTUAL_ENV and the front of PATH name the environment, PYTHONHOME is gone, and STORECTL_SOCKET is there where the
+    daemon's socket is (the program's first process asks for its import map, and takes the variable away).
+    """
+    changed = {name: value for name, value in environ.items() if name not in ("PYTHONHOME", "STORECTL_SOCKET")}
+    changed["VIRTUAL_ENV"] = environment
+    changed["PATH"] = path_with(os.path.join(environment, "bin"), environ.get("PATH", os.defpath))
+    socket = socket_path(environ)
+    if _is_own_socket(socket):
+        changed["STORECTL_SOCKET"] = socket
+    return changed
+
+
+def path_with(folder: str, path: str) -> str:
+    """PATH with this folder first; as it is where it begins with it already."""
+    if path == folder or path.startswith(f"{folder}{os.pathsep}"):
+        return path
+    return f"{folder}{os.pathsep}{path}" if path else folder
+
+
+def execute(command: list[str], environ: Mapping[str, str]) -> NoReturn:
+    """Become the program. TargetNotExecutableError or TargetNotFoundError where the system refuses."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for name in ("SIGPIPE", "SIGXFSZ"):  # ignored by Python, and what is ignored stays so in the program
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    try:
+        os.execve(command[0], command, environ)  # noqa: S606 - to become the program is the whole point
+    except OSError as error:
+        if error.errno == errno.ENOEXEC:  # a text file without #!: every shell would run it
+            os.execve("/bin/sh", ["/bin/sh", *command], environ)  # noqa: S606 - as above
+        kind = TargetNotFoundError if error.errno == errno.ENOENT else TargetNotExecutableError
+        hint = "the interpreter its first line names may be missing" if error.errno == errno.ENOENT else None
+        raise kind(f"cannot execute {command[0]}: {error.strerror}", hint=hint) from None
+
+
+def _is_own_socket(path: str) -> bool:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISSOCK(status.st_mode) and status.st_uid in (os.geteuid(), 0)

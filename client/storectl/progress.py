@@ -1,0 +1,70 @@
+"""Progress on stderr: nothing for what is quick, one line that changes on a terminal, a line a phase elsewhere."""
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from storectl.answers import Progress
+from storectl.errors import printable
+
+SLOW_S = 0.3
+"""What takes no longer than this is not worth a word."""
+
+CLEAR_LINE = "\r\x1b[K"
+
+VERBS = {
+    "resolve": "reading the lock file",
+    "fetch": "fetching",
+    "unpack": "unpacking",
+    "compile": "compiling",
+    "publish": "publishing",
+}
+
+
+class ProgressLine:
+    """A WarmListener that tells a person. ``close`` takes the line away."""
+
+    def __init__(self, stream: TextIO, *, slow_s: float = SLOW_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._tty = stream.isatty()
+        self._clock = clock
+        self._speak_at = clock() + slow_s
+        self._phase = ""
+        self._shown = False
+
+    def progress(self, progress: Progress) -> None:
+        """Show this step, where the whole has been slow."""
+        if self._clock() < self._speak_at:
+            return
+        if self._tty:
+            self._stream.write(f"{CLEAR_LINE}storectl: {describe(progress)}")
+            self._shown = True
+        elif progress.phase != self._phase:
+            self._stream.write(f"storectl: {describe(progress)}\n")
+        self._phase = progress.phase
+        self._stream.flush()
+
+    def warning(self, message: str) -> None:
+        """Show a warning, slow or not."""
+        self.close()
+        self._stream.write(f"storectl: warning: {printable(message)}\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._shown:
+            self._stream.write(CLEAR_LINE)
+            self._stream.flush()
+            self._shown = False
+
+
+def describe(progress: Progress) -> str:
+    """``fetching 3 of 20 (45 %, 12.0 of 26.7 MB): numpy``."""
+    verb = VERBS.get(progress.phase, printable(progress.phase))
+    if progress.phase == "resolve" or not progress.total:
+        return verb
+    amount = f"{progress.percent} %"
+    if progress.bytes_total:
+        amount += f", {progress.bytes_done / 1e6:.1f} of {progress.bytes_total / 1e6:.1f} MB"
+    current = f": {printable(progress.current)}" if progress.current else ""
+    return f"{verb} {progress.done} of {progress.total} ({amount}){current}"

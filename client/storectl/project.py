@@ -1,0 +1,42 @@
+"""Which project a command is about."""
+
+from __future__ import annotations
+
+import os
+
+from storectl.errors import NoLockFileError
+from storectl_shim.project_record import LOCK_FILES, find_project
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from storectl.options import Options
+
+
+def locate_project(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The project's folder without symbolic links, and its lock file; NoLockFileError where there is none.
+
+    It is the folder of the lock file that the options name, else the first project found upward from one of ``starts``.
+    """
+    if options.lock_file is not None:
+        return _project_of(options.lock_file)
+    tried = [os.path.abspath(start) for start in starts]
+    for start in tried:
+        found = find_project(start, environ.get("HOME"))
+        if found is not None:
+            return found
+    raise NoLockFileError(
+        f"no lock file ({', '.join(LOCK_FILES)}) at or above {tried[0]}",
+        hint="make one (`uv lock`), name one with --lock FILE, or a project with --project DIR; "
+        "a requirements.txt counts where it holds hashes",
+        start=tried[0],
+    )
+
+
+def _project_of(lock_file: str) -> tuple[str, str]:
+    if not os.path.isfile(lock_file):
+        raise NoLockFileError(
+            f"no lock file at {lock_file}", hint="--lock takes the path of an existing file", start=lock_file
+        )
+    return os.path.dirname(lock_file), lock_file

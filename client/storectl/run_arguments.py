@@ -1,0 +1,193 @@
+"""The arguments of `storectl run`: our options, then those of Python, then the program's, which nobody may touch.
+
+    storectl run [our options] [interpreter options] [--] script.py | -m module | -c code | command | -   arguments…
+
+Ours and the interpreter's may be mixed, up to the script, ``-m``, ``-c``, the command or ``-``; everything from there
+on is the program's, though it may look like ours. ``--`` ends ours. Nothing at all is the interactive interpreter.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from storectl.errors import UsageError
+from storectl.options import Options, options_of_environment
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INTERPRETER_FLAGS = "bBdEiIOPqRsStuvVx?"
+"""The one-letter options of CPython that take no value (3.9 to 3.14: `python --help`)."""
+
+INTERPRETER_VALUES = "WX"
+"""Those that do, in the same argument or the next."""
+
+INTERPRETER_LONG = ("--version", "--help-env", "--help-xoptions", "--help-all")
+
+VALUE_OPTIONS = {
+    "-p": "python",
+    "--python": "python",
+    "--extra": "extras",
+    "--group": "groups",
+    "--lock": "lock",
+    "--project": "project",
+}
+"""Ours with a value, and where it goes."""
+
+
+class Kind(Enum):
+    """What the target is, as far as the arguments tell."""
+
+    INTERPRETER = "interpreter"  # -m, -c, - or nothing: the arguments go to python as they are
+    NAMED = "named"  # a script or a command: the first of the arguments
+    HELP = "help"
+
+
+class RunRequest:
+    """What is to run, and in which environment. Not to be changed; no dataclass for the reason ``options`` gives.
+
+    ``interpreter_options`` stand before the target; ``arguments`` begin with it. ``project`` is the folder --project
+    names.
+    """
+
+    __slots__ = ("arguments", "interpreter_options", "kind", "options", "project")
+
+    def __init__(
+        self,
+        *,
+        kind: Kind,
+        options: Options,
+        project: str | None,
+        interpreter_options: tuple[str, ...],
+        arguments: tuple[str, ...],
+    ) -> None:
+        self.kind = kind
+        self.options = options
+        self.project = project
+        self.interpreter_options = interpreter_options
+        self.arguments = arguments
+
+
+def parse_run(arguments: list[str], environ: Mapping[str, str]) -> RunRequest:
+    """The request in what follows `storectl run`; UsageError where it is none.
+
+    What the environment says (STORECTL_PYTHON, …) holds where no option of that kind is given.
+    """
+    return _Parser(arguments).parse(environ)
+
+
+class _Parser:
+    """One pass over the arguments."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.rest = list(arguments)
+        self.values: dict[str, list[str]] = {name: [] for name in VALUE_OPTIONS.values()}
+        self.default_groups = True
+        self.interpreter_options: list[str] = []
+        self.kind = Kind.INTERPRETER
+        self.ours = True
+
+    def parse(self, environ: Mapping[str, str]) -> RunRequest:
+        while self.rest and not self._is_target():
+            if not (self.ours and self._take_ours()):
+                self._take_interpreter_option()
+        return RunRequest(
+            kind=self.kind,
+            options=self._options(environ),
+            project=self._single("project"),
+            interpreter_options=tuple(self.interpreter_options),
+            arguments=tuple(self.rest),
+        )
+
+    def _is_target(self) -> bool:
+        """Whether the next argument, or a letter of it, is where the program's own arguments begin."""
+        first = self.rest[0]
+        if self.kind is Kind.HELP or first == "-":
+            return True
+        if not first.startswith("-"):
+            self.kind = Kind.NAMED
+            return True
+        return not first.startswith("--") and _module_or_code(first)
+
+    def _take_ours(self) -> bool:
+        """Take one option of ours off the rest, with its value; False where it is not ours."""
+        first = self.rest[0]
+        if first == "--":
+            self.ours = False
+        elif first in ("-h", "--help"):
+            self.kind = Kind.HELP
+        elif first == "--no-default-groups":
+            self.default_groups = False
+        else:
+            return self._take_value_option()
+        del self.rest[0]
+        return True
+
+    def _take_value_option(self) -> bool:
+        first = self.rest[0]
+        if first.startswith("--"):
+            name, equals, value = first.partition("=")
+        else:
+            name, value = first[:2], first[2:]
+            equals = value
+        if name not in VALUE_OPTIONS:
+            return False
+        del self.rest[0]
+        if not equals:
+            if not self.rest:
+                raise UsageError(f"{name} needs a value", hint="see storectl run --help")
+            value = self.rest.pop(0)
+        if not value:
+            raise UsageError(f"{name} needs a value, and it is empty", hint="see storectl run --help")
+        self.values[VALUE_OPTIONS[name]].append(value)
+        return True
+
+    def _take_interpreter_option(self) -> None:
+        """Take one option of Python off the rest, with its value; UsageError where Python has no such option."""
+        first = self.rest.pop(0)
+        self.interpreter_options.append(first)
+        if first in INTERPRETER_LONG:
+            return
+        takes_value = first == "--check-hash-based-pycs"
+        if not takes_value:
+            index = next((i for i, letter in enumerate(first[1:], 1) if letter not in INTERPRETER_FLAGS), None)
+            if index is None and len(first) > 1:
+                return
+            if index is None or first.startswith("--") or first[index] not in INTERPRETER_VALUES:
+                raise UsageError(
+                    f"{first} is an option neither of storectl run nor of Python",
+                    hint="the program's own options come after the script, module or command",
+                )
+            takes_value = index == len(first) - 1
+        if takes_value:
+            if not self.rest:
+                raise UsageError(f"{first} needs a value", hint="see python --help")
+            self.interpreter_options.append(self.rest.pop(0))
+
+    def _single(self, name: str) -> str | None:
+        values = self.values[name]
+        if len(values) > 1:
+            hint = "run once for each version" if name == "python" else "give the one that is meant"
+            raise UsageError(f"--{name} is given {len(values)} times: {', '.join(values)}", hint=hint)
+        return values[0] if values else None
+
+    def _options(self, environ: Mapping[str, str]) -> Options:
+        ambient = options_of_environment(environ)
+        return Options(
+            python=self._single("python") or ambient.python,
+            extras=tuple(self.values["extras"]) or ambient.extras,
+            groups=tuple(self.values["groups"]) or ambient.groups,
+            default_groups=self.default_groups,
+            lock_file=self._single("lock"),
+        )
+
+
+def _module_or_code(cluster: str) -> bool:
+    """Whether a cluster of one-letter options (``-Im``) holds -m or -c before any letter that takes the rest."""
+    for letter in cluster[1:]:
+        if letter in "mc":
+            return True
+        if letter not in INTERPRETER_FLAGS:
+            return False
+    return False

@@ -1,0 +1,99 @@
+"""The service files: where they are, and how they are filled in for this user.
+
+They are templates. In ``systemd/`` and ``launchd/`` of a checkout they stand as files, in an installed storectl below
+``storectl/service_files/``. Placeholders: ``@storectl-python@`` (the command line's absolute path), ``@socket@``,
+``@log@``.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from storectl.errors import ServiceFileError
+from storectl_shim.locations import log_path, socket_path
+
+COMMAND = "storectl-python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceManager:
+    """One kind of service manager: its templates' folder, where its files go, and the commands that come next."""
+
+    name: str
+    files: tuple[str, ...]
+    folder: str
+    enable: tuple[str, ...]
+
+
+SYSTEMD = ServiceManager(
+    name="systemd",
+    files=("storectl.socket", "storectl.service"),
+    folder="systemd/user",
+    enable=("systemctl", "--user", "enable", "--now", "storectl.socket"),
+)
+
+LAUNCHD = ServiceManager(
+    name="launchd",
+    files=("org.storectl.daemon.plist",),
+    folder="Library/LaunchAgents",
+    enable=("launchctl", "load", "-w"),
+)
+
+
+def service_manager() -> ServiceManager:
+    """That of this platform."""
+    return LAUNCHD if sys.platform == "darwin" else SYSTEMD
+
+
+def install_folder(manager: ServiceManager, environ: Mapping[str, str]) -> Path:
+    """Where a user's service files go."""
+    home = Path(environ.get("HOME") or Path.home())
+    if manager is LAUNCHD:
+        return home / manager.folder
+    configuration = environ.get("XDG_CONFIG_HOME", "")
+    return (Path(configuration) if os.path.isabs(configuration) else home / ".config") / manager.folder
+
+
+def filled_files(manager: ServiceManager, environ: Mapping[str, str]) -> dict[str, str]:
+    """Each service file's name and its text, filled in; ServiceFileError where something is missing."""
+    folder, command = template_folder(manager), command_path()
+    quote = escape if manager is LAUNCHD else _systemd_quoted
+    values = {
+        "@storectl-python@": quote(command),
+        "@socket@": escape(socket_path(environ)),
+        "@log@": escape(log_path(environ)),
+    }
+    texts = {name: (folder / name).read_text(encoding="utf-8") for name in manager.files}
+    for placeholder, value in values.items():
+        texts = {name: text.replace(placeholder, value) for name, text in texts.items()}
+    return texts
+
+
+def template_folder(manager: ServiceManager) -> Path:
+    """Where the templates are: in the installed package, or in the checkout it is imported from."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "service_files" / manager.name, package.parents[1] / manager.name):
+        if (folder / manager.files[0]).is_file():
+            return folder
+    raise ServiceFileError(f"the service files for {manager.name} are missing", hint="install storectl again")
+
+
+def command_path() -> str:
+    """The absolute path of ``storectl-python``: beside this interpreter, else on PATH."""
+    beside = Path(sys.executable).parent / COMMAND
+    found = str(beside) if beside.is_file() else shutil.which(COMMAND)
+    if found is None:
+        raise ServiceFileError(
+            f"cannot find {COMMAND}, which the service is to start", hint="install storectl with pip"
+        )
+    return os.path.abspath(found)
+
+
+def _systemd_quoted(path: str) -> str:
+    """The path as one word of ExecStart: systemd.service(5), command lines; ``%`` starts a specifier there."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"'

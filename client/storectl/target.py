@@ -1,0 +1,102 @@
+"""What `storectl run NAME` means: a script, a command of the environment, or one on PATH."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from storectl.errors import TargetNotExecutableError, TargetNotFoundError, UsageError
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SCRIPT_SUFFIXES = (".py", ".pyw", ".pyz")
+
+
+def looks_like_script(name: str) -> bool:
+    """Whether the name alone says script: its suffix, a slash in it, or a folder with ``__main__.py``."""
+    return name.endswith(SCRIPT_SUFFIXES) or "/" in name or os.path.isfile(os.path.join(name, "__main__.py"))
+
+
+def script_folder(name: str) -> str:
+    """The folder where the search for a script's project starts: that of the file it leads to, or the script itself."""
+    real = os.path.realpath(name)
+    return real if os.path.isdir(real) else os.path.dirname(real)
+
+
+def check_script(name: str) -> None:
+    """TargetNotFoundError where there is no such script, with the names like it that are there."""
+    if os.path.exists(name):
+        return
+    folder, base = os.path.split(name)
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        names = []
+    raise TargetNotFoundError(
+        f"no such script: {name}", hint=_near(base, names, "there is") or "the path is relative to the current folder"
+    )
+
+
+def command_line(
+    name: str,
+    arguments: tuple[str, ...],
+    interpreter_options: tuple[str, ...],
+    environment: str,
+    environ: Mapping[str, str],
+) -> list[str]:
+    """The program's whole command line, its executable first.
+
+    A command of the environment wins over a file of the current folder, and that over a command on PATH.
+    TargetNotFoundError or TargetNotExecutableError where it is none of them.
+    """
+    python = [os.path.join(environment, "bin", "python"), *interpreter_options]
+    if looks_like_script(name):
+        return [*python, name, *arguments]
+    command = os.path.join(environment, "bin", name)
+    if os.path.isfile(command):
+        _check_executable(command)
+    elif os.path.isfile(name):
+        return [*python, name, *arguments]
+    else:
+        command = _on_path(name, environment, environ)
+    if interpreter_options:
+        raise UsageError(
+            f"{' '.join(interpreter_options)} is for Python, but {name} is a command",
+            hint=f"run it as a module: storectl run {' '.join(interpreter_options)} -m {name}",
+        )
+    return [command, *arguments]
+
+
+def _on_path(name: str, environment: str, environ: Mapping[str, str]) -> str:
+    found = [os.path.join(folder, name) for folder in environ.get("PATH", os.defpath).split(os.pathsep)]
+    files = [path for path in found if os.path.isfile(path)]
+    for path in files:
+        if os.access(path, os.X_OK):
+            return path
+    if files:
+        _check_executable(files[0])
+    folder = os.path.join(environment, "bin")
+    raise TargetNotFoundError(
+        f"no such script or command: {name}",
+        hint=_near(name, os.listdir(folder), "the environment has")
+        or f"the commands of the environment are in {folder}; a module is run with -m {name}",
+    )
+
+
+def _check_executable(path: str) -> None:
+    if not os.access(path, os.X_OK):
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        raise TargetNotExecutableError(
+            f"found, but not executable: {path}",
+            hint=f"its mode is {mode:04o}; chmod +x, if it is meant to be a command",
+        )
+
+
+def _near(name: str, names: Iterable[str], lead: str) -> str:
+    """A hint with the names like this one; empty where there are none."""
+    import difflib  # noqa: PLC0415 - only an error pays for it
+
+    near = difflib.get_close_matches(name, names, n=5, cutoff=0.6)
+    return f"{lead} {', '.join(near)}" if near else ""

@@ -1,0 +1,386 @@
+r"""What a project's interpreter loads at start: the import map of its environment, put behind ``sys.path``.
+
+One file, CPython 3.9 to 3.14, copied into the site-packages folder ("the view") of each environment and started by
+``_storectl.pth`` (``import _storectl; _storectl.start()``) or ``_storectl.start`` (``_storectl:start``, PEP 829). The view
+imports correctly without it: whatever goes wrong here is one line on stderr, and then the plain view.
+
+The file ``<environment>/import-map``, format 1. Both levels are ``marshal.dumps(..., 2)``, which every version reads and
+which writes equal values as equal bytes; a checksum is the bytes as a little-endian number, modulo ``PRIME``::
+
+    storectl import map 1 <environment id> <length of table> <checksum of table>\n
+    <table>       (names, sections)
+                    names     {tail: record}    the modules and folders right below site-packages
+                    sections  {folder: (offset, length, checksum)}    of top-level folders; offset from the end of the table
+    <section>*    {folder: {tail: record}}    "pkg", "pkg/sub", ...: every folder below with something importable
+
+A record is ``kind * 64 + index of the suffix`` in the order of a stock finder, [extension suffixes..., .py, .pyc]: kind 0 is
+a package by its ``__init__``, 1 a module, 2 (128) a folder that can be a namespace portion. Of two records for one name the
+lower one wins.
+"""
+
+import _frozen_importlib_external as _external
+import _imp
+import marshal
+import os
+import sys
+from _frozen_importlib import ModuleSpec
+
+TYPE_CHECKING = False  # what type checkers take for true: typing is too much to import here
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, ModuleType
+    from typing import Any
+
+MAGIC = b"storectl import map 1"
+PRIME = 1073741789  # the largest below 2**30, one digit of an int: the modulo is a single pass
+MODULE, NAMESPACE = 64, 128
+DEADLINE = 0.020  # seconds for the daemon's whole answer
+LARGEST = 1 << 28  # bytes of an answer
+
+_stock: "Any" = _external  # some of what we build on has no public name
+_UNCHECKED_PYC = _external.MAGIC_NUMBER + b"\x01\0\0\0"  # PEP 552: hash-based, source not looked at
+
+
+class SourceFileLoader(_external.SourceFileLoader):
+    """The stock loader, which opens the bytecode of a module and nothing else, and never writes into the store."""
+
+    def get_code(self, fullname: str) -> "CodeType | None":
+        """The code from unchecked bytecode where it is there and whole; everything else as the stock loader does it."""
+        path = self.get_filename(fullname)
+        if sys.pycache_prefix is not None or _imp.check_hash_based_pycs == "always":
+            return super().get_code(fullname)
+        try:
+            bytecode_path = _external.cache_from_source(path)
+            data = self.get_data(bytecode_path)
+            if data[:8] != _UNCHECKED_PYC:
+                return super().get_code(fullname)
+        except (OSError, NotImplementedError):
+            return super().get_code(fullname)
+        try:  # it also gives the code objects, compiled under a relative path, the path of this view
+            code: "CodeType" = _stock._compile_bytecode(memoryview(data)[16:], fullname, bytecode_path, path)  # noqa: SLF001  # unmarshals as the stock loader
+        except (EOFError, ValueError, TypeError, ImportError):  # torn by a power cut
+            return self.source_to_code(self.get_data(path), path)
+        return code
+
+    def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
+        if sys.pycache_prefix is not None:
+            _stock.SourceFileLoader._cache_bytecode(self, source_path, bytecode_path, data)  # noqa: SLF001  # the method that this one overrides
+
+
+LOADERS = [
+    (SourceFileLoader if loader is _external.SourceFileLoader else loader, suffixes)
+    for loader, suffixes in _stock._get_supported_file_loaders()  # noqa: SLF001  # the only place that knows them
+]
+
+
+class FileFinder(_external.FileFinder):
+    """The stock finder of one folder, which answers from the import map.
+
+    It is built like the stock one, and is one until it is given an import map. ``_table`` is {tail: record}, or None
+    for the view itself before the first question.
+    """
+
+    _map: "ImportMap | None" = None
+    _table: "dict[str, int] | None" = None
+    _changed = False
+    _loaders: "list[tuple[str, Any]]"
+    _get_spec: "Callable[..., ModuleSpec]"
+
+    def answer_from(self, import_map: "ImportMap", table: "dict[str, int] | None") -> None:
+        """Stop asking the file system."""
+        self._map, self._table = import_map, table
+
+    def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
+        """The spec that the stock finder gives, found by one probe; a miss asks no file system."""
+        if self._map is None:
+            return super().find_spec(fullname, target)
+        if self._table is None:
+            self._table = self._map.top_level()
+        tail = fullname.rpartition(".")[2]
+        record = self._table.get(tail)
+        if record is None:
+            if fullname == __name__ and Started.module is not None:
+                return ModuleSpec(fullname, Started(), origin=__file__)  # type: ignore[arg-type]  # it has all that import calls
+            # Bytecode comes after the map, so the map cannot know its folders.
+            if self._changed or self._map.failed or tail == "__pycache__":
+                return super().find_spec(fullname, target)
+            return None
+        base = self.path + "/" + tail
+        if record >= NAMESPACE:
+            spec = ModuleSpec(fullname, None)
+            spec.submodule_search_locations = [base]
+            return spec
+        suffix, loader = self._loaders[record % MODULE]
+        if record >= MODULE:
+            return self._get_spec(loader, fullname, base + suffix, None, target)
+        return self._get_spec(loader, fullname, base + "/__init__" + suffix, [base], target)
+
+    def invalidate_caches(self) -> None:
+        """Somebody says that the folder has changed: what the map does not know is looked for on disk from now on."""
+        self._changed = True
+        super().invalidate_caches()
+
+
+class Started:
+    """The loader of this module once it has left ``sys.modules``: site starts it twice in a venv, and it is here."""
+
+    module: "ModuleType | None" = None
+
+    def create_module(self, _spec: ModuleSpec) -> "ModuleType | None":
+        return self.module
+
+    def exec_module(self, _module: "ModuleType") -> None:
+        return
+
+
+class ImportMap:
+    """The import map of one environment, read piece by piece: from the published file, or from what the daemon sent.
+
+    Threads may race: each step stores a whole value that any other thread would have computed too.
+    """
+
+    def __init__(self, root: str, address: "str | None") -> None:
+        self.root = root
+        self.address = address
+        self.failed = False
+        self._index: "Any" = None  # (names, sections, where they start, read)
+        self._tables: "dict[str, dict[str, dict[str, int]]]" = {}
+
+    def top_level(self) -> "dict[str, int]":
+        """The names right below the view; none when the map cannot be used."""
+        try:
+            names: "dict[str, int]" = self._opened()[0]
+        except Exception as error:
+            self._fail(error)
+            return {}
+        return names
+
+    def table(self, folder: str) -> "dict[str, int] | None":
+        """The names in a folder below the view; None where the map does not know it or cannot be used."""
+        top = folder.partition("/")[0]
+        try:
+            tables = self._tables.get(top)
+            if tables is None:
+                tables = self._tables[top] = self._section(top)
+            return None if self.failed else tables.get(folder)
+        except Exception as error:
+            self._fail(error)
+            return None
+
+    def _fail(self, error: Exception) -> None:
+        if not self.failed:
+            self.failed = True
+            complain(f"{self.root}/import-map cannot be used ({str(error) or type(error).__name__})")
+
+    def _opened(self) -> "Any":
+        if self._index is None:
+            try:
+                self._index = self._open(self._read_file)
+            except Exception:
+                if not self._ask():
+                    raise
+        return self._index
+
+    def _open(self, read: "Callable[[int, int], bytes]") -> "Any":
+        start = read(0, 1 << 14)
+        line, newline, rest = start.partition(b"\n")
+        fields = line.rsplit(b" ", 3)
+        if not newline or len(fields) != 4 or fields[0] != MAGIC:
+            raise ValueError("another format")
+        _, environment, length, checksum = fields
+        if environment != os.fsencode(self.root.rpartition("/")[2]):
+            raise ValueError("another environment")
+        size, begin = int(length), len(line) + 1
+        table = rest[:size] if size <= len(rest) else read(begin, size)
+        names, sections = decode(table, size, int(checksum))
+        return names, sections, begin + size, read
+
+    def _section(self, top: str) -> "Any":
+        self._opened()
+        self._ask()
+        _, sections, start, read = self._index
+        if top not in sections:
+            return {}
+        offset, length, checksum = sections[top]
+        try:
+            return decode(read(start + offset, length), length, checksum)
+        except Exception:
+            if read == self._read_file:
+                raise
+            self._index = self._open(self._read_file)
+            return self._section(top)
+
+    def _read_file(self, offset: int, length: int) -> bytes:
+        # Opened anew for each piece: a program may close all descriptors it does not know, and open others.
+        descriptor = os.open(self.root + "/import-map", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            status = os.fstat(descriptor)
+            if status.st_mode & 0o170022 != 0o100000 or not trusted(status.st_uid, __file__):
+                raise PermissionError("not a file that only its trusted owner can write")
+            return os.pread(descriptor, min(length, max(status.st_size - offset, 0)), offset)
+        finally:
+            os.close(descriptor)
+
+    def _ask(self) -> bool:
+        """Whether the daemon, asked at most once, sent a map; whatever it does otherwise, the published file serves."""
+        address, self.address = self.address, None
+        if address:
+            try:
+                body = ask(address, self.root)
+                self._index = self._open(lambda offset, length: body[offset : offset + length])
+            except Exception:
+                return False
+        return bool(address)
+
+
+def decode(data: bytes, length: int, checksum: int) -> "Any":
+    """The value in one part of a map; ValueError where it is not what was written."""
+    if len(data) != length or int.from_bytes(data, "little") % PRIME != checksum:
+        raise ValueError("damaged")
+    return marshal.loads(data)
+
+
+def trusted(uid: int, path: str) -> bool:
+    """Whether what this user made may be used: it is us, root, or whoever owns the path."""
+    return uid in (os.geteuid(), 0) or uid == os.stat(path).st_uid
+
+
+def ask(address: str, root: str) -> bytes:
+    """The map of the environment, from the daemon at this Unix socket; an exception after ``DEADLINE`` at the latest."""
+    import _socket
+    from time import monotonic
+
+    deadline = monotonic() + DEADLINE
+
+    def remaining() -> float:
+        seconds = deadline - monotonic()
+        if seconds <= 0:
+            raise TimeoutError(address)
+        return seconds
+
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.settimeout(remaining())
+        connection.connect(address)
+        if not trusted(peer_of(connection), root):
+            raise PermissionError(address)
+        connection.settimeout(remaining())
+        request = f"GET /v1/environments/{os.path.basename(root)}/import-map HTTP/1.1\r\nHost: storectl\r\n"
+        connection.sendall(request.encode() + b"Connection: close\r\n\r\n")
+        answer, expected = bytearray(), LARGEST
+        while len(answer) < expected:
+            connection.settimeout(remaining())
+            chunk = connection.recv(1 << 20)
+            answer += chunk
+            if expected == LARGEST:
+                expected = expected_length(answer)
+            if not chunk and len(answer) < expected:
+                raise EOFError(address)
+    finally:
+        connection.close()
+    return bytes(answer[answer.index(b"\r\n\r\n") + 4 : expected])
+
+
+def expected_length(answer: bytearray) -> int:
+    """The bytes of a whole answer, from its head; ``LARGEST`` as long as the head is not there, ValueError for a bad one."""
+    end = answer.find(b"\r\n\r\n")
+    if end < 0 and len(answer) < 1 << 14:
+        return LARGEST
+    status, *lines = bytes(answer[: max(end, 0)]).split(b"\r\n")
+    fields = dict(line.lower().split(b":", 1) for line in lines)
+    length = fields.get(b"content-length", b"").strip()
+    if status[:13] != b"HTTP/1.1 200 " or not length.isdigit() or int(length) > LARGEST >> 1:
+        raise ValueError(status)
+    return end + 4 + int(length)
+
+
+def peer_of(connection: "Any") -> int:
+    """The user id at the other end: ``struct ucred`` on Linux, ``struct xucred`` on macOS, both have it at byte 4."""
+    linux = sys.platform == "linux"
+    credentials = connection.getsockopt(1, 17, 12) if linux else connection.getsockopt(0, 1, 76)
+    return int.from_bytes(credentials[4:8], sys.byteorder)
+
+
+class PathHook:
+    """What ``sys.path_hooks`` asks first: a finder for the view and for every folder below it that the map knows.
+
+    ``alias`` is the view as a path through a symlink, as ``.pth`` files after ours may still have it in hand.
+    """
+
+    def __init__(self, view: str, alias: str, import_map: ImportMap) -> None:
+        self.storectl_view = view
+        self._roots = (view, alias)
+        self._map = import_map
+
+    def __call__(self, path: "Any") -> FileFinder:
+        if isinstance(path, str) and not self._map.failed:
+            for root in self._roots:
+                if path == root:
+                    return self._finder(self.storectl_view, None)
+                if path.startswith(root + "/"):
+                    folder = path[len(root) + 1 :]
+                    table = self._map.table(folder)
+                    if table is not None:
+                        return self._finder(self.storectl_view + "/" + folder, table)
+        raise ImportError("not below a view of storectl", path=path)
+
+    def _finder(self, path: str, table: "dict[str, int] | None") -> FileFinder:
+        finder = FileFinder(path, *LOADERS)
+        finder.answer_from(self._map, table)
+        return finder
+
+
+def pin(alias: str, view: str) -> None:
+    """Take the process from the path through a symlink to the environment itself: a later move of the link is not ours.
+
+    In a venv site adds the folder twice, the second time by its new name: it stays on ``sys.path`` once.
+    """
+    sys.path[:] = dict.fromkeys(view if entry == alias else entry for entry in sys.path)
+    given, root = root_of(alias), root_of(view)
+    if given == root:
+        return
+    for name in ("prefix", "exec_prefix"):
+        if getattr(sys, name) == given:
+            setattr(sys, name, root)
+    if (sys.executable or "").startswith(given + "/"):
+        sys.executable = root + sys.executable[len(given) :]
+    site = sys.modules.get("site")
+    if site is not None:
+        site.PREFIXES[:] = [root if prefix == given else prefix for prefix in site.PREFIXES]
+
+
+def root_of(view: str) -> str:
+    """``<root>`` of ``<root>/lib/python3.12/site-packages``."""
+    return view.rsplit("/", 3)[0]
+
+
+def complain(trouble: str) -> None:
+    """The one line."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"storectl: {' '.join(trouble.split())}; using the plain environment\n")
+
+
+def start() -> None:
+    """Put the hook before all others, once for a view, and leave ``sys.modules`` as it was. Never an exception."""
+    try:
+        address = os.environ.pop("STORECTL_SOCKET", None)  # children read the file
+        if os.getuid() == os.geteuid() and os.getgid() == os.getegid():
+            install(os.path.dirname(__file__), address)
+    except Exception as error:
+        complain(f"the import map cannot be used ({str(error) or type(error).__name__})")
+    finally:
+        Started.module = sys.modules.pop(__name__, Started.module)
+
+
+def install(alias: str, address: "str | None") -> None:
+    """The steps of a start, for the view on ``sys.path`` as ``alias``."""
+    view = os.path.realpath(alias)
+    library = f"python{sys.version_info[0]}.{sys.version_info[1]}{'t' * ('t' in sys.abiflags)}"
+    if not view.endswith(f"/{library}/site-packages"):
+        return  # another interpreter was sent here: its suffixes are others
+    if view != alias:
+        pin(alias, view)
+    if all(getattr(hook, "storectl_view", None) != view for hook in sys.path_hooks):
+        sys.path_hooks.insert(0, PathHook(view, alias, ImportMap(root_of(view), address)))
+        for path in [path for path in sys.path_importer_cache if str(path).startswith((view, alias))]:
+            del sys.path_importer_cache[path]

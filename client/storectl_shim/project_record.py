@@ -1,0 +1,163 @@
+"""The record of a project: which environment its lock file has, and how to see that nothing has changed since.
+
+    <store>/projects/<absolute project folder>/@storectl/
+      environment      for the launcher: one line, the environment of the default options
+      stamp.<input>    for the launcher: empty, with exactly the modification time of each input that exists
+      ready.<key>      for the command line, one for each set of options:
+                         storectl-record 1
+                         environment <absolute path>
+                         lock <absolute path of the lock file>
+                         written <ns since the epoch>
+                         input <sha256 hex> <mtime ns> <size in bytes> <absolute path>     each input that exists
+                         absent <absolute path>                                            each that does not
+
+An input is as it was when its time and size are, and it was at least two seconds old when the record was written (a file
+system may only see whole seconds, so that a second change in one tick has the same time); else when its sha256 is.
+The writer is ``storectl_store.environments.project_record``.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False  # importing typing takes longer than reading a record
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+INPUTS = ("uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml", ".python-version")
+"""The files of a project folder that decide what its environment is."""
+
+LOCK_FILES = ("uv.lock", "pylock.toml", "requirements.txt")
+"""The lock files, the preferred one first. A requirements.txt is one where it holds hashes."""
+
+RECORD_FORMAT = "storectl-record 1"
+
+SETTLED_NS = 2_000_000_000
+"""How much older than the record an input has to be for its time to prove anything."""
+
+
+def find_project(start: str, home: str | None) -> tuple[str, str] | None:
+    """The nearest project at or above the folder ``start``: its folder without symbolic links, and its lock file.
+
+    The way up ends with the folder that holds ``.git``, with ``home``, or at the root. A lock file in a folder that is
+    neither this user's nor root's is none.
+    """
+    folder = os.path.realpath(start)
+    last = os.path.realpath(home) if home else None
+    while True:
+        lock_file = _lock_file_in(folder)
+        if lock_file is not None:
+            return folder, lock_file
+        parent = os.path.dirname(folder)
+        if folder in (last, parent) or os.path.exists(os.path.join(folder, ".git")):
+            return None
+        folder = parent
+
+
+def record_folder(store: str, project: str) -> str:
+    """Where the record of the project in this absolute folder without symbolic links is."""
+    return os.path.join(store, "projects", project.lstrip("/"), "@storectl")
+
+
+def options_key(
+    *,
+    python: str | None = None,
+    extras: Iterable[str] = (),
+    groups: Iterable[str] | None = None,
+    default_groups: bool = True,
+    lock_file: str | None = None,
+) -> str:
+    """The name of a set of options: ``default``, or 16 hex digits. The parameters are those of ``POST /v1/warm``."""
+    parts = [f"python={python}"] if python is not None else []
+    parts += sorted(f"extra={extra}" for extra in set(extras))
+    parts += sorted(f"group={group}" for group in set(groups or ()))
+    parts += [] if default_groups else ["no-default-groups"]
+    parts += [f"lock={lock_file}"] if lock_file is not None else []
+    return _sha256("\0".join(parts).encode("utf-8", "surrogateescape"))[:16] if parts else "default"
+
+
+def read_ready(store: str, project: str, key: str) -> str | None:
+    """The environment of these options, where every input is as it was and the environment is there; else None."""
+    lines = _ready_lines(store, project, key)
+    environment = _environment_of(lines)
+    if environment is None:
+        return None
+    try:
+        written = int(next(line for line in lines if line.startswith("written ")).partition(" ")[2])
+        unchanged = all(_is_unchanged(line, written) for line in lines[4:])
+    except (ValueError, StopIteration, OSError):
+        return None
+    return environment if unchanged and len(lines) > 4 else None
+
+
+def last_environment(store: str, project: str, key: str) -> str | None:
+    """The environment these options had last, whatever the inputs are now; None where it is gone."""
+    return _environment_of(_ready_lines(store, project, key))
+
+
+def _lock_file_in(folder: str) -> str | None:
+    for name in LOCK_FILES:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and _is_trusted(folder) and (name != "requirements.txt" or _has_hashes(path)):
+            return path
+    return None
+
+
+def _is_trusted(path: str) -> bool:
+    """Whether what is here can only be from this user or root."""
+    try:
+        return os.stat(path).st_uid in (os.geteuid(), 0)
+    except OSError:
+        return False
+
+
+def _has_hashes(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return b"--hash" in file.read()
+    except OSError:
+        return False
+
+
+def _ready_lines(store: str, project: str, key: str) -> list[str]:
+    """The lines of a record that this version can read; empty where there is none."""
+    folder = record_folder(store, project)
+    if not _is_trusted(folder):
+        return []
+    try:
+        with open(os.path.join(folder, f"ready.{key}"), "rb") as file:
+            lines = os.fsdecode(file.read()).split("\n")
+    except OSError:
+        return []
+    return lines[:-1] if lines[0] == RECORD_FORMAT and lines[-1] == "" else []
+
+
+def _environment_of(lines: list[str]) -> str | None:
+    for line in lines:
+        word, _, environment = line.partition(" ")
+        if word == "environment" and environment.startswith("/"):
+            return environment if os.access(os.path.join(environment, "bin", "python"), os.X_OK) else None
+    return None
+
+
+def _is_unchanged(line: str, written: int) -> bool:
+    """Whether the input of one ``input`` or ``absent`` line is as the line says; ValueError for any other line."""
+    word, _, rest = line.partition(" ")
+    if word == "absent":
+        return not os.path.exists(rest)
+    if word != "input":
+        raise ValueError(line)
+    digest, mtime_ns, size, path = rest.split(" ", 3)
+    status = os.stat(path)
+    if status.st_size != int(size):
+        return False
+    if status.st_mtime_ns == int(mtime_ns) and status.st_mtime_ns < written - SETTLED_NS:
+        return True
+    with open(path, "rb") as file:
+        return _sha256(file.read()) == digest
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib  # 3 ms that the launcher's path and most records never pay
+
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,193 @@
+"""Downloads: one wheel into one file, over as many connections as it takes.
+
+A broken transfer goes on where it stopped if, and only if, the server gives the same strong ETag again (RFC 9110,
+13.1.5 and 14); otherwise it starts from nothing. Whatever happened on the way, the digest over all bytes decides.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+
+import httpx2
+
+from storectl_daemon.errors import FetchError
+from storectl_daemon.limits import FetchLimits
+from storectl_daemon.origins import redacted
+from storectl_daemon.pace import Pace
+from storectl_daemon.partial_file import PartialFile
+from storectl_daemon.redirects import answer
+from storectl_daemon.retries import TransientError, refusal
+from storectl_store.errors import WheelError
+from storectl_store.selection.pin import WheelFile
+
+Progress = Callable[[int], None]
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_LOCK_HINT = "the file is not the one that was locked: lock again if that is expected, else distrust the index"
+
+
+class Download:
+    """The state of one download between its tries: the file so far, and the ETag that its bytes belong to."""
+
+    def __init__(
+        self,
+        wheel: WheelFile,
+        file: PartialFile,
+        *,
+        client: httpx2.AsyncClient,
+        authorization: str | None,
+        limits: FetchLimits,
+        progress: Progress,
+    ) -> None:
+        self._wheel = wheel
+        self._file = file
+        self._client = client
+        self._private = {"Authorization": authorization} if authorization else {}
+        self._limits = limits
+        self._progress = progress
+        self._etag: str | None = None
+        self._resumed = False
+
+    async def attempt(self) -> None:
+        """One try. TransientError where another may succeed; WheelError E_HASH where the bytes are not the locked ones."""
+        headers = await self._range_headers()
+        exchange = answer(
+            self._client, self._wheel.url, headers=headers, private_headers=self._private, limits=self._limits
+        )
+        async with exchange as response:
+            await self._begin(response)
+            await self._receive(response)
+            length = content_length(response.headers)
+        await self._finish(complete=length is not None)
+
+    async def _range_headers(self) -> Mapping[str, str]:
+        if self._file.received and self._etag is not None:
+            return {"Range": f"bytes={self._file.received}-", "If-Range": self._etag}
+        await self._file.restart()
+        return {}
+
+    async def _begin(self, response: httpx2.Response) -> None:
+        """Accept the head of an answer: decide between going on and starting anew, and refuse a body too large."""
+        if response.status_code == 206:
+            self._continue(response)
+        elif response.status_code == 200:
+            await self._file.restart()
+            self._resumed = False
+            self._etag = strong_etag(response.headers)
+        else:
+            raise self._refusal(response)
+        refuse_encoding(response, self._wheel.url)
+        announced = self._file.received + (content_length(response.headers) or 0)
+        if announced > size_limit(self._wheel, self._limits):
+            raise too_large(self._wheel, self._limits)
+
+    def _continue(self, response: httpx2.Response) -> None:
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        same = self._etag is not None and strong_etag(response.headers) == self._etag
+        if not (same and match and int(match[1]) == self._file.received):
+            self._etag = None
+            raise TransientError(self._problem("answered with another part of the file than it was asked for"))
+        self._resumed = True
+
+    def _refusal(self, response: httpx2.Response) -> Exception:
+        if response.status_code == 416 and self._etag is not None:
+            self._etag = None
+            return TransientError(self._problem("no longer has the part of the file that is missing"))
+        return refusal(response.status_code, response.headers, self._wheel.url)
+
+    async def _receive(self, response: httpx2.Response) -> None:
+        limit = size_limit(self._wheel, self._limits)
+        pace = Pace(self._limits, asyncio.get_running_loop().time)
+        async for chunk in response.aiter_raw():
+            if self._file.received + len(chunk) > limit:
+                raise too_large(self._wheel, self._limits)
+            await self._file.append(chunk)
+            self._progress(self._file.received)
+            if pace.is_too_slow(len(chunk)):
+                raise TransientError(self._problem(f"sends less than {self._limits.floor:g} bytes a second"))
+
+    async def _finish(self, *, complete: bool) -> None:
+        """Compare with the lock file. ``complete`` is true where the server said how long the body would be."""
+        size = self._wheel.size
+        if size is not None and self._file.received < size and not complete:
+            raise TransientError(self._problem(f"ended after {self._file.received} of {size} bytes"))
+        try:
+            await check_received(self._wheel, self._file)
+        except WheelError as error:
+            if not self._resumed:
+                raise
+            # Two halves that do not fit prove nothing about the whole: it is fetched once more from its beginning.
+            self._etag = None
+            raise TransientError(self._problem("changed during the download")) from error
+
+    def _problem(self, what: str) -> FetchError:
+        shown = redacted(self._wheel.url)
+        return FetchError(f"{shown} {what}", hint="try again; if it stays, check the proxy and the index", url=shown)
+
+
+async def check_received(wheel: WheelFile, file: PartialFile) -> None:
+    """WheelError E_HASH unless the file has the locked size and digest."""
+    got = await file.digest()
+    if wheel.size is not None and file.received != wheel.size:
+        raise WheelError(
+            f"{wheel.filename} has {file.received} bytes, {wheel.size} are locked",
+            code="E_HASH",
+            hint=_LOCK_HINT,
+            filename=wheel.filename,
+            expected_size=wheel.size,
+            got_size=file.received,
+            url=redacted(wheel.url),
+        )
+    if got != wheel.digest:
+        raise WheelError(
+            f"{wheel.filename} has digest {got}, {wheel.digest} is locked",
+            code="E_HASH",
+            hint=_LOCK_HINT,
+            filename=wheel.filename,
+            expected=wheel.digest,
+            got=got,
+            url=redacted(wheel.url),
+        )
+
+
+def size_limit(wheel: WheelFile, limits: FetchLimits) -> int:
+    """The most bytes that a body of this wheel may have."""
+    return limits.largest_wheel if wheel.size is None else min(wheel.size, limits.largest_wheel)
+
+
+def too_large(wheel: WheelFile, limits: FetchLimits) -> WheelError:
+    """The error for a body with at least one byte more than allowed."""
+    limit = size_limit(wheel, limits)
+    what = "are locked" if wheel.size == limit else "are the most a wheel may have"
+    return WheelError(
+        f"{wheel.filename} has more than {limit} bytes, which {what}",
+        code="E_HASH",
+        hint=_LOCK_HINT,
+        filename=wheel.filename,
+        expected_size=limit,
+        url=redacted(wheel.url),
+    )
+
+
+def content_length(headers: httpx2.Headers) -> int | None:
+    """How many bytes of body were announced; None where that is unknown."""
+    text = headers.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def strong_etag(headers: httpx2.Headers) -> str | None:
+    """The ETag, unless there is none or it is a weak one (RFC 9110, 8.8.3)."""
+    etag = headers.get("ETag", "")
+    return etag if etag.startswith('"') and etag.endswith('"') and len(etag) > 2 else None
+
+
+def refuse_encoding(response: httpx2.Response, url: str) -> None:
+    """FetchError for a compressed body: none was asked for, and what it inflates to is unknown."""
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        shown = redacted(url)
+        raise FetchError(
+            f"{shown} is sent with content encoding {encoding!r}, although none was asked for",
+            hint="ask the owner of the index or proxy to send files as they are",
+            url=shown,
+        )

@@ -1,0 +1,67 @@
+"""The errors of the daemon, one class per thing that somebody can do something about.
+
+    ProblemError                          (of the store) anything a person is told in one line
+    └── DaemonError                       E_DAEMON
+        ├── FetchError                    E_FETCH                a file or page could not be had
+        │   └── OfflineError              E_OFFLINE              no connection to the host could be made at all
+        ├── IndexLookupError              E_INDEX                no index knows the file, or one is misconfigured
+        ├── UnknownProjectError           E_UNKNOWN_PROJECT      the folder is not registered, or is gone
+        ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
+        ├── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
+        └── BadRequestError               E_REQUEST              a request that the API does not allow
+
+No message, hint or fact ever holds a credential: addresses pass through ``storectl_daemon.origins.redacted`` first.
+"""
+
+from storectl_store.errors import ProblemError
+
+
+class DaemonError(ProblemError):
+    """The daemon cannot do what was asked."""
+
+    default_code = "E_DAEMON"
+
+
+class FetchError(DaemonError):
+    """A file or page could not be had; ``facts`` may hold ``url`` (redacted) and ``status``."""
+
+    default_code = "E_FETCH"
+
+
+class OfflineError(FetchError):
+    """No connection to a host could be made; ``facts['url']`` (redacted)."""
+
+    default_code = "E_OFFLINE"
+
+
+class IndexLookupError(DaemonError):
+    """No index offers a file with a locked digest, or the configuration of the indexes is broken.
+
+    ``facts`` may hold ``name``, ``version``, ``asked`` (redacted addresses) and ``path`` (of a configuration file).
+    """
+
+    default_code = "E_INDEX"
+
+
+class UnknownProjectError(DaemonError):
+    """The folder is not a registered project; ``facts['path']``."""
+
+    default_code = "E_UNKNOWN_PROJECT"
+
+
+class UnknownEnvironmentError(DaemonError):
+    """There is no environment with this id; ``facts['id']``."""
+
+    default_code = "E_UNKNOWN_ENVIRONMENT"
+
+
+class UnknownEntryError(DaemonError):
+    """There is no entry with this digest; ``facts['digest']``."""
+
+    default_code = "E_UNKNOWN_ENTRY"
+
+
+class BadRequestError(DaemonError):
+    """A request that the API does not allow; ``facts`` name the field."""
+
+    default_code = "E_REQUEST"

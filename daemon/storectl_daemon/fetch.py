@@ -1,0 +1,245 @@
+"""Fetch: wheels into files, pages into memory, over one pool of connections.
+
+The bytes of a wheel are hashed while they arrive and compared with the lock file before anybody can read one of them.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import ssl
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Self
+
+import httpx2
+
+from storectl_daemon.credentials import Credentials
+from storectl_daemon.download import (
+    Download,
+    Progress,
+    check_received,
+    content_length,
+    refuse_encoding,
+    size_limit,
+    too_large,
+)
+from storectl_daemon.errors import FetchError
+from storectl_daemon.limits import FetchLimits
+from storectl_daemon.origins import is_web, path_of_file_url, redacted, scheme_of
+from storectl_daemon.pace import Pace
+from storectl_daemon.partial_file import PartialFile, finished_in_thread
+from storectl_daemon.redirects import answer
+from storectl_daemon.retries import TransientError, refusal, with_retries
+from storectl_daemon.trust import unchecked_context
+from storectl_store.digest import Digest
+from storectl_store.selection.pin import WheelFile
+
+_PIECE = 1 << 20
+_HEADERS = {"User-Agent": "storectl", "Accept-Encoding": "identity"}
+_PAGE_STATUS = frozenset({200, 304, 403, 404, 410})
+
+# They log whole addresses and headers, which may hold signatures and logins.
+for _name in ("httpx2", "httpcore2"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """A complete file whose digest is the locked one. ``size`` in bytes."""
+
+    path: Path
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """An answer held in memory. ``status`` is 200, 304, 403, 404 or 410; ``url`` is where redirects ended.
+
+    ``content`` is empty unless ``status`` is 200.
+    """
+
+    url: str
+    status: int
+    content: bytes
+    content_type: str
+    etag: str | None
+
+
+def _no_progress(_received: int) -> None:
+    """Nobody wants to know."""
+
+
+class Fetcher:
+    """The one owner of connections; an async context manager for one event loop.
+
+    ``tls`` is what ``storectl_daemon.trust.tls_context`` gives (None: the system's). ``trusted_hosts`` are pip's: their
+    certificates are not checked; each is a host, or host and port. ``trust_env`` lets the proxy variables count.
+    """
+
+    def __init__(
+        self,
+        *,
+        credentials: Credentials | None = None,
+        limits: FetchLimits | None = None,
+        tls: ssl.SSLContext | None = None,
+        trusted_hosts: frozenset[str] = frozenset(),
+        trust_env: bool = True,
+    ) -> None:
+        self.credentials = credentials or Credentials()
+        self.limits = limits or FetchLimits()
+        self._client = _client(self.limits, tls, trusted_hosts, trust_env=trust_env)
+        self._downloads = asyncio.Semaphore(self.limits.concurrency)
+        self._pages = asyncio.Semaphore(self.limits.page_concurrency)
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Progress = _no_progress) -> Fetched:
+        """The wheel as a new file at ``destination``, which must not exist and is removed again on any failure.
+
+        ``progress`` gets the bytes received so far; a restart makes it smaller. FetchError where the file cannot be
+        had, WheelError E_HASH where it is not the locked one, StoreFullError where it cannot be written.
+        """
+        async with self._downloads:
+            with PartialFile(destination) as file:
+                if scheme_of(wheel.url) == "file":
+                    await self._copy(wheel, file, progress)
+                else:
+                    await self._download(wheel, file, progress)
+                file.keep()
+                return Fetched(path=destination, digest=wheel.digest, size=file.received)
+
+    async def read(self, url: str, headers: Mapping[str, str]) -> Page:
+        """The page at this address, at most ``limits.largest_page`` bytes; FetchError where it cannot be had."""
+        _refuse_scheme(url)
+        async with self._pages:
+            return await with_retries(
+                lambda: self._read_once(url, headers),
+                self.limits,
+                deadline=self.limits.page_deadline,
+                subject=redacted(url),
+            )
+
+    async def _download(self, wheel: WheelFile, file: PartialFile, progress: Progress) -> None:
+        _refuse_scheme(wheel.url)
+        download = Download(
+            wheel,
+            file,
+            client=self._client,
+            authorization=self.credentials.authorization(wheel.url),
+            limits=self.limits,
+            progress=progress,
+        )
+        await with_retries(
+            download.attempt, self.limits, deadline=self.limits.deadline, subject=f"{wheel.filename} (a download)"
+        )
+
+    async def _copy(self, wheel: WheelFile, file: PartialFile, progress: Progress) -> None:
+        source = path_of_file_url(wheel.url)
+        descriptor = await finished_in_thread(lambda: _open_regular(source, wheel.url))
+        try:
+            while piece := await finished_in_thread(lambda: os.read(descriptor, _PIECE)):
+                if file.received + len(piece) > size_limit(wheel, self.limits):
+                    raise too_large(wheel, self.limits)
+                await file.append(piece)
+                progress(file.received)
+        except OSError as error:
+            raise _unreadable(wheel.url, error) from error
+        finally:
+            os.close(descriptor)
+        await check_received(wheel, file)
+
+    async def _read_once(self, url: str, headers: Mapping[str, str]) -> Page:
+        authorization = self.credentials.authorization(url)
+        private = {"Authorization": authorization} if authorization else {}
+        async with answer(self._client, url, headers=headers, private_headers=private, limits=self.limits) as response:
+            if response.status_code not in _PAGE_STATUS:
+                raise refusal(response.status_code, response.headers, url)
+            content = await self._body(response, url) if response.status_code == 200 else b""
+            return Page(
+                url=str(response.url),
+                status=response.status_code,
+                content=content,
+                content_type=response.headers.get("Content-Type", ""),
+                etag=response.headers.get("ETag"),
+            )
+
+    async def _body(self, response: httpx2.Response, url: str) -> bytes:
+        refuse_encoding(response, url)
+        if (content_length(response.headers) or 0) > self.limits.largest_page:
+            raise _page_too_large(url, self.limits)
+        content = bytearray()
+        pace = Pace(self.limits, asyncio.get_running_loop().time)
+        async for chunk in response.aiter_raw():
+            content += chunk
+            if len(content) > self.limits.largest_page:
+                raise _page_too_large(url, self.limits)
+            if pace.is_too_slow(len(chunk)):
+                shown = redacted(url)
+                hint = "try again on a better connection"
+                raise TransientError(FetchError(f"{shown} is sent too slowly", hint=hint, url=shown))
+        return bytes(content)
+
+
+def _client(
+    limits: FetchLimits, tls: ssl.SSLContext | None, trusted_hosts: frozenset[str], *, trust_env: bool
+) -> httpx2.AsyncClient:
+    pool = httpx2.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections)
+    unchecked = unchecked_context() if trusted_hosts else None
+    return httpx2.AsyncClient(
+        verify=tls or httpx2.create_ssl_context(),
+        mounts={
+            f"https://{host}": httpx2.AsyncHTTPTransport(verify=unchecked, limits=pool)
+            for host in trusted_hosts
+            if unchecked is not None
+        },
+        headers=_HEADERS,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept, so none can be sent anywhere
+        limits=pool,
+        # The semaphores bound the requests, so waiting for a place in the pool is no failure.
+        timeout=httpx2.Timeout(limits.read_timeout, connect=limits.connect_timeout, pool=None),
+        trust_env=trust_env,
+        follow_redirects=False,
+    )
+
+
+def _refuse_scheme(url: str) -> None:
+    if not is_web(url):
+        shown = redacted(url)
+        raise FetchError(
+            f"{shown} cannot be fetched: only https, http and file addresses can",
+            hint="lock the file from an index or an https address",
+            url=shown,
+        )
+
+
+def _open_regular(path: Path, url: str) -> int:
+    """A descriptor to read the file with. A FIFO must not block here, hence O_NONBLOCK; it means nothing to a file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(url, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _unreadable(url, OSError(errno.EINVAL, "not a regular file"))
+    return descriptor
+
+
+def _unreadable(url: str, error: OSError) -> FetchError:
+    shown = redacted(url)
+    return FetchError(f"{shown} cannot be read: {error.strerror}", hint="put the file back, or lock again", url=shown)
+
+
+def _page_too_large(url: str, limits: FetchLimits) -> FetchError:
+    shown = redacted(url)
+    hint = "check that the address is that of an index"
+    return FetchError(f"{shown} is larger than {limits.largest_page} bytes", hint=hint, url=shown)

@@ -1,0 +1,166 @@
+"""Index lookup: which file a pin is that has only digests, as pip's, Poetry's, PDM's and Pipenv's locks do."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from storectl_daemon.errors import DaemonError, FetchError, IndexLookupError, OfflineError
+from storectl_daemon.fetch import Fetcher
+from storectl_daemon.index_config import IndexSettings
+from storectl_daemon.index_file import IndexFile, allows_python
+from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
+from storectl_daemon.url_book import UrlBook
+from storectl_store.errors import NoWheelError
+from storectl_store.selection.choose import choose_wheel
+from storectl_store.selection.pin import IndexPin, Pin, WheelFile
+from storectl_store.selection.target import Interpreter
+
+
+class IndexClient:
+    """Turns index pins into pins, from the book of addresses where it can, else by asking every source.
+
+    ``settings_for`` gives the settings of a project folder (``SettingsReader.read``); it is called in a thread.
+    """
+
+    def __init__(
+        self, *, fetcher: Fetcher, book: UrlBook, settings_for: Callable[[Path | None], IndexSettings]
+    ) -> None:
+        self._fetcher = fetcher
+        self._book = book
+        self._settings_for = settings_for
+        self._pages = ProjectPages(fetcher)
+
+    async def learn(self, project: Path | None) -> IndexSettings:
+        """Read the project's settings, and teach the fetcher the logins in them.
+
+        ``resolve`` does so by itself; a lock file that names its own addresses needs it before the first ``fetch``.
+        """
+        settings = await asyncio.to_thread(self._settings_for, project)
+        for place in (*settings.indexes, *settings.find_links):
+            self._fetcher.credentials.learn(place)
+        return settings
+
+    async def resolve(
+        self, pin: IndexPin, interpreter: Interpreter, project: Path | None, *, refresh: bool = False
+    ) -> Pin:
+        """The best wheel for the interpreter among the files with one of the pin's digests.
+
+        ``refresh`` asks the sources even where the book knows the answer: for an address that no longer leads anywhere.
+        NoWheelError where files have the digests but none fits; IndexLookupError where no source offers one, or one
+        that was needed could not be asked (OfflineError: could not be reached).
+        """
+        sources = sources_of(pin, await self.learn(project))
+        for place in (*pin.indexes, *pin.find_links):
+            self._fetcher.credentials.learn(place)
+        places = [source.place for source in sources]
+        files = None if refresh else await asyncio.to_thread(self._book.recall, pin, places)
+        if files is None:
+            files = await self._ask(pin, sources)
+            await asyncio.to_thread(self._book.record, pin, places, files)
+        return choose_pin(pin, files, interpreter)
+
+    async def _ask(self, pin: IndexPin, sources: Sequence[Source]) -> tuple[IndexFile, ...]:
+        """Every file with a digest of the pin, each digest once, from the first source that has it."""
+        answers = await asyncio.gather(
+            *(self._pages.ask(source, pin.name, pin.version) for source in sources), return_exceptions=True
+        )
+        given = [answer for answer in answers if isinstance(answer, SourceAnswer)]
+        failures = [answer for answer in answers if isinstance(answer, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, FetchError):
+                raise failure
+        found = _by_digest(pin, given)
+        if failures and len(found) < len(pin.digests):
+            # What the failed source has could be a better fit: without it the choice would depend on the weather.
+            raise _source_failed(pin, [f for f in failures if isinstance(f, FetchError)])
+        if not found:
+            raise _unknown(pin, sources, given)
+        return found
+
+
+def sources_of(pin: IndexPin, settings: IndexSettings) -> tuple[Source, ...]:
+    """Where to ask, in order: what the lock file names, then the user's, unless its indexes replace those.
+
+    Find-links places only ever add to each other, as with pip.
+    """
+    indexes = pin.indexes if pin.exclusive else (*pin.indexes, *settings.indexes)
+    return (
+        *(Source(place=place, find_links=True) for place in dict.fromkeys((*pin.find_links, *settings.find_links))),
+        *(Source(place=place) for place in dict.fromkeys(indexes)),
+    )
+
+
+def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpreter) -> Pin:
+    """The pin with the wheel that fits best; NoWheelError where none of the files does."""
+    offered = tuple(files)
+    allowed = [file for file in offered if file.is_wheel and allows_python(file, interpreter.version)]
+    chosen = choose_wheel(filter(None, map(_wheel_file, allowed)), interpreter)
+    if chosen is None:
+        raise _nothing_fits(pin, offered, interpreter)
+    index = next(file.index for file in allowed if file.digest == chosen.digest)
+    return Pin(name=pin.name, version=pin.version, wheel=chosen, index=index)
+
+
+def _wheel_file(file: IndexFile) -> WheelFile | None:
+    if file.digest is None:
+        return None
+    return WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
+
+
+def _by_digest(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFile, ...]:
+    found: dict[str, IndexFile] = {}
+    for answer in answers:
+        for file in answer.files:
+            if file.digest is not None and file.digest in pin.digests:
+                found.setdefault(file.digest, file)
+    return tuple(found.values())
+
+
+def _nothing_fits(pin: IndexPin, files: Sequence[IndexFile], interpreter: Interpreter) -> NoWheelError:
+    python = f"{interpreter.implementation} {interpreter.version}"
+    names = sorted(file.filename for file in files)
+    demands = sorted({file.requires_python or "" for file in files if not allows_python(file, interpreter.version)})
+    hint = "use another Python (-p), or lock another version"
+    if not any(file.is_wheel for file in files):
+        why = f"is locked as a source distribution only: {_some(names)}"
+        hint = "build a wheel of it into a find-links folder, and lock again"
+    elif demands:
+        why = f"has no locked wheel for {python}, which {_some(demands)} excludes: {_some(names)}"
+    else:
+        why = f"has no locked wheel for {python} on this platform: {_some(names)}"
+    return NoWheelError(
+        f"{pin.name} {pin.version} {why}", hint=hint, name=pin.name, version=pin.version, filenames=names
+    )
+
+
+def _source_failed(pin: IndexPin, failures: Sequence[FetchError]) -> DaemonError:
+    kind = OfflineError if all(isinstance(failure, OfflineError) for failure in failures) else IndexLookupError
+    return kind(
+        f"{pin.name} {pin.version} cannot be looked up: {'; '.join(failure.message for failure in failures)}",
+        hint=failures[0].hint,
+        name=pin.name,
+        version=pin.version,
+    )
+
+
+def _unknown(pin: IndexPin, sources: Sequence[Source], answers: Sequence[SourceAnswer]) -> IndexLookupError:
+    others = sorted({file.filename for answer in answers for file in answer.files})
+    notes = {answer.source.shown: answer.note for answer in answers if answer.note}
+    asked = [f"{s.shown} ({notes[s.shown]})" if s.shown in notes else s.shown for s in sources]
+    where = _some(asked) if asked else "no index is configured"
+    what = f"; {_some(others)} of that version have other digests" if others else ""
+    return IndexLookupError(
+        f"{pin.name} {pin.version} is offered by no index with a locked digest: {where}{what}",
+        hint="lock again"
+        if others
+        else "add the index that has it to the lock file or to your pip or uv configuration",
+        name=pin.name,
+        version=pin.version,
+        asked=asked,
+        other_files=others,
+    )
+
+
+def _some(texts: Sequence[str], most: int = 6) -> str:
+    rest = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,165 @@
+"""What an index says of one file, and how the pages of an index are read.
+
+A page is JSON (PEP 691, PEP 700 for ``size``) or HTML (PEP 503). Both are untrusted: what cannot be understood is left
+out, never guessed.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    NormalizedName,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+from unearth.collector import IndexPage, parse_html_page
+from unearth.link import Link
+
+from storectl_daemon.errors import DaemonError
+from storectl_daemon.origins import is_web, scheme_of, without_login
+from storectl_store.digest import Digest, digest_of_hex
+
+ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"  # PEP 691
+_JSON = "application/vnd.pypi.simple.v1+json"
+_HTML = frozenset({"application/vnd.pypi.simple.v1+html", "text/html"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexFile:
+    """A file as an index offers it. ``url`` is absolute and without a login; ``size`` in bytes.
+
+    ``digest`` is None where the index gives no sha256. ``index`` is the redacted address of the index.
+    """
+
+    filename: str
+    url: str
+    digest: Digest | None
+    size: int | None = None
+    requires_python: str | None = None
+    index: str | None = None
+
+    @property
+    def is_wheel(self) -> bool:
+        """Whether the name is that of a wheel."""
+        return self.filename.endswith(".whl")
+
+
+def read_project_page(content: bytes, content_type: str, base: str, *, index: str) -> tuple[IndexFile, ...]:
+    """The files on a page; ``base`` is its address. ValueError where it is neither JSON nor HTML of an index."""
+    kind, _, parameters = content_type.partition(";")
+    if kind.strip().lower() == _JSON:
+        return tuple(_json_files(content, base, index))
+    if kind.strip().lower() in _HTML:
+        return tuple(_html_files(content, _charset(parameters), base, index))
+    raise ValueError(f"content type {content_type[:80]!r} is not that of an index page")
+
+
+def is_of_version(file: IndexFile, name: NormalizedName, version: str) -> bool:
+    """Whether the file name is that of a wheel or sdist of this version (with or without a local version)."""
+    try:
+        found = parse_wheel_filename(file.filename)[:2] if file.is_wheel else parse_sdist_filename(file.filename)
+        return found[0] == name and _same_version(found[1], Version(version))
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return False
+
+
+def allows_python(file: IndexFile, version: str) -> bool:
+    """Whether the file's ``requires-python`` allows this version; one that cannot be read allows all, as with pip."""
+    if not file.requires_python:
+        return True
+    try:
+        # A pre-release of Python counts as the release it leads to, as with pip; an unreleased build ends with "+".
+        release = Version(version.removesuffix("+")).base_version
+        return SpecifierSet(file.requires_python).contains(release, prereleases=True)
+    except (InvalidSpecifier, InvalidVersion):
+        return True
+
+
+def _same_version(found: Version, wanted: Version) -> bool:
+    return found == wanted or (wanted.local is None and Version(found.public) == wanted)
+
+
+def _json_files(content: bytes, base: str, index: str) -> Iterator[IndexFile]:
+    page = _object_of(content)
+    for entry in _dicts(page.get("files")):
+        filename, url, hashes = entry.get("filename"), entry.get("url"), entry.get("hashes")
+        size, requires_python = entry.get("size"), entry.get("requires-python")
+        address = _address(base, url)
+        if not isinstance(filename, str) or address is None:
+            continue
+        yield IndexFile(
+            filename=filename,
+            url=address,
+            digest=_digest(hashes.get("sha256")) if isinstance(hashes, dict) else None,
+            size=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
+            requires_python=requires_python if isinstance(requires_python, str) else None,
+            index=index,
+        )
+
+
+def _html_files(content: bytes, encoding: str, base: str, index: str) -> Iterator[IndexFile]:
+    try:
+        text = content.decode(encoding, "replace").encode()
+    except LookupError:
+        text = content.decode("utf-8", "replace").encode()
+    page = IndexPage(link=Link(base), content=text, encoding="utf-8", content_type="text/html")
+    for link in parse_html_page(page):
+        address = _address(base, link.url)
+        if address is None:
+            continue
+        hashes = link.hash_option or {}
+        yield IndexFile(
+            filename=link.filename,
+            url=address,
+            digest=_digest(next(iter(hashes.get("sha256", ())), None)),
+            requires_python=link.requires_python,
+            index=index,
+        )
+
+
+def _address(base: str, url: object) -> str | None:
+    """The absolute address; None for what may not be followed from here: only a local page may name local files."""
+    if not isinstance(url, str):
+        return None
+    try:
+        address = without_login(urljoin(base, url))
+        allowed = is_web(address) or (scheme_of(base) == scheme_of(address) == "file")
+    except (ValueError, DaemonError):
+        return None
+    return address if allowed else None
+
+
+def _digest(hexdigest: object) -> Digest | None:
+    try:
+        return digest_of_hex(hexdigest) if isinstance(hexdigest, str) else None
+    except ValueError:
+        return None
+
+
+def _object_of(content: bytes) -> dict[str, Any]:
+    try:
+        page = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("the JSON is nested too deeply") from error
+    if not isinstance(page, dict):
+        raise ValueError("the JSON is not an object")  # noqa: TRY004  # the bytes are wrong, not the caller
+    return page
+
+
+def _dicts(value: object) -> Iterable[dict[str, Any]]:
+    return (entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else ()
+
+
+def _charset(parameters: str) -> str:
+    for parameter in parameters.split(";"):
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == "charset":
+            return value.strip().strip('"') or "utf-8"
+    return "utf-8"

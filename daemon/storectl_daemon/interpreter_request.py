@@ -1,0 +1,83 @@
+"""What was asked for where an interpreter is chosen: a version, a range of versions, or a path.
+
+3.12  3.12.1  3  3.13t  python3.12  cpython-3.12  cpython-3.12.1-linux-x86_64-gnu  >=3.11,<3.13  /path/to/python
+"""
+
+import os
+import re
+from dataclasses import dataclass, replace
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from storectl_store.errors import TargetError
+from storectl_store.selection.requires_python import release_of
+from storectl_store.selection.target import Interpreter
+
+_VERSION = re.compile(
+    r"(?:(?:cpython|python)-?)?(?P<version>3(?:\.\d+){0,2}(?:(?:a|b|rc)\d+)?)(?P<threaded>t)?(?:-.*)?", re.IGNORECASE
+)
+_OTHERS = re.compile(r"(pypy|graalpy|graalpython|pyston|pyodide|jython|micropython)", re.IGNORECASE)
+
+OLDEST = "3.9"
+"""The oldest CPython that environments are made for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterpreterRequest:
+    """A request read. ``path`` is given or ``versions`` is; ``exact`` is a pre-release that is asked for by name.
+
+    Free-threaded builds are taken only where they are asked for, because they need wheels of their own.
+    """
+
+    said: str
+    path: str | None = None
+    versions: SpecifierSet | None = None
+    exact: str | None = None
+    free_threaded: bool = False
+
+    def allows(self, interpreter: Interpreter) -> bool:
+        """Whether this interpreter is one of those asked for; a path allows any."""
+        if self.versions is None:
+            return True
+        if self.free_threaded != ("t" in interpreter.abiflags):
+            return False
+        if self.exact is not None:
+            return interpreter.version == self.exact
+        return self.versions.contains(release_of(interpreter.version), prereleases=True)
+
+
+ANY = InterpreterRequest(said="any Python", versions=SpecifierSet())
+"""What is asked for where nothing is said."""
+
+
+def parse_request(text: str) -> InterpreterRequest:
+    """Read a request; TargetError where it is none."""
+    text = text.strip()
+    if os.sep in text:
+        return InterpreterRequest(said=text, path=os.path.expanduser(text))
+    if text.lower() in ("python", "cpython"):
+        return replace(ANY, said=text)
+    if match := _VERSION.fullmatch(text):
+        return _of_version(text, match["version"], free_threaded=match["threaded"] is not None)
+    if _OTHERS.match(text):
+        raise TargetError(f"{text[:80]!r}: only CPython is supported", hint="ask for a version, such as 3.12")
+    try:
+        return InterpreterRequest(said=text, versions=SpecifierSet(text))
+    except InvalidSpecifier as error:
+        raise TargetError(
+            f"{text[:80]!r} is not a version of Python",
+            hint="use 3.12, 3.12.1, >=3.11,<3.13, or the path of an interpreter",
+        ) from error
+
+
+def pinned_request(text: str) -> str | None:
+    """What a ``.python-version`` file asks for: its first line that is no comment."""
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return next((line for line in lines if line), None)
+
+
+def _of_version(said: str, version: str, *, free_threaded: bool) -> InterpreterRequest:
+    exact = version if re.search(r"[a-z]", version) else None
+    is_full = exact is not None or version.count(".") == 2
+    versions = SpecifierSet(f"=={version}" if is_full else f"=={version}.*")
+    return InterpreterRequest(said=said, versions=versions, exact=exact, free_threaded=free_threaded)

@@ -1,0 +1,287 @@
+"""Interpreters: found, asked once what they are, and chosen for a request.
+
+What an interpreter said is remembered as JSON in the store:
+
+    interpreters/<key>.json     {"format": 1, "facts": {…}}; the keys of facts are those of `interpreter_probe`
+
+The key is a digest of the real path of the file asked for with its size, time and inode, of the kernel and C library, on
+which markers and tags depend, and of the version of packaging, which orders the tags.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import packaging
+from packaging.version import Version
+
+from storectl_daemon import interpreter_probe
+from storectl_daemon.interpreter_request import ANY, OLDEST, InterpreterRequest, parse_request, pinned_request
+from storectl_daemon.interpreter_search import (
+    find_interpreters,
+    is_shim,
+    path_interpreters,
+    pyenv_interpreter,
+    shim_target,
+)
+from storectl_store.errors import LockFileError, TargetError
+from storectl_store.selection.requires_python import check_requires_python, release_of
+from storectl_store.selection.target import Interpreter
+
+__all__ = ["PROBE_TIMEOUT", "InterpreterBook", "find_interpreters"]
+
+PROBE_TIMEOUT = 10.0
+"""Seconds that an interpreter has to say what it is."""
+
+_FORMAT = 1
+_MAX_ANSWER = 1024 * 1024
+_MOST_LISTED = 8
+_VOLATILE_MARKERS = frozenset({"platform_release", "platform_version"})
+
+
+class InterpreterBook:
+    """What interpreters said of themselves, remembered below one folder. Safe to use from several threads."""
+
+    def __init__(self, folder: Path, *, timeout: float = PROBE_TIMEOUT) -> None:
+        self._folder = folder
+        self._timeout = timeout
+
+    def inspect(self, path: str) -> Interpreter:
+        """The base interpreter behind this path, which may be the python of a virtual environment.
+
+        TargetError where it does not answer, or is nothing that environments can be made for.
+        """
+        interpreter = self._asked(path)
+        # A virtual environment may hold a copy that outlives its base: what counts is what the base is by now.
+        if interpreter.executable != os.path.realpath(path):
+            interpreter = self._asked(interpreter.executable)
+        if interpreter.implementation != "cpython" or not interpreter.tags or _is_too_old(interpreter):
+            raise TargetError(
+                f"{path} is {interpreter.implementation} {interpreter.version}, not CPython {OLDEST} or newer",
+                hint="choose another Python with -p",
+                path=path,
+            )
+        return interpreter
+
+    def choose(
+        self,
+        request: str | None,
+        *,
+        requires_python: str | None,
+        pinned: str | None,
+        environ: Mapping[str, str],
+    ) -> Interpreter:
+        """The interpreter for a project.
+
+        ``request`` is what the user asks for; without it ``pinned``, the content of ``.python-version``, counts. Of
+        those that fit, the first on PATH is taken, else the newest that is found elsewhere. TargetError where there is
+        none, or where the one asked for is not what ``requires_python`` allows.
+        """
+        asked = _asked_for(request, pinned, environ)
+        if asked.path is not None:
+            interpreter = self.inspect(_program(asked.path, environ))
+            check_requires_python(requires_python, interpreter, "the project")
+            return interpreter
+        return self._searched(asked, requires_python, environ)
+
+    def _searched(
+        self, asked: InterpreterRequest, requires_python: str | None, environ: Mapping[str, str]
+    ) -> Interpreter:
+        found: list[Interpreter] = []
+        for interpreter in self._answering(path_interpreters(environ)):
+            if asked.allows(interpreter) and _satisfies(requires_python, interpreter):
+                return interpreter
+            found.append(interpreter)
+        found += self._answering(find_interpreters(environ))
+        fitting = [i for i in found if asked.allows(i) and _satisfies(requires_python, i)]
+        if fitting:
+            # The first of the newest: where two have one version, that of the better place is taken.
+            return max(fitting, key=lambda interpreter: Version(release_of(interpreter.version)))
+        raise _none_found(asked, requires_python, found)
+
+    def _answering(self, paths: Iterable[str]) -> Iterator[Interpreter]:
+        """Those that can be used; what is broken or foreign is not what a search is about."""
+        for path in paths:
+            try:
+                yield self.inspect(path)
+            except TargetError:
+                continue
+
+    def _asked(self, path: str) -> Interpreter:
+        """What the interpreter said, now or earlier."""
+        try:
+            real = os.path.realpath(path)
+            record = self._folder / f"{_key(real)}.json"
+        except (OSError, ValueError) as error:
+            raise TargetError(
+                f"{path}: no such interpreter", hint="give a version, such as 3.12, or the path of a python", path=path
+            ) from error
+        facts = _remembered(record)
+        if facts is not None and os.path.isfile(str(facts.get("executable"))):
+            try:
+                return _interpreter(facts)
+            except (KeyError, TypeError, ValueError):
+                pass  # Written by another version, or damaged: ask again.
+        facts = _probe(real, self._timeout)
+        try:
+            interpreter = _interpreter(facts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise TargetError(f"{path} did not say what it is", path=path) from error
+        _remember(record, facts)
+        return interpreter
+
+
+def _asked_for(request: str | None, pinned: str | None, environ: Mapping[str, str]) -> InterpreterRequest:
+    if request:
+        return _parsed(request, environ)
+    if said := pinned_request(pinned or ""):
+        return replace(_parsed(said, environ), said=f"{said} (of .python-version)")
+    return ANY
+
+
+def _parsed(said: str, environ: Mapping[str, str]) -> InterpreterRequest:
+    """The request; a name that is no version may be that of a version or virtual environment of pyenv."""
+    if os.sep not in said and not re.fullmatch(r"[\d.]+", said) and (python := pyenv_interpreter(environ, said)):
+        return InterpreterRequest(said=said, path=python)
+    return parse_request(said)
+
+
+def _program(path: str, environ: Mapping[str, str]) -> str:
+    """The program that a path means: a folder is an environment or installation, a shim what it stands for."""
+    if os.path.isdir(path):
+        path = os.path.join(path, "bin", "python")
+    if not is_shim(environ, path):
+        return path
+    target = shim_target(environ, path)
+    if target is None:
+        raise TargetError(f"{path} is a shim of pyenv, and no version of pyenv has it", path=path)
+    return target
+
+
+def _is_too_old(interpreter: Interpreter) -> bool:
+    return Version(release_of(interpreter.version)) < Version(OLDEST)
+
+
+def _satisfies(requires_python: str | None, interpreter: Interpreter) -> bool:
+    try:
+        check_requires_python(requires_python, interpreter, "the project")
+    except LockFileError:
+        raise
+    except TargetError:
+        return False
+    return True
+
+
+def _none_found(asked: InterpreterRequest, requires_python: str | None, found: list[Interpreter]) -> TargetError:
+    listed = sorted({(i.version, i.executable) for i in found}, key=lambda pair: Version(release_of(pair[0])))
+    names = ", ".join(f"{version} ({executable})" for version, executable in listed[-_MOST_LISTED:]) or "none"
+    wanted = f"{asked.said}" + (f" that satisfies requires-python {requires_python}" if requires_python else "")
+    return TargetError(
+        f"no interpreter found for {wanted}; found: {names}",
+        hint="install one, for example with `uv python install` or pyenv, or give the path of one with -p",
+        found=[executable for _, executable in listed],
+    )
+
+
+def _key(real: str) -> str:
+    status = os.stat(real)
+    system = os.uname()
+    facts = [
+        _FORMAT, real, status.st_size, status.st_mtime_ns, status.st_ino,
+        system.sysname, system.release, system.version, system.machine, interpreter_probe.libc(),
+        packaging.__version__,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _remembered(record: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(record.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    facts = value.get("facts") if isinstance(value, dict) and value.get("format") == _FORMAT else None
+    return facts if isinstance(facts, dict) else None
+
+
+def _remember(record: Path, facts: dict[str, Any]) -> None:
+    """Write the record by rename. That it cannot be written costs time on the next start, nothing else."""
+    data = json.dumps({"format": _FORMAT, "facts": facts}, sort_keys=True).encode()
+    try:
+        record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=record.parent) as folder:
+            new = Path(folder) / record.name
+            new.write_bytes(data)
+            new.replace(record)
+    except OSError:
+        return
+
+
+def _probe(real: str, timeout: float) -> dict[str, Any]:
+    """The facts, from the interpreter itself; TargetError where it does not give them in time."""
+    libraries = str(Path(packaging.__file__).resolve().parent.parent)
+    command = [real, "-I", "-S", interpreter_probe.__file__, libraries]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, cwd="/"
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TargetError(f"{real} did not say what it is within {timeout:g} s", path=real) from error
+    except OSError as error:
+        raise TargetError(f"{real} cannot be run: {error.strerror}", path=real) from error
+    if done.returncode != 0 or len(done.stdout) > _MAX_ANSWER:
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise TargetError(f"{real} is no working Python 3: {said[:200] or f'exit code {done.returncode}'}", path=real)
+    try:
+        facts = json.loads(done.stdout)
+    except (ValueError, RecursionError) as error:
+        raise TargetError(f"{real} did not say what it is", path=real) from error
+    if not isinstance(facts, dict):
+        raise TargetError(f"{real} did not say what it is", path=real)
+    return facts
+
+
+def _interpreter(facts: Mapping[str, Any]) -> Interpreter:
+    """The interpreter with these facts; KeyError, TypeError or ValueError where one is missing or of a wrong type."""
+    texts = {
+        name: _text(facts[name])
+        for name in ("executable", "version", "implementation", "cache_tag", "base_prefix", "platlibdir", "abiflags")
+    }
+    markers = {_text(name): _text(value) for name, value in facts["markers"].items()}
+    tags = tuple(_text(tag) for tag in facts["tags"])
+    suffixes = tuple(_text(suffix) for suffix in facts["extension_suffixes"])
+    if facts["free_threaded"] and "t" not in texts["abiflags"]:
+        texts["abiflags"] += "t"
+    return Interpreter(
+        identity=_identity(texts, markers, tags, suffixes),
+        markers=MappingProxyType(markers),
+        tags=tags,
+        extension_suffixes=suffixes,
+        **texts,
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"not a string: {value!r}")
+    return value
+
+
+def _identity(
+    texts: Mapping[str, str], markers: Mapping[str, str], tags: tuple[str, ...], suffixes: tuple[str, ...]
+) -> str:
+    """Digest of all that decides what environments of it look like.
+
+    The kernel's release and version are left out: they change with every update, and count only by way of a marker,
+    which the selection has then seen.
+    """
+    lasting = {name: value for name, value in markers.items() if name not in _VOLATILE_MARKERS}
+    facts = [dict(texts), lasting, tags, suffixes]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,90 @@
+"""Local folders as sources: find-links folders, and indexes with ``file:`` addresses.
+
+    find-links:  <folder>/*.whl, *.tar.gz …             and the links of its *.html files
+    index:       <index>/<project>/index.html           or the files in that folder, where there is no such page
+
+A missing folder offers nothing. Files without a digest in their link are hashed here.
+"""
+
+import hashlib
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from storectl_daemon.errors import DaemonError
+from storectl_daemon.index_file import IndexFile, is_of_version, read_project_page
+from storectl_daemon.origins import path_of_file_url, scheme_of
+from storectl_store.digest import Digest, digest_of_hex
+
+_ARCHIVES = (".whl", ".tar.gz", ".zip")
+_LARGEST_PAGE = 64 << 20
+
+
+class LocalFolders:
+    """Reads local sources; blocking, so meant for a thread. Digests are remembered by path, size and time."""
+
+    def __init__(self) -> None:
+        self._digests: dict[tuple[str, int, int], Digest] = {}
+
+    def project(self, index: Path, name: NormalizedName, version: str, shown: str) -> tuple[IndexFile, ...]:
+        """The files of this version in a local index; ``shown`` is its address for people."""
+        folder = index / name
+        page = folder / "index.html"
+        files = _page_files(page, shown) if page.is_file() else _folder_files(folder, shown)
+        return self._of_version(files, name, version)
+
+    def links(self, place: Path, name: NormalizedName, version: str, shown: str) -> tuple[IndexFile, ...]:
+        """The files of this version in a find-links folder, or linked from a find-links page."""
+        files = _page_files(place, shown) if place.is_file() else _folder_files(place, shown)
+        return self._of_version(files, name, version)
+
+    def _of_version(self, files: Iterator[IndexFile], name: NormalizedName, version: str) -> tuple[IndexFile, ...]:
+        wanted = (file for file in files if is_of_version(file, name, version))
+        return tuple(self._with_digest(file) for file in wanted)
+
+    def _with_digest(self, file: IndexFile) -> IndexFile:
+        if file.digest is not None or scheme_of(file.url) != "file":
+            return file
+        try:
+            path = path_of_file_url(file.url)
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                return file
+            key = (str(path), status.st_size, status.st_mtime_ns)
+            if key not in self._digests:
+                self._digests[key] = _digest_of_file(path)
+        except (OSError, DaemonError):
+            return file  # without a digest it matches no pin
+        return replace(file, digest=self._digests[key], size=status.st_size)
+
+
+def _folder_files(folder: Path, shown: str) -> Iterator[IndexFile]:
+    for path in _sorted_entries(folder):
+        if path.name.endswith(_ARCHIVES):
+            yield IndexFile(filename=path.name, url=path.absolute().as_uri(), digest=None, index=shown)
+        elif path.suffix == ".html":
+            yield from _page_files(path, shown)
+
+
+def _page_files(page: Path, shown: str) -> Iterator[IndexFile]:
+    try:
+        if page.stat().st_size > _LARGEST_PAGE:
+            return
+        yield from read_project_page(page.read_bytes(), "text/html", page.absolute().as_uri(), index=shown)
+    except (OSError, ValueError):
+        return
+
+
+def _sorted_entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _digest_of_file(path: Path) -> Digest:
+    with path.open("rb") as file:
+        return digest_of_hex(hashlib.file_digest(file, "sha256").hexdigest())

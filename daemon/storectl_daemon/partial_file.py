@@ -1,0 +1,116 @@
+"""A file while it arrives: written and hashed in large pieces, in threads, beside the event loop."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, TypeVar
+
+from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.errors import StoreFullError
+
+T = TypeVar("T")
+
+_PIECE = 1 << 20
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class PartialFile:
+    """A new file at ``path``; it must not exist. As a context manager it removes the file unless ``keep`` was called.
+
+    ``received`` counts the bytes given to ``append`` since the last ``restart``; the digest is of exactly those.
+    StoreFullError where the file system refuses a write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.received = 0
+        self._hash = hashlib.sha256()
+        self._buffer = bytearray()
+        self._descriptor = -1
+        self._kept = False
+
+    def __enter__(self) -> Self:
+        try:
+            self._descriptor = os.open(self.path, _FLAGS, 0o600)
+        except OSError as error:
+            raise _refused(self.path, error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
+        if not self._kept:
+            self.path.unlink(missing_ok=True)
+
+    async def append(self, data: bytes) -> None:
+        """Add these bytes at the end."""
+        self.received += len(data)
+        self._buffer += data
+        if len(self._buffer) >= _PIECE:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write and hash what is still in memory."""
+        if self._buffer:
+            piece, self._buffer = self._buffer, bytearray()
+            await finished_in_thread(lambda: self._write(piece))
+
+    async def restart(self) -> None:
+        """Forget everything received so far."""
+        self._buffer.clear()
+        if self.received:
+            await finished_in_thread(self._truncate)
+        self.received = 0
+        self._hash = hashlib.sha256()
+
+    async def digest(self) -> Digest:
+        """The digest of all bytes so far."""
+        await self.flush()
+        return digest_of_hex(self._hash.hexdigest())
+
+    def keep(self) -> None:
+        """The file is complete: do not remove it at the end of the block."""
+        self._kept = True
+
+    def _write(self, piece: bytearray) -> None:
+        self._hash.update(piece)
+        rest = memoryview(piece)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            raise _refused(self.path, error) from error
+
+    def _truncate(self) -> None:
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+        except OSError as error:
+            raise _refused(self.path, error) from error
+
+
+async def finished_in_thread(work: Callable[[], T]) -> T:
+    """The value of ``work``, run in a thread and waited for even when the caller is cancelled.
+
+    A thread cannot be stopped: were it left behind, it would write to a descriptor that is closed by then, or that
+    already belongs to another file.
+    """
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        task.exception()  # seen; the cancellation is what counts
+        raise cancelled
+    return task.result()
+
+
+def _refused(path: Path, error: OSError) -> StoreFullError:
+    return StoreFullError(
+        f"{path.name} cannot be written: {error.strerror}", hint="free some space, or check the store", path=str(path)
+    )

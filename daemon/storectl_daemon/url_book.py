@@ -1,0 +1,157 @@
+"""The book of addresses: what indexes have said, so that the second time needs no network.
+
+    <folder>/<project name>.json
+      {"format": 1,
+       "files": {"sha256:…": {"filename": …, "url": …, "size": …, "requires_python": …, "index": …}},
+       "lookups": ["<64 hex digits>", …]}
+
+``files`` maps a digest to the file that has it, which never changes. ``lookups`` holds the questions whose answer is
+complete although some digest was offered by nobody: version, digests and the sources asked, hashed together.
+
+A book that is broken, of another format, or cannot be written is as good as an empty one. Addresses with a query are
+never written: they hold signatures and tokens, and expire.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from packaging.utils import NormalizedName
+
+from storectl_daemon.errors import DaemonError
+from storectl_daemon.index_file import IndexFile
+from storectl_daemon.origins import path_of_file_url, redacted, scheme_of
+from storectl_store.digest import Digest, parse_digest
+from storectl_store.selection.pin import IndexPin
+
+BOOK_FORMAT = 1
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LARGEST_BOOK = 16 << 20
+_MOST_LOOKUPS = 500
+
+_log = logging.getLogger(__name__)
+
+
+class UrlBook:
+    """One JSON file per project name below ``folder``. Blocking; safe in threads of one process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+
+    def recall(self, pin: IndexPin, sources: Sequence[str]) -> tuple[IndexFile, ...] | None:
+        """The files with the pin's digests, if they are all that asking ``sources`` again could give; else None.
+
+        That is so where every digest is known, or where these very sources have answered this very question. A local
+        file that is gone makes the answer incomplete.
+        """
+        book = self._read(pin.name)
+        files = book["files"]
+        known = tuple(_file(digest, files[digest]) for digest in sorted(pin.digests) if digest in files)
+        complete = len(known) == len(pin.digests) or question(pin, sources) in book["lookups"]
+        return known if known and complete and all(map(_still_there, known)) else None
+
+    def record(self, pin: IndexPin, sources: Sequence[str], files: Iterable[IndexFile]) -> None:
+        """Remember the answer of ``sources``, all of which have answered, to the question that is ``pin``."""
+        answers = [file for file in files if file.digest in pin.digests]
+        durable = [file for file in answers if not urlsplit(file.url).query]
+        with self._lock:
+            book = self._read(pin.name)
+            for file in durable:
+                book["files"][file.digest] = _entry(file)
+            if durable and len(durable) == len(answers):
+                key = question(pin, sources)
+                book["lookups"] = [*(k for k in book["lookups"] if k != key), key][-_MOST_LOOKUPS:]
+            self._write(pin.name, book)
+
+    def forget(self, name: NormalizedName, digests: Iterable[Digest]) -> None:
+        """Drop these files, for instance because their addresses no longer lead anywhere, and what relied on them."""
+        with self._lock:
+            book = self._read(name)
+            for digest in digests:
+                book["files"].pop(digest, None)
+            book["lookups"] = []
+            self._write(name, book)
+
+    def _path(self, name: NormalizedName) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"not a normalised project name: {name!r}")
+        return self._folder / f"{name}.json"
+
+    def _read(self, name: NormalizedName) -> dict[str, Any]:
+        path = self._path(name)
+        try:
+            with path.open("rb") as file:
+                return _checked(json.loads(file.read(_LARGEST_BOOK)))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            _log.warning("%s is ignored, indexes are asked again: %s", path, error)
+        return {"format": BOOK_FORMAT, "files": {}, "lookups": []}
+
+    def _write(self, name: NormalizedName, book: dict[str, Any]) -> None:
+        """Replace the file in one step. Not synced: the indexes can be asked again."""
+        path = self._path(name)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=".", suffix=".tmp")
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    json.dump(book, file, separators=(",", ":"), sort_keys=True)
+                os.replace(temporary, path)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary)
+                raise
+        except OSError as error:
+            _log.warning("%s is not written: %s", path, error)
+
+
+def question(pin: IndexPin, sources: Sequence[str]) -> str:
+    """The key of a lookup: 64 hex digits. Logins in the sources do not count."""
+    parts = [pin.version, *sorted(pin.digests), "", *(redacted(source) for source in sources)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _entry(file: IndexFile) -> dict[str, Any]:
+    return {
+        "filename": file.filename,
+        "url": file.url,
+        "size": file.size,
+        "requires_python": file.requires_python,
+        "index": file.index,
+    }
+
+
+def _file(digest: Digest, entry: dict[str, Any]) -> IndexFile:
+    return IndexFile(digest=digest, **entry)
+
+
+def _checked(book: Any) -> dict[str, Any]:
+    """The book, if every part of it has the right shape; any of several errors where it has not."""
+    if book["format"] != BOOK_FORMAT:
+        raise ValueError(f"format {book['format']!r} is not {BOOK_FORMAT}")
+    for digest, entry in book["files"].items():
+        _file(parse_digest(digest), entry)
+        texts = (entry["filename"], entry["url"], entry["requires_python"] or "", entry["index"] or "")
+        if not all(isinstance(text, str) for text in texts) or not isinstance(entry["size"], int | None):
+            raise TypeError(f"the entry of {digest} is malformed")
+    if not all(isinstance(key, str) for key in book["lookups"]):
+        raise TypeError("a lookup is malformed")
+    return {"format": BOOK_FORMAT, "files": dict(book["files"]), "lookups": list(book["lookups"])}
+
+
+def _still_there(file: IndexFile) -> bool:
+    try:
+        return scheme_of(file.url) != "file" or path_of_file_url(file.url).is_file()
+    except (OSError, DaemonError):
+        return False

@@ -1,0 +1,268 @@
+"""Bytecode of entries: compiled by the interpreter it is for, in worker processes, after an entry is visible.
+
+The side manifest ``meta/<64 hex>.<cache tag>.pyc.json``, format 1, is one JSON object, written last::
+
+    {"cache_tag":"cpython-312","digest":"sha256:…","files":{"site-packages/pkg/__pycache__/x.cpython-312.pyc":"<sha256 hex>"},"format":1}
+
+An entry has bytecode for a cache tag if and only if that file is there. Bytecode without it, left by a crash, is whole and
+is written again.
+"""
+
+import json
+import os
+import queue
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from storectl_store.digest import Digest
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.manifest import Manifest
+from storectl_store.errors import ProblemError
+from storectl_store.selection.target import Interpreter
+from storectl_store.wheel.checked import Part
+
+BYTECODE_FORMAT = 1
+_WORKER = Path(__file__).with_name("compile_worker.py")
+_CHUNK = 512 * 1024  # bytes of source in one job: about half a second, so that all workers end together
+_START_LIMIT = 30.0  # seconds for an interpreter to start
+_JOB_LIMIT = 300.0  # seconds for a job: source can be made to compile for ever
+
+
+class InterpreterError(ProblemError):
+    """The interpreter cannot run, or is another than it was; ``facts['executable']``."""
+
+    default_code = "E_INTERPRETER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """Some modules below one folder; ``owner`` is the place of their entry in the sequence asked for."""
+
+    owner: int
+    folder: Path
+    files: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What has come back for one entry. ``crashed``: a worker died over it, so it stays without bytecode."""
+
+    waiting: int
+    files: dict[str, str] = field(default_factory=dict)
+    crashed: bool = False
+
+
+def has_bytecode(layout: StoreLayout, digest: Digest, cache_tag: str) -> bool:
+    """Whether the entry was compiled for interpreters with this cache tag."""
+    return layout.bytecode_manifest(digest, cache_tag).exists()
+
+
+def compile_entries(
+    layout: StoreLayout,
+    manifests: Sequence[Manifest],
+    interpreter: Interpreter,
+    *,
+    processes: int,
+    tmp: Path,
+    progress: Callable[[Manifest], None] | None = None,
+) -> None:
+    """Give each of these entries bytecode for the interpreter, where it has none.
+
+    ``tmp`` is a folder of this process on the file system of the store. ``progress`` is told of each entry once nothing
+    more will be done for it, in this thread. An entry over which a worker dies stays without bytecode. InterpreterError
+    where none starts.
+    """
+    jobs: list[_Job] = []
+    states: list[_Progress] = []
+    for owner, manifest in enumerate(manifests):
+        done = has_bytecode(layout, manifest.digest, interpreter.cache_tag)
+        jobs += (own := [] if done else list(_jobs(layout, owner, manifest)))
+        states.append(_Progress(waiting=len(own)))
+        if done and progress is not None:
+            progress(manifest)
+    for job, written in _run(jobs, interpreter, processes=processes, tmp=tmp):
+        manifest, state = manifests[job.owner], states[job.owner]
+        state.waiting -= 1
+        state.crashed |= written is None
+        state.files.update(written or {})
+        if state.waiting:
+            continue
+        if not state.crashed:
+            _write_side_manifest(layout, manifest.digest, interpreter.cache_tag, state.files, tmp)
+        if progress is not None:
+            progress(manifest)
+
+
+def compile_files(folder: Path, files: Sequence[str], interpreter: Interpreter, *, tmp: Path) -> Mapping[str, str]:
+    """Compile modules of any folder; the bytecode's path in it -> sha256 hex of what was written."""
+    job = _Job(owner=0, folder=folder, files=tuple(files))
+    return {
+        path: sha
+        for _, written in _run([job], interpreter, processes=1, tmp=tmp)
+        for path, sha in (written or {}).items()
+    }
+
+
+def _jobs(layout: StoreLayout, owner: int, manifest: Manifest) -> Iterator[_Job]:
+    """The modules of an entry, in chunks; one empty job where there are none, so that every entry comes back."""
+    folder = layout.entry(manifest.name, manifest.digest) / Part.SITE_PACKAGES
+    chunk: list[str] = []
+    size = 0
+    for file in manifest.files:
+        if file.part is Part.SITE_PACKAGES and file.path.endswith(".py"):
+            chunk.append(file.path)
+            size += file.size
+        if size >= _CHUNK:
+            yield _Job(owner=owner, folder=folder, files=tuple(chunk))
+            chunk, size = [], 0
+    yield _Job(owner=owner, folder=folder, files=tuple(chunk))
+
+
+def _write_side_manifest(
+    layout: StoreLayout, digest: Digest, cache_tag: str, written: Mapping[str, str], tmp: Path
+) -> None:
+    files = {f"{Part.SITE_PACKAGES}/{path}": sha for path, sha in written.items()}
+    value = {"format": BYTECODE_FORMAT, "digest": digest, "cache_tag": cache_tag, "files": files}
+    final = layout.bytecode_manifest(digest, cache_tag)
+    staged = tmp / final.name
+    with staged.open("wb") as file:
+        file.write(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(final)
+
+
+def _run(
+    jobs: Sequence[_Job], interpreter: Interpreter, *, processes: int, tmp: Path
+) -> Iterator[tuple[_Job, dict[str, str] | None]]:
+    """Every job with what was written for it, None where the worker died, as they come back."""
+    crew = _Crew(interpreter=interpreter, tmp=tmp)
+    for job in jobs:
+        if job.files:
+            crew.pending.put(job)
+        else:
+            crew.done.put((job, {}))
+    threads = [
+        threading.Thread(target=crew.work, name="storectl-compile", daemon=True)
+        for _ in range(min(processes, crew.pending.qsize()))
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in jobs:
+            result = crew.done.get()
+            if isinstance(result, Exception):
+                raise result
+            yield result
+    finally:
+        crew.dismiss()
+        for thread in threads:
+            thread.join()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Crew:
+    """What the threads that each drive one worker process share."""
+
+    interpreter: Interpreter
+    tmp: Path
+    pending: queue.SimpleQueue[_Job] = field(default_factory=queue.SimpleQueue)
+    done: queue.SimpleQueue[tuple[_Job, dict[str, str] | None] | Exception] = field(default_factory=queue.SimpleQueue)
+
+    def work(self) -> None:
+        """Do jobs until there are no more; a worker process that dies is replaced for the next one."""
+        worker: _Worker | None = None
+        try:
+            while True:
+                job = self.pending.get_nowait()
+                worker = worker or _Worker(self.interpreter)
+                written = worker.compile(job, self.tmp)
+                if written is None:
+                    worker.close()
+                    worker = None
+                self.done.put((job, written))
+        except queue.Empty:
+            pass
+        except Exception as error:  # noqa: BLE001  # raised again in the thread that asked
+            self.done.put(error)
+        finally:
+            if worker is not None:
+                worker.close()
+
+    def dismiss(self) -> None:
+        """Leave the jobs that nobody has begun."""
+        with suppress(queue.Empty):
+            while True:
+                self.pending.get_nowait()
+
+
+class _Worker:
+    """The interpreter, running ``compile_worker.py``; its protocol is described there."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        try:
+            self._process = subprocess.Popen(
+                [interpreter.executable, "-I", "-S", "-X", "utf8", os.fspath(_WORKER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+            )
+        except OSError as error:
+            raise _does_not_run(interpreter, error.strerror or str(error)) from error
+        cache_tag = self._receive(_START_LIMIT)
+        if cache_tag != interpreter.cache_tag:
+            self.close()
+            status = self._process.returncode
+            raise _does_not_run(interpreter, f"exit code {status}" if cache_tag is None else f"it is {cache_tag} now")
+
+    def compile(self, job: _Job, tmp: Path) -> dict[str, str] | None:
+        """The bytecode that was written and its sha256; None when the worker died or took too long."""
+        request = {"folder": os.fspath(job.folder), "files": job.files, "tmp": os.fspath(tmp), "optimize": [0]}
+        try:
+            self._pipe_in.write(json.dumps(request).encode() + b"\n")
+            self._pipe_in.flush()
+        except OSError:
+            return None
+        result = self._receive(_JOB_LIMIT)
+        return None if result is None else dict(result["written"])
+
+    def close(self) -> None:
+        """End the process: it has answered, or never will."""
+        self._process.kill()
+        with suppress(OSError):  # what was not sent to a dead worker is still in the pipe's buffer
+            self._pipe_in.close()
+        self._pipe_out.close()
+        self._process.wait()
+
+    def _receive(self, limit: float) -> Any:
+        timer = threading.Timer(limit, self._process.kill)
+        timer.start()
+        try:
+            line = self._pipe_out.readline()
+        finally:
+            timer.cancel()
+        return json.loads(line) if line.endswith(b"\n") else None
+
+    @property
+    def _pipe_in(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    @property
+    def _pipe_out(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+
+def _does_not_run(interpreter: Interpreter, reason: str) -> InterpreterError:
+    return InterpreterError(
+        f"{interpreter.executable} does not run as {interpreter.cache_tag}: {reason}",
+        hint="choose another interpreter with -p, or install this one again",
+        executable=interpreter.executable,
+    )

@@ -1,0 +1,204 @@
+"""The catalogue: ``index.db``, what is quick to know about the entries. Rebuildable; the files are the truth.
+
+    entries(digest, name, version, filename, wheel_size, unpacked_size)    sizes in bytes
+    blobs(digest, kind, data)       what others derived from an entry and would rather not derive again
+
+It is SQLite in WAL mode. A database that is corrupt, or of another schema version, is deleted and built again from the
+manifests. Losing it loses time only, so whoever writes to it may ignore that it failed.
+"""
+
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from packaging.utils import NormalizedName
+
+from storectl_store.digest import Digest
+from storectl_store.entries.manifest import Manifest
+
+_SCHEMA_VERSION = 1
+_SCHEMA = (
+    """CREATE TABLE entries (
+        digest TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, filename TEXT NOT NULL,
+        wheel_size INTEGER NOT NULL, unpacked_size INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE TABLE blobs (digest TEXT NOT NULL, kind TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (digest, kind))",
+)
+_BUSY_TIMEOUT = 5.0  # seconds
+_VARIABLES = 500  # in one statement; SQLite before 3.32 stops at 999
+_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One entry in a listing. ``wheel_size`` and ``unpacked_size`` in bytes, bytecode not counted."""
+
+    digest: Digest
+    name: NormalizedName
+    version: str
+    filename: str
+    wheel_size: int
+    unpacked_size: int
+
+
+def summary_of(manifest: Manifest) -> Summary:
+    """What a listing says of the entry with this manifest."""
+    return Summary(
+        digest=manifest.digest,
+        name=manifest.name,
+        version=manifest.version,
+        filename=manifest.filename,
+        wheel_size=manifest.wheel_size,
+        unpacked_size=manifest.unpacked_size,
+    )
+
+
+class Catalogue:
+    """The database at ``path``. ``manifests`` gives what to build it from.
+
+    One connection, opened when first needed, used by one thread at a time. Raises sqlite3.Error where the database
+    cannot be written or stays busy.
+    """
+
+    def __init__(self, path: Path, manifests: Callable[[], Iterable[Manifest]]) -> None:
+        self._path = path
+        self._manifests = manifests
+        self._mutex = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._finalizer: weakref.finalize[[], Catalogue] | None = None
+
+    def summaries(self) -> list[Summary]:
+        """Every entry known, in no order."""
+        rows = self._run(_select_summaries)
+        return [
+            Summary(digest=d, name=n, version=v, filename=f, wheel_size=w, unpacked_size=u) for d, n, v, f, w, u in rows
+        ]
+
+    def digests(self) -> set[Digest]:
+        """The digests of all entries known."""
+        return self._run(lambda database: {digest for (digest,) in database.execute("SELECT digest FROM entries")})
+
+    def add(self, manifests: Iterable[Manifest]) -> None:
+        """Know these entries, replacing what was known of them."""
+        rows = [_row(manifest) for manifest in manifests]
+        self._run(lambda database: _insert(database, rows))
+
+    def remove(self, digests: Iterable[Digest]) -> None:
+        """Forget these entries and everything derived from them."""
+        rows = [(digest,) for digest in digests]
+        self._run(lambda database: _delete(database, rows))
+
+    def get_many(self, kind: str, digests: Iterable[Digest]) -> dict[Digest, bytes]:
+        """The data of this kind, for those of the digests that have some."""
+        wanted = list(dict.fromkeys(digests))
+        return self._run(lambda database: dict(_select_blobs(database, kind, wanted)))
+
+    def put(self, kind: str, blobs: Mapping[Digest, bytes]) -> None:
+        """Keep data derived from entries, replacing what was there under this kind."""
+        rows = [(digest, kind, data) for digest, data in blobs.items()]
+        statement = "INSERT OR REPLACE INTO blobs (digest, kind, data) VALUES (?, ?, ?)"
+        self._run(lambda database: database.executemany(statement, rows))
+
+    def rebuild(self) -> None:
+        """Delete the database and build it again from the manifests; derived data is lost."""
+        with self._mutex:
+            self.close()
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            self._connect()
+
+    def close(self) -> None:
+        """Close the connection; the next call opens it again."""
+        with self._mutex:
+            if self._finalizer is not None:
+                self._finalizer()
+            self._connection = self._finalizer = None
+
+    def _run(self, action: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Run the action in one transaction; on a corrupt or foreign database rebuild it and run it again."""
+        with self._mutex:
+            try:
+                with self._connect() as database:
+                    return action(database)
+            except sqlite3.DatabaseError as error:
+                if not _is_broken(error):
+                    raise
+            self.rebuild()
+            with self._connect() as database:
+                return action(database)
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT, check_same_thread=False)
+            self._finalizer = weakref.finalize(self, self._connection.close)
+            try:
+                self._prepare(self._connection)
+            except BaseException:
+                self.close()
+                raise
+        return self._connection
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Set the connection up, see that the database is ours, and build it where it is empty."""
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")  # in WAL mode a power cut loses commits, never consistency
+        if _is_built(database):
+            return
+        database.execute("BEGIN IMMEDIATE")
+        with database:
+            if not _is_built(database):  # another process may have been faster
+                for statement in _SCHEMA:
+                    database.execute(statement)
+                _insert(database, [_row(manifest) for manifest in self._manifests()])
+                database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+
+class _ForeignSchemaError(sqlite3.DatabaseError):
+    """The database was written by another version."""
+
+
+def _is_broken(error: sqlite3.DatabaseError) -> bool:
+    code: int | None = getattr(error, "sqlite_errorcode", None)  # absent where Python itself raised it
+    return isinstance(error, _ForeignSchemaError) or (code is not None and code & 0xFF in _CORRUPT)
+
+
+def _is_built(database: sqlite3.Connection) -> bool:
+    """Whether the database is ours (true) or empty (false); an error for any other."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version != _SCHEMA_VERSION and (version or tables):
+        raise _ForeignSchemaError(f"schema version {version} is not {_SCHEMA_VERSION}")
+    return bool(version == _SCHEMA_VERSION)
+
+
+def _row(manifest: Manifest) -> tuple[str | int, ...]:
+    return astuple(summary_of(manifest))
+
+
+def _insert(database: sqlite3.Connection, rows: list[tuple[str | int, ...]]) -> None:
+    database.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def _delete(database: sqlite3.Connection, rows: list[tuple[Digest]]) -> None:
+    database.executemany("DELETE FROM entries WHERE digest = ?", rows)
+    database.executemany("DELETE FROM blobs WHERE digest = ?", rows)
+
+
+def _select_summaries(database: sqlite3.Connection) -> list[tuple[Digest, NormalizedName, str, str, int, int]]:
+    return database.execute("SELECT digest, name, version, filename, wheel_size, unpacked_size FROM entries").fetchall()
+
+
+def _select_blobs(database: sqlite3.Connection, kind: str, digests: list[Digest]) -> Iterator[tuple[Digest, bytes]]:
+    for start in range(0, len(digests), _VARIABLES):
+        some = digests[start : start + _VARIABLES]
+        marks = ",".join("?" * len(some))
+        yield from database.execute(
+            f"SELECT digest, data FROM blobs WHERE kind = ? AND digest IN ({marks})",  # noqa: S608 - question marks only
+            [kind, *some],
+        )

@@ -1,0 +1,174 @@
+"""What the file system is asked for beyond the standard library: one barrier for many files, renames that never replace.
+
+Linux gives ``syncfs`` and ``renameat2``, macOS ``F_FULLFSYNC`` and ``renamex_np``; both are reached through ctypes. Where
+the kernel or the file system lacks them, slower calls with the same promise take their place.
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from storectl_store.errors import StoreError, StoreFullError
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1  # linux/fs.h
+_RENAME_EXCL = 4  # sys/stdio.h on macOS
+_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY})
+_REFUSED_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
+
+
+@contextmanager
+def disk_errors(doing: str) -> Iterator[None]:
+    """Raise an OSError of the block as StoreFullError (the disk's fault) or StoreError (anything else)."""
+    try:
+        yield
+    except OSError as error:
+        raise store_error(error, doing) from error
+
+
+def store_error(error: OSError, doing: str) -> StoreError:
+    """The error of the store for this OSError; ``doing`` reads as in "cannot <doing>"."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    facts = {"errno": error.errno, "path": error.filename}
+    if error.errno in _REFUSED_WRITE:
+        hint = "make room on the store's file system and check its disk, then try again; nothing was left behind"
+        return StoreFullError(f"cannot {doing}: {reason}", hint=hint, **facts)
+    hint = "the store's folders must belong to you and be writable; `storectl doctor` looks at them"
+    return StoreError(f"cannot {doing}: {reason}", hint=hint, **facts)
+
+
+def barrier(folder: Path) -> None:
+    """Return when everything written to this folder's file system, or at least below the folder, is durable.
+
+    OSError (EIO, ENOSPC, EDQUOT) where a write was lost. It must not be called again for the same data: the kernel
+    reports a lost write once and then forgets it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not _synced_file_system(descriptor):
+            _sync_tree(folder)
+    finally:
+        os.close(descriptor)
+
+
+def _synced_file_system(descriptor: int) -> bool:
+    """Whether syncfs did it; errors of earlier writes are reported from Linux 5.8 on."""
+    syncfs = _function("syncfs")
+    if syncfs is None or not sys.platform.startswith("linux"):
+        return False
+    if syncfs(descriptor) == 0:
+        return True
+    return _refused(ctypes.get_errno())
+
+
+def _sync_tree(folder: Path) -> None:
+    """Sync every file and folder below, each on its own: some ms a file."""
+    for parent, _, names in os.walk(folder, onerror=_raise):
+        for name in names:
+            path = Path(parent, name)
+            if stat.S_ISREG(path.lstat().st_mode):
+                _sync(path)
+        _sync(Path(parent))
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in this folder, and its own mode, durable."""
+    _sync(folder)
+
+
+def fsync_folders(folders: Iterable[Path]) -> None:
+    """Likewise for each folder, once."""
+    for folder in dict.fromkeys(folders):
+        fsync_folder(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        sync_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_descriptor(descriptor: int) -> None:
+    """Make one open file durable. On macOS fsync stops at the drive's cache; F_FULLFSYNC goes through it."""
+    full_sync = getattr(fcntl, "F_FULLFSYNC", None)
+    if full_sync is None:
+        os.fsync(descriptor)
+        return
+    try:
+        fcntl.fcntl(descriptor, full_sync)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:  # a failure must not be asked about again
+            raise
+        os.fsync(descriptor)
+
+
+def rename_noreplace(source: Path, destination: Path) -> None:
+    """Rename, atomically, only where nothing has the new name; FileExistsError otherwise."""
+    for rename in (_renameat2, _renamex_np):
+        if rename(os.fsencode(source), os.fsencode(destination)):
+            return
+    _rename_without_flags(source, destination)
+
+
+def _renameat2(source: bytes, destination: bytes) -> bool:
+    function = _function("renameat2")
+    if function is None:
+        return False
+    if function(_AT_FDCWD, source, _AT_FDCWD, destination, ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
+        return True
+    return _refused(ctypes.get_errno(), source, destination)
+
+
+def _renamex_np(source: bytes, destination: bytes) -> bool:
+    function = _function("renamex_np")
+    if function is None:
+        return False
+    if function(source, destination, ctypes.c_uint(_RENAME_EXCL)) == 0:
+        return True
+    return _refused(ctypes.get_errno(), source, destination)
+
+
+def _refused(number: int, source: bytes | None = None, destination: bytes | None = None) -> bool:
+    """Not done, because the call is unknown here (false), or because it failed (raises)."""
+    if number in _UNSUPPORTED:
+        return False
+    raise OSError(number, os.strerror(number), source, None, destination)
+
+
+def _rename_without_flags(source: Path, destination: Path) -> None:
+    """The same with POSIX calls only.
+
+    A folder: rename replaces nothing but an empty folder, which is never an entry, and fails for everything else. A
+    file: link fails where the name is taken; a crash between the two calls leaves a second name in ``tmp``, no half.
+    """
+    if not stat.S_ISDIR(source.lstat().st_mode):
+        os.link(source, destination, follow_symlinks=False)
+        source.unlink()
+        return
+    try:
+        source.rename(destination)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.ENOTDIR, errno.EEXIST}:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(destination)) from error
+        raise
+
+
+@cache
+def _function(name: str) -> Callable[..., Any] | None:
+    """A function of the C library, or None where it lacks it."""
+    function: Callable[..., Any] | None = getattr(ctypes.CDLL(None, use_errno=True), name, None)
+    return function

@@ -1,0 +1,140 @@
+"""Recovery: what a crash left is swept away before the writer works. A second recovery finds nothing to do.
+
+It works by names, so that it costs the same for big and small entries: an entry without a manifest and a manifest
+without an entry are halves; nobody sees either as an entry, and both go.
+"""
+
+import os
+import re
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+
+from storectl_store.digest import hex_of, prefix_of
+from storectl_store.entries.durability import disk_errors
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.store import UNFINISHED_VERSION, Store
+from storectl_store.entries.trash import delete_tree, discard, empty_trash
+from storectl_store.entries.writer import session_is_dead
+
+_UNFINISHED_ENVIRONMENT = ".tmp-"
+_MANIFEST = re.compile(r"([0-9a-f]{64})(?:\..+\.pyc)?\.json")  # of an entry, or of its bytecode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What was swept away.
+
+    ``sessions`` and ``environments`` are folder names, ``halves`` are ``name/prefix``, ``manifests`` file names in
+    ``meta/``; ``trash`` counts what lay there; ``catalogue`` counts its rows that changed.
+    """
+
+    sessions: tuple[str, ...] = ()
+    halves: tuple[str, ...] = ()
+    manifests: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+    trash: int = 0
+    catalogue: int = 0
+
+    def __bool__(self) -> bool:
+        return self != Recovered()
+
+
+def recover(store: Store) -> Recovered:
+    """Sweep the store. Only the writer may, and before it starts anything else. StoreError where the disk objects."""
+    layout = store.layout
+    with disk_errors(f"recover the store {layout.root}"):
+        _delete_unfinished(layout)
+        trash = empty_trash(layout)
+        manifests = _delete_lone_manifests(store)
+        halves = _discard_halves(store)
+        empty_trash(layout)
+        return Recovered(
+            sessions=_delete_dead_sessions(layout),
+            halves=halves,
+            manifests=manifests,
+            environments=_delete_unfinished_environments(layout),
+            trash=trash,
+            catalogue=_reconcile(store),
+        )
+
+
+def _delete_unfinished(layout: StoreLayout) -> None:
+    """Delete what a crash while the store was made left beside VERSION."""
+    for name in os.listdir(layout.root):
+        if name.startswith(UNFINISHED_VERSION):
+            delete_tree(layout.root / name)
+
+
+def _delete_dead_sessions(layout: StoreLayout) -> tuple[str, ...]:
+    dead = sorted(name for name in os.listdir(layout.tmp) if session_is_dead(name))
+    for name in dead:
+        delete_tree(layout.tmp / name)
+    return tuple(dead)
+
+
+def _delete_unfinished_environments(layout: StoreLayout) -> tuple[str, ...]:
+    names = sorted(name for name in os.listdir(layout.environments) if name.startswith(_UNFINISHED_ENVIRONMENT))
+    for name in names:
+        delete_tree(layout.environments / name)
+    return tuple(names)
+
+
+def _addresses(layout: StoreLayout) -> list[str]:
+    """Everything that stands where an entry may, as ``name/prefix``; a file beside the name folders counts as one."""
+    with os.scandir(layout.entries) as found:
+        names = [(folder.name, folder.is_dir(follow_symlinks=False)) for folder in found]
+    addresses = []
+    for name, is_folder in sorted(names):
+        children = sorted(os.listdir(layout.entries / name)) if is_folder else []
+        addresses += [f"{name}/{child}" for child in children] or [name]
+    return addresses
+
+
+def _delete_lone_manifests(store: Store) -> tuple[str, ...]:
+    """Delete manifests without an entry, side manifests without a manifest, and what a writer of either left.
+
+    An entry is known by its prefix: no crash moves one below another name, and ``verify`` finds it if a person does.
+    """
+    standing = {address.rpartition("/")[2] for address in _addresses(store.layout)}
+    visible = {hex_of(digest) for digest in store.digests() if prefix_of(digest) in standing}
+    deleted = sorted(name for name in os.listdir(store.layout.meta) if _is_lone(name, visible))
+    for name in deleted:
+        (store.layout.meta / name).unlink()
+    return tuple(deleted)
+
+
+def _is_lone(name: str, visible: set[str]) -> bool:
+    manifest = _MANIFEST.fullmatch(name)
+    return name.startswith(".") if manifest is None else manifest[1] not in visible
+
+
+def _discard_halves(store: Store) -> tuple[str, ...]:
+    visible = {prefix_of(digest) for digest in store.digests()}
+    halves = [address for address in _addresses(store.layout) if address.rpartition("/")[2] not in visible]
+    for half in halves:
+        discard(store.layout, store.layout.entries / half)
+        _delete_if_empty(store.layout, half)
+    return tuple(halves)
+
+
+def _delete_if_empty(layout: StoreLayout, address: str) -> None:
+    """Delete the name folder of this address with its last entry."""
+    name, separator, _ = address.rpartition("/")
+    if separator:
+        with suppress(OSError):
+            os.rmdir(layout.entries / name)
+
+
+def _reconcile(store: Store) -> int:
+    """Make the catalogue list what is visible; how many rows that changed. A catalogue that fails is left for later."""
+    with suppress(sqlite3.Error):
+        known, visible = store.catalogue.digests(), set(store.digests())
+        gone = known - visible
+        new = list(store.readable(visible - known))
+        if gone:
+            store.catalogue.remove(gone)
+        if new:
+            store.catalogue.add(new)
+        return len(gone) + len(new)
+    return 0

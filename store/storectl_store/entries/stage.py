@@ -1,0 +1,165 @@
+"""Staging: a wheel file becomes a whole entry in a folder of its own, invisible until it is committed.
+
+    <stage>/
+      entry/            site-packages/ scripts/ data/ headers/, sealed; itself 0700 until it has been renamed
+      manifest.json     what goes to meta/
+
+Both must be on the store's file system. It runs in a worker process: values in, a value out, and nothing left on failure.
+"""
+
+import hashlib
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from storectl_store.digest import Digest, digest_of_hex, hex_of
+from storectl_store.entries.durability import disk_errors
+from storectl_store.entries.manifest import Manifest, ManifestFile, encode_manifest
+from storectl_store.entries.native import escaping_library
+from storectl_store.entries.trash import delete_tree
+from storectl_store.entries.unpack import Folders, check_content, unpack, write_constant
+from storectl_store.errors import WheelError
+from storectl_store.wheel.check import check_wheel
+from storectl_store.wheel.checked import CheckedWheel, Expectation, Part
+
+INSTALLER = b"storectl\n"
+"""The content of every entry's ``INSTALLER``. RECORD stays the wheel's own, byte for byte, and does not list it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedEntry:
+    """An entry in ``folder``, ready to commit. ``warnings`` are what the checks want a person to know."""
+
+    folder: Path
+    manifest: Manifest
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def entry(self) -> Path:
+        """The entry, to be renamed."""
+        return self.folder / "entry"
+
+    @property
+    def manifest_file(self) -> Path:
+        """Its manifest, to be renamed into ``meta/``."""
+        return self.folder / "manifest.json"
+
+
+def stage_wheel(wheel: Path, expectation: Expectation, stage: Path, *, verified: Digest | None = None) -> StagedEntry:
+    """Check the wheel and unpack it into the new folder ``stage``, whose parent exists.
+
+    The wheel is mapped, so it has to be a file that nobody changes meanwhile: one in the session of the writer.
+    ``verified`` is the sha256 that the fetcher saw, where the lock file has none; it is checked like the others. Raises
+    WheelError for a wheel that is refused, StoreFullError or StoreError for a disk that is in the way, and leaves no
+    ``stage`` then.
+    """
+    if verified is not None:
+        expectation = replace(expectation, digests={"sha256": hex_of(verified)} | expectation.digests)
+    with disk_errors(f"unpack {expectation.filename}"):
+        data = _mapped(wheel)
+        checked = check_wheel(data, expectation)
+        stage.mkdir()
+        try:
+            stage.chmod(0o700)
+            return _fill(stage, data, checked, expectation)
+        except BaseException:
+            delete_tree(stage)
+            raise
+
+
+def _mapped(wheel: Path) -> mmap.mmap | bytes:
+    """The wheel's bytes. The map is closed with its last view: closing it by hand fails while an error holds one."""
+    descriptor = os.open(wheel, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise WheelError(f"{wheel.name} is not a regular file", code="E_ZIP_STRUCT", hint="give the wheel itself")
+        if status.st_size == 0:
+            return b""
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    finally:
+        os.close(descriptor)
+
+
+def _fill(stage: Path, data: mmap.mmap | bytes, checked: CheckedWheel, expectation: Expectation) -> StagedEntry:
+    entry = stage / "entry"
+    entry.mkdir()
+    entry.chmod(0o700)
+    with _named(checked.filename), Folders.below(entry) as folders:
+        files = _unpack_all(data, checked, folders)
+        folders.seal()
+    manifest = Manifest(
+        digest=_digest(data, expectation),
+        filename=checked.filename,
+        name=checked.name,
+        version=checked.version,
+        wheel_size=len(data),
+        tags=checked.tags,
+        root_is_purelib=checked.root_is_purelib,
+        dist_info=checked.dist_info,
+        requires_dist=checked.requires_dist,
+        entry_points=checked.entry_points,
+        escaping_libraries=_escaping_libraries(entry, files),
+        files=tuple(sorted(files, key=lambda file: (file.part, file.path))),
+    )
+    staged = StagedEntry(folder=stage, manifest=manifest, warnings=checked.warnings)
+    _write_manifest(staged)
+    return staged
+
+
+def _unpack_all(data: mmap.mmap | bytes, checked: CheckedWheel, folders: Folders) -> list[ManifestFile]:
+    """All members but the wheel's own INSTALLER, if it has one, which is checked and replaced."""
+    installer = f"{checked.dist_info}/INSTALLER"
+    replaced = [
+        m for m in checked.members if m.part is Part.SITE_PACKAGES and m.path.casefold() == installer.casefold()
+    ]
+    for member in replaced:
+        check_content(data, member)
+    files = unpack(data, [member for member in checked.members if member not in replaced], folders)
+    return [*files, write_constant(Part.SITE_PACKAGES, installer, INSTALLER, folders)]
+
+
+@contextmanager
+def _named(filename: str) -> Iterator[None]:
+    """Name the wheel in the errors of its members, as its check does."""
+    try:
+        yield
+    except WheelError as error:
+        raise WheelError(f"{filename}: {error.message}", code=error.code, hint=error.hint, **error.facts) from error
+
+
+def _digest(data: mmap.mmap | bytes, expectation: Expectation) -> Digest:
+    """The wheel's sha256: the expected one, which the checks found true, or counted now."""
+    return digest_of_hex(expectation.digests.get("sha256") or hashlib.sha256(data).hexdigest())
+
+
+def _escaping_libraries(entry: Path, files: list[ManifestFile]) -> tuple[str, ...]:
+    """Paths in site-packages of the libraries that look for others in a folder that the wheel does not have."""
+    paths = sorted(file.path for file in files if file.part is Part.SITE_PACKAGES)
+    libraries = [path for path in paths if _is_library(path)]
+    if not libraries:
+        return ()
+    folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+    folders.discard(".")  # site-packages itself is every wheel's
+    return tuple(path for path in libraries if _escapes(entry / Part.SITE_PACKAGES.value / path, path, folders))
+
+
+def _is_library(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name.endswith(".so") or ".so." in name
+
+
+def _escapes(library: Path, path: str, folders: set[str]) -> bool:
+    with library.open("rb") as file:
+        return escaping_library(file, path, folders)
+
+
+def _write_manifest(staged: StagedEntry) -> None:
+    descriptor = os.open(staged.manifest_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    with open(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o444)
+        file.write(encode_manifest(staged.manifest))

@@ -1,0 +1,73 @@
+"""The trash: where a folder goes that must vanish at once but takes long to delete.
+
+Entries are 0555, so deleting makes folders writable on the way. It works on descriptors and never follows a symlink.
+"""
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from storectl_store.entries.layout import StoreLayout
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def discard(layout: StoreLayout, path: Path) -> Path:
+    """Move a file or folder of the store into the trash, atomically; it is deleted from there. Returns its new place."""
+    place = layout.trash / secrets.token_hex(16)
+    mode = path.lstat().st_mode
+    if stat.S_ISDIR(mode):
+        # A folder that changes its parent gets a new "..", for which it has to be writable.
+        path.chmod(0o700)
+    path.rename(place)
+    return place
+
+
+def empty_trash(layout: StoreLayout) -> int:
+    """Delete what is in the trash; how many things that were."""
+    names = sorted(os.listdir(layout.trash))
+    for name in names:
+        delete_tree(layout.trash / name)
+    return len(names)
+
+
+def delete_tree(path: Path) -> None:
+    """Delete a file, symlink or whole folder, whatever the modes in it; nothing there is fine."""
+    with suppress(FileNotFoundError):
+        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _delete(parent, path.name)
+        finally:
+            os.close(parent)
+
+
+def _delete(parent: int, name: str) -> None:
+    if not stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
+        os.unlink(name, dir_fd=parent)
+        return
+    folder = _open_writable(parent, name)
+    try:
+        with os.scandir(folder) as found:
+            children = [(child.name, child.is_dir(follow_symlinks=False)) for child in found]
+        for child, is_folder in children:
+            if is_folder:
+                _delete(folder, child)
+            else:
+                os.unlink(child, dir_fd=folder)
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=parent)
+
+
+def _open_writable(parent: int, name: str) -> int:
+    """A descriptor of the folder, made ours to change."""
+    try:
+        folder = os.open(name, _FOLDER, dir_fd=parent)
+    except PermissionError:
+        os.chmod(name, 0o700, dir_fd=parent)
+        return os.open(name, _FOLDER, dir_fd=parent)
+    if os.fstat(folder).st_mode & 0o300 != 0o300:
+        os.fchmod(folder, 0o700)
+    return folder

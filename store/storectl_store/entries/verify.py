@@ -1,0 +1,228 @@
+"""Verify: every file of an entry is read and compared with its manifest, and nothing else may stand beside them.
+
+Bytecode is the exception: what a side manifest ``meta/<hex>.<cache tag>.pyc.json`` lists is compared with it, and a
+``.pyc`` that none lists is no finding, because a crash can leave one before it is listed. The side manifest is
+``{"format": 1, "digest": ..., "cache_tag": ..., "files": {"site-packages/x/__pycache__/y.cpython-312.pyc": "<sha256 hex>"}}``.
+"""
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from storectl_store.digest import Digest, hex_of
+from storectl_store.entries.manifest import Manifest, ManifestFile
+from storectl_store.entries.store import Store
+from storectl_store.errors import StoreError
+
+_BYTECODE_FORMAT = 1
+_BYTECODE_MANIFEST = re.compile(r"([0-9a-f]{64})\..+\.pyc\.json")
+_BYTECODE_FOLDER = "__pycache__"
+
+
+class Kind(StrEnum):
+    """What is wrong. ``ABSENT`` is about the entry itself, ``MANIFEST`` about a file in ``meta/``."""
+
+    ABSENT = "absent"
+    MANIFEST = "manifest"
+    MISSING = "missing"
+    NOT_REGULAR = "not a regular file"
+    MODE = "mode"
+    SIZE = "size"
+    CONTENT = "content"
+    UNREADABLE = "unreadable"
+    UNLISTED = "unlisted"
+    BYTECODE = "bytecode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is not as it was committed. ``path`` is relative to the entry, or a file name in ``meta/``."""
+
+    digest: Digest
+    kind: Kind
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """An entry that was looked at to the end, with this many files, bytes of them, and findings reported before."""
+
+    digest: Digest
+    files: int
+    size: int
+    findings: int
+
+
+def verify(store: Store, digests: Iterable[Digest] | None = None) -> Iterator[Checked | Finding]:
+    """Look at these entries, or at all: for each its findings, then one Checked. It changes nothing.
+
+    It may run beside the writer; an entry that is collected meanwhile is then reported as absent.
+    """
+    side_manifests = _side_manifests(store)
+    for digest in sorted(store.digests()) if digests is None else digests:
+        yield from _verify_entry(store, digest, side_manifests[hex_of(digest)])
+
+
+def _verify_entry(store: Store, digest: Digest, side_manifests: list[Path]) -> Iterator[Checked | Finding]:
+    manifest, findings = _manifest(store, digest)
+    if manifest is not None:
+        findings += _compare(store.entry_folder(manifest), manifest, side_manifests)
+    yield from findings
+    files = manifest.files if manifest else ()
+    yield Checked(digest=digest, files=len(files), size=sum(file.size for file in files), findings=len(findings))
+
+
+def _manifest(store: Store, digest: Digest) -> tuple[Manifest | None, list[Finding]]:
+    name = store.layout.manifest(digest).name
+    try:
+        manifest = store.manifest(digest)
+    except StoreError as error:
+        return None, [Finding(digest=digest, kind=Kind.MANIFEST, path=name, message=error.message)]
+    if manifest is None:
+        return None, [Finding(digest=digest, kind=Kind.ABSENT, path=name, message="there is no such entry")]
+    if not store.entry_folder(manifest).is_dir():
+        return None, [Finding(digest=digest, kind=Kind.ABSENT, path=name, message="its folder is gone")]
+    return manifest, []
+
+
+def _compare(entry: Path, manifest: Manifest, side_manifests: list[Path]) -> list[Finding]:
+    expected = {f"{file.part.value}/{file.path}": file for file in manifest.files}
+    bytecode, findings = _bytecode(manifest.digest, side_manifests)
+    found = _Tree(entry)
+    findings += [
+        *_compare_files(found, manifest.digest, expected),
+        *_compare_bytecode(found, manifest.digest, bytecode),
+    ]
+    folders = {str(parent) for path in expected for parent in PurePosixPath(path).parents}
+    findings += _unlisted(found, manifest.digest, expected, folders)
+    return findings
+
+
+class _Tree:
+    """What stands below an entry: ``files`` are all that are no folders, with their status; symlinks are not followed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files: dict[str, os.stat_result] = {}
+        self.folders: set[str] = set()
+        self._walk("")
+
+    def _walk(self, folder: str) -> None:
+        with os.scandir(self.root / folder) as found:
+            children = sorted(found, key=lambda child: child.name)
+        for child in children:
+            path = f"{folder}/{child.name}" if folder else child.name
+            if child.is_dir(follow_symlinks=False):
+                self.folders.add(path)
+                self._walk(path)
+            else:
+                self.files[path] = child.stat(follow_symlinks=False)
+
+    def sha256(self, path: str) -> str:
+        """The hex digest of the file's content; OSError where it cannot be read."""
+        descriptor = os.open(self.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(descriptor, "rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _compare_files(found: _Tree, digest: Digest, expected: dict[str, ManifestFile]) -> Iterator[Finding]:
+    for path, file in expected.items():
+        for kind, message in _compare_file(found, path, file):
+            yield Finding(digest=digest, kind=kind, path=path, message=message)
+
+
+def _compare_file(found: _Tree, path: str, file: ManifestFile) -> Iterator[tuple[Kind, str]]:
+    status = found.files.get(path)
+    if status is None:
+        yield (Kind.NOT_REGULAR, "it is a folder") if path in found.folders else (Kind.MISSING, "it is gone")
+        return
+    if not stat.S_ISREG(status.st_mode):
+        yield Kind.NOT_REGULAR, f"it is {stat.filemode(status.st_mode)}"
+        return
+    if status.st_mode & 0o222 or bool(status.st_mode & 0o100) != file.executable:
+        yield (
+            Kind.MODE,
+            f"its mode is {stat.filemode(status.st_mode)}, not {'r-x' if file.executable else 'r--'} for all",
+        )
+    if status.st_size != file.size:
+        yield Kind.SIZE, f"it has {status.st_size} bytes, not {file.size}"
+        return
+    try:
+        if found.sha256(path) != file.sha256:
+            yield Kind.CONTENT, "its sha256 is another"
+    except OSError as error:
+        yield Kind.UNREADABLE, f"it cannot be read: {error.strerror}"
+
+
+def _compare_bytecode(found: _Tree, digest: Digest, bytecode: dict[str, str]) -> Iterator[Finding]:
+    for path, sha256 in bytecode.items():
+        message = ""
+        if path not in found.files:
+            message = "it is listed and gone"
+        elif not stat.S_ISREG(found.files[path].st_mode):
+            message = "it is not a regular file"
+        else:
+            try:
+                message = "" if found.sha256(path) == sha256 else "its sha256 is another"
+            except OSError as error:
+                message = f"it cannot be read: {error.strerror}"
+        if message:
+            yield Finding(digest=digest, kind=Kind.BYTECODE, path=path, message=message)
+
+
+def _unlisted(found: _Tree, digest: Digest, expected: dict[str, ManifestFile], folders: set[str]) -> Iterator[Finding]:
+    """Files and folders that nothing explains, the topmost of each only."""
+    strangers = {path for path in found.folders if path not in folders and not _is_bytecode_folder(path, folders)}
+    strangers |= {path for path in found.files.keys() - expected.keys() if not _is_bytecode(path, found, folders)}
+    for path in sorted(strangers):
+        if not any(str(parent) in strangers for parent in PurePosixPath(path).parents):
+            yield Finding(digest=digest, kind=Kind.UNLISTED, path=path, message="the wheel has no such file or folder")
+
+
+def _is_bytecode_folder(path: str, folders: set[str]) -> bool:
+    parent, _, name = path.rpartition("/")
+    return name == _BYTECODE_FOLDER and parent in folders
+
+
+def _is_bytecode(path: str, found: _Tree, folders: set[str]) -> bool:
+    is_file = stat.S_ISREG(found.files[path].st_mode)
+    return is_file and path.endswith(".pyc") and _is_bytecode_folder(path.rpartition("/")[0], folders)
+
+
+def _side_manifests(store: Store) -> defaultdict[str, list[Path]]:
+    """The side manifests of bytecode, by the hex digits of their entry."""
+    paths: defaultdict[str, list[Path]] = defaultdict(list)
+    for name in sorted(os.listdir(store.layout.meta)):
+        match = _BYTECODE_MANIFEST.fullmatch(name)
+        if match:
+            paths[match[1]].append(store.layout.meta / name)
+    return paths
+
+
+def _bytecode(digest: Digest, side_manifests: list[Path]) -> tuple[dict[str, str], list[Finding]]:
+    """What the side manifests list, and a finding for each that cannot be used."""
+    files: dict[str, str] = {}
+    findings = []
+    for path in side_manifests:
+        try:
+            files |= _listed(digest, path)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            message = f"it cannot be used: {error}"
+            findings.append(Finding(digest=digest, kind=Kind.MANIFEST, path=path.name, message=message))
+    return files, findings
+
+
+def _listed(digest: Digest, path: Path) -> dict[str, str]:
+    value: dict[str, Any] = json.loads(path.read_bytes())
+    if (value["format"], value["digest"]) != (_BYTECODE_FORMAT, digest):
+        raise ValueError("it is of another format or about another entry")
+    return {str(name): str(sha256) for name, sha256 in value["files"].items()}

@@ -1,0 +1,180 @@
+"""The one writer of a store: a lock that its process holds, and a session folder for all that is not yet finished.
+
+The lock is an open file description lock (``F_OFD_SETLK``) on a file that is never deleted: unlike a POSIX lock it
+belongs to the descriptor, so two writers in one process exclude each other and closing another descriptor of the file
+does not drop it. Where the platform lacks it (macOS), ``flock`` gives the same, except over NFS.
+
+A session is ``tmp/<boot id>.<pid>.<random>``: whoever finds it can tell whether its process still lives.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import struct
+import subprocess
+import sys
+import weakref
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from storectl_store.entries.durability import disk_errors
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.trash import delete_tree
+from storectl_store.errors import StoreBusyError
+
+_SESSION = re.compile(r"(?P<boot>[^.]+)\.(?P<pid>[0-9]+)\.(?P<random>[0-9a-f]+)")
+_FLOCK = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, pid; length 0 is the whole file
+
+
+class Writer:
+    """The held lock. ``session`` is this writer's folder in ``tmp``; leaving the block deletes it and lets go."""
+
+    def __init__(self, descriptor: int, session: Path) -> None:
+        self.session = session
+        self._descriptor: int | None = descriptor
+        _open_writers.add(self)
+
+    @classmethod
+    def acquire(cls, layout: StoreLayout) -> Self:
+        """Become the writer at once, or StoreBusyError with ``owner``, the process id of the one that is."""
+        with disk_errors(f"lock the store {layout.root}"):
+            descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                _lock(descriptor, layout)
+                os.fchmod(descriptor, 0o600)
+                _write_owner(descriptor, os.getpid())
+                return cls(descriptor, _make_session(layout))
+            except BaseException:
+                os.close(descriptor)
+                raise
+
+    def close(self) -> None:
+        """Delete the session folder and release the lock; twice is fine."""
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        _open_writers.discard(self)
+        try:
+            delete_tree(self.session)
+            _write_owner(descriptor, None)
+        finally:
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _forget_in_child(self) -> None:
+        """Close the copy that a fork made: a child that outlives its parent must not keep the store locked."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+_open_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
+def _forget_all_in_child() -> None:
+    for writer in list(_open_writers):
+        writer._forget_in_child()  # noqa: SLF001 - the registry is part of the class
+    _open_writers.clear()
+
+
+os.register_at_fork(after_in_child=_forget_all_in_child)
+
+
+def session_is_dead(name: str) -> bool:
+    """Whether the process that made the ``tmp`` folder of this name is gone; true for a name no session has."""
+    match = _SESSION.fullmatch(name)
+    if match is None or match["boot"] != boot_id():
+        return True
+    pid = int(match["pid"])
+    if pid == os.getpid():
+        # In a container every start may have the same process id: only what this process holds open is its own.
+        return name not in {writer.session.name for writer in _open_writers}
+    return not _lives(pid)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@cache
+def boot_id() -> str:
+    """What tells one boot of this machine from the next, without dots; "none" where nothing does."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return _boot_time()
+
+
+def _boot_time() -> str:
+    """The ``kern.boottime`` of macOS and BSD, in seconds."""
+    try:
+        answer = subprocess.run(
+            ["sysctl", "-n", "kern.boottime"], capture_output=True, text=True, check=False, timeout=5
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+    seconds = re.search(r"sec = ([0-9]+)", answer.stdout)
+    return seconds[1] if seconds else "none"
+
+
+def _make_session(layout: StoreLayout) -> Path:
+    session = layout.tmp / f"{boot_id()}.{os.getpid()}.{secrets.token_hex(8)}"
+    session.mkdir()
+    session.chmod(0o700)
+    return session
+
+
+def _lock(descriptor: int, layout: StoreLayout) -> None:
+    try:
+        if not _locked_description(descriptor):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        raise _busy(descriptor, layout) from error
+
+
+def _locked_description(descriptor: int) -> bool:
+    """Whether the lock is held as an open file description lock; false where the kernel has none."""
+    if sys.platform != "linux" or not hasattr(fcntl, "F_OFD_SETLK"):
+        return False
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # before Linux 3.15, and in some sandboxes
+            return False
+        raise
+    return True
+
+
+def _busy(descriptor: int, layout: StoreLayout) -> StoreBusyError:
+    text = os.pread(descriptor, 32, 0).strip()
+    owner = int(text) if text.isdigit() else None
+    who = "another process" if owner is None else f"process {owner}"
+    return StoreBusyError(
+        f"the store {layout.root} is being written by {who}",
+        hint="let the daemon do it (`storectl daemon status`), or stop it first",
+        owner=owner,
+    )
+
+
+def _write_owner(descriptor: int, pid: int | None) -> None:
+    """Tell people and programs who holds the lock; the lock itself is what counts."""
+    os.ftruncate(descriptor, 0)
+    if pid is not None:
+        os.pwrite(descriptor, f"{pid}\n".encode(), 0)

@@ -1,0 +1,116 @@
+"""The writer of import maps; the format is documented beside its reader, in ``storectl_shim._storectl``.
+
+Tables say for each folder of site-packages ("" is the view itself) what a stock finder would find in it: tail of the
+module name -> record. They are made once per entry and merged where entries meet. Sections can be kept and reused:
+equal tables give equal bytes, whatever environment they go into.
+"""
+
+import marshal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from storectl_shim._storectl import MAGIC, MODULE, NAMESPACE, PRIME
+
+Tables: TypeAlias = Mapping[str, Mapping[str, int]]
+"""Folder -> tail -> record, ``kind * 64 + index of the suffix``; of two records for one name the lower one wins."""
+
+_MARSHAL_VERSION = 2
+"""The last without references: its bytes depend on the value alone, not on who else holds a part of it."""
+
+
+def finder_suffixes(extension_suffixes: Sequence[str]) -> tuple[str, ...]:
+    """All suffixes in the order in which a stock finder tries them."""
+    return (*extension_suffixes, ".py", ".pyc")
+
+
+def index_paths(paths: Iterable[str], extension_suffixes: Sequence[str]) -> Tables:
+    """What can be imported from a tree with these files.
+
+    ``paths`` are relative to site-packages, with forward slashes. A name with a dot cannot be asked for, so neither it
+    nor anything below it has a record. ``__pycache__`` is left to the stock finder: bytecode comes later than the map.
+    """
+    modules = _modules_by_folder(paths, extension_suffixes)
+    tables: dict[str, dict[str, int]] = {
+        folder: dict(found) for folder, found in modules.items() if found and _importable(folder)
+    }
+    for folder in filter(_importable, filter(None, modules)):
+        parent, _, tail = folder.rpartition("/")
+        init = modules[folder].get("__init__")
+        record = NAMESPACE if init is None else init - MODULE
+        table = tables.setdefault(parent, {})
+        table[tail] = min(record, table.get(tail, record))
+    return tables
+
+
+def _modules_by_folder(paths: Iterable[str], extension_suffixes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Every folder, empty ones too, with the files in it that have a suffix of a module."""
+    records = {suffix[1:]: MODULE + index for index, suffix in enumerate(finder_suffixes(extension_suffixes))}
+    modules: dict[str, dict[str, int]] = {"": {}}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        found = modules.get(folder)
+        if found is None:
+            found = _add_folder(modules, folder)
+        tail, _, suffix = name.partition(".")
+        record = records.get(suffix)
+        if record is not None and record < found.get(tail, NAMESPACE):
+            found[tail] = record
+    return modules
+
+
+def _add_folder(modules: dict[str, dict[str, int]], folder: str) -> dict[str, int]:
+    """The new folder's files, none yet; the folders above it are there afterwards too."""
+    above = folder
+    while above and above not in modules:
+        modules[above] = {}
+        above = above.rpartition("/")[0]
+    return modules[folder]
+
+
+def _importable(folder: str) -> bool:
+    return "." not in folder and "__pycache__" not in folder.split("/")
+
+
+def merge(tables: Iterable[Tables]) -> Tables:
+    """The tables of a view that holds all of these trees, for one interpreter."""
+    merged: dict[str, dict[str, int]] = {}
+    for one in tables:
+        for folder, table in one.items():
+            into = merged.setdefault(folder, {})
+            for tail, record in table.items():
+                into[tail] = min(record, into.get(tail, record))
+    return merged
+
+
+def encode_sections(tables: Tables) -> Mapping[str, bytes]:
+    """The section of each top-level folder with something importable below it."""
+    sections: dict[str, dict[str, dict[str, int]]] = {}
+    for folder in sorted(filter(None, tables)):
+        table = dict(sorted(tables[folder].items()))
+        sections.setdefault(folder.partition("/")[0], {})[folder] = table
+    return {top: marshal.dumps(section, _MARSHAL_VERSION) for top, section in sections.items()}
+
+
+def encode_import_map(environment_id: str, tables: Tables) -> bytes:
+    """The whole map of an environment with these tables."""
+    return encode_import_map_from_sections(environment_id, tables.get("", {}), encode_sections(tables))
+
+
+def encode_import_map_from_sections(
+    environment_id: str, top_level: Mapping[str, int], sections: Mapping[str, bytes]
+) -> bytes:
+    """The whole map, from the names right below the view and the sections of its folders."""
+    places: dict[str, tuple[int, int, int]] = {}
+    offset = 0
+    for folder in sorted(sections):
+        section = sections[folder]
+        places[folder] = (offset, len(section), checksum(section))
+        offset += len(section)
+    table = marshal.dumps((dict(sorted(top_level.items())), places), _MARSHAL_VERSION)
+    header = b"%s %s %d %d\n" % (MAGIC, environment_id.encode("ascii"), len(table), checksum(table))
+    return b"".join([header, table, *(sections[folder] for folder in places)])
+
+
+def checksum(data: bytes) -> int:
+    """The check on one part of a map: cheap for every version of the reader, and no one flipped byte passes it."""
+    return int.from_bytes(data, "little") % PRIME

@@ -1,0 +1,180 @@
+"""Code that stays where it is: the folders of a project from which its own packages are imported.
+
+They become lines of a ``.pth`` file, as an editable installation of the same project would have them. What the build
+backend is configured to look for is read from ``pyproject.toml``, where that is a matter of folders:
+
+    setuptools    [tool.setuptools.packages.find] where, [tool.setuptools] package-dir
+    hatchling     [tool.hatch.build] dev-mode-dirs, [tool.hatch.build.targets.wheel] sources, packages
+    poetry-core   [tool.poetry] packages, their ``from``
+    uv_build      [tool.uv.build-backend] module-root
+    pdm-backend   [tool.pdm.build] package-dir
+    maturin       [tool.maturin] python-source
+
+Without any of these it is ``src`` where that holds packages or modules, and else the project's folder.
+"""
+
+import os
+import posixpath
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import NormalizedName
+
+from storectl_store.errors import EnvironmentBuildError
+from storectl_store.selection.pin import LocalProject
+
+_DEEPEST_NAMESPACE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalCode:
+    """A local project as an environment sees it. ``roots`` are absolute folders that exist, in the order of import."""
+
+    name: NormalizedName
+    path: str
+    roots: tuple[str, ...]
+
+
+def local_code(project: LocalProject) -> LocalCode:
+    """The project with its import roots."""
+    return LocalCode(name=project.name, path=project.path, roots=import_roots(project))
+
+
+def import_roots(project: LocalProject) -> tuple[str, ...]:
+    """Absolute folders to import the project's code from; none for a virtual project.
+
+    EnvironmentBuildError where a folder's path cannot be a line of a ``.pth`` file.
+    """
+    if not project.packaged:
+        return ()
+    declared = [os.path.normpath(os.path.join(project.path, root)) for root in _declared(_tool_tables(project.path))]
+    roots = [root for root in declared if os.path.isdir(root)] or [_conventional(project.path)]
+    for root in roots:
+        _check_line(root)
+    return tuple(dict.fromkeys(roots))
+
+
+def _check_line(root: str) -> None:
+    if root != root.rstrip() or any(c in root for c in "\n\r\0"):
+        raise EnvironmentBuildError(
+            f"local code cannot be imported from {root!r}",
+            hint="rename the folder: its path must not hold newlines or end with white space",
+            path=root,
+        )
+    if not os.path.isabs(root) or not os.path.isdir(root):
+        raise EnvironmentBuildError(f"local code is expected in {root!r}, which is not an absolute folder", path=root)
+
+
+def _tool_tables(project: str) -> dict[str, Any]:
+    """``[tool]`` of the project; empty where there is none: a broken file is for the lock file's reader to report."""
+    try:
+        document = tomllib.loads(Path(project, "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return _table(document, "tool")
+
+
+def _declared(tool: dict[str, Any]) -> list[str]:
+    """What the first backend with a setting says, relative to the project."""
+    for reader in _READERS:
+        if roots := list(reader(tool)):
+            return roots
+    return []
+
+
+def _setuptools(tool: dict[str, Any]) -> Iterator[str]:
+    yield from _strings(_table(tool, "setuptools", "packages", "find").get("where"))
+    folders = _table(tool, "setuptools", "package-dir")
+    if isinstance(root := folders.get(""), str):
+        yield root
+    for package, folder in folders.items():
+        if package and isinstance(folder, str) and (root := _without_suffix(folder, package.replace(".", "/"))):
+            yield root
+
+
+def _hatchling(tool: dict[str, Any]) -> Iterator[str]:
+    if folders := _strings(_table(tool, "hatch", "build").get("dev-mode-dirs")):
+        yield from folders
+        return
+    for build in (_table(tool, "hatch", "build", "targets", "wheel"), _table(tool, "hatch", "build")):
+        sources = build.get("sources")
+        yield from _strings(sources)
+        if isinstance(sources, dict):
+            for folder, package in sources.items():
+                if isinstance(package, str) and (root := _without_suffix(folder, package)):
+                    yield root
+        if not sources:
+            yield from (posixpath.dirname(package.rstrip("/")) or "." for package in _strings(build.get("packages")))
+
+
+def _poetry(tool: dict[str, Any]) -> Iterator[str]:
+    packages = _table(tool, "poetry").get("packages")
+    for package in packages if isinstance(packages, list) else []:
+        if isinstance(package, dict):
+            yield from _strings([package.get("from", ".")])
+
+
+def _uv_build(tool: dict[str, Any]) -> Iterator[str]:
+    root = _table(tool, "uv", "build-backend").get("module-root")
+    yield from _strings([root or "."] if isinstance(root, str) else None)
+
+
+def _pdm(tool: dict[str, Any]) -> Iterator[str]:
+    yield from _strings([_table(tool, "pdm", "build").get("package-dir")])
+
+
+def _maturin(tool: dict[str, Any]) -> Iterator[str]:
+    yield from _strings([_table(tool, "maturin").get("python-source")])
+
+
+_READERS: tuple[Callable[[dict[str, Any]], Iterator[str]], ...] = (
+    _setuptools,
+    _hatchling,
+    _poetry,
+    _uv_build,
+    _pdm,
+    _maturin,
+)
+
+
+def _without_suffix(folder: str, package: str) -> str:
+    """The folder above ``package`` where the folder ends with it; "" where it does not: that takes more than a path."""
+    folder = folder.rstrip("/")
+    if not package:
+        return folder
+    if folder == package:
+        return "."
+    return folder.removesuffix(f"/{package}") if folder.endswith(f"/{package}") else ""
+
+
+def _conventional(project: str) -> str:
+    source = os.path.join(project, "src")
+    is_package_itself = os.path.isfile(os.path.join(source, "__init__.py"))
+    return source if not is_package_itself and _holds_code(source, _DEEPEST_NAMESPACE) else project
+
+
+def _holds_code(folder: str, depth: int) -> bool:
+    """Whether a module is here, or within ``depth`` folders whose names can be imported."""
+    try:
+        with os.scandir(folder) as found:
+            children = list(found)
+    except OSError:
+        return False
+    if any(child.name.endswith((".py", ".pyi", ".so")) and child.is_file() for child in children):
+        return True
+    return depth > 0 and any(
+        child.name.isidentifier() and child.is_dir() and _holds_code(child.path, depth - 1) for child in children
+    )
+
+
+def _table(value: Any, *keys: str) -> dict[str, Any]:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _strings(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -1,0 +1,259 @@
+"""Merge layers into one tree, as pip would by installing them one after the other into one folder.
+
+A layer is one part of one entry, or what storectl itself adds. A folder that a single layer writes into is one link to
+that layer's folder. A folder that two or more write into is a real one that holds links, and so on down, only as
+deep as the overlap goes. Where two layers have a file of one path and other bytes, or one has a file where the other
+has a folder, the layer that pip would install last wins and a warning names both. Equal bytes are no conflict.
+
+``__pycache__`` of a wheel is never merged: a real folder gets its own, see ``plan``.
+"""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from packaging.utils import NormalizedName
+
+from storectl_store.digest import Digest
+from storectl_store.environments.order import InstallationOrder
+from storectl_store.environments.tree import Leaf, Link, SmallFile, StoreScript
+
+BYTECODE_FOLDER = "__pycache__"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layer(ABC):
+    """Files below one folder of the view, its ``mount`` ("" is the view itself).
+
+    ``files`` maps each path below the mount to the sha256 of the file there, or to any text that is none where it has
+    none. ``real_folders`` are folders below the mount that must not be links. ``project`` is None for what storectl
+    itself adds.
+    """
+
+    label: str
+    mount: str
+    files: Mapping[str, str]
+    project: NormalizedName | None = None
+    digest: Digest | None = None
+    real_folders: frozenset[str] = frozenset()
+
+    def view_path(self, path: str) -> str:
+        """Where this path below the mount is in the view."""
+        return f"{self.mount}/{path}" if self.mount else path
+
+    def below_mount(self, view_path: str) -> str | None:
+        """The path below the mount; "" for the mount itself; None above or beside it."""
+        if not self.mount:
+            return view_path
+        if view_path == self.mount:
+            return ""
+        return view_path[len(self.mount) + 1 :] if view_path.startswith(f"{self.mount}/") else None
+
+    @abstractmethod
+    def leaf(self, path: str) -> Leaf:
+        """The file at this path below the mount, as a view shows it."""
+
+    def folder_link(self, path: str) -> Link | None:  # noqa: ARG002 the answer of layers that have no folders
+        """The folder at this path below the mount ("" is the mount) as one link; None where there is no such folder."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EntryLayer(Layer):
+    """One part of an entry; ``root`` is the absolute folder in the store that is seen at the mount."""
+
+    root: str
+
+    def leaf(self, path: str) -> Link:
+        """A link to the file in the store."""
+        return Link(path=self.view_path(path), target=f"{self.root}/{path}")
+
+    def folder_link(self, path: str) -> Link:
+        """A link to the folder in the store."""
+        if not path:
+            return Link(path=self.mount, target=self.root, folder=True)
+        return Link(path=self.view_path(path), target=f"{self.root}/{path}", folder=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScriptLayer(Layer):
+    """The scripts of an entry, in ``root``; whether they become links depends on their first line."""
+
+    root: str
+
+    def leaf(self, path: str) -> StoreScript:
+        """A link or a copy: the publisher will see."""
+        return StoreScript(path=self.view_path(path), source=f"{self.root}/{path}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MadeLayer(Layer):
+    """Files and links that no wheel holds; ``leaves`` maps paths below the mount to them."""
+
+    leaves: Mapping[str, Leaf]
+
+    def leaf(self, path: str) -> Leaf:
+        """The file as it was made."""
+        return self.leaves[path]
+
+
+def made_layer(label: str, leaves: Iterable[Leaf], project: NormalizedName | None = None) -> MadeLayer:
+    """A layer of these leaves, mounted at the view itself."""
+    by_path = {leaf.path: leaf for leaf in leaves}
+    files = {path: _fingerprint(leaf) for path, leaf in by_path.items()}
+    return MadeLayer(label=label, mount="", files=files, project=project, leaves=by_path)
+
+
+def _fingerprint(leaf: Leaf) -> str:
+    return sha256(leaf.content).hexdigest() if isinstance(leaf, SmallFile) else f"made {leaf.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Paths of one layer, relative to its mount."""
+
+    layer: Layer
+    paths: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedTree:
+    """``folders`` are real ones, parents first; ``visible`` is all that can be seen, in the order of the tree."""
+
+    folders: tuple[str, ...]
+    leaves: tuple[Leaf, ...]
+    visible: tuple[Claim, ...]
+    warnings: tuple[str, ...]
+
+
+def merge_layers(layers: Sequence[Layer], order: InstallationOrder, real_folders: Iterable[str]) -> MergedTree:
+    """One tree of all layers; of two layers of one project the later one wins."""
+    merge = _Merge(layers, order, real_folders)
+    merge.fill("", [Claim(layer=layer, paths=tuple(layer.files)) for layer in layers if layer.files])
+    return MergedTree(
+        folders=tuple(merge.folders),
+        leaves=tuple(merge.leaves),
+        visible=tuple(merge.visible),
+        warnings=tuple(merge.conflicts.warnings()),
+    )
+
+
+class _Conflicts:
+    """Who lost which paths to whom, told in one line per pair: two builds of one library overlap in hundreds of files."""
+
+    def __init__(self) -> None:
+        self._paths: dict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def add(self, winner: Layer, losers: Iterable[Layer], path: str) -> None:
+        for loser in losers:
+            if loser.project != winner.project:
+                self._paths[winner.label, loser.label].append(path)
+
+    def warnings(self) -> Iterable[str]:
+        for (winner, loser), paths in self._paths.items():
+            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            yield f"{winner} and {loser} both provide {paths[0]}{more}: the one of {winner} is used"
+
+
+@dataclass(slots=True)
+class _Child:
+    """What the layers have under one name of a folder."""
+
+    files: list[Layer] = field(default_factory=list)
+    folders: list[Claim] = field(default_factory=list)
+
+
+class _Merge:
+    def __init__(self, layers: Sequence[Layer], order: InstallationOrder, real_folders: Iterable[str]) -> None:
+        self._order = order
+        self._place = {id(layer): place for place, layer in enumerate(layers)}
+        self._real = set(real_folders)
+        self._real.update(layer.view_path(folder) for layer in layers for folder in layer.real_folders)
+        self.folders: list[str] = []
+        self.leaves: list[Leaf] = []
+        self.visible: list[Claim] = []
+        self.conflicts = _Conflicts()
+
+    def fill(self, folder: str, claims: Sequence[Claim]) -> None:
+        """Make the content of a real folder from what is claimed below it."""
+        children = _children(folder, claims)
+        for name in sorted(children):
+            if name != BYTECODE_FOLDER:
+                self._place_child(f"{folder}/{name}" if folder else name, children[name])
+
+    def _place_child(self, path: str, child: _Child) -> None:
+        if child.files and child.folders:
+            child = self._one_kind(path, child)
+        if child.files:
+            self._place_file(path, child.files)
+        elif (link := self._folder_link(path, child.folders)) is not None:
+            self.leaves.append(link)
+            self.visible.append(child.folders[0])
+        else:
+            self.folders.append(path)
+            self.fill(path, child.folders)
+
+    def _one_kind(self, path: str, child: _Child) -> _Child:
+        """Only the files, or only the folders: whatever the layer installed last has."""
+        folder_layers = [claim.layer for claim in child.folders]
+        winner = self._last([*child.files, *folder_layers])
+        if any(winner is layer for layer in child.files):
+            self.conflicts.add(winner, folder_layers, path)
+            return _Child(files=child.files)
+        self.conflicts.add(winner, child.files, path)
+        return _Child(folders=child.folders)
+
+    def _place_file(self, path: str, layers: Sequence[Layer]) -> None:
+        below = [layer.below_mount(path) or "" for layer in layers]
+        prints = [layer.files[place] for layer, place in zip(layers, below, strict=True)]
+        chosen = 0
+        if len(set(prints)) > 1:
+            winner = self._last(layers)
+            chosen = next(place for place, layer in enumerate(layers) if layer is winner)
+            differing = (x for x, fingerprint in zip(layers, prints, strict=True) if fingerprint != prints[chosen])
+            self.conflicts.add(winner, differing, path)
+        self.leaves.append(layers[chosen].leaf(below[chosen]))
+        self.visible.append(Claim(layer=layers[chosen], paths=(below[chosen],)))
+
+    def _folder_link(self, path: str, claims: Sequence[Claim]) -> Link | None:
+        """The folder as one link, where a single layer has it and nothing asks for a real one."""
+        below = claims[0].layer.below_mount(path)
+        if len(claims) > 1 or below is None or path in self._real:
+            return None
+        return claims[0].layer.folder_link(below)
+
+    def _last(self, layers: Sequence[Layer]) -> Layer:
+        """The layer that pip would install last; what storectl adds comes after all wheels."""
+        return max(layers, key=lambda layer: (self._order.rank(layer.project), self._place[id(layer)]))
+
+
+def _children(folder: str, claims: Sequence[Claim]) -> dict[str, _Child]:
+    children: dict[str, _Child] = defaultdict(_Child)
+    for claim in claims:
+        below = claim.layer.below_mount(folder) if folder or not claim.layer.mount else None
+        if below is None:
+            rest = claim.layer.mount[len(folder) + 1 if folder else 0 :]
+            children[rest.partition("/")[0]].folders.append(claim)
+            continue
+        for name, paths in _by_first_name(claim.paths, len(below) + 1 if below else 0).items():
+            if paths is None:
+                children[name].files.append(claim.layer)
+            else:
+                children[name].folders.append(Claim(layer=claim.layer, paths=paths))
+    return children
+
+
+def _by_first_name(paths: Sequence[str], start: int) -> dict[str, list[str] | None]:
+    """The paths grouped by their component that begins at ``start``; None for a path that ends with it."""
+    groups: dict[str, list[str] | None] = {}
+    for path in paths:
+        end = path.find("/", start)
+        if end < 0:
+            groups[path[start:]] = None
+        elif (group := groups.get(path[start:end])) is not None:
+            group.append(path)
+        else:
+            groups[path[start:end]] = [path]
+    return groups

@@ -1,0 +1,254 @@
+"""Plan an environment: everything a view will hold, from manifests alone. Pure; nothing is read, nothing is written.
+
+    <id>/pyvenv.cfg  environment.json  import-map
+    <id>/bin/          python, console and gui scripts, .data/scripts
+    <id>/lib/pythonX.Y/site-packages/     one link for each top-level name of each entry, real folders where they overlap
+    <id>/include/site/pythonX.Y/<name>/   .data/headers, where pip puts them
+    <id>/share/ etc/ …                    .data/data
+
+Bytecode: CPython looks for it in ``__pycache__`` beside the path a module was found by, so each real folder in
+site-packages that shows modules has a real ``__pycache__`` with a link per module to where the entry's bytecode is, or
+will be: until it is compiled the link dangles, which CPython takes for "no bytecode".
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from storectl_store.digest import Digest
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.manifest import Manifest
+from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord, encode_record
+from storectl_store.environments.identity import environment_id
+from storectl_store.environments.local_code import LocalCode
+from storectl_store.environments.native_folders import native_folders
+from storectl_store.environments.order import InstallationOrder
+from storectl_store.environments.overlap import (
+    BYTECODE_FOLDER,
+    Claim,
+    EntryLayer,
+    Layer,
+    ScriptLayer,
+    made_layer,
+    merge_layers,
+)
+from storectl_store.environments.scripts import entry_point_script, is_wrapper
+from storectl_store.environments.tree import Leaf, Link, SmallFile, StoreScript
+from storectl_store.environments.venv_files import has_lib64, site_packages, venv_leaves
+from storectl_store.errors import EnvironmentBuildError
+from storectl_store.selection.target import Interpreter
+from storectl_store.wheel.checked import Part
+
+IMPORT_MAP = "import-map"
+
+__all__ = ["IMPORT_MAP", "EnvironmentPlan", "TopLevelName", "environment_id", "plan_environment"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopLevelName:
+    """One name in site-packages: the entries it is seen from, and every file to be seen below it.
+
+    ``paths`` are relative to site-packages, with forward slashes. No owner: it is storectl's own.
+    """
+
+    owners: tuple[Digest, ...]
+    paths: tuple[str, ...]
+
+    @property
+    def shared(self) -> bool:
+        """Whether several entries make it up, so that no single manifest tells what is there."""
+        return len(self.owners) > 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentPlan:
+    """A view to be published at ``path``. ``folders`` are real ones, parents first; paths are relative to ``path``."""
+
+    id: str
+    path: Path
+    interpreter: Interpreter
+    site_packages: str
+    folders: tuple[str, ...]
+    links: tuple[Link, ...]
+    files: tuple[SmallFile, ...]
+    scripts: tuple[StoreScript, ...]
+    names: Mapping[str, TopLevelName]
+    warnings: tuple[str, ...]
+
+    @property
+    def python(self) -> str:
+        """The interpreter that programs of the environment are run by."""
+        return str(self.path / "bin" / "python")
+
+    @property
+    def visible_paths(self) -> Iterator[str]:
+        """Every file to be seen in site-packages, relative to it."""
+        return (path for name in self.names.values() for path in name.paths)
+
+
+def plan_environment(
+    manifests: Sequence[Manifest], interpreter: Interpreter, local_projects: Sequence[LocalCode], layout: StoreLayout
+) -> EnvironmentPlan:
+    """The environment of these entries; EnvironmentBuildError where they cannot make one."""
+    manifests = _one_per_project(manifests)
+    digests = tuple(manifest.digest for manifest in manifests)
+    identity = environment_id(digests, interpreter, local_projects)
+    view = _View(interpreter, layout.environment(identity), layout)
+    layers = [layer for manifest in manifests for layer in view.layers(manifest)]
+    layers.append(made_layer("storectl", [*venv_leaves(interpreter, local_projects), *_reserved()]))
+    tree = merge_layers(layers, InstallationOrder(manifests, interpreter.markers), view.real_folders)
+    bytecode = list(_bytecode_links(tree.leaves, view.site_packages, interpreter.cache_tag))
+    # A project without code here is not part of the id: checkouts share this environment, so it names none of them.
+    local = tuple(code for code in local_projects if code.roots)
+    record = EnvironmentRecord.of(identity, interpreter, digests, local, tree.warnings)
+    leaves = [leaf for leaf in tree.leaves if leaf.path not in _RESERVED]
+    return EnvironmentPlan(
+        id=identity,
+        path=view.path,
+        interpreter=interpreter,
+        site_packages=view.site_packages,
+        folders=(*tree.folders, *dict.fromkeys(link.path.rpartition("/")[0] for link in bytecode)),
+        links=(*(leaf for leaf in leaves if isinstance(leaf, Link)), *bytecode),
+        files=(
+            *(leaf for leaf in leaves if isinstance(leaf, SmallFile)),
+            SmallFile(path=RECORD_NAME, content=encode_record(record)),
+        ),
+        scripts=tuple(leaf for leaf in leaves if isinstance(leaf, StoreScript)),
+        names=_top_level_names(tree.visible, view.site_packages),
+        warnings=tree.warnings,
+    )
+
+
+_RESERVED = frozenset({RECORD_NAME, IMPORT_MAP})
+
+
+def _reserved() -> Iterator[Leaf]:
+    """Places that no wheel's data may take: what stands there is known, or made, only after the tree."""
+    return (SmallFile(path=path, content=b"") for path in sorted(_RESERVED))
+
+
+def _one_per_project(manifests: Sequence[Manifest]) -> list[Manifest]:
+    by_name = {manifest.name: manifest for manifest in manifests}
+    if len(by_name) < len(manifests):
+        twice = sorted(name for name in by_name if sum(manifest.name == name for manifest in manifests) > 1)
+        raise EnvironmentBuildError(
+            f"{twice[0]} is selected in more than one version",
+            hint="an environment holds one version of a project; look at the lock file's markers and conflicts",
+            name=twice[0],
+        )
+    return [by_name[name] for name in sorted(by_name)]
+
+
+class _View:
+    """Where the parts of an entry go in the view of one interpreter."""
+
+    def __init__(self, interpreter: Interpreter, path: Path, layout: StoreLayout) -> None:
+        self.path = path
+        self.site_packages = site_packages(interpreter)
+        self.real_folders = ("bin", "lib", f"lib/{interpreter.library_folder}", self.site_packages)
+        self._headers = f"include/site/python{interpreter.feature_version}"
+        self._lib64 = has_lib64(interpreter)
+        self._python = str(path / "bin" / "python")
+        self._layout = layout
+
+    def layers(self, manifest: Manifest) -> Iterator[Layer]:
+        """The layers of one entry, in the order in which pip writes them."""
+        files: dict[Part, dict[str, str]] = {part: {} for part in Part}
+        for file in manifest.files:
+            files[file.part][file.path] = file.sha256
+        if in_site_packages := files[Part.SITE_PACKAGES]:
+            folders = native_folders(manifest)
+            yield self._linked(manifest, Part.SITE_PACKAGES, self.site_packages, in_site_packages, folders)
+        if data := files[Part.DATA]:
+            yield from self._data(manifest, data)
+        if headers := files[Part.HEADERS]:
+            mount = f"{self._headers}/{manifest.filename.partition('-')[0]}"
+            yield self._linked(manifest, Part.HEADERS, mount, headers)
+        if files[Part.SCRIPTS] or manifest.entry_points:
+            yield from self._scripts(manifest, files[Part.SCRIPTS])
+
+    def _data(self, manifest: Manifest, files: dict[str, str]) -> Iterator[Layer]:
+        """``.data/data``, whose ``lib64`` is ``lib`` where the one is a link to the other."""
+        in_lib64 = {path.removeprefix("lib64/"): sha for path, sha in files.items() if path.startswith("lib64/")}
+        if self._lib64 and in_lib64:
+            yield self._linked(manifest, Part.DATA, "lib", in_lib64, below="lib64")
+            files = {path: sha for path, sha in files.items() if not path.startswith("lib64/")}
+        yield self._linked(manifest, Part.DATA, "", files)
+
+    def _scripts(self, manifest: Manifest, files: dict[str, str]) -> Iterator[Layer]:
+        names = frozenset(entry_point.name for entry_point in manifest.entry_points)
+        yield ScriptLayer(
+            label=_label(manifest),
+            project=manifest.name,
+            digest=manifest.digest,
+            mount="bin",
+            files={path: sha for path, sha in files.items() if not is_wrapper(path, names)},
+            root=str(self._layout.entry(manifest.name, manifest.digest) / Part.SCRIPTS),
+        )
+        made = [entry_point_script(entry_point, self._python) for entry_point in manifest.entry_points]
+        yield made_layer(_label(manifest), made, manifest.name)
+
+    def _linked(
+        self,
+        manifest: Manifest,
+        part: Part,
+        mount: str,
+        files: Mapping[str, str],
+        real_folders: frozenset[str] = frozenset(),
+        *,
+        below: str = "",
+    ) -> EntryLayer:
+        return EntryLayer(
+            label=_label(manifest),
+            project=manifest.name,
+            digest=manifest.digest,
+            mount=mount,
+            files=files,
+            real_folders=real_folders,
+            root=str(self._layout.entry(manifest.name, manifest.digest) / part / below),
+        )
+
+
+def _label(manifest: Manifest) -> str:
+    return f"{manifest.name} {manifest.version}"
+
+
+def _bytecode_links(leaves: Sequence[Leaf], folder: str, cache_tag: str) -> Iterator[Link]:
+    """The bytecode of every module that is a link of its own in site-packages."""
+    for leaf in leaves:
+        if (
+            isinstance(leaf, Link)
+            and not leaf.folder
+            and leaf.path.endswith(".py")
+            and leaf.path.startswith(f"{folder}/")
+        ):
+            yield Link(path=_bytecode_path(leaf.path, cache_tag), target=_bytecode_path(leaf.target, cache_tag))
+
+
+def _bytecode_path(module: str, cache_tag: str) -> str:
+    """Where CPython keeps the bytecode of this file, as ``importlib.util.cache_from_source`` says."""
+    folder, _, name = module.rpartition("/")
+    return f"{folder}/{BYTECODE_FOLDER}/{name.removesuffix('.py')}.{cache_tag}.pyc"
+
+
+def _top_level_names(visible: Sequence[Claim], folder: str) -> dict[str, TopLevelName]:
+    owners: dict[str, set[Digest]] = {}
+    paths: dict[str, list[str]] = {}
+    for claim in visible:
+        seen = list(_in_site_packages(claim, folder))
+        if seen:
+            # The paths of one claim are below one name: the tree is walked name by name.
+            name = seen[0].partition("/")[0]
+            paths.setdefault(name, []).extend(seen)
+            owners.setdefault(name, set()).update([claim.layer.digest] if claim.layer.digest else [])
+    return {name: TopLevelName(owners=tuple(sorted(owners[name])), paths=tuple(paths[name])) for name in paths}
+
+
+def _in_site_packages(claim: Claim, folder: str) -> Iterator[str]:
+    if claim.layer.mount == folder:
+        yield from claim.paths
+        return
+    for path in claim.paths:
+        view_path = claim.layer.view_path(path)
+        if view_path.startswith(f"{folder}/"):
+            yield view_path[len(folder) + 1 :]

@@ -1,0 +1,119 @@
+"""Write the record of a project: what tells the launcher, with shell builtins only, that nothing has changed.
+
+The format and its reader are in ``storectl_shim.project_record``. The order of writing is what makes it safe: the
+file ``environment`` goes first and comes back last, so whoever finds it finds the stamps that belong to it.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from storectl_shim.project_record import INPUTS, RECORD_FORMAT, SETTLED_NS
+from storectl_store.entries.durability import disk_errors
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.errors import EnvironmentBuildError
+
+DEFAULT_KEY = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputState:
+    """One input as it was when the environment was made from it: sha256 as hex digits, time in ns, size in bytes."""
+
+    sha256: str
+    mtime_ns: int
+    size: int
+
+
+def write_record(
+    layout: StoreLayout,
+    project: Path,
+    *,
+    key: str,
+    environment: Path,
+    lock_file: Path,
+    inputs: Mapping[Path, InputState | None],
+    now_ns: int,
+) -> bool:
+    """Record that the options of this key have this environment. False: too young for the launcher's fast path.
+
+    ``inputs`` maps absolute paths to their states, None for one that does not exist. While an input is younger than
+    two seconds a second change in the same tick of the file system could not be told from the first, so neither
+    stamps nor ``environment`` are written then; ``ready.<key>`` always is.
+    """
+    settled = all(state is None or state.mtime_ns < now_ns - SETTLED_NS for state in inputs.values())
+    lines = _ready_lines(environment, lock_file, inputs, now_ns)
+    folder = layout.project_record(project)
+    with disk_errors(f"record the environment of {project}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        if key == DEFAULT_KEY:
+            _forget_fast_path(folder)
+        _replace(folder / f"ready.{key}", lines)
+        if key == DEFAULT_KEY and settled:
+            _write_stamps(folder, project, inputs)
+            _replace(folder / "environment", os.fsencode(environment) + b"\n")
+    return settled
+
+
+def forget_record(layout: StoreLayout, project: Path) -> None:
+    """Delete the record of a project, and the folders that only led to it; nothing there is fine."""
+    folder = layout.project_record(project)
+    with disk_errors(f"forget the record of {project}"):
+        if folder.is_dir():
+            _forget_fast_path(folder)
+            for path in folder.iterdir():
+                path.unlink(missing_ok=True)
+        _remove_empty(folder, layout.projects)
+
+
+def _ready_lines(environment: Path, lock_file: Path, inputs: Mapping[Path, InputState | None], now_ns: int) -> bytes:
+    for path in (environment, lock_file, *inputs):
+        if not path.is_absolute() or "\n" in str(path) or "\r" in str(path):
+            raise EnvironmentBuildError(
+                f"{str(path)!r} cannot stand in a project's record",
+                hint="paths there are absolute and hold no newline; rename the folder",
+                path=str(path),
+            )
+    lines = [RECORD_FORMAT, f"environment {environment}", f"lock {lock_file}", f"written {now_ns}"]
+    lines += [
+        f"input {state.sha256} {state.mtime_ns} {state.size} {path}" if state else f"absent {path}"
+        for path, state in sorted(inputs.items())
+    ]
+    return os.fsencode("\n".join([*lines, ""]))
+
+
+def _forget_fast_path(folder: Path) -> None:
+    (folder / "environment").unlink(missing_ok=True)
+    for stamp in folder.glob("stamp.*"):
+        stamp.unlink(missing_ok=True)
+
+
+def _write_stamps(folder: Path, project: Path, inputs: Mapping[Path, InputState | None]) -> None:
+    """An empty file for each input of the project's folder, as old as the input was when it was read."""
+    for path, state in inputs.items():
+        if state is not None and path.parent == project and path.name in INPUTS:
+            _replace(folder / f"stamp.{path.name}", b"", mtime_ns=state.mtime_ns)
+
+
+def _replace(path: Path, content: bytes, *, mtime_ns: int | None = None) -> None:
+    """Write a whole file in one step: under another name first, then by rename."""
+    stage = path.with_name(f".tmp-{secrets.token_hex(8)}")
+    try:
+        stage.write_bytes(content)
+        if mtime_ns is not None:
+            os.utime(stage, ns=(mtime_ns, mtime_ns))
+        stage.rename(path)
+    except BaseException:
+        stage.unlink(missing_ok=True)
+        raise
+
+
+def _remove_empty(folder: Path, last: Path) -> None:
+    """Remove this folder and those above it, as long as they are empty and below ``last``."""
+    with suppress(OSError):
+        while folder != last:
+            folder.rmdir()
+            folder = folder.parent

@@ -1,0 +1,141 @@
+"""Publish an environment: build the planned tree beside its place, then rename it there. It is never visible by halves.
+
+    environments/.tmp-<random>/    being built; left behind by a crash, swept by ``sweep_unpublished``
+    environments/<id>/             published, read-only, never changed again
+
+The paths inside (first lines of scripts, ``pyvenv.cfg``) are those of the final place.
+"""
+
+import os
+import posixpath
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from storectl_store.entries.durability import barrier, disk_errors, rename_noreplace
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.trash import delete_tree
+from storectl_store.environments.import_map import encode_import_map, index_paths
+from storectl_store.environments.plan import IMPORT_MAP, EnvironmentPlan
+from storectl_store.environments.scripts import PYTHON_SHEBANG, with_own_shebang
+from storectl_store.environments.tree import SmallFile, StoreScript
+from storectl_store.errors import EnvironmentBuildError
+
+_UNPUBLISHED = ".tmp-"
+_FOLDER_MODE = 0o555
+_FILE_MODE = 0o444
+_EXECUTABLE_MODE = 0o555
+
+
+class HasLayout(Protocol):
+    """The store, as far as a publisher needs it."""
+
+    @property
+    def layout(self) -> StoreLayout:
+        """Where its folders are."""
+        ...
+
+
+def publish_environment(
+    store: HasLayout, plan: EnvironmentPlan, *, extra_files: Mapping[str, bytes] | None = None
+) -> Path:
+    """The published environment's folder; one that is already there is a result, not an error.
+
+    ``extra_files`` maps paths relative to the environment to contents that only the interpreter itself can make, such
+    as the shim's bytecode. StoreFullError or StoreError where the disk refuses, EnvironmentBuildError for an extra
+    file that would be outside.
+    """
+    if plan.path.is_dir():
+        return plan.path
+    with disk_errors(f"publish the environment {plan.id}"):
+        store.layout.environments.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=_UNPUBLISHED, dir=store.layout.environments))
+        try:
+            _Builder(stage, plan, extra_files or {}).build()
+            # Without it a power cut could show the folder with empty files in it. Entries have been through theirs.
+            barrier(stage)
+            _rename(stage, plan.path)
+        except BaseException:
+            delete_tree(stage)
+            raise
+    return plan.path
+
+
+def sweep_unpublished(layout: StoreLayout) -> int:
+    """Delete what publishers that died left behind; how many that were. Only for the one writer, before it publishes."""
+    left = sorted(layout.environments.glob(f"{_UNPUBLISHED}*"))
+    for folder in left:
+        delete_tree(folder)
+    return len(left)
+
+
+def _rename(stage: Path, final: Path) -> None:
+    """Publish, or give way to somebody who was faster. The top folder is writable until here: macOS wants it so."""
+    try:
+        rename_noreplace(stage, final)
+    except FileExistsError:
+        delete_tree(stage)
+        return
+    final.chmod(_FOLDER_MODE)
+
+
+class _Builder:
+    def __init__(self, stage: Path, plan: EnvironmentPlan, extra_files: Mapping[str, bytes]) -> None:
+        self._stage = str(stage)
+        self._plan = plan
+        self._extra_files = extra_files
+        self._folders = list(plan.folders)
+
+    def build(self) -> None:
+        for folder in self._plan.folders:
+            os.mkdir(self._at(folder), 0o700)
+        for link in self._plan.links:
+            os.symlink(link.target, self._at(link.path))
+        for file in self._plan.files:
+            self._write(file)
+        for script in self._plan.scripts:
+            self._place_script(script)
+        self._write(SmallFile(path=IMPORT_MAP, content=import_map_of(self._plan)))
+        for path, content in self._extra_files.items():
+            _check_inside(path)
+            self._make_parents(path)
+            self._write(SmallFile(path=path, content=content))
+        for folder in self._folders:
+            os.chmod(self._at(folder), _FOLDER_MODE)
+
+    def _at(self, path: str) -> str:
+        return f"{self._stage}/{path}"
+
+    def _write(self, file: SmallFile) -> None:
+        mode = _EXECUTABLE_MODE if file.executable else _FILE_MODE
+        descriptor = os.open(self._at(file.path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "wb") as stream:
+            stream.write(file.content)
+            os.fchmod(descriptor, mode)
+
+    def _place_script(self, script: StoreScript) -> None:
+        with open(script.source, "rb") as stream:
+            content = stream.read(len(PYTHON_SHEBANG))
+            if content != PYTHON_SHEBANG:
+                os.symlink(script.source, self._at(script.path))
+                return
+            content += stream.read()
+        self._write(SmallFile(path=script.path, content=with_own_shebang(content, self._plan.python), executable=True))
+
+    def _make_parents(self, path: str) -> None:
+        folder = os.path.dirname(path)
+        if folder and folder not in self._folders:
+            self._make_parents(folder)
+            os.mkdir(self._at(folder), 0o700)
+            self._folders.append(folder)
+
+
+def _check_inside(path: str) -> None:
+    if path != posixpath.normpath(path) or path.startswith(("/", "..")):
+        raise EnvironmentBuildError(f"{path!r} is no place in an environment", path=path)
+
+
+def import_map_of(plan: EnvironmentPlan) -> bytes:
+    """The import map that is published with the plan."""
+    return encode_import_map(plan.id, index_paths(plan.visible_paths, plan.interpreter.extension_suffixes))

@@ -1,0 +1,90 @@
+"""What makes a folder a virtual environment (PEP 405) and starts the shim in it: the files no wheel brings.
+
+pyvenv.cfg                         as ``venv`` and uv write it
+bin/python  python3  python3.X     the first to the base interpreter, the others to the first
+lib64 -> lib                       where ``venv`` makes it: 64-bit Linux, or an interpreter whose platlibdir is lib64
+lib/pythonX.Y/EXTERNALLY-MANAGED   PEP 668: who looks after this environment
+lib/pythonX.Y/site-packages/
+  _storectl.py                     the shim
+  _storectl.pth  _storectl.start   start it; the second from Python 3.15 on (PEP 829), which then skips the first
+  _storectl_local.pth              where local code is
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from storectl_store.environments.identity import shim_source
+from storectl_store.environments.local_code import LocalCode
+from storectl_store.environments.tree import Leaf, Link, SmallFile
+from storectl_store.errors import EnvironmentBuildError
+from storectl_store.selection.target import Interpreter
+
+_EXTERNALLY_MANAGED = b"""\
+[externally-managed]
+Error=This environment is made by storectl from a lock file and is shared between projects; nothing can be
+ installed into it or removed from it. Change the lock file instead (for instance with `uv add NAME`):
+ storectl makes the new environment as soon as it is written, or when you run `storectl warm`.
+"""
+
+
+def site_packages(interpreter: Interpreter) -> str:
+    """The folder of packages, relative to the environment."""
+    return f"lib/{interpreter.library_folder}/site-packages"
+
+
+def venv_leaves(interpreter: Interpreter, local: Sequence[LocalCode]) -> Iterator[Leaf]:
+    """All links and files of a view that come from no wheel, but for the import map and the record."""
+    yield SmallFile(path="pyvenv.cfg", content=_pyvenv_cfg(interpreter))
+    yield from _python_links(interpreter)
+    if has_lib64(interpreter):
+        yield Link(path="lib64", target="lib")
+    yield SmallFile(path=f"lib/{interpreter.library_folder}/EXTERNALLY-MANAGED", content=_EXTERNALLY_MANAGED)
+    folder = site_packages(interpreter)
+    yield SmallFile(path=f"{folder}/_storectl.py", content=shim_source())
+    yield SmallFile(path=f"{folder}/_storectl.pth", content=b"import _storectl; _storectl.start()\n")
+    yield SmallFile(path=f"{folder}/_storectl.start", content=b"_storectl:start\n")
+    if roots := list(dict.fromkeys(root for code in local for root in code.roots)):
+        lines = b"".join(os.fsencode(root) + b"\n" for root in roots)
+        yield SmallFile(path=f"{folder}/_storectl_local.pth", content=lines)
+
+
+def has_lib64(interpreter: Interpreter) -> bool:
+    """Whether ``lib64`` is a link to ``lib``, as in ``venv.EnvBuilder.ensure_directories``."""
+    platform = interpreter.markers.get("sys_platform", sys.platform)
+    machine = interpreter.markers.get("platform_machine", "")
+    is_64_bit = "64" in machine or machine == "s390x"
+    return interpreter.platlibdir == "lib64" or (platform == "linux" and is_64_bit)
+
+
+def _python_links(interpreter: Interpreter) -> Iterator[Leaf]:
+    yield Link(path="bin/python", target=interpreter.executable)
+    for name in dict.fromkeys(["python3", f"python{interpreter.feature_version}", interpreter.library_folder]):
+        yield Link(path=f"bin/{name}", target="python")
+
+
+def _pyvenv_cfg(interpreter: Interpreter) -> bytes:
+    """``home`` is what CPython finds the standard library by; ``version_info`` is what uv and virtualenv call the version."""
+    if "\n" in interpreter.executable or not os.path.isabs(interpreter.executable):
+        raise EnvironmentBuildError(f"no environment can be made for the interpreter {interpreter.executable!r}")
+    lines = [
+        f"home = {os.path.dirname(interpreter.executable)}",
+        f"implementation = {interpreter.implementation}",
+        "include-system-site-packages = false",
+        f"version = {interpreter.version}",
+        f"version_info = {interpreter.version}",
+        f"executable = {interpreter.executable}",
+        f"storectl = {_storectl_version()}",
+    ]
+    return os.fsencode("\n".join([*lines, ""]))
+
+
+@cache
+def _storectl_version() -> str:
+    """The installed version of storectl; "unknown" where it runs from a bare source tree."""
+    try:
+        return version("storectl")
+    except PackageNotFoundError:
+        return "unknown"

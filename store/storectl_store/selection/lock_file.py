@@ -1,0 +1,186 @@
+"""Lock files as bytes: everything that a selection reads, taken from disk once.
+
+A `LockFile` holds the file, the ``pyproject.toml`` beside it, and for requirements files everything they include, so that
+selecting from it is a pure function. The kinds and their names:
+
+    uv             uv.lock, and NAME.py.lock of a script
+    pylock         pylock.toml, pylock.NAME.toml (PEP 751)
+    requirements   requirements*.txt
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from storectl_store.errors import LockFileError, NoLockFileError
+from storectl_store.selection.requirements_entries import references
+from storectl_store.selection.requirements_lines import variables_in
+
+LockKind = Literal["uv", "pylock", "requirements"]
+
+MAX_BYTES = 32 * 1024 * 1024
+"""Largest lock file that is read; also the most that a requirements file may include in all."""
+
+_MAX_INCLUDED = 200
+_READ_ATTEMPTS = 5
+_NAMES: tuple[tuple[re.Pattern[str], LockKind], ...] = (
+    (re.compile(r"uv\.lock|.+\.py\.lock"), "uv"),
+    (re.compile(r"pylock\.toml|pylock\.[^.]+\.toml"), "pylock"),
+    (re.compile(r"requirements.*\.txt"), "requirements"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockFile:
+    """One lock file and all that decides what it means, apart from the target.
+
+    ``path`` is absolute; ``project`` is the folder it stands in. ``digest`` is the sha256 hex over ``content``, and over
+    the included files and variables where there are any. ``pyproject`` is the ``pyproject.toml`` beside it, None where
+    there is none or the lock file is a script's. ``included`` maps absolute paths to the files that a requirements file
+    refers to (``-r``, ``-c``, and the ``pyproject.toml`` of local projects); ``variables`` are the values of the
+    ``${NAME}`` that it uses.
+    """
+
+    kind: LockKind
+    path: Path
+    content: bytes
+    digest: str
+    project: Path
+    pyproject: bytes | None = None
+    included: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+
+def kind_of(path: Path) -> LockKind | None:
+    """The kind of lock file that this name says it is; None for other files."""
+    return next((kind for pattern, kind in _NAMES if pattern.fullmatch(path.name)), None)
+
+
+def is_script_lock(path: Path) -> bool:
+    """Whether this is the lock file of one script, which no ``pyproject.toml`` concerns."""
+    return path.name.endswith(".py.lock")
+
+
+def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) -> LockFile:
+    """The lock file at this path.
+
+    ``variables`` are what ``${NAME}`` in a requirements file may name. NoLockFileError where there is no such file;
+    LockFileError where its name is not that of a lock file, it is no regular file, too large, or keeps changing.
+    """
+    absolute = Path(os.path.abspath(path))
+    kind = kind_of(absolute)
+    if kind is None:
+        raise LockFileError(
+            f"{absolute}: not the name of a lock file",
+            hint="known are uv.lock, NAME.py.lock, pylock.toml, pylock.NAME.toml and requirements*.txt",
+            path=str(absolute),
+        )
+    content = _read(absolute)
+    if content is None:
+        raise NoLockFileError(f"{absolute}: no such file", path=str(absolute))
+    included: dict[str, bytes] = {}
+    used: dict[str, str] = {}
+    if kind == "requirements":
+        included, used = _read_included(absolute, content, variables or {})
+    return LockFile(
+        kind=kind,
+        path=absolute,
+        content=content,
+        digest=_digest(content, included, used),
+        project=absolute.parent,
+        pyproject=None if is_script_lock(absolute) else _read(absolute.parent / "pyproject.toml"),
+        included=MappingProxyType(included),
+        variables=MappingProxyType(used),
+    )
+
+
+def _digest(content: bytes, included: Mapping[str, bytes], used: Mapping[str, str]) -> str:
+    hasher = hashlib.sha256(content)
+    for name, data in sorted(included.items()):
+        hasher.update(f"\0{name}\0{len(data)}\0".encode(errors="surrogateescape"))
+        hasher.update(data)
+    for name, value in sorted(used.items()):
+        hasher.update(f"\0{name}={value}".encode(errors="surrogateescape"))
+    return hasher.hexdigest()
+
+
+def _read_included(path: Path, content: bytes, variables: Mapping[str, str]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """All that a requirements file refers to, directly or not, and the variables that any of it uses.
+
+    What is missing is left out: only the selection knows whether it is needed, and names the line that needs it.
+    """
+    included: dict[str, bytes] = {}
+    used: dict[str, str] = {}
+    waiting = [(str(path), content)]
+    while waiting:
+        name, data = waiting.pop()
+        used.update(variables_in(name, data, variables))
+        for reference in references(name, data, variables, project=str(path.parent)):
+            if reference.path in included or reference.path == str(path):
+                continue
+            found = _read(Path(reference.path))
+            if found is None:
+                continue
+            included[reference.path] = found
+            _check_included(path, included)
+            if reference.is_requirements:
+                waiting.append((reference.path, found))
+    return included, used
+
+
+def _check_included(path: Path, included: Mapping[str, bytes]) -> None:
+    if len(included) > _MAX_INCLUDED or sum(map(len, included.values())) > MAX_BYTES:
+        raise LockFileError(
+            f"{path}: includes more than {_MAX_INCLUDED} files or {MAX_BYTES} bytes",
+            path=str(path),
+        )
+
+
+def _read(path: Path) -> bytes | None:
+    """The content of a regular file, as it was at one moment; None where there is none."""
+    for _ in range(_READ_ATTEMPTS):
+        try:
+            content = _read_once(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a possible path"
+            raise LockFileError(f"{path}: cannot be read: {reason}", path=str(path)) from error
+        if content is not None:
+            return content
+    raise LockFileError(f"{path}: keeps changing while it is read", hint="try again when it is written", path=str(path))
+
+
+def _read_once(path: Path) -> bytes | None:
+    """The content of the file, or None where it changed or was replaced meanwhile.
+
+    Opened without blocking, so that a FIFO under the name of a lock file cannot hold us.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb", buffering=0, closefd=True) as stream:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise LockFileError(f"{path}: not a regular file", path=str(path))
+        if before.st_size > MAX_BYTES:
+            raise LockFileError(f"{path}: {before.st_size} bytes, more than {MAX_BYTES}", path=str(path))
+        content = _read_up_to(stream.read, MAX_BYTES + 1)
+        unchanged = _state(before) == _state(os.fstat(descriptor)) == _state(os.stat(path))
+    return content if unchanged and len(content) == before.st_size else None
+
+
+def _read_up_to(read: Callable[[int], bytes | None], limit: int) -> bytes:
+    chunks: list[bytes] = []
+    while limit > 0 and (chunk := read(min(limit, 1 << 20))):
+        chunks.append(chunk)
+        limit -= len(chunk)
+    return b"".join(chunks)
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,29 @@
+"""The extras and groups asked for, checked against those that there are."""
+
+from collections.abc import Iterable
+
+from packaging.utils import InvalidName, NormalizedName, canonicalize_name
+
+from storectl_store.errors import TargetError
+
+
+def canonical_names(names: Iterable[str]) -> frozenset[NormalizedName]:
+    """Names of extras or groups, normalised; TargetError where one is no name at all."""
+    try:
+        return frozenset(canonicalize_name(name, validate=True) for name in names)
+    except InvalidName as error:
+        raise TargetError(f"not the name of an extra or group: {error}") from error
+
+
+def check_known(kind: str, asked: frozenset[NormalizedName], known: frozenset[NormalizedName], file: str) -> None:
+    """TargetError where an extra or group is asked for that the lock file does not know. ``kind`` is its word."""
+    unknown = sorted(asked - known)
+    if unknown:
+        listed = ", ".join(f"`{name}`" for name in sorted(known)) or "none"
+        raise TargetError(
+            f"{file} has no {kind} {', '.join(f'`{name}`' for name in unknown)}",
+            hint=f"known {kind}s: {listed}",
+            path=file,
+            unknown=unknown,
+            known=sorted(known),
+        )

@@ -1,0 +1,74 @@
+"""What a ``pyproject.toml`` beside a lock file adds to a selection: the project itself, and its default groups."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from packaging.utils import NormalizedName
+
+from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.pin import LocalProject, Pin
+from storectl_store.selection.toml_table import Table, parse_toml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectFile:
+    """A ``pyproject.toml``. ``name`` is None without ``[project]``.
+
+    ``packaged`` is true where the project is installed as a package: ``[tool.uv] package`` says so, else it is whether
+    there is a ``[build-system]``. ``default_groups`` None means that nothing is said.
+    """
+
+    name: NormalizedName | None
+    packaged: bool
+    requires_python: str | None
+    extras: frozenset[NormalizedName]
+    groups: frozenset[NormalizedName]
+    default_groups: tuple[NormalizedName, ...] | Literal["all"] | None
+
+
+_NO_PROJECT = ProjectFile(
+    name=None, packaged=False, requires_python=None, extras=frozenset(), groups=frozenset(), default_groups=None
+)
+
+
+def project_file_of(lock_file: LockFile) -> ProjectFile:
+    """The project beside the lock file, an empty one where there is none; LockFileError where it is malformed."""
+    if lock_file.pyproject is None:
+        return _NO_PROJECT
+    return parse_project_file(lock_file.pyproject, str(lock_file.project / "pyproject.toml"))
+
+
+def parse_project_file(content: bytes, file: str) -> ProjectFile:
+    """The project that this ``pyproject.toml`` describes; LockFileError where it is malformed."""
+    top = parse_toml(content, file)
+    project = top.optional_table("project")
+    uv = top.table("tool").table("uv")
+    package = uv.optional_boolean("package")
+    has_backend = top.optional_table("build-system") is not None
+    return ProjectFile(
+        name=project.name("name") if project else None,
+        packaged=has_backend if package is None else package,
+        requires_python=project.optional_text("requires-python") if project else None,
+        extras=_keys(project.table("optional-dependencies")) if project else frozenset(),
+        groups=_keys(top.table("dependency-groups"))
+        | ({NormalizedName("dev")} if uv.array("dev-dependencies") else set()),
+        default_groups=_default_groups(uv),
+    )
+
+
+def root_project(lock_file: LockFile, taken: tuple[LocalProject | Pin, ...]) -> tuple[LocalProject, ...]:
+    """The project beside the lock file, where it is a package and the lock file does not already say what it is."""
+    project = project_file_of(lock_file)
+    if project.name is None or not project.packaged or project.name in {selected.name for selected in taken}:
+        return ()
+    return (LocalProject(name=project.name, path=str(lock_file.project), kind="root", packaged=True),)
+
+
+def _keys(table: Table) -> frozenset[NormalizedName]:
+    return frozenset(table.as_name(key, key) for key in table.values)
+
+
+def _default_groups(uv: Table) -> tuple[NormalizedName, ...] | Literal["all"] | None:
+    if uv.values.get("default-groups") == "all":
+        return "all"
+    return uv.names("default-groups") if "default-groups" in uv.values else None

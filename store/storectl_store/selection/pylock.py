@@ -1,0 +1,213 @@
+"""Selection from ``pylock.toml`` (PEP 751). The format and its rules are read and applied by packaging."""
+
+import re
+from pathlib import Path
+from typing import cast
+
+from packaging.markers import Environment, UndefinedComparison, UndefinedEnvironmentName
+from packaging.pylock import (
+    Package,
+    PackageArchive,
+    PackageDirectory,
+    PackageSdist,
+    PackageVcs,
+    PackageWheel,
+    Pylock,
+    PylockSelectError,
+    PylockValidationError,
+)
+from packaging.specifiers import InvalidSpecifier
+from packaging.version import InvalidVersion
+
+from storectl_store.digest import digest_of_hex
+from storectl_store.errors import LockFileError, SelectionError, TargetError, UnsupportedSourceError
+from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of
+from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
+from storectl_store.selection.limits import check_count, check_markers
+from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.options import canonical_names, check_known
+from storectl_store.selection.pin import LocalProject, Pin, Selection, WheelFile
+from storectl_store.selection.project_file import root_project
+from storectl_store.selection.requires_python import check_requires_python
+from storectl_store.selection.target import Target
+from storectl_store.selection.toml_table import Table, parse_toml
+
+_Source = PackageVcs | PackageDirectory | PackageArchive | PackageWheel | PackageSdist
+_PLACE = re.compile(r"packages\[(\d+)\]")
+_UNDEFINED = (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, InvalidSpecifier, RecursionError)
+
+
+def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
+    """What a ``pylock.toml`` selects for the target."""
+    top = parse_toml(lock_file.content, str(lock_file.path))
+    pylock = _parsed(top)
+    check_requires_python(top.optional_text("requires-python"), target.interpreter, top.file)
+    extras, groups = _options(pylock, target, top.file)
+    selected = [
+        _converted(lock_file, package, source, target)
+        for package, source in _selected(pylock, top, target, extras, groups)
+    ]
+    pins = tuple(sorted((item for item in selected if isinstance(item, Pin)), key=lambda pin: pin.name))
+    local = tuple(item for item in selected if isinstance(item, LocalProject))
+    local += root_project(lock_file, (*pins, *local))
+    return Selection(
+        pins=pins,
+        local_projects=tuple(sorted(local, key=lambda project: project.name)),
+        warnings=_warnings(pylock, top.file),
+    )
+
+
+def _parsed(top: Table) -> Pylock:
+    """The lock file, validated; packaging's errors say where by position, ours by name."""
+    packages = top.tables("packages")
+    check_count(len(packages), top.file)
+    check_markers((table.optional_text("marker") for table in packages), top.file)
+    try:
+        return Pylock.from_dict(top.values)
+    except PylockValidationError as error:
+        place = _package_name(packages, error.context or "")
+        raise top.at(place).error(str(error)) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise top.error(f"not a valid pylock file: {error}") from error
+
+
+def _package_name(packages: tuple[Table, ...], context: str) -> str:
+    match = _PLACE.match(context)
+    name = packages[int(match.group(1))].values.get("name") if match else None
+    return f"`{name[:80]}`" if isinstance(name, str) else ""
+
+
+def _options(pylock: Pylock, target: Target, file: str) -> tuple[frozenset[str], frozenset[str] | None]:
+    """The extras and groups asked for, as the lock file spells them; None for its default groups."""
+    extras = canonical_names(target.extras)
+    check_known("extra", extras, canonical_names(pylock.extras or ()), file)
+    if target.groups is None:
+        return extras, None
+    spelling = {name: text for text in pylock.dependency_groups or () for name in canonical_names((text,))}
+    groups = canonical_names(target.groups)
+    check_known("group", groups, frozenset(spelling), file)
+    return extras, frozenset(spelling[group] for group in groups)
+
+
+def _selected(
+    pylock: Pylock, top: Table, target: Target, extras: frozenset[str], groups: frozenset[str] | None
+) -> list[tuple[Package, _Source]]:
+    try:
+        return list(
+            pylock.select(
+                environment=cast("Environment", dict(target.interpreter.markers)),
+                tags=list(target.interpreter.tag_rank),
+                extras=extras,
+                dependency_groups=groups,
+            )
+        )
+    except PylockSelectError as error:
+        raise _select_error(pylock, top, target, str(error)) from error
+    except _UNDEFINED as error:
+        raise top.error(f"a marker cannot be evaluated: {error}") from error
+
+
+def _select_error(pylock: Pylock, top: Table, target: Target, message: str) -> SelectionError:
+    """Our error for packaging's, which tells its reasons apart in words only."""
+    match = _PLACE.search(message)
+    package = pylock.packages[int(match.group(1))] if match else None
+    if package is not None and package.wheels and message.startswith("No wheel"):
+        return no_wheel_error(
+            package.name,
+            str(package.version or ""),
+            [wheel.filename for wheel in package.wheels],
+            target.interpreter,
+            has_sdist=False,
+        )
+    if message.startswith("Multiple packages"):
+        return top.error(message)
+    return TargetError(f"{top.file}: {message}", hint="lock for this platform and Python too", path=top.file)
+
+
+def _converted(lock_file: LockFile, package: Package, source: _Source, target: Target) -> Pin | LocalProject:
+    match source:
+        case PackageWheel():
+            return _pin_of_wheels(lock_file, package, target)
+        case PackageDirectory():
+            return _local_project(lock_file, package, source)
+        case PackageArchive():
+            return _pin_of_archive(lock_file, package, source, target)
+        case PackageSdist() if package.wheels:
+            names = [wheel.filename for wheel in package.wheels]
+            raise no_wheel_error(package.name, str(package.version or ""), names, target.interpreter, has_sdist=True)
+        case PackageSdist():
+            raise _unsupported(package, "a source distribution only")
+        case _:
+            raise _unsupported(package, f"a {source.type} repository")
+
+
+def _pin_of_wheels(lock_file: LockFile, package: Package, target: Target) -> Pin:
+    """The library chose by tag; among equals the highest build number wins, so the choice is made again."""
+    candidates = [_wheel_file(lock_file, package, wheel.filename, wheel) for wheel in package.wheels or ()]
+    chosen = choose_wheel(candidates, target.interpreter)
+    if chosen is None:
+        names = [wheel.filename for wheel in package.wheels or ()]
+        raise no_wheel_error(package.name, str(package.version or ""), names, target.interpreter, has_sdist=False)
+    return _pin(package, chosen)
+
+
+def _pin_of_archive(lock_file: LockFile, package: Package, archive: PackageArchive, target: Target) -> Pin:
+    filename = archive.path.replace("\\", "/").rpartition("/")[2] if archive.path else filename_of(archive.url or "")
+    if not filename.endswith(".whl"):
+        raise _unsupported(package, "an archive that is not a wheel")
+    wheel = _wheel_file(lock_file, package, filename, archive)
+    parsed = parsed_filename(filename)
+    if parsed is None or parsed[0] != package.name or (package.version and parsed[1] != package.version):
+        raise _error(lock_file, package, f"{filename[:120]!r} is not the file name of a wheel of it")
+    if choose_wheel((wheel,), target.interpreter) is None:
+        raise no_wheel_error(package.name, str(parsed[1]), (filename,), target.interpreter, has_sdist=False)
+    return _pin(package, wheel)
+
+
+def _pin(package: Package, wheel: WheelFile) -> Pin:
+    parsed = parsed_filename(wheel.filename)
+    assert parsed is not None, "what was chosen has a valid file name"
+    return Pin(name=package.name, version=str(package.version or parsed[1]), wheel=wheel, index=package.index)
+
+
+def _wheel_file(lock_file: LockFile, package: Package, filename: str, file: PackageWheel | PackageArchive) -> WheelFile:
+    """A wheel of the lock file; a path goes before a URL, as PEP 751 has it."""
+    hexdigest = file.hashes.get("sha256")
+    if hexdigest is None:
+        raise _error(
+            lock_file, package, f"{filename[:120]!r} has no sha256, only {', '.join(sorted(file.hashes))[:80]}",
+            hint="storectl addresses wheels by their sha256: lock with a tool that writes it, such as uv or pip",
+        )  # fmt: skip
+    try:
+        address = file_url(lock_file.project, file.path) if file.path else checked_url(file.url or "")
+        return WheelFile(filename=filename, digest=digest_of_hex(hexdigest), url=address, size=file.size)
+    except ValueError as error:
+        raise _error(lock_file, package, f"{filename[:120]!r}: {error}") from error
+
+
+def _local_project(lock_file: LockFile, package: Package, directory: PackageDirectory) -> LocalProject:
+    try:
+        path = absolute_path(lock_file.project, str(Path(directory.path) / (directory.subdirectory or "")))
+    except ValueError as error:
+        raise _error(lock_file, package, str(error)) from error
+    is_root = path == str(lock_file.project)
+    return LocalProject(name=package.name, path=path, kind="root" if is_root else "path", packaged=True)
+
+
+def _unsupported(package: Package, what: str) -> UnsupportedSourceError:
+    return UnsupportedSourceError(
+        f"`{package.name}` is locked as {what}",
+        hint="storectl takes wheels: lock a version that has one, or build it and lock the wheel",
+        name=package.name,
+    )
+
+
+def _error(lock_file: LockFile, package: Package, what: str, hint: str | None = None) -> LockFileError:
+    file = str(lock_file.path)
+    return LockFileError(f"{file}: `{package.name}`: {what}", hint=hint, path=file, name=package.name)
+
+
+def _warnings(pylock: Pylock, file: str) -> tuple[str, ...]:
+    if str(pylock.lock_version) == "1.0":
+        return ()
+    return (f"{file}: lock-version {pylock.lock_version} is newer than 1.0: what it adds is not understood",)

@@ -1,0 +1,150 @@
+"""Selection from a requirements file in hash mode: every requirement is pinned with ``==`` and has its sha256.
+
+Such a file names digests but no files, so most of it becomes `IndexPin`; wheels given by URL or path are pins at once.
+"""
+
+from pathlib import Path
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from storectl_store.errors import UnsupportedSourceError
+from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of
+from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
+from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.marker_values import MarkerValues
+from storectl_store.selection.options import canonical_names, check_known
+from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, WheelFile
+from storectl_store.selection.project_file import parse_project_file, project_file_of, root_project
+from storectl_store.selection.requirements_constraints import Constraint, constrained, narrowed, read_constraints
+from storectl_store.selection.requirements_entries import Entry, metadata_path
+from storectl_store.selection.requirements_subjects import Subject, subject_of
+from storectl_store.selection.requirements_tree import RequirementsTree, read_tree
+from storectl_store.selection.requires_python import check_requires_python
+from storectl_store.selection.target import Target
+
+_ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+_Item = IndexPin | Pin | LocalProject
+
+
+def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
+    """What a requirements file selects for the target. It has neither extras nor groups."""
+    file = str(lock_file.path)
+    check_known("extra", canonical_names(target.extras), frozenset(), file)
+    check_known("group", canonical_names(target.groups or ()), frozenset(), file)
+    check_requires_python(project_file_of(lock_file).requires_python, target.interpreter, file)
+    items = _Reader(lock_file, target, read_tree(lock_file)).items()
+    local = tuple(item for item in items if isinstance(item, LocalProject))
+    pins = tuple(item for item in items if isinstance(item, Pin))
+    return Selection(
+        pins=pins,
+        index_pins=tuple(item for item in items if isinstance(item, IndexPin)),
+        local_projects=tuple(sorted((*local, *root_project(lock_file, (*local, *pins))), key=lambda p: p.name)),
+    )
+
+
+class _Reader:
+    """The requirements of one file for one target."""
+
+    def __init__(self, lock_file: LockFile, target: Target, tree: RequirementsTree) -> None:
+        self._lock_file = lock_file
+        self._interpreter = target.interpreter
+        self._values = MarkerValues({**target.interpreter.markers, "extra": ""})
+        self._tree = tree
+
+    def items(self) -> list[_Item]:
+        """All that is selected, sorted by name; LockFileError where one name is required in two ways."""
+        subjects = [subject_of(entry) for entry in self._tree.requirements]
+        constraints = read_constraints(self._tree.constraints, self._holds)
+        chosen: dict[NormalizedName, _Item] = {}
+        for subject in subjects:
+            if self._holds(subject.entry, subject.marker):
+                item = self._item(subject, constraints)
+                chosen[item.name] = _merged(chosen.get(item.name), item, subject)
+        return sorted(chosen.values(), key=lambda item: item.name)
+
+    def _holds(self, entry: Entry, marker: str | None) -> bool:
+        try:
+            return self._values.hold(marker)
+        except ValueError as error:
+            raise entry.line.error(str(error)) from error
+
+    def _item(self, subject: Subject, constraints: tuple[Constraint, ...]) -> _Item:
+        if subject.name is not None and subject.version is not None:
+            return constrained(self._index_pin(subject.name, subject.version, subject), constraints)
+        try:
+            return self._addressed(subject)
+        except ValueError as error:
+            raise subject.entry.line.error(str(error)) from error
+
+    def _index_pin(self, name: NormalizedName, version: str, subject: Subject) -> IndexPin:
+        return IndexPin(
+            name=name,
+            version=version,
+            digests=subject.digests,
+            indexes=self._tree.indexes,
+            find_links=tuple(self._tree.find_links),
+            exclusive=self._tree.exclusive,
+        )
+
+    def _addressed(self, subject: Subject) -> Pin | LocalProject:
+        """The wheel or project at a path or URL; paths are relative to the folder of the lock file."""
+        address = subject.path if subject.path is not None else subject.url or ""
+        if subject.is_repository:
+            raise _unsupported(subject, "a repository")
+        if address.endswith(_ARCHIVES):
+            raise _unsupported(subject, "a source distribution")
+        if subject.path is None:
+            if not address.endswith(".whl"):
+                raise _unsupported(subject, "an address that is not that of a wheel")
+            return self._pin(checked_url(address), subject)
+        if address.endswith(".whl"):
+            return self._pin(file_url(self._lock_file.project, address), subject)
+        return self._local_project(absolute_path(self._lock_file.project, address), subject.name)
+
+    def _pin(self, address: str, subject: Subject) -> Pin:
+        filename = filename_of(address)
+        parsed = parsed_filename(filename)
+        if parsed is None or subject.name not in (None, parsed[0]):
+            of_name = f" of `{subject.name}`" if subject.name else ""
+            raise subject.entry.line.error(f"{filename[:120]!r} is not the file name of a wheel{of_name}")
+        (digest,) = subject.digests
+        wheel = WheelFile(filename=filename, digest=digest, url=address)
+        if choose_wheel((wheel,), self._interpreter) is None:
+            raise no_wheel_error(parsed[0], str(parsed[1]), (filename,), self._interpreter, has_sdist=False)
+        return Pin(name=parsed[0], version=str(parsed[1]), wheel=wheel)
+
+    def _local_project(self, path: str, name: NormalizedName | None) -> LocalProject:
+        """The project in this folder; it is called what it calls itself, or without that as its folder is.
+
+        InvalidName, a ValueError, where the folder's name is not one.
+        """
+        is_root = path == str(self._lock_file.project)
+        file = metadata_path(path, "")
+        content = self._lock_file.pyproject if is_root else self._lock_file.included.get(file)
+        own_name = parse_project_file(content, file).name if content is not None else None
+        return LocalProject(
+            name=own_name or name or canonicalize_name(Path(path).name, validate=True),
+            path=path,
+            kind="root" if is_root else "path",
+            packaged=True,
+        )
+
+
+def _merged(first: _Item | None, second: _Item, subject: Subject) -> _Item:
+    """A project may be named twice, if both agree."""
+    if first is None or first == second:
+        return second
+    if isinstance(first, IndexPin) and isinstance(second, IndexPin) and first.version == second.version:
+        return narrowed(second, first.digests, subject.entry.line)
+    raise subject.entry.line.error(f"`{second.name}` is required a second time, and differently")
+
+
+def _unsupported(subject: Subject, what: str) -> UnsupportedSourceError:
+    line = subject.entry.line
+    return UnsupportedSourceError(
+        f"{line.file}:{line.number}: {subject.entry.requirement[:120]!r} is {what}",
+        hint="storectl takes wheels: name a version or the URL of a wheel",
+        name=subject.name,
+        path=line.file,
+        line=line.number,
+    )

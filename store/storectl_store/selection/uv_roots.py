@@ -1,0 +1,99 @@
+"""Where the walk through a ``uv.lock`` begins: the root projects, with the extras and groups that are asked for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from storectl_store.selection.options import canonical_names, check_known
+from storectl_store.selection.project_file import ProjectFile
+from storectl_store.selection.target import Target
+from storectl_store.selection.uv_conflicts import Active, extra_marker, group_marker, project_marker
+from storectl_store.selection.uv_lock import LOCAL_KINDS, UvEdge, UvLock, UvPackage
+
+_DEV = NormalizedName("dev")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roots:
+    """The beginning of the walk.
+
+    ``packages`` are selected with the extras in ``extras`` that they have; ``edges`` are those of groups and of a
+    script; ``active`` are their extras, groups and projects as conflict markers name them.
+    """
+
+    packages: tuple[UvPackage, ...]
+    extras: frozenset[NormalizedName]
+    edges: tuple[UvEdge, ...]
+    active: Active
+
+
+def find_roots(lock: UvLock, project: ProjectFile, target: Target) -> Roots:
+    """The roots for this target; TargetError where an extra or group is unknown, LockFileError where there is no root."""
+    packages = _root_packages(lock)
+    extras = canonical_names(target.extras)
+    check_known(
+        "extra", extras, _union(project.extras, (package.known_extras for package in packages)), lock.table.file
+    )
+    groups = _groups(lock, packages, project, target)
+    return Roots(
+        packages=packages,
+        extras=extras,
+        edges=(*lock.requirements, *_group_edges(lock, packages, groups)),
+        active=_active(packages, extras, groups),
+    )
+
+
+def _root_packages(lock: UvLock) -> tuple[UvPackage, ...]:
+    """The project in the lock file's own folder; without one, all members; for a script none."""
+    local = [p for same in lock.packages.values() for p in same if p.source.kind in LOCAL_KINDS]
+    if here := tuple(package for package in local if package.source.location == "."):
+        return here
+    members = tuple(package for package in local if package.name in lock.members)
+    if missing := set(lock.members) - {package.name for package in members}:
+        raise lock.table.error(f"`manifest.members` names `{min(missing)}`, which is no package of it")
+    if not members and lock.packages and not lock.requirements and not lock.groups:
+        raise lock.table.error("no package in it is the project", hint="make it anew with `uv lock`")
+    return members
+
+
+def _groups(
+    lock: UvLock, packages: tuple[UvPackage, ...], project: ProjectFile, target: Target
+) -> frozenset[NormalizedName]:
+    """The groups asked for, or the default ones; a default that nobody defines is unknown like any other."""
+    known = _union(project.groups | frozenset(lock.groups), (package.known_groups for package in packages))
+    if target.groups is not None:
+        groups = canonical_names(target.groups)
+    elif project.default_groups == "all":
+        groups = known
+    elif project.default_groups is None:
+        groups = known & {_DEV}
+    else:
+        groups = frozenset(project.default_groups)
+    check_known("group", groups, known, lock.table.file)
+    return groups
+
+
+def _group_edges(
+    lock: UvLock, packages: tuple[UvPackage, ...], groups: frozenset[NormalizedName]
+) -> tuple[UvEdge, ...]:
+    tables = (lock.groups, *(package.groups for package in packages))
+    return tuple(edge for table in tables for group, edges in table.items() if group in groups for edge in edges)
+
+
+def _active(
+    packages: tuple[UvPackage, ...], extras: frozenset[NormalizedName], groups: frozenset[NormalizedName]
+) -> Active:
+    return frozenset(
+        marker
+        for package in packages
+        for marker in (
+            project_marker(package.name),
+            *(extra_marker(package.name, extra) for extra in extras & package.known_extras),
+            *(group_marker(package.name, group) for group in groups & package.known_groups),
+        )
+    )
+
+
+def _union(first: frozenset[NormalizedName], others: Iterable[frozenset[NormalizedName]]) -> frozenset[NormalizedName]:
+    return first.union(*others)

@@ -1,0 +1,48 @@
+"""Selection from ``uv.lock`` and the lock files of scripts, read natively: uv need not be installed."""
+
+from storectl_store.errors import TargetError
+from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.marker_values import MarkerValues
+from storectl_store.selection.pin import LocalProject, Pin, Selection
+from storectl_store.selection.project_file import project_file_of
+from storectl_store.selection.requires_python import check_requires_python
+from storectl_store.selection.target import Target
+from storectl_store.selection.toml_table import parse_toml
+from storectl_store.selection.uv_graph import reachable_packages
+from storectl_store.selection.uv_lock import UvLock, read_uv_lock
+from storectl_store.selection.uv_roots import find_roots
+from storectl_store.selection.uv_sources import selected_package
+
+
+def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
+    """What a ``uv.lock`` selects for the target.
+
+    The Python version is checked first: uv leaves out of the markers what ``requires-python`` already says.
+    """
+    lock = read_uv_lock(parse_toml(lock_file.content, str(lock_file.path)))
+    check_requires_python(lock.requires_python, target.interpreter, lock.table.file)
+    values = MarkerValues(target.interpreter.markers)
+    _check_supported(lock, values)
+    roots = find_roots(lock, project_file_of(lock_file), target)
+    selected = [
+        selected_package(package, lock, lock_file, target.interpreter)
+        for package in reachable_packages(lock, roots, values)
+    ]
+    return Selection(
+        pins=tuple(item for item in selected if isinstance(item, Pin)),
+        local_projects=tuple(item for item in selected if isinstance(item, LocalProject)),
+    )
+
+
+def _check_supported(lock: UvLock, values: MarkerValues) -> None:
+    """TargetError where the lock file was made for other platforms only."""
+    try:
+        supported = not lock.supported_markers or any(values.hold(marker) for marker in lock.supported_markers)
+    except ValueError as error:
+        raise lock.table.error(f"`supported-markers`: {error}") from error
+    if not supported:
+        raise TargetError(
+            f"{lock.table.file} does not support this platform, only {' or '.join(lock.supported_markers)[:200]}",
+            hint="add it to `[tool.uv] environments` and lock again",
+            path=lock.table.file,
+        )

@@ -1,0 +1,122 @@
+"""A package of a ``uv.lock`` as what it is for an environment: a pinned wheel, or a project that stays where it is."""
+
+from pathlib import Path
+from typing import assert_never
+
+from packaging.version import Version
+
+from storectl_store.digest import parse_digest
+from storectl_store.errors import UnsupportedSourceError
+from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
+from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
+from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.pin import LocalProject, Pin, WheelFile
+from storectl_store.selection.target import Interpreter
+from storectl_store.selection.toml_table import Table
+from storectl_store.selection.uv_lock import UvLock, UvPackage
+
+
+def selected_package(
+    package: UvPackage, lock: UvLock, lock_file: LockFile, interpreter: Interpreter
+) -> Pin | LocalProject:
+    """What the package is; UnsupportedSourceError or NoWheelError where it is nothing that storectl can take."""
+    match package.source.kind:
+        case "registry" | "url" | "path":
+            return _pin(package, lock_file, interpreter)
+        case "directory" | "editable" | "virtual":
+            return _local_project(package, lock, lock_file)
+        case "git":
+            raise _unsupported(package, f"a git repository ({package.source.location[:200]})")
+    assert_never(package.source.kind)
+
+
+def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> Pin:
+    tables = package.table.tables("wheels")
+    has_sdist = package.table.optional_table("sdist") is not None
+    if not tables:
+        raise _unsupported(package, "a source distribution only" if has_sdist else "something without a wheel")
+    wheels = [_wheel_file(table, package, lock_file.project) for table in tables]
+    chosen = choose_wheel(wheels, interpreter)
+    if chosen is None:
+        names = [wheel.filename for wheel in wheels]
+        raise no_wheel_error(package.name, package.version or "", names, interpreter, has_sdist=has_sdist)
+    return Pin(
+        name=package.name,
+        version=_agreed_version(package, chosen),
+        wheel=chosen,
+        index=package.source.location if package.source.kind == "registry" else None,
+    )
+
+
+def _agreed_version(package: UvPackage, wheel: WheelFile) -> str:
+    """The version, which the wheel's file name has to say too, like the name."""
+    parsed = parsed_filename(wheel.filename)
+    assert parsed is not None, "what was chosen has a valid file name"
+    if parsed[0] != package.name or (package.version and parsed[1] != Version(package.version)):
+        raise package.table.error(f"{wheel.filename!r} is not a wheel of `{package.name}` {package.version or ''}")
+    return str(parsed[1])
+
+
+def _wheel_file(table: Table, package: UvPackage, folder: Path) -> WheelFile:
+    try:
+        filename, url = _address(table, package, folder)
+    except ValueError as error:
+        raise table.error(f"`wheels`: {error}") from error
+    digest = table.optional_text("hash")
+    if digest is None or not digest.lower().startswith("sha256:"):
+        raise table.error(
+            f"{filename[:120]!r} has no sha256",
+            hint="storectl addresses wheels by their sha256: use an index that gives one, and lock again",
+        )
+    try:
+        return WheelFile(filename=filename, digest=parse_digest(digest), url=url, size=table.optional_integer("size"))
+    except ValueError as error:
+        raise table.error(f"{filename[:120]!r}: {error}") from error
+
+
+def _address(table: Table, package: UvPackage, folder: Path) -> tuple[str, str]:
+    """File name and absolute URL of a wheel.
+
+    It has a ``url``, absolute or relative to the registry, a ``path`` relative to a registry that is a folder, or only
+    a ``filename`` where the source is the wheel.
+    """
+    location = package.source.location
+    url, path = table.optional_text("url"), table.optional_text("path")
+    if package.source.kind == "path":
+        return table.optional_text("filename") or Path(location).name, _local_or_remote(location, folder)
+    if package.source.kind == "url":
+        address = checked_url(url or location)
+        return table.optional_text("filename") or filename_of(address), address
+    if path is not None:
+        registry = absolute_path(folder, location) if not is_url(location) else None
+        address = file_url(Path(registry), path) if registry else checked_url(path, base=location)
+    elif url is not None:
+        address = checked_url(url, base=location if is_url(location) else folder.as_uri())
+    else:
+        raise ValueError("neither `url` nor `path`")
+    return table.optional_text("filename") or filename_of(address), address
+
+
+def _local_or_remote(location: str, folder: Path) -> str:
+    return checked_url(location) if is_url(location) else file_url(folder, location)
+
+
+def _local_project(package: UvPackage, lock: UvLock, lock_file: LockFile) -> LocalProject:
+    source = package.source
+    try:
+        path = absolute_path(lock_file.project, str(Path(source.location) / (source.subdirectory or "")))
+    except ValueError as error:
+        raise package.table.error(f"`source`: {error}") from error
+    packaged = source.kind != "virtual"
+    if path == str(lock_file.project):
+        return LocalProject(name=package.name, path=path, kind="root", packaged=packaged)
+    is_member = package.name in lock.members
+    return LocalProject(name=package.name, path=path, kind="member" if is_member else "path", packaged=packaged)
+
+
+def _unsupported(package: UvPackage, what: str) -> UnsupportedSourceError:
+    return UnsupportedSourceError(
+        f"`{package.name}` is locked as {what}",
+        hint="storectl takes wheels: lock a version that has one, or build it and lock the wheel",
+        name=package.name,
+    )

@@ -1,0 +1,21 @@
+"""One member of an archive, as the central directory has it and its local header confirms."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveRecord:
+    """Sizes and offsets in bytes; ``data_offset`` is where the stored or deflated bytes begin.
+
+    ``raw_name`` is not decoded, ``method`` not understood yet. ``mode`` is the upper half of the external attributes: a
+    Unix ``st_mode``, or 0 from writers that know none.
+    """
+
+    raw_name: bytes
+    flags: int
+    method: int
+    crc: int
+    size: int
+    compressed_size: int
+    mode: int
+    data_offset: int

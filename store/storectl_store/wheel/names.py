@@ -1,0 +1,66 @@
+"""Step 3: member names, as text that is one path below one folder on every system, and shows as what it is."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from storectl_store.wheel.archive_record import ArchiveRecord
+from storectl_store.wheel.refusal import Code, refused, shown
+
+_UTF8 = 0x0800
+_LONGEST_PART = 255
+_LONGEST_PATH = 512
+_DRIVE = re.compile(r"/[A-Za-z]:")
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories of control, format (all bidi among them) and surrogate characters and line separators."""
+
+
+def decode_names(records: Iterable[ArchiveRecord]) -> list[str]:
+    """The members' names in the same order, those of folders with their final slash; E_ZIP_NAME for any unsafe one."""
+    return [_checked(_decoded(record)) for record in records]
+
+
+def _decoded(record: ArchiveRecord) -> str:
+    """A name is UTF-8 where the member says so, else ASCII: the specification's code page 437 is nobody's intention."""
+    encoding = "utf-8" if record.flags & _UTF8 else "ascii"
+    try:
+        return record.raw_name.decode(encoding)
+    except UnicodeDecodeError:
+        name = shown(record.raw_name)
+        raise refused(Code.NAME, f"{name} is not {encoding}", member=name) from None
+
+
+def _checked(name: str) -> str:
+    fault = fault_of(name.removesuffix("/"))
+    if fault:
+        raise refused(Code.NAME, f"{shown(name)} {fault}", member=name)
+    return name
+
+
+def fault_of(path: str) -> str | None:
+    """What is wrong with a relative path without a final slash, as the end of a sentence; None if nothing is."""
+    return _fault_of_length(path) or _fault_of_spelling(path)
+
+
+def _fault_of_length(path: str) -> str | None:
+    raw = path.encode("utf-8", "surrogatepass")
+    if len(raw) > _LONGEST_PATH:
+        return f"is longer than {_LONGEST_PATH} bytes"
+    if len(raw) > _LONGEST_PART and max(map(len, raw.split(b"/"))) > _LONGEST_PART:
+        return f"has a part longer than {_LONGEST_PART} bytes"
+    return None
+
+
+def _fault_of_spelling(path: str) -> str | None:
+    parts = f"/{path}/"
+    if "//" in parts:
+        return "is absolute or has an empty part"
+    if "/./" in parts or "/../" in parts:
+        return "has a part '.' or '..'"
+    if "\\" in parts or (":" in parts and _DRIVE.search(parts)):
+        return "has a backslash or a drive"
+    if "./" in parts or " /" in parts:
+        return "has a part that ends with a dot or a space"
+    if not path.isprintable() and any(unicodedata.category(character) in _INVISIBLE for character in path):
+        return "has control or invisible characters"
+    return None

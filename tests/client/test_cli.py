@@ -1,0 +1,299 @@
+"""Every command but `run`: its output for people and for scripts, its exit code, its errors."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import storectl
+from storectl.commands.link import ASIDE
+from support.client_project import LAUNCHER, ClientHome, client_home, make_environment
+from support.fake_daemon import (
+    FakeDaemon,
+    environment_info,
+    problem,
+    progress,
+    project_state,
+    serve_daemon,
+    silent_socket,
+)
+
+COMMANDS = ["run", "warm", "watch", "link", "daemon", "env", "store", "doctor"]
+
+
+@pytest.fixture
+def home() -> Iterator[ClientHome]:
+    with client_home() as home:
+        yield home
+
+
+@pytest.fixture
+def daemon(home: ClientHome) -> Iterator[FakeDaemon]:
+    with serve_daemon(home.socket) as daemon:
+        yield daemon
+
+
+def ready(home: ClientHome, environment: Path | None = None) -> dict[str, Any]:
+    return {"event": "ready", "environment": environment_info(environment or home.environment, project=home.project)}
+
+
+def entry(name: str, prefix: str, size: int = 1_234_567) -> dict[str, Any]:
+    facts = {"version": "1.0", "digest": f"sha256:{prefix * 2}", "filename": f"{name}-1.0-py3-none-any.whl"}
+    return {"name": name, "prefix": prefix, "size": size, **facts}
+
+
+def test_the_version_is_the_project_s() -> None:
+    pyproject = tomllib.loads((LAUNCHER.parents[2] / "pyproject.toml").read_text())
+    assert storectl.__version__ == pyproject["project"]["version"]
+
+
+def test_version_and_help_are_printed(home: ClientHome) -> None:
+    assert home.storectl("--version").stdout == f"storectl {storectl.__version__}\n"
+    help_text = home.storectl("--help").stdout
+    assert all(re.search(rf"\b{command}\b", help_text) for command in COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [("frobnicate",), ("warm", "--frobnicate"), ("store", "show"), ("daemon", "frob")])
+def test_what_is_not_understood_is_told_in_a_line_and_a_hint(home: ClientHome, arguments: tuple[str, ...]) -> None:
+    done = home.storectl(*arguments)
+    assert done.returncode == 2
+    assert re.fullmatch(r"storectl: E_USAGE: .+\nhint: see storectl.* --help\n", done.stderr)
+
+
+def test_warm_waits_until_the_environment_is_ready(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.warm_events = [progress(), ready(home)]
+    done = home.storectl("warm", "-p", "3.12", "--extra", "a", "--group", "g")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(home.environment) in done.stdout
+    (body,) = daemon.asked("POST", "/v1/warm")
+    assert body is not None
+    assert (body["python"], body["extras"], body["groups"], body["default_groups"]) == ("3.12", ["a"], ["g"], True)
+    machine = json.loads(home.storectl("warm", "--json").stdout)
+    assert (machine["path"], machine["wheels"]) == (str(home.environment), 7)
+
+
+def test_warm_that_fails_tells_the_daemon_s_reason(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.warm_events = [{"event": "failed", "problem": problem("E_HASH", "six is not what uv.lock says", "lock again")}]
+    done = home.storectl("warm")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "storectl: E_HASH: six is not what uv.lock says\nhint: lock again\n"
+
+
+def test_a_problem_cannot_steer_the_terminal(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.warm_events = [{"event": "failed", "problem": problem("E_LOCK", "line\n\x1b]0;pwned\x07", "\x1b[2J")}]
+    done = home.storectl("warm")
+    assert "\x1b" not in done.stderr
+    assert done.stderr.count("\n") == 2
+
+
+def test_a_separator_of_lines_inside_a_message_is_no_end_of_an_event(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.warm_events = [{"event": "warning", "message": "a\u2028b\x85c"}, ready(home)]
+    done = home.storectl("warm")
+    assert (done.returncode, done.stderr) == (0, "storectl: warning: a\\u2028b\\x85c\n")
+
+
+def test_a_stream_that_breaks_off_is_told(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.warm_events = [progress()]
+    done = home.storectl("warm")
+    assert (done.returncode, "E_DAEMON: the daemon went away" in done.stderr) == (1, True)
+
+
+def test_ctrl_c_while_warming_is_130_without_a_traceback(home: ClientHome, daemon: FakeDaemon) -> None:
+    def hang(handler: Any) -> bool:
+        if handler.path != "/v1/warm":
+            return False
+        os.kill(process.pid, signal.SIGINT)
+        handler.rfile.read(1)  # until the command is gone
+        return True
+
+    daemon.respond = hang
+    command = [sys.executable, "-m", "storectl", "warm"]
+    process = subprocess.Popen(command, cwd=home.project, env=home.environ(), stderr=subprocess.PIPE, text=True)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (130, "")
+
+
+def test_a_stuck_daemon_hangs_no_command(home: ClientHome) -> None:
+    with silent_socket(home.socket):
+        done = home.storectl("daemon", "status")
+    assert (done.returncode, "E_DAEMON_TIMEOUT" in done.stderr) == (1, True)
+
+
+def test_a_daemon_of_another_api_is_told(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.api_version = 2
+    done = home.storectl("warm")
+    assert (done.returncode, "E_DAEMON_VERSION" in done.stderr, "daemon stop" in done.stderr) == (1, True, True)
+
+
+def test_an_answer_that_is_none_is_told(home: ClientHome, daemon: FakeDaemon) -> None:
+    def answer(handler: Any) -> bool:
+        handler.send_bytes(200, b"<html>", "text/html")
+        return True
+
+    daemon.respond = answer
+    done = home.storectl("env", "show")
+    assert (done.returncode, "E_DAEMON_VERSION" in done.stderr) == (1, True)
+
+
+def test_watch_adds_lists_and_removes(home: ClientHome, daemon: FakeDaemon) -> None:
+    (home.project / "src").mkdir()
+    assert home.storectl("watch", "add", "src").stdout == f"watching {home.project}\n"
+    assert home.storectl("watch", "list").stdout == f"{home.project}  warming\n"
+    assert json.loads(home.storectl("watch", "list", "--json").stdout)[0]["path"] == str(home.project)
+    assert home.storectl("watch", "remove").stdout == f"no longer watching {home.project}\n"
+    assert daemon.known == {}
+
+
+def test_env_show_registers_a_project_that_is_not_known(home: ClientHome, daemon: FakeDaemon) -> None:
+    assert json.loads(home.storectl("env", "show", "--json").stdout)["state"] == "warming"
+    assert list(daemon.known) == [str(home.project)]
+
+
+def test_env_show_without_a_lock_file_is_a_problem(home: ClientHome, daemon: FakeDaemon) -> None:
+    done = home.storectl("env", "show", cwd=home.home)
+    assert (done.returncode, "E_NO_LOCK" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        ({"state": "ready"}, "state: ready"),
+        ({"state": "warming", "progress": progress(done=2)}, "state: warming: fetching 2 of 4 (50 %): numpy"),
+        ({"state": "failed", "problem": problem("E_LOCK", "broken", "mend it")}, "state: failed: E_LOCK: broken"),
+    ],
+)
+def test_env_tells_the_state(home: ClientHome, daemon: FakeDaemon, facts: dict[str, Any], text: str) -> None:
+    environment = environment_info(home.environment)
+    daemon.known[str(home.project)] = project_state(home.project, environment=environment, **facts)
+    for arguments in (("env",), ("env", "show"), ("env", "show", str(home.project))):
+        done = home.storectl(*arguments)
+        assert done.returncode == 0
+        assert text in done.stdout
+        assert f"environment: {home.environment}" in done.stdout
+    shown = json.loads(home.storectl("env", "show", "--json").stdout)
+    assert shown["state"] == facts["state"]
+    assert shown["environment"]["path"] == str(home.environment)
+
+
+def test_env_path_needs_no_daemon_where_the_record_holds(home: ClientHome) -> None:
+    assert home.storectl("env", "path").stdout == f"{home.environment}\n"
+
+
+def test_env_path_fails_where_the_environment_is_not_ready(home: ClientHome, daemon: FakeDaemon) -> None:
+    home.write_input("uv.lock", "changed\n")
+    done = home.storectl("env", "path")
+    assert (done.returncode, done.stdout, "E_NOT_READY" in done.stderr) == (1, "", True)
+
+
+def test_env_list_prints_every_environment(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.environments = [environment_info("/store/environments/abc")]
+    assert home.storectl("env", "list").stdout == "abc  3.12.1  7  /project\n"
+    assert json.loads(home.storectl("env", "list", "--json").stdout)[0]["id"] == "abc"
+
+
+def test_store_list_prints_project_version_prefix_and_size(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.entries = [entry("numpy", "a" * 32), entry("six", "b" * 32, 950)]
+    lines = home.storectl("store", "list").stdout.splitlines()
+    assert lines == [f"numpy  1.0  {'a' * 32}  1.2 MB", f"six    1.0  {'b' * 32}  950 B"]
+    assert json.loads(home.storectl("store", "list", "--json").stdout) == daemon.entries
+
+
+def test_store_show_finds_by_name_and_by_prefix(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.entries = [entry("ruamel-yaml", "a" * 32), entry("six", "b" * 32)]
+    for name in ("ruamel.yaml", "aaaa"):
+        assert "name: ruamel-yaml\n" in home.storectl("store", "show", name).stdout
+    assert json.loads(home.storectl("store", "show", "six", "--json").stdout)[0]["files"] == 3
+    done = home.storectl("store", "show", "missing")
+    assert (done.returncode, "E_NO_ENTRY" in done.stderr) == (1, True)
+
+
+def test_store_verify_is_0_where_all_is_as_unpacked(home: ClientHome, daemon: FakeDaemon) -> None:
+    checked = {"event": "checked", "name": "six", "prefix": "b" * 32}
+    daemon.verify_events = [checked, {"event": "done", "entries": 1, "findings": 0}]
+    done = home.storectl("store", "verify")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 entries, all as unpacked\n", "")
+
+
+def test_store_verify_is_1_where_something_is_not(home: ClientHome, daemon: FakeDaemon) -> None:
+    found = {"name": "six", "version": "1.0", "prefix": "b" * 32, "path": "six.py", "what": "sha256 differs"}
+    daemon.verify_events = [{"event": "finding", **found}, {"event": "done", "entries": 1, "findings": 1}]
+    done = home.storectl("store", "verify")
+    assert (done.returncode, "six.py: sha256 differs" in done.stdout) == (1, True)
+    machine = home.storectl("store", "verify", "--json")
+    assert (machine.returncode, json.loads(machine.stdout)["findings"]) == (1, [found])
+
+
+def test_link_points_venv_at_the_environment_and_tells_the_daemon(home: ClientHome, daemon: FakeDaemon) -> None:
+    old = make_environment(home.store / "environments" / "old")
+    (home.project / ".venv").symlink_to(old)
+    daemon.warm_events = [ready(home)]
+    assert home.storectl("link").returncode == 0
+    assert os.readlink(home.project / ".venv") == str(home.environment)
+    assert daemon.asked("POST", "/v1/projects") == [{"path": str(home.project), "link": ".venv"}]
+    assert sorted(os.listdir(home.project)) == [".venv", "pyproject.toml", "uv.lock"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "foreign link"])
+def test_link_replaces_nothing_that_is_not_its_own(home: ClientHome, daemon: FakeDaemon, kind: str) -> None:
+    path = home.project / ".venv"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "file":
+        path.write_text("")
+    else:
+        path.symlink_to("elsewhere")
+    daemon.warm_events = [ready(home)]
+    done = home.storectl("link")
+    assert (done.returncode, "E_LINK" in done.stderr, "--force" in done.stderr) == (1, True, True)
+    assert daemon.asked("POST", "/v1/warm") == []
+    assert home.storectl("link", "--force").returncode == 0
+    assert os.readlink(path) == str(home.environment)
+    assert os.path.lexists(f"{path}{ASIDE}")
+
+
+def test_link_takes_a_name_but_no_path(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.warm_events = [ready(home)]
+    assert home.storectl("link", "--name", "env").returncode == 0
+    assert (home.project / "env").is_symlink()
+    assert home.storectl("link", "--name", "../env").returncode == 1
+
+
+def test_doctor_finds_nothing_wrong_with_a_fresh_home(home: ClientHome) -> None:
+    findings = {f["check"]: f for f in json.loads(home.storectl("doctor", "--json", PATH=os.environ["PATH"]).stdout)}
+    assert findings["daemon"]["detail"].startswith("not running")
+    assert findings["project"]["detail"].endswith(f"ready in {home.environment}")
+
+
+def test_doctor_names_what_is_wrong(home: ClientHome, daemon: FakeDaemon) -> None:
+    (home.store / "VERSION").write_text("storectl store 99\n")
+    os.chmod(home.socket, 0o666)
+    done = home.storectl("doctor")
+    assert done.returncode == 1
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
+    assert [line.split()[1] for line in wrong if "watches" not in line and "interpreters" not in line] == [
+        "store",
+        "socket:",
+    ]
+
+
+def test_a_defect_shows_no_traceback_unless_asked_for(home: ClientHome) -> None:
+    code = (
+        "import sys; import storectl.cli\n"
+        "def defect(*_): raise ZeroDivisionError('odd')\n"
+        "storectl.cli.main = defect; sys.argv = ['storectl', 'doctor']\n"
+        "from storectl.__main__ import main; sys.exit(main())\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=home.environ(), capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert done.stderr.startswith("storectl: E_DEFECT: ZeroDivisionError: odd\nhint: ")
+    debug = subprocess.run(command, env=home.environ(STORECTL_DEBUG="1"), capture_output=True, text=True, check=False)
+    assert "Traceback" in debug.stderr

@@ -1,0 +1,217 @@
+"""Finding a project, naming its options, and seeing that its record still holds."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from storectl_shim import project_record
+from storectl_shim.project_record import (
+    INPUTS,
+    LOCK_FILES,
+    SETTLED_NS,
+    find_project,
+    last_environment,
+    options_key,
+    read_ready,
+    record_folder,
+)
+
+from support.client_project import ClientHome, client_home
+
+
+@pytest.fixture
+def home() -> Iterator[ClientHome]:
+    with client_home() as home:
+        yield home
+
+
+def ready(home: ClientHome, key: str = "default") -> str | None:
+    return read_ready(str(home.store), str(home.project), key)
+
+
+@pytest.mark.parametrize("name", LOCK_FILES)
+def test_the_nearest_lock_file_upward_makes_the_project(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("six==1.16 --hash=sha256:00\n")
+    start = tmp_path / "a" / "b"
+    start.mkdir(parents=True)
+    assert find_project(str(start), None) == (os.path.realpath(tmp_path), os.path.realpath(tmp_path / name))
+
+
+def test_lock_files_of_one_folder_have_an_order(tmp_path: Path) -> None:
+    for name in LOCK_FILES:
+        (tmp_path / name).write_text("--hash")
+        found = find_project(str(tmp_path), None)
+        assert found is not None
+        assert Path(found[1]).name == "uv.lock"
+
+
+def test_requirements_without_hashes_are_no_lock_file(tmp_path: Path) -> None:
+    (tmp_path / "uv.lock").write_text("")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "requirements.txt").write_text("six\n")
+    assert find_project(str(tmp_path / "sub"), None) == (os.path.realpath(tmp_path), os.path.realpath(tmp_path / "uv.lock"))
+
+
+def test_a_folder_named_like_a_lock_file_is_none(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "uv.lock").mkdir()
+    assert find_project(str(tmp_path), None) is None
+
+
+def test_the_folder_with_git_is_the_last_one(tmp_path: Path) -> None:
+    (tmp_path / "uv.lock").write_text("")
+    inner = tmp_path / "inner" / "src"
+    inner.mkdir(parents=True)
+    (tmp_path / "inner" / ".git").write_text("gitdir: elsewhere\n")
+    assert find_project(str(inner), None) is None
+    (tmp_path / "inner" / "uv.lock").write_text("")
+    assert find_project(str(inner), None) is not None
+
+
+def test_home_is_the_last_one_though_it_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "uv.lock").write_text("")
+    real = tmp_path / "real"
+    (real / "sub").mkdir(parents=True)
+    (tmp_path / "home").symlink_to("real")
+    assert find_project(str(real / "sub"), str(tmp_path / "home")) is None
+    (real / "uv.lock").write_text("")
+    assert find_project(str(real / "sub"), str(tmp_path / "home")) is not None
+
+
+def test_the_project_is_where_links_lead(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "uv.lock").write_text("")
+    (tmp_path / "link").symlink_to("real")
+    found = find_project(str(tmp_path / "link"), None)
+    assert found is not None
+    assert found[0] == os.path.realpath(tmp_path / "real")
+
+
+def test_a_lock_file_in_somebody_else_s_folder_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "uv.lock").write_text("")
+    (tmp_path / ".git").mkdir()
+    theirs = tmp_path.stat().st_uid + 1
+    os_stat = os.stat
+
+    def stat(path: str) -> os.stat_result:
+        status = os_stat(path)
+        return os.stat_result((*status[:4], theirs, *status[5:])) if path == os.path.realpath(tmp_path) else status
+
+    assert find_project(str(tmp_path), None) is not None
+    monkeypatch.setattr(project_record.os, "stat", stat)
+    assert find_project(str(tmp_path), None) is None
+
+
+def test_the_record_is_below_the_store_under_the_project_s_path() -> None:
+    assert record_folder("/store", "/home/me/project") == "/store/projects/home/me/project/@storectl"
+    assert record_folder("/store", "/") == "/store/projects/@storectl"
+
+
+def test_no_options_have_the_key_default() -> None:
+    assert options_key() == "default"
+    assert options_key(extras=[], groups=[], default_groups=True) == "default"
+
+
+def test_the_key_of_options_is_a_digest_of_all_that_are_given() -> None:
+    # printf 'python=3.12\0extra=a\0extra=b\0group=g\0no-default-groups\0lock=/l' | sha256sum
+    key = options_key(python="3.12", extras=["b", "a"], groups=["g"], default_groups=False, lock_file="/l")
+    assert key == "19b88ab8f96938e0"
+    assert options_key(python="3.12", extras=["a", "b", "a"], groups=["g"], default_groups=False, lock_file="/l") == key
+    assert options_key(python="3.12", extras=["a", "b"], groups=["g"], lock_file="/l") != key
+
+
+def test_a_record_holds_while_nothing_changes(home: ClientHome) -> None:
+    assert ready(home) == str(home.environment)
+    assert ready(home, "0123456789abcdef") is None
+
+
+def test_a_touched_input_is_read_and_compared(home: ClientHome) -> None:
+    os.utime(home.project / "uv.lock")
+    assert ready(home) == str(home.environment)
+
+
+def test_a_changed_input_ends_it_though_its_size_and_time_are_the_same(home: ClientHome) -> None:
+    lock_file = home.project / "uv.lock"
+    before = lock_file.stat().st_mtime_ns
+    record = home.record / "ready.default"
+    lock_file.write_text("version = 2\n")
+    os.utime(lock_file, ns=(before, before))
+    assert ready(home) == str(home.environment), "the time is believed where it is old enough"
+    lines = record.read_text().split("\n")
+    lines[3] = f"written {before + SETTLED_NS}"
+    record.write_text("\n".join(lines))
+    assert ready(home) is None
+
+
+def test_another_size_ends_it(home: ClientHome) -> None:
+    home.write_input("uv.lock", "version = 1\n\n")
+    assert ready(home) is None
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_an_input_that_comes_or_goes_ends_it(home: ClientHome, name: str) -> None:
+    path = home.project / name
+    if path.exists():
+        path.unlink()
+    else:
+        path.write_text("")
+    assert ready(home) is None
+
+
+def test_an_environment_that_is_gone_ends_it(home: ClientHome) -> None:
+    (home.environment / "bin" / "python").unlink()
+    assert ready(home) is None
+    assert last_environment(str(home.store), str(home.project), "default") is None
+
+
+def test_the_last_environment_is_known_though_inputs_changed(home: ClientHome) -> None:
+    home.write_input("uv.lock", "changed\n")
+    assert ready(home) is None
+    assert last_environment(str(home.store), str(home.project), "default") == str(home.environment)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\n",
+        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\n",
+        "storectl-record 1\nenvironment {e}\nlock /l\nwritten x\nabsent /nowhere\n",
+        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\nsurprise\n",
+        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\ninput 00\n",
+        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\ninput 00 1 1 /nowhere\n",
+        "storectl-record 1\nenvironment relative\nlock /l\nwritten 1\nabsent /nowhere\n",
+        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowh",
+    ],
+)
+def test_a_record_that_is_torn_or_strange_does_not_hold(home: ClientHome, text: str) -> None:
+    (home.record / "ready.default").write_text(text.format(e=home.environment))
+    assert ready(home) is None
+
+
+def test_a_record_of_absent_inputs_and_odd_names_holds(home: ClientHome) -> None:
+    odd = home.project / "a b\udcff"
+    (home.record / "ready.default").write_bytes(
+        b"storectl-record 1\nenvironment %s\nlock /l\nwritten 1\nabsent %s\n" % (os.fsencode(home.environment), os.fsencode(odd))
+    )
+    assert ready(home) == str(home.environment)
+    odd.write_text("")
+    assert ready(home) is None
+
+
+def test_reading_it_imports_nothing_else(home: ClientHome) -> None:
+    code = (
+        "import os, sys; before = set(sys.modules)\n"
+        "from storectl_shim.project_record import read_ready, find_project\n"
+        "from storectl_shim.locations import store_folder, socket_path\n"
+        "socket_path(os.environ)\n"
+        f"assert read_ready(store_folder(os.environ), {str(home.project)!r}, 'default')\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], env=home.environ(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["__future__", "storectl_shim", "storectl_shim.locations", "storectl_shim.project_record"]

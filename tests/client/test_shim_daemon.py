@@ -1,0 +1,213 @@
+"""The shim asks the daemon at most once, waits at most a moment, believes little, and the published file serves."""
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.views import View, build_view, fresh_shim, map_of, pythons
+from support.wheels import make_wheel
+
+PATHS = ["alpha/__init__.py", "alpha/one.py", "single.py"]
+PROGRAM = "import alpha.one; print(type(alpha.__loader__).__module__)"
+
+
+@pytest.fixture
+def view(tmp_path: Path) -> View:
+    return build_view(tmp_path / "view", [make_wheel("alpha", files=dict.fromkeys(PATHS, ""))], pythons()[0])
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    return str(tmp_path / "s")
+
+
+@contextlib.contextmanager
+def daemon(address: str, answer: Callable[[bytes], bytes]) -> Iterator[list[bytes]]:
+    """Something that listens, and answers each request with these bytes; the requests it had."""
+    requests: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        over = threading.Event()
+        thread = threading.Thread(target=_serve, args=(listener, over, answer, requests))
+        thread.start()
+        try:
+            yield requests
+        finally:
+            over.set()
+            with socket.socket(socket.AF_UNIX) as last:
+                last.connect(address)
+            thread.join()
+
+
+def _serve(
+    listener: socket.socket, over: threading.Event, answer: Callable[[bytes], bytes], requests: list[bytes]
+) -> None:
+    while True:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            if over.is_set():
+                return
+            requests.append(connection.recv(4096))
+            connection.sendall(answer(requests[-1]))
+
+
+def response(body: bytes, *, status: bytes = b"200 OK", length: int | None = None) -> bytes:
+    size = len(body) if length is None else length
+    return b"HTTP/1.1 %s\r\ncontent-type: application/octet-stream\r\nContent-Length: %d\r\n\r\n%s" % (
+        status,
+        size,
+        body,
+    )
+
+
+def patient_shim(view: View) -> Any:
+    """A shim of our own, which waits long: these tests are about answers, and the machine may be busy."""
+    shim = fresh_shim()
+    shim.DEADLINE = 30.0
+    shim.__file__ = str(view.site_packages / "_storectl.py")
+    return shim
+
+
+def test_the_daemon_is_asked_for_the_map_of_the_environment(view: View, address: str) -> None:
+    content = view.import_map.read_bytes()
+    shim = patient_shim(view)
+    with daemon(address, lambda _: response(content)) as requests:
+        assert shim.ask(address, str(view.root)) == content
+    (request,) = requests
+    lines = request.decode().split("\r\n")
+    assert lines[0] == "GET /v1/environments/view/import-map HTTP/1.1"
+    assert "Connection: close" in lines
+    assert request.endswith(b"\r\n\r\n")
+
+
+def test_the_map_of_the_daemon_serves_where_no_file_does(
+    view: View, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = view.import_map.read_bytes()
+    view.import_map.unlink()
+    shim = patient_shim(view)
+    import_map = shim.ImportMap(str(view.root), address)
+    with daemon(address, lambda _: response(content)) as requests:
+        assert set(import_map.top_level()) == {"alpha", "single"}
+        assert set(import_map.table("alpha")) == {"__init__", "one"}
+    assert len(requests) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_the_daemon_is_asked_at_the_first_package_and_once(view: View, address: str) -> None:
+    content = view.import_map.read_bytes()
+    shim = patient_shim(view)
+    import_map = shim.ImportMap(str(view.root), address)
+    with daemon(address, lambda _: response(content)) as requests:
+        assert "single" in import_map.top_level()
+        assert not requests
+        for folder in ("alpha", "alpha", "beta"):
+            import_map.table(folder)
+    assert len(requests) == 1
+
+
+ANSWERS: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda _: b"",
+    "not found": lambda content: response(content, status=b"404 Not Found"),
+    "too little": lambda content: response(content, length=len(content) + 1),
+    "no length": lambda content: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + content,
+    "a negative length": lambda content: response(content, length=-1),
+    "an absurd length": lambda content: response(content, length=1 << 60),
+    "a head without end": lambda _: b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 10000,
+    "no HTTP": lambda content: content + b"\r\n\r\n",
+    "another environment": lambda content: response(content.replace(b" view ", b" viev ", 1)),
+    "another format": lambda content: response(content.replace(b"map 1", b"map 9", 1)),
+    "damage in the table": lambda content: response(content.replace(b"single", b"sINGLE")),
+    "damage in a section": lambda content: response(content[:-1] + bytes([content[-1] ^ 1])),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_the_published_file_serves_when_the_daemon_is_wrong(
+    view: View, address: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = view.import_map.read_bytes()
+    shim = patient_shim(view)
+    import_map = shim.ImportMap(str(view.root), address)
+    with daemon(address, lambda _: ANSWERS[kind](content)) as requests:
+        assert set(import_map.top_level()) == {"alpha", "single"}
+        assert set(import_map.table("alpha")) == {"__init__", "one"}
+    assert len(requests) == 1
+    assert not import_map.failed
+    assert capsys.readouterr().err == ""
+
+
+def test_a_daemon_that_never_answers_holds_nobody_up(view: View, address: str) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(1)
+        shim = fresh_shim()
+        with pytest.raises((TimeoutError, BlockingIOError)):
+            shim.ask(address, str(view.root))
+        for _ in range(3):  # the second and third find the queue full
+            done = view.run("-c", PROGRAM, environ={"STORECTL_SOCKET": address})
+            assert (done.stdout, done.stderr) == ("_storectl\n", "")
+
+
+@pytest.mark.parametrize("name", ["absent", "x" * 200, "", "\udcff"])
+def test_an_address_that_leads_nowhere_is_nothing_to_talk_about(view: View, tmp_path: Path, name: str) -> None:
+    done = view.run("-c", PROGRAM, environ={"STORECTL_SOCKET": str(tmp_path / name)})
+    assert (done.stdout, done.stderr) == ("_storectl\n", "")
+
+
+def test_a_peer_that_is_somebody_else_is_not_asked(view: View, address: str) -> None:
+    shim = patient_shim(view)
+    shim.peer_of = lambda _: 12345
+    answer = response(view.import_map.read_bytes())
+    with daemon(address, lambda _: answer) as requests, pytest.raises(PermissionError):
+        shim.ask(address, str(view.root))
+    assert requests in ([], [b""])
+
+
+def test_the_peer_is_who_the_kernel_says() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        assert fresh_shim().peer_of(ours) == os.geteuid()
+
+
+def test_the_user_id_is_at_its_place_in_both_structures(monkeypatch: pytest.MonkeyPatch) -> None:
+    shim = fresh_shim()
+
+    class Connection:
+        def getsockopt(self, level: int, option: int, size: int) -> bytes:
+            known = {
+                (socket.SOL_SOCKET, 17, 12): struct.pack("iII", 1, 501, 20),
+                (0, 1, 76): struct.pack("IIh66x", 0, 502, 1),
+            }
+            return known[level, option, size]
+
+    for platform, uid in (("linux", 501), ("darwin", 502)):
+        monkeypatch.setattr(shim.sys, "platform", platform)
+        assert shim.peer_of(Connection()) == uid
+
+
+def test_children_do_not_inherit_the_address(view: View, address: str) -> None:
+    program = "import json, os; print(json.dumps('STORECTL_SOCKET' in os.environ))"
+    assert view.json(program, environ={"STORECTL_SOCKET": address}) is False
+
+
+def test_both_sources_look_the_same_to_a_program(view: View, address: str) -> None:
+    program = (
+        "import alpha.one, json, single; print(json.dumps([repr(m.__spec__) for m in (alpha, alpha.one, single)]))"
+    )
+    content = map_of(view, PATHS)
+    plain = view.run("-c", program).stdout
+    with daemon(address, lambda _: response(content)):
+        asked = view.run("-c", program, environ={"STORECTL_SOCKET": address})
+    assert asked.stderr == ""
+    assert [part.partition(" object at")[0] for part in asked.stdout.split(", ")] == [
+        part.partition(" object at")[0] for part in plain.split(", ")
+    ]

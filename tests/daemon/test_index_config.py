@@ -1,0 +1,176 @@
+"""The indexes of a project: from pip's and uv's variables and files, the nearest first."""
+
+from pathlib import Path
+
+import pytest
+
+from storectl_daemon.config_files import ConfigFile, ConfigFiles, config_files
+from storectl_daemon.errors import IndexLookupError
+from storectl_daemon.index_config import IndexSettings, SettingsReader, default_index, settings_of
+
+A, B, C, D = (f"https://{name}.example/simple" for name in "abcd")
+PROJECT = Path("/project")
+
+
+def pip(*texts: str) -> ConfigFiles:
+    return ConfigFiles(pip=tuple(ConfigFile(path=Path(f"/etc/{n}/pip.conf"), text=t) for n, t in enumerate(texts)))
+
+
+def uv(*texts: str) -> ConfigFiles:
+    return ConfigFiles(uv=tuple(ConfigFile(path=Path(f"/etc/{n}/uv.toml"), text=t) for n, t in enumerate(texts)))
+
+
+def project(text: str, name: str = "pyproject.toml") -> ConfigFiles:
+    return ConfigFiles(project=ConfigFile(path=PROJECT / name, text=text))
+
+
+def test_without_any_configuration_the_library_s_default_is_asked() -> None:
+    settings = settings_of({}, ConfigFiles())
+    assert settings == IndexSettings(indexes=(default_index(),))
+    assert default_index().startswith("https://")
+
+
+def test_the_variables_of_pip_are_read() -> None:
+    environ = {
+        "PIP_INDEX_URL": A,
+        "PIP_EXTRA_INDEX_URL": f"{B} {C}",
+        "PIP_FIND_LINKS": "/wheels https://links.example/",
+        "PIP_TRUSTED_HOST": "a.example b.example:8443",
+        "PIP_CERT": "/ca.pem",
+    }
+    settings = settings_of(environ, ConfigFiles())
+    assert set(settings.indexes) == {A, B, C}
+    assert settings.find_links == ("/wheels", "https://links.example/")
+    assert settings.trusted_hosts == {"a.example", "b.example:8443"}
+    assert settings.ca_bundle == "/ca.pem"
+
+
+def test_pip_files_may_hold_several_lines_and_the_install_section_wins() -> None:
+    text = (
+        f"[global]\nindex-url = {A}\nextra_index_url =\n    {B}\n    {C}\n"
+        f"[install]\nindex-url = {D}\nfind-links = /wheels\n[freeze]\nindex-url = https://no.example\n"
+    )
+    settings = settings_of({}, pip(text))
+    assert set(settings.indexes) == {B, C, D}
+    assert settings.find_links == ("/wheels",)
+
+
+def test_with_pip_the_nearest_value_replaces_the_others() -> None:
+    files = pip(f"[global]\nextra-index-url = {B}\n", f"[global]\nextra-index-url = {C}\nindex-url = {A}\n")
+    assert set(settings_of({}, files).indexes) == {A, B}
+    assert set(settings_of({"PIP_EXTRA_INDEX_URL": D, "PIP_INDEX_URL": ""}, files).indexes) == {A, D}
+
+
+@pytest.mark.parametrize("environ", [{"PIP_NO_INDEX": "1"}, {"UV_NO_INDEX": "true"}])
+def test_no_index_leaves_the_find_links_only(environ: dict[str, str]) -> None:
+    settings = settings_of(environ | {"PIP_FIND_LINKS": "/wheels", "PIP_INDEX_URL": A}, ConfigFiles())
+    assert settings.indexes == ()
+    assert settings.find_links == ("/wheels",)
+
+
+def test_no_index_of_pip_says_nothing_about_the_default_of_uv() -> None:
+    assert settings_of({"PIP_NO_INDEX": "1", "UV_DEFAULT_INDEX": A}, ConfigFiles()).indexes == (A,)
+
+
+def test_the_variables_of_uv_are_read_in_uv_s_order() -> None:
+    environ = {"UV_DEFAULT_INDEX": f"main={A}", "UV_INDEX": f"one={B} {C}", "UV_EXTRA_INDEX_URL": D}
+    settings = settings_of(environ | {"UV_FIND_LINKS": "/one,/two"}, ConfigFiles())
+    assert settings.indexes == (B, C, D, A)
+    assert settings.find_links == ("/one", "/two")
+    assert settings_of({"UV_INDEX_URL": A}, ConfigFiles()).indexes == (A,)
+
+
+def test_a_named_index_gets_its_login_from_the_environment() -> None:
+    login = {"UV_INDEX_MY_CORP_USERNAME": "ann@corp", "UV_INDEX_MY_CORP_PASSWORD": "s3/cret"}
+    expected = "https://ann%40corp:s3%2Fcret@a.example/simple"
+    assert settings_of(login | {"UV_DEFAULT_INDEX": f"my-corp={A}"}, ConfigFiles()).indexes == (expected,)
+    files = uv(f'[[index]]\nname = "my-corp"\nurl = "{A}"\ndefault = true\n')
+    assert settings_of(login, files).indexes == (expected,)
+
+
+def test_the_files_of_uv_are_merged_and_the_nearest_default_counts() -> None:
+    files = uv(
+        f'[[index]]\nurl = "{B}"\n[[index]]\nurl = "{A}"\ndefault = true\n',
+        f'index-url = "{D}"\nextra-index-url = ["{C}"]\nfind-links = ["wheels"]\n',
+    )
+    settings = settings_of({}, files)
+    assert settings.indexes == (B, C, A)
+    assert settings.find_links == ("/etc/1/wheels",)
+
+
+def test_an_explicit_index_is_asked_after_the_others() -> None:
+    text = f'[[index]]\nurl = "{A}"\nexplicit = true\n[[index]]\nurl = "{B}"\n[[index]]\nurl = "{C}"\ndefault = true\n'
+    assert settings_of({}, uv(text)).indexes == (B, A, C)
+
+
+def test_the_project_goes_before_uv_and_uv_before_pip() -> None:
+    files = ConfigFiles(
+        project=ConfigFile(path=PROJECT / "pyproject.toml", text=f'[tool.uv]\nindex-url = "{A}"\nfind-links = ["w"]\n'),
+        uv=(ConfigFile(path=Path("/u/uv.toml"), text=f'index-url = "{B}"\n'),),
+        pip=(ConfigFile(path=Path("/p/pip.conf"), text=f"[global]\nindex-url = {C}\nextra-index-url = {D}\n"),),
+    )
+    settings = settings_of({"UV_INDEX_URL": "https://no.example"}, files, PROJECT)
+    assert settings.indexes == (D, A)
+    assert settings.find_links == ("/project/w",)
+    without_project = ConfigFiles(uv=files.uv, pip=files.pip)
+    assert settings_of({}, without_project).indexes == (D, B)
+
+
+def test_a_pyproject_without_uv_says_nothing() -> None:
+    assert settings_of({}, project('[project]\nname = "x"\n[tool]\nuv = 1\n')).indexes == (default_index(),)
+
+
+def test_relative_places_start_from_the_project_or_are_none() -> None:
+    environ = {"PIP_FIND_LINKS": "wheels ../shared"}
+    assert settings_of(environ, ConfigFiles(), Path("/a/b")).find_links == ("/a/b/wheels", "/a/shared")
+    assert settings_of(environ, ConfigFiles()).find_links == ()
+
+
+def test_an_index_may_be_a_local_folder() -> None:
+    environ = {"PIP_INDEX_URL": "file:///srv/simple", "PIP_EXTRA_INDEX_URL": "/srv/more"}
+    assert settings_of(environ, ConfigFiles()).indexes == ("file:///srv/more", "file:///srv/simple")
+
+
+@pytest.mark.parametrize("files", [pip("index-url = https://ann:s3cret@h\n"), uv("index-url = https://ann:s3cret@h\n")])
+def test_a_broken_file_is_named_but_not_quoted(files: ConfigFiles) -> None:
+    with pytest.raises(IndexLookupError) as caught:
+        settings_of({}, files)
+    assert ".conf" in caught.value.message or ".toml" in caught.value.message
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.hint
+
+
+def test_files_are_found_in_their_documented_places(tmp_path: Path) -> None:
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    places = [
+        home / ".config/pip/pip.conf",
+        home / ".pip/pip.conf",
+        shared / "pip/pip.conf",
+        home / ".config/uv/uv.toml",
+        shared / "uv/uv.toml",
+    ]
+    for place in places:
+        place.parent.mkdir(parents=True)
+        place.write_text("")
+    environ = {"XDG_CONFIG_DIRS": str(shared)}
+    found = config_files(environ, home, None)
+    assert [f.path for f in found.pip if tmp_path in f.path.parents] == [places[0], places[1], places[2]]
+    assert [f.path for f in found.uv if tmp_path in f.path.parents] == [places[3], places[4]]
+    named = tmp_path / "named.conf"
+    named.write_text("")
+    chosen = config_files(environ | {"PIP_CONFIG_FILE": str(named), "UV_NO_CONFIG": "1"}, home, None)
+    assert [f.path for f in chosen.pip if tmp_path in f.path.parents] == [named, places[2]]
+    assert chosen.uv == ()
+    assert config_files({"PIP_CONFIG_FILE": "/dev/null"}, home, None).pip == ()
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    environ = {"PIP_CONFIG_FILE": "/dev/null", "UV_CONFIG_FILE": str(tmp_path / "none"), "UV_DEFAULT_INDEX": D}
+    reader = SettingsReader(environ, tmp_path)
+    assert reader.read(tmp_path).indexes == (D,)
+    (tmp_path / "pyproject.toml").write_text(f'[tool.uv]\nindex-url = "{A}"\n')
+    assert reader.read(tmp_path).indexes == (A,)
+    assert reader.read(tmp_path) is reader.read(tmp_path)
+    (tmp_path / "uv.toml").write_text(f'index-url = "{B}"\n')  # uv prefers it to the pyproject.toml beside it
+    assert reader.read(tmp_path).indexes == (B,)
+    assert reader.read(None).indexes == (D,)

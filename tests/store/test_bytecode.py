@@ -1,0 +1,321 @@
+"""Bytecode of entries: whole, for one interpreter, in a store that stays read-only."""
+
+import hashlib
+import importlib.util
+import json
+import marshal
+import os
+import stat
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from storectl_store.digest import digest_of_hex
+from storectl_store.entries import bytecode
+from storectl_store.entries.bytecode import InterpreterError, compile_entries, compile_files, has_bytecode
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.manifest import Manifest, ManifestFile
+from storectl_store.selection.target import Interpreter
+from storectl_store.wheel.checked import Part
+from support.views import Python, pythons, write_files
+
+EVERY_PYTHON = pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
+UNCHECKED = 1
+FILES = {
+    "pkg/__init__.py": "def f():\n    return 1\n",
+    "pkg/sub/x.py": "X = 1\n",
+    "one.py": "DEBUG = __debug__\n",
+    "pkg/data.txt": "",
+}
+NONSENSE = {
+    "bad/" + "n" * 250 + ".py": b"",
+    "bad/python2.py": b"print 'hello'\n",
+    "bad/null.py": b"a = 1\0\n",
+    "bad/encoding.py": b"# -*- coding: nonsense -*-\n",
+    "bad/bytes.py": b"x = '\xff'\n",
+    "bad/deep.py": b"x = " + b"(" * 3000 + b")" * 3000 + b"\n",
+    "bad/template.py": b"{{ name }} = {% raw %}\n",
+    "bad/warning.py": b"x = 1 is 1\ny = '\\d'\n",
+}
+
+
+def interpreter_of(python: Python, *, executable: str | None = None) -> Interpreter:
+    return Interpreter(
+        executable=executable or python.executable,
+        identity=python.version,
+        version=f"{python.version}.0",
+        implementation="cpython",
+        cache_tag=python.cache_tag,
+        base_prefix="",
+        platlibdir="lib",
+        abiflags="",
+    )
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> StoreLayout:
+    layout = StoreLayout(tmp_path / "store")
+    for folder in (layout.entries, layout.meta, layout.tmp):
+        folder.mkdir(parents=True)
+    return layout
+
+
+def add_entry(layout: StoreLayout, name: str, files: dict[str, bytes] | dict[str, str]) -> Manifest:
+    """An entry with these files in site-packages, read-only as a commit leaves it."""
+    digest = digest_of_hex(hashlib.sha256(name.encode()).hexdigest())
+    folder = layout.entry(canonicalize_name(name), digest) / "site-packages"
+    folder.mkdir(parents=True)
+    write_files(folder, files)
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    return Manifest(
+        digest=digest,
+        filename=f"{name}-1.0-py3-none-any.whl",
+        name=canonicalize_name(name),
+        version="1.0",
+        wheel_size=1,
+        tags=("py3-none-any",),
+        root_is_purelib=True,
+        dist_info=f"{name}-1.0.dist-info",
+        requires_dist=(),
+        entry_points=(),
+        escaping_libraries=(),
+        files=tuple(
+            ManifestFile(part=Part.SITE_PACKAGES, path=path, size=len(content), sha256="", executable=False)
+            for path, content in files.items()
+        ),
+    )
+
+
+def site_packages(layout: StoreLayout, manifest: Manifest) -> Path:
+    return layout.entry(manifest.name, manifest.digest) / "site-packages"
+
+
+def side_manifest(layout: StoreLayout, manifest: Manifest, cache_tag: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(layout.bytecode_manifest(manifest.digest, cache_tag).read_bytes())
+    return found
+
+
+@EVERY_PYTHON
+def test_every_module_gets_unchecked_bytecode_under_a_relative_name(layout: StoreLayout, python: Python) -> None:
+    manifest = add_entry(layout, "pkg", FILES)
+    assert not has_bytecode(layout, manifest.digest, python.cache_tag)
+    compile_entries(layout, [manifest], interpreter_of(python), processes=1, tmp=layout.tmp)
+    assert has_bytecode(layout, manifest.digest, python.cache_tag)
+    site = site_packages(layout, manifest)
+    written = {path.relative_to(site).as_posix(): path.read_bytes() for path in site.rglob("*.pyc")}
+    assert set(written) == {
+        f"pkg/__pycache__/__init__.{python.cache_tag}.pyc",
+        f"pkg/sub/__pycache__/x.{python.cache_tag}.pyc",
+        f"__pycache__/one.{python.cache_tag}.pyc",
+    }
+    assert all(int.from_bytes(content[4:8], "little") == UNCHECKED for content in written.values())
+    assert all(str(layout.root).encode() not in content for content in written.values())
+    assert side_manifest(layout, manifest, python.cache_tag) == {
+        "format": 1,
+        "digest": manifest.digest,
+        "cache_tag": python.cache_tag,
+        "files": {f"site-packages/{path}": hashlib.sha256(content).hexdigest() for path, content in written.items()},
+    }
+
+
+def test_bytecode_is_what_this_interpreter_would_load(layout: StoreLayout) -> None:
+    manifest = add_entry(layout, "pkg", FILES)
+    compile_entries(layout, [manifest], interpreter_of(pythons()[0]), processes=1, tmp=layout.tmp)
+    source = site_packages(layout, manifest) / "pkg" / "__init__.py"
+    content = Path(importlib.util.cache_from_source(str(source))).read_bytes()
+    assert content[:4] == importlib.util.MAGIC_NUMBER
+    assert content[8:16] == importlib.util.source_hash(source.read_bytes())
+    code = marshal.loads(content[16:])
+    assert code.co_filename == "pkg/__init__.py"
+
+
+def test_the_entry_is_as_read_only_as_before(layout: StoreLayout) -> None:
+    manifest = add_entry(layout, "pkg", FILES)
+    compile_entries(layout, [manifest], interpreter_of(pythons()[0]), processes=1, tmp=layout.tmp)
+    for path in site_packages(layout, manifest).rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o555 if path.is_dir() else 0o444), path
+    assert not list(layout.tmp.iterdir())
+
+
+@EVERY_PYTHON
+def test_what_cannot_be_compiled_has_no_bytecode_and_stops_nothing(layout: StoreLayout, python: Python) -> None:
+    manifest = add_entry(layout, "mixed", {**NONSENSE, "good.py": b"# coding: latin-1\nX = '\xe9'\n"})
+    compile_entries(layout, [manifest], interpreter_of(python), processes=1, tmp=layout.tmp)
+    files = side_manifest(layout, manifest, python.cache_tag)["files"]
+    assert isinstance(files, dict)
+    names = {path.rpartition("/")[2].partition(".")[0] for path in files}
+    assert {"good", "warning"} <= names <= {"good", "warning", "deep"}
+
+
+def test_the_environment_of_the_caller_does_not_matter(
+    layout: StoreLayout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    manifest = add_entry(layout, "pkg", FILES)
+    for name, value in {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPYCACHEPREFIX": str(tmp_path / "elsewhere"),
+        "PYTHONOPTIMIZE": "2",
+        "PYTHONWARNINGS": "error",
+        "PYTHONHOME": "/nowhere",
+        "LC_ALL": "C",
+    }.items():
+        monkeypatch.setenv(name, value)
+    compile_entries(layout, [manifest], interpreter_of(pythons()[0]), processes=1, tmp=layout.tmp)
+    content = (site_packages(layout, manifest) / "__pycache__" / f"one.{pythons()[0].cache_tag}.pyc").read_bytes()
+    module: dict[str, object] = {}
+    exec(marshal.loads(content[16:]), module)
+    assert module["DEBUG"] is True
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_entries_in_many_pieces_are_put_together(layout: StoreLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bytecode, "_CHUNK", 1)
+    manifests = [add_entry(layout, f"entry-{n}", {f"m{i}.py": "X = 1\n" for i in range(5)}) for n in range(3)]
+    told: list[str] = []
+    compile_entries(
+        layout,
+        manifests,
+        interpreter_of(pythons()[0]),
+        processes=2,
+        tmp=layout.tmp,
+        progress=lambda manifest: told.append(manifest.name),
+    )
+    assert sorted(told) == ["entry-0", "entry-1", "entry-2"]
+    for manifest in manifests:
+        files = side_manifest(layout, manifest, pythons()[0].cache_tag)["files"]
+        assert isinstance(files, dict)
+        assert len(files) == 5
+        assert len(list(site_packages(layout, manifest).rglob("*.pyc"))) == 5
+
+
+def test_an_entry_without_modules_is_done_at_once(layout: StoreLayout) -> None:
+    manifest = add_entry(layout, "data", {})
+    nowhere = interpreter_of(pythons()[0], executable="/nowhere")
+    compile_entries(layout, [manifest], nowhere, processes=2, tmp=layout.tmp)
+    assert side_manifest(layout, manifest, pythons()[0].cache_tag)["files"] == {}
+
+
+def test_what_is_compiled_is_not_compiled_again(layout: StoreLayout) -> None:
+    manifest = add_entry(layout, "pkg", FILES)
+    compile_entries(layout, [manifest], interpreter_of(pythons()[0]), processes=1, tmp=layout.tmp)
+    told: list[str] = []
+    compile_entries(
+        layout,
+        [manifest],
+        interpreter_of(pythons()[0], executable="/nowhere"),
+        processes=1,
+        tmp=layout.tmp,
+        progress=lambda manifest: told.append(manifest.name),
+    )
+    assert told == ["pkg"]
+
+
+def test_bytecode_without_its_side_manifest_is_written_again(layout: StoreLayout) -> None:
+    manifest = add_entry(layout, "pkg", FILES)
+    python = pythons()[0]
+    compile_entries(layout, [manifest], interpreter_of(python), processes=1, tmp=layout.tmp)
+    torn = site_packages(layout, manifest) / "__pycache__" / f"one.{python.cache_tag}.pyc"
+    torn.chmod(0o644)
+    torn.write_bytes(b"")
+    layout.bytecode_manifest(manifest.digest, python.cache_tag).unlink()
+    compile_entries(layout, [manifest], interpreter_of(python), processes=1, tmp=layout.tmp)
+    assert torn.read_bytes()[:4] == importlib.util.MAGIC_NUMBER
+
+
+def test_two_interpreters_can_compile_one_entry_at_once(layout: StoreLayout) -> None:
+    manifest = add_entry(layout, "pkg", {f"pkg/p{n}/m.py": "X = 1\n" for n in range(30)})
+    failures: list[BaseException] = []
+
+    def compile_for(python: Python) -> None:
+        tmp = layout.tmp / python.version
+        tmp.mkdir()
+        try:
+            compile_entries(layout, [manifest], interpreter_of(python), processes=1, tmp=tmp)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=compile_for, args=(python,)) for python in pythons()[:3]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    for python in pythons()[:3]:
+        files = side_manifest(layout, manifest, python.cache_tag)["files"]
+        assert isinstance(files, dict)
+        assert len(files) == 30
+
+
+def crashing_interpreter(folder: Path, name: str) -> str:
+    """An executable that is this interpreter, but dies when it compiles a module of this name."""
+    program = folder / "python"
+    program.write_text(
+        f"#!{sys.executable} -B\n"
+        "import builtins, os, runpy, sys\n"
+        "stock = builtins.compile\n"
+        "def dying(source, filename, *rest, **options):\n"
+        f"    return os._exit(139) if filename == {name!r} else stock(source, filename, *rest, **options)\n"
+        "builtins.compile = dying\n"
+        "runpy.run_path(sys.argv[-1], run_name='__main__')\n"
+    )
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_an_entry_over_which_the_interpreter_dies_stays_without(layout: StoreLayout, tmp_path: Path) -> None:
+    fatal = add_entry(layout, "fatal", {"fine.py": "", "fatal.py": ""})
+    others = [add_entry(layout, f"other-{n}", {"fine.py": ""}) for n in range(3)]
+    python = pythons()[0]
+    told: list[str] = []
+    compile_entries(
+        layout,
+        [fatal, *others],
+        interpreter_of(python, executable=crashing_interpreter(tmp_path, "fatal.py")),
+        processes=1,
+        tmp=layout.tmp,
+        progress=lambda manifest: told.append(manifest.name),
+    )
+    assert told == ["fatal", "other-0", "other-1", "other-2"]
+    assert not has_bytecode(layout, fatal.digest, python.cache_tag)
+    assert all(has_bytecode(layout, manifest.digest, python.cache_tag) for manifest in others)
+
+
+@pytest.mark.parametrize("script", [None, "exit 7", "echo '\"cpython-20\"'; cat", "kill -9 $$"])
+def test_an_interpreter_that_does_not_run_is_an_error_that_names_it(
+    layout: StoreLayout, tmp_path: Path, script: str | None
+) -> None:
+    program = tmp_path / "python"
+    if script is not None:
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    manifest = add_entry(layout, "pkg", FILES)
+    with pytest.raises(InterpreterError) as raised:
+        compile_entries(
+            layout, [manifest], interpreter_of(pythons()[0], executable=str(program)), processes=2, tmp=layout.tmp
+        )
+    assert str(program) in raised.value.message
+    assert raised.value.hint
+    assert not has_bytecode(layout, manifest.digest, pythons()[0].cache_tag)
+
+
+def test_modules_outside_the_store_can_be_compiled_too(tmp_path: Path) -> None:
+    write_files(tmp_path / "view", {"_shim.py": "X = 1\n"})
+    (tmp_path / "tmp").mkdir()
+    python = pythons()[-1]
+    written = compile_files(tmp_path / "view", ["_shim.py"], interpreter_of(python), tmp=tmp_path / "tmp")
+    path = f"__pycache__/_shim.{python.cache_tag}.pyc"
+    assert written == {path: hashlib.sha256((tmp_path / "view" / path).read_bytes()).hexdigest()}
+    assert os.access(tmp_path / "view", os.W_OK)
+
+
+def test_an_entry_whose_bytecode_cannot_be_written_is_not_taken_for_done(layout: StoreLayout) -> None:
+    manifest = add_entry(layout, "pkg", FILES)
+    python = pythons()[0]
+    (site_packages(layout, manifest) / "pkg").chmod(0o755)
+    (site_packages(layout, manifest) / "pkg" / "__pycache__").write_bytes(b"in the way")
+    compile_entries(layout, [manifest], interpreter_of(python), processes=1, tmp=layout.tmp)
+    assert not has_bytecode(layout, manifest.digest, python.cache_tag)

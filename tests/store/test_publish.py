@@ -1,0 +1,194 @@
+"""Publishing: all of an environment or nothing, once, read-only."""
+
+import os
+import stat
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from storectl_store.entries.durability import rename_noreplace
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.environments import publish as publishing
+from storectl_store.environments.environment_record import read_environment
+from storectl_store.environments.local_code import LocalCode
+from storectl_store.environments.plan import EnvironmentPlan, plan_environment
+from storectl_store.environments.publish import import_map_of, publish_environment, sweep_unpublished
+from storectl_store.environments.scripts import shebang
+from storectl_store.environments.tree import StoreScript
+from storectl_store.errors import EnvironmentBuildError, StoreError, StoreFormatError, StoreFullError
+from support.environments import StoreAt, add_entry, made_up_interpreter, store_at
+from support.wheels import make_wheel
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StoreAt:
+    return store_at(tmp_path / "store")
+
+
+@pytest.fixture
+def plan(store: StoreAt) -> EnvironmentPlan:
+    left = make_wheel("left", files={"ns/left.py": "", "left-1.0.data/scripts/go": "#!python\nprint()\n"})
+    right = make_wheel("right", files={"ns/right.py": "", "right-1.0.data/scripts/sh": "#!/bin/sh\n"})
+    manifests = [add_entry(store.layout, wheel) for wheel in (left, right)]
+    return plan_environment(manifests, made_up_interpreter(), (), store.layout)
+
+
+def environments(layout: StoreLayout) -> list[str]:
+    return sorted(os.listdir(layout.environments))
+
+
+def test_the_published_tree_is_the_planned_one(store: StoreAt, plan: EnvironmentPlan) -> None:
+    folder = publish_environment(store, plan)
+    assert folder == plan.path == store.layout.environment(plan.id)
+    for link in plan.links:
+        assert os.readlink(folder / link.path) == link.target
+    for file in plan.files:
+        assert (folder / file.path).read_bytes() == file.content
+    found = {
+        os.path.relpath(os.path.join(parent, name), folder) for parent, names, _ in os.walk(folder) for name in names
+    }
+    assert {path for path in found if not (folder / path).is_symlink()} == set(plan.folders)
+
+
+def test_a_script_is_copied_only_for_its_first_line(store: StoreAt, plan: EnvironmentPlan) -> None:
+    folder = publish_environment(store, plan)
+    assert (folder / "bin/go").read_bytes() == shebang(f"{folder}/bin/python") + b"print()\n"
+    assert not (folder / "bin/go").is_symlink()
+    assert (folder / "bin/sh").is_symlink()
+
+
+def test_everything_is_read_only_and_only_scripts_are_executable(store: StoreAt, plan: EnvironmentPlan) -> None:
+    folder = publish_environment(store, plan)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o555
+    for path in plan.folders:
+        assert stat.S_IMODE((folder / path).stat().st_mode) == 0o555
+    assert stat.S_IMODE((folder / "pyvenv.cfg").stat().st_mode) == 0o444
+    assert stat.S_IMODE((folder / "import-map").stat().st_mode) == 0o444
+    assert stat.S_IMODE((folder / "bin/go").stat().st_mode) == 0o555
+
+
+def test_the_umask_changes_nothing(store: StoreAt, plan: EnvironmentPlan) -> None:
+    old = os.umask(0o077)
+    try:
+        folder = publish_environment(store, plan)
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((folder / "pyvenv.cfg").stat().st_mode) == 0o444
+    assert stat.S_IMODE((folder / "lib").stat().st_mode) == 0o555
+
+
+def test_the_import_map_is_that_of_the_visible_paths(store: StoreAt, plan: EnvironmentPlan) -> None:
+    folder = publish_environment(store, plan)
+    assert (folder / "import-map").read_bytes() == import_map_of(plan)
+
+
+def test_already_there_is_a_result(store: StoreAt, plan: EnvironmentPlan) -> None:
+    folder = publish_environment(store, plan)
+    before = folder.stat()
+    assert publish_environment(store, plan) == folder
+    assert folder.stat().st_ino == before.st_ino
+    assert environments(store.layout) == [plan.id]
+
+
+def test_publishers_of_one_environment_do_not_disturb_each_other(store: StoreAt, plan: EnvironmentPlan) -> None:
+    start, results = threading.Barrier(4), []
+
+    def publish() -> None:
+        start.wait()
+        results.append(publish_environment(store, plan))
+
+    threads = [threading.Thread(target=publish) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [plan.path] * 4
+    assert environments(store.layout) == [plan.id]
+
+
+def test_losing_the_race_leaves_the_winners_tree(
+    store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def late(source: Path, destination: Path) -> None:
+        destination.mkdir()
+        (destination / "winner").touch()
+        rename_noreplace(source, destination)
+
+    monkeypatch.setattr(publishing, "rename_noreplace", late)
+    assert publish_environment(store, plan) == plan.path
+    assert os.listdir(plan.path) == ["winner"]
+    assert environments(store.layout) == [plan.id]
+
+
+def test_a_failure_leaves_nothing(store: StoreAt, plan: EnvironmentPlan) -> None:
+    broken = replace(plan, scripts=(StoreScript(path="bin/gone", source="/nowhere/gone"),))
+    with pytest.raises(StoreError) as caught:
+        publish_environment(store, broken)
+    assert caught.value.hint
+    assert environments(store.layout) == []
+
+
+def test_a_full_disk_is_told_as_such_and_leaves_nothing(
+    store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_source: Path, _destination: Path) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(publishing, "rename_noreplace", full)
+    with pytest.raises(StoreFullError):
+        publish_environment(store, plan)
+    assert environments(store.layout) == []
+
+
+def test_extra_files_get_the_folders_they_need(store: StoreAt, plan: EnvironmentPlan) -> None:
+    path = f"{plan.site_packages}/__pycache__/_storectl.cpython-312.pyc"
+    folder = publish_environment(store, plan, extra_files={path: b"code", "new/deep/file": b"x"})
+    assert (folder / path).read_bytes() == b"code"
+    assert stat.S_IMODE((folder / path).parent.stat().st_mode) == 0o555
+    assert stat.S_IMODE((folder / "new/deep").stat().st_mode) == 0o555
+    assert stat.S_IMODE((folder / "new").stat().st_mode) == 0o555
+
+
+@pytest.mark.parametrize("path", ["../outside", "/tmp/outside", "lib/../../outside", "pyvenv.cfg"])
+def test_extra_files_replace_nothing_and_stay_inside(store: StoreAt, plan: EnvironmentPlan, path: str) -> None:
+    with pytest.raises((StoreError, EnvironmentBuildError)):
+        publish_environment(store, plan, extra_files={path: b"x"})
+    assert environments(store.layout) == []
+
+
+def test_what_a_dead_publisher_left_is_swept_and_nothing_else(store: StoreAt, plan: EnvironmentPlan) -> None:
+    publish_environment(store, plan)
+    left = store.layout.environments / ".tmp-dead" / "lib"
+    left.mkdir(parents=True)
+    (left / "link").symlink_to(plan.path)
+    left.chmod(0o555)
+    assert sweep_unpublished(store.layout) == 1
+    assert sweep_unpublished(store.layout) == 0
+    assert environments(store.layout) == [plan.id]
+    assert (plan.path / "pyvenv.cfg").is_file()
+
+
+def test_the_record_can_be_read_back(store: StoreAt) -> None:
+    wheels = [make_wheel(name, files={"x.py": name}) for name in ("a", "b")]
+    manifests = [add_entry(store.layout, wheel) for wheel in wheels]
+    local = LocalCode(name="app", path="/app", roots=("/app/src",))  # type: ignore[arg-type]
+    interpreter = made_up_interpreter()
+    planned = plan_environment(manifests, interpreter, [local], store.layout)
+    record = read_environment(publish_environment(store, planned))
+    assert record.id == planned.id
+    assert (record.executable, record.version) == (interpreter.executable, interpreter.version)
+    assert (record.cache_tag, record.interpreter_identity) == (interpreter.cache_tag, interpreter.identity)
+    assert record.digests == tuple(sorted(manifest.digest for manifest in manifests))
+    assert record.local == (local,)
+    assert record.warnings == planned.warnings != ()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b'{"format": 1}', b'{"format": 2}', b"\xff"])
+def test_a_record_that_cannot_be_read_is_a_format_error(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "environment.json").write_bytes(content)
+    with pytest.raises(StoreFormatError):
+        read_environment(tmp_path)

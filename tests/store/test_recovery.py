@@ -1,0 +1,202 @@
+"""Whatever a crash leaves, recovery makes a store of it; the second recovery finds nothing."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storectl_store.entries.recovery import Recovered, recover
+from storectl_store.entries.writer import boot_id
+from storectl_store.errors import StoreError
+from support.stores import WrittenStore, digest, run_python, visible_tree, written_store
+from support.wheels import make_wheel
+
+ONE = make_wheel("one")
+TWO = make_wheel("two")
+WHEELS = [make_wheel(f"wheel{n}") for n in range(6)]
+
+# Works in a loop on the store in argv[2] and kills itself at call argv[1], counting every call and return of a function;
+# with 0 it says how many there are.
+WORK_UNTIL_KILLED = """
+import itertools, os, signal, sys
+from pathlib import Path
+from support.stores import written_store
+from support.wheels import make_wheel
+
+wheels = [make_wheel(f"wheel{n}") for n in range(6)]
+calls = itertools.count(1)
+last = int(sys.argv[1])
+
+def count(*event):
+    if next(calls) == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.setprofile(count)
+with written_store(Path(sys.argv[2])) as written:
+    for first, second in zip(wheels[::2], wheels[1::2]):
+        written.commit(first, second, wheels[0])
+sys.setprofile(None)
+print(next(calls))
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[WrittenStore]:
+    with written_store(tmp_path / "store") as written:
+        yield written
+
+
+def test_a_healthy_store_has_nothing_to_recover(written: WrittenStore) -> None:
+    written.commit(ONE, TWO)
+    before = visible_tree(written.store)
+    recovered = recover(written.store)
+    assert recovered == Recovered()
+    assert not recovered
+    assert visible_tree(written.store) == before
+
+
+def test_sessions_of_the_dead_are_swept_and_ones_own_is_kept(written: WrittenStore) -> None:
+    staged = written.stage(ONE)
+    dead = [f"{boot_id()}.{os.getpid()}.00", "another-boot.1.00", "a stray download"]
+    for name in dead:
+        (written.store.layout.tmp / name / "stage").mkdir(parents=True)
+        (written.store.layout.tmp / name / "stage").chmod(0o555)
+    alive = written.store.layout.tmp / f"{boot_id()}.{os.getppid()}.00"
+    alive.mkdir()
+    assert recover(written.store).sessions == tuple(sorted(dead))
+    assert set(written.store.layout.tmp.iterdir()) == {alive, written.writer.session}
+    assert staged.entry.is_dir()
+
+
+def test_an_entry_without_a_manifest_is_deleted(written: WrittenStore) -> None:
+    written.commit(ONE, TWO)
+    half = written.entry(ONE)
+    written.store.layout.manifest(digest(ONE)).unlink()
+    assert recover(written.store).halves == (f"one/{half.name}",)
+    assert not half.parent.exists()
+    assert written.entry(TWO).is_dir()
+    assert list(written.store.layout.trash.iterdir()) == []
+
+
+def test_a_manifest_without_an_entry_is_deleted(written: WrittenStore) -> None:
+    written.commit(ONE, TWO)
+    written.entry(ONE).rename(written.store.layout.trash / "collected")
+    side = written.store.layout.bytecode_manifest(digest(ONE), "cpython-312")
+    side.write_text("{}")
+    recovered = recover(written.store)
+    assert set(recovered.manifests) == {written.store.layout.manifest(digest(ONE)).name, side.name}
+    assert recovered.trash == 1
+    assert list(written.store.digests()) == [digest(TWO)]
+    assert not written.store.has(digest(ONE))
+
+
+def test_what_a_writer_of_manifests_left_is_deleted(written: WrittenStore) -> None:
+    written.commit(ONE)
+    (written.store.layout.meta / ".unfinished").write_text("{")
+    kept = written.store.layout.bytecode_manifest(digest(ONE), "cpython-312")
+    kept.write_text("{}")
+    assert recover(written.store).manifests == (".unfinished",)
+    assert kept.exists()
+
+
+def test_files_where_entries_belong_are_halves(written: WrittenStore) -> None:
+    written.commit(ONE)
+    entries = written.store.layout.entries
+    (entries / "stray").write_text("")
+    (entries / "empty").mkdir()
+    (entries / "one" / "link").symlink_to(entries / "one" / ONE.hexdigest[:32])
+    assert recover(written.store).halves == ("empty", "one/link", "stray")
+    assert os.listdir(entries) == ["one"]
+    assert written.findings() == []
+
+
+def test_unfinished_environments_are_deleted_and_finished_ones_kept(written: WrittenStore) -> None:
+    environments = written.store.layout.environments
+    (environments / ".tmp-0123" / "bin").mkdir(parents=True)
+    (environments / "0123" / "bin").mkdir(parents=True)
+    assert recover(written.store).environments == (".tmp-0123",)
+    assert os.listdir(environments) == ["0123"]
+
+
+def test_the_trash_is_emptied_and_symlinks_in_it_are_not_followed(written: WrittenStore, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").write_text("mine")
+    folder = written.store.layout.trash / "collected" / "deep"
+    folder.mkdir(parents=True)
+    (folder / "file").write_text("")
+    (folder / "link").symlink_to(tmp_path / "precious")
+    (folder.parent / "link").symlink_to(tmp_path / "precious" / "file")
+    (written.store.layout.trash / "link").symlink_to(tmp_path / "precious")
+    folder.chmod(0o555)
+    folder.parent.chmod(0o000)
+    assert recover(written.store).trash == 2
+    assert list(written.store.layout.trash.iterdir()) == []
+    assert (tmp_path / "precious" / "file").read_text() == "mine"
+
+
+def test_the_catalogue_lists_what_is_there(written: WrittenStore) -> None:
+    written.commit(ONE, TWO)
+    written.store.catalogue.remove([digest(TWO)])
+    written.store.layout.manifest(digest(ONE)).unlink()
+    assert recover(written.store).catalogue == 2
+    assert written.store.catalogue.digests() == {digest(TWO)}
+
+
+def test_a_broken_catalogue_is_built_again(written: WrittenStore) -> None:
+    written.commit(ONE)
+    written.store.close()
+    written.store.layout.index.write_bytes(b"garbage" * 1000)
+    recover(written.store)
+    assert written.store.catalogue.digests() == {digest(ONE)}
+
+
+def test_a_second_recovery_finds_nothing(written: WrittenStore) -> None:
+    written.commit(ONE, TWO)
+    layout = written.store.layout
+    layout.manifest(digest(ONE)).unlink()
+    written.entry(TWO).rename(layout.trash / "two")
+    (layout.tmp / "dead").mkdir()
+    (layout.environments / ".tmp-0").mkdir()
+    (layout.root / ".VERSION.00").write_text("")
+    assert recover(written.store)
+    before = visible_tree(written.store)
+    assert recover(written.store) == Recovered()
+    assert visible_tree(written.store) == before
+    assert not (layout.root / ".VERSION.00").exists()
+
+
+def test_a_disk_in_the_way_is_an_error_of_the_store(written: WrittenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: object) -> list[str]:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(StoreError, match="cannot recover the store"):
+        recover(written.store)
+
+
+def test_a_process_killed_at_any_point_leaves_a_store_that_recovers(tmp_path: Path) -> None:
+    calls = run_python(  # runs differ by a few calls, so the very last ones are left out
+        WORK_UNTIL_KILLED, "0", str(tmp_path / "whole")
+    )
+    with written_store(tmp_path / "whole") as written:
+        whole = visible_tree(written.store)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for point in random.sample(range(1, calls - calls // 20), 15):
+        root = tmp_path / str(point)
+        command = [sys.executable, "-c", WORK_UNTIL_KILLED, str(point), str(root)]
+        assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL, point
+        with written_store(root) as written:
+            recover(written.store)
+            assert written.findings() == [], point
+            assert visible_tree(written.store).items() <= whole.items(), point
+            assert [path for path in written.store.layout.tmp.iterdir() if path != written.writer.session] == [], point
+            assert len(os.listdir(written.store.layout.entries)) == len(list(written.store.digests())), point
+            assert written.store.catalogue.digests() == set(written.store.digests()), point
+            assert recover(written.store) == Recovered(), point
+            written.commit(*WHEELS)
+            assert visible_tree(written.store) == whole, point

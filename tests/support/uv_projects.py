@@ -1,0 +1,94 @@
+"""Projects locked by the real uv over a loopback index, and what uv itself says that they need."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.markers import Marker
+from uv import find_uv_bin
+
+from storectl_store.selection.lock_file import LockFile, read_lock_file
+from storectl_store.selection.select import select
+from storectl_store.selection.target import Target
+from support.index import LoopbackIndex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What a target needs: ``name==version`` of wheels, and the folders of local projects below the root one."""
+
+    pins: frozenset[str]
+    folders: frozenset[str]
+
+
+class UvProject:
+    """A folder with the given files, locked. uv sees neither the user's configuration nor any other index."""
+
+    def __init__(self, folder: Path, index: LoopbackIndex, files: Mapping[str, str], *, script: str = "") -> None:
+        self.folder = folder
+        self._index = index
+        self._script = ["--script", script] if script else []
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        self._uv("lock", "--python", sys.executable, *self._script)
+        self.path = folder / (f"{script}.lock" if script else "uv.lock")
+
+    @property
+    def lock_file(self) -> LockFile:
+        return read_lock_file(self.path)
+
+    def export(self, *arguments: str) -> str:
+        return self._uv("export", "--frozen", "--no-header", "--no-annotate", *self._script, *arguments)
+
+    def needed(self, target: Target) -> Needed:
+        """What uv says: its export, evaluated on the target's markers."""
+        local = [] if self._script else ["--no-emit-project"]
+        lines = self.export("--no-hashes", *local, *_options(target)).splitlines()
+        pins: set[str] = set()
+        folders: set[str] = set()
+        for line in lines:
+            what, _, marker = line.removeprefix("-e ").partition(" ; ")
+            if marker and not Marker(marker).evaluate(dict(target.interpreter.markers)):
+                continue
+            (folders if what.startswith("./") else pins).add(what)
+        return Needed(pins=frozenset(pins), folders=frozenset(folder.removeprefix("./") for folder in folders))
+
+    def selected(self, target: Target) -> Needed:
+        """The same, selected."""
+        selection = select(self.lock_file, target)
+        return Needed(
+            pins=frozenset(f"{pin.name}=={pin.version}" for pin in selection.pins),
+            folders=frozenset(
+                os.path.relpath(project.path, self.folder)
+                for project in selection.local_projects
+                if project.packaged and project.kind != "root"
+            ),
+        )
+
+    def _uv(self, *arguments: str) -> str:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "XDG_CONFIG_HOME": str(self.folder / ".config"),
+            "XDG_CONFIG_DIRS": str(self.folder / ".config"),
+            "UV_CACHE_DIR": str(self.folder / ".cache"),
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_DEFAULT_INDEX": self._index.url,
+            "UV_NO_PROGRESS": "1",
+        }
+        done = subprocess.run(
+            [find_uv_bin(), *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def _options(target: Target) -> list[str]:
+    options = [f"--extra={extra}" for extra in target.extras]
+    if target.groups is not None:
+        options += ["--no-default-groups", *(f"--group={group}" for group in target.groups)]
+    return options
