@@ -627,9 +627,7 @@ def test_a_wheel_without_modules_is_complete_after_the_first_warm(
     assert [event["event"] for event in daemon.warm(tmp_path)] == ["ready"]
 
 
-def test_a_conflict_of_two_wheels_is_told_with_both_names(
-    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
-) -> None:
+def test_a_conflict_of_two_wheels_is_told_with_both_names(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
     wheels = [make_wheel(name, files={"same.py": f"{name} = {str(tmp_path)!r}\n"}) for name in ("first", "second")]
     write_lock(tmp_path, index, wheels)
     warnings = [event["message"] for event in daemon.warm(tmp_path) if event["event"] == "warning"]
