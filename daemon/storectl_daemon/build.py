@@ -203,6 +203,8 @@ class EnvironmentBuild:
         extra = await self._shim_bytecode(interpreter, plan.site_packages)
         path = await asyncio.to_thread(publish_environment, self._store, plan, extra_files=extra)
         progress.step("publish", plan.id)
+        for warning in plan.warnings:
+            progress.warn(warning)
         return path
 
     async def _shim_bytecode(self, interpreter: Interpreter, site_packages: str) -> dict[str, bytes]:

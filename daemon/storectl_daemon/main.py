@@ -108,6 +108,7 @@ class Daemon:
             create_application(service, on_request=idle.touch), gate, on_stop=partial(self._stop, service)
         )
         self._background.start("watching", service.watcher.run())
+        self._background.start("following warms", service.follow_warms())
         self._background.start("idle exit", idle.run())
         self._background.start("telling the service manager", self._tell_ready())
         logger.info("serving %s on %s", layout.root, self._listener.path)

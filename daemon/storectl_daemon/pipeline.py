@@ -55,6 +55,9 @@ class PinReport(Protocol):
     def fetched(self, pin: Pin) -> None:
         """Its wheel is here."""
 
+    def warn(self, message: str) -> None:
+        """Something a person should know of it."""
+
     def unpacked(self, pin: Pin) -> None:
         """Its entry is in the store."""
 
@@ -85,6 +88,8 @@ class Pipeline:
             await self._steps.fetch(pin.wheel, wheel, progress=lambda count: report.fetching(pin, count))
             report.fetched(pin)
             staged = await self._steps.stage(wheel, expectation_of(pin), stage, pin.wheel.digest)
+            for warning in staged.warnings:
+                report.warn(f"{pin.name}: {warning}")
             return await self._commits.submit(staged)
         except BaseException:
             await asyncio.shield(self._steps.discard(stage))

@@ -97,6 +97,12 @@ class Service:
             if info is not None:
                 yield info
 
+    async def follow_warms(self) -> None:
+        """After each warm the watcher looks at what is to be watched: a project, or an input of one, may be new."""
+        with self.bus.subscribe(lambda event: not event.droppable) as events:
+            async for _event in events:
+                self.watcher.projects_changed()
+
     async def refresh(self, project: Path) -> None:
         """Something about the project's inputs may have changed: look, for every set of options that was used."""
         known = self.book.get(project)

@@ -103,6 +103,7 @@ class Warmer:
         self._flights: dict[Job, asyncio.Task[None]] = {}
         self._states: dict[Job, WarmState] = {}
         self._extra: dict[Job, tuple[Path, ...]] = {}
+        self._failed: dict[Job, str] = {}
         self._stale: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
         self._visits: set[asyncio.Task[None]] = set()
@@ -135,15 +136,20 @@ class Warmer:
         task.add_done_callback(lambda _task: self._landed(job))
 
     async def refresh(self, job: Job) -> None:
-        """Look whether the inputs changed: warm if so, otherwise bring the record up to date."""
+        """Look whether the inputs changed: warm if so, otherwise bring the record up to date.
+
+        Inputs that failed before are left alone: only who asks for the environment tries them again.
+        """
         if job in self._flights:
             self._stale.add(job)
             return
         try:
             inputs = await self._read(job)
             granted = await asyncio.to_thread(self._granted, job, inputs)
-            if granted is None:
+            if granted is None and self._failed.get(job) != inputs.digest:
                 self.start(job)
+            elif granted is None:
+                logger.debug("%s: still the inputs that failed", job.project)
             elif job not in self._flights:
                 await self._keep_record(job, inputs, granted)
                 self._states[job] = WarmState(state="ready", environment=granted, lock_file=granted.lock_file)
@@ -163,6 +169,7 @@ class Warmer:
         for job in [job for job in {**self._states, **self._flights} if job.project == project]:
             self._states.pop(job, None)
             self._extra.pop(job, None)
+            self._failed.pop(job, None)
             self._stop_timer(job)
             if job in self._flights:
                 self._flights[job].cancel()
@@ -200,6 +207,7 @@ class Warmer:
             after = await self._read(job)
             if before.same_contents(after):
                 if isinstance(outcome, ProblemError):
+                    self._failed[job] = after.digest
                     raise outcome
                 return outcome, after
             before = after
@@ -220,6 +228,7 @@ class Warmer:
 
     async def _grant(self, job: Job, built: Built, inputs: Inputs) -> None:
         environment = built.environment
+        self._failed.pop(job, None)
         wish = Wish(
             options=job.options,
             lock_file=str(inputs.located.lock_file),

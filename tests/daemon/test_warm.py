@@ -174,6 +174,22 @@ def test_a_failure_keeps_the_last_good_environment_and_its_record(tmp_path: Path
     play(scenario, tmp_path)
 
 
+def test_inputs_that_failed_are_tried_again_when_asked_for_and_not_by_looking(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.trouble = ProblemError("no such wheel")
+        await scene.warm()
+        await scene.warmer.refresh(scene.job)
+        assert (scene.build.built, scene.warmer.state(scene.job).state) == (["one"], "failed")
+        await scene.warm()
+        assert scene.build.built == ["one", "one"]
+        scene.files.text, scene.build.trouble = "two", None
+        await scene.warmer.refresh(scene.job)
+        await turns_until(lambda: scene.warmer.state(scene.job).state == "ready")
+        assert scene.build.built == ["one", "one", "two"]
+
+    play(scenario, tmp_path)
+
+
 def test_a_defect_is_a_failure_that_shows_no_internals(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         scene.build.trouble = KeyError("secret")
@@ -601,6 +617,23 @@ def test_every_entry_is_compiled_before_the_environment_is_ready(
     for wheel in wheels:
         folder = daemon.store / "store" / wheel.name / wheel.hexdigest[:32] / "site-packages/__pycache__"
         assert [file.suffix for file in folder.iterdir()] == [".pyc"]
+
+
+def test_a_wheel_without_modules_is_complete_after_the_first_warm(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    write_lock(tmp_path, index, [make_wheel("data", files={"data/where.txt": str(tmp_path)})])
+    daemon.ready(tmp_path)
+    assert [event["event"] for event in daemon.warm(tmp_path)] == ["ready"]
+
+
+def test_a_conflict_of_two_wheels_is_told_with_both_names(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
+    wheels = [make_wheel(name, files={"same.py": f"{name} = {str(tmp_path)!r}\n"}) for name in ("first", "second")]
+    write_lock(tmp_path, index, wheels)
+    warnings = [event["message"] for event in daemon.warm(tmp_path) if event["event"] == "warning"]
+    assert len(warnings) == 1
+    assert "first" in warnings[0]
+    assert "second" in warnings[0]
 
 
 def test_a_second_warm_asks_for_nothing_and_starts_nothing(

@@ -16,7 +16,7 @@ from storectl_daemon import watch
 from storectl_daemon.watch import Sight, Watcher, git_folder
 from support.daemon import DEADLINE, Daemon, new_daemon, until
 from support.index import LoopbackIndex, serve_index
-from support.lock_files import pylock_text
+from support.lock_files import pylock_text, requirements_text
 from support.wheels import WheelBytes, make_wheel
 
 
@@ -354,6 +354,21 @@ def test_a_project_that_is_deleted_and_comes_back_is_warmed_again(
     (project / "pylock.toml").write_text(locked(index, NEW))
     assert daemon.ready(project)["wheels"] == 1
     assert runs(daemon, project, "2.0")
+
+
+def test_a_file_that_a_requirements_file_includes_is_watched(
+    daemon: Daemon, tmp_path: Path, index: LoopbackIndex
+) -> None:
+    def included(wheel: WheelBytes) -> str:
+        return f"--index-url {index.url}\n{requirements_text([wheel])}"
+
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/requirements.txt").write_text("-r ../shared/base.txt\n# --hash\n")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/base.txt").write_text(included(OLD))
+    watched(daemon, tmp_path / "project")
+    (tmp_path / "shared/base.txt").write_text(included(NEW))
+    until(lambda: runs(daemon, tmp_path / "project", "2.0"))
 
 
 def test_a_touched_lock_file_gets_its_fast_record_back_without_work(

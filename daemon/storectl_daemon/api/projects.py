@@ -87,6 +87,5 @@ async def _warm(service: Service, request: WarmRequest) -> AsyncIterator[WarmEve
         async for event in events:
             yield event.message
             if isinstance(event.message, ReadyEvent | FailedEvent):
-                service.watcher.projects_changed()
                 return
     yield FailedEvent(problem=STOPPING)
