@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from storectl_shim.locations import SOCKET_PATH_LIMIT, log_path, socket_path, state_folder, store_folder
 
 HOME = {"HOME": "/home/me"}

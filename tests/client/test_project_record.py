@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from storectl_shim import project_record
+
 from storectl_shim.project_record import (
     INPUTS,
     LOCK_FILES,
@@ -18,7 +18,6 @@ from storectl_shim.project_record import (
     read_ready,
     record_folder,
 )
-
 from support.client_project import ClientHome, client_home
 
 
@@ -99,12 +98,12 @@ def test_a_lock_file_in_somebody_else_s_folder_is_skipped(tmp_path: Path, monkey
     theirs = tmp_path.stat().st_uid + 1
     os_stat = os.stat
 
-    def stat(path: str) -> os.stat_result:
+    def stat(path: str | int) -> os.stat_result:
         status = os_stat(path)
         return os.stat_result((*status[:4], theirs, *status[5:])) if path == os.path.realpath(tmp_path) else status
 
     assert find_project(str(tmp_path), None) is not None
-    monkeypatch.setattr(project_record.os, "stat", stat)
+    monkeypatch.setattr(os, "stat", stat)
     assert find_project(str(tmp_path), None) is None
 
 

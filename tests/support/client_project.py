@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import storectl
 import storectl_shim
 from storectl_shim.project_record import INPUTS, record_folder
-
-import storectl
 
 LAUNCHER = Path(__file__).resolve().parents[2] / "client" / "launcher" / "storectl"
 
