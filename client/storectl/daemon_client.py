@@ -7,6 +7,7 @@ made again: it does each piece of work once, however many ask.
 
 import json
 import os
+import socket
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -48,12 +49,12 @@ class WarmListener(Protocol):
 class DaemonClient:
     """One daemon, behind the socket at this path. A context manager; every method raises ClientError only."""
 
-    def __init__(self, socket: str, *, answer_s: float = ANSWER_S, stream_silence_s: float = STREAM_SILENCE_S) -> None:
-        self.socket = socket
+    def __init__(self, path: str, *, answer_s: float = ANSWER_S, stream_silence_s: float = STREAM_SILENCE_S) -> None:
+        self.socket = path
         self._stream_timeout = httpx2.Timeout(answer_s, connect=CONNECT_S, read=stream_silence_s)
         self._http = httpx2.Client(
             # verify=False: no TLS on a Unix socket, and reading the system's certificates all the same takes 85 ms.
-            transport=httpx2.HTTPTransport(uds=socket, verify=False),
+            transport=httpx2.HTTPTransport(uds=path, verify=False),
             base_url="http://storectl",
             timeout=httpx2.Timeout(answer_s, connect=CONNECT_S),
             trust_env=False,
@@ -72,6 +73,7 @@ class DaemonClient:
     def health(self) -> Health:
         """How the daemon is, once it is certain that it is ours and speaks our API."""
         check_owner(self.socket)
+        check_listener(self.socket)
         health = _read(Health.from_json, self._json("GET", "/v1/health"))
         if health.api != API_VERSION:
             raise DaemonVersionError(
@@ -198,29 +200,40 @@ class DaemonClient:
                 f"no daemon answers on {self.socket}", hint="storectl daemon start", reason=str(error)
             ) from None
         except httpx2.TimeoutException:
-            raise DaemonTimeoutError(
-                f"the daemon on {self.socket} is there and does not answer",
-                hint="it may be stopped or stuck: look at its log (storectl daemon logs), end its process, try again",
-            ) from None
+            raise _stuck(self.socket) from None
         except httpx2.TransportError as error:
             raise _went_away(str(error)) from None
 
 
-def check_owner(socket: str) -> None:
+def check_owner(path: str) -> None:
     """DaemonNotRunningError where there is no socket, DaemonOwnerError where it is not this user's or root's."""
-    for path in (os.path.dirname(socket), socket):
+    for place in (os.path.dirname(path), path):
         try:
-            status = os.lstat(path)
+            status = os.lstat(place)
         except OSError:
-            raise DaemonNotRunningError(f"no daemon: there is no {socket}", hint="storectl daemon start") from None
+            raise DaemonNotRunningError(f"no daemon: there is no {path}", hint="storectl daemon start") from None
         if status.st_uid not in (os.geteuid(), 0):
             raise DaemonOwnerError(
-                f"{path} belongs to user {status.st_uid}: a daemon behind it is not ours",
+                f"{place} belongs to user {status.st_uid}: a daemon behind it is not ours",
                 hint="set XDG_RUNTIME_DIR or XDG_STATE_HOME to folders of your own",
                 owner=status.st_uid,
             )
     if not stat.S_ISSOCK(status.st_mode):
-        raise DaemonNotRunningError(f"{socket} is no socket", hint="remove it, then storectl daemon start")
+        raise DaemonNotRunningError(f"{path} is no socket", hint="remove it, then storectl daemon start")
+
+
+def check_listener(path: str) -> None:
+    """DaemonNotRunningError where nobody listens on the socket; cheaper, and tidier, than to have HTTP find out."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(CONNECT_S)
+        try:
+            probe.connect(path)
+        except TimeoutError:
+            raise _stuck(path) from None
+        except OSError as error:
+            raise DaemonNotRunningError(
+                f"no daemon answers on {path}: {error.strerror}", hint="storectl daemon start"
+            ) from None
 
 
 def _read(read: Callable[[Json], Answer], value: Json) -> Answer:
@@ -254,6 +267,13 @@ def _unreadable(what: str) -> DaemonVersionError:
     return DaemonVersionError(
         f"the daemon's answer cannot be read: {what}",
         hint="it may be of another version: storectl daemon stop ends it; the next command starts its own",
+    )
+
+
+def _stuck(path: str) -> DaemonTimeoutError:
+    return DaemonTimeoutError(
+        f"the daemon on {path} is there and does not answer",
+        hint="it may be stopped or stuck: look at its log (storectl daemon logs), end its process, try again",
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from storectl.daemon_client import DaemonClient
+from storectl.daemon_client import DaemonClient, check_listener
 from storectl.errors import DaemonError, DaemonNotRunningError, DaemonOwnerError, DaemonStartError
 from storectl_shim.locations import log_path, socket_path
 
@@ -78,11 +78,11 @@ def stop_daemon(environ: Mapping[str, str]) -> bool:
         return False
     deadline = time.monotonic() + STOP_S
     while time.monotonic() < deadline:
-        if not _answers(environ):
+        if not _listens(environ):
             return True
         time.sleep(POLL_S)
     raise DaemonError(
-        f"the daemon still answers {STOP_S:.0f} s after it was asked to end", hint="see storectl daemon logs"
+        f"the daemon still listens {STOP_S:.0f} s after it was asked to end", hint="see storectl daemon logs"
     )
 
 
@@ -125,6 +125,14 @@ def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        return False
+    return True
+
+
+def _listens(environ: Mapping[str, str]) -> bool:
+    try:
+        check_listener(socket_path(environ))
+    except DaemonNotRunningError:
         return False
     return True
 

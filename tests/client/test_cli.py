@@ -61,7 +61,9 @@ def test_version_and_help_are_printed(home: ClientHome) -> None:
     assert all(re.search(rf"\b{command}\b", help_text) for command in COMMANDS)
 
 
-@pytest.mark.parametrize("arguments", [("frobnicate",), ("warm", "--frobnicate"), ("store", "show"), ("daemon", "frob")])
+@pytest.mark.parametrize(
+    "arguments", [("frobnicate",), ("warm", "--frobnicate"), ("store", "show"), ("daemon", "frob")]
+)
 def test_what_is_not_understood_is_told_in_a_line_and_a_hint(home: ClientHome, arguments: tuple[str, ...]) -> None:
     done = home.storectl(*arguments)
     assert done.returncode == 2
@@ -81,7 +83,9 @@ def test_warm_waits_until_the_environment_is_ready(home: ClientHome, daemon: Fak
 
 
 def test_warm_that_fails_tells_the_daemon_s_reason(home: ClientHome, daemon: FakeDaemon) -> None:
-    daemon.warm_events = [{"event": "failed", "problem": problem("E_HASH", "six is not what uv.lock says", "lock again")}]
+    daemon.warm_events = [
+        {"event": "failed", "problem": problem("E_HASH", "six is not what uv.lock says", "lock again")}
+    ]
     done = home.storectl("warm")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "storectl: E_HASH: six is not what uv.lock says\nhint: lock again\n"

@@ -37,7 +37,12 @@ def shell(request: pytest.FixtureRequest) -> list[str]:
 
 
 def launch(
-    home: ClientHome, shell: list[str], *arguments: str, cwd: Path | str | None = None, stdin: str = "", **variables: str
+    home: ClientHome,
+    shell: list[str],
+    *arguments: str,
+    cwd: Path | str | None = None,
+    stdin: str = "",
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*shell, str(home.bin / "storectl"), *arguments],
@@ -78,7 +83,9 @@ def test_module_code_and_script_get_python_s_own_arguments(
     assert ours["argv"] == json.loads(python.stdout)["argv"]
 
 
-def test_a_script_elsewhere_has_the_project_of_its_own_folder(home: ClientHome, shell: list[str], tmp_path: Path) -> None:
+def test_a_script_elsewhere_has_the_project_of_its_own_folder(
+    home: ClientHome, shell: list[str], tmp_path: Path
+) -> None:
     sub = home.project / "deep" / "down"
     sub.mkdir(parents=True)
     (sub / "show.py").write_text(SHOW)

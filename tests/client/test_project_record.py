@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from storectl_shim import project_record
 from storectl_shim.project_record import (
     INPUTS,
     LOCK_FILES,
@@ -52,7 +51,10 @@ def test_requirements_without_hashes_are_no_lock_file(tmp_path: Path) -> None:
     (tmp_path / "uv.lock").write_text("")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "requirements.txt").write_text("six\n")
-    assert find_project(str(tmp_path / "sub"), None) == (os.path.realpath(tmp_path), os.path.realpath(tmp_path / "uv.lock"))
+    assert find_project(str(tmp_path / "sub"), None) == (
+        os.path.realpath(tmp_path),
+        os.path.realpath(tmp_path / "uv.lock"),
+    )
 
 
 def test_a_folder_named_like_a_lock_file_is_none(tmp_path: Path) -> None:
@@ -96,12 +98,12 @@ def test_a_lock_file_in_somebody_else_s_folder_is_skipped(tmp_path: Path, monkey
     theirs = tmp_path.stat().st_uid + 1
     os_stat = os.stat
 
-    def stat(path: str) -> os.stat_result:
+    def stat(path: str | int) -> os.stat_result:
         status = os_stat(path)
         return os.stat_result((*status[:4], theirs, *status[5:])) if path == os.path.realpath(tmp_path) else status
 
     assert find_project(str(tmp_path), None) is not None
-    monkeypatch.setattr(project_record.os, "stat", stat)
+    monkeypatch.setattr(os, "stat", stat)
     assert find_project(str(tmp_path), None) is None
 
 
@@ -195,7 +197,8 @@ def test_a_record_that_is_torn_or_strange_does_not_hold(home: ClientHome, text: 
 def test_a_record_of_absent_inputs_and_odd_names_holds(home: ClientHome) -> None:
     odd = home.project / "a b\udcff"
     (home.record / "ready.default").write_bytes(
-        b"storectl-record 1\nenvironment %s\nlock /l\nwritten 1\nabsent %s\n" % (os.fsencode(home.environment), os.fsencode(odd))
+        b"storectl-record 1\nenvironment %s\nlock /l\nwritten 1\nabsent %s\n"
+        % (os.fsencode(home.environment), os.fsencode(odd))
     )
     assert ready(home) == str(home.environment)
     odd.write_text("")
@@ -214,4 +217,9 @@ def test_reading_it_imports_nothing_else(home: ClientHome) -> None:
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], env=home.environ(), capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["__future__", "storectl_shim", "storectl_shim.locations", "storectl_shim.project_record"]
+    assert done.stdout.split() == [
+        "__future__",
+        "storectl_shim",
+        "storectl_shim.locations",
+        "storectl_shim.project_record",
+    ]

@@ -63,7 +63,9 @@ def test_a_double_dash_ends_ours_only() -> None:
         parse_run(["--", "--extra", "x", "x.py"], {})
 
 
-def test_a_relative_interpreter_and_lock_file_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_interpreter_and_lock_file_are_made_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "real" / "uv.lock").symlink_to("other.lock")

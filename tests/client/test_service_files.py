@@ -21,7 +21,7 @@ ENVIRON = {"HOME": "/home/me", "XDG_RUNTIME_DIR": "/run/user/7"}
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A ``storectl-python`` beside an interpreter, in a folder whose name needs quotes."""
-    folder = tmp_path / "it's 100% \"mine\" & $HOME"
+    folder = tmp_path / 'it\'s 100% "mine" & $HOME'
     folder.mkdir()
     program = folder / "storectl-python"
     program.write_text("#!/bin/sh\n")

@@ -82,7 +82,11 @@ class ClientHome:
     def write_record(self, key: str = "default", *, environment: Path | None = None) -> None:
         """The record of the inputs as they are, for the launcher too where the key is ``default``."""
         self.record.mkdir(parents=True, exist_ok=True)
-        lines = ["storectl-record 1", f"environment {environment or self.environment}", f"lock {self.project / 'uv.lock'}"]
+        lines = [
+            "storectl-record 1",
+            f"environment {environment or self.environment}",
+            f"lock {self.project / 'uv.lock'}",
+        ]
         inputs = [self.project / name for name in INPUTS]
         lines.append(f"written {max(p.stat().st_mtime_ns for p in inputs if p.exists()) + HOUR_NS}")
         lines += [_input_line(path) for path in inputs]

@@ -1,20 +1,20 @@
 r"""The one module that joins the store's paths.
 
-    <store>/
-      VERSION                          "storectl store <format>\n"
-      lock                             OFD lock of the one writer; never deleted
-      store/<name>/<prefix>/           one entry: 0555 folders, 0444 files (0555 where the wheel says executable)
-        site-packages/  scripts/  data/  headers/
-      meta/<64 hex>.json               its manifest: entry visible <=> manifest present
-      meta/<64 hex>.<cache tag>.pyc.json   the side manifest of its bytecode for one interpreter cache tag
-      environments/<id>/               views
-      interpreters/<key>.json          what an interpreter said of itself, by path, size and time
-      urls/                            what an index said: file name + digest -> address
-      projects/<absolute folder>/@storectl/   the record of one project: which environment its lock file has
-      projects.json                    the registered projects
-      tmp/<boot id>.<pid>.<random>/    stages and downloads of one process
-      trash/  quarantine/
-      index.db                         SQLite, rebuildable from the files at any time
+<store>/
+VERSION                          "storectl store <format>\n"
+lock                             OFD lock of the one writer; never deleted
+store/<name>/<prefix>/           one entry: 0555 folders, 0444 files (0555 where the wheel says executable)
+site-packages/  scripts/  data/  headers/
+meta/<64 hex>.json               its manifest: entry visible <=> manifest present
+meta/<64 hex>.<cache tag>.pyc.json   the side manifest of its bytecode for one interpreter cache tag
+environments/<id>/               views
+interpreters/<key>.json          what an interpreter said of itself, by path, size and time
+urls/                            what an index said: file name + digest -> address
+projects/<absolute folder>/@storectl/   the record of one project: which environment its lock file has
+projects.json                    the registered projects
+tmp/<boot id>.<pid>.<random>/    stages and downloads of one process
+trash/  quarantine/
+index.db                         SQLite, rebuildable from the files at any time
 """
 
 from dataclasses import dataclass

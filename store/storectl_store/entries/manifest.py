@@ -92,7 +92,9 @@ def decode_manifest(data: bytes) -> Manifest:
             root_is_purelib=value["root_is_purelib"],
             dist_info=value["dist_info"],
             requires_dist=tuple(value["requires_dist"]),
-            entry_points=tuple(EntryPoint(name=n, module=m, attribute=a, gui=g) for n, m, a, g in value["entry_points"]),
+            entry_points=tuple(
+                EntryPoint(name=n, module=m, attribute=a, gui=g) for n, m, a, g in value["entry_points"]
+            ),
             escaping_libraries=tuple(value["escaping_libraries"]),
             files=tuple(
                 ManifestFile(part=Part(p), path=path, size=size, sha256=sha, executable=x)
