@@ -1,4 +1,4 @@
-"""Progress on stderr: nothing for what is quick, one line that changes on a terminal, a line a phase elsewhere."""
+"""Progress on stderr: nothing for what is quick, one line that changes on a terminal, a rare line elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -9,6 +9,9 @@ from storectl.errors import printable
 
 SLOW_S = 0.3
 """What takes no longer than this is not worth a word."""
+
+SLOW_IN_LOGS_S = 5.0
+"""Where nobody watches, a line is for whoever wonders later why it took so long."""
 
 CLEAR_LINE = "\r\x1b[K"
 
@@ -24,10 +27,14 @@ VERBS = {
 class ProgressLine:
     """A WarmListener that tells a person. ``close`` takes the line away."""
 
-    def __init__(self, stream: TextIO, *, slow_s: float = SLOW_S, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO, *, slow_s: float | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream
         self._tty = stream.isatty()
         self._clock = clock
+        if slow_s is None:
+            slow_s = SLOW_S if self._tty else SLOW_IN_LOGS_S
         self._speak_at = clock() + slow_s
         self._phase = ""
         self._shown = False

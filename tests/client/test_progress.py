@@ -55,7 +55,7 @@ def test_what_is_slow_is_one_line_of_a_terminal_that_goes_away() -> None:
 def test_elsewhere_it_is_a_line_a_phase_without_a_control_character() -> None:
     clock, stream = Clock(), io.StringIO()
     line = ProgressLine(stream, clock=clock)
-    clock.now += 1
+    clock.now += 6
     for progress in (step("resolve"), step("fetch", 1), step("fetch", 2), step("compile", 3)):
         line.progress(progress)
     line.close()

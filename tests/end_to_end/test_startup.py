@@ -44,7 +44,8 @@ def test_the_shim_leaves_nothing_but_stdlib_modules_and_at_most_three_more(
         text=True,
         check=True,
     ).stdout
-    assert {name.partition(".")[0] for name in more} <= set(json.loads(stdlib))
+    gone_since = {"_bootlocale"}  # of 3.9's own library; any .pth file loads it there
+    assert {name.partition(".")[0] for name in more} <= set(json.loads(stdlib)) | gone_since
 
 
 def test_a_program_finds_its_modules_through_the_map_not_the_file_system(
