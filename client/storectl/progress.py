@@ -11,7 +11,7 @@ SLOW_S = 0.3
 """What takes no longer than this is not worth a word."""
 
 SLOW_IN_LOGS_S = 5.0
-"""Where nobody watches, a line is for whoever wonders later why it took so long."""
+"""Where nobody watches, a line is for whoever wonders later why it took so long: after this time, and again after it."""
 
 CLEAR_LINE = "\r\x1b[K"
 
@@ -35,20 +35,21 @@ class ProgressLine:
         self._clock = clock
         if slow_s is None:
             slow_s = SLOW_S if self._tty else SLOW_IN_LOGS_S
+        self._pause_s = 0.0 if self._tty else SLOW_IN_LOGS_S
         self._speak_at = clock() + slow_s
-        self._phase = ""
         self._shown = False
 
     def progress(self, progress: Progress) -> None:
         """Show this step, where the whole has been slow."""
-        if self._clock() < self._speak_at:
+        now = self._clock()
+        if now < self._speak_at:
             return
+        self._speak_at = now + self._pause_s
         if self._tty:
             self._stream.write(f"{CLEAR_LINE}storectl: {describe(progress)}")
             self._shown = True
-        elif progress.phase != self._phase:
+        else:
             self._stream.write(f"storectl: {describe(progress)}\n")
-        self._phase = progress.phase
         self._stream.flush()
 
     def warning(self, message: str) -> None:

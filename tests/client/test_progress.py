@@ -52,18 +52,14 @@ def test_what_is_slow_is_one_line_of_a_terminal_that_goes_away() -> None:
     assert stream.getvalue().endswith(CLEAR_LINE)
 
 
-def test_elsewhere_it_is_a_line_a_phase_without_a_control_character() -> None:
+def test_elsewhere_it_is_a_rare_line_without_a_control_character() -> None:
     clock, stream = Clock(), io.StringIO()
     line = ProgressLine(stream, clock=clock)
-    clock.now += 6
-    for progress in (step("resolve"), step("fetch", 1), step("fetch", 2), step("compile", 3)):
+    for progress in (step("resolve"), step("fetch", 1), step("fetch", 2), step("compile", 3), step("publish")):
+        clock.now += 2
         line.progress(progress)
     line.close()
-    assert stream.getvalue() == (
-        "storectl: reading the lock file\n"
-        "storectl: fetching 1 of 4 (25 %): numpy\n"
-        "storectl: compiling 3 of 4 (75 %): numpy\n"
-    )
+    assert stream.getvalue() == "storectl: fetching 2 of 4 (50 %): numpy\n"
 
 
 def test_a_warning_is_told_at_once_on_a_line_of_its_own() -> None:
