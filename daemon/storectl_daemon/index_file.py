@@ -5,10 +5,11 @@ out, never guessed.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import (
@@ -19,8 +20,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 from packaging.version import InvalidVersion, Version
-from unearth.collector import IndexPage, parse_html_page
-from unearth.link import Link
+from unearth.collector import IndexHTMLParser
 
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.origins import is_web, scheme_of, without_login
@@ -29,6 +29,11 @@ from storectl_store.digest import Digest, digest_of_hex
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"  # PEP 691
 _JSON = "application/vnd.pypi.simple.v1+json"
 _HTML = frozenset({"application/vnd.pypi.simple.v1+html", "text/html"})
+
+_SHA256_FRAGMENT = re.compile(r"(?:^|&)sha256=([0-9a-fA-F]{64})(?:&|$)")
+_PLAIN_ADDRESS = re.compile(r"https?://[\w.:-]+/[\w.~/+%-]*", re.ASCII)
+"""Absolute, and without anything to resolve or take away: nearly every address on the pages of the large indexes,
+which have thousands of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,20 +111,23 @@ def _json_files(content: bytes, base: str, index: str) -> Iterator[IndexFile]:
 
 def _html_files(content: bytes, encoding: str, base: str, index: str) -> Iterator[IndexFile]:
     try:
-        text = content.decode(encoding, "replace").encode()
+        text = content.decode(encoding, "replace")
     except LookupError:
-        text = content.decode("utf-8", "replace").encode()
-    page = IndexPage(link=Link(base), content=text, encoding="utf-8", content_type="text/html")
-    for link in parse_html_page(page):
-        address = _address(base, link.url)
+        text = content.decode("utf-8", "replace")
+    # unearth's parser, but not its Link objects: those take seconds for the pages of large projects.
+    parser = IndexHTMLParser()
+    parser.feed(text)
+    for anchor in parser.anchors:
+        url, _, fragment = (anchor.get("href") or "").strip().partition("#")
+        address = _address(parser.base_url or base, url) if url else None
         if address is None:
             continue
-        hashes = link.hash_option or {}
+        sha256 = _SHA256_FRAGMENT.search(fragment)
         yield IndexFile(
-            filename=link.filename,
+            filename=unquote(address.partition("?")[0].rpartition("/")[2]),
             url=address,
-            digest=_digest(next(iter(hashes.get("sha256", ())), None)),
-            requires_python=link.requires_python,
+            digest=_digest(sha256[1]) if sha256 else None,
+            requires_python=anchor.get("data-requires-python"),
             index=index,
         )
 
@@ -128,6 +136,8 @@ def _address(base: str, url: object) -> str | None:
     """The absolute address; None for what may not be followed from here: only a local page may name local files."""
     if not isinstance(url, str):
         return None
+    if _PLAIN_ADDRESS.fullmatch(url):
+        return url
     try:
         address = without_login(urljoin(base, url))
         allowed = is_web(address) or (scheme_of(base) == scheme_of(address) == "file")
