@@ -17,7 +17,7 @@ import httpx2
 
 from storectl.answers import EnvironmentInfo, Health, Progress, ProjectState, problem_from_json
 from storectl.errors import (
-    DaemonError,
+    DaemonGoneError,
     DaemonNotRunningError,
     DaemonOwnerError,
     DaemonProblemError,
@@ -277,8 +277,8 @@ def _stuck(path: str) -> DaemonTimeoutError:
     )
 
 
-def _went_away(reason: str = "") -> DaemonError:
+def _went_away(reason: str = "") -> DaemonGoneError:
     detail = f" ({reason})" if reason else ""
-    return DaemonError(
+    return DaemonGoneError(
         f"the daemon went away in the middle of an answer{detail}", hint="see storectl daemon logs, then try again"
     )

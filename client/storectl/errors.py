@@ -11,6 +11,7 @@
     ├── DaemonProblemError            the daemon's code: it refused or failed
     └── DaemonError                   E_DAEMON          the daemon cannot be talked to
         ├── DaemonNotRunningError     E_DAEMON_DOWN     nobody listens
+        ├── DaemonGoneError       E_DAEMON_GONE     it ended in the middle of an answer
         ├── DaemonTimeoutError        E_DAEMON_TIMEOUT  it does not answer
         ├── DaemonStartError          E_DAEMON_START    it could not be started
         ├── DaemonOwnerError          E_DAEMON_OWNER    the socket is somebody else's
@@ -107,6 +108,12 @@ class DaemonNotRunningError(DaemonError):
     """Nobody listens on the socket."""
 
     default_code = "E_DAEMON_DOWN"
+
+
+class DaemonGoneError(DaemonError):
+    """The daemon ended in the middle of an answer."""
+
+    default_code = "E_DAEMON_GONE"
 
 
 class DaemonTimeoutError(DaemonError):

@@ -5,15 +5,26 @@ from collections.abc import Mapping
 
 from storectl.answers import EnvironmentInfo
 from storectl.daemon_start import ensure_daemon
+from storectl.errors import DaemonGoneError
 from storectl.options import Options
 from storectl.progress import ProgressLine
 
 
 def warm(project: str, options: Options, environ: Mapping[str, str]) -> EnvironmentInfo:
-    """Wait for the environment of these options; ClientError where it cannot be made."""
+    """Wait for the environment of these options; ClientError where it cannot be made.
+
+    A daemon that dies over it is started again, once: what it had committed is still there.
+    """
     line = ProgressLine(sys.stderr)
     try:
-        with ensure_daemon(environ) as daemon:
-            return daemon.warm(project, options, line)
+        try:
+            return _warm(project, options, environ, line)
+        except DaemonGoneError:
+            return _warm(project, options, environ, line)
     finally:
         line.close()
+
+
+def _warm(project: str, options: Options, environ: Mapping[str, str], line: ProgressLine) -> EnvironmentInfo:
+    with ensure_daemon(environ) as daemon:
+        return daemon.warm(project, options, line)

@@ -107,7 +107,7 @@ def test_a_separator_of_lines_inside_a_message_is_no_end_of_an_event(home: Clien
 def test_a_stream_that_breaks_off_is_told(home: ClientHome, daemon: FakeDaemon) -> None:
     daemon.warm_events = [progress()]
     done = home.storectl("warm")
-    assert (done.returncode, "E_DAEMON: the daemon went away" in done.stderr) == (1, True)
+    assert (done.returncode, "E_DAEMON_GONE: the daemon went away" in done.stderr) == (1, True)
 
 
 def test_ctrl_c_while_warming_is_130_without_a_traceback(home: ClientHome, daemon: FakeDaemon) -> None:

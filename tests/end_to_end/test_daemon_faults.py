@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from support.index import LoopbackIndex
@@ -65,6 +66,22 @@ def test_thirty_commands_at_once_start_one_daemon_and_all_succeed(machine: Machi
     assert index.file_requests == 1
 
 
+def test_a_warm_whose_daemon_is_killed_goes_on_with_a_new_one(machine: Machine, index: LoopbackIndex) -> None:
+    folder = write_project(machine.home / "project", index, [make_wheel("alpha", "1.0")])
+    killed: list[int] = []
+
+    def kill_at_first_fetch(handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path.startswith("/files/") and not killed:
+            killed.extend(machine.daemon_processes())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+        return False
+
+    index.respond = kill_at_first_fetch
+    assert machine.ok("run", "-c", SHOW, cwd=folder) == "1.0\n"
+    assert len(killed) == 1
+
+
 def test_sigkill_at_random_moments_of_a_warm_never_tears_an_entry(machine: Machine, index: LoopbackIndex) -> None:
     wheels = many_wheels()
     folder = write_project(machine.home / "project", index, wheels)
@@ -91,7 +108,7 @@ def many_wheels() -> list[WheelBytes]:
 
 
 def kill_during_warm(machine: Machine, folder: Path, *, after: float) -> None:
-    """Start a warm, and after so many seconds kill the daemon that is at it."""
+    """Start a warm, and after so many seconds kill it (it would start another daemon) and the daemon that is at it."""
     warm = subprocess.Popen(
         [STORECTL, "warm", str(folder)],
         env=machine.environ,
@@ -99,6 +116,7 @@ def kill_during_warm(machine: Machine, folder: Path, *, after: float) -> None:
         stderr=subprocess.DEVNULL,
     )
     time.sleep(after)
+    warm.kill()
     for pid in machine.daemon_processes():
         os.kill(pid, signal.SIGKILL)
     warm.wait(timeout=60)
