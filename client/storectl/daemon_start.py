@@ -73,14 +73,17 @@ def stop_daemon(environ: Mapping[str, str]) -> bool:
     """End the daemon and wait until it is gone; False where none was running."""
     try:
         with running_daemon(environ) as client:
+            pid = client.health().pid
             client.shutdown()
     except DaemonNotRunningError:
         return False
     deadline = time.monotonic() + STOP_S
     while time.monotonic() < deadline:
-        if not _listens(environ):
+        if not _listens(environ) and not _lives(pid):
             return True
         time.sleep(POLL_S)
+    if not _listens(environ):
+        return True  # a zombie nobody reaps, or its number was given to another
     raise DaemonError(
         f"the daemon still listens {STOP_S:.0f} s after it was asked to end", hint="see storectl daemon logs"
     )
@@ -125,6 +128,14 @@ def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        return False
+    return True
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return False
     return True
 

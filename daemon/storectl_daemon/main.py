@@ -34,6 +34,7 @@ from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
+from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
@@ -42,6 +43,10 @@ from storectl_store.errors import ProblemError, StoreBusyError
 logger = logging.getLogger(__name__)
 
 EXIT_BUSY = 3
+HANDOVER_S = 3.0
+"""How long to wait for the store: a daemon that was told to stop may still be ending its workers."""
+
+_HANDOVER_POLL_S = 0.05
 
 
 def main(argv: Sequence[str]) -> int:
@@ -67,9 +72,21 @@ def _tell(error: ProblemError, code: int) -> int:
     return code
 
 
+def _become_writer(layout: StoreLayout) -> Writer:
+    """The writer's lock, waited for as long as a stopping daemon may need; StoreBusyError after that."""
+    deadline = time.monotonic() + HANDOVER_S
+    while True:
+        try:
+            return Writer.acquire(layout)
+        except StoreBusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_HANDOVER_POLL_S)
+
+
 def _serve_store(settings: Settings) -> int:
     store = Store.open(settings.store)
-    with Writer.acquire(store.layout) as writer:
+    with _become_writer(store.layout) as writer:
         recovered = recover(store)
         if recovered:
             logger.info("recovered the store: %s", recovered)

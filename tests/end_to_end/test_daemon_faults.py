@@ -29,6 +29,19 @@ def test_after_sigkill_the_next_run_works_and_a_new_daemon_comes(machine: Machin
     assert machine.daemon_pid() != pid
 
 
+def test_a_run_right_after_a_stop_gets_a_new_daemon(machine: Machine, index: LoopbackIndex) -> None:
+    for number in range(4):
+        folder = write_project(machine.home / f"project{number}", index, [make_wheel("alpha", f"{number}.0")])
+        machine.ok("warm", folder)
+        if number % 2:
+            machine.ok("daemon", "stop")
+            assert machine.daemon_processes() == []
+        else:
+            os.kill(machine.daemon_pid(), signal.SIGTERM)
+        write_project(folder, index, [make_wheel("alpha", f"{number}.1")])
+        assert machine.ok("run", "-c", SHOW, cwd=folder) == f"{number}.1\n"
+
+
 def test_a_stopped_daemon_holds_up_no_program_that_is_ready(machine: Machine, index: LoopbackIndex) -> None:
     folder = write_project(machine.home / "project", index, [make_wheel("alpha", "1.0")])
     machine.ok("warm", folder)
