@@ -54,7 +54,7 @@ class Service:
         self.book.remove(project.path)
         self.warmer.forget(project.path)
         self.watcher.forget(project.path)
-        await asyncio.to_thread(self.files.forget, project.path)
+        await self.warmer.forget_record(project.path)
 
     def known(self, path: str, *, exactly: bool = False) -> Project:
         """The registered project with this folder, or around it; UnknownProjectError for none."""

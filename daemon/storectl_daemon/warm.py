@@ -54,6 +54,9 @@ class ProjectFiles(Protocol):
     def write_record(self, job: Job, inputs: Inputs, environment: Path) -> bool:
         """Write the record; False where an input is too young for it to be complete."""
 
+    def forget(self, project: Path) -> None:
+        """Delete the project's record."""
+
     def point_link(self, project: Path, name: str, environment: Path) -> None:
         """Let the project's link follow; a ProblemError says why not."""
 
@@ -107,6 +110,7 @@ class Warmer:
         self._stale: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
         self._visits: set[asyncio.Task[None]] = set()
+        self._records = asyncio.Lock()
         self._stopping = False
 
     @property
@@ -146,7 +150,9 @@ class Warmer:
         try:
             inputs = await self._read(job)
             granted = await asyncio.to_thread(self._granted, job, inputs)
-            if granted is None and self._failed.get(job) != inputs.digest:
+            if self._book.get(job.project) is None:
+                self._states.pop(job, None)  # forgotten meanwhile: a change it saw before must not bring it back
+            elif granted is None and self._failed.get(job) != inputs.digest:
                 self.start(job)
             elif granted is None:
                 logger.debug("%s: still the inputs that failed", job.project)
@@ -173,6 +179,11 @@ class Warmer:
             self._stop_timer(job)
             if job in self._flights:
                 self._flights[job].cancel()
+
+    async def forget_record(self, project: Path) -> None:
+        """Delete the record of a project that is in the book no more: nothing writes it again after this."""
+        async with self._records:
+            await asyncio.to_thread(self._files.forget, project)
 
     async def stop(self) -> None:
         """Cancel every flight and wait for the end of all."""
@@ -250,9 +261,16 @@ class Warmer:
             Progress(lambda message: self._tell(job, message)).warn(str(error))
 
     async def _keep_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo) -> None:
-        complete = await asyncio.to_thread(self._files.write_record, job, inputs, Path(environment.path))
+        # Shielded: a thread cannot be cancelled, so neither may the lock be let go before it is done.
+        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment)))
         if not complete:
             self._come_back(job)
+
+    async def _write_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo) -> bool:
+        async with self._records:
+            if self._book.get(job.project) is None:
+                return True  # forgotten meanwhile
+            return await asyncio.to_thread(self._files.write_record, job, inputs, Path(environment.path))
 
     def _come_back(self, job: Job) -> None:
         self._stop_timer(job)

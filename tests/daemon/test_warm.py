@@ -52,6 +52,9 @@ class FakeFiles:
         self.records: list[tuple[Job, Path]] = []
         self.links: list[Path] = []
         self.gone: set[str | None] = set()
+        self.writing = threading.Event()
+        self.may_write = threading.Event()
+        self.may_write.set()
 
     def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
         if self.text == "broken":
@@ -61,8 +64,13 @@ class FakeFiles:
         return Inputs(located=located, files={located.lock_file: state})
 
     def write_record(self, job: Job, inputs: Inputs, environment: Path) -> bool:
+        self.writing.set()
+        assert self.may_write.wait(DEADLINE)
         self.records.append((job, environment))
         return self.settled
+
+    def forget(self, project: Path) -> None:
+        self.records.clear()
 
     def point_link(self, project: Path, name: str, environment: Path) -> None:
         self.links.append(environment)
@@ -135,6 +143,28 @@ def play(scenario: Callable[[Scene], Awaitable[None]], tmp_path: Path, **options
             await scene.warmer.stop()
 
     asyncio.run(main())
+
+
+def test_a_record_that_is_being_written_when_its_project_is_forgotten_is_gone_too(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        scene.files.writing.clear()
+        scene.files.may_write.clear()
+        visit = asyncio.create_task(scene.warmer.refresh(scene.job))
+        await asyncio.to_thread(scene.files.writing.wait, DEADLINE)
+        scene.book.remove(scene.job.project)
+        scene.warmer.forget(scene.job.project)
+        forgetting = asyncio.create_task(scene.warmer.forget_record(scene.job.project))
+        visit.cancel()
+        await asyncio.sleep(0)
+        scene.files.may_write.set()
+        await forgetting
+        await asyncio.gather(visit, return_exceptions=True)
+        await scene.warmer.refresh(scene.job)
+        assert not scene.warmer.busy
+        assert scene.files.records == []
+
+    play(scenario, tmp_path)
 
 
 def test_many_who_ask_at_once_share_one_build(tmp_path: Path) -> None:
