@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storectl.daemon_client import DaemonClient, check_listener
-from storectl.errors import DaemonError, DaemonNotRunningError, DaemonOwnerError, DaemonStartError
+from storectl.errors import DaemonError, DaemonGoneError, DaemonNotRunningError, DaemonOwnerError, DaemonStartError
 from storectl_shim.locations import log_path, socket_path
 
 START_S = 10.0
@@ -28,6 +28,9 @@ LOCK_S = 2 * START_S
 STOP_S = 10.0
 
 POLL_S = 0.02
+
+GONE = (DaemonNotRunningError, DaemonGoneError)
+"""What is found of a daemon that has been killed: no listener, or for a moment one that answers nobody."""
 
 DETACH = "import os, sys; os.fork() or os.execv(sys.argv[1], sys.argv[1:])"
 """What runs in between: the daemon's parent ends at once, so that the daemon becomes a child of init."""
@@ -51,7 +54,7 @@ def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = No
     """
     try:
         return running_daemon(environ)
-    except DaemonNotRunningError:
+    except GONE:
         pass
     socket = socket_path(environ)
     folder = os.path.dirname(socket)
@@ -59,7 +62,7 @@ def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = No
     with _start_lock(os.path.join(folder, "start.lock"), lambda: _answers(environ)):
         try:
             return running_daemon(environ)
-        except DaemonNotRunningError:
+        except GONE:
             _start(command or daemon_command(environ), environ)
             return running_daemon(environ)
 
@@ -151,7 +154,7 @@ def _listens(environ: Mapping[str, str]) -> bool:
 def _answers(environ: Mapping[str, str]) -> bool:
     try:
         running_daemon(environ).close()
-    except DaemonNotRunningError:
+    except GONE:
         return False
     except DaemonError:
         return True  # there is one, and what is wrong with it is not for the starter to tell
