@@ -147,8 +147,11 @@ class DaemonClient:
             "lock_file": options.lock_file,
             "python": options.python,
             "extras": list(options.extras),
-            "groups": list(options.groups) or None,
+            "all_extras": options.all_extras,
+            "groups": list(options.groups),
             "default_groups": options.default_groups,
+            "only_groups": options.only_groups,
+            "offline": options.offline,
         }
         for event in self._stream("/v1/warm", body):
             kind = event.get("event")

@@ -19,25 +19,32 @@ class Options:
     """Which environment of a project: an interpreter, extras, groups, a lock file of one's own. Not to be changed.
 
     ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own; ``extras`` and
-    ``groups`` are sorted; ``groups`` come on top of the default groups where ``default_groups`` is true; ``lock_file`` is
-    absolute, None for the project's own.
+    ``groups`` are sorted; ``groups`` come on top of the default groups where ``default_groups`` is true, and are all there
+    is with ``only_groups``; ``lock_file`` is absolute, None for the project's own. ``offline`` is how to come by the
+    environment, not which it is: it is no part of the key.
     """
 
-    __slots__ = ("default_groups", "extras", "groups", "lock_file", "python")
+    __slots__ = ("all_extras", "default_groups", "extras", "groups", "lock_file", "offline", "only_groups", "python")
 
     def __init__(
         self,
         *,
         python: str | None = None,
         extras: tuple[str, ...] = (),
+        all_extras: bool = False,
         groups: tuple[str, ...] = (),
         default_groups: bool = True,
+        only_groups: bool = False,
         lock_file: str | None = None,
+        offline: bool = False,
     ) -> None:
         self.python = absolute_interpreter(python) if python is not None else None
         self.extras = tuple(sorted(set(extras)))
+        self.all_extras = all_extras
         self.groups = tuple(sorted(set(groups)))
         self.default_groups = default_groups
+        self.only_groups = only_groups
+        self.offline = offline
         self.lock_file = absolute_lock_file(lock_file) if lock_file is not None else None
 
     @property
@@ -46,8 +53,10 @@ class Options:
         return options_key(
             python=self.python,
             extras=self.extras,
+            all_extras=self.all_extras,
             groups=self.groups,
             default_groups=self.default_groups,
+            only_groups=self.only_groups,
             lock_file=self.lock_file,
         )
 

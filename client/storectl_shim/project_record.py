@@ -24,11 +24,11 @@ TYPE_CHECKING = False  # importing typing takes longer than reading a record
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-INPUTS = ("uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml", ".python-version")
-"""The files of a project folder that decide what its environment is."""
-
-LOCK_FILES = ("uv.lock", "pylock.toml", "requirements.txt")
+LOCK_FILES = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 """The lock files, the preferred one first. A requirements.txt is one where it holds hashes."""
+
+INPUTS = (*LOCK_FILES, "pyproject.toml", "Pipfile", ".python-version")
+"""The files of a project folder that decide what its environment is."""
 
 RECORD_FORMAT = "storectl-record 1"
 
@@ -63,15 +63,19 @@ def options_key(
     *,
     python: str | None = None,
     extras: Iterable[str] = (),
-    groups: Iterable[str] | None = None,
+    all_extras: bool = False,
+    groups: Iterable[str] = (),
     default_groups: bool = True,
+    only_groups: bool = False,
     lock_file: str | None = None,
 ) -> str:
     """The name of a set of options: ``default``, or 16 hex digits. The parameters are those of ``POST /v1/warm``."""
     parts = [f"python={python}"] if python is not None else []
     parts += sorted(f"extra={extra}" for extra in set(extras))
-    parts += sorted(f"group={group}" for group in set(groups or ()))
+    parts += ["all-extras"] if all_extras else []
+    parts += sorted(f"group={group}" for group in set(groups))
     parts += [] if default_groups else ["no-default-groups"]
+    parts += ["only-groups"] if only_groups else []
     parts += [f"lock={lock_file}"] if lock_file is not None else []
     return _sha256("\0".join(parts).encode("utf-8", "surrogateescape"))[:16] if parts else "default"
 

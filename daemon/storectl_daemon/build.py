@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from storectl_daemon.bytecode import Compiler, compile_shim
-from storectl_daemon.default_groups import target_of
 from storectl_daemon.environments import Environments
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.models import EnvironmentInfo
@@ -152,7 +151,7 @@ class EnvironmentBuild:
         return known
 
     async def _select(self, job: Job, lock_file: LockFile, interpreter: Interpreter, progress: Progress) -> Closure:
-        selection = await asyncio.to_thread(lambda: select(lock_file, target_of(job.options, interpreter, lock_file)))
+        selection = await asyncio.to_thread(lambda: select(lock_file, job.options.target(interpreter)))
         progress.begin("resolve", len(selection.index_pins))
 
         async def look_up(pin: IndexPin) -> Pin:

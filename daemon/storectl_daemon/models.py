@@ -118,8 +118,11 @@ class WarmRequest(Model):
     lock_file: AbsolutePath | None = None
     python: OptionName | None = None
     extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
-    groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] | None = None
+    all_extras: bool = False
+    groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     default_groups: bool = True
+    only_groups: bool = False
+    offline: bool = False
 
 
 class ProjectRequest(Model):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from storectl_shim.project_record import options_key
+from storectl_store.selection.target import Interpreter, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,13 +13,16 @@ class Options:
     """The options of ``storectl run`` that decide which environment is meant.
 
     ``groups`` are asked for in addition to the default groups of the project, or instead of them where
-    ``default_groups`` is false. ``lock_file`` is an absolute path, None for the one that is found in the project.
+    ``default_groups`` is false. ``only_groups`` leaves out the project itself, what it depends on, and the default
+    groups. ``lock_file`` is an absolute path, None for the one that is found in the project.
     """
 
     python: str | None = None
     extras: frozenset[str] = frozenset()
-    groups: frozenset[str] | None = None
+    all_extras: bool = False
+    groups: frozenset[str] = frozenset()
     default_groups: bool = True
+    only_groups: bool = False
     lock_file: str | None = None
 
     @property
@@ -27,9 +31,22 @@ class Options:
         return options_key(
             python=self.python,
             extras=sorted(self.extras),
-            groups=sorted(self.groups or ()),
+            all_extras=self.all_extras,
+            groups=sorted(self.groups),
             default_groups=self.default_groups,
+            only_groups=self.only_groups,
             lock_file=self.lock_file,
+        )
+
+    def target(self, interpreter: Interpreter) -> Target:
+        """What is asked for, on this interpreter."""
+        return Target(
+            interpreter=interpreter,
+            extras=self.extras,
+            all_extras=self.all_extras,
+            groups=self.groups,
+            default_groups=self.default_groups and not self.only_groups,
+            project=not self.only_groups,
         )
 
     def encode(self) -> dict[str, Any]:
@@ -37,20 +54,23 @@ class Options:
         return {
             "python": self.python,
             "extras": sorted(self.extras),
-            "groups": None if self.groups is None else sorted(self.groups),
+            "all_extras": self.all_extras,
+            "groups": sorted(self.groups),
             "default_groups": self.default_groups,
+            "only_groups": self.only_groups,
             "lock_file": self.lock_file,
         }
 
     @classmethod
     def decode(cls, value: dict[str, Any]) -> Self:
         """Options from JSON values; KeyError or TypeError where they are none."""
-        groups = value["groups"]
         return cls(
             python=value["python"],
             extras=frozenset(value["extras"]),
-            groups=None if groups is None else frozenset(groups),
+            all_extras=bool(value["all_extras"]),
+            groups=frozenset(value["groups"]),
             default_groups=bool(value["default_groups"]),
+            only_groups=bool(value["only_groups"]),
             lock_file=value["lock_file"],
         )
 
@@ -60,7 +80,11 @@ DEFAULT_OPTIONS = Options()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One environment that somebody wants: a project, an absolute folder free of symlinks, and options."""
+    """One environment that somebody wants: a project, an absolute folder free of symlinks, and options.
+
+    With ``offline`` the network is not touched for it: what is missing is said instead.
+    """
 
     project: Path
     options: Options = DEFAULT_OPTIONS
+    offline: bool = False

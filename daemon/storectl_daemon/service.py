@@ -35,10 +35,10 @@ class Service:
     started: float
     stop: Callable[[], None]
 
-    async def job_at(self, start: str, options: Options) -> Job:
+    async def job_at(self, start: str, options: Options, *, offline: bool = False) -> Job:
         """The job that somebody in this folder means; NoLockFileError for none."""
         located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=self.home)
-        return Job(project=located.project, options=options)
+        return Job(project=located.project, options=options, offline=offline)
 
     async def register(self, path: str, *, link: str | None) -> Project:
         """Watch the project at or above the folder, and begin to warm it."""

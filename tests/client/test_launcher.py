@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from storectl_shim.project_record import INPUTS, LOCK_FILES
 from support.client_project import DEFAULT_PATH, LAUNCHER, ClientHome, client_home, make_environment, write_program
 from support.fake_daemon import serve_daemon
 
@@ -54,6 +55,12 @@ def launch(
         timeout=60,
         check=False,
     )
+
+
+def test_the_names_in_the_launcher_are_those_of_the_record() -> None:
+    text = LAUNCHER.read_text().replace("\\\n", " ")
+    lists = [line.removesuffix("; do").split()[3:] for line in text.splitlines() if " for _storectl_input in " in line]
+    assert lists == [list(LOCK_FILES), list(INPUTS)]
 
 
 def is_slow(done: subprocess.CompletedProcess[str]) -> bool:

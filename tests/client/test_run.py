@@ -200,8 +200,11 @@ def test_an_environment_that_is_not_ready_is_made_by_the_daemon(home: ClientHome
             "lock_file": None,
             "python": "3.12",
             "extras": ["e"],
+            "all_extras": False,
             "groups": ["g"],
             "default_groups": False,
+            "only_groups": False,
+            "offline": False,
         }
     ]
 

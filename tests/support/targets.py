@@ -54,10 +54,17 @@ def make_target(
     platform: str = "linux",
     *,
     extras: tuple[str, ...] = (),
+    all_extras: bool = False,
     groups: tuple[str, ...] | None = None,
+    default_groups: bool | None = None,
+    project: bool = True,
 ) -> Target:
+    """A target; ``groups`` alone are exactly those to select, None the default ones."""
     return Target(
         interpreter=make_interpreter(version, platform),
         extras=frozenset(extras),
-        groups=None if groups is None else frozenset(groups),
+        all_extras=all_extras,
+        groups=frozenset(groups or ()),
+        default_groups=groups is None if default_groups is None else default_groups,
+        project=project,
     )

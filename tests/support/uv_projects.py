@@ -88,7 +88,8 @@ class UvProject:
 
 
 def _options(target: Target) -> list[str]:
-    options = [f"--extra={extra}" for extra in target.extras]
-    if target.groups is not None:
-        options += ["--no-default-groups", *(f"--group={group}" for group in target.groups)]
-    return options
+    options = [f"--extra={extra}" for extra in sorted(target.extras)]
+    options += ["--all-extras"] if target.all_extras else []
+    flag = "--group" if target.project else "--only-group"
+    options += [f"{flag}={group}" for group in sorted(target.groups)]
+    return options + ([] if target.default_groups else ["--no-default-groups"])

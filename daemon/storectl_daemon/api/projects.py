@@ -70,15 +70,17 @@ def options_of(request: WarmRequest) -> Options:
     return Options(
         python=request.python,
         extras=frozenset(request.extras),
-        groups=None if request.groups is None else frozenset(request.groups),
+        all_extras=request.all_extras,
+        groups=frozenset(request.groups),
         default_groups=request.default_groups,
+        only_groups=request.only_groups,
         lock_file=request.lock_file,
     )
 
 
 async def _warm(service: Service, request: WarmRequest) -> AsyncIterator[WarmEvent]:
     try:
-        job = await service.job_at(request.start, options_of(request))
+        job = await service.job_at(request.start, options_of(request), offline=request.offline)
     except ProblemError as error:
         yield FailedEvent(problem=problem_of(error))
         return

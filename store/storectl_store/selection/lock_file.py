@@ -5,6 +5,9 @@ selecting from it is a pure function. The kinds and their names:
 
     uv             uv.lock, and NAME.py.lock of a script
     pylock         pylock.toml, pylock.NAME.toml (PEP 751)
+    poetry         poetry.lock
+    pdm            pdm.lock
+    pipfile        Pipfile.lock
     requirements   requirements*.txt
 """
 
@@ -22,7 +25,7 @@ from storectl_store.errors import LockFileError, NoLockFileError
 from storectl_store.selection.requirements_entries import references
 from storectl_store.selection.requirements_lines import variables_in
 
-LockKind = Literal["uv", "pylock", "requirements"]
+LockKind = Literal["uv", "pylock", "poetry", "pdm", "pipfile", "requirements"]
 
 MAX_BYTES = 32 * 1024 * 1024
 """Largest lock file that is read; also the most that a requirements file may include in all."""
@@ -32,6 +35,9 @@ _READ_ATTEMPTS = 5
 _NAMES: tuple[tuple[re.Pattern[str], LockKind], ...] = (
     (re.compile(r"uv\.lock|.+\.py\.lock"), "uv"),
     (re.compile(r"pylock\.toml|pylock\.[^.]+\.toml"), "pylock"),
+    (re.compile(r"poetry\.lock"), "poetry"),
+    (re.compile(r"pdm\.lock|pdm\.[^.]+\.lock"), "pdm"),
+    (re.compile(r"Pipfile\.lock"), "pipfile"),
     (re.compile(r"requirements.*\.txt"), "requirements"),
 )
 

@@ -78,15 +78,23 @@ def _package_name(packages: tuple[Table, ...], context: str) -> str:
 
 
 def _options(pylock: Pylock, target: Target, file: str) -> tuple[frozenset[str], frozenset[str] | None]:
-    """The extras and groups asked for, as the lock file spells them; None for its default groups."""
-    extras = canonical_names(target.extras)
-    check_known("extra", extras, canonical_names(pylock.extras or ()), file)
-    if target.groups is None:
-        return extras, None
+    """The extras and groups asked for, as the lock file spells them; None for its default groups alone."""
+    known_extras = canonical_names(pylock.extras or ())
+    extras = known_extras if target.all_extras else canonical_names(target.extras)
+    check_known("extra", extras, known_extras, file)
+    if not target.project:
+        raise TargetError(
+            f"{file} does not tell the packages of a group from those of the project",
+            hint="leave out --only-group, or lock with the tool of the project, whose own lock file does",
+            path=file,
+        )
     spelling = {name: text for text in pylock.dependency_groups or () for name in canonical_names((text,))}
     groups = canonical_names(target.groups)
     check_known("group", groups, frozenset(spelling), file)
-    return extras, frozenset(spelling[group] for group in groups)
+    if target.default_groups and not groups:
+        return extras, None
+    defaults = frozenset(pylock.default_groups or ()) if target.default_groups else frozenset[str]()
+    return extras, defaults.union(spelling[group] for group in groups)
 
 
 def _selected(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from storectl_store.errors import UnsupportedSourceError
+from storectl_store.errors import TargetError, UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of
 from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
@@ -30,7 +30,9 @@ def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
     """What a requirements file selects for the target. It has neither extras nor groups."""
     file = str(lock_file.path)
     check_known("extra", canonical_names(target.extras), frozenset(), file)
-    check_known("group", canonical_names(target.groups or ()), frozenset(), file)
+    check_known("group", canonical_names(target.groups), frozenset(), file)
+    if not target.project:
+        raise TargetError(f"{file} has no groups, so nothing is left of it without the project", path=file)
     check_requires_python(project_file_of(lock_file).requires_python, target.interpreter, file)
     items = _Reader(lock_file, target, read_tree(lock_file)).items()
     local = tuple(item for item in items if isinstance(item, LocalProject))

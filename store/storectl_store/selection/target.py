@@ -52,8 +52,16 @@ class Interpreter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Interpreter, extras and groups. ``groups`` None means the default groups of the project."""
+    """Interpreter, extras and groups, as they are asked for.
+
+    ``extras`` are those of the project, or every one with ``all_extras``. ``groups`` come on top of the project's default
+    groups, which ``default_groups`` leaves out where it is false. Without ``project`` the groups alone are selected:
+    neither the project nor what it depends on.
+    """
 
     interpreter: Interpreter
     extras: frozenset[str] = frozenset()
-    groups: frozenset[str] | None = None
+    all_extras: bool = False
+    groups: frozenset[str] = frozenset()
+    default_groups: bool = True
+    project: bool = True

@@ -31,16 +31,15 @@ class Roots:
 def find_roots(lock: UvLock, project: ProjectFile, target: Target) -> Roots:
     """The roots for this target; TargetError where an extra or group is unknown, LockFileError where there is no root."""
     packages = _root_packages(lock)
-    extras = canonical_names(target.extras)
-    check_known(
-        "extra", extras, _union(project.extras, (package.known_extras for package in packages)), lock.table.file
-    )
+    known_extras = _union(project.extras, (package.known_extras for package in packages))
+    extras = known_extras if target.all_extras else canonical_names(target.extras)
+    check_known("extra", extras, known_extras, lock.table.file)
     groups = _groups(lock, packages, project, target)
     return Roots(
-        packages=packages,
+        packages=packages if target.project else (),
         extras=extras,
-        edges=(*lock.requirements, *_group_edges(lock, packages, groups)),
-        active=_active(packages, extras, groups),
+        edges=(*(lock.requirements if target.project else ()), *_group_edges(lock, packages, groups)),
+        active=_active(packages, extras, groups, with_projects=target.project),
     )
 
 
@@ -60,18 +59,19 @@ def _root_packages(lock: UvLock) -> tuple[UvPackage, ...]:
 def _groups(
     lock: UvLock, packages: tuple[UvPackage, ...], project: ProjectFile, target: Target
 ) -> frozenset[NormalizedName]:
-    """The groups asked for, or the default ones; a default that nobody defines is unknown like any other."""
+    """The groups asked for and the default ones; a default that nobody defines is unknown like any other."""
     known = _union(project.groups | frozenset(lock.groups), (package.known_groups for package in packages))
-    if target.groups is not None:
-        groups = canonical_names(target.groups)
-    elif project.default_groups == "all":
-        groups = known
-    elif project.default_groups is None:
-        groups = known & {_DEV}
-    else:
-        groups = frozenset(project.default_groups)
+    groups = canonical_names(target.groups)
+    if target.default_groups:
+        groups |= _default_groups(project, known)
     check_known("group", groups, known, lock.table.file)
     return groups
+
+
+def _default_groups(project: ProjectFile, known: frozenset[NormalizedName]) -> frozenset[NormalizedName]:
+    if project.default_groups == "all":
+        return known
+    return known & {_DEV} if project.default_groups is None else frozenset(project.default_groups)
 
 
 def _group_edges(
@@ -82,14 +82,18 @@ def _group_edges(
 
 
 def _active(
-    packages: tuple[UvPackage, ...], extras: frozenset[NormalizedName], groups: frozenset[NormalizedName]
+    packages: tuple[UvPackage, ...],
+    extras: frozenset[NormalizedName],
+    groups: frozenset[NormalizedName],
+    *,
+    with_projects: bool,
 ) -> Active:
     return frozenset(
         marker
         for package in packages
         for marker in (
-            project_marker(package.name),
-            *(extra_marker(package.name, extra) for extra in extras & package.known_extras),
+            *([project_marker(package.name)] if with_projects else ()),
+            *(extra_marker(package.name, extra) for extra in extras & package.known_extras if with_projects),
             *(group_marker(package.name, group) for group in groups & package.known_groups),
         )
     )
