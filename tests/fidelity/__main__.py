@@ -13,7 +13,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from fidelity.comparison import Comparison, Rule, compare, read_rules
-from fidelity.pair import MODES, Mode, Pair
+from fidelity.pair import Mode, Pair, expected_in
 from support.machine import new_machine, pyenv_python
 from support.workloads import own_workloads
 
@@ -72,18 +72,11 @@ def _rows(folder: Path, version: str, options: argparse.Namespace, rules: Sequen
         pair.make()
         venv = pair.inside_venv(options.sample)
         found = []
-        for mode in MODES:
-            ours = pair.inside_environment(mode, options.sample)
-            theirs = venv if mode != "without shim" else {k: v for k, v in venv.items() if k in ours or _everywhere(k)}
-            comparison = compare(theirs, ours, rules)
+        for mode, ours in pair.inside_environment(options.sample).items():
+            comparison = compare(expected_in(mode, venv), ours, rules)
             found.append(Row(project=folder.name, python=version, mode=mode, comparison=comparison))
             print(f"{folder.name} {version} {mode}: {len(comparison.unexplained)} unexplained", file=sys.stderr)
         return found
-
-
-def _everywhere(key: str) -> bool:
-    """Scripts and pip start interpreters of their own, with the shim: they are not part of the mode without it."""
-    return not key.startswith(("scripts/", "pip/"))
 
 
 def _report(rows: Sequence[Row]) -> None:

@@ -189,7 +189,7 @@ def outcome_of(name: str) -> list[object]:
 
 def resources_of(module: types.ModuleType) -> list[str] | None:
     """The names beside a package, as ``importlib.resources`` lists them."""
-    if not hasattr(module, "__path__"):
+    if not getattr(module, "__path__", None):
         return None
     try:
         from importlib.resources import files as resource_files

@@ -43,32 +43,42 @@ class Pair:
             "UV_NO_PROGRESS": "1",
             "MPLBACKEND": "Agg",
         }
-        self.venv = machine.root / f"venv-{hashlib.sha256(python.encode()).hexdigest()[:8]}"
+        self.venv = Path()
         self.environment = Path()
 
     def make(self) -> None:
-        """Both environments, from the lock file."""
+        """Both environments, from the lock file; their paths are equally long, as help texts are wrapped by them."""
+        answer = self._machine.json("warm", "-p", self._python, "--json", cwd=self._project, timeout=_INSTALL_SECONDS)
+        self.environment = Path(answer["path"])
+        self.venv = self._machine.root / "venv".ljust(len(str(self.environment)) - len(f"{self._machine.root}/"), "-")
         self._run([find_uv_bin(), "venv", "--quiet", "--clear", str(self.venv)])
         environ = self._environ | {"UV_PROJECT_ENVIRONMENT": str(self.venv)}
         self._run([find_uv_bin(), "sync", "--quiet", "--frozen"], environ)
-        answer = self._machine.json("warm", "-p", self._python, "--json", cwd=self._project, timeout=_INSTALL_SECONDS)
-        self.environment = Path(answer["path"])
 
     def inside_venv(self, sample: int) -> dict[str, Any]:
         """All that the venv holds, with ``sample`` modules imported."""
-        return self._inside(self.venv, (), self._environ, sample)
+        return self._inside(self.venv, (), self._environ, sample) | self._outside(self.venv, self._environ)
 
-    def inside_environment(self, mode: Mode, sample: int) -> dict[str, Any]:
-        """The same of the environment."""
+    def inside_environment(self, sample: int) -> dict[Mode, dict[str, Any]]:
+        """The same of the environment, in each mode. Commands come last: some write where they are."""
+        found = {mode: self._inside_mode(mode, sample) for mode in MODES}
+        for mode in ("daemon dead", "shim"):
+            found[mode] |= self._outside(self.environment, self._environ_of(mode))
+        return found
+
+    def _inside_mode(self, mode: Mode, sample: int) -> dict[str, Any]:
+        flags = ("-S",) if mode == "without shim" else ()
+        return self._inside(self.environment, flags, self._environ_of(mode), sample)
+
+    def _environ_of(self, mode: Mode) -> dict[str, str]:
+        """The variables of the mode, with the daemon brought into the state that belongs to it."""
         if mode == "daemon dead":
             self._machine.stop()
         else:
             self._machine.ok("daemon", "start")
-        environ = dict(self._environ)
-        if mode == "shim":
-            environ["STORECTL_SOCKET"] = self._machine.json("daemon", "status", "--json")["socket"]
-        flags = ("-S",) if mode == "without shim" else ()
-        return self._inside(self.environment, flags, environ, sample)
+        if mode != "shim":
+            return self._environ
+        return self._environ | {"STORECTL_SOCKET": self._machine.json("daemon", "status", "--json")["socket"]}
 
     def _inside(self, root: Path, flags: Sequence[str], environ: dict[str, str], sample: int) -> dict[str, Any]:
         command = [str(root / "bin/python"), *flags, str(INSIDE), *(["--plain"] if flags else [])]
@@ -79,9 +89,10 @@ class Pair:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for answer in pool.map(lambda batch: self._run([*command, "imports", *batch], environ), batches):
                 found |= json.loads(answer)
-        if not flags:
-            found |= self._scripts(root, environ) | self._pip(root)
         return found
+
+    def _outside(self, root: Path, environ: dict[str, str]) -> dict[str, Any]:
+        return self._scripts(root, environ) | self._pip(root)
 
     def _scripts(self, root: Path, environ: dict[str, str]) -> dict[str, Any]:
         """Every command of the environment, asked for its help: exit code and output."""
@@ -137,3 +148,10 @@ def _sample(names: Sequence[str], number: int) -> Iterator[str]:
     yield from (name for name in names if "." not in name)
     others = sorted((name for name in names if "." in name), key=lambda name: hashlib.sha256(name.encode()).digest())
     yield from others[:number]
+
+
+def expected_in(mode: Mode, venv: dict[str, Any]) -> dict[str, Any]:
+    """What of a venv belongs to the mode: commands and pip start interpreters of their own, which have the shim."""
+    if mode != "without shim":
+        return venv
+    return {key: value for key, value in venv.items() if not key.startswith(("scripts/", "pip/"))}
