@@ -17,6 +17,7 @@ CLEAR_LINE = "\r\x1b[K"
 
 VERBS = {
     "resolve": "reading the lock file",
+    "build": "building from source",
     "fetch": "fetching",
     "unpack": "unpacking",
     "compile": "compiling",

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import sys
 
-from storectl.errors import ClientError, DaemonProblemError
+from storectl.errors import ClientError, DaemonProblemError, printable
 from storectl.program import execute, program_environ
 from storectl.project import locate_project
 from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.target import check_script, command_line, looks_like_script, script_folder
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import last_environment, read_ready
+from storectl_shim.project_record import last_environment, read_notices, read_ready
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -61,7 +61,12 @@ def environment_for(request: RunRequest, environ: Mapping[str, str]) -> str:
     """The absolute path of the request's environment, made by the daemon where it is not ready."""
     project, _ = locate_project(_starts(request), request.options, environ)
     store, key = store_folder(environ), request.options.key
-    return read_ready(store, project, key) or _made_environment(request, project, last_environment(store, project, key))
+    ready = read_ready(store, project, key)
+    if ready is None:
+        return _made_environment(request, project, last_environment(store, project, key))
+    for notice in read_notices(store, project, key):
+        sys.stderr.write(f"storectl: warning: {printable(notice)}\n")
+    return ready
 
 
 def _starts(request: RunRequest) -> list[str]:

@@ -8,6 +8,7 @@
                          environment <absolute path>
                          lock <absolute path of the lock file>
                          written <ns since the epoch>
+                         notice <a sentence for whoever runs a program>                    as many as there are
                          input <sha256 hex> <mtime ns> <size in bytes> <absolute path>     each input that exists
                          absent <absolute path>                                            each that does not
 
@@ -31,6 +32,7 @@ INPUTS = (*LOCK_FILES, "pyproject.toml", "Pipfile", ".python-version")
 """The files of a project folder that decide what its environment is."""
 
 RECORD_FORMAT = "storectl-record 1"
+NOTICE = "notice "
 
 SETTLED_NS = 2_000_000_000
 """How much older than the record an input has to be for its time to prove anything."""
@@ -88,10 +90,17 @@ def read_ready(store: str, project: str, key: str) -> str | None:
         return None
     try:
         written = int(next(line for line in lines if line.startswith("written ")).partition(" ")[2])
-        unchanged = all(_is_unchanged(line, written) for line in lines[4:])
+        inputs = [line for line in lines[4:] if not line.startswith(NOTICE)]
+        unchanged = all(_is_unchanged(line, written) for line in inputs)
     except (ValueError, StopIteration, OSError):
         return None
-    return environment if unchanged and len(lines) > 4 else None
+    return environment if unchanged and inputs else None
+
+
+def read_notices(store: str, project: str, key: str) -> list[str]:
+    """What is to be told at every run in the environment of these options: its lock file is older than the project."""
+    lines = _ready_lines(store, project, key)
+    return [line[len(NOTICE) :] for line in lines if line.startswith(NOTICE)]
 
 
 def last_environment(store: str, project: str, key: str) -> str | None:

@@ -5,14 +5,19 @@ Nothing is started, fetched or written where the environment and all its entries
 
 import asyncio
 import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from packaging.utils import NormalizedName
+
+from storectl_daemon.building.builder import Builder
 from storectl_daemon.bytecode import Compiler, compile_shim
 from storectl_daemon.environments import Environments
+from storectl_daemon.errors import OfflineError
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
@@ -23,12 +28,12 @@ from storectl_store.digest import Digest
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id, shim_source
-from storectl_store.environments.local_code import LocalCode, local_code
 from storectl_store.environments.plan import plan_environment
 from storectl_store.environments.publish import publish_environment
+from storectl_store.environments.static_metadata import build_inputs
 from storectl_store.errors import EnvironmentBuildError, ProblemError
 from storectl_store.selection.lock_file import LockFile, read_lock_file
-from storectl_store.selection.pin import IndexPin, LocalProject, Pin
+from storectl_store.selection.pin import IndexPin, LocalProject, Pin, SourcePin
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
@@ -36,6 +41,7 @@ from storectl_store.selection.target import Interpreter
 T = TypeVar("T")
 
 _KEPT_CLOSURES = 64
+_MOST_NAMES = 20
 
 
 class Interpreters(Protocol):
@@ -51,18 +57,22 @@ class Interpreters(Protocol):
 class Index(Protocol):
     """Says which file a pin is of which only digests are known."""
 
-    async def resolve(self, pin: IndexPin, interpreter: Interpreter, project: Path | None) -> Pin:
+    async def resolve(
+        self, pin: IndexPin, interpreter: Interpreter, project: Path | None, *, offline: bool
+    ) -> Pin | SourcePin:
         """The pin with its file."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """What a lock file selects for one target, every pin with its file."""
+    """What a lock file selects for one target, every pin with its file. ``notices`` are to be told at every run."""
 
     pins: tuple[Pin, ...]
+    source_pins: tuple[SourcePin, ...]
     local_projects: tuple[LocalProject, ...]
     warnings: tuple[str, ...]
+    notices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +101,7 @@ class EnvironmentBuild:
         interpreters: Interpreters,
         index: Index,
         pipeline: Pipeline,
+        builder: Builder,
         compiler: Compiler,
         environ: Mapping[str, str],
     ) -> None:
@@ -99,6 +110,7 @@ class EnvironmentBuild:
         self._interpreters = interpreters
         self._index = index
         self._pipeline = pipeline
+        self._builder = builder
         self._compiler = compiler
         self._environ = environ
         self._closures: OrderedDict[_Question, Closure] = OrderedDict()
@@ -110,13 +122,42 @@ class EnvironmentBuild:
         lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=self._environ)
         interpreter = await asyncio.to_thread(self._choose, job, lock_file)
         closure = await self._closure(job, lock_file, interpreter, progress)
-        for warning in closure.warnings:
+        for warning in (*closure.warnings, *closure.notices):
             progress.warn(warning)
-        local = await asyncio.to_thread(lambda: [local_code(project) for project in closure.local_projects])
-        manifests = await self._make_present(closure.pins, interpreter, progress)
-        path = await self._publish(manifests, interpreter, local, progress)
+        if job.offline:
+            await asyncio.to_thread(self._check_present, closure.pins)
+        built = await self._build_sources(job, closure, interpreter, progress)
+        pins = (*closure.pins, *built)
+        manifests = await self._make_present(pins, interpreter, progress)
+        path = await self._publish(manifests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
-        return Built(environment=environment, extra_inputs=_extra_inputs(lock_file, closure))
+        return Built(environment=environment, extra_inputs=_extra_inputs(lock_file, closure), notices=closure.notices)
+
+    async def _build_sources(
+        self, job: Job, closure: Closure, interpreter: Interpreter, progress: Progress
+    ) -> list[Pin]:
+        """The pins of what is locked as a source and of local projects; the wheels of the others are fetched meanwhile."""
+        builder, project, offline = self._builder, job.project, job.offline
+        builds = [
+            *(builder.wheel(pin, interpreter, project, progress, offline=offline) for pin in closure.source_pins),
+            *(
+                builder.editable(local, interpreter, project, progress, offline=offline)
+                for local in closure.local_projects
+                if local.packaged
+            ),
+        ]
+        return await _all(builds)
+
+    def _check_present(self, pins: Sequence[Pin]) -> None:
+        """OfflineError that names every wheel which would have to be fetched."""
+        present = self._present(pins)
+        missing = [
+            f"{pin.name} {pin.version}"
+            for pin in pins
+            if pin.wheel.digest not in present and not pin.wheel.url.startswith("file:")
+        ]
+        if missing:
+            raise _offline(missing)
 
     def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
         return self._interpreters.choose(
@@ -154,14 +195,28 @@ class EnvironmentBuild:
         selection = await asyncio.to_thread(lambda: select(lock_file, job.options.target(interpreter)))
         progress.begin("resolve", len(selection.index_pins))
 
-        async def look_up(pin: IndexPin) -> Pin:
-            found = await self._index.resolve(pin, interpreter, job.project)
-            progress.step("resolve", pin.name)
-            return found
+        unknown: list[str] = []
 
-        looked_up = await _all([look_up(pin) for pin in selection.index_pins])
+        async def look_up(pin: IndexPin) -> Pin | SourcePin | None:
+            try:
+                return await self._index.resolve(pin, interpreter, job.project, offline=job.offline)
+            except OfflineError:
+                if not job.offline:
+                    raise
+                unknown.append(f"{pin.name} {pin.version}")
+                return None
+            finally:
+                progress.step("resolve", pin.name)
+
+        found = await _all([look_up(pin) for pin in selection.index_pins])
+        if unknown:
+            raise _offline(unknown)
         return Closure(
-            pins=(*selection.pins, *looked_up), local_projects=selection.local_projects, warnings=selection.warnings
+            pins=(*selection.pins, *(pin for pin in found if isinstance(pin, Pin))),
+            source_pins=(*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin))),
+            local_projects=selection.local_projects,
+            warnings=selection.warnings,
+            notices=(selection.stale,) if selection.stale else (),
         )
 
     async def _make_present(self, pins: Sequence[Pin], interpreter: Interpreter, progress: Progress) -> list[Manifest]:
@@ -191,14 +246,21 @@ class EnvironmentBuild:
         return {digest: manifest for digest, manifest in found.items() if manifest is not None}
 
     async def _publish(
-        self, manifests: Sequence[Manifest], interpreter: Interpreter, local: Sequence[LocalCode], progress: Progress
+        self,
+        manifests: Sequence[Manifest],
+        interpreter: Interpreter,
+        direct_urls: Mapping[NormalizedName, str],
+        progress: Progress,
     ) -> Path:
-        identity = environment_id([manifest.digest for manifest in manifests], interpreter, local)
+        identity = environment_id([manifest.digest for manifest in manifests], interpreter, direct_urls)
         record = await asyncio.to_thread(self._environments.record, identity)
         if record is not None:
             return self._store.layout.environment(identity)
         progress.begin("publish", 1)
-        plan = await asyncio.to_thread(plan_environment, manifests, interpreter, local, self._store.layout)
+        layout = self._store.layout
+        plan = await asyncio.to_thread(
+            lambda: plan_environment(manifests, interpreter, layout, direct_urls=direct_urls)
+        )
         extra = await self._shim_bytecode(interpreter, plan.site_packages)
         path = await asyncio.to_thread(publish_environment, self._store, plan, extra_files=extra)
         progress.step("publish", plan.id)
@@ -232,8 +294,26 @@ def _pinned(file: Path) -> str | None:
 
 def _extra_inputs(lock_file: LockFile, closure: Closure) -> tuple[Path, ...]:
     """Files beyond the usual ones: what a requirements file includes, and what says where local code is."""
-    local = [Path(project.path) / "pyproject.toml" for project in closure.local_projects]
+    local = [path for project in closure.local_projects for path in build_inputs(Path(project.path))]
     return tuple(dict.fromkeys([*map(Path, lock_file.included), *local]))
+
+
+def _direct_urls(pins: Sequence[Pin]) -> dict[NormalizedName, str]:
+    """The contents of ``direct_url.json``, for all that comes from no index."""
+    return {
+        pin.name: json.dumps(pin.direct_url.to_dict(), sort_keys=True) for pin in pins if pin.direct_url is not None
+    }
+
+
+def _offline(missing: Sequence[str]) -> OfflineError:
+    listed = ", ".join(missing[:_MOST_NAMES]) + (
+        f" and {len(missing) - _MOST_NAMES} more" if len(missing) > _MOST_NAMES else ""
+    )
+    return OfflineError(
+        f"not in the store, and the network is not to be used: {listed}",
+        hint="warm the project once without --offline",
+        missing=list(missing),
+    )
 
 
 async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -12,7 +12,7 @@ from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
 from storectl_daemon.url_book import UrlBook
 from storectl_store.errors import NoWheelError
 from storectl_store.selection.choose import choose_wheel
-from storectl_store.selection.pin import IndexPin, Pin, WheelFile
+from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
 
@@ -41,11 +41,17 @@ class IndexClient:
         return settings
 
     async def resolve(
-        self, pin: IndexPin, interpreter: Interpreter, project: Path | None, *, refresh: bool = False
-    ) -> Pin:
-        """The best wheel for the interpreter among the files with one of the pin's digests.
+        self,
+        pin: IndexPin,
+        interpreter: Interpreter,
+        project: Path | None,
+        *,
+        refresh: bool = False,
+        offline: bool = False,
+    ) -> Pin | SourcePin:
+        """The best wheel for the interpreter among the files with one of the pin's digests; without one, the sdist.
 
-        ``refresh`` asks the sources even where the book knows the answer: for an address that no longer leads anywhere.
+        ``offline`` answers from the book or not at all (OfflineError). ``refresh`` asks the sources even where the book knows the answer: for an address that no longer leads anywhere.
         NoWheelError where files have the digests but none fits; IndexLookupError where no source offers one, or one
         that was needed could not be asked (OfflineError: could not be reached).
         """
@@ -54,6 +60,12 @@ class IndexClient:
             self._fetcher.credentials.learn(place)
         places = [source.place for source in sources]
         files = None if refresh else await asyncio.to_thread(self._book.recall, pin, places)
+        if files is None and offline:
+            raise OfflineError(
+                f"{pin.name} {pin.version} was never looked up",
+                hint="warm the project once without --offline",
+                name=pin.name,
+            )
         if files is None:
             files = await self._ask(pin, sources)
             await asyncio.to_thread(self._book.record, pin, places, files)
@@ -90,15 +102,25 @@ def sources_of(pin: IndexPin, settings: IndexSettings) -> tuple[Source, ...]:
     )
 
 
-def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpreter) -> Pin:
-    """The pin with the wheel that fits best; NoWheelError where none of the files does."""
+def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpreter) -> Pin | SourcePin:
+    """The pin with the wheel that fits best, else with its source distribution; NoWheelError where nothing fits."""
     offered = tuple(files)
-    allowed = [file for file in offered if file.is_wheel and allows_python(file, interpreter.version)]
+    usable = [file for file in offered if allows_python(file, interpreter.version)]
+    allowed = [file for file in usable if file.is_wheel and "wheel" in pin.formats]
     chosen = choose_wheel(filter(None, map(_wheel_file, allowed)), interpreter)
     if chosen is None:
-        raise _nothing_fits(pin, offered, interpreter)
+        source = next((file for file in usable if not file.is_wheel and file.digest is not None), None)
+        if source is None or "sdist" not in pin.formats:
+            raise _nothing_fits(pin, offered, interpreter)
+        return _source_pin(pin, source)
     index = next(file.index for file in allowed if file.digest == chosen.digest)
     return Pin(name=pin.name, version=pin.version, wheel=chosen, index=index)
+
+
+def _source_pin(pin: IndexPin, file: IndexFile) -> SourcePin:
+    assert file.digest is not None, "files are found by their digest"
+    archive = SourceArchive(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
+    return SourcePin(name=pin.name, version=pin.version, source=archive, index=file.index)
 
 
 def _wheel_file(file: IndexFile) -> WheelFile | None:

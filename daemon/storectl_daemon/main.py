@@ -15,6 +15,7 @@ from pathlib import Path
 
 from storectl_daemon.app import create_application
 from storectl_daemon.build import EnvironmentBuild
+from storectl_daemon.building.builder import Builder
 from storectl_daemon.bytecode import Compiler
 from storectl_daemon.environments import Environments
 from storectl_daemon.events import EventBus
@@ -34,6 +35,7 @@ from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
+from storectl_shim import locations
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
@@ -137,12 +139,22 @@ class Daemon:
         settings, layout = self._settings, self._store.layout
         environments, bus, book = Environments(layout), EventBus(), ProjectBook(layout.projects_file)
         files = DiskProjectFiles(layout, environments, home=settings.home)
+        builder = Builder(
+            store=self._store,
+            pipeline=self._pipeline,
+            fetch=self._network.fetch,
+            settings_for=self._network.settings,
+            session=self._session,
+            logs=Path(locations.state_folder(settings.environ)) / "builds",
+            environ=settings.environ,
+        )
         build = EnvironmentBuild(
             store=self._store,
             environments=environments,
             interpreters=InterpreterBook(layout.interpreters),
             index=self._network,
             pipeline=self._pipeline,
+            builder=builder,
             compiler=self._compiler,
             environ=settings.environ,
         )

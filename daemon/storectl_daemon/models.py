@@ -72,7 +72,7 @@ class EnvironmentInfo(Model):
     wheels: int
 
 
-Phase = Literal["resolve", "fetch", "unpack", "compile", "publish"]
+Phase = Literal["resolve", "build", "fetch", "unpack", "compile", "publish"]
 
 
 class ProgressEvent(Model):

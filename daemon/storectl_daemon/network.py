@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.selection.pin import IndexPin, Pin, WheelFile
+from storectl_store.selection.pin import IndexPin, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
 if TYPE_CHECKING:
     from storectl_daemon.fetch import Fetched, Fetcher
     from storectl_daemon.index import IndexClient
+    from storectl_daemon.index_config import IndexSettings
     from storectl_daemon.pipeline import ByteProgress
 
 
@@ -30,11 +31,19 @@ class Network:
         """The wheel as a new file; see ``Fetcher.fetch``."""
         return await (await self._open()).fetch(wheel, destination, progress=progress)
 
-    async def resolve(self, pin: IndexPin, interpreter: Interpreter, project: Path | None) -> Pin:
+    async def resolve(
+        self, pin: IndexPin, interpreter: Interpreter, project: Path | None, *, offline: bool
+    ) -> Pin | SourcePin:
         """The pin with its file; see ``IndexClient.resolve``."""
         await self._open()
         assert self._index is not None
-        return await self._index.resolve(pin, interpreter, project)
+        return await self._index.resolve(pin, interpreter, project, offline=offline)
+
+    async def settings(self, project: Path | None) -> "IndexSettings":
+        """The indexes of a project; see ``IndexClient.learn``."""
+        await self._open()
+        assert self._index is not None
+        return await self._index.learn(project)
 
     async def _open(self) -> "Fetcher":
         if self._fetcher is None:

@@ -58,6 +58,17 @@ class Progress:
         """The pin's wheel is here."""
         self.step("fetch", pin.name)
 
+    def building(self, name: str) -> None:
+        """One more wheel is being built, which nobody could know before; that it uses the network is told."""
+        self.warn(f"building {name} from source, in isolation: its build requirements come from the index")
+        count = self._counts.setdefault("build", _Count(total=0, bytes_total=0))
+        count.total += 1
+        self._report("build", name, always=True)
+
+    def built(self, name: str) -> None:
+        """It is there."""
+        self.step("build", name)
+
     def unpacked(self, pin: Pin) -> None:
         """The pin's entry is in the store."""
         self.step("unpack", pin.name)

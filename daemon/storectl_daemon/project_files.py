@@ -3,7 +3,7 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from storectl_daemon.environments import Environments
@@ -42,7 +42,7 @@ class DiskProjectFiles:
             )
         return read_inputs(located, extra)
 
-    def write_record(self, job: Job, inputs: Inputs, environment: Path) -> bool:
+    def write_record(self, job: Job, inputs: Inputs, environment: Path, notices: Sequence[str]) -> bool:
         """Write the record; False where an input is too young for it to be complete."""
         return write_record(
             self._layout,
@@ -52,6 +52,7 @@ class DiskProjectFiles:
             lock_file=inputs.located.lock_file,
             inputs=inputs.files,
             now_ns=inputs.read_at_ns,
+            notices=notices,
         )
 
     def forget(self, project: Path) -> None:

@@ -32,6 +32,7 @@ class Wish:
     inputs: str | None = None
     environment: str | None = None
     last_used: float = 0.0
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,7 @@ def _encode(project: Project) -> dict[str, Any]:
             "inputs": wish.inputs,
             "environment": wish.environment,
             "last_used": wish.last_used,
+            "notices": list(wish.notices),
         }
         for wish in project.wishes
     ]
@@ -151,6 +153,7 @@ def _decode(value: dict[str, Any]) -> Project:
             inputs=wish["inputs"],
             environment=wish["environment"],
             last_used=float(wish["last_used"]),
+            notices=tuple(map(str, wish["notices"])),
         )
         for wish in value["wishes"]
     )

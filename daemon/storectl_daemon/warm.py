@@ -8,7 +8,7 @@ environment stay what they were.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -31,10 +31,14 @@ _ROUNDS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """An environment that is there. ``extra_inputs`` are files beyond the usual ones that it was made from."""
+    """An environment that is there. ``extra_inputs`` are files beyond the usual ones that it was made from.
+
+    ``notices`` are sentences for whoever runs a program in it, every time: the lock file is older than the project.
+    """
 
     environment: EnvironmentInfo
     extra_inputs: tuple[Path, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 class Build(Protocol):
@@ -51,7 +55,7 @@ class ProjectFiles(Protocol):
     def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
         """Find and read the inputs of a job; a SelectionError says why not."""
 
-    def write_record(self, job: Job, inputs: Inputs, environment: Path) -> bool:
+    def write_record(self, job: Job, inputs: Inputs, environment: Path, notices: Sequence[str]) -> bool:
         """Write the record; False where an input is too young for it to be complete."""
 
     def forget(self, project: Path) -> None:
@@ -157,7 +161,7 @@ class Warmer:
             elif granted is None:
                 logger.debug("%s: still the inputs that failed", job.project)
             elif job not in self._flights:
-                await self._keep_record(job, inputs, granted)
+                await self._keep_record(job, inputs, granted, self._notices(job))
                 self._states[job] = WarmState(state="ready", environment=granted, lock_file=granted.lock_file)
         except ProblemError as error:
             self._fail(job, error)
@@ -246,9 +250,10 @@ class Warmer:
             inputs=inputs.digest,
             environment=environment.id,
             last_used=time.time(),
+            notices=built.notices,
         )
         project = self._book.record(job.project, wish)
-        await self._keep_record(job, inputs, environment)
+        await self._keep_record(job, inputs, environment, built.notices)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
             await self._follow(job, project.link, environment)
         self._states[job] = WarmState(state="ready", environment=environment, lock_file=environment.lock_file)
@@ -260,17 +265,26 @@ class Warmer:
         except ProblemError as error:
             Progress(lambda message: self._tell(job, message)).warn(str(error))
 
-    async def _keep_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo) -> None:
+    def _notices(self, job: Job) -> tuple[str, ...]:
+        project = self._book.get(job.project)
+        wish = project.wish(job.options) if project else None
+        return wish.notices if wish else ()
+
+    async def _keep_record(
+        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, notices: Sequence[str]
+    ) -> None:
         # Shielded: a thread cannot be cancelled, so neither may the lock be let go before it is done.
-        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment)))
+        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment, notices)))
         if not complete:
             self._come_back(job)
 
-    async def _write_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo) -> bool:
+    async def _write_record(
+        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, notices: Sequence[str]
+    ) -> bool:
         async with self._records:
             if self._book.get(job.project) is None:
                 return True  # forgotten meanwhile
-            return await asyncio.to_thread(self._files.write_record, job, inputs, Path(environment.path))
+            return await asyncio.to_thread(self._files.write_record, job, inputs, Path(environment.path), notices)
 
     def _come_back(self, job: Job) -> None:
         self._stop_timer(job)

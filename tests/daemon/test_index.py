@@ -65,7 +65,7 @@ class Lookup:
                 book = UrlBook(self.folder / "urls")
                 client = IndexClient(fetcher=fetcher, book=book, settings_for=lambda _project: self.settings)
                 work = (client.resolve(p, interpreter or python(), None, refresh=refresh) for p in pins)
-                return list(await asyncio.gather(*work))
+                return [found for found in await asyncio.gather(*work) if isinstance(found, Pin)]
 
         return asyncio.run(main())
 
@@ -152,7 +152,8 @@ def test_a_page_is_asked_for_with_its_etag(tmp_path: Path) -> None:
         async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
             settings = IndexSettings(indexes=(index.url,))
             client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path), settings_for=lambda _: settings)
-            return [await client.resolve(pin(wheel), python(), None) for wheel in (ANY, NATIVE)]
+            found = [await client.resolve(pin(wheel), python(), None) for wheel in (ANY, NATIVE)]
+            return [item for item in found if isinstance(item, Pin)]
 
     with serve_index(ANY, NATIVE) as index:
         index.respond = respond

@@ -63,7 +63,7 @@ class FakeFiles:
         located = Located(project=job.project, lock_file=job.project / "uv.lock")
         return Inputs(located=located, files={located.lock_file: state})
 
-    def write_record(self, job: Job, inputs: Inputs, environment: Path) -> bool:
+    def write_record(self, job: Job, inputs: Inputs, environment: Path, notices: Sequence[str]) -> bool:
         self.writing.set()
         assert self.may_write.wait(DEADLINE)
         self.records.append((job, environment))

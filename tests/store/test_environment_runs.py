@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from storectl_store.digest import parse_digest
-from storectl_store.environments.local_code import LocalCode
 from storectl_store.selection.target import Interpreter
 from support.environments import StoreAt, add_entry, ask_interpreter, interpreters, publish, run, store_at
 from support.wheels import WheelBytes, make_wheel
@@ -100,8 +99,8 @@ def test_namespaces_span_wheels_and_local_code(store: StoreAt, interpreter: Inte
     (local / "company" / "own" / "__init__.py").write_text("PLACE = 'local'\n")
     first = make_wheel("company-first", files={"company/first/__init__.py": "PLACE = 'first'\n"})
     second = make_wheel("company-second", files={"company/second.py": "PLACE = 'second'\n"})
-    code = LocalCode(name="own", path=str(local.parent), roots=(str(local),))  # type: ignore[arg-type]
-    environment = publish(store, interpreter, first, second, local=[code])
+    own = make_wheel("own", files={"_editable_own.pth": f"{local}\n"})
+    environment = publish(store, interpreter, first, second, own)
     program = (
         "import company.first, company.second, company.own, pkgutil;"
         "print(company.first.PLACE, company.second.PLACE, company.own.PLACE);"

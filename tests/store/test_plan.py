@@ -1,13 +1,15 @@
 """Plans: pure values of manifests."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments.local_code import LocalCode
+from storectl_store.environments.identity import NOTHING
 from storectl_store.environments.plan import EnvironmentPlan, environment_id, plan_environment
 from storectl_store.environments.tree import Link
 from storectl_store.errors import EnvironmentBuildError
@@ -20,10 +22,12 @@ SITE = "lib/python3.12/site-packages"
 
 
 def plan(
-    *wheels: WheelBytes, interpreter: Interpreter | None = None, local: tuple[LocalCode, ...] = ()
+    *wheels: WheelBytes,
+    interpreter: Interpreter | None = None,
+    direct_urls: Mapping[NormalizedName, str] = NOTHING,
 ) -> EnvironmentPlan:
     manifests = [read_wheel(wheel)[0] for wheel in wheels]
-    return plan_environment(manifests, interpreter or made_up_interpreter(), local, LAYOUT)
+    return plan_environment(manifests, interpreter or made_up_interpreter(), LAYOUT, direct_urls=direct_urls)
 
 
 def link(planned: EnvironmentPlan, path: str) -> str:
@@ -32,10 +36,6 @@ def link(planned: EnvironmentPlan, path: str) -> str:
 
 def content(planned: EnvironmentPlan, path: str) -> str:
     return next(file.content for file in planned.files if file.path == path).decode()
-
-
-def code(name: str, *roots: str) -> LocalCode:
-    return LocalCode(name=name, path="/project", roots=roots)  # type: ignore[arg-type]
 
 
 def test_the_python_of_a_view_is_the_base_interpreter() -> None:
@@ -65,9 +65,14 @@ def test_the_shim_is_started_by_a_pth_and_a_start_file() -> None:
     assert "\ndef start(" in content(planned, f"{SITE}/_storectl.py")
 
 
-def test_local_code_is_one_line_for_each_root() -> None:
-    planned = plan(local=(code("a", "/x/src", "/x/lib"), code("b", "/x/src"), code("c")))
-    assert content(planned, f"{SITE}/_storectl_local.pth") == "/x/src\n/x/lib\n"
+def test_where_a_project_comes_from_stands_beside_its_metadata() -> None:
+    wheel, other = make_wheel("a"), make_wheel("b")
+    planned = plan(wheel, other, direct_urls={NormalizedName("a"): '{"url": "file:///a"}'})
+    assert content(planned, f"{SITE}/a-1.0.dist-info/direct_url.json") == '{"url": "file:///a"}'
+    assert f"{SITE}/a-1.0.dist-info" in planned.folders
+    assert link(planned, f"{SITE}/a-1.0.dist-info/METADATA").endswith("/a-1.0.dist-info/METADATA")
+    assert link(planned, f"{SITE}/b-1.0.dist-info").endswith("/b-1.0.dist-info")
+    assert planned.warnings == ()
 
 
 def test_names_tell_which_entries_they_are_seen_from() -> None:
@@ -150,27 +155,21 @@ def test_a_plan_does_not_depend_on_the_order_of_its_manifests() -> None:
     assert plan(*wheels) == plan(*reversed(wheels))
 
 
-def test_the_id_is_that_of_the_closure_the_interpreter_and_the_local_code() -> None:
+def test_the_id_is_that_of_the_closure_the_interpreter_and_the_direct_urls() -> None:
     digests = [Digest(make_wheel(name).digest) for name in ("a", "b")]
     interpreter = made_up_interpreter()
-    reference = environment_id(digests, interpreter, [code("x", "/x")])
+    direct = {NormalizedName("a"): "{}", NormalizedName("b"): "[]"}
+    reference = environment_id(digests, interpreter, direct)
     assert len(reference) == 32
     assert int(reference, 16) >= 0
-    assert reference == environment_id(reversed(digests), interpreter, [code("x", "/x")])
+    assert reference == environment_id(reversed(digests), interpreter, dict(reversed(direct.items())))
     others = [
-        environment_id(digests[:1], interpreter, [code("x", "/x")]),
-        environment_id(digests, replace(interpreter, identity="other"), [code("x", "/x")]),
-        environment_id(digests, interpreter, [code("x", "/y")]),
-        environment_id(digests, interpreter, []),
+        environment_id(digests[:1], interpreter, direct),
+        environment_id(digests, replace(interpreter, identity="other"), direct),
+        environment_id(digests, interpreter, direct | {NormalizedName("a"): "[]"}),
+        environment_id(digests, interpreter),
     ]
     assert len({reference, *others}) == 5
-
-
-def test_checkouts_without_code_in_the_environment_share_one() -> None:
-    first = LocalCode(name="app", path="/checkout/one", roots=())  # type: ignore[arg-type]
-    interpreter = made_up_interpreter()
-    assert environment_id([], interpreter, [first]) == environment_id([], interpreter, [replace(first, path="/two")])
-    assert plan(local=(first,)) == plan(local=(replace(first, path="/two"),)) == plan()
 
 
 def test_a_wheel_costs_few_inodes() -> None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.utils import NormalizedName
 
 from storectl_store.entries.durability import rename_noreplace
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments import publish as publishing
 from storectl_store.environments.environment_record import read_environment
-from storectl_store.environments.local_code import LocalCode
 from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import import_map_of, publish_environment, sweep_unpublished
 from storectl_store.environments.scripts import shebang
@@ -32,7 +32,7 @@ def plan(store: StoreAt) -> EnvironmentPlan:
     left = make_wheel("left", files={"ns/left.py": "", "left-1.0.data/scripts/go": "#!python\nprint()\n"})
     right = make_wheel("right", files={"ns/right.py": "", "right-1.0.data/scripts/sh": "#!/bin/sh\n"})
     manifests = [add_entry(store.layout, wheel) for wheel in (left, right)]
-    return plan_environment(manifests, made_up_interpreter(), (), store.layout)
+    return plan_environment(manifests, made_up_interpreter(), store.layout)
 
 
 def environments(layout: StoreLayout) -> list[str]:
@@ -174,19 +174,19 @@ def test_what_a_dead_publisher_left_is_swept_and_nothing_else(store: StoreAt, pl
 def test_the_record_can_be_read_back(store: StoreAt) -> None:
     wheels = [make_wheel(name, files={"x.py": name}) for name in ("a", "b")]
     manifests = [add_entry(store.layout, wheel) for wheel in wheels]
-    local = LocalCode(name="app", path="/app", roots=("/app/src",))  # type: ignore[arg-type]
+    direct = {NormalizedName("a"): '{"url": "file:///a"}'}
     interpreter = made_up_interpreter()
-    planned = plan_environment(manifests, interpreter, [local], store.layout)
+    planned = plan_environment(manifests, interpreter, store.layout, direct_urls=direct)
     record = read_environment(publish_environment(store, planned))
     assert record.id == planned.id
     assert (record.executable, record.version) == (interpreter.executable, interpreter.version)
     assert (record.cache_tag, record.interpreter_identity) == (interpreter.cache_tag, interpreter.identity)
     assert record.digests == tuple(sorted(manifest.digest for manifest in manifests))
-    assert record.local == (local,)
+    assert record.direct_urls == direct
     assert record.warnings == planned.warnings != ()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"[]", b'{"format": 1}', b'{"format": 2}', b"\xff"])
+@pytest.mark.parametrize("content", [None, b"", b"[]", b'{"format": 1}', b'{"format": 3}', b"\xff"])
 def test_a_record_that_cannot_be_read_is_a_format_error(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "environment.json").write_bytes(content)

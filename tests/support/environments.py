@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from email.parser import Parser
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from storectl_store.digest import digest_of_hex
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, ManifestFile
-from storectl_store.environments.local_code import LocalCode
+from storectl_store.environments.identity import NOTHING
 from storectl_store.environments.plan import plan_environment
 from storectl_store.environments.publish import publish_environment
 from storectl_store.selection.target import Interpreter
@@ -161,14 +161,14 @@ def publish(
     store: StoreAt,
     interpreter: Interpreter,
     *wheels: WheelBytes,
-    local: Sequence[LocalCode] = (),
+    direct_urls: Mapping[NormalizedName, str] = NOTHING,
     escaping: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """An environment of these wheels; ``escaping`` maps a project to its libraries whose RPATH leaves the wheel."""
     manifests = [
         add_entry(store.layout, wheel, escaping_libraries=(escaping or {}).get(wheel.name, ())) for wheel in wheels
     ]
-    return publish_environment(store, plan_environment(manifests, interpreter, local, store.layout))
+    return publish_environment(store, plan_environment(manifests, interpreter, store.layout, direct_urls=direct_urls))
 
 
 def _place(name: str) -> tuple[Part, str]:

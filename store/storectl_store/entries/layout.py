@@ -62,6 +62,14 @@ class StoreLayout:
         return self.root / "urls"
 
     @property
+    def builds(self) -> Path:
+        return self.root / "builds"
+
+    @property
+    def repositories(self) -> Path:
+        return self.root / "git"
+
+    @property
     def projects(self) -> Path:
         return self.root / "projects"
 

@@ -1,10 +1,11 @@
-"""``environment.json`` at the root of an environment: what it was made of. Format 1, one JSON object.
+"""``environment.json`` at the root of an environment: what it was made of. Format 2, one JSON object.
 
-{"format": 1, "id": …, "interpreter": {"executable", "version", "cache_tag", "identity"}, "digests": [sha256:…],
- "local": [{"name", "path", "roots"}], "warnings": […]}
+{"format": 2, "id": …, "interpreter": {"executable", "version", "cache_tag", "identity"}, "digests": [sha256:…],
+ "direct_urls": {project: content of its direct_url.json}, "warnings": […]}
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ from typing import Any
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest, parse_digest
-from storectl_store.environments.local_code import LocalCode
+from storectl_store.environments.identity import NOTHING
 from storectl_store.errors import StoreFormatError
 from storectl_store.selection.target import Interpreter
 
 RECORD_NAME = "environment.json"
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class EnvironmentRecord:
     cache_tag: str
     interpreter_identity: str
     digests: tuple[Digest, ...]
-    local: tuple[LocalCode, ...] = ()
+    direct_urls: Mapping[NormalizedName, str] = NOTHING
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -39,7 +40,7 @@ class EnvironmentRecord:
         environment_id: str,
         interpreter: Interpreter,
         digests: tuple[Digest, ...],
-        local: tuple[LocalCode, ...],
+        direct_urls: Mapping[NormalizedName, str],
         warnings: tuple[str, ...],
     ) -> "EnvironmentRecord":
         """The record of an environment about to be published."""
@@ -50,7 +51,7 @@ class EnvironmentRecord:
             cache_tag=interpreter.cache_tag,
             interpreter_identity=interpreter.identity,
             digests=tuple(sorted(digests)),
-            local=local,
+            direct_urls=direct_urls,
             warnings=warnings,
         )
 
@@ -67,7 +68,7 @@ def encode_record(record: EnvironmentRecord) -> bytes:
             "identity": record.interpreter_identity,
         },
         "digests": list(record.digests),
-        "local": [{"name": code.name, "path": code.path, "roots": list(code.roots)} for code in record.local],
+        "direct_urls": dict(record.direct_urls),
         "warnings": list(record.warnings),
     }
     return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
@@ -86,10 +87,7 @@ def read_environment(folder: Path) -> EnvironmentRecord:
             cache_tag=value["interpreter"]["cache_tag"],
             interpreter_identity=value["interpreter"]["identity"],
             digests=tuple(parse_digest(digest) for digest in value["digests"]),
-            local=tuple(
-                LocalCode(name=NormalizedName(code["name"]), path=code["path"], roots=tuple(code["roots"]))
-                for code in value["local"]
-            ),
+            direct_urls={NormalizedName(name): str(text) for name, text in value["direct_urls"].items()},
             warnings=tuple(value["warnings"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,31 +1,37 @@
 """The id of an environment: equal closures share one across checkouts, worktrees and branches.
 
-It is a digest of all that decides what the view looks like: the entries, the interpreter, the folders of local code,
-the format of views, and the shim's own bytes, so that a new version of storectl never runs an old shim.
+It is a digest of all that decides what the view looks like: the entries (an editable wheel is one, so that the folder of
+a project's own code is among them), the interpreter, what is said of direct origins, the format of views, and the shim's
+own bytes, so that a new version of storectl never runs an old shim.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
+
+from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest
-from storectl_store.environments.local_code import LocalCode
 from storectl_store.selection.target import Interpreter
 
-VIEW_FORMAT = 1
+VIEW_FORMAT = 2
 _ID_LENGTH = 32
+NOTHING: Mapping[NormalizedName, str] = MappingProxyType({})
 
 
-def environment_id(digests: Iterable[Digest], interpreter: Interpreter, local: Sequence[LocalCode]) -> str:
-    """32 hex digits. The order of digests does not matter; that of local code does, as it is one on ``sys.path``."""
+def environment_id(
+    digests: Iterable[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str] = NOTHING
+) -> str:
+    """32 hex digits; no order matters. ``direct_urls`` are the contents of ``direct_url.json`` by project."""
     parts = {
         "format": VIEW_FORMAT,
         "shim": hashlib.sha256(shim_source()).hexdigest(),
         "interpreter": interpreter.identity,
         "digests": sorted(digests),
-        "local": [[code.name, *code.roots] for code in local if code.roots],
+        "direct_urls": dict(direct_urls),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_ID_LENGTH]
 

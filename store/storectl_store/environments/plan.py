@@ -15,12 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import NormalizedName
+
 from storectl_store.digest import Digest
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest
 from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord, encode_record
-from storectl_store.environments.identity import environment_id
-from storectl_store.environments.local_code import LocalCode
+from storectl_store.environments.identity import NOTHING, environment_id
 from storectl_store.environments.native_folders import native_folders
 from storectl_store.environments.order import InstallationOrder
 from storectl_store.environments.overlap import (
@@ -87,20 +88,29 @@ class EnvironmentPlan:
 
 
 def plan_environment(
-    manifests: Sequence[Manifest], interpreter: Interpreter, local_projects: Sequence[LocalCode], layout: StoreLayout
+    manifests: Sequence[Manifest],
+    interpreter: Interpreter,
+    layout: StoreLayout,
+    *,
+    direct_urls: Mapping[NormalizedName, str] = NOTHING,
 ) -> EnvironmentPlan:
-    """The environment of these entries; EnvironmentBuildError where they cannot make one."""
+    """The environment of these entries; EnvironmentBuildError where they cannot make one.
+
+    ``direct_urls`` are the contents of ``direct_url.json`` (PEP 610) of projects that come from no index. They belong to
+    the environment: the same wheel, and so the same entry, comes from an index for somebody else.
+    """
     manifests = _one_per_project(manifests)
     digests = tuple(manifest.digest for manifest in manifests)
-    identity = environment_id(digests, interpreter, local_projects)
+    identity = environment_id(digests, interpreter, direct_urls)
     view = _View(interpreter, layout.environment(identity), layout)
     layers = [layer for manifest in manifests for layer in view.layers(manifest)]
-    layers.append(made_layer("storectl", [*venv_leaves(interpreter, local_projects), *_reserved()]))
+    layers += [
+        view.direct_url(manifest, direct_urls[manifest.name]) for manifest in manifests if manifest.name in direct_urls
+    ]
+    layers.append(made_layer("storectl", [*venv_leaves(interpreter), *_reserved()]))
     tree = merge_layers(layers, InstallationOrder(manifests, interpreter.markers), view.real_folders)
     bytecode = list(_bytecode_links(tree.leaves, view.site_packages, interpreter.cache_tag))
-    # A project without code here is not part of the id: checkouts share this environment, so it names none of them.
-    local = tuple(code for code in local_projects if code.roots)
-    record = EnvironmentRecord.of(identity, interpreter, digests, local, tree.warnings)
+    record = EnvironmentRecord.of(identity, interpreter, digests, direct_urls, tree.warnings)
     leaves = [leaf for leaf in tree.leaves if leaf.path not in _RESERVED]
     return EnvironmentPlan(
         id=identity,
@@ -166,6 +176,11 @@ class _View:
             yield self._linked(manifest, Part.HEADERS, mount, headers)
         if files[Part.SCRIPTS] or manifest.entry_points:
             yield from self._scripts(manifest, files[Part.SCRIPTS])
+
+    def direct_url(self, manifest: Manifest, content: str) -> Layer:
+        """Where the project comes from, beside its metadata."""
+        path = f"{self.site_packages}/{manifest.dist_info}/direct_url.json"
+        return made_layer(_label(manifest), [SmallFile(path=path, content=content.encode())], manifest.name)
 
     def _data(self, manifest: Manifest, files: dict[str, str]) -> Iterator[Layer]:
         """``.data/data``, whose ``lib64`` is ``lib`` where the one is a link to the other."""

@@ -6,7 +6,7 @@ file ``environment`` goes first and comes back last, so whoever finds it finds t
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,22 +37,25 @@ def write_record(
     lock_file: Path,
     inputs: Mapping[Path, InputState | None],
     now_ns: int,
+    notices: Sequence[str] = (),
 ) -> bool:
     """Record that the options of this key have this environment. False: too young for the launcher's fast path.
+
+    ``notices`` are told at every run. The launcher cannot tell them, so with notices there is nothing for it.
 
     ``inputs`` maps absolute paths to their states, None for one that does not exist. While an input is younger than
     two seconds a second change in the same tick of the file system could not be told from the first, so neither
     stamps nor ``environment`` are written then; ``ready.<key>`` always is.
     """
     settled = all(state is None or state.mtime_ns < now_ns - SETTLED_NS for state in inputs.values())
-    lines = _ready_lines(environment, lock_file, inputs, now_ns)
+    lines = _ready_lines(environment, lock_file, inputs, now_ns, notices)
     folder = layout.project_record(project)
     with disk_errors(f"record the environment of {project}"):
         folder.mkdir(parents=True, exist_ok=True)
         if key == DEFAULT_KEY:
             _forget_fast_path(folder)
         _replace(folder / f"ready.{key}", lines)
-        if key == DEFAULT_KEY and settled:
+        if key == DEFAULT_KEY and settled and not notices:
             _write_stamps(folder, project, inputs)
             _replace(folder / "environment", os.fsencode(environment) + b"\n")
     return settled
@@ -69,7 +72,13 @@ def forget_record(layout: StoreLayout, project: Path) -> None:
         _remove_empty(folder, layout.projects)
 
 
-def _ready_lines(environment: Path, lock_file: Path, inputs: Mapping[Path, InputState | None], now_ns: int) -> bytes:
+def _ready_lines(
+    environment: Path,
+    lock_file: Path,
+    inputs: Mapping[Path, InputState | None],
+    now_ns: int,
+    notices: Sequence[str],
+) -> bytes:
     for path in (environment, lock_file, *inputs):
         if not path.is_absolute() or "\n" in str(path) or "\r" in str(path):
             raise EnvironmentBuildError(
@@ -78,6 +87,7 @@ def _ready_lines(environment: Path, lock_file: Path, inputs: Mapping[Path, Input
                 path=str(path),
             )
     lines = [RECORD_FORMAT, f"environment {environment}", f"lock {lock_file}", f"written {now_ns}"]
+    lines += [f"notice {' '.join(notice.split())}" for notice in notices]
     lines += [
         f"input {state.sha256} {state.mtime_ns} {state.size} {path}" if state else f"absent {path}"
         for path, state in sorted(inputs.items())

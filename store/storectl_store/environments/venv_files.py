@@ -7,17 +7,15 @@ lib/pythonX.Y/EXTERNALLY-MANAGED   PEP 668: who looks after this environment
 lib/pythonX.Y/site-packages/
   _storectl.py                     the shim
   _storectl.pth  _storectl.start   start it; the second from Python 3.15 on (PEP 829), which then skips the first
-  _storectl_local.pth              where local code is
 """
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from storectl_store.environments.identity import shim_source
-from storectl_store.environments.local_code import LocalCode
 from storectl_store.environments.tree import Leaf, Link, SmallFile
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
@@ -35,7 +33,7 @@ def site_packages(interpreter: Interpreter) -> str:
     return f"lib/{interpreter.library_folder}/site-packages"
 
 
-def venv_leaves(interpreter: Interpreter, local: Sequence[LocalCode]) -> Iterator[Leaf]:
+def venv_leaves(interpreter: Interpreter) -> Iterator[Leaf]:
     """All links and files of a view that come from no wheel, but for the import map and the record."""
     yield SmallFile(path="pyvenv.cfg", content=_pyvenv_cfg(interpreter))
     yield from _python_links(interpreter)
@@ -46,9 +44,6 @@ def venv_leaves(interpreter: Interpreter, local: Sequence[LocalCode]) -> Iterato
     yield SmallFile(path=f"{folder}/_storectl.py", content=shim_source())
     yield SmallFile(path=f"{folder}/_storectl.pth", content=b"import _storectl; _storectl.start()\n")
     yield SmallFile(path=f"{folder}/_storectl.start", content=b"_storectl:start\n")
-    if roots := list(dict.fromkeys(root for code in local for root in code.roots)):
-        lines = b"".join(os.fsencode(root) + b"\n" for root in roots)
-        yield SmallFile(path=f"{folder}/_storectl_local.pth", content=lines)
 
 
 def has_lib64(interpreter: Interpreter) -> bool:

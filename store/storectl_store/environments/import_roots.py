@@ -1,6 +1,6 @@
-"""Code that stays where it is: the folders of a project from which its own packages are imported.
+"""Import roots: the folders of a local project from which its own packages are imported.
 
-They become lines of a ``.pth`` file, as an editable installation of the same project would have them. What the build
+They become lines of the ``.pth`` file in its editable wheel. What the build
 backend is configured to look for is read from ``pyproject.toml``, where that is a matter of folders:
 
     setuptools    [tool.setuptools.packages.find] where, [tool.setuptools] package-dir
@@ -17,30 +17,13 @@ import os
 import posixpath
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from packaging.utils import NormalizedName
 
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.pin import LocalProject
 
 _DEEPEST_NAMESPACE = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalCode:
-    """A local project as an environment sees it. ``roots`` are absolute folders that exist, in the order of import."""
-
-    name: NormalizedName
-    path: str
-    roots: tuple[str, ...]
-
-
-def local_code(project: LocalProject) -> LocalCode:
-    """The project with its import roots."""
-    return LocalCode(name=project.name, path=project.path, roots=import_roots(project))
 
 
 def import_roots(project: LocalProject) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
-from storectl_store.environments.local_code import import_roots, local_code
+from storectl_store.environments.import_roots import import_roots
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.pin import LocalProject
 
@@ -97,8 +97,3 @@ def test_a_project_that_is_gone_is_refused(tmp_path: Path) -> None:
     gone = LocalProject(name=NormalizedName("app"), path=str(tmp_path / "gone"), kind="path", packaged=True)
     with pytest.raises(EnvironmentBuildError, match="gone"):
         import_roots(gone)
-
-
-def test_local_code_keeps_name_and_folder(tmp_path: Path) -> None:
-    code = local_code(project(tmp_path))
-    assert (code.name, code.path, code.roots) == ("app", str(tmp_path), (str(tmp_path),))

@@ -1,0 +1,131 @@
+"""Which local projects need no build: those whose ``pyproject.toml`` says everything, with a backend that adds nothing.
+
+An editable installation of such a project is a line in a ``.pth`` file and the metadata of ``[project]`` (PEP 621), so
+that storectl can make it without running anybody's code. Whatever is computed (``dynamic``), compiled, generated or done
+by a plugin needs the backend itself.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+_BACKENDS: Mapping[str, frozenset[str]] = {
+    "hatchling.build": frozenset({"hatchling"}),
+    "setuptools.build_meta": frozenset({"setuptools", "wheel"}),
+    "flit_core.buildapi": frozenset({"flit-core"}),
+    "poetry.core.masonry.api": frozenset({"poetry-core"}),
+    "pdm.backend": frozenset({"pdm-backend"}),
+    "uv_build": frozenset({"uv-build"}),
+}
+"""Backends that only copy Python files unless told otherwise, and the build requirements that tell them nothing."""
+
+
+def static_project(folder: Path) -> dict[str, Any] | None:
+    """The parsed ``pyproject.toml`` of a project in this folder that needs no build; None for any other."""
+    try:
+        document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None  # the backend is the one to say what is wrong
+    project, system = _table(document, "project"), _table(document, "build-system")
+    backend = system.get("build-backend")
+    if (
+        not project
+        or not isinstance(backend, str)
+        or backend not in _BACKENDS
+        or "backend-path" in system
+        or project.get("dynamic")
+    ):
+        return None
+    if not isinstance(project.get("version"), str) or not _only(system.get("requires"), _BACKENDS[backend]):
+        return None
+    return None if _does_more(backend, document, folder) else document
+
+
+def _does_more(backend: str, document: dict[str, Any], folder: Path) -> bool:
+    """Whether the backend is configured to do more than to find the packages."""
+    return _EXTRAS[backend](_table(document, "tool"), folder)
+
+
+def _hatchling(tool: dict[str, Any], folder: Path) -> bool:
+    build = _table(tool, "hatch", "build")
+    wheel = _table(build, "targets", "wheel")
+    tables = (build, wheel)
+    return (folder / "hatch_build.py").exists() or any(
+        key in table for table in tables for key in ("hooks", "force-include", "shared-data", "shared-scripts")
+    )
+
+
+def _setuptools(tool: dict[str, Any], folder: Path) -> bool:
+    options = _table(tool, "setuptools")
+    more = ("ext-modules", "cmdclass", "dynamic", "script-files", "data-files")
+    return any((folder / name).exists() for name in ("setup.py", "setup.cfg")) or any(key in options for key in more)
+
+
+def _poetry(tool: dict[str, Any], _folder: Path) -> bool:
+    options = _table(tool, "poetry")
+    return any(key in options for key in ("build", "scripts", "plugins", "extras", "dependencies", "version"))
+
+
+def _pdm(tool: dict[str, Any], folder: Path) -> bool:
+    options = _table(tool, "pdm")
+    more = ("custom-hook", "run-setuptools", "editable-backend", "wheel-data")
+    return (
+        (folder / "pdm_build.py").exists()
+        or "version" in options
+        or any(key in _table(options, "build") for key in more)
+    )
+
+
+def _uv_build(tool: dict[str, Any], _folder: Path) -> bool:
+    return "data" in _table(tool, "uv", "build-backend")
+
+
+def _flit(tool: dict[str, Any], _folder: Path) -> bool:
+    return "external-data" in _table(tool, "flit")
+
+
+_EXTRAS: Mapping[str, Callable[[dict[str, Any], Path], bool]] = {
+    "hatchling.build": _hatchling,
+    "setuptools.build_meta": _setuptools,
+    "flit_core.buildapi": _flit,
+    "poetry.core.masonry.api": _poetry,
+    "pdm.backend": _pdm,
+    "uv_build": _uv_build,
+}
+
+
+def _only(requires: Any, names: frozenset[str]) -> bool:
+    """Whether these build requirements are all among the names."""
+    if not isinstance(requires, list):
+        return False
+    try:
+        return all(canonicalize_name(Requirement(text).name) in names for text in requires)
+    except (InvalidRequirement, TypeError):
+        return False
+
+
+def _table(value: Any, *keys: str) -> dict[str, Any]:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def build_inputs(folder: Path) -> tuple[Path, ...]:
+    """The files of a project's folder that decide what an editable build of it is, whether they exist or not."""
+    return tuple(folder / name for name in _INPUTS)
+
+
+_INPUTS = (
+    "pyproject.toml",
+    "setup.py",
+    "setup.cfg",
+    "MANIFEST.in",
+    "meson.build",
+    "CMakeLists.txt",
+    "Cargo.toml",
+    "build.py",
+)
