@@ -6,7 +6,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class EnvironmentRecord:
     cache_tag: str
     interpreter_identity: str
     digests: tuple[Digest, ...]
-    direct_urls: Mapping[NormalizedName, str] = NOTHING
+    direct_urls: Mapping[NormalizedName, str] = field(default_factory=lambda: NOTHING)
     warnings: tuple[str, ...] = ()
 
     @classmethod

@@ -1,0 +1,29 @@
+"""Where a pin comes from, as ``direct_url.json`` says it (PEP 610): archives, commits, never an index, never a login."""
+
+from urllib.parse import urlsplit, urlunsplit
+
+from packaging.direct_url import ArchiveInfo, DirectUrl, VcsInfo
+
+from storectl_store.digest import Digest, hex_of
+from storectl_store.selection.pin import GitCommit
+
+
+def archive_origin(url: str, digest: Digest, subdirectory: str | None = None) -> DirectUrl:
+    """The origin of a wheel or source archive by its address."""
+    info = ArchiveInfo(hashes={"sha256": hex_of(digest)})
+    return DirectUrl(url=without_login(url), archive_info=info, subdirectory=subdirectory)
+
+
+def commit_origin(commit: GitCommit, subdirectory: str | None = None) -> DirectUrl:
+    """The origin of what was built from a commit."""
+    info = VcsInfo(vcs="git", commit_id=commit.commit, requested_revision=commit.requested_revision)
+    return DirectUrl(url=without_login(commit.url), vcs_info=info, subdirectory=subdirectory)
+
+
+def without_login(url: str) -> str:
+    """The address without user and password; ``git@`` of an ssh address is no secret and stays."""
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    if not at or (parts.scheme == "ssh" and ":" not in login):
+        return url
+    return urlunsplit(parts._replace(netloc=host))
