@@ -128,7 +128,7 @@ def test_the_project_beside_is_a_local_project_where_it_is_a_package(
 
 def test_a_malformed_project_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = \n")
-    with pytest.raises(LockFileError, match=r"pyproject\.toml:2: "):
+    with pytest.raises(LockFileError, match=r"pyproject\.toml:2:8: "):
         selected(tmp_path, TOP + package("a"))
 
 
@@ -186,7 +186,7 @@ def test_a_newer_minor_version_is_read_with_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "replacement", "message"),
     [
-        (r"\[\[packages\]\]", "[[packages]", r"pylock\.toml:3: "),
+        (r"\[\[packages\]\]", "[[packages]", r"pylock\.toml:3:11: "),
         (r'"1\.0"', '"2.0"', "version 2.0 is not supported"),
         (r'created-by = "tests"', "", "'created-by'"),
         (r'name = "a"', 'name = "A"', "`A`: Name 'A' is not normalized"),

@@ -48,7 +48,7 @@ def parse_project_file(content: bytes, file: str) -> ProjectFile:
     return ProjectFile(
         name=project.name("name") if project else None,
         packaged=has_backend if package is None else package,
-        requires_python=project.optional_text("requires-python") if project else None,
+        requires_python=project.optional_specifiers("requires-python") if project else None,
         extras=_keys(project.table("optional-dependencies")) if project else frozenset(),
         groups=_keys(top.table("dependency-groups"))
         | ({NormalizedName("dev")} if uv.array("dev-dependencies") else set()),

@@ -27,6 +27,7 @@ from storectl_store.selection.limits import check_count, check_markers
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.pin import LocalProject, Pin, Selection, WheelFile
+from storectl_store.selection.positions import KeyPath
 from storectl_store.selection.project_file import root_project
 from storectl_store.selection.requires_python import check_requires_python
 from storectl_store.selection.target import Target
@@ -34,6 +35,7 @@ from storectl_store.selection.toml_table import Table, parse_toml
 
 _Source = PackageVcs | PackageDirectory | PackageArchive | PackageWheel | PackageSdist
 _PLACE = re.compile(r"packages\[(\d+)\]")
+_STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _UNDEFINED = (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, InvalidSpecifier, RecursionError)
 
 
@@ -41,7 +43,7 @@ def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
     """What a ``pylock.toml`` selects for the target."""
     top = parse_toml(lock_file.content, str(lock_file.path))
     pylock = _parsed(top)
-    check_requires_python(top.optional_text("requires-python"), target.interpreter, top.file)
+    check_requires_python(top.optional_specifiers("requires-python"), target.interpreter, top.file)
     extras, groups = _options(pylock, target, top.file)
     selected = [
         _converted(lock_file, package, source, target)
@@ -65,10 +67,15 @@ def _parsed(top: Table) -> Pylock:
     try:
         return Pylock.from_dict(top.values)
     except PylockValidationError as error:
-        place = _package_name(packages, error.context or "")
-        raise top.at(place).error(str(error)) from error
+        context = error.context or ""
+        raise top.at(_package_name(packages, context)).error(str(error), key=_path(context)) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise top.error(f"not a valid pylock file: {error}") from error
+
+
+def _path(context: str) -> KeyPath:
+    """``("packages", 3, "wheels", 1)`` of ``packages[3].wheels[1]``."""
+    return tuple(int(number) if number else key for number, key in _STEP.findall(context))
 
 
 def _package_name(packages: tuple[Table, ...], context: str) -> str:

@@ -14,7 +14,7 @@ def requires_python_of(lock_file: LockFile) -> str | None:
     """The version specifiers that the lock file gives; for requirements files those of the project beside it."""
     if lock_file.kind == "requirements":
         return project_file_of(lock_file).requires_python
-    return parse_toml(lock_file.content, str(lock_file.path)).optional_text("requires-python")
+    return parse_toml(lock_file.content, str(lock_file.path)).optional_specifiers("requires-python")
 
 
 def check_requires_python(requires_python: str | None, interpreter: Interpreter, file: str) -> None:
