@@ -62,14 +62,18 @@ def decoded(file: str, content: bytes) -> str:
     """The text: by its byte order mark, else by a coding comment (PEP 263) in the first two lines, else UTF-8."""
     encoding, body = _encoding(content)
     try:
-        if codecs.lookup(encoding).name in _FOR_HOST_NAMES:
-            raise LookupError(encoding)
-        return body.decode(encoding)
+        return _text(body, encoding)
     except UnicodeDecodeError as error:
-        line = Line(file=file, number=body[: error.start].count(b"\n") + 1, text="")
-        raise line.error(f"not text in {encoding[:40]!r}") from error
+        number = body[: error.start].decode(encoding, "replace").count("\n") + 1
+        raise Line(file=file, number=number, text="").error(f"not text in {encoding[:40]!r}") from error
     except (UnicodeError, LookupError) as error:
         raise Line(file=file, number=1, text="").error(f"not text in {encoding[:40]!r}") from error
+
+
+def _text(content: bytes, encoding: str) -> str:
+    if codecs.lookup(encoding).name in _FOR_HOST_NAMES:
+        raise LookupError(encoding)
+    return content.decode(encoding)
 
 
 def _encoding(content: bytes) -> tuple[str, bytes]:

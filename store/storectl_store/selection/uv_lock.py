@@ -92,7 +92,9 @@ def read_uv_lock(top: Table) -> UvLock:
     """The lock file in this table; LockFileError where it is malformed or of another version."""
     version = top.integer("version")
     if version != 1:
-        raise top.error(f"version {version} is not supported, only 1", key="version", hint="storectl needs to be newer than that")
+        raise top.error(
+            f"version {version} is not supported, only 1", key="version", hint="storectl needs to be newer than that"
+        )
     manifest = top.table("manifest")
     tables = [*top.tables("package"), *top.tables("distribution")]
     check_count(len(tables), top.file)
