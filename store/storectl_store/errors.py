@@ -18,22 +18,34 @@
 The daemon adds its own root, ``storectl_daemon.errors.DaemonError``, below ``ProblemError``.
 """
 
+import re
 from typing import Any, ClassVar
+
+_LONGEST = 600
+_LOGIN = re.compile(
+    r"""
+    //(?!git@)[^\s/?#]*@                                       # //user:password@ and //token@
+    | [\w.%+~-]+:[^\s/@]+@                                     # user:password@ without what goes before
+    | //[^\s/@:?#\[]*:(?!\d*(?:\W|$))[^\s/@?#'"`\u2026]*       # //user:passw, where an excerpt ends; //host:80 is none
+    """,
+    re.VERBOSE,
+)
 
 
 class ProblemError(Exception):
     """Something a person is told in one line.
 
     ``code`` is stable and machine-readable, ``message`` names the thing and what was expected, ``hint`` says what to
-    do, ``facts`` holds the values behind the message. Control characters of untrusted text are escaped.
+    do, ``facts`` holds the values behind the message. Control characters of untrusted text are escaped, and the logins of
+    addresses in it are left out.
     """
 
     default_code: ClassVar[str] = "E_PROBLEM"
 
     def __init__(self, message: str, *, code: str | None = None, hint: str | None = None, **facts: Any) -> None:
         self.code = code or self.default_code
-        self.message = printable(message)
-        self.hint = printable(hint) if hint else None
+        self.message = without_logins(printable(message))
+        self.hint = without_logins(printable(hint)) if hint else None
         self.facts = facts
         super().__init__(self.message)
 
@@ -52,6 +64,15 @@ def _revive(kind: type[ProblemError], message: str, code: str, hint: str | None,
 def printable(text: str) -> str:
     """The text with every character that could steer a terminal (control, bidi, surrogate) escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\u2026"
+
+
+def without_logins(text: str) -> str:
+    """The text with the login of every address in it, which may be cut off before its end, replaced by asterisks."""
+    return _LOGIN.sub(lambda match: f"{'//' * match[0].startswith('//')}****{'@' * match[0].endswith('@')}", text)
 
 
 class StoreError(ProblemError):
@@ -91,9 +112,12 @@ class WheelError(ProblemError):
 
 
 class SelectionError(ProblemError):
-    """A lock file and a target do not make a selection."""
+    """A lock file and a target do not make a selection. A message that quotes more than any line holds is cut off."""
 
     default_code = "E_SELECTION"
+
+    def __init__(self, message: str, *, code: str | None = None, hint: str | None = None, **facts: Any) -> None:
+        super().__init__(_cut(message), code=code, hint=hint and _cut(hint), **facts)
 
 
 class LockFileError(SelectionError):

@@ -62,8 +62,8 @@ def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
 def _parsed(top: Table) -> Pylock:
     """The lock file, validated; packaging's errors say where by position, ours by name."""
     packages = top.tables("packages")
-    check_count(len(packages), top.file)
-    check_markers((table.optional_text("marker") for table in packages), top.file)
+    check_count(packages)
+    check_markers(packages)
     try:
         return Pylock.from_dict(top.values)
     except PylockValidationError as error:
@@ -173,7 +173,7 @@ def _pin_of_archive(lock_file: LockFile, package: Package, archive: PackageArchi
     wheel = _wheel_file(lock_file, package, filename, archive)
     parsed = parsed_filename(filename)
     if parsed is None or parsed[0] != package.name or (package.version and parsed[1] != package.version):
-        raise _error(lock_file, package, f"{filename[:120]!r} is not the file name of a wheel of it")
+        raise _error(lock_file, package, f"{filename[:120]!r} is not the file name of a wheel of it", file=archive)
     if choose_wheel((wheel,), target.interpreter) is None:
         raise no_wheel_error(package.name, str(parsed[1]), (filename,), target.interpreter, has_sdist=False)
     return _pin(package, wheel)
@@ -190,21 +190,21 @@ def _wheel_file(lock_file: LockFile, package: Package, filename: str, file: Pack
     hexdigest = file.hashes.get("sha256")
     if hexdigest is None:
         raise _error(
-            lock_file, package, f"{filename[:120]!r} has no sha256, only {', '.join(sorted(file.hashes))[:80]}",
+            lock_file, package, f"{filename[:120]!r} has no sha256, only {', '.join(sorted(file.hashes))[:80]}", file=file,
             hint="storectl addresses wheels by their sha256: lock with a tool that writes it, such as uv or pip",
         )  # fmt: skip
     try:
         address = file_url(lock_file.project, file.path) if file.path else checked_url(file.url or "")
         return WheelFile(filename=filename, digest=digest_of_hex(hexdigest), url=address, size=file.size)
     except ValueError as error:
-        raise _error(lock_file, package, f"{filename[:120]!r}: {error}") from error
+        raise _error(lock_file, package, f"{filename[:120]!r}: {error}", file=file) from error
 
 
 def _local_project(lock_file: LockFile, package: Package, directory: PackageDirectory) -> LocalProject:
     try:
         path = absolute_path(lock_file.project, str(Path(directory.path) / (directory.subdirectory or "")))
     except ValueError as error:
-        raise _error(lock_file, package, str(error)) from error
+        raise _error(lock_file, package, str(error), file=directory) from error
     is_root = path == str(lock_file.project)
     return LocalProject(name=package.name, path=path, kind="root" if is_root else "path", packaged=True)
 
@@ -217,9 +217,20 @@ def _unsupported(package: Package, what: str) -> UnsupportedSourceError:
     )
 
 
-def _error(lock_file: LockFile, package: Package, what: str, hint: str | None = None) -> LockFileError:
-    file = str(lock_file.path)
-    return LockFileError(f"{file}: `{package.name}`: {what}", hint=hint, path=file, name=package.name)
+def _error(
+    lock_file: LockFile, package: Package, what: str, *, file: _Source | None = None, hint: str | None = None
+) -> LockFileError:
+    """The error that says this of the package, or of one of its files. Its place is looked up only now."""
+    top = parse_toml(lock_file.content, str(lock_file.path))
+    number = Pylock.from_dict(top.values).packages.index(package)
+    table = top.tables("packages")[number].at(f"`{package.name}`")
+    return table.error(what, key=_key_of(package, file), hint=hint, name=package.name)
+
+
+def _key_of(package: Package, file: _Source | None) -> KeyPath:
+    if isinstance(file, PackageWheel) and file in (package.wheels or ()):
+        return ("wheels", list(package.wheels or ()).index(file))
+    return () if file is None else (type(file).__name__.removeprefix("Package").lower(),)
 
 
 def _warnings(pylock: Pylock, file: str) -> tuple[str, ...]:

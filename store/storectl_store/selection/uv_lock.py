@@ -97,7 +97,7 @@ def read_uv_lock(top: Table) -> UvLock:
         )
     manifest = top.table("manifest")
     tables = [*top.tables("package"), *top.tables("distribution")]
-    check_count(len(tables), top.file)
+    check_count(tables)
     return UvLock(
         requires_python=top.optional_specifiers("requires-python"),
         supported_markers=top.texts("supported-markers"),
