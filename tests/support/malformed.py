@@ -63,7 +63,21 @@ _RAW_VALUES = {
     "json": ("[" * _NESTED + "]" * _NESTED, '{"a":' * _NESTED + "1" + "}" * _NESTED, "9" * 5_000, "-9223372036854775809",
              "1e400", "NaN", "Infinity", '"\\ud800"', '{"a": 1, "a": 2}'),
 }  # fmt: skip
-_OTHERS: tuple[object, ...] = (True, 7, -1, 1.5, "x", ["x"], [1], [[]], [{}], {"x": 1}, {"name": {}}, dt.date(2025, 1, 2), None)
+_OTHERS: tuple[object, ...] = (
+    True,
+    7,
+    -1,
+    1.5,
+    "x",
+    ["x"],
+    [1],
+    [[]],
+    [{}],
+    {"x": 1},
+    {"name": {}},
+    dt.date(2025, 1, 2),
+    None,
+)
 _WORDS = ("==", "===", "@", ";", "-e", "-r", "-c", "--hash", "--hash=", "--hash=sha256:0", "--index-url", "-i", "[x]", "#",
           "\\", "'", '"', "--no-index", "--pre", "${HOME}", "-r requirements.txt", "-r more.txt", "https://", "./", "*")  # fmt: skip
 
