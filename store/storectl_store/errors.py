@@ -21,12 +21,11 @@ The daemon adds its own root, ``storectl_daemon.errors.DaemonError``, below ``Pr
 import re
 from typing import Any, ClassVar
 
-_LONGEST = 600
 _LOGIN = re.compile(
     r"""
-    //(?!git@)[^\s/?#]*@                                       # //user:password@ and //token@
-    | [\w.%+~-]+:[^\s/@]+@                                     # user:password@ without what goes before
-    | //[^\s/@:?#\[]*:(?!\d*(?:\W|$))[^\s/@?#'"`\u2026]*       # //user:passw, where an excerpt ends; //host:80 is none
+    //(?!git@)[^\s/?#]*@                                     # //user:password@ and //token@
+    | (?<![\w.%+~-])[\w.%+~-]++:[^\s/@]{1,256}@              # user:password@ without what goes before
+    | //[^\s/@:?#\[]*:(?!\d*(?:\W|$))[^\s/@?#'"`\u2026]*     # //user:passw, where an excerpt ends; //host:80 is none
     """,
     re.VERBOSE,
 )
@@ -41,13 +40,19 @@ class ProblemError(Exception):
     """
 
     default_code: ClassVar[str] = "E_PROBLEM"
+    longest: ClassVar[int] = 10_000
+    """Where message and hint are cut off, in characters."""
 
     def __init__(self, message: str, *, code: str | None = None, hint: str | None = None, **facts: Any) -> None:
         self.code = code or self.default_code
-        self.message = without_logins(printable(message))
-        self.hint = without_logins(printable(hint)) if hint else None
+        self.message = self._told(message)
+        self.hint = self._told(hint) if hint else None
         self.facts = facts
         super().__init__(self.message)
+
+    def _told(self, text: str) -> str:
+        told = without_logins(printable(text[: 2 * self.longest]))
+        return told if len(told) <= self.longest else f"{told[: self.longest - 1]}\u2026"
 
     def __str__(self) -> str:
         line = f"{self.code}: {self.message}"
@@ -64,10 +69,6 @@ def _revive(kind: type[ProblemError], message: str, code: str, hint: str | None,
 def printable(text: str) -> str:
     """The text with every character that could steer a terminal (control, bidi, surrogate) escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\u2026"
 
 
 def without_logins(text: str) -> str:
@@ -112,12 +113,10 @@ class WheelError(ProblemError):
 
 
 class SelectionError(ProblemError):
-    """A lock file and a target do not make a selection. A message that quotes more than any line holds is cut off."""
+    """A lock file and a target do not make a selection. What quotes more than a line holds is cut off."""
 
     default_code = "E_SELECTION"
-
-    def __init__(self, message: str, *, code: str | None = None, hint: str | None = None, **facts: Any) -> None:
-        super().__init__(_cut(message), code=code, hint=hint and _cut(hint), **facts)
+    longest = 600
 
 
 class LockFileError(SelectionError):

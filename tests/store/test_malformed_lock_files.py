@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from storectl_store.errors import LockFileError, SelectionError
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.pin import IndexPin, LocalProject, Pin
+from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import SELECTORS, select
 from storectl_store.selection.target import Target
 from support.malformed import DAMAGES, SECRET, damaged
@@ -25,11 +27,11 @@ from support.targets import make_target
 CASES = int(os.environ.get("STORECTL_CASES", "1500"))
 SECONDS = 2.0
 MEMORY = 256 * 1024 * 1024
-LONGEST = 1_000
+LONGEST = 1_300
 POSITION = re.compile(rf"({re.escape(str(FOLDER))}/[\w./-]+):(\d+)(?::(\d+))?: .")
 TARGETS = (make_target(), make_target("3.11.2", "darwin", all_extras=True), make_target(groups=("dev",)))
-KNOWN = [sound for sound in SOUND_LOCK_FILES if sound.kind in SELECTORS]
-each_kind = pytest.mark.parametrize("sound", KNOWN, ids=lambda sound: sound.kind)
+KNOWN: list[SoundLockFile] = [sound for sound in SOUND_LOCK_FILES if sound.kind in SELECTORS]
+each_kind = pytest.mark.parametrize("sound", KNOWN, ids=[sound.kind for sound in KNOWN])
 
 
 def test_there_is_a_sound_lock_file_of_each_kind() -> None:
@@ -39,8 +41,8 @@ def test_there_is_a_sound_lock_file_of_each_kind() -> None:
 @each_kind
 def test_a_sound_lock_file_selects_something_for_each_target(sound: SoundLockFile) -> None:
     selection = select(sound.lock_file(), TARGETS[0])
-    names = {item.name for item in (*selection.pins, *selection.index_pins, *selection.local_projects)}
-    assert names >= {"alpha", "beta", "gamma", "lib"}
+    pins: list[Pin | IndexPin | LocalProject] = [*selection.pins, *selection.index_pins, *selection.local_projects]
+    assert {pin.name for pin in pins} >= {"alpha", "beta", "gamma", "lib"}
 
 
 @each_kind
@@ -93,6 +95,7 @@ def complaint_about(lock_file: LockFile, target: Target, outcomes: Counter[str],
     """
     started = time.process_time()
     try:
+        requires_python_of(lock_file)
         selection = select(lock_file, target)
         outcomes["Selection"] += 1
         told = repr([*selection.warnings, selection.stale, *(pin.direct_url for pin in selection.pins)])
