@@ -14,14 +14,16 @@ from storectl_store.errors import LockFileError
 from storectl_store.selection.positions import KeyPath, Position, deep_position, position_at, toml_position
 
 _T = TypeVar("_T")
-_MAX_DIGITS = 4300  # Python's own limit on what it converts, in time that grows with the square.
 _MAX_KEY_PARTS = 50
 _DOTTED = re.compile(rf"\.(?:[^\n.=]*+\.){{{_MAX_KEY_PARTS}}}")
 _DOTTED_KEY = re.compile(
     rf"""(?:^|[\[{{,])[ \t]*+(?:(?:[\w-]++|"(?:[^"\\\n]++|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{_MAX_KEY_PARTS}}}""",
     re.MULTILINE,
 )
-_DAMAGED = "the file is damaged, or has merge conflicts in it: make it anew with the tool that wrote it"
+MAX_DIGITS = 4300
+"""Most digits of a number: Python's own limit, since reading one takes the square of their number."""
+
+DAMAGED = "the file is damaged, or has merge conflicts in it: make it anew with the tool that wrote it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +206,7 @@ def decoded_text(content: bytes, file: str) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         before = content[: error.start].decode()
-        raise error_at(file, position_at(before, len(before)), "not valid UTF-8", hint=_DAMAGED) from error
+        raise error_at(file, position_at(before, len(before)), "not valid UTF-8", hint=DAMAGED) from error
 
 
 def parse_toml(content: bytes, file: str) -> Table:
@@ -216,12 +218,12 @@ def parse_toml(content: bytes, file: str) -> Table:
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(str(error), text, file) from error
     except RecursionError as error:
-        raise error_at(file, deep_position(text), "brackets nested too deep", hint=_DAMAGED) from error
+        raise error_at(file, deep_position(text), "brackets nested too deep", hint=DAMAGED) from error
     except ValueError as error:
         # The one other thing that the decoder refuses.
-        digits = re.search(rf"[0-9][0-9_]{{{_MAX_DIGITS}}}", text)
+        digits = re.search(rf"[0-9][0-9_]{{{MAX_DIGITS}}}", text)
         position = position_at(text, digits.start() if digits else 0)
-        raise error_at(file, position, f"a number of more than {_MAX_DIGITS} digits", hint=_DAMAGED) from error
+        raise error_at(file, position, f"a number of more than {MAX_DIGITS} digits", hint=DAMAGED) from error
     return Table(values=values, file=file, document=Document(content=content, find=toml_position))
 
 
@@ -236,4 +238,4 @@ def _syntax_error(message: str, text: str, file: str) -> LockFileError:
     what, _, where = message.rpartition(" (at ")
     match = re.fullmatch(r"line (\d+), column (\d+)\)", where)
     position = Position(line=int(match[1]), column=int(match[2])) if match else position_at(text, len(text))
-    return error_at(file, position, (what or message)[:200], hint=_DAMAGED)
+    return error_at(file, position, (what or message)[:200], hint=DAMAGED)
