@@ -293,7 +293,7 @@ answer = 42
 )
 
 
-def _poetry_files(name: str, version: str) -> str:
+def _named_files(name: str, version: str) -> str:
     files = [*_wheels(name, version), f"{name}-{version}.tar.gz"]
     lines = "".join(f'    {{file = "{file}", hash = "sha256:{_digest(file)}"}},\n' for file in files)
     return f"files = [\n{lines}]\n"
@@ -313,7 +313,7 @@ optional = false
 python-versions = ">=3.9"
 groups = ["main", "dev"]
 markers = {{main = "python_version >= \\"3.9\\"", dev = "sys_platform == \\"linux\\""}}
-{_poetry_files("alpha", "1.0")}
+{_named_files("alpha", "1.0")}
 [package.dependencies]
 beta = {{version = ">=2.0", markers = "sys_platform != \\"win32\\""}}
 
@@ -327,7 +327,7 @@ description = ""
 optional = false
 python-versions = "*"
 groups = ["main"]
-{_poetry_files("beta", "2.0.post1")}
+{_named_files("beta", "2.0.post1")}
 [package.extras]
 fast = ["gamma"]
 
@@ -401,7 +401,7 @@ description = ""
 optional = false
 python-versions = "*"
 groups = ["dev"]
-{_poetry_files("zeta", "6.0")}
+{_named_files("zeta", "6.0")}
 [extras]
 more = ["delta", "epsilon"]
 
@@ -411,12 +411,6 @@ python-versions = ">=3.11,<3.14"
 content-hash = "{_digest("content")}"
 """,
 )
-
-
-def _pdm_files(name: str, version: str) -> str:
-    files = [*_wheels(name, version), f"{name}-{version}.tar.gz"]
-    lines = "".join(f'    {{file = "{file}", hash = "sha256:{_digest(file)}"}},\n' for file in files)
-    return f"files = [\n{lines}]\n"
 
 
 PDM = SoundLockFile(
@@ -442,13 +436,13 @@ summary = "The first"
 groups = ["default", "dev"]
 marker = "python_version >= \\"3.9\\""
 dependencies = ["beta>=2.0; sys_platform != \\"win32\\""]
-{_pdm_files("alpha", "1.0")}
+{_named_files("alpha", "1.0")}
 [[package]]
 name = "beta"
 version = "2.0.post1"
 summary = ""
 groups = ["default"]
-{_pdm_files("beta", "2.0.post1")}
+{_named_files("beta", "2.0.post1")}
 [[package]]
 name = "beta"
 version = "2.0.post1"
@@ -456,7 +450,7 @@ extras = ["fast"]
 summary = ""
 groups = ["default"]
 dependencies = ["beta==2.0.post1", "gamma"]
-{_pdm_files("beta", "2.0.post1")}
+{_named_files("beta", "2.0.post1")}
 [[package]]
 name = "gamma"
 version = "3.0"
@@ -464,7 +458,7 @@ url = "{_HOST}/files/gamma-3.0-py3-none-any.whl"
 summary = ""
 groups = ["default"]
 files = [
-    {{url = "{_HOST}/files/gamma-3.0-py3-none-any.whl", hash = "sha256:{_digest("gamma")}"}},
+    {{file = "gamma-3.0-py3-none-any.whl", hash = "sha256:{_digest("gamma")}"}},
 ]
 
 [[package]]
@@ -499,7 +493,7 @@ name = "zeta"
 version = "6.0"
 summary = ""
 groups = ["dev"]
-{_pdm_files("zeta", "6.0")}
+{_named_files("zeta", "6.0")}
 """,
 )
 
