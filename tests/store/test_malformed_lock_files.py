@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from storectl_store.errors import LockFileError, SelectionError
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.requirements_entries import references
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import SELECTORS, select
 from storectl_store.selection.target import Target
 from support.malformed import DAMAGES, SECRET, damaged
-from support.sound_lock_files import FOLDER, SOUND_LOCK_FILES, SoundLockFile
+from support.sound_lock_files import FOLDER, PYPROJECT, SOUND_LOCK_FILES, SoundLockFile
 from support.targets import make_target
 
 CASES = int(os.environ.get("STORECTL_CASES", "1500"))
@@ -61,6 +62,18 @@ def test_what_is_malformed_is_said_in_one_line_with_its_place(sound: SoundLockFi
 
 
 @each_kind
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_malformed_project_file_beside_it_is_said_in_one_line_with_its_place(sound: SoundLockFile, how: str) -> None:
+    complaints: list[str] = []
+    for number in range(max(5, CASES // 150)):
+        pyproject = damaged("uv", PYPROJECT.encode(), how=how, number=number)
+        complaint = complaint_about(sound.with_pyproject(pyproject), TARGETS[0], Counter(), strictly=False)
+        if complaint:
+            complaints.append(f"{sound.kind} {how} {number}: {complaint}")
+    assert not complaints, f"{len(complaints)}\n" + "\n".join(complaints[:20])
+
+
+@each_kind
 @settings(max_examples=max(10, CASES // 60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(st.tuples(st.sampled_from(sorted(DAMAGES)), st.integers(0, 10**6)), min_size=2, max_size=4))
 def test_damages_together_are_no_worse(sound: SoundLockFile, steps: list[tuple[str, int]]) -> None:
@@ -94,6 +107,8 @@ def complaint_about(lock_file: LockFile, target: Target, outcomes: Counter[str],
     """
     started = time.process_time()
     try:
+        if lock_file.kind == "requirements":
+            list(references(str(lock_file.path), lock_file.content, {}, project=str(FOLDER)))
         requires_python_of(lock_file)
         selection = select(lock_file, target)
         outcomes["Selection"] += 1
