@@ -173,7 +173,7 @@ def test_targets_that_the_lock_file_is_not_for_are_refused(tmp_path: Path) -> No
 
 
 def test_two_entries_of_one_name_are_ambiguous(tmp_path: Path) -> None:
-    with pytest.raises(LockFileError, match="Multiple packages with the name 'a'"):
+    with pytest.raises(LockFileError, match=r"toml:\d+:1: Multiple packages with the name 'a'"):
         selected(tmp_path, TOP + package("a") + package("a", version="2.0"))
 
 
@@ -202,8 +202,15 @@ def test_a_newer_minor_version_is_read_with_a_warning(tmp_path: Path) -> None:
         (r"^wheels", "marker = \"platform_version > '1' and extra == 'x'\"\nwheels", "a marker cannot be evaluated"),
         (r"^wheels", f'marker = "{"(" * 9000}"\nwheels', "a marker of 9000 characters"),
         (r"\[\[packages\]\]\n(.*\n)*", "packages = 1", "`packages` must be an array"),
+        (
+            r"\[\[packages\]\]",
+            "dependency-groups = ['../b']\n[[packages]]",
+            r"pylock\.toml:3:1: `dependency-groups`: '../b' is not a valid name",
+        ),
+        (r"\[\[packages\]\]", "environments = [\"extra == 'x'\"]\n[[packages]]", r"pylock\.toml:3:17: a marker cannot"),
+        (r"^wheels", "marker = \"extra == 'x'\"\nwheels", r"pylock\.toml:6:1: a marker cannot be evaluated"),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_what_is_malformed_is_one_error_that_names_the_place(
     tmp_path: Path, pattern: str, replacement: str, message: str

@@ -1,10 +1,12 @@
 """Selection from ``pylock.toml`` (PEP 751). The format and its rules are read and applied by packaging."""
 
 import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
-from packaging.markers import Environment, UndefinedComparison, UndefinedEnvironmentName
+from packaging.markers import Environment, Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.pylock import (
     Package,
     PackageArchive,
@@ -44,7 +46,7 @@ def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
     top = parse_toml(lock_file.content, str(lock_file.path))
     pylock = _parsed(top)
     check_requires_python(top.optional_specifiers("requires-python"), target.interpreter, top.file)
-    extras, groups = _options(pylock, target, top.file)
+    extras, groups = _options(pylock, target, top)
     selected = [
         _converted(lock_file, package, source, target)
         for package, source in _selected(pylock, top, target, extras, groups)
@@ -84,9 +86,10 @@ def _package_name(packages: tuple[Table, ...], context: str) -> str:
     return f"`{name[:80]}`" if isinstance(name, str) else ""
 
 
-def _options(pylock: Pylock, target: Target, file: str) -> tuple[frozenset[str], frozenset[str] | None]:
+def _options(pylock: Pylock, target: Target, top: Table) -> tuple[frozenset[str], frozenset[str] | None]:
     """The extras and groups asked for, as the lock file spells them; None for its default groups alone."""
-    known_extras = canonical_names(pylock.extras or ())
+    file = top.file
+    known_extras = frozenset(top.names("extras"))
     extras = known_extras if target.all_extras else canonical_names(target.extras)
     check_known("extra", extras, known_extras, file)
     if not target.project:
@@ -95,7 +98,7 @@ def _options(pylock: Pylock, target: Target, file: str) -> tuple[frozenset[str],
             hint="leave out --only-group, or lock with the tool of the project, whose own lock file does",
             path=file,
         )
-    spelling = {name: text for text in pylock.dependency_groups or () for name in canonical_names((text,))}
+    spelling = {top.as_name("dependency-groups", text): text for text in pylock.dependency_groups or ()}
     groups = canonical_names(target.groups)
     check_known("group", groups, frozenset(spelling), file)
     if target.default_groups and not groups:
@@ -107,10 +110,11 @@ def _options(pylock: Pylock, target: Target, file: str) -> tuple[frozenset[str],
 def _selected(
     pylock: Pylock, top: Table, target: Target, extras: frozenset[str], groups: frozenset[str] | None
 ) -> list[tuple[Package, _Source]]:
+    environment = dict(target.interpreter.markers)
     try:
         return list(
             pylock.select(
-                environment=cast("Environment", dict(target.interpreter.markers)),
+                environment=cast("Environment", environment),
                 tags=list(target.interpreter.tag_rank),
                 extras=extras,
                 dependency_groups=groups,
@@ -119,7 +123,30 @@ def _selected(
     except PylockSelectError as error:
         raise _select_error(pylock, top, target, str(error)) from error
     except _UNDEFINED as error:
-        raise top.error(f"a marker cannot be evaluated: {error}") from error
+        active = frozenset(pylock.default_groups or ()) if groups is None else groups
+        path = _wrong_marker(pylock, {**environment, "extras": extras, "dependency_groups": active})
+        raise top.error(f"a marker cannot be evaluated: {error}", key=path) from error
+
+
+def _wrong_marker(pylock: Pylock, values: Mapping[str, str | AbstractSet[str]]) -> KeyPath:
+    """Where the first marker is that cannot be evaluated with these values."""
+    for number, marker in enumerate(pylock.environments or ()):
+        if not _is_defined(marker, values, "requirement"):
+            return ("environments", number)
+    for number, package in enumerate(pylock.packages):
+        if package.marker and not _is_defined(package.marker, values, "lock_file"):
+            return ("packages", number, "marker")
+    return ()
+
+
+def _is_defined(
+    marker: Marker, values: Mapping[str, str | AbstractSet[str]], context: Literal["requirement", "lock_file"]
+) -> bool:
+    try:
+        marker.evaluate(dict(values), context=context)
+    except _UNDEFINED:
+        return False
+    return True
 
 
 def _select_error(pylock: Pylock, top: Table, target: Target, message: str) -> SelectionError:
@@ -135,7 +162,7 @@ def _select_error(pylock: Pylock, top: Table, target: Target, message: str) -> S
             has_sdist=False,
         )
     if message.startswith("Multiple packages"):
-        return top.error(message)
+        return top.error(message, key=("packages", int(match[1])) if match else ())
     return TargetError(f"{top.file}: {message}", hint="lock for this platform and Python too", path=top.file)
 
 

@@ -105,6 +105,7 @@ def _one_of_each(lock: UvLock, found: set[UvPackage]) -> tuple[UvPackage, ...]:
         if other is not package:
             raise lock.table.error(
                 f"both `{package.name}` {other.version} and {package.version} are needed at once",
+                key=package.table.path,
                 hint="declare the extras or groups that need them in `[tool.uv] conflicts` and lock again",
             )
     return tuple(chosen.values())
