@@ -98,9 +98,12 @@ def test_the_files_of_uv_are_merged_and_the_nearest_default_counts() -> None:
     assert settings.find_links == ("/etc/1/wheels",)
 
 
-def test_an_explicit_index_is_asked_after_the_others() -> None:
+def test_an_explicit_index_is_asked_for_nothing_that_does_not_name_it() -> None:
     text = f'[[index]]\nurl = "{A}"\nexplicit = true\n[[index]]\nurl = "{B}"\n[[index]]\nurl = "{C}"\ndefault = true\n'
-    assert settings_of({}, uv(text)).indexes == (B, A, C)
+    settings = settings_of({}, uv(text))
+    assert settings.indexes == (B, C)
+    assert settings.explicit == (A,)
+    assert settings.addresses == (B, C, A)
 
 
 def test_the_project_goes_before_uv_and_uv_before_pip() -> None:
