@@ -6,7 +6,7 @@ r"""Index pages on disk, so that the next daemon asks only whether they have cha
 
 The name is the sha256 of the address with its user name and without its password. ``asked_at`` is in seconds of the system
 clock, ``max_age`` in seconds (RFC 9111, 5.2.2.1). A page that cannot be read is as good as none. The folder is kept below
-``LARGEST_FOLDER`` bytes: the pages that were written or confirmed longest ago go first.
+``LARGEST_FOLDER`` bytes: the pages that were written longest ago go first.
 """
 
 import hashlib

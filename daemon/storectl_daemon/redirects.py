@@ -4,6 +4,7 @@ At most ``limits.redirects`` steps, never from https to http or to another schem
 if there is one, and never that of another; one that refuses it (401) is asked once more where a login can still be found.
 """
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urljoin
@@ -55,7 +56,7 @@ async def answer(
                 steps += 1
             finally:
                 await response.aclose()
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, ssl.SSLError) as error:  # TLS 1.3 may refuse while the answer is awaited: httpx2 lets it pass
         raise transport_failure(error, current) from error
     except httpx2.InvalidURL as error:
         raise _refused(url, f"leads to an address that cannot be read: {redacted(current)}") from error
