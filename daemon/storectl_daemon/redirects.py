@@ -56,7 +56,10 @@ async def answer(
                 steps += 1
             finally:
                 await response.aclose()
-    except (httpx2.HTTPError, ssl.SSLError) as error:  # TLS 1.3 may refuse while the answer is awaited: httpx2 lets it pass
+    except (
+        httpx2.HTTPError,
+        ssl.SSLError,
+    ) as error:  # TLS 1.3 may refuse while the answer is awaited: httpx2 lets it pass
         raise transport_failure(error, current) from error
     except httpx2.InvalidURL as error:
         raise _refused(url, f"leads to an address that cannot be read: {redacted(current)}") from error
