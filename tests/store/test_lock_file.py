@@ -23,7 +23,11 @@ from storectl_store.selection.lock_file import kind_of, read_lock_file
         ("pylock.a.b.toml", None),
         ("pylock..toml", None),
         (".py.lock", None),
-        ("poetry.lock", None),
+        ("poetry.lock", "poetry"),
+        ("pdm.lock", "pdm"),
+        ("pdm.dev.lock", "pdm"),
+        ("Pipfile.lock", "pipfile"),
+        ("Cargo.lock", None),
         ("pyproject.toml", None),
         ("requirements.in", None),
         ("my-requirements.txt", None),
@@ -63,9 +67,9 @@ def test_a_missing_lock_file_is_no_lock_file(tmp_path: Path) -> None:
 
 
 def test_other_names_are_refused_with_the_known_ones(tmp_path: Path) -> None:
-    (tmp_path / "poetry.lock").touch()
+    (tmp_path / "Cargo.lock").touch()
     with pytest.raises(LockFileError, match="not the name of a lock file") as caught:
-        read_lock_file(tmp_path / "poetry.lock")
+        read_lock_file(tmp_path / "Cargo.lock")
     assert caught.value.hint
     assert "uv.lock" in caught.value.hint
 

@@ -1,10 +1,13 @@
 """A staged entry is a function of the wheel's bytes, and a wheel that fails leaves nothing."""
 
+import csv
 import errno
 import gc
 import hashlib
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Container, Iterator
@@ -95,10 +98,29 @@ def test_the_manifest_lists_every_file_with_size_and_hash(written: WrittenStore)
     assert decode_manifest(staged.manifest_file.read_bytes()) == staged.manifest
 
 
-def test_record_stays_the_wheels_own(written: WrittenStore, tmp_path: Path) -> None:
+def test_record_lists_the_files_where_pip_installs_them(written: WrittenStore, tmp_path: Path) -> None:
     record = written.stage(PARTS).entry / "site-packages/sample-1.0.dist-info/RECORD"
-    with zipfile.ZipFile(save(tmp_path, PARTS)) as archive:
-        assert record.read_bytes() == archive.read("sample-1.0.dist-info/RECORD")
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-compile",
+    ]
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    pip[3:3] = ["--python", str(tmp_path / "venv")]
+    subprocess.run([*pip, save(tmp_path, PARTS)], check=True, env=os.environ | {"PIP_NO_INDEX": "1"})
+    (theirs,) = (tmp_path / "venv").glob("lib/python*/site-packages/sample-1.0.dist-info/RECORD")
+    expected = {row[0]: row for row in csv.reader(theirs.read_text().splitlines())}
+    found = {row[0]: row for row in csv.reader(record.read_text().splitlines())}
+    only_pip = {path for path in expected.keys() - found.keys() if "/include/" not in path}
+    assert only_pip == {"sample-1.0.dist-info/REQUESTED", "sample-1.0.dist-info/direct_url.json"}
+    assert found.keys() <= expected.keys()
+    unequal = {path for path in found if found[path] != expected[path]}
+    assert unequal == {path for path in found if "/bin/" in path} | {"sample-1.0.dist-info/INSTALLER"}
 
 
 @pytest.mark.parametrize("extra", [{}, {"INSTALLER": "somebody else\n"}])

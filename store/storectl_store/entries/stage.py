@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from storectl_store.digest import Digest, digest_of_hex, hex_of
 from storectl_store.entries.durability import disk_errors
+from storectl_store.entries.installed_record import installed_record
 from storectl_store.entries.manifest import Manifest, ManifestFile, encode_manifest
 from storectl_store.entries.native import escaping_library
 from storectl_store.entries.trash import delete_tree
@@ -27,7 +28,7 @@ from storectl_store.wheel.check import check_wheel
 from storectl_store.wheel.checked import CheckedWheel, Expectation, Part
 
 INSTALLER = b"storectl\n"
-"""The content of every entry's ``INSTALLER``. RECORD stays the wheel's own, byte for byte, and does not list it."""
+"""The content of every entry's ``INSTALLER``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,15 +113,16 @@ def _fill(stage: Path, data: mmap.mmap | bytes, checked: CheckedWheel, expectati
 
 
 def _unpack_all(data: mmap.mmap | bytes, checked: CheckedWheel, folders: Folders) -> list[ManifestFile]:
-    """All members but the wheel's own INSTALLER, if it has one, which is checked and replaced."""
-    installer = f"{checked.dist_info}/INSTALLER"
-    replaced = [
-        m for m in checked.members if m.part is Part.SITE_PACKAGES and m.path.casefold() == installer.casefold()
-    ]
+    """All members but RECORD and the wheel's own INSTALLER, if it has one, which are checked and replaced."""
+    installer, record = (f"{checked.dist_info}/{name}" for name in ("INSTALLER", "RECORD"))
+    own = {installer.casefold(), record.casefold()}
+    replaced = [m for m in checked.members if m.part is Part.SITE_PACKAGES and m.path.casefold() in own]
     for member in replaced:
         check_content(data, member)
     files = unpack(data, [member for member in checked.members if member not in replaced], folders)
-    return [*files, write_constant(Part.SITE_PACKAGES, installer, INSTALLER, folders)]
+    files.append(write_constant(Part.SITE_PACKAGES, installer, INSTALLER, folders))
+    content = installed_record(checked.dist_info, files, checked.entry_points)
+    return [*files, write_constant(Part.SITE_PACKAGES, record, content, folders)]
 
 
 @contextmanager

@@ -84,7 +84,8 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
     if kind is None:
         raise LockFileError(
             f"{absolute}: not the name of a lock file",
-            hint="known are uv.lock, NAME.py.lock, pylock.toml, pylock.NAME.toml and requirements*.txt",
+            hint="known are uv.lock, NAME.py.lock, pylock.toml, pylock.NAME.toml, poetry.lock, pdm.lock, Pipfile.lock "
+            "and requirements*.txt",
             path=str(absolute),
         )
     content = _read(absolute)

@@ -1,0 +1,41 @@
+"""The RECORD of an entry: every file of the wheel where an environment shows it, as an installer writes it.
+
+Rows are ``path,sha256=<urlsafe base64, unpadded>,<size in bytes>``, sorted; paths are relative to site-packages (the
+"Recording installed projects" specification). What a wheel keeps in its ``.data`` folder stands in RECORD below
+``../../..``, three folders above ``lib/pythonX.Y/site-packages``: programs find their data files and commands that way
+(``importlib.metadata.files``). Commands have no digest, since each environment writes its own first line. Headers are
+left out: the name of their folder has the Python version in it, and one entry serves them all.
+"""
+
+import base64
+import csv
+import io
+from collections.abc import Iterable, Iterator
+
+from storectl_store.entries.manifest import ManifestFile
+from storectl_store.wheel.checked import EntryPoint, Part
+
+_PREFIX = "../../.."
+
+
+def installed_record(dist_info: str, files: Iterable[ManifestFile], entry_points: Iterable[EntryPoint]) -> bytes:
+    """The content of ``<dist_info>/RECORD`` for these files of an entry, RECORD itself not among them."""
+    rows = {(f"{dist_info}/RECORD", "", "")}
+    rows.update(row for file in files for row in _rows(file))
+    rows.update((f"{_PREFIX}/bin/{point.name}", "", "") for point in entry_points)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(sorted(rows))
+    return text.getvalue().encode()
+
+
+def _rows(file: ManifestFile) -> Iterator[tuple[str, str, str]]:
+    digest = base64.urlsafe_b64encode(bytes.fromhex(file.sha256)).rstrip(b"=").decode()
+    match file.part:
+        case Part.SITE_PACKAGES:
+            yield file.path, f"sha256={digest}", str(file.size)
+        case Part.DATA:
+            yield f"{_PREFIX}/{file.path}", f"sha256={digest}", str(file.size)
+        case Part.SCRIPTS:
+            yield f"{_PREFIX}/bin/{file.path}", "", ""
+        case Part.HEADERS:
+            return

@@ -1,0 +1,111 @@
+"""Compare storectl's environments with venvs, and write the table: ``scripts/fidelity [PROJECT...]``."""
+
+import argparse
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from fidelity.comparison import Comparison, Rule, compare, read_rules
+from fidelity.pair import Mode, Pair, expected_in
+from support.machine import new_machine, pyenv_python
+from support.workloads import own_workloads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One project on one interpreter in one mode."""
+
+    project: str
+    python: str
+    mode: Mode
+    comparison: Comparison
+
+
+def main() -> int:
+    options = _options()
+    rules = read_rules()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="stf-") as cache:
+        for folder in options.project or own_workloads():
+            for version in options.python:
+                rows += _rows(folder, version, options, rules, Path(cache))
+    _report(rows)
+    if options.write:
+        options.write.write_text(table(rows))
+    return 1 if any(row.comparison.unexplained for row in rows) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/fidelity", description=__doc__)
+    parser.add_argument("project", nargs="*", type=Path, help="folders with a pyproject.toml; default: the tests' own")
+    parser.add_argument("-p", "--python", action="append", metavar="3.X", help="default: this one's version")
+    parser.add_argument(
+        "--sample", type=int, default=400, help="how many submodules to import, beside all top-level ones"
+    )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown")
+    options = parser.parse_args()
+    options.python = options.python or ["{}.{}".format(*sys.version_info)]
+    return options
+
+
+def _rows(folder: Path, version: str, options: argparse.Namespace, rules: Sequence[Rule], cache: Path) -> list[Row]:
+    python = pyenv_python(version)
+    if python is None:
+        raise SystemExit(f"there is no Python {version} below PYENV_ROOT")
+    with new_machine() as machine:
+        project = machine.home / folder.name
+        project.mkdir()
+        for name in ("pyproject.toml", "uv.lock"):
+            if (folder / name).exists():
+                shutil.copy(folder / name, project)
+                (project / name).chmod(0o644)
+        if not (project / "uv.lock").exists():
+            subprocess.run([find_uv_bin(), "lock", "-q"], cwd=project, check=True)
+        pair = Pair(machine, project, python, shared_cache=cache)
+        pair.make()
+        venv = pair.inside_venv(options.sample)
+        found = []
+        for mode, ours in pair.inside_environment(options.sample).items():
+            comparison = compare(expected_in(mode, venv), ours, rules)
+            found.append(Row(project=folder.name, python=version, mode=mode, comparison=comparison))
+            print(f"{folder.name} {version} {mode}: {len(comparison.unexplained)} unexplained", file=sys.stderr)
+        return found
+
+
+def _report(rows: Sequence[Row]) -> None:
+    for row in rows:
+        for difference in row.comparison.unexplained:
+            print(f"{row.project} {row.python} {row.mode}: {difference}")
+    print(table(rows))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The counts as Markdown."""
+    sections = sorted({section for row in rows for section in row.comparison.compared})
+    lines = [
+        "# What a program finds, compared with a venv",
+        "",
+        f"Made by `scripts/fidelity` on {platform.system()} {platform.machine()}. Each cell: equal / compared. By design: differences",
+        "that [differences.toml](../tests/fidelity/differences.toml) lists with a reason each.",
+        "",
+        f"| project | Python | mode | {' | '.join(sections)} | by design | unexplained |",
+        f"|---|---|---|{'---|' * (len(sections) + 2)}",
+    ]
+    for row in rows:
+        counts = row.comparison
+        cells = [f"{counts.equal[section]} / {counts.compared[section]}" for section in sections]
+        lines.append(
+            f"| {row.project} | {row.python} | {row.mode} | {' | '.join(cells)} | {len(counts.explained)} | {len(counts.unexplained)} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
