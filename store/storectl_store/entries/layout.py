@@ -10,6 +10,7 @@ meta/<64 hex>.<cache tag>.pyc.json   the side manifest of its bytecode for one i
 environments/<id>/               views
 interpreters/<key>.json          what an interpreter said of itself, by path, size and time
 urls/                            what an index said: file name + digest -> address
+urls/pages/                      its pages, for conditional requests
 projects/<absolute folder>/@storectl/   the record of one project: which environment its lock file has
 projects.json                    the registered projects
 tmp/<boot id>.<pid>.<random>/    stages and downloads of one process
@@ -60,6 +61,10 @@ class StoreLayout:
     @property
     def urls(self) -> Path:
         return self.root / "urls"
+
+    @property
+    def index_pages(self) -> Path:
+        return self.urls / "pages"
 
     @property
     def projects(self) -> Path:
