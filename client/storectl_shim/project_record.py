@@ -42,7 +42,8 @@ def find_project(start: str, home: str | None) -> tuple[str, str] | None:
     """The nearest project at or above the folder ``start``: its folder without symbolic links, and its lock file.
 
     The way up ends with the folder that holds ``.git``, with ``home``, or at the root. A lock file in a folder that is
-    neither this user's nor root's is none.
+    neither this user's nor root's is none. One that cannot be read, or is no file at all, is one: a broken project is not
+    to be taken for a part of the next one up.
     """
     folder = os.path.realpath(start)
     last = os.path.realpath(home) if home else None
@@ -111,7 +112,7 @@ def last_environment(store: str, project: str, key: str) -> str | None:
 def _lock_file_in(folder: str) -> str | None:
     for name in LOCK_FILES:
         path = os.path.join(folder, name)
-        if os.path.isfile(path) and _is_trusted(folder) and (name != "requirements.txt" or _has_hashes(path)):
+        if os.path.exists(path) and _is_trusted(folder) and (name != "requirements.txt" or _may_have_hashes(path)):
             return path
     return None
 
@@ -124,12 +125,15 @@ def _is_trusted(path: str) -> bool:
         return False
 
 
-def _has_hashes(path: str) -> bool:
+def _may_have_hashes(path: str) -> bool:
+    """Whether a requirements file has hashes, or cannot be read: then it is an error, and not another project's turn."""
     try:
+        if not os.path.isfile(path):
+            return True
         with open(path, "rb") as file:
             return b"--hash" in file.read()
     except OSError:
-        return False
+        return True
 
 
 def _ready_lines(store: str, project: str, key: str) -> list[str]:
@@ -166,6 +170,8 @@ def _is_unchanged(line: str, written: int) -> bool:
         return False
     if status.st_mtime_ns == int(mtime_ns) and status.st_mtime_ns < written - SETTLED_NS:
         return True
+    if not os.path.isfile(path):
+        return False  # A FIFO would hold up whoever opens it.
     with open(path, "rb") as file:
         return _sha256(file.read()) == digest
 

@@ -1,12 +1,14 @@
 """The configuration files of pip and uv: where they are documented to be, and which of them count."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_daemon.errors import IndexLookupError
 
+_SPEAKS_OF_UV = re.compile(r"\btool\s*\.\s*[\"']?uv\b|^\s*\[\s*tool\s*\]", re.MULTILINE)
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 
 
@@ -20,9 +22,14 @@ class ConfigFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigFiles:
-    """The files that count, nearest first. ``project`` is a ``uv.toml`` or a ``pyproject.toml``."""
+    """The files that count, nearest first.
+
+    ``project`` is a ``uv.toml`` or a ``pyproject.toml``, of the project's folder or the nearest above that speaks of uv;
+    ``pyproject`` is the project's own in any case.
+    """
 
     project: ConfigFile | None = None
+    pyproject: ConfigFile | None = None
     uv: tuple[ConfigFile, ...] = ()
     pip: tuple[ConfigFile, ...] = ()
 
@@ -31,15 +38,17 @@ def config_files(environ: Mapping[str, str], home: Path, project: Path | None) -
     """The configuration files that exist and count."""
     return ConfigFiles(
         project=next(iter(_existing(_project_places(environ, project))), None),
+        pyproject=next(iter(_existing([project / "pyproject.toml"] if project else [])), None),
         uv=tuple(_existing(_uv_places(environ, home))),
-        pip=tuple(_existing(_pip_places(environ, home))),
+        pip=tuple(_existing(_pip_places(environ, home, project))),
     )
 
 
 def _project_places(environ: Mapping[str, str], project: Path | None) -> list[Path]:
     if project is None or is_true(environ.get("UV_NO_CONFIG")):
         return []
-    return [project / "uv.toml", project / "pyproject.toml"]
+    folders = [project, *(folder for folder in project.parents if _is_trusted(folder))]
+    return [folder / name for folder in folders for name in ("uv.toml", "pyproject.toml")]
 
 
 def _uv_places(environ: Mapping[str, str], home: Path) -> list[Path]:
@@ -52,8 +61,11 @@ def _uv_places(environ: Mapping[str, str], home: Path) -> list[Path]:
     return [user, *shared, Path("/etc/uv/uv.toml")]
 
 
-def _pip_places(environ: Mapping[str, str], home: Path) -> list[Path]:
-    """Where pip looks (its documentation, "Configuration files"), nearest first; a virtual environment's is not ours."""
+def _pip_places(environ: Mapping[str, str], home: Path, project: Path | None) -> list[Path]:
+    """Where pip looks (its documentation, "Configuration files"), nearest first.
+
+    The virtual environment is the project's ``.venv``: the one that the daemon was started in has nothing to do with it.
+    """
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:
         return []
@@ -61,10 +73,11 @@ def _pip_places(environ: Mapping[str, str], home: Path) -> list[Path]:
     xdg_user = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip"
     user = [mac_user / "pip.conf", xdg_user / "pip.conf", home / ".pip" / "pip.conf"]
     shared = [Path(folder) / "pip" / "pip.conf" for folder in _config_dirs(environ)]
+    virtual = [project / ".venv" / "pip.conf"] if project is not None else []
     everyone = [Path("/etc/pip.conf"), *shared, mac_global / "pip.conf"]
     if named:  # pip then leaves out the user's files, if this one exists
-        return [Path(named), *([] if os.path.exists(named) else user), *everyone]
-    return [*user, *everyone]
+        return [Path(named), *virtual, *([] if os.path.exists(named) else user), *everyone]
+    return [*virtual, *user, *everyone]
 
 
 def _config_dirs(environ: Mapping[str, str]) -> list[str]:
@@ -78,8 +91,17 @@ def _existing(places: Iterable[Path]) -> Iterable[ConfigFile]:
         except (OSError, UnicodeDecodeError) as error:
             raise broken_file(path, error) from error
         # A pyproject.toml that does not speak of uv says nothing about indexes, and need not be parsed.
-        if text is not None and (path.name != "pyproject.toml" or "uv" in text):
+        if text is not None and (path.name != "pyproject.toml" or _SPEAKS_OF_UV.search(text)):
             yield ConfigFile(path=path, text=text)
+
+
+def _is_trusted(folder: Path) -> bool:
+    """Whether only this user or root can have put a file here: above a project may be anybody's folder, such as /tmp."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return False
+    return status.st_uid in (os.geteuid(), 0) and not status.st_mode & 0o022
 
 
 def is_true(value: str | None) -> bool:

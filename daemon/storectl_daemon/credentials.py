@@ -1,7 +1,8 @@
 """Credentials: which login belongs to which origin.
 
-They come from two places: a login written into the address of an index (it holds for every file on the same origin,
-as with pip), and a netrc file. A source of another kind (a keyring, say) is one more ``LoginSource``.
+They come from three places: a login written into the address of an index (it holds for every file on the same origin, and
+of several indexes there, that with the longest common path counts, as with pip), a netrc file, and, once a server has
+refused what those say, the keyring program. A source of another kind is one more ``LoginSource``.
 """
 
 import base64
@@ -10,8 +11,10 @@ import netrc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
-from storectl_daemon.origins import Login, Origin, is_web, login_of, origin_of
+from storectl_daemon.keyring_program import KeyringProgram
+from storectl_daemon.origins import Login, Origin, is_web, login_of, origin_of, without_login
 
 _log = logging.getLogger(__name__)
 
@@ -39,38 +42,105 @@ class NetrcLogins:
 
 
 class Credentials:
-    """What to put into an ``Authorization`` header: learnt addresses first, then the sources in their order."""
+    """What to put into an ``Authorization`` header: learnt addresses first, then the sources in their order.
 
-    def __init__(self, *sources: LoginSource) -> None:
+    ``ask_keyring`` is whether the program is asked where a server refuses.
+    """
+
+    def __init__(self, *sources: LoginSource, keyring: KeyringProgram | None = None, ask_keyring: bool = False) -> None:
+        self.ask_keyring = ask_keyring
         self._sources = sources
-        self._learnt: dict[Origin, Login] = {}
+        self._keyring = keyring
+        self._learnt: dict[Origin, dict[str, Login | None]] = {}
+        self._answers: dict[Login, str | None] = {}  # the keyring's, with the user it was asked for
 
     def learn(self, url: str) -> None:
-        """Remember the login written into this address, if there is one, for its origin."""
-        login = login_of(url) if is_web(url) else None
-        if login is not None:
-            self._learnt[origin_of(url)] = login
+        """Remember this address, for its origin: the login written into it if there is one."""
+        if not is_web(url):
+            return
+        places = self._learnt.setdefault(origin_of(url), {})
+        address, login = without_login(url), login_of(url)
+        known = places.get(address)
+        if login is not None and not (known is not None and _is_completed_by(login, known)):
+            places.pop(address, None)  # the latest comes last
+            places[address] = login
+        else:
+            places.setdefault(address, None)
 
     def authorization(self, url: str) -> str | None:
         """The value of the header for this address; a login written into the address itself goes first."""
-        login = login_of(url) or self._known(origin_of(url))
+        login = self._login(url)
         if login is None:
             return None
         pair = f"{login.user}:{login.password}".encode()
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
-    def _known(self, origin: Origin) -> Login | None:
-        if origin in self._learnt:
-            return self._learnt[origin]
-        return next((login for source in self._sources if (login := source.login(origin))), None)
+    async def challenged(self, url: str) -> bool:
+        """Whether there is another login now than ``authorization`` gave, after the server has refused that (or none)."""
+        if self._keyring is None or not self.ask_keyring:
+            return False
+        used = self._login(url)
+        is_answer = used is not None and used in self._answers
+        if used is not None and used.password and not is_answer:
+            return False
+        user = self._answers[used] if used is not None and is_answer else used.user if used else None
+        index, host = self._nearest(url, with_login=False), urlsplit(without_login(url)).netloc
+        services = [index, host] if index is not None else [host]
+        login = await self._keyring.login(services, user, instead_of=used if is_answer else None)
+        if login is None or login == used:
+            return False
+        self._answers[login] = user
+        self._learnt.setdefault(origin_of(url), {})[index or without_login(url)] = login
+        return True
+
+    def _login(self, url: str) -> Login | None:
+        """What the address itself says, completed by what is known where it lacks the password; else what is known."""
+        written = login_of(url)
+        if written is not None and written.password:
+            return written
+        known = self._known(url)
+        return known if written is None or (known is not None and known.user == written.user) else written
+
+    def _known(self, url: str) -> Login | None:
+        origin = origin_of(url)
+        nearest = self._nearest(url, with_login=True)
+        learnt = self._learnt[origin][nearest] if nearest is not None else None
+        if learnt is not None and learnt.password:
+            return learnt
+        found = (source.login(origin) for source in self._sources)
+        fitting = (login for login in found if login and (learnt is None or login.user == learnt.user))
+        return next(fitting, learnt)
+
+    def _nearest(self, url: str, *, with_login: bool) -> str | None:
+        """The learnt address on the same origin that shares most of its path with this one; the latest of equals."""
+        places = self._learnt.get(origin_of(url), {})
+        wanted = _segments(url)
+        found = [address for address, login in places.items() if login is not None or not with_login]
+        return max(reversed(found), key=lambda address: _common(_segments(address), wanted), default=None)
 
 
-def credentials_of(environ: Mapping[str, str], home: Path) -> Credentials:
-    """The credentials of this user: ``$NETRC``, else ``~/.netrc``, else ``~/_netrc``."""
+def credentials_of(environ: Mapping[str, str], home: Path, *, ask_keyring: bool = False) -> Credentials:
+    """The credentials of this user: ``$NETRC``, else ``~/.netrc``, else ``~/_netrc``; and the keyring program."""
     named = environ.get("NETRC")
     candidates = [Path(named)] if named else [home / ".netrc", home / "_netrc"]
     found = next((path for path in candidates if path.is_file()), None)
-    return Credentials(NetrcLogins(found)) if found else Credentials()
+    sources = [NetrcLogins(found)] if found else []
+    return Credentials(*sources, keyring=KeyringProgram(environ), ask_keyring=ask_keyring)
+
+
+def _is_completed_by(login: Login, known: Login) -> bool:
+    """Whether the known login is this one with its password, as the keyring gave it."""
+    return not login.password and login.user == known.user
+
+
+def _segments(url: str) -> list[str]:
+    return [segment for segment in urlsplit(url).path.split("/") if segment]
+
+
+def _common(first: list[str], second: list[str]) -> int:
+    """How many segments two paths have in common at their beginning."""
+    differ = (i for i, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
+    return next(differ, min(len(first), len(second)))
 
 
 def _read_netrc(path: Path) -> dict[str, Login]:

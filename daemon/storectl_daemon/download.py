@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import httpx2
 
+from storectl_daemon.credentials import Credentials
 from storectl_daemon.errors import FetchError
 from storectl_daemon.limits import FetchLimits
 from storectl_daemon.origins import redacted
@@ -35,14 +36,14 @@ class Download:
         file: PartialFile,
         *,
         client: httpx2.AsyncClient,
-        authorization: str | None,
+        credentials: Credentials,
         limits: FetchLimits,
         progress: Progress,
     ) -> None:
         self._wheel = wheel
         self._file = file
         self._client = client
-        self._private = {"Authorization": authorization} if authorization else {}
+        self._credentials = credentials
         self._limits = limits
         self._progress = progress
         self._etag: str | None = None
@@ -52,7 +53,7 @@ class Download:
         """One try. TransientError where another may succeed; WheelError E_HASH where the bytes are not the locked ones."""
         headers = await self._range_headers()
         exchange = answer(
-            self._client, self._wheel.url, headers=headers, private_headers=self._private, limits=self._limits
+            self._client, self._wheel.url, headers=headers, credentials=self._credentials, limits=self._limits
         )
         async with exchange as response:
             await self._begin(response)

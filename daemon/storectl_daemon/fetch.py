@@ -32,9 +32,10 @@ from storectl_daemon.limits import FetchLimits
 from storectl_daemon.origins import is_web, path_of_file_url, redacted, scheme_of
 from storectl_daemon.pace import Pace
 from storectl_daemon.partial_file import PartialFile, finished_in_thread
+from storectl_daemon.proxies import Proxies
 from storectl_daemon.redirects import answer
 from storectl_daemon.retries import TransientError, refusal, with_retries
-from storectl_daemon.trust import unchecked_context
+from storectl_daemon.trust import show_certificate, unchecked_context
 from storectl_store.digest import Digest
 from storectl_store.selection.pin import WheelFile
 
@@ -68,6 +69,8 @@ class Page:
     content: bytes
     content_type: str
     etag: str | None
+    last_modified: str | None = None
+    cache_control: str = ""
 
 
 def _no_progress(_received: int) -> None:
@@ -78,7 +81,8 @@ class Fetcher:
     """The one owner of connections; an async context manager for one event loop.
 
     ``tls`` is what ``storectl_daemon.trust.tls_context`` gives (None: the system's). ``trusted_hosts`` are pip's: their
-    certificates are not checked; each is a host, or host and port. ``trust_env`` lets the proxy variables count.
+    certificates are not checked; each is a host, or host and port. ``proxy`` is pip's, for everything; without it ``trust_env``
+    lets the proxy variables count. ``client_cert`` is shown to trusted hosts, too; ``tls`` has it already.
     """
 
     def __init__(
@@ -88,11 +92,14 @@ class Fetcher:
         limits: FetchLimits | None = None,
         tls: ssl.SSLContext | None = None,
         trusted_hosts: frozenset[str] = frozenset(),
+        client_cert: str | None = None,
+        proxy: str | None = None,
         trust_env: bool = True,
     ) -> None:
         self.credentials = credentials or Credentials()
         self.limits = limits or FetchLimits()
-        self._client = _client(self.limits, tls, trusted_hosts, trust_env=trust_env)
+        proxies = Proxies(proxy=proxy, trust_env=trust_env)
+        self._client = _client(self.limits, tls, _unchecked(trusted_hosts, client_cert, proxies, self.limits), proxies)
         self._downloads = asyncio.Semaphore(self.limits.concurrency)
         self._pages = asyncio.Semaphore(self.limits.page_concurrency)
 
@@ -135,7 +142,7 @@ class Fetcher:
             wheel,
             file,
             client=self._client,
-            authorization=self.credentials.authorization(wheel.url),
+            credentials=self.credentials,
             limits=self.limits,
             progress=progress,
         )
@@ -159,9 +166,8 @@ class Fetcher:
         await check_received(wheel, file)
 
     async def _read_once(self, url: str, headers: Mapping[str, str]) -> Page:
-        authorization = self.credentials.authorization(url)
-        private = {"Authorization": authorization} if authorization else {}
-        async with answer(self._client, url, headers=headers, private_headers=private, limits=self.limits) as response:
+        exchange = answer(self._client, url, headers=headers, credentials=self.credentials, limits=self.limits)
+        async with exchange as response:
             if response.status_code not in _PAGE_STATUS:
                 raise refusal(response.status_code, response.headers, url)
             content = await self._body(response, url) if response.status_code == 200 else b""
@@ -171,6 +177,8 @@ class Fetcher:
                 content=content,
                 content_type=response.headers.get("Content-Type", ""),
                 etag=response.headers.get("ETag"),
+                last_modified=response.headers.get("Last-Modified"),
+                cache_control=response.headers.get("Cache-Control", ""),
             )
 
     async def _body(self, response: httpx2.Response, url: str) -> bytes:
@@ -191,25 +199,42 @@ class Fetcher:
 
 
 def _client(
-    limits: FetchLimits, tls: ssl.SSLContext | None, trusted_hosts: frozenset[str], *, trust_env: bool
+    limits: FetchLimits,
+    tls: ssl.SSLContext | None,
+    trusted: Mapping[str, httpx2.AsyncHTTPTransport],
+    proxies: Proxies,
 ) -> httpx2.AsyncClient:
-    pool = httpx2.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections)
-    unchecked = unchecked_context() if trusted_hosts else None
     return httpx2.AsyncClient(
         verify=tls or httpx2.create_ssl_context(),
-        mounts={
-            f"https://{host}": httpx2.AsyncHTTPTransport(verify=unchecked, limits=pool)
-            for host in trusted_hosts
-            if unchecked is not None
-        },
+        mounts=trusted,
         headers=_HEADERS,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept, so none can be sent anywhere
-        limits=pool,
+        limits=_pool(limits),
         # The semaphores bound the requests, so waiting for a place in the pool is no failure.
         timeout=httpx2.Timeout(limits.read_timeout, connect=limits.connect_timeout, pool=None),
-        trust_env=trust_env,
+        proxy=proxies.proxy,
+        trust_env=proxies.trust_env,
         follow_redirects=False,
     )
+
+
+def _unchecked(
+    trusted_hosts: frozenset[str], client_cert: str | None, proxies: Proxies, limits: FetchLimits
+) -> dict[str, httpx2.AsyncHTTPTransport]:
+    """The way to each trusted host: through the same proxy as to any other."""
+    if not trusted_hosts:
+        return {}
+    context = unchecked_context()
+    if client_cert:
+        show_certificate(context, client_cert)
+    return {
+        f"https://{host}": httpx2.AsyncHTTPTransport(verify=context, limits=_pool(limits), proxy=proxies.to(host))
+        for host in trusted_hosts
+    }
+
+
+def _pool(limits: FetchLimits) -> httpx2.Limits:
+    return httpx2.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections)
 
 
 def _refuse_scheme(url: str) -> None:

@@ -8,6 +8,7 @@ from storectl_daemon.errors import DaemonError, FetchError, IndexLookupError, Of
 from storectl_daemon.fetch import Fetcher
 from storectl_daemon.index_config import IndexSettings
 from storectl_daemon.index_file import IndexFile, allows_python
+from storectl_daemon.page_store import PageStore
 from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
 from storectl_daemon.url_book import UrlBook
 from storectl_store.errors import NoWheelError
@@ -23,12 +24,17 @@ class IndexClient:
     """
 
     def __init__(
-        self, *, fetcher: Fetcher, book: UrlBook, settings_for: Callable[[Path | None], IndexSettings]
+        self,
+        *,
+        fetcher: Fetcher,
+        book: UrlBook,
+        settings_for: Callable[[Path | None], IndexSettings],
+        pages: PageStore | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._book = book
         self._settings_for = settings_for
-        self._pages = ProjectPages(fetcher)
+        self._pages = ProjectPages(fetcher, pages)
 
     async def learn(self, project: Path | None) -> IndexSettings:
         """Read the project's settings, and teach the fetcher the logins in them.
@@ -36,8 +42,10 @@ class IndexClient:
         ``resolve`` does so by itself; a lock file that names its own addresses needs it before the first ``fetch``.
         """
         settings = await asyncio.to_thread(self._settings_for, project)
-        for place in (*settings.indexes, *settings.find_links):
+        for place in settings.addresses:
             self._fetcher.credentials.learn(place)
+        if settings.keyring:
+            self._fetcher.credentials.ask_keyring = True
         return settings
 
     async def resolve(
@@ -67,14 +75,17 @@ class IndexClient:
                 name=pin.name,
             )
         if files is None:
-            files = await self._ask(pin, sources)
+            files = await self._ask(pin, sources, anew=refresh)
             await asyncio.to_thread(self._book.record, pin, places, files)
         return choose_pin(pin, files, interpreter)
 
-    async def _ask(self, pin: IndexPin, sources: Sequence[Source]) -> tuple[IndexFile, ...]:
-        """Every file with a digest of the pin, each digest once, from the first source that has it."""
+    async def _ask(self, pin: IndexPin, sources: Sequence[Source], *, anew: bool = False) -> tuple[IndexFile, ...]:
+        """Every file with a digest of the pin, each digest once, from the first source that has it.
+
+        ``anew`` asks also where a page that is kept is fresh still.
+        """
         answers = await asyncio.gather(
-            *(self._pages.ask(source, pin.name, pin.version) for source in sources), return_exceptions=True
+            *(self._pages.ask(source, pin.name, pin.version, anew=anew) for source in sources), return_exceptions=True
         )
         given = [answer for answer in answers if isinstance(answer, SourceAnswer)]
         failures = [answer for answer in answers if isinstance(answer, BaseException)]
@@ -82,6 +93,8 @@ class IndexClient:
             if not isinstance(failure, FetchError):
                 raise failure
         found = _by_digest(pin, given)
+        if len(found) < len(pin.digests) and any(answer.kept for answer in given):
+            return await self._ask(pin, sources, anew=True)  # what is missing may have come since
         if failures and len(found) < len(pin.digests):
             # What the failed source has could be a better fit: without it the choice would depend on the weather.
             raise _source_failed(pin, [f for f in failures if isinstance(f, FetchError)])
@@ -93,8 +106,15 @@ class IndexClient:
 def sources_of(pin: IndexPin, settings: IndexSettings) -> tuple[Source, ...]:
     """Where to ask, in order: what the lock file names, then the user's, unless its indexes replace those.
 
-    Find-links places only ever add to each other, as with pip.
+    Find-links places only ever add to each other, as with pip. A project that has places of its own (``[tool.uv.sources]``)
+    is looked for in those alone.
     """
+    assigned = settings.assigned.get(pin.name)
+    if assigned is not None and not pin.exclusive:
+        places = [Source(place=place, find_links=True) for place in pin.find_links]
+        places += [Source(place=place) for place in pin.indexes]
+        places += [Source(place=place.address, find_links=place.flat) for place in assigned]
+        return tuple(dict.fromkeys(places))
     indexes = pin.indexes if pin.exclusive else (*pin.indexes, *settings.indexes)
     return (
         *(Source(place=place, find_links=True) for place in dict.fromkeys((*pin.find_links, *settings.find_links))),

@@ -2,60 +2,58 @@
 
 Layers, the nearest first:
 
-    project      its uv.toml, else [tool.uv] of its pyproject.toml
+    project      its uv.toml, else [tool.uv] of its pyproject.toml, else those of the nearest folder above
     uv           UV_* variables, then UV_CONFIG_FILE, else the user's and the system's uv.toml
-    pip          PIP_* variables, then PIP_CONFIG_FILE, the user's and the global pip.conf
+    pip          PIP_* variables, then PIP_CONFIG_FILE, the virtual environment's, the user's and the global pip.conf
 
 The options of a lock file itself come before all of these; ``storectl_daemon.index`` adds them. The first layer that
 names a default index, or says that there is none (``no-index``), decides that. Further indexes and find-links places
 of all layers of one tool are merged as that tool does (uv: all of them; pip: the nearest value replaces the others), and
-those of both tools count: a digest decides in the end, so one index more can make nothing wrong.
+those of both tools count: a digest decides in the end, so one index more can make nothing wrong. A project that
+``[tool.uv.sources]`` sends to an index is looked for there, and an explicit index is asked for such projects only.
 
 ``settings_of`` is a pure function of what was read; ``SettingsReader`` does the reading.
 """
 
-import configparser
-import os
-import re
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlsplit
 
+from packaging.utils import NormalizedName
 from unearth import PackageFinder
 
-from storectl_daemon.config_files import ConfigFile, ConfigFiles, broken_file, config_files, is_true
-
-_PIP_SECTIONS = ("global", "download", "install")  # later ones win, as pip reads them for `pip install`
-_NAMED_INDEX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
+from storectl_daemon.config_files import ConfigFiles, config_files
+from storectl_daemon.config_layer import Layer, Place
+from storectl_daemon.pip_config import pip_layer
+from storectl_daemon.uv_config import uv_environment, uv_file, with_sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexSettings:
-    """What to ask, in order. ``find_links`` are addresses or absolute paths.
+    """What to ask, in order.
+
+    ``find_links`` are addresses or absolute paths; ``explicit`` are indexes that are asked only for the projects in
+    ``assigned``, which come from the places there and nowhere else.
 
     Addresses may hold logins: show them through ``storectl_daemon.origins.redacted`` only. ``trusted_hosts`` and
-    ``ca_bundle`` are pip's ``trusted-host`` and ``cert``.
+    ``ca_bundle`` are pip's ``trusted-host`` and ``cert``; ``client_cert`` is a file with a certificate and its key; ``proxy``
+    takes the place of the proxy variables; ``keyring`` is whether the keyring program may be asked.
     """
 
     indexes: tuple[str, ...]
     find_links: tuple[str, ...] = ()
+    explicit: tuple[str, ...] = ()
+    assigned: Mapping[NormalizedName, tuple[Place, ...]] = field(default_factory=dict)
     trusted_hosts: frozenset[str] = frozenset()
     ca_bundle: str | None = None
+    client_cert: str | None = None
+    proxy: str | None = None
+    keyring: bool = False
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Layer:
-    """What one place says; None where it says nothing."""
-
-    default: str | None = None
-    extra: tuple[str, ...] = ()
-    find_links: tuple[str, ...] = ()
-    no_index: bool | None = None
-    trusted_hosts: tuple[str, ...] = ()
-    ca_bundle: str | None = None
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every place that is named, whatever it is asked for."""
+        return (*self.indexes, *self.explicit, *self.find_links)
 
 
 def settings_of(environ: Mapping[str, str], files: ConfigFiles, project: Path | None = None) -> IndexSettings:
@@ -63,23 +61,23 @@ def settings_of(environ: Mapping[str, str], files: ConfigFiles, project: Path | 
 
     IndexLookupError where a file cannot be parsed.
     """
+    nearest = uv_file(files.project, environ) if files.project else Layer()
     layers = [
-        *([_uv_file(files.project, environ)] if files.project else []),
-        _uv_environment(environ, project),
-        *(_uv_file(file, environ) for file in files.uv),
-        _pip_layer(environ, files.pip, project),
+        with_sources(nearest, files.pyproject) if files.pyproject else nearest,
+        uv_environment(environ, project),
+        *(uv_file(file, environ) for file in files.uv),
+        pip_layer(environ, files.pip, project),
     ]
-    decided = next((layer for layer in layers if layer.default or layer.no_index is not None), _Layer())
-    indexes: Iterable[str] = ()
-    if not decided.no_index:
-        default = decided.default or next((layer.default for layer in layers if layer.default), None)
-        extra = (url for layer in layers for url in layer.extra)
-        indexes = [*extra, default or default_index()]
     return IndexSettings(
-        indexes=_unique(map(_as_index_url, indexes)),
+        indexes=_indexes(layers),
         find_links=_unique(place for layer in layers for place in layer.find_links),
+        explicit=_unique(place for layer in layers for place in layer.explicit),
+        assigned=_assigned(layers),
         trusted_hosts=frozenset(host for layer in layers for host in layer.trusted_hosts),
         ca_bundle=next((layer.ca_bundle for layer in layers if layer.ca_bundle), None),
+        client_cert=next((layer.client_cert for layer in layers if layer.client_cert), None),
+        proxy=next((layer.proxy for layer in layers if layer.proxy), None),
+        keyring=next((layer.keyring for layer in layers if layer.keyring is not None), False),
     )
 
 
@@ -110,124 +108,26 @@ class SettingsReader:
         return settings
 
 
-def _uv_environment(environ: Mapping[str, str], project: Path | None) -> _Layer:
-    default = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
-    extra = [*_words(environ.get("UV_INDEX")), *_words(environ.get("UV_EXTRA_INDEX_URL"))]
-    places = re.split(r"[,\s]+", environ.get("UV_FIND_LINKS", ""))
-    return _Layer(
-        default=_named(default, environ) if default else None,
-        extra=tuple(_named(index, environ) for index in extra),
-        find_links=_places(places, project),
-        no_index=True if is_true(environ.get("UV_NO_INDEX")) else None,
-    )
+def _indexes(layers: Iterable[Layer]) -> tuple[str, ...]:
+    layers = list(layers)
+    decided = next((layer for layer in layers if layer.default or layer.no_index is not None), Layer())
+    if decided.no_index:
+        return ()
+    default = decided.default or next((layer.default for layer in layers if layer.default), None)
+    extra = (url for layer in layers for url in layer.extra)
+    return _unique([*extra, default or default_index()])
 
 
-def _uv_file(file: ConfigFile, environ: Mapping[str, str]) -> _Layer:
-    table = _uv_table(file)
-    named = [entry for entry in _list(table.get("index")) if isinstance(entry, dict)]
-    defaults = [_with_login(entry, environ) for entry in named if entry.get("default") is True]
-    # An explicit index is one for some projects only. A digest decides, so it may be asked for all, after the others.
-    others = sorted((e for e in named if e.get("default") is not True), key=lambda e: e.get("explicit") is True)
-    single = table.get("index-url")
-    return _Layer(
-        default=next(filter(None, defaults), None) or (single if isinstance(single, str) else None),
-        extra=tuple(
-            filter(None, [*(_with_login(entry, environ) for entry in others), *_texts(table.get("extra-index-url"))])
-        ),
-        find_links=_places(_texts(table.get("find-links")), file.path.parent),
-        no_index=table["no-index"] if isinstance(table.get("no-index"), bool) else None,
-    )
-
-
-def _uv_table(file: ConfigFile) -> dict[str, Any]:
-    try:
-        table: Any = tomllib.loads(file.text)
-    except tomllib.TOMLDecodeError as error:
-        raise broken_file(file.path, error) from error
-    for key in ("tool", "uv") if file.path.name == "pyproject.toml" else ():
-        table = table.get(key, {}) if isinstance(table, dict) else {}
-    return table if isinstance(table, dict) else {}
-
-
-def _pip_layer(environ: Mapping[str, str], files: tuple[ConfigFile, ...], project: Path | None) -> _Layer:
-    """All of pip is one layer: with pip the nearest value of an option replaces the others."""
-    values: dict[str, str] = {}
-    for file in reversed(files):
-        values.update(_pip_values(file))
-    for option in ("index-url", "extra-index-url", "no-index", "find-links", "trusted-host", "cert"):
-        variable = environ.get(f"PIP_{option.upper().replace('-', '_')}")
-        if variable:  # pip takes an empty variable for an absent one
-            values[option] = variable
-    no_index = values.get("no-index")
-    return _Layer(
-        default=values.get("index-url") or None,
-        extra=tuple(_words(values.get("extra-index-url"))),
-        find_links=_places(_words(values.get("find-links")), project),
-        no_index=True if is_true(no_index) else None,
-        trusted_hosts=tuple(_words(values.get("trusted-host"))),
-        ca_bundle=values.get("cert") or None,
-    )
-
-
-def _pip_values(file: ConfigFile) -> dict[str, str]:
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(file.text, source=file.path.name)
-    except configparser.Error as error:
-        raise broken_file(file.path, error) from error
-    present = (section for section in _PIP_SECTIONS if parser.has_section(section))
-    return {key.replace("_", "-"): value for section in present for key, value in parser.items(section)}
-
-
-def _named(text: str, environ: Mapping[str, str]) -> str:
-    """The address in ``name=address`` or ``address``; a named one gets its login from the environment, as with uv."""
-    match = _NAMED_INDEX.fullmatch(text)
-    return (_with_login({"name": match[1], "url": match[2]}, environ) or text) if match else text
-
-
-def _with_login(entry: Mapping[str, Any], environ: Mapping[str, str]) -> str | None:
-    """The entry's address, with the login of ``UV_INDEX_<NAME>_USERNAME`` and ``…_PASSWORD`` where they are set."""
-    url, name = entry.get("url"), entry.get("name")
-    if not isinstance(url, str):
-        return None
-    if not isinstance(name, str):
-        return url
-    prefix = f"UV_INDEX_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
-    user, password = environ.get(f"{prefix}_USERNAME"), environ.get(f"{prefix}_PASSWORD")
-    if (user is None and password is None) or "://" not in url:
-        return url
-    parts = urlsplit(url)
-    login = f"{quote(user or '', safe='')}:{quote(password or '', safe='')}"
-    return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
-
-
-def _places(texts: Iterable[str], base: Path | None) -> tuple[str, ...]:
-    """Addresses as they are, paths absolute; a relative path without a folder to start from is no place."""
-    found = []
-    for text in filter(None, texts):
-        path = Path(text).expanduser() if "://" not in text and not text.startswith("file:") else None
-        if path is None:
-            found.append(text)
-        elif path.is_absolute() or base is not None:
-            found.append(os.path.normpath(path if base is None else base / path))
-    return tuple(found)
-
-
-def _as_index_url(index: str) -> str:
-    """A local path as a ``file:`` address: uv and pip allow both."""
-    return index if "://" in index or index.startswith("file:") else Path(os.path.abspath(index)).as_uri()
-
-
-def _words(value: str | None) -> list[str]:
-    return (value or "").split()
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _texts(value: object) -> list[str]:
-    return [text for text in _list(value) if isinstance(text, str)]
+def _assigned(layers: Iterable[Layer]) -> dict[NormalizedName, tuple[Place, ...]]:
+    """Where each project with a source comes from; a name that no index has says nothing."""
+    layers = list(layers)
+    named = {name: place for layer in reversed(layers) for name, place in layer.named.items()}
+    found = {
+        project: tuple(named[name] for name in names if name in named)
+        for layer in reversed(layers)
+        for project, names in layer.sources.items()
+    }
+    return {project: places for project, places in found.items() if places}
 
 
 def _unique(values: Iterable[str]) -> tuple[str, ...]:

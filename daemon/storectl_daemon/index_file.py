@@ -117,9 +117,10 @@ def _html_files(content: bytes, encoding: str, base: str, index: str) -> Iterato
     # unearth's parser, but not its Link objects: those take seconds for the pages of large projects.
     parser = IndexHTMLParser()
     parser.feed(text)
+    start = _address(base, parser.base_url) or base if parser.base_url else base
     for anchor in parser.anchors:
         url, _, fragment = (anchor.get("href") or "").strip().partition("#")
-        address = _address(parser.base_url or base, url) if url else None
+        address = _address(start, url) if url else None
         if address is None:
             continue
         sha256 = _SHA256_FRAGMENT.search(fragment)

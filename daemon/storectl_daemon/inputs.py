@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from storectl_shim.project_record import INPUTS, find_project
 from storectl_store.environments.project_record import InputState
@@ -108,21 +109,27 @@ def read_input(path: Path) -> InputState | None:
             return None
         except OSError as error:
             raise LockFileError(f"{path}: cannot be read: {error.strerror}", path=str(path)) from error
-        state = _read_open(path, descriptor)
+        with _regular_file(path, descriptor) as file:
+            state = _read_open(path, file)
         if state is not None:
             return state
     raise LockFileError(f"{path}: keeps changing while it is read", hint="Wait for what writes it.", path=str(path))
 
 
-def _read_open(path: Path, descriptor: int) -> InputState | None:
-    with os.fdopen(descriptor, "rb") as file:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise LockFileError(f"{path}: is not a regular file", path=str(path))
-        if before.st_size > _SIZE_LIMIT:
-            raise LockFileError(f"{path}: is larger than {_SIZE_LIMIT >> 20} MiB", path=str(path))
-        content = file.read(_SIZE_LIMIT + 1)
-        after = os.fstat(descriptor)
+def _regular_file(path: Path, descriptor: int) -> BinaryIO:
+    """The open file; LockFileError, and nothing open, where it is none: of a folder there is no file object."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise LockFileError(f"{path}: is not a regular file", path=str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def _read_open(path: Path, file: BinaryIO) -> InputState | None:
+    before = os.fstat(file.fileno())
+    if before.st_size > _SIZE_LIMIT:
+        raise LockFileError(f"{path}: is larger than {_SIZE_LIMIT >> 20} MiB", path=str(path))
+    content = file.read(_SIZE_LIMIT + 1)
+    after = os.fstat(file.fileno())
     if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, len(content)):
         return None
     return InputState(sha256=hashlib.sha256(content).hexdigest(), mtime_ns=before.st_mtime_ns, size=len(content))

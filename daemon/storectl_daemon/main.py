@@ -19,12 +19,15 @@ from storectl_daemon.building.builder import Builder
 from storectl_daemon.bytecode import Compiler
 from storectl_daemon.environments import Environments
 from storectl_daemon.events import EventBus
+from storectl_daemon.inputs import Inputs
 from storectl_daemon.interpreters import InterpreterBook
 from storectl_daemon.lifecycle import Background, IdleWatch, notify
 from storectl_daemon.logs import configure_logs
 from storectl_daemon.network import Network
+from storectl_daemon.options import Job
 from storectl_daemon.peers import Gate
 from storectl_daemon.pipeline import Pipeline
+from storectl_daemon.progress import Progress
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import ProjectBook
 from storectl_daemon.server import CONNECTIONS_PER_USER, Server
@@ -32,7 +35,7 @@ from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settings import Settings
 from storectl_daemon.sockets import Listener, SocketBusyError, open_listener
 from storectl_daemon.store_steps import StoreSteps
-from storectl_daemon.warm import Warmer
+from storectl_daemon.warm import Built, Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
 from storectl_shim import locations
@@ -158,7 +161,12 @@ class Daemon:
             compiler=self._compiler,
             environ=settings.environ,
         )
-        warmer = Warmer(build=build, files=files, book=book, bus=bus)
+
+        async def build_noted(job: Job, inputs: Inputs, progress: Progress) -> Built:
+            self._network.note(job.project)
+            return await build(job, inputs, progress)
+
+        warmer = Warmer(build=build_noted, files=files, book=book, bus=bus)
 
         async def refresh(project: Path) -> None:
             await service.refresh(project)

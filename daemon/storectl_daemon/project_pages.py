@@ -1,17 +1,20 @@
-"""Project pages: what one source says of one project, asked once at a time and kept for this process with its ETag."""
+"""Project pages: what one source says of one project, asked once at a time, and kept for as long as the server says."""
 
 import asyncio
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import NormalizedName
 
 from storectl_daemon.errors import FetchError
-from storectl_daemon.fetch import Fetcher
+from storectl_daemon.fetch import Fetcher, Page
 from storectl_daemon.index_file import ACCEPT, IndexFile, is_of_version, read_project_page
 from storectl_daemon.local_folder import LocalFolders
 from storectl_daemon.origins import path_of_file_url, redacted, scheme_of
+from storectl_daemon.page_store import KeptPage, PageStore, kept_page
 from storectl_daemon.single_flight import SingleFlight
 
 _MOST_PAGES = 32  # one of a large project is a few megabytes
@@ -32,31 +35,43 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceAnswer:
-    """What a source said. ``note`` is why it said nothing, where that is worth telling."""
+    """What a source said. ``note`` is why it said nothing, where that is worth telling.
+
+    ``kept`` is whether it said so earlier, and was not asked now.
+    """
 
     source: Source
     files: tuple[IndexFile, ...] = ()
     note: str | None = None
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _KnownPage:
-    etag: str | None
+    page: KeptPage
     files: tuple[IndexFile, ...]
 
 
 class ProjectPages:
-    """Asks sources for the files of one version of a project."""
+    """Asks sources for the files of one version of a project.
 
-    def __init__(self, fetcher: Fetcher) -> None:
+    ``store`` is where pages are kept for the next process; ``clock`` the time that their age is counted by.
+    """
+
+    def __init__(
+        self, fetcher: Fetcher, store: PageStore | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self._fetcher = fetcher
-        self._flight: SingleFlight[str, SourceAnswer] = SingleFlight()
+        self._store = store
+        self._clock = clock
+        self._flight: SingleFlight[tuple[str, bool], SourceAnswer] = SingleFlight()
         self._pages: OrderedDict[str, _KnownPage] = OrderedDict()
         self._folders = LocalFolders()
 
-    async def ask(self, source: Source, name: NormalizedName, version: str) -> SourceAnswer:
+    async def ask(self, source: Source, name: NormalizedName, version: str, *, anew: bool = False) -> SourceAnswer:
         """The files of this version; FetchError where the source could not answer.
 
+        A page that is fresh still is taken as it is, unless it is to be asked for ``anew``.
         A source that does not know the project, and a folder that is missing, have no files.
         """
         if source.find_links and not _is_remote(source.place):
@@ -68,37 +83,75 @@ class ProjectPages:
             files = await asyncio.to_thread(self._folders.project, place, name, version, source.shown)
             return SourceAnswer(source=source, files=files)
         url = source.place if source.find_links else f"{source.place.rstrip('/')}/{name}/"
-        answer = await self._flight.do(url, lambda: self._remote(source, url))
+        answer = await self._flight.do((url, anew), lambda: self._remote(source, url, anew=anew))
         wanted = tuple(file for file in answer.files if is_of_version(file, name, version))
-        return SourceAnswer(source=source, files=wanted, note=answer.note)
+        return SourceAnswer(source=source, files=wanted, note=answer.note, kept=answer.kept)
 
-    async def _remote(self, source: Source, url: str) -> SourceAnswer:
-        known = self._pages.get(url)
-        headers = {"Accept": ACCEPT} | ({"If-None-Match": known.etag} if known and known.etag else {})
-        page = await self._fetcher.read(url, headers)
+    async def _remote(self, source: Source, url: str, *, anew: bool) -> SourceAnswer:
+        known = self._pages.get(url) or await asyncio.to_thread(self._read_kept, source, url)
+        if known is not None:
+            self._remember(url, known)
+            if not anew and known.page.is_fresh(self._clock()):
+                return SourceAnswer(source=source, files=known.files, kept=True)
+        page = await self._fetcher.read(url, {"Accept": ACCEPT} | (known.page.conditions if known else {}))
         if page.status == 304 and known is not None:
-            return SourceAnswer(source=source, files=known.files)
+            return await self._confirm(source, url, known, page)
         if page.status != 200:
-            self._pages.pop(url, None)
+            await self._forget(url)
             return SourceAnswer(source=source, note=f"status {page.status}" if page.status == 403 else None)
-        try:
-            files = await asyncio.to_thread(
-                read_project_page, page.content, page.content_type, page.url, index=source.shown
-            )
-        except ValueError as error:
-            hint = "check that the address is that of an index"
-            raise FetchError(f"{redacted(url)} is not an index page: {error}", hint=hint, url=redacted(url)) from error
-        self._remember(url, _KnownPage(etag=page.etag, files=files))
+        files = await asyncio.to_thread(_files_of, page, source, url)
+        await self._keep(url, page, files)
         return SourceAnswer(source=source, files=files)
 
-    def _remember(self, url: str, page: _KnownPage) -> None:
-        if page.etag is None:
-            self._pages.pop(url, None)
+    def _read_kept(self, source: Source, url: str) -> _KnownPage | None:
+        found = self._store.read(url) if self._store is not None else None
+        if found is None:
+            return None
+        page, body = found
+        try:
+            return _KnownPage(page=page, files=read_project_page(body, page.content_type, page.url, index=source.shown))
+        except ValueError:
+            return None
+
+    async def _confirm(self, source: Source, url: str, known: _KnownPage, answer: Page) -> SourceAnswer:
+        page = known.page.confirmed(answer, self._clock())
+        self._remember(url, _KnownPage(page=page, files=known.files))
+        if self._store is not None and page.max_age:  # else there is nothing new to be written down
+            await asyncio.to_thread(self._rewrite, self._store, url, page)
+        return SourceAnswer(source=source, files=known.files)
+
+    def _rewrite(self, store: PageStore, url: str, page: KeptPage) -> None:
+        found = store.read(url)
+        if found is not None:
+            store.write(url, page, found[1])
+
+    async def _keep(self, url: str, answer: Page, files: tuple[IndexFile, ...]) -> None:
+        page = kept_page(answer, self._clock())
+        if page is None:
+            await self._forget(url)
             return
+        self._remember(url, _KnownPage(page=page, files=files))
+        if self._store is not None:
+            await asyncio.to_thread(self._store.write, url, page, answer.content)
+
+    async def _forget(self, url: str) -> None:
+        self._pages.pop(url, None)
+        if self._store is not None:
+            await asyncio.to_thread(self._store.remove, url)
+
+    def _remember(self, url: str, page: _KnownPage) -> None:
         self._pages[url] = page
         self._pages.move_to_end(url)
         while len(self._pages) > _MOST_PAGES:
             self._pages.popitem(last=False)
+
+
+def _files_of(page: Page, source: Source, url: str) -> tuple[IndexFile, ...]:
+    try:
+        return read_project_page(page.content, page.content_type, page.url, index=source.shown)
+    except ValueError as error:
+        hint = "check that the address is that of an index"
+        raise FetchError(f"{redacted(url)} is not an index page: {error}", hint=hint, url=redacted(url)) from error
 
 
 def _is_remote(place: str) -> bool:

@@ -1,20 +1,23 @@
 """Redirects: one GET followed to its answer, by rules stricter than a general HTTP client's.
 
-At most ``limits.redirects`` steps, never from https to http or to another scheme, and the headers that were meant for
-the first origin (``Authorization`` and whatever the caller adds as its own) are sent to that origin only.
+At most ``limits.redirects`` steps, never from https to http or to another scheme. Each origin on the way gets its own login,
+if there is one, and never that of another; one that refuses it (401) is asked once more where a login can still be found.
 """
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urljoin
 
 import httpx2
 
+from storectl_daemon.credentials import Credentials
 from storectl_daemon.errors import FetchError
 from storectl_daemon.limits import FetchLimits
-from storectl_daemon.origins import is_web, origin_of, redacted, scheme_of, without_login
+from storectl_daemon.origins import Origin, is_web, login_of, origin_of, redacted, scheme_of, without_login
 from storectl_daemon.retries import transport_failure
 
+_UNAUTHORIZED = 401
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -24,27 +27,39 @@ async def answer(
     url: str,
     *,
     headers: Mapping[str, str],
-    private_headers: Mapping[str, str],
+    credentials: Credentials,
     limits: FetchLimits,
 ) -> AsyncIterator[httpx2.Response]:
     """The answer at the end of the redirects, its body not yet read.
 
-    ``headers`` go to every origin on the way, ``private_headers`` to the first only. TransientError or FetchError where
-    the exchange fails, also while the body is read inside the block.
+    TransientError or FetchError where the exchange fails, also while the body is read inside the block.
     """
-    current = without_login(url)
+    current, steps = url, 0
+    refused: set[Origin] = set()
     try:
-        for _ in range(limits.redirects + 1):
-            allowed = {**headers, **private_headers} if origin_of(current) == origin_of(url) else dict(headers)
-            response = await client.send(client.build_request("GET", current, headers=allowed), stream=True)
+        while steps <= limits.redirects:
+            # A login written into the address holds for its origin, wherever that leads next.
+            subject = url if origin_of(current) == origin_of(url) and login_of(url) else current
+            authorization = credentials.authorization(subject)
+            allowed = {**headers, **({"Authorization": authorization} if authorization else {})}
+            request = client.build_request("GET", without_login(current), headers=allowed)
+            response = await client.send(request, stream=True)
             try:
+                if response.status_code == _UNAUTHORIZED and origin_of(current) not in refused:
+                    refused.add(origin_of(current))
+                    if await credentials.challenged(subject):
+                        continue
                 if response.status_code not in _REDIRECTS:
                     yield response
                     return
                 current = redirect_target(current, response.headers.get("Location"))
+                steps += 1
             finally:
                 await response.aclose()
-    except httpx2.HTTPError as error:
+    except (
+        httpx2.HTTPError,
+        ssl.SSLError,
+    ) as error:  # TLS 1.3 may refuse while the answer is awaited: httpx2 lets it pass
         raise transport_failure(error, current) from error
     except httpx2.InvalidURL as error:
         raise _refused(url, f"leads to an address that cannot be read: {redacted(current)}") from error

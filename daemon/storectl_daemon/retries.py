@@ -3,6 +3,7 @@
 import asyncio
 import email.utils
 import random
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 _PASSING_STATUS = frozenset({408, 425, 429})
 _STATUS_HINTS = {
-    401: "put a login into the index address of your pip or uv configuration, or into a netrc file",
+    401: "put a login into the index address of your pip or uv configuration, a netrc file, or the keyring (docs/indexes.md)",
     403: "the login in use may not read this file; check it with the owner of the index",
     404: "the file has left the index; lock again, or add the index that still has it",
     410: "the file has left the index; lock again, or add the index that still has it",
@@ -94,13 +95,19 @@ def retry_after_of(value: str | None) -> float | None:
         return None
 
 
-def transport_failure(error: httpx2.HTTPError, url: str) -> Exception:
+def transport_failure(error: httpx2.HTTPError | ssl.SSLError, url: str) -> Exception:
     """The error to raise where the exchange itself failed: transient, unless trying again cannot help."""
     shown = redacted(url)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return FetchError(
             f"the certificate of {shown} is not trusted",
             hint="name your certificate authority in SSL_CERT_FILE or pip's `cert`",
+            url=shown,
+        )
+    if "CERTIFICATE_REQUIRED" in str(error):
+        return FetchError(
+            f"{shown} wants a client certificate",
+            hint="name one in pip's `client-cert` or SSL_CLIENT_CERT",
             url=shown,
         )
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
@@ -113,6 +120,6 @@ def transport_failure(error: httpx2.HTTPError, url: str) -> Exception:
     return TransientError(problem)
 
 
-def _reason(error: httpx2.HTTPError) -> str:
+def _reason(error: httpx2.HTTPError | ssl.SSLError) -> str:
     # Texts of the transport name the failure, never an address or header; some are empty.
     return str(error) or type(error).__name__

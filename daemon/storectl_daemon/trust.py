@@ -2,7 +2,8 @@
 
 The first that is named wins: pip's ``cert`` (``PIP_CERT``), ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``, then
 ``SSL_CERT_FILE`` with ``SSL_CERT_DIR``. Where none is named the operating system's own store is used, which is also
-what ``UV_NATIVE_TLS`` and ``UV_SYSTEM_CERTS`` ask for.
+what ``UV_NATIVE_TLS`` and ``UV_SYSTEM_CERTS`` ask for. ``SSL_CERT_DIR`` may name several folders. A client certificate is pip's
+``client-cert`` (``PIP_CLIENT_CERT``) or uv's ``SSL_CLIENT_CERT``: one file with the certificate and its key.
 """
 
 import os
@@ -16,11 +17,32 @@ from storectl_daemon.errors import FetchError
 _BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
-def tls_context(environ: Mapping[str, str], bundle: str | None = None) -> ssl.SSLContext:
+def tls_context(
+    environ: Mapping[str, str], bundle: str | None = None, client_cert: str | None = None
+) -> ssl.SSLContext:
     """The context for every connection; ``bundle`` is pip's ``cert``: a file, or a folder as OpenSSL hashes it.
 
     FetchError where a named file or folder is missing or holds no certificate.
     """
+    context = _trusting(environ, bundle)
+    if client_cert:
+        show_certificate(context, client_cert)
+    return context
+
+
+def show_certificate(context: ssl.SSLContext, client_cert: str) -> None:
+    """Let servers that ask for it see this certificate; FetchError where it cannot be read."""
+    try:
+        context.load_cert_chain(client_cert)
+    except OSError as error:
+        raise FetchError(
+            f"{client_cert} is no certificate with its key: {error.strerror or error}",
+            hint="correct or unset pip's `client-cert` or SSL_CLIENT_CERT",
+            path=client_cert,
+        ) from error
+
+
+def _trusting(environ: Mapping[str, str], bundle: str | None) -> ssl.SSLContext:
     if bundle:
         return _context(bundle, origin="pip's `cert`")
     for variable in _BUNDLE_VARIABLES:
@@ -28,9 +50,10 @@ def tls_context(environ: Mapping[str, str], bundle: str | None = None) -> ssl.SS
             return _context(environ[variable], origin=variable)
     file, folder = environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR")
     if file:
-        return _context(file, folder, origin="SSL_CERT_FILE")
+        return _with_folders(_context(file, origin="SSL_CERT_FILE"), folder)
     if folder:
-        return _context(folder.split(os.pathsep)[0], origin="SSL_CERT_DIR")
+        first, _, others = folder.partition(os.pathsep)
+        return _with_folders(_context(first, origin="SSL_CERT_DIR"), others)
     return httpx2.create_ssl_context(trust_env=False)
 
 
@@ -42,11 +65,17 @@ def unchecked_context() -> ssl.SSLContext:
     return context
 
 
-def _context(place: str, folder: str | None = None, *, origin: str) -> ssl.SSLContext:
+def _with_folders(context: ssl.SSLContext, folders: str | None) -> ssl.SSLContext:
+    for folder in filter(os.path.isdir, (folders or "").split(os.pathsep)):
+        context.load_verify_locations(capath=folder)
+    return context
+
+
+def _context(place: str, *, origin: str) -> ssl.SSLContext:
     try:
         if os.path.isdir(place):
             return ssl.create_default_context(capath=place)
-        return ssl.create_default_context(cafile=place, capath=folder or None)
+        return ssl.create_default_context(cafile=place)
     except OSError as error:  # ssl.SSLError is one, too
         raise FetchError(
             f"{place} (from {origin}) holds no certificates that can be read: {error.strerror or error}",

@@ -18,24 +18,41 @@
 The daemon adds its own root, ``storectl_daemon.errors.DaemonError``, below ``ProblemError``.
 """
 
+import re
 from typing import Any, ClassVar
+
+_LOGIN = re.compile(
+    r"""
+    //(?!git@)[^\s/?#]*@                                     # //user:password@ and //token@
+    | (?<![\w.%+~-])[\w.%+~-]++:[^\s/@]{1,256}@              # user:password@ without what goes before
+    | //[^\s/@:?#\[]*:(?!\d*(?:\W|$))[^\s/@?#'"`\u2026]*     # //user:passw, where an excerpt ends; //host:80 is none
+    """,
+    re.VERBOSE,
+)
 
 
 class ProblemError(Exception):
     """Something a person is told in one line.
 
     ``code`` is stable and machine-readable, ``message`` names the thing and what was expected, ``hint`` says what to
-    do, ``facts`` holds the values behind the message. Control characters of untrusted text are escaped.
+    do, ``facts`` holds the values behind the message. Control characters of untrusted text are escaped, and the logins of
+    addresses in it are left out.
     """
 
     default_code: ClassVar[str] = "E_PROBLEM"
+    longest: ClassVar[int] = 10_000
+    """Where message and hint are cut off, in characters."""
 
     def __init__(self, message: str, *, code: str | None = None, hint: str | None = None, **facts: Any) -> None:
         self.code = code or self.default_code
-        self.message = printable(message)
-        self.hint = printable(hint) if hint else None
+        self.message = self._told(message)
+        self.hint = self._told(hint) if hint else None
         self.facts = facts
         super().__init__(self.message)
+
+    def _told(self, text: str) -> str:
+        told = without_logins(printable(text[: 2 * self.longest]))
+        return told if len(told) <= self.longest else f"{told[: self.longest - 1]}\u2026"
 
     def __str__(self) -> str:
         line = f"{self.code}: {self.message}"
@@ -52,6 +69,11 @@ def _revive(kind: type[ProblemError], message: str, code: str, hint: str | None,
 def printable(text: str) -> str:
     """The text with every character that could steer a terminal (control, bidi, surrogate) escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def without_logins(text: str) -> str:
+    """The text with the login of every address in it, which may be cut off before its end, replaced by asterisks."""
+    return _LOGIN.sub(lambda match: f"{'//' * match[0].startswith('//')}****{'@' * match[0].endswith('@')}", text)
 
 
 class StoreError(ProblemError):
@@ -91,9 +113,10 @@ class WheelError(ProblemError):
 
 
 class SelectionError(ProblemError):
-    """A lock file and a target do not make a selection."""
+    """A lock file and a target do not make a selection. What quotes more than a line holds is cut off."""
 
     default_code = "E_SELECTION"
+    longest = 600
 
 
 class LockFileError(SelectionError):

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,15 @@ def test_lock_files_of_one_folder_have_an_order(tmp_path: Path) -> None:
         assert Path(found[1]).name == "uv.lock"
 
 
+def test_an_empty_input_that_became_a_fifo_is_a_change_and_holds_up_nobody(home: ClientHome) -> None:
+    path = home.write_input("pyproject.toml", "")
+    home.write_record()
+    assert read_ready(str(home.store), str(home.project), "default") == str(home.environment)
+    path.unlink()
+    os.mkfifo(path)
+    assert read_ready(str(home.store), str(home.project), "default") is None
+
+
 def test_requirements_without_hashes_are_no_lock_file(tmp_path: Path) -> None:
     (tmp_path / "uv.lock").write_text("")
     (tmp_path / "sub").mkdir()
@@ -57,10 +66,15 @@ def test_requirements_without_hashes_are_no_lock_file(tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_named_like_a_lock_file_is_none(tmp_path: Path) -> None:
-    (tmp_path / ".git").mkdir()
-    (tmp_path / "uv.lock").mkdir()
-    assert find_project(str(tmp_path), None) is None
+@pytest.mark.parametrize("name", LOCK_FILES)
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_where_a_lock_file_belongs_is_a_broken_project_and_not_the_next_one_up(
+    tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    (tmp_path / "uv.lock").touch()
+    (tmp_path / "broken").mkdir()
+    make(tmp_path / "broken" / name)
+    assert find_project(str(tmp_path / "broken"), None) == (str(tmp_path / "broken"), str(tmp_path / "broken" / name))
 
 
 def test_the_folder_with_git_is_the_last_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from storectl_daemon.credentials import Credentials, credentials_of
 
 ANN = "Basic YW5uOnMzY3JldA=="
+TOM = "Basic dG9tOm90aGVy"
 
 
 def test_a_learnt_login_holds_for_its_origin_only() -> None:
@@ -51,3 +52,23 @@ def test_a_broken_netrc_is_ignored_without_telling_its_content(
     assert credentials_of({}, tmp_path).authorization("https://h.example/a") is None
     assert ".netrc is ignored" in caplog.text
     assert "s3cret" not in caplog.text
+
+
+def test_of_several_indexes_on_one_host_the_nearest_says_the_login() -> None:
+    credentials = Credentials()
+    credentials.learn("https://tom:other@h.example/team/simple/")
+    credentials.learn("https://ann:s3cret@h.example/corp/simple/")
+    credentials.learn("https://h.example/public/simple/")
+    assert credentials.authorization("https://h.example/corp/files/a.whl") == ANN
+    assert credentials.authorization("https://h.example/team/simple/a/") == TOM
+    assert credentials.authorization("https://h.example/files/a.whl") == ANN  # the latest of equals
+
+
+def test_netrc_completes_a_user_name_and_nobody_else_s(tmp_path: Path) -> None:
+    (tmp_path / ".netrc").write_text("machine h.example login ann password s3cret\n")
+    credentials = credentials_of({}, tmp_path)
+    credentials.learn("https://ann@h.example/simple/")
+    assert credentials.authorization("https://h.example/simple/a/") == ANN
+    assert credentials.authorization("https://ann@h.example/b/") == ANN
+    credentials.learn("https://token@h.example/simple/")
+    assert credentials.authorization("https://h.example/simple/a/") == "Basic dG9rZW46"

@@ -380,6 +380,18 @@ def test_a_login_goes_to_its_own_origin_only_even_over_redirects(tmp_path: Path)
     assert "Cookie" not in seen_elsewhere[0]
 
 
+def test_a_redirect_to_another_origin_gets_the_login_of_that_one(tmp_path: Path) -> None:
+    credentials = Credentials()
+    with serve_index(WHEEL) as index, serve_index(WHEEL) as elsewhere:
+        credentials.learn(index.url.replace("//", "//ann:s3cret@"))
+        credentials.learn(elsewhere.url.replace("//", "//tom:other@"))
+        seen = play(index, [lambda handler: send(handler, 302, b"", Location=elsewhere.file_url(WHEEL))])
+        seen_elsewhere = play(elsewhere, [])
+        fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w", credentials=credentials)
+    assert [headers.get("Authorization") for headers in seen] == ["Basic YW5uOnMzY3JldA=="]
+    assert [headers.get("Authorization") for headers in seen_elsewhere] == ["Basic dG9tOm90aGVy"]
+
+
 def test_cookies_are_not_kept(tmp_path: Path) -> None:
     with serve_index(WHEEL) as index:
         seen = play(index, [lambda handler: send(handler, 503, b"", Set_Cookie="session=1; Path=/")])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
+from storectl_daemon.config_layer import Place
 from storectl_daemon.errors import IndexLookupError, OfflineError
 from storectl_daemon.fetch import Fetcher
 from storectl_daemon.index import IndexClient
@@ -185,6 +186,39 @@ def test_the_indexes_of_the_lock_file_come_first_or_alone(tmp_path: Path) -> Non
         before = sum(configured.requests.values())
         assert lookup.one(alone).wheel.url == locked.file_url(ANY)
         assert sum(configured.requests.values()) == before
+
+
+def test_a_project_with_an_index_of_its_own_is_looked_for_there_alone(tmp_path: Path) -> None:
+    with serve_index(ANY) as own, serve_index(ANY, NATIVE, make_wheel("other")) as general:
+        lookup = Lookup(tmp_path, general.url)
+        name = canonicalize_name("sam-ple")
+        lookup.settings = IndexSettings(
+            indexes=(general.url,), explicit=(own.url,), assigned={name: (Place(address=own.url),)}
+        )
+        assert lookup.one(pin(ANY, NATIVE)).wheel.url == own.file_url(ANY)
+        assert not general.requests
+        assert lookup.one(pin(make_wheel("other"))).wheel.filename.startswith("other-")
+        assert own.requests == {"/simple/sam-ple/": 1}
+
+
+def test_a_flat_index_of_a_project_is_read_as_a_page_of_links(tmp_path: Path) -> None:
+    def respond(handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path != "/flat/":
+            return False
+        page = f'<base href="../files/"><a href="{ANY.filename}#sha256={ANY.hexdigest}">a</a>'.encode()
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html")
+        handler.send_header("Content-Length", str(len(page)))
+        handler.end_headers()
+        handler.wfile.write(page)
+        return True
+
+    with serve_index(ANY) as index:
+        index.respond = respond
+        lookup = Lookup(tmp_path)
+        flat = Place(address=f"{index.root}/flat/", flat=True)
+        lookup.settings = IndexSettings(indexes=(), assigned={canonicalize_name("sam-ple"): (flat,)})
+        assert lookup.one(pin(ANY)).wheel.url == index.file_url(ANY)
 
 
 def test_find_links_of_the_user_count_beside_the_indexes_of_the_lock_file(tmp_path: Path) -> None:
@@ -405,6 +439,21 @@ def test_html_is_read_with_its_escapes_base_and_requirement() -> None:
     assert first.digest == f"sha256:{'a' * 64}"
     assert first.requires_python == ">=3.9"
     assert second.digest is None
+
+
+@pytest.mark.parametrize(
+    ("href", "expected"),
+    [
+        ("files/", "https://h.example/simple/x/files/"),
+        ("/files/", "https://h.example/files/"),
+        ("../", "https://h.example/simple/"),
+        ("file:///etc/", "https://h.example/simple/x/"),
+    ],
+)
+def test_the_base_of_a_page_may_be_relative_to_it_but_not_lead_to_local_files(href: str, expected: str) -> None:
+    text = f'<base href="{href}"><a href="x-1.0-py3-none-any.whl">x</a>'
+    (file,) = read_project_page(text.encode(), "text/html", "https://h.example/simple/x/", index="i")
+    assert file.url == f"{expected}x-1.0-py3-none-any.whl"
 
 
 @pytest.mark.parametrize("charset", ["latin-1", "no-such-charset", '"utf-8"'])

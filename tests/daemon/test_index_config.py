@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from storectl_daemon.config_files import ConfigFile, ConfigFiles, config_files
+from storectl_daemon.config_layer import Place
 from storectl_daemon.errors import IndexLookupError
 from storectl_daemon.index_config import IndexSettings, SettingsReader, default_index, settings_of
 
@@ -98,9 +100,12 @@ def test_the_files_of_uv_are_merged_and_the_nearest_default_counts() -> None:
     assert settings.find_links == ("/etc/1/wheels",)
 
 
-def test_an_explicit_index_is_asked_after_the_others() -> None:
+def test_an_explicit_index_is_asked_for_nothing_that_does_not_name_it() -> None:
     text = f'[[index]]\nurl = "{A}"\nexplicit = true\n[[index]]\nurl = "{B}"\n[[index]]\nurl = "{C}"\ndefault = true\n'
-    assert settings_of({}, uv(text)).indexes == (B, A, C)
+    settings = settings_of({}, uv(text))
+    assert settings.indexes == (B, C)
+    assert settings.explicit == (A,)
+    assert settings.addresses == (B, C, A)
 
 
 def test_the_project_goes_before_uv_and_uv_before_pip() -> None:
@@ -174,3 +179,104 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     (tmp_path / "uv.toml").write_text(f'index-url = "{B}"\n')  # uv prefers it to the pyproject.toml beside it
     assert reader.read(tmp_path).indexes == (B,)
     assert reader.read(None).indexes == (D,)
+
+
+def test_the_sources_of_a_project_are_asked_for_what_names_them() -> None:
+    text = f"""
+        [tool.uv.sources]
+        Torch = [{{ index = "cpu", marker = "sys_platform == 'darwin'" }}, {{ index = "gpu" }}]
+        "my.lib" = {{ index = "corp" }}
+        other = {{ git = "https://g.example" }}
+        lost = {{ index = "nowhere" }}
+        [[tool.uv.index]]
+        name = "cpu"
+        url = "{A}"
+        explicit = true
+        [[tool.uv.index]]
+        name = "gpu"
+        url = "./wheels"
+        format = "flat"
+        explicit = true
+    """
+    environ = {"UV_INDEX": f"corp={B}", "UV_INDEX_CPU_USERNAME": "ann", "UV_INDEX_CPU_PASSWORD": "s3cret"}
+    read = project(text)
+    settings = settings_of(environ, ConfigFiles(project=read.project, pyproject=read.project), PROJECT)
+    cpu = Place(address=A.replace("//", "//ann:s3cret@"))
+    assert settings.assigned == {
+        canonicalize_name("torch"): (cpu, Place(address="/project/wheels", flat=True)),
+        canonicalize_name("my-lib"): (Place(address=B),),
+    }
+    assert settings.indexes == (B, default_index())
+    assert settings.explicit == (cpu.address, "/project/wheels")
+
+
+def test_the_sources_of_a_pyproject_count_beside_a_uv_toml() -> None:
+    files = ConfigFiles(
+        project=ConfigFile(path=PROJECT / "uv.toml", text=f'[[index]]\nname = "corp"\nurl = "{A}"\n'),
+        pyproject=ConfigFile(path=PROJECT / "pyproject.toml", text='[tool.uv.sources]\nx = { index = "corp" }\n'),
+    )
+    assert settings_of({}, files, PROJECT).assigned == {canonicalize_name("x"): (Place(address=A),)}
+
+
+def test_a_flat_index_is_a_find_links_place() -> None:
+    text = (
+        f'[[index]]\nurl = "{A}"\nformat = "flat"\n[[index]]\nurl = "w"\nformat = "flat"\n[[index]]\nurl = "simple"\n'
+    )
+    settings = settings_of({}, uv(text))
+    assert settings.find_links == (A, "/etc/0/w")
+    assert settings.indexes == ("file:///etc/0/simple", default_index())
+
+
+def test_a_user_name_alone_leaves_the_password_to_others() -> None:
+    files = uv(f'[[index]]\nname = "corp"\nurl = "{A}"\ndefault = true\n')
+    assert settings_of({"UV_INDEX_CORP_USERNAME": "ann"}, files).indexes == (A.replace("//", "//ann@"),)
+
+
+@pytest.mark.parametrize(
+    ("environ", "files", "asks"),
+    [
+        ({}, ConfigFiles(), False),
+        ({"PIP_KEYRING_PROVIDER": "subprocess"}, ConfigFiles(), True),
+        ({"PIP_KEYRING_PROVIDER": "disabled"}, ConfigFiles(), False),
+        ({"UV_KEYRING_PROVIDER": "disabled", "PIP_KEYRING_PROVIDER": "auto"}, ConfigFiles(), False),
+        ({}, pip("[global]\nkeyring-provider = auto\n"), True),
+        ({}, uv('keyring-provider = "subprocess"\n'), True),
+        ({}, project('[tool.uv]\nkeyring-provider = "subprocess"\n'), True),
+    ],
+)
+def test_the_keyring_is_asked_where_pip_or_uv_would(environ: dict[str, str], files: ConfigFiles, *, asks: bool) -> None:
+    assert settings_of(environ, files).keyring is asks
+
+
+def test_certificates_proxies_and_insecure_hosts_of_both_tools_are_read() -> None:
+    text = "[global]\nclient-cert = /p.pem\nproxy = http://p.example:3128\n"
+    from_pip = settings_of({"PIP_CERT": "/ca.pem", "UV_INSECURE_HOST": "a.example b.example:1"}, pip(text))
+    assert (from_pip.client_cert, from_pip.proxy, from_pip.ca_bundle) == ("/p.pem", "http://p.example:3128", "/ca.pem")
+    assert from_pip.trusted_hosts == {"a.example", "b.example:1"}
+    assert (
+        settings_of({"PIP_PROXY": "http://q.example", "PIP_CLIENT_CERT": "/q.pem"}, pip(text)).proxy
+        == "http://q.example"
+    )
+    from_uv = settings_of({"SSL_CLIENT_CERT": "/u.pem"}, uv('allow-insecure-host = ["c.example"]\n'))
+    assert from_uv.client_cert == "/u.pem"
+    assert from_uv.trusted_hosts == {"c.example"}
+
+
+def test_the_virtual_environment_of_the_project_has_a_pip_conf(tmp_path: Path) -> None:
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "pip.conf").write_text(f"[global]\nindex-url = {A}\n")
+    (tmp_path / ".config" / "pip").mkdir(parents=True)
+    (tmp_path / ".config" / "pip" / "pip.conf").write_text(f"[global]\nindex-url = {B}\nextra-index-url = {C}\n")
+    assert settings_of({}, config_files({}, tmp_path, tmp_path), tmp_path).indexes == (C, A)
+    assert settings_of({}, config_files({}, tmp_path, None)).indexes == (C, B)
+
+
+def test_the_nearest_folder_above_that_speaks_of_uv_is_the_project_s(tmp_path: Path) -> None:
+    member = tmp_path / "root" / "packages" / "member"
+    member.mkdir(parents=True)
+    (member / "pyproject.toml").write_text('[project]\nname = "uvicorn-like"\n')
+    (tmp_path / "root" / "uv.toml").write_text(f'index-url = "{A}"\n')
+    (tmp_path / "root" / "pyproject.toml").write_text(f'[tool.uv]\nindex-url = "{B}"\n')
+    assert settings_of({}, config_files({}, tmp_path, member), member).indexes == (A,)
+    (tmp_path / "root").chmod(0o777)
+    assert settings_of({}, config_files({}, tmp_path, member), member).indexes == (default_index(),)

@@ -1,7 +1,8 @@
 """Certificate authorities: the first that is named wins, and what they did not sign is refused."""
 
 import asyncio
-import shutil
+import select
+import socket
 import ssl
 import subprocess
 import threading
@@ -9,26 +10,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from storectl_daemon.errors import FetchError
 from storectl_daemon.fetch import Fetcher, Page
 from storectl_daemon.limits import FetchLimits
+from storectl_daemon.proxies import Proxies
 from storectl_daemon.trust import tls_context
+from support.certificates import make_certificate, needs_openssl
 
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
 IMPATIENT = FetchLimits(pause=0.001, page_deadline=20)
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """A certificate for 127.0.0.1 that signs itself, with its key beside it."""
-    path = tmp_path / "ca.pem"
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(tmp_path / "key.pem")]
-    names = ["-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
-    subprocess.run(["openssl", "req", "-x509", *key, *names, "-out", str(path)], check=True, capture_output=True)
-    return path
+    return make_certificate(tmp_path)
 
 
 class _Quiet(ThreadingHTTPServer):
@@ -51,10 +50,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve_https(certificate: Path) -> Iterator[str]:
+def serve_https(certificate: Path, *, clients: Path | None = None) -> Iterator[str]:
+    """With ``clients``, only those that show a certificate signed by it are served."""
     server = _Quiet(("127.0.0.1", 0), _Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    if clients is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(clients)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -66,9 +69,23 @@ def serve_https(certificate: Path) -> Iterator[str]:
         thread.join()
 
 
-def read(url: str, context: ssl.SSLContext | None, *, trusted: frozenset[str] = frozenset()) -> Page:
+def read(
+    url: str,
+    context: ssl.SSLContext | None,
+    *,
+    trusted: frozenset[str] = frozenset(),
+    client_cert: str | None = None,
+    proxy: str | None = None,
+) -> Page:
     async def main() -> Page:
-        async with Fetcher(limits=IMPATIENT, tls=context, trusted_hosts=trusted, trust_env=False) as fetcher:
+        async with Fetcher(
+            limits=IMPATIENT,
+            tls=context,
+            trusted_hosts=trusted,
+            client_cert=client_cert,
+            proxy=proxy,
+            trust_env=False,
+        ) as fetcher:
             return await fetcher.read(url, {})
 
     return asyncio.run(main())
@@ -121,3 +138,89 @@ def test_a_missing_or_empty_bundle_names_its_variable(tmp_path: Path) -> None:
         with pytest.raises(FetchError, match="REQUESTS_CA_BUNDLE") as caught:
             tls_context({"REQUESTS_CA_BUNDLE": str(path)})
         assert caught.value.hint
+
+
+@needs_openssl
+def test_a_client_certificate_is_shown_to_whoever_asks_for_it(bundle: Path, tmp_path: Path) -> None:
+    shown = tmp_path / "client.pem"
+    shown.write_text(bundle.read_text() + (tmp_path / "key.pem").read_text())
+    with serve_https(bundle, clients=bundle) as url:
+        with pytest.raises(FetchError, match=r"wants a client certificate|broke off|no connection"):
+            read(url, tls_context({}, str(bundle)))
+        assert read(url, tls_context({}, str(bundle), str(shown))).content == b"ok"
+        trusted = frozenset({"127.0.0.1"})
+        assert read(url, tls_context({}), trusted=trusted, client_cert=str(shown)).content == b"ok"
+
+
+@needs_openssl
+def test_a_client_certificate_without_its_key_is_said_to_be_one(bundle: Path) -> None:
+    for path in (str(bundle), "/missing.pem"):
+        with pytest.raises(FetchError, match="no certificate with its key") as caught:
+            tls_context({}, None, path)
+        assert "SSL_CLIENT_CERT" in (caught.value.hint or "")
+
+
+@needs_openssl
+@pytest.mark.parametrize("beside", [False, True])
+def test_every_folder_of_certificates_counts(bundle: Path, tmp_path: Path, *, beside: bool) -> None:
+    """OpenSSL finds a certificate in a folder by the hash of its subject."""
+    empty, hashed = tmp_path / "empty", tmp_path / "hashed"
+    empty.mkdir()
+    hashed.mkdir()
+    done = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", bundle], check=True, capture_output=True)
+    (hashed / f"{done.stdout.decode().strip()}.0").write_text(bundle.read_text())
+    other = {"SSL_CERT_FILE": str(make_certificate(tmp_path / "other"))} if beside else {}
+    with serve_https(bundle) as url:
+        assert read(url, tls_context({"SSL_CERT_DIR": f"{empty}:{hashed}"} | other)).content == b"ok"
+
+
+class _Tunnel(BaseHTTPRequestHandler):
+    """A proxy that connects to whatever it is asked for, and writes that down."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_CONNECT(self) -> None:
+        self.asked.append(self.path)
+        host, _, port = self.path.rpartition(":")
+        with socket.create_connection((host, int(port))) as target:
+            self.send_response(200)
+            self.end_headers()
+            ends = [self.connection, target]
+            while ready := select.select(ends, [], [], 20)[0]:
+                for end in ready:
+                    data = end.recv(1 << 16)
+                    if not data:
+                        return
+                    ends[ends[0] is end].sendall(data)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@needs_openssl
+@pytest.mark.parametrize("trusted", [frozenset[str](), frozenset({"127.0.0.1"})])
+def test_the_proxy_of_pip_is_used_for_everything(bundle: Path, trusted: frozenset[str]) -> None:
+    proxy = _Quiet(("127.0.0.1", 0), type("Tunnel", (_Tunnel,), {"asked": []}))
+    thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        with serve_https(bundle) as url:
+            context = tls_context({} if trusted else {"SSL_CERT_FILE": str(bundle)})
+            address = f"http://127.0.0.1:{proxy.server_address[1]}"
+            assert read(url, context, trusted=trusted, proxy=address).content == b"ok"
+            assert proxy.RequestHandlerClass.asked == [url.partition("//")[2]]  # type: ignore[attr-defined]
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
+        thread.join()
+
+
+def test_trusted_hosts_go_by_the_variables_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "p.example:3128")
+    monkeypatch.setenv("NO_PROXY", "near.example")
+    assert Proxies().to("h.example:8443") == "http://p.example:3128"
+    assert Proxies().to("near.example") is None
+    assert Proxies(trust_env=False).to("h.example") is None
+    assert Proxies(proxy="http://q.example").to("near.example") == "http://q.example"

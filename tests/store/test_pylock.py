@@ -128,7 +128,7 @@ def test_the_project_beside_is_a_local_project_where_it_is_a_package(
 
 def test_a_malformed_project_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = \n")
-    with pytest.raises(LockFileError, match=r"pyproject\.toml:2: "):
+    with pytest.raises(LockFileError, match=r"pyproject\.toml:2:8: "):
         selected(tmp_path, TOP + package("a"))
 
 
@@ -173,7 +173,7 @@ def test_targets_that_the_lock_file_is_not_for_are_refused(tmp_path: Path) -> No
 
 
 def test_two_entries_of_one_name_are_ambiguous(tmp_path: Path) -> None:
-    with pytest.raises(LockFileError, match="Multiple packages with the name 'a'"):
+    with pytest.raises(LockFileError, match=r"toml:\d+:1: Multiple packages with the name 'a'"):
         selected(tmp_path, TOP + package("a") + package("a", version="2.0"))
 
 
@@ -186,7 +186,7 @@ def test_a_newer_minor_version_is_read_with_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "replacement", "message"),
     [
-        (r"\[\[packages\]\]", "[[packages]", r"pylock\.toml:3: "),
+        (r"\[\[packages\]\]", "[[packages]", r"pylock\.toml:3:11: "),
         (r'"1\.0"', '"2.0"', "version 2.0 is not supported"),
         (r'created-by = "tests"', "", "'created-by'"),
         (r'name = "a"', 'name = "A"', "`A`: Name 'A' is not normalized"),
@@ -202,8 +202,15 @@ def test_a_newer_minor_version_is_read_with_a_warning(tmp_path: Path) -> None:
         (r"^wheels", "marker = \"platform_version > '1' and extra == 'x'\"\nwheels", "a marker cannot be evaluated"),
         (r"^wheels", f'marker = "{"(" * 9000}"\nwheels', "a marker of 9000 characters"),
         (r"\[\[packages\]\]\n(.*\n)*", "packages = 1", "`packages` must be an array"),
+        (
+            r"\[\[packages\]\]",
+            "dependency-groups = ['../b']\n[[packages]]",
+            r"pylock\.toml:3:1: `dependency-groups`: '../b' is not a valid name",
+        ),
+        (r"\[\[packages\]\]", "environments = [\"extra == 'x'\"]\n[[packages]]", r"pylock\.toml:3:17: a marker cannot"),
+        (r"^wheels", "marker = \"extra == 'x'\"\nwheels", r"pylock\.toml:6:1: a marker cannot be evaluated"),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_what_is_malformed_is_one_error_that_names_the_place(
     tmp_path: Path, pattern: str, replacement: str, message: str

@@ -233,8 +233,10 @@ def test_hash_mode_is_all_or_nothing(tmp_path: Path, line: str) -> None:
         (f"https://x.invalid/a-1.0-py3-none-any.whl#{H2.replace(':', '=')} {HASH}", "none of those beside it"),
         (f"ftp://x.invalid/a-1.0-py3-none-any.whl {HASH}", "scheme 'ftp'"),
         (f"./a\0-1.0-py3-none-any.whl {HASH}", "NUL|is not the file name"),
+        ("a @ https://x.invalid/files/a-1", "has no hash"),
+        ("a @ https:", "without a host"),
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_what_is_malformed_is_one_error_with_its_line(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(LockFileError, match=message) as caught:

@@ -2,11 +2,13 @@
 
 import html
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -125,12 +127,20 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve_index(*wheels: WheelBytes) -> Iterator[LoopbackIndex]:
-    """An index with these wheels on a free loopback port, until the block ends."""
+def serve_index(*wheels: WheelBytes, certificate: Path | None = None) -> Iterator[LoopbackIndex]:
+    """An index with these wheels on a free loopback port, until the block ends.
+
+    With a ``certificate``, whose key.pem is beside it, it speaks TLS.
+    """
     index = LoopbackIndex()
     index.add(*wheels)
     server = _Server(("127.0.0.1", 0), _handler(index))
     index.root = f"http://127.0.0.1:{server.server_address[1]}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        index.root = index.root.replace("http:", "https:")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

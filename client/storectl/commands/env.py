@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+import storectl_shim
 from storectl.answers import ProjectState
 from storectl.commands.output import print_json, print_lines, print_table
 from storectl.commands.parameters import Folder, Json
@@ -64,6 +65,12 @@ def list_environments(*, json: Json = False) -> None:
     else:
         rows = [(e.id, e.version, str(e.wheels), e.project) for e in environments]
         print_table(("environment", "python", "wheels", "project"), rows)
+
+
+@app.command()
+def api() -> None:
+    """Print the path of the Python API, for an interpreter that does not have storectl: see docs/python-api.md."""
+    print_lines(os.path.join(os.path.dirname(os.path.abspath(storectl_shim.__file__)), "notebook.py"))
 
 
 def state_json(state: ProjectState) -> dict[str, Any]:

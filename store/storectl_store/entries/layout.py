@@ -10,6 +10,7 @@ meta/<64 hex>.<cache tag>.pyc.json   the side manifest of its bytecode for one i
 environments/<id>/               views
 interpreters/<key>.json          what an interpreter said of itself, by path, size and time
 urls/                            what an index said: file name + digest -> address
+urls/pages/                      its pages, for conditional requests
 projects/<absolute folder>/@storectl/   the record of one project: which environment its lock file has
 projects.json                    the registered projects
 tmp/<boot id>.<pid>.<random>/    stages and downloads of one process
@@ -68,6 +69,9 @@ class StoreLayout:
     @property
     def repositories(self) -> Path:
         return self.root / "git"
+
+    def index_pages(self) -> Path:
+        return self.urls / "pages"
 
     @property
     def projects(self) -> Path:

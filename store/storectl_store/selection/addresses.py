@@ -20,7 +20,7 @@ def checked_url(text: str, *, base: str = "") -> str:
     url = urljoin(f"{base.rstrip('/')}/", text) if base else text
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
-        raise ValueError(f"an address with scheme {parts.scheme or '(none)'!r}; use https, http or file")
+        raise ValueError(f"an address with scheme {parts.scheme[:20] or '(none)'!r}; use https, http or file")
     if parts.scheme != "file" and not parts.hostname:
         raise ValueError("an address without a host")
     return url

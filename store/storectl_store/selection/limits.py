@@ -1,21 +1,32 @@
 """How much a lock file may hold: a bound on what a hostile one costs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from storectl_store.errors import LockFileError
 from storectl_store.selection.marker_values import MAX_MARKER
+from storectl_store.selection.toml_table import Table
 
 MAX_PACKAGES = 20_000
 
 
-def check_count(count: int, file: str) -> None:
-    """LockFileError where a lock file has more packages than any real one."""
-    if count > MAX_PACKAGES:
-        raise LockFileError(f"{file}: {count} packages, more than {MAX_PACKAGES}", path=file)
+class Placed(Protocol):
+    """A table or line of a lock file, which knows where it is."""
+
+    def error(self, what: str, /) -> LockFileError:
+        """The error that says this of it."""
+        ...
 
 
-def check_markers(markers: Iterable[str | None], file: str) -> None:
-    """LockFileError where a marker is longer than any real one."""
-    longest = max((len(marker) for marker in markers if marker), default=0)
-    if longest > MAX_MARKER:
-        raise LockFileError(f"{file}: a marker of {longest} characters, more than {MAX_MARKER}", path=file)
+def check_count(packages: Sequence[Placed]) -> None:
+    """LockFileError, at the first too many, where a lock file has more packages than any real one."""
+    if len(packages) > MAX_PACKAGES:
+        raise packages[MAX_PACKAGES].error(f"{len(packages)} packages, more than {MAX_PACKAGES}")
+
+
+def check_markers(tables: Iterable[Table]) -> None:
+    """LockFileError where the ``marker`` of a table is longer than any real one."""
+    for table in tables:
+        length = len(table.optional_text("marker") or "")
+        if length > MAX_MARKER:
+            raise table.error(f"a marker of {length} characters, more than {MAX_MARKER}", key="marker")

@@ -170,10 +170,11 @@ def _read_once(path: Path) -> bytes | None:
     Opened without blocking, so that a FIFO under the name of a lock file cannot hold us.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    before = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode):
+        os.close(descriptor)  # Of a folder there can be no file object that would do it.
+        raise LockFileError(f"{path}: not a regular file", path=str(path))
     with open(descriptor, "rb", buffering=0, closefd=True) as stream:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise LockFileError(f"{path}: not a regular file", path=str(path))
         if before.st_size > MAX_BYTES:
             raise LockFileError(f"{path}: {before.st_size} bytes, more than {MAX_BYTES}", path=str(path))
         content = _read_up_to(stream.read, MAX_BYTES + 1)

@@ -20,15 +20,12 @@ class ProjectFile:
 
     name: NormalizedName | None
     packaged: bool
-    requires_python: str | None
     extras: frozenset[NormalizedName]
     groups: frozenset[NormalizedName]
     default_groups: tuple[NormalizedName, ...] | Literal["all"] | None
 
 
-_NO_PROJECT = ProjectFile(
-    name=None, packaged=False, requires_python=None, extras=frozenset(), groups=frozenset(), default_groups=None
-)
+_NO_PROJECT = ProjectFile(name=None, packaged=False, extras=frozenset(), groups=frozenset(), default_groups=None)
 
 
 def project_file_of(lock_file: LockFile) -> ProjectFile:
@@ -48,7 +45,6 @@ def parse_project_file(content: bytes, file: str) -> ProjectFile:
     return ProjectFile(
         name=project.name("name") if project else None,
         packaged=has_backend if package is None else package,
-        requires_python=project.optional_text("requires-python") if project else None,
         extras=_keys(project.table("optional-dependencies")) if project else frozenset(),
         groups=_keys(top.table("dependency-groups"))
         | ({NormalizedName("dev")} if uv.array("dev-dependencies") else set()),

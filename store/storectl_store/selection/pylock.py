@@ -1,10 +1,12 @@
 """Selection from ``pylock.toml`` (PEP 751). The format and its rules are read and applied by packaging."""
 
 import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
-from packaging.markers import Environment, UndefinedComparison, UndefinedEnvironmentName
+from packaging.markers import Environment, Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.pylock import (
     Package,
     PackageArchive,
@@ -27,6 +29,7 @@ from storectl_store.selection.limits import check_count, check_markers
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.pin import LocalProject, Pin, Selection, WheelFile
+from storectl_store.selection.positions import KeyPath
 from storectl_store.selection.project_file import root_project
 from storectl_store.selection.requires_python import check_requires_python
 from storectl_store.selection.target import Target
@@ -34,6 +37,7 @@ from storectl_store.selection.toml_table import Table, parse_toml
 
 _Source = PackageVcs | PackageDirectory | PackageArchive | PackageWheel | PackageSdist
 _PLACE = re.compile(r"packages\[(\d+)\]")
+_STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _UNDEFINED = (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, InvalidSpecifier, RecursionError)
 
 
@@ -41,8 +45,8 @@ def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
     """What a ``pylock.toml`` selects for the target."""
     top = parse_toml(lock_file.content, str(lock_file.path))
     pylock = _parsed(top)
-    check_requires_python(top.optional_text("requires-python"), target.interpreter, top.file)
-    extras, groups = _options(pylock, target, top.file)
+    check_requires_python(top.optional_specifiers("requires-python"), target.interpreter, top.file)
+    extras, groups = _options(pylock, target, top)
     selected = [
         _converted(lock_file, package, source, target)
         for package, source in _selected(pylock, top, target, extras, groups)
@@ -60,15 +64,20 @@ def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
 def _parsed(top: Table) -> Pylock:
     """The lock file, validated; packaging's errors say where by position, ours by name."""
     packages = top.tables("packages")
-    check_count(len(packages), top.file)
-    check_markers((table.optional_text("marker") for table in packages), top.file)
+    check_count(packages)
+    check_markers(packages)
     try:
         return Pylock.from_dict(top.values)
     except PylockValidationError as error:
-        place = _package_name(packages, error.context or "")
-        raise top.at(place).error(str(error)) from error
+        context = error.context or ""
+        raise top.at(_package_name(packages, context)).error(str(error), key=_path(context)) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise top.error(f"not a valid pylock file: {error}") from error
+
+
+def _path(context: str) -> KeyPath:
+    """``("packages", 3, "wheels", 1)`` of ``packages[3].wheels[1]``."""
+    return tuple(int(number) if number else key for number, key in _STEP.findall(context))
 
 
 def _package_name(packages: tuple[Table, ...], context: str) -> str:
@@ -77,9 +86,10 @@ def _package_name(packages: tuple[Table, ...], context: str) -> str:
     return f"`{name[:80]}`" if isinstance(name, str) else ""
 
 
-def _options(pylock: Pylock, target: Target, file: str) -> tuple[frozenset[str], frozenset[str] | None]:
+def _options(pylock: Pylock, target: Target, top: Table) -> tuple[frozenset[str], frozenset[str] | None]:
     """The extras and groups asked for, as the lock file spells them; None for its default groups alone."""
-    known_extras = canonical_names(pylock.extras or ())
+    file = top.file
+    known_extras = frozenset(top.names("extras"))
     extras = known_extras if target.all_extras else canonical_names(target.extras)
     check_known("extra", extras, known_extras, file)
     if not target.project:
@@ -88,7 +98,7 @@ def _options(pylock: Pylock, target: Target, file: str) -> tuple[frozenset[str],
             hint="leave out --only-group, or lock with the tool of the project, whose own lock file does",
             path=file,
         )
-    spelling = {name: text for text in pylock.dependency_groups or () for name in canonical_names((text,))}
+    spelling = {top.as_name("dependency-groups", text): text for text in pylock.dependency_groups or ()}
     groups = canonical_names(target.groups)
     check_known("group", groups, frozenset(spelling), file)
     if target.default_groups and not groups:
@@ -100,10 +110,11 @@ def _options(pylock: Pylock, target: Target, file: str) -> tuple[frozenset[str],
 def _selected(
     pylock: Pylock, top: Table, target: Target, extras: frozenset[str], groups: frozenset[str] | None
 ) -> list[tuple[Package, _Source]]:
+    environment = dict(target.interpreter.markers)
     try:
         return list(
             pylock.select(
-                environment=cast("Environment", dict(target.interpreter.markers)),
+                environment=cast("Environment", environment),
                 tags=list(target.interpreter.tag_rank),
                 extras=extras,
                 dependency_groups=groups,
@@ -112,7 +123,30 @@ def _selected(
     except PylockSelectError as error:
         raise _select_error(pylock, top, target, str(error)) from error
     except _UNDEFINED as error:
-        raise top.error(f"a marker cannot be evaluated: {error}") from error
+        active = frozenset(pylock.default_groups or ()) if groups is None else groups
+        path = _wrong_marker(pylock, {**environment, "extras": extras, "dependency_groups": active})
+        raise top.error(f"a marker cannot be evaluated: {error}", key=path) from error
+
+
+def _wrong_marker(pylock: Pylock, values: Mapping[str, str | AbstractSet[str]]) -> KeyPath:
+    """Where the first marker is that cannot be evaluated with these values."""
+    for number, marker in enumerate(pylock.environments or ()):
+        if not _is_defined(marker, values, "requirement"):
+            return ("environments", number)
+    for number, package in enumerate(pylock.packages):
+        if package.marker and not _is_defined(package.marker, values, "lock_file"):
+            return ("packages", number, "marker")
+    return ()
+
+
+def _is_defined(
+    marker: Marker, values: Mapping[str, str | AbstractSet[str]], context: Literal["requirement", "lock_file"]
+) -> bool:
+    try:
+        marker.evaluate(dict(values), context=context)
+    except _UNDEFINED:
+        return False
+    return True
 
 
 def _select_error(pylock: Pylock, top: Table, target: Target, message: str) -> SelectionError:
@@ -128,7 +162,7 @@ def _select_error(pylock: Pylock, top: Table, target: Target, message: str) -> S
             has_sdist=False,
         )
     if message.startswith("Multiple packages"):
-        return top.error(message)
+        return top.error(message, key=("packages", int(match[1])) if match else ())
     return TargetError(f"{top.file}: {message}", hint="lock for this platform and Python too", path=top.file)
 
 
@@ -166,7 +200,7 @@ def _pin_of_archive(lock_file: LockFile, package: Package, archive: PackageArchi
     wheel = _wheel_file(lock_file, package, filename, archive)
     parsed = parsed_filename(filename)
     if parsed is None or parsed[0] != package.name or (package.version and parsed[1] != package.version):
-        raise _error(lock_file, package, f"{filename[:120]!r} is not the file name of a wheel of it")
+        raise _error(lock_file, package, f"{filename[:120]!r} is not the file name of a wheel of it", file=archive)
     if choose_wheel((wheel,), target.interpreter) is None:
         raise no_wheel_error(package.name, str(parsed[1]), (filename,), target.interpreter, has_sdist=False)
     return _pin(package, wheel)
@@ -183,21 +217,21 @@ def _wheel_file(lock_file: LockFile, package: Package, filename: str, file: Pack
     hexdigest = file.hashes.get("sha256")
     if hexdigest is None:
         raise _error(
-            lock_file, package, f"{filename[:120]!r} has no sha256, only {', '.join(sorted(file.hashes))[:80]}",
+            lock_file, package, f"{filename[:120]!r} has no sha256, only {', '.join(sorted(file.hashes))[:80]}", file=file,
             hint="storectl addresses wheels by their sha256: lock with a tool that writes it, such as uv or pip",
         )  # fmt: skip
     try:
         address = file_url(lock_file.project, file.path) if file.path else checked_url(file.url or "")
         return WheelFile(filename=filename, digest=digest_of_hex(hexdigest), url=address, size=file.size)
     except ValueError as error:
-        raise _error(lock_file, package, f"{filename[:120]!r}: {error}") from error
+        raise _error(lock_file, package, f"{filename[:120]!r}: {error}", file=file) from error
 
 
 def _local_project(lock_file: LockFile, package: Package, directory: PackageDirectory) -> LocalProject:
     try:
         path = absolute_path(lock_file.project, str(Path(directory.path) / (directory.subdirectory or "")))
     except ValueError as error:
-        raise _error(lock_file, package, str(error)) from error
+        raise _error(lock_file, package, str(error), file=directory) from error
     is_root = path == str(lock_file.project)
     return LocalProject(name=package.name, path=path, kind="root" if is_root else "path", packaged=True)
 
@@ -210,9 +244,20 @@ def _unsupported(package: Package, what: str) -> UnsupportedSourceError:
     )
 
 
-def _error(lock_file: LockFile, package: Package, what: str, hint: str | None = None) -> LockFileError:
-    file = str(lock_file.path)
-    return LockFileError(f"{file}: `{package.name}`: {what}", hint=hint, path=file, name=package.name)
+def _error(
+    lock_file: LockFile, package: Package, what: str, *, file: _Source | None = None, hint: str | None = None
+) -> LockFileError:
+    """The error that says this of the package, or of one of its files. Its place is looked up only now."""
+    top = parse_toml(lock_file.content, str(lock_file.path))
+    number = Pylock.from_dict(top.values).packages.index(package)
+    table = top.tables("packages")[number].at(f"`{package.name}`")
+    return table.error(what, key=_key_of(package, file), hint=hint, name=package.name)
+
+
+def _key_of(package: Package, file: _Source | None) -> KeyPath:
+    if isinstance(file, PackageWheel) and file in (package.wheels or ()):
+        return ("wheels", list(package.wheels or ()).index(file))
+    return () if file is None else (type(file).__name__.removeprefix("Package").lower(),)
 
 
 def _warnings(pylock: Pylock, file: str) -> tuple[str, ...]:

@@ -14,12 +14,12 @@ from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, WheelFile
-from storectl_store.selection.project_file import parse_project_file, project_file_of, root_project
+from storectl_store.selection.project_file import parse_project_file, root_project
 from storectl_store.selection.requirements_constraints import Constraint, constrained, narrowed, read_constraints
 from storectl_store.selection.requirements_entries import Entry, metadata_path
-from storectl_store.selection.requirements_subjects import Subject, subject_of
+from storectl_store.selection.requirements_subjects import HASH_HINT, Subject, subject_of
 from storectl_store.selection.requirements_tree import RequirementsTree, read_tree
-from storectl_store.selection.requires_python import check_requires_python
+from storectl_store.selection.requires_python import check_requires_python, requires_python_of
 from storectl_store.selection.target import Target
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
@@ -33,7 +33,7 @@ def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
     check_known("group", canonical_names(target.groups), frozenset(), file)
     if not target.project:
         raise TargetError(f"{file} has no groups, so nothing is left of it without the project", path=file)
-    check_requires_python(project_file_of(lock_file).requires_python, target.interpreter, file)
+    check_requires_python(requires_python_of(lock_file), target.interpreter, file)
     items = _Reader(lock_file, target, read_tree(lock_file)).items()
     local = tuple(item for item in items if isinstance(item, LocalProject))
     pins = tuple(item for item in items if isinstance(item, Pin))
@@ -90,15 +90,17 @@ class _Reader:
 
     def _addressed(self, subject: Subject) -> Pin | LocalProject:
         """The wheel or project at a path or URL; paths are relative to the folder of the lock file."""
-        address = subject.path if subject.path is not None else subject.url or ""
         if subject.is_repository:
             raise _unsupported(subject, "a repository")
+        address = subject.path if subject.path is not None else checked_url(subject.url or "")
         if address.endswith(_ARCHIVES):
             raise _unsupported(subject, "a source distribution")
         if subject.path is None:
+            if not subject.digests:
+                raise subject.entry.line.error(f"{address[-120:]!r} has no hash", hint=HASH_HINT)
             if not address.endswith(".whl"):
                 raise _unsupported(subject, "an address that is not that of a wheel")
-            return self._pin(checked_url(address), subject)
+            return self._pin(address, subject)
         if address.endswith(".whl"):
             return self._pin(file_url(self._lock_file.project, address), subject)
         return self._local_project(absolute_path(self._lock_file.project, address), subject.name)

@@ -18,6 +18,7 @@ _BOMS = (  # The longer ones first: the UTF-16 mark begins the little-endian UTF
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_FOR_HOST_NAMES = frozenset({"punycode", "idna"})  # No file is in these, and they take the square of its size to read.
 _MAX_LINE = 128 * 1024  # 1,500 hashes, ten times those of any real project.
 _ENCODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
 _COMMENT = re.compile(r"(?<!\S)#.*$")
@@ -44,7 +45,7 @@ def logical_lines(file: str, content: bytes, variables: Mapping[str, str]) -> It
     """
     for number, joined in _joined(decoded(file, content)):
         if len(joined) > _MAX_LINE:
-            raise LockFileError(f"{file}:{number}: a line of {len(joined)} characters", path=file, line=number)
+            raise Line(file=file, number=number, text="").error(f"a line of {len(joined)} characters")
         text = _COMMENT.sub("", joined).strip()
         if text:
             yield Line(file=file, number=number, text=_VARIABLE.sub(lambda m: variables.get(m[1], m[0]), text))
@@ -61,9 +62,18 @@ def decoded(file: str, content: bytes) -> str:
     """The text: by its byte order mark, else by a coding comment (PEP 263) in the first two lines, else UTF-8."""
     encoding, body = _encoding(content)
     try:
-        return body.decode(encoding)
+        return _text(body, encoding)
+    except UnicodeDecodeError as error:
+        number = body[: error.start].decode(encoding, "replace").count("\n") + 1
+        raise Line(file=file, number=number, text="").error(f"not text in {encoding[:40]!r}") from error
     except (UnicodeError, LookupError) as error:
-        raise LockFileError(f"{file}: not text in {encoding[:40]!r}", path=file) from error
+        raise Line(file=file, number=1, text="").error(f"not text in {encoding[:40]!r}") from error
+
+
+def _text(content: bytes, encoding: str) -> str:
+    if codecs.lookup(encoding).name in _FOR_HOST_NAMES:
+        raise LookupError(encoding)
+    return content.decode(encoding)
 
 
 def _encoding(content: bytes) -> tuple[str, bytes]:

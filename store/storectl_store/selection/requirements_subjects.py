@@ -14,7 +14,7 @@ from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.selection.addresses import is_url
 from storectl_store.selection.requirements_entries import Entry, editable_path, local_path, split_fragment, split_marker
 
-_HASH_HINT = "make the file with `uv pip compile --generate-hashes` or `pip-compile --generate-hashes`"
+HASH_HINT = "make the file with `uv pip compile --generate-hashes` or `pip-compile --generate-hashes`"
 _FRAGMENT_HASH = re.compile(r"(?:^|&)sha256=([0-9a-fA-F]{64})(?:&|$)")
 _VCS = re.compile(r"(git|hg|svn|bzr)(\+|:)")
 
@@ -56,7 +56,7 @@ def subject_of(entry: Entry) -> Subject:
     if requirement.url is None:
         digests = hashes_of(entry)
         if not digests:
-            raise entry.line.error(f"`{name}` has no hash", hint=_HASH_HINT, name=name)
+            raise entry.line.error(f"`{name}` has no hash", hint=HASH_HINT, name=name)
         version = _pinned_version(entry, requirement)
         return Subject(entry=entry, name=name, marker=marker, digests=digests, version=version)
     if local := local_path(requirement.url) or (None if is_url(requirement.url) else (requirement.url, None)):
@@ -83,7 +83,7 @@ def _digest(entry: Entry, value: str) -> Digest:
     if algorithm.lower() != "sha256":
         raise entry.line.error(
             f"`--hash={value[:24]}…` is {algorithm[:12]}, not sha256",
-            hint=f"storectl addresses wheels by their sha256: {_HASH_HINT}",
+            hint=f"storectl addresses wheels by their sha256: {HASH_HINT}",
         )
     try:
         return digest_of_hex(hexdigest)
@@ -105,7 +105,7 @@ def _with_hash(
         digests = frozenset({digest})
     if address.endswith(".whl") and len(digests) != 1:
         what = f"has {len(digests)} hashes, where one wheel has one" if digests else "has no hash"
-        raise entry.line.error(f"{address[-120:]!r} {what}", hint=_HASH_HINT)
+        raise entry.line.error(f"{address[-120:]!r} {what}", hint=HASH_HINT)
     return Subject(
         entry=entry,
         name=name,
@@ -120,7 +120,7 @@ def _pinned_version(entry: Entry, requirement: Requirement) -> str:
     """The version behind the one ``==``, in its normal form."""
     specifiers = list(requirement.specifier)
     if len(specifiers) != 1 or specifiers[0].operator not in ("==", "===") or specifiers[0].version.endswith(".*"):
-        raise entry.line.error(f"`{requirement.name}` is not pinned with `==`", hint=_HASH_HINT, name=requirement.name)
+        raise entry.line.error(f"`{requirement.name}` is not pinned with `==`", hint=HASH_HINT, name=requirement.name)
     try:
         return str(Version(specifiers[0].version))
     except InvalidVersion as error:

@@ -41,7 +41,7 @@ def read_tree(lock_file: LockFile) -> RequirementsTree:
     """The file and all that it includes; LockFileError where one is missing, includes itself or is malformed."""
     tree = RequirementsTree()
     _read_file(lock_file, str(lock_file.path), lock_file.content, tree, (), is_constraint=False)
-    check_count(len(tree.requirements) + len(tree.constraints), str(lock_file.path))
+    check_count([entry.line for entry in (*tree.requirements, *tree.constraints)])
     return tree
 
 

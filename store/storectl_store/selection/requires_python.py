@@ -5,7 +5,6 @@ from packaging.version import InvalidVersion, Version
 
 from storectl_store.errors import LockFileError, TargetError
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.project_file import project_file_of
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.toml_table import parse_toml
 
@@ -13,8 +12,15 @@ from storectl_store.selection.toml_table import parse_toml
 def requires_python_of(lock_file: LockFile) -> str | None:
     """The version specifiers that the lock file gives; for requirements files those of the project beside it."""
     if lock_file.kind == "requirements":
-        return project_file_of(lock_file).requires_python
-    return parse_toml(lock_file.content, str(lock_file.path)).optional_text("requires-python")
+        return _of_project(lock_file)
+    return parse_toml(lock_file.content, str(lock_file.path)).optional_specifiers("requires-python")
+
+
+def _of_project(lock_file: LockFile) -> str | None:
+    if lock_file.pyproject is None:
+        return None
+    top = parse_toml(lock_file.pyproject, str(lock_file.project / "pyproject.toml"))
+    return top.table("project").optional_specifiers("requires-python")
 
 
 def check_requires_python(requires_python: str | None, interpreter: Interpreter, file: str) -> None:

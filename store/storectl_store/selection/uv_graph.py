@@ -65,7 +65,7 @@ class _Walk:
         try:
             return self._values.hold(edge.marker, active)
         except ValueError as error:
-            raise edge.table.error(f"dependency `{edge.name}`: {error}") from error
+            raise edge.table.error(f"dependency `{edge.name}`: {error}", key="marker") from error
 
     def _reach(self, package: UvPackage, extras: Iterable[NormalizedName]) -> None:
         """The package is needed, with these extras: both wait to be walked, once."""
@@ -95,7 +95,7 @@ class _Walk:
                 self._values.hold(marker, self.active) for marker in package.resolution_markers
             )
         except ValueError as error:
-            raise package.table.error(f"`resolution-markers`: {error}") from error
+            raise package.table.error(f"`resolution-markers`: {error}", key="resolution-markers") from error
 
 
 def _one_of_each(lock: UvLock, found: set[UvPackage]) -> tuple[UvPackage, ...]:
@@ -105,6 +105,7 @@ def _one_of_each(lock: UvLock, found: set[UvPackage]) -> tuple[UvPackage, ...]:
         if other is not package:
             raise lock.table.error(
                 f"both `{package.name}` {other.version} and {package.version} are needed at once",
+                key=package.table.path,
                 hint="declare the extras or groups that need them in `[tool.uv] conflicts` and lock again",
             )
     return tuple(chosen.values())

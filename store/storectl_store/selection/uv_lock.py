@@ -92,12 +92,14 @@ def read_uv_lock(top: Table) -> UvLock:
     """The lock file in this table; LockFileError where it is malformed or of another version."""
     version = top.integer("version")
     if version != 1:
-        raise top.error(f"version {version} is not supported, only 1", hint="storectl needs to be newer than that")
+        raise top.error(
+            f"version {version} is not supported, only 1", key="version", hint="storectl needs to be newer than that"
+        )
     manifest = top.table("manifest")
     tables = [*top.tables("package"), *top.tables("distribution")]
-    check_count(len(tables), top.file)
+    check_count(tables)
     return UvLock(
-        requires_python=top.optional_text("requires-python"),
+        requires_python=top.optional_specifiers("requires-python"),
         supported_markers=top.texts("supported-markers"),
         conflicts=_conflicts(top),
         members=manifest.names("members"),
@@ -169,12 +171,7 @@ def _edge(table: Table) -> UvEdge:
 
 
 def _conflicts(top: Table) -> tuple[tuple[ConflictItem, ...], ...]:
-    sets = []
-    for number, items in enumerate(top.array("conflicts")):
-        place = f"`conflicts[{number}]`"
-        tables = Table(values={"items": items}, file=top.file, place=place).tables("items")
-        sets.append(tuple(_conflict_item(table) for table in tables))
-    return tuple(sets)
+    return tuple(tuple(_conflict_item(table) for table in tables) for tables in top.table_groups("conflicts"))
 
 
 def _conflict_item(table: Table) -> ConflictItem:

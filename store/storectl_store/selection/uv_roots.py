@@ -50,7 +50,9 @@ def _root_packages(lock: UvLock) -> tuple[UvPackage, ...]:
         return here
     members = tuple(package for package in local if package.name in lock.members)
     if missing := set(lock.members) - {package.name for package in members}:
-        raise lock.table.error(f"`manifest.members` names `{min(missing)}`, which is no package of it")
+        raise lock.table.error(
+            f"`manifest.members` names `{min(missing)}`, which is no package of it", key=("manifest", "members")
+        )
     if not members and lock.packages and not lock.requirements and not lock.groups:
         raise lock.table.error("no package in it is the project", hint="make it anew with `uv lock`")
     return members

@@ -39,7 +39,7 @@ def _check_supported(lock: UvLock, values: MarkerValues) -> None:
     try:
         supported = not lock.supported_markers or any(values.hold(marker) for marker in lock.supported_markers)
     except ValueError as error:
-        raise lock.table.error(f"`supported-markers`: {error}") from error
+        raise lock.table.error(f"`supported-markers`: {error}", key="supported-markers") from error
     if not supported:
         raise TargetError(
             f"{lock.table.file} does not support this platform, only {' or '.join(lock.supported_markers)[:200]}",

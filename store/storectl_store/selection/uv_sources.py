@@ -56,7 +56,7 @@ def _index(package: UvPackage, folder: Path) -> str | None:
     try:
         return location if is_url(location) else file_url(folder, location)
     except ValueError as error:
-        raise package.table.error(f"`source`: {error}") from error
+        raise package.table.error(f"`source`: {error}", key="source") from error
 
 
 def _agreed_version(package: UvPackage, wheel: WheelFile) -> str:
@@ -77,12 +77,13 @@ def _wheel_file(table: Table, package: UvPackage, folder: Path) -> WheelFile:
     if digest is None or not digest.lower().startswith("sha256:"):
         raise table.error(
             f"{filename[:120]!r} has no sha256",
+            key="hash",
             hint="storectl addresses wheels by their sha256: use an index that gives one, and lock again",
         )
     try:
         return WheelFile(filename=filename, digest=parse_digest(digest), url=url, size=table.optional_integer("size"))
     except ValueError as error:
-        raise table.error(f"{filename[:120]!r}: {error}") from error
+        raise table.error(f"{filename[:120]!r}: {error}", key="hash") from error
 
 
 def _address(table: Table, package: UvPackage, folder: Path) -> tuple[str, str]:
@@ -117,7 +118,7 @@ def _local_project(package: UvPackage, lock: UvLock, lock_file: LockFile) -> Loc
     try:
         path = absolute_path(lock_file.project, str(Path(source.location) / (source.subdirectory or "")))
     except ValueError as error:
-        raise package.table.error(f"`source`: {error}") from error
+        raise package.table.error(f"`source`: {error}", key="source") from error
     packaged = source.kind != "virtual"
     if path == str(lock_file.project):
         return LocalProject(name=package.name, path=path, kind="root", packaged=packaged)

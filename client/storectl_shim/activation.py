@@ -1,0 +1,228 @@
+"""The Python API: an environment put into an interpreter that runs already, a notebook's for instance.
+
+    import storectl
+    storectl.activate()                # the project of the notebook, or of the current folder
+
+The environment takes the place that site-packages has: after the script's folder, PYTHONPATH and the standard library,
+before the interpreter's own packages. What is loaded already stays loaded: a conflict is told before anything is changed.
+
+Standard library only, CPython 3.9 to 3.14: an interpreter without storectl gets it from ``storectl_shim/notebook.py``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import site
+import sys
+import threading
+import warnings
+
+from storectl_shim.activation_errors import ActivationError, ActivationWarning, ConflictError
+from storectl_shim.conflicts import find_conflicts
+from storectl_shim.environment import (
+    Environment,
+    check_interpreter,
+    make_environment,
+    read_import_map,
+    this_interpreter,
+)
+
+TYPE_CHECKING = False  # importing typing takes longer than all of this
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_activating = threading.RLock()
+_companions: dict[str, str] = {}
+"""The folder that came to ``sys.path`` together with a view: that of a checkout."""
+
+
+def activate(
+    project: str | os.PathLike[str] | None = None,
+    *,
+    lock: str | os.PathLike[str] | None = None,
+    extras: Iterable[str] = (),
+    groups: Iterable[str] = (),
+    default_groups: bool = True,
+    python: str | None = None,
+    on_conflict: str = "error",
+    offline: bool = False,
+) -> Environment:
+    """Make a project's locked packages importable here, in place of those of an earlier activation.
+
+    ``project`` is its folder or a file in it, None for that of the notebook or the current folder; ``lock`` is a lock file
+    of one's own. ``python`` may only say what this interpreter is. A module that is loaded already and would come from
+    elsewhere is a ConflictError, with nothing changed, or an ActivationWarning with ``on_conflict="warn"``. Any other
+    trouble is an ActivationError. With ``offline`` nothing is fetched.
+    """
+    if on_conflict not in ("error", "warn"):
+        raise ValueError(f'on_conflict is "error" or "warn", not {on_conflict!r}')
+    _check_python(python)
+    with _activating:
+        made = make_environment(
+            project,
+            lock=lock,
+            extras=extras,
+            groups=groups,
+            default_groups=default_groups,
+            python=this_interpreter(),
+            offline=offline,
+        )
+        check_interpreter(made)
+        put_in_place(made, on_conflict)
+    return made
+
+
+def environment(
+    project: str | os.PathLike[str] | None = None,
+    *,
+    lock: str | os.PathLike[str] | None = None,
+    extras: Iterable[str] = (),
+    groups: Iterable[str] = (),
+    default_groups: bool = True,
+    python: str | None = None,
+    offline: bool = False,
+) -> Environment:
+    """A project's environment, made where it is not ready, and this interpreter left as it is.
+
+    ``python`` is a version or the path of an interpreter, None for the project's own choice. ActivationError where there is
+    none.
+    """
+    return make_environment(
+        project,
+        lock=lock,
+        extras=extras,
+        groups=groups,
+        default_groups=default_groups,
+        python=python,
+        offline=offline,
+    )
+
+
+def put_in_place(made: Environment, on_conflict: str) -> None:
+    """The environment on ``sys.path`` instead of any other of storectl's; nothing where it is there already."""
+    view = view_of(made)
+    if view in sys.path:
+        return
+    _check_conflicts(made, on_conflict)
+    for old in active_views():
+        _take_away(old)
+    place = _place_of_site_packages()
+    sys.path.insert(place, view)
+    importlib.invalidate_caches()
+    _process_pth_files(view, place)
+    _set_variables(made.path)
+
+
+def view_of(made: Environment) -> str:
+    """The environment's site-packages as it stands on ``sys.path``: without symbolic links, as the shim has it."""
+    return os.path.realpath(made.site_packages)
+
+
+def accompany(view: str, folder: str | None) -> None:
+    """Let this folder stand before the view on ``sys.path`` for as long as the view does, in place of an earlier one."""
+    earlier = _companions.pop(view, None)
+    sys.path[:] = [entry for entry in sys.path if entry != earlier]
+    if folder is not None and folder not in sys.path:
+        sys.path.insert(sys.path.index(view), folder)
+        _companions[view] = folder
+
+
+def active_views() -> list[str]:
+    """The site-packages folders of storectl's environments on ``sys.path``, by their shim's hooks."""
+    hooked = {getattr(hook, "storectl_view", None) for hook in sys.path_hooks}
+    return [entry for entry in sys.path if entry in hooked]
+
+
+def path_lines(view: str) -> list[str]:
+    """The folders that the ``.pth`` files of a view put on ``sys.path``."""
+    return [os.path.normpath(os.path.join(view, line)) for line in _pth_lines(view) if not _is_import(line)]
+
+
+def _check_python(python: str | None) -> None:
+    """ActivationError E_INTERPRETER where another interpreter is asked for than this one."""
+    if python is None:
+        return
+    version = ".".join(map(str, sys.version_info[:3]))
+    is_version = python == version or version.startswith(f"{python}.")
+    if not is_version and os.path.realpath(python) not in (this_interpreter(), os.path.realpath(sys.executable)):
+        raise ActivationError(
+            f"this interpreter is Python {version} ({this_interpreter()}), not {python}",
+            code="E_INTERPRETER",
+            hint="start the interpreter you mean, or leave `python` away",
+        )
+
+
+def _check_conflicts(made: Environment, on_conflict: str) -> None:
+    earlier = sys.path[: _place_of_site_packages()]
+    conflicts = find_conflicts(read_import_map(made), view_of(made), dict(sys.modules), earlier)
+    if conflicts and on_conflict == "error":
+        raise ConflictError(conflicts)
+    for conflict in conflicts:
+        warnings.warn(f"{conflict.text}: restart the interpreter", ActivationWarning, stacklevel=4)
+
+
+def _place_of_site_packages() -> int:
+    """The index on ``sys.path`` of an earlier environment, else of the interpreter's own packages, else its end."""
+    own = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
+    places = {os.path.realpath(folder) for folder in (*own, *active_views())}
+    return next((i for i, entry in enumerate(sys.path) if os.path.realpath(entry) in places), len(sys.path))
+
+
+def _process_pth_files(view: str, place: int) -> None:
+    """What ``site`` does with the ``.pth`` files of a folder; ours starts the shim. Their folders come right behind it."""
+    before = list(sys.path)
+    site.addsitedir(view, {os.path.abspath(entry) for entry in before})
+    added = [entry for entry in sys.path[len(before) :] if entry not in before]
+    if sys.path == before + added:
+        sys.path[:] = [*before[: place + 1], *added, *before[place + 1 :]]
+
+
+def _take_away(view: str) -> None:
+    """Undo what an environment did here: its folders, its hooks, the finders of its packages, its place on PATH."""
+    accompany(view, None)
+    place = sys.path.index(view)
+    lines = set(path_lines(view))
+    sys.path[place:] = [entry for entry in sys.path[place:] if entry != view and entry not in lines]
+    sys.path_hooks[:] = [hook for hook in sys.path_hooks if not _is_of(hook, view)]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_of(finder, view)]
+    for path in [path for path in sys.path_importer_cache if str(path).startswith(view)]:
+        sys.path_importer_cache.pop(path, None)
+    scripts = os.path.join(_root(view), "bin")
+    os.environ["PATH"] = os.pathsep.join(
+        folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder != scripts
+    )
+
+
+def _is_of(hook: object, view: str) -> bool:
+    """Whether a hook or finder is the shim's for this view, or was installed by a package of it."""
+    if getattr(hook, "storectl_view", None) == view:
+        return True
+    module = sys.modules.get(getattr(hook, "__module__", None) or type(hook).__module__)
+    return str(getattr(module, "__file__", None) or "").startswith(f"{view}/")
+
+
+def _set_variables(root: str) -> None:
+    """What child processes go by, as `storectl run` sets it."""
+    scripts = os.path.join(root, "bin")
+    path = os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = f"{scripts}{os.pathsep}{path}" if path else scripts
+    os.environ["VIRTUAL_ENV"] = root
+    os.environ.pop("PYTHONHOME", None)
+
+
+def _root(view: str) -> str:
+    """``<root>`` of ``<root>/lib/python3.12/site-packages``."""
+    return view.rsplit("/", 3)[0]
+
+
+def _pth_lines(view: str) -> Iterator[str]:
+    for name in sorted(os.listdir(view)):
+        if name.endswith(".pth") and not name.startswith("."):
+            with open(os.path.join(view, name), encoding="utf-8", errors="surrogateescape") as file:
+                lines = [line.strip() for line in file]
+            yield from (line for line in lines if line and not line.startswith("#"))
+
+
+def _is_import(line: str) -> bool:
+    return line.startswith(("import ", "import\t"))

@@ -1,0 +1,306 @@
+"""Environments as the Python API knows them: what one offers, and how to have one made by the command line.
+
+Standard library only, CPython 3.9 to 3.14: the interpreter of a notebook need not have storectl installed. The command
+line makes the environment, as a process of its own: nothing of it is loaded here, where it could conflict with the project's.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from storectl_shim.activation_errors import ActivationError
+from storectl_shim.locations import store_folder
+from storectl_shim.project_record import LOCK_FILES, find_project, options_key, read_ready
+
+TYPE_CHECKING = False  # importing typing takes longer than all of this
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
+
+COMMAND = "storectl-python"
+
+_REPORT = re.compile(r"storectl: (E_[A-Z0-9_]+): (.*)")
+_OWN_VARIABLES = ("STORECTL_PYTHON", "STORECTL_EXTRAS", "STORECTL_GROUPS", "STORECTL_SOCKET")
+"""What `storectl` would take for options: here the arguments are all there is."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment, ready to be used. All paths are absolute.
+
+    ``path`` is its folder, ``python`` its interpreter, ``site_packages`` what belongs on ``sys.path``; ``project`` and
+    ``lock_file`` are what it was made from.
+    """
+
+    path: str
+    project: str
+    lock_file: str
+
+    @property
+    def id(self) -> str:
+        """The name of the environment: equal lock files and interpreters have the same one."""
+        return os.path.basename(self.path)
+
+    @property
+    def python(self) -> str:
+        """Its ``bin/python``."""
+        return os.path.join(self.path, "bin", "python")
+
+    @property
+    def site_packages(self) -> str:
+        """Its ``lib/pythonX.Y/site-packages``."""
+        library = os.path.join(self.path, "lib")
+        names = [name for name in sorted(os.listdir(library)) if name.startswith("python")]
+        return os.path.join(library, names[0], "site-packages")
+
+    @property
+    def scripts(self) -> dict[str, str]:
+        """Its commands: name and absolute path."""
+        folder = os.path.join(self.path, "bin")
+        return {name: os.path.join(folder, name) for name in sorted(os.listdir(folder)) if not _is_python(name)}
+
+    @property
+    def import_map(self) -> dict[str, str]:
+        """Every module that its wheels provide, and the file it is loaded from; for environments of this interpreter."""
+        return dict(read_import_map(self).modules())
+
+
+class Modules:
+    """The import map of an environment, asked by module name."""
+
+    def __init__(self, site_packages: str, shim: Any) -> None:
+        self._root = site_packages
+        self._map = shim.ImportMap(shim.root_of(site_packages), None)
+        self._module, self._namespace = shim.MODULE, shim.NAMESPACE
+        self._suffixes = [suffix for _, suffixes in shim.LOADERS for suffix in suffixes]
+
+    def file_of(self, name: str) -> str | None:
+        """The file of a module; None for what is not there, and for folders that are only portions of a namespace."""
+        parent, _, tail = name.rpartition(".")
+        record = self._table(parent.replace(".", "/")).get(tail)
+        return None if record is None else self._file(name.replace(".", "/"), record)
+
+    def modules(self, folder: str = "") -> Iterator[tuple[str, str]]:
+        """Every module at and below a folder (``pkg/sub``), with its file."""
+        for tail, record in sorted(self._table(folder).items()):
+            if tail == "__init__" or (tail == "_storectl" and not folder):
+                continue  # a package's second name, and the shim
+            below = f"{folder}/{tail}" if folder else tail
+            file = self._file(below, record)
+            if file is not None:
+                yield below.replace("/", "."), file
+            if not self._module <= record < self._namespace:
+                yield from self.modules(below)
+
+    def _table(self, folder: str) -> dict[str, int]:
+        table: dict[str, int] = (self._map.table(folder) or {}) if folder else self._map.top_level()
+        if self._map.failed:
+            raise ActivationError(
+                f"the import map of {self._map.root} cannot be read",
+                code="E_IMPORT_MAP",
+                hint="storectl doctor says what is wrong with the store",
+                environment=self._map.root,
+            )
+        return table
+
+    def _file(self, path: str, record: int) -> str | None:
+        if record >= self._namespace:
+            return None
+        inside = "" if record >= self._module else "/__init__"
+        return f"{self._root}/{path}{inside}{self._suffixes[record % self._module]}"
+
+
+def read_import_map(environment: Environment) -> Modules:
+    """The import map, read by the environment's own shim: whatever the format is, the two go together.
+
+    ActivationError E_INTERPRETER where the environment is for another Python: only that one knows its suffixes.
+    """
+    check_interpreter(environment)
+    folder = os.path.realpath(environment.site_packages)
+    loader = importlib.machinery.SourceFileLoader("_storectl", os.path.join(folder, "_storectl.py"))
+    spec = importlib.util.spec_from_loader("_storectl", loader)
+    assert spec is not None
+    shim = importlib.util.module_from_spec(spec)
+    loader.exec_module(shim)
+    return Modules(folder, shim)
+
+
+def check_interpreter(environment: Environment) -> None:
+    """ActivationError E_INTERPRETER where the environment is not for this interpreter."""
+    own = library_folder()
+    other = os.path.basename(os.path.dirname(environment.site_packages))
+    if own != other:
+        raise ActivationError(
+            f"{environment.path} is for {other}, and this is {own}",
+            code="E_INTERPRETER",
+            hint="make the environment of this interpreter: without `python`",
+            environment=environment.path,
+        )
+
+
+def library_folder() -> str:
+    """``python3.12``, or ``python3.13t`` for a free-threaded build."""
+    threaded = "t" if "t" in getattr(sys, "abiflags", "") else ""
+    return f"python{sys.version_info[0]}.{sys.version_info[1]}{threaded}"
+
+
+def this_interpreter() -> str:
+    """The interpreter below whatever virtual environment this is; absolute, without symbolic links."""
+    return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def make_environment(
+    project: str | os.PathLike[str] | None = None,
+    *,
+    lock: str | os.PathLike[str] | None = None,
+    extras: Iterable[str] = (),
+    groups: Iterable[str] = (),
+    default_groups: bool = True,
+    python: str | None = None,
+    offline: bool = False,
+) -> Environment:
+    """The environment of a project, made by the daemon where it is not ready; ActivationError where it cannot be.
+
+    ``project`` is a folder of the project or a file in it, None for that of the notebook or the current folder; ``lock`` is
+    a lock file of one's own; ``python`` a version or the path of an interpreter, None for the project's own.
+    """
+    lock_file = None if lock is None else _absolute_lock_file(os.fspath(lock))
+    folder, found = _locate(project, lock_file)
+    python = os.path.abspath(python) if python is not None and "/" in python else python
+    options: dict[str, Any] = {
+        "python": python,
+        "extras": _names(extras),
+        "groups": _names(groups),
+        "default_groups": default_groups,
+        "lock_file": lock_file,
+    }
+    path = read_ready(store_folder(os.environ), folder, options_key(**options))
+    if path is None:
+        path = str(_warm(folder, options, offline=offline)["path"])
+    return Environment(path=path, project=folder, lock_file=found)
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    """Sorted and each once; one name alone may come without brackets."""
+    return tuple(sorted({names} if isinstance(names, str) else set(names)))
+
+
+def _absolute_lock_file(path: str) -> str:
+    """As the command line has it: the folder's links are followed, the file's own is not, its name says what it is."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def _locate(project: str | os.PathLike[str] | None, lock_file: str | None) -> tuple[str, str]:
+    """The project's folder and its lock file; ActivationError E_NO_LOCK where there is none."""
+    if lock_file is not None and project is None:
+        if os.path.isfile(lock_file):
+            return os.path.dirname(lock_file), lock_file
+        raise ActivationError(f"no lock file at {lock_file}", code="E_NO_LOCK", hint="check the path", start=lock_file)
+    starts = [os.path.abspath(os.fspath(project))] if project is not None else _ambient_starts()
+    for start in starts:
+        folder = start if os.path.isdir(start) else os.path.dirname(start)
+        found = find_project(folder, os.environ.get("HOME"))
+        if found is not None:
+            return (found[0], lock_file) if lock_file is not None else found
+    raise ActivationError(
+        f"no lock file ({', '.join(LOCK_FILES)}) at or above {starts[0]}",
+        code="E_NO_LOCK",
+        hint="make one (`uv lock`), or name the project's folder or a lock file",
+        start=starts[0],
+    )
+
+
+def _ambient_starts() -> list[str]:
+    """Where a project may be meant: the notebook, as Jupyter and VS Code tell its path, and the current folder."""
+    main = sys.modules.get("__main__")
+    told = (getattr(main, "__vsc_ipynb_file__", None), os.environ.get("JPY_SESSION_NAME"))
+    notebooks = [path for path in told if isinstance(path, str) and os.path.isabs(path) and os.path.exists(path)]
+    return [*notebooks, os.getcwd()]
+
+
+def _warm(folder: str, options: Mapping[str, Any], *, offline: bool) -> dict[str, Any]:
+    """What `storectl warm --json` says of the environment it made; what it reports goes on to stderr."""
+    command = [*storectl_command(), "warm", folder, "--json"]
+    command += ["--python", options["python"]] if options["python"] is not None else []
+    command += [word for name in options["extras"] for word in ("--extra", name)]
+    command += [word for name in options["groups"] for word in ("--group", name)]
+    command += [] if options["default_groups"] else ["--no-default-groups"]
+    command += ["--lock", options["lock_file"]] if options["lock_file"] is not None else []
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_command_environ(offline=offline),
+        universal_newlines=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    try:
+        report = _pass_on(process.stderr)
+        output, _ = process.communicate()
+    except BaseException:  # an interrupted cell: nobody waits for the environment any more
+        process.kill()
+        process.communicate()
+        raise
+    if process.returncode != 0:
+        raise _problem(report, process.returncode)
+    answer: dict[str, Any] = json.loads(output)
+    return answer
+
+
+def _pass_on(stderr: Iterable[str] | None) -> list[str]:
+    """Show progress and warnings as they come; the lines of an error are kept for the exception."""
+    report: list[str] = []
+    for line in stderr or ():
+        if report or _REPORT.match(line):
+            report.append(line.rstrip("\n"))
+        elif sys.stderr is not None:
+            sys.stderr.write(line)
+    return report
+
+
+def _problem(report: list[str], code: int) -> ActivationError:
+    match = _REPORT.match(report[0]) if report else None
+    if match is None:
+        return ActivationError(f"storectl warm ended with exit code {code}", code="E_COMMAND", hint="see its output")
+    hint = next((line.partition(": ")[2] for line in report if line.startswith("hint: ")), None)
+    return ActivationError(match[2], code=match[1], hint=hint)
+
+
+def storectl_command() -> list[str]:
+    """The command line that belongs to this file, or to this interpreter, or is on PATH; ActivationError E_COMMAND."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    installed = os.path.join(os.path.normpath(os.path.join(package, *[".."] * 4)), "bin", COMMAND)
+    beside = os.path.join(os.path.dirname(sys.executable or ""), COMMAND)
+    found = next((path for path in (installed, beside) if os.access(path, os.X_OK)), None) or shutil.which(COMMAND)
+    if found is not None:
+        return [found]
+    if "storectl" in sys.modules and sys.executable:
+        return [sys.executable, "-P", "-m", "storectl"]
+    raise ActivationError(
+        f"there is no {COMMAND} on PATH", code="E_COMMAND", hint="install storectl, or add its bin folder to PATH"
+    )
+
+
+def _command_environ(*, offline: bool) -> dict[str, str]:
+    """The variables of the command line: without what is meant for this interpreter and its environment."""
+    environ = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
+    environ["STORECTL_OFFLINE"] = "1" if offline else "0"
+    if "storectl" not in sys.modules:  # where storectl is imported from PYTHONPATH, the command line needs it too
+        environ.pop("PYTHONPATH", None)
+    environ.pop("PYTHONHOME", None)
+    return environ
+
+
+def _is_python(name: str) -> bool:
+    return re.fullmatch(r"python[0-9.]*t?", name) is not None

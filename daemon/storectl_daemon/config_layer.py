@@ -1,0 +1,94 @@
+"""One layer of configuration: what a file, or the variables of one tool, say about indexes."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from packaging.utils import NormalizedName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where to ask: the address of an index or, with ``flat``, a find-links folder or page. It may hold a login."""
+
+    address: str
+    flat: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What one layer says; None or nothing where it says nothing.
+
+    ``explicit`` are asked only for the projects that name them, ``named`` is every place with a name, and ``sources`` the
+    names that a project is to come from. ``keyring`` is whether the keyring program is to be asked.
+    """
+
+    default: str | None = None
+    extra: tuple[str, ...] = ()
+    explicit: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    named: Mapping[str, Place] = field(default_factory=dict)
+    sources: Mapping[NormalizedName, tuple[str, ...]] = field(default_factory=dict)
+    no_index: bool | None = None
+    trusted_hosts: tuple[str, ...] = ()
+    ca_bundle: str | None = None
+    client_cert: str | None = None
+    proxy: str | None = None
+    keyring: bool | None = None
+
+
+def asks_keyring(provider: str | None) -> bool | None:
+    """Whether pip's or uv's ``keyring-provider`` means the keyring program; None where nothing is said.
+
+    ``import`` and ``auto`` mean it too: the keyring of the daemon's own Python is nobody's.
+    """
+    if not provider:
+        return None
+    return provider.strip().lower() in {"subprocess", "auto", "import"}
+
+
+def places(texts: Iterable[str], base: Path | None) -> tuple[str, ...]:
+    """Addresses as they are, paths absolute; a relative path without a folder to start from is no place."""
+    return tuple(place for text in texts if text and (place := absolute_place(text, base)) is not None)
+
+
+def absolute_place(text: str, base: Path | None) -> str | None:
+    """One of ``places``."""
+    if is_address(text):
+        return text
+    path = Path(text).expanduser()
+    if not path.is_absolute() and base is None:
+        return None
+    return os.path.normpath(path if base is None else base / path)
+
+
+def index_url(index: str, base: Path | None) -> str | None:
+    """The address of an index; a local path, which uv and pip allow too, as a ``file:`` address."""
+    place = absolute_place(index, base)
+    return place if place is None or is_address(place) else Path(place).as_uri()
+
+
+def is_address(text: str) -> bool:
+    """Whether this is an address, not a path."""
+    return "://" in text or text.startswith("file:")
+
+
+def with_login(url: str, name: str | None, environ: Mapping[str, str]) -> str:
+    """The address, with the login of ``UV_INDEX_<NAME>_USERNAME`` and ``…_PASSWORD`` where they are set."""
+    if name is None or "://" not in url:
+        return url
+    prefix = f"UV_INDEX_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
+    user, password = environ.get(f"{prefix}_USERNAME"), environ.get(f"{prefix}_PASSWORD")
+    if user is None and password is None:
+        return url
+    parts = urlsplit(url)
+    login = quote(user or "", safe="") + (f":{quote(password, safe='')}" if password is not None else "")
+    return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
+def words(value: str | None) -> list[str]:
+    """A list as variables and configuration files of pip have it: split at white space."""
+    return (value or "").split()

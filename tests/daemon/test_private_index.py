@@ -1,0 +1,108 @@
+"""A private index as people have it: TLS by an authority of its own, logins from variables, files and the keyring."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.certificates import make_certificate, needs_openssl
+from support.daemon import Daemon, new_daemon
+from support.index import LoopbackIndex, serve_index
+from support.lock_files import requirements_text
+from support.private_index import FakeKeyring, basic, require_login, validate_pages
+from support.project import write_project
+from support.wheels import WheelBytes, make_wheel
+
+ALPHA = make_wheel("alpha", "1.0")
+NEWER = make_wheel("alpha", "2.0")
+ANN = basic("ann", "s3cret")
+ALONE = {"PIP_CONFIG_FILE": os.devnull}  # this machine may have an authority of its own
+pytestmark = needs_openssl
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    with new_daemon() as made:
+        yield made
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Path:
+    return make_certificate(tmp_path / "authority")
+
+
+@pytest.fixture
+def index(authority: Path) -> Iterator[LoopbackIndex]:
+    with serve_index(ALPHA, NEWER, certificate=authority) as served:
+        yield served
+
+
+def requirements(folder: Path, *wheels: WheelBytes) -> Path:
+    """A project that says what it needs, and not where it comes from."""
+    folder.mkdir()
+    (folder / "requirements.txt").write_text(requirements_text(wheels))
+    return folder
+
+
+def restart(daemon: Daemon, env: dict[str, str]) -> None:
+    daemon.request("POST", "/v1/shutdown")
+    daemon.processes[-1].wait(60)
+    daemon.start(env=env | ALONE)
+
+
+def test_a_lock_file_with_addresses_asks_nothing_and_has_the_logins_of_its_project(
+    daemon: Daemon, index: LoopbackIndex, authority: Path, tmp_path: Path
+) -> None:
+    project = write_project(tmp_path / "project", index, [ALPHA])
+    with (project / "pyproject.toml").open("a") as file:
+        file.write(f'[[tool.uv.index]]\nname = "corp"\nurl = "{index.url}"\nexplicit = true\n')
+        file.write('[tool.uv.sources]\nalpha = { index = "corp" }\n')
+    seen = require_login(index, ANN)
+    login = {"UV_INDEX_CORP_USERNAME": "ann", "UV_INDEX_CORP_PASSWORD": "s3cret"}
+    daemon.start(env={"SSL_CERT_FILE": str(authority)} | login | ALONE)
+    daemon.ready(project)
+    assert seen == [ANN]
+    assert index.requests == {f"/files/{ALPHA.filename}": 1}
+    assert "s3cret" not in daemon.log
+
+
+def test_the_keyring_says_the_password_of_an_index_and_the_second_project_needs_nothing(
+    daemon: Daemon, index: LoopbackIndex, authority: Path, tmp_path: Path
+) -> None:
+    keyring = FakeKeyring(tmp_path)
+    keyring.knows("get", index.url, "ann", answer="s3cret\n")
+    seen = require_login(index, ANN)
+    env = {
+        "PATH": os.pathsep.join([str(keyring.bin), os.environ["PATH"]]),
+        "PIP_INDEX_URL": index.url.replace("//", "//ann@"),
+        "PIP_KEYRING_PROVIDER": "subprocess",
+        "REQUESTS_CA_BUNDLE": str(authority),
+    }
+    daemon.start(env=env | ALONE)
+    daemon.ready(requirements(tmp_path / "one", ALPHA))
+    assert seen == [basic("ann", ""), ANN, ANN]  # the page, twice, and the file
+    assert keyring.asked == [f"get {index.url} ann"]
+    restart(daemon, env)
+    daemon.ready(requirements(tmp_path / "two", ALPHA))
+    assert len(seen) == 3
+    assert "s3cret" not in daemon.log
+
+
+def test_a_page_that_the_last_daemon_read_is_only_confirmed(
+    daemon: Daemon, index: LoopbackIndex, authority: Path, tmp_path: Path
+) -> None:
+    asked = validate_pages(index, ETag='"one"')
+    env = {"PIP_INDEX_URL": index.url, "PIP_CERT": str(authority)}
+    daemon.start(env=env | ALONE)
+    daemon.ready(requirements(tmp_path / "one", ALPHA))
+    restart(daemon, env)
+    daemon.ready(requirements(tmp_path / "two", NEWER))
+    assert asked == [{}, {"If-None-Match": '"one"'}]
+    assert index.file_requests == 2
+
+
+def test_without_its_authority_the_index_is_not_trusted(daemon: Daemon, index: LoopbackIndex, tmp_path: Path) -> None:
+    daemon.start(env={"PIP_INDEX_URL": index.url} | ALONE)
+    problem = daemon.failed(requirements(tmp_path / "one", ALPHA))
+    assert "not trusted" in problem["detail"]
