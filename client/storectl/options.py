@@ -62,12 +62,21 @@ class Options:
 
 
 def options_of_environment(environ: Mapping[str, str]) -> Options:
-    """What STORECTL_PYTHON, STORECTL_EXTRAS and STORECTL_GROUPS say; the lists are split at commas and spaces."""
+    """What STORECTL_PYTHON, STORECTL_EXTRAS, STORECTL_GROUPS and STORECTL_OFFLINE say.
+
+    The lists are split at commas and spaces; offline is anything but nothing and ``0``.
+    """
     return Options(
         python=environ.get("STORECTL_PYTHON") or None,
         extras=_words(environ.get("STORECTL_EXTRAS", "")),
         groups=_words(environ.get("STORECTL_GROUPS", "")),
+        offline=environ.get("STORECTL_OFFLINE", "") not in ("", "0"),
     )
+
+
+def combined_groups(groups: list[str], only_groups: list[str], ambient: Options) -> tuple[str, ...]:
+    """The groups of --group and --only-group, or those of the environment where neither is given."""
+    return (*groups, *only_groups) or ambient.groups
 
 
 def absolute_interpreter(python: str) -> str:

@@ -33,7 +33,10 @@ Without a program: the interactive interpreter. Exit codes are the program's; 12
   -p, --python VERSION|PATH   the interpreter (or STORECTL_PYTHON)
       --extra NAME            an extra of the project; may be repeated (or STORECTL_EXTRAS, a list)
       --group NAME            a dependency group; may be repeated (or STORECTL_GROUPS, a list)
+      --only-group NAME       this group alone, without the project; may be repeated
       --no-default-groups     without the groups that are there by default
+      --all-extras            every extra of the project
+      --offline               never touch the network; say what is missing (or STORECTL_OFFLINE=1)
       --lock FILE             this lock file
       --project DIR           the project at or above this folder
   -h, --help                  this text

@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import Enum
 
 from storectl.errors import UsageError
-from storectl.options import Options, options_of_environment
+from storectl.options import Options, combined_groups, options_of_environment
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -30,10 +30,14 @@ VALUE_OPTIONS = {
     "--python": "python",
     "--extra": "extras",
     "--group": "groups",
+    "--only-group": "only_groups",
     "--lock": "lock",
     "--project": "project",
 }
 """Ours with a value, and where it goes."""
+
+FLAGS = ("--no-default-groups", "--all-extras", "--offline")
+"""Ours without one."""
 
 
 class Kind(Enum):
@@ -83,7 +87,7 @@ class _Parser:
     def __init__(self, arguments: list[str]) -> None:
         self.rest = list(arguments)
         self.values: dict[str, list[str]] = {name: [] for name in VALUE_OPTIONS.values()}
-        self.default_groups = True
+        self.flags: set[str] = set()
         self.interpreter_options: list[str] = []
         self.kind = Kind.INTERPRETER
         self.ours = True
@@ -117,8 +121,8 @@ class _Parser:
             self.ours = False
         elif first in ("-h", "--help"):
             self.kind = Kind.HELP
-        elif first == "--no-default-groups":
-            self.default_groups = False
+        elif first in FLAGS:
+            self.flags.add(first)
         else:
             return self._take_value_option()
         del self.rest[0]
@@ -177,9 +181,12 @@ class _Parser:
         return Options(
             python=self._single("python") or ambient.python,
             extras=tuple(self.values["extras"]) or ambient.extras,
-            groups=tuple(self.values["groups"]) or ambient.groups,
-            default_groups=self.default_groups,
+            all_extras="--all-extras" in self.flags,
+            groups=combined_groups(self.values["groups"], self.values["only_groups"], ambient),
+            default_groups="--no-default-groups" not in self.flags,
+            only_groups=bool(self.values["only_groups"]),
             lock_file=self._single("lock"),
+            offline="--offline" in self.flags or ambient.offline,
         )
 
 

@@ -175,12 +175,24 @@ class EntryInfo(Model):
     filename: str
 
 
+class BuildInfo(Model):
+    """What a wheel was built from, where it came from no index: see ``storectl_store.entries.provenance``."""
+
+    kind: Literal["wheel", "editable"]
+    source: str
+    python: str
+    backend: str
+    build_requires: tuple[str, ...]
+    installed: tuple[str, ...]
+
+
 class EntryDetail(EntryInfo):
     """One entry with what its manifest says."""
 
     path: str
     files: int
     tags: tuple[str, ...]
+    builds: tuple[BuildInfo, ...] = ()
 
 
 class CheckedEvent(Model):

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from storectl_daemon.project_pages import ProjectPages, Source
 from storectl_daemon.url_book import UrlBook
 from storectl_store.digest import parse_digest
 from storectl_store.errors import NoWheelError
-from storectl_store.selection.pin import IndexPin, Pin
+from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin
 from storectl_store.selection.target import Interpreter
 from support.index import JSON_TYPE, serve_index
 from support.wheels import WheelBytes, make_wheel
@@ -59,6 +60,15 @@ class Lookup:
     def __init__(self, folder: Path, *indexes: str, find_links: tuple[str, ...] = ()) -> None:
         self.settings = IndexSettings(indexes=indexes, find_links=find_links)
         self.folder = folder
+
+    def any(self, wanted: IndexPin, *, offline: bool = False) -> Pin | SourcePin:
+        async def main() -> Pin | SourcePin:
+            async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
+                book = UrlBook(self.folder / "urls")
+                client = IndexClient(fetcher=fetcher, book=book, settings_for=lambda _project: self.settings)
+                return await client.resolve(wanted, python(), None, offline=offline)
+
+        return asyncio.run(main())
 
     def __call__(self, *pins: IndexPin, interpreter: Interpreter | None = None, refresh: bool = False) -> list[Pin]:
         async def main() -> list[Pin]:
@@ -306,12 +316,26 @@ def test_a_python_that_every_locked_wheel_excludes_is_said(tmp_path: Path) -> No
             Lookup(tmp_path, index.url).one(pin(ANY))
 
 
-def test_an_sdist_alone_is_no_wheel_and_said_to_be_one(tmp_path: Path) -> None:
+def test_an_sdist_alone_is_a_source_unless_only_wheels_may_be_used(tmp_path: Path) -> None:
     page = {"files": [{"filename": "sam_ple-1.0.tar.gz", "url": "/s.tar.gz", "hashes": {"sha256": ANY.hexdigest}}]}
     with serve_index() as index:
         index.respond = lambda handler: _send_json(handler, page)
+        found = Lookup(tmp_path, index.url).any(pin(ANY))
+        assert isinstance(found, SourcePin)
+        assert isinstance(found.source, SourceArchive)
+        assert (found.name, found.source.filename, found.source.digest) == ("sam-ple", "sam_ple-1.0.tar.gz", ANY.digest)
         with pytest.raises(NoWheelError, match="source distribution only"):
-            Lookup(tmp_path, index.url).one(pin(ANY))
+            Lookup(tmp_path, index.url).one(replace(pin(ANY), formats=frozenset({"wheel"})))
+
+
+def test_without_the_network_only_the_book_answers(tmp_path: Path) -> None:
+    with serve_index(ANY) as index:
+        lookup = Lookup(tmp_path, index.url)
+        with pytest.raises(OfflineError, match="never looked up"):
+            lookup.any(pin(ANY), offline=True)
+        assert index.requests.total() == 0
+        known = lookup.one(pin(ANY))
+    assert lookup.any(pin(ANY), offline=True) == known
 
 
 def test_an_index_that_fails_is_no_matter_if_the_others_have_everything(tmp_path: Path) -> None:

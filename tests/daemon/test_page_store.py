@@ -15,7 +15,7 @@ from storectl_daemon.page_store import LONGEST_AGE, KeptPage, PageStore, kept_pa
 from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
 from storectl_daemon.url_book import UrlBook
 from storectl_store.digest import parse_digest
-from storectl_store.selection.pin import IndexPin
+from storectl_store.selection.pin import IndexPin, Pin
 from storectl_store.selection.target import Interpreter
 from support.index import serve_index
 from support.private_index import validate_pages
@@ -113,7 +113,7 @@ def test_what_a_fresh_page_does_not_have_is_asked_for(tmp_path: Path) -> None:
             asked = validate_pages(index, ETag='"two"', Cache_Control="max-age=600")
             second = await client.resolve(pin(NEW), python, None)
             assert len(asked) == 1
-            return [first.wheel.filename, second.wheel.filename]
+            return [found.wheel.filename for found in (first, second) if isinstance(found, Pin)]
 
     python = Interpreter(
         executable="/usr/bin/python3",

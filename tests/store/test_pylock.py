@@ -141,26 +141,60 @@ def test_an_archive_that_is_a_wheel_is_a_pin(tmp_path: Path) -> None:
         selected(tmp_path, TOP + archive.replace("py3-none-any", "cp38-cp38-win32"))
 
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
 @pytest.mark.parametrize(
-    ("source", "what"),
+    ("source", "origin"),
     [
-        ('vcs = { type = "git", url = "https://x.invalid/a", commit-id = "abc" }', "a git repository"),
-        (f"archive = {wheel('a-1.0.tar.gz')}", "an archive that is not a wheel"),
-        (f"sdist = {wheel('a-1.0.tar.gz')}", "a source distribution only"),
+        (
+            f'vcs = {{ type = "git", url = "https://me:secret@x.invalid/a", requested-revision = "main", commit-id = "{COMMIT}", subdirectory = "py" }}',
+            {
+                "url": "https://x.invalid/a",
+                "subdirectory": "py",
+                "vcs_info": {"vcs": "git", "commit_id": COMMIT, "requested_revision": "main"},
+            },
+        ),
+        (
+            f"archive = {wheel('a-1.0.tar.gz')}",
+            {"url": "https://files.invalid/a-1.0.tar.gz", "archive_info": {"hashes": {"sha256": HEX}}},
+        ),
+        (f"sdist = {wheel('a-1.0.tar.gz')}", None),
     ],
 )
-def test_other_sources_are_named(tmp_path: Path, source: str, what: str) -> None:
-    with pytest.raises(UnsupportedSourceError, match=f"`a` is locked as {what}") as caught:
-        selected(tmp_path, f'{TOP}[[packages]]\nname = "a"\nversion = "1.0"\n{source}\n')
+def test_what_is_no_wheel_is_a_source_with_its_origin(
+    tmp_path: Path, source: str, origin: dict[str, object] | None
+) -> None:
+    (pin,) = selected(tmp_path, f'{TOP}[[packages]]\nname = "a"\nversion = "1.0"\n{source}\n').source_pins
+    assert (pin.name, pin.version) == ("a", "1.0")
+    assert (pin.direct_url.to_dict() if pin.direct_url else None) == origin
+    assert pin.subdirectory == (origin or {}).get("subdirectory")
+
+
+def test_other_repositories_and_things_that_are_no_commit_are_refused(tmp_path: Path) -> None:
+    text = f'{TOP}[[packages]]\nname = "a"\nversion = "1.0"\nvcs = {{ type = "hg", url = "https://x.invalid/a", commit-id = "{COMMIT}" }}\n'
+    with pytest.raises(UnsupportedSourceError, match="`a` is locked as a hg repository") as caught:
+        selected(tmp_path, text)
     assert caught.value.hint
+    with pytest.raises(LockFileError, match="'main' is not a commit"):
+        selected(tmp_path, text.replace("hg", "git").replace(COMMIT, "main"))
 
 
-@pytest.mark.parametrize("sdist", ["", f"sdist = {wheel('a-1.0.tar.gz')}\n"])
-def test_no_wheel_for_the_target_says_what_there_is(tmp_path: Path, sdist: str) -> None:
+def test_no_wheel_for_the_target_says_what_there_is(tmp_path: Path) -> None:
+    wheels = (wheel("a-1.0-cp314-cp314-win32.whl"), wheel("a-1.0-cp313-cp313-win32.whl"))
     with pytest.raises(NoWheelError, match=r"`a` 1\.0 has wheels for cp313, cp314 only; Python is 3\.12") as caught:
-        selected(tmp_path, TOP + package("a", wheel("a-1.0-cp314-cp314-win32.whl"), wheel("a-1.0-cp313-cp313-win32.whl"), extra=sdist))  # fmt: skip
+        selected(tmp_path, TOP + package("a", *wheels))
     assert caught.value.hint
-    assert ("source distribution" in caught.value.hint) is bool(sdist)
+    (pin,) = selected(tmp_path, TOP + package("a", *wheels, extra=f"sdist = {wheel('a-1.0.tar.gz')}\n")).source_pins
+    assert (pin.name, pin.version, pin.direct_url) == ("a", "1.0", None)
+
+
+def test_a_folder_is_editable_where_the_lock_file_says_so(tmp_path: Path) -> None:
+    text = '[[packages]]\nname = "a"\ndirectory = { path = "a"%s }\n'
+    (project,) = selected(tmp_path, TOP + text % "").local_projects
+    assert not project.editable
+    (project,) = selected(tmp_path, TOP + text % ", editable = true").local_projects
+    assert project.editable
 
 
 def test_targets_that_the_lock_file_is_not_for_are_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from storectl_store.errors import LockFileError, NoWheelError, TargetError, UnsupportedSourceError
 from storectl_store.selection.lock_file import read_lock_file
-from storectl_store.selection.pin import Selection
+from storectl_store.selection.pin import GitCommit, Selection, SourceArchive
 from storectl_store.selection.select import select
 from support.targets import make_target
 
@@ -187,19 +187,71 @@ def test_wheels_by_url_and_path_are_pins(tmp_path: Path) -> None:
     ]
 
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        f"a @ git+https://x.invalid/a@1.0 {HASH}",
-        "-e git+https://x.invalid/a#egg=a",
-        f"https://x.invalid/a-1.0.tar.gz {HASH}",
-        f"./a-1.0.zip {HASH}",
+        f"a @ git+https://me:secret@x.invalid/a@{COMMIT}",
+        f"a @ git+https://x.invalid/a@{COMMIT}#subdirectory=py",
+        f"-e git+https://x.invalid/a@{COMMIT}#egg=A&subdirectory=py",
+        f"git+ssh://git@x.invalid/a@{COMMIT}#egg=a",
     ],
 )
-def test_sources_that_are_no_wheels_are_named_with_their_line(tmp_path: Path, line: str) -> None:
-    with pytest.raises(UnsupportedSourceError, match=r"requirements\.txt:1: ") as caught:
+def test_a_commit_is_a_source(tmp_path: Path, line: str) -> None:
+    (pin,) = selected(tmp_path, f"{line}\nb==1.0 {HASH}\n").source_pins
+    assert isinstance(pin.source, GitCommit)
+    assert (pin.name, pin.version, pin.source.commit) == ("a", None, COMMIT)
+    assert pin.subdirectory == ("py" if "py" in line else None)
+    assert pin.direct_url is not None
+    assert pin.direct_url.vcs_info is not None
+    assert "secret" not in pin.direct_url.url
+
+
+@pytest.mark.parametrize(
+    "line", [f"https://x.invalid/a-1.0.tar.gz {HASH}", f"./a-1.0.zip {HASH}", f"A @ https://x.invalid/main.zip {HASH}"]
+)
+def test_a_source_archive_by_its_address_is_a_source(tmp_path: Path, line: str) -> None:
+    (pin,) = selected(tmp_path, line).source_pins
+    assert isinstance(pin.source, SourceArchive)
+    assert (pin.name, pin.source.digest) == ("a", H1)
+    assert pin.source.url == (tmp_path / "a-1.0.zip").as_uri() if "./" in line else pin.source.url in line
+    assert pin.direct_url is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("a @ git+https://x.invalid/a@main", LockFileError),
+        ("a @ git+https://x.invalid/a", LockFileError),
+        (f"git+https://x.invalid/a@{COMMIT}", LockFileError),
+        ("https://x.invalid/a-1.0.tar.gz", LockFileError),
+        ("./a.zip " + HASH, LockFileError),
+        (f"a @ hg+https://x.invalid/a@{COMMIT}", UnsupportedSourceError),
+    ],
+)
+def test_sources_that_pin_nothing_are_named_with_their_line(tmp_path: Path, line: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"requirements\.txt:1: "):
         selected(tmp_path, line)
-    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("options", "formats"),
+    [
+        ("", {"wheel", "sdist"}),
+        ("--no-binary a", {"sdist"}),
+        ("--only-binary :all:", {"wheel"}),
+        ("--only-binary :all:\n--no-binary A", {"sdist"}),
+        ("--no-binary a\n--only-binary :all:", {"wheel"}),
+        ("--no-binary :all:,:none:", {"wheel", "sdist"}),
+        ("--no-binary b", {"wheel", "sdist"}),
+        ("--no-binary a,b\n--only-binary a", {"wheel"}),
+    ],
+)
+def test_options_say_which_kinds_of_file_may_be_used(tmp_path: Path, options: str, formats: set[str]) -> None:
+    (pin,) = selected(tmp_path, f"{options}\na==1.0 {HASH}\n").index_pins
+    assert pin.formats == formats
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from storectl_store.errors import LockFileError, NoWheelError, SelectionError, TargetError, UnsupportedSourceError
 from storectl_store.selection.lock_file import read_lock_file
-from storectl_store.selection.pin import Selection
+from storectl_store.selection.pin import Selection, SourceArchive
 from storectl_store.selection.select import select
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import pyproject_text, uv_lock_text
@@ -293,25 +293,69 @@ def test_other_versions_of_the_format_are_refused(lock: Path) -> None:
         selected(lock)
 
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SDIST = f'sdist = {{ hash = "sha256:{"1" * 64}", size = 7 }}'
+
+
 @pytest.mark.parametrize(
-    ("source", "what"),
+    ("source", "rest", "origin"),
     [
-        ('git = "https://example.invalid/a?rev=1#abc"', "git repository"),
-        ('url = "https://example.invalid/a.zip"', "without a wheel"),
-        ('path = "a-1.0.tar.gz"', "without a wheel"),
+        (
+            f'git = "https://example.invalid/a?rev=v1&subdirectory=py&lfs=true#{COMMIT}"',
+            "",
+            {
+                "url": "https://example.invalid/a",
+                "subdirectory": "py",
+                "vcs_info": {"vcs": "git", "commit_id": COMMIT, "requested_revision": "v1"},
+            },
+        ),
+        (
+            'url = "https://example.invalid/a-1.0.zip", subdirectory = "py"',
+            SDIST,
+            {
+                "url": "https://example.invalid/a-1.0.zip",
+                "subdirectory": "py",
+                "archive_info": {"hashes": {"sha256": "1" * 64}},
+            },
+        ),
     ],
 )
-def test_sources_that_are_no_wheels_are_named(lock: Path, source: str, what: str) -> None:
-    change(lock, r'source = \{ registry = "[^"]*" \}\nwheels = \[\n.*\n\]', f"source = {{ {source} }}")
-    with pytest.raises(UnsupportedSourceError, match=f"`a` is locked as .*{what}") as caught:
+def test_what_is_no_wheel_is_a_source_with_its_origin(
+    lock: Path, source: str, rest: str, origin: dict[str, object]
+) -> None:
+    change(lock, r'source = \{ registry = "[^"]*" \}\nwheels = \[\n.*\n\]', f"source = {{ {source} }}\n{rest}")
+    (pin,) = selected(lock).source_pins
+    assert (pin.name, pin.version, pin.subdirectory) == ("a", "1.0", "py")
+    assert pin.direct_url is not None
+    assert pin.direct_url.to_dict() == origin
+
+
+def test_a_source_distribution_of_an_index_is_a_source_without_an_origin(lock: Path) -> None:
+    sdist = f'sdist = {{ url = "https://example.invalid/a-1.0.tar.gz", hash = "sha256:{"1" * 64}" }}'
+    change(lock, r"wheels = \[\n.*\n\]", sdist)
+    (pin,) = selected(lock).source_pins
+    assert isinstance(pin.source, SourceArchive)
+    assert (pin.source.url, pin.direct_url) == ("https://example.invalid/a-1.0.tar.gz", None)
+
+
+def test_a_source_distribution_by_its_path_is_a_file_beside_the_lock_file(lock: Path) -> None:
+    change(
+        lock,
+        r'source = \{ registry = "[^"]*" \}\nwheels = \[\n.*\n\]',
+        f'source = {{ path = "a-1.0.tar.gz" }}\n{SDIST}',
+    )
+    (pin,) = selected(lock).source_pins
+    assert isinstance(pin.source, SourceArchive)
+    assert pin.source.url == (lock.parent / "a-1.0.tar.gz").as_uri()
+
+
+def test_a_package_without_any_file_and_a_commit_that_is_none_are_refused(lock: Path) -> None:
+    change(lock, r"wheels = \[\n.*\n\]", "")
+    with pytest.raises(UnsupportedSourceError, match="`a` is locked as something with neither") as caught:
         selected(lock)
-    assert caught.value.facts["name"] == "a"
     assert caught.value.hint
-
-
-def test_a_source_distribution_only_is_named(lock: Path) -> None:
-    change(lock, r"wheels = \[\n.*\n\]", 'sdist = { url = "https://example.invalid/a-1.0.tar.gz" }')
-    with pytest.raises(UnsupportedSourceError, match="`a` is locked as a source distribution only"):
+    change(lock, r'source = \{ registry = "[^"]*" \}', 'source = { git = "https://example.invalid/a?rev=1#abc" }')
+    with pytest.raises(LockFileError, match="'abc' is not a commit"):
         selected(lock)
 
 

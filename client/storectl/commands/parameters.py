@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from storectl.options import Options, options_of_environment
+from storectl.options import Options, combined_groups, options_of_environment
 
 Folder = Annotated[
     str, typer.Argument(metavar="[DIR]", help="A folder of the project.", show_default="the current one")
@@ -15,6 +15,11 @@ Python = Annotated[str | None, typer.Option("-p", "--python", metavar="VERSION|P
 Extras = Annotated[list[str] | None, typer.Option("--extra", metavar="NAME", help="An extra; may be repeated.")]
 Groups = Annotated[list[str] | None, typer.Option("--group", metavar="NAME", help="A group; may be repeated.")]
 NoDefaultGroups = Annotated[bool, typer.Option("--no-default-groups", help="Without the default groups.")]
+OnlyGroups = Annotated[
+    list[str] | None, typer.Option("--only-group", metavar="NAME", help="This group alone, without the project.")
+]
+AllExtras = Annotated[bool, typer.Option("--all-extras", help="Every extra of the project.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network; say what is missing.")]
 LockFile = Annotated[str | None, typer.Option("--lock", metavar="FILE", help="This lock file.")]
 
 
@@ -22,16 +27,22 @@ def options_of(
     *,
     python: str | None,
     extras: list[str] | None,
+    all_extras: bool,
     groups: list[str] | None,
+    only_groups: list[str] | None,
     no_default_groups: bool,
     lock: str | None,
+    offline: bool,
 ) -> Options:
     """What the parameters say, and the environment where they say nothing; as `storectl run` has it."""
     ambient = options_of_environment(os.environ)
     return Options(
         python=python or ambient.python,
         extras=tuple(extras or ambient.extras),
-        groups=tuple(groups or ambient.groups),
+        all_extras=all_extras,
+        groups=combined_groups(groups or [], only_groups or [], ambient),
         default_groups=not no_default_groups,
+        only_groups=bool(only_groups),
         lock_file=lock,
+        offline=offline or ambient.offline,
     )

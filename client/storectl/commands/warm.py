@@ -5,12 +5,15 @@ import os
 
 from storectl.commands.output import print_json, print_lines
 from storectl.commands.parameters import (
+    AllExtras,
     Extras,
     Folder,
     Groups,
     Json,
     LockFile,
     NoDefaultGroups,
+    Offline,
+    OnlyGroups,
     Python,
     options_of,
 )
@@ -23,13 +26,25 @@ def warm(
     *,
     python: Python = None,
     extra: Extras = None,
+    all_extras: AllExtras = False,
     group: Groups = None,
+    only_group: OnlyGroups = None,
     no_default_groups: NoDefaultGroups = False,
     lock: LockFile = None,
+    offline: Offline = False,
     json: Json = False,
 ) -> None:
     """Fetch, unpack and compile all that the project's lock file needs. Returns when the environment is ready."""
-    options = options_of(python=python, extras=extra, groups=group, no_default_groups=no_default_groups, lock=lock)
+    options = options_of(
+        python=python,
+        extras=extra,
+        all_extras=all_extras,
+        groups=group,
+        only_groups=only_group,
+        no_default_groups=no_default_groups,
+        lock=lock,
+        offline=offline,
+    )
     project, _ = locate_project([folder], options, os.environ)
     environment = warm_project(project, options, os.environ)
     if json:

@@ -9,9 +9,10 @@ from pydantic import BaseModel
 
 from storectl_daemon.api.streams import lines_of, ndjson
 from storectl_daemon.errors import UnknownEntryError
-from storectl_daemon.models import CheckedEvent, EntryDetail, EntryInfo, FindingEvent, VerifyDone
+from storectl_daemon.models import BuildInfo, CheckedEvent, EntryDetail, EntryInfo, FindingEvent, VerifyDone
 from storectl_daemon.service import Service
 from storectl_store.digest import prefix_of
+from storectl_store.entries.provenance import Provenance, provenance_of
 from storectl_store.entries.store import Store
 from storectl_store.entries.verify import Checked, Finding, verify
 from storectl_store.errors import StoreError
@@ -69,6 +70,7 @@ def _detail(store: Store, prefix: str) -> EntryDetail:
         path=str(store.entry_folder(manifest)),
         files=len(manifest.files),
         tags=manifest.tags,
+        builds=tuple(_build_info(build) for build in provenance_of(store.layout, manifest.digest)),
     )
 
 
@@ -95,3 +97,14 @@ def _event(store: Store, step: Checked | Finding) -> CheckedEvent | FindingEvent
     if isinstance(step, Finding):
         return FindingEvent(name=name, version=version, prefix=prefix, path=step.path, what=step.message)
     return CheckedEvent(name=name, prefix=prefix)
+
+
+def _build_info(build: Provenance) -> BuildInfo:
+    return BuildInfo(
+        kind=build.kind,
+        source=build.source,
+        python=build.python,
+        backend=build.backend,
+        build_requires=build.build_requires,
+        installed=build.installed,
+    )

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,29 +27,34 @@ def check_out(repository: Repository, folder: Path) -> Path:
             f"{repository.commit[:80]!r} is not a commit", hint="lock again: a lock file names whole commits"
         )
     mirror = Path(repository.mirror)
-    mirror.mkdir(parents=True, exist_ok=True)
-    with _locked(mirror):
-        if not (mirror / "HEAD").exists():
-            _git(["init", "--quiet", "--bare", str(mirror)])
-        if not _has(mirror, repository.commit):
-            _fetch(mirror, repository)
-        _git(["clone", "--quiet", "--no-checkout", "--shared", str(mirror), str(folder)])
+    mirror.parent.mkdir(parents=True, exist_ok=True)
     skip = {} if repository.lfs else {"GIT_LFS_SKIP_SMUDGE": "1"}
-    _git(["-C", str(folder), "checkout", "--quiet", "--detach", repository.commit], **skip)
+    with _locked(mirror):
+        _bring(mirror, repository)
+        _git(["-C", str(mirror), "worktree", "prune"])
+        _git(
+            ["-C", str(mirror), "worktree", "add", "--quiet", "--force", "--detach", str(folder), repository.commit],
+            **skip,
+        )
     if (folder / ".gitmodules").exists():
-        # Submodules with relative addresses are relative to the repository's, not to the mirror's.
-        _git(["-C", str(folder), "remote", "set-url", "origin", repository.url])
         _git(["-C", str(folder), "submodule", "--quiet", "update", "--init", "--recursive"], **skip)
     return folder
 
 
-def _fetch(mirror: Path, repository: Repository) -> None:
-    """Just the commit, where the server allows that; otherwise everything that has a name."""
-    fetch = ["-C", str(mirror), "fetch", "--quiet", "--no-write-fetch-head"]
-    with contextlib.suppress(BuildFailedError):
-        _git([*fetch, "--depth", "1", "--", repository.url, repository.commit])
+def _bring(mirror: Path, repository: Repository) -> None:
+    """Have the commit in the mirror, with all tags: backends make versions of them. Files come when they are needed."""
+    if not mirror.exists():
+        stage = mirror.with_name(f"{mirror.name}.new")
+        shutil.rmtree(stage, ignore_errors=True)
+        _git(["clone", "--quiet", "--bare", "--filter=blob:none", "--", repository.url, str(stage)])
+        stage.rename(mirror)
     if not _has(mirror, repository.commit):
-        _git([*fetch, "--tags", "--", repository.url, "+refs/*:refs/fetched/*"])
+        fetch = ["-C", str(mirror), "fetch", "--quiet", "--force", "--tags", "origin"]
+        _git([*fetch, "+refs/heads/*:refs/heads/*"])
+    if not _has(mirror, repository.commit):
+        # A commit that no branch leads to, such as one of a pull request.
+        with contextlib.suppress(BuildFailedError):
+            _git(["-C", str(mirror), "fetch", "--quiet", "origin", repository.commit])
     if not _has(mirror, repository.commit):
         raise BuildFailedError(
             f"{_shown(repository.url)} has no commit {repository.commit}",

@@ -70,6 +70,7 @@ class StoreLayout:
     def repositories(self) -> Path:
         return self.root / "git"
 
+    @property
     def index_pages(self) -> Path:
         return self.urls / "pages"
 

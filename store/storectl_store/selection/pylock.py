@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -28,7 +29,8 @@ from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed
 from storectl_store.selection.limits import check_count, check_markers
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.options import canonical_names, check_known
-from storectl_store.selection.pin import LocalProject, Pin, Selection, WheelFile
+from storectl_store.selection.origins import archive_origin, commit_origin
+from storectl_store.selection.pin import GitCommit, LocalProject, Pin, Selection, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.positions import KeyPath
 from storectl_store.selection.project_file import root_project
 from storectl_store.selection.requires_python import check_requires_python
@@ -36,6 +38,7 @@ from storectl_store.selection.target import Target
 from storectl_store.selection.toml_table import Table, parse_toml
 
 _Source = PackageVcs | PackageDirectory | PackageArchive | PackageWheel | PackageSdist
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PLACE = re.compile(r"packages\[(\d+)\]")
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _UNDEFINED = (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, InvalidSpecifier, RecursionError)
@@ -56,6 +59,7 @@ def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
     local += root_project(lock_file, (*pins, *local))
     return Selection(
         pins=pins,
+        source_pins=tuple(sorted((item for item in selected if isinstance(item, SourcePin)), key=lambda pin: pin.name)),
         local_projects=tuple(sorted(local, key=lambda project: project.name)),
         warnings=_warnings(pylock, top.file),
     )
@@ -166,7 +170,9 @@ def _select_error(pylock: Pylock, top: Table, target: Target, message: str) -> S
     return TargetError(f"{top.file}: {message}", hint="lock for this platform and Python too", path=top.file)
 
 
-def _converted(lock_file: LockFile, package: Package, source: _Source, target: Target) -> Pin | LocalProject:
+def _converted(
+    lock_file: LockFile, package: Package, source: _Source, target: Target
+) -> Pin | SourcePin | LocalProject:
     match source:
         case PackageWheel():
             return _pin_of_wheels(lock_file, package, target)
@@ -174,13 +180,10 @@ def _converted(lock_file: LockFile, package: Package, source: _Source, target: T
             return _local_project(lock_file, package, source)
         case PackageArchive():
             return _pin_of_archive(lock_file, package, source, target)
-        case PackageSdist() if package.wheels:
-            names = [wheel.filename for wheel in package.wheels]
-            raise no_wheel_error(package.name, str(package.version or ""), names, target.interpreter, has_sdist=True)
         case PackageSdist():
-            raise _unsupported(package, "a source distribution only")
-        case _:
-            raise _unsupported(package, f"a {source.type} repository")
+            return _source_pin(lock_file, package, source, index=package.index)
+        case PackageVcs():
+            return _commit(lock_file, package, source)
 
 
 def _pin_of_wheels(lock_file: LockFile, package: Package, target: Target) -> Pin:
@@ -193,17 +196,58 @@ def _pin_of_wheels(lock_file: LockFile, package: Package, target: Target) -> Pin
     return _pin(package, chosen)
 
 
-def _pin_of_archive(lock_file: LockFile, package: Package, archive: PackageArchive, target: Target) -> Pin:
-    filename = archive.path.replace("\\", "/").rpartition("/")[2] if archive.path else filename_of(archive.url or "")
+def _source_pin(
+    lock_file: LockFile, package: Package, file: PackageSdist | PackageArchive, *, index: str | None
+) -> SourcePin:
+    """A source distribution of an index, or an archive of sources by its address, which is a direct reference."""
+    found = _wheel_file(lock_file, package, _filename(file), file)
+    subdirectory = file.subdirectory if isinstance(file, PackageArchive) else None
+    return SourcePin(
+        name=package.name,
+        version=str(package.version) if package.version else None,
+        source=SourceArchive(filename=found.filename, digest=found.digest, url=found.url, size=found.size),
+        subdirectory=subdirectory,
+        index=index,
+        direct_url=archive_origin(found.url, found.digest, subdirectory) if isinstance(file, PackageArchive) else None,
+    )
+
+
+def _filename(file: PackageWheel | PackageSdist | PackageArchive) -> str:
+    if not isinstance(file, PackageArchive):
+        return file.filename
+    return file.path.replace("\\", "/").rpartition("/")[2] if file.path else filename_of(file.url or "")
+
+
+def _commit(lock_file: LockFile, package: Package, vcs: PackageVcs) -> SourcePin:
+    if vcs.type != "git":
+        raise _unsupported(package, f"a {vcs.type[:20]} repository")
+    if not _COMMIT.fullmatch(vcs.commit_id):
+        raise _error(lock_file, package, f"{vcs.commit_id[:80]!r} is not a commit")
+    try:
+        url = vcs.url or file_url(lock_file.project, vcs.path or "")
+    except ValueError as error:
+        raise _error(lock_file, package, str(error)) from error
+    source = GitCommit(url=url, commit=vcs.commit_id, requested_revision=vcs.requested_revision)
+    return SourcePin(
+        name=package.name,
+        version=str(package.version) if package.version else None,
+        source=source,
+        subdirectory=vcs.subdirectory,
+        direct_url=commit_origin(source, vcs.subdirectory),
+    )
+
+
+def _pin_of_archive(lock_file: LockFile, package: Package, archive: PackageArchive, target: Target) -> Pin | SourcePin:
+    filename = _filename(archive)
     if not filename.endswith(".whl"):
-        raise _unsupported(package, "an archive that is not a wheel")
+        return _source_pin(lock_file, package, archive, index=None)
     wheel = _wheel_file(lock_file, package, filename, archive)
     parsed = parsed_filename(filename)
     if parsed is None or parsed[0] != package.name or (package.version and parsed[1] != package.version):
         raise _error(lock_file, package, f"{filename[:120]!r} is not the file name of a wheel of it", file=archive)
     if choose_wheel((wheel,), target.interpreter) is None:
         raise no_wheel_error(package.name, str(parsed[1]), (filename,), target.interpreter, has_sdist=False)
-    return _pin(package, wheel)
+    return replace(_pin(package, wheel), direct_url=archive_origin(wheel.url, wheel.digest, archive.subdirectory))
 
 
 def _pin(package: Package, wheel: WheelFile) -> Pin:
@@ -212,8 +256,10 @@ def _pin(package: Package, wheel: WheelFile) -> Pin:
     return Pin(name=package.name, version=str(package.version or parsed[1]), wheel=wheel, index=package.index)
 
 
-def _wheel_file(lock_file: LockFile, package: Package, filename: str, file: PackageWheel | PackageArchive) -> WheelFile:
-    """A wheel of the lock file; a path goes before a URL, as PEP 751 has it."""
+def _wheel_file(
+    lock_file: LockFile, package: Package, filename: str, file: PackageWheel | PackageSdist | PackageArchive
+) -> WheelFile:
+    """A file of the lock file; a path goes before a URL, as PEP 751 has it."""
     hexdigest = file.hashes.get("sha256")
     if hexdigest is None:
         raise _error(
@@ -233,13 +279,19 @@ def _local_project(lock_file: LockFile, package: Package, directory: PackageDire
     except ValueError as error:
         raise _error(lock_file, package, str(error), file=directory) from error
     is_root = path == str(lock_file.project)
-    return LocalProject(name=package.name, path=path, kind="root" if is_root else "path", packaged=True)
+    return LocalProject(
+        name=package.name,
+        path=path,
+        kind="root" if is_root else "path",
+        packaged=True,
+        editable=bool(directory.editable),
+    )
 
 
 def _unsupported(package: Package, what: str) -> UnsupportedSourceError:
     return UnsupportedSourceError(
         f"`{package.name}` is locked as {what}",
-        hint="storectl takes wheels: lock a version that has one, or build it and lock the wheel",
+        hint="lock it from an index or from a git repository",
         name=package.name,
     )
 

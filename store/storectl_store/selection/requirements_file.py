@@ -3,9 +3,11 @@
 Such a file names digests but no files, so most of it becomes `IndexPin`; wheels given by URL or path are pins at once.
 """
 
+import re
 from pathlib import Path
+from urllib.parse import parse_qsl
 
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name, parse_sdist_filename
 
 from storectl_store.errors import TargetError, UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of
@@ -13,7 +15,17 @@ from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
-from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, WheelFile
+from storectl_store.selection.origins import archive_origin, commit_origin
+from storectl_store.selection.pin import (
+    GitCommit,
+    IndexPin,
+    LocalProject,
+    Pin,
+    Selection,
+    SourceArchive,
+    SourcePin,
+    WheelFile,
+)
 from storectl_store.selection.project_file import parse_project_file, root_project
 from storectl_store.selection.requirements_constraints import Constraint, constrained, narrowed, read_constraints
 from storectl_store.selection.requirements_entries import Entry, metadata_path
@@ -23,7 +35,8 @@ from storectl_store.selection.requires_python import check_requires_python, requ
 from storectl_store.selection.target import Target
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
-_Item = IndexPin | Pin | LocalProject
+_Item = IndexPin | Pin | SourcePin | LocalProject
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
@@ -40,6 +53,7 @@ def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
     return Selection(
         pins=pins,
         index_pins=tuple(item for item in items if isinstance(item, IndexPin)),
+        source_pins=tuple(item for item in items if isinstance(item, SourcePin)),
         local_projects=tuple(sorted((*local, *root_project(lock_file, (*local, *pins))), key=lambda p: p.name)),
     )
 
@@ -86,15 +100,17 @@ class _Reader:
             indexes=self._tree.indexes,
             find_links=tuple(self._tree.find_links),
             exclusive=self._tree.exclusive,
+            formats=self._tree.formats(name),
         )
 
-    def _addressed(self, subject: Subject) -> Pin | LocalProject:
-        """The wheel or project at a path or URL; paths are relative to the folder of the lock file."""
+    def _addressed(self, subject: Subject) -> Pin | SourcePin | LocalProject:
+        """What is at a path or URL; paths are relative to the folder of the lock file."""
         if subject.is_repository:
-            raise _unsupported(subject, "a repository")
+            return self._commit(subject)
         address = subject.path if subject.path is not None else checked_url(subject.url or "")
         if address.endswith(_ARCHIVES):
-            raise _unsupported(subject, "a source distribution")
+            url = address if subject.path is None else file_url(self._lock_file.project, address)
+            return self._archive(url, subject)
         if subject.path is None:
             if not subject.digests:
                 raise subject.entry.line.error(f"{address[-120:]!r} has no hash", hint=HASH_HINT)
@@ -103,7 +119,50 @@ class _Reader:
             return self._pin(address, subject)
         if address.endswith(".whl"):
             return self._pin(file_url(self._lock_file.project, address), subject)
-        return self._local_project(absolute_path(self._lock_file.project, address), subject.name)
+        return self._local_project(
+            absolute_path(self._lock_file.project, address), subject.name, editable=subject.entry.editable
+        )
+
+    def _commit(self, subject: Subject) -> SourcePin:
+        """``git+https://host/repository@<commit>#egg=name&subdirectory=folder``: what names a commit needs no hash."""
+        kind, _, rest = (subject.url or "").partition("+")
+        address, at, commit = rest.rpartition("@")
+        options = dict(parse_qsl(subject.fragment))
+        name = subject.name or canonicalize_name(options.get("egg", ""), validate=True)
+        if kind != "git":
+            raise _unsupported(subject, f"a {kind} repository")
+        if not at or not _COMMIT.fullmatch(commit):
+            raise subject.entry.line.error(
+                f"`{name}` comes from a repository without a commit",
+                hint="write the whole commit behind an @",
+                name=name,
+            )
+        source = GitCommit(url=address, commit=commit, requested_revision=commit)
+        subdirectory = options.get("subdirectory")
+        return SourcePin(
+            name=name,
+            version=None,
+            source=source,
+            subdirectory=subdirectory,
+            direct_url=commit_origin(source, subdirectory),
+        )
+
+    def _archive(self, url: str, subject: Subject) -> SourcePin:
+        """A source archive by its address; its name is given, or that of a source distribution's file."""
+        if len(subject.digests) != 1:
+            raise subject.entry.line.error(
+                f"{url[-120:]!r} needs one hash, and has {len(subject.digests)}", hint=HASH_HINT
+            )
+        (digest,) = subject.digests
+        filename = filename_of(url)
+        subdirectory = dict(parse_qsl(subject.fragment)).get("subdirectory")
+        return SourcePin(
+            name=subject.name or _name_of_sdist(filename),
+            version=None,
+            source=SourceArchive(filename=filename, digest=digest, url=url),
+            subdirectory=subdirectory,
+            direct_url=archive_origin(url, digest, subdirectory),
+        )
 
     def _pin(self, address: str, subject: Subject) -> Pin:
         filename = filename_of(address)
@@ -115,9 +174,9 @@ class _Reader:
         wheel = WheelFile(filename=filename, digest=digest, url=address)
         if choose_wheel((wheel,), self._interpreter) is None:
             raise no_wheel_error(parsed[0], str(parsed[1]), (filename,), self._interpreter, has_sdist=False)
-        return Pin(name=parsed[0], version=str(parsed[1]), wheel=wheel)
+        return Pin(name=parsed[0], version=str(parsed[1]), wheel=wheel, direct_url=archive_origin(address, digest))
 
-    def _local_project(self, path: str, name: NormalizedName | None) -> LocalProject:
+    def _local_project(self, path: str, name: NormalizedName | None, *, editable: bool) -> LocalProject:
         """The project in this folder; it is called what it calls itself, or without that as its folder is.
 
         InvalidName, a ValueError, where the folder's name is not one.
@@ -131,7 +190,13 @@ class _Reader:
             path=path,
             kind="root" if is_root else "path",
             packaged=True,
+            editable=editable,
         )
+
+
+def _name_of_sdist(filename: str) -> NormalizedName:
+    """The project of a source distribution by its file name; a ValueError where it is none."""
+    return parse_sdist_filename(filename)[0]
 
 
 def _merged(first: _Item | None, second: _Item, subject: Subject) -> _Item:
@@ -147,7 +212,7 @@ def _unsupported(subject: Subject, what: str) -> UnsupportedSourceError:
     line = subject.entry.line
     return UnsupportedSourceError(
         f"{line.file}:{line.number}: {subject.entry.requirement[:120]!r} is {what}",
-        hint="storectl takes wheels: name a version or the URL of a wheel",
+        hint="name a version, the URL of a wheel or source archive, or a commit of a git repository",
         name=subject.name,
         path=line.file,
         line=line.number,

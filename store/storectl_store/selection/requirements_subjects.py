@@ -23,7 +23,7 @@ _VCS = re.compile(r"(git|hg|svn|bzr)(\+|:)")
 class Subject:
     """A requirement read; one of ``version``, ``path`` and ``url`` is given.
 
-    ``path`` is as written, ``url`` without its fragment. ``digests`` are alternatives, empty only for local projects
+    ``path`` is as written, ``url`` without its ``fragment``. ``digests`` are alternatives, empty only for local projects
     and for what cannot be a wheel. ``name`` is None where only the file or folder says it.
     """
 
@@ -34,6 +34,7 @@ class Subject:
     version: str | None = None
     path: str | None = None
     url: str | None = None
+    fragment: str = ""
 
     @property
     def is_repository(self) -> bool:
@@ -113,6 +114,7 @@ def _with_hash(
         digests=digests,
         path=address if path is not None else None,
         url=address if url is not None else None,
+        fragment=fragment,
     )
 
 

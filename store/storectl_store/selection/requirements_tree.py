@@ -3,10 +3,14 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from packaging.utils import NormalizedName
+
 from storectl_store.selection.addresses import checked_url, file_url, is_url
 from storectl_store.selection.limits import check_count
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.pin import FileFormat
 from storectl_store.selection.requirements_entries import Entry, included_path, parse_line
+from storectl_store.selection.requirements_formats import FormatControl
 from storectl_store.selection.requirements_lines import Line, logical_lines
 
 
@@ -23,6 +27,11 @@ class RequirementsTree:
     extra_indexes: list[str] = field(default_factory=list)
     find_links: list[str] = field(default_factory=list)
     no_index: bool = False
+    format_control: FormatControl = field(default_factory=FormatControl)
+
+    def formats(self, name: NormalizedName) -> frozenset[FileFormat]:
+        """The kinds of file that may be used of this project."""
+        return self.format_control.formats(name)
 
     @property
     def indexes(self) -> tuple[str, ...]:
@@ -92,8 +101,10 @@ def _apply_options(entry: Entry, tree: RequirementsTree) -> None:
                 tree.no_index = True
             case "--hash":
                 raise entry.line.error("`--hash` without a requirement")
+            case "--only-binary" | "--no-binary":
+                tree.format_control.apply(option, value)
             case _:
-                # Which kinds of files to take, and how to build: every requirement here is one hashed wheel.
+                # How to choose between versions, and how to speak to the index: here every version is chosen.
                 continue
 
 

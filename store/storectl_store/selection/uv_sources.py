@@ -1,7 +1,9 @@
 """A package of a ``uv.lock`` as what it is for an environment: a pinned wheel, or a project that stays where it is."""
 
+import re
 from pathlib import Path
 from typing import assert_never
+from urllib.parse import parse_qsl
 
 from packaging.version import Version
 
@@ -10,15 +12,18 @@ from storectl_store.errors import UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
 from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.pin import LocalProject, Pin, WheelFile
+from storectl_store.selection.origins import archive_origin, commit_origin
+from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.toml_table import Table
 from storectl_store.selection.uv_lock import UvLock, UvPackage
 
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
 
 def selected_package(
     package: UvPackage, lock: UvLock, lock_file: LockFile, interpreter: Interpreter
-) -> Pin | LocalProject:
+) -> Pin | SourcePin | LocalProject:
     """What the package is; UnsupportedSourceError or NoWheelError where it is nothing that storectl can take."""
     match package.source.kind:
         case "registry" | "url" | "path":
@@ -26,25 +31,65 @@ def selected_package(
         case "directory" | "editable" | "virtual":
             return _local_project(package, lock, lock_file)
         case "git":
-            raise _unsupported(package, f"a git repository ({package.source.location[:200]})")
+            return _commit(package)
     assert_never(package.source.kind)
 
 
-def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> Pin:
+def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> Pin | SourcePin:
+    """The wheel that fits, else the source archive."""
     tables = package.table.tables("wheels")
-    has_sdist = package.table.optional_table("sdist") is not None
-    if not tables:
-        raise _unsupported(package, "a source distribution only" if has_sdist else "something without a wheel")
-    wheels = [_wheel_file(table, package, lock_file.project) for table in tables]
+    wheels = [_file(table, package, lock_file.project, what="wheels") for table in tables]
     chosen = choose_wheel(wheels, interpreter)
+    index = _index(package, lock_file.project)
     if chosen is None:
-        names = [wheel.filename for wheel in wheels]
-        raise no_wheel_error(package.name, package.version or "", names, interpreter, has_sdist=has_sdist)
+        return _source_archive(package, wheels, index, lock_file, interpreter)
+    direct = index is None
     return Pin(
         name=package.name,
         version=_agreed_version(package, chosen),
         wheel=chosen,
-        index=_index(package, lock_file.project),
+        index=index,
+        direct_url=archive_origin(chosen.url, chosen.digest, package.source.subdirectory) if direct else None,
+    )
+
+
+def _source_archive(
+    package: UvPackage, wheels: list[WheelFile], index: str | None, lock_file: LockFile, interpreter: Interpreter
+) -> SourcePin:
+    table = package.table.optional_table("sdist")
+    if table is None:
+        if not wheels:
+            raise _unsupported(package, "something with neither wheels nor a source distribution")
+        names = [wheel.filename for wheel in wheels]
+        raise no_wheel_error(package.name, package.version or "", names, interpreter, has_sdist=False)
+    file = _file(table.at(package.table.place), package, lock_file.project, what="sdist")
+    subdirectory = package.source.subdirectory
+    return SourcePin(
+        name=package.name,
+        version=package.version,
+        source=SourceArchive(filename=file.filename, digest=file.digest, url=file.url, size=file.size),
+        subdirectory=subdirectory,
+        index=index,
+        direct_url=archive_origin(file.url, file.digest, subdirectory) if index is None else None,
+    )
+
+
+def _commit(package: UvPackage) -> SourcePin:
+    """``git = "https://host/repository?rev=main&subdirectory=python&lfs=true#<commit>"``."""
+    address, _, commit = package.source.location.partition("#")
+    address, _, query = address.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if not _COMMIT.fullmatch(commit):
+        raise package.table.error(f"`source`: {commit[:80]!r} is not a commit", key="source")
+    asked = next((options[key] for key in ("rev", "tag", "branch") if key in options), None)
+    source = GitCommit(url=address, commit=commit, requested_revision=asked, lfs=options.get("lfs") == "true")
+    subdirectory = options.get("subdirectory") or options.get("path") or None
+    return SourcePin(
+        name=package.name,
+        version=package.version,
+        source=source,
+        subdirectory=subdirectory,
+        direct_url=commit_origin(source, subdirectory),
     )
 
 
@@ -68,11 +113,12 @@ def _agreed_version(package: UvPackage, wheel: WheelFile) -> str:
     return str(parsed[1])
 
 
-def _wheel_file(table: Table, package: UvPackage, folder: Path) -> WheelFile:
+def _file(table: Table, package: UvPackage, folder: Path, *, what: str) -> WheelFile:
+    """One file of the package; ``what`` is the key it stands under."""
     try:
         filename, url = _address(table, package, folder)
     except ValueError as error:
-        raise table.error(f"`wheels`: {error}") from error
+        raise table.error(f"`{what}`: {error}") from error
     digest = table.optional_text("hash")
     if digest is None or not digest.lower().startswith("sha256:"):
         raise table.error(
@@ -87,7 +133,7 @@ def _wheel_file(table: Table, package: UvPackage, folder: Path) -> WheelFile:
 
 
 def _address(table: Table, package: UvPackage, folder: Path) -> tuple[str, str]:
-    """File name and absolute URL of a wheel.
+    """File name and absolute URL of a wheel or source archive.
 
     It has a ``url``, absolute or relative to the registry, a ``path`` relative to a registry that is a folder, or only
     a ``filename`` where the source is the wheel.
@@ -123,12 +169,18 @@ def _local_project(package: UvPackage, lock: UvLock, lock_file: LockFile) -> Loc
     if path == str(lock_file.project):
         return LocalProject(name=package.name, path=path, kind="root", packaged=packaged)
     is_member = package.name in lock.members
-    return LocalProject(name=package.name, path=path, kind="member" if is_member else "path", packaged=packaged)
+    return LocalProject(
+        name=package.name,
+        path=path,
+        kind="member" if is_member else "path",
+        packaged=packaged,
+        editable=source.kind == "editable",
+    )
 
 
 def _unsupported(package: UvPackage, what: str) -> UnsupportedSourceError:
     return UnsupportedSourceError(
         f"`{package.name}` is locked as {what}",
-        hint="storectl takes wheels: lock a version that has one, or build it and lock the wheel",
+        hint="lock a version that has a wheel or a source distribution",
         name=package.name,
     )

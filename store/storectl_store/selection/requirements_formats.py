@@ -1,0 +1,51 @@
+"""Which kinds of files may be used: ``--only-binary`` and ``--no-binary``, as pip reads them.
+
+Each takes names, ``:all:`` or ``:none:``, separated by commas. A later option overrides an earlier one: a name given to
+one is taken from the other, ``:all:`` empties both first, ``:none:`` empties its own.
+"""
+
+from dataclasses import dataclass, field
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from storectl_store.selection.pin import ANY_FORMAT, FileFormat
+
+ALL, NONE = ":all:", ":none:"
+
+
+@dataclass(slots=True, kw_only=True)
+class FormatControl:
+    """The names that both options have come to. The default takes wheels first, and a source distribution without one."""
+
+    only_binary: set[str] = field(default_factory=set)
+    no_binary: set[str] = field(default_factory=set)
+
+    def apply(self, option: str, value: str) -> None:
+        """One option more, ``--only-binary`` or ``--no-binary``."""
+        binary = option == "--only-binary"
+        target, other = (self.only_binary, self.no_binary) if binary else (self.no_binary, self.only_binary)
+        names = value.split(",")
+        while ALL in names:
+            other.clear()
+            target.clear()
+            target.add(ALL)
+            del names[: names.index(ALL) + 1]
+            if NONE not in names:
+                return
+        for name in names:
+            if name == NONE:
+                target.clear()
+                continue
+            canonical = canonicalize_name(name)
+            other.discard(canonical)
+            target.add(canonical)
+
+    def formats(self, name: NormalizedName) -> frozenset[FileFormat]:
+        """What may be used of this project."""
+        if name in self.only_binary:
+            return frozenset({"wheel"})
+        if name in self.no_binary:
+            return frozenset({"sdist"})
+        if ALL in self.only_binary:
+            return frozenset({"wheel"})
+        return frozenset({"sdist"}) if ALL in self.no_binary else ANY_FORMAT
