@@ -239,7 +239,9 @@ def test_local_code_comes_right_behind_the_environment_and_goes_with_it(
     lock = (folder / "uv.lock").read_text().replace('{ virtual = "." }', '{ editable = "." }')
     (folder / "uv.lock").write_text(lock)
     pyproject = (folder / "pyproject.toml").read_text().partition("[tool.uv]")[0]
-    (folder / "pyproject.toml").write_text(f'{pyproject}\n[build-system]\nrequires = ["hatchling"]\n')
+    (folder / "pyproject.toml").write_text(
+        f'{pyproject}\n[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    )
     (folder / "src" / "project").mkdir(parents=True)
     (folder / "src" / "project" / "__init__.py").write_text("")
     other = write_project(tmp_path / "other", index, [GAMMA])

@@ -135,7 +135,9 @@ def test_packaged_code_is_imported_as_the_environment_has_it(
     lock = (folder / "uv.lock").read_text().replace('{ virtual = "." }', '{ editable = "." }')
     (folder / "uv.lock").write_text(lock)
     pyproject = (folder / "pyproject.toml").read_text().partition("[tool.uv]")[0]
-    (folder / "pyproject.toml").write_text(f'{pyproject}\n[build-system]\nrequires = ["hatchling"]\n')
+    (folder / "pyproject.toml").write_text(
+        f'{pyproject}\n[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    )
     (folder / "src" / "project").mkdir(parents=True)
     (folder / "src" / "project" / "__init__.py").write_text("")
     repository.commit()

@@ -24,6 +24,9 @@ _BACKENDS: Mapping[str, frozenset[str]] = {
 """Backends that only copy Python files unless told otherwise, and the build requirements that tell them nothing."""
 
 
+_DEFAULT_BACKEND = "setuptools.build_meta"  # PEP 517 has it build a project that names no backend
+
+
 def static_project(folder: Path) -> dict[str, Any] | None:
     """The parsed ``pyproject.toml`` of a project in this folder that needs no build; None for any other."""
     try:
@@ -31,7 +34,7 @@ def static_project(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None  # the backend is the one to say what is wrong
     project, system = _table(document, "project"), _table(document, "build-system")
-    backend = system.get("build-backend")
+    backend = system.get("build-backend", _DEFAULT_BACKEND)
     if (
         not project
         or not isinstance(backend, str)
@@ -40,7 +43,7 @@ def static_project(folder: Path) -> dict[str, Any] | None:
         or project.get("dynamic")
     ):
         return None
-    if not isinstance(project.get("version"), str) or not _only(system.get("requires"), _BACKENDS[backend]):
+    if not isinstance(project.get("version"), str) or not _only(system.get("requires", []), _BACKENDS[backend]):
         return None
     return None if _does_more(backend, document, folder) else document
 
