@@ -29,7 +29,7 @@ from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed
 from storectl_store.selection.limits import check_count, check_markers
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.options import canonical_names, check_known
-from storectl_store.selection.origins import archive_origin, commit_origin
+from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
 from storectl_store.selection.pin import GitCommit, LocalProject, Pin, Selection, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.positions import KeyPath
 from storectl_store.selection.project_file import root_project
@@ -38,7 +38,6 @@ from storectl_store.selection.target import Target
 from storectl_store.selection.toml_table import Table, parse_toml
 
 _Source = PackageVcs | PackageDirectory | PackageArchive | PackageWheel | PackageSdist
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PLACE = re.compile(r"packages\[(\d+)\]")
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _UNDEFINED = (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, InvalidSpecifier, RecursionError)
@@ -221,7 +220,7 @@ def _filename(file: PackageWheel | PackageSdist | PackageArchive) -> str:
 def _commit(lock_file: LockFile, package: Package, vcs: PackageVcs) -> SourcePin:
     if vcs.type != "git":
         raise _unsupported(package, f"a {vcs.type[:20]} repository")
-    if not _COMMIT.fullmatch(vcs.commit_id):
+    if not is_commit(vcs.commit_id):
         raise _error(lock_file, package, f"{vcs.commit_id[:80]!r} is not a commit")
     try:
         url = vcs.url or file_url(lock_file.project, vcs.path or "")
