@@ -12,6 +12,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from storectl_store.digest import parse_digest
 from storectl_store.selection.choose import choose_wheel
 from storectl_store.selection.lock_file import read_lock_file
 from storectl_store.selection.pin import WheelFile
@@ -58,8 +59,9 @@ def selected_from(path: Path, target: Target, wheels: Sequence[WheelBytes]) -> s
     selection = select(read_lock_file(path, variables=os.environ), target)
     found = {Taken(pin.name, pin.version, pin.wheel.digest) for pin in selection.pins}
     offered = {
-        wheel.digest: WheelFile(filename=wheel.filename, digest=wheel.digest, url="http://x") for wheel in wheels
-    }  # type: ignore[arg-type]
+        wheel.digest: WheelFile(filename=wheel.filename, digest=parse_digest(wheel.digest), url="http://x")
+        for wheel in wheels
+    }
     for pin in selection.index_pins:
         candidates = [offered[digest] for digest in pin.digests if digest in offered]
         assert not pin.filenames or {file.filename for file in candidates} <= pin.filenames
@@ -79,7 +81,7 @@ def _is_the_installers(path: str) -> bool:
     return path.startswith("../") or "__pycache__" in path or path.rpartition("/")[2] in _BY_INSTALLERS
 
 
-def run_tool(command: Sequence[str | Path], folder: Path, environ: Mapping[str, str]) -> str:
+def run_tool(command: Sequence[object], folder: Path, environ: Mapping[str, str]) -> str:
     """A tool to its end; what it said, which is shown where it fails."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "SSL_CERT_FILE") if name in os.environ}
     done = subprocess.run(

@@ -1,13 +1,12 @@
 """What ``pyproject.toml`` says to PDM: dependencies by group, sources, and the hash by which PDM knows its lock file."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.staleness import sha256_of_json
 from storectl_store.selection.toml_table import Table, parse_toml
 
 DEFAULT = NormalizedName("default")
@@ -103,5 +102,4 @@ def _content_hash(top: Table, project: Table, pdm: Table) -> str:
         "requires-python": project.values.get("requires-python", ""),
         "resolution": pdm.values.get("resolution", {}),
     }
-    text = json.dumps(data, sort_keys=True, default=str)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return f"sha256:{sha256_of_json(data)}"

@@ -9,8 +9,6 @@ It is flat: everything needed is there, with its marker. Files are known by thei
 which they are. ``pipenv sync`` takes ``default``; the other sections are groups here.
 """
 
-import hashlib
-import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,6 +37,7 @@ from storectl_store.selection.pin import (
 )
 from storectl_store.selection.requirements_lines import with_variables
 from storectl_store.selection.requires_python import check_requires_python, requires_python_of
+from storectl_store.selection.staleness import sha256_of_json
 from storectl_store.selection.target import Interpreter, Target
 from storectl_store.selection.toml_table import Table
 
@@ -231,8 +230,7 @@ def _stale(meta: Table, lock_file: LockFile) -> str | None:
         _DEVELOP: pipfile.get("dev-packages", {}),
     }
     data |= {key: value for key, value in pipfile.items() if key not in _OTHER_SECTIONS}
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=str)
-    if hashlib.sha256(text.encode()).hexdigest() == locked:
+    if sha256_of_json(data, separators=(",", ":")) == locked:
         return None
     return f"{lock_file.path} was made before Pipfile changed: run `pipenv lock`"
 

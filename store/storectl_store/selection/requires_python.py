@@ -17,6 +17,8 @@ def requires_python_of(lock_file: LockFile) -> str | None:
             return _of_project(lock_file)
         case "pipfile":
             return _of_pipfile(lock_file)
+        case "poetry":
+            return None  # in Poetry's own words: the selection checks it
         case _:
             pass
     return parse_toml(lock_file.content, str(lock_file.path)).optional_specifiers("requires-python")
