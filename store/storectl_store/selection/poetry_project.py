@@ -29,7 +29,8 @@ class PoetryProject:
     """A project of Poetry. ``groups`` holds the dependencies of each group, those of the project under ``main``.
 
     ``extras`` are the names of optional dependencies that an extra brings; ``optional_groups`` have to be asked for.
-    ``hashes`` are what its content hash may be: newer releases count more than older ones.
+    ``content_hash`` is what Poetry 2.3 and newer know it by, ``older_hash`` what those before did, which left out
+    ``[dependency-groups]``.
     """
 
     name: NormalizedName | None
@@ -37,7 +38,8 @@ class PoetryProject:
     groups: Mapping[NormalizedName, tuple[PoetryEdge, ...]]
     optional_groups: frozenset[NormalizedName]
     extras: Mapping[NormalizedName, frozenset[NormalizedName]]
-    hashes: frozenset[str]
+    content_hash: str
+    older_hash: str
 
 
 def poetry_project_of(lock_file: LockFile) -> PoetryProject | None:
@@ -54,7 +56,8 @@ def poetry_project_of(lock_file: LockFile) -> PoetryProject | None:
         groups=groups,
         optional_groups=optional,
         extras=_extras(project, poetry),
-        hashes=frozenset({_content_hash(top, with_groups=True), _content_hash(top, with_groups=False)}),
+        content_hash=_content_hash(top, with_groups=True),
+        older_hash=_content_hash(top, with_groups=False),
     )
 
 

@@ -199,6 +199,8 @@ def _one_of_each(top: Table, found: Iterable[PoetryPackage]) -> tuple[PoetryPack
 
 
 def _stale(lock: PoetryLock, project: PoetryProject | None) -> str | None:
-    if project is None or lock.content_hash is None or lock.content_hash in project.hashes:
+    if project is None or lock.content_hash in (None, project.content_hash):
+        return None
+    if lock.content_hash == project.older_hash and not lock.counts_groups:
         return None
     return f"{lock.table.file} was made before pyproject.toml changed: run `poetry lock`"
