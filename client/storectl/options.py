@@ -47,6 +47,19 @@ class Options:
         self.offline = offline
         self.lock_file = absolute_lock_file(lock_file) if lock_file is not None else None
 
+    def with_lock_file(self, path: str) -> Options:
+        """The same options for another lock file."""
+        return Options(
+            python=self.python,
+            extras=self.extras,
+            all_extras=self.all_extras,
+            groups=self.groups,
+            default_groups=self.default_groups,
+            only_groups=self.only_groups,
+            lock_file=path,
+            offline=self.offline,
+        )
+
     @property
     def key(self) -> str:
         """The name of these options in a project's record."""

@@ -12,6 +12,7 @@ from storectl.errors import ClientError, DaemonProblemError, printable
 from storectl.program import execute, program_environ
 from storectl.project import locate_project
 from storectl.run_arguments import Kind, RunRequest, parse_run
+from storectl.script_block import script_lock_file
 from storectl.target import check_script, command_line, looks_like_script, script_folder
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import last_environment, read_notices, read_ready
@@ -19,6 +20,8 @@ from storectl_shim.project_record import last_environment, read_notices, read_re
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from storectl.options import Options
 
 CANNOT_RUN = 125
 """The exit code where storectl itself is the reason that nothing ran; that of `env`, `timeout` and `docker run`."""
@@ -30,7 +33,8 @@ Run a program in the environment of its project's lock file. The project is the 
 from the script's (else from the current one) that holds uv.lock, pylock.toml or a requirements.txt with hashes.
 Without a program: the interactive interpreter. Exit codes are the program's; 125 to 127 are storectl's.
 
-  -p, --python VERSION|PATH   the interpreter (or STORECTL_PYTHON)
+  -p, --python VERSION|PATH   the interpreter (or STORECTL_PYTHON); several run the program under each
+      --parallel              several side by side, the version before each line of output
       --extra NAME            an extra of the project; may be repeated (or STORECTL_EXTRAS, a list)
       --group NAME            a dependency group; may be repeated (or STORECTL_GROUPS, a list)
       --only-group NAME       this group alone, without the project; may be repeated
@@ -52,21 +56,45 @@ def main(arguments: list[str]) -> int:
         if request.kind is Kind.HELP:
             sys.stdout.write(HELP)
             return 0
-        environment = environment_for(request, os.environ)
-        environ = program_environ(environment, os.environ)
-        execute(_command(request, environment, environ), environ)
+        if len(request.choices) > 1 or request.parallel:
+            return _run_matrix(request)
+        command, environ = _prepared(request, request.options)
+        execute(command, environ)
     except ClientError as error:
         sys.stderr.write(error.report())
         return error.exit_code if error.exit_code != ClientError.exit_code else CANNOT_RUN
 
 
-def environment_for(request: RunRequest, environ: Mapping[str, str]) -> str:
-    """The absolute path of the request's environment, made by the daemon where it is not ready."""
-    project, _ = locate_project(_starts(request), request.options, environ)
-    store, key = store_folder(environ), request.options.key
+def _run_matrix(request: RunRequest) -> int:
+    """The program under each Python; every environment is made before the first one runs."""
+    from storectl.matrix import Prepared, run_in_turn, run_side_by_side  # noqa: PLC0415 - only where there are several
+
+    runs = []
+    for options in request.choices:
+        command, environ = _prepared(request, options)
+        runs.append(Prepared(python=options.python or "default", command=command, environ=environ))
+    return run_side_by_side(runs) if request.parallel else run_in_turn(runs)
+
+
+def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
+    """The whole command line with these options, and the program's variables. A script may have a lock file of its own."""
+    script = request.kind is Kind.NAMED and looks_like_script(request.arguments[0])
+    if script and options.lock_file is None and request.project is None:
+        check_script(request.arguments[0])
+        own = script_lock_file(request.arguments[0])
+        options = options.with_lock_file(own) if own is not None else options
+    environment = environment_for(request, options, os.environ)
+    environ = program_environ(environment, os.environ)
+    return _command(request, environment, environ), environ
+
+
+def environment_for(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
+    """The absolute path of the environment with these options, made by the daemon where it is not ready."""
+    project, _ = locate_project(_starts(request), options, environ)
+    store, key = store_folder(environ), options.key
     ready = read_ready(store, project, key)
     if ready is None:
-        return _made_environment(request, project, last_environment(store, project, key))
+        return _made_environment(options, project, last_environment(store, project, key))
     for notice in read_notices(store, project, key):
         sys.stderr.write(f"storectl: warning: {printable(notice)}\n")
     return ready
@@ -82,12 +110,12 @@ def _starts(request: RunRequest) -> list[str]:
     return [script_folder(request.arguments[0]), os.getcwd()] if script else [os.getcwd()]
 
 
-def _made_environment(request: RunRequest, project: str, last: str | None) -> str:
+def _made_environment(options: Options, project: str, last: str | None) -> str:
     """What the daemon makes; the last good environment where only the lock file is at fault."""
     from storectl.warming import warm  # noqa: PLC0415 - an environment that is ready needs no daemon and no HTTP
 
     try:
-        return warm(project, request.options, os.environ).path
+        return warm(project, options, os.environ).path
     except DaemonProblemError as error:
         if last is None or not error.code.startswith("E_LOCK"):
             raise

@@ -36,7 +36,7 @@ VALUE_OPTIONS = {
 }
 """Ours with a value, and where it goes."""
 
-FLAGS = ("--no-default-groups", "--all-extras", "--offline")
+FLAGS = ("--no-default-groups", "--all-extras", "--offline", "--parallel")
 """Ours without one."""
 
 
@@ -52,22 +52,26 @@ class RunRequest:
     """What is to run, and in which environment. Not to be changed; no dataclass for the reason ``options`` gives.
 
     ``interpreter_options`` stand before the target; ``arguments`` begin with it. ``project`` is the folder --project
-    names.
+    names. ``choices`` are the options for each of several Pythons, ``options`` those for the first; ``parallel`` is
+    whether they are to run side by side.
     """
 
-    __slots__ = ("arguments", "interpreter_options", "kind", "options", "project")
+    __slots__ = ("arguments", "choices", "interpreter_options", "kind", "options", "parallel", "project")
 
     def __init__(
         self,
         *,
         kind: Kind,
-        options: Options,
+        choices: tuple[Options, ...],
+        parallel: bool,
         project: str | None,
         interpreter_options: tuple[str, ...],
         arguments: tuple[str, ...],
     ) -> None:
         self.kind = kind
-        self.options = options
+        self.choices = choices
+        self.options = choices[0]
+        self.parallel = parallel
         self.project = project
         self.interpreter_options = interpreter_options
         self.arguments = arguments
@@ -98,7 +102,8 @@ class _Parser:
                 self._take_interpreter_option()
         return RunRequest(
             kind=self.kind,
-            options=self._options(environ),
+            choices=self._choices(environ),
+            parallel="--parallel" in self.flags,
             project=self._single("project"),
             interpreter_options=tuple(self.interpreter_options),
             arguments=tuple(self.rest),
@@ -172,14 +177,20 @@ class _Parser:
     def _single(self, name: str) -> str | None:
         values = self.values[name]
         if len(values) > 1:
-            hint = "run once for each version" if name == "python" else "give the one that is meant"
-            raise UsageError(f"--{name} is given {len(values)} times: {', '.join(values)}", hint=hint)
+            raise UsageError(
+                f"--{name} is given {len(values)} times: {', '.join(values)}", hint="give the one that is meant"
+            )
         return values[0] if values else None
 
-    def _options(self, environ: Mapping[str, str]) -> Options:
+    def _choices(self, environ: Mapping[str, str]) -> tuple[Options, ...]:
+        """One for each Python, in the order given; each version once."""
         ambient = options_of_environment(environ)
+        pythons: list[str | None] = [*dict.fromkeys(self.values["python"])] or [ambient.python]
+        return tuple(self._options(python, ambient) for python in pythons)
+
+    def _options(self, python: str | None, ambient: Options) -> Options:
         return Options(
-            python=self._single("python") or ambient.python,
+            python=python,
             extras=tuple(self.values["extras"]) or ambient.extras,
             all_extras="--all-extras" in self.flags,
             groups=combined_groups(self.values["groups"], self.values["only_groups"], ambient),

@@ -307,3 +307,21 @@ def test_the_hot_path_starts_no_other_process(home: ClientHome, shell: list[str]
         pytest.skip("strace may not trace here")
     calls = [line.split(None, 1)[1] for line in trace.read_text().splitlines() if "(" in line]
     assert [call.partition("(")[0] for call in calls] == ["execve", "execve"]
+
+
+@pytest.mark.parametrize(
+    ("head", "slow"),
+    [
+        ("# /// script\n# ///\n", True),
+        ("#!/usr/bin/env python3\n\n# about\n# /// script\n# ///\n", True),
+        ("# /// script\r\n# ///\r\n", True),
+        ("# /// other\n", False),
+        ("# about", False),
+        ("x = 1\n# /// script\n# ///\n", False),
+    ],
+)
+def test_a_script_with_a_block_at_its_top_is_handed_over(
+    home: ClientHome, shell: list[str], head: str, *, slow: bool
+) -> None:
+    (home.project / "own.py").write_bytes((head + ("\n" if head.endswith("\n") else "")).encode())
+    assert is_slow(launch(home, shell, "run", "own.py")) == slow

@@ -175,11 +175,6 @@ def test_interpreter_options_for_a_command_are_a_usage_error(home: ClientHome) -
     assert (done.returncode, "-O -m greet" in done.stderr) == (2, True)
 
 
-def test_two_interpreters_are_a_usage_error(home: ClientHome) -> None:
-    done = home.storectl("run", "-p", "3.12", "-p", "3.13", "show.py")
-    assert (done.returncode, first_words(done.stderr)) == (2, ["storectl", "hint"])
-
-
 def test_no_lock_file_is_125(home: ClientHome) -> None:
     done = home.storectl("run", "-c", "pass", cwd=home.home)
     assert (done.returncode, "E_NO_LOCK" in done.stderr) == (125, True)

@@ -91,7 +91,7 @@ def test_variables_hold_where_no_option_is_given() -> None:
         (["--frobnicate", "x.py"], "--frobnicate is an option neither"),
         (["-Z", "x.py"], "-Z is an option neither"),
         (["-X"], "-X needs a value"),
-        (["-p", "3.12", "-p", "3.13", "x.py"], "--python is given 2 times: 3.12, 3.13"),
+        (["--lock", "a", "--lock", "b", "x.py"], "--lock is given 2 times: a, b"),
         (["--lock", "a", "--lock", "b", "x.py"], "--lock is given 2 times"),
     ],
 )
@@ -105,3 +105,19 @@ def test_what_is_not_understood_is_a_usage_error_with_a_hint(arguments: list[str
 @pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["-p", "3.12", "--help", "x.py"]])
 def test_help_is_ours_before_the_program(arguments: list[str]) -> None:
     assert parse_run(arguments, {}).kind is Kind.HELP
+
+
+def test_several_pythons_are_several_choices_in_their_order() -> None:
+    request = parse_run(["-p", "3.10", "--extra", "x", "-p", "3.12", "-p", "3.10", "x.py"], {})
+    assert [options.python for options in request.choices] == ["3.10", "3.12"]
+    assert [options.extras for options in request.choices] == [("x",), ("x",)]
+    assert not request.parallel
+    assert parse_run(["-p3.10", "-p3.12", "--parallel", "x.py"], {}).parallel
+
+
+def test_everything_that_can_be_chosen_is_an_option(tmp_path: Path) -> None:
+    options = parse_run(["--all-extras", "--only-group", "g", "--offline", "x.py"], {}).options
+    assert (options.all_extras, options.groups, options.only_groups, options.offline) == (True, ("g",), True, True)
+    assert parse_run(["x.py"], {"STORECTL_OFFLINE": "1"}).options.offline
+    assert not parse_run(["x.py"], {"STORECTL_OFFLINE": "0"}).options.offline
+    assert options.key != parse_run(["--group", "g", "x.py"], {}).options.key

@@ -1,0 +1,61 @@
+"""What can be chosen: several Pythons, groups alone, every extra, no network."""
+
+import subprocess
+
+import pytest
+from uv import find_uv_bin
+
+from support.index import LoopbackIndex
+from support.machine import Machine, pyenv_python
+from support.project import write_project
+from support.wheels import make_wheel
+
+SHOW = (
+    "import sys, alpha; print('%d.%d' % sys.version_info[:2], alpha.__version__); sys.exit(sys.version_info[1] == 12)"
+)
+
+
+@pytest.mark.skipif(not (pyenv_python("3.10") and pyenv_python("3.12")), reason="needs Python 3.10 and 3.12")
+@pytest.mark.parametrize("parallel", [[], ["--parallel"]])
+def test_the_program_runs_under_each_python(machine: Machine, index: LoopbackIndex, parallel: list[str]) -> None:
+    folder = write_project(machine.home / "demo", index, [make_wheel("alpha", "1.0")])
+    environ = {"PYENV_ROOT": str(pyenv_python("3.10")).partition("/versions/")[0]}
+    done = machine.run("run", "-p", "3.10", "-p", "3.12", *parallel, "-c", SHOW, cwd=folder, env=environ)
+    assert done.returncode == 1, done.stderr
+    shown = sorted(line.rpartition("| ")[2] for line in done.stdout.splitlines())
+    assert shown == ["3.10 1.0", "3.12 1.0"]
+    assert index.file_requests == 1
+
+
+def test_a_ready_environment_needs_no_network_and_one_that_is_not_says_what_is_missing(
+    machine: Machine, index: LoopbackIndex
+) -> None:
+    folder = write_project(machine.home / "demo", index, [make_wheel("alpha", "1.0")])
+    done = machine.run("run", "--offline", "-c", "import alpha", cwd=folder)
+    assert done.returncode == 125
+    assert "E_OFFLINE: not in the store, and the network is not to be used: alpha 1.0" in done.stderr
+    assert index.requests.total() == 0
+    machine.ok("warm", cwd=folder)
+    before = index.requests.total()
+    machine.ok("run", "--offline", "-c", "import alpha", cwd=folder, env={"STORECTL_OFFLINE": "1"})
+    assert index.requests.total() == before
+
+
+def test_a_script_with_a_lock_file_of_its_own_does_not_see_the_projects(machine: Machine, index: LoopbackIndex) -> None:
+    folder = write_project(machine.home / "demo", index, [make_wheel("alpha", "1.0")])
+    beta = make_wheel("beta", "2.0")
+    index.add(beta)
+    script = folder / "tool.py"
+    script.write_text(
+        '# /// script\n# requires-python = ">=3.9"\n# dependencies = ["beta"]\n# ///\nimport beta; print(beta.__version__)\ntry:\n    import alpha\nexcept ImportError:\n    print("alone")\n'
+    )
+    done = machine.run("run", "tool.py", cwd=folder)
+    assert done.returncode == 125
+    assert "E_NO_LOCK" in done.stderr
+    environ = machine.environ | {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+    subprocess.run([find_uv_bin(), "lock", "-q", "--script", script], env=environ, check=True, cwd=folder)
+    assert machine.ok("run", "tool.py", cwd=folder) == "2.0\nalone\n"
+    machine.ok("daemon", "stop")
+    assert machine.ok("run", "tool.py", cwd=folder, env={"STORECTL_SOCKET": "/nowhere"}) == "2.0\nalone\n"
+    assert machine.run("daemon", "status").returncode == 3
+    assert machine.ok("run", "-c", "import alpha; print(alpha.__version__)", cwd=folder) == "1.0\n"
