@@ -27,6 +27,21 @@ def choose_wheel(candidates: Iterable[WheelFile], interpreter: Interpreter) -> W
     return min((wheel for order, wheel in fitting if order == best), key=lambda w: (w.filename, w.digest, w.url))
 
 
+def may_fit(filename: str, interpreter: Interpreter) -> bool:
+    """Whether the name ends in a tag of the interpreter: a quick look that spares most names a thorough one.
+
+    Lock files list dozens of wheels for each one that is chosen. What fits passes, with much that is no wheel's name.
+    """
+    pythons, abis, platforms = (["", "", *filename[:-4].lower().rsplit("-", 3)])[-3:]
+    known = interpreter.tag_texts
+    return any(
+        f"{python}-{abi}-{platform}" in known
+        for platform in platforms.split(".")
+        for python in pythons.split(".")
+        for abi in abis.split(".")
+    )
+
+
 def no_wheel_error(
     name: NormalizedName, version: str, filenames: Iterable[str], interpreter: Interpreter, *, has_sdist: bool
 ) -> NoWheelError:
