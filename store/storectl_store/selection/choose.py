@@ -32,13 +32,17 @@ def may_fit(filename: str, interpreter: Interpreter) -> bool:
 
     Lock files list dozens of wheels for each one that is chosen. What fits passes, with much that is no wheel's name.
     """
-    pythons, abis, platforms = (["", "", *filename[:-4].lower().rsplit("-", 3)])[-3:]
-    known = interpreter.tag_texts
+    *_, pythons, abis, platforms = ("", "", *filename.rsplit("-", 3))
+    return _is_one_of(pythons, abis, platforms, interpreter.tag_texts)
+
+
+@lru_cache(maxsize=4096)  # The same few tags, over and over.
+def _is_one_of(pythons: str, abis: str, platforms: str, known: frozenset[str]) -> bool:
     return any(
         f"{python}-{abi}-{platform}" in known
-        for platform in platforms.split(".")
-        for python in pythons.split(".")
-        for abi in abis.split(".")
+        for platform in platforms.lower().removesuffix(".whl").split(".")
+        for python in pythons.lower().split(".")
+        for abi in abis.lower().split(".")
     )
 
 

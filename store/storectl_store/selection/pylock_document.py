@@ -1,7 +1,7 @@
 """A ``pylock.toml`` as packaging reads it, and where in the file something stands.
 
 packaging checks every file of every package, though one file of each is taken. So it is given those wheels only whose
-names fit the interpreter; only of a package without one it gets all. What is wrong with the others is not looked at.
+names fit the interpreter, and all files only of a package that has none. What is wrong with the others is not looked at.
 """
 
 import re
@@ -73,7 +73,7 @@ def read_pylock(top: Table, interpreter: Interpreter) -> PylockDocument:
     check_count(packages)
     check_markers(packages)
     values = {key: value for key, value in top.values.items() if key != "requires-python"}
-    values["packages"] = [_with_fitting_wheels(table.values, interpreter) for table in packages]
+    values["packages"] = [_as_needed(table.values, interpreter) for table in packages]
     try:
         return PylockDocument(pylock=Pylock.from_dict(values), top=top)
     except PylockValidationError:
@@ -93,20 +93,23 @@ def wrong_marker(pylock: Pylock, values: Mapping[str, str | AbstractSet[str]]) -
     return ()
 
 
-def _with_fitting_wheels(package: Mapping[str, object], interpreter: Interpreter) -> Mapping[str, object]:
+def _as_needed(package: Mapping[str, object], interpreter: Interpreter) -> Mapping[str, object]:
+    """The package with the wheels that fit alone, under their names; as it is where there is none."""
     wheels = package.get("wheels")
-    if not isinstance(wheels, list) or not wheels:
+    if not isinstance(wheels, list) or not all(isinstance(wheel, dict) for wheel in wheels):
         return package
-    fitting = [wheel for wheel in wheels if _may_fit(wheel, interpreter)]
-    return {**package, "wheels": fitting} if fitting else package
+    named = [{**wheel, "name": name} for wheel in wheels if may_fit(name := _filename(wheel), interpreter)]
+    if not named:
+        return package
+    return {**{key: value for key, value in package.items() if key != "sdist"}, "wheels": named}
 
 
-def _may_fit(wheel: object, interpreter: Interpreter) -> bool:
-    """Whether the name fits, read as PEP 751 has it; what has none is left to packaging."""
-    if not isinstance(wheel, dict):
-        return True
-    name = wheel.get("name") or wheel.get("path") or wheel.get("url")
-    return not isinstance(name, str) or may_fit(filename_of(name.replace("\\", "/")), interpreter)
+def _filename(wheel: Mapping[str, object]) -> str:
+    """The name of a wheel, found as PEP 751 has it; empty where there is none."""
+    if name := wheel.get("name"):
+        return name if isinstance(name, str) else ""
+    address = wheel.get("path") or wheel.get("url")
+    return filename_of(address.replace("\\", "/")) if isinstance(address, str) else ""
 
 
 def _invalid(top: Table, packages: tuple[Table, ...]) -> LockFileError:
@@ -150,8 +153,6 @@ def _key_of(package: Table, file: Source | None) -> KeyPath:
 
 def _number_of(wheels: Iterable[Any], file: PackageWheel) -> int:
     found = (
-        number
-        for number, wheel in enumerate(wheels)
-        if (wheel.get("name"), wheel.get("url"), wheel.get("path")) == (file.name, file.url, file.path)
+        number for number, wheel in enumerate(wheels) if (wheel.get("url"), wheel.get("path")) == (file.url, file.path)
     )
     return next(found)

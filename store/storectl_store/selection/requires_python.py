@@ -6,14 +6,14 @@ from packaging.version import InvalidVersion, Version
 from storectl_store.errors import LockFileError, TargetError
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.target import Interpreter
-from storectl_store.selection.toml_table import parse_toml
+from storectl_store.selection.toml_table import parse_toml, parse_toml_head
 
 
 def requires_python_of(lock_file: LockFile) -> str | None:
     """The version specifiers that the lock file gives; for requirements files those of the project beside it."""
     if lock_file.kind == "requirements":
         return _of_project(lock_file)
-    return parse_toml(lock_file.content, str(lock_file.path)).optional_specifiers("requires-python")
+    return parse_toml_head(lock_file.content, str(lock_file.path)).optional_specifiers("requires-python")
 
 
 def _of_project(lock_file: LockFile) -> str | None:

@@ -242,6 +242,17 @@ def parse_toml(content: bytes, file: str) -> Table:
     return Table(values=values, file=file, document=Document(content=content, find=toml_position))
 
 
+def parse_toml_head(content: bytes, file: str) -> Table:
+    """The keys before the first table of a TOML file: of a large lock file, a thousandth. The tables are not looked at."""
+    end = content.find(b"\n[")
+    if end < 0:
+        return parse_toml(content, file)
+    try:
+        return parse_toml(content[: end + 1], file)
+    except LockFileError:  # What looked like a table is the inside of an array or a text, or something is wrong.
+        return parse_toml(content, file)
+
+
 def _check_keys(text: str, file: str) -> None:
     """LockFileError where a dotted key has more parts than any real one: reading it takes the square of their number."""
     if _DOTTED.search(text) and (match := _DOTTED_KEY.search(text)):
