@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from packaging.utils import NormalizedName
 
-from storectl_daemon.building.builder import Builder
+from storectl_daemon.building.builder import Builder, BuildError
 from storectl_daemon.bytecode import Compiler, compile_shim
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
@@ -138,15 +138,24 @@ class EnvironmentBuild:
     ) -> list[Pin]:
         """The pins of what is locked as a source and of local projects; the wheels of the others are fetched meanwhile."""
         builder, project, offline = self._builder, job.project, job.offline
-        builds = [
-            *(builder.wheel(pin, interpreter, project, progress, offline=offline) for pin in closure.source_pins),
-            *(
-                builder.editable(local, interpreter, project, progress, offline=offline)
-                for local in closure.local_projects
-                if local.packaged
-            ),
-        ]
-        return await _all(builds)
+        sources = (builder.wheel(pin, interpreter, project, progress, offline=offline) for pin in closure.source_pins)
+        local = (
+            self._editable(local, job, interpreter, progress) for local in closure.local_projects if local.packaged
+        )
+        builds: list[Coroutine[Any, Any, Pin | None]] = [*sources, *local]
+        return [pin for pin in await _all(builds) if pin is not None]
+
+    async def _editable(
+        self, local: LocalProject, job: Job, interpreter: Interpreter, progress: Progress
+    ) -> Pin | None:
+        """The editable wheel of a local project; None, and a warning, for one that the environment can do without."""
+        try:
+            return await self._builder.editable(local, interpreter, job.project, progress, offline=job.offline)
+        except (BuildError, OfflineError) as error:
+            if not local.optional:
+                raise
+            progress.warn(f"without the project itself: {error.message}")
+            return None
 
     def _check_present(self, pins: Sequence[Pin]) -> None:
         """OfflineError that names every wheel which would have to be fetched."""

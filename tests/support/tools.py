@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ def install_tool(root: Path, *requirements: str) -> Path:
 
     Test processes that run side by side share what is below one root: the first one makes it, the others wait.
     """
-    folder = root / "tools" / "+".join(requirements)
+    folder = root / "tools" / "+".join(re.sub(r"[^\w.-]", "_", requirement) for requirement in requirements)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

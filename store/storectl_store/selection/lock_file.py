@@ -23,7 +23,7 @@ from typing import Literal
 
 from storectl_store.errors import LockFileError, NoLockFileError
 from storectl_store.selection.requirements_entries import references
-from storectl_store.selection.requirements_lines import variables_in
+from storectl_store.selection.requirements_lines import used_variables, variables_in
 
 LockKind = Literal["uv", "pylock", "poetry", "pdm", "pipfile", "requirements"]
 
@@ -48,7 +48,7 @@ class LockFile:
 
     ``path`` is absolute; ``project`` is the folder it stands in. ``digest`` is the sha256 hex over ``content``, and over
     the included files and variables where there are any. ``pyproject`` is the ``pyproject.toml`` beside it, None where
-    there is none or the lock file is a script's. ``included`` maps absolute paths to the files that a requirements file
+    there is none or the lock file is a script's; ``pipfile`` the ``Pipfile`` beside a ``Pipfile.lock``. ``included`` maps absolute paths to the files that a requirements file
     refers to (``-r``, ``-c``, and the ``pyproject.toml`` of local projects); ``variables`` are the values of the
     ``${NAME}`` that it uses.
     """
@@ -59,6 +59,7 @@ class LockFile:
     digest: str
     project: Path
     pyproject: bytes | None = None
+    pipfile: bytes | None = None
     included: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
@@ -95,6 +96,8 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
     used: dict[str, str] = {}
     if kind == "requirements":
         included, used = _read_included(absolute, content, variables or {})
+    elif kind == "pipfile":
+        used = used_variables(content.decode(errors="replace"), variables or {})
     return LockFile(
         kind=kind,
         path=absolute,
@@ -102,6 +105,7 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
         digest=_digest(content, included, used),
         project=absolute.parent,
         pyproject=None if is_script_lock(absolute) else _read(absolute.parent / "pyproject.toml"),
+        pipfile=_read(absolute.parent / "Pipfile") if kind == "pipfile" else None,
         included=MappingProxyType(included),
         variables=MappingProxyType(used),
     )

@@ -34,6 +34,10 @@ class MarkerValues:
         self._values = dict(values)
         self._known: dict[tuple[str, frozenset[str]], bool] = {}
 
+    def value(self, name: str) -> str:
+        """The value of one variable, such as ``sys_platform``; empty for one that is not there."""
+        return self._values.get(name, "")
+
     def hold(self, marker: str | None, active: frozenset[str] = frozenset()) -> bool:
         """Whether the marker is true with these extras active; no marker is always true. ValueError where it is none."""
         if marker is None:

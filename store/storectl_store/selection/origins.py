@@ -1,11 +1,19 @@
 """Where a pin comes from, as ``direct_url.json`` says it (PEP 610): archives, commits, never an index, never a login."""
 
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 from packaging.direct_url import ArchiveInfo, DirectUrl, VcsInfo
 
 from storectl_store.digest import Digest, hex_of
 from storectl_store.selection.pin import GitCommit
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+def is_commit(text: str) -> bool:
+    """Whether this is the whole name of a commit, in SHA-1 or SHA-256."""
+    return _COMMIT.fullmatch(text) is not None
 
 
 def archive_origin(url: str, digest: Digest, subdirectory: str | None = None) -> DirectUrl:

@@ -109,7 +109,8 @@ class LocalProject:
 
     ``path`` is the absolute folder that holds its ``pyproject.toml``. ``packaged`` is false for a virtual project,
     whose code no environment sees. ``editable`` is what the lock file says; the code is imported from its folder in
-    either case, and only ``direct_url.json`` tells them apart.
+    either case, and only ``direct_url.json`` tells them apart. Where it is ``optional`` the environment is made without it
+    if it cannot be built: Poetry takes every project for a package, also one that only has dependencies.
     """
 
     name: NormalizedName
@@ -117,6 +118,7 @@ class LocalProject:
     kind: Literal["root", "member", "path"]
     packaged: bool
     editable: bool = True
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

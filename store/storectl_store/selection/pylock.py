@@ -1,6 +1,5 @@
 """Selection from ``pylock.toml`` (PEP 751). The format and its rules are read and applied by packaging."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -22,7 +21,7 @@ from storectl_store.selection.addresses import absolute_path, checked_url, file_
 from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.options import canonical_names, check_known
-from storectl_store.selection.origins import archive_origin, commit_origin
+from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
 from storectl_store.selection.pin import GitCommit, LocalProject, Pin, Selection, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.project_file import root_project
 from storectl_store.selection.pylock_document import (
@@ -39,8 +38,6 @@ from storectl_store.selection.toml_table import Table, parse_toml
 
 if TYPE_CHECKING:
     from packaging.markers import Environment
-
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
@@ -175,7 +172,7 @@ def _filename(file: PackageWheel | PackageSdist | PackageArchive) -> str:
 def _commit(document: PylockDocument, package: Package, vcs: PackageVcs) -> SourcePin:
     if vcs.type != "git":
         raise _unsupported(package, f"a {vcs.type[:20]} repository")
-    if not _COMMIT.fullmatch(vcs.commit_id):
+    if not is_commit(vcs.commit_id):
         raise document.error(package, f"{vcs.commit_id[:80]!r} is not a commit")
     try:
         url = vcs.url or file_url(document.folder, vcs.path or "")

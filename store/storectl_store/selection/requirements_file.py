@@ -3,7 +3,6 @@
 Such a file names digests but no files, so most of it becomes `IndexPin`; wheels given by URL or path are pins at once.
 """
 
-import re
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -15,7 +14,7 @@ from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
-from storectl_store.selection.origins import archive_origin, commit_origin
+from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
 from storectl_store.selection.pin import (
     GitCommit,
     IndexPin,
@@ -36,7 +35,6 @@ from storectl_store.selection.target import Target
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _Item = IndexPin | Pin | SourcePin | LocalProject
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
@@ -131,7 +129,7 @@ class _Reader:
         name = subject.name or canonicalize_name(options.get("egg", ""), validate=True)
         if kind != "git":
             raise _unsupported(subject, f"a {kind} repository")
-        if not at or not _COMMIT.fullmatch(commit):
+        if not at or not is_commit(commit):
             raise subject.entry.line.error(
                 f"`{name}` comes from a repository without a commit",
                 hint="write the whole commit behind an @",

@@ -48,7 +48,18 @@ def logical_lines(file: str, content: bytes, variables: Mapping[str, str]) -> It
             raise Line(file=file, number=number, text="").error(f"a line of {len(joined)} characters")
         text = _COMMENT.sub("", joined).strip()
         if text:
-            yield Line(file=file, number=number, text=_VARIABLE.sub(lambda m: variables.get(m[1], m[0]), text))
+            yield Line(file=file, number=number, text=with_variables(text, variables))
+
+
+def with_variables(text: str, variables: Mapping[str, str]) -> str:
+    """The text with each ``${NAME}`` replaced; one that is not set stays as it is."""
+    return _VARIABLE.sub(lambda match: variables.get(match[1], match[0]), text)
+
+
+def used_variables(text: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of the variables that the text names."""
+    names = {match[1] for match in _VARIABLE.finditer(text)}
+    return {name: variables[name] for name in names if name in variables}
 
 
 def variables_in(file: str, content: bytes, variables: Mapping[str, str]) -> dict[str, str]:

@@ -4,15 +4,23 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from storectl_store.errors import LockFileError, TargetError
+from storectl_store.selection.json_table import parse_json
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.toml_table import parse_toml, parse_toml_head
 
 
 def requires_python_of(lock_file: LockFile) -> str | None:
-    """The version specifiers that the lock file gives; for requirements files those of the project beside it."""
-    if lock_file.kind == "requirements":
-        return _of_project(lock_file)
+    """The version specifiers that the lock file gives; for requirements files and PDM's those of the project beside it."""
+    match lock_file.kind:
+        case "requirements" | "pdm":
+            return _of_project(lock_file)
+        case "pipfile":
+            return _of_pipfile(lock_file)
+        case "poetry":
+            return None  # in Poetry's own words: the selection checks it
+        case _:
+            pass
     return parse_toml_head(lock_file.content, str(lock_file.path)).optional_specifiers("requires-python")
 
 
@@ -21,6 +29,13 @@ def _of_project(lock_file: LockFile) -> str | None:
         return None
     top = parse_toml(lock_file.pyproject, str(lock_file.project / "pyproject.toml"))
     return top.table("project").optional_specifiers("requires-python")
+
+
+def _of_pipfile(lock_file: LockFile) -> str | None:
+    """``python_version = "3.12"`` means any 3.12, as Pipenv takes it; so does a full version."""
+    requires = parse_json(lock_file.content, str(lock_file.path)).table("_meta").table("requires")
+    version = requires.optional_version("python_version") or requires.optional_version("python_full_version")
+    return f"=={'.'.join(version.split('.')[:2])}.*" if version else None
 
 
 def check_requires_python(requires_python: str | None, interpreter: Interpreter, file: str) -> None:

@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from storectl_store.selection.lock_file import LockFile, LockKind
+from storectl_store.selection.pdm_selection import select_from_pdm_lock
 from storectl_store.selection.pin import Selection
+from storectl_store.selection.pipfile_selection import select_from_pipfile_lock
+from storectl_store.selection.poetry_selection import select_from_poetry_lock
 from storectl_store.selection.pylock import select_from_pylock
 from storectl_store.selection.requirements_file import select_from_requirements
 from storectl_store.selection.target import Target
@@ -16,6 +19,9 @@ SELECTORS: Mapping[LockKind, Selector] = MappingProxyType(
     {
         "uv": select_from_uv_lock,
         "pylock": select_from_pylock,
+        "poetry": select_from_poetry_lock,
+        "pdm": select_from_pdm_lock,
+        "pipfile": select_from_pipfile_lock,
         "requirements": select_from_requirements,
     }
 )

@@ -1,6 +1,5 @@
 """A package of a ``uv.lock`` as what it is for an environment: a pinned wheel, or a project that stays where it is."""
 
-import re
 from pathlib import Path
 from typing import assert_never
 from urllib.parse import parse_qsl
@@ -10,13 +9,11 @@ from storectl_store.errors import UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
 from storectl_store.selection.choose import choose_wheel, may_fit, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.origins import archive_origin, commit_origin
+from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
 from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.toml_table import Table
 from storectl_store.selection.uv_lock import UvLock, UvPackage
-
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def selected_package(
@@ -78,7 +75,7 @@ def _commit(package: UvPackage) -> SourcePin:
     address, _, commit = package.source.location.partition("#")
     address, _, query = address.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
-    if not _COMMIT.fullmatch(commit):
+    if not is_commit(commit):
         raise package.table.error(f"`source`: {commit[:80]!r} is not a commit", key="source")
     asked = next((options[key] for key in ("rev", "tag", "branch") if key in options), None)
     source = GitCommit(url=address, commit=commit, requested_revision=asked, lfs=options.get("lfs") == "true")

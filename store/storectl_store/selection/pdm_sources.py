@@ -1,0 +1,143 @@
+"""A package of a ``pdm.lock`` as what it is for an environment."""
+
+from pathlib import Path
+
+from storectl_store.errors import UnsupportedSourceError
+from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
+from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
+from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
+from storectl_store.selection.pdm_lock import PdmFile, PdmPackage
+from storectl_store.selection.pdm_project import PdmProject
+from storectl_store.selection.pin import (
+    GitCommit,
+    IndexPin,
+    LocalProject,
+    Pin,
+    SourceArchive,
+    SourcePin,
+    WheelFile,
+)
+from storectl_store.selection.target import Interpreter
+
+Selected = Pin | IndexPin | SourcePin | LocalProject
+_ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+
+
+def selected_package(
+    package: PdmPackage, lock_file: LockFile, project: PdmProject, interpreter: Interpreter
+) -> Selected:
+    """What the package is; UnsupportedSourceError or NoWheelError where it is nothing that storectl can take."""
+    table = package.table
+    try:
+        if table.optional_text("git") is not None:
+            return _commit(package)
+        if any(table.optional_text(kind) is not None for kind in ("hg", "svn", "bzr")):
+            raise UnsupportedSourceError(
+                f"`{package.name}` is locked as a repository that is none of git",
+                hint="lock it from an index or from a git repository",
+                name=package.name,
+            )
+        path, url = table.optional_text("path"), table.optional_text("url")
+        if path is not None or url is not None:
+            return _addressed(package, lock_file, path, url, interpreter)
+    except ValueError as error:
+        raise table.error(str(error)) from error
+    return _of_index(package, lock_file, project, interpreter)
+
+
+def _commit(package: PdmPackage) -> SourcePin:
+    table = package.table
+    commit = table.text("revision")
+    if not is_commit(commit):
+        raise table.error(f"{commit[:80]!r} is not a commit", key="revision")
+    subdirectory = table.optional_text("subdirectory")
+    source = GitCommit(url=table.text("git"), commit=commit, requested_revision=table.optional_text("ref"))
+    return SourcePin(
+        name=package.name,
+        version=package.version,
+        source=source,
+        subdirectory=subdirectory,
+        direct_url=commit_origin(source, subdirectory),
+    )
+
+
+def _addressed(
+    package: PdmPackage, lock_file: LockFile, path: str | None, url: str | None, interpreter: Interpreter
+) -> Selected:
+    """A folder, or an archive by its path or address; ``${PROJECT_ROOT}`` is the folder of the lock file."""
+    table = package.table
+    subdirectory = table.optional_text("subdirectory")
+    if path is None and url is not None:
+        url = url.partition("#")[0].replace("file:///${PROJECT_ROOT}", lock_file.project.as_uri())
+        url = url.replace("${PROJECT_ROOT}", str(lock_file.project))
+    if path is not None and not path.lower().endswith(_ARCHIVES):
+        where = absolute_path(lock_file.project, str(Path(path) / (subdirectory or "")))
+        editable = table.optional_boolean("editable") or False
+        kind = "root" if where == str(lock_file.project) else "path"
+        return LocalProject(
+            name=package.name, path=where, kind="root" if kind == "root" else "path", packaged=True, editable=editable
+        )
+    address = file_url(lock_file.project, path) if path is not None else checked_url(url or "")
+    return _archive(package, address, subdirectory, interpreter)
+
+
+def _archive(package: PdmPackage, address: str, subdirectory: str | None, interpreter: Interpreter) -> Pin | SourcePin:
+    if len(package.files) != 1:
+        raise package.table.error(f"an address with {len(package.files)} hashes, where one file has one", key="files")
+    digest, filename = package.files[0].digest, filename_of(address)
+    origin = archive_origin(address, digest, subdirectory)
+    if not filename.endswith(".whl"):
+        archive = SourceArchive(filename=filename, digest=digest, url=address)
+        return SourcePin(
+            name=package.name, version=package.version, source=archive, subdirectory=subdirectory, direct_url=origin
+        )
+    parsed = parsed_filename(filename)
+    if parsed is None or parsed[0] != package.name:
+        raise package.table.error(f"{filename[:120]!r} is not the file name of a wheel of it")
+    wheel = WheelFile(filename=filename, digest=digest, url=address)
+    if choose_wheel((wheel,), interpreter) is None:
+        raise no_wheel_error(package.name, str(parsed[1]), (filename,), interpreter, has_sdist=False)
+    return Pin(name=package.name, version=str(parsed[1]), wheel=wheel, direct_url=origin)
+
+
+def _of_index(
+    package: PdmPackage, lock_file: LockFile, project: PdmProject, interpreter: Interpreter
+) -> Pin | IndexPin | SourcePin:
+    if package.version is None or not package.files:
+        raise package.table.error("a package of an index without version or files", hint="make it anew with `pdm lock`")
+    if all(file.url is not None for file in package.files):
+        return _of_addresses(package, lock_file, interpreter)
+    return IndexPin(
+        name=package.name,
+        version=package.version,
+        digests=frozenset(file.digest for file in package.files),
+        filenames=frozenset(file.filename for file in package.files if file.filename),
+        indexes=project.indexes,
+        find_links=project.find_links,
+        exclusive=project.exclusive,
+    )
+
+
+def _of_addresses(package: PdmPackage, lock_file: LockFile, interpreter: Interpreter) -> Pin | SourcePin:
+    """Strategy ``static_urls``: the lock file says where every file is."""
+    version = package.version or ""
+    wheels = [_wheel_file(package, file, lock_file) for file in package.files]
+    chosen = choose_wheel(wheels, interpreter)
+    if chosen is not None:
+        return Pin(name=package.name, version=version, wheel=chosen)
+    source = next((file for file in wheels if not file.filename.endswith(".whl")), None)
+    if source is None:
+        names = [file.filename for file in wheels]
+        raise no_wheel_error(package.name, version, names, interpreter, has_sdist=False)
+    archive = SourceArchive(filename=source.filename, digest=source.digest, url=source.url)
+    return SourcePin(name=package.name, version=version, source=archive)
+
+
+def _wheel_file(package: PdmPackage, file: PdmFile, lock_file: LockFile) -> WheelFile:
+    url = (file.url or "").partition("#")[0].replace("file:///${PROJECT_ROOT}", lock_file.project.as_uri())
+    try:
+        address = checked_url(url) if is_url(url) else file_url(lock_file.project, url)
+    except ValueError as error:
+        raise package.table.error(str(error), key="files") from error
+    return WheelFile(filename=file.filename or filename_of(address), digest=file.digest, url=address)
