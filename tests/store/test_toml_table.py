@@ -6,7 +6,7 @@ import pytest
 
 from storectl_store.errors import LockFileError
 from storectl_store.selection.json_table import parse_json
-from storectl_store.selection.toml_table import Table, parse_toml
+from storectl_store.selection.toml_table import Table, parse_toml, parse_toml_head
 
 TOML = b"""\
 version = "x"
@@ -139,3 +139,23 @@ def test_what_is_no_json_is_said_with_its_place(content: bytes, message: str) ->
 
 def test_a_whole_surrogate_pair_is_text() -> None:
     assert parse_json(b'{"a": "\\ud83d\\ude00 \\\\ud800"}', "P").text("a") == "\U0001f600 \\ud800"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"x = 1\n[a]\nx = 2\n", 1),
+        (b"x = 1\n[[a]]\nbroken", 1),
+        (b"a = [\n[1],\n]\nx = 1\n[b]\n", 1),
+        (b"a = '''\n[b]\n'''\nx = 1\n", 1),
+        (b"x = 1", 1),
+        (b"[a]\nx = 2\n", None),
+    ],
+)
+def test_the_head_of_a_file_ends_at_its_first_table(content: bytes, expected: int | None) -> None:
+    assert parse_toml_head(content, "f").optional_integer("x") == expected
+
+
+def test_what_is_wrong_in_the_head_has_its_place() -> None:
+    with pytest.raises(LockFileError, match="f:2:4: Invalid value"):
+        parse_toml_head(b"x = 1\ny =\n[a]\n", "f")

@@ -17,7 +17,7 @@ def checked_url(text: str, *, base: str = "") -> str:
     """The absolute URL that this text means; ValueError, with what to do, where storectl does not fetch such URLs."""
     if not text.isprintable() or " " in text:
         raise ValueError("an address with blanks or control characters")
-    url = urljoin(f"{base.rstrip('/')}/", text) if base else text
+    url = urljoin(f"{base.rstrip('/')}/", text) if base and not is_url(text) else text
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
         raise ValueError(f"an address with scheme {parts.scheme[:20] or '(none)'!r}; use https, http or file")
@@ -45,4 +45,6 @@ def path_of_file_url(url: str) -> str:
 
 def filename_of(url: str) -> str:
     """The last part of a URL's path, decoded."""
-    return unquote(urlsplit(url).path.rpartition("/")[2])
+    # Without a query it is what is behind the last slash; lock files have thousands of them.
+    path = urlsplit(url).path if "?" in url or "#" in url else url
+    return unquote(path.rpartition("/")[2])

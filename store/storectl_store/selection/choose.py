@@ -27,6 +27,25 @@ def choose_wheel(candidates: Iterable[WheelFile], interpreter: Interpreter) -> W
     return min((wheel for order, wheel in fitting if order == best), key=lambda w: (w.filename, w.digest, w.url))
 
 
+def may_fit(filename: str, interpreter: Interpreter) -> bool:
+    """Whether the name ends in a tag of the interpreter: a quick look that spares most names a thorough one.
+
+    Lock files list dozens of wheels for each one that is chosen. What fits passes, with much that is no wheel's name.
+    """
+    *_, pythons, abis, platforms = ("", "", *filename.rsplit("-", 3))
+    return _is_one_of(pythons, abis, platforms, interpreter.tag_texts)
+
+
+@lru_cache(maxsize=4096)  # The same few tags, over and over.
+def _is_one_of(pythons: str, abis: str, platforms: str, known: frozenset[str]) -> bool:
+    return any(
+        f"{python}-{abi}-{platform}" in known
+        for platform in platforms.lower().removesuffix(".whl").split(".")
+        for python in pythons.lower().split(".")
+        for abi in abis.lower().split(".")
+    )
+
+
 def no_wheel_error(
     name: NormalizedName, version: str, filenames: Iterable[str], interpreter: Interpreter, *, has_sdist: bool
 ) -> NoWheelError:

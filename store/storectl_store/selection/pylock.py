@@ -1,13 +1,9 @@
 """Selection from ``pylock.toml`` (PEP 751). The format and its rules are read and applied by packaging."""
 
-import re
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, cast
 
-from packaging.markers import Environment, Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.pylock import (
     Package,
     PackageArchive,
@@ -17,41 +13,42 @@ from packaging.pylock import (
     PackageWheel,
     Pylock,
     PylockSelectError,
-    PylockValidationError,
 )
-from packaging.specifiers import InvalidSpecifier
-from packaging.version import InvalidVersion
 
 from storectl_store.digest import digest_of_hex
-from storectl_store.errors import LockFileError, SelectionError, TargetError, UnsupportedSourceError
+from storectl_store.errors import SelectionError, TargetError, UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of
 from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
-from storectl_store.selection.limits import check_count, check_markers
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
 from storectl_store.selection.pin import GitCommit, LocalProject, Pin, Selection, SourceArchive, SourcePin, WheelFile
-from storectl_store.selection.positions import KeyPath
 from storectl_store.selection.project_file import root_project
+from storectl_store.selection.pylock_document import (
+    PLACE,
+    UNDEFINED,
+    PylockDocument,
+    Source,
+    read_pylock,
+    wrong_marker,
+)
 from storectl_store.selection.requires_python import check_requires_python
 from storectl_store.selection.target import Target
 from storectl_store.selection.toml_table import Table, parse_toml
 
-_Source = PackageVcs | PackageDirectory | PackageArchive | PackageWheel | PackageSdist
-_PLACE = re.compile(r"packages\[(\d+)\]")
-_STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
-_UNDEFINED = (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, InvalidSpecifier, RecursionError)
+if TYPE_CHECKING:
+    from packaging.markers import Environment
 
 
 def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
     """What a ``pylock.toml`` selects for the target."""
     top = parse_toml(lock_file.content, str(lock_file.path))
-    pylock = _parsed(top)
     check_requires_python(top.optional_specifiers("requires-python"), target.interpreter, top.file)
+    document = read_pylock(top, target.interpreter)
+    pylock = document.pylock
     extras, groups = _options(pylock, target, top)
     selected = [
-        _converted(lock_file, package, source, target)
-        for package, source in _selected(pylock, top, target, extras, groups)
+        _converted(document, package, source, target) for package, source in _selected(document, target, extras, groups)
     ]
     pins = tuple(sorted((item for item in selected if isinstance(item, Pin)), key=lambda pin: pin.name))
     local = tuple(item for item in selected if isinstance(item, LocalProject))
@@ -62,31 +59,6 @@ def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
         local_projects=tuple(sorted(local, key=lambda project: project.name)),
         warnings=_warnings(pylock, top.file),
     )
-
-
-def _parsed(top: Table) -> Pylock:
-    """The lock file, validated; packaging's errors say where by position, ours by name."""
-    packages = top.tables("packages")
-    check_count(packages)
-    check_markers(packages)
-    try:
-        return Pylock.from_dict(top.values)
-    except PylockValidationError as error:
-        context = error.context or ""
-        raise top.at(_package_name(packages, context)).error(str(error), key=_path(context)) from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise top.error(f"not a valid pylock file: {error}") from error
-
-
-def _path(context: str) -> KeyPath:
-    """``("packages", 3, "wheels", 1)`` of ``packages[3].wheels[1]``."""
-    return tuple(int(number) if number else key for number, key in _STEP.findall(context))
-
-
-def _package_name(packages: tuple[Table, ...], context: str) -> str:
-    match = _PLACE.match(context)
-    name = packages[int(match.group(1))].values.get("name") if match else None
-    return f"`{name[:80]}`" if isinstance(name, str) else ""
 
 
 def _options(pylock: Pylock, target: Target, top: Table) -> tuple[frozenset[str], frozenset[str] | None]:
@@ -111,8 +83,9 @@ def _options(pylock: Pylock, target: Target, top: Table) -> tuple[frozenset[str]
 
 
 def _selected(
-    pylock: Pylock, top: Table, target: Target, extras: frozenset[str], groups: frozenset[str] | None
-) -> list[tuple[Package, _Source]]:
+    document: PylockDocument, target: Target, extras: frozenset[str], groups: frozenset[str] | None
+) -> list[tuple[Package, Source]]:
+    pylock, top = document.pylock, document.top
     environment = dict(target.interpreter.markers)
     try:
         return list(
@@ -125,36 +98,15 @@ def _selected(
         )
     except PylockSelectError as error:
         raise _select_error(pylock, top, target, str(error)) from error
-    except _UNDEFINED as error:
+    except UNDEFINED as error:
         active = frozenset(pylock.default_groups or ()) if groups is None else groups
-        path = _wrong_marker(pylock, {**environment, "extras": extras, "dependency_groups": active})
+        path = wrong_marker(pylock, {**environment, "extras": extras, "dependency_groups": active})
         raise top.error(f"a marker cannot be evaluated: {error}", key=path) from error
-
-
-def _wrong_marker(pylock: Pylock, values: Mapping[str, str | AbstractSet[str]]) -> KeyPath:
-    """Where the first marker is that cannot be evaluated with these values."""
-    for number, marker in enumerate(pylock.environments or ()):
-        if not _is_defined(marker, values, "requirement"):
-            return ("environments", number)
-    for number, package in enumerate(pylock.packages):
-        if package.marker and not _is_defined(package.marker, values, "lock_file"):
-            return ("packages", number, "marker")
-    return ()
-
-
-def _is_defined(
-    marker: Marker, values: Mapping[str, str | AbstractSet[str]], context: Literal["requirement", "lock_file"]
-) -> bool:
-    try:
-        marker.evaluate(dict(values), context=context)
-    except _UNDEFINED:
-        return False
-    return True
 
 
 def _select_error(pylock: Pylock, top: Table, target: Target, message: str) -> SelectionError:
     """Our error for packaging's, which tells its reasons apart in words only."""
-    match = _PLACE.search(message)
+    match = PLACE.search(message)
     package = pylock.packages[int(match.group(1))] if match else None
     if package is not None and package.wheels and message.startswith("No wheel"):
         return no_wheel_error(
@@ -170,24 +122,24 @@ def _select_error(pylock: Pylock, top: Table, target: Target, message: str) -> S
 
 
 def _converted(
-    lock_file: LockFile, package: Package, source: _Source, target: Target
+    document: PylockDocument, package: Package, source: Source, target: Target
 ) -> Pin | SourcePin | LocalProject:
     match source:
         case PackageWheel():
-            return _pin_of_wheels(lock_file, package, target)
+            return _pin_of_wheels(document, package, target)
         case PackageDirectory():
-            return _local_project(lock_file, package, source)
+            return _local_project(document, package, source)
         case PackageArchive():
-            return _pin_of_archive(lock_file, package, source, target)
+            return _pin_of_archive(document, package, source, target)
         case PackageSdist():
-            return _source_pin(lock_file, package, source, index=package.index)
+            return _source_pin(document, package, source, index=package.index)
         case PackageVcs():
-            return _commit(lock_file, package, source)
+            return _commit(document, package, source)
 
 
-def _pin_of_wheels(lock_file: LockFile, package: Package, target: Target) -> Pin:
+def _pin_of_wheels(document: PylockDocument, package: Package, target: Target) -> Pin:
     """The library chose by tag; among equals the highest build number wins, so the choice is made again."""
-    candidates = [_wheel_file(lock_file, package, wheel.filename, wheel) for wheel in package.wheels or ()]
+    candidates = [_wheel_file(document, package, wheel.filename, wheel) for wheel in package.wheels or ()]
     chosen = choose_wheel(candidates, target.interpreter)
     if chosen is None:
         names = [wheel.filename for wheel in package.wheels or ()]
@@ -196,10 +148,10 @@ def _pin_of_wheels(lock_file: LockFile, package: Package, target: Target) -> Pin
 
 
 def _source_pin(
-    lock_file: LockFile, package: Package, file: PackageSdist | PackageArchive, *, index: str | None
+    document: PylockDocument, package: Package, file: PackageSdist | PackageArchive, *, index: str | None
 ) -> SourcePin:
     """A source distribution of an index, or an archive of sources by its address, which is a direct reference."""
-    found = _wheel_file(lock_file, package, _filename(file), file)
+    found = _wheel_file(document, package, _filename(file), file)
     subdirectory = file.subdirectory if isinstance(file, PackageArchive) else None
     return SourcePin(
         name=package.name,
@@ -217,15 +169,15 @@ def _filename(file: PackageWheel | PackageSdist | PackageArchive) -> str:
     return file.path.replace("\\", "/").rpartition("/")[2] if file.path else filename_of(file.url or "")
 
 
-def _commit(lock_file: LockFile, package: Package, vcs: PackageVcs) -> SourcePin:
+def _commit(document: PylockDocument, package: Package, vcs: PackageVcs) -> SourcePin:
     if vcs.type != "git":
         raise _unsupported(package, f"a {vcs.type[:20]} repository")
     if not is_commit(vcs.commit_id):
-        raise _error(lock_file, package, f"{vcs.commit_id[:80]!r} is not a commit")
+        raise document.error(package, f"{vcs.commit_id[:80]!r} is not a commit")
     try:
-        url = vcs.url or file_url(lock_file.project, vcs.path or "")
+        url = vcs.url or file_url(document.folder, vcs.path or "")
     except ValueError as error:
-        raise _error(lock_file, package, str(error)) from error
+        raise document.error(package, str(error)) from error
     source = GitCommit(url=url, commit=vcs.commit_id, requested_revision=vcs.requested_revision)
     return SourcePin(
         name=package.name,
@@ -236,14 +188,16 @@ def _commit(lock_file: LockFile, package: Package, vcs: PackageVcs) -> SourcePin
     )
 
 
-def _pin_of_archive(lock_file: LockFile, package: Package, archive: PackageArchive, target: Target) -> Pin | SourcePin:
+def _pin_of_archive(
+    document: PylockDocument, package: Package, archive: PackageArchive, target: Target
+) -> Pin | SourcePin:
     filename = _filename(archive)
     if not filename.endswith(".whl"):
-        return _source_pin(lock_file, package, archive, index=None)
-    wheel = _wheel_file(lock_file, package, filename, archive)
+        return _source_pin(document, package, archive, index=None)
+    wheel = _wheel_file(document, package, filename, archive)
     parsed = parsed_filename(filename)
     if parsed is None or parsed[0] != package.name or (package.version and parsed[1] != package.version):
-        raise _error(lock_file, package, f"{filename[:120]!r} is not the file name of a wheel of it", file=archive)
+        raise document.error(package, f"{filename[:120]!r} is not the file name of a wheel of it", file=archive)
     if choose_wheel((wheel,), target.interpreter) is None:
         raise no_wheel_error(package.name, str(parsed[1]), (filename,), target.interpreter, has_sdist=False)
     return replace(_pin(package, wheel), direct_url=archive_origin(wheel.url, wheel.digest, archive.subdirectory))
@@ -256,28 +210,27 @@ def _pin(package: Package, wheel: WheelFile) -> Pin:
 
 
 def _wheel_file(
-    lock_file: LockFile, package: Package, filename: str, file: PackageWheel | PackageSdist | PackageArchive
+    document: PylockDocument, package: Package, filename: str, file: PackageWheel | PackageSdist | PackageArchive
 ) -> WheelFile:
     """A file of the lock file; a path goes before a URL, as PEP 751 has it."""
     hexdigest = file.hashes.get("sha256")
     if hexdigest is None:
-        raise _error(
-            lock_file, package, f"{filename[:120]!r} has no sha256, only {', '.join(sorted(file.hashes))[:80]}", file=file,
+        raise document.error(package, f"{filename[:120]!r} has no sha256, only {', '.join(sorted(file.hashes))[:80]}", file=file,
             hint="storectl addresses wheels by their sha256: lock with a tool that writes it, such as uv or pip",
         )  # fmt: skip
     try:
-        address = file_url(lock_file.project, file.path) if file.path else checked_url(file.url or "")
+        address = file_url(document.folder, file.path) if file.path else checked_url(file.url or "")
         return WheelFile(filename=filename, digest=digest_of_hex(hexdigest), url=address, size=file.size)
     except ValueError as error:
-        raise _error(lock_file, package, f"{filename[:120]!r}: {error}", file=file) from error
+        raise document.error(package, f"{filename[:120]!r}: {error}", file=file) from error
 
 
-def _local_project(lock_file: LockFile, package: Package, directory: PackageDirectory) -> LocalProject:
+def _local_project(document: PylockDocument, package: Package, directory: PackageDirectory) -> LocalProject:
     try:
-        path = absolute_path(lock_file.project, str(Path(directory.path) / (directory.subdirectory or "")))
+        path = absolute_path(document.folder, str(Path(directory.path) / (directory.subdirectory or "")))
     except ValueError as error:
-        raise _error(lock_file, package, str(error), file=directory) from error
-    is_root = path == str(lock_file.project)
+        raise document.error(package, str(error), file=directory) from error
+    is_root = path == str(document.folder)
     return LocalProject(
         name=package.name,
         path=path,
@@ -293,22 +246,6 @@ def _unsupported(package: Package, what: str) -> UnsupportedSourceError:
         hint="lock it from an index or from a git repository",
         name=package.name,
     )
-
-
-def _error(
-    lock_file: LockFile, package: Package, what: str, *, file: _Source | None = None, hint: str | None = None
-) -> LockFileError:
-    """The error that says this of the package, or of one of its files. Its place is looked up only now."""
-    top = parse_toml(lock_file.content, str(lock_file.path))
-    number = Pylock.from_dict(top.values).packages.index(package)
-    table = top.tables("packages")[number].at(f"`{package.name}`")
-    return table.error(what, key=_key_of(package, file), hint=hint, name=package.name)
-
-
-def _key_of(package: Package, file: _Source | None) -> KeyPath:
-    if isinstance(file, PackageWheel) and file in (package.wheels or ()):
-        return ("wheels", list(package.wheels or ()).index(file))
-    return () if file is None else (type(file).__name__.removeprefix("Package").lower(),)
 
 
 def _warnings(pylock: Pylock, file: str) -> tuple[str, ...]:

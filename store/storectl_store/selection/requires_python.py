@@ -7,7 +7,7 @@ from storectl_store.errors import LockFileError, TargetError
 from storectl_store.selection.json_table import parse_json
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.target import Interpreter
-from storectl_store.selection.toml_table import parse_toml
+from storectl_store.selection.toml_table import parse_toml, parse_toml_head
 
 
 def requires_python_of(lock_file: LockFile) -> str | None:
@@ -21,7 +21,7 @@ def requires_python_of(lock_file: LockFile) -> str | None:
             return None  # in Poetry's own words: the selection checks it
         case _:
             pass
-    return parse_toml(lock_file.content, str(lock_file.path)).optional_specifiers("requires-python")
+    return parse_toml_head(lock_file.content, str(lock_file.path)).optional_specifiers("requires-python")
 
 
 def _of_project(lock_file: LockFile) -> str | None:

@@ -49,6 +49,11 @@ class Interpreter:
                 ranks.setdefault(tag, len(ranks))
         return ranks
 
+    @cached_property
+    def tag_texts(self) -> frozenset[str]:
+        """The same tags as texts."""
+        return frozenset(map(str, self.tag_rank))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:

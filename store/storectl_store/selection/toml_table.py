@@ -1,11 +1,12 @@
 """TOML read with types: what is not as expected becomes one LockFileError that names the file, the line and the key."""
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeVar
 
+import tomli
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -126,6 +127,10 @@ class Table:
         """The array of tables, empty where there is none."""
         return self._tables(self.array(key), self.place, (*self.path, key))
 
+    def table_in(self, key: str, number: int) -> "Table":
+        """The table with this number in an array, where `array` says that there is one; no other one is looked at."""
+        return self._tables(self.array(key)[number : number + 1], self.place, (*self.path, key), number)[0]
+
     def table_groups(self, key: str) -> tuple[tuple["Table", ...], ...]:
         """The array of arrays of tables, empty where there is none."""
         groups = []
@@ -146,7 +151,7 @@ class Table:
     def as_name(self, key: str, text: str) -> NormalizedName:
         """This text as a normalised name, or the error that `key` holds none."""
         try:
-            return canonicalize_name(text, validate=True)
+            return _normal_name(text)
         except InvalidName as error:
             raise self.error(f"`{key}`: {text[:80]!r} is not a valid name", key=key) from error
 
@@ -156,7 +161,7 @@ class Table:
         if text is None:
             return None
         try:
-            return str(Version(text))
+            return _normal_version(text)
         except InvalidVersion as error:
             raise self.error(f"`{key}`: {text[:80]!r} is not a valid version", key=key) from error
 
@@ -172,9 +177,9 @@ class Table:
     def _table(self, values: Mapping[str, object], place: str, path: KeyPath) -> "Table":
         return Table(values=values, file=self.file, place=place, path=path, document=self.document)
 
-    def _tables(self, items: list[object], place: str, path: KeyPath) -> tuple["Table", ...]:
+    def _tables(self, items: list[object], place: str, path: KeyPath, first: int = 0) -> tuple["Table", ...]:
         tables = []
-        for number, item in enumerate(items):
+        for number, item in enumerate(items, start=first):
             if not isinstance(item, dict):
                 what = next(str(key) for key in reversed(path) if isinstance(key, str))
                 raise self._table({}, self.place, path).error(f"`{what}` must be an array of tables", key=(number,))
@@ -191,6 +196,16 @@ class Table:
 
     def _wrong_type(self, key: str, expected: str) -> LockFileError:
         return self.error(f"`{key}` must be {expected}", key=key)
+
+
+@lru_cache(maxsize=4096)  # A lock file says each name and version many times.
+def _normal_name(text: str) -> NormalizedName:
+    return canonicalize_name(text, validate=True)
+
+
+@lru_cache(maxsize=4096)
+def _normal_version(text: str) -> str:
+    return str(Version(text))
 
 
 def error_at(file: str, position: Position, what: str, *, hint: str | None = None, **facts: Any) -> LockFileError:
@@ -214,8 +229,8 @@ def parse_toml(content: bytes, file: str) -> Table:
     text = decoded_text(content, file)
     _check_keys(text, file)
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        values = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
         raise _syntax_error(str(error), text, file) from error
     except RecursionError as error:
         raise error_at(file, deep_position(text), "brackets nested too deep", hint=DAMAGED) from error
@@ -225,6 +240,17 @@ def parse_toml(content: bytes, file: str) -> Table:
         position = position_at(text, digits.start() if digits else 0)
         raise error_at(file, position, f"a number of more than {MAX_DIGITS} digits", hint=DAMAGED) from error
     return Table(values=values, file=file, document=Document(content=content, find=toml_position))
+
+
+def parse_toml_head(content: bytes, file: str) -> Table:
+    """The keys before the first table of a TOML file: of a large lock file, a thousandth. The tables are not looked at."""
+    end = content.find(b"\n[")
+    if end < 0:
+        return parse_toml(content, file)
+    try:
+        return parse_toml(content[: end + 1], file)
+    except LockFileError:  # What looked like a table is the inside of an array or a text, or something is wrong.
+        return parse_toml(content, file)
 
 
 def _check_keys(text: str, file: str) -> None:

@@ -22,6 +22,7 @@ from storectl_store.selection.limits import check_count
 from storectl_store.selection.toml_table import Table
 
 SourceKind = Literal["registry", "git", "url", "path", "directory", "editable", "virtual"]
+_SOURCE_KINDS: tuple[SourceKind, ...] = get_args(SourceKind)
 LOCAL_KINDS: frozenset[SourceKind] = frozenset({"directory", "editable", "virtual"})
 
 
@@ -104,7 +105,7 @@ def read_uv_lock(top: Table) -> UvLock:
         conflicts=_conflicts(top),
         members=manifest.names("members"),
         requirements=_edges(manifest.tables("requirements")),
-        groups=_edges_by_name(manifest.table("dependency-groups")),
+        groups=_edges_by_name(manifest, "dependency-groups"),
         packages=_by_name(_package(table) for table in tables),
         table=top,
     )
@@ -120,10 +121,9 @@ def _by_name(packages: Iterable[UvPackage]) -> dict[NormalizedName, tuple[UvPack
 def _package(table: Table) -> UvPackage:
     name = table.name("name")
     table = table.at(f"`{name}`")
-    extras = _edges_by_name(table.table("optional-dependencies").at(table.place))
-    groups = _edges_by_name(table.table("dev-dependencies").at(table.place))
-    groups |= _edges_by_name(table.table("dependency-groups").at(table.place))
-    metadata = table.table("metadata").at(table.place)
+    extras = _edges_by_name(table, "optional-dependencies")
+    groups = _edges_by_name(table, "dev-dependencies") | _edges_by_name(table, "dependency-groups")
+    metadata = table.optional_table("metadata")
     return UvPackage(
         name=name,
         version=table.optional_version("version"),
@@ -132,9 +132,8 @@ def _package(table: Table) -> UvPackage:
         dependencies=_edges(table.tables("dependencies")),
         extras=extras,
         groups=groups,
-        known_extras=frozenset(extras) | frozenset(metadata.names("provides-extras")),
-        known_groups=frozenset(groups)
-        | frozenset(metadata.as_name(key, key) for key in metadata.table("requires-dev").values),
+        known_extras=frozenset(extras) | (frozenset(metadata.names("provides-extras")) if metadata else frozenset()),
+        known_groups=frozenset(groups) | (_declared_groups(metadata) if metadata else frozenset()),
         table=table,
     )
 
@@ -143,15 +142,24 @@ def _source(table: Table) -> UvSource:
     source = table.optional_table("source")
     if source is None:
         raise table.error("`source` is missing")
-    source = source.at(table.place)
-    for kind in get_args(SourceKind):
-        if (location := source.optional_text(kind)) is not None:
-            return UvSource(kind=kind, location=location, subdirectory=source.optional_text("subdirectory"))
+    for kind in _SOURCE_KINDS:
+        if kind in source.values:
+            source = source.at(table.place)
+            return UvSource(kind=kind, location=source.text(kind), subdirectory=source.optional_text("subdirectory"))
     raise table.error(f"`source` is of no known kind: {', '.join(sorted(source.values))[:80]}")
 
 
-def _edges_by_name(table: Table) -> dict[NormalizedName, tuple[UvEdge, ...]]:
-    return {table.as_name(key, key): _edges(table.tables(key)) for key in table.values}
+def _declared_groups(metadata: Table) -> frozenset[NormalizedName]:
+    return frozenset(metadata.as_name(key, key) for key in metadata.table("requires-dev").values)
+
+
+def _edges_by_name(parent: Table, key: str) -> dict[NormalizedName, tuple[UvEdge, ...]]:
+    """The edges of each extra or group in the table under this key, none where there is no such table."""
+    table = parent.optional_table(key)
+    if table is None:
+        return {}
+    table = table.at(parent.place)
+    return {table.as_name(name, name): _edges(table.tables(name)) for name in table.values}
 
 
 def _edges(tables: tuple[Table, ...]) -> tuple[UvEdge, ...]:

@@ -4,12 +4,10 @@ from pathlib import Path
 from typing import assert_never
 from urllib.parse import parse_qsl
 
-from packaging.version import Version
-
 from storectl_store.digest import parse_digest
 from storectl_store.errors import UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
-from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
+from storectl_store.selection.choose import choose_wheel, may_fit, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
 from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
@@ -34,12 +32,13 @@ def selected_package(
 
 def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> Pin | SourcePin:
     """The wheel that fits, else the source archive."""
-    tables = package.table.tables("wheels")
-    wheels = [_file(table, package, lock_file.project, what="wheels") for table in tables]
-    chosen = choose_wheel(wheels, interpreter)
+    names = [_filename(wheel, package) for wheel in package.table.array("wheels")]
+    fitting = [number for number, name in enumerate(names) if not name or may_fit(name, interpreter)]
+    tables = [package.table.table_in("wheels", number) for number in fitting]
+    chosen = choose_wheel([_file(table, package, lock_file.project, what="wheels") for table in tables], interpreter)
     index = _index(package, lock_file.project)
     if chosen is None:
-        return _source_archive(package, wheels, index, lock_file, interpreter)
+        return _source_archive(package, names, index, lock_file, interpreter)
     direct = index is None
     return Pin(
         name=package.name,
@@ -51,14 +50,14 @@ def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> P
 
 
 def _source_archive(
-    package: UvPackage, wheels: list[WheelFile], index: str | None, lock_file: LockFile, interpreter: Interpreter
+    package: UvPackage, wheels: list[str], index: str | None, lock_file: LockFile, interpreter: Interpreter
 ) -> SourcePin:
+    """The source distribution; NoWheelError or UnsupportedSourceError where there is none. ``wheels`` are names."""
     table = package.table.optional_table("sdist")
     if table is None:
         if not wheels:
             raise _unsupported(package, "something with neither wheels nor a source distribution")
-        names = [wheel.filename for wheel in wheels]
-        raise no_wheel_error(package.name, package.version or "", names, interpreter, has_sdist=False)
+        raise no_wheel_error(package.name, package.version or "", wheels, interpreter, has_sdist=False)
     file = _file(table.at(package.table.place), package, lock_file.project, what="sdist")
     subdirectory = package.source.subdirectory
     return SourcePin(
@@ -105,9 +104,10 @@ def _agreed_version(package: UvPackage, wheel: WheelFile) -> str:
     """The version, which the wheel's file name has to say too, like the name."""
     parsed = parsed_filename(wheel.filename)
     assert parsed is not None, "what was chosen has a valid file name"
-    if parsed[0] != package.name or (package.version and parsed[1] != Version(package.version)):
+    version = str(parsed[1])
+    if parsed[0] != package.name or package.version not in (None, version):
         raise package.table.error(f"{wheel.filename!r} is not a wheel of `{package.name}` {package.version or ''}")
-    return str(parsed[1])
+    return version
 
 
 def _file(table: Table, package: UvPackage, folder: Path, *, what: str) -> WheelFile:
@@ -127,6 +127,14 @@ def _file(table: Table, package: UvPackage, folder: Path, *, what: str) -> Wheel
         return WheelFile(filename=filename, digest=parse_digest(digest), url=url, size=table.optional_integer("size"))
     except ValueError as error:
         raise table.error(f"{filename[:120]!r}: {error}", key="hash") from error
+
+
+def _filename(wheel: object, package: UvPackage) -> str:
+    """The name of a file, read quickly: most are never looked at again. Empty for what is no table of a file."""
+    if not isinstance(wheel, dict):
+        return ""
+    address = wheel.get("filename") or wheel.get("path") or wheel.get("url") or package.source.location
+    return filename_of(address.partition("#")[0]) if isinstance(address, str) else ""
 
 
 def _address(table: Table, package: UvPackage, folder: Path) -> tuple[str, str]:
