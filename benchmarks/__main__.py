@@ -62,7 +62,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--row", action="append", metavar="NAME", help=f"one of {', '.join(rows(Path(), Path()))}")
     parser.add_argument("--pairs", type=int, default=15, help="how many pairs are measured, after a warm-up")
     parser.add_argument("--no-pip", action="store_true", help="leave pip out of the cold installs, which take long")
-    parser.add_argument("--large", type=Path, metavar="DIR", help="a project of some 300 wheels; default: the small one")
+    parser.add_argument(
+        "--large", type=Path, metavar="DIR", help="a project of some 300 wheels; default: the small one"
+    )
     parser.add_argument(
         "--wheels", type=Path, metavar="DIR", default=Path(tempfile.gettempdir()) / "storectl-benchmark-wheels",
         help="where the wheel files are kept between runs",

@@ -45,7 +45,9 @@ def new_environment(world: World, pairs: int) -> Iterator[Result]:
     found = in_turn({"storectl": storectl, "uv": uv}, pairs=pairs)
     wheels = len(list(world.wheels.glob("*.whl")))
     (folder,) = environments.iterdir()
-    inodes = sum(1 + len(files) + sum(os.path.islink(f"{path}/{d}") for d in folders) for path, folders, files in os.walk(folder))
+    inodes = sum(
+        1 + len(files) + sum(os.path.islink(f"{path}/{d}") for d in folders) for path, folders, files in os.walk(folder)
+    )
     row = f"new environment, {wheels} wheels"
     yield Result(row=row, what="uv sync, warm cache", bar=0.05, ratios=ratios(found["storectl"], found["uv"]))
     yield Result(row=row, what="until ready", bar=50, figure=sorted(asked)[len(asked) // 2] * 1000, unit="ms")
@@ -117,7 +119,11 @@ def cold_install(world: World, pairs: int, *, pip: bool) -> Iterator[Result]:
         ratios=ratios(found["storectl"], found["uv bytecode"]),
     )  # fmt: skip
     yield Result(
-        row=row, what="peak memory of daemon and workers", bar=400, figure=max(cost.rss for cost in costs) / 2**20, unit="MiB"
+        row=row,
+        what="peak memory of daemon and workers",
+        bar=400,
+        figure=max(cost.rss for cost in costs) / 2**20,
+        unit="MiB",
     )
 
 
@@ -148,7 +154,17 @@ def _cold_pip(world: World, project: Path) -> float:
     shutil.rmtree(venv, ignore_errors=True)
     start = time.perf_counter()
     run([sys.executable, "-m", "venv", "--without-pip", venv], cwd=project, environ=world.environ)
-    pip = [sys.executable, "-m", "pip", "--python", venv / "bin/python", "install", "--quiet", "--no-cache-dir", "--no-deps"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        venv / "bin/python",
+        "install",
+        "--quiet",
+        "--no-cache-dir",
+        "--no-deps",
+    ]
     run([*pip, "-r", "requirements.txt"], cwd=project, environ=world.environ)
     return time.perf_counter() - start
 

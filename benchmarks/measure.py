@@ -47,13 +47,11 @@ def run(command: Sequence[str | Path], *, cwd: Path, environ: Mapping[str, str])
     return Cost(wall=wall, cpu=usage.ru_utime + usage.ru_stime, rss=usage.ru_maxrss * 1024)
 
 
-def in_turn(
-    sides: Mapping[str, Callable[[], float]], *, pairs: int, warmups: int = 1
-) -> dict[str, list[float]]:
+def in_turn(sides: Mapping[str, Callable[[], float]], *, pairs: int, warmups: int = 1) -> dict[str, list[float]]:
     """Seconds of each side, A B A B …: the first rounds are not counted, and every other round goes backwards."""
     found: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(-warmups, pairs):
-        names = list(sides) if number % 2 == 0 else list(reversed(sides))
+        names = sorted(sides, reverse=number % 2 == 0)
         for name in names:
             seconds = sides[name]()
             if number >= 0:

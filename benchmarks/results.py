@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -89,8 +90,6 @@ _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 def as_svg(results: Sequence[Result]) -> str:
     """Every ratio with its spread and its bar, on a logarithmic axis; 1 is equal."""
-    import math
-
     shown = [result for result in results if result.ratios is not None]
     low, high = math.log(_TICKS[0]), math.log(_TICKS[-1])
 
@@ -106,7 +105,9 @@ def as_svg(results: Sequence[Result]) -> str:
     ]
     for tick in _TICKS:
         colour, width = ("#333", 1.5) if tick == 1 else ("#ddd", 1)
-        parts.append(f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="26" y2="{height - 24}" stroke="{colour}" stroke-width="{width}"/>')
+        parts.append(
+            f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="26" y2="{height - 24}" stroke="{colour}" stroke-width="{width}"/>'
+        )
         parts.append(f'<text x="{x(tick):.1f}" y="{height - 8}" text-anchor="middle" fill="#555">{tick:g}</text>')
     for number, result in enumerate(shown):
         assert result.ratios is not None
@@ -115,8 +116,12 @@ def as_svg(results: Sequence[Result]) -> str:
         label = html.escape(f"{result.row}: {result.what}")
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end" fill="#222">{label}</text>')
         r = result.ratios
-        parts.append(f'<line x1="{x(r.low):.1f}" x2="{x(r.high):.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="6" stroke-opacity="0.35"/>')
+        parts.append(
+            f'<line x1="{x(r.low):.1f}" x2="{x(r.high):.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="6" stroke-opacity="0.35"/>'
+        )
         parts.append(f'<circle cx="{x(r.median):.1f}" cy="{y}" r="5" fill="{colour}"/>')
         if result.bar is not None:
-            parts.append(f'<line x1="{x(result.bar):.1f}" x2="{x(result.bar):.1f}" y1="{y - 9}" y2="{y + 9}" stroke="#333" stroke-width="2"/>')
+            parts.append(
+                f'<line x1="{x(result.bar):.1f}" x2="{x(result.bar):.1f}" y1="{y - 9}" y2="{y + 9}" stroke="#333" stroke-width="2"/>'
+            )
     return "\n".join([*parts, "</svg>", ""])

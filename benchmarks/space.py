@@ -16,11 +16,12 @@ PROJECTS = 10
 
 
 def disk(world: World) -> Iterator[Result]:
-    """storectl's store, uv's cache with hard links, pip's copies: all ten projects made, then counted."""
+    """The store, uv's cache with hard links, pip's copies: all ten projects made, then counted."""
     names = sorted(parse_wheel_filename(wheel.name)[0] for wheel in world.wheels.glob("*.whl"))
     tenth = max(1, len(names) // PROJECTS)
     folders = [
-        world.project(f"disk-{number}", without=names[number * tenth : (number + 1) * tenth]) for number in range(PROJECTS)
+        world.project(f"disk-{number}", without=names[number * tenth : (number + 1) * tenth])
+        for number in range(PROJECTS)
     ]
     store = world.machine.root / "disk-store"
     for folder in folders:
@@ -47,7 +48,17 @@ def _pip(world: World, folders: list[Path]) -> tuple[int, int]:
     )
     (folders[0] / "requirements.txt").write_text(requirements)
     world.do([sys.executable, "-m", "venv", "--without-pip", venv], folders[0])
-    pip = [sys.executable, "-m", "pip", "--python", venv / "bin/python", "install", "--quiet", "--no-cache-dir", "--no-deps"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        venv / "bin/python",
+        "install",
+        "--quiet",
+        "--no-cache-dir",
+        "--no-deps",
+    ]
     world.do([*pip, "-r", "requirements.txt"], folders[0])
     size, inodes = _usage([venv])
     shutil.rmtree(venv)

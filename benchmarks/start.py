@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.measure import in_turn, ratios, run
@@ -38,15 +38,19 @@ class Started:
         subprocess.run(["sh", "-c", f"until [ -e {record} ]; do sleep 0.1; done"], check=True, timeout=30)
 
     def storectl(self, script: str) -> float:
+        """Seconds of `storectl run`."""
         return run([STORECTL, "run", script], cwd=self.ours, environ=self.world.environ).wall
 
     def python(self, script: str) -> float:
+        """Seconds of the venv's python."""
         return run([self.venv, script], cwd=self.theirs, environ=self.world.environ).wall
 
     def uv(self, script: str) -> float:
+        """Seconds of `uv run`."""
         return run([UV, "run", script], cwd=self.theirs, environ=self.world.environ).wall
 
     def bare(self, python: Path | str) -> float:
+        """Seconds of an interpreter that does nothing."""
         return run([python, "-c", "pass"], cwd=self.ours, environ=self.world.environ).wall
 
 
@@ -74,10 +78,16 @@ def import_hot(started: Started, pairs: int) -> Iterator[Result]:
     """numpy, pandas and matplotlib.pyplot, everything in the page cache."""
     sides = {"storectl": lambda: started.storectl("heavy.py"), "venv": lambda: started.python("heavy.py")}
     found = in_turn(sides, pairs=pairs, warmups=2)
-    yield Result(row="import, hot", what="venv with bytecode", bar=0.95, ratios=ratios(found["storectl"], found["venv"]))
+    yield Result(
+        row="import, hot", what="venv with bytecode", bar=0.95, ratios=ratios(found["storectl"], found["venv"])
+    )
     if shutil.which("strace"):
-        ours = _file_system_calls([STORECTL, "run", "heavy.py"], started.ours, started.world, started.world.machine.store)
-        theirs = _file_system_calls([started.venv, "heavy.py"], started.theirs, started.world, started.venv.parent.parent)
+        ours = _file_system_calls(
+            [STORECTL, "run", "heavy.py"], started.ours, started.world, started.world.machine.store
+        )
+        theirs = _file_system_calls(
+            [started.venv, "heavy.py"], started.theirs, started.world, started.venv.parent.parent
+        )
         yield Result(
             row="import, hot", what="file system calls on store and view", bar=0.35, figure=ours / theirs, unit="x",
             notes={"storectl": ours, "venv": theirs},
@@ -106,11 +116,10 @@ def import_cold(started: Started, pairs: int) -> Iterator[Result]:
     )
 
 
-def _cold(action: object) -> float:
+def _cold(action: Callable[[], float]) -> float:
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3\n")
-    assert callable(action)
-    return float(action())
+    return action()
 
 
 def after_pull(world: World, pairs: int) -> Iterator[Result]:

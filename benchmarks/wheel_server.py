@@ -58,13 +58,10 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Index
 
-    def setup(self) -> None:
-        super().setup()
-        self.disable_nagle_algorithm = True
-
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         """Answer with a page, a file or metadata."""
         path = unquote(self.path.partition("?")[0])
         name = path.rstrip("/").rpartition("/")[2]
