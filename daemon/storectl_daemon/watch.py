@@ -9,22 +9,20 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
-from watchfiles import awatch
 
 from storectl_daemon.inputs import Signature, signature_of
+from storectl_daemon.notifications import Batch, notifications
 from storectl_shim.project_record import INPUTS
 
 logger = logging.getLogger(__name__)
 
 RESCAN_SECONDS = 30.0
-_DEBOUNCE_MS = 200
-_STEP_MS = 20
 _WATCHED_NAMES = frozenset({*INPUTS, "HEAD", "FETCH_HEAD"})
 _GIT_FILE_LIMIT = 4096
 
@@ -115,8 +113,8 @@ class Watcher:
     async def _watch(self, plan: "_Plan") -> None:
         """Follow notifications until another plan is needed."""
         stop = anyio.Event()
-        async with contextlib.aclosing(_notifications(plan, stop)) as notifications:
-            step = asyncio.ensure_future(anext(notifications))
+        async with contextlib.aclosing(notifications(plan.inodes, plan.names, stop)) as changes:
+            step = asyncio.ensure_future(anext(changes))
             try:
                 # One turn of the loop: the kernel is asked to watch before the first look, so that nothing falls
                 # between the two.
@@ -128,13 +126,13 @@ class Watcher:
                 while await asyncio.to_thread(_plan, list(self._sights())) == plan:
                     where = await self._turn(step)
                     if step.done():
-                        step = asyncio.ensure_future(anext(notifications))
+                        step = asyncio.ensure_future(anext(changes))
                     await self._look(where)
             finally:
                 stop.set()
                 await _let_go(step)
 
-    async def _turn(self, step: "asyncio.Future[set[Path]]") -> set[Path] | None:
+    async def _turn(self, step: "asyncio.Future[Batch]") -> Batch:
         """Wait for something to happen: the folders to look at, None for all."""
         restart = asyncio.ensure_future(self._restart.wait())
         try:
@@ -152,7 +150,7 @@ class Watcher:
             await asyncio.wait_for(self._restart.wait(), self._rescan_seconds)
         self._restart.clear()
 
-    async def _look(self, where: set[Path] | None) -> None:
+    async def _look(self, where: Batch) -> None:
         """Compare signatures of the projects that ``where`` concerns (None: of all) and report the changed ones."""
         for sight in list(self._sights()):
             if where is not None and not await asyncio.to_thread(_concerns, sight, where):
@@ -190,23 +188,6 @@ def _plan(sights: Sequence[Sight]) -> _Plan:
     return _Plan(inodes=inodes, names=names)
 
 
-async def _notifications(plan: _Plan, stop: anyio.Event) -> AsyncGenerator[set[Path], None]:
-    """Sets of folders in which a file of interest changed, until ``stop``."""
-    if not plan.inodes:
-        await stop.wait()
-        return
-    changes = awatch(
-        *plan.inodes,
-        watch_filter=lambda _change, path: os.path.basename(path) in plan.names,
-        debounce=_DEBOUNCE_MS,
-        step=_STEP_MS,
-        stop_event=stop,
-        recursive=False,
-    )
-    async for batch in changes:
-        yield {Path(path).parent for _change, path in batch}
-
-
-async def _let_go(step: "asyncio.Future[set[Path]]") -> None:
+async def _let_go(step: "asyncio.Future[Batch]") -> None:
     with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration, Exception):
         await step

@@ -148,7 +148,7 @@ def test_a_change_without_any_notification_is_found_by_looking_again(
 ) -> None:
     no_news: list[set[Path]] = []
 
-    async def silence(plan: object, stop: asyncio.Event) -> AsyncIterator[set[Path]]:
+    async def silence(_folders: object, _names: object, stop: asyncio.Event) -> AsyncIterator[set[Path]]:
         await stop.wait()
         for news in no_news:
             yield news
@@ -159,7 +159,7 @@ def test_a_change_without_any_notification_is_found_by_looking_again(
             (tmp_path / "uv.lock").write_text("one")
             await seen.count(2)
 
-    monkeypatch.setattr(watch, "_notifications", silence)
+    monkeypatch.setattr(watch, "notifications", silence)
     asyncio.run(main())
 
 
@@ -169,7 +169,7 @@ def test_without_the_notification_service_there_is_still_the_looking_again(
     def refused() -> Iterator[set[Path]]:
         raise OSError("no more watches")
 
-    async def broken(plan: object, stop: asyncio.Event) -> AsyncIterator[set[Path]]:
+    async def broken(*_: object) -> AsyncIterator[set[Path]]:
         for news in refused():
             yield news
 
@@ -180,7 +180,7 @@ def test_without_the_notification_service_there_is_still_the_looking_again(
             (tmp_path / "uv.lock").write_text("one")
             await seen.count(2)
 
-    monkeypatch.setattr(watch, "_notifications", broken)
+    monkeypatch.setattr(watch, "notifications", broken)
     asyncio.run(main())
 
 

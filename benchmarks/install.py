@@ -1,0 +1,252 @@
+"""Rows about making environments: into an empty store, from a full one, and switching between two lock files."""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from packaging.utils import parse_wheel_filename
+
+from benchmarks.measure import Cost, in_turn, ratios, run
+from benchmarks.results import Result
+from benchmarks.world import UV, World
+from support.machine import STORECTL
+
+
+def new_environment(world: World, pairs: int) -> Iterator[Result]:
+    """An environment for every wheel of the index, all of them in the store, beside ``uv sync`` with a full cache."""
+    project = world.project("new")
+    world.do([STORECTL, "warm"], project)
+    world.do([UV, "sync", "--quiet", "--frozen"], project)
+    environments = world.machine.store / "environments"
+    asked: list[float] = []
+
+    def storectl() -> float:
+        """The daemon's own time, as a client of its API sees it: the environment's folder is gone before."""
+        for folder in environments.iterdir():
+            _delete(folder)
+        world.do([STORECTL, "daemon", "stop"], project)
+        world.do([STORECTL, "daemon", "start"], project)
+        seconds = _warm_over_socket(world, project)
+        asked.append(seconds)
+        return seconds
+
+    def uv() -> float:
+        shutil.rmtree(project / ".venv", ignore_errors=True)
+        return run([UV, "sync", "--quiet", "--frozen"], cwd=project, environ=world.environ).wall
+
+    found = in_turn({"storectl": storectl, "uv": uv}, pairs=pairs)
+    wheels = len(list(world.wheels.glob("*.whl")))
+    (folder,) = environments.iterdir()
+    inodes = sum(
+        1 + len(files) + sum(os.path.islink(f"{path}/{d}") for d in folders) for path, folders, files in os.walk(folder)
+    )
+    row = f"new environment, {wheels} wheels"
+    yield Result(row=row, what="uv sync, warm cache", bar=0.05, ratios=ratios(found["storectl"], found["uv"]))
+    yield Result(row=row, what="until ready", bar=50, figure=sorted(asked)[len(asked) // 2] * 1000, unit="ms")
+    yield Result(row=row, what="inodes", bar=3 * wheels + 30, figure=inodes, unit="inodes")
+
+
+def branch_switch(world: World, pairs: int) -> Iterator[Result]:
+    """Two lock files that differ in five wheels, both seen before: from the change of the file to ready."""
+    names = sorted(parse_wheel_filename(wheel.name)[0] for wheel in world.wheels.glob("*.whl"))
+    one, other = world.project("one"), world.project("other", without=names[-5:])
+    folder = world.machine.home / "switched"
+    shutil.copytree(one, folder)
+    world.do([STORECTL, "watch", "add"], folder)
+    paths = {}
+    for source in (one, other):
+        _put(source, folder)
+        paths[source] = json.loads(world.do([STORECTL, "warm", "--json"], folder))["path"]
+    record = world.machine.store / "projects" / str(folder).lstrip("/") / "@storectl" / "ready.default"
+    seconds = []
+    for number in range(2 * pairs):
+        source = (one, other)[number % 2]
+        _put(source, folder)
+        start = time.perf_counter()
+        while paths[source] not in record.read_text() or str(_mtime(folder)) not in record.read_text():
+            if time.perf_counter() - start > 30:
+                raise RuntimeError("the daemon does not follow the lock file")
+            time.sleep(0.0005)
+        seconds.append(time.perf_counter() - start)
+    yield Result(
+        row="branch switch", what="ready after the file changed", bar=20,
+        figure=sorted(seconds)[len(seconds) // 2] * 1000, unit="ms", notes={"slowest": f"{max(seconds) * 1000:.1f} ms"},
+    )  # fmt: skip
+
+
+def _mtime(folder: Path) -> int:
+    return (folder / "uv.lock").stat().st_mtime_ns
+
+
+def _put(source: Path, folder: Path) -> None:
+    for name in ("pyproject.toml", "uv.lock"):
+        shutil.copyfile(source / name, folder / f".{name}")
+        (folder / f".{name}").rename(folder / name)
+
+
+def cold_install(world: World, pairs: int, *, pip: bool) -> Iterator[Result]:
+    """Everything into an empty store, environment ready; beside uv and pip with empty caches."""
+    project = world.project("cold")
+    (project / "requirements.txt").write_text(
+        world.do([UV, "export", "--quiet", "--frozen", "--no-emit-project", "--no-annotate", "--no-header"], project)
+    )
+    costs: list[Cost] = []
+    sides: dict[str, Callable[[], float]] = {
+        "storectl": lambda: _cold_storectl(world, project, costs),
+        "uv": lambda: _cold_uv(world, project),
+        "uv bytecode": lambda: _cold_uv(world, project, "--compile-bytecode"),
+    }
+    if pip:
+        sides["pip"] = lambda: _cold_pip(world, project)
+    found = in_turn(sides, pairs=pairs, warmups=0)
+    row = f"cold install, {len(list(world.wheels.glob('*.whl')))} wheels"
+    notes = {
+        "CPU seconds of daemon and workers": round(sorted(cost.cpu for cost in costs)[len(costs) // 2], 1),
+    }
+    yield Result(row=row, what="uv sync", bar=1.0, ratios=ratios(found["storectl"], found["uv"]), notes=notes)
+    if pip:
+        yield Result(row=row, what="pip install", bar=0.35, ratios=ratios(found["storectl"], found["pip"]))
+    yield Result(
+        row="with bytecode", what="uv sync --compile-bytecode", bar=0.8,
+        ratios=ratios(found["storectl"], found["uv bytecode"]),
+    )  # fmt: skip
+    yield Result(
+        row=row,
+        what="peak memory of daemon and workers",
+        bar=400,
+        figure=max(cost.rss for cost in costs) / 2**20,
+        unit="MiB",
+    )
+
+
+def _cold_storectl(world: World, project: Path, costs: list[Cost]) -> float:
+    """``storectl warm`` with a store of its own; the daemon's start is part of it."""
+    store = world.machine.root / "cold-store"
+    environ = world.environ | {"STORECTL_STORE": str(store)}
+    peak = _Peak(world)
+    with peak:
+        cost = run([STORECTL, "warm"], cwd=project, environ=environ)
+    costs.append(Cost(wall=cost.wall, cpu=peak.cpu, rss=peak.rss))
+    world.do([STORECTL, "daemon", "stop"], project, STORECTL_STORE=str(store))
+    _delete(store)
+    return cost.wall
+
+
+def _cold_uv(world: World, project: Path, *flags: str) -> float:
+    cache = world.machine.root / "cold-cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    shutil.rmtree(project / ".venv", ignore_errors=True)
+    environ = world.environ | {"UV_CACHE_DIR": str(cache)}
+    return run([UV, "sync", "--quiet", "--frozen", *flags], cwd=project, environ=environ).wall
+
+
+def _cold_pip(world: World, project: Path) -> float:
+    """A new venv, and the locked requirements with their hashes; pip compiles by default."""
+    venv = world.machine.root / "pip-venv"
+    shutil.rmtree(venv, ignore_errors=True)
+    start = time.perf_counter()
+    run([sys.executable, "-m", "venv", "--without-pip", venv], cwd=project, environ=world.environ)
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        venv / "bin/python",
+        "install",
+        "--quiet",
+        "--no-cache-dir",
+        "--no-deps",
+    ]
+    run([*pip, "-r", "requirements.txt"], cwd=project, environ=world.environ)
+    return time.perf_counter() - start
+
+
+class _Peak(threading.Thread):
+    """The largest resident memory of the daemon and what it started, together, and their processor time; by /proc."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(daemon=True)
+        self.rss = 0
+        self.cpu = 0.0
+        self._world = world
+        self._over = threading.Event()
+        self._cpu: dict[int, float] = {}
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+        self.cpu = sum(self._cpu.values())
+
+    def run(self) -> None:
+        while not self._over.wait(0.05):
+            pids = self._world.machine.daemon_processes()
+            tree = _with_children(pids)
+            self.rss = max(self.rss, sum(map(_unshared, tree)))
+            self._cpu |= {pid: cpu for pid in tree if (cpu := _cpu_of(pid)) is not None}
+
+
+def _with_children(pids: list[int]) -> list[int]:
+    found = list(pids)
+    for pid in found:
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in task.read_text().split() if int(child) not in found]
+            except OSError:
+                continue
+    return found
+
+
+def _unshared(pid: int) -> int:
+    """Bytes of the process's own share of memory (PSS): what several processes map counts once in all."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def _cpu_of(pid: int) -> float | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _warm_over_socket(world: World, project: Path) -> float:
+    """Seconds from the request to the line that says ready."""
+    path = json.loads(world.do([STORECTL, "daemon", "status", "--json"], project))["socket"]
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(path)
+    start = time.perf_counter()
+    connection.request("POST", "/v1/warm", json.dumps({"start": str(project)}), {"Content-Type": "application/json"})
+    lines = connection.getresponse().read().splitlines()
+    seconds = time.perf_counter() - start
+    assert json.loads(lines[-1])["event"] == "ready", lines[-1]
+    return seconds
+
+
+def _delete(folder: Path) -> None:
+    for path, _, _ in os.walk(folder):
+        if not os.path.islink(path):
+            os.chmod(path, 0o700)
+    shutil.rmtree(folder)
+
+
+def tool_versions() -> dict[str, str]:
+    """The versions of the peers."""
+    pip = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, text=True, check=True).stdout
+    uv = subprocess.run([UV, "--version"], capture_output=True, text=True, check=True).stdout
+    return {"pip": pip.split()[1], "uv": uv.split()[1]}

@@ -1,0 +1,80 @@
+"""The disk row: ten projects that share nine tenths of their wheels, in bytes and inodes."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.utils import parse_wheel_filename
+
+from benchmarks.results import Result
+from benchmarks.world import UV, World
+from support.machine import STORECTL
+
+PROJECTS = 10
+
+
+def disk(world: World) -> Iterator[Result]:
+    """The store, uv's cache with hard links, pip's copies: all ten projects made, then counted."""
+    names = sorted(parse_wheel_filename(wheel.name)[0] for wheel in world.wheels.glob("*.whl"))
+    tenth = max(1, len(names) // PROJECTS)
+    folders = [
+        world.project(f"disk-{number}", without=names[number * tenth : (number + 1) * tenth])
+        for number in range(PROJECTS)
+    ]
+    store = world.machine.root / "disk-store"
+    for folder in folders:
+        world.do([STORECTL, "warm"], folder, STORECTL_STORE=str(store))
+    ours = _usage([store])
+    world.do([STORECTL, "daemon", "stop"], folders[0], STORECTL_STORE=str(store))
+    cache = world.machine.root / "disk-cache"
+    for folder in folders:
+        world.do([UV, "sync", "--quiet", "--frozen", "--compile-bytecode"], folder, UV_CACHE_DIR=str(cache))
+    uv = _usage([cache, *(folder / ".venv" for folder in folders)])
+    pip = _pip(world, folders)
+    row = f"disk, {PROJECTS} projects"
+    for what, theirs in (("uv, hard links", uv), ("pip, copies", pip)):
+        notes = {"storectl": _shown(ours), what: _shown(theirs)}
+        yield Result(row=row, what=f"bytes, beside {what}", figure=ours[0] / theirs[0], unit="x", notes=notes)
+        yield Result(row=row, what=f"inodes, beside {what}", figure=ours[1] / theirs[1], unit="x")
+
+
+def _pip(world: World, folders: list[Path]) -> tuple[int, int]:
+    """One project's venv by pip, times ten: copies share nothing."""
+    venv = world.machine.root / "disk-pip"
+    requirements = world.do(
+        [UV, "export", "--quiet", "--frozen", "--no-emit-project", "--no-annotate", "--no-header"], folders[0]
+    )
+    (folders[0] / "requirements.txt").write_text(requirements)
+    world.do([sys.executable, "-m", "venv", "--without-pip", venv], folders[0])
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        venv / "bin/python",
+        "install",
+        "--quiet",
+        "--no-cache-dir",
+        "--no-deps",
+    ]
+    world.do([*pip, "-r", "requirements.txt"], folders[0])
+    size, inodes = _usage([venv])
+    shutil.rmtree(venv)
+    return size * len(folders), inodes * len(folders)
+
+
+def _usage(folders: list[Path]) -> tuple[int, int]:
+    """Bytes on disk and inodes below the folders, each inode once."""
+    seen: dict[tuple[int, int], int] = {}
+    for folder in folders:
+        for path, subfolders, files in os.walk(folder):
+            for name in (".", *files, *(d for d in subfolders if os.path.islink(os.path.join(path, d)))):
+                status = os.lstat(os.path.join(path, name))
+                seen[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(seen.values()), len(seen)
+
+
+def _shown(usage: tuple[int, int]) -> str:
+    return f"{usage[0] / 1e6:.0f} MB in {usage[1]} inodes"

@@ -1,0 +1,177 @@
+"""Rows about starting programs: hello world, heavy imports, hot and cold, and the first run after a pull."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.measure import in_turn, ratios, run
+from benchmarks.results import Result
+from benchmarks.world import PYTHON, UV, World
+from support.machine import STORECTL
+
+IMPORTS = "import numpy, pandas, matplotlib.pyplot\n"
+HEAVY = ("numpy", "pandas", "matplotlib")
+
+
+class Started:
+    """One project three times: for storectl, with the daemon up, for a venv with bytecode, and for uv."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ours = world.project("ours")
+        self.theirs = world.machine.home / "theirs"
+        shutil.copytree(self.ours, self.theirs)
+        for folder in (self.ours, self.theirs):
+            (folder / "hello.py").write_text("print('hello')\n")
+            (folder / "heavy.py").write_text(IMPORTS)
+        self.venv = world.venv(self.theirs, world.machine.root / "venv")
+        world.do([UV, "sync", "--quiet", "--frozen", "--compile-bytecode"], self.theirs)
+        self.environment = Path(json.loads(world.do([STORECTL, "warm", "--json"], self.ours))["path"])
+        self._let_settle()
+
+    def _let_settle(self) -> None:
+        """Wait until the launcher runs programs by itself: its record is complete two seconds after the last change."""
+        record = self.world.machine.store / "projects" / str(self.ours).lstrip("/") / "@storectl" / "environment"
+        subprocess.run(["sh", "-c", f"until [ -e {record} ]; do sleep 0.1; done"], check=True, timeout=30)
+
+    def storectl(self, script: str) -> float:
+        """Seconds of `storectl run`."""
+        return run([STORECTL, "run", script], cwd=self.ours, environ=self.world.environ).wall
+
+    def python(self, script: str) -> float:
+        """Seconds of the venv's python."""
+        return run([self.venv, script], cwd=self.theirs, environ=self.world.environ).wall
+
+    def uv(self, script: str) -> float:
+        """Seconds of `uv run`."""
+        return run([UV, "run", script], cwd=self.theirs, environ=self.world.environ).wall
+
+    def bare(self, python: Path | str) -> float:
+        """Seconds of an interpreter that does nothing."""
+        return run([python, "-c", "pass"], cwd=self.ours, environ=self.world.environ).wall
+
+
+def hello(started: Started, pairs: int) -> Iterator[Result]:
+    """``storectl run hello.py`` beside the venv's python and ``uv run``, and what the shim adds by itself."""
+    sides = {
+        "storectl": lambda: started.storectl("hello.py"),
+        "venv": lambda: started.python("hello.py"),
+        "uv": lambda: started.uv("hello.py"),
+    }
+    found = in_turn(sides, pairs=pairs, warmups=3)
+    yield Result(row="hello", what="venv/bin/python", bar=1.25, ratios=ratios(found["storectl"], found["venv"]))
+    yield Result(row="hello", what="uv run", bar=0.55, ratios=ratios(found["storectl"], found["uv"]))
+    bare = in_turn(
+        {"view": lambda: started.bare(started.environment / "bin/python"), "venv": lambda: started.bare(started.venv)},
+        pairs=2 * pairs, warmups=3,
+    )  # fmt: skip
+    differences = sorted(a - b for a, b in zip(bare["view"], bare["venv"], strict=True))
+    yield Result(
+        row="hello", what="the shim itself", bar=1.5, figure=differences[len(differences) // 2] * 1000, unit="ms"
+    )
+
+
+def import_hot(started: Started, pairs: int) -> Iterator[Result]:
+    """numpy, pandas and matplotlib.pyplot, everything in the page cache."""
+    sides = {"storectl": lambda: started.storectl("heavy.py"), "venv": lambda: started.python("heavy.py")}
+    found = in_turn(sides, pairs=pairs, warmups=2)
+    yield Result(
+        row="import, hot", what="venv with bytecode", bar=0.95, ratios=ratios(found["storectl"], found["venv"])
+    )
+    if shutil.which("strace"):
+        ours = _file_system_calls(
+            [STORECTL, "run", "heavy.py"], started.ours, started.world, started.world.machine.store
+        )
+        theirs = _file_system_calls(
+            [started.venv, "heavy.py"], started.theirs, started.world, started.venv.parent.parent
+        )
+        yield Result(
+            row="import, hot", what="file system calls on store and view", bar=0.35, figure=ours / theirs, unit="x",
+            notes={"storectl": ours, "venv": theirs},
+        )  # fmt: skip
+
+
+def _file_system_calls(command: list[str | Path], cwd: Path, world: World, folder: Path) -> int:
+    """System calls that name a path below the folder."""
+    trace = world.machine.root / "trace"
+    strace = ["strace", "-f", "-qq", "-e", "trace=%file", "-o", str(trace)]
+    world.do([*strace, *command], cwd)
+    return sum(str(folder) in line for line in trace.read_text(errors="replace").splitlines())
+
+
+def import_cold(started: Started, pairs: int) -> Iterator[Result]:
+    """The same, after the page cache was dropped; only root can."""
+    if os.geteuid() != 0:
+        return
+    sides = {
+        "storectl": lambda: _cold(lambda: started.storectl("heavy.py")),
+        "venv": lambda: _cold(lambda: started.python("heavy.py")),
+    }
+    found = in_turn(sides, pairs=pairs, warmups=1)
+    yield Result(
+        row="import, cold cache", what="venv with bytecode", bar=0.80, ratios=ratios(found["storectl"], found["venv"])
+    )
+
+
+def _cold(action: Callable[[], float]) -> float:
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    return action()
+
+
+def after_pull(world: World, pairs: int) -> Iterator[Result]:
+    """A lock file that gains the three: the daemon has warmed it; uv has the wheels in its cache."""
+    before = world.project("before", without=HEAVY)
+    after = world.project("after")
+    ours, theirs = world.machine.home / "pulled", world.machine.home / "pulled-uv"
+    count = iter(range(10_000))
+
+    def storectl() -> float:
+        """A store of its own each time: nothing of the three is there before the pull."""
+        store = world.machine.root / f"store-{next(count)}"
+        environ = world.environ | {"STORECTL_STORE": str(store)}
+        _reset(before, ours)
+        world.do([STORECTL, "warm"], ours, STORECTL_STORE=str(store))
+        world.do([STORECTL, "watch", "add"], ours, STORECTL_STORE=str(store))
+        _pull(after, ours)
+        world.do([STORECTL, "warm"], ours, STORECTL_STORE=str(store))
+        seconds = run([STORECTL, "run", "heavy.py"], cwd=ours, environ=environ).wall
+        world.do([STORECTL, "daemon", "stop"], ours, STORECTL_STORE=str(store))
+        _delete(store)
+        return seconds
+
+    def uv() -> float:
+        _reset(before, theirs)
+        world.do([UV, "sync", "--quiet"], theirs)
+        _pull(after, theirs)
+        return run([UV, "run", "heavy.py"], cwd=theirs, environ=world.environ).wall
+
+    world.do([UV, "sync", "--quiet"], after)
+    found = in_turn({"storectl": storectl, "uv": uv}, pairs=pairs, warmups=1)
+    yield Result(row="first run after a pull", what="uv run", bar=0.30, ratios=ratios(found["storectl"], found["uv"]))
+
+
+def _reset(source: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    _pull(source, folder)
+    (folder / "heavy.py").write_text(IMPORTS)
+
+
+def _pull(source: Path, folder: Path) -> None:
+    for name in ("pyproject.toml", "uv.lock"):
+        shutil.copy(source / name, folder / f".{name}")
+        (folder / f".{name}").rename(folder / name)
+
+
+def _delete(store: Path) -> None:
+    for path, _, _ in os.walk(store):
+        if not os.path.islink(path):
+            os.chmod(path, 0o700)
+    shutil.rmtree(store)
+
+
+__all__ = ["PYTHON", "Started", "after_pull", "hello", "import_cold", "import_hot"]

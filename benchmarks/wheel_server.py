@@ -1,0 +1,123 @@
+"""An index of real wheel files on loopback, in a process of its own: ``python -m benchmarks.wheel_server FOLDER``.
+
+It serves the simple API (JSON and HTML), the files through ``sendfile``, and their metadata (PEP 658), to every tool alike.
+It prints its address and runs until it is killed.
+"""
+
+import hashlib
+import html
+import json
+import os
+import socketserver
+import sys
+import zipfile
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from packaging.utils import canonicalize_name
+
+JSON_TYPE = "application/vnd.pypi.simple.v1+json"
+
+
+class Index(ThreadingHTTPServer):
+    """All wheels of a folder."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder = folder
+        self.pages: dict[str, list[dict[str, Any]]] = {}
+        self.metadata: dict[str, bytes] = {}
+        for wheel in sorted(folder.glob("*.whl")):
+            self._add(wheel)
+
+    def _add(self, wheel: Path) -> None:
+        with zipfile.ZipFile(wheel) as archive:
+            name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1)
+            metadata = archive.read(name)
+        with wheel.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.metadata[wheel.name] = metadata
+        self.pages.setdefault(canonicalize_name(wheel.name.partition("-")[0]), []).append(
+            {
+                "filename": wheel.name,
+                "url": f"../../files/{wheel.name}",
+                "hashes": {"sha256": digest},
+                "size": wheel.stat().st_size,
+                "core-metadata": {"sha256": hashlib.sha256(metadata).hexdigest()},
+            }
+        )
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Index
+
+    def do_GET(self) -> None:
+        """Answer with a page, a file or metadata."""
+        path = unquote(self.path.partition("?")[0])
+        name = path.rstrip("/").rpartition("/")[2]
+        if path.startswith("/simple/"):
+            self._page(name)
+        elif name.endswith(".metadata"):
+            self._bytes(self.server.metadata[name.removesuffix(".metadata")], "text/plain")
+        else:
+            self._file(self.server.folder / name)
+
+    def _page(self, name: str) -> None:
+        files = self.server.pages.get(name)
+        if files is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+        elif JSON_TYPE in self.headers.get("Accept", ""):
+            document = {"meta": {"api-version": "1.1"}, "name": name, "files": files}
+            self._bytes(json.dumps(document).encode(), JSON_TYPE)
+        else:
+            links = "".join(
+                f'<a href="{html.escape(file["url"])}#sha256={file["hashes"]["sha256"]}">{file["filename"]}</a><br>'
+                for file in files
+            )
+            self._bytes(f"<!DOCTYPE html><html><body>{links}</body></html>".encode(), "text/html")
+
+    def _bytes(self, content: bytes, kind: str) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _file(self, path: Path) -> None:
+        try:
+            file = path.open("rb")
+        except OSError:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        with file:
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
+            self.end_headers()
+            self.wfile.flush()
+            self.connection.sendfile(file)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def main() -> None:
+    """Serve the folder that the arguments name."""
+    socketserver.TCPServer.allow_reuse_address = True
+    server = Index(Path(sys.argv[1]))
+    print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
