@@ -137,7 +137,9 @@ class Warmer:
         if self._stopping:
             self._tell(job, FailedEvent(problem=STOPPING))
             return
-        self._book.want(job.project, job.options)
+        if not job.offline:
+            # Whoever is in the book is looked after, with the network: not what somebody wants who is offline.
+            self._book.want(job.project, job.options)
         self._states[job] = replace(self.state(job), state="warming", progress=None, problem=None)
         task = asyncio.create_task(self._fly(job), name=f"warm {job.project}")
         self._flights[job] = task
