@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from storectl import __version__
-from storectl.commands import daemon, env, store, watch
+from storectl.commands import daemon, env, store, tool, watch
 from storectl.commands.doctor import doctor
 from storectl.commands.link import link
+from storectl.commands.lock import lock
 from storectl.commands.run import run
 from storectl.commands.warm import warm
 from storectl.errors import ClientError, UsageError
@@ -24,11 +25,13 @@ app = typer.Typer(
 )
 app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(run)
 app.command()(warm)
+app.command()(lock)
 app.add_typer(watch.app, name="watch")
 app.command()(link)
 app.add_typer(daemon.app, name="daemon")
 app.add_typer(env.app, name="env")
 app.add_typer(store.app, name="store")
+app.add_typer(tool.app, name="tool")
 app.command()(doctor)
 
 

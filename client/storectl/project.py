@@ -28,7 +28,7 @@ def locate_project(starts: Iterable[str], options: Options, environ: Mapping[str
             return found
     raise NoLockFileError(
         f"no lock file ({', '.join(LOCK_FILES)}) at or above {tried[0]}",
-        hint="make one (`uv lock`), name one with --lock FILE, or a project with --project DIR; "
+        hint="make one (`storectl lock`), name one with --lock FILE, or a project with --project DIR; "
         "a requirements.txt counts where it holds hashes",
         start=tried[0],
     )

@@ -91,6 +91,11 @@ def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[st
 def environment_for(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
     """The absolute path of the environment with these options, made by the daemon where it is not ready."""
     project, _ = locate_project(_starts(request), options, environ)
+    return environment_at(project, options, environ)
+
+
+def environment_at(project: str, options: Options, environ: Mapping[str, str]) -> str:
+    """The same for the project in this folder without symbolic links."""
     store, key = store_folder(environ), options.key
     ready = read_ready(store, project, key)
     if ready is None:

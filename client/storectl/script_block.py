@@ -44,6 +44,15 @@ def script_lock_file(script: str) -> str | None:
     return None
 
 
+def has_block(script: str) -> bool:
+    """Whether the script has a block at its top."""
+    try:
+        with open(script, "rb") as file:
+            return _begins_with_block(file.read())
+    except OSError:
+        return False
+
+
 def _begins_with_block(content: bytes) -> bool:
     if BLOCK not in content:
         return False

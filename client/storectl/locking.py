@@ -1,0 +1,154 @@
+"""`storectl lock`: which tool locks a project, and its command line. storectl itself never resolves anything.
+
+What is there decides, the first that holds: the lock file that the folder has, in the order in which one is chosen to run
+from; ``Pipfile``; a ``requirements.in``; ``[tool.poetry]``, ``[tool.pdm]`` or ``[tool.uv]`` in ``pyproject.toml``; and for a
+``pyproject.toml`` that says nothing of the kind the first installed one of uv and pip.
+"""
+
+import os
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from storectl.errors import ClientError, UsageError
+from storectl.script_block import has_block
+
+_COMPILE = ("uv", "pip", "compile", "--generate-hashes", "--universal", "requirements.in", "-o", "requirements.txt")
+_COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "uv.lock": (("uv", "lock"),),
+    "poetry.lock": (("poetry", "lock"),),
+    "pdm.lock": (("pdm", "lock"),),
+    "Pipfile.lock": (("pipenv", "lock"),),
+    "requirements.txt": (
+        _COMPILE,
+        ("pip-compile", "--generate-hashes", "requirements.in", "-o", "requirements.txt"),
+    ),
+}
+"""By the lock file that comes of it: the command lines that make it, the preferred one first."""
+
+_PYLOCK: Mapping[str, tuple[str, ...]] = {
+    "uv": ("uv", "export", "--quiet", "--format", "pylock.toml", "-o", "pylock.toml"),
+    "pdm": ("pdm", "lock"),
+    "pip": ("pip", "lock", "-e", "."),
+}
+_OF_TOOL: Mapping[str, str] = {
+    "uv": "uv.lock", "poetry": "poetry.lock", "pdm": "pdm.lock", "pipenv": "Pipfile.lock", "pip": "pylock.toml",
+}  # fmt: skip
+_ORDER = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
+
+
+class NoLockerError(ClientError):
+    """No tool is there that could lock the project; ``facts['folder']``."""
+
+    default_code = "E_NO_LOCKER"
+    exit_code = 127
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locking:
+    """What is to be run, where, and why that: a sentence for a person."""
+
+    command: tuple[str, ...]
+    folder: Path
+    why: str
+
+
+def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
+    """How to lock the project in this folder, or this script; NoLockerError where nothing can."""
+    if place.is_file():
+        return _of_script(place, arguments, environ)
+    if not place.is_dir():
+        raise UsageError(
+            f"{place} is no folder", hint="name the folder of a project, or a script with a block of its own"
+        )
+    candidates = list(_of_named_tool(tool, place)) if tool else list(_candidates(place))
+    for command, why in candidates:
+        program = find_program(command[0], environ)
+        if program is not None:
+            return Locking(command=(program, *command[1:], *arguments), folder=place, why=why)
+    if not candidates:
+        raise NoLockerError(
+            f"there is nothing to lock in {place}",
+            hint="it takes a pyproject.toml, a Pipfile or a requirements.in",
+            folder=str(place),
+        )
+    wanted = " or ".join(dict.fromkeys(command[0] for command, _ in candidates))
+    raise NoLockerError(
+        f"{place} is locked by {wanted}, which is not installed",
+        hint=f"install {wanted}, or name another tool with --with",
+        folder=str(place),
+    )
+
+
+def _of_script(script: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
+    if not has_block(str(script)):
+        raise UsageError(f"{script} has no script block (PEP 723) at its top", hint="name the folder of its project")
+    program = find_program("uv", environ)
+    if program is None:
+        raise NoLockerError(f"{script} is locked by uv, which is not installed", hint="install uv", folder=str(script))
+    folder = script.resolve().parent
+    command = (program, "lock", "--script", str(script.resolve()), *arguments)
+    return Locking(command=command, folder=folder, why="a script with a block of its own")
+
+
+def _of_named_tool(tool: str, folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
+    if tool not in _OF_TOOL:
+        raise UsageError(f"--with {tool}: no tool that is known here", hint=f"known are {', '.join(_OF_TOOL)}")
+    if tool == "pip":
+        yield _PYLOCK["pip"], "asked for"
+    elif tool == "uv" and not (folder / "pyproject.toml").exists() and (folder / "requirements.in").exists():
+        yield _COMPILE, "asked for"
+    else:
+        yield _COMMANDS[_OF_TOOL[tool]][0], "asked for"
+
+
+def _candidates(folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Command lines that fit, the best first, with the reason; only those for one kind of lock file."""
+    for name in _ORDER:
+        if not (folder / name).exists() or (name == "requirements.txt" and not (folder / "requirements.in").exists()):
+            continue
+        if name == "pylock.toml":
+            yield _PYLOCK[_maker_of(folder / name)], f"it made {name}"
+        else:
+            yield from ((command, f"there is a {name}") for command in _COMMANDS[name])
+        return
+    if (folder / "Pipfile").exists():
+        yield _COMMANDS["Pipfile.lock"][0], "there is a Pipfile"
+    elif (folder / "pyproject.toml").exists():
+        yield from _of_project(folder / "pyproject.toml")
+    elif (folder / "requirements.in").exists():
+        yield from ((command, "there is a requirements.in") for command in _COMMANDS["requirements.txt"])
+
+
+def _of_project(file: Path) -> Iterator[tuple[tuple[str, ...], str]]:
+    tools = _tables(file, "tool")
+    for tool in ("poetry", "pdm", "uv"):
+        if tool in tools:
+            yield _COMMANDS[_OF_TOOL[tool]][0], f"pyproject.toml has [tool.{tool}]"
+            return
+    yield _COMMANDS["uv.lock"][0], "pyproject.toml names no tool"
+    yield _PYLOCK["pip"], "pyproject.toml names no tool"
+
+
+def _maker_of(pylock: Path) -> str:
+    """The tool that a ``pylock.toml`` says it was made by; uv where it is none that is known here."""
+    maker = str(_tables(pylock).get("created-by", ""))
+    return next((tool for tool in ("uv", "pdm", "pip") if maker.lower().startswith(tool)), "uv")
+
+
+def _tables(file: Path, key: str | None = None) -> dict[str, object]:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read: {error}", hint="correct it first") from error
+    value = document.get(key, {}) if key else document
+    return value if isinstance(value, dict) else {}
+
+
+def find_program(program: str, environ: Mapping[str, str]) -> str | None:
+    """The program's path: on PATH, or beside storectl's own interpreter."""
+    beside = os.path.dirname(sys.executable)
+    return shutil.which(program, path=os.pathsep.join([environ.get("PATH", os.defpath), beside]))

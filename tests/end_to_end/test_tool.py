@@ -1,0 +1,50 @@
+"""Tools: locked once by uv over a loopback index, then run without resolver, daemon and network."""
+
+from support.index import LoopbackIndex
+from support.machine import Machine
+from support.wheels import WheelBytes, make_wheel
+
+
+def tool(version: str, name: str = "greet") -> WheelBytes:
+    code = f"import sys, importlib.metadata as m\ndef main():\n    print(sys.argv[1:], {version!r})\n    sys.exit(3)\n"
+    return make_wheel(
+        name,
+        version,
+        files={f"{name}.py": code},
+        entry_points=f"[console_scripts]\n{name} = {name}:main\nother = {name}:main\n",
+    )
+
+
+def test_a_tool_is_locked_once_and_runs_without_anything_then(machine: Machine, index: LoopbackIndex) -> None:
+    index.add(tool("1.0"))
+    environ = {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+    first = machine.run("tool", "run", "greet", "--from", "x", env=environ)
+    assert (first.returncode, first.stdout) == (3, "['--from', 'x'] 1.0\n"), first.stderr
+    index.add(tool("2.0"))
+    machine.ok("daemon", "stop")
+    before = index.requests.total()
+    again = machine.run("tool", "run", "greet", env={"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple"})
+    assert (again.returncode, again.stdout) == (3, "[] 1.0\n"), again.stderr
+    assert index.requests.total() == before
+    assert machine.run("daemon", "status").returncode == 3
+    assert machine.ok("tool", "list") == "greet (greet)\n"
+    newer = machine.run("tool", "run", "--refresh", "greet", env=environ)
+    assert newer.stdout == "[] 2.0\n", newer.stderr
+    assert machine.run("tool", "run", "greet@1.0", env=environ).stdout == "[] 1.0\n"
+    assert machine.run("tool", "run", "--from", "greet==1.0", "other", "a", env=environ).stdout == "['a'] 1.0\n"
+    machine.ok("tool", "remove", "greet")
+    assert machine.ok("tool", "list") == ""
+
+
+def test_what_a_tool_does_not_have_is_said(machine: Machine, index: LoopbackIndex) -> None:
+    index.add(tool("1.0"))
+    environ = {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+    done = machine.run("tool", "run", "--from", "greet", "gone", env=environ)
+    assert done.returncode == 127
+    assert "greet has no command gone" in done.stderr
+    assert "greet, other" in done.stderr
+    done = machine.run("tool", "run", "nowhere", env=environ)
+    assert done.returncode == 1
+    assert "E_TOOL: uv cannot lock nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert machine.run("tool", "run", "../x").returncode == 2
