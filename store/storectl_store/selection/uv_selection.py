@@ -12,6 +12,7 @@ from storectl_store.selection.uv_graph import reachable_packages
 from storectl_store.selection.uv_lock import UvLock, read_uv_lock
 from storectl_store.selection.uv_roots import find_roots
 from storectl_store.selection.uv_sources import selected_package
+from storectl_store.selection.uv_staleness import staleness
 
 
 def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
@@ -32,6 +33,7 @@ def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
         pins=tuple(item for item in selected if isinstance(item, Pin)),
         source_pins=tuple(item for item in selected if isinstance(item, SourcePin)),
         local_projects=tuple(item for item in selected if isinstance(item, LocalProject)),
+        stale=staleness(lock, lock_file),
     )
 
 
