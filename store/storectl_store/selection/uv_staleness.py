@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from storectl_store.errors import LockFileError
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_equality import mean_the_same, specifiers_allow_the_same
+from storectl_store.selection.project_file import default_groups_in
 from storectl_store.selection.toml_table import Table
 from storectl_store.selection.uv_lock import LOCAL_KINDS, UvLock, UvPackage
 from storectl_store.selection.uv_requirements import Sources, UvRequirement, declared, differing, recorded
@@ -26,6 +27,8 @@ _MANIFEST = {
 }
 _OPTIONS = {"resolution-mode": "resolution", "prerelease-mode": "prerelease", "fork-strategy": "fork-strategy"}
 _DEV = "dev"
+_RECORDS_DEFAULTS = 5
+"""The revision of the format from which on the lock file says what the default groups are, and the Pythons of groups."""
 
 
 def staleness(lock: UvLock, lock_file: LockFile) -> str | None:
@@ -45,13 +48,16 @@ def staleness(lock: UvLock, lock_file: LockFile) -> str | None:
 def _changes(lock: UvLock, projects: list[UvProject]) -> Iterator[str]:
     root = projects[0]
     packages = {package.source.location: package for package in _local_packages(lock)}
+    is_recorded = (lock.table.optional_integer("revision") or 0) >= _RECORDS_DEFAULTS
     yield from _changes_of_members(lock, root, projects)
     yield from _changes_of_pythons(lock, root, projects)
     yield from _changes_of_workspace(lock, root, projects)
     for project in projects:
         package = packages.get(project.folder)
         if package is not None:
-            for change in _changes_of_project(package, project, _sources(project, root, projects), root=root):
+            for change in _changes_of_project(
+                package, project, _sources(project, root, projects), root=root, is_recorded=is_recorded
+            ):
                 yield f"{project.file} changed ({change})"
 
 
@@ -123,7 +129,9 @@ def _conflict_item(
     return package, extra, item.name("group") if "group" in item.values else None
 
 
-def _changes_of_project(package: UvPackage, project: UvProject, sources: Sources, *, root: UvProject) -> Iterator[str]:
+def _changes_of_project(
+    package: UvPackage, project: UvProject, sources: Sources, *, root: UvProject, is_recorded: bool
+) -> Iterator[str]:
     table = project.project
     if table is None:
         return
@@ -143,6 +151,7 @@ def _changes_of_project(package: UvPackage, project: UvProject, sources: Sources
             yield f"extra `{min(changed)}`"
     if root.is_member(project.folder):
         yield from _changes_of_groups(metadata.table("requires-dev"), project, sources)
+        yield from _changes_of_group_settings(package.table, project, is_recorded=is_recorded)
 
 
 def _other_version(before: str | None, after: str | None, *, is_dynamic: bool) -> bool:
@@ -181,6 +190,21 @@ def _changes_of_groups(before: Table, project: UvProject, sources: Sources) -> I
             or differing(recorded(before.tables(known[name])), declared(groups[name], sources))
         ):
             yield f"group `{name}`"
+
+
+def _changes_of_group_settings(before: Table, project: UvProject, *, is_recorded: bool) -> Iterator[str]:
+    """``is_recorded`` is false for older lock files, which say nothing about it."""
+    if is_recorded and default_groups_in(before) != default_groups_in(project.uv):
+        yield "`default-groups`"
+    pythons = before.table("group-requires-python")
+    known = {pythons.as_name(key, key): pythons.text(key) for key in pythons.values}
+    settings = project.uv.table("dependency-groups")
+    groups = {
+        settings.as_name(key, key): settings.table(key).optional_text("requires-python") for key in settings.values
+    }
+    for name in sorted(known.keys() | groups.keys()) if is_recorded else ():
+        if not specifiers_allow_the_same(known.get(name) or "", groups.get(name) or ""):
+            yield f"`requires-python` of group `{name}`"
 
 
 def _groups(project: UvProject) -> Mapping[NormalizedName, list[str]]:
