@@ -108,8 +108,8 @@ EDITS: dict[str, Edit] = {
     "a lower resolution": (ROOT_FILE, "[tool.uv]\n", '[tool.uv]\nresolution = "lowest-direct"\n'),
     "another index": (ROOT_FILE, "[tool.uv]\n", '[[tool.uv.index]]\nname = "x"\nurl = "http://127.0.0.1:9/"\nexplicit = true\n[tool.uv]\n'),
 }  # fmt: skip
-UNCERTAIN = {"a lower resolution", "a dynamic version", "the older form of groups", "another index"}
-"""Changes that uv sees and that need not be told: a user's configuration or a backend could have the last word."""
+UNCERTAIN = {"a dynamic version"}
+"""Changes that uv sees and that need not be told: a backend has the last word."""
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,12 @@ _MANIFEST = {
     "overrides": "override-dependencies",
     "build-constraints": "build-constraint-dependencies",
 }
-_OPTIONS = {"resolution-mode": "resolution", "prerelease-mode": "prerelease", "fork-strategy": "fork-strategy"}
+_OPTIONS = {
+    "resolution-mode": ("resolution", "highest"),
+    "prerelease-mode": ("prerelease", "if-necessary-or-explicit"),
+    "fork-strategy": ("fork-strategy", "requires-python"),
+}
+"""Keys of the lock file, those of ``[tool.uv]``, and the default, which the lock file leaves out."""
 _DEV = "dev"
 _RECORDS_DEFAULTS = 5
 """The revision of the format from which on the lock file says what the default groups are, and the Pythons of groups."""
@@ -98,9 +103,9 @@ def _changes_of_workspace(lock: UvLock, root: UvProject, projects: list[UvProjec
     if set(manifest.names("excludes")) != set(root.uv.names("exclude-dependencies")):
         yield f"{root.file} changed (`exclude-dependencies`)"
     options = lock.table.table("options")
-    for before, after in _OPTIONS.items():
-        chosen = root.uv.optional_text(after)
-        if chosen is not None and before in options.values and chosen != options.optional_text(before):
+    for before, (after, default) in _OPTIONS.items():
+        # Where the project says nothing, the user's configuration may have.
+        if root.uv.optional_text(after) not in (None, options.optional_text(before) or default):
             yield f"{root.file} changed (`{after}`)"
     if root.project is None:
         groups = manifest.table("dependency-groups")
