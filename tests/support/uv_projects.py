@@ -44,6 +44,10 @@ class UvProject:
     def export(self, *arguments: str) -> str:
         return self._uv("export", "--frozen", "--no-header", "--no-annotate", *self._script, *arguments)
 
+    def is_current(self) -> bool:
+        """Whether uv says that the lock file needs no change."""
+        return self._run("lock", "--check", "--python", sys.executable, *self._script).returncode == 0
+
     def needed(self, target: Target) -> Needed:
         """What uv says: its export, evaluated on the target's markers."""
         local = [] if self._script else ["--no-emit-project"]
@@ -70,6 +74,11 @@ class UvProject:
         )
 
     def _uv(self, *arguments: str) -> str:
+        done = self._run(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
@@ -80,11 +89,9 @@ class UvProject:
             "UV_DEFAULT_INDEX": self._index.url,
             "UV_NO_PROGRESS": "1",
         }
-        done = subprocess.run(
+        return subprocess.run(
             [find_uv_bin(), *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
 
 def _options(target: Target) -> list[str]:

@@ -24,6 +24,7 @@ from typing import Literal
 from storectl_store.errors import LockFileError, NoLockFileError
 from storectl_store.selection.requirements_entries import references
 from storectl_store.selection.requirements_lines import used_variables, variables_in
+from storectl_store.selection.uv_workspace import other_projects
 
 LockKind = Literal["uv", "pylock", "poetry", "pdm", "pipfile", "requirements"]
 
@@ -48,9 +49,10 @@ class LockFile:
 
     ``path`` is absolute; ``project`` is the folder it stands in. ``digest`` is the sha256 hex over ``content``, and over
     the included files and variables where there are any. ``pyproject`` is the ``pyproject.toml`` beside it, None where
-    there is none or the lock file is a script's; ``pipfile`` the ``Pipfile`` beside a ``Pipfile.lock``. ``included`` maps absolute paths to the files that a requirements file
-    refers to (``-r``, ``-c``, and the ``pyproject.toml`` of local projects); ``variables`` are the values of the
-    ``${NAME}`` that it uses.
+    there is none or the lock file is a script's; ``pipfile`` the ``Pipfile`` beside a ``Pipfile.lock``. ``included`` maps
+    absolute paths to the files that a requirements file refers to (``-r``, ``-c``, and the ``pyproject.toml`` of local
+    projects), or that a ``uv.lock`` is of (those of workspace members and path dependencies); ``variables`` are the
+    values of the ``${NAME}`` that it uses.
     """
 
     kind: LockKind
@@ -98,13 +100,16 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
         included, used = _read_included(absolute, content, variables or {})
     elif kind == "pipfile":
         used = used_variables(content.decode(errors="replace"), variables or {})
+    pyproject = None if is_script_lock(absolute) else _read(absolute.parent / "pyproject.toml")
+    if kind == "uv" and pyproject is not None:
+        included = _read_projects(absolute.parent / "pyproject.toml", pyproject)
     return LockFile(
         kind=kind,
         path=absolute,
         content=content,
         digest=_digest(content, included, used),
         project=absolute.parent,
-        pyproject=None if is_script_lock(absolute) else _read(absolute.parent / "pyproject.toml"),
+        pyproject=pyproject,
         pipfile=_read(absolute.parent / "Pipfile") if kind == "pipfile" else None,
         included=MappingProxyType(included),
         variables=MappingProxyType(used),
@@ -143,6 +148,24 @@ def _read_included(path: Path, content: bytes, variables: Mapping[str, str]) -> 
             if reference.is_requirements:
                 waiting.append((reference.path, found))
     return included, used
+
+
+def _read_projects(path: Path, content: bytes) -> dict[str, bytes]:
+    """The ``pyproject.toml`` files that this one names, directly or not; what cannot be read is left out."""
+    included: dict[str, bytes] = {}
+    waiting = [(str(path), content)]
+    while waiting and len(included) < _MAX_INCLUDED:
+        for name in other_projects(*waiting.pop()):
+            if name == str(path) or name in included:
+                continue
+            try:
+                found = _read(Path(name))
+            except LockFileError:
+                continue
+            if found is not None:
+                included[name] = found
+                waiting.append((name, found))
+    return included
 
 
 def _check_included(path: Path, included: Mapping[str, bytes]) -> None:

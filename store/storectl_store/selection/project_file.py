@@ -9,6 +9,8 @@ from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import LocalProject, Pin
 from storectl_store.selection.toml_table import Table, parse_toml
 
+DefaultGroups = tuple[NormalizedName, ...] | Literal["all"] | None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectFile:
@@ -22,7 +24,7 @@ class ProjectFile:
     packaged: bool
     extras: frozenset[NormalizedName]
     groups: frozenset[NormalizedName]
-    default_groups: tuple[NormalizedName, ...] | Literal["all"] | None
+    default_groups: DefaultGroups
 
 
 _NO_PROJECT = ProjectFile(name=None, packaged=False, extras=frozenset(), groups=frozenset(), default_groups=None)
@@ -48,7 +50,7 @@ def parse_project_file(content: bytes, file: str) -> ProjectFile:
         extras=_keys(project.table("optional-dependencies")) if project else frozenset(),
         groups=_keys(top.table("dependency-groups"))
         | ({NormalizedName("dev")} if uv.array("dev-dependencies") else set()),
-        default_groups=_default_groups(uv),
+        default_groups=default_groups_in(uv),
     )
 
 
@@ -64,7 +66,8 @@ def _keys(table: Table) -> frozenset[NormalizedName]:
     return frozenset(table.as_name(key, key) for key in table.values)
 
 
-def _default_groups(uv: Table) -> tuple[NormalizedName, ...] | Literal["all"] | None:
+def default_groups_in(uv: Table) -> DefaultGroups:
+    """The ``default-groups`` of ``[tool.uv]``, or of a table of ``uv.lock``, which repeats them."""
     if uv.values.get("default-groups") == "all":
         return "all"
     return uv.names("default-groups") if "default-groups" in uv.values else None

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from packaging.utils import NormalizedName
 
 from storectl_store.selection.options import canonical_names, check_known
-from storectl_store.selection.project_file import ProjectFile
-from storectl_store.selection.target import Target
+from storectl_store.selection.project_file import ProjectFile, default_groups_in
+from storectl_store.selection.requires_python import check_requires_python
+from storectl_store.selection.target import Interpreter, Target
+from storectl_store.selection.toml_table import Table
 from storectl_store.selection.uv_conflicts import Active, extra_marker, group_marker, project_marker
 from storectl_store.selection.uv_lock import LOCAL_KINDS, UvEdge, UvLock, UvPackage
 
@@ -43,6 +45,19 @@ def find_roots(lock: UvLock, project: ProjectFile, target: Target) -> Roots:
     )
 
 
+def recorded_project(lock: UvLock) -> ProjectFile:
+    """What the lock file itself says of the project file, for where there is none: newer ones know the default groups."""
+    tables = [lock.table.table("manifest"), *(package.table for package in _root_packages(lock))]
+    defaults = [found for table in tables if (found := default_groups_in(table)) is not None]
+    return ProjectFile(
+        name=None,
+        packaged=False,
+        extras=frozenset(),
+        groups=frozenset(),
+        default_groups=defaults[0] if defaults else None,
+    )
+
+
 def _root_packages(lock: UvLock) -> tuple[UvPackage, ...]:
     """The project in the lock file's own folder; without one, all members; for a script none."""
     local = [p for same in lock.packages.values() for p in same if p.source.kind in LOCAL_KINDS]
@@ -67,7 +82,16 @@ def _groups(
     if target.default_groups:
         groups |= _default_groups(project, known)
     check_known("group", groups, known, lock.table.file)
+    for table in (lock.table.table("manifest"), *(package.table for package in packages)):
+        _check_pythons(table.table("group-requires-python"), groups, target.interpreter)
     return groups
+
+
+def _check_pythons(required: Table, groups: frozenset[NormalizedName], interpreter: Interpreter) -> None:
+    """TargetError where a group is not for this Python, as ``[tool.uv.dependency-groups]`` of the project has it."""
+    for key in required.values:
+        if required.as_name(key, key) in groups:
+            check_requires_python(required.optional_specifiers(key), interpreter, f"{required.file}: group `{key}`")
 
 
 def _default_groups(project: ProjectFile, known: frozenset[NormalizedName]) -> frozenset[NormalizedName]:

@@ -10,8 +10,9 @@ from storectl_store.selection.target import Target
 from storectl_store.selection.toml_table import parse_toml
 from storectl_store.selection.uv_graph import reachable_packages
 from storectl_store.selection.uv_lock import UvLock, read_uv_lock
-from storectl_store.selection.uv_roots import find_roots
+from storectl_store.selection.uv_roots import find_roots, recorded_project
 from storectl_store.selection.uv_sources import selected_package
+from storectl_store.selection.uv_staleness import staleness
 
 
 def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
@@ -23,7 +24,8 @@ def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
     check_requires_python(lock.requires_python, target.interpreter, lock.table.file)
     values = MarkerValues(target.interpreter.markers)
     _check_supported(lock, values)
-    roots = find_roots(lock, project_file_of(lock_file), target)
+    project = recorded_project(lock) if lock_file.pyproject is None else project_file_of(lock_file)
+    roots = find_roots(lock, project, target)
     selected = [
         selected_package(package, lock, lock_file, target.interpreter)
         for package in reachable_packages(lock, roots, values)
@@ -32,6 +34,7 @@ def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
         pins=tuple(item for item in selected if isinstance(item, Pin)),
         source_pins=tuple(item for item in selected if isinstance(item, SourcePin)),
         local_projects=tuple(item for item in selected if isinstance(item, LocalProject)),
+        stale=staleness(lock, lock_file),
     )
 
 

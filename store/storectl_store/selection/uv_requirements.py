@@ -1,0 +1,188 @@
+"""Requirements as a ``uv.lock`` records them and as a ``pyproject.toml`` declares them, to be compared.
+
+    { name = "idna", extras = ["x"], specifier = ">=3", marker = "…", index = "https://…" }     from an index
+    { name = "lib", editable = "lib" }                              or directory, virtual, path, url, git
+
+What ``[tool.uv.sources]`` says of a name decides the source. Where that is subtle (several sources, or one for some extra or
+group only) the name is not compared: it is better to miss a change than to report one that is none.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+
+from storectl_store.selection.marker_equality import mean_the_same
+from storectl_store.selection.toml_table import Table
+
+_LOCAL = ("editable", "directory", "virtual", "path")
+_REVISIONS = ("rev", "tag", "branch")
+
+Source = tuple[str, ...]
+"""Kind and location: ``("local", "lib")``, ``("git", url, revision, subdirectory)``, ``("url", url)``, ``("index", url)``."""
+
+SUBTLE: Source = ()
+"""The source of a requirement that is not compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UvRequirement:
+    """One requirement. ``source`` is None for any index."""
+
+    name: NormalizedName
+    extras: frozenset[NormalizedName]
+    specifiers: frozenset[Specifier]
+    source: Source | None
+    marker: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The ``[tool.uv.sources]`` that apply to one project. ``folder`` is where it is, relative to the lock file.
+
+    ``tables`` are what is said of a name, None where that is subtle; ``indexes`` the URLs of named indexes; ``members``
+    the folders of workspace members, relative to the lock file.
+    """
+
+    folder: str
+    tables: Mapping[NormalizedName, Table | None] = field(default_factory=dict)
+    indexes: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[NormalizedName, str] = field(default_factory=dict)
+
+    def _of(self, name: NormalizedName) -> Source | None:
+        """The source of a requirement without an address of its own."""
+        if name not in self.tables:
+            return None
+        table = self.tables[name]
+        return SUBTLE if table is None else self._read(name, table)
+
+    def of(self, requirement: Requirement) -> Source | None:
+        """The source of a requirement: its own address before what is said of its name."""
+        if requirement.url is None:
+            return self._of(canonicalize_name(requirement.name))
+        return _source_of_url(requirement.url)
+
+    def _read(self, name: NormalizedName, table: Table) -> Source:
+        if {"marker", "extra", "group", "lfs"} & table.values.keys():
+            return SUBTLE
+        if table.optional_boolean("workspace"):
+            return ("local", self.members[name]) if name in self.members else SUBTLE
+        subdirectory = table.optional_text("subdirectory") or ""
+        if git := table.optional_text("git"):
+            revision = next((value for key in _REVISIONS if (value := table.optional_text(key))), "")
+            return ("git", _plain(git), revision, subdirectory)
+        if url := table.optional_text("url"):
+            return ("url", _plain(url))
+        if path := table.optional_text("path"):
+            return ("local", os.path.normpath(os.path.join(self.folder, path, subdirectory)))
+        index = self.indexes.get(table.optional_text("index") or "")
+        return ("index", _plain(index)) if index else SUBTLE
+
+
+def declared(texts: Iterable[str], sources: Sources, *, extra: str | None = None) -> list[UvRequirement]:
+    """Requirements of a ``pyproject.toml``; ``extra`` is that under which they stand. A ValueError where one is none."""
+    return [_declared(text, sources, extra) for text in texts]
+
+
+def recorded(tables: Iterable[Table]) -> list[UvRequirement]:
+    """Requirements of a lock file; a ValueError where one has something in it that is none."""
+    return [
+        UvRequirement(
+            name=table.name("name"),
+            extras=frozenset((*table.names("extras"), *table.names("extra"))),
+            specifiers=_specifiers(table.optional_text("specifier") or ""),
+            source=_recorded_source(table),
+            marker=table.optional_text("marker"),
+        )
+        for table in tables
+    ]
+
+
+def differing(first: Sequence[UvRequirement], second: Sequence[UvRequirement]) -> NormalizedName | None:
+    """The first name of which both do not say the same; None where there is none."""
+    ignored = {requirement.name for requirement in (*first, *second) if requirement.source == SUBTLE}
+    ours, theirs = _by_meaning(first), _by_meaning(second)
+    for key in sorted({*ours, *theirs}, key=lambda key: key[0]):
+        name = key[0]
+        if name not in ignored and not (key in ours and key in theirs and mean_the_same(ours[key], theirs[key])):
+            return name
+    return None
+
+
+_Meaning = tuple[NormalizedName, frozenset[NormalizedName], frozenset[Specifier], Source | None]
+
+
+def _by_meaning(requirements: Iterable[UvRequirement]) -> dict[_Meaning, list[str | None]]:
+    markers: dict[_Meaning, list[str | None]] = defaultdict(list)
+    for requirement in requirements:
+        key = (requirement.name, requirement.extras, requirement.specifiers, requirement.source)
+        markers[key].append(requirement.marker)
+    return dict(markers)
+
+
+def _declared(text: str, sources: Sources, extra: str | None) -> UvRequirement:
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise ValueError(f"{text[:80]!r} is no requirement") from error
+    marker = str(requirement.marker) if requirement.marker else None
+    if extra is not None:
+        own = f"extra == '{extra}'"
+        marker = f"({marker}) and {own}" if marker else own
+    return UvRequirement(
+        name=canonicalize_name(requirement.name),
+        extras=frozenset(map(canonicalize_name, requirement.extras)),
+        specifiers=frozenset(requirement.specifier),
+        source=sources.of(requirement),
+        marker=marker,
+    )
+
+
+def _recorded_source(table: Table) -> Source | None:
+    subdirectory = table.optional_text("subdirectory") or ""
+    for kind in _LOCAL:
+        if path := table.optional_text(kind):
+            return ("local", os.path.normpath(os.path.join(path, subdirectory)))
+    if git := table.optional_text("git"):
+        return _source_of_git(git)
+    if url := table.optional_text("url"):
+        return ("url", _plain(url))
+    index = table.optional_text("index")
+    return ("index", _plain(index)) if index else None
+
+
+def _source_of_url(url: str) -> Source:
+    """The source of ``name @ url``, in the words of a lock file."""
+    if url.startswith("git+"):
+        parts = urlsplit(url.removeprefix("git+"))
+        path, _, revision = parts.path.rpartition("@") if "@" in parts.path else (parts.path, "", "")
+        subdirectory = dict(parse_qsl(parts.fragment)).get("subdirectory", "")
+        return ("git", _plain(parts._replace(path=path, query="", fragment="").geturl()), revision, subdirectory)
+    if url.startswith("file:"):
+        return SUBTLE
+    return ("url", _plain(url))
+
+
+def _source_of_git(location: str) -> Source:
+    address, _, query = location.partition("#")[0].partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    revision = next((options[key] for key in _REVISIONS if options.get(key)), "")
+    return ("git", _plain(address), revision, options.get("subdirectory") or options.get("path") or "")
+
+
+def _plain(url: str) -> str:
+    """An address as far as it is compared: without a login, a fragment or a final slash."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl().rstrip("/")
+
+
+def _specifiers(text: str) -> frozenset[Specifier]:
+    try:
+        return frozenset(SpecifierSet(text))
+    except InvalidSpecifier as error:
+        raise ValueError(f"{text[:80]!r} is no list of specifiers") from error

@@ -1,0 +1,259 @@
+"""Whether a ``uv.lock`` is older than what it was made from, as ``uv lock --check`` tells it.
+
+uv records in the lock file what it was made from: of each local project its version, requirements, extras and groups, and
+of the workspace its members, constraints, overrides and Pythons. What a project file now says is compared with that. Where
+the answer is not certain (what a backend computes, what a user's configuration could say) nothing is reported.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+
+from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
+
+from storectl_store.errors import LockFileError
+from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.marker_equality import mean_the_same, specifiers_allow_the_same
+from storectl_store.selection.project_file import default_groups_in
+from storectl_store.selection.toml_table import Table
+from storectl_store.selection.uv_lock import LOCAL_KINDS, UvLock, UvPackage
+from storectl_store.selection.uv_requirements import Sources, UvRequirement, declared, differing, recorded
+from storectl_store.selection.uv_workspace import UvProject, projects_of
+
+_MANIFEST = {
+    "constraints": "constraint-dependencies",
+    "overrides": "override-dependencies",
+    "build-constraints": "build-constraint-dependencies",
+}
+_OPTIONS = {
+    "resolution-mode": ("resolution", "highest"),
+    "prerelease-mode": ("prerelease", "if-necessary-or-explicit"),
+    "fork-strategy": ("fork-strategy", "requires-python"),
+}
+"""Keys of the lock file, those of ``[tool.uv]``, and the default, which the lock file leaves out."""
+_DEV = "dev"
+_RECORDS_DEFAULTS = 5
+"""The revision of the format from which on the lock file says what the default groups are, and the Pythons of groups."""
+
+
+def staleness(lock: UvLock, lock_file: LockFile) -> str | None:
+    """One line that says what has changed since the lock file was made; None where nothing has, or none can tell."""
+    if lock_file.pyproject is None:
+        return None
+    try:
+        projects = projects_of(lock_file.project, lock_file.pyproject, lock_file.included)
+        change = next(_changes(lock, projects), None)
+    except (LockFileError, ValueError, RecursionError):
+        return None
+    if change is None:
+        return None
+    return f"{lock_file.path.name} was made before {change}: run `uv lock`"
+
+
+def _changes(lock: UvLock, projects: list[UvProject]) -> Iterator[str]:
+    root = projects[0]
+    packages = {package.source.location: package for package in _local_packages(lock)}
+    is_recorded = (lock.table.optional_integer("revision") or 0) >= _RECORDS_DEFAULTS
+    yield from _changes_of_members(lock, root, projects)
+    yield from _changes_of_pythons(lock, root, projects)
+    yield from _changes_of_workspace(lock, root, projects)
+    for project in projects:
+        package = packages.get(project.folder)
+        if package is not None:
+            for change in _changes_of_project(
+                package, project, _sources(project, root, projects), root=root, is_recorded=is_recorded
+            ):
+                yield f"{project.file} changed ({change})"
+
+
+def _local_packages(lock: UvLock) -> Iterator[UvPackage]:
+    return (p for same in lock.packages.values() for p in same if p.source.kind in LOCAL_KINDS)
+
+
+def _changes_of_members(lock: UvLock, root: UvProject, projects: list[UvProject]) -> Iterator[str]:
+    """A single project is no member in the lock file."""
+    members = {project.name for project in projects if root.is_member(project.folder)} - {None}
+    known = set(lock.members) or {package.name for package in _local_packages(lock) if package.source.location == "."}
+    for name in sorted(members ^ known, key=str):
+        yield f"`{name}` became a member of the workspace" if name in members else f"`{name}` was no member any more"
+
+
+def _changes_of_pythons(lock: UvLock, root: UvProject, projects: list[UvProject]) -> Iterator[str]:
+    tables = [project.project for project in projects if root.is_member(project.folder)]
+    required = [text for table in tables if table and (text := table.optional_text("requires-python"))]
+    now = ",".join(required)
+    if lock.requires_python and required and not specifiers_allow_the_same(now, lock.requires_python):
+        yield f"{root.file} changed (`requires-python`)"
+    for key, environments in (("supported-markers", "environments"), ("required-markers", "required-environments")):
+        before = lock.table.texts(key)
+        # One environment may be written as a text.
+        value = root.uv.values.get(environments)
+        after = (value,) if isinstance(value, str) else root.uv.texts(environments)
+        if bool(before) != bool(after) or not mean_the_same(before, after):
+            yield f"{root.file} changed (`{environments}`)"
+
+
+def _changes_of_workspace(lock: UvLock, root: UvProject, projects: list[UvProject]) -> Iterator[str]:
+    """What the whole lock file was made with."""
+    manifest = lock.table.table("manifest")
+    sources = _sources(root, root, projects)
+    for before, after in _MANIFEST.items():
+        if name := differing(recorded(manifest.tables(before)), declared(root.uv.texts(after), sources)):
+            yield f"{root.file} changed (`{after}`: `{name}`)"
+    if set(manifest.names("excludes")) != set(root.uv.names("exclude-dependencies")):
+        yield f"{root.file} changed (`exclude-dependencies`)"
+    options = lock.table.table("options")
+    for before, (after, default) in _OPTIONS.items():
+        # Where the project says nothing, the user's configuration may have.
+        if root.uv.optional_text(after) not in (None, options.optional_text(before) or default):
+            yield f"{root.file} changed (`{after}`)"
+    if root.project is None:
+        groups = manifest.table("dependency-groups")
+        yield from (f"{root.file} changed ({change})" for change in _changes_of_groups(groups, root, sources))
+    yield from _changes_of_conflicts(lock, root, projects)
+
+
+def _changes_of_conflicts(lock: UvLock, root: UvProject, projects: list[UvProject]) -> Iterator[str]:
+    """Uv adds to the declared conflicts what follows from them: some more in the lock file are no change."""
+    before = {frozenset((item.package, item.extra, item.group) for item in items) for items in lock.conflicts}
+    after = {
+        frozenset(_conflict_item(item, project) for item in items)
+        for project in projects
+        if root.is_member(project.folder)
+        for items in project.uv.table_groups("conflicts")
+    }
+    if not after <= before or (before and not after):
+        yield f"{root.file} changed (`conflicts`)"
+
+
+def _conflict_item(
+    item: Table, project: UvProject
+) -> tuple[NormalizedName | None, NormalizedName | None, NormalizedName | None]:
+    package = item.name("package") if "package" in item.values else project.name
+    extra = item.name("extra") if "extra" in item.values else None
+    return package, extra, item.name("group") if "group" in item.values else None
+
+
+def _changes_of_project(
+    package: UvPackage, project: UvProject, sources: Sources, *, root: UvProject, is_recorded: bool
+) -> Iterator[str]:
+    table = project.project
+    if table is None:
+        return
+    dynamic = table.texts("dynamic")
+    if package.name != project.name:
+        yield "`name`"
+    if _other_version(package.version, table.optional_text("version"), is_dynamic="version" in dynamic):
+        yield "`version`"
+    metadata = package.table.table("metadata")
+    if not metadata.values and (package.dependencies or package.extras or package.groups):
+        return  # It was made by a uv that did not record what it was made from.
+    if not {"dependencies", "optional-dependencies"} & set(dynamic):
+        requirements = _declared_of(table, sources)
+        if name := differing(recorded(metadata.tables("requires-dist")), requirements):
+            yield f"dependency `{name}`"
+        if changed := _extras(table, with_empty="provides-extras" in metadata.values) ^ package.known_extras:
+            yield f"extra `{min(changed)}`"
+    if root.is_member(project.folder):
+        yield from _changes_of_groups(metadata.table("requires-dev"), project, sources)
+        yield from _changes_of_group_settings(package.table, project, is_recorded=is_recorded)
+
+
+def _other_version(before: str | None, after: str | None, *, is_dynamic: bool) -> bool:
+    """What is dynamic has no version in the lock file; older versions of uv wrote what it was."""
+    if after is None:
+        return False
+    try:
+        return not is_dynamic and (before is None or Version(before) != Version(after))
+    except InvalidVersion:
+        return False
+
+
+def _declared_of(project: Table, sources: Sources) -> list[UvRequirement]:
+    found = declared(project.texts("dependencies"), sources)
+    optional = project.table("optional-dependencies")
+    for extra in optional.values:
+        found += declared(optional.texts(extra), sources, extra=optional.as_name(extra, extra))
+    return found
+
+
+def _extras(project: Table, *, with_empty: bool) -> set[NormalizedName]:
+    """The extras that a lock file knows; without ``with_empty`` it is one that leaves out those without requirements."""
+    optional = project.table("optional-dependencies")
+    return {optional.as_name(extra, extra) for extra in optional.values if with_empty or optional.array(extra)}
+
+
+def _changes_of_groups(before: Table, project: UvProject, sources: Sources) -> Iterator[str]:
+    if project.uv.table("dependency-groups").values:
+        return  # Their own `requires-python` goes into the markers.
+    groups = _groups(project)
+    known = {before.as_name(name, name): name for name in before.values}
+    for name in sorted({*groups, *known}):
+        if (
+            name not in known
+            or name not in groups
+            or differing(recorded(before.tables(known[name])), declared(groups[name], sources))
+        ):
+            yield f"group `{name}`"
+
+
+def _changes_of_group_settings(before: Table, project: UvProject, *, is_recorded: bool) -> Iterator[str]:
+    """``is_recorded`` is false for older lock files, which say nothing about it."""
+    if is_recorded and default_groups_in(before) != default_groups_in(project.uv):
+        yield "`default-groups`"
+    pythons = before.table("group-requires-python")
+    known = {pythons.as_name(key, key): pythons.text(key) for key in pythons.values}
+    settings = project.uv.table("dependency-groups")
+    groups = {
+        settings.as_name(key, key): settings.table(key).optional_text("requires-python") for key in settings.values
+    }
+    for name in sorted(known.keys() | groups.keys()) if is_recorded else ():
+        if not specifiers_allow_the_same(known.get(name) or "", groups.get(name) or ""):
+            yield f"`requires-python` of group `{name}`"
+
+
+def _groups(project: UvProject) -> Mapping[NormalizedName, list[str]]:
+    """The requirements of each group, with those of the groups that it includes, and uv's own older ones of ``dev``."""
+    table = project.table.table("dependency-groups")
+    items = {table.as_name(key, key): table.array(key) for key in table.values}
+    groups = {name: list(_of_group(name, items, table, ())) for name in items}
+    if older := project.uv.texts("dev-dependencies"):
+        groups.setdefault(table.as_name(_DEV, _DEV), []).extend(older)
+    return groups
+
+
+def _of_group(
+    name: NormalizedName,
+    items: Mapping[NormalizedName, list[object]],
+    table: Table,
+    including: tuple[NormalizedName, ...],
+) -> Iterator[str]:
+    if name in including:
+        raise ValueError(f"group {name} includes itself")
+    for item in items.get(name, []):
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict) and isinstance(included := item.get("include-group"), str):
+            yield from _of_group(table.as_name("include-group", included), items, table, (*including, name))
+
+
+def _sources(project: UvProject, root: UvProject, projects: list[UvProject]) -> Sources:
+    """What ``[tool.uv.sources]`` of the root and of the project itself say, the latter first."""
+    of_root = root.is_member(project.folder)
+    tables: dict[NormalizedName, Table | None] = {}
+    indexes: dict[str, str] = {}
+    for each in (root, project) if of_root else (project,):
+        sources = each.uv.table("sources")
+        for name in sources.values:
+            table = sources.table(name) if isinstance(sources.values[name], dict) else None
+            is_elsewhere = each is not project and table is not None and "path" in table.values
+            tables[sources.as_name(name, name)] = None if is_elsewhere else table
+        for index in each.uv.tables("index"):
+            if label := index.optional_text("name"):
+                indexes[label] = index.optional_text("url") or ""
+    return Sources(
+        folder=project.folder,
+        tables=tables,
+        indexes=indexes,
+        members={p.name: os.path.normpath(p.folder) for p in projects if p.name and root.is_member(p.folder)},
+    )
