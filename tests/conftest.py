@@ -1,6 +1,7 @@
 """Options and the summary that all tests share."""
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from support.workloads import own_workloads
 
 COMPARED = "compared"
 """The name of the property under which a test counts what it compared: a pair of a subject and a number."""
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a shell's job in the background: what is ignored would stay so in every program that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
