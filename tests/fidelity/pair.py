@@ -47,10 +47,10 @@ class Pair:
         self.environment = Path()
 
     def make(self) -> None:
-        """Both environments, from the lock file; their paths are equally long, as help texts are wrapped by them."""
+        """Both environments, from the lock file; their paths are equally long and deep, which help texts are made of."""
         answer = self._machine.json("warm", "-p", self._python, "--json", cwd=self._project, timeout=_INSTALL_SECONDS)
         self.environment = Path(answer["path"])
-        self.venv = self._machine.root / "venv".ljust(len(str(self.environment)) - len(f"{self._machine.root}/"), "-")
+        self.venv = Path(str(self.environment).replace("/share/storectl/", "/share/uv-venvs/"))
         self._run([find_uv_bin(), "venv", "--quiet", "--clear", str(self.venv)])
         environ = self._environ | {"UV_PROJECT_ENVIRONMENT": str(self.venv)}
         self._run([find_uv_bin(), "sync", "--quiet", "--frozen"], environ)
