@@ -27,6 +27,7 @@ _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?P<extras>\[[^\]]*\])?(?:@(?P<version>[^/\s]+))?"
 )
 _VERSION = re.compile(r"\d+\.\d+")
+_CONSTRAINTS = "constraints.txt"
 
 
 class ToolError(ClientError):
@@ -37,16 +38,21 @@ class ToolError(ClientError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A command and the requirements that bring it. ``python`` is a version such as 3.12, None for storectl's own."""
+    """A command and the requirements that bring it. ``python`` is a version such as 3.12, None for storectl's own.
+
+    ``constraints`` are requirements that hold where something else brings the project.
+    """
 
     command: str
     requirements: tuple[str, ...]
     python: str | None
+    constraints: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """The name of its folder."""
-        text = json.dumps([sorted(self.requirements), self.python])
+        constraints = [sorted(self.constraints)] if self.constraints else []
+        text = json.dumps([sorted(self.requirements), self.python, *constraints])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -108,10 +114,13 @@ def _write_project(folder: Path, tool: Tool) -> None:
     dependencies = json.dumps(list(tool.requirements))
     (folder / "pyproject.toml").write_text(
         f'[project]\nname = "tool"\nversion = "0"\nrequires-python = "{tool.requires_python}"\n'
-        f"dependencies = {dependencies}\n[tool.uv]\npackage = false\n",
+        f"dependencies = {dependencies}\n[tool.uv]\npackage = false\n"
+        f"constraint-dependencies = {json.dumps(list(tool.constraints))}\n",
         encoding="utf-8",
     )
-    (folder / "tool").write_text(f"{tool.command} ({', '.join(tool.requirements)})\n", encoding="utf-8")
+    (folder / _CONSTRAINTS).write_text("".join(f"{line}\n" for line in tool.constraints), encoding="utf-8")
+    described = ", ".join([*tool.requirements, *(f"with {line}" for line in tool.constraints)])
+    (folder / "tool").write_text(f"{tool.command} ({described})\n", encoding="utf-8")
 
 
 def _run_locker(folder: Path, tool: Tool, environ: Mapping[str, str]) -> None:
@@ -120,7 +129,7 @@ def _run_locker(folder: Path, tool: Tool, environ: Mapping[str, str]) -> None:
     if uv is not None:
         command = [uv, "lock", "--quiet"]
     elif pip is not None:
-        command = [pip, "lock", "--quiet", *tool.requirements, "-o", "pylock.toml"]
+        command = [pip, "lock", "--quiet", *tool.requirements, "-c", _CONSTRAINTS, "-o", "pylock.toml"]
     else:
         raise ToolError("neither uv nor pip is there to lock a tool", hint="install uv", requirements=tool.requirements)
     own = {name: value for name, value in environ.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT")}
