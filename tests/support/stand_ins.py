@@ -1,16 +1,20 @@
 """Real lock files over stand-in wheels: real file names with tiny contents, so that a tool's own choice costs nothing.
 
-Each stand-in holds a file that says its name. What a tool chose is read from the environment that it made.
+Each stand-in holds a file that says its name, and requires what uv found that the real one requires. What a tool chose
+is read from the environment that it made.
 """
 
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from packaging.requirements import Requirement
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from uv import find_uv_bin
@@ -18,12 +22,14 @@ from uv import find_uv_bin
 from storectl_store.selection.target import Interpreter
 from support.index import LoopbackIndex, serve_index
 from support.installed import Taken
+from support.machine import pyenv_python
 from support.targets import make_interpreter
 from support.wheels import WheelBytes, WheelRecipe
 
 _FILE = re.compile(r'url = "[^"]*/([^"/]+\.whl)"(?:, hash = "[^"]*")?(?:, size = \d+)?')
 _REGISTRY = re.compile(r'registry = "https?://[^"]*"')
 _SDIST = re.compile(r"^sdist = .*\n", re.MULTILINE)
+_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 _ONLY_SDIST = re.compile(
     r'^name = "(.+)"\nversion = "(.+)"\n((?:(?!\[\[package\]\]|wheels = ).*\n)*?)sdist = .*\n(?!wheels)', re.MULTILINE
 )
@@ -66,7 +72,8 @@ def interpreter_on(platform: str, version: str) -> Interpreter:
 def stand_ins_for(text: str) -> Iterator[tuple[str, LoopbackIndex]]:
     """The ``uv.lock`` with a stand-in for each wheel, all on an index; one in place of what has only a source."""
     text = _ONLY_SDIST.sub(_with_wheel, text)
-    wheels = [_stand_in(filename) for filename in dict.fromkeys(_FILE.findall(text))]
+    packages = {(package["name"], package.get("version", "")): package for package in tomllib.loads(text)["package"]}
+    wheels = [_stand_in(filename, packages) for filename in dict.fromkeys(_FILE.findall(text))]
     digests = {wheel.filename: wheel.digest for wheel in wheels}
     with serve_index(*wheels) as index:
         text = _SDIST.sub("", text)
@@ -78,6 +85,33 @@ def _with_wheel(only_sdist: re.Match[str]) -> str:
     name, version, between = only_sdist.groups()
     wheel = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
     return f'name = "{name}"\nversion = "{version}"\n{between}wheels = [{{ url = "x/{wheel}" }}]\n'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """A project of stand-ins: its folder with a ``uv.lock``, and what to install it with."""
+
+    folder: Path
+    index: LoopbackIndex
+    environments: "StandInEnvironments"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Its ``uv.lock``."""
+        return tomllib.loads((self.folder / "uv.lock").read_text())
+
+    @property
+    def root(self) -> dict[str, Any]:
+        """The package in it that is the project itself."""
+        root: dict[str, Any]
+        (root,) = (package for package in self.document["package"] if "virtual" in package["source"])
+        return root
+
+    def pythons(self) -> list[tuple[str, str]]:
+        """The full version and the program of each Python that the lock file is for."""
+        allowed = Requirement(f"x{self.document['requires-python']}").specifier
+        found = [(Path(path).parents[1].name, path) for version in _PYTHONS if (path := pyenv_python(version))]
+        return [(version, path) for version, path in found if allowed.contains(version)]
 
 
 class StandInEnvironments:
@@ -118,8 +152,7 @@ class StandInEnvironments:
         done = self._uv(*arguments, cwd=cwd, **variables)
         if done.returncode:
             return done.stderr
-        said = [path.read_text() for path in where.glob("lib/python*/site-packages/*.stand-in")]
-        return {taken_of(self._index.wheels[filename]) for filename in said}
+        return taken_in(where, self._index)
 
     def _uv(self, *arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         environ = {
@@ -140,13 +173,36 @@ def taken_of(wheel: WheelBytes) -> Taken:
     return Taken(canonicalize_name(wheel.name), str(parse_wheel_filename(wheel.filename)[1]), wheel.digest)
 
 
-def _stand_in(filename: str) -> WheelBytes:
+def requirements_of(dependencies: Iterable[Mapping[str, Any]], extra: str | None = None) -> Iterator[str]:
+    """Dependencies of a package in ``uv.lock``, as in ``Requires-Dist``: with the version where uv says which of several."""
+    for dependency in dependencies:
+        extras = f"[{','.join(dependency['extra'])}]" if "extra" in dependency else ""
+        version = f"=={dependency['version']}" if "version" in dependency else ""
+        markers = [f"({dependency['marker']})"] if "marker" in dependency else []
+        markers += [f"extra == '{extra}'"] if extra else []
+        yield f"{dependency['name']}{extras}{version}" + (f"; {' and '.join(markers)}" if markers else "")
+
+
+def taken_in(folder: Path, index: LoopbackIndex) -> set[Taken]:
+    """The stand-ins that a tool installed into a venv."""
+    said = [path.read_text() for path in folder.glob("lib/python*/site-packages/*.stand-in")]
+    return {taken_of(index.wheels[filename]) for filename in said}
+
+
+def _stand_in(filename: str, packages: Mapping[tuple[str, str], Mapping[str, Any]]) -> WheelBytes:
     name, version, build, _ = parse_wheel_filename(filename)
+    package = packages[name, str(version)]
+    optional = package.get("optional-dependencies", {})
     recipe = WheelRecipe(
         name=name,
         version=str(version),
         build="".join(map(str, build)),
         tag="-".join(filename.removesuffix(".whl").split("-")[-3:]),
         files={f"{name}.stand-in": filename},
+        provides_extra=tuple(optional),
+        requires_dist=(
+            *requirements_of(package.get("dependencies", ())),
+            *(line for extra, dependencies in optional.items() for line in requirements_of(dependencies, extra)),
+        ),
     )
     return replace(recipe.build_wheel(), filename=filename)
