@@ -1,8 +1,9 @@
 r"""What a project's interpreter loads at start: the import map of its environment, put behind ``sys.path``.
 
 One file, CPython 3.9 to 3.14, copied into the site-packages folder ("the view") of each environment and started by
-``_storectl.pth`` (``import _storectl; _storectl.start()``) or ``_storectl.start`` (``_storectl:start``, PEP 829). The view
-imports correctly without it: whatever goes wrong here is one line on stderr, and then the plain view.
+``_storectl.pth`` (``import _storectl; _storectl.start()``) or ``_storectl.start`` (``_storectl:start``, PEP 829), or by
+``start_uncustomized`` in their place. The view imports correctly without it: whatever goes wrong here is one line on
+stderr, and then the plain view.
 
 The file ``<environment>/import-map``, format 1. Both levels are ``marshal.dumps(..., 2)``, which every version reads and
 which writes equal values as equal bytes; a checksum is the bytes as a little-endian number, modulo ``PRIME``::
@@ -36,6 +37,7 @@ PRIME = 1073741789  # the largest below 2**30, one digit of an int: the modulo i
 MODULE, NAMESPACE = 64, 128
 DEADLINE = 0.020  # seconds for the daemon's whole answer
 LARGEST = 1 << 28  # bytes of an answer
+CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # what site looks for at every start
 
 _stock: "Any" = _external  # some of what we build on has no public name
 _UNCHECKED_PYC = _external.MAGIC_NUMBER + b"\x01\0\0\0"  # PEP 552: hash-based, source not looked at
@@ -94,13 +96,15 @@ class FileFinder(_external.FileFinder):
         """The spec that the stock finder gives, found by one probe; a miss asks no file system."""
         if self._map is None:
             return super().find_spec(fullname, target)
+        if fullname == __name__ and Started.module is not None:
+            return ModuleSpec(fullname, Started(), origin=__file__)  # type: ignore[arg-type]  # it has all that import calls
         if self._table is None:
+            if fullname in self._map.absent and not self._changed:
+                return None
             self._table = self._map.top_level()
         tail = fullname.rpartition(".")[2]
         record = self._table.get(tail)
         if record is None:
-            if fullname == __name__ and Started.module is not None:
-                return ModuleSpec(fullname, Started(), origin=__file__)  # type: ignore[arg-type]  # it has all that import calls
             # Bytecode comes after the map, so the map cannot know its folders.
             if self._changed or self._map.failed or tail == "__pycache__":
                 return super().find_spec(fullname, target)
@@ -136,12 +140,14 @@ class Started:
 class ImportMap:
     """The import map of one environment, read piece by piece: from the published file, or from what the daemon sent.
 
+    ``absent`` are names known not to be right below the view, so that a start which asks for no others reads nothing.
     Threads may race: each step stores a whole value that any other thread would have computed too.
     """
 
-    def __init__(self, root: str, address: "str | None") -> None:
+    def __init__(self, root: str, address: "str | None", absent: "tuple[str, ...]" = ()) -> None:
         self.root = root
         self.address = address
+        self.absent = absent
         self.failed = False
         self._index: "Any" = None  # (names, sections, where they start, read)
         self._tables: "dict[str, dict[str, dict[str, int]]]" = {}
@@ -360,27 +366,49 @@ def complain(trouble: str) -> None:
         sys.stderr.write(f"storectl: {' '.join(trouble.split())}; using the plain environment\n")
 
 
-def start() -> None:
+def start_uncustomized() -> None:
+    """Start in a view that has no module of ``CUSTOMIZATIONS``."""
+    start(CUSTOMIZATIONS)
+
+
+def start(absent: "tuple[str, ...]" = ()) -> None:
     """Put the hook before all others, once for a view, and leave ``sys.modules`` as it was. Never an exception."""
     try:
         address = os.environ.pop("STORECTL_SOCKET", None)  # children read the file
         if os.getuid() == os.geteuid() and os.getgid() == os.getegid():
-            install(os.path.dirname(__file__), address)
+            install(os.path.dirname(__file__), address, absent)
     except Exception as error:
         complain(f"the import map cannot be used ({str(error) or type(error).__name__})")
     finally:
         Started.module = sys.modules.pop(__name__, Started.module)
 
 
-def install(alias: str, address: "str | None") -> None:
+def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> None:
     """The steps of a start, for the view on ``sys.path`` as ``alias``."""
-    view = os.path.realpath(alias)
+    if any(getattr(hook, "storectl_view", None) == alias for hook in sys.path_hooks):
+        return  # site starts us twice in a venv
+    view = real_path(alias)
     library = f"python{sys.version_info[0]}.{sys.version_info[1]}{'t' * ('t' in sys.abiflags)}"
     if not view.endswith(f"/{library}/site-packages"):
         return  # another interpreter was sent here: its suffixes are others
     if view != alias:
         pin(alias, view)
     if all(getattr(hook, "storectl_view", None) != view for hook in sys.path_hooks):
-        sys.path_hooks.insert(0, PathHook(view, alias, ImportMap(root_of(view), address)))
+        sys.path_hooks.insert(0, PathHook(view, alias, ImportMap(root_of(view), address, absent)))
         for path in [path for path in sys.path_importer_cache if str(path).startswith((view, alias))]:
             del sys.path_importer_cache[path]
+
+
+def real_path(path: str) -> str:
+    """The path of this folder without symbolic links: the kernel tells it at once, where ``/proc`` says what is open."""
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            found = os.readlink(f"/proc/self/fd/{descriptor}")
+            if os.path.samestat(os.stat(found), os.fstat(descriptor)):
+                return found
+        finally:
+            os.close(descriptor)
+    except (OSError, AttributeError):
+        pass
+    return os.path.realpath(path)
