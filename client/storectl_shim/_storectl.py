@@ -69,9 +69,59 @@ class SourceFileLoader(_external.SourceFileLoader):
             _stock.SourceFileLoader._cache_bytecode(self, source_path, bytecode_path, data)  # noqa: SLF001  # the method that this one overrides
 
 
+class AmendingLoader(SourceFileLoader):
+    """For folders with a module of a tool that is wrong about an environment whose files are a store's."""
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """The module as the stock loader makes it, then told what it cannot know; without that where it has changed."""
+        super().exec_module(module)
+        amend = AMENDMENTS.get(module.__name__)
+        if amend is not None:
+            try:
+                amend(module, self.path.rsplit("/site-packages/", 1)[0])
+            except Exception:
+                pass
+
+
+def keep_pip_out(module: "Any", library: str) -> None:
+    """``pip install`` and ``uninstall`` refuse (PEP 668) here too: pip takes it that nobody looks after a venv."""
+    stock = module.check_externally_managed
+
+    def check_externally_managed() -> None:
+        if not library.startswith(sys.prefix + "/lib/"):
+            stock()
+            return
+        error = module.ExternallyManagedEnvironment.from_config(library + "/EXTERNALLY-MANAGED")
+        error.note_stmt = error.hint_stmt = None  # how to break a system's Python
+        raise error
+
+    module.check_externally_managed = check_externally_managed
+
+
+def leave_store_out(module: "Any", library: str) -> None:
+    """All of the store is third-party code: ``coverage`` follows links before it asks what is."""
+    name = "_add_third_party_paths" if hasattr(module, "_add_third_party_paths") else "add_third_party_paths"
+    stock = getattr(module, name)
+
+    def add_third_party_paths(paths: "set[str]") -> None:
+        stock(paths)
+        paths.add(library.rsplit("/", 4)[0] + "/store")
+
+    setattr(module, name, add_third_party_paths)
+
+
+AMENDED = {"pip/_internal/utils", "coverage"}
+AMENDMENTS: "dict[str, Callable[[Any, str], None]]" = {
+    "pip._internal.utils.misc": keep_pip_out,
+    "coverage.inorout": leave_store_out,
+}
+
 LOADERS = [
     (SourceFileLoader if loader is _external.SourceFileLoader else loader, suffixes)
     for loader, suffixes in _stock._get_supported_file_loaders()  # noqa: SLF001  # the only place that knows them
+]
+AMENDING_LOADERS = [
+    (AmendingLoader if loader is SourceFileLoader else loader, suffixes) for loader, suffixes in LOADERS
 ]
 
 
@@ -322,16 +372,17 @@ class PathHook:
         if isinstance(path, str) and not self._map.failed:
             for root in self._roots:
                 if path == root:
-                    return self._finder(self.storectl_view, None)
+                    return self._finder(self.storectl_view, None, LOADERS)
                 if path.startswith(root + "/"):
                     folder = path[len(root) + 1 :]
                     table = self._map.table(folder)
                     if table is not None:
-                        return self._finder(self.storectl_view + "/" + folder, table)
+                        loaders = AMENDING_LOADERS if folder in AMENDED else LOADERS
+                        return self._finder(self.storectl_view + "/" + folder, table, loaders)
         raise ImportError("not below a view of storectl", path=path)
 
-    def _finder(self, path: str, table: "dict[str, int] | None") -> FileFinder:
-        finder = FileFinder(path, *LOADERS)
+    def _finder(self, path: str, table: "dict[str, int] | None", loaders: "Any") -> FileFinder:
+        finder = FileFinder(path, *loaders)
         finder.answer_from(self._map, table)
         return finder
 
