@@ -48,21 +48,23 @@ class SourceFileLoader(_external.SourceFileLoader):
 
     def get_code(self, fullname: str) -> "CodeType | None":
         """The code from unchecked bytecode where it is there and whole; everything else as the stock loader does it."""
-        path = self.get_filename(fullname)
-        if sys.pycache_prefix is not None or _imp.check_hash_based_pycs == "always":
-            return super().get_code(fullname)
-        try:
-            bytecode_path = _external.cache_from_source(path)
-            data = self.get_data(bytecode_path)
-            if data[:8] != _UNCHECKED_PYC:
-                return super().get_code(fullname)
-        except (OSError, NotImplementedError):
+        path, data = self.get_filename(fullname), b""
+        if sys.pycache_prefix is None and _imp.check_hash_based_pycs != "always":
+            try:
+                bytecode_path = _external.cache_from_source(path)
+                data = self.get_data(bytecode_path)
+            except (OSError, NotImplementedError):
+                pass
+        if data[:8] != _UNCHECKED_PYC:  # not within the handler: what is wrong with a module has no context
             return super().get_code(fullname)
         try:  # it also gives the code objects, compiled under a relative path, the path of this view
             code: "CodeType" = _stock._compile_bytecode(memoryview(data)[16:], fullname, bytecode_path, path)  # noqa: SLF001  # unmarshals as the stock loader
         except (EOFError, ValueError, TypeError, ImportError):  # torn by a power cut
-            return self.source_to_code(self.get_data(path), path)
-        return code
+            data = b""
+        return code if data else self.source_to_code(self.get_data(path), path)
+
+    # Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
+    get_code.__code__ = get_code.__code__.replace(co_filename=_stock.SourceFileLoader.get_code.__code__.co_filename)
 
     def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
         if sys.pycache_prefix is not None:
