@@ -78,7 +78,7 @@ def _rows(folder: Path, version: str, options: argparse.Namespace, rules: Sequen
                 (project / name).chmod(0o644)
         _allow(project, version)
         if not (project / "uv.lock").exists():
-            subprocess.run([find_uv_bin(), "lock", "-q"], cwd=project, check=True)
+            subprocess.run([find_uv_bin(), "lock", "-q", "-p", python], cwd=project, check=True)
         pair = Pair(machine, project, python, shared_cache=cache)
         pair.make()
         venv = pair.inside_venv(options.sample)
