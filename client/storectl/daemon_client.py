@@ -145,6 +145,7 @@ class DaemonClient:
         body = {
             "start": start,
             "lock_file": options.lock_file,
+            "overlay": options.overlay,
             "python": options.python,
             "extras": list(options.extras),
             "all_extras": options.all_extras,

@@ -8,9 +8,9 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from packaging.utils import NormalizedName
 
@@ -74,6 +74,16 @@ class Closure:
     warnings: tuple[str, ...]
     notices: tuple[str, ...]
 
+    def below(self, other: Self) -> Self:
+        """This one with what the other adds: a project that is here already stays as it is here."""
+        own = {item.name for group in (self.pins, self.source_pins, self.local_projects) for item in group}
+        return replace(
+            self,
+            pins=(*self.pins, *(pin for pin in other.pins if pin.name not in own)),
+            source_pins=(*self.source_pins, *(pin for pin in other.source_pins if pin.name not in own)),
+            warnings=(*self.warnings, *other.warnings),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
@@ -122,6 +132,10 @@ class EnvironmentBuild:
         lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=self._environ)
         interpreter = await asyncio.to_thread(self._choose, job, lock_file)
         closure = await self._closure(job, lock_file, interpreter, progress)
+        overlay = await asyncio.to_thread(self._overlay, job.options)
+        if overlay is not None:
+            plain = replace(job, options=Options())
+            closure = closure.below(await self._closure(plain, overlay, interpreter, progress))
         for warning in (*closure.warnings, *closure.notices):
             progress.warn(warning)
         if job.offline:
@@ -131,7 +145,8 @@ class EnvironmentBuild:
         manifests = await self._make_present(pins, interpreter, progress)
         path = await self._publish(manifests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
-        return Built(environment=environment, extra_inputs=_extra_inputs(lock_file, closure), notices=closure.notices)
+        extra = (*_extra_inputs(lock_file, closure), *([overlay.path] if overlay else ()))
+        return Built(environment=environment, extra_inputs=extra, notices=closure.notices)
 
     async def _build_sources(
         self, job: Job, closure: Closure, interpreter: Interpreter, progress: Progress
@@ -167,6 +182,9 @@ class EnvironmentBuild:
         ]
         if missing:
             raise _offline(missing)
+
+    def _overlay(self, options: Options) -> LockFile | None:
+        return None if options.overlay is None else read_lock_file(Path(options.overlay), variables=self._environ)
 
     def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
         return self._interpreters.choose(

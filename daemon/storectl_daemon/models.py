@@ -122,6 +122,7 @@ class WarmRequest(Model):
     groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     default_groups: bool = True
     only_groups: bool = False
+    overlay: AbsolutePath | None = None
     offline: bool = False
 
 

@@ -104,9 +104,12 @@ class Service:
                 self.watcher.projects_changed()
 
     async def refresh(self, project: Path) -> None:
-        """Something about the project's inputs may have changed: look, for every set of options that was used."""
+        """Something about the project's inputs may have changed: look, for every set of options that was used.
+
+        An overlay was locked on top of what the project was: whoever wants one again brings another.
+        """
         known = self.book.get(project)
-        for options in [wish.options for wish in known.wishes] if known else []:
+        for options in [wish.options for wish in known.wishes if not wish.options.overlay] if known else []:
             await self.warmer.refresh(Job(project=project, options=options))
 
 

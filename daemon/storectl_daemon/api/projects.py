@@ -75,6 +75,7 @@ def options_of(request: WarmRequest) -> Options:
         default_groups=request.default_groups,
         only_groups=request.only_groups,
         lock_file=request.lock_file,
+        overlay=request.overlay,
     )
 
 
