@@ -1,4 +1,4 @@
-"""From the inputs of a project to its environment: read, choose, select, look up, make present, compile, publish.
+"""From the inputs of a project to its environment: read, choose, select, look up, make present, publish; then compile.
 
 Nothing is started, fetched or written where the environment and all its entries are there already.
 """
@@ -15,7 +15,8 @@ from typing import Any, Protocol, Self, TypeVar
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.builder import Builder, BuildError
-from storectl_daemon.bytecode import Compiler, compile_shim
+from storectl_daemon.bytecode import compile_shim
+from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.inputs import Inputs
@@ -112,7 +113,7 @@ class EnvironmentBuild:
         index: Index,
         pipeline: Pipeline,
         builder: Builder,
-        compiler: Compiler,
+        compiling: Compiling,
         environ: Mapping[str, str],
     ) -> None:
         self._store = store
@@ -121,7 +122,7 @@ class EnvironmentBuild:
         self._index = index
         self._pipeline = pipeline
         self._builder = builder
-        self._compiler = compiler
+        self._compiling = compiling
         self._environ = environ
         self._closures: OrderedDict[_Question, Closure] = OrderedDict()
         self._required: dict[str, str | None] = {}
@@ -142,9 +143,10 @@ class EnvironmentBuild:
             await asyncio.to_thread(self._check_present, closure.pins)
         built = await self._build_sources(job, closure, interpreter, progress)
         pins = (*closure.pins, *built)
-        manifests = await self._make_present(pins, interpreter, progress)
+        manifests = await self._make_present(pins, progress)
         path = await self._publish(manifests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
+        self._compiling.start(job, manifests, interpreter, progress)
         extra = (*_extra_inputs(lock_file, closure), *([overlay.path] if overlay else ()))
         return Built(environment=environment, extra_inputs=extra, notices=closure.notices)
 
@@ -246,26 +248,17 @@ class EnvironmentBuild:
             notices=(selection.stale,) if selection.stale else (),
         )
 
-    async def _make_present(self, pins: Sequence[Pin], interpreter: Interpreter, progress: Progress) -> list[Manifest]:
-        """The manifests of all pins, in their order, after every entry is in the store and compiled."""
+    async def _make_present(self, pins: Sequence[Pin], progress: Progress) -> list[Manifest]:
+        """The manifests of all pins, in their order, after every entry is in the store."""
         present = await asyncio.to_thread(self._present, pins)
         missing = [pin for pin in pins if pin.wheel.digest not in present]
-        uncompiled = [
-            pin
-            for pin in pins
-            if pin.wheel.digest not in present or not self._compiler.has(pin.wheel.digest, interpreter)
-        ]
         progress.begin("fetch", len(missing), bytes_total=sum(pin.wheel.size or 0 for pin in missing))
         progress.begin("unpack", len(missing))
-        progress.begin("compile", len(uncompiled))
 
         async def complete(pin: Pin) -> None:
-            manifest = await self._pipeline.ensure(pin, progress)
-            present[pin.wheel.digest] = manifest
-            await self._compiler.ensure(manifest, interpreter)
-            progress.step("compile", pin.name)
+            present[pin.wheel.digest] = await self._pipeline.ensure(pin, progress)
 
-        await _all([complete(pin) for pin in biggest_first(uncompiled)])
+        await _all([complete(pin) for pin in biggest_first(missing)])
         return [present[pin.wheel.digest] for pin in pins]
 
     def _present(self, pins: Sequence[Pin]) -> dict[Digest, Manifest]:

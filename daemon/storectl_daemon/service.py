@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.events import EventBus
@@ -28,6 +29,7 @@ class Service:
     book: ProjectBook
     files: DiskProjectFiles
     warmer: Warmer
+    compiling: Compiling
     watcher: Watcher
     bus: EventBus
     home: str | None

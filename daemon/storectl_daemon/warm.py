@@ -352,7 +352,7 @@ class Warmer:
         self._tell(job, FailedEvent(problem=problem))
 
     def _tell(self, job: Job, message: WarmEvent) -> None:
-        if isinstance(message, ProgressEvent):
+        if isinstance(message, ProgressEvent) and self.state(job).state == "warming":
             self._states[job] = replace(self.state(job), progress=message)
         self._bus.publish(Event(job=job, message=message))
 
