@@ -243,7 +243,7 @@ class Warmer:
 
     def _built_before(self, job: Job, inputs: Inputs) -> Built | None:
         """What these inputs gave when they were there before; None where they never were, or it is gone."""
-        built = self._before.get(job, {}).get(inputs.digest)
+        built = self._before[job].get(inputs.digest) if job in self._before else None
         if built is None:
             return None
         wish = Wish(options=job.options, lock_file=str(inputs.located.lock_file), environment=built.environment.id)
@@ -282,6 +282,8 @@ class Warmer:
             last_used=time.time(),
             notices=built.notices,
         )
+        if self._book.get(job.project) is None:
+            self._book.record(job.project, wish)  # asked for offline, so that nobody wanted it before
         await self._keep_record(job, inputs, environment, built.notices)  # what programs wait for comes first
         project = self._book.record(job.project, wish)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
