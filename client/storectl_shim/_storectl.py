@@ -392,9 +392,20 @@ class PathHook:
 def pin(alias: str, view: str) -> None:
     """Take the process from the path through a symlink to the environment itself: a later move of the link is not ours.
 
-    In a venv site adds the folder twice, the second time by its new name: it stays on ``sys.path`` once.
+    In a venv site adds the folder twice, the second time by its new name: it stays on ``sys.path`` once, and so do the
+    folders below it that ``.pth`` files name.
     """
-    sys.path[:] = dict.fromkeys(view if entry == alias else entry for entry in sys.path)
+
+    def pinned(entry: str) -> str:
+        return view + entry[len(alias) :] if entry == alias or str(entry).startswith(alias + "/") else entry
+
+    sys.path[:] = dict.fromkeys(map(pinned, sys.path))
+    frame: "Any" = sys._getframe()  # noqa: SLF001  # site keeps what it has added in a local variable
+    while frame is not None and frame.f_code.co_name != "addpackage":
+        frame = frame.f_back
+    known = None if frame is None else frame.f_locals.get("known_paths")
+    if isinstance(known, set):
+        known.update([pinned(entry) for entry in known])
     given, root = root_of(alias), root_of(view)
     if given == root:
         return
