@@ -10,6 +10,7 @@ Runs inside either environment, like ``inside``: standard library of CPython 3.9
 
 from __future__ import annotations
 
+import email
 import gc
 import importlib
 import importlib.metadata
@@ -22,7 +23,6 @@ import runpy
 import site
 import sys
 import tempfile
-import traceback
 from importlib.machinery import ModuleSpec, PathFinder
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _SIMPLE = (str, int, bytes, type(None))
 _NOT_WHEELS = ("_storectl", "_virtualenv", "pip")
+_ASKS_THE_DAEMON = "_socket"
+"""What the shim imports more than a venv does, where it is told of a daemon."""
 _WRITTEN_BY_INSTALLERS = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json")
 
 
@@ -100,12 +102,15 @@ def error_told(error: BaseException) -> object:
 def frames_told(error: BaseException) -> list[object]:
     """The traceback, this file's own frames left out, a row of importlib's own as one: how it is written is no promise."""
     frames: list[object] = []
-    for frame in traceback.extract_tb(error.__traceback__):
-        if frame.filename.startswith("<frozen importlib._bootstrap"):
+    step = error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        if code.co_filename.startswith("<frozen importlib._bootstrap"):
             if frames[-1:] != ["importlib"]:
                 frames.append("importlib")
-        elif frame.filename != __file__:
-            frames.append([relative(frame.filename), frame.lineno, frame.name])
+        elif code.co_filename != __file__:
+            frames.append([relative(code.co_filename), step.tb_lineno, code.co_name])
+        step = step.tb_next
     return frames
 
 
@@ -124,7 +129,7 @@ def in_order(names: Sequence[str]) -> dict[str, object]:
         f"{number} {name}": attempt(lambda name=name: module_told(importlib.import_module(name)))  # type: ignore[misc]
         for number, name in enumerate(names)
     }
-    found["sys.modules"] = [name for name in sys.modules if name not in before]
+    found["sys.modules"] = [name for name in sys.modules if name not in before and name != _ASKS_THE_DAEMON]
     found["sys.path"] = told([entry for entry in sys.path if entry.startswith((sys.prefix, sys.path[0]))])
     return found
 
@@ -271,7 +276,10 @@ def start(script: str, *, plain: bool) -> None:
 
 
 def serve() -> None:
-    """Answer each request, one line of JSON, in a fork."""
+    """Answer each request, one line of JSON, in a fork, which has what it takes to ask already."""
+    _files_of("json")
+    email.message_from_string("")
+    gc.disable()
     gc.freeze()
     for line in sys.stdin:
         request = json.loads(line)

@@ -93,13 +93,15 @@ class _Runner:
         self._pair = pair
         self._source = source
         self._seconds = seconds
-        self._command = ["run", "-p", python, "--project", str(project), "pytest"]
+        self._storectl: list[str | Path] = [STORECTL, "run", "-p", python, "--project", project]
 
     def run_in_venv(self) -> dict[str, Outcome]:
-        return self._run([self._pair.venv / "bin/pytest"], self._pair.venv)
+        binaries = self._pair.venv / "bin"
+        return self._run([binaries / ("python" if self._suite.program else "pytest")], self._pair.venv)
 
     def run_in_storectl(self) -> dict[str, Outcome]:
-        return self._run([STORECTL, *self._command], self._pair.environment)
+        command = self._storectl if self._suite.program else [*self._storectl, "pytest"]
+        return self._run(command, self._pair.environment)
 
     def _run(self, command: Sequence[str | Path], root: Path) -> dict[str, Outcome]:
         """The tests in a fresh folder, which has one path on both sides."""
@@ -109,7 +111,10 @@ class _Runner:
         work = self._unpack(folder)
         report = folder / "report.xml"
         options = [f"--junit-xml={report}", f"--basetemp={folder / 'tmp'}", "-q", "-p", "no:cacheprovider"]
-        output = self._to_its_end([*command, *options, *self._suite.arguments], work, root)
+        if self._suite.program:
+            below, *options = self._suite.program
+            work /= below
+        output = self._to_its_end([*command, *options, *self._suite.arguments], work, root, report)
         if not report.exists():
             raise SuiteError(f"{self._suite.name}: no report\n{output[-3000:]}")
         return outcomes_of(report, {str(root): "<prefix>", str(folder): "<folder>"})
@@ -123,14 +128,17 @@ class _Runner:
         (work,) = folder.iterdir()
         for name in self._suite.remove:
             shutil.rmtree(work / name, ignore_errors=True)
+        for path, text in self._suite.files.items():
+            (work / path).write_text(text)
         return work
 
-    def _to_its_end(self, command: Sequence[str | Path], work: Path, root: Path) -> str:
+    def _to_its_end(self, command: Sequence[str | Path], work: Path, root: Path, report: Path) -> str:
         """The output; a suite that takes too long is ended, with all that it started."""
         environ = self._machine.environ | {
             "PATH": f"{root / 'bin'}:{self._machine.environ['PATH']}",
             "VIRTUAL_ENV": str(root),
             "PYTHONHASHSEED": "0",
+            "REPORT": str(report),
         }
         process = subprocess.Popen(
             command, cwd=work, env=environ, text=True, errors="replace",

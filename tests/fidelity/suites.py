@@ -17,12 +17,14 @@ Outcomes = Mapping[str, Outcome]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """One project's tests, as ``suites.toml`` describes them."""
+    """One project's tests, as ``suites.toml`` describes them. ``program``: a folder and a script in it, none for pytest."""
 
     name: str
     requirements: tuple[str, ...]
     arguments: tuple[str, ...]
     remove: tuple[str, ...]
+    program: tuple[str, ...]
+    files: Mapping[str, str]
     installed: bool
     ci: bool
 
@@ -50,6 +52,8 @@ def _suite(table: Mapping[str, Any]) -> Suite:
         requirements=tuple(table.get("requirements", ())),
         arguments=tuple(table.get("arguments", ())),
         remove=tuple(table.get("remove", ["src"])),
+        program=tuple(table.get("program", ())),
+        files=table.get("files", {}),
         installed=table.get("installed", False),
         ci=table.get("ci", False),
     )
