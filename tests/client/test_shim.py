@@ -47,6 +47,40 @@ def test_a_start_imports_nothing_that_a_venv_with_a_pth_file_does_not(tmp_path: 
     assert json.dumps(hooked["path"]).replace("hooked", "plain") == json.dumps(plain["path"])
 
 
+@EVERY_PYTHON
+def test_site_which_starts_the_shim_twice_loads_it_once(tmp_path: Path, python: Python) -> None:
+    view = build_view(tmp_path / "view", WHEELS, python)
+    with (view.site_packages / "_storectl.py").open("a") as shim:
+        shim.write("sys.stderr.write('loaded\\n')\n")
+    done = view.run("-c", "import alpha.one, _storectl")
+    assert (done.returncode, done.stderr) == (0, "loaded\n")
+
+
+@EVERY_PYTHON
+def test_a_start_in_an_uncustomized_view_reads_no_map(tmp_path: Path, python: Python) -> None:
+    view = build_view(tmp_path / "view", WHEELS, python)
+    (view.site_packages / "_storectl.pth").write_text("import _storectl; _storectl.start_uncustomized()\n")
+    view.import_map.unlink()
+    asks = "import importlib.util as u; print([u.find_spec(n) for n in ('sitecustomize', 'usercustomize')])"
+    done = view.run("-c", asks)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[None, None]\n", "")
+
+
+def test_after_a_change_is_told_an_uncustomized_view_is_looked_at_again(view: View) -> None:
+    (view.site_packages / "_storectl.pth").write_text("import _storectl; _storectl.start_uncustomized()\n")
+    (view.site_packages / "sitecustomize.py").write_text("")
+    program = "import importlib, json; importlib.invalidate_caches(); import sitecustomize as s; print(json.dumps(s.__file__))"
+    assert view.json(program) == str(view.site_packages / "sitecustomize.py")
+
+
+def test_the_kernel_and_a_walk_through_the_links_find_the_same_folder(tmp_path: Path) -> None:
+    (tmp_path / "a folder" / "(deleted)").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a folder")
+    shim = fresh_shim()
+    for path in (tmp_path, tmp_path / "link", tmp_path / "link" / "(deleted)", tmp_path / "missing"):
+        assert shim.real_path(str(path)) == os.path.realpath(path)
+
+
 @pytest.mark.parametrize("flags", [("-I",), ("-s",), ("-E",), ("-O",), ("-B",), ("-Xdev",), ("-X", "utf8")], ids=str)
 def test_flags_keep_the_shim(view: View, flags: tuple[str, ...]) -> None:
     assert state(view, *flags)["hooks"] == 1

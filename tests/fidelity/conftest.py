@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+from fidelity.asked import Asked
 from fidelity.made import made_wheels, project_files
 from fidelity.pair import Pair
-from fidelity.twins import Twins
 from support.index import serve_index
 from support.machine import Machine, base_python, new_machine
 
@@ -18,7 +18,7 @@ REAL = Path(__file__).with_name("real_packages.toml")
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     """The project of ``made``, over a loopback index."""
     wheels = made_wheels(tmp_path_factory.mktemp("bytecode"))
     with serve_index(*wheels) as index, _twins(project_files(wheels), UV_DEFAULT_INDEX=index.url) as twins:
@@ -26,14 +26,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
 
 
 @pytest.fixture(scope="session")
-def real() -> Iterator[Twins]:
+def real() -> Iterator[Asked]:
     """The packages of ``real_packages.toml``; tests that ask for it are marked ``network``."""
     with _twins({"pyproject.toml": REAL.read_text()}) as twins:
         yield twins
 
 
 @contextmanager
-def _twins(files: Mapping[str, str], **uv: str) -> Iterator[Twins]:
+def _twins(files: Mapping[str, str], **uv: str) -> Iterator[Asked]:
     with new_machine() as machine:
         project = machine.home / "project"
         for name, text in files.items():
@@ -42,7 +42,7 @@ def _twins(files: Mapping[str, str], **uv: str) -> Iterator[Twins]:
         _lock(machine, project, uv)
         pair = Pair(machine, project, base_python(), shared_cache=machine.root / "uv-cache")
         pair.make()
-        yield Twins(machine, project, pair)
+        yield Asked(machine, project, pair)
 
 
 def _lock(machine: Machine, project: Path, uv: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fidelity.twins import Twins
+from fidelity.asked import Asked
 
 SPELLINGS = [
     "zope.interface",
@@ -23,7 +23,7 @@ OF_THE_INSTALLER = ("INSTALLER", "REQUESTED", "uv_build.json", "uv_cache.json", 
 
 
 @pytest.mark.network
-def test_real_names_in_every_spelling(real: Twins) -> None:
+def test_real_names_in_every_spelling(real: Asked) -> None:
     program = f"""
 import importlib.metadata as m, json
 print(json.dumps([[m.version(name), m.metadata(name)["Name"], len(m.files(name)) > 3, m.requires(name)] for name in {SPELLINGS!r}]))
@@ -32,7 +32,7 @@ print(json.dumps([[m.version(name), m.metadata(name)["Name"], len(m.files(name))
     assert names == [*["zope.interface"] * 3, *["ruamel.yaml"] * 2, *["PyYAML"] * 2, "jaraco.functools"]
 
 
-def test_a_made_up_name_in_every_spelling(made: Twins) -> None:
+def test_a_made_up_name_in_every_spelling(made: Asked) -> None:
     program = """
 import importlib.metadata as m, json
 found = []
@@ -56,7 +56,7 @@ print(json.dumps(sorted([p.group, p.name, p.value, p.dist.name, p.extras]
 
 
 @pytest.mark.network
-def test_entry_points_of_real_plugins(real: Twins) -> None:
+def test_entry_points_of_real_plugins(real: Asked) -> None:
     found = {(group, name) for group, name, *_ in real.ask(ENTRY_POINTS)}
     assert {
         ("pytest11", "pytest_mock"),
@@ -65,7 +65,7 @@ def test_entry_points_of_real_plugins(real: Twins) -> None:
     } <= found
 
 
-def test_entry_points_of_the_project_and_of_wheels(made: Twins) -> None:
+def test_entry_points_of_the_project_and_of_wheels(made: Asked) -> None:
     assert [row for row in made.ask(ENTRY_POINTS) if row[0] == "acme.plugins"] == [
         ["acme.plugins", "Some.Plugin", "some_name:PLACE [extra]", "Some.Name_x", ["extra"]],
         ["acme.plugins", "own", "acme.own.cli:main", "Acme.App", []],
@@ -73,7 +73,7 @@ def test_entry_points_of_the_project_and_of_wheels(made: Twins) -> None:
 
 
 @pytest.mark.network
-def test_distributions_of_a_path_with_their_files(real: Twins, tmp_path: Path) -> None:
+def test_distributions_of_a_path_with_their_files(real: Asked, tmp_path: Path) -> None:
     program = f"""
 import importlib.metadata as m, json, os, sys
 site = [entry for entry in sys.path if entry.endswith("site-packages")]
@@ -99,19 +99,19 @@ print(json.dumps({k: sorted(set(v)) for k, v in sorted(m.packages_distributions(
 
 
 @pytest.mark.network
-def test_the_projects_that_real_packages_come_from(real: Twins) -> None:
+def test_the_projects_that_real_packages_come_from(real: Asked) -> None:
     found = real.ask(PACKAGES)
     assert found["PIL"] == ["pillow"]
     assert found["google"] == ["googleapis-common-protos", "protobuf"]
 
 
-def test_the_projects_that_made_up_packages_come_from(made: Twins) -> None:
+def test_the_projects_that_made_up_packages_come_from(made: Asked) -> None:
     found = made.ask(PACKAGES)
     assert found["another"] == found["some_name"] == ["Some.Name_x"]
     assert {"acme-one", "acme-two"} <= set(found["acme"])
 
 
-def test_the_project_itself_is_installed(made: Twins) -> None:
+def test_the_project_itself_is_installed(made: Asked) -> None:
     program = """
 import importlib.metadata as m, json, sys
 d = m.distribution("acme-app")
@@ -132,7 +132,7 @@ print(json.dumps([d.name, d.version, d.metadata["Summary"], len(d.requires), ori
 
 
 @pytest.mark.network
-def test_pkg_resources_finds_what_it_finds_in_a_venv(real: Twins) -> None:
+def test_pkg_resources_finds_what_it_finds_in_a_venv(real: Asked) -> None:
     program = """
 import json, warnings
 warnings.simplefilter("ignore")
@@ -152,7 +152,7 @@ print(json.dumps([
 
 
 @pytest.mark.network
-def test_backports_of_importlib_metadata_see_the_same(real: Twins) -> None:
+def test_backports_of_importlib_metadata_see_the_same(real: Asked) -> None:
     program = """
 import importlib.metadata, importlib_metadata, json, setuptools._vendor.importlib_metadata as vendored
 print(json.dumps([[m.version("zope-interface"), sorted(d.metadata["Name"] for d in m.distributions()) == names,
@@ -167,7 +167,7 @@ print(json.dumps([[m.version("zope-interface"), sorted(d.metadata["Name"] for d 
 
 
 @pytest.mark.network
-def test_plugins_remembered_in_the_home_folder_are_those_of_the_environment(real: Twins) -> None:
+def test_plugins_remembered_in_the_home_folder_are_those_of_the_environment(real: Asked) -> None:
     program = """
 import json, stevedore, stevedore._cache as cache
 cache._c._disable_caching = False  # it remembers nothing for an interpreter below /tmp

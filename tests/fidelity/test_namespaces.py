@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fidelity.twins import Twins
+from fidelity.asked import Asked
 
 OWN = ("_storectl", "_virtualenv")
 """What storectl and uv add of their own."""
@@ -19,7 +19,7 @@ def tell(name):
 
 
 @pytest.mark.network
-def test_namespaces_of_real_packages_and_nested_ones(real: Twins) -> None:
+def test_namespaces_of_real_packages_and_nested_ones(real: Asked) -> None:
     names = ["google", "google.api", "jaraco", "opentelemetry", "opentelemetry.exporter", "opentelemetry.exporter.otlp"]
     program = f"""{TELL}
 import google.api.http_pb2, google.protobuf, google.rpc.status_pb2, jaraco.context, jaraco.functools
@@ -32,7 +32,7 @@ print(json.dumps({{name: tell(name) for name in {names!r}}}))
     assert {name for name, _ in found["jaraco"][4]} == {"context", "functools"}
 
 
-def test_nested_namespaces_of_made_up_wheels(made: Twins) -> None:
+def test_nested_namespaces_of_made_up_wheels(made: Asked) -> None:
     program = f"""{TELL}
 import acme.cloud.queue, acme.cloud.store
 print(json.dumps([tell("acme.cloud"), acme.cloud.queue.PLACE, acme.cloud.store.PLACE]))
@@ -43,7 +43,7 @@ print(json.dumps([tell("acme.cloud"), acme.cloud.queue.PLACE, acme.cloud.store.P
     assert children == [["queue", False], ["store", True]]
 
 
-def test_a_namespace_that_is_partly_in_the_project_and_grows_late(made: Twins, tmp_path: Path) -> None:
+def test_a_namespace_that_is_partly_in_the_project_and_grows_late(made: Asked, tmp_path: Path) -> None:
     (tmp_path / "acme/late").mkdir(parents=True)
     (tmp_path / "acme/late/__init__.py").write_text("PLACE = 'late'\n")
     program = f"""{TELL}
@@ -60,7 +60,7 @@ print(json.dumps([before, tell("acme"), [acme.own.PLACE, acme.one.PLACE, acme.la
     assert before[0][1:] == [str(made.project / "src/acme")]
 
 
-def test_packages_that_extend_their_path(made: Twins, tmp_path: Path) -> None:
+def test_packages_that_extend_their_path(made: Asked, tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old/__init__.py").write_text("__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n")
     (tmp_path / "old/own.py").write_text("")
@@ -72,7 +72,7 @@ def test_packages_that_extend_their_path(made: Twins, tmp_path: Path) -> None:
 
 
 @pytest.mark.network
-def test_namespaces_that_pth_files_make(real: Twins, tmp_path: Path) -> None:
+def test_namespaces_that_pth_files_make(real: Asked, tmp_path: Path) -> None:
     (tmp_path / "zope/mine").mkdir(parents=True)
     (tmp_path / "zope/mine/__init__.py").write_text("PLACE = 'mine'\n")
     (tmp_path / "zope/__init__.py").write_text("__import__('pkg_resources').declare_namespace(__name__)\n")
@@ -89,7 +89,7 @@ print(json.dumps([before, tell("zope")[:2], [name for name, _ in tell("zope")[4]
     assert real.say("python", "-c", "import zope.mine", environ={"PYTHONPATH": str(tmp_path)}).code == 1
 
 
-def test_a_regular_package_of_two_wheels_and_what_is_nested_in_it(made: Twins) -> None:
+def test_a_regular_package_of_two_wheels_and_what_is_nested_in_it(made: Asked) -> None:
     program = f"""{TELL}
 import both, both.deep.left, both.deep.right, importlib.resources as r, os
 print(json.dumps([tell("both"), tell("both.deep"), sorted(set(os.listdir(both.__path__[0])) - {{"__pycache__"}}),
@@ -102,7 +102,7 @@ print(json.dumps([tell("both"), tell("both.deep"), sorted(set(os.listdir(both.__
     assert texts == ["L", "R"]
 
 
-def test_all_modules_of_the_environment_are_listed(made: Twins) -> None:
+def test_all_modules_of_the_environment_are_listed(made: Asked) -> None:
     program = f"""
 import json, pkgutil
 print(json.dumps(sorted([m.name, m.ispkg, type(m.module_finder).__name__] for m in pkgutil.iter_modules() if m.name not in {OWN!r})))

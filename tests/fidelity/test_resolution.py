@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fidelity.asked import Asked
 from fidelity.made import extension_module
-from fidelity.twins import Twins
 
 SPEC = """
 import importlib, importlib.util, json, sys
@@ -27,7 +27,7 @@ def spec_of(name):
 
 
 @pytest.mark.network
-def test_packages_whose_import_names_are_not_the_projects(real: Twins) -> None:
+def test_packages_whose_import_names_are_not_the_projects(real: Asked) -> None:
     program = """
 import PIL, _yaml, attr, attrs, bs4, dateutil, importlib.metadata, json, yaml
 names = importlib.metadata.packages_distributions()
@@ -46,14 +46,14 @@ print(json.dumps({m.__name__: [m.__file__, sorted(set(names[m.__name__]))] for m
 
 
 @pytest.mark.network
-def test_modules_that_are_one_file_are_found_and_run_by_name(real: Twins) -> None:
+def test_modules_that_are_one_file_are_found_and_run_by_name(real: Asked) -> None:
     program = "import json, six, typing_extensions as t; print(json.dumps([six.__file__, t.__file__]))"
     assert real.ask(program) == [f"{real.site}/six.py", f"{real.site}/typing_extensions.py"]
     for module in ("six", "certifi"):
         assert real.say("python", "-m", module, "--help").err == ""
 
 
-def test_a_module_run_by_name_knows_what_it_is(made: Twins) -> None:
+def test_a_module_run_by_name_knows_what_it_is(made: Asked) -> None:
     said = made.say("python", "-c", "import runpy; print(runpy.run_module('single')['__spec__'].origin)")
     assert said.out == f"{made.site}/single.py\n"
     assert made.say("python", "-m", "single").code == 0
@@ -61,7 +61,7 @@ def test_a_module_run_by_name_knows_what_it_is(made: Twins) -> None:
 
 
 @pytest.mark.network
-def test_extension_modules_at_the_top_and_abi3_ones_are_found(real: Twins) -> None:
+def test_extension_modules_at_the_top_and_abi3_ones_are_found(real: Asked) -> None:
     program = """
 import json, sys, _cffi_backend, _ruamel_yaml, google._upb._message, pytokens, yaml._yaml
 print(json.dumps(sorted([m.__name__, m.__file__, m.__spec__.origin, type(m.__loader__).__name__] for m in sys.modules.values()
@@ -74,7 +74,7 @@ print(json.dumps(sorted([m.__name__, m.__file__, m.__spec__.origin, type(m.__loa
     assert {loader for _, loader in found.values()} == {"ExtensionFileLoader"}
 
 
-def test_of_several_files_for_one_name_the_suffix_decides(made: Twins) -> None:
+def test_of_several_files_for_one_name_the_suffix_decides(made: Asked) -> None:
     names = ["order.both", "order.last", "order.bare", "order.bare.deep", "order.data", "order.größe", *_NUMBERED]
     found = made.ask(f"{SPEC}\nprint(json.dumps({{name: spec_of(name) for name in {names!r}}}))")
     place = f"{made.site}/order"
@@ -89,13 +89,13 @@ _NUMBERED = [f"order.at{number}" for number in range(len(EXTENSION_SUFFIXES) + 2
 
 
 @pytest.mark.network
-def test_a_module_and_a_package_of_one_name_from_two_wheels(real: Twins) -> None:
+def test_a_module_and_a_package_of_one_name_from_two_wheels(real: Asked) -> None:
     found = real.ask(f"{SPEC}\nimport multipart\nprint(json.dumps([multipart.__file__, multipart.__version__]))")
     # The package wins; it is a stand-in that looks for the module of that name and puts it in its place.
     assert found[0] == f"{real.site}/multipart.py"
 
 
-def test_the_first_entry_of_the_path_wins_but_a_bare_folder_does_not(made: Twins, tmp_path: Path) -> None:
+def test_the_first_entry_of_the_path_wins_but_a_bare_folder_does_not(made: Asked, tmp_path: Path) -> None:
     (tmp_path / "redis").mkdir()
     (tmp_path / "order").mkdir()
     (tmp_path / "order/__init__.py").write_text("PLACE = 'path'\n")
@@ -104,7 +104,7 @@ def test_the_first_entry_of_the_path_wins_but_a_bare_folder_does_not(made: Twins
 
 
 @pytest.mark.skipif(extension_module() is None, reason="this Python's extension modules are built in")
-def test_a_package_whose_init_is_an_extension_module(made: Twins) -> None:
+def test_a_package_whose_init_is_an_extension_module(made: Asked) -> None:
     program = "import json, natively._bisect as b; print(json.dumps([b.bisect_right([1, 2], 1), b.__file__, list(b.__path__), b.__package__]))"
     place = f"{made.site}/natively/_bisect"
     number, file, path, package = made.ask(program)
@@ -112,7 +112,7 @@ def test_a_package_whose_init_is_an_extension_module(made: Twins) -> None:
     assert file.startswith(f"{place}/__init__.")
 
 
-def test_packages_and_modules_without_source(made: Twins) -> None:
+def test_packages_and_modules_without_source(made: Asked) -> None:
     program = """
 import alone, compiled, compiled.inner, importlib.resources as r, json, inspect
 print(json.dumps([[m.PLACE, m.__file__, m.__cached__, type(m.__loader__).__name__, inspect.getsourcefile(m)]
@@ -126,7 +126,7 @@ print(json.dumps([[m.PLACE, m.__file__, m.__cached__, type(m.__loader__).__name_
 
 
 @pytest.mark.network
-def test_what_is_no_module_cannot_be_imported(real: Twins) -> None:
+def test_what_is_no_module_cannot_be_imported(real: Asked) -> None:
     program = f"""{SPEC}
 def outcome(name):
     try:
@@ -139,7 +139,7 @@ print(json.dumps([[spec_of(name), outcome(name)] for name in names]))
     assert all(outcome[0] == "ModuleNotFoundError" for _, outcome in real.ask(program))
 
 
-def test_names_that_are_no_identifiers(made: Twins) -> None:
+def test_names_that_are_no_identifiers(made: Asked) -> None:
     names = ["stray", "stray.libs", "stray-data", "stray-data.x", "holder.data", "holder-1"]
     found = made.ask(f"{SPEC}\nprint(json.dumps([spec_of(name) for name in {names!r}]))")
     assert found[0] is None
@@ -167,7 +167,7 @@ def local(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("how", ["script", "module", "code", "isolated", "safe path"])
 def test_local_code_and_the_standard_library_come_first_and_a_bare_folder_hides_nothing(
-    made: Twins, local: Path, how: str
+    made: Asked, local: Path, how: str
 ) -> None:
     arguments = {
         "script": [str(local / "main.py")],
@@ -184,7 +184,7 @@ def test_local_code_and_the_standard_library_come_first_and_a_bare_folder_hides_
 
 
 @pytest.mark.parametrize("regular", [True, False])
-def test_a_project_has_its_own_tests_and_docs(made: Twins, tmp_path: Path, *, regular: bool) -> None:
+def test_a_project_has_its_own_tests_and_docs(made: Asked, tmp_path: Path, *, regular: bool) -> None:
     for name in ("tests", "docs", "examples"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.py").write_text("PLACE = 'project'\n")
@@ -197,7 +197,7 @@ def test_a_project_has_its_own_tests_and_docs(made: Twins, tmp_path: Path, *, re
     assert (helper is None) is regular
 
 
-def test_packages_of_the_base_interpreter_and_of_the_user_are_hidden(made: Twins) -> None:
+def test_packages_of_the_base_interpreter_and_of_the_user_are_hidden(made: Asked) -> None:
     user = made.machine.home / ".local/lib"
     program = f"{SPEC}\nimport site; print(json.dumps([spec_of('of_the_user'), spec_of('pip'), site.ENABLE_USER_SITE, site.getsitepackages()]))"
     for version in ("3.11", "3.12", "3.13", "3.14"):
@@ -208,7 +208,7 @@ def test_packages_of_the_base_interpreter_and_of_the_user_are_hidden(made: Twins
     assert made.ask(program, environ={"PYTHONUSERBASE": str(made.machine.home / ".local")})[0] is None
 
 
-def test_specs_and_modules_say_the_same_of_themselves(made: Twins) -> None:
+def test_specs_and_modules_say_the_same_of_themselves(made: Asked) -> None:
     program = f"""{SPEC}
 import inspect, linecache, traceback
 found = {{}}
@@ -233,7 +233,7 @@ print(json.dumps(found))
     assert found["loader"][-2:] == [True, True]
 
 
-def test_a_watcher_of_source_files_sees_the_same_files(made: Twins) -> None:
+def test_a_watcher_of_source_files_sees_the_same_files(made: Asked) -> None:
     """What reloaders (Django's, IPython's, uvicorn's) do: all files of all modules, by their specs."""
     program = """
 import json, sys
@@ -250,7 +250,7 @@ print(json.dumps(sorted(files)))
 
 
 @pytest.mark.network
-def test_pytest_rewrites_the_assertions_of_installed_plugins(real: Twins, tmp_path: Path) -> None:
+def test_pytest_rewrites_the_assertions_of_installed_plugins(real: Asked, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text("""
 import sys
 def test_loader(mocker):
@@ -267,7 +267,7 @@ def test_message(mocker):
     assert "Expected: mock(2)" in said.out
 
 
-def test_tools_that_ask_the_path_finder_itself(made: Twins) -> None:
+def test_tools_that_ask_the_path_finder_itself(made: Asked) -> None:
     program = """
 import importlib.machinery, json, os, pkgutil, sys
 find = importlib.machinery.PathFinder.find_spec
@@ -285,7 +285,7 @@ print(json.dumps([[spec.origin, spec.submodule_search_locations and list(spec.su
 
 
 @pytest.mark.network
-def test_imports_may_come_late(real: Twins, tmp_path: Path) -> None:
+def test_imports_may_come_late(real: Asked, tmp_path: Path) -> None:
     program = f"""
 import importlib.util, json, lazy_loader, os, sys
 def lazily(name):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from fidelity.twins import Twins
+from fidelity.asked import Asked
 
 
 @pytest.mark.network
-def test_real_packages_find_the_files_they_bring(real: Twins) -> None:
+def test_real_packages_find_the_files_they_bring(real: Asked) -> None:
     program = """
 import certifi, json, jsonschema_specifications, zoneinfo
 zoneinfo.reset_tzpath(to=[])
@@ -32,7 +32,7 @@ def path_of(traversable):
 
 
 @pytest.mark.network
-def test_resources_of_real_packages_and_namespaces(real: Twins) -> None:
+def test_resources_of_real_packages_and_namespaces(real: Asked) -> None:
     program = f"""{FILES}
 import google.api
 found = [[repr(r.files(name)), names(r.files(name))] for name in ("certifi", "google", "google.api", "tzdata.zoneinfo", "google.protobuf")]
@@ -46,7 +46,7 @@ print(json.dumps(found))
     assert found[5][0] == ["PosixPath", f"{real.site}/certifi/cacert.pem", True, False]
 
 
-def test_resources_of_regular_split_nested_and_local_packages(made: Twins) -> None:
+def test_resources_of_regular_split_nested_and_local_packages(made: Asked) -> None:
     program = f"""{FILES}
 import pkgutil
 print(json.dumps([
@@ -64,7 +64,7 @@ print(json.dumps([
 
 
 @pytest.mark.network
-def test_data_beside_a_module_is_found_by_its_file(real: Twins) -> None:
+def test_data_beside_a_module_is_found_by_its_file(real: Asked) -> None:
     program = """
 import json, os, pkgutil, dateutil.tz, google.api.http_pb2 as h, tzdata, PIL
 beside = [os.path.join(os.path.dirname(module.__file__), *names) for module, *names in
@@ -78,7 +78,7 @@ print(json.dumps([[os.path.exists(path), os.path.isdir(path)] for path in beside
 
 
 @pytest.mark.network
-def test_data_below_the_prefix_is_found_by_jupyter(real: Twins) -> None:
+def test_data_below_the_prefix_is_found_by_jupyter(real: Asked) -> None:
     program = """
 import json, jupyter_core.paths as p, os, sys
 place = os.path.join(sys.prefix, "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager")
@@ -89,7 +89,7 @@ print(json.dumps([p.jupyter_path(), p.jupyter_config_path(), sorted(os.listdir(p
     assert "package.json" in found[2]
 
 
-def test_data_of_several_wheels_is_in_one_folder(made: Twins) -> None:
+def test_data_of_several_wheels_is_in_one_folder(made: Asked) -> None:
     program = """
 import json, late, os, sys
 print(json.dumps([sorted(os.listdir(sys.prefix + "/share/jupyter/kernels")), os.listdir(sys.prefix + "/etc/jupyter/held.d"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fidelity.twins import Twins
+from fidelity.asked import Asked
 
 TELL = """
 import json, site, sys
@@ -26,7 +26,7 @@ print(json.dumps({
 NOTED = ["Upper", "__editable__", "a-first", "a-second", "a-second, line 2", "before", "zz-last"]
 
 
-def test_lines_of_pth_files_run_in_order_and_errors_stop_one_file(made: Twins) -> None:
+def test_lines_of_pth_files_run_in_order_and_errors_stop_one_file(made: Asked) -> None:
     said = made.say("python", "-c", "import json, sys; print(json.dumps(sys.noted))")
     noted = [name for name in json.loads(said.out) if name not in {"hidden", "bom", "module"}]
     # A venv's site goes over its folder twice; so does that of an environment.
@@ -36,7 +36,7 @@ def test_lines_of_pth_files_run_in_order_and_errors_stop_one_file(made: Twins) -
     assert "storectl" not in said.err
 
 
-def test_folders_in_pth_files_are_on_the_path_once_and_in_order(made: Twins) -> None:
+def test_folders_in_pth_files_are_on_the_path_once_and_in_order(made: Asked) -> None:
     program = "import found_deeper, found_on_path, json, sys; print(json.dumps([sys.path, found_deeper.__file__, found_on_path.__file__]))"
     path, deeper, on_path = made.ask(program)
     site = made.site
@@ -44,7 +44,7 @@ def test_folders_in_pth_files_are_on_the_path_once_and_in_order(made: Twins) -> 
     assert [deeper, on_path] == [f"{site}/on_path/deeper/found_deeper.py", f"{site}/on_path/found_on_path.py"]
 
 
-def test_a_process_started_through_a_link_sees_everything_once(made: Twins, tmp_path: Path) -> None:
+def test_a_process_started_through_a_link_sees_everything_once(made: Asked, tmp_path: Path) -> None:
     """Editors start programs through ``.venv``: what they see is what programs started directly see."""
     program = f"""{TELL}
 import acme, found_deeper, importlib.metadata as m, startup_module
@@ -65,7 +65,7 @@ print(json.dumps([list(acme.__path__), sorted(d.name for d in m.distributions())
     assert said[tmp_path / ".venv"] == said[made.environment]
 
 
-def test_start_files_are_beside_the_pth_files_they_replace(made: Twins) -> None:
+def test_start_files_are_beside_the_pth_files_they_replace(made: Asked) -> None:
     """From Python 3.15 on a ``.start`` file is run, and the import lines of the ``.pth`` file of its name are not."""
     for root in (made.venv, made.environment):
         (start,) = root.glob("lib/python*/site-packages/a-first.start")
@@ -73,7 +73,7 @@ def test_start_files_are_beside_the_pth_files_they_replace(made: Twins) -> None:
         assert start.with_suffix(".pth").is_file()
 
 
-def test_sitecustomize_of_a_wheel_and_of_pythonpath_run(made: Twins, tmp_path: Path) -> None:
+def test_sitecustomize_of_a_wheel_and_of_pythonpath_run(made: Asked, tmp_path: Path) -> None:
     agent = """
 import os, sys
 sys.__dict__.setdefault("noted", []).append("agent")
@@ -92,7 +92,7 @@ sys.path = whole
 
 
 @pytest.mark.network
-def test_an_agent_starts_a_program_with_its_own_sitecustomize(real: Twins) -> None:
+def test_an_agent_starts_a_program_with_its_own_sitecustomize(real: Asked) -> None:
     program = "import json, sys; print(json.dumps(sorted(n for n in sys.modules if n.startswith(('opentelemetry', 'sitecustomize')))))"
     said = real.say("opentelemetry-instrument", "python", "-c", program, environ={"OTEL_SDK_DISABLED": "true"})
     assert said.code == 0, said.err
@@ -107,12 +107,12 @@ FLAGS = [
 
 
 @pytest.mark.parametrize("flags", FLAGS, ids=" ".join)
-def test_flags_do_what_they_do_in_a_venv(made: Twins, flags: tuple[str, ...]) -> None:
+def test_flags_do_what_they_do_in_a_venv(made: Asked, flags: tuple[str, ...]) -> None:
     found = made.ask(TELL, *flags)
     assert made.site in found["path"]
 
 
-def test_without_site_the_folder_can_be_used_as_it_is(made: Twins) -> None:
+def test_without_site_the_folder_can_be_used_as_it_is(made: Asked) -> None:
     assert made.say("python", "-S", "-c", "import holder").code == 1
     program = "import json, sys; sys.path.append({!r}); import acme.one, both.deep.right, compiled, holder; print(json.dumps(holder.__file__))"
     assert made.ask(program.format(made.site), "-S") == f"{made.site}/holder/__init__.py"
@@ -132,16 +132,16 @@ VARIABLES = [
 @pytest.mark.parametrize(
     "variables", VARIABLES, ids=lambda variables: " ".join(f"{k}={v}" for k, v in variables.items())
 )
-def test_variables_do_what_they_do_in_a_venv(made: Twins, variables: dict[str, str]) -> None:
+def test_variables_do_what_they_do_in_a_venv(made: Asked, variables: dict[str, str]) -> None:
     assert made.site in made.ask(TELL, environ=variables)["path"]
 
 
-def test_what_stops_a_venv_stops_an_environment_with_the_same_words(made: Twins) -> None:
+def test_what_stops_a_venv_stops_an_environment_with_the_same_words(made: Asked) -> None:
     """A ``.pth`` file that is not ASCII, where the locale is."""
     assert made.say("python", "-c", "import holder", environ={"LC_ALL": "C", "PYTHONUTF8": "0"}).code in {0, 1}
 
 
-def test_a_prefix_for_bytecode_is_written_to_and_read(made: Twins, tmp_path: Path) -> None:
+def test_a_prefix_for_bytecode_is_written_to_and_read(made: Asked, tmp_path: Path) -> None:
     program = f"import json, order, os, single; print(json.dumps([order.__cached__.replace({str(tmp_path)!r}, ''), os.path.isfile(order.__cached__)]))"
     variables = {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
     for _ in range(2):
@@ -150,7 +150,7 @@ def test_a_prefix_for_bytecode_is_written_to_and_read(made: Twins, tmp_path: Pat
         assert cached.startswith("<root>/lib/")
 
 
-def test_import_times_name_the_same_modules_of_the_environment(made: Twins) -> None:
+def test_import_times_name_the_same_modules_of_the_environment(made: Asked) -> None:
     """The columns before the last ``|`` are times."""
     lists = []
     for root in (made.venv, made.environment):
@@ -164,5 +164,5 @@ def test_import_times_name_the_same_modules_of_the_environment(made: Twins) -> N
 
 
 @pytest.mark.parametrize("module", ["site", "sysconfig"])
-def test_modules_that_describe_the_interpreter_say_the_same(made: Twins, module: str) -> None:
+def test_modules_that_describe_the_interpreter_say_the_same(made: Asked, module: str) -> None:
     assert made.say("python", "-m", module).code == 0

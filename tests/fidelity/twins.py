@@ -1,79 +1,145 @@
-"""A venv by uv and an environment by storectl, made from one lock file, that are asked the same questions."""
+"""A venv by uv and an environment by storectl, made from one lock file, in which the same programs are run."""
 
-import json
-import re
+import os
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+import pytest
+from uv import find_uv_bin
 
 from fidelity.pair import Pair
-from support.machine import Machine
+from support.index import LoopbackIndex, serve_index
+from support.machine import Machine, new_machine
+from support.wheels import WheelBytes
 
-QUESTION_SECONDS = 120
-ROOT = "<root>"
-"""What stands in answers for the folder of the environment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """How a program ended and what it wrote, with ``ROOT`` for the folder of its environment, and no addresses of objects."""
-
-    code: int
-    out: str
-    err: str
+SECONDS = 240
+_NO_OVERRIDE = (
+    "--bounding-set=-dac_override,-dac_read_search,-fowner",
+    "--inh-caps=-dac_override,-dac_read_search,-fowner",
+)
 
 
 class Twins:
-    """Both environments of a pair. Programs run in the project's folder, without bytecode being written."""
+    """Both of them. In commands and variables ``{root}`` is the folder of either one; in outputs it is ``<prefix>``."""
 
-    def __init__(self, machine: Machine, project: Path, pair: Pair) -> None:
+    def __init__(self, machine: Machine, project: Path) -> None:
         self.machine = machine
         self.project = project
-        self.venv = pair.venv
-        self.environment = pair.environment
-        self._environ = machine.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+        self.scratch = machine.root / "scratch"
+        self.scratch.mkdir()
+        self._pair = Pair(machine, project, os.path.realpath(sys.executable), shared_cache=machine.root / "uv-cache")
+        self._pair.make()
+        self.environment = self._pair.environment
+        self.venv = self._pair.venv
 
     @property
-    def site(self) -> str:
-        """The site-packages folder as answers name it."""
-        (folder,) = (self.environment / "lib").glob("python*/site-packages")
-        return f"{ROOT}/{folder.relative_to(self.environment)}"
+    def roots(self) -> tuple[Path, Path]:
+        """The venv and the environment."""
+        return self.venv, self.environment
 
-    def say(
-        self, command: str, *arguments: str, cwd: Path | None = None, environ: Mapping[str, str] | None = None
-    ) -> Said:
-        """What a command of the environment does in both, which must be the same."""
-        venv, ours = self.both(command, *arguments, cwd=cwd, environ=environ)
-        assert ours == venv
-        return ours
-
-    def ask(self, program: str, *flags: str, cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> Any:
-        """What a Python program prints as JSON in both, which must be the same, with an exit code of 0."""
-        said = self.say("python", *flags, "-c", program, cwd=cwd, environ=environ)
-        assert said.code == 0, said.err
-        return json.loads(said.out)
-
-    def both(
-        self, command: str, *arguments: str, cwd: Path | None = None, environ: Mapping[str, str] | None = None
-    ) -> tuple[Said, Said]:
-        """What a command does in the venv and in the environment."""
-        venv, ours = (self._run(root, command, arguments, cwd, environ or {}) for root in (self.venv, self.environment))
-        return venv, ours
-
-    def _run(
-        self, root: Path, command: str, arguments: tuple[str, ...], cwd: Path | None, environ: Mapping[str, str]
-    ) -> Said:
+    def run(
+        self,
+        root: Path,
+        *command: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+    ) -> subprocess.CompletedProcess[str]:
+        """A command as in a shell in which this one of them is active."""
+        words = [str(word).replace("{root}", str(root)) for word in command]
         done = subprocess.run(
-            [root / "bin" / command, *(argument.replace(ROOT, str(root)) for argument in arguments)],
-            env={**self._environ, "VIRTUAL_ENV": str(root), "PATH": f"{root}/bin:{self._environ['PATH']}", **environ},
-            cwd=cwd or self.project, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=QUESTION_SECONDS, check=False,
+            words, cwd=cwd or self.scratch, env=self.environ(root, env), input=stdin, capture_output=True, text=True,
+            check=False, timeout=SECONDS,
         )  # fmt: skip
-        return Said(done.returncode, _plain(done.stdout, root), _plain(done.stderr, root))
+        return subprocess.CompletedProcess(
+            words, done.returncode, self._shown(done.stdout, root), self._shown(done.stderr, root)
+        )
+
+    def environ(self, root: Path, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The variables of such a shell."""
+        own = {
+            "PATH": f"{root / 'bin'}:{self.machine.environ['PATH']}",
+            "VIRTUAL_ENV": str(root),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "COLUMNS": "200",
+        }
+        given = {name: text.replace("{root}", str(root)) for name, text in (env or {}).items()}
+        return self.machine.environ | own | given
+
+    def output(self, root: Path, *command: str | Path, **options: object) -> str:
+        """What a command that must succeed writes to standard output."""
+        done = self.run(root, *command, **options)  # type: ignore[arg-type]
+        assert done.returncode == 0, f"{done.args}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def same(self, *command: str | Path, **options: object) -> str:
+        """The output of a command, which must succeed and be the same in both."""
+        expected, found = (self.output(root, *command, **options) for root in self.roots)
+        assert found == expected
+        return found
+
+    def python(self, program: str, *arguments: str | Path, **options: object) -> str:
+        """The output of a program, the same in both."""
+        return self.same("{root}/bin/python", "-c", program, *arguments, **options)
+
+    def _shown(self, text: str, root: Path) -> str:
+        return text.replace(str(root), "<prefix>")
 
 
-def _plain(text: str, root: Path) -> str:
-    """The text without what is another one each time: where the environment is, and objects in memory."""
-    return re.sub(r"\b0x[0-9a-f]{6,}", "0x", text.replace(str(root), ROOT))
+@contextmanager
+def locked_twins(*requirements: str) -> Iterator[Twins]:
+    """Twins of these requirements, from the configured registry."""
+    with new_machine() as machine:
+        yield Twins(machine, locked_project(machine, project_files(requirements)))
+
+
+@contextmanager
+def twins_of(wheels: Sequence[WheelBytes], files: Mapping[str, str] | None = None) -> Iterator[Twins]:
+    """Twins of these wheels and of a project with these files, if any, from an index on loopback."""
+    with new_machine() as machine, serve_index(*wheels) as index:
+        use_index(machine, index)
+        given = files or project_files([wheel.name for wheel in wheels])
+        yield Twins(machine, locked_project(machine, given))
+
+
+def use_index(machine: Machine, index: LoopbackIndex) -> None:
+    """Make uv and storectl ask this index and no other."""
+    machine.environ |= {"UV_DEFAULT_INDEX": index.url}
+    config = machine.home / ".config/pip/pip.conf"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"[global]\nindex-url = {index.url}\n")
+
+
+def project_files(requirements: Sequence[str]) -> dict[str, str]:
+    """A project that is nothing but its requirements."""
+    return {
+        "pyproject.toml": '[project]\nname = "project"\nversion = "0"\nrequires-python = ">=3.11"\n'
+        f"dependencies = {list(requirements)!r}\n[tool.uv]\npackage = false\n"
+    }
+
+
+def locked_project(machine: Machine, files: Mapping[str, str]) -> Path:
+    """A folder with these files, locked by uv."""
+    project = machine.home / "project"
+    for name, text in files.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    environ = machine.environ | {"UV_PYTHON": os.path.realpath(sys.executable)}
+    done = subprocess.run([find_uv_bin(), "lock", "-q"], cwd=project, env=environ, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return project
+
+
+def whom_modes_stop() -> list[str]:
+    """What to put before a command so that read-only is read-only: root otherwise writes wherever it likes."""
+    if os.geteuid() != 0:
+        return []
+    command = ["setpriv", *_NO_OVERRIDE]
+    try:
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("root can write everywhere here, and setpriv cannot make it an ordinary user")
+    return command
