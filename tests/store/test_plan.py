@@ -60,9 +60,16 @@ def test_a_free_threaded_interpreter_has_its_own_folder() -> None:
 
 def test_the_shim_is_started_by_a_pth_and_a_start_file() -> None:
     planned = plan()
+    assert content(planned, f"{SITE}/_storectl.pth") == "import _storectl; _storectl.start_uncustomized()\n"
+    assert content(planned, f"{SITE}/_storectl.start") == "_storectl:start_uncustomized\n"
+    assert "\ndef start(" in content(planned, f"{SITE}/_storectl.py")
+
+
+@pytest.mark.parametrize("path", ["sitecustomize.py", "usercustomize/__init__.py", "sitecustomize.abi3.so"])
+def test_a_wheel_that_customizes_every_start_is_started_with(path: str) -> None:
+    planned = plan(make_wheel("a", files={path: ""}))
     assert content(planned, f"{SITE}/_storectl.pth") == "import _storectl; _storectl.start()\n"
     assert content(planned, f"{SITE}/_storectl.start") == "_storectl:start\n"
-    assert "\ndef start(" in content(planned, f"{SITE}/_storectl.py")
 
 
 def test_where_a_project_comes_from_stands_beside_its_metadata() -> None:

@@ -119,6 +119,12 @@ def test_the_import_map_is_that_of_the_visible_paths(store: StoreAt, plan: Envir
     assert (folder / "import-map").read_bytes() == import_map_of(plan)
 
 
+def test_the_import_map_leaves_the_shim_to_itself(plan: EnvironmentPlan) -> None:
+    """It would be loaded a second time where ``site`` starts it a second time, from behind a link by another path."""
+    assert b"_storectl" not in import_map_of(plan)
+    assert "_storectl.py" in plan.names
+
+
 def test_already_there_is_a_result(store: StoreAt, plan: EnvironmentPlan) -> None:
     folder = publish_environment(store, plan)
     before = folder.stat()

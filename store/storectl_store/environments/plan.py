@@ -36,7 +36,7 @@ from storectl_store.environments.overlap import (
 )
 from storectl_store.environments.scripts import entry_point_script, is_wrapper
 from storectl_store.environments.tree import Leaf, Link, SameFile, SmallFile, StoreScript
-from storectl_store.environments.venv_files import has_lib64, site_packages, venv_leaves
+from storectl_store.environments.venv_files import has_lib64, site_packages, starting_files, venv_leaves
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Part
@@ -113,7 +113,9 @@ def plan_environment(
     tree = merge_layers(layers, InstallationOrder(manifests, interpreter.markers), view.real_folders)
     bytecode = list(_bytecode_links(tree.leaves, view.site_packages, interpreter.cache_tag))
     record = EnvironmentRecord.of(identity, interpreter, digests, direct_urls, tree.warnings)
-    leaves = [leaf for leaf in tree.leaves if leaf.path not in _RESERVED]
+    names = _top_level_names(tree.visible, view.site_packages)
+    starting = {file.path: file for file in starting_files(interpreter, names)}
+    leaves = [starting.get(leaf.path, leaf) for leaf in tree.leaves if leaf.path not in _RESERVED]
     return EnvironmentPlan(
         id=identity,
         path=view.path,
@@ -127,7 +129,7 @@ def plan_environment(
             SmallFile(path=RECORD_NAME, content=encode_record(record)),
         ),
         scripts=tuple(leaf for leaf in leaves if isinstance(leaf, StoreScript)),
-        names=_top_level_names(tree.visible, view.site_packages),
+        names=names,
         warnings=tree.warnings,
     )
 
