@@ -132,7 +132,11 @@ def test_what_root_edits_all_the_same_is_found(twins: Twins) -> None:
 
 
 def test_data_is_found_beside_a_file_whose_links_are_resolved(twins: Twins) -> None:
-    assert twins.python("import beside; print(beside.sibling(), beside.is_plain('table.txt'))").startswith("table ")
+    assert twins.python("import beside; print(beside.sibling())") == "table\n"
+
+
+def test_a_file_of_a_package_has_one_name(twins: Twins) -> None:
+    """Unlike in a venv, whose files uv links from its cache: nltk, for one, refuses such data."""
     shown = twins.output(twins.environment, "python", "-c", "import beside; print(beside.is_plain('table.txt'))")
     assert shown == "True\n"
 
