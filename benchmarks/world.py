@@ -1,6 +1,8 @@
 """The world of a benchmark: wheels on a loopback index, projects locked against it, and the tools to compare."""
 
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,12 @@ PYTHON = os.path.realpath(sys.executable)
 """The interpreter of every environment."""
 
 UV = find_uv_bin()
+
+_MARKER = (
+    f"sys_platform == '{sys.platform}' and implementation_name == '{sys.implementation.name}' "
+    f"and platform_python_implementation == '{platform.python_implementation()}'"
+)
+"""Of all systems this one alone: the wheels of the others are not on the index."""
 
 
 @dataclass(slots=True)
@@ -52,11 +60,13 @@ class World:
             for project, version, _, _ in (parse_wheel_filename(wheel.name) for wheel in self.wheels.glob("*.whl"))
             if (only is None or project in only) and project not in without
         )
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        # From this release on: what older ones of the same minor version need besides is not among the wheels.
+        major, minor, micro = sys.version_info[:3]
+        python = f">={major}.{minor}.{micro},<{major}.{minor + 1}"
         (folder / "pyproject.toml").write_text(
-            f'[project]\nname = "{name}"\nversion = "0"\nrequires-python = "=={version}.*"\n'
+            f'[project]\nname = "{name}"\nversion = "0"\nrequires-python = "{python}"\n'
             f"dependencies = {pins}\n[tool.uv]\npackage = false\n"
-            f"environments = [\"sys_platform == '{sys.platform}'\"]\n"
+            f"environments = [{json.dumps(_MARKER)}]\n"
         )
         self.do([UV, "lock", "--quiet"], folder)
         return folder
