@@ -232,11 +232,7 @@ class EnvironmentBuild:
         """The manifests of all pins, in their order, after every entry is in the store and compiled."""
         present = await asyncio.to_thread(self._present, pins)
         missing = [pin for pin in pins if pin.wheel.digest not in present]
-        uncompiled = [
-            pin
-            for pin in pins
-            if pin.wheel.digest not in present or not self._compiler.has(pin.wheel.digest, interpreter)
-        ]
+        uncompiled = await asyncio.to_thread(self._uncompiled, pins, present, interpreter)
         progress.begin("fetch", len(missing), bytes_total=sum(pin.wheel.size or 0 for pin in missing))
         progress.begin("unpack", len(missing))
         progress.begin("compile", len(uncompiled))
@@ -253,6 +249,15 @@ class EnvironmentBuild:
     def _present(self, pins: Sequence[Pin]) -> dict[Digest, Manifest]:
         found = {pin.wheel.digest: self._store.manifest(pin.wheel.digest) for pin in pins}
         return {digest: manifest for digest, manifest in found.items() if manifest is not None}
+
+    def _uncompiled(
+        self, pins: Sequence[Pin], present: Mapping[Digest, Manifest], interpreter: Interpreter
+    ) -> list[Pin]:
+        return [
+            pin
+            for pin in pins
+            if pin.wheel.digest not in present or not self._compiler.has(pin.wheel.digest, interpreter)
+        ]
 
     async def _publish(
         self,
