@@ -243,7 +243,7 @@ class Warmer:
 
     def _built_before(self, job: Job, inputs: Inputs) -> Built | None:
         """What these inputs gave when they were there before; None where they never were, or it is gone."""
-        built = self._before.get(job, {}).get(inputs.digest)
+        built = self._before[job].get(inputs.digest) if job in self._before else None
         if built is None:
             return None
         wish = Wish(options=job.options, lock_file=str(inputs.located.lock_file), environment=built.environment.id)
