@@ -70,7 +70,7 @@ def _hatchling(tool: dict[str, Any], folder: Path) -> bool:
 def _renames(folders: Mapping[str, Any]) -> bool:
     """Whether a package is imported by another name than its folder has, for which no line of a path is enough."""
     return any(
-        isinstance(folder, str) and isinstance(package, str) and not folder_above(folder, package.replace(".", "/"))
+        isinstance(folder, str) and not folder_above(folder, package.replace(".", "/"))
         for package, folder in folders.items()
     )
 
