@@ -146,7 +146,7 @@ class EnvironmentBuild:
         manifests = await self._make_present(pins, progress)
         path = await self._publish(manifests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
-        self._compiling.start(job, manifests, interpreter, progress)
+        await self._compiling.start(job, manifests, interpreter, progress)
         extra = (*_extra_inputs(lock_file, closure), *([overlay.path] if overlay else ()))
         return Built(environment=environment, extra_inputs=extra, notices=closure.notices)
 

@@ -135,7 +135,16 @@ def _served(twins: Twins, root: Path, options: tuple[str, ...]) -> str:
     folder.mkdir()
     (folder / "app.py").write_text("VERSION = 1\n" + APPLICATION)
     address = str(folder / "s")
-    command = [root / "bin/gunicorn", "-w", "1", "-b", f"unix:{address}", "--no-control-socket", *options, "app:app"]
+    command: list[str | Path] = [
+        root / "bin/gunicorn",
+        "-w",
+        "1",
+        "-b",
+        f"unix:{address}",
+        "--no-control-socket",
+        *options,
+        "app:app",
+    ]
     with _running(command, folder, twins.environ(root)):
         body = _until(lambda: _get(address), lambda text: '"version":1' in text)
         if options == ("--reload",):
@@ -153,7 +162,7 @@ def test_django_s_server_reloads(twins: Twins) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = [root / "bin/python", "manage.py", "runserver", str(port)]
+        command: list[str | Path] = [root / "bin/python", "manage.py", "runserver", str(port)]
         changed = (folder / "shop/views.py").read_text().replace("answer 1", "answer 22")
         with _running(command, folder, twins.environ(root)):
             _until(lambda port=port: _get(port), lambda text: "answer 1" in text)  # type: ignore[misc]  # bound now
