@@ -40,6 +40,8 @@ LARGEST = 1 << 28  # bytes of an answer
 CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # what site looks for at every start
 
 _stock: "Any" = _external  # some of what we build on has no public name
+# Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
+IMPORTLIB: str = _stock.SourceFileLoader.get_code.__code__.co_filename
 _UNCHECKED_PYC = _external.MAGIC_NUMBER + b"\x01\0\0\0"  # PEP 552: hash-based, source not looked at
 
 
@@ -63,8 +65,7 @@ class SourceFileLoader(_external.SourceFileLoader):
             data = b""
         return code if data else self.source_to_code(self.get_data(path), path)
 
-    # Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
-    get_code.__code__ = get_code.__code__.replace(co_filename=_stock.SourceFileLoader.get_code.__code__.co_filename)
+    get_code.__code__ = get_code.__code__.replace(co_filename=IMPORTLIB)
 
     def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
         if sys.pycache_prefix is not None:
@@ -83,6 +84,8 @@ class AmendingLoader(SourceFileLoader):
                 amend(module, self.path.rsplit("/site-packages/", 1)[0])
             except Exception:
                 pass
+
+    exec_module.__code__ = exec_module.__code__.replace(co_filename=IMPORTLIB)
 
 
 def keep_pip_out(module: "Any", library: str) -> None:

@@ -32,7 +32,7 @@ IMPORT_SECONDS = 120
 def start_without_shim() -> None:
     """What ``site`` does at start-up, but for the shim."""
     stub = types.ModuleType("_storectl")
-    stub.start = lambda: None  # type: ignore[attr-defined]
+    stub.start = stub.start_uncustomized = lambda: None  # type: ignore[attr-defined]
     sys.modules["_storectl"] = stub
     import site
 
