@@ -22,12 +22,12 @@ def idle(world: World) -> Iterator[Result]:
     world.do([STORECTL, "warm"], project)
     pid = world.machine.daemon_pid()
     time.sleep(15)  # what it does after a warm is over by then: workers leave, memory goes back
-    cpu, switches = _cpu(pid), _switches(pid)
+    cpu, switches = processor_seconds(pid), _switches(pid)
     time.sleep(IDLE_SECONDS)
     rss = next(int(line.split()[1]) for line in _status(pid) if line.startswith("VmRSS")) / 1024
     yield Result(row="daemon, idle", what="resident after a warm of everything", bar=80, figure=rss, unit="MiB")
     yield Result(
-        row="daemon, idle", what="processor", bar=0.1, figure=100 * (_cpu(pid) - cpu) / IDLE_SECONDS, unit="%",
+        row="daemon, idle", what="processor", bar=0.1, figure=100 * (processor_seconds(pid) - cpu) / IDLE_SECONDS, unit="%",
         notes={"wake-ups a second": round((_switches(pid) - switches) / IDLE_SECONDS, 2)},
     )  # fmt: skip
 
@@ -42,8 +42,8 @@ def map_requests(world: World, requests: int = 2000) -> Iterator[Result]:
         f"GET /v1/environments/{info['id']}/import-map HTTP/1.1\r\nHost: storectl\r\nConnection: close\r\n\r\n".encode()
     )
     for clients, which, bar in ((1, 0.5, 1.0), (16, 0.99, None), (64, 0.99, 15.0)):
-        before = _cpu(pid)
-        askers = _Askers(path, request, requests=requests)
+        before = processor_seconds(pid)
+        askers = Askers(path, request, requests=requests)
         askers.run(clients)
         seconds = askers.seconds
         figure = statistics.quantiles(seconds, n=1000)[round(which * 1000) - 1] * 1000
@@ -51,12 +51,12 @@ def map_requests(world: World, requests: int = 2000) -> Iterator[Result]:
             row="map requests", what=f"{clients} client{'s' * (clients > 1)}, p{which * 100:.0f}", bar=bar, figure=figure,
             unit="ms", notes={
                 "errors": askers.errors, "requests": len(seconds), "p50": f"{statistics.median(seconds) * 1000:.2f} ms",
-                "processor of the daemon": f"{(_cpu(pid) - before) / len(seconds) * 1e6:.0f} us a request",
+                "processor of the daemon": f"{(processor_seconds(pid) - before) / len(seconds) * 1e6:.0f} us a request",
             },
         )  # fmt: skip
 
 
-class _Askers:
+class Askers:
     """So many clients at once, each a connection a question, in one loop over sockets: what takes time is the daemon."""
 
     def __init__(self, path: str, request: bytes, *, requests: int) -> None:
@@ -70,6 +70,7 @@ class _Askers:
         self.errors = 0
 
     def run(self, clients: int) -> None:
+        """Ask until all is asked; ``seconds`` and ``errors`` say how it went."""
         with self._waiting:
             for _ in range(clients):
                 self._ask()
@@ -114,6 +115,7 @@ def _switches(pid: int) -> int:
     return total
 
 
-def _cpu(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
+    """What the process has used so far, by user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

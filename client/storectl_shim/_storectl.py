@@ -37,6 +37,7 @@ PRIME = 1073741789  # the largest below 2**30, one digit of an int: the modulo i
 MODULE, NAMESPACE = 64, 128
 DEADLINE = 0.020  # seconds for the daemon's whole answer
 LARGEST = 1 << 28  # bytes of an answer
+MOST_AHEAD = 64  # native modules of one package
 CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # what site looks for at every start
 
 _stock: "Any" = _external  # some of what we build on has no public name
@@ -196,6 +197,7 @@ class ImportMap:
     """The import map of one environment, read piece by piece: from the published file, or from what the daemon sent.
 
     ``absent`` are names known not to be right below the view, so that a start which asks for no others reads nothing.
+    ``cold`` is whether the file was not in the page cache, None as long as nobody looked.
     Threads may race: each step stores a whole value that any other thread would have computed too.
     """
 
@@ -204,6 +206,7 @@ class ImportMap:
         self.address = address
         self.absent = absent
         self.failed = False
+        self.cold: "bool | None" = None
         self._index: "Any" = None  # (names, sections, where they start, read)
         self._tables: "dict[str, dict[str, dict[str, int]]]" = {}
 
@@ -223,6 +226,8 @@ class ImportMap:
             tables = self._tables.get(top)
             if tables is None:
                 tables = self._tables[top] = self._section(top)
+                if self.cold:
+                    fetch_ahead(self.root, top, tables)
             return None if self.failed else tables.get(folder)
         except Exception as error:
             self._fail(error)
@@ -278,6 +283,8 @@ class ImportMap:
             status = os.fstat(descriptor)
             if status.st_mode & 0o170022 != 0o100000 or not trusted(status.st_uid, __file__):
                 raise PermissionError("not a file that only its trusted owner can write")
+            if self.cold is None:
+                self.cold = is_cold(descriptor)
             return os.pread(descriptor, min(length, max(status.st_size - offset, 0)), offset)
         finally:
             os.close(descriptor)
@@ -292,6 +299,44 @@ class ImportMap:
             except Exception:
                 return False
         return bool(address)
+
+
+def is_cold(descriptor: int) -> bool:
+    """Whether the open file's first page would have to come from the disk: then so will what it is about."""
+    try:
+        os.preadv(descriptor, [bytearray(1)], 0, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return True
+    except (OSError, AttributeError):  # a file system, or a system, that cannot tell
+        pass
+    return False
+
+
+def fetch_ahead(root: str, top: str, tables: "dict[str, dict[str, int]]") -> None:
+    """Let the kernel read the native libraries of a package that is about to be imported: all at once, not page by page."""
+    view = f"{root}/lib/{library()}/site-packages/"
+    suffixes = _imp.extension_suffixes()
+    paths = [
+        f"{view}{folder}/{tail}{suffixes[record % MODULE]}"
+        for folder, table in tables.items()
+        for tail, record in table.items()
+        if MODULE <= record < MODULE + len(suffixes)
+    ]
+    if len(paths) > MOST_AHEAD:  # one import never needs them all
+        paths = []
+    try:
+        paths += [f"{view}{top}.libs/{name}" for name in os.listdir(f"{view}{top}.libs")]
+    except OSError:
+        pass
+    for path in paths:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            pass
 
 
 def decode(data: bytes, length: int, checksum: int) -> "Any":
@@ -455,8 +500,7 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
     if any(getattr(hook, "storectl_view", None) == alias for hook in sys.path_hooks):
         return  # site starts us twice in a venv
     view = real_path(alias)
-    library = f"python{sys.version_info[0]}.{sys.version_info[1]}{'t' * ('t' in sys.abiflags)}"
-    if not view.endswith(f"/{library}/site-packages"):
+    if not view.endswith(f"/{library()}/site-packages"):
         return  # another interpreter was sent here: its suffixes are others
     if view != alias:
         pin(alias, view)
@@ -464,6 +508,11 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
         sys.path_hooks.insert(0, PathHook(view, alias, ImportMap(root_of(view), address, absent)))
         for path in [path for path in sys.path_importer_cache if str(path).startswith((view, alias))]:
             del sys.path_importer_cache[path]
+
+
+def library() -> str:
+    """The name of this interpreter's folder below ``lib``."""
+    return f"python{sys.version_info[0]}.{sys.version_info[1]}{'t' * ('t' in sys.abiflags)}"
 
 
 def real_path(path: str) -> str:
