@@ -84,11 +84,14 @@ class DaemonClient:
             )
         return health
 
-    def warm(self, start: str, options: Options, listener: WarmListener) -> EnvironmentInfo:
-        """Wait until the environment is made. DaemonProblemError with the daemon's reason where it cannot be."""
+    def warm(self, start: str, options: Options, listener: WarmListener, *, bytecode: bool = False) -> EnvironmentInfo:
+        """Wait until the environment is made. DaemonProblemError with the daemon's reason where it cannot be.
+
+        With ``bytecode`` until it is compiled as well, which otherwise goes on behind it.
+        """
         while True:
             try:
-                return self._warm_once(start, options, listener)
+                return self._warm_once(start, options, listener, bytecode=bytecode)
             except DaemonTimeoutError:
                 self.health()
 
@@ -141,10 +144,11 @@ class DaemonClient:
         """Ask the daemon to end; it may take a moment."""
         self._request("POST", "/v1/shutdown")
 
-    def _warm_once(self, start: str, options: Options, listener: WarmListener) -> EnvironmentInfo:
+    def _warm_once(self, start: str, options: Options, listener: WarmListener, *, bytecode: bool) -> EnvironmentInfo:
         body = {
             "start": start,
             "lock_file": options.lock_file,
+            "overlay": options.overlay,
             "python": options.python,
             "extras": list(options.extras),
             "all_extras": options.all_extras,
@@ -152,6 +156,7 @@ class DaemonClient:
             "default_groups": options.default_groups,
             "only_groups": options.only_groups,
             "offline": options.offline,
+            "bytecode": bytecode,
         }
         for event in self._stream("/v1/warm", body):
             kind = event.get("event")

@@ -20,11 +20,22 @@ class Options:
 
     ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own; ``extras`` and
     ``groups`` are sorted; ``groups`` come on top of the default groups where ``default_groups`` is true, and are all there
-    is with ``only_groups``; ``lock_file`` is absolute, None for the project's own. ``offline`` is how to come by the
+    is with ``only_groups``; ``lock_file`` is absolute, None for the project's own; ``overlay`` is the absolute path of a
+    lock file of what comes on top. ``offline`` is how to come by the
     environment, not which it is: it is no part of the key.
     """
 
-    __slots__ = ("all_extras", "default_groups", "extras", "groups", "lock_file", "offline", "only_groups", "python")
+    __slots__ = (
+        "all_extras",
+        "default_groups",
+        "extras",
+        "groups",
+        "lock_file",
+        "offline",
+        "only_groups",
+        "overlay",
+        "python",
+    )
 
     def __init__(
         self,
@@ -36,6 +47,7 @@ class Options:
         default_groups: bool = True,
         only_groups: bool = False,
         lock_file: str | None = None,
+        overlay: str | None = None,
         offline: bool = False,
     ) -> None:
         self.python = absolute_interpreter(python) if python is not None else None
@@ -46,9 +58,21 @@ class Options:
         self.only_groups = only_groups
         self.offline = offline
         self.lock_file = absolute_lock_file(lock_file) if lock_file is not None else None
+        self.overlay = overlay
 
     def with_lock_file(self, path: str) -> Options:
         """The same options for another lock file."""
+        return self._with(lock_file=path, overlay=self.overlay)
+
+    def alone(self) -> Options:
+        """Only the interpreter: for what is no project."""
+        return Options(python=self.python, offline=self.offline)
+
+    def with_overlay(self, path: str) -> Options:
+        """The same options with what another lock file has on top."""
+        return self._with(lock_file=self.lock_file, overlay=path)
+
+    def _with(self, *, lock_file: str | None, overlay: str | None) -> Options:
         return Options(
             python=self.python,
             extras=self.extras,
@@ -56,7 +80,8 @@ class Options:
             groups=self.groups,
             default_groups=self.default_groups,
             only_groups=self.only_groups,
-            lock_file=path,
+            lock_file=lock_file,
+            overlay=overlay,
             offline=self.offline,
         )
 
@@ -71,6 +96,7 @@ class Options:
             default_groups=self.default_groups,
             only_groups=self.only_groups,
             lock_file=self.lock_file,
+            overlay=self.overlay,
         )
 
 

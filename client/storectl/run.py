@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from storectl.errors import ClientError, DaemonProblemError, printable
+from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, printable
 from storectl.program import execute, program_environ
 from storectl.project import locate_project
 from storectl.run_arguments import Kind, RunRequest, parse_run
@@ -40,6 +40,8 @@ Without a program: the interactive interpreter. Exit codes are the program's; 12
       --only-group NAME       this group alone, without the project; may be repeated
       --no-default-groups     without the groups that are there by default
       --all-extras            every extra of the project
+      --with REQUIREMENT      on top of the project, locked once to fit it; may be repeated
+      --refresh               lock what --with names anew
       --offline               never touch the network; say what is missing (or STORECTL_OFFLINE=1)
       --lock FILE             this lock file
       --project DIR           the project at or above this folder
@@ -90,8 +92,27 @@ def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[st
 
 def environment_for(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
     """The absolute path of the environment with these options, made by the daemon where it is not ready."""
+    if request.requirements:
+        return _environment_with(request, options, environ)
     project, _ = locate_project(_starts(request), options, environ)
     return environment_at(project, options, environ)
+
+
+def _environment_with(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
+    """The environment that has the requirements of --with on top, or nothing else where there is no project."""
+    from storectl.overlay import locked_alone, locked_overlay  # noqa: PLC0415 - nobody else has to wait for it
+
+    wanted, refresh, offline = request.requirements, request.refresh, options.offline
+    try:
+        project, _ = locate_project(_starts(request), options, environ)
+    except NoLockFileError:
+        if options.lock_file is not None or request.project is not None:
+            raise
+        lock_file = locked_alone(wanted, options.python, environ, refresh=refresh, offline=offline)
+        return environment_at(os.path.dirname(lock_file), options.alone(), environ)
+    below = environment_at(project, options, environ)
+    overlay = locked_overlay(wanted, below, project, environ, refresh=refresh, offline=offline)
+    return environment_at(project, options.with_overlay(overlay), environ)
 
 
 def environment_at(project: str, options: Options, environ: Mapping[str, str]) -> str:

@@ -33,10 +33,11 @@ VALUE_OPTIONS = {
     "--only-group": "only_groups",
     "--lock": "lock",
     "--project": "project",
+    "--with": "requirements",
 }
 """Ours with a value, and where it goes."""
 
-FLAGS = ("--no-default-groups", "--all-extras", "--offline", "--parallel")
+FLAGS = ("--no-default-groups", "--all-extras", "--offline", "--parallel", "--refresh")
 """Ours without one."""
 
 
@@ -53,10 +54,13 @@ class RunRequest:
 
     ``interpreter_options`` stand before the target; ``arguments`` begin with it. ``project`` is the folder --project
     names. ``choices`` are the options for each of several Pythons, ``options`` those for the first; ``parallel`` is
-    whether they are to run side by side.
+    whether they are to run side by side. ``requirements`` are what comes on top of the project, to be locked anew with
+    ``refresh``.
     """
 
-    __slots__ = ("arguments", "choices", "interpreter_options", "kind", "options", "parallel", "project")
+    __slots__ = (
+        "arguments", "choices", "interpreter_options", "kind", "options", "parallel", "project", "refresh", "requirements"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -65,6 +69,8 @@ class RunRequest:
         choices: tuple[Options, ...],
         parallel: bool,
         project: str | None,
+        requirements: tuple[str, ...],
+        refresh: bool,
         interpreter_options: tuple[str, ...],
         arguments: tuple[str, ...],
     ) -> None:
@@ -73,6 +79,8 @@ class RunRequest:
         self.options = choices[0]
         self.parallel = parallel
         self.project = project
+        self.requirements = requirements
+        self.refresh = refresh
         self.interpreter_options = interpreter_options
         self.arguments = arguments
 
@@ -105,6 +113,8 @@ class _Parser:
             choices=self._choices(environ),
             parallel="--parallel" in self.flags,
             project=self._single("project"),
+            requirements=tuple(self.values["requirements"]),
+            refresh="--refresh" in self.flags,
             interpreter_options=tuple(self.interpreter_options),
             arguments=tuple(self.rest),
         )

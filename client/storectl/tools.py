@@ -10,18 +10,16 @@ nor the daemon. ``--refresh`` locks anew.
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl.errors import ClientError, UsageError
-from storectl.locking import find_program
+from storectl.errors import UsageError
+from storectl.overlay import LOCK_FILES
+from storectl.requirement_locks import Wanted, lock_requirements
 
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?P<extras>\[[^\]]*\])?(?:@(?P<version>[^/\s]+))?"
@@ -29,30 +27,24 @@ _REQUIREMENT = re.compile(
 _VERSION = re.compile(r"\d+\.\d+")
 
 
-class ToolError(ClientError):
-    """A tool cannot be locked; ``facts['requirements']``."""
-
-    default_code = "E_TOOL"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A command and the requirements that bring it. ``python`` is a version such as 3.12, None for storectl's own."""
+    """A command and the requirements that bring it. ``python`` is a version such as 3.12, None for storectl's own.
+
+    ``constraints`` are requirements that hold where something else brings the project.
+    """
 
     command: str
     requirements: tuple[str, ...]
     python: str | None
+    constraints: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """The name of its folder."""
-        text = json.dumps([sorted(self.requirements), self.python])
+        constraints = [sorted(self.constraints)] if self.constraints else []
+        text = json.dumps([sorted(self.requirements), self.python, *constraints])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    @property
-    def requires_python(self) -> str:
-        """One feature version, so that what is locked is what that Python can run."""
-        return f"=={self.python or '{}.{}'.format(*sys.version_info)}.*"
 
 
 def tool_of(text: str, *, source: str | None, more: Sequence[str], python: str | None) -> Tool:
@@ -75,15 +67,18 @@ def tool_folder(state: str, tool: Tool) -> Path:
 
 
 def lock_tool(state: str, tool: Tool, environ: Mapping[str, str], *, refresh: bool = False) -> Path:
-    """The folder with the tool's lock file, made now where it is not there; ToolError where that fails."""
+    """The folder with the tool's lock file, made now where it is not there; RequirementsError where that fails."""
     folder = tool_folder(state, tool)
     if _is_locked(folder) and not refresh:
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as stage:
-        _write_project(Path(stage), tool)
-        _run_locker(Path(stage), tool, environ)
-        _put(Path(stage), folder)
+    described = ", ".join([*tool.requirements, *(f"with {line}" for line in tool.constraints)])
+    wanted = Wanted(
+        requirements=tool.requirements,
+        python=tool.python or "{}.{}".format(*sys.version_info),
+        constraints=tool.constraints,
+        notes={"tool": f"{tool.command} ({described})\n"},
+    )
+    lock_requirements(str(folder), wanted, environ)
     return folder
 
 
@@ -101,41 +96,4 @@ def remove_tool(folder: Path) -> None:
 
 
 def _is_locked(folder: Path) -> bool:
-    return (folder / "tool").is_file() and any((folder / name).is_file() for name in ("uv.lock", "pylock.toml"))
-
-
-def _write_project(folder: Path, tool: Tool) -> None:
-    dependencies = json.dumps(list(tool.requirements))
-    (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "tool"\nversion = "0"\nrequires-python = "{tool.requires_python}"\n'
-        f"dependencies = {dependencies}\n[tool.uv]\npackage = false\n",
-        encoding="utf-8",
-    )
-    (folder / "tool").write_text(f"{tool.command} ({', '.join(tool.requirements)})\n", encoding="utf-8")
-
-
-def _run_locker(folder: Path, tool: Tool, environ: Mapping[str, str]) -> None:
-    """Uv where it is there, else pip; both say what they do on stderr, where a person can see it."""
-    uv, pip = find_program("uv", environ), find_program("pip", environ)
-    if uv is not None:
-        command = [uv, "lock", "--quiet"]
-    elif pip is not None:
-        command = [pip, "lock", "--quiet", *tool.requirements, "-o", "pylock.toml"]
-    else:
-        raise ToolError("neither uv nor pip is there to lock a tool", hint="install uv", requirements=tool.requirements)
-    own = {name: value for name, value in environ.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT")}
-    done = subprocess.run(command, cwd=folder, env=own, stdout=sys.stderr, check=False)
-    if done.returncode:
-        raise ToolError(
-            f"{os.path.basename(command[0])} cannot lock {', '.join(tool.requirements)}",
-            hint="what it says is above",
-            requirements=tool.requirements,
-        )
-
-
-def _put(stage: Path, folder: Path) -> None:
-    """Move the files one by one over what is there: the lock file last, as it is what is looked for."""
-    folder.mkdir(exist_ok=True)
-    for name in ("pyproject.toml", "pylock.toml", "uv.lock", "tool"):
-        if (stage / name).exists():
-            (stage / name).replace(folder / name)
+    return (folder / "tool").is_file() and any((folder / name).is_file() for name in LOCK_FILES)

@@ -10,21 +10,23 @@ from storectl.options import Options
 from storectl.progress import ProgressLine
 
 
-def warm(project: str, options: Options, environ: Mapping[str, str]) -> EnvironmentInfo:
-    """Wait for the environment of these options; ClientError where it cannot be made.
+def warm(project: str, options: Options, environ: Mapping[str, str], *, bytecode: bool = False) -> EnvironmentInfo:
+    """Wait for the environment of these options, and for its ``bytecode`` where asked to; ClientError where it cannot be made.
 
     A daemon that dies over it is started again, once: what it had committed is still there.
     """
     line = ProgressLine(sys.stderr)
     try:
         try:
-            return _warm(project, options, environ, line)
+            return _warm(project, options, environ, line, bytecode=bytecode)
         except DaemonGoneError:
-            return _warm(project, options, environ, line)
+            return _warm(project, options, environ, line, bytecode=bytecode)
     finally:
         line.close()
 
 
-def _warm(project: str, options: Options, environ: Mapping[str, str], line: ProgressLine) -> EnvironmentInfo:
+def _warm(
+    project: str, options: Options, environ: Mapping[str, str], line: ProgressLine, *, bytecode: bool
+) -> EnvironmentInfo:
     with ensure_daemon(environ) as daemon:
-        return daemon.warm(project, options, line)
+        return daemon.warm(project, options, line, bytecode=bytecode)

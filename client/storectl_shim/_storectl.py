@@ -49,30 +49,82 @@ class SourceFileLoader(_external.SourceFileLoader):
 
     def get_code(self, fullname: str) -> "CodeType | None":
         """The code from unchecked bytecode where it is there and whole; everything else as the stock loader does it."""
-        path = self.get_filename(fullname)
-        if sys.pycache_prefix is not None or _imp.check_hash_based_pycs == "always":
-            return super().get_code(fullname)
-        try:
-            bytecode_path = _external.cache_from_source(path)
-            data = self.get_data(bytecode_path)
-            if data[:8] != _UNCHECKED_PYC:
-                return super().get_code(fullname)
-        except (OSError, NotImplementedError):
+        path, data = self.get_filename(fullname), b""
+        if sys.pycache_prefix is None and _imp.check_hash_based_pycs != "always":
+            try:
+                bytecode_path = _external.cache_from_source(path)
+                data = self.get_data(bytecode_path)
+            except (OSError, NotImplementedError):
+                pass
+        if data[:8] != _UNCHECKED_PYC:  # not within the handler: what is wrong with a module has no context
             return super().get_code(fullname)
         try:  # it also gives the code objects, compiled under a relative path, the path of this view
             code: "CodeType" = _stock._compile_bytecode(memoryview(data)[16:], fullname, bytecode_path, path)  # noqa: SLF001  # unmarshals as the stock loader
         except (EOFError, ValueError, TypeError, ImportError):  # torn by a power cut
-            return self.source_to_code(self.get_data(path), path)
-        return code
+            data = b""
+        return code if data else self.source_to_code(self.get_data(path), path)
+
+    # Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
+    get_code.__code__ = get_code.__code__.replace(co_filename=_stock.SourceFileLoader.get_code.__code__.co_filename)
 
     def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
         if sys.pycache_prefix is not None:
             _stock.SourceFileLoader._cache_bytecode(self, source_path, bytecode_path, data)  # noqa: SLF001  # the method that this one overrides
 
 
+class AmendingLoader(SourceFileLoader):
+    """For folders with a module of a tool that is wrong about an environment whose files are a store's."""
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """The module as the stock loader makes it, then told what it cannot know; without that where it has changed."""
+        super().exec_module(module)
+        amend = AMENDMENTS.get(module.__name__)
+        if amend is not None:
+            try:
+                amend(module, self.path.rsplit("/site-packages/", 1)[0])
+            except Exception:
+                pass
+
+
+def keep_pip_out(module: "Any", library: str) -> None:
+    """``pip install`` and ``uninstall`` refuse (PEP 668) here too: pip takes it that nobody looks after a venv."""
+    stock = module.check_externally_managed
+
+    def check_externally_managed() -> None:
+        if not library.startswith(sys.prefix + "/lib/"):
+            stock()
+            return
+        error = module.ExternallyManagedEnvironment.from_config(library + "/EXTERNALLY-MANAGED")
+        error.note_stmt = error.hint_stmt = None  # how to break a system's Python
+        raise error
+
+    module.check_externally_managed = check_externally_managed
+
+
+def leave_store_out(module: "Any", library: str) -> None:
+    """All of the store is third-party code: ``coverage`` follows links before it asks what is."""
+    name = "_add_third_party_paths" if hasattr(module, "_add_third_party_paths") else "add_third_party_paths"
+    stock = getattr(module, name)
+
+    def add_third_party_paths(paths: "set[str]") -> None:
+        stock(paths)
+        paths.add(library.rsplit("/", 4)[0] + "/store")
+
+    setattr(module, name, add_third_party_paths)
+
+
+AMENDED = {"pip/_internal/utils", "coverage"}
+AMENDMENTS: "dict[str, Callable[[Any, str], None]]" = {
+    "pip._internal.utils.misc": keep_pip_out,
+    "coverage.inorout": leave_store_out,
+}
+
 LOADERS = [
     (SourceFileLoader if loader is _external.SourceFileLoader else loader, suffixes)
     for loader, suffixes in _stock._get_supported_file_loaders()  # noqa: SLF001  # the only place that knows them
+]
+AMENDING_LOADERS = [
+    (AmendingLoader if loader is SourceFileLoader else loader, suffixes) for loader, suffixes in LOADERS
 ]
 
 
@@ -367,16 +419,17 @@ class PathHook:
         if isinstance(path, str) and not self._map.failed:
             for root in self._roots:
                 if path == root:
-                    return self._finder(self.storectl_view, None)
+                    return self._finder(self.storectl_view, None, LOADERS)
                 if path.startswith(root + "/"):
                     folder = path[len(root) + 1 :]
                     table = self._map.table(folder)
                     if table is not None:
-                        return self._finder(self.storectl_view + "/" + folder, table)
+                        loaders = AMENDING_LOADERS if folder in AMENDED else LOADERS
+                        return self._finder(self.storectl_view + "/" + folder, table, loaders)
         raise ImportError("not below a view of storectl", path=path)
 
-    def _finder(self, path: str, table: "dict[str, int] | None") -> FileFinder:
-        finder = FileFinder(path, *LOADERS)
+    def _finder(self, path: str, table: "dict[str, int] | None", loaders: "Any") -> FileFinder:
+        finder = FileFinder(path, *loaders)
         finder.answer_from(self._map, table)
         return finder
 
@@ -384,9 +437,20 @@ class PathHook:
 def pin(alias: str, view: str) -> None:
     """Take the process from the path through a symlink to the environment itself: a later move of the link is not ours.
 
-    In a venv site adds the folder twice, the second time by its new name: it stays on ``sys.path`` once.
+    In a venv site adds the folder twice, the second time by its new name: it stays on ``sys.path`` once, and so do the
+    folders below it that ``.pth`` files name.
     """
-    sys.path[:] = dict.fromkeys(view if entry == alias else entry for entry in sys.path)
+
+    def pinned(entry: str) -> str:
+        return view + entry[len(alias) :] if entry == alias or str(entry).startswith(alias + "/") else entry
+
+    sys.path[:] = dict.fromkeys(map(pinned, sys.path))
+    frame: "Any" = sys._getframe()  # noqa: SLF001  # site keeps what it has added in a local variable
+    while frame is not None and frame.f_code.co_name != "addpackage":
+        frame = frame.f_back
+    known = None if frame is None else frame.f_locals.get("known_paths")
+    if isinstance(known, set):
+        known.update([pinned(entry) for entry in known])
     given, root = root_of(alias), root_of(view)
     if given == root:
         return

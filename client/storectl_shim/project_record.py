@@ -71,6 +71,7 @@ def options_key(
     default_groups: bool = True,
     only_groups: bool = False,
     lock_file: str | None = None,
+    overlay: str | None = None,
 ) -> str:
     """The name of a set of options: ``default``, or 16 hex digits. The parameters are those of ``POST /v1/warm``."""
     parts = [f"python={python}"] if python is not None else []
@@ -80,6 +81,7 @@ def options_key(
     parts += [] if default_groups else ["no-default-groups"]
     parts += ["only-groups"] if only_groups else []
     parts += [f"lock={lock_file}"] if lock_file is not None else []
+    parts += [f"overlay={overlay}"] if overlay is not None else []
     return _sha256("\0".join(parts).encode("utf-8", "surrogateescape"))[:16] if parts else "default"
 
 

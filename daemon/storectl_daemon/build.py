@@ -1,4 +1,4 @@
-"""From the inputs of a project to its environment: read, choose, select, look up, make present, compile, publish.
+"""From the inputs of a project to its environment: read, choose, select, look up, make present, publish; then compile.
 
 Nothing is started, fetched or written where the environment and all its entries are there already.
 """
@@ -8,14 +8,15 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.builder import Builder, BuildError
-from storectl_daemon.bytecode import Compiler, compile_shim
+from storectl_daemon.bytecode import compile_shim
+from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.inputs import Inputs
@@ -74,6 +75,16 @@ class Closure:
     warnings: tuple[str, ...]
     notices: tuple[str, ...]
 
+    def below(self, other: Self) -> Self:
+        """This one with what the other adds: a project that is here already stays as it is here."""
+        own = {item.name for group in (self.pins, self.source_pins, self.local_projects) for item in group}
+        return replace(
+            self,
+            pins=(*self.pins, *(pin for pin in other.pins if pin.name not in own)),
+            source_pins=(*self.source_pins, *(pin for pin in other.source_pins if pin.name not in own)),
+            warnings=(*self.warnings, *other.warnings),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
@@ -102,7 +113,7 @@ class EnvironmentBuild:
         index: Index,
         pipeline: Pipeline,
         builder: Builder,
-        compiler: Compiler,
+        compiling: Compiling,
         environ: Mapping[str, str],
     ) -> None:
         self._store = store
@@ -111,7 +122,7 @@ class EnvironmentBuild:
         self._index = index
         self._pipeline = pipeline
         self._builder = builder
-        self._compiler = compiler
+        self._compiling = compiling
         self._environ = environ
         self._closures: OrderedDict[_Question, Closure] = OrderedDict()
         self._required: dict[str, str | None] = {}
@@ -122,16 +133,22 @@ class EnvironmentBuild:
         lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=self._environ)
         interpreter = await asyncio.to_thread(self._choose, job, lock_file)
         closure = await self._closure(job, lock_file, interpreter, progress)
+        overlay = await asyncio.to_thread(self._overlay, job.options)
+        if overlay is not None:
+            plain = replace(job, options=Options())
+            closure = closure.below(await self._closure(plain, overlay, interpreter, progress))
         for warning in (*closure.warnings, *closure.notices):
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
         built = await self._build_sources(job, closure, interpreter, progress)
         pins = (*closure.pins, *built)
-        manifests = await self._make_present(pins, interpreter, progress)
+        manifests = await self._make_present(pins, progress)
         path = await self._publish(manifests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
-        return Built(environment=environment, extra_inputs=_extra_inputs(lock_file, closure), notices=closure.notices)
+        self._compiling.start(job, manifests, interpreter, progress)
+        extra = (*_extra_inputs(lock_file, closure), *([overlay.path] if overlay else ()))
+        return Built(environment=environment, extra_inputs=extra, notices=closure.notices)
 
     async def _build_sources(
         self, job: Job, closure: Closure, interpreter: Interpreter, progress: Progress
@@ -167,6 +184,9 @@ class EnvironmentBuild:
         ]
         if missing:
             raise _offline(missing)
+
+    def _overlay(self, options: Options) -> LockFile | None:
+        return None if options.overlay is None else read_lock_file(Path(options.overlay), variables=self._environ)
 
     def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
         return self._interpreters.choose(
@@ -228,36 +248,22 @@ class EnvironmentBuild:
             notices=(selection.stale,) if selection.stale else (),
         )
 
-    async def _make_present(self, pins: Sequence[Pin], interpreter: Interpreter, progress: Progress) -> list[Manifest]:
-        """The manifests of all pins, in their order, after every entry is in the store and compiled."""
+    async def _make_present(self, pins: Sequence[Pin], progress: Progress) -> list[Manifest]:
+        """The manifests of all pins, in their order, after every entry is in the store."""
         present = await asyncio.to_thread(self._present, pins)
         missing = [pin for pin in pins if pin.wheel.digest not in present]
-        uncompiled = await asyncio.to_thread(self._uncompiled, pins, present, interpreter)
         progress.begin("fetch", len(missing), bytes_total=sum(pin.wheel.size or 0 for pin in missing))
         progress.begin("unpack", len(missing))
-        progress.begin("compile", len(uncompiled))
 
         async def complete(pin: Pin) -> None:
-            manifest = await self._pipeline.ensure(pin, progress)
-            present[pin.wheel.digest] = manifest
-            await self._compiler.ensure(manifest, interpreter)
-            progress.step("compile", pin.name)
+            present[pin.wheel.digest] = await self._pipeline.ensure(pin, progress)
 
-        await _all([complete(pin) for pin in biggest_first(uncompiled)])
+        await _all([complete(pin) for pin in biggest_first(missing)])
         return [present[pin.wheel.digest] for pin in pins]
 
     def _present(self, pins: Sequence[Pin]) -> dict[Digest, Manifest]:
         found = {pin.wheel.digest: self._store.manifest(pin.wheel.digest) for pin in pins}
         return {digest: manifest for digest, manifest in found.items() if manifest is not None}
-
-    def _uncompiled(
-        self, pins: Sequence[Pin], present: Mapping[Digest, Manifest], interpreter: Interpreter
-    ) -> list[Pin]:
-        return [
-            pin
-            for pin in pins
-            if pin.wheel.digest not in present or not self._compiler.has(pin.wheel.digest, interpreter)
-        ]
 
     async def _publish(
         self,

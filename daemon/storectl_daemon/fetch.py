@@ -50,7 +50,7 @@ for _name in ("httpx2", "httpcore2"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """A complete file whose digest is the locked one. ``size`` in bytes."""
+    """A complete file. ``digest`` was counted over its bytes, and is the locked one; ``size`` in bytes."""
 
     path: Path
     digest: Digest
@@ -122,8 +122,9 @@ class Fetcher:
                     await self._copy(wheel, file, progress)
                 else:
                     await self._download(wheel, file, progress)
+                fetched = Fetched(path=destination, digest=await file.digest(), size=file.received)
                 file.keep()
-                return Fetched(path=destination, digest=wheel.digest, size=file.received)
+                return fetched
 
     async def read(self, url: str, headers: Mapping[str, str]) -> Page:
         """The page at this address, at most ``limits.largest_page`` bytes; FetchError where it cannot be had."""

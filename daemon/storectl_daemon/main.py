@@ -17,6 +17,7 @@ from storectl_daemon.app import create_application
 from storectl_daemon.build import EnvironmentBuild
 from storectl_daemon.building.builder import Builder
 from storectl_daemon.bytecode import Compiler
+from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.events import EventBus
 from storectl_daemon.inputs import Inputs
@@ -123,7 +124,7 @@ class Daemon:
         service = self._service()
         idle = IdleWatch(
             seconds=settings.idle_exit,
-            busy=lambda: service.warmer.busy or gate.connections > 0,
+            busy=lambda: service.warmer.busy or service.compiling.busy or gate.connections > 0,
             leave=self._leave,
         )
         self._server = Server(
@@ -146,6 +147,7 @@ class Daemon:
         settings, layout = self._settings, self._store.layout
         environments, bus, book = Environments(layout), EventBus(), ProjectBook(layout.projects_file)
         files = DiskProjectFiles(layout, environments, home=settings.home)
+        compiling = Compiling(self._compiler, bus)
         builder = Builder(
             store=self._store,
             pipeline=self._pipeline,
@@ -162,7 +164,7 @@ class Daemon:
             index=self._network,
             pipeline=self._pipeline,
             builder=builder,
-            compiler=self._compiler,
+            compiling=compiling,
             environ=settings.environ,
         )
 
@@ -182,6 +184,7 @@ class Daemon:
             book=book,
             files=files,
             warmer=warmer,
+            compiling=compiling,
             watcher=watcher,
             bus=bus,
             home=settings.home,
@@ -205,6 +208,7 @@ class Daemon:
         self._steps.stop()
         await self._background.stop()
         await service.warmer.stop()
+        await service.compiling.stop()
         service.bus.close()
 
     async def _end(self) -> None:

@@ -108,11 +108,20 @@ class FailedEvent(Model):
     problem: Problem
 
 
-WarmEvent = ProgressEvent | WarningEvent | ReadyEvent | FailedEvent
+class CompiledEvent(Model):
+    """Nothing more is being compiled for an environment that is ready."""
+
+    event: Literal["compiled"] = "compiled"
+
+
+WarmEvent = ProgressEvent | WarningEvent | ReadyEvent | FailedEvent | CompiledEvent
 
 
 class WarmRequest(Model):
-    """Which environment is wanted: that of the project at or above ``start``."""
+    """Which environment is wanted: that of the project at or above ``start``.
+
+    With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported.
+    """
 
     start: AbsolutePath
     lock_file: AbsolutePath | None = None
@@ -122,7 +131,9 @@ class WarmRequest(Model):
     groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     default_groups: bool = True
     only_groups: bool = False
+    overlay: AbsolutePath | None = None
     offline: bool = False
+    bytecode: bool = True
 
 
 class ProjectRequest(Model):

@@ -14,7 +14,8 @@ class Options:
 
     ``groups`` are asked for in addition to the default groups of the project, or instead of them where
     ``default_groups`` is false. ``only_groups`` leaves out the project itself, what it depends on, and the default
-    groups. ``lock_file`` is an absolute path, None for the one that is found in the project.
+    groups. ``lock_file`` is an absolute path, None for the one that is found in the project. ``overlay`` is the absolute
+    path of a lock file of what comes on top: what both select is taken as the project's own selects it.
     """
 
     python: str | None = None
@@ -24,6 +25,7 @@ class Options:
     default_groups: bool = True
     only_groups: bool = False
     lock_file: str | None = None
+    overlay: str | None = None
 
     @property
     def key(self) -> str:
@@ -36,6 +38,7 @@ class Options:
             default_groups=self.default_groups,
             only_groups=self.only_groups,
             lock_file=self.lock_file,
+            overlay=self.overlay,
         )
 
     def target(self, interpreter: Interpreter) -> Target:
@@ -59,6 +62,7 @@ class Options:
             "default_groups": self.default_groups,
             "only_groups": self.only_groups,
             "lock_file": self.lock_file,
+            "overlay": self.overlay,
         }
 
     @classmethod
@@ -72,6 +76,7 @@ class Options:
             default_groups=bool(value["default_groups"]),
             only_groups=bool(value["only_groups"]),
             lock_file=value["lock_file"],
+            overlay=value.get("overlay"),
         )
 
 

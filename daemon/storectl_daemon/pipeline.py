@@ -24,10 +24,19 @@ from storectl_store.wheel.checked import Expectation
 ByteProgress = Callable[[int], None]
 
 
+class FetchedFile(Protocol):
+    """What a fetch leaves behind."""
+
+    @property
+    def digest(self) -> Digest:
+        """The digest that was counted over every byte as it was written, never one that somebody stated."""
+        ...
+
+
 class Fetch(Protocol):
     """Brings one wheel into a new file, its digest checked; reports how many bytes are here."""
 
-    async def __call__(self, wheel: WheelFile, destination: Path, *, progress: ByteProgress) -> object:
+    async def __call__(self, wheel: WheelFile, destination: Path, *, progress: ByteProgress) -> FetchedFile:
         """A ProblemError says why not; then there is no file."""
 
 
@@ -85,9 +94,9 @@ class Pipeline:
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
         try:
-            await self._steps.fetch(pin.wheel, wheel, progress=lambda count: report.fetching(pin, count))
+            fetched = await self._steps.fetch(pin.wheel, wheel, progress=lambda count: report.fetching(pin, count))
             report.fetched(pin)
-            staged = await self._steps.stage(wheel, expectation_of(pin), stage, pin.wheel.digest)
+            staged = await self._steps.stage(wheel, expectation_of(pin), stage, fetched.digest)
             for warning in staged.warnings:
                 report.warn(f"{pin.name}: {warning}")
             return await self._commits.submit(staged)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.events import EventBus
@@ -28,6 +29,7 @@ class Service:
     book: ProjectBook
     files: DiskProjectFiles
     warmer: Warmer
+    compiling: Compiling
     watcher: Watcher
     bus: EventBus
     home: str | None
@@ -104,9 +106,12 @@ class Service:
                 self.watcher.projects_changed()
 
     async def refresh(self, project: Path) -> None:
-        """Something about the project's inputs may have changed: look, for every set of options that was used."""
+        """Something about the project's inputs may have changed: look, for every set of options that was used.
+
+        An overlay was locked on top of what the project was: whoever wants one again brings another.
+        """
         known = self.book.get(project)
-        for options in [wish.options for wish in known.wishes] if known else []:
+        for options in [wish.options for wish in known.wishes if not wish.options.overlay] if known else []:
             await self.warmer.refresh(Job(project=project, options=options))
 
 

@@ -282,6 +282,8 @@ class Warmer:
             last_used=time.time(),
             notices=built.notices,
         )
+        if self._book.get(job.project) is None:
+            self._book.record(job.project, wish)  # asked for offline, so that nobody wanted it before
         await self._keep_record(job, inputs, environment, built.notices)  # what programs wait for comes first
         project = self._book.record(job.project, wish)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
@@ -352,7 +354,7 @@ class Warmer:
         self._tell(job, FailedEvent(problem=problem))
 
     def _tell(self, job: Job, message: WarmEvent) -> None:
-        if isinstance(message, ProgressEvent):
+        if isinstance(message, ProgressEvent) and self.state(job).state == "warming":
             self._states[job] = replace(self.state(job), progress=message)
         self._bus.publish(Event(job=job, message=message))
 

@@ -177,6 +177,19 @@ def test_path_lines_of_later_pth_files_end_in_the_environment_behind_the_link(tm
     assert files == [str(view.site_packages / name) for name in ("sub/inner.py", "ns/y.py", "ns/part/x.py")]
 
 
+@EVERY_PYTHON
+def test_through_a_link_the_path_is_what_it_is_without(tmp_path: Path, python: Python) -> None:
+    wheel = make_wheel("subs", files={"early/x.py": "", "late/y.py": "", "late/ns/z.py": ""})
+    view = build_view(tmp_path / "view", [wheel], python)
+    for name, lines in (("Early.pth", "early\n"), ("late.pth", "late\nearly\n"), ("zz.pth", f"{tmp_path}\n")):
+        (view.site_packages / name).write_text(lines)
+    link = tmp_path / "link"
+    link.symlink_to(view.root)
+    assert state(view, through=link)["path"] == state(view)["path"]
+    program = "import json, ns; print(json.dumps(list(ns.__path__)))"
+    assert view.json(program, through=link) == [str(view.site_packages / "late/ns")]
+
+
 def test_local_code_keeps_its_place_before_the_environment(view: View, tmp_path: Path) -> None:
     local = tmp_path / "project"
     for folder in ("alpha", "single", "names"):

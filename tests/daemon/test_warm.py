@@ -14,6 +14,7 @@ import pytest
 
 from storectl_daemon.batches import Batcher
 from storectl_daemon.events import Event, EventBus
+from storectl_daemon.fetch import Fetched
 from storectl_daemon.inputs import Inputs, Located
 from storectl_daemon.models import (
     EnvironmentInfo,
@@ -504,13 +505,13 @@ class FakeSteps:
         self.commit_gate: asyncio.Event | None = None
         self.refuse: str | None = None
 
-    async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Callable[[int], None]) -> object:
+    async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Callable[[int], None]) -> Fetched:
         self.fetched.append(wheel.filename)
         if self.fetch_gate is not None:
             await self.fetch_gate.wait()
         write_wheel(destination)
         progress(5)
-        return None
+        return Fetched(path=destination, digest=wheel.digest, size=5)
 
     async def stage(self, wheel: Path, expectation: Expectation, stage: Path, verified: Digest) -> StagedEntry:
         assert is_wheel(wheel)

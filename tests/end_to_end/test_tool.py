@@ -45,6 +45,6 @@ def test_what_a_tool_does_not_have_is_said(machine: Machine, index: LoopbackInde
     assert "greet, other" in done.stderr
     done = machine.run("tool", "run", "nowhere", env=environ)
     assert done.returncode == 1
-    assert "E_TOOL: uv cannot lock nowhere" in done.stderr
+    assert "E_REQUIREMENTS: uv cannot lock nowhere" in done.stderr
     assert "Traceback" not in done.stderr
     assert machine.run("tool", "run", "../x").returncode == 2

@@ -11,6 +11,7 @@ environment: ``<prefix>``, ``<site>`` for its site-packages, ``<base>`` for the 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.machinery
@@ -39,6 +40,7 @@ def start_without_shim() -> None:
     del sys.modules["_storectl"]
 
 
+@functools.cache
 def site_packages() -> str:
     import sysconfig
 

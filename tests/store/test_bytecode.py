@@ -1,10 +1,10 @@
 """Bytecode of entries: whole, for one interpreter, in a store that stays read-only."""
 
+import errno
 import hashlib
 import importlib.util
 import json
 import marshal
-import os
 import stat
 import sys
 import threading
@@ -14,10 +14,11 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_store.digest import digest_of_hex
-from storectl_store.entries import bytecode
-from storectl_store.entries.bytecode import InterpreterError, compile_entries, compile_files, has_bytecode
+from storectl_store.entries import bytecode, bytecode_files
+from storectl_store.entries.bytecode import InterpreterError, compile_entries, has_bytecode
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, ManifestFile
+from storectl_store.errors import StoreFullError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Part
 from support.views import Python, pythons, write_files
@@ -302,16 +303,6 @@ def test_an_interpreter_that_does_not_run_is_an_error_that_names_it(
     assert not has_bytecode(layout, manifest.digest, pythons()[0].cache_tag)
 
 
-def test_modules_outside_the_store_can_be_compiled_too(tmp_path: Path) -> None:
-    write_files(tmp_path / "view", {"_shim.py": "X = 1\n"})
-    (tmp_path / "tmp").mkdir()
-    python = pythons()[-1]
-    written = compile_files(tmp_path / "view", ["_shim.py"], interpreter_of(python), tmp=tmp_path / "tmp")
-    path = f"__pycache__/_shim.{python.cache_tag}.pyc"
-    assert written == {path: hashlib.sha256((tmp_path / "view" / path).read_bytes()).hexdigest()}
-    assert os.access(tmp_path / "view", os.W_OK)
-
-
 def test_an_entry_whose_bytecode_cannot_be_written_is_not_taken_for_done(layout: StoreLayout) -> None:
     manifest = add_entry(layout, "pkg", FILES)
     python = pythons()[0]
@@ -319,3 +310,46 @@ def test_an_entry_whose_bytecode_cannot_be_written_is_not_taken_for_done(layout:
     (site_packages(layout, manifest) / "pkg" / "__pycache__").write_bytes(b"in the way")
     compile_entries(layout, [manifest], interpreter_of(python), processes=1, tmp=layout.tmp)
     assert not has_bytecode(layout, manifest.digest, python.cache_tag)
+
+
+def test_all_entries_share_two_barriers_and_nothing_is_seen_before_the_first(
+    layout: StoreLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bytecode, "_CHUNK", 1)
+    manifests = [add_entry(layout, f"entry-{n}", {f"m{i}.py": "X = 1\n" for i in range(4)}) for n in range(3)]
+    seen: list[tuple[int, int]] = []
+
+    def note(_folder: Path) -> None:
+        seen.append((len(list(layout.entries.rglob("*.pyc"))), len(list(layout.meta.iterdir()))))
+
+    monkeypatch.setattr(bytecode_files, "barrier", note)
+    compile_entries(layout, manifests, interpreter_of(pythons()[0]), processes=2, tmp=layout.tmp)
+    assert seen == [(0, 0), (12, 0)]
+    assert len(list(layout.meta.iterdir())) == 3
+
+
+def test_a_disk_that_loses_bytecode_leaves_neither_side_manifests_nor_remains(
+    layout: StoreLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = add_entry(layout, "pkg", FILES)
+
+    def fail(_folder: Path) -> None:
+        raise OSError(errno.EIO, "lost")
+
+    monkeypatch.setattr(bytecode_files, "barrier", fail)
+    with pytest.raises(StoreFullError):
+        compile_entries(layout, [manifest], interpreter_of(pythons()[0]), processes=1, tmp=layout.tmp)
+    assert not list(layout.meta.iterdir())
+    assert not list(layout.tmp.iterdir())
+
+
+def test_nothing_is_placed_when_the_work_is_stopped(layout: StoreLayout) -> None:
+    manifests = [add_entry(layout, f"entry-{n}", FILES) for n in range(2)]
+
+    def stop(_manifest: Manifest) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compile_entries(layout, manifests, interpreter_of(pythons()[0]), processes=1, tmp=layout.tmp, progress=stop)
+    assert not list(layout.meta.iterdir())
+    assert not list(site_packages(layout, manifests[0]).rglob("*.pyc"))

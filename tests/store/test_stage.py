@@ -167,6 +167,23 @@ def test_a_digest_that_only_the_fetcher_knows_is_kept_and_checked(written: Writt
     assert caught.value.code == "E_HASH"
 
 
+def test_a_digest_that_the_fetcher_counted_stands_for_a_second_count(
+    written: WrittenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, locked = save(tmp_path, PARTS), expect(PARTS)
+
+    def counted_again(*_: object, **__: object) -> None:
+        raise AssertionError("the archive was hashed again")
+
+    monkeypatch.setattr("storectl_store.wheel.digests.hashlib.new", counted_again)
+    staged = stage_wheel(path, locked, written.writer.session / "same", verified=digest_of_hex(PARTS.hexdigest))
+    assert staged.manifest.digest == PARTS.digest
+    with pytest.raises(WheelError) as caught:
+        stage_wheel(path, locked, written.writer.session / "other", verified=digest_of_hex("00" * 32))
+    assert caught.value.code == "E_HASH"
+    assert not (written.writer.session / "other").exists()
+
+
 def wheel_with_a_false_record() -> WheelBytes:
     recipe = WheelRecipe(files={"sample/__init__.py": "true\n"})
     rows = {**recipe.members(), "sample/__init__.py": b"lies\n"}

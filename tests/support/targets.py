@@ -1,5 +1,11 @@
 """Targets made up for tests: an interpreter of any version on any platform, without running one."""
 
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import packaging
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
 
 from storectl_store.selection.target import Interpreter, Target
@@ -68,3 +74,16 @@ def make_target(
         default_groups=groups is None if default_groups is None else default_groups,
         project=project,
     )
+
+
+def real_interpreter(version: str, python: str) -> Interpreter:
+    """One with the markers and tags of a real interpreter, as packaging finds them there."""
+    code = (
+        "import json, sys; sys.path.append(sys.argv[1])\n"
+        "from packaging import markers, tags\n"
+        "print(json.dumps([markers.default_environment(), [str(t) for t in tags.sys_tags()]]))"
+    )
+    where = str(Path(packaging.__file__).parents[1])
+    done = subprocess.run([python, "-I", "-c", code, where], capture_output=True, text=True, check=True)
+    markers, tags = json.loads(done.stdout)
+    return replace(make_interpreter(version), markers=markers, tags=tuple(tags))

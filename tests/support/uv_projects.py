@@ -31,6 +31,7 @@ class UvProject:
         self.folder = folder
         self._index = index
         self._script = ["--script", script] if script else []
+        self._exports: dict[tuple[str, ...], list[str] | None] = {}
         for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
@@ -50,8 +51,15 @@ class UvProject:
 
     def needed(self, target: Target) -> Needed:
         """What uv says: its export, evaluated on the target's markers."""
-        local = [] if self._script else ["--no-emit-project"]
-        lines = self.export("--no-hashes", *local, *_options(target)).splitlines()
+        needed = self.needed_if_any(target)
+        assert needed is not None, target
+        return needed
+
+    def needed_if_any(self, target: Target) -> Needed | None:
+        """The same; None where uv refuses these extras and groups together."""
+        lines = self._exported(target)
+        if lines is None:
+            return None
         pins: set[str] = set()
         folders: set[str] = set()
         for line in lines:
@@ -60,6 +68,17 @@ class UvProject:
                 continue
             (folders if what.startswith("./") else pins).add(what)
         return Needed(pins=frozenset(pins), folders=frozenset(folder.removeprefix("./") for folder in folders))
+
+    def _exported(self, target: Target) -> list[str] | None:
+        """The lines of an export, which is the same for every interpreter."""
+        local = [] if self._script else ["--no-emit-project"]
+        options = ("--no-hashes", *local, *_options(target))
+        if options not in self._exports:
+            done = self._run("export", "--frozen", "--no-header", "--no-annotate", *self._script, *options)
+            refused = done.returncode != 0 and "are incompatible with the" in done.stderr
+            assert done.returncode == 0 or refused, done.stderr
+            self._exports[options] = None if refused else done.stdout.splitlines()
+        return self._exports[options]
 
     def selected(self, target: Target) -> Needed:
         """The same, selected."""

@@ -42,6 +42,7 @@ class WheelRecipe:
     files: Mapping[str, bytes | str] = field(default_factory=dict)
     executable: frozenset[str] = frozenset()
     requires_dist: tuple[str, ...] = ()
+    provides_extra: tuple[str, ...] = ()
     requires_python: str = ""
     entry_points: str = ""
     purelib: bool = True
@@ -60,6 +61,7 @@ class WheelRecipe:
 
     def metadata(self) -> str:
         lines = ["Metadata-Version: 2.1", f"Name: {self.name}", f"Version: {self.version}"]
+        lines += [f"Provides-Extra: {extra}" for extra in self.provides_extra]
         lines += [f"Requires-Dist: {requirement}" for requirement in self.requires_dist]
         if self.requires_python:
             lines.append(f"Requires-Python: {self.requires_python}")

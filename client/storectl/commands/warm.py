@@ -34,7 +34,7 @@ def warm(
     offline: Offline = False,
     json: Json = False,
 ) -> None:
-    """Fetch, unpack and compile all that the project's lock file needs. Returns when the environment is ready."""
+    """Fetch, unpack and compile all that the project's lock file needs. Returns when all of that is done."""
     options = options_of(
         python=python,
         extras=extra,
@@ -46,7 +46,7 @@ def warm(
         offline=offline,
     )
     project, _ = locate_project([folder], options, os.environ)
-    environment = warm_project(project, options, os.environ)
+    environment = warm_project(project, options, os.environ, bytecode=True)
     if json:
         print_json(dataclasses.asdict(environment))
     else:

@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from storectl_daemon.api.streams import lines_of, ndjson
 from storectl_daemon.models import (
     AbsolutePath,
+    CompiledEvent,
     FailedEvent,
     ProgressEvent,
     ProjectRequest,
@@ -75,6 +76,7 @@ def options_of(request: WarmRequest) -> Options:
         default_groups=request.default_groups,
         only_groups=request.only_groups,
         lock_file=request.lock_file,
+        overlay=request.overlay,
     )
 
 
@@ -86,8 +88,17 @@ async def _warm(service: Service, request: WarmRequest) -> AsyncIterator[WarmEve
         return
     with service.bus.subscribe(lambda event: event.job == job) as events:
         service.warmer.start(job)
+        ready: ReadyEvent | None = None
         async for event in events:
-            yield event.message
-            if isinstance(event.message, ReadyEvent | FailedEvent):
-                return
+            message = event.message
+            if isinstance(message, ReadyEvent) and request.bytecode and service.compiling.busy_with(job):
+                ready = message
+            elif isinstance(message, CompiledEvent):
+                if ready is not None:
+                    yield ready
+                    return
+            else:
+                yield message
+                if isinstance(message, ReadyEvent | FailedEvent):
+                    return
     yield FailedEvent(problem=STOPPING)

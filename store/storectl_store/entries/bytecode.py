@@ -13,24 +13,26 @@ import os
 import queue
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from storectl_store.digest import Digest
+from storectl_store.entries.bytecode_files import CompiledEntry, CompiledFile, drop_bytecode, place_bytecode
+from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest
 from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Part
 
-BYTECODE_FORMAT = 1
 _WORKER = Path(__file__).with_name("compile_worker.py")
 _CHUNK = 512 * 1024  # bytes of source in one job: about half a second, so that all workers end together
 _START_LIMIT = 30.0  # seconds for an interpreter to start
 _JOB_LIMIT = 300.0  # seconds for a job: source can be made to compile for ever
+_Files = dict[str, CompiledFile]
 
 
 class InterpreterError(ProblemError):
@@ -53,7 +55,7 @@ class _Progress:
     """What has come back for one entry. ``crashed``: a worker died over it, so it stays without bytecode."""
 
     waiting: int
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, CompiledFile] = field(default_factory=dict)
     crashed: bool = False
 
 
@@ -71,11 +73,11 @@ def compile_entries(
     tmp: Path,
     progress: Callable[[Manifest], None] | None = None,
 ) -> None:
-    """Give each of these entries bytecode for the interpreter, where it has none.
+    """Give each of these entries bytecode for the interpreter, where it has none; all of them get it together, at the end.
 
-    ``tmp`` is a folder of this process on the file system of the store. ``progress`` is told of each entry once nothing
-    more will be done for it, in this thread. An entry over which a worker dies stays without bytecode. InterpreterError
-    where none starts.
+    ``tmp`` is a folder of this process on the file system of the store. ``progress`` is told of each entry once it is
+    compiled, in this thread; what it raises ends the work. An entry over which a worker dies stays without bytecode.
+    InterpreterError where none starts, StoreFullError where the disk does not take it.
     """
     jobs: list[_Job] = []
     states: list[_Progress] = []
@@ -85,27 +87,30 @@ def compile_entries(
         states.append(_Progress(waiting=len(own)))
         if done and progress is not None:
             progress(manifest)
-    for job, written in _run(jobs, interpreter, processes=processes, tmp=tmp):
-        manifest, state = manifests[job.owner], states[job.owner]
-        state.waiting -= 1
-        state.crashed |= written is None
-        state.files.update(written or {})
-        if state.waiting:
-            continue
-        if not state.crashed:
-            _write_side_manifest(layout, manifest.digest, interpreter.cache_tag, state.files, tmp)
-        if progress is not None:
-            progress(manifest)
+    compiled: list[CompiledEntry] = []
+    try:
+        for job, files in _run(jobs, interpreter, processes=processes, tmp=tmp):
+            manifest, state = manifests[job.owner], states[job.owner]
+            state.waiting -= 1
+            state.crashed |= files is None
+            state.files.update(files or {})
+            if state.waiting:
+                continue
+            entry = _compiled(layout, manifest, state)
+            drop_bytecode(entry) if state.crashed else compiled.append(entry)
+            if progress is not None:
+                progress(manifest)
+        with disk_errors("write bytecode"):
+            place_bytecode(layout, compiled, interpreter.cache_tag, tmp)
+    except BaseException:
+        for manifest, state in zip(manifests, states, strict=True):
+            drop_bytecode(_compiled(layout, manifest, state))
+        raise
 
 
-def compile_files(folder: Path, files: Sequence[str], interpreter: Interpreter, *, tmp: Path) -> Mapping[str, str]:
-    """Compile modules of any folder; the bytecode's path in it -> sha256 hex of what was written."""
-    job = _Job(owner=0, folder=folder, files=tuple(files))
-    return {
-        path: sha
-        for _, written in _run([job], interpreter, processes=1, tmp=tmp)
-        for path, sha in (written or {}).items()
-    }
+def _compiled(layout: StoreLayout, manifest: Manifest, state: _Progress) -> CompiledEntry:
+    folder = layout.entry(manifest.name, manifest.digest) / Part.SITE_PACKAGES
+    return CompiledEntry(digest=manifest.digest, folder=folder, part=Part.SITE_PACKAGES.value, files=state.files)
 
 
 def _jobs(layout: StoreLayout, owner: int, manifest: Manifest) -> Iterator[_Job]:
@@ -123,24 +128,10 @@ def _jobs(layout: StoreLayout, owner: int, manifest: Manifest) -> Iterator[_Job]
     yield _Job(owner=owner, folder=folder, files=tuple(chunk))
 
 
-def _write_side_manifest(
-    layout: StoreLayout, digest: Digest, cache_tag: str, written: Mapping[str, str], tmp: Path
-) -> None:
-    files = {f"{Part.SITE_PACKAGES}/{path}": sha for path, sha in written.items()}
-    value = {"format": BYTECODE_FORMAT, "digest": digest, "cache_tag": cache_tag, "files": files}
-    final = layout.bytecode_manifest(digest, cache_tag)
-    staged = tmp / final.name
-    with staged.open("wb") as file:
-        file.write(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(final)
-
-
 def _run(
     jobs: Sequence[_Job], interpreter: Interpreter, *, processes: int, tmp: Path
-) -> Iterator[tuple[_Job, dict[str, str] | None]]:
-    """Every job with what was written for it, None where the worker died, as they come back."""
+) -> Iterator[tuple[_Job, _Files | None]]:
+    """Every job with what was compiled for it, None where the worker died, as they come back."""
     crew = _Crew(interpreter=interpreter, tmp=tmp)
     for job in jobs:
         if job.files:
@@ -172,7 +163,7 @@ class _Crew:
     interpreter: Interpreter
     tmp: Path
     pending: queue.SimpleQueue[_Job] = field(default_factory=queue.SimpleQueue)
-    done: queue.SimpleQueue[tuple[_Job, dict[str, str] | None] | Exception] = field(default_factory=queue.SimpleQueue)
+    done: queue.SimpleQueue[tuple[_Job, _Files | None] | Exception] = field(default_factory=queue.SimpleQueue)
 
     def work(self) -> None:
         """Do jobs until there are no more; a worker process that dies is replaced for the next one."""
@@ -181,11 +172,11 @@ class _Crew:
             while True:
                 job = self.pending.get_nowait()
                 worker = worker or _Worker(self.interpreter)
-                written = worker.compile(job, self.tmp)
-                if written is None:
+                files = worker.compile(job, self.tmp)
+                if files is None:
                     worker.close()
                     worker = None
-                self.done.put((job, written))
+                self.done.put((job, files))
         except queue.Empty:
             pass
         except Exception as error:  # noqa: BLE001  # raised again in the thread that asked
@@ -221,8 +212,8 @@ class _Worker:
             status = self._process.returncode
             raise _does_not_run(interpreter, f"exit code {status}" if cache_tag is None else f"it is {cache_tag} now")
 
-    def compile(self, job: _Job, tmp: Path) -> dict[str, str] | None:
-        """The bytecode that was written and its sha256; None when the worker died or took too long."""
+    def compile(self, job: _Job, tmp: Path) -> _Files | None:
+        """The bytecode, by its path in the folder; None when the worker died or took too long."""
         request = {"folder": os.fspath(job.folder), "files": job.files, "tmp": os.fspath(tmp), "optimize": [0]}
         try:
             self._pipe_in.write(json.dumps(request).encode() + b"\n")
@@ -230,7 +221,9 @@ class _Worker:
         except OSError:
             return None
         result = self._receive(_JOB_LIMIT)
-        return None if result is None else dict(result["written"])
+        if result is None:
+            return None
+        return {path: CompiledFile(staged=staged, sha256=sha256) for path, (staged, sha256) in result["staged"].items()}
 
     def close(self) -> None:
         """End the process: it has answered, or never will."""

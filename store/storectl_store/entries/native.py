@@ -5,21 +5,14 @@ are symlinks the kernel resolves ``..`` in the store instead, where no other whe
 a library have to be real.
 """
 
-import io
 import posixpath
 from collections.abc import Container, Iterable, Iterator
-from itertools import islice
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+from typing import BinaryIO
 
-if TYPE_CHECKING:
-    from elftools.elf.dynamic import DynamicSegment
+from storectl_store.entries import elf
 
-_MAGIC = b"\x7fELF"
 _ORIGINS = ("$ORIGIN", "${ORIGIN}")
 _GRAFTED = ".libs"
-_MOST_TAGS = 4096
-_MOST_READ = 16 << 20
-"""Bytes that reading the headers of one library may take; real ones need a few thousand."""
 
 
 def escaping_library(file: BinaryIO, path: str, folders: Container[str] | None = None) -> bool:
@@ -33,7 +26,7 @@ def escaping_library(file: BinaryIO, path: str, folders: Container[str] | None =
     what is no ELF file, or a broken one that no loader takes.
     """
     file.seek(0)
-    if "/" not in path or file.read(len(_MAGIC)) != _MAGIC:
+    if "/" not in path or file.read(len(elf.MAGIC)) != elf.MAGIC:
         return False
     targets = _targets(_search_paths(file), posixpath.dirname(path))
     top = path.partition("/")[0]
@@ -58,39 +51,6 @@ def _is_foreign(target: str, top: str, folders: Container[str] | None) -> bool:
 def _search_paths(file: BinaryIO) -> list[str]:
     """Every RPATH and RUNPATH of the library; none for a file that is no sound ELF file."""
     try:
-        return list(_read_search_paths(_Bounded(file)))
-    except Exception:  # noqa: BLE001 - pyelftools raises whatever its parsing of untrusted bytes runs into
+        return elf.search_paths(file)
+    except (ValueError, OSError):
         return []
-
-
-def _read_search_paths(file: "_Bounded") -> Iterator[str]:
-    """The search paths by way of the program headers, as the loader finds them: section headers may be stripped."""
-    from elftools.elf.elffile import ELFFile  # noqa: PLC0415 - slow to import, and most wheels have no library
-
-    for segment in ELFFile(cast("IO[bytes]", file)).iter_segments("PT_DYNAMIC"):
-        tags: Iterator[Any] = cast("DynamicSegment", segment).iter_tags()
-        for tag in islice(tags, _MOST_TAGS):
-            if tag.entry.d_tag == "DT_RPATH":
-                yield tag.rpath
-            elif tag.entry.d_tag == "DT_RUNPATH":
-                yield tag.runpath
-
-
-class _Bounded:
-    """A file of which only so much can be read, so that a hostile library costs no more than a real one."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._left = _MOST_READ
-
-    def read(self, size: int) -> bytes:
-        self._left -= max(size, 0)
-        if size < 0 or self._left < 0:
-            raise OSError(f"more than {_MOST_READ} bytes of headers")
-        return self._file.read(size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()

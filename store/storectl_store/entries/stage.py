@@ -54,15 +54,17 @@ def stage_wheel(wheel: Path, expectation: Expectation, stage: Path, *, verified:
     """Check the wheel and unpack it into the new folder ``stage``, whose parent exists.
 
     The wheel is mapped, so it has to be a file that nobody changes meanwhile: one in the session of the writer.
-    ``verified`` is the sha256 that the fetcher saw, where the lock file has none; it is checked like the others. Raises
-    WheelError for a wheel that is refused, StoreFullError or StoreError for a disk that is in the way, and leaves no
-    ``stage`` then.
+    ``verified`` is the sha256 that the fetcher counted over every byte while it wrote this very file. Where the lock
+    file has a sha256, that is what it is compared with, and the archive is not hashed again: nobody else can write to
+    the file in between. Where the lock file has none, it is one more digest that the bytes must have. Raises WheelError
+    for a wheel that is refused, StoreFullError or StoreError for a disk that is in the way, and leaves no ``stage`` then.
     """
+    counted = verified if "sha256" in expectation.digests else None
     if verified is not None:
         expectation = replace(expectation, digests={"sha256": hex_of(verified)} | expectation.digests)
     with disk_errors(f"unpack {expectation.filename}"):
         data = _mapped(wheel)
-        checked = check_wheel(data, expectation)
+        checked = check_wheel(data, expectation, verified=counted)
         stage.mkdir()
         try:
             stage.chmod(0o700)

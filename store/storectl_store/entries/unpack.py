@@ -49,11 +49,13 @@ class Folders:
         finally:
             folders.close()
 
-    def create(self, path: str, *, executable: bool) -> int:
-        """A descriptor of the new file at ``path``; FileExistsError where something has this name."""
-        folder, _, name = path.rpartition("/")
+    def create(self, folder: str, name: str, *, executable: bool) -> int:
+        """A descriptor of the new file of this name; FileExistsError where something has it."""
+        above = self._open.get(folder)
+        if above is None:
+            above = self._folder(folder)
         mode = _EXECUTABLE if executable else _READABLE
-        descriptor = os.open(name, _NEW_FILE, mode, dir_fd=self._folder(folder))
+        descriptor = os.open(name, _NEW_FILE, mode, dir_fd=above)
         if self._masked:
             os.fchmod(descriptor, mode)
         return descriptor
@@ -118,8 +120,11 @@ def unpack(data: mmap | bytes, members: Iterable[Member], folders: Folders) -> l
 
 def write_constant(part: Part, path: str, content: bytes, folders: Folders) -> ManifestFile:
     """Write a file that is not the wheel's, readable and not executable."""
-    with _new_file(part, path, folders, executable=False) as descriptor:
+    descriptor = _create(part, path, folders, executable=False)
+    try:
         _write(descriptor, content)
+    finally:
+        os.close(descriptor)
     sha256 = hashlib.sha256(content).hexdigest()
     return ManifestFile(part=part, path=path, size=len(content), sha256=sha256, executable=False)
 
@@ -130,23 +135,46 @@ def check_content(data: mmap | bytes, member: Member) -> None:
 
 
 def _unpack_member(view: memoryview, member: Member, folders: Folders) -> ManifestFile:
-    with _new_file(member.part, member.path, folders, executable=member.executable) as descriptor:
-        sha256 = _copy(view, member, descriptor)
+    descriptor = _create(member.part, member.path, folders, executable=member.executable)
+    try:
+        sha256 = _copy_whole(view, member, descriptor) or _copy(view, member, descriptor)
+    finally:
+        os.close(descriptor)
     return ManifestFile(
         part=member.part, path=member.path, size=member.size, sha256=sha256, executable=member.executable
     )
 
 
-@contextmanager
-def _new_file(part: Part, path: str, folders: Folders, *, executable: bool) -> Iterator[int]:
+def _create(part: Part, path: str, folders: Folders, *, executable: bool) -> int:
+    folder, _, name = f"{part.value}/{path}".rpartition("/")
     try:
-        descriptor = folders.create(f"{part.value}/{path}", executable=executable)
+        return folders.create(folder, name, executable=executable)
     except FileExistsError as error:
         raise _refused(path, "E_ZIP_COLLISION", "it falls onto another member on this file system") from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+
+
+def _copy_whole(view: memoryview, member: Member, descriptor: int) -> str | None:
+    """``_copy`` in one piece, for a member that fits in one and is as it should be; None, and nothing written, for others.
+
+    Nine members in ten are smaller than a chunk; what is wrong with one is for ``_copy`` to say.
+    """
+    if member.size > _CHUNK or member.sha256 is None:
+        return None
+    content: bytes | memoryview = view[member.data_offset : member.data_offset + member.compressed_size]
+    if member.deflated:
+        inflater = igzip_lib.IgzipDecompressor()
+        try:
+            content = inflater.decompress(content, member.size + 1)
+        except _DAMAGED:
+            return None
+        if not inflater.eof or inflater.unused_data:
+            return None
+    if len(content) != member.size or isal_zlib.crc32(content) != member.crc:
+        return None
+    if hashlib.sha256(content).hexdigest() != member.sha256:
+        return None
+    _write(descriptor, content)
+    return member.sha256
 
 
 def _copy(view: memoryview, member: Member, descriptor: int | None) -> str:

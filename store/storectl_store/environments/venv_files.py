@@ -23,9 +23,9 @@ from storectl_store.selection.target import Interpreter
 
 _EXTERNALLY_MANAGED = b"""\
 [externally-managed]
-Error=This environment is made by storectl from a lock file and is shared between projects; nothing can be
- installed into it or removed from it. Change the lock file instead (for instance with `uv add NAME`):
- storectl makes the new environment as soon as it is written, or when you run `storectl warm`.
+Error=storectl made it from a lock file and shares it between projects: nothing can be installed into it or
+ removed from it. Change the lock file instead, for instance with `uv add --no-sync NAME`; storectl makes the new
+ environment as soon as it is written, or when you run `storectl warm`.
 """
 
 

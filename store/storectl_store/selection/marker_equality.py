@@ -7,6 +7,7 @@
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 
@@ -39,7 +40,7 @@ def mean_the_same(first: Sequence[str | None], second: Sequence[str | None]) -> 
     if _normal(first) == _normal(second):
         return True
     try:
-        return _equal_everywhere(first, second)
+        return _equal_everywhere(tuple(first), tuple(second))
     except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName, RecursionError):
         return True
 
@@ -64,7 +65,9 @@ def _normal(markers: Iterable[str | None]) -> set[str | None]:
     return {marker.replace('"', "'") if marker else None for marker in markers}
 
 
-def _equal_everywhere(first: Sequence[str | None], second: Sequence[str | None]) -> bool:
+@lru_cache(maxsize=2048)
+def _equal_everywhere(first: tuple[str | None, ...], second: tuple[str | None, ...]) -> bool:
+    """Remembered, as the same few markers are asked about again with every change of a project."""
     text = " ".join(marker for marker in (*first, *second) if marker)
     ours, theirs = (_parsed(markers) for markers in (first, second))
     machines = list(itertools.islice(_environments(text), MAX_MACHINES + 1))

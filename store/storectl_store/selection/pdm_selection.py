@@ -95,7 +95,11 @@ def _allows(target: PdmTarget, interpreter: Interpreter) -> bool:
 
 
 def _groups(lock: PdmLock, project: PdmProject, target: Target) -> frozenset[NormalizedName]:
-    """The groups asked for, as PDM counts them: extras are groups too, and so is the project itself."""
+    """The groups asked for, as PDM counts them: extras are groups too, and so is the project itself.
+
+    Where nothing in particular is asked for they are all that the lock file was made with, extras included, as for
+    ``pdm sync`` (``GroupSelection`` in PDM 2.29).
+    """
     file = lock.table.file
     known_extras = frozenset(project.extras) & (lock.groups or frozenset(project.extras))
     known_groups = lock.groups - known_extras - {DEFAULT} if lock.groups else frozenset(project.groups)
@@ -103,6 +107,8 @@ def _groups(lock: PdmLock, project: PdmProject, target: Target) -> frozenset[Nor
     check_known("extra", extras, known_extras, file)
     groups = canonical_names(target.groups)
     check_known("group", groups, known_groups, file)
+    if target.is_plain and lock.groups:
+        extras = known_extras
     if target.default_groups:
         groups |= known_groups
     return groups | extras | {DEFAULT} if target.project else groups

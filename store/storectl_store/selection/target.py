@@ -70,3 +70,8 @@ class Target:
     groups: frozenset[str] = frozenset()
     default_groups: bool = True
     project: bool = True
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing in particular is asked for, neither more nor less than a tool installs by itself."""
+        return self.project and self.default_groups and not (self.extras or self.all_extras or self.groups)

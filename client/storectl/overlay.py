@@ -1,0 +1,126 @@
+"""`storectl run --with`: packages on top of a project's environment, locked once to fit what is in it.
+
+    <state>/overlays/<key>/    the requirements' own lock file, see ``requirement_locks``
+
+The key is made of the requirements and of the environment's id, so that another lock file of the project means another
+overlay. A second run finds the folder there and asks nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from storectl.errors import UsageError
+from storectl_shim.locations import state_folder
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+LOCK_FILES = ("uv.lock", "pylock.toml")
+"""What uv and pip make of requirements."""
+
+
+def locked_overlay(
+    requirements: Sequence[str],
+    environment: str,
+    project: str,
+    environ: Mapping[str, str],
+    *,
+    refresh: bool = False,
+    offline: bool = False,
+) -> str:
+    """The absolute path of the lock file of requirements on top of an environment, made now where it is not there."""
+    folder = _folder([os.path.basename(environment), *sorted(requirements)], environ)
+    found = _lock_file_in(folder)
+    if found is not None and not refresh:
+        return found
+    from storectl.requirement_locks import Wanted, lock_requirements  # noqa: PLC0415 - for the first run only
+
+    wanted = Wanted(
+        requirements=tuple(requirements),
+        python=_feature_version(environment),
+        interpreter=os.path.join(environment, "bin", "python"),
+        constraints=tuple(_versions(environment)),
+        variables=_indexes(project) | _offline(offline),
+    )
+    return lock_requirements(folder, wanted, environ)
+
+
+def locked_alone(
+    requirements: Sequence[str],
+    python: str | None,
+    environ: Mapping[str, str],
+    *,
+    refresh: bool = False,
+    offline: bool = False,
+) -> str:
+    """The same on top of nothing, where there is no project; ``python`` is a version, None for storectl's own."""
+    version = python or "{}.{}".format(*sys.version_info)
+    major, _, minor = version.partition(".")
+    if not (major.isdigit() and minor.isdigit()):
+        raise UsageError(f"--python {python}: --with takes a version such as 3.12 here", hint="there is no project")
+    folder = _folder([version, *sorted(requirements)], environ)
+    found = _lock_file_in(folder)
+    if found is not None and not refresh:
+        return found
+    from storectl.requirement_locks import Wanted, lock_requirements  # noqa: PLC0415 - for the first run only
+
+    wanted = Wanted(requirements=tuple(requirements), python=version, variables=_offline(offline))
+    return lock_requirements(folder, wanted, environ)
+
+
+def _folder(parts: list[str], environ: Mapping[str, str]) -> str:
+    import hashlib  # noqa: PLC0415 - 3 ms that no run without --with pays
+
+    key = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return os.path.join(os.path.realpath(state_folder(environ)), "overlays", key)
+
+
+def _feature_version(environment: str) -> str:
+    """``3.12`` of an environment with ``lib/python3.12``, or ``lib/python3.13t``."""
+    names = os.listdir(os.path.join(environment, "lib"))
+    return next(name for name in names if name.startswith("python"))[len("python") :].rstrip("t")
+
+
+def _offline(offline: bool) -> dict[str, str]:  # noqa: FBT001 - the answer to one option
+    """What keeps uv and pip from the network."""
+    return {"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"} if offline else {}
+
+
+def _lock_file_in(folder: str) -> str | None:
+    paths = (os.path.join(folder, name) for name in LOCK_FILES)
+    return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _versions(environment: str) -> Iterator[str]:
+    """``name==version`` of every project in the environment, by the names of its ``.dist-info`` folders."""
+    library = os.path.join(environment, "lib")
+    for python in sorted(os.listdir(library)):
+        for name in sorted(os.listdir(os.path.join(library, python, "site-packages"))):
+            stem, dot, kind = name.rpartition(".")
+            if dot and kind == "dist-info":
+                project, _, version = stem.partition("-")
+                yield f"{project}=={version}"
+
+
+def _indexes(project: str) -> dict[str, str]:
+    """The indexes that the project gives uv, as variables: what is added comes from where the project comes from."""
+    import tomllib  # noqa: PLC0415 - the first run only
+
+    try:
+        with open(os.path.join(project, "pyproject.toml"), "rb") as file:
+            indexes = tomllib.load(file).get("tool", {}).get("uv", {}).get("index", [])
+        default = [index["url"] for index in indexes if index.get("default")]
+        others = [
+            f"{index['name']}={index['url']}" if "name" in index else index["url"]
+            for index in indexes
+            if not index.get("default") and not index.get("explicit")
+        ]
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return {}  # a project without the file, or without indexes that uv would take
+    return {
+        **({"UV_DEFAULT_INDEX": default[0]} if default else {}),
+        **({"UV_INDEX": " ".join(others)} if others else {}),
+    }

@@ -1,0 +1,104 @@
+"""Lock files of requirements that no project has written down: made by uv or pip, kept in a folder of their own.
+
+    <folder>/pyproject.toml    what was asked for
+    <folder>/constraints.txt   what it has to fit, where there is something
+    <folder>/uv.lock           what uv made of it, or pylock.toml by pip
+
+A folder is there whole or not at all: what looks for it looks for the lock file, which is moved in last.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from storectl.errors import ClientError
+from storectl.locking import find_program
+from storectl.overlay import LOCK_FILES
+
+_LEFT_OUT = ("VIRTUAL_ENV", "UV_PROJECT")
+"""Variables that would have uv lock another project."""
+
+
+class RequirementsError(ClientError):
+    """Requirements cannot be locked; ``facts['requirements']``."""
+
+    default_code = "E_REQUIREMENTS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be locked. ``constraints`` are versions it has to fit (``name==1.0``), ``notes`` files to keep with it.
+
+    ``python`` is a feature version, so that what is locked is what that Python can run; ``interpreter`` one of that
+    version, None for the one that the locker finds. ``variables`` are for the locker, where they are not set already.
+    """
+
+    requirements: tuple[str, ...]
+    python: str
+    interpreter: str | None = None
+    constraints: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def lock_requirements(path: str, wanted: Wanted, environ: Mapping[str, str]) -> str:
+    """Lock them into the folder at this path, over what is there; the path of the lock file.
+
+    RequirementsError where that fails; the folder stays as it was.
+    """
+    folder = Path(path)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as stage:
+        _write_project(Path(stage), wanted)
+        _run_locker(Path(stage), wanted, environ)
+        return _put(Path(stage), folder)
+
+
+def _write_project(folder: Path, wanted: Wanted) -> None:
+    constraints = json.dumps(list(wanted.constraints))
+    (folder / "pyproject.toml").write_text(
+        f'[project]\nname = "requirements"\nversion = "0"\nrequires-python = "=={wanted.python}.*"\n'
+        f"dependencies = {json.dumps(list(wanted.requirements))}\n"
+        f"[tool.uv]\npackage = false\nconstraint-dependencies = {constraints}\n",
+        encoding="utf-8",
+    )
+    if wanted.constraints:
+        (folder / "constraints.txt").write_text("\n".join([*wanted.constraints, ""]), encoding="utf-8")
+    for name, text in wanted.notes.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _run_locker(folder: Path, wanted: Wanted, environ: Mapping[str, str]) -> None:
+    """Uv where it is there, else pip; both say what they do on stderr, where a person can see it."""
+    uv, pip = find_program("uv", environ), find_program("pip", environ)
+    if uv is not None:
+        command = [uv, "lock", "--quiet", *(["--python", wanted.interpreter] if wanted.interpreter else [])]
+    elif pip is not None:
+        constraints = ["-c", "constraints.txt"] if wanted.constraints else []
+        python = ["--python", wanted.interpreter] if wanted.interpreter else []
+        command = [pip, *python, "lock", "--quiet", *constraints, "-o", "pylock.toml", "--", *wanted.requirements]
+    else:
+        raise RequirementsError(
+            "neither uv nor pip is there to lock requirements", hint="install uv", requirements=wanted.requirements
+        )
+    own = {name: value for name, value in environ.items() if name not in _LEFT_OUT}
+    done = subprocess.run(command, cwd=folder, env={**wanted.variables, **own}, stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise RequirementsError(
+            f"{os.path.basename(command[0])} cannot lock {', '.join(wanted.requirements)}",
+            hint="what it says is above",
+            requirements=wanted.requirements,
+        )
+
+
+def _put(stage: Path, folder: Path) -> str:
+    """Move the files one by one over what is there: the lock file last, as it is what is looked for."""
+    folder.mkdir(exist_ok=True)
+    files = sorted((path for path in stage.iterdir() if path.is_file()), key=lambda path: path.name in LOCK_FILES)
+    moved = [path.replace(folder / path.name) for path in files]
+    return str(moved[-1])

@@ -1,0 +1,91 @@
+"""Compiling behind environments that are ready: their programs start meanwhile, and compile for themselves what they need."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from storectl_daemon.bytecode import Compiler
+from storectl_daemon.events import Event, EventBus
+from storectl_daemon.models import CompiledEvent
+from storectl_daemon.options import Job
+from storectl_daemon.progress import Progress
+from storectl_store.entries.manifest import Manifest
+from storectl_store.errors import ProblemError
+from storectl_store.selection.target import Interpreter
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 8 << 20  # bytes of source: some seconds of work
+
+
+class Compiling:
+    """Compiles for jobs in tasks of its own; a ``compiled`` event tells when nothing is left to do for a job."""
+
+    def __init__(self, compiler: Compiler, bus: EventBus) -> None:
+        self._compiler = compiler
+        self._bus = bus
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: Counter[Job] = Counter()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being compiled."""
+        return bool(self._tasks)
+
+    def busy_with(self, job: Job) -> bool:
+        """Whether a ``compiled`` event of this job is still to come."""
+        return self._running[job] > 0
+
+    def start(self, job: Job, manifests: Sequence[Manifest], interpreter: Interpreter, progress: Progress) -> None:
+        """Give the entries bytecode, as far as they have none; nothing happens where all have it."""
+        missing = [manifest for manifest in manifests if not self._compiler.has(manifest.digest, interpreter)]
+        if not missing:
+            return
+        progress.begin("compile", len(missing))
+        self._running[job] += 1
+        task = asyncio.create_task(self._compile(job, missing, interpreter, progress), name=f"compile {job.project}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _compile(
+        self, job: Job, manifests: Sequence[Manifest], interpreter: Interpreter, progress: Progress
+    ) -> None:
+        async def compile_one(manifest: Manifest) -> None:
+            await self._compiler.ensure(manifest, interpreter)
+            progress.step("compile", manifest.name)
+
+        try:
+            for batch in _batches(manifests):
+                async with asyncio.TaskGroup() as group:
+                    for manifest in batch:
+                        group.create_task(compile_one(manifest))
+        except* ProblemError as errors:
+            logger.warning("%s: not compiled: %s", job.project, errors.exceptions[0])
+            progress.warn(f"some modules stay without bytecode, and load slowly: {errors.exceptions[0]}")
+        finally:
+            self._running[job] -= 1
+            if not self._running[job]:
+                del self._running[job]
+                self._bus.publish(Event(job=job, message=CompiledEvent()))
+
+    async def stop(self) -> None:
+        """Cancel all of it and wait for its end."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _batches(manifests: Sequence[Manifest]) -> Iterator[list[Manifest]]:
+    """The manifests in order, as many at a time as share a durability barrier: progress is told after each batch."""
+    batch: list[Manifest] = []
+    size = 0
+    for manifest in manifests:
+        batch.append(manifest)
+        size += sum(file.size for file in manifest.files if file.path.endswith(".py"))
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

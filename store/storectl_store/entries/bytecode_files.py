@@ -1,0 +1,130 @@
+"""Bytecode on its way from ``tmp/`` into entries: for all that was compiled together, durable first, visible then.
+
+1 a barrier: every compiled file is on the disk; 2 each is renamed into its ``__pycache__``; 3 a second barrier, which
+covers the renames and the side manifests; 4 each side manifest is renamed into ``meta/``. Two barriers serve any number of
+entries, where a sync for each file or piece would make everybody's writes wait several times a second.
+"""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from storectl_store.digest import Digest
+from storectl_store.entries.durability import barrier
+from storectl_store.entries.layout import StoreLayout
+
+BYTECODE_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledFile:
+    """A file in ``tmp/`` and the sha256 of its content, as 64 hex digits."""
+
+    staged: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledEntry:
+    """All bytecode of one entry for one cache tag. ``files`` are by their path in ``folder``, the entry's site-packages."""
+
+    digest: Digest
+    folder: Path
+    part: str
+    files: Mapping[str, CompiledFile]
+
+
+def place_bytecode(layout: StoreLayout, entries: Sequence[CompiledEntry], cache_tag: str, tmp: Path) -> None:
+    """Make the bytecode of these entries visible. An entry that does not take its files stays without a side manifest.
+
+    OSError where the disk lost something; then no side manifest is written.
+    """
+    barrier(tmp)
+    staged: list[tuple[Path, Path]] = []
+    for entry in entries:
+        try:
+            placed = _place(entry)
+        except OSError:  # something is in the way in this entry, which is no reason to lose the others
+            drop_bytecode(entry)
+            continue
+        final = layout.bytecode_manifest(entry.digest, cache_tag)
+        staged.append((_write_side_manifest(entry, placed, cache_tag, tmp / final.name), final))
+    barrier(tmp)
+    for path, final in staged:
+        path.replace(final)
+
+
+def drop_bytecode(entry: CompiledEntry) -> None:
+    """Delete what is still in ``tmp/``."""
+    for file in entry.files.values():
+        with suppress(FileNotFoundError):
+            os.unlink(file.staged)
+
+
+def _write_side_manifest(entry: CompiledEntry, placed: Sequence[str], cache_tag: str, path: Path) -> Path:
+    files = {f"{entry.part}/{target}": entry.files[target].sha256 for target in placed}
+    value = {"format": BYTECODE_FORMAT, "digest": entry.digest, "cache_tag": cache_tag, "files": files}
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    path.write_bytes(text.encode() + b"\n")
+    return path
+
+
+def _place(entry: CompiledEntry) -> list[str]:
+    """Rename the files to their places; the paths of those that could be."""
+    by_cache: dict[str, list[str]] = {}
+    for target in entry.files:
+        by_cache.setdefault(os.path.dirname(target), []).append(target)
+    placed = []
+    with _locked(entry.folder):
+        for cache, targets in by_cache.items():
+            with _opened_up(os.path.join(entry.folder, cache)):
+                placed += [target for target in targets if _rename(entry, target)]
+    return placed
+
+
+def _rename(entry: CompiledEntry, target: str) -> bool:
+    """Let it be seen; a name that gets too long with the tag in it cannot be, and is not worth more than that."""
+    staged = entry.files[target].staged
+    try:
+        os.rename(staged, os.path.join(entry.folder, target))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        os.unlink(staged)
+        return False
+    return True
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Alone in the entry, among all that compile it for some interpreter: they open and close its folders."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks: a folder closed too early costs bytecode, nothing else
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _opened_up(cache: str) -> Iterator[None]:
+    """The ``__pycache__`` folder, made if need be, writable meanwhile and read-only after."""
+    parent = os.path.dirname(cache)
+    mode = os.stat(parent).st_mode & 0o7777
+    if not os.path.isdir(cache):
+        os.chmod(parent, mode | 0o200)
+        try:
+            os.mkdir(cache)
+        finally:
+            os.chmod(parent, mode)
+    os.chmod(cache, 0o755)  # noqa: S103  # for the moment
+    try:
+        yield
+    finally:
+        os.chmod(cache, 0o555)  # noqa: S103  # the mode of every folder of an entry

@@ -1,0 +1,166 @@
+"""Compiling behind an environment that is ready: what is told when, and what a failure costs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from storectl_daemon.bytecode import Compiler
+from storectl_daemon.compiling import Compiling
+from storectl_daemon.events import EventBus
+from storectl_daemon.models import CompiledEvent, ProgressEvent, WarmEvent, WarningEvent
+from storectl_daemon.options import Job
+from storectl_daemon.progress import Progress
+from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.entries.manifest import Manifest, ManifestFile
+from storectl_store.errors import ProblemError
+from storectl_store.selection.target import Interpreter
+from storectl_store.wheel.checked import Part
+from support.daemon import DEADLINE, Daemon, new_daemon, turns_until, until
+from support.index import serve_index
+from support.lock_files import pylock_text
+from support.wheels import make_wheel
+
+PYTHON = Interpreter(
+    executable="/python", identity="one", version="3.12.1", implementation="cpython", cache_tag="cpython-312",
+    base_prefix="", platlibdir="lib", abiflags="",
+)  # fmt: skip
+
+
+def manifest(number: int, source: int = 1) -> Manifest:
+    return Manifest(
+        digest=digest_of_hex(f"{number:064x}"), filename=f"p{number}-1-py3-none-any.whl",
+        name=canonicalize_name(f"p{number}"), version="1", wheel_size=1, tags=(), root_is_purelib=True,
+        dist_info=f"p{number}-1.dist-info", requires_dist=(), entry_points=(), escaping_libraries=(),
+        files=(ManifestFile(part=Part.SITE_PACKAGES, path="m.py", size=source, sha256="", executable=False),),
+    )  # fmt: skip
+
+
+class Scene:
+    """A compiler that waits at a gate and remembers what it was given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.job = Job(project=folder)
+        self.batches: list[list[str]] = []
+        self.done: set[Digest] = set()
+        self.gate = asyncio.Event()
+        self.trouble: Exception | None = None
+        self.told: list[WarmEvent] = []
+        self.bus = EventBus()
+        compiler = Compiler(compile_batch=self.compile, present=lambda digest, _tag: digest in self.done)
+        self.compiling = Compiling(compiler, self.bus)
+
+    async def compile(self, manifests: Sequence[Manifest], _interpreter: Interpreter) -> None:
+        self.batches.append([manifest.name for manifest in manifests])
+        await self.gate.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        self.done |= {manifest.digest for manifest in manifests}
+
+    def start(self, *manifests: Manifest) -> None:
+        self.compiling.start(self.job, manifests, PYTHON, Progress(self.told.append))
+
+
+def play(scenario: Callable[[Scene], Awaitable[None]], tmp_path: Path) -> None:
+    async def main() -> None:
+        scene = Scene(tmp_path)
+        async with asyncio.timeout(DEADLINE):
+            with scene.bus.subscribe() as events:
+                await scenario(scene)
+                scene.bus.close()
+                scene.told += [event.message async for event in events]
+            await scene.compiling.stop()
+
+    asyncio.run(main())
+
+
+def test_nothing_is_started_where_everything_is_compiled(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.done.add(manifest(1).digest)
+        scene.start(manifest(1))
+        assert not scene.compiling.busy
+        assert not scene.compiling.busy_with(scene.job)
+        assert scene.told == []
+
+    play(scenario, tmp_path)
+
+
+def test_the_end_is_told_once_to_all_who_compile_for_the_same_project(tmp_path: Path) -> None:
+    scenes: list[Scene] = []
+
+    async def scenario(scene: Scene) -> None:
+        scenes.append(scene)
+        scene.start(manifest(1))
+        scene.start(manifest(1), manifest(2))
+        await turns_until(lambda: bool(scene.batches))
+        assert scene.compiling.busy_with(scene.job)
+        scene.gate.set()
+        await turns_until(lambda: not scene.compiling.busy)
+        assert sorted(name for batch in scene.batches for name in batch) == ["p1", "p2"]
+
+    play(scenario, tmp_path)
+    assert [message for message in scenes[0].told if isinstance(message, CompiledEvent)] == [CompiledEvent()]
+
+
+def test_progress_is_told_after_each_batch_of_some_megabytes(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.gate.set()
+        scene.start(manifest(1, 6 << 20), manifest(2, 3 << 20), manifest(3))
+        await turns_until(lambda: not scene.compiling.busy)
+        assert scene.batches[0] == ["p1"] or scene.batches[0] == ["p1", "p2"]
+        assert [name for batch in scene.batches for name in batch] == ["p1", "p2", "p3"]
+        assert scene.batches[-1] == ["p3"]
+        last = [message for message in scene.told if isinstance(message, ProgressEvent)][-1]
+        assert (last.phase, last.done, last.total) == ("compile", 3, 3)
+
+    play(scenario, tmp_path)
+
+
+def test_an_interpreter_that_fails_costs_the_bytecode_and_a_warning(tmp_path: Path) -> None:
+    scenes: list[Scene] = []
+
+    async def scenario(scene: Scene) -> None:
+        scenes.append(scene)
+        scene.trouble = ProblemError("/python does not run")
+        scene.gate.set()
+        scene.start(manifest(1), manifest(2))
+        await turns_until(lambda: not scene.compiling.busy)
+
+    play(scenario, tmp_path)
+    (warning,) = (message for message in scenes[0].told if isinstance(message, WarningEvent))
+    assert "/python does not run" in warning.message
+    assert CompiledEvent() in scenes[0].told
+
+
+def test_what_is_being_compiled_ends_with_the_daemon(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.start(manifest(1))
+        await turns_until(lambda: bool(scene.batches))
+        stopping = asyncio.create_task(scene.compiling.stop())
+        await asyncio.sleep(0)
+        scene.gate.set()
+        await stopping
+        assert not scene.compiling.busy
+
+    play(scenario, tmp_path)
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    with new_daemon() as daemon:
+        daemon.start()
+        yield daemon
+
+
+def test_an_environment_is_ready_before_its_bytecode_for_those_who_do_not_wait(daemon: Daemon, tmp_path: Path) -> None:
+    wheel = make_wheel("alpha")
+    with serve_index(wheel) as index:
+        (tmp_path / "pylock.toml").write_text(pylock_text(index, [wheel]))
+        events = daemon.warm(tmp_path, bytecode=False)
+    phases = {event["phase"] for event in events if event["event"] == "progress"}
+    assert events[-1]["event"] == "ready"
+    assert "publish" in phases
+    until(lambda: bool(list((daemon.store / "meta").glob("*.pyc.json"))))
+    assert [event["event"] for event in daemon.warm(tmp_path)] == ["ready"]

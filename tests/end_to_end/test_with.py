@@ -1,0 +1,82 @@
+"""`run --with`: packages on top of a project's environment, in versions that fit it, locked once."""
+
+from pathlib import Path
+
+import pytest
+
+from support.index import LoopbackIndex
+from support.machine import Machine, pyenv_python
+from support.project import write_project
+from support.wheels import make_wheel
+
+SHOW = "import importlib.metadata as m; print(*sorted(f'{d.name}=={d.version}' for d in m.distributions()))"
+EXTRA = make_wheel("extra", "1.0", requires_dist=("alpha",))
+
+
+@pytest.fixture
+def folder(machine: Machine, index: LoopbackIndex) -> Path:
+    """A project with alpha 1.0; the index has a newer one, and what could be wanted on top."""
+    made = write_project(machine.home / "demo", index, [make_wheel("alpha", "1.0")])
+    index.add(make_wheel("alpha", "2.0"), EXTRA, make_wheel("greedy", "1.0", requires_dist=("alpha>=2",)))
+    return made
+
+
+def test_what_comes_on_top_fits_the_project_and_is_locked_once(
+    machine: Machine, index: LoopbackIndex, folder: Path
+) -> None:
+    environ = {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+    done = machine.run("run", "--with", "extra", "-c", SHOW, cwd=folder, env=environ)
+    assert done.stdout == "alpha==1.0 extra==1.0\n", done.stderr
+    index.add(make_wheel("extra", "2.0"))
+    machine.ok("daemon", "stop")
+    nowhere = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple"}
+    again = machine.run("run", "--with", "extra", "-c", SHOW, cwd=folder, env=nowhere)
+    assert (again.stdout, again.stderr) == ("alpha==1.0 extra==1.0\n", "")
+    assert machine.run("daemon", "status").returncode == 3
+    assert machine.ok("run", "-c", SHOW, cwd=folder) == "alpha==1.0\n"
+    newer = machine.run("run", "--with=extra", "--refresh", "-c", SHOW, cwd=folder, env=environ)
+    assert newer.stdout == "alpha==1.0 extra==2.0\n", newer.stderr
+
+
+def test_it_is_locked_anew_for_another_lock_file(machine: Machine, index: LoopbackIndex, folder: Path) -> None:
+    environ = {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+    machine.run("run", "--with", "extra", "-c", SHOW, cwd=folder, env=environ)
+    write_project(folder, index, [make_wheel("alpha", "2.0"), make_wheel("beta", "1.0")])
+    done = machine.run("run", "--with", "extra", "-c", SHOW, cwd=folder, env=environ)
+    assert done.stdout == "alpha==2.0 beta==1.0 extra==1.0\n", done.stderr
+
+
+def test_what_cannot_fit_is_said_and_nothing_runs(machine: Machine, index: LoopbackIndex, folder: Path) -> None:
+    environ = {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+    done = machine.run("run", "--with", "greedy", "-c", SHOW, cwd=folder, env=environ)
+    assert (done.returncode, done.stdout) == (125, "")
+    assert "alpha" in done.stderr
+    assert "E_REQUIREMENTS: uv cannot lock greedy" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_comes_from_the_project_s_own_indexes(machine: Machine, index: LoopbackIndex, folder: Path) -> None:
+    text = (folder / "pyproject.toml").read_text()
+    (folder / "pyproject.toml").write_text(f'{text}\n[[tool.uv.index]]\nurl = "{index.url}"\ndefault = true\n')
+    done = machine.run("run", "--with", "extra", "-c", SHOW, cwd=folder, env={"UV_PYTHON_DOWNLOADS": "never"})
+    assert done.stdout == "alpha==1.0 extra==1.0\n", done.stderr
+
+
+def test_a_script_without_a_project_has_what_it_is_given(machine: Machine, index: LoopbackIndex) -> None:
+    index.add(EXTRA, make_wheel("alpha", "2.0"))
+    environ = {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+    script = machine.home / "alone.py"
+    script.write_text(SHOW)
+    done = machine.run("run", "--with", "extra", str(script), cwd=machine.home, env=environ)
+    assert done.stdout == "alpha==2.0 extra==1.0\n", done.stderr
+    assert machine.run("run", str(script), cwd=machine.home).returncode == 125
+    refused = machine.run("run", "-p", "/nowhere/python", "--with", "extra", str(script), cwd=machine.home)
+    assert (refused.returncode, "3.12" in refused.stderr) == (2, True)
+
+
+@pytest.mark.skipif(not (pyenv_python("3.10") and pyenv_python("3.12")), reason="needs Python 3.10 and 3.12")
+def test_it_is_there_under_each_python(machine: Machine, index: LoopbackIndex, folder: Path) -> None:
+    pyenv = str(pyenv_python("3.10")).partition("/versions/")[0]
+    environ = {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never", "PYENV_ROOT": pyenv}
+    done = machine.run("run", "-p", "3.10", "-p", "3.12", "--with", "extra", "-c", SHOW, cwd=folder, env=environ)
+    assert done.stdout == "alpha==1.0 extra==1.0\n" * 2, done.stderr

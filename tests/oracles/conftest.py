@@ -1,0 +1,36 @@
+"""Real projects, locked by uv once per run, with stand-ins for their wheels."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from support.stand_ins import Locked, StandInEnvironments, stand_ins_for
+from support.workloads import dealt_out, own_workloads
+
+
+@pytest.fixture(scope="session")
+def texts() -> dict[tuple[Path, bool], str]:
+    """The lock files made so far."""
+    return {}
+
+
+@pytest.fixture(params=[True, False], ids=["pinned", "free"])
+def locked(
+    tmp_path: Path, workload: Path, texts: dict[tuple[Path, bool], str], request: pytest.FixtureRequest
+) -> Iterator[Locked]:
+    """A workload for its own Pythons, and the small ones for every Python there is: other versions for each of them."""
+    pinned: bool = request.param
+    if not pinned and workload not in own_workloads():
+        pytest.skip("uv would look for versions of hundreds of projects")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(dealt_out(workload, pinned=pinned))
+    if (workload, pinned) not in texts:
+        subprocess.run([find_uv_bin(), "lock", "--quiet"], cwd=folder, check=True)
+        texts[workload, pinned] = (folder / "uv.lock").read_text()
+    with stand_ins_for(texts[workload, pinned]) as (text, index):
+        (folder / "uv.lock").write_text(text)
+        yield Locked(folder=folder, index=index, environments=StandInEnvironments(tmp_path / "environments", index))
