@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support.index import LoopbackIndex
-from support.machine import STORECTL, Machine
+from support.machine import STORECTL, Machine, pyenv_python
 from support.project import write_project
 from support.wheels import WheelBytes, make_wheel
 
@@ -88,6 +88,17 @@ def test_the_projects_packages_come_first_and_ipykernel_from_beside(machine: Mac
     child = "import subprocess; show(subprocess.call([sys.executable, '-c', 'import alpha, ipykernel'], stderr=-3))"
     assert notebook.run(child) == 1
     assert machine.ok("tool", "list") == "ipykernel (ipykernel)\n"
+
+
+@pytest.mark.parametrize("version", ["3.9", "3.13"])
+def test_the_kernel_is_of_the_projects_python(machine: Machine, kernels: LoopbackIndex, version: str) -> None:
+    python = pyenv_python(version)
+    if python is None:
+        pytest.skip(f"no Python {version}")
+    project = write_project(machine.home / "project", kernels, [ALPHA, make_wheel("traits", "0.5")])
+    notebook = Notebook(machine, kernels, project)
+    cell = "import alpha, ipykernel; show(['{}.{}'.format(*sys.version_info), ipykernel.version, traits.__version__])"
+    assert notebook.run(cell, STORECTL_PYTHON=python) == [version, "7.1", "3.0"]
 
 
 def test_a_project_that_locks_ipykernel_has_its_own(machine: Machine, kernels: LoopbackIndex) -> None:

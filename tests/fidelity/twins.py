@@ -78,7 +78,7 @@ class Twins:
     def same(self, *command: str | Path, **options: object) -> str:
         """The output of a command, which must succeed and be the same in both."""
         expected, found = (self.output(root, *command, **options) for root in self.roots)
-        assert found == expected
+        assert found == expected, f"{command}\nin the venv: {expected}\nin the environment: {found}"
         return found
 
     def python(self, program: str, *arguments: str | Path, **options: object) -> str:

@@ -11,7 +11,6 @@ import typer
 from storectl.commands.output import print_json, print_lines, print_table
 from storectl.commands.parameters import Json
 from storectl.errors import UsageError, printable
-from storectl.kernel import notebook_starts, prepare_kernel
 from storectl.kernelspecs import install as install_spec
 from storectl.kernelspecs import installed, known_data_folders, prefix_data_folder, user_data_folder
 from storectl.kernelspecs import remove as remove_spec
@@ -73,6 +72,9 @@ def remove(
 @app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def start(arguments: Arguments = None) -> None:
     """Become the kernel of the project here. What Jupyter runs; its log has what goes to stderr."""
+    # Imported here: what reads requirements takes 30 ms, and no other command needs it.
+    from storectl.kernel import notebook_starts, prepare_kernel  # noqa: PLC0415 - see above
+
     kernel = prepare_kernel(notebook_starts(os.environ), options_of_environment(os.environ), os.environ)
     for notice in kernel.notices:
         sys.stderr.write(f"storectl: warning: {printable(notice)}\n")
