@@ -41,6 +41,8 @@ MOST_AHEAD = 64  # native modules of one package
 CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # what site looks for at every start
 
 _stock: "Any" = _external  # some of what we build on has no public name
+# Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
+IMPORTLIB: str = _stock.SourceFileLoader.get_code.__code__.co_filename
 _UNCHECKED_PYC = _external.MAGIC_NUMBER + b"\x01\0\0\0"  # PEP 552: hash-based, source not looked at
 
 
@@ -87,10 +89,8 @@ class SourceFileLoader(_external.SourceFileLoader):
         return code or self.source_to_code(self.get_data(path), path)
 
     # Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
-    _stock_file = _stock.SourceFileLoader.get_code.__code__.co_filename
-    get_code.__code__ = get_code.__code__.replace(co_filename=_stock_file)
-    optimized_code.__code__ = optimized_code.__code__.replace(co_filename=_stock_file)
-    del _stock_file
+    get_code.__code__ = get_code.__code__.replace(co_filename=IMPORTLIB)
+    optimized_code.__code__ = optimized_code.__code__.replace(co_filename=IMPORTLIB)
 
     def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
         if sys.pycache_prefix is not None:
@@ -109,6 +109,8 @@ class AmendingLoader(SourceFileLoader):
                 amend(module, self.path.rsplit("/site-packages/", 1)[0])
             except Exception:
                 pass
+
+    exec_module.__code__ = exec_module.__code__.replace(co_filename=IMPORTLIB)
 
 
 def keep_pip_out(module: "Any", library: str) -> None:
