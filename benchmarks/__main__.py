@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import install, peers, service, space, start
+from benchmarks import install, peers, scale, service, space, start
 from benchmarks.results import Result, as_json, as_markdown, as_svg
 from benchmarks.world import World, download, new_world
 
@@ -36,6 +36,7 @@ def rows(small: Path, large: Path) -> dict[str, tuple[Path, Callable[[World, int
         "disk": (small, lambda world, _pairs, _: space.disk(world)),
         "idle": (large, lambda world, _pairs, _: service.idle(world)),
         "maps": (large, lambda world, _pairs, _: service.map_requests(world)),
+        "scale": (small, lambda world, pairs, _: scale.scale(world, pairs)),
     }
 
 

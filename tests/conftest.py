@@ -25,6 +25,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("STORECTL_WORKLOADS"),
         help="run the oracles on every project below this folder too (or STORECTL_WORKLOADS)",
     )
+    parser.addoption("--heavy", action="store_true", help="run the tests that download and compute much, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--heavy"):
+        skip = pytest.mark.skip(reason="heavy: needs --heavy")
+        for item in items:
+            if item.get_closest_marker("heavy"):
+                item.add_marker(skip)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from storectl import __version__
-from storectl.commands import daemon, env, store, tool, watch
+from storectl.commands import daemon, env, kernel, store, tool, watch
 from storectl.commands.doctor import doctor
 from storectl.commands.link import link
 from storectl.commands.lock import lock
@@ -32,6 +32,7 @@ app.add_typer(daemon.app, name="daemon")
 app.add_typer(env.app, name="env")
 app.add_typer(store.app, name="store")
 app.add_typer(tool.app, name="tool")
+app.add_typer(kernel.app, name="kernel")
 app.command()(doctor)
 
 

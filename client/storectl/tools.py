@@ -29,16 +29,21 @@ _VERSION = re.compile(r"\d+\.\d+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A command and the requirements that bring it. ``python`` is a version such as 3.12, None for storectl's own."""
+    """A command and the requirements that bring it. ``python`` is a version such as 3.12, None for storectl's own.
+
+    ``constraints`` are requirements that hold where something else brings the project.
+    """
 
     command: str
     requirements: tuple[str, ...]
     python: str | None
+    constraints: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """The name of its folder."""
-        text = json.dumps([sorted(self.requirements), self.python])
+        constraints = [sorted(self.constraints)] if self.constraints else []
+        text = json.dumps([sorted(self.requirements), self.python, *constraints])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -66,10 +71,12 @@ def lock_tool(state: str, tool: Tool, environ: Mapping[str, str], *, refresh: bo
     folder = tool_folder(state, tool)
     if _is_locked(folder) and not refresh:
         return folder
+    described = ", ".join([*tool.requirements, *(f"with {line}" for line in tool.constraints)])
     wanted = Wanted(
         requirements=tool.requirements,
         python=tool.python or "{}.{}".format(*sys.version_info),
-        notes={"tool": f"{tool.command} ({', '.join(tool.requirements)})\n"},
+        constraints=tool.constraints,
+        notes={"tool": f"{tool.command} ({described})\n"},
     )
     lock_requirements(str(folder), wanted, environ)
     return folder

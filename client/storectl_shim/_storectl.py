@@ -1,8 +1,9 @@
 r"""What a project's interpreter loads at start: the import map of its environment, put behind ``sys.path``.
 
 One file, CPython 3.9 to 3.14, copied into the site-packages folder ("the view") of each environment and started by
-``_storectl.pth`` (``import _storectl; _storectl.start()``) or ``_storectl.start`` (``_storectl:start``, PEP 829). The view
-imports correctly without it: whatever goes wrong here is one line on stderr, and then the plain view.
+``_storectl.pth`` (``import _storectl; _storectl.start()``) or ``_storectl.start`` (``_storectl:start``, PEP 829), or by
+``start_uncustomized`` in their place. The view imports correctly without it: whatever goes wrong here is one line on
+stderr, and then the plain view.
 
 The file ``<environment>/import-map``, format 1. Both levels are ``marshal.dumps(..., 2)``, which every version reads and
 which writes equal values as equal bytes; a checksum is the bytes as a little-endian number, modulo ``PRIME``::
@@ -36,6 +37,8 @@ PRIME = 1073741789  # the largest below 2**30, one digit of an int: the modulo i
 MODULE, NAMESPACE = 64, 128
 DEADLINE = 0.020  # seconds for the daemon's whole answer
 LARGEST = 1 << 28  # bytes of an answer
+MOST_AHEAD = 64  # native modules of one package
+CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # what site looks for at every start
 
 _stock: "Any" = _external  # some of what we build on has no public name
 _UNCHECKED_PYC = _external.MAGIC_NUMBER + b"\x01\0\0\0"  # PEP 552: hash-based, source not looked at
@@ -46,30 +49,82 @@ class SourceFileLoader(_external.SourceFileLoader):
 
     def get_code(self, fullname: str) -> "CodeType | None":
         """The code from unchecked bytecode where it is there and whole; everything else as the stock loader does it."""
-        path = self.get_filename(fullname)
-        if sys.pycache_prefix is not None or _imp.check_hash_based_pycs == "always":
-            return super().get_code(fullname)
-        try:
-            bytecode_path = _external.cache_from_source(path)
-            data = self.get_data(bytecode_path)
-            if data[:8] != _UNCHECKED_PYC:
-                return super().get_code(fullname)
-        except (OSError, NotImplementedError):
+        path, data = self.get_filename(fullname), b""
+        if sys.pycache_prefix is None and _imp.check_hash_based_pycs != "always":
+            try:
+                bytecode_path = _external.cache_from_source(path)
+                data = self.get_data(bytecode_path)
+            except (OSError, NotImplementedError):
+                pass
+        if data[:8] != _UNCHECKED_PYC:  # not within the handler: what is wrong with a module has no context
             return super().get_code(fullname)
         try:  # it also gives the code objects, compiled under a relative path, the path of this view
             code: "CodeType" = _stock._compile_bytecode(memoryview(data)[16:], fullname, bytecode_path, path)  # noqa: SLF001  # unmarshals as the stock loader
         except (EOFError, ValueError, TypeError, ImportError):  # torn by a power cut
-            return self.source_to_code(self.get_data(path), path)
-        return code
+            data = b""
+        return code if data else self.source_to_code(self.get_data(path), path)
+
+    # Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
+    get_code.__code__ = get_code.__code__.replace(co_filename=_stock.SourceFileLoader.get_code.__code__.co_filename)
 
     def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
         if sys.pycache_prefix is not None:
             _stock.SourceFileLoader._cache_bytecode(self, source_path, bytecode_path, data)  # noqa: SLF001  # the method that this one overrides
 
 
+class AmendingLoader(SourceFileLoader):
+    """For folders with a module of a tool that is wrong about an environment whose files are a store's."""
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """The module as the stock loader makes it, then told what it cannot know; without that where it has changed."""
+        super().exec_module(module)
+        amend = AMENDMENTS.get(module.__name__)
+        if amend is not None:
+            try:
+                amend(module, self.path.rsplit("/site-packages/", 1)[0])
+            except Exception:
+                pass
+
+
+def keep_pip_out(module: "Any", library: str) -> None:
+    """``pip install`` and ``uninstall`` refuse (PEP 668) here too: pip takes it that nobody looks after a venv."""
+    stock = module.check_externally_managed
+
+    def check_externally_managed() -> None:
+        if not library.startswith(sys.prefix + "/lib/"):
+            stock()
+            return
+        error = module.ExternallyManagedEnvironment.from_config(library + "/EXTERNALLY-MANAGED")
+        error.note_stmt = error.hint_stmt = None  # how to break a system's Python
+        raise error
+
+    module.check_externally_managed = check_externally_managed
+
+
+def leave_store_out(module: "Any", library: str) -> None:
+    """All of the store is third-party code: ``coverage`` follows links before it asks what is."""
+    name = "_add_third_party_paths" if hasattr(module, "_add_third_party_paths") else "add_third_party_paths"
+    stock = getattr(module, name)
+
+    def add_third_party_paths(paths: "set[str]") -> None:
+        stock(paths)
+        paths.add(library.rsplit("/", 4)[0] + "/store")
+
+    setattr(module, name, add_third_party_paths)
+
+
+AMENDED = {"pip/_internal/utils", "coverage"}
+AMENDMENTS: "dict[str, Callable[[Any, str], None]]" = {
+    "pip._internal.utils.misc": keep_pip_out,
+    "coverage.inorout": leave_store_out,
+}
+
 LOADERS = [
     (SourceFileLoader if loader is _external.SourceFileLoader else loader, suffixes)
     for loader, suffixes in _stock._get_supported_file_loaders()  # noqa: SLF001  # the only place that knows them
+]
+AMENDING_LOADERS = [
+    (AmendingLoader if loader is SourceFileLoader else loader, suffixes) for loader, suffixes in LOADERS
 ]
 
 
@@ -94,13 +149,15 @@ class FileFinder(_external.FileFinder):
         """The spec that the stock finder gives, found by one probe; a miss asks no file system."""
         if self._map is None:
             return super().find_spec(fullname, target)
+        if fullname == __name__ and Started.module is not None:
+            return ModuleSpec(fullname, Started(), origin=__file__)  # type: ignore[arg-type]  # it has all that import calls
         if self._table is None:
+            if fullname in self._map.absent and not self._changed:
+                return None
             self._table = self._map.top_level()
         tail = fullname.rpartition(".")[2]
         record = self._table.get(tail)
         if record is None:
-            if fullname == __name__ and Started.module is not None:
-                return ModuleSpec(fullname, Started(), origin=__file__)  # type: ignore[arg-type]  # it has all that import calls
             # Bytecode comes after the map, so the map cannot know its folders.
             if self._changed or self._map.failed or tail == "__pycache__":
                 return super().find_spec(fullname, target)
@@ -136,13 +193,17 @@ class Started:
 class ImportMap:
     """The import map of one environment, read piece by piece: from the published file, or from what the daemon sent.
 
+    ``absent`` are names known not to be right below the view, so that a start which asks for no others reads nothing.
+    ``cold`` is whether the file was not in the page cache, None as long as nobody looked.
     Threads may race: each step stores a whole value that any other thread would have computed too.
     """
 
-    def __init__(self, root: str, address: "str | None") -> None:
+    def __init__(self, root: str, address: "str | None", absent: "tuple[str, ...]" = ()) -> None:
         self.root = root
         self.address = address
+        self.absent = absent
         self.failed = False
+        self.cold: "bool | None" = None
         self._index: "Any" = None  # (names, sections, where they start, read)
         self._tables: "dict[str, dict[str, dict[str, int]]]" = {}
 
@@ -162,6 +223,8 @@ class ImportMap:
             tables = self._tables.get(top)
             if tables is None:
                 tables = self._tables[top] = self._section(top)
+                if self.cold:
+                    fetch_ahead(self.root, top, tables)
             return None if self.failed else tables.get(folder)
         except Exception as error:
             self._fail(error)
@@ -217,6 +280,8 @@ class ImportMap:
             status = os.fstat(descriptor)
             if status.st_mode & 0o170022 != 0o100000 or not trusted(status.st_uid, __file__):
                 raise PermissionError("not a file that only its trusted owner can write")
+            if self.cold is None:
+                self.cold = is_cold(descriptor)
             return os.pread(descriptor, min(length, max(status.st_size - offset, 0)), offset)
         finally:
             os.close(descriptor)
@@ -231,6 +296,44 @@ class ImportMap:
             except Exception:
                 return False
         return bool(address)
+
+
+def is_cold(descriptor: int) -> bool:
+    """Whether the open file's first page would have to come from the disk: then so will what it is about."""
+    try:
+        os.preadv(descriptor, [bytearray(1)], 0, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return True
+    except (OSError, AttributeError):  # a file system, or a system, that cannot tell
+        pass
+    return False
+
+
+def fetch_ahead(root: str, top: str, tables: "dict[str, dict[str, int]]") -> None:
+    """Let the kernel read the native libraries of a package that is about to be imported: all at once, not page by page."""
+    view = f"{root}/lib/{library()}/site-packages/"
+    suffixes = _imp.extension_suffixes()
+    paths = [
+        f"{view}{folder}/{tail}{suffixes[record % MODULE]}"
+        for folder, table in tables.items()
+        for tail, record in table.items()
+        if MODULE <= record < MODULE + len(suffixes)
+    ]
+    if len(paths) > MOST_AHEAD:  # one import never needs them all
+        paths = []
+    try:
+        paths += [f"{view}{top}.libs/{name}" for name in os.listdir(f"{view}{top}.libs")]
+    except OSError:
+        pass
+    for path in paths:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            pass
 
 
 def decode(data: bytes, length: int, checksum: int) -> "Any":
@@ -316,16 +419,17 @@ class PathHook:
         if isinstance(path, str) and not self._map.failed:
             for root in self._roots:
                 if path == root:
-                    return self._finder(self.storectl_view, None)
+                    return self._finder(self.storectl_view, None, LOADERS)
                 if path.startswith(root + "/"):
                     folder = path[len(root) + 1 :]
                     table = self._map.table(folder)
                     if table is not None:
-                        return self._finder(self.storectl_view + "/" + folder, table)
+                        loaders = AMENDING_LOADERS if folder in AMENDED else LOADERS
+                        return self._finder(self.storectl_view + "/" + folder, table, loaders)
         raise ImportError("not below a view of storectl", path=path)
 
-    def _finder(self, path: str, table: "dict[str, int] | None") -> FileFinder:
-        finder = FileFinder(path, *LOADERS)
+    def _finder(self, path: str, table: "dict[str, int] | None", loaders: "Any") -> FileFinder:
+        finder = FileFinder(path, *loaders)
         finder.answer_from(self._map, table)
         return finder
 
@@ -333,9 +437,20 @@ class PathHook:
 def pin(alias: str, view: str) -> None:
     """Take the process from the path through a symlink to the environment itself: a later move of the link is not ours.
 
-    In a venv site adds the folder twice, the second time by its new name: it stays on ``sys.path`` once.
+    In a venv site adds the folder twice, the second time by its new name: it stays on ``sys.path`` once, and so do the
+    folders below it that ``.pth`` files name.
     """
-    sys.path[:] = dict.fromkeys(view if entry == alias else entry for entry in sys.path)
+
+    def pinned(entry: str) -> str:
+        return view + entry[len(alias) :] if entry == alias or str(entry).startswith(alias + "/") else entry
+
+    sys.path[:] = dict.fromkeys(map(pinned, sys.path))
+    frame: "Any" = sys._getframe()  # noqa: SLF001  # site keeps what it has added in a local variable
+    while frame is not None and frame.f_code.co_name != "addpackage":
+        frame = frame.f_back
+    known = None if frame is None else frame.f_locals.get("known_paths")
+    if isinstance(known, set):
+        known.update([pinned(entry) for entry in known])
     given, root = root_of(alias), root_of(view)
     if given == root:
         return
@@ -360,27 +475,53 @@ def complain(trouble: str) -> None:
         sys.stderr.write(f"storectl: {' '.join(trouble.split())}; using the plain environment\n")
 
 
-def start() -> None:
+def start_uncustomized() -> None:
+    """Start in a view that has no module of ``CUSTOMIZATIONS``."""
+    start(CUSTOMIZATIONS)
+
+
+def start(absent: "tuple[str, ...]" = ()) -> None:
     """Put the hook before all others, once for a view, and leave ``sys.modules`` as it was. Never an exception."""
     try:
         address = os.environ.pop("STORECTL_SOCKET", None)  # children read the file
         if os.getuid() == os.geteuid() and os.getgid() == os.getegid():
-            install(os.path.dirname(__file__), address)
+            install(os.path.dirname(__file__), address, absent)
     except Exception as error:
         complain(f"the import map cannot be used ({str(error) or type(error).__name__})")
     finally:
         Started.module = sys.modules.pop(__name__, Started.module)
 
 
-def install(alias: str, address: "str | None") -> None:
+def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> None:
     """The steps of a start, for the view on ``sys.path`` as ``alias``."""
-    view = os.path.realpath(alias)
-    library = f"python{sys.version_info[0]}.{sys.version_info[1]}{'t' * ('t' in sys.abiflags)}"
-    if not view.endswith(f"/{library}/site-packages"):
+    if any(getattr(hook, "storectl_view", None) == alias for hook in sys.path_hooks):
+        return  # site starts us twice in a venv
+    view = real_path(alias)
+    if not view.endswith(f"/{library()}/site-packages"):
         return  # another interpreter was sent here: its suffixes are others
     if view != alias:
         pin(alias, view)
     if all(getattr(hook, "storectl_view", None) != view for hook in sys.path_hooks):
-        sys.path_hooks.insert(0, PathHook(view, alias, ImportMap(root_of(view), address)))
+        sys.path_hooks.insert(0, PathHook(view, alias, ImportMap(root_of(view), address, absent)))
         for path in [path for path in sys.path_importer_cache if str(path).startswith((view, alias))]:
             del sys.path_importer_cache[path]
+
+
+def library() -> str:
+    """The name of this interpreter's folder below ``lib``."""
+    return f"python{sys.version_info[0]}.{sys.version_info[1]}{'t' * ('t' in sys.abiflags)}"
+
+
+def real_path(path: str) -> str:
+    """The path of this folder without symbolic links: the kernel tells it at once, where ``/proc`` says what is open."""
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            found = os.readlink(f"/proc/self/fd/{descriptor}")
+            if os.path.samestat(os.stat(found), os.fstat(descriptor)):
+                return found
+        finally:
+            os.close(descriptor)
+    except (OSError, AttributeError):
+        pass
+    return os.path.realpath(path)

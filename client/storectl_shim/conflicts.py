@@ -1,12 +1,14 @@
 """Conflicts: modules that are loaded already, and would come from elsewhere in an environment.
 
 Told by the import map: a module that the environment provides, loaded from another file. Nothing is a conflict that a
-folder earlier on ``sys.path`` provides (the script's, PYTHONPATH, the standard library): it would win in any case.
+folder earlier on ``sys.path`` provides (the script's, PYTHONPATH, the standard library): it would win in any case. Nor is
+a distribution of the same name and version whose files have the same hashes in both places: it is the same code.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 TYPE_CHECKING = False  # importing typing takes longer than all of this
@@ -51,6 +53,10 @@ class Distribution:
     name: str
     version: str
 
+    def equals(self, other: Distribution) -> bool:
+        """Whether the name, however it is spelled, and the version are the same."""
+        return (_normalised(self.name), self.version) == (_normalised(other.name), other.version)
+
 
 def find_conflicts(
     provided: Modules, site_packages: str, loaded: Mapping[str, ModuleType], earlier: Iterable[str]
@@ -71,7 +77,7 @@ def find_conflicts(
             found.setdefault(top, []).append((name, origin, locked))
     owners = _Owners()
     conflicts = [_conflict(entries, loaded, site_packages, owners) for entries in found.values()]
-    return _joined(conflicts)
+    return _joined(conflict for conflict in conflicts if not _is_same_code(conflict, site_packages, owners))
 
 
 def _conflict(
@@ -85,6 +91,15 @@ def _conflict(
         locked=owners.owner(site_packages, os.path.relpath(locked, site_packages)),
         loaded_from=folder,
     )
+
+
+def _is_same_code(conflict: Conflict, site_packages: str, owners: _Owners) -> bool:
+    """Whether both distributions have the same name, version, and hashes below the conflict's top-level name."""
+    if conflict.loaded is None or conflict.locked is None or not conflict.loaded.equals(conflict.locked):
+        return False
+    top = conflict.modules[0].partition(".")[0]
+    loaded = owners.hashes(conflict.loaded_from, conflict.loaded, top)
+    return bool(loaded) and all(loaded.values()) and loaded == owners.hashes(site_packages, conflict.locked, top)
 
 
 def _joined(conflicts: Iterable[Conflict]) -> list[Conflict]:
@@ -141,6 +156,26 @@ class _Owners:
             if line in record:
                 return _read_metadata(dist_info)
         return None
+
+    def hashes(self, folder: str, distribution: Distribution, top: str) -> dict[str, str]:
+        """The files of a distribution below one top-level name, with their hashes as RECORD has them; no bytecode."""
+        for dist_info, record in self._records.get(folder, {}).items():
+            if _read_metadata(dist_info) == distribution:
+                return dict(_hashes_below(record, top))
+        return {}
+
+
+def _hashes_below(record: str, top: str) -> Iterable[tuple[str, str]]:
+    """Lines are ``path,sha256=...,size``; a path with a comma in it has quotes, and stays whole with them."""
+    for line in record.split("\n"):
+        path, _, digest = line.rpartition(",")[0].rpartition(",")
+        name = path.strip('"')
+        if name.startswith((f"{top}/", f"{top}.")) and "__pycache__/" not in name:
+            yield name, digest
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _records(folder: str) -> Iterable[tuple[str, str]]:

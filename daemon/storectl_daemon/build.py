@@ -126,7 +126,7 @@ class EnvironmentBuild:
         self._environ = environ
         self._closures: OrderedDict[_Question, Closure] = OrderedDict()
         self._required: dict[str, str | None] = {}
-        self._shims: dict[str, bytes] = {}
+        self._shims: dict[str, dict[str, bytes]] = {}
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
         """The environment of the job; a ProblemError says why there is none."""
@@ -146,7 +146,7 @@ class EnvironmentBuild:
         manifests = await self._make_present(pins, progress)
         path = await self._publish(manifests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
-        self._compiling.start(job, manifests, interpreter, progress)
+        await self._compiling.start(job, manifests, interpreter, progress)
         extra = (*_extra_inputs(lock_file, closure), *([overlay.path] if overlay else ()))
         return Built(environment=environment, extra_inputs=extra, notices=closure.notices)
 
@@ -292,8 +292,8 @@ class EnvironmentBuild:
         """The shim compiled by the interpreter: the environment is read-only, so it could never be kept later."""
         if interpreter.identity not in self._shims:
             self._shims[interpreter.identity] = await compile_shim(interpreter, shim_source(), "_storectl.py")
-        name = f"{site_packages}/__pycache__/_storectl.{interpreter.cache_tag}.pyc"
-        return {name: self._shims[interpreter.identity]}
+        folder = f"{site_packages}/__pycache__"
+        return {f"{folder}/{name}": content for name, content in self._shims[interpreter.identity].items()}
 
     def _info(self, environment: str, inputs: Inputs) -> EnvironmentInfo:
         located = inputs.located

@@ -1,6 +1,7 @@
 """Bytecode for entries and for the shim, made by the interpreter that will read it."""
 
 import asyncio
+import base64
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -50,16 +51,20 @@ class Compiler:
 
 # An unchecked-hash pyc (PEP 552): the view's shim never changes, so nobody has to compare anything.
 _COMPILE_SHIM = """
-import sys, marshal, importlib.util
+import sys, base64, marshal, importlib.util
 source = sys.stdin.buffer.read()
-code = compile(source, sys.argv[1], "exec", dont_inherit=True)
 head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source)
-sys.stdout.buffer.write(head + marshal.dumps(code))
+for level in (0, 1, 2):
+    code = compile(source, sys.argv[1], "exec", dont_inherit=True, optimize=level)
+    print(base64.b64encode(head + marshal.dumps(code)).decode())
 """
 
 
-async def compile_shim(interpreter: Interpreter, source: bytes, name: str) -> bytes:
-    """The shim as bytecode of this interpreter; EnvironmentBuildError where the interpreter cannot run."""
+async def compile_shim(interpreter: Interpreter, source: bytes, name: str) -> dict[str, bytes]:
+    """The shim as bytecode of this interpreter, by file name, for every level of ``-O``.
+
+    ``name`` is that of its source. EnvironmentBuildError where the interpreter cannot run.
+    """
     command = [interpreter.executable, "-I", "-S", "-c", _COMPILE_SHIM, name]
     try:
         done = await asyncio.to_thread(
@@ -71,4 +76,6 @@ async def compile_shim(interpreter: Interpreter, source: bytes, name: str) -> by
             hint="Check that this Python works, or choose another one with -p.",
             executable=interpreter.executable,
         ) from error
-    return bytes(done.stdout)
+    stem = f"{name.removesuffix('.py')}.{interpreter.cache_tag}"
+    levels = zip(("", ".opt-1", ".opt-2"), done.stdout.split(), strict=True)
+    return {f"{stem}{level}.pyc": base64.b64decode(content) for level, content in levels}

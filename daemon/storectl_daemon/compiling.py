@@ -37,9 +37,11 @@ class Compiling:
         """Whether a ``compiled`` event of this job is still to come."""
         return self._running[job] > 0
 
-    def start(self, job: Job, manifests: Sequence[Manifest], interpreter: Interpreter, progress: Progress) -> None:
-        """Give the entries bytecode, as far as they have none; nothing happens where all have it."""
-        missing = [manifest for manifest in manifests if not self._compiler.has(manifest.digest, interpreter)]
+    async def start(
+        self, job: Job, manifests: Sequence[Manifest], interpreter: Interpreter, progress: Progress
+    ) -> None:
+        """Give the entries bytecode behind the caller, as far as they have none; nothing happens where all have it."""
+        missing = await asyncio.to_thread(self._without_bytecode, manifests, interpreter)
         if not missing:
             return
         progress.begin("compile", len(missing))
@@ -47,6 +49,9 @@ class Compiling:
         task = asyncio.create_task(self._compile(job, missing, interpreter, progress), name=f"compile {job.project}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _without_bytecode(self, manifests: Sequence[Manifest], interpreter: Interpreter) -> list[Manifest]:
+        return [manifest for manifest in manifests if not self._compiler.has(manifest.digest, interpreter)]
 
     async def _compile(
         self, job: Job, manifests: Sequence[Manifest], interpreter: Interpreter, progress: Progress

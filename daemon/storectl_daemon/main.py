@@ -132,7 +132,11 @@ class Daemon:
             leave=self._leave,
         )
         self._server = Server(
-            create_application(service, on_request=idle.touch), gate, on_stop=partial(self._stop, service)
+            create_application(service, on_request=idle.touch),
+            gate,
+            import_map=service.environments.import_map,
+            on_answer=idle.touch,
+            on_stop=partial(self._stop, service),
         )
         self._background.start("watching", service.watcher.run())
         self._background.start("following warms", service.follow_warms())

@@ -1,4 +1,4 @@
-"""The HTTP server on the socket: uvicorn, with limits for a peer that may be hostile.
+"""The HTTP server on the socket: uvicorn behind the reception, with limits for a peer that may be hostile.
 
 A peer's user id is checked before a byte of it is read; a request's head must arrive within ``HEAD_SECONDS`` and fit in
 ``HEAD_BYTES``. Signals only ask for the end: the daemon ends in its own order.
@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from storectl_daemon.api.problems import problem_bytes
 from storectl_daemon.peers import Gate
+from storectl_daemon.reception import Reception
 
 HEAD_BYTES = 16 << 10
 HEAD_SECONDS = 2.0
@@ -96,13 +97,18 @@ def guarded_protocol(gate: Gate, *, head_seconds: float = HEAD_SECONDS) -> type[
 
 
 class Server(UvicornServer):
-    """Serves one application on one socket until it is asked to stop."""
+    """Serves one application on one socket until it is asked to stop.
+
+    ``import_map`` answers requests for import maps before the application: see ``Reception``, as for ``on_answer``.
+    """
 
     def __init__(
         self,
         application: Callable[..., Awaitable[None]],
         gate: Gate,
         *,
+        import_map: Callable[[str], bytes],
+        on_answer: Callable[[], None] = lambda: None,
         head_seconds: float = HEAD_SECONDS,
         on_stop: Callable[[], Awaitable[None]],
     ) -> None:
@@ -124,6 +130,7 @@ class Server(UvicornServer):
             )
         )
         self._on_stop = on_stop
+        self._reception = Reception(gate=gate, import_map=import_map, protocol=self._protocol, on_answer=on_answer)
         self._asked = asyncio.Event()
         self.accepting = asyncio.Event()
 
@@ -144,6 +151,18 @@ class Server(UvicornServer):
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
+    def _protocol(self) -> asyncio.Protocol:
+        """The protocol of one more connection."""
+        kind = self.config.http_protocol_class
+        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept on the sockets; no other way of listening is used."""
+        self.servers = []
+        for listening in sockets or []:
+            self._reception.open(listening)
+        self.started = True
+
     async def main_loop(self) -> None:
         """Wait without waking up: what uvicorn does ten times a second is for features that are off here."""
         self.accepting.set()
@@ -151,7 +170,6 @@ class Server(UvicornServer):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what the daemon is doing first, so that streams end and connections become idle."""
-        for server in self.servers:
-            server.close()
+        self._reception.close()
         await self._on_stop()
         await super().shutdown(sockets)

@@ -20,7 +20,9 @@ from pathlib import Path
 from storectl_daemon.errors import DaemonError
 from storectl_shim.locations import SOCKET_PATH_LIMIT
 
-_BACKLOG = 128
+_BACKLOG = 2048
+"""How many may wait to be accepted; the kernel has a limit of its own."""
+
 _FIRST_PASSED = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 

@@ -8,6 +8,7 @@ environment stay what they were.
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ SETTLE_SECONDS = 2.1
 """A record is complete only once its inputs are two seconds old; a little more than that."""
 
 _ROUNDS = 8
+_REMEMBERED = 16
+"""How many sets of inputs are remembered for each job: the branches that somebody goes to and fro between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +114,7 @@ class Warmer:
         self._states: dict[Job, WarmState] = {}
         self._extra: dict[Job, tuple[Path, ...]] = {}
         self._failed: dict[Job, str] = {}
+        self._before: dict[Job, OrderedDict[str, Built]] = {}
         self._stale: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
         self._visits: set[asyncio.Task[None]] = set()
@@ -130,8 +134,12 @@ class Warmer:
         """Files beyond the usual ones that environments of the project were made from."""
         return tuple({path for job, paths in self._extra.items() if job.project == project for path in paths})
 
-    def start(self, job: Job) -> None:
-        """Warm the job, or join the flight that is on its way. Its last event is ``ready`` or ``failed``."""
+    def start(self, job: Job, *, seen: Inputs | None = None) -> None:
+        """Warm the job, or join the flight that is on its way. Its last event is ``ready`` or ``failed``.
+
+        ``seen`` are inputs that were read just now. If they were there before they have the environment they had then,
+        as long as it is there, and nothing is looked at beyond that. Who asks for an environment gets all looked at.
+        """
         if job in self._flights:
             return
         if self._stopping:
@@ -141,7 +149,7 @@ class Warmer:
             # Whoever is in the book is looked after, with the network: not what somebody wants who is offline.
             self._book.want(job.project, job.options)
         self._states[job] = replace(self.state(job), state="warming", progress=None, problem=None)
-        task = asyncio.create_task(self._fly(job), name=f"warm {job.project}")
+        task = asyncio.create_task(self._fly(job, seen), name=f"warm {job.project}")
         self._flights[job] = task
         task.add_done_callback(lambda _task: self._landed(job))
 
@@ -159,7 +167,7 @@ class Warmer:
             if self._book.get(job.project) is None:
                 self._states.pop(job, None)  # forgotten meanwhile: a change it saw before must not bring it back
             elif granted is None and self._failed.get(job) != inputs.digest:
-                self.start(job)
+                self.start(job, seen=inputs)
             elif granted is None:
                 logger.debug("%s: still the inputs that failed", job.project)
             elif job not in self._flights:
@@ -182,6 +190,7 @@ class Warmer:
             self._states.pop(job, None)
             self._extra.pop(job, None)
             self._failed.pop(job, None)
+            self._before.pop(job, None)
             self._stop_timer(job)
             if job in self._flights:
                 self._flights[job].cancel()
@@ -201,10 +210,12 @@ class Warmer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _fly(self, job: Job) -> None:
+    async def _fly(self, job: Job, seen: Inputs | None) -> None:
         try:
-            built, inputs = await self._settle(job, Progress(lambda message: self._tell(job, message)))
-            await self._grant(job, built, inputs)
+            built = await asyncio.to_thread(self._built_before, job, seen) if seen else None
+            if built is None or seen is None:
+                built, seen = await self._settle(job, Progress(lambda message: self._tell(job, message)))
+            await self._grant(job, built, seen)
         except asyncio.CancelledError:
             if job in self._states:
                 self._states[job] = replace(self.state(job), state="idle", progress=None)
@@ -230,6 +241,22 @@ class Warmer:
             before = after
         raise LockFileError(f"{job.project}: its lock file keeps changing", hint="Wait for what writes it.")
 
+    def _built_before(self, job: Job, inputs: Inputs) -> Built | None:
+        """What these inputs gave when they were there before; None where they never were, or it is gone."""
+        built = self._before[job].get(inputs.digest) if job in self._before else None
+        if built is None:
+            return None
+        wish = Wish(options=job.options, lock_file=str(inputs.located.lock_file), environment=built.environment.id)
+        environment = self._files.environment(wish, job.project)
+        return replace(built, environment=environment) if environment else None
+
+    def _remember(self, job: Job, inputs: Inputs, built: Built) -> None:
+        before = self._before.setdefault(job, OrderedDict())
+        before[inputs.digest] = built
+        before.move_to_end(inputs.digest)
+        if len(before) > _REMEMBERED:
+            before.popitem(last=False)
+
     async def _attempt(self, job: Job, inputs: Inputs, progress: Progress) -> Built | ProblemError:
         try:
             built = await self._build(job, inputs, progress)
@@ -246,6 +273,7 @@ class Warmer:
     async def _grant(self, job: Job, built: Built, inputs: Inputs) -> None:
         environment = built.environment
         self._failed.pop(job, None)
+        self._remember(job, inputs, built)
         wish = Wish(
             options=job.options,
             lock_file=str(inputs.located.lock_file),
@@ -254,8 +282,10 @@ class Warmer:
             last_used=time.time(),
             notices=built.notices,
         )
+        if self._book.get(job.project) is None:
+            self._book.record(job.project, wish)  # asked for offline, so that nobody wanted it before
+        await self._keep_record(job, inputs, environment, built.notices)  # what programs wait for comes first
         project = self._book.record(job.project, wish)
-        await self._keep_record(job, inputs, environment, built.notices)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
             await self._follow(job, project.link, environment)
         self._states[job] = WarmState(state="ready", environment=environment, lock_file=environment.lock_file)

@@ -152,13 +152,10 @@ class Watcher:
 
     async def _look(self, where: Batch) -> None:
         """Compare signatures of the projects that ``where`` concerns (None: of all) and report the changed ones."""
-        for sight in list(self._sights()):
-            if where is not None and not await asyncio.to_thread(_concerns, sight, where):
-                continue
-            signature = await asyncio.to_thread(signature_of, sight.inputs)
-            if self._signatures.get(sight.project) != signature:
-                self._signatures[sight.project] = signature
-                await self._report(sight.project)
+        for project, signature in await asyncio.to_thread(_signatures, list(self._sights()), where):
+            if self._signatures.get(project) != signature:
+                self._signatures[project] = signature
+                await self._report(project)
 
     async def _report(self, project: Path) -> None:
         try:
@@ -167,8 +164,13 @@ class Watcher:
             logger.exception("looking at %s", project)
 
 
-def _concerns(sight: Sight, where: set[Path]) -> bool:
-    return not sight.folders.isdisjoint(where)
+def _signatures(sights: Sequence[Sight], where: Batch) -> list[tuple[Path, Signature]]:
+    """The signature of each project that ``where`` concerns."""
+    return [
+        (sight.project, signature_of(sight.inputs))
+        for sight in sights
+        if where is None or not sight.folders.isdisjoint(where)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
 """`storectl.activate`: an environment in an interpreter that runs already, as if it had been there from the start."""
 
+import io
 import os
 import sys
 import sysconfig
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -187,6 +189,27 @@ def test_the_interpreters_own_packages_conflict_by_their_distribution(
         "parts of parts 1.5 is loaded, the lock file has it of other-parts 5.0; "
         f"same 1.0 is loaded from {own}, not from the environment"
     )
+
+
+def test_the_same_distribution_from_elsewhere_is_no_conflict(
+    machine: Machine, index: LoopbackIndex, tmp_path: Path
+) -> None:
+    """By name, version and the hashes in RECORD: of a package, of a module alone, and of another spelling of the name."""
+    wheels = [BETA, make_wheel("one-file", files={"one_file.py": "value = 1\n"})]
+    project = Project(tmp_path / "project", index)
+    project.lock(*wheels)
+    own = tmp_path / "own"
+    for wheel in wheels:
+        zipfile.ZipFile(io.BytesIO(wheel.data)).extractall(own)
+    metadata = own / "one_file-1.0.dist-info" / "METADATA"
+    metadata.write_text(metadata.read_text().replace("one-file", "One.File"))
+    start = f"sys.path.append({str(own)!r}); import beta, one_file"
+    (file,) = run_cells(machine, project.folder, start, "storectl.activate(); import beta; show(beta.__file__)")
+    assert file == str(own / "beta" / "__init__.py")
+    record = own / "beta-1.0.dist-info" / "RECORD"
+    record.write_text(record.read_text().replace("beta/__init__.py,sha256=", "beta/__init__.py,sha256=0"))
+    (problem,) = run_cells(machine, project.folder, start, ERROR.format("storectl.activate()"))
+    assert problem[1] == f"beta 1.0 is loaded from {own}, not from the environment"
 
 
 def test_what_comes_earlier_on_the_path_is_no_conflict(machine: Machine, index: LoopbackIndex, tmp_path: Path) -> None:

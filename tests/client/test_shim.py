@@ -47,6 +47,40 @@ def test_a_start_imports_nothing_that_a_venv_with_a_pth_file_does_not(tmp_path: 
     assert json.dumps(hooked["path"]).replace("hooked", "plain") == json.dumps(plain["path"])
 
 
+@EVERY_PYTHON
+def test_site_which_starts_the_shim_twice_loads_it_once(tmp_path: Path, python: Python) -> None:
+    view = build_view(tmp_path / "view", WHEELS, python)
+    with (view.site_packages / "_storectl.py").open("a") as shim:
+        shim.write("sys.stderr.write('loaded\\n')\n")
+    done = view.run("-c", "import alpha.one, _storectl")
+    assert (done.returncode, done.stderr) == (0, "loaded\n")
+
+
+@EVERY_PYTHON
+def test_a_start_in_an_uncustomized_view_reads_no_map(tmp_path: Path, python: Python) -> None:
+    view = build_view(tmp_path / "view", WHEELS, python)
+    (view.site_packages / "_storectl.pth").write_text("import _storectl; _storectl.start_uncustomized()\n")
+    view.import_map.unlink()
+    asks = "import importlib.util as u; print([u.find_spec(n) for n in ('sitecustomize', 'usercustomize')])"
+    done = view.run("-c", asks)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[None, None]\n", "")
+
+
+def test_after_a_change_is_told_an_uncustomized_view_is_looked_at_again(view: View) -> None:
+    (view.site_packages / "_storectl.pth").write_text("import _storectl; _storectl.start_uncustomized()\n")
+    (view.site_packages / "sitecustomize.py").write_text("")
+    program = "import importlib, json; importlib.invalidate_caches(); import sitecustomize as s; print(json.dumps(s.__file__))"
+    assert view.json(program) == str(view.site_packages / "sitecustomize.py")
+
+
+def test_the_kernel_and_a_walk_through_the_links_find_the_same_folder(tmp_path: Path) -> None:
+    (tmp_path / "a folder" / "(deleted)").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a folder")
+    shim = fresh_shim()
+    for path in (tmp_path, tmp_path / "link", tmp_path / "link" / "(deleted)", tmp_path / "missing"):
+        assert shim.real_path(str(path)) == os.path.realpath(path)
+
+
 @pytest.mark.parametrize("flags", [("-I",), ("-s",), ("-E",), ("-O",), ("-B",), ("-Xdev",), ("-X", "utf8")], ids=str)
 def test_flags_keep_the_shim(view: View, flags: tuple[str, ...]) -> None:
     assert state(view, *flags)["hooks"] == 1
@@ -141,6 +175,19 @@ def test_path_lines_of_later_pth_files_end_in_the_environment_behind_the_link(tm
     )
     files = view.json(program, through=link)
     assert files == [str(view.site_packages / name) for name in ("sub/inner.py", "ns/y.py", "ns/part/x.py")]
+
+
+@EVERY_PYTHON
+def test_through_a_link_the_path_is_what_it_is_without(tmp_path: Path, python: Python) -> None:
+    wheel = make_wheel("subs", files={"early/x.py": "", "late/y.py": "", "late/ns/z.py": ""})
+    view = build_view(tmp_path / "view", [wheel], python)
+    for name, lines in (("Early.pth", "early\n"), ("late.pth", "late\nearly\n"), ("zz.pth", f"{tmp_path}\n")):
+        (view.site_packages / name).write_text(lines)
+    link = tmp_path / "link"
+    link.symlink_to(view.root)
+    assert state(view, through=link)["path"] == state(view)["path"]
+    program = "import json, ns; print(json.dumps(list(ns.__path__)))"
+    assert view.json(program, through=link) == [str(view.site_packages / "late/ns")]
 
 
 def test_local_code_keeps_its_place_before_the_environment(view: View, tmp_path: Path) -> None:

@@ -153,6 +153,20 @@ def test_imports_are_those_of_a_plain_folder(tmp_path: Path) -> None:
     assert report_of(hooked) == report_of(plain)
 
 
+@EVERY_PYTHON
+@pytest.mark.parametrize("module", ["alpha.broken", "alpha.failing", "null"])
+def test_a_traceback_is_that_of_the_plain_view(tmp_path: Path, python: Python, module: str) -> None:
+    wheels = [*WHEELS, make_wheel("null", files={"null.py": "x = 1\0\n"})]
+    told = [
+        view.run("-c", f"import {module}").stderr.replace(str(view.root), "<root>")
+        for view in (
+            build_view(tmp_path / "hooked", wheels, python),
+            build_view(tmp_path / "plain", wheels, python, shim=False),
+        )
+    ]
+    assert told[0] == told[1] != ""
+
+
 def test_a_prefix_for_bytecode_is_honoured(tmp_path: Path) -> None:
     view = build_view(tmp_path / "view", WHEELS, pythons()[0])
     program = "import alpha, json; print(json.dumps([alpha.__cached__, alpha.__spec__.cached]))"

@@ -60,8 +60,8 @@ class Scene:
             raise self.trouble
         self.done |= {manifest.digest for manifest in manifests}
 
-    def start(self, *manifests: Manifest) -> None:
-        self.compiling.start(self.job, manifests, PYTHON, Progress(self.told.append))
+    async def start(self, *manifests: Manifest) -> None:
+        await self.compiling.start(self.job, manifests, PYTHON, Progress(self.told.append))
 
 
 def play(scenario: Callable[[Scene], Awaitable[None]], tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def play(scenario: Callable[[Scene], Awaitable[None]], tmp_path: Path) -> None:
 def test_nothing_is_started_where_everything_is_compiled(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         scene.done.add(manifest(1).digest)
-        scene.start(manifest(1))
+        await scene.start(manifest(1))
         assert not scene.compiling.busy
         assert not scene.compiling.busy_with(scene.job)
         assert scene.told == []
@@ -93,8 +93,8 @@ def test_the_end_is_told_once_to_all_who_compile_for_the_same_project(tmp_path: 
 
     async def scenario(scene: Scene) -> None:
         scenes.append(scene)
-        scene.start(manifest(1))
-        scene.start(manifest(1), manifest(2))
+        await scene.start(manifest(1))
+        await scene.start(manifest(1), manifest(2))
         await turns_until(lambda: bool(scene.batches))
         assert scene.compiling.busy_with(scene.job)
         scene.gate.set()
@@ -109,7 +109,7 @@ def test_progress_is_told_after_each_batch(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         most = compiling._BATCH
         scene.gate.set()
-        scene.start(manifest(1, most - 1), manifest(2), manifest(3))
+        await scene.start(manifest(1, most - 1), manifest(2), manifest(3))
         await turns_until(lambda: not scene.compiling.busy)
         assert scene.batches[0] == ["p1"] or scene.batches[0] == ["p1", "p2"]
         assert [name for batch in scene.batches for name in batch] == ["p1", "p2", "p3"]
@@ -127,7 +127,7 @@ def test_an_interpreter_that_fails_costs_the_bytecode_and_a_warning(tmp_path: Pa
         scenes.append(scene)
         scene.trouble = ProblemError("/python does not run")
         scene.gate.set()
-        scene.start(manifest(1), manifest(2))
+        await scene.start(manifest(1), manifest(2))
         await turns_until(lambda: not scene.compiling.busy)
 
     play(scenario, tmp_path)
@@ -138,7 +138,7 @@ def test_an_interpreter_that_fails_costs_the_bytecode_and_a_warning(tmp_path: Pa
 
 def test_what_is_being_compiled_ends_with_the_daemon(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.start(manifest(1))
+        await scene.start(manifest(1))
         await turns_until(lambda: bool(scene.batches))
         stopping = asyncio.create_task(scene.compiling.stop())
         await asyncio.sleep(0)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import pytest
 
+from storectl_daemon.errors import UnknownEnvironmentError
 from storectl_daemon.peers import Gate, peer_uid
 from storectl_daemon.server import HEAD_BYTES, Server
 from storectl_daemon.sockets import SocketBusyError, SocketFolderError, bind, open_listener
@@ -183,7 +184,7 @@ class Guarded:
     async def _serve(self) -> None:
         gate, head_seconds = self._arguments
         self._loop = asyncio.get_running_loop()
-        self._server = Server(echo, gate, head_seconds=head_seconds, on_stop=nothing)
+        self._server = Server(echo, gate, import_map=no_map, head_seconds=head_seconds, on_stop=nothing)
         listening = bind(self.path)
         serving = asyncio.create_task(self._server._serve([listening]))
         await self._server.accepting.wait()
@@ -213,6 +214,10 @@ class Guarded:
             except (BrokenPipeError, ConnectionResetError):
                 return b""
             return read_all(connection)
+
+
+def no_map(environment_id: str) -> bytes:
+    raise UnknownEnvironmentError("there are none here", id=environment_id)
 
 
 async def nothing() -> None:

@@ -329,6 +329,80 @@ def test_a_look_builds_again_where_the_environment_is_gone(tmp_path: Path) -> No
     play(scenario, tmp_path)
 
 
+async def look(scene: Scene, text: str) -> None:
+    """The watcher's look after the lock file has changed to this text."""
+    scene.files.text = text
+    await scene.warmer.refresh(scene.job)
+    await turns_until(lambda: not scene.warmer.busy)
+
+
+def test_a_branch_that_was_seen_before_is_ready_without_being_built(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        for text in ("one", "two", "one", "two"):
+            await look(scene, text)
+            assert scene.warmer.state(scene.job).environment == info(text)
+        assert scene.build.built == ["one", "two"]
+        assert [environment.name for _, environment in scene.files.records] == ["one", "two", "one", "two"]
+        project = scene.book.get(tmp_path)
+        assert project is not None
+        assert [wish.environment for wish in project.wishes] == ["two"]
+
+    play(registered(scenario), tmp_path)
+
+
+def test_a_branch_that_was_seen_before_is_built_again_where_its_environment_is_gone(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await look(scene, "one")
+        await look(scene, "two")
+        scene.files.gone.add("one")
+        await look(scene, "one")
+        assert scene.build.built == ["one", "two", "one"]
+
+    play(registered(scenario), tmp_path)
+
+
+def test_who_asks_for_an_environment_has_all_of_it_looked_at(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        await scene.warm()
+        assert scene.build.built == ["one", "one"]
+
+    play(scenario, tmp_path)
+
+
+def test_a_forgotten_project_is_not_remembered(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await look(scene, "one")
+        await look(scene, "two")
+        scene.warmer.forget(tmp_path)
+        await look(scene, "one")
+        assert scene.build.built == ["one", "two", "one"]
+
+    play(registered(scenario), tmp_path)
+
+
+def test_only_so_many_branches_are_remembered(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        for number in range(20):
+            await look(scene, str(number))
+        del scene.build.built[:]
+        await look(scene, "18")
+        await look(scene, "0")
+        assert scene.build.built == ["0"]
+
+    play(registered(scenario), tmp_path)
+
+
+def registered(scenario: Callable[[Scene], Awaitable[None]]) -> Callable[[Scene], Awaitable[None]]:
+    """The scenario, for a project that was warmed some time ago, in another life of the daemon."""
+
+    async def play_registered(scene: Scene) -> None:
+        scene.book.want(scene.job.project, scene.job.options)
+        await scenario(scene)
+
+    return play_registered
+
+
 def test_a_record_that_was_too_young_is_completed_later(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         scene.files.settled = False

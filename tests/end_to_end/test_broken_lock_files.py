@@ -14,7 +14,7 @@ from support.project import write_project
 from support.wheels import make_wheel
 
 SHOW = "import alpha; print(alpha.__version__)"
-KINDS = ["uv.lock", "pylock.toml", "requirements.txt"]
+KINDS = ["uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt"]
 
 
 def truncate(path: Path) -> None:

@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.specifiers import SpecifierSet
 from uv import find_uv_bin
 
 from fidelity.comparison import Comparison, Rule, compare, read_rules
@@ -33,8 +35,8 @@ def main() -> int:
     rules = read_rules()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="stf-") as cache:
-        for folder in options.project or own_workloads():
-            for version in options.python:
+        for folder, versions in options.project or [(folder, options.python) for folder in own_workloads()]:
+            for version in versions or options.python:
                 rows += _rows(folder, version, options, rules, Path(cache))
     _report(rows)
     if options.write:
@@ -44,7 +46,10 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/fidelity", description=__doc__)
-    parser.add_argument("project", nargs="*", type=Path, help="folders with a pyproject.toml; default: the tests' own")
+    parser.add_argument(
+        "project", nargs="*", type=_project, metavar="DIR[:3.X,3.Y]",
+        help="folders with a pyproject.toml, each perhaps with Pythons of its own; default: the tests' own",
+    )  # fmt: skip
     parser.add_argument("-p", "--python", action="append", metavar="3.X", help="default: this one's version")
     parser.add_argument(
         "--sample", type=int, default=400, help="how many submodules to import, beside all top-level ones"
@@ -53,6 +58,11 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     options.python = options.python or ["{}.{}".format(*sys.version_info)]
     return options
+
+
+def _project(text: str) -> tuple[Path, list[str]]:
+    folder, _, versions = text.partition(":")
+    return Path(folder), versions.split(",") if versions else []
 
 
 def _rows(folder: Path, version: str, options: argparse.Namespace, rules: Sequence[Rule], cache: Path) -> list[Row]:
@@ -66,8 +76,9 @@ def _rows(folder: Path, version: str, options: argparse.Namespace, rules: Sequen
             if (folder / name).exists():
                 shutil.copy(folder / name, project)
                 (project / name).chmod(0o644)
+        _allow(project, version)
         if not (project / "uv.lock").exists():
-            subprocess.run([find_uv_bin(), "lock", "-q"], cwd=project, check=True)
+            subprocess.run([find_uv_bin(), "lock", "-q", "-p", python], cwd=project, check=True)
         pair = Pair(machine, project, python, shared_cache=cache)
         pair.make()
         venv = pair.inside_venv(options.sample)
@@ -77,6 +88,17 @@ def _rows(folder: Path, version: str, options: argparse.Namespace, rules: Sequen
             found.append(Row(project=folder.name, python=version, mode=mode, comparison=comparison))
             print(f"{folder.name} {version} {mode}: {len(comparison.unexplained)} unexplained", file=sys.stderr)
         return found
+
+
+def _allow(project: Path, version: str) -> None:
+    """Lock the copy for this Python alone, in other versions, where the project is for others only."""
+    file = project / "pyproject.toml"
+    text = file.read_text()
+    requires = tomllib.loads(text)["project"].get("requires-python", "")
+    if not SpecifierSet(requires).contains(f"{version}.99"):
+        text = text.replace(f'requires-python = "{requires}"', f'requires-python = "=={version}.*"')
+        file.write_text(text.partition("constraint-dependencies = [")[0])
+        (project / "uv.lock").unlink(missing_ok=True)
 
 
 def _report(rows: Sequence[Row]) -> None:

@@ -11,6 +11,7 @@ environment: ``<prefix>``, ``<site>`` for its site-packages, ``<base>`` for the 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.machinery
@@ -31,7 +32,7 @@ IMPORT_SECONDS = 120
 def start_without_shim() -> None:
     """What ``site`` does at start-up, but for the shim."""
     stub = types.ModuleType("_storectl")
-    stub.start = lambda: None  # type: ignore[attr-defined]
+    stub.start = stub.start_uncustomized = lambda: None  # type: ignore[attr-defined]
     sys.modules["_storectl"] = stub
     import site
 
@@ -39,6 +40,7 @@ def start_without_shim() -> None:
     del sys.modules["_storectl"]
 
 
+@functools.cache
 def site_packages() -> str:
     import sysconfig
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from uv import find_uv_bin
 
 from support.machine import Machine
+from support.tools import install_tool
 
 Mode = Literal["shim", "without shim", "daemon dead"]
 MODES: tuple[Mode, ...] = ("shim", "without shim", "daemon dead")
@@ -126,7 +126,8 @@ class Pair:
 
     def _pip(self, root: Path) -> dict[str, Any]:
         """What pip says is installed, and whether it fits together."""
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(root / "bin/python")]
+        installer = install_tool(self._machine.root, "pip<26") / "python"  # later ones refuse Python 3.9
+        pip = [str(installer), "-m", "pip", "--disable-pip-version-check", "--python", str(root / "bin/python")]
         listed = json.loads(self._run([*pip, "list", "--format", "json"], dict(os.environ)))
         check = subprocess.run([*pip, "check"], capture_output=True, text=True, check=False)
         return {f"pip/list/{entry['name']}": entry["version"] for entry in listed} | {

@@ -60,19 +60,35 @@ def test_a_free_threaded_interpreter_has_its_own_folder() -> None:
 
 def test_the_shim_is_started_by_a_pth_and_a_start_file() -> None:
     planned = plan()
+    assert content(planned, f"{SITE}/_storectl.pth") == "import _storectl; _storectl.start_uncustomized()\n"
+    assert content(planned, f"{SITE}/_storectl.start") == "_storectl:start_uncustomized\n"
+    assert "\ndef start(" in content(planned, f"{SITE}/_storectl.py")
+
+
+@pytest.mark.parametrize("path", ["sitecustomize.py", "usercustomize/__init__.py", "sitecustomize.abi3.so"])
+def test_a_wheel_that_customizes_every_start_is_started_with(path: str) -> None:
+    planned = plan(make_wheel("a", files={path: ""}))
     assert content(planned, f"{SITE}/_storectl.pth") == "import _storectl; _storectl.start()\n"
     assert content(planned, f"{SITE}/_storectl.start") == "_storectl:start\n"
-    assert "\ndef start(" in content(planned, f"{SITE}/_storectl.py")
 
 
 def test_where_a_project_comes_from_stands_beside_its_metadata() -> None:
     wheel, other = make_wheel("a"), make_wheel("b")
     planned = plan(wheel, other, direct_urls={NormalizedName("a"): '{"url": "file:///a"}'})
     assert content(planned, f"{SITE}/a-1.0.dist-info/direct_url.json") == '{"url": "file:///a"}'
-    assert f"{SITE}/a-1.0.dist-info" in planned.folders
-    assert link(planned, f"{SITE}/a-1.0.dist-info/METADATA").endswith("/a-1.0.dist-info/METADATA")
-    assert link(planned, f"{SITE}/b-1.0.dist-info").endswith("/b-1.0.dist-info")
+    assert f"{SITE}/b-1.0.dist-info/direct_url.json" not in {file.path for file in planned.files}
     assert planned.warnings == ()
+
+
+def test_the_folder_of_metadata_is_real_and_its_files_are_those_of_the_entry() -> None:
+    wheel = make_wheel("a", extra_dist_info={"licenses/LICENSE": "free"})
+    planned = plan(wheel)
+    info, root = f"{SITE}/a-1.0.dist-info", LAYOUT.entry(read_wheel(wheel)[0].name, Digest(wheel.digest))
+    assert info in planned.folders
+    assert {file.path: file.target for file in planned.same_files} == {
+        f"{info}/{name}": f"{root}/site-packages/a-1.0.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL")
+    }
+    assert link(planned, f"{info}/licenses") == f"{root}/site-packages/a-1.0.dist-info/licenses"
 
 
 def test_names_tell_which_entries_they_are_seen_from() -> None:

@@ -1,8 +1,10 @@
 """Publishing: all of an environment or nothing, once, read-only."""
 
+import errno
 import os
 import stat
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +71,39 @@ def test_everything_is_read_only_and_only_scripts_are_executable(store: StoreAt,
     assert stat.S_IMODE((folder / "bin/go").stat().st_mode) == 0o555
 
 
+def test_metadata_is_the_file_of_the_entry_in_a_real_folder(store: StoreAt, plan: EnvironmentPlan) -> None:
+    info = publish_environment(store, plan) / plan.site_packages / "left-1.0.dist-info"
+    assert not info.is_symlink()
+    assert {name for name in os.listdir(info) if not (info / name).is_symlink()} == {"METADATA", "RECORD", "WHEEL"}
+    for file in plan.same_files:
+        assert (plan.path / file.path).samefile(file.target)
+
+
+def test_metadata_is_linked_where_no_hard_link_can_be(
+    store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", _refuse(errno.EXDEV))
+    folder = publish_environment(store, plan)
+    for file in plan.same_files:
+        assert os.readlink(folder / file.path) == file.target
+
+
+def test_a_full_disk_is_no_reason_for_another_kind_of_link(
+    store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", _refuse(errno.ENOSPC))
+    with pytest.raises(StoreFullError):
+        publish_environment(store, plan)
+    assert environments(store.layout) == []
+
+
+def _refuse(number: int) -> Callable[[str, str], None]:
+    def link(source: str, _destination: str) -> None:
+        raise OSError(number, os.strerror(number), source)
+
+    return link
+
+
 def test_the_umask_changes_nothing(store: StoreAt, plan: EnvironmentPlan) -> None:
     old = os.umask(0o077)
     try:
@@ -82,6 +117,12 @@ def test_the_umask_changes_nothing(store: StoreAt, plan: EnvironmentPlan) -> Non
 def test_the_import_map_is_that_of_the_visible_paths(store: StoreAt, plan: EnvironmentPlan) -> None:
     folder = publish_environment(store, plan)
     assert (folder / "import-map").read_bytes() == import_map_of(plan)
+
+
+def test_the_import_map_leaves_the_shim_to_itself(plan: EnvironmentPlan) -> None:
+    """It would be loaded a second time where ``site`` starts it a second time, from behind a link by another path."""
+    assert b"_storectl" not in import_map_of(plan)
+    assert "_storectl.py" in plan.names
 
 
 def test_already_there_is_a_result(store: StoreAt, plan: EnvironmentPlan) -> None:

@@ -16,11 +16,19 @@ from storectl_store.selection.pin import Selection
 from storectl_store.selection.requires_python import check_requires_python, requires_python_of
 from storectl_store.selection.select import SELECTORS, select
 from support.index import serve_index
-from support.lock_files import pylock_text, pyproject_text, requirements_text, uv_lock_text
+from support.lock_files import pyproject_text
+from support.project import lock_file_text
 from support.targets import make_interpreter, make_target
 from support.wheels import make_wheel
 
-KINDS: dict[LockKind, str] = {"uv": "uv.lock", "pylock": "pylock.toml", "requirements": "requirements.txt"}
+KINDS: dict[LockKind, str] = {
+    "uv": "uv.lock",
+    "pylock": "pylock.toml",
+    "poetry": "poetry.lock",
+    "pdm": "pdm.lock",
+    "pipfile": "Pipfile.lock",
+    "requirements": "requirements.txt",
+}
 WHEELS = (make_wheel("a"), make_wheel("b_b", "2.0"))
 
 
@@ -29,9 +37,8 @@ def project(tmp_path: Path) -> Path:
     """A project with one lock file of each kind, all saying the same."""
     with serve_index(*WHEELS) as index:
         (tmp_path / "pyproject.toml").write_text(pyproject_text(["a", "b-b"]))
-        (tmp_path / "uv.lock").write_text(uv_lock_text(index, WHEELS))
-        (tmp_path / "pylock.toml").write_text(pylock_text(index, WHEELS))
-        (tmp_path / "requirements.txt").write_text(requirements_text(WHEELS))
+        for name in KINDS.values():
+            (tmp_path / name).write_text(lock_file_text(name, index, WHEELS))
     return tmp_path
 
 
@@ -46,13 +53,11 @@ def test_there_is_a_selector_for_every_kind() -> None:
 
 
 def test_every_kind_selects_the_same(project: Path) -> None:
-    uv, pylock, requirements = (select(read_lock_file(project / name), make_target()) for name in KINDS.values())
-    assert [(pin.name, pin.version, pin.wheel) for pin in uv.pins] == [
-        (pin.name, pin.version, pin.wheel) for pin in pylock.pins
-    ]
-    assert [(pin.name, pin.version, pin.digests) for pin in requirements.index_pins] == [
-        (pin.name, pin.version, frozenset({pin.wheel.digest})) for pin in uv.pins
-    ]
+    expected = {(wheel.name.replace("_", "-"), wheel.version, frozenset({wheel.digest})) for wheel in WHEELS}
+    for name in KINDS.values():
+        selection = select(read_lock_file(project / name), make_target())
+        pins = {(pin.name, pin.version, frozenset({pin.wheel.digest})) for pin in selection.pins}
+        assert pins | {(pin.name, pin.version, pin.digests) for pin in selection.index_pins} == expected, name
 
 
 @pytest.mark.parametrize("name", KINDS.values())
@@ -225,7 +230,8 @@ def test_a_real_project_selects_the_same_in_every_format(tmp_path: Path, version
     run_uv(tmp_path, "export", "--frozen", "--format", "requirements.txt", "-o", "requirements.txt")
     exported = run_uv(tmp_path, "export", "--frozen", "--no-hashes", "--no-header", "--no-annotate").splitlines()
     target = make_target(version)
-    uv, pylock, requirements = (select(read_lock_file(tmp_path / name), target) for name in KINDS.values())
+    names = ("uv.lock", "pylock.toml", "requirements.txt")
+    uv, pylock, requirements = (select(read_lock_file(tmp_path / name), target) for name in names)
     assert uv.pins == pylock.pins
     assert [(pin.name, pin.version) for pin in uv.pins] == [(pin.name, pin.version) for pin in requirements.index_pins]
     assert all(pin.wheel.digest in by.digests for pin, by in zip(uv.pins, requirements.index_pins, strict=True))

@@ -1,5 +1,6 @@
 """Lock files over wheels of the factory, in each format, with the addresses of a loopback index."""
 
+import json
 from collections.abc import Iterable, Sequence
 
 from packaging.utils import canonicalize_name
@@ -49,7 +50,7 @@ def pyproject_text(names: Iterable[str], *, root: str = "project") -> str:
     dependencies = ", ".join(f'"{name}"' for name in sorted(names))
     return (
         f'[project]\nname = "{root}"\nversion = "0"\nrequires-python = ">=3.9"\ndependencies = [{dependencies}]\n'
-        "\n[tool.uv]\npackage = false\n"
+        "\n[tool.uv]\npackage = false\n[tool.poetry]\npackage-mode = false\n[tool.pdm]\ndistribution = false\n"
     )
 
 
@@ -58,3 +59,48 @@ def requirements_text(wheels: Iterable[WheelBytes]) -> str:
         f"{canonicalize_name(wheel.name)}=={wheel.version} \\\n    --hash=sha256:{wheel.hexdigest}\n"
         for wheel in sorted(wheels, key=lambda w: canonicalize_name(w.name))
     )
+
+
+def poetry_lock_text(index: LoopbackIndex, wheels: Iterable[WheelBytes]) -> str:
+    """A poetry.lock in which every wheel is of the main group and comes from the index."""
+    blocks = [
+        f'[[package]]\nname = "{canonicalize_name(wheel.name)}"\nversion = "{wheel.version}"\ndescription = ""\n'
+        'optional = false\npython-versions = ">=3.9"\ngroups = ["main"]\n'
+        f'files = [\n    {{file = "{wheel.filename}", hash = "{wheel.digest}"}},\n]\n\n'
+        f'[package.source]\ntype = "legacy"\nurl = "{index.url.rstrip("/")}"\nreference = "own"\n\n'
+        for wheel in sorted(wheels, key=lambda w: canonicalize_name(w.name))
+    ]
+    end = '[metadata]\nlock-version = "2.1"\npython-versions = ">=3.9"\n'
+    return "".join([*blocks, end])
+
+
+def pdm_lock_text(index: LoopbackIndex, wheels: Iterable[WheelBytes]) -> str:
+    """A pdm.lock with the strategies inherit_metadata and static_urls."""
+    blocks = [
+        f'[[package]]\nname = "{canonicalize_name(wheel.name)}"\nversion = "{wheel.version}"\nsummary = ""\n'
+        f'groups = ["default"]\nfiles = [\n    {{url = "{index.file_url(wheel)}", hash = "{wheel.digest}"}},\n]\n\n'
+        for wheel in sorted(wheels, key=lambda w: canonicalize_name(w.name))
+    ]
+    head = (
+        '[metadata]\ngroups = ["default"]\nstrategy = ["inherit_metadata", "static_urls"]\nlock_version = "4.5.0"\n\n'
+    )
+    return "".join([head, *blocks])
+
+
+def pipfile_lock_text(index: LoopbackIndex, wheels: Iterable[WheelBytes]) -> str:
+    """A Pipfile.lock of the default category, with the index as its only source."""
+    document = {
+        "_meta": {
+            "pipfile-spec": 6,
+            "requires": {},
+            "sources": [{"name": "own", "url": index.url, "verify_ssl": False}],
+        },
+        "default": {
+            canonicalize_name(wheel.name): {
+                "hashes": [wheel.digest], "index": "own", "version": f"=={wheel.version}",
+            }
+            for wheel in wheels
+        },
+        "develop": {},
+    }  # fmt: skip
+    return json.dumps(document, indent=4, sort_keys=True) + "\n"

@@ -1,11 +1,19 @@
 """Projects whose lock file is written over a loopback index, as plain folders or git repositories."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from support.index import LoopbackIndex
-from support.lock_files import pylock_text, pyproject_text, requirements_text, uv_lock_text
+from support.lock_files import (
+    pdm_lock_text,
+    pipfile_lock_text,
+    poetry_lock_text,
+    pylock_text,
+    pyproject_text,
+    requirements_text,
+    uv_lock_text,
+)
 from support.wheels import WheelBytes
 
 
@@ -14,14 +22,22 @@ def write_project(folder: Path, index: LoopbackIndex, wheels: Sequence[WheelByte
     folder.mkdir(parents=True, exist_ok=True)
     index.add(*wheels)
     (folder / "pyproject.toml").write_text(pyproject_text([wheel.name for wheel in wheels]))
-    if kind == "requirements.txt":
-        text = f"--index-url {index.url}\n{requirements_text(wheels)}"
-    elif kind == "pylock.toml":
-        text = pylock_text(index, wheels)
-    else:
-        text = uv_lock_text(index, wheels)
-    (folder / kind).write_text(text)
+    (folder / kind).write_text(lock_file_text(kind, index, wheels))
     return folder
+
+
+def lock_file_text(kind: str, index: LoopbackIndex, wheels: Sequence[WheelBytes]) -> str:
+    """A lock file of this name that locks these wheels."""
+    if kind == "requirements.txt":
+        return f"--index-url {index.url}\n{requirements_text(wheels)}"
+    write: dict[str, Callable[[LoopbackIndex, Sequence[WheelBytes]], str]] = {
+        "uv.lock": uv_lock_text,
+        "pylock.toml": pylock_text,
+        "poetry.lock": poetry_lock_text,
+        "pdm.lock": pdm_lock_text,
+        "Pipfile.lock": pipfile_lock_text,
+    }
+    return write[kind](index, wheels)
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest
 from storectl_store.selection.target import Interpreter
 
-VIEW_FORMAT = 2
+VIEW_FORMAT = 3
 _ID_LENGTH = 32
 NOTHING: Mapping[NormalizedName, str] = MappingProxyType({})
 

@@ -74,7 +74,7 @@ def _setuptools(tool: dict[str, Any]) -> Iterator[str]:
     if isinstance(root := folders.get(""), str):
         yield root
     for package, folder in folders.items():
-        if package and isinstance(folder, str) and (root := _without_suffix(folder, package.replace(".", "/"))):
+        if package and isinstance(folder, str) and (root := folder_above(folder, package.replace(".", "/"))):
             yield root
 
 
@@ -87,7 +87,7 @@ def _hatchling(tool: dict[str, Any]) -> Iterator[str]:
         yield from _strings(sources)
         if isinstance(sources, dict):
             for folder, package in sources.items():
-                if isinstance(package, str) and (root := _without_suffix(folder, package)):
+                if isinstance(package, str) and (root := folder_above(folder, package)):
                     yield root
         if not sources:
             yield from (posixpath.dirname(package.rstrip("/")) or "." for package in _strings(build.get("packages")))
@@ -123,7 +123,7 @@ _READERS: tuple[Callable[[dict[str, Any]], Iterator[str]], ...] = (
 )
 
 
-def _without_suffix(folder: str, package: str) -> str:
+def folder_above(folder: str, package: str) -> str:
     """The folder above ``package`` where the folder ends with it; "" where it does not: that takes more than a path."""
     folder = folder.rstrip("/")
     if not package:

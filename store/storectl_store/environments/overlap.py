@@ -18,7 +18,7 @@ from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest
 from storectl_store.environments.order import InstallationOrder
-from storectl_store.environments.tree import Leaf, Link, SmallFile, StoreScript
+from storectl_store.environments.tree import Leaf, Link, SameFile, SmallFile, StoreScript
 
 BYTECODE_FOLDER = "__pycache__"
 
@@ -62,13 +62,19 @@ class Layer(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EntryLayer(Layer):
-    """One part of an entry; ``root`` is the absolute folder in the store that is seen at the mount."""
+    """One part of an entry; ``root`` is the absolute folder in the store that is seen at the mount.
+
+    ``metadata`` is the folder of the project's metadata, which must be a real one, as every installer makes it: uv and
+    others that read folders without following links take a link there for nothing, and the project for not installed.
+    """
 
     root: str
+    metadata: str = ""
 
-    def leaf(self, path: str) -> Link:
-        """A link to the file in the store."""
-        return Link(path=self.view_path(path), target=f"{self.root}/{path}")
+    def leaf(self, path: str) -> Leaf:
+        """A link to the file in the store; files of the metadata are the same file."""
+        kind = SameFile if self.metadata and path.startswith(f"{self.metadata}/") else Link
+        return kind(path=self.view_path(path), target=f"{self.root}/{path}")
 
     def folder_link(self, path: str) -> Link:
         """A link to the folder in the store."""

@@ -3,6 +3,7 @@
     <id>/pyvenv.cfg  environment.json  import-map
     <id>/bin/          python, console and gui scripts, .data/scripts
     <id>/lib/pythonX.Y/site-packages/     one link for each top-level name of each entry, real folders where they overlap
+                       and for .dist-info, whose files are those of the entry (hard links)
     <id>/include/site/pythonX.Y/<name>/   .data/headers, where pip puts them
     <id>/share/ etc/ …                    .data/data
 
@@ -34,8 +35,8 @@ from storectl_store.environments.overlap import (
     merge_layers,
 )
 from storectl_store.environments.scripts import entry_point_script, is_wrapper
-from storectl_store.environments.tree import Leaf, Link, SmallFile, StoreScript
-from storectl_store.environments.venv_files import has_lib64, site_packages, venv_leaves
+from storectl_store.environments.tree import Leaf, Link, SameFile, SmallFile, StoreScript
+from storectl_store.environments.venv_files import has_lib64, site_packages, starting_files, venv_leaves
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Part
@@ -71,6 +72,7 @@ class EnvironmentPlan:
     site_packages: str
     folders: tuple[str, ...]
     links: tuple[Link, ...]
+    same_files: tuple[SameFile, ...]
     files: tuple[SmallFile, ...]
     scripts: tuple[StoreScript, ...]
     names: Mapping[str, TopLevelName]
@@ -111,7 +113,9 @@ def plan_environment(
     tree = merge_layers(layers, InstallationOrder(manifests, interpreter.markers), view.real_folders)
     bytecode = list(_bytecode_links(tree.leaves, view.site_packages, interpreter.cache_tag))
     record = EnvironmentRecord.of(identity, interpreter, digests, direct_urls, tree.warnings)
-    leaves = [leaf for leaf in tree.leaves if leaf.path not in _RESERVED]
+    names = _top_level_names(tree.visible, view.site_packages)
+    starting = {file.path: file for file in starting_files(interpreter, names)}
+    leaves = [starting.get(leaf.path, leaf) for leaf in tree.leaves if leaf.path not in _RESERVED]
     return EnvironmentPlan(
         id=identity,
         path=view.path,
@@ -119,12 +123,13 @@ def plan_environment(
         site_packages=view.site_packages,
         folders=(*tree.folders, *dict.fromkeys(link.path.rpartition("/")[0] for link in bytecode)),
         links=(*(leaf for leaf in leaves if isinstance(leaf, Link)), *bytecode),
+        same_files=tuple(leaf for leaf in leaves if isinstance(leaf, SameFile)),
         files=(
             *(leaf for leaf in leaves if isinstance(leaf, SmallFile)),
             SmallFile(path=RECORD_NAME, content=encode_record(record)),
         ),
         scripts=tuple(leaf for leaf in leaves if isinstance(leaf, StoreScript)),
-        names=_top_level_names(tree.visible, view.site_packages),
+        names=names,
         warnings=tree.warnings,
     )
 
@@ -167,7 +172,7 @@ class _View:
         for file in manifest.files:
             files[file.part][file.path] = file.sha256
         if in_site_packages := files[Part.SITE_PACKAGES]:
-            folders = native_folders(manifest)
+            folders = native_folders(manifest) | {manifest.dist_info}
             yield self._linked(manifest, Part.SITE_PACKAGES, self.site_packages, in_site_packages, folders)
         if data := files[Part.DATA]:
             yield from self._data(manifest, data)
@@ -220,6 +225,7 @@ class _View:
             mount=mount,
             files=files,
             real_folders=real_folders,
+            metadata=manifest.dist_info if part is Part.SITE_PACKAGES else "",
             root=str(self._layout.entry(manifest.name, manifest.digest) / part / below),
         )
 

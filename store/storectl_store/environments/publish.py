@@ -6,6 +6,7 @@
 The paths inside (first lines of scripts, ``pyvenv.cfg``) are those of the final place.
 """
 
+import errno
 import os
 import posixpath
 import tempfile
@@ -19,13 +20,14 @@ from storectl_store.entries.trash import delete_tree
 from storectl_store.environments.import_map import encode_import_map, index_paths
 from storectl_store.environments.plan import IMPORT_MAP, EnvironmentPlan
 from storectl_store.environments.scripts import PYTHON_SHEBANG, with_own_shebang
-from storectl_store.environments.tree import SmallFile, StoreScript
+from storectl_store.environments.tree import SameFile, SmallFile, StoreScript
 from storectl_store.errors import EnvironmentBuildError
 
 _UNPUBLISHED = ".tmp-"
 _FOLDER_MODE = 0o555
 _FILE_MODE = 0o444
 _EXECUTABLE_MODE = 0o555
+_NO_HARD_LINK = frozenset({errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 class HasLayout(Protocol):
@@ -92,6 +94,8 @@ class _Builder:
             os.mkdir(self._at(folder), 0o700)
         for link in self._plan.links:
             os.symlink(link.target, self._at(link.path))
+        for shared in self._plan.same_files:
+            self._share(shared)
         for file in self._plan.files:
             self._write(file)
         for script in self._plan.scripts:
@@ -113,6 +117,15 @@ class _Builder:
         with open(descriptor, "wb") as stream:
             stream.write(file.content)
             os.fchmod(descriptor, mode)
+
+    def _share(self, file: SameFile) -> None:
+        try:
+            os.link(file.target, self._at(file.path))
+        except OSError as error:
+            # A file system without hard links, one that has given this file all it can, or somebody else's store.
+            if error.errno not in _NO_HARD_LINK:
+                raise
+            os.symlink(file.target, self._at(file.path))
 
     def _place_script(self, script: StoreScript) -> None:
         with open(script.source, "rb") as stream:
@@ -137,5 +150,6 @@ def _check_inside(path: str) -> None:
 
 
 def import_map_of(plan: EnvironmentPlan) -> bytes:
-    """The import map that is published with the plan."""
-    return encode_import_map(plan.id, index_paths(plan.visible_paths, plan.interpreter.extension_suffixes))
+    """The import map that is published with the plan: what entries bring, since the shim answers for itself."""
+    paths = (path for name in plan.names.values() if name.owners for path in name.paths)
+    return encode_import_map(plan.id, index_paths(paths, plan.interpreter.extension_suffixes))

@@ -13,6 +13,8 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from storectl_store.environments.import_roots import folder_above
+
 _BACKENDS: Mapping[str, frozenset[str]] = {
     "hatchling.build": frozenset({"hatchling"}),
     "setuptools.build_meta": frozenset({"setuptools", "wheel"}),
@@ -57,15 +59,35 @@ def _hatchling(tool: dict[str, Any], folder: Path) -> bool:
     build = _table(tool, "hatch", "build")
     wheel = _table(build, "targets", "wheel")
     tables = (build, wheel)
-    return (folder / "hatch_build.py").exists() or any(
-        key in table for table in tables for key in ("hooks", "force-include", "shared-data", "shared-scripts")
+    more = ("hooks", "force-include", "shared-data", "shared-scripts")
+    return (
+        (folder / "hatch_build.py").exists()
+        or any(key in table for table in tables for key in more)
+        or any(_renames(_by_package(_table(table, "sources"))) for table in tables)
     )
+
+
+def _renames(folders: Mapping[str, Any]) -> bool:
+    """Whether a package is imported by another name than its folder has, for which no line of a path is enough."""
+    return any(
+        isinstance(folder, str) and not folder_above(folder, package.replace(".", "/"))
+        for package, folder in folders.items()
+    )
+
+
+def _by_package(sources: Mapping[str, Any]) -> dict[str, str]:
+    """Folders by package, as setuptools has them, of Hatchling's packages by folder."""
+    return {package: folder for folder, package in sources.items() if isinstance(package, str)}
 
 
 def _setuptools(tool: dict[str, Any], folder: Path) -> bool:
     options = _table(tool, "setuptools")
     more = ("ext-modules", "cmdclass", "dynamic", "script-files", "data-files")
-    return any((folder / name).exists() for name in ("setup.py", "setup.cfg")) or any(key in options for key in more)
+    return (
+        any((folder / name).exists() for name in ("setup.py", "setup.cfg"))
+        or any(key in options for key in more)
+        or _renames(_table(options, "package-dir"))
+    )
 
 
 def _poetry(tool: dict[str, Any], _folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What a view consists of: links into the store, small files of its own, scripts whose first line is its own.
+"""What a view consists of: links into the store, files shared with it, small files of its own, scripts whose first line is its own.
 
 Paths are relative to the environment, with forward slashes; targets and sources are absolute, except the few links
 that a view makes to itself (``lib64 -> lib``).
@@ -14,6 +14,14 @@ class Link:
     path: str
     target: str
     folder: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SameFile:
+    """The file of an entry under a second name: a hard link, which costs no inode, or a symbolic one where none can be."""
+
+    path: str
+    target: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,4 +44,4 @@ class StoreScript:
     source: str
 
 
-Leaf = Link | SmallFile | StoreScript
+Leaf = Link | SameFile | SmallFile | StoreScript

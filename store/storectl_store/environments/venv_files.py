@@ -11,10 +11,11 @@ lib/pythonX.Y/site-packages/
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
+from storectl_shim._storectl import CUSTOMIZATIONS
 from storectl_store.environments.identity import shim_source
 from storectl_store.environments.tree import Leaf, Link, SmallFile
 from storectl_store.errors import EnvironmentBuildError
@@ -22,9 +23,9 @@ from storectl_store.selection.target import Interpreter
 
 _EXTERNALLY_MANAGED = b"""\
 [externally-managed]
-Error=This environment is made by storectl from a lock file and is shared between projects; nothing can be
- installed into it or removed from it. Change the lock file instead (for instance with `uv add NAME`):
- storectl makes the new environment as soon as it is written, or when you run `storectl warm`.
+Error=storectl made it from a lock file and shares it between projects: nothing can be installed into it or
+ removed from it. Change the lock file instead, for instance with `uv add --no-sync NAME`; storectl makes the new
+ environment as soon as it is written, or when you run `storectl warm`.
 """
 
 
@@ -42,8 +43,16 @@ def venv_leaves(interpreter: Interpreter) -> Iterator[Leaf]:
     yield SmallFile(path=f"lib/{interpreter.library_folder}/EXTERNALLY-MANAGED", content=_EXTERNALLY_MANAGED)
     folder = site_packages(interpreter)
     yield SmallFile(path=f"{folder}/_storectl.py", content=shim_source())
-    yield SmallFile(path=f"{folder}/_storectl.pth", content=b"import _storectl; _storectl.start()\n")
-    yield SmallFile(path=f"{folder}/_storectl.start", content=b"_storectl:start\n")
+    yield from starting_files(interpreter, [])
+
+
+def starting_files(interpreter: Interpreter, names: Iterable[str]) -> Iterator[SmallFile]:
+    """What starts the shim in a view that shows these names: without modules of ``site`` it starts by a shorter way."""
+    customized = not {name.partition(".")[0] for name in names}.isdisjoint(CUSTOMIZATIONS)
+    start = b"start" if customized else b"start_uncustomized"
+    folder = site_packages(interpreter)
+    yield SmallFile(path=f"{folder}/_storectl.pth", content=b"import _storectl; _storectl.%s()\n" % start)
+    yield SmallFile(path=f"{folder}/_storectl.start", content=b"_storectl:%s\n" % start)
 
 
 def has_lib64(interpreter: Interpreter) -> bool:

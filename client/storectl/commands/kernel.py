@@ -1,0 +1,92 @@
+"""`storectl kernel`: one Jupyter kernel that finds the project of each notebook."""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from storectl.commands.output import print_json, print_lines, print_table
+from storectl.commands.parameters import Json
+from storectl.errors import UsageError, printable
+from storectl.kernelspecs import install as install_spec
+from storectl.kernelspecs import installed, known_data_folders, prefix_data_folder, user_data_folder
+from storectl.kernelspecs import remove as remove_spec
+from storectl.options import options_of_environment
+from storectl.program import execute, program_environ
+from storectl_shim.environment import storectl_command
+
+app = typer.Typer(no_args_is_help=True, help="One Jupyter kernel that finds the project of each notebook.")
+
+Name = Annotated[str, typer.Option("--name", help="Its name for Jupyter.")]
+DisplayName = Annotated[str, typer.Option("--display-name", metavar="TEXT", help="Its name for people.")]
+User = Annotated[bool, typer.Option("--user", help="For this user; the default.")]
+Prefix = Annotated[str | None, typer.Option("--prefix", metavar="DIR", help="Below this prefix: DIR/share/jupyter.")]
+SysPrefix = Annotated[bool, typer.Option("--sys-prefix", help="Below the prefix of storectl's own interpreter.")]
+Arguments = Annotated[list[str] | None, typer.Argument(metavar="ARGUMENTS", help="For ipykernel.")]
+
+
+@app.command()
+def install(
+    *,
+    name: Name = "storectl",
+    display_name: DisplayName = "Python (storectl)",
+    user: User = False,
+    prefix: Prefix = None,
+    sys_prefix: SysPrefix = False,
+) -> None:
+    """Tell Jupyter of the kernel. Each notebook then runs in the environment of the project that its folder is in."""
+    data_folder = _data_folder(user=user, prefix=prefix, sys_prefix=sys_prefix) or user_data_folder(os.environ)
+    spec = install_spec(
+        data_folder, name, display_name, [os.path.abspath(c) if "/" in c else c for c in storectl_command()]
+    )
+    print_lines(str(spec.folder))
+
+
+@app.command("list")
+def list_kernels(*, json: Json = False) -> None:
+    """Print the kernels of storectl that Jupyter knows."""
+    specs = list(installed(known_data_folders(os.environ)))
+    if json:
+        print_json([dataclasses.asdict(spec) | {"folder": str(spec.folder)} for spec in specs])
+    else:
+        print_table(("name", "shown as", "folder"), [(s.name, s.display_name, str(s.folder)) for s in specs])
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="Its name for Jupyter.")] = "storectl",
+    *,
+    user: User = False,
+    prefix: Prefix = None,
+    sys_prefix: SysPrefix = False,
+) -> None:
+    """Remove a kernel of storectl's, wherever it is, or below one prefix alone."""
+    chosen = _data_folder(user=user, prefix=prefix, sys_prefix=sys_prefix)
+    for spec in remove_spec([chosen] if chosen else known_data_folders(os.environ), name):
+        print_lines(str(spec.folder))
+
+
+@app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def start(arguments: Arguments = None) -> None:
+    """Become the kernel of the project here. What Jupyter runs; its log has what goes to stderr."""
+    # Imported here: what reads requirements takes 30 ms, and no other command needs it.
+    from storectl.kernel import notebook_starts, prepare_kernel  # noqa: PLC0415 - see above
+
+    kernel = prepare_kernel(notebook_starts(os.environ), options_of_environment(os.environ), os.environ)
+    for notice in kernel.notices:
+        sys.stderr.write(f"storectl: warning: {printable(notice)}\n")
+    execute(kernel.command(arguments or []), program_environ(kernel.environment, os.environ))
+
+
+def _data_folder(*, user: bool, prefix: str | None, sys_prefix: bool) -> Path | None:
+    """The one that the options name; None where they name none, UsageError for several."""
+    if user + (prefix is not None) + sys_prefix > 1:
+        raise UsageError("--user, --prefix and --sys-prefix exclude each other", hint="give one of them")
+    if user:
+        return user_data_folder(os.environ)
+    if prefix is not None or sys_prefix:
+        return prefix_data_folder(prefix if prefix is not None else sys.prefix)
+    return None

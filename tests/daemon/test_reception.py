@@ -1,0 +1,264 @@
+"""Accepting: maps are answered at once, all else reaches the protocol untouched, and nobody holds up anybody."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storectl_daemon import reception
+from storectl_daemon.errors import UnknownEnvironmentError
+from storectl_daemon.peers import Gate
+from storectl_daemon.reception import Reception
+from storectl_daemon.sockets import bind
+
+ID = "0123456789abcdef" * 2
+PATH = f"/v1/environments/{ID}/import-map".encode()
+QUESTION = b"GET " + PATH + b" HTTP/1.1\r\nHost: storectl\r\nConnection: close\r\n\r\n"
+SMALL, LARGE = b"map", os.urandom(3 << 20)
+DEADLINE = 30
+
+
+class Heard(asyncio.Protocol):
+    """What the ordinary protocol is given; it hangs up once it has something."""
+
+    def __init__(self) -> None:
+        self.data: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.data.set_result(data)
+        self.transport.close()
+
+
+class Desk:
+    """A reception on a socket of its own, and everything that it did."""
+
+    def __init__(self, path: Path, content: bytes, gate: Gate) -> None:
+        self.path, self.content, self.gate = str(path), content, gate
+        self.answered = 0
+        self.heard: asyncio.Queue[Heard] = asyncio.Queue()
+        self.reception = Reception(
+            gate=gate, import_map=self._import_map, protocol=self._protocol, on_answer=self._on_answer
+        )
+
+    def _import_map(self, environment_id: str) -> bytes:
+        if environment_id != ID:
+            raise UnknownEnvironmentError("there is no such environment", id=environment_id)
+        return self.content
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol = Heard()
+        self.heard.put_nowait(protocol)
+        return protocol
+
+    def _on_answer(self) -> None:
+        self.answered += 1
+
+    async def connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, self.path)
+        return connection
+
+    async def answer(self, question: bytes) -> bytes:
+        """Everything that comes back until the other side hangs up."""
+        with await self.connect() as connection:
+            await asyncio.get_running_loop().sock_sendall(connection, question)
+            return await read_all(connection)
+
+    async def until_nobody_is_here(self) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                if not self.gate.connections:
+                    return
+                await asyncio.sleep(0)
+
+
+async def read_all(connection: socket.socket) -> bytes:
+    answer = bytearray()
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while piece := await asyncio.get_running_loop().sock_recv(connection, 1 << 16):
+                answer += piece
+    except ConnectionResetError:
+        pass
+    return bytes(answer)
+
+
+@asynccontextmanager
+async def desk(folder: Path, content: bytes = SMALL, gate: Gate | None = None) -> AsyncIterator[Desk]:
+    listening = bind(folder / "run" / "daemon.sock")
+    made = Desk(folder / "run" / "daemon.sock", content, gate or Gate(limit=300))
+    made.reception.open(listening)
+    try:
+        yield made
+    finally:
+        made.reception.close()
+        listening.close()
+
+
+def on_a_loop(test: Callable[[Path], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
+    def run(tmp_path: Path) -> None:
+        asyncio.run(test(tmp_path))
+
+    run.__name__ = test.__name__
+    return run
+
+
+def head(content: bytes) -> bytes:
+    fields = b"content-type: application/octet-stream\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    return b"HTTP/1.1 200 OK\r\n" + fields % len(content)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        QUESTION,
+        QUESTION.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        b"GET " + PATH + b" HTTP/1.1\r\nhost: localhost\r\nAccept-Encoding: identity\r\nuser-agent: x/1 (y)\r\n\r\n",
+    ],
+)
+def test_a_plain_question_is_answered_with_the_map_on_the_spot(tmp_path: Path, question: bytes) -> None:
+    async def main() -> None:
+        async with desk(tmp_path) as made:
+            assert await made.answer(question) == head(SMALL) + SMALL
+            assert (made.answered, made.gate.connections, made.heard.empty()) == (1, 0, True)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        QUESTION.replace(b"GET", b"HEAD"),
+        QUESTION.replace(b"GET", b"POST"),
+        QUESTION.replace(b"/import-map", b""),
+        QUESTION.replace(ID.encode(), b"f" * 32),
+        QUESTION.replace(ID.encode(), ID[1:].encode()),
+        QUESTION.replace(b"/import-map", b"/import-map?x"),
+        QUESTION.replace(b"Host: storectl\r\n", b""),
+        QUESTION.replace(b"Host", b"Content-Length: 2\r\nHost"),
+        QUESTION.replace(b"close", b"close\r\nTransfer-Encoding: chunked"),
+        QUESTION + b"GET / HTTP/1.1\r\n",
+        QUESTION[:-2],
+        QUESTION[:30],
+        b"\x00" * 2000,
+    ],
+)
+def test_everything_else_reaches_the_protocol_untouched(tmp_path: Path, sent: bytes) -> None:
+    async def main() -> None:
+        async with desk(tmp_path) as made:
+            assert await made.answer(sent) == b""
+            assert await (await made.heard.get()).data == sent
+            assert (made.answered, made.gate.connections) == (0, 0)
+
+    asyncio.run(main())
+
+
+@on_a_loop
+async def test_who_has_sent_nothing_yet_is_heard_later(tmp_path: Path) -> None:
+    async with desk(tmp_path) as made:
+        with await made.connect() as connection:
+            protocol = await made.heard.get()
+            await asyncio.get_running_loop().sock_sendall(connection, QUESTION)
+            assert await protocol.data == QUESTION
+
+
+@on_a_loop
+async def test_a_peer_who_may_not_stay_gets_nothing(tmp_path: Path) -> None:
+    async with desk(tmp_path, gate=Gate(limit=0)) as made:
+        assert await made.answer(QUESTION) == b""
+        assert (made.answered, made.heard.empty()) == (0, True)
+
+
+@on_a_loop
+async def test_an_answer_larger_than_the_sockets_buffer_arrives_whole(tmp_path: Path) -> None:
+    async with desk(tmp_path, LARGE) as made:
+        assert await made.answer(QUESTION) == head(LARGE) + LARGE
+        await made.until_nobody_is_here()
+
+
+@on_a_loop
+async def test_two_hundred_at_once_are_all_answered(tmp_path: Path) -> None:
+    async with desk(tmp_path, LARGE[: 1 << 18]) as made:
+        answers = await asyncio.gather(*(made.answer(QUESTION) for _ in range(200)))
+        assert set(answers) == {head(LARGE[: 1 << 18]) + LARGE[: 1 << 18]}
+        await made.until_nobody_is_here()
+        assert made.answered == 200
+
+
+@on_a_loop
+async def test_a_peer_who_leaves_in_the_middle_gives_its_place_back(tmp_path: Path) -> None:
+    async with desk(tmp_path, LARGE) as made:
+        with await made.connect() as connection:
+            await asyncio.get_running_loop().sock_sendall(connection, QUESTION)
+            await asyncio.get_running_loop().sock_recv(connection, 1000)
+            assert made.gate.connections == 1
+        await made.until_nobody_is_here()
+        assert await made.answer(QUESTION) == head(LARGE) + LARGE
+
+
+def test_a_peer_who_does_not_read_is_left_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reception, "ANSWER_SECONDS", 0.02)
+
+    async def main() -> None:
+        async with desk(tmp_path, LARGE) as made:
+            with await made.connect() as connection:
+                await asyncio.get_running_loop().sock_sendall(connection, QUESTION)
+                await asyncio.get_running_loop().sock_recv(connection, 1)
+                await made.until_nobody_is_here()
+                assert len(await read_all(connection)) < len(LARGE)
+
+    asyncio.run(main())
+
+
+@on_a_loop
+async def test_a_closed_reception_cuts_answers_off_and_takes_nobody(tmp_path: Path) -> None:
+    async with desk(tmp_path, LARGE) as made:
+        with await made.connect() as connection:
+            await asyncio.get_running_loop().sock_sendall(connection, QUESTION)
+            await asyncio.get_running_loop().sock_recv(connection, 1)
+            made.reception.close()
+            assert len(await read_all(connection)) < len(LARGE)
+            assert made.gate.connections == 0
+        with await made.connect() as waiting:
+            await asyncio.get_running_loop().sock_sendall(waiting, QUESTION)
+            await asyncio.sleep(0)
+            assert made.answered == 1
+
+
+class Exhausted(socket.socket):
+    """A listening socket whose process has no descriptor left the first time."""
+
+    left = 1
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.left:
+            self.left -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+def test_without_a_free_descriptor_the_connection_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reception, "_RETRY_SECONDS", 0.01)
+
+    async def main() -> None:
+        made = Desk(tmp_path / "run" / "daemon.sock", SMALL, Gate(limit=10))
+        with Exhausted(fileno=bind(tmp_path / "run" / "daemon.sock").detach()) as listening:
+            listening.setblocking(False)
+            made.reception.open(listening)
+            assert await made.answer(QUESTION) == head(SMALL) + SMALL
+            made.reception.close()
+
+    asyncio.run(main())
+    assert "Too many open files" in caplog.text

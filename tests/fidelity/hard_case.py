@@ -1,0 +1,76 @@
+"""A hard package: a project, and tasks whose outcome has to be the same in a venv and with storectl.
+
+tests/fidelity/hard/<name>.toml
+  python = "3.12"            the interpreter
+  dependencies = [...]       of the project; with uv_sources where one of them is a folder of the case
+  [uv_sources]               as [tool.uv.sources]
+  [files]                    more files of the project: path to text
+  [tasks]                    name to a shell command line, run one after the other; what they print is compared
+  [variables]                for the tasks
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tomli_w
+
+FOLDER = Path(__file__).with_name("hard")
+
+_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+_TIME = re.compile(r"\b\d\d:\d\d:\d\d([.,]\d+)?|\b\d+\.\d+ ?(s|sec|seconds)\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardCase:
+    """One file of the folder."""
+
+    name: str
+    python: str
+    dependencies: tuple[str, ...]
+    tasks: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    uv_sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """The project, without its lock file."""
+        project = {
+            "name": "hard",
+            "version": "0",
+            "requires-python": f"=={self.python}.*",
+            "dependencies": list(self.dependencies),
+        }
+        uv = {"package": False, "sources": {name: dict(source) for name, source in self.uv_sources.items()}}
+        (folder / "pyproject.toml").write_text(tomli_w.dumps({"project": project, "tool": {"uv": uv}}))
+        for path, text in self.files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a task ended: its exit code, and its output with what differs between any two runs made equal."""
+
+    code: int
+    output: str
+
+    @classmethod
+    def of(cls, code: int, output: str, folders: Mapping[Path, str]) -> "Outcome":
+        """``folders`` are those of this side, with the names that stand for them."""
+        for folder, name in folders.items():
+            output = output.replace(str(folder), name)
+        return cls(code=code, output=_TIME.sub("<time>", _ADDRESS.sub("<address>", output)).strip())
+
+
+def read_cases() -> list[HardCase]:
+    """Every case, by name."""
+    return [_read(path) for path in sorted(FOLDER.glob("*.toml"))]
+
+
+def _read(path: Path) -> HardCase:
+    table = tomllib.loads(path.read_text())
+    dependencies = tuple(table.pop("dependencies"))
+    return HardCase(name=path.stem, dependencies=dependencies, **table)

@@ -1,0 +1,43 @@
+"""The comparison of hard packages: its cases can be read, and its table says what was seen."""
+
+from pathlib import Path
+
+import pytest
+
+from fidelity.hard_case import HardCase, Outcome, read_cases
+from fidelity.hard_packages import Row, table
+
+CASES = read_cases()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_case_has_tasks_and_writes_a_project(case: HardCase, tmp_path: Path) -> None:
+    case.write(tmp_path)
+    assert case.tasks
+    assert all((tmp_path / path).is_file() for path in case.files)
+    assert f'requires-python = "=={case.python}.*"' in (tmp_path / "pyproject.toml").read_text()
+
+
+def test_addresses_times_and_folders_are_no_differences() -> None:
+    first = Outcome.of(0, "<a at 0x7f00aa> took 1.25 s at 10:11:12.5 in /x/venv/lib\n", {Path("/x/venv"): "<prefix>"})
+    other = Outcome.of(0, "<a at 0x7f11bb> took 3.01 s at 10:15:00 in /y/env/lib\n", {Path("/y/env"): "<prefix>"})
+    assert first == other
+    assert first.output == "<a at <address>> took <time> at <time> in <prefix>/lib"
+
+
+@pytest.mark.parametrize(("code", "output"), [(1, "42"), (0, "43")])
+def test_another_exit_code_or_output_is_a_difference(code: int, output: str) -> None:
+    expected, found = Outcome(code=0, output="so\n42"), Outcome(code=code, output=f"so\n{output}")
+    row = Row(case=CASES[0], wheels=3, task="t", venv=expected, storectl=found)
+    assert not row.is_equal
+    assert row.line().endswith(f"| 0 | `42` | **differs**: exit code {code} |")
+
+
+def test_rows_of_other_cases_stay_and_those_of_unknown_ones_go() -> None:
+    same = Outcome(code=0, output="a|b")
+    first, second = (Row(case=case, wheels=3, task="t", venv=same, storectl=same) for case in CASES[:2])
+    before = table([first], "| gone | 3.12 | 1 | t | 0 | `` | equal |\n")
+    both = table([second], before)
+    assert "| gone |" not in both
+    assert both == table([first, second], "")
+    assert "`a/b`" in both
