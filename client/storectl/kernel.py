@@ -121,16 +121,15 @@ def _fitting(
     python, version = _interpreter_of(environment)
     tool_options = Options(python=python, offline=options.offline)
     markers = markers_of(version)
-    tool_environ = {**environ, "UV_PYTHON": python}
     feature = ".".join(version.split(".")[:2])
-    beside = _site_packages(_tool_environment(_tool(feature), tool_options, tool_environ))
+    beside = _site_packages(_tool_environment(_tool(feature), tool_options, environ))
     own = installed_in(beside)
     found = misfits(locked, own, markers)
     if not found:
         return beside, found
     constraints = tuple(f"{name}=={locked[name].version}" for name in sorted(set(own) & set(locked)))
     try:
-        other = _site_packages(_tool_environment(_tool(feature, constraints), tool_options, tool_environ))
+        other = _site_packages(_tool_environment(_tool(feature, constraints), tool_options, environ))
     except ClientError:
         return beside, found
     return other, misfits(locked, installed_in(other), markers)
@@ -142,7 +141,8 @@ def _tool(python: str, constraints: tuple[str, ...] = ()) -> Tool:
 
 
 def _tool_environment(tool: Tool, options: Options, environ: Mapping[str, str]) -> str:
-    folder = lock_tool(state_folder(environ), tool, environ)
+    offline = {"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"} if options.offline else {}
+    folder = lock_tool(state_folder(environ), tool, {**environ, **offline}, interpreter=options.python)
     return environment_at(os.path.realpath(folder), options, environ)
 
 

@@ -66,8 +66,13 @@ def tool_folder(state: str, tool: Tool) -> Path:
     return Path(state) / "tools" / tool.key
 
 
-def lock_tool(state: str, tool: Tool, environ: Mapping[str, str], *, refresh: bool = False) -> Path:
-    """The folder with the tool's lock file, made now where it is not there; RequirementsError where that fails."""
+def lock_tool(
+    state: str, tool: Tool, environ: Mapping[str, str], *, refresh: bool = False, interpreter: str | None = None
+) -> Path:
+    """The folder with the tool's lock file, made now where it is not there; RequirementsError where that fails.
+
+    ``interpreter`` is one of the tool's version, None for the one that the locker finds.
+    """
     folder = tool_folder(state, tool)
     if _is_locked(folder) and not refresh:
         return folder
@@ -75,6 +80,7 @@ def lock_tool(state: str, tool: Tool, environ: Mapping[str, str], *, refresh: bo
     wanted = Wanted(
         requirements=tool.requirements,
         python=tool.python or "{}.{}".format(*sys.version_info),
+        interpreter=interpreter,
         constraints=tool.constraints,
         notes={"tool": f"{tool.command} ({described})\n"},
     )

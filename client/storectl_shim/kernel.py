@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PIP = re.compile(
-    r"\s*(?:(?:\S*/)?python[\w.]*\s+-m\s+|uv\s+)?(?:\S*/)?pip[\d.]*\s+(?P<verb>install|uninstall)\s*(?P<rest>.*)"
+    r"(?:^|[;&|(]|\bsudo\s|^\w+=\S*\s)\s*(?:(?:\S*/)?python[\w.]*\s+-m\s+|uv\s+)?(?:\S*/)?pip[\d.]*"
+    r"\s+(?P<verb>install|uninstall)\b(?P<rest>[^;&|]*)"
 )
+"""A command that changes packages, alone or among others; not the words in the arguments of another one."""
+_NO_NAME = re.compile(r"-(?!r$).*|\d*>.*")
 _BACKEND = "MPLBACKEND"
 
 
@@ -47,10 +50,10 @@ class Changes:
 
     def refusal(self, command: str) -> str | None:
         """The one line for a command that would install or remove packages; None for any other."""
-        match = _PIP.match(command)
+        match = _PIP.search(command)
         if match is None:
             return None
-        names = " ".join(word for word in match["rest"].split() if not word.startswith("-")) or "NAME"
+        names = " ".join(word for word in match["rest"].split() if not _NO_NAME.fullmatch(word)) or "NAME"
         instead = self._sentences[match["verb"]].format(names)
         return f"storectl: nothing is installed into a running kernel: {instead}, then restart the kernel"
 

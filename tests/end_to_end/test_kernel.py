@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from storectl_shim.kernel import Changes
 from support.index import LoopbackIndex
 from support.machine import STORECTL, Machine, pyenv_python
 from support.project import write_project
@@ -204,6 +205,23 @@ def test_installing_says_what_to_do_instead_in_one_line(
     assert names == {"_exit_code": 1}
 
 
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("cd /tmp && sudo pip install -U 'a>=1' >log 2>&1; ls", "'a>=1'"),
+        ("PIP_NO_INDEX=1 pip install --quiet a | tail", "a"),
+        ("%pip install -r more.txt", None),
+        ("pip install -r more.txt", "-r more.txt"),
+        ("pip install", "NAME"),
+        ("grep 'pip install' notes.txt", None),
+        ("pip download a", None),
+    ],
+)
+def test_a_command_that_installs_is_known_among_others(command: str, names: str | None) -> None:
+    refusal = Changes("`uv add {}`", "").refusal(command)
+    assert (refusal and refusal.split("`")[1]) == (names and f"uv add {names}")
+
+
 def test_removing_says_what_to_do_instead(machine: Machine, kernels: LoopbackIndex) -> None:
     notebook = Notebook(machine, kernels, write_project(machine.home / "project", kernels, [ALPHA]))
     assert notebook.run("show(shell.system('pip uninstall -y a'))") is None
@@ -237,5 +255,15 @@ def test_without_ipykernel_anywhere_the_reason_is_told(machine: Machine, index: 
     environ = {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
     done = machine.run("kernel", "start", "-f", "x", cwd=project, env=environ)
     assert done.returncode == 1
-    assert "storectl: E_TOOL: uv cannot lock ipykernel\n" in done.stderr
+    assert "storectl: E_REQUIREMENTS: uv cannot lock ipykernel\n" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_offline_nobody_is_asked_for_ipykernel(machine: Machine, kernels: LoopbackIndex) -> None:
+    project = write_project(machine.home / "project", kernels, [ALPHA])
+    machine.ok("warm", cwd=project)
+    before = kernels.requests.total()
+    environ = {"UV_DEFAULT_INDEX": kernels.url, "UV_PYTHON_DOWNLOADS": "never", "STORECTL_OFFLINE": "1"}
+    done = machine.run("kernel", "start", "-f", "x", cwd=project, env=environ)
+    assert (done.returncode, "E_REQUIREMENTS" in done.stderr) == (1, True), done.stderr
+    assert kernels.requests.total() == before

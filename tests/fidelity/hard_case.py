@@ -19,6 +19,7 @@ import tomli_w
 
 FOLDER = Path(__file__).with_name("hard")
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 _TIME = re.compile(r"\b\d\d:\d\d:\d\d([.,]\d+)?|\b\d+\.\d+ ?(s|sec|seconds)\b")
 
@@ -62,7 +63,7 @@ class Outcome:
         """``folders`` are those of this side, with the names that stand for them."""
         for folder, name in folders.items():
             output = output.replace(str(folder), name)
-        return cls(code=code, output=_TIME.sub("<time>", _ADDRESS.sub("<address>", output)).strip())
+        return cls(code=code, output=_TIME.sub("<time>", _ADDRESS.sub("<address>", _COLOUR.sub("", output))).strip())
 
 
 def read_cases() -> list[HardCase]:

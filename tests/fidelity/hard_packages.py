@@ -89,7 +89,9 @@ class Workshop:
             command, cwd=place, env=self._machine.environ | dict(self._case.variables) | own, text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TASK_SECONDS, check=False,
         )  # fmt: skip
-        return Outcome.of(done.returncode, done.stdout, {root: "<prefix>", place: "<project>"})
+        return Outcome.of(
+            done.returncode, done.stdout, {root: "<prefix>", place: "<project>", self._machine.home: "<home>"}
+        )
 
     def _copy(self) -> Path:
         """A copy with a path as long as the project's: some programs wrap what they print."""

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sysconfig
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_cffi_builds_and_loads_an_extension(real: Twins) -> None:
     program = (
         "import cffi, sys; ffi = cffi.FFI(); ffi.cdef('int twice(int);')\n"
         "ffi.set_source('_twice', 'int twice(int x) { return 2 * x; }')\n"
-        "sys.path.insert(0, sys.argv[1]); ffi.compile(tmpdir=sys.argv[1], verbose=False)\n"
+        "ffi.compile(tmpdir=sys.argv[1], verbose=False); sys.path.insert(0, sys.argv[1])\n"
         "import _twice; print(_twice.lib.twice(21))"
     )
     for root in real.roots:
@@ -85,8 +86,9 @@ def test_scripts_of_every_kind_run_by_name(real: Twins) -> None:
 @pytest.mark.network
 def test_paths_of_the_interpreter_are_those_of_a_venv(real: Twins) -> None:
     real.python(
-        "import site, sys, sysconfig\n"
+        "import os, site, sys, sysconfig\n"
         "print(sysconfig.get_paths(), site.getsitepackages(), sys.prefix, sys.exec_prefix, sys.base_prefix)\n"
+        "print(os.stat(sys.prefix).st_uid == os.getuid())\n"
         "print([sysconfig.get_path(n, s) for s in sorted(sysconfig.get_scheme_names()) if s[:5] == 'posix'\n"
         "       for n in ('purelib', 'scripts', 'include', 'data')], sysconfig.get_config_var('base'))"
     )
@@ -226,5 +228,6 @@ def _odd_wheel() -> WheelBytes:
             f"odd/{DEEP}/file.txt": "deep",
         },
         executable=frozenset({"odd/driver/node"}),
+        compression=zipfile.ZIP_STORED,  # so much of nothing would be taken for a bomb
         entry_points="[console_scripts]\noddWord = odd:main\nodd-extra = odd:main [more]\n[gui_scripts]\nodd.gui = odd:main\n",
     )

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -175,11 +175,17 @@ def test_django_s_server_reloads(twins: Twins) -> None:
 
 
 @contextmanager
-def _running(command: list[str | Path], folder: Path, environ: dict[str, str]) -> Iterator[None]:
+def _running(command: Sequence[object], folder: Path, environ: dict[str, str]) -> Iterator[None]:
     """A server until the block ends, with all that it has started."""
     with open(folder / "log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            command, cwd=folder, env=environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            [str(word) for word in command],
+            cwd=folder,
+            env=environ,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             yield

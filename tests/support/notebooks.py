@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ API_FILE = Path(str(storectl_shim.__file__)).with_name("notebook.py")
 
 _BY_FILE = f"import runpy, types\nstorectl = types.SimpleNamespace(**runpy.run_path({str(API_FILE)!r}))\n"
 _SHOW = "import json, os, sys\ndef show(value):\n    print(json.dumps(value))\n"
+_PROGRESS = re.compile(r"storectl: \w+ \d+ of \d+ \(.*\n")
+"""What is shown where making an environment takes a while, as on a busy machine."""
 
 
 def kernels() -> list[str]:
@@ -24,10 +27,10 @@ def kernels() -> list[str]:
 
 
 def run_cells(machine: Machine, folder: Path, *cells: str, python: str = sys.executable, **variables: str) -> list[Any]:
-    """What the cells ``show``, each a JSON value; ``storectl`` and ``show`` are there. They must succeed, in silence."""
+    """What the cells ``show``, each a JSON value; ``storectl`` and ``show`` are there. They must succeed, in silence but for progress."""
     done = execute(machine, [python, "-c", code_of(*cells, python=python)], folder, **variables)
     assert done.returncode == 0, done.stderr
-    assert not done.stderr, done.stderr
+    assert not _PROGRESS.sub("", done.stderr), done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
