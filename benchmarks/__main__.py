@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import install, scale, service, space, start
+from benchmarks import install, peers, scale, service, space, start
 from benchmarks.results import Result, as_json, as_markdown, as_svg
 from benchmarks.world import World, download, new_world
 
@@ -78,7 +78,7 @@ def _write(results: list[Result], folder: Path | None) -> None:
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        **install.tool_versions(),
+        **peers.versions(),
     }
     print(as_markdown(results, facts))
     if folder is not None:

@@ -5,19 +5,24 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Self
 
 from packaging.utils import parse_wheel_filename
 
-from benchmarks.measure import Cost, in_turn, ratios, run
+from benchmarks.measure import in_turn, ratios, run
+from benchmarks.peers import PIP, Peer, aside, peers_here
 from benchmarks.results import Result
 from benchmarks.world import UV, World
 from support.machine import STORECTL
+
+_REST = 2.5
+"""Seconds after a warm, in which the daemon gives memory back."""
 
 
 def new_environment(world: World, pairs: int) -> Iterator[Result]:
@@ -42,7 +47,12 @@ def new_environment(world: World, pairs: int) -> Iterator[Result]:
         shutil.rmtree(project / ".venv", ignore_errors=True)
         return run([UV, "sync", "--quiet", "--frozen"], cwd=project, environ=world.environ).wall
 
-    found = in_turn({"storectl": storectl, "uv": uv}, pairs=pairs)
+    sides: dict[str, Callable[[], float]] = {"storectl": storectl, "uv": uv}
+    linking = [peer for peer in peers_here() if peer is not PIP]  # pip copies: it has no such job
+    for peer in linking:
+        peer.prepare(world, project)
+        sides[peer.name] = partial(_kept_peer, world, project, peer)
+    found = in_turn(sides, pairs=pairs)
     wheels = len(list(world.wheels.glob("*.whl")))
     (folder,) = environments.iterdir()
     inodes = sum(
@@ -50,8 +60,18 @@ def new_environment(world: World, pairs: int) -> Iterator[Result]:
     )
     row = f"new environment, {wheels} wheels"
     yield Result(row=row, what="uv sync, warm cache", bar=0.05, ratios=ratios(found["storectl"], found["uv"]))
+    for peer in linking:
+        yield Result(row=row, what=peer.name, bar=0.05, ratios=ratios(found["storectl"], found[peer.name]))
     yield Result(row=row, what="until ready", bar=50, figure=sorted(asked)[len(asked) // 2] * 1000, unit="ms")
     yield Result(row=row, what="inodes", bar=3 * wheels + 30, figure=inodes, unit="inodes")
+
+
+def _kept_peer(world: World, project: Path, peer: Peer) -> float:
+    """With all that earlier runs kept; the first of them is a warm-up."""
+    target = world.machine.root / "peer-environment"
+    seconds = peer.install(world, project, target, world.machine.root / f"kept-{peer.command[0]}")
+    aside(world, target)
+    return seconds
 
 
 def branch_switch(world: World, pairs: int) -> Iterator[Result]:
@@ -93,80 +113,84 @@ def _put(source: Path, folder: Path) -> None:
 
 
 def cold_install(world: World, pairs: int, *, pip: bool) -> Iterator[Result]:
-    """Everything into an empty store, environment ready; beside uv and pip with empty caches."""
+    """Everything into an empty store: until a program can import it all, and until all is compiled; peers likewise."""
     project = world.project("cold")
-    (project / "requirements.txt").write_text(
-        world.do([UV, "export", "--quiet", "--frozen", "--no-emit-project", "--no-annotate", "--no-header"], project)
-    )
-    costs: list[Cost] = []
+    chosen = [peer for peer in peers_here() if pip or peer is not PIP]
+    for peer in chosen:
+        peer.prepare(world, project)
+    runs: list[_Cold] = []
     sides: dict[str, Callable[[], float]] = {
-        "storectl": lambda: _cold_storectl(world, project, costs),
+        "storectl": lambda: _cold_storectl(world, project, runs),
         "uv": lambda: _cold_uv(world, project),
         "uv bytecode": lambda: _cold_uv(world, project, "--compile-bytecode"),
+        **{peer.name: partial(_cold_peer, world, project, peer) for peer in chosen},
     }
-    if pip:
-        sides["pip"] = lambda: _cold_pip(world, project)
     found = in_turn(sides, pairs=pairs, warmups=0)
     row = f"cold install, {len(list(world.wheels.glob('*.whl')))} wheels"
-    notes = {
-        "CPU seconds of daemon and workers": round(sorted(cost.cpu for cost in costs)[len(costs) // 2], 1),
-    }
+    compiled = [cold.compiled for cold in runs]
+    notes = {"CPU seconds of daemon and workers": round(_median([cold.cpu_importable for cold in runs]), 1)}
     yield Result(row=row, what="uv sync", bar=1.0, ratios=ratios(found["storectl"], found["uv"]), notes=notes)
-    if pip:
-        yield Result(row=row, what="pip install", bar=0.35, ratios=ratios(found["storectl"], found["pip"]))
+    for peer in chosen:
+        # pip compiles unless told otherwise, pex and PDM do not.
+        ours = compiled if peer is PIP else found["storectl"]
+        bar = 0.35 if peer is PIP else 1.0
+        yield Result(row=row, what=peer.name, bar=bar, ratios=ratios(ours, found[peer.name]))
+    notes = {"CPU seconds of daemon and workers": round(_median([cold.cpu for cold in runs]), 1)}
     yield Result(
-        row="with bytecode", what="uv sync --compile-bytecode", bar=0.8,
-        ratios=ratios(found["storectl"], found["uv bytecode"]),
+        row=f"{row}, with bytecode", what="uv sync --compile-bytecode", bar=0.8,
+        ratios=ratios(compiled, found["uv bytecode"]), notes=notes,
     )  # fmt: skip
-    yield Result(
-        row=row,
-        what="peak memory of daemon and workers",
-        bar=400,
-        figure=max(cost.rss for cost in costs) / 2**20,
-        unit="MiB",
-    )
+    peak = max(cold.peak for cold in runs) / 2**20
+    yield Result(row=row, what="peak memory of daemon and workers", bar=400, figure=peak, unit="MiB")
+    rest = max(cold.rest for cold in runs) / 2**20
+    yield Result(row=row, what="memory of the daemon afterwards", bar=80, figure=rest, unit="MiB")
 
 
-def _cold_storectl(world: World, project: Path, costs: list[Cost]) -> float:
-    """``storectl warm`` with a store of its own; the daemon's start is part of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cold:
+    """One cold warm. ``compiled`` in seconds from its begin; processor seconds until importable and in all; bytes."""
+
+    compiled: float
+    cpu_importable: float
+    cpu: float
+    peak: int
+    rest: int
+
+
+def _median(figures: list[float]) -> float:
+    return sorted(figures)[len(figures) // 2]
+
+
+def _cold_storectl(world: World, project: Path, runs: list[_Cold]) -> float:
+    """A program run with a store of its own, the daemon's start and the program's included; then the bytecode."""
     store = world.machine.root / "cold-store"
     environ = world.environ | {"STORECTL_STORE": str(store)}
-    peak = _Peak(world)
-    with peak:
-        cost = run([STORECTL, "warm"], cwd=project, environ=environ)
-    costs.append(Cost(wall=cost.wall, cpu=peak.cpu, rss=peak.rss))
+    with _Peak(world) as peak:
+        importable = run([STORECTL, "run", "-c", "pass"], cwd=project, environ=environ).wall
+        cpu_importable = peak.cpu
+        compiled = importable + run([STORECTL, "warm"], cwd=project, environ=environ).wall
+        time.sleep(_REST)
+        (daemon,) = world.machine.daemon_processes()
+        rest = _resident(daemon)
+    runs.append(_Cold(compiled=compiled, cpu_importable=cpu_importable, cpu=peak.cpu, peak=peak.rss, rest=rest))
     world.do([STORECTL, "daemon", "stop"], project, STORECTL_STORE=str(store))
-    _delete(store)
-    return cost.wall
+    aside(world, store)
+    return importable
 
 
 def _cold_uv(world: World, project: Path, *flags: str) -> float:
     cache = world.machine.root / "cold-cache"
-    shutil.rmtree(cache, ignore_errors=True)
-    shutil.rmtree(project / ".venv", ignore_errors=True)
+    aside(world, cache, project / ".venv")
     environ = world.environ | {"UV_CACHE_DIR": str(cache)}
     return run([UV, "sync", "--quiet", "--frozen", *flags], cwd=project, environ=environ).wall
 
 
-def _cold_pip(world: World, project: Path) -> float:
-    """A new venv, and the locked requirements with their hashes; pip compiles by default."""
-    venv = world.machine.root / "pip-venv"
-    shutil.rmtree(venv, ignore_errors=True)
-    start = time.perf_counter()
-    run([sys.executable, "-m", "venv", "--without-pip", venv], cwd=project, environ=world.environ)
-    pip: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        venv / "bin/python",
-        "install",
-        "--quiet",
-        "--no-cache-dir",
-        "--no-deps",
-    ]
-    run([*pip, "-r", "requirements.txt"], cwd=project, environ=world.environ)
-    return time.perf_counter() - start
+def _cold_peer(world: World, project: Path, peer: Peer) -> float:
+    """From nothing at all: neither a cache nor an environment."""
+    target, cache = world.machine.root / "peer-environment", world.machine.root / "peer-cache"
+    seconds = peer.install(world, project, target, cache)
+    aside(world, target, cache)
+    return seconds
 
 
 class _Peak(threading.Thread):
@@ -175,18 +199,22 @@ class _Peak(threading.Thread):
     def __init__(self, world: World) -> None:
         super().__init__(daemon=True)
         self.rss = 0
-        self.cpu = 0.0
         self._world = world
         self._over = threading.Event()
         self._cpu: dict[int, float] = {}
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self.join()
-        self.cpu = sum(self._cpu.values())
+
+    @property
+    def cpu(self) -> float:
+        """Seconds so far; of a process that ended, up to the last look at it."""
+        return sum(dict(self._cpu).values())
 
     def run(self) -> None:
         while not self._over.wait(0.05):
@@ -194,6 +222,10 @@ class _Peak(threading.Thread):
             tree = _with_children(pids)
             self.rss = max(self.rss, sum(map(_unshared, tree)))
             self._cpu |= {pid: cpu for pid in tree if (cpu := _cpu_of(pid)) is not None}
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _with_children(pids: list[int]) -> list[int]:
@@ -243,10 +275,3 @@ def _delete(folder: Path) -> None:
         if not os.path.islink(path):
             os.chmod(path, 0o700)
     shutil.rmtree(folder)
-
-
-def tool_versions() -> dict[str, str]:
-    """The versions of the peers."""
-    pip = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, text=True, check=True).stdout
-    uv = subprocess.run([UV, "--version"], capture_output=True, text=True, check=True).stdout
-    return {"pip": pip.split()[1], "uv": uv.split()[1]}

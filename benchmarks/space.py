@@ -1,13 +1,12 @@
 """The disk row: ten projects that share nine tenths of their wheels, in bytes and inodes."""
 
 import os
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
 
+from benchmarks.peers import PIP, Peer, aside, peers_here
 from benchmarks.results import Result
 from benchmarks.world import UV, World
 from support.machine import STORECTL
@@ -32,36 +31,33 @@ def disk(world: World) -> Iterator[Result]:
     for folder in folders:
         world.do([UV, "sync", "--quiet", "--frozen", "--compile-bytecode"], folder, UV_CACHE_DIR=str(cache))
     uv = _usage([cache, *(folder / ".venv" for folder in folders)])
-    pip = _pip(world, folders)
+    others = [("uv, hard links", uv), ("pip, copies", _pip(world, folders))]
+    others += [(peer.name, _peer(world, folders, peer)) for peer in peers_here() if peer is not PIP]
     row = f"disk, {PROJECTS} projects"
-    for what, theirs in (("uv, hard links", uv), ("pip, copies", pip)):
+    for what, theirs in others:
         notes = {"storectl": _shown(ours), what: _shown(theirs)}
         yield Result(row=row, what=f"bytes, beside {what}", figure=ours[0] / theirs[0], unit="x", notes=notes)
         yield Result(row=row, what=f"inodes, beside {what}", figure=ours[1] / theirs[1], unit="x")
 
 
+def _peer(world: World, folders: list[Path], peer: Peer) -> tuple[int, int]:
+    """Every project's environment by a tool that shares what it keeps."""
+    kept = world.machine.root / f"disk-{peer.command[0]}"
+    environments = []
+    for folder in folders:
+        peer.prepare(world, folder)
+        environments.append(world.machine.root / f"{kept.name}-{folder.name}")
+        peer.install(world, folder, environments[-1], kept)
+    return _usage([kept, *environments])
+
+
 def _pip(world: World, folders: list[Path]) -> tuple[int, int]:
     """One project's venv by pip, times ten: copies share nothing."""
     venv = world.machine.root / "disk-pip"
-    requirements = world.do(
-        [UV, "export", "--quiet", "--frozen", "--no-emit-project", "--no-annotate", "--no-header"], folders[0]
-    )
-    (folders[0] / "requirements.txt").write_text(requirements)
-    world.do([sys.executable, "-m", "venv", "--without-pip", venv], folders[0])
-    pip: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        venv / "bin/python",
-        "install",
-        "--quiet",
-        "--no-cache-dir",
-        "--no-deps",
-    ]
-    world.do([*pip, "-r", "requirements.txt"], folders[0])
+    PIP.prepare(world, folders[0])
+    PIP.install(world, folders[0], venv, world.machine.root / "disk-pip-cache")
     size, inodes = _usage([venv])
-    shutil.rmtree(venv)
+    aside(world, venv)
     return size * len(folders), inodes * len(folders)
 
 

@@ -41,6 +41,8 @@ MOST_AHEAD = 64  # native modules of one package
 CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # what site looks for at every start
 
 _stock: "Any" = _external  # some of what we build on has no public name
+# Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
+IMPORTLIB: str = _stock.SourceFileLoader.get_code.__code__.co_filename
 _UNCHECKED_PYC = _external.MAGIC_NUMBER + b"\x01\0\0\0"  # PEP 552: hash-based, source not looked at
 
 
@@ -49,7 +51,7 @@ class SourceFileLoader(_external.SourceFileLoader):
 
     def get_code(self, fullname: str) -> "CodeType | None":
         """The code from unchecked bytecode where it is there and whole; everything else as the stock loader does it."""
-        path, data = self.get_filename(fullname), b""
+        path, bytecode_path, data = self.get_filename(fullname), "", b""
         if sys.pycache_prefix is None and _imp.check_hash_based_pycs != "always":
             try:
                 bytecode_path = _external.cache_from_source(path)
@@ -57,6 +59,8 @@ class SourceFileLoader(_external.SourceFileLoader):
             except (OSError, NotImplementedError):
                 pass
         if data[:8] != _UNCHECKED_PYC:  # not within the handler: what is wrong with a module has no context
+            if sys.flags.optimize and bytecode_path and not data:
+                return self.optimized_code(fullname, path, bytecode_path)
             return super().get_code(fullname)
         try:  # it also gives the code objects, compiled under a relative path, the path of this view
             code: "CodeType" = _stock._compile_bytecode(memoryview(data)[16:], fullname, bytecode_path, path)  # noqa: SLF001  # unmarshals as the stock loader
@@ -64,8 +68,38 @@ class SourceFileLoader(_external.SourceFileLoader):
             data = b""
         return code if data else self.source_to_code(self.get_data(path), path)
 
+    def optimized_code(self, fullname: str, path: str, bytecode_path: str) -> "CodeType":
+        """The code for ``-O``, for which the store has no bytecode: kept in the user's cache folder once it is compiled.
+
+        The path names the environment, which never changes, so nobody has to look whether the source has.
+        """
+        cache = os.environ.get("XDG_CACHE_HOME") or os.environ.get("HOME", "") + "/.cache"
+        kept, data = cache + "/storectl/bytecode" + bytecode_path, b""
+        code: "CodeType | None" = None
+        if cache.startswith("/") and cache != "/.cache":
+            try:
+                data = self.get_data(kept)
+                if data[:8] == _UNCHECKED_PYC:
+                    code = _stock._compile_bytecode(memoryview(data)[16:], fullname, kept, path)  # noqa: SLF001  # as above
+            except (OSError, EOFError, ValueError, TypeError, ImportError):
+                pass
+            if code is None and not sys.dont_write_bytecode:
+                code = self.source_to_code(self.get_data(path), path)
+                self.set_data(kept, _UNCHECKED_PYC + bytes(8) + marshal.dumps(code))
+        return code or self.source_to_code(self.get_data(path), path)
+
     # Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
-    get_code.__code__ = get_code.__code__.replace(co_filename=_stock.SourceFileLoader.get_code.__code__.co_filename)
+    get_code.__code__ = get_code.__code__.replace(co_filename=IMPORTLIB)
+    optimized_code.__code__ = optimized_code.__code__.replace(co_filename=IMPORTLIB)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _external.SourceFileLoader) and self.__dict__ == other.__dict__
+
+    __hash__ = _external.SourceFileLoader.__hash__
+
+    def __reduce__(self) -> "tuple[type, tuple[str, str]]":
+        """Pickled and copied as the stock loader, which every interpreter has."""
+        return _external.SourceFileLoader, (self.name, self.path)
 
     def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
         if sys.pycache_prefix is not None:
@@ -84,6 +118,8 @@ class AmendingLoader(SourceFileLoader):
                 amend(module, self.path.rsplit("/site-packages/", 1)[0])
             except Exception:
                 pass
+
+    exec_module.__code__ = exec_module.__code__.replace(co_filename=IMPORTLIB)
 
 
 def keep_pip_out(module: "Any", library: str) -> None:

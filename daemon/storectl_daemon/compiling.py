@@ -16,7 +16,7 @@ from storectl_store.selection.target import Interpreter
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 8 << 20  # bytes of source: some seconds of work
+_BATCH = 32 << 20  # bytes of source: some ten seconds of work, beside which the start of the interpreters is nothing
 
 
 class Compiling:

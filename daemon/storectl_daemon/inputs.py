@@ -6,6 +6,7 @@ import stat
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -76,8 +77,13 @@ def locate(start: Path, lock_file: str | None, *, home: str | None) -> Located:
 
 def input_paths(located: Located, extra: Iterable[Path] = ()) -> tuple[Path, ...]:
     """Everything whose change can mean another environment; ``extra`` is what the lock file itself refers to."""
-    names = [located.project / name for name in INPUTS]
-    return tuple(dict.fromkeys([*names, located.lock_file, *extra]))
+    return tuple(dict.fromkeys([*_usual_inputs(located.project), located.lock_file, *extra]))
+
+
+@lru_cache(maxsize=1024)
+def _usual_inputs(project: Path) -> tuple[Path, ...]:
+    """The inputs that any project may have; remembered, as hundreds of projects are looked at again and again."""
+    return tuple(project / name for name in INPUTS)
 
 
 def signature_of(paths: Iterable[Path]) -> Signature:

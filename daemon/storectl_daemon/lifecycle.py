@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import ctypes
+import gc
 import logging
 import os
 import socket
@@ -36,6 +38,16 @@ def resident_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def give_memory_back() -> None:
+    """Return what is free to the system: the allocator keeps the pages that a warm of hundreds of wheels has touched.
+
+    ``malloc_trim`` is glibc's; elsewhere the allocator is left alone.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class IdleWatch:

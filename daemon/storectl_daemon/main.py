@@ -22,8 +22,9 @@ from storectl_daemon.environments import Environments
 from storectl_daemon.events import EventBus
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.interpreters import InterpreterBook
-from storectl_daemon.lifecycle import Background, IdleWatch, notify
+from storectl_daemon.lifecycle import Background, IdleWatch, give_memory_back, notify
 from storectl_daemon.logs import configure_logs
+from storectl_daemon.models import CompiledEvent
 from storectl_daemon.network import Network
 from storectl_daemon.options import Job
 from storectl_daemon.peers import Gate
@@ -51,6 +52,9 @@ logger = logging.getLogger(__name__)
 EXIT_BUSY = 3
 HANDOVER_S = 3.0
 """How long to wait for the store: a daemon that was told to stop may still be ending its workers."""
+
+REST_S = 1.0
+"""How long after a warm its memory is given back: whoever waited for it asks for the environment first."""
 
 _HANDOVER_POLL_S = 0.05
 
@@ -137,6 +141,7 @@ class Daemon:
         self._background.start("watching", service.watcher.run())
         self._background.start("following warms", service.follow_warms())
         self._background.start("idle exit", idle.run())
+        self._background.start("giving memory back", self._rest_after_warms(service))
         self._background.start("telling the service manager", self._tell_ready())
         logger.info("serving %s on %s", layout.root, self._listener.path)
         await self._server.serve(sockets=[self._listener.socket])
@@ -193,6 +198,14 @@ class Daemon:
             stop=self._leave,
         )
         return service
+
+    async def _rest_after_warms(self, service: Service) -> None:
+        """What was new has been compiled: nobody will need as much memory soon."""
+        with service.bus.subscribe(lambda event: isinstance(event.message, CompiledEvent)) as events:
+            async for _event in events:
+                await asyncio.sleep(REST_S)
+                if not service.warmer.busy and not service.compiling.busy:
+                    await asyncio.to_thread(give_memory_back)
 
     def _leave(self) -> None:
         self._server.ask_to_stop()

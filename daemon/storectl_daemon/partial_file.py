@@ -27,7 +27,8 @@ class PartialFile:
         self.path = path
         self.received = 0
         self._hash = hashlib.sha256()
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
+        self._waiting = 0
         self._descriptor = -1
         self._kept = False
 
@@ -47,19 +48,21 @@ class PartialFile:
     async def append(self, data: bytes) -> None:
         """Add these bytes at the end."""
         self.received += len(data)
-        self._buffer += data
-        if len(self._buffer) >= _PIECE:
+        self._pieces.append(data)
+        self._waiting += len(data)
+        if self._waiting >= _PIECE:
             await self.flush()
 
     async def flush(self) -> None:
         """Write and hash what is still in memory."""
-        if self._buffer:
-            piece, self._buffer = self._buffer, bytearray()
-            await finished_in_thread(lambda: self._write(piece))
+        if self._pieces:
+            pieces, self._pieces, self._waiting = self._pieces, [], 0
+            await finished_in_thread(lambda: self._write(pieces))
 
     async def restart(self) -> None:
         """Forget everything received so far."""
-        self._buffer.clear()
+        self._pieces.clear()
+        self._waiting = 0
         if self.received:
             await finished_in_thread(self._truncate)
         self.received = 0
@@ -74,12 +77,13 @@ class PartialFile:
         """The file is complete: do not remove it at the end of the block."""
         self._kept = True
 
-    def _write(self, piece: bytearray) -> None:
-        self._hash.update(piece)
-        rest = memoryview(piece)
+    def _write(self, pieces: list[bytes]) -> None:
         try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            for piece in pieces:
+                self._hash.update(piece)
+                written = os.write(self._descriptor, piece)
+                while written < len(piece):  # a signal or a nearly full disk cuts a write short
+                    written += os.write(self._descriptor, memoryview(piece)[written:])
         except OSError as error:
             raise _refused(self.path, error) from error
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import stat
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,18 +39,27 @@ class Sight:
     def folders(self) -> frozenset[Path]:
         """The folders whose notifications concern the project."""
         git = git_folder(self.project)
-        return frozenset({self.project, *(path.parent for path in self.inputs), *([git] if git else [])})
+        parents = {os.path.dirname(path) for path in self.inputs}  # few, of many: a Path is made for each of these only
+        return frozenset({self.project, *map(Path, parents), *([git] if git else [])})
 
 
 def git_folder(project: Path) -> Path | None:
     """The folder with this checkout's HEAD: ``.git``, or what the ``.git`` file of a worktree or submodule names."""
-    for folder in (project, *project.parents):
-        git = folder / ".git"
-        if git.is_dir():
-            return git
-        if git.is_file():
-            return _named_git_folder(git)
-    return None
+    folder = os.fspath(project)
+    while True:
+        git = os.path.join(folder, ".git")
+        try:
+            mode = os.stat(git).st_mode
+        except (OSError, ValueError):
+            mode = 0
+        if stat.S_ISDIR(mode):
+            return Path(git)
+        if stat.S_ISREG(mode):
+            return _named_git_folder(Path(git))
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
 
 
 def _named_git_folder(file: Path) -> Path | None:

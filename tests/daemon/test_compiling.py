@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
+from storectl_daemon import compiling
 from storectl_daemon.bytecode import Compiler
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.events import EventBus
@@ -104,10 +105,11 @@ def test_the_end_is_told_once_to_all_who_compile_for_the_same_project(tmp_path: 
     assert [message for message in scenes[0].told if isinstance(message, CompiledEvent)] == [CompiledEvent()]
 
 
-def test_progress_is_told_after_each_batch_of_some_megabytes(tmp_path: Path) -> None:
+def test_progress_is_told_after_each_batch(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
+        most = compiling._BATCH
         scene.gate.set()
-        await scene.start(manifest(1, 6 << 20), manifest(2, 3 << 20), manifest(3))
+        await scene.start(manifest(1, most - 1), manifest(2), manifest(3))
         await turns_until(lambda: not scene.compiling.busy)
         assert scene.batches[0] == ["p1"] or scene.batches[0] == ["p1", "p2"]
         assert [name for batch in scene.batches for name in batch] == ["p1", "p2", "p3"]

@@ -55,6 +55,15 @@ class Asked:
         assert said.code == 0, said.err
         return json.loads(said.out)
 
+    def run(self, *arguments: str, stdin: str = "") -> Said:
+        """What ``python`` of the venv and ``storectl run`` do with these arguments, which must be the same."""
+        python = ("-p", str((self.environment / "bin/python").readlink()))
+        shell = {"PWD": str(self.project)}  # every shell has it
+        done = self.machine.run("run", *python, *arguments, cwd=self.project, env=self._environ | shell, stdin=stdin)
+        ours = Said(done.returncode, _plain(done.stdout, self.environment), _plain(done.stderr, self.environment))
+        assert ours == self._run(self.venv, "python", arguments, None, shell, stdin)
+        return ours
+
     def both(
         self, command: str, *arguments: str, cwd: Path | None = None, environ: Mapping[str, str] | None = None
     ) -> tuple[Said, Said]:
@@ -63,12 +72,18 @@ class Asked:
         return venv, ours
 
     def _run(
-        self, root: Path, command: str, arguments: tuple[str, ...], cwd: Path | None, environ: Mapping[str, str]
+        self,
+        root: Path,
+        command: str,
+        arguments: tuple[str, ...],
+        cwd: Path | None,
+        environ: Mapping[str, str],
+        stdin: str = "",
     ) -> Said:
         done = subprocess.run(
             [root / "bin" / command, *(argument.replace(ROOT, str(root)) for argument in arguments)],
             env={**self._environ, "VIRTUAL_ENV": str(root), "PATH": f"{root}/bin:{self._environ['PATH']}", **environ},
-            cwd=cwd or self.project, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            cwd=cwd or self.project, input=stdin, capture_output=True, text=True,
             timeout=QUESTION_SECONDS, check=False,
         )  # fmt: skip
         return Said(done.returncode, _plain(done.stdout, root), _plain(done.stderr, root))

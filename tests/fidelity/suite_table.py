@@ -18,8 +18,8 @@ _HEAD = """\
 Made by `scripts/suites` with CPython {python} on {system}. Each project of
 [suites.toml](../tests/fidelity/suites.toml) is locked by uv with what its tests need; `storectl run pytest` and the pytest of
 a venv made by uv then run the same tests on the same wheels. Passed / failed / skipped are those of the last run; where
-any test came out differently, both sides ran again, up to three times, and what is left is a difference. What fails on
-both sides fails for the project's own reasons (no network, versions).
+any test came out differently, both sides ran again, up to three times, and what is left is a difference. A test that fails
+on both sides is none: the table says what storectl changes, not why a test fails.
 
 | project | version | venv | storectl | tests | runs | differences |
 |---|---|---|---|---|---|---|

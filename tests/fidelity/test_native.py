@@ -1,14 +1,14 @@
 """Native libraries, headers, scripts and binaries of wheels: found and loaded as from a venv."""
 
-import shutil
 import subprocess
 import sysconfig
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fidelity.twins import Twins, locked_twins, twins_of
+from fidelity.twins import Twins, locked_twins, needs_compiler, twins_of
 from support.wheels import WheelBytes, make_wheel
 
 REQUIREMENTS = (
@@ -27,8 +27,7 @@ def real() -> Iterator[Twins]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc")
+    needs_compiler()
     folder = tmp_path_factory.mktemp("libraries")
     with twins_of([*_libraries(folder), _odd_wheel()]) as twins:
         yield twins
@@ -40,6 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
 @pytest.mark.network
 def test_headers_of_wheels_are_found_and_compile(real: Twins) -> None:
     """In ``.data/headers`` (greenlet) and inside packages (numpy, pybind11), as an extension's build finds them."""
+    needs_compiler()
     (real.scratch / "both.c").write_text(
         "#include <Python.h>\n#include <greenlet/greenlet.h>\n#define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION\n"
         "#include <numpy/arrayobject.h>\nint main(void) { return 0; }\n"
@@ -59,10 +59,11 @@ def test_headers_of_wheels_are_found_and_compile(real: Twins) -> None:
 
 @pytest.mark.network
 def test_cffi_builds_and_loads_an_extension(real: Twins) -> None:
+    needs_compiler()
     program = (
         "import cffi, sys; ffi = cffi.FFI(); ffi.cdef('int twice(int);')\n"
         "ffi.set_source('_twice', 'int twice(int x) { return 2 * x; }')\n"
-        "sys.path.insert(0, sys.argv[1]); ffi.compile(tmpdir=sys.argv[1], verbose=False)\n"
+        "ffi.compile(tmpdir=sys.argv[1], verbose=False); sys.path.insert(0, sys.argv[1])\n"
         "import _twice; print(_twice.lib.twice(21))"
     )
     for root in real.roots:
@@ -85,8 +86,9 @@ def test_scripts_of_every_kind_run_by_name(real: Twins) -> None:
 @pytest.mark.network
 def test_paths_of_the_interpreter_are_those_of_a_venv(real: Twins) -> None:
     real.python(
-        "import site, sys, sysconfig\n"
+        "import os, site, sys, sysconfig\n"
         "print(sysconfig.get_paths(), site.getsitepackages(), sys.prefix, sys.exec_prefix, sys.base_prefix)\n"
+        "print(os.stat(sys.prefix).st_uid == os.getuid())\n"
         "print([sysconfig.get_path(n, s) for s in sorted(sysconfig.get_scheme_names()) if s[:5] == 'posix'\n"
         "       for n in ('purelib', 'scripts', 'include', 'data')], sysconfig.get_config_var('base'))"
     )
@@ -226,5 +228,6 @@ def _odd_wheel() -> WheelBytes:
             f"odd/{DEEP}/file.txt": "deep",
         },
         executable=frozenset({"odd/driver/node"}),
+        compression=zipfile.ZIP_STORED,  # so much of nothing would be taken for a bomb
         entry_points="[console_scripts]\noddWord = odd:main\nodd-extra = odd:main [more]\n[gui_scripts]\nodd.gui = odd:main\n",
     )

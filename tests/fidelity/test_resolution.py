@@ -183,6 +183,39 @@ def test_local_code_and_the_standard_library_come_first_and_a_bare_folder_hides_
     assert json.loads(said.out)[:5] == ["wheel", given, first, False, False]
 
 
+STARTED = """
+import __main__, json, os, signal, site, sys
+import acme.own, redis
+print(json.dumps([
+    sys.path, sys.argv, sys.orig_argv[1:], sys.executable, [sys.prefix, sys.base_prefix, site.PREFIXES], str(sys.flags), __name__,
+    getattr(__main__, "__file__", None), getattr(__main__.__spec__, "name", None), redis.__file__, os.getcwd(), sys.stdin.name,
+    [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP)],
+    sorted(os.listdir("/proc/self/fd")), os.environ["PATH"], sorted(set(os.environ) - {"STORECTL_SOCKET"}), os.environ["VIRTUAL_ENV"],
+]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs a list of open files")
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [
+        (["started/main.py", "a b", "--", "-x"], ""), (["-m", "started", "z"], ""), (["started"], ""), (["-c", STARTED, "x"], ""),
+        (["-"], STARTED), ([], STARTED),
+    ],
+    ids=["script", "module", "folder", "code", "dash", "standard input"],
+)  # fmt: skip
+def test_programs_start_with_storectl_run_as_with_the_python_of_a_venv(
+    made: Asked, arguments: list[str], stdin: str
+) -> None:
+    folder = made.project / "started"
+    folder.mkdir(exist_ok=True)
+    for name, text in (("__init__", ""), ("__main__", STARTED), ("main", STARTED), ("redis", "")):
+        (folder / f"{name}.py").write_text(text)
+    said = made.run(*arguments, stdin=stdin)
+    assert said.code == 0, said.err
+    assert f"{made.site}/redis/__init__.py" in said.out or str(folder / "redis.py") in said.out
+
+
 @pytest.mark.parametrize("regular", [True, False])
 def test_a_project_has_its_own_tests_and_docs(made: Asked, tmp_path: Path, *, regular: bool) -> None:
     for name in ("tests", "docs", "examples"):
@@ -231,6 +264,22 @@ print(json.dumps(found))
     found = made.ask(program)
     assert found["single"][0][:3] == ["single", "SourceFileLoader", f"{made.site}/single.py"]
     assert found["loader"][-2:] == [True, True]
+
+
+def test_loaders_and_specs_compare_and_travel_as_the_standard_ones_do(made: Asked) -> None:
+    program = """
+import copy, importlib.machinery, importlib.util, json, order, pickle, sys
+loader, stock = order.__loader__, importlib.machinery.SourceFileLoader("order", order.__file__)
+made = importlib.util.spec_from_file_location("order", order.__file__, submodule_search_locations=list(order.__path__))
+sent = pickle.loads(pickle.dumps(loader))
+print(json.dumps([loader == stock, stock == loader, loader != stock, hash(loader) == hash(stock), made == order.__spec__,
+                  loader == importlib.machinery.SourceFileLoader("order", "other"), loader == importlib.machinery.SourcelessFileLoader("order", order.__file__),
+                  copy.copy(loader) == loader, copy.deepcopy(order.__spec__) == order.__spec__, sent == loader, [sent.name, sent.path],
+                  type(sent).__module__, "_storectl" in sys.modules, len({loader, stock, sent})]))
+"""
+    equal = made.ask(program)
+    assert equal[:5] == [True, True, False, True, True]
+    assert equal[5:7] == [False, False]
 
 
 def test_a_watcher_of_source_files_sees_the_same_files(made: Asked) -> None:

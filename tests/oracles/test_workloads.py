@@ -98,6 +98,8 @@ def test_what_pipenv_installs_is_what_is_selected(locked: Locked, tools: Path, r
     project = locked.folder
     compared = 0
     for version, python in locked.pythons():
+        if version.startswith("3.9."):
+            continue  # Pipenv resolves by the project's Python, and its code needs a later one
         (project / "Pipfile").write_text(pipfile(locked, version))
         venv = new_venv(project, python, "pip")
         lock = [pipenv, "lock", "--categories", "packages dev-packages first test"]
