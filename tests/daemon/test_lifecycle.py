@@ -1,4 +1,5 @@
 import asyncio
+import ctypes
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from storectl_daemon.lifecycle import IdleWatch, notify
+from storectl_daemon.lifecycle import IdleWatch, give_memory_back, notify
 from storectl_daemon.settings import Settings, SettingsError
 from support.daemon import DEADLINE, Daemon, UnixConnection, new_daemon, until
 from support.index import serve_index
@@ -216,3 +217,17 @@ def test_what_was_known_is_known_after_a_restart(daemon: Daemon) -> None:
         assert daemon.state(project)["environment"] == environment
         assert index.file_requests == 1
         assert [state["path"] for state in daemon.get("/v1/projects")] == [str(project)]
+
+
+@pytest.mark.parametrize("libc", ["glibc", "another"])
+def test_memory_is_given_back_where_the_allocator_can(monkeypatch: pytest.MonkeyPatch, libc: str) -> None:
+    class Library:
+        pass
+
+    trimmed: list[int] = []
+    library = Library()
+    if libc == "glibc":
+        library.malloc_trim = trimmed.append  # type: ignore[attr-defined]
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: library)
+    give_memory_back()
+    assert trimmed == ([0] if libc == "glibc" else [])

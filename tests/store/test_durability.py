@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from storectl_store.entries import durability
-from storectl_store.entries.durability import barrier, fsync_folder, rename_noreplace, store_error
+from storectl_store.entries.durability import barrier, fsync_folder, fsync_folders, rename_noreplace, store_error
 from storectl_store.errors import StoreFullError
 
 
@@ -83,6 +83,39 @@ def test_a_barrier_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(OSError, match="Input/output error"):
         barrier(tmp_path)
+
+
+@pytest.mark.parametrize(("count", "kernel_has_it", "one_by_one"), [(4, True, 4), (5, True, 0), (5, False, 5)])
+def test_many_folders_are_synced_in_one_go_where_the_kernel_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, *, kernel_has_it: bool, one_by_one: int
+) -> None:
+    folders = [tmp_path / str(number) for number in range(count)]
+    for folder in folders:
+        folder.mkdir()
+    asked: list[int] = []
+    synced: list[int] = []
+
+    def syncfs(descriptor: int) -> int:
+        asked.append(descriptor)
+        return 0
+
+    monkeypatch.setattr(durability, "_function", lambda name: syncfs if kernel_has_it else None)
+    monkeypatch.setattr(durability, "sync_descriptor", synced.append)
+    monkeypatch.setattr(sys, "platform", "linux")
+    fsync_folders([*folders, folders[0]])
+    assert len(synced) == one_by_one
+    assert len(asked) == (1 if kernel_has_it and not one_by_one else 0)
+
+
+def test_many_folders_that_the_disk_loses_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [tmp_path / str(number) for number in range(9)]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.setattr(durability, "_function", lambda name: lambda descriptor: -1)
+    monkeypatch.setattr(ctypes, "get_errno", lambda: errno.EIO)
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(OSError, match="Input/output error"):
+        fsync_folders(folders)
 
 
 @pytest.mark.parametrize(("number", "falls_back"), [(errno.ENOTSUP, True), (errno.EIO, False)])

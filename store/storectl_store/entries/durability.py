@@ -19,6 +19,7 @@ from typing import Any
 from storectl_store.errors import StoreError, StoreFullError
 
 _AT_FDCWD = -100
+_FEW_FOLDERS = 4
 _RENAME_NOREPLACE = 1  # linux/fs.h
 _RENAME_EXCL = 4  # sys/stdio.h on macOS
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY})
@@ -51,12 +52,8 @@ def barrier(folder: Path) -> None:
     OSError (EIO, ENOSPC, EDQUOT) where a write was lost. It must not be called again for the same data: the kernel
     reports a lost write once and then forgets it.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if not _synced_file_system(descriptor):
-            _sync_tree(folder)
-    finally:
-        os.close(descriptor)
+    if not _syncs_all_around(folder):
+        _sync_tree(folder)
 
 
 def _synced_file_system(descriptor: int) -> bool:
@@ -89,9 +86,25 @@ def fsync_folder(folder: Path) -> None:
 
 
 def fsync_folders(folders: Iterable[Path]) -> None:
-    """Likewise for each folder, once."""
-    for folder in dict.fromkeys(folders):
+    """Likewise for each folder, once; all on one file system.
+
+    For more than a few, one syncfs does it: after the first fsync there is nothing left to write for the others, and each
+    still has the drive empty its cache.
+    """
+    wanted = list(dict.fromkeys(folders))
+    if len(wanted) > _FEW_FOLDERS and _syncs_all_around(wanted[0]):
+        return
+    for folder in wanted:
         fsync_folder(folder)
+
+
+def _syncs_all_around(folder: Path) -> bool:
+    """Whether all of the folder's file system could be synced in one go."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return _synced_file_system(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync(path: Path) -> None:
