@@ -92,6 +92,15 @@ class SourceFileLoader(_external.SourceFileLoader):
     get_code.__code__ = get_code.__code__.replace(co_filename=IMPORTLIB)
     optimized_code.__code__ = optimized_code.__code__.replace(co_filename=IMPORTLIB)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _external.SourceFileLoader) and self.__dict__ == other.__dict__
+
+    __hash__ = _external.SourceFileLoader.__hash__
+
+    def __reduce__(self) -> "tuple[type, tuple[str, str]]":
+        """Pickled and copied as the stock loader, which every interpreter has."""
+        return _external.SourceFileLoader, (self.name, self.path)
+
     def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
         if sys.pycache_prefix is not None:
             _stock.SourceFileLoader._cache_bytecode(self, source_path, bytecode_path, data)  # noqa: SLF001  # the method that this one overrides

@@ -69,6 +69,8 @@ class Workshop:
         subprocess.run([find_uv_bin(), "lock", "--quiet"], cwd=self._project, env=environ, check=True)
         self._pair = Pair(machine, self._project, python, shared_cache=cache)
         self._pair.make()
+        # What one side writes is not for the other to find; a path as long as the project's, as some programs wrap what they print.
+        self._copy = Path(shutil.copytree(self._project, self._project.with_name("copy")))
 
     @property
     def wheels(self) -> int:
@@ -81,9 +83,9 @@ class Workshop:
             yield Row(case=self._case, wheels=self.wheels, task=task, venv=venv, storectl=ours)
 
     def _run(self, command: Sequence[str], root: Path) -> Outcome:
-        """The task in a copy of the project, as what one side writes is not for the other to find."""
+        """The task, each side in a project folder of its own."""
         in_venv = root == self._pair.venv
-        place = self._project if not in_venv else self._copy()
+        place = self._copy if in_venv else self._project
         own = {"VIRTUAL_ENV": str(root), "PATH": f"{root / 'bin'}:{self._machine.environ['PATH']}"} if in_venv else {}
         done = subprocess.run(
             command, cwd=place, env=self._machine.environ | dict(self._case.variables) | own, text=True, errors="replace",
@@ -92,12 +94,6 @@ class Workshop:
         return Outcome.of(
             done.returncode, done.stdout, {root: "<prefix>", place: "<project>", self._machine.home: "<home>"}
         )
-
-    def _copy(self) -> Path:
-        """A copy with a path as long as the project's: some programs wrap what they print."""
-        copy = self._project.with_name("copy")
-        shutil.copytree(self._project, copy, dirs_exist_ok=True)
-        return copy
 
 
 def main() -> int:

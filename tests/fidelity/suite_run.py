@@ -110,7 +110,7 @@ class _Runner:
         folder.mkdir()
         work = self._unpack(folder)
         report = folder / "report.xml"
-        options = [f"--junit-xml={report}", f"--basetemp={folder / 'tmp'}", "-q", "-p", "no:cacheprovider"]
+        options = [f"--junit-xml={report}", f"--basetemp={folder / 'tmp'}", "-q", "-o", f"cache_dir={folder / 'cache'}"]
         if self._suite.program:
             below, *options = self._suite.program
             work /= below
@@ -139,6 +139,7 @@ class _Runner:
             "PATH": f"{root / 'bin'}:{self._machine.environ['PATH']}",
             "VIRTUAL_ENV": str(root),
             "PYTHONHASHSEED": "0",
+            "PYTHONNOUSERSITE": "1",
             "REPORT": str(report),
         }
         process = subprocess.Popen(

@@ -1,6 +1,5 @@
 """Native libraries, headers, scripts and binaries of wheels: found and loaded as from a venv."""
 
-import shutil
 import subprocess
 import sysconfig
 import zipfile
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fidelity.twins import Twins, locked_twins, twins_of
+from fidelity.twins import Twins, locked_twins, needs_compiler, twins_of
 from support.wheels import WheelBytes, make_wheel
 
 REQUIREMENTS = (
@@ -28,8 +27,7 @@ def real() -> Iterator[Twins]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc")
+    needs_compiler()
     folder = tmp_path_factory.mktemp("libraries")
     with twins_of([*_libraries(folder), _odd_wheel()]) as twins:
         yield twins
@@ -41,6 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
 @pytest.mark.network
 def test_headers_of_wheels_are_found_and_compile(real: Twins) -> None:
     """In ``.data/headers`` (greenlet) and inside packages (numpy, pybind11), as an extension's build finds them."""
+    needs_compiler()
     (real.scratch / "both.c").write_text(
         "#include <Python.h>\n#include <greenlet/greenlet.h>\n#define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION\n"
         "#include <numpy/arrayobject.h>\nint main(void) { return 0; }\n"
@@ -60,6 +59,7 @@ def test_headers_of_wheels_are_found_and_compile(real: Twins) -> None:
 
 @pytest.mark.network
 def test_cffi_builds_and_loads_an_extension(real: Twins) -> None:
+    needs_compiler()
     program = (
         "import cffi, sys; ffi = cffi.FFI(); ffi.cdef('int twice(int);')\n"
         "ffi.set_source('_twice', 'int twice(int x) { return 2 * x; }')\n"

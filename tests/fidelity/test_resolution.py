@@ -266,6 +266,22 @@ print(json.dumps(found))
     assert found["loader"][-2:] == [True, True]
 
 
+def test_loaders_and_specs_compare_and_travel_as_the_standard_ones_do(made: Asked) -> None:
+    program = """
+import copy, importlib.machinery, importlib.util, json, order, pickle, sys
+loader, stock = order.__loader__, importlib.machinery.SourceFileLoader("order", order.__file__)
+made = importlib.util.spec_from_file_location("order", order.__file__, submodule_search_locations=list(order.__path__))
+sent = pickle.loads(pickle.dumps(loader))
+print(json.dumps([loader == stock, stock == loader, loader != stock, hash(loader) == hash(stock), made == order.__spec__,
+                  loader == importlib.machinery.SourceFileLoader("order", "other"), loader == importlib.machinery.SourcelessFileLoader("order", order.__file__),
+                  copy.copy(loader) == loader, copy.deepcopy(order.__spec__) == order.__spec__, sent == loader, [sent.name, sent.path],
+                  type(sent).__module__, "_storectl" in sys.modules, len({loader, stock, sent})]))
+"""
+    equal = made.ask(program)
+    assert equal[:5] == [True, True, False, True, True]
+    assert equal[5:7] == [False, False]
+
+
 def test_a_watcher_of_source_files_sees_the_same_files(made: Asked) -> None:
     """What reloaders (Django's, IPython's, uvicorn's) do: all files of all modules, by their specs."""
     program = """

@@ -19,7 +19,7 @@ REQUIREMENTS = (
     "build", "coverage", "debugpy", "flask", "ipykernel", "jedi", "mypy", "nox", "pip", "pre-commit", "pytest",
     "pytest-cov", "pytest-xdist", "tox",
 )  # fmt: skip
-HEAVY_REQUIREMENTS = ("basedpyright", "flask", "pyinstaller", "pylint")
+HEAVY_REQUIREMENTS = ("basedpyright", "flask", "pyinstaller", "pylint", "ty")
 THING = "import click\nimport flask\n\n\ndef f(x: int) -> str:\n    return flask.Flask(str(x)).nothing + click.style\n"
 INSIDE = "import importlib.util as u, sys; print({0!r}, sys.prefix, u.find_spec('flask'))"
 
@@ -73,6 +73,15 @@ def test_pyright_reads_types_from_the_environment(heavy: Twins) -> None:
     assert shown[0] == shown[1]
     assert any("nothing" in message for _, message in shown[1])
     assert not any(rule == "reportMissingImports" for rule, _ in shown[1])
+
+
+@pytest.mark.heavy
+def test_ty_reads_types_from_the_environment(heavy: Twins) -> None:
+    command = ("ty", "check", "--python", "{root}", "--output-format", "concise", "thing.py")
+    expected, found = (heavy.run(root, *command) for root in heavy.roots)
+    assert (found.returncode, found.stdout) == (expected.returncode, expected.stdout)
+    assert "no attribute `nothing`" in found.stdout
+    assert "import" not in found.stdout
 
 
 def test_jedi_completes_and_goes_to_definitions(twins: Twins) -> None:
@@ -205,12 +214,13 @@ def test_uv_finds_nothing_to_do_in_a_linked_project(twins: Twins) -> None:
 
 
 def test_whom_modes_stop_changes_nothing_by_any_tool(twins: Twins) -> None:
-    """pip told to override, and uv, which takes every venv for its own."""
+    """pip told to override, another environment's pip, and uv, which takes every venv for its own."""
     before = _tree(twins.environment)
     user = whom_modes_stop()
     for command in (
         ("pip", "uninstall", "-y", "--break-system-packages", "click"),
         ("pip", "install", "--break-system-packages", "--no-deps", "iniconfig==1.0"),
+        (sys.executable, "-m", "pip", "--python", "{root}/bin/python", "uninstall", "-y", "click"),
         (find_uv_bin(), "pip", "uninstall", "--python", "{root}/bin/python", "click"),
         (find_uv_bin(), "pip", "install", "--python", "{root}/bin/python", "cowsay"),
     ):

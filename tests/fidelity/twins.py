@@ -1,8 +1,10 @@
 """A venv by uv and an environment by storectl, made from one lock file, in which the same programs are run."""
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,6 +133,12 @@ def locked_project(machine: Machine, files: Mapping[str, str]) -> Path:
     done = subprocess.run([find_uv_bin(), "lock", "-q"], cwd=project, env=environ, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return project
+
+
+def needs_compiler() -> None:
+    """Skip the test where no extension module can be compiled."""
+    if shutil.which("gcc") is None or not Path(sysconfig.get_path("include"), "Python.h").exists():
+        pytest.skip("needs gcc and Python's headers")
 
 
 def whom_modes_stop() -> list[str]:
