@@ -131,10 +131,10 @@ def cold_install(world: World, pairs: int, *, pip: bool) -> Iterator[Result]:
     notes = {"CPU seconds of daemon and workers": round(_median([cold.cpu_importable for cold in runs]), 1)}
     yield Result(row=row, what="uv sync", bar=1.0, ratios=ratios(found["storectl"], found["uv"]), notes=notes)
     for peer in chosen:
-        # pip compiles unless told otherwise, pex and PDM do not.
-        ours = compiled if peer is PIP else found["storectl"]
         bar = 0.35 if peer is PIP else 1.0
-        yield Result(row=row, what=peer.name, bar=bar, ratios=ratios(ours, found[peer.name]))
+        yield Result(row=row, what=peer.name, bar=bar, ratios=ratios(found["storectl"], found[peer.name]))
+    if PIP in chosen:  # it compiles unless told otherwise; pex and PDM do not
+        yield Result(row=f"{row}, with bytecode", what=PIP.name, ratios=ratios(compiled, found[PIP.name]))
     notes = {"CPU seconds of daemon and workers": round(_median([cold.cpu for cold in runs]), 1)}
     yield Result(
         row=f"{row}, with bytecode", what="uv sync --compile-bytecode", bar=0.8,
