@@ -193,6 +193,7 @@ def test_an_environment_that_is_not_ready_is_made_by_the_daemon(home: ClientHome
         {
             "start": str(home.project),
             "lock_file": None,
+            "overlay": None,
             "python": "3.12",
             "extras": ["e"],
             "all_extras": False,
@@ -200,6 +201,7 @@ def test_an_environment_that_is_not_ready_is_made_by_the_daemon(home: ClientHome
             "default_groups": False,
             "only_groups": False,
             "offline": False,
+            "bytecode": False,
         }
     ]
 
