@@ -55,15 +55,23 @@ def new_environment(world: World, pairs: int) -> Iterator[Result]:
     found = in_turn(sides, pairs=pairs)
     wheels = len(list(world.wheels.glob("*.whl")))
     (folder,) = environments.iterdir()
-    inodes = sum(
-        1 + len(files) + sum(os.path.islink(f"{path}/{d}") for d in folders) for path, folders, files in os.walk(folder)
-    )
+    inodes = _own_inodes(folder)
     row = f"new environment, {wheels} wheels"
     yield Result(row=row, what="uv sync, warm cache", bar=0.05, ratios=ratios(found["storectl"], found["uv"]))
     for peer in linking:
         yield Result(row=row, what=peer.name, bar=0.05, ratios=ratios(found["storectl"], found[peer.name]))
     yield Result(row=row, what="until ready", bar=50, figure=sorted(asked)[len(asked) // 2] * 1000, unit="ms")
     yield Result(row=row, what="inodes", bar=3 * wheels + 30, figure=inodes, unit="inodes")
+
+
+def _own_inodes(folder: Path) -> int:
+    """Inodes that are there for the environment alone: a file that is one of the store's as well costs none."""
+    found = 0
+    for path, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(f"{path}/{name}")]
+        stats = [os.lstat(f"{path}/{name}") for name in (*files, *links)]
+        found += 1 + sum(status.st_nlink == 1 for status in stats)
+    return found
 
 
 def _kept_peer(world: World, project: Path, peer: Peer) -> float:
