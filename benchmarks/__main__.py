@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import install, peers, scale, service, space, start
-from benchmarks.results import Result, as_json, as_markdown, as_svg
+from benchmarks.results import Result, as_json, as_markdown, as_svg, from_json, with_earlier
 from benchmarks.world import World, download, new_world
 
 ROOT = Path(__file__).parent.parent
@@ -70,7 +70,10 @@ def _options() -> argparse.Namespace:
         "--wheels", type=Path, metavar="DIR", default=Path(tempfile.gettempdir()) / "storectl-benchmark-wheels",
         help="where the wheel files are kept between runs",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write benchmarks.json, .md and .svg there")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="write benchmarks.json, .md and .svg there; rows that are there already and not run now stay",
+    )  # fmt: skip
     return parser.parse_args()
 
 
@@ -83,6 +86,8 @@ def _write(results: list[Result], folder: Path | None) -> None:
     print(as_markdown(results, facts))
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "benchmarks.json").exists():
+            results = with_earlier(results, from_json((folder / "benchmarks.json").read_text()))
         (folder / "benchmarks.json").write_text(as_json(results, facts))
         (folder / "benchmarks.md").write_text(as_markdown(results, facts))
         (folder / "benchmarks.svg").write_text(as_svg(results))

@@ -64,6 +64,23 @@ def as_markdown(results: Sequence[Result], facts: dict[str, Any]) -> str:
     return "\n".join([*lines, *(["## Figures beside", "", *notes, ""] if notes else [])])
 
 
+def from_json(text: str) -> list[Result]:
+    """The results that `as_json` wrote."""
+    found = []
+    for value in json.loads(text)["results"]:
+        del value["value"], value["holds"]
+        ratios = value.pop("ratios")
+        found.append(Result(**value, ratios=Ratios(**ratios) if ratios else None))
+    return found
+
+
+def with_earlier(results: Sequence[Result], earlier: Sequence[Result]) -> list[Result]:
+    """These results in the places of the same ones of an earlier run, and the others of that run."""
+    new = {(result.row, result.what): result for result in results}
+    kept = [new.pop((result.row, result.what), result) for result in earlier]
+    return [*kept, *new.values()]
+
+
 def _line(result: Result) -> str:
     holds = {None: "", True: "yes", False: "**no**"}[result.holds]
     bar = "" if result.bar is None else f"{result.bar:g} {result.unit}".strip()
