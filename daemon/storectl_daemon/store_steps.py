@@ -36,7 +36,7 @@ class StoreSteps:
         )
 
     def stop(self) -> None:
-        """The daemon is ending: compiling stops after the entry it is at."""
+        """The daemon is ending: compiling stops within a second, whatever it is at."""
         self._stopping = True
 
     async def _stage(self, wheel: Path, expectation: Expectation, stage: Path, verified: Digest) -> StagedEntry:
@@ -73,10 +73,10 @@ class StoreSteps:
             interpreter,
             processes=self._processes,
             tmp=self._session,
-            progress=self._go_on,
+            proceed=self._proceed,
         )
 
-    def _go_on(self, _manifest: Manifest) -> None:
-        """Called by the compiler after each entry: the only place where it can be stopped."""
+    def _proceed(self) -> None:
+        """Called by the compiler again and again: the only place where it can be stopped."""
         if self._stopping:
             raise ProblemError(STOPPING.detail, code=STOPPING.code, hint=STOPPING.hint)
