@@ -16,6 +16,7 @@ from uvicorn import Server as UvicornServer
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from storectl_daemon.api.problems import problem_bytes
+from storectl_daemon.held_maps import HeldMap
 from storectl_daemon.peers import Gate
 from storectl_daemon.reception import Reception
 
@@ -107,7 +108,7 @@ class Server(UvicornServer):
         application: Callable[..., Awaitable[None]],
         gate: Gate,
         *,
-        import_map: Callable[[str], bytes],
+        import_map: Callable[[str], HeldMap],
         on_answer: Callable[[], None] = lambda: None,
         head_seconds: float = HEAD_SECONDS,
         on_stop: Callable[[], Awaitable[None]],
@@ -130,7 +131,9 @@ class Server(UvicornServer):
             )
         )
         self._on_stop = on_stop
-        self._reception = Reception(gate=gate, import_map=import_map, protocol=self._protocol, on_answer=on_answer)
+        self._reception = Reception(
+            gate=gate, import_map=import_map, protocol=self._protocol, on_answer=on_answer, seconds=head_seconds
+        )
         self._asked = asyncio.Event()
         self.accepting = asyncio.Event()
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 import pytest
 
 from storectl_daemon.errors import UnknownEnvironmentError
+from storectl_daemon.held_maps import HeldMap
 from storectl_daemon.peers import Gate, peer_uid
 from storectl_daemon.server import HEAD_BYTES, Server
 from storectl_daemon.sockets import SocketBusyError, SocketFolderError, bind, open_listener
@@ -216,7 +217,7 @@ class Guarded:
             return read_all(connection)
 
 
-def no_map(environment_id: str) -> bytes:
+def no_map(environment_id: str) -> HeldMap:
     raise UnknownEnvironmentError("there are none here", id=environment_id)
 
 
