@@ -14,7 +14,7 @@ import contextlib
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from storectl_daemon.held_maps import HeldMap
 from storectl_daemon.models import API_VERSION
@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 10.0
 """The longest that a peer may take to read an answer."""
+
+SILENT_SECONDS = 2.0
+"""The longest that a peer may say nothing."""
 
 _HEAD_BYTES = 1024
 _AT_ONCE = 64
@@ -43,8 +46,8 @@ class Reception:
     """Accepts on one listening socket from ``open`` to ``close``.
 
     ``import_map`` gives the map of an environment's id, or raises a ProblemError; ``protocol`` makes the protocol of
-    a connection that goes on; ``on_answer`` is called for every connection that does not. Who has sent nothing after
-    ``seconds`` has to leave.
+    a connection that goes on, which counts as one that is here meanwhile; ``on_answer`` is called for every connection
+    that does not. Who has sent nothing after ``seconds`` has to leave.
     """
 
     def __init__(
@@ -52,9 +55,9 @@ class Reception:
         *,
         gate: Gate,
         import_map: Callable[[str], HeldMap],
-        protocol: Callable[[], asyncio.Protocol],
+        protocol: Callable[[], Awaitable[asyncio.Protocol]],
         on_answer: Callable[[], None] = lambda: None,
-        seconds: float = 2.0,
+        seconds: float = SILENT_SECONDS,
     ) -> None:
         self._gate = gate
         self._import_map = import_map
@@ -129,9 +132,12 @@ class Reception:
         except OSError:
             visit.end()
             return
+        if not question:  # somebody who only wanted to know whether anybody listens
+            visit.end()
+            return
         found = self._asked_for(question)
         if found is None:
-            self._hand_over(visit.leave())  # the protocol enters by itself
+            self._hand_over(visit)
             return
         self._on_answer()
         visit.answer(len(question), found)
@@ -146,14 +152,24 @@ class Reception:
         except ProblemError:
             return None
 
-    def _hand_over(self, connection: socket.socket) -> None:
-        task = self._loop.create_task(self._connect(connection))
+    def _hand_over(self, visit: "_Visit") -> None:
+        task = self._loop.create_task(self._connect(visit))
         self._handovers.add(task)
         task.add_done_callback(self._handovers.discard)
 
-    async def _connect(self, connection: socket.socket) -> None:
+    async def _connect(self, visit: "_Visit") -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, connection)
+            protocol = await self._protocol()
+        except Exception:
+            logger.exception("a connection cannot be served")
+            visit.end()
+            return
+        if self._listening is None:
+            visit.end()
+            return
+        connection = visit.leave()  # the protocol enters by itself
+        try:
+            await self._loop.connect_accepted_socket(lambda: protocol, connection)
         except OSError as error:
             logger.debug("a connection was gone before it was served: %s", error)
             connection.close()

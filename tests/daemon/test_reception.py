@@ -67,7 +67,7 @@ class Desk:
             raise UnknownEnvironmentError("there is no such environment", id=environment_id)
         return self.held
 
-    def _protocol(self) -> asyncio.Protocol:
+    async def _protocol(self) -> asyncio.Protocol:
         protocol = Heard()
         self.heard.put_nowait(protocol)
         return protocol
