@@ -9,11 +9,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from storectl_daemon.app import create_application
 from storectl_daemon.build import EnvironmentBuild
 from storectl_daemon.building.builder import Builder
 from storectl_daemon.bytecode import Compiler
@@ -32,7 +31,7 @@ from storectl_daemon.pipeline import Pipeline
 from storectl_daemon.progress import Progress
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import ProjectBook
-from storectl_daemon.server import CONNECTIONS_PER_USER, Server
+from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settings import Settings
 from storectl_daemon.sockets import Listener, SocketBusyError, open_listener
@@ -106,6 +105,13 @@ def _serve_store(settings: Settings) -> int:
     return 0
 
 
+def _load_http(service: Service, gate: Gate, on_request: Callable[[], None]) -> Http:
+    from storectl_daemon.app import create_application  # noqa: PLC0415 - a daemon that only answers programs needs none
+    from storectl_daemon.http_server import HttpServer  # noqa: PLC0415 - likewise
+
+    return HttpServer(create_application(service, on_request=on_request), gate)
+
+
 class Daemon:
     """All parts, built on the event loop that they live on."""
 
@@ -132,9 +138,9 @@ class Daemon:
             leave=self._leave,
         )
         self._server = Server(
-            create_application(service, on_request=idle.touch),
             gate,
             import_map=service.environments.import_map,
+            http=partial(_load_http, service, gate, idle.touch),
             on_answer=idle.touch,
             on_stop=partial(self._stop, service),
         )
@@ -144,7 +150,7 @@ class Daemon:
         self._background.start("giving memory back", self._rest_after_warms(service))
         self._background.start("telling the service manager", self._tell_ready())
         logger.info("serving %s on %s", layout.root, self._listener.path)
-        await self._server.serve(sockets=[self._listener.socket])
+        await self._server.serve(self._listener.socket)
         await self._end()
         logger.info("stopped")
 
