@@ -62,14 +62,14 @@ class StoreSteps:
         """Whether the entry is compiled for interpreters with this tag."""
         return has_bytecode(self._store.layout, digest, cache_tag)
 
-    async def compile_batch(self, manifests: Sequence[Manifest], interpreter: Interpreter) -> None:
-        """Compile the entries, in processes of the interpreter itself."""
-        await asyncio.to_thread(self._compile, manifests, interpreter)
+    async def compile_batch(self, digests: Sequence[Digest], interpreter: Interpreter) -> None:
+        """Compile the entries, in processes of the interpreter itself; one that is gone meanwhile is left out."""
+        await asyncio.to_thread(self._compile, digests, interpreter)
 
-    def _compile(self, manifests: Sequence[Manifest], interpreter: Interpreter) -> None:
+    def _compile(self, digests: Sequence[Digest], interpreter: Interpreter) -> None:
         compile_entries(
             self._store.layout,
-            manifests,
+            list(self._store.readable(digests)),
             interpreter,
             processes=self._processes,
             tmp=self._session,
