@@ -8,6 +8,7 @@ site-packages/  scripts/  data/  headers/
 meta/<64 hex>.json               its manifest: entry visible <=> manifest present
 meta/<64 hex>.<cache tag>.pyc.json   the side manifest of its bytecode for one interpreter cache tag
 environments/<id>/               views
+links/<32 hex>                   the symbolic links that views share
 interpreters/<key>.json          what an interpreter said of itself, by path, size and time
 urls/                            what an index said: file name + digest -> address
 urls/pages/                      its pages, for conditional requests
@@ -53,6 +54,10 @@ class StoreLayout:
     @property
     def environments(self) -> Path:
         return self.root / "environments"
+
+    @property
+    def links(self) -> Path:
+        return self.root / "links"
 
     @property
     def interpreters(self) -> Path:

@@ -8,23 +8,30 @@ group only) the name is not compared: it is better to miss a change than to repo
 """
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
 
 from storectl_store.selection.marker_equality import mean_the_same
 from storectl_store.selection.toml_table import Table
 
 _LOCAL = ("editable", "directory", "virtual", "path")
 _REVISIONS = ("rev", "tag", "branch")
+_SIMPLE = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)[ \t]*((?:[<>=!~]=?[^\s;@()\[\]\"']+)?)")
+"""A name with version specifiers, and nothing else."""
 
 Source = tuple[str, ...]
 """Kind and location: ``("local", "lib")``, ``("git", url, revision, subdirectory)``, ``("url", url)``, ``("index", url)``."""
+
+Specifiers = frozenset[tuple[str, str]]
+"""Operators with their versions, in the form in which those that mean the same are equal."""
 
 SUBTLE: Source = ()
 """The source of a requirement that is not compared."""
@@ -36,7 +43,7 @@ class UvRequirement:
 
     name: NormalizedName
     extras: frozenset[NormalizedName]
-    specifiers: frozenset[Specifier]
+    specifiers: Specifiers
     source: Source | None
     marker: str | None
 
@@ -54,7 +61,7 @@ class Sources:
     indexes: Mapping[str, str] = field(default_factory=dict)
     members: Mapping[NormalizedName, str] = field(default_factory=dict)
 
-    def _of(self, name: NormalizedName) -> Source | None:
+    def of_name(self, name: NormalizedName) -> Source | None:
         """The source of a requirement without an address of its own."""
         if name not in self.tables:
             return None
@@ -64,7 +71,7 @@ class Sources:
     def of(self, requirement: Requirement) -> Source | None:
         """The source of a requirement: its own address before what is said of its name."""
         if requirement.url is None:
-            return self._of(canonicalize_name(requirement.name))
+            return self.of_name(canonicalize_name(requirement.name))
         return _source_of_url(requirement.url)
 
     def _read(self, name: NormalizedName, table: Table) -> Source:
@@ -114,7 +121,7 @@ def differing(first: Sequence[UvRequirement], second: Sequence[UvRequirement]) -
     return None
 
 
-_Meaning = tuple[NormalizedName, frozenset[NormalizedName], frozenset[Specifier], Source | None]
+_Meaning = tuple[NormalizedName, frozenset[NormalizedName], Specifiers, Source | None]
 
 
 def _by_meaning(requirements: Iterable[UvRequirement]) -> dict[_Meaning, list[str | None]]:
@@ -126,18 +133,23 @@ def _by_meaning(requirements: Iterable[UvRequirement]) -> dict[_Meaning, list[st
 
 
 def _declared(text: str, sources: Sources, extra: str | None) -> UvRequirement:
+    own = f"extra == '{extra}'" if extra is not None else None
+    if simple := _SIMPLE.fullmatch(text):  # as nearly all are; the parser proper takes ten times as long
+        name = canonicalize_name(simple[1])
+        return UvRequirement(
+            name=name, extras=frozenset(), specifiers=_specifiers(simple[2]), source=sources.of_name(name), marker=own
+        )
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
         raise ValueError(f"{text[:80]!r} is no requirement") from error
     marker = str(requirement.marker) if requirement.marker else None
-    if extra is not None:
-        own = f"extra == '{extra}'"
+    if own is not None:
         marker = f"({marker}) and {own}" if marker else own
     return UvRequirement(
         name=canonicalize_name(requirement.name),
         extras=frozenset(map(canonicalize_name, requirement.extras)),
-        specifiers=frozenset(requirement.specifier),
+        specifiers=_compared(requirement.specifier),
         source=sources.of(requirement),
         marker=marker,
     )
@@ -181,8 +193,18 @@ def _plain(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl().rstrip("/")
 
 
-def _specifiers(text: str) -> frozenset[Specifier]:
+@lru_cache(maxsize=1024)  # Both sides say the same, as a rule.
+def _specifiers(text: str) -> Specifiers:
     try:
-        return frozenset(SpecifierSet(text))
+        return _compared(SpecifierSet(text))
     except InvalidSpecifier as error:
         raise ValueError(f"{text[:80]!r} is no list of specifiers") from error
+
+
+def _compared(specifiers: SpecifierSet) -> Specifiers:
+    """As ``Specifier.__eq__`` compares them, which works it out at each comparison anew."""
+    return frozenset((each.operator, _compared_version(each.operator, each.version)) for each in specifiers)
+
+
+def _compared_version(operator: str, version: str) -> str:
+    return version if operator == "===" else canonicalize_version(version, strip_trailing_zero=operator != "~=")
