@@ -97,6 +97,10 @@ class SourceFileLoader(_external.SourceFileLoader):
 
     __hash__ = _external.SourceFileLoader.__hash__
 
+    def __repr__(self) -> str:
+        """The stock loader's, which is in what programs print of a module's spec."""
+        return f"<_frozen_importlib_external.SourceFileLoader object at {id(self):#x}>"
+
     def __reduce__(self) -> "tuple[type, tuple[str, str]]":
         """Pickled and copied as the stock loader, which every interpreter has."""
         return _external.SourceFileLoader, (self.name, self.path)

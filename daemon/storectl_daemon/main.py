@@ -44,6 +44,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
+from storectl_store.environments.outlines import Outlines
 from storectl_store.errors import ProblemError, StoreBusyError
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,8 @@ class Daemon:
         settings, layout = self._settings, self._store.layout
         environments, bus, book = Environments(layout), EventBus(), ProjectBook(layout.projects_file)
         files = DiskProjectFiles(layout, environments, home=settings.home)
-        compiling = Compiling(self._compiler, bus)
+        outlines = Outlines(self._store)
+        compiling = Compiling(self._compiler, outlines.get, bus)
         builder = Builder(
             store=self._store,
             pipeline=self._pipeline,
@@ -170,6 +172,7 @@ class Daemon:
         )
         build = EnvironmentBuild(
             store=self._store,
+            outlines=outlines,
             environments=environments,
             interpreters=InterpreterBook(layout.interpreters),
             index=self._network,

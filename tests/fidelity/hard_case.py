@@ -2,7 +2,9 @@
 
 tests/fidelity/hard/<name>.toml
   python = "3.12"            the interpreter
+  linked = true              the tasks run a third time, in the .venv that `storectl link` makes, with the daemon ended
   dependencies = [...]       of the project; with uv_sources where one of them is a folder of the case
+  find_links = true          its wheels are in the folder that UV_FIND_LINKS names; not run where that is not set
   [uv_sources]               as [tool.uv.sources]
   [files]                    more files of the project: path to text
   [tasks]                    name to a shell command line, run one after the other; what they print is compared
@@ -32,9 +34,11 @@ class HardCase:
     python: str
     dependencies: tuple[str, ...]
     tasks: Mapping[str, str]
+    linked: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     uv_sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    find_links: bool = False
 
     def write(self, folder: Path) -> None:
         """The project, without its lock file."""

@@ -15,12 +15,12 @@ from storectl_store.entries.durability import rename_noreplace
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments import publish as publishing
 from storectl_store.environments.environment_record import read_environment
-from storectl_store.environments.plan import EnvironmentPlan, plan_environment
+from storectl_store.environments.plan import EnvironmentPlan
 from storectl_store.environments.publish import import_map_of, publish_environment, sweep_unpublished
 from storectl_store.environments.scripts import shebang
 from storectl_store.environments.tree import StoreScript
 from storectl_store.errors import EnvironmentBuildError, StoreError, StoreFormatError, StoreFullError
-from support.environments import StoreAt, add_entry, made_up_interpreter, store_at
+from support.environments import StoreAt, add_entry, made_up_interpreter, plan_of, store_at
 from support.wheels import make_wheel
 
 
@@ -34,7 +34,7 @@ def plan(store: StoreAt) -> EnvironmentPlan:
     left = make_wheel("left", files={"ns/left.py": "", "left-1.0.data/scripts/go": "#!python\nprint()\n"})
     right = make_wheel("right", files={"ns/right.py": "", "right-1.0.data/scripts/sh": "#!/bin/sh\n"})
     manifests = [add_entry(store.layout, wheel) for wheel in (left, right)]
-    return plan_environment(manifests, made_up_interpreter(), store.layout)
+    return plan_of(manifests, made_up_interpreter(), store.layout)
 
 
 def environments(layout: StoreLayout) -> list[str]:
@@ -217,7 +217,7 @@ def test_the_record_can_be_read_back(store: StoreAt) -> None:
     manifests = [add_entry(store.layout, wheel) for wheel in wheels]
     direct = {NormalizedName("a"): '{"url": "file:///a"}'}
     interpreter = made_up_interpreter()
-    planned = plan_environment(manifests, interpreter, store.layout, direct_urls=direct)
+    planned = plan_of(manifests, interpreter, store.layout, direct_urls=direct)
     record = read_environment(publish_environment(store, planned))
     assert record.id == planned.id
     assert (record.executable, record.version) == (interpreter.executable, interpreter.version)

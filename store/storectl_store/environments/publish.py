@@ -151,5 +151,6 @@ def _check_inside(path: str) -> None:
 
 def import_map_of(plan: EnvironmentPlan) -> bytes:
     """The import map that is published with the plan: what entries bring, since the shim answers for itself."""
-    paths = (path for name in plan.names.values() if name.owners for path in name.paths)
-    return encode_import_map(plan.id, index_paths(paths, plan.interpreter.extension_suffixes))
+    paths = (path for name in plan.names.values() if name.owners and not name.section for path in name.paths)
+    sections = {folder: name.section for folder, name in plan.names.items() if name.section}
+    return encode_import_map(plan.id, index_paths(paths, plan.interpreter.extension_suffixes), sections)
