@@ -41,7 +41,7 @@ from storectl_store.selection.target import Interpreter
 
 T = TypeVar("T")
 
-_KEPT_CLOSURES = 64
+_KEPT_CLOSURES = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
 
 

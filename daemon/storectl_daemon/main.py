@@ -18,12 +18,12 @@ from storectl_daemon.building.builder import Builder
 from storectl_daemon.bytecode import Compiler
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
-from storectl_daemon.events import EventBus
+from storectl_daemon.events import Event, EventBus
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.interpreters import InterpreterBook
 from storectl_daemon.lifecycle import Background, IdleWatch, give_memory_back, notify
 from storectl_daemon.logs import configure_logs
-from storectl_daemon.models import CompiledEvent
+from storectl_daemon.models import CompiledEvent, ProgressEvent
 from storectl_daemon.network import Network
 from storectl_daemon.options import Job
 from storectl_daemon.peers import Gate
@@ -111,6 +111,14 @@ def _load_http(service: Service, gate: Gate, on_request: Callable[[], None]) -> 
     from storectl_daemon.http_server import HttpServer  # noqa: PLC0415 - likewise
 
     return HttpServer(create_application(service, on_request=on_request), gate)
+
+
+def _made_something(event: Event) -> bool:
+    """Whether it tells of an environment that was published, or of all its bytecode."""
+    message = event.message
+    if isinstance(message, ProgressEvent):
+        return message.phase == "publish" and message.done == message.total
+    return isinstance(message, CompiledEvent)
 
 
 class Daemon:
@@ -209,12 +217,14 @@ class Daemon:
         return service
 
     async def _rest_after_warms(self, service: Service) -> None:
-        """What was new has been compiled: nobody will need as much memory soon."""
-        with service.bus.subscribe(lambda event: isinstance(event.message, CompiledEvent)) as events:
+        """What was new has been published or compiled: nobody will need as much memory soon."""
+        with service.bus.subscribe(_made_something) as events:
             async for _event in events:
                 await asyncio.sleep(REST_S)
-                if not service.warmer.busy and not service.compiling.busy:
-                    await asyncio.to_thread(give_memory_back)
+                while service.warmer.busy or service.compiling.busy:  # noqa: ASYNC110  # nobody tells when all is over
+                    await asyncio.sleep(REST_S)
+                events.skip()
+                await asyncio.to_thread(give_memory_back)
 
     def _leave(self) -> None:
         self._server.ask_to_stop()
