@@ -10,7 +10,7 @@ group only) the name is not compared: it is better to miss a change than to repo
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -26,19 +26,26 @@ _REVISIONS = ("rev", "tag", "branch")
 Source = tuple[str, ...]
 """Kind and location: ``("local", "lib")``, ``("git", url, revision, subdirectory)``, ``("url", url)``, ``("index", url)``."""
 
+_MOST_FLAT = 2000
+
 SUBTLE: Source = ()
 """The source of a requirement that is not compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UvRequirement:
-    """One requirement. ``source`` is None for any index."""
+    """One requirement. ``source`` is None for any index.
+
+    Of a declared one ``extra`` is that under which it stands, and ``own_marker`` the marker without that.
+    """
 
     name: NormalizedName
     extras: frozenset[NormalizedName]
     specifiers: frozenset[Specifier]
     source: Source | None
     marker: str | None
+    extra: NormalizedName | None = None
+    own_marker: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +53,15 @@ class Sources:
     """The ``[tool.uv.sources]`` that apply to one project. ``folder`` is where it is, relative to the lock file.
 
     ``tables`` are what is said of a name, None where that is subtle; ``indexes`` the URLs of named indexes; ``members``
-    the folders of workspace members, relative to the lock file.
+    the folders of workspace members, relative to the lock file. ``base`` is the lock file's own folder: a path may leave it
+    and come back by its name.
     """
 
     folder: str
     tables: Mapping[NormalizedName, Table | None] = field(default_factory=dict)
     indexes: Mapping[str, str] = field(default_factory=dict)
     members: Mapping[NormalizedName, str] = field(default_factory=dict)
+    base: str = "/"
 
     def _of(self, name: NormalizedName) -> Source | None:
         """The source of a requirement without an address of its own."""
@@ -79,7 +88,7 @@ class Sources:
         if url := table.optional_text("url"):
             return ("url", _plain(url))
         if path := table.optional_text("path"):
-            return ("local", os.path.normpath(os.path.join(self.folder, path, subdirectory)))
+            return ("local", os.path.relpath(os.path.join(self.base, self.folder, path, subdirectory), self.base))
         index = self.indexes.get(table.optional_text("index") or "")
         return ("index", _plain(index)) if index else SUBTLE
 
@@ -101,6 +110,34 @@ def recorded(tables: Iterable[Table]) -> list[UvRequirement]:
         )
         for table in tables
     ]
+
+
+def without_own_extras(requirements: Sequence[UvRequirement], own: NormalizedName | None) -> list[UvRequirement]:
+    """The same with the requirements of an extra wherever the project asks for that extra by its own name.
+
+    ``all = ["own[fast]"]`` and ``fast = ["numpy"]`` make ``numpy`` one of ``all`` too, as uv records it.
+    """
+    flat = [requirement for requirement in requirements if requirement.name != own]
+    waiting = [(extra, r.marker) for r in requirements if r.name == own for extra in r.extras]
+    seen: set[tuple[NormalizedName, str | None]] = set()
+    while waiting:
+        extra, marker = waiting.pop()
+        if (extra, marker) in seen or len(seen) > _MOST_FLAT:
+            continue
+        seen.add((extra, marker))
+        for requirement in requirements:
+            if requirement.extra != extra:
+                continue
+            both = _joined(marker, requirement.own_marker)
+            if requirement.name == own:
+                waiting += [(further, both) for further in requirement.extras]
+            else:
+                flat.append(replace(requirement, marker=both))
+    return flat
+
+
+def _joined(first: str | None, second: str | None) -> str | None:
+    return f"({first}) and ({second})" if first and second else first or second
 
 
 def differing(first: Sequence[UvRequirement], second: Sequence[UvRequirement]) -> NormalizedName | None:
@@ -130,16 +167,20 @@ def _declared(text: str, sources: Sources, extra: str | None) -> UvRequirement:
         requirement = Requirement(text)
     except InvalidRequirement as error:
         raise ValueError(f"{text[:80]!r} is no requirement") from error
-    marker = str(requirement.marker) if requirement.marker else None
+    marker = own_marker = str(requirement.marker) if requirement.marker else None
     if extra is not None:
         own = f"extra == '{extra}'"
         marker = f"({marker}) and {own}" if marker else own
+    source = sources.of(requirement)
     return UvRequirement(
         name=canonicalize_name(requirement.name),
         extras=frozenset(map(canonicalize_name, requirement.extras)),
-        specifiers=frozenset(requirement.specifier),
-        source=sources.of(requirement),
+        # What has a place of its own has the version that is there: uv records none.
+        specifiers=frozenset(requirement.specifier) if source is None or source[:1] == ("index",) else frozenset(),
+        source=source,
         marker=marker,
+        extra=None if extra is None else canonicalize_name(extra),
+        own_marker=own_marker,
     )
 
 
