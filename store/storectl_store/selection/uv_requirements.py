@@ -11,7 +11,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
@@ -33,19 +33,26 @@ Source = tuple[str, ...]
 Specifiers = frozenset[tuple[str, str]]
 """Operators with their versions, in the form in which those that mean the same are equal."""
 
+_MOST_FLAT = 2000
+
 SUBTLE: Source = ()
 """The source of a requirement that is not compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UvRequirement:
-    """One requirement. ``source`` is None for any index."""
+    """One requirement. ``source`` is None for any index.
+
+    Of a declared one ``extra`` is that under which it stands, and ``own_marker`` the marker without that.
+    """
 
     name: NormalizedName
     extras: frozenset[NormalizedName]
     specifiers: Specifiers
     source: Source | None
     marker: str | None
+    extra: NormalizedName | None = None
+    own_marker: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +60,15 @@ class Sources:
     """The ``[tool.uv.sources]`` that apply to one project. ``folder`` is where it is, relative to the lock file.
 
     ``tables`` are what is said of a name, None where that is subtle; ``indexes`` the URLs of named indexes; ``members``
-    the folders of workspace members, relative to the lock file.
+    the folders of workspace members, relative to the lock file. ``base`` is the lock file's own folder: a path may leave it
+    and come back by its name.
     """
 
     folder: str
     tables: Mapping[NormalizedName, Table | None] = field(default_factory=dict)
     indexes: Mapping[str, str] = field(default_factory=dict)
     members: Mapping[NormalizedName, str] = field(default_factory=dict)
+    base: str = "/"
 
     def of_name(self, name: NormalizedName) -> Source | None:
         """The source of a requirement without an address of its own."""
@@ -86,7 +95,7 @@ class Sources:
         if url := table.optional_text("url"):
             return ("url", _plain(url))
         if path := table.optional_text("path"):
-            return ("local", os.path.normpath(os.path.join(self.folder, path, subdirectory)))
+            return ("local", os.path.relpath(os.path.join(self.base, self.folder, path, subdirectory), self.base))
         index = self.indexes.get(table.optional_text("index") or "")
         return ("index", _plain(index)) if index else SUBTLE
 
@@ -108,6 +117,34 @@ def recorded(tables: Iterable[Table]) -> list[UvRequirement]:
         )
         for table in tables
     ]
+
+
+def without_own_extras(requirements: Sequence[UvRequirement], own: NormalizedName | None) -> list[UvRequirement]:
+    """The same with the requirements of an extra wherever the project asks for that extra by its own name.
+
+    ``all = ["own[fast]"]`` and ``fast = ["numpy"]`` make ``numpy`` one of ``all`` too, as uv records it.
+    """
+    flat = [requirement for requirement in requirements if requirement.name != own]
+    waiting = [(extra, r.marker) for r in requirements if r.name == own for extra in r.extras]
+    seen: set[tuple[NormalizedName, str | None]] = set()
+    while waiting:
+        extra, marker = waiting.pop()
+        if (extra, marker) in seen or len(seen) > _MOST_FLAT:
+            continue
+        seen.add((extra, marker))
+        for requirement in requirements:
+            if requirement.extra != extra:
+                continue
+            both = _joined(marker, requirement.own_marker)
+            if requirement.name == own:
+                waiting += [(further, both) for further in requirement.extras]
+            else:
+                flat.append(replace(requirement, marker=both))
+    return flat
+
+
+def _joined(first: str | None, second: str | None) -> str | None:
+    return f"({first}) and ({second})" if first and second else first or second
 
 
 def differing(first: Sequence[UvRequirement], second: Sequence[UvRequirement]) -> NormalizedName | None:
@@ -134,25 +171,34 @@ def _by_meaning(requirements: Iterable[UvRequirement]) -> dict[_Meaning, list[st
 
 def _declared(text: str, sources: Sources, extra: str | None) -> UvRequirement:
     own = f"extra == '{extra}'" if extra is not None else None
+    group = None if extra is None else canonicalize_name(extra)
     if simple := _SIMPLE.fullmatch(text):  # as nearly all are; the parser proper takes ten times as long
         name = canonicalize_name(simple[1])
+        source = sources.of_name(name)
         return UvRequirement(
-            name=name, extras=frozenset(), specifiers=_specifiers(simple[2]), source=sources.of_name(name), marker=own
-        )
+            name=name, extras=frozenset(), specifiers=_unless_placed(_specifiers(simple[2]), source),
+            source=source, marker=own, extra=group,
+        )  # fmt: skip
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
         raise ValueError(f"{text[:80]!r} is no requirement") from error
-    marker = str(requirement.marker) if requirement.marker else None
-    if own is not None:
-        marker = f"({marker}) and {own}" if marker else own
+    own_marker = str(requirement.marker) if requirement.marker else None
+    source = sources.of(requirement)
     return UvRequirement(
         name=canonicalize_name(requirement.name),
         extras=frozenset(map(canonicalize_name, requirement.extras)),
-        specifiers=_compared(requirement.specifier),
-        source=sources.of(requirement),
-        marker=marker,
+        specifiers=_unless_placed(_compared(requirement.specifier), source),
+        source=source,
+        marker=_joined(own_marker, own),
+        extra=group,
+        own_marker=own_marker,
     )
+
+
+def _unless_placed(specifiers: Specifiers, source: Source | None) -> Specifiers:
+    """What has a place of its own has the version that is there: uv records none."""
+    return specifiers if source is None or source[:1] == ("index",) else frozenset()
 
 
 def _recorded_source(table: Table) -> Source | None:
