@@ -21,7 +21,7 @@ from storectl_daemon.environments import Environments
 from storectl_daemon.events import Event, EventBus
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.interpreters import InterpreterBook
-from storectl_daemon.lifecycle import Background, IdleWatch, give_memory_back, notify
+from storectl_daemon.lifecycle import Background, IdleWatch, give_memory_back, keep_memory_together, notify
 from storectl_daemon.logs import configure_logs
 from storectl_daemon.models import CompiledEvent, ProgressEvent
 from storectl_daemon.network import Network
@@ -96,6 +96,7 @@ def _become_writer(layout: StoreLayout) -> Writer:
 
 
 def _serve_store(settings: Settings) -> int:
+    keep_memory_together()
     store = Store.open(settings.store)
     with _become_writer(store.layout) as writer:
         recovered = recover(store)
