@@ -187,12 +187,13 @@ class Daemon:
         return service
 
     def _load_http(self, service: Service, gate: Gate, idle: IdleWatch) -> Http:
-        from storectl_daemon.app import create_application  # noqa: PLC0415 - what only answers programs needs none of it
+        from storectl_daemon.app import HEALTH, create_application  # noqa: PLC0415 - what only answers programs needs none of it
         from storectl_daemon.http_server import HttpServer  # noqa: PLC0415 - likewise
 
-        def on_request() -> None:
+        def on_request(path: str) -> None:
             idle.touch()
-            self._build.begin()  # who comes with a command will want a build soon
+            if path != HEALTH:
+                self._build.begin()  # who comes with a command will want a build soon
 
         return HttpServer(create_application(service, on_request=on_request), gate)
 
