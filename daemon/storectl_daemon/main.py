@@ -25,6 +25,7 @@ from storectl_daemon.logs import configure_logs
 from storectl_daemon.models import CompiledEvent
 from storectl_daemon.network import Network
 from storectl_daemon.options import Job
+from storectl_daemon.packing import Packing, records_folder
 from storectl_daemon.peers import Gate
 from storectl_daemon.pipeline import Pipeline
 from storectl_daemon.progress import Progress
@@ -144,6 +145,10 @@ class Daemon:
         self._background.start("following warms", service.follow_warms())
         self._background.start("idle exit", idle.run())
         self._background.start("giving memory back", self._rest_after_warms(service))
+        records = records_folder(settings.environ, layout)
+        if records is not None:
+            packing = Packing(layout, service.environments, records=records, session=self._session)
+            self._background.start("packing", packing.run(busy=lambda: service.warmer.busy or service.compiling.busy))
         self._background.start("telling the service manager", self._tell_ready())
         logger.info("serving %s on %s", layout.root, self._listener.path)
         await self._server.serve(self._listener.socket)

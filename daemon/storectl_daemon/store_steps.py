@@ -32,12 +32,20 @@ class StoreSteps:
     def pipeline_steps(self, fetch: Fetch) -> Steps:
         """The steps from a pin to an entry."""
         return Steps(
-            present=self._store.manifest, fetch=fetch, stage=self._stage, commit=self._commit, discard=self._discard
+            present=self._store.manifest,
+            expect=self._expect,
+            fetch=fetch,
+            stage=self._stage,
+            commit=self._commit,
+            discard=self._discard,
         )
 
     def stop(self) -> None:
         """The daemon is ending: compiling stops within a second, whatever it is at."""
         self._stopping = True
+
+    def _expect(self) -> None:
+        self._workers.expect(stage_wheel.__module__)
 
     async def _stage(self, wheel: Path, expectation: Expectation, stage: Path, verified: Digest) -> StagedEntry:
         """Stage the wheel. When a worker dies, once more and alone: it may have died of another wheel."""

@@ -63,10 +63,10 @@ class Outcome:
     output: str
 
     @classmethod
-    def of(cls, code: int, output: str, folders: Mapping[Path, str]) -> "Outcome":
-        """``folders`` are those of this side, with the names that stand for them."""
+    def of(cls, code: int, output: str, folders: Mapping[str, str]) -> "Outcome":
+        """``folders`` are paths of those of this side, with the names that stand for them."""
         for folder, name in folders.items():
-            output = output.replace(str(folder), name)
+            output = output.replace(folder, name)
         return cls(code=code, output=_TIME.sub("<time>", _ADDRESS.sub("<address>", _COLOUR.sub("", output))).strip())
 
 

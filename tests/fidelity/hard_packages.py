@@ -117,8 +117,10 @@ class Workshop:
             command, cwd=place, env=self._machine.environ | dict(self._case.variables) | dict(own), text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TASK_SECONDS, check=False,
         )  # fmt: skip
-        folders = {root: "<prefix>", root.resolve(): "<prefix>", place: "<project>", self._machine.home: "<home>"}
-        return Outcome.of(done.returncode, done.stdout, folders)
+        roots = [str(path) for path in (root, root.resolve())]
+        names = dict.fromkeys((*roots, *(os.path.relpath(path, place) for path in roots)), "<prefix>")
+        names |= {str(place): "<project>", str(self._machine.home): "<home>"}
+        return Outcome.of(done.returncode, done.stdout, names)
 
 
 def main() -> int:

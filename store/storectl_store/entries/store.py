@@ -128,6 +128,7 @@ def _folders(layout: StoreLayout) -> tuple[Path, ...]:
         layout.entries,
         layout.meta,
         layout.environments,
+        layout.links,
         layout.interpreters,
         layout.urls,
         layout.projects,

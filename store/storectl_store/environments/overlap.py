@@ -220,13 +220,34 @@ class _Merge:
             self.folders.append(path)
             if shared := len(child.folders) > 1:
                 self.shared.add(path)
-            self.fill(path, [self._opened(path, claim, shared=shared) for claim in child.folders])
+            claims = [self._opened(path, claim, shared=shared) for claim in child.folders]
+            if shared or claims[0].layer.below_mount(path) is None:
+                self.fill(path, claims)
+            else:
+                self._fill_alone(path, claims[0])
+
+    def _fill_alone(self, folder: str, claim: Claim) -> None:
+        """Likewise for a real folder that nobody else writes into: most are metadata."""
+        layer, shown = claim.layer, []
+        below = layer.below_mount(folder)
+        start = len(below) + 1 if below else 0
+        for name, paths in sorted(_by_first_name(claim.paths, start).items()):
+            if paths is not None:
+                if name != BYTECODE_FOLDER:
+                    self._place_child(f"{folder}/{name}", _Child(folders=[Claim(layer=layer, paths=paths)]))
+            elif name != BYTECODE_FOLDER:
+                path = f"{below}/{name}" if below else name
+                self.leaves.append(layer.leaf(path))
+                shown.append(path)
+        self.visible.append(Claim(layer=layer, paths=shown))
 
     def _opened(self, folder: str, claim: Claim, *, shared: bool) -> Claim:
         """The claim with every file in the place of whole folders: of this one, and of any inside a shared one."""
         below = claim.layer.below_mount(folder)
-        wholes = [path for path in claim.paths if path.endswith("/")]
-        if not below or not wholes or not (shared or wholes == [f"{below}/"]):
+        if not below:
+            return claim
+        itself = claim.paths[0] == f"{below}/"
+        if not itself and not (shared and any(path.endswith("/") for path in claim.paths)):
             return claim
         files = self._every_file(claim.layer)
         return Claim(layer=claim.layer, paths=tuple(path for path in files if path.startswith(f"{below}/")))

@@ -170,22 +170,23 @@ class _View:
 
     def layers(self, entry: Outline) -> Iterator[Layer]:
         """The layers of one entry, in the order in which pip writes them."""
-        files = entry.files
+        files, folder = entry.files, str(self._layout.entry(entry.name, entry.digest))
         if files[Part.SITE_PACKAGES]:
-            yield self._modules(entry)
+            yield self._modules(entry, f"{folder}/{Part.SITE_PACKAGES}")
         if files[Part.DATA]:
-            yield from self._data(entry, files[Part.DATA])
+            yield from self._data(entry, files[Part.DATA], f"{folder}/{Part.DATA}")
         if headers := files[Part.HEADERS]:
-            yield self._linked(entry, Part.HEADERS, f"{self._headers}/{entry.distribution}", headers)
+            mount = f"{self._headers}/{entry.distribution}"
+            yield self._linked(entry, mount, headers, f"{folder}/{Part.HEADERS}")
         if files[Part.SCRIPTS] or entry.entry_points:
-            yield from self._scripts(entry, files[Part.SCRIPTS])
+            yield from self._scripts(entry, files[Part.SCRIPTS], f"{folder}/{Part.SCRIPTS}")
 
     def direct_url(self, entry: Outline, content: str) -> Layer:
         """Where the project comes from, beside its metadata."""
         path = f"{self.site_packages}/{entry.dist_info}/direct_url.json"
         return made_layer(_label(entry), [SmallFile(path=path, content=content.encode())], entry.name)
 
-    def _modules(self, entry: Outline) -> EntryLayer:
+    def _modules(self, entry: Outline, root: str) -> EntryLayer:
         return EntryLayer(
             label=_label(entry),
             project=entry.name,
@@ -194,7 +195,7 @@ class _View:
             files=entry.files[Part.SITE_PACKAGES],
             real_folders=entry.real_folders,
             metadata=entry.dist_info,
-            root=self._root(entry, Part.SITE_PACKAGES),
+            root=root,
             look_up=partial(self._look_up, entry.digest),
         )
 
@@ -202,15 +203,15 @@ class _View:
         files = self._manifest_of(digest).files
         return {file.path: file.sha256 for file in files if file.part is Part.SITE_PACKAGES}
 
-    def _data(self, entry: Outline, files: Files) -> Iterator[Layer]:
+    def _data(self, entry: Outline, files: Files, root: str) -> Iterator[Layer]:
         """``.data/data``, whose ``lib64`` is ``lib`` where the one is a link to the other."""
         in_lib64 = {path.removeprefix("lib64/"): sha for path, sha in files.items() if path.startswith("lib64/")}
         if self._lib64 and in_lib64:
-            yield self._linked(entry, Part.DATA, "lib", in_lib64, below="/lib64")
+            yield self._linked(entry, "lib", in_lib64, f"{root}/lib64")
             files = {path: sha for path, sha in files.items() if not path.startswith("lib64/")}
-        yield self._linked(entry, Part.DATA, "", files)
+        yield self._linked(entry, "", files, root)
 
-    def _scripts(self, entry: Outline, files: Files) -> Iterator[Layer]:
+    def _scripts(self, entry: Outline, files: Files, root: str) -> Iterator[Layer]:
         names = frozenset(entry_point.name for entry_point in entry.entry_points)
         yield ScriptLayer(
             label=_label(entry),
@@ -218,23 +219,20 @@ class _View:
             digest=entry.digest,
             mount="bin",
             files={path: sha for path, sha in files.items() if not is_wrapper(path, names)},
-            root=self._root(entry, Part.SCRIPTS),
+            root=root,
         )
         made = [entry_point_script(entry_point, self._python) for entry_point in entry.entry_points]
         yield made_layer(_label(entry), made, entry.name)
 
-    def _linked(self, entry: Outline, part: Part, mount: str, files: Files, *, below: str = "") -> EntryLayer:
+    def _linked(self, entry: Outline, mount: str, files: Files, root: str) -> EntryLayer:
         return EntryLayer(
             label=_label(entry),
             project=entry.name,
             digest=entry.digest,
             mount=mount,
             files=files,
-            root=self._root(entry, part) + below,
+            root=root,
         )
-
-    def _root(self, entry: Outline, part: Part) -> str:
-        return f"{self._layout.entry(entry.name, entry.digest)}/{part}"
 
 
 def _label(entry: Outline) -> str:
