@@ -149,6 +149,7 @@ class DaemonClient:
             "start": start,
             "lock_file": options.lock_file,
             "overlay": options.overlay,
+            "member": options.member,
             "python": options.python,
             "extras": list(options.extras),
             "all_extras": options.all_extras,

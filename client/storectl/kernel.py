@@ -17,7 +17,7 @@ import storectl_shim
 from storectl.errors import ClientError, NoLockFileError
 from storectl.fit import Installed, Misfit, installed_in, markers_of, misfits
 from storectl.options import Options
-from storectl.project import locate_project
+from storectl.project import locate_member
 from storectl.run import environment_at
 from storectl.tools import Tool, lock_tool
 from storectl_shim.environment import Environment
@@ -77,7 +77,7 @@ def prepare_kernel(starts: Sequence[str], options: Options, environ: Mapping[str
     ClientError where not even ipykernel can be had.
     """
     try:
-        project, lock_file = locate_project(starts, options, environ)
+        project, lock_file, options = locate_member(starts, options, environ)
     except ClientError as error:
         return _empty_kernel(error, None, options, environ)
     try:

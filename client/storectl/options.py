@@ -21,7 +21,7 @@ class Options:
     ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own; ``extras`` and
     ``groups`` are sorted; ``groups`` come on top of the default groups where ``default_groups`` is true, and are all there
     is with ``only_groups``; ``lock_file`` is absolute, None for the project's own; ``overlay`` is the absolute path of a
-    lock file of what comes on top. ``offline`` is how to come by the
+    lock file of what comes on top; ``member`` is the absolute folder of a workspace member that is meant instead of the root. ``offline`` is how to come by the
     environment, not which it is: it is no part of the key.
     """
 
@@ -31,6 +31,7 @@ class Options:
         "extras",
         "groups",
         "lock_file",
+        "member",
         "offline",
         "only_groups",
         "overlay",
@@ -48,6 +49,7 @@ class Options:
         only_groups: bool = False,
         lock_file: str | None = None,
         overlay: str | None = None,
+        member: str | None = None,
         offline: bool = False,
     ) -> None:
         self.python = absolute_interpreter(python) if python is not None else None
@@ -59,10 +61,11 @@ class Options:
         self.offline = offline
         self.lock_file = absolute_lock_file(lock_file) if lock_file is not None else None
         self.overlay = overlay
+        self.member = member
 
     def with_lock_file(self, path: str) -> Options:
         """The same options for another lock file."""
-        return self._with(lock_file=path, overlay=self.overlay)
+        return self._with(lock_file=path, overlay=self.overlay, member=None)
 
     def alone(self) -> Options:
         """Only the interpreter: for what is no project."""
@@ -70,9 +73,13 @@ class Options:
 
     def with_overlay(self, path: str) -> Options:
         """The same options with what another lock file has on top."""
-        return self._with(lock_file=self.lock_file, overlay=path)
+        return self._with(lock_file=self.lock_file, overlay=path, member=self.member)
 
-    def _with(self, *, lock_file: str | None, overlay: str | None) -> Options:
+    def at_member(self, folder: str | None) -> Options:
+        """The same options for the workspace member in this folder; None for the root of the workspace."""
+        return self._with(lock_file=self.lock_file, overlay=self.overlay, member=folder)
+
+    def _with(self, *, lock_file: str | None, overlay: str | None, member: str | None) -> Options:
         return Options(
             python=self.python,
             extras=self.extras,
@@ -82,6 +89,7 @@ class Options:
             only_groups=self.only_groups,
             lock_file=lock_file,
             overlay=overlay,
+            member=member,
             offline=self.offline,
         )
 
@@ -97,6 +105,7 @@ class Options:
             only_groups=self.only_groups,
             lock_file=self.lock_file,
             overlay=self.overlay,
+            member=self.member,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from storectl.errors import NoLockFileError
-from storectl_shim.project_record import LOCK_FILES, find_project
+from storectl_shim.project_record import LOCK_FILES, find_member, find_project
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -19,13 +19,19 @@ def locate_project(starts: Iterable[str], options: Options, environ: Mapping[str
 
     It is the folder of the lock file that the options name, else the first project found upward from one of ``starts``.
     """
+    project, lock_file, _ = locate_member(starts, options, environ)
+    return project, lock_file
+
+
+def locate_member(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str, Options]:
+    """The same, and the options for the member of the project's workspace that the search started in, if it is one."""
     if options.lock_file is not None:
-        return _project_of(options.lock_file)
+        return (*_project_of(options.lock_file), options)
     tried = [os.path.abspath(start) for start in starts]
     for start in tried:
         found = find_project(start, environ.get("HOME"))
         if found is not None:
-            return found
+            return (*found, options.at_member(find_member(start, *found)))
     raise NoLockFileError(
         f"no lock file ({', '.join(LOCK_FILES)}) at or above {tried[0]}",
         hint="make one (`storectl lock`), name one with --lock FILE, or a project with --project DIR; "

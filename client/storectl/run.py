@@ -10,7 +10,7 @@ import sys
 
 from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, printable
 from storectl.program import execute, program_environ
-from storectl.project import locate_project
+from storectl.project import locate_member
 from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.script_block import script_lock_file
 from storectl.target import check_script, command_line, looks_like_script, script_folder
@@ -94,7 +94,7 @@ def environment_for(request: RunRequest, options: Options, environ: Mapping[str,
     """The absolute path of the environment with these options, made by the daemon where it is not ready."""
     if request.requirements:
         return _environment_with(request, options, environ)
-    project, _ = locate_project(_starts(request), options, environ)
+    project, _, options = locate_member(_starts(request), options, environ)
     return environment_at(project, options, environ)
 
 
@@ -104,7 +104,7 @@ def _environment_with(request: RunRequest, options: Options, environ: Mapping[st
 
     wanted, refresh, offline = request.requirements, request.refresh, options.offline
     try:
-        project, _ = locate_project(_starts(request), options, environ)
+        project, _, options = locate_member(_starts(request), options, environ)
     except NoLockFileError:
         if options.lock_file is not None or request.project is not None:
             raise

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from storectl_shim.activation_errors import ActivationError
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import LOCK_FILES, find_project, options_key, read_ready
+from storectl_shim.project_record import LOCK_FILES, find_member, find_project, options_key, read_ready
 
 TYPE_CHECKING = False  # importing typing takes longer than all of this
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def make_environment(
     a lock file of one's own; ``python`` a version or the path of an interpreter, None for the project's own.
     """
     lock_file = None if lock is None else _absolute_lock_file(os.fspath(lock))
-    folder, found = _locate(project, lock_file)
+    folder, found, member = _locate(project, lock_file)
     python = os.path.abspath(python) if python is not None and "/" in python else python
     options: dict[str, Any] = {
         "python": python,
@@ -181,10 +181,11 @@ def make_environment(
         "groups": _names(groups),
         "default_groups": default_groups,
         "lock_file": lock_file,
+        "member": member,
     }
     path = read_ready(store_folder(os.environ), folder, options_key(**options))
     if path is None:
-        path = str(_warm(folder, options, offline=offline)["path"])
+        path = str(_warm(member or folder, options, offline=offline)["path"])
     return Environment(path=path, project=folder, lock_file=found)
 
 
@@ -199,18 +200,20 @@ def _absolute_lock_file(path: str) -> str:
     return os.path.join(os.path.realpath(folder), name)
 
 
-def _locate(project: str | os.PathLike[str] | None, lock_file: str | None) -> tuple[str, str]:
-    """The project's folder and its lock file; ActivationError E_NO_LOCK where there is none."""
+def _locate(project: str | os.PathLike[str] | None, lock_file: str | None) -> tuple[str, str, str | None]:
+    """The project's folder, its lock file, and the member of its workspace; ActivationError E_NO_LOCK where there is none."""
     if lock_file is not None and project is None:
         if os.path.isfile(lock_file):
-            return os.path.dirname(lock_file), lock_file
+            return os.path.dirname(lock_file), lock_file, None
         raise ActivationError(f"no lock file at {lock_file}", code="E_NO_LOCK", hint="check the path", start=lock_file)
     starts = [os.path.abspath(os.fspath(project))] if project is not None else _ambient_starts()
     for start in starts:
         folder = start if os.path.isdir(start) else os.path.dirname(start)
         found = find_project(folder, os.environ.get("HOME"))
         if found is not None:
-            return (found[0], lock_file) if lock_file is not None else found
+            if lock_file is not None:
+                return found[0], lock_file, None
+            return found[0], found[1], find_member(folder, *found)
     raise ActivationError(
         f"no lock file ({', '.join(LOCK_FILES)}) at or above {starts[0]}",
         code="E_NO_LOCK",

@@ -57,6 +57,21 @@ def find_project(start: str, home: str | None) -> tuple[str, str] | None:
         folder = parent
 
 
+def find_member(start: str, project: str, lock_file: str) -> str | None:
+    """The nearest folder at or above ``start``, below the project, that is a project of its own without a lock file.
+
+    It may be a member of the workspace that the ``uv.lock`` is of; what other lock files are of has no members.
+    """
+    folder = os.path.realpath(start)
+    if os.path.basename(lock_file) != "uv.lock":
+        return None
+    while len(folder) > len(project):
+        if os.path.exists(os.path.join(folder, "pyproject.toml")):
+            return folder
+        folder = os.path.dirname(folder)
+    return None
+
+
 def record_folder(store: str, project: str) -> str:
     """Where the record of the project in this absolute folder without symbolic links is."""
     return os.path.join(store, "projects", project.lstrip("/"), "@storectl")
@@ -72,6 +87,7 @@ def options_key(
     only_groups: bool = False,
     lock_file: str | None = None,
     overlay: str | None = None,
+    member: str | None = None,
 ) -> str:
     """The name of a set of options: ``default``, or 16 hex digits. The parameters are those of ``POST /v1/warm``."""
     parts = [f"python={python}"] if python is not None else []
@@ -82,6 +98,7 @@ def options_key(
     parts += ["only-groups"] if only_groups else []
     parts += [f"lock={lock_file}"] if lock_file is not None else []
     parts += [f"overlay={overlay}"] if overlay is not None else []
+    parts += [f"member={member}"] if member is not None else []
     return _sha256("\0".join(parts).encode("utf-8", "surrogateescape"))[:16] if parts else "default"
 
 

@@ -118,7 +118,7 @@ WarmEvent = ProgressEvent | WarningEvent | ReadyEvent | FailedEvent | CompiledEv
 
 
 class WarmRequest(Model):
-    """Which environment is wanted: that of the project at or above ``start``.
+    """Which environment is wanted: that of the project at or above ``start``, or of the ``member`` of its workspace.
 
     With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported.
     """
@@ -132,6 +132,7 @@ class WarmRequest(Model):
     default_groups: bool = True
     only_groups: bool = False
     overlay: AbsolutePath | None = None
+    member: AbsolutePath | None = None
     offline: bool = False
     bytecode: bool = True
 

@@ -15,7 +15,8 @@ class Options:
     ``groups`` are asked for in addition to the default groups of the project, or instead of them where
     ``default_groups`` is false. ``only_groups`` leaves out the project itself, what it depends on, and the default
     groups. ``lock_file`` is an absolute path, None for the one that is found in the project. ``overlay`` is the absolute
-    path of a lock file of what comes on top: what both select is taken as the project's own selects it.
+    path of a lock file of what comes on top: what both select is taken as the project's own selects it. ``member`` is the
+    absolute folder of the workspace member that is meant instead of the root.
     """
 
     python: str | None = None
@@ -26,6 +27,7 @@ class Options:
     only_groups: bool = False
     lock_file: str | None = None
     overlay: str | None = None
+    member: str | None = None
 
     @property
     def key(self) -> str:
@@ -39,6 +41,7 @@ class Options:
             only_groups=self.only_groups,
             lock_file=self.lock_file,
             overlay=self.overlay,
+            member=self.member,
         )
 
     def target(self, interpreter: Interpreter) -> Target:
@@ -50,6 +53,7 @@ class Options:
             groups=self.groups,
             default_groups=self.default_groups and not self.only_groups,
             project=not self.only_groups,
+            member=self.member,
         )
 
     def encode(self) -> dict[str, Any]:
@@ -63,6 +67,7 @@ class Options:
             "only_groups": self.only_groups,
             "lock_file": self.lock_file,
             "overlay": self.overlay,
+            "member": self.member,
         }
 
     @classmethod
@@ -77,6 +82,7 @@ class Options:
             only_groups=bool(value["only_groups"]),
             lock_file=value["lock_file"],
             overlay=value.get("overlay"),
+            member=value.get("member"),
         )
 
 

@@ -4,6 +4,7 @@ tests/fidelity/hard/<name>.toml
   python = "3.12"            the interpreter
   linked = true              the tasks run a third time, in the .venv that `storectl link` makes, with the daemon ended
   dependencies = [...]       of the project; with uv_sources where one of them is a folder of the case
+  find_links = true          its wheels are in the folder that UV_FIND_LINKS names; not run where that is not set
   [uv_sources]               as [tool.uv.sources]
   [files]                    more files of the project: path to text
   [tasks]                    name to a shell command line, run one after the other; what they print is compared
@@ -38,6 +39,7 @@ class HardCase:
     files: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     uv_sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    find_links: bool = False
 
     def only(self, names: Collection[str] | None) -> "HardCase":
         """The case with these of its tasks; None for all of them."""

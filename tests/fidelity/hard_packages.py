@@ -27,7 +27,7 @@ Made by `scripts/hard-packages --write docs/hard-packages.md` on {system}: the t
 code and the same output. Linked too: also in the `.venv` of `storectl link`, without a daemon. Links resolved: the program
 does so, and prints where a file is in the store. The exit code and the last line of the output are the venv's.
 
-Not here: torch, whose wheels for Linux are more than 1 GB (torch 2.15 has 539 MB, its cuDNN 517 MB, its cuBLAS 444 MB).
+torch is the build for processors alone, from a folder (`UV_FIND_LINKS`): with all it needs for graphics cards it is several GB.
 
 | package | Python | wheels | task | exit code | last line | result |
 |---|---|---|---|---|---|---|
@@ -137,6 +137,9 @@ def main() -> int:
     )
     options = parser.parse_args()
     cases = [case.only(options.task) for case in read_cases() if not options.case or case.name in options.case]
+    for case in [case for case in cases if case.find_links and "UV_FIND_LINKS" not in os.environ]:
+        print(f"{case.name} is left out: UV_FIND_LINKS names no folder with its wheels", file=sys.stderr)
+        cases.remove(case)
     rows: list[Row] = []
     for case in cases:
         with tempfile.TemporaryDirectory(prefix="sth-") as cache, new_machine() as machine:

@@ -14,7 +14,7 @@ from storectl.daemon_start import ensure_daemon
 from storectl.errors import ClientError
 from storectl.options import Options
 from storectl.progress import describe
-from storectl.project import locate_project
+from storectl.project import locate_member, locate_project
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_ready
 
@@ -50,8 +50,8 @@ def show(folder: Folder = ".", *, json: Json = False) -> None:
 @app.command()
 def path(folder: Folder = ".") -> None:
     """Print the path of a project's environment. Fails where it is not ready."""
-    project, _ = locate_project([folder], Options(), os.environ)
-    ready = read_ready(store_folder(os.environ), project, Options().key)
+    project, _, options = locate_member([folder], Options(), os.environ)
+    ready = read_ready(store_folder(os.environ), project, options.key)
     print_lines(ready or _path_by_daemon(project))
 
 

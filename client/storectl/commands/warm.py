@@ -17,7 +17,7 @@ from storectl.commands.parameters import (
     Python,
     options_of,
 )
-from storectl.project import locate_project
+from storectl.project import locate_member
 from storectl.warming import warm as warm_project
 
 
@@ -45,7 +45,7 @@ def warm(
         lock=lock,
         offline=offline,
     )
-    project, _ = locate_project([folder], options, os.environ)
+    project, _, options = locate_member([folder], options, os.environ)
     environment = warm_project(project, options, os.environ, bytecode=True)
     if json:
         print_json(dataclasses.asdict(environment))

@@ -77,6 +77,7 @@ def options_of(request: WarmRequest) -> Options:
         only_groups=request.only_groups,
         lock_file=request.lock_file,
         overlay=request.overlay,
+        member=request.member,
     )
 
 

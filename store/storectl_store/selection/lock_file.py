@@ -8,7 +8,7 @@ selecting from it is a pure function. The kinds and their names:
     poetry         poetry.lock
     pdm            pdm.lock
     pipfile        Pipfile.lock
-    requirements   requirements*.txt
+    requirements   *requirements*.txt, and any .txt in a folder requirements
 """
 
 import hashlib
@@ -39,7 +39,7 @@ _NAMES: tuple[tuple[re.Pattern[str], LockKind], ...] = (
     (re.compile(r"poetry\.lock"), "poetry"),
     (re.compile(r"pdm\.lock|pdm\.[^.]+\.lock"), "pdm"),
     (re.compile(r"Pipfile\.lock"), "pipfile"),
-    (re.compile(r"requirements.*\.txt"), "requirements"),
+    (re.compile(r".*requirements.*\.txt"), "requirements"),
 )
 
 
@@ -68,6 +68,8 @@ class LockFile:
 
 def kind_of(path: Path) -> LockKind | None:
     """The kind of lock file that this name says it is; None for other files."""
+    if path.suffix == ".txt" and path.parent.name == "requirements":
+        return "requirements"
     return next((kind for pattern, kind in _NAMES if pattern.fullmatch(path.name)), None)
 
 
@@ -87,8 +89,8 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
     if kind is None:
         raise LockFileError(
             f"{absolute}: not the name of a lock file",
-            hint="known are uv.lock, NAME.py.lock, pylock.toml, pylock.NAME.toml, poetry.lock, pdm.lock, Pipfile.lock "
-            "and requirements*.txt",
+            hint="known are uv.lock, NAME.py.lock, pylock.toml, pylock.NAME.toml, poetry.lock, pdm.lock, Pipfile.lock, "
+            "*requirements*.txt, and any .txt in a folder `requirements`",
             path=str(absolute),
         )
     content = _read(absolute)

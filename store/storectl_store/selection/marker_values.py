@@ -30,8 +30,10 @@ _WRONG = (
 class MarkerValues:
     """The marker values of one interpreter. `hold` remembers its answers: lock files repeat their markers a lot."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, str], *, groups: frozenset[str] = frozenset()) -> None:
+        """``groups`` are the members of the variable ``dependency_groups``."""
         self._values = dict(values)
+        self._groups = groups
         self._known: dict[tuple[str, frozenset[str]], bool] = {}
 
     def value(self, name: str) -> str:
@@ -50,7 +52,7 @@ class MarkerValues:
     def _evaluate(self, marker: str, active: frozenset[str]) -> bool:
         if len(marker) > MAX_MARKER:
             raise ValueError(f"a marker of {len(marker)} characters, more than {MAX_MARKER}")
-        environment = cast("dict[str, str]", {**self._values, "extras": active, "dependency_groups": frozenset()})
+        environment = cast("dict[str, str]", {**self._values, "extras": active, "dependency_groups": self._groups})
         try:
             return Marker(_with_sets(marker)).evaluate(environment, context="lock_file")
         except _WRONG as error:

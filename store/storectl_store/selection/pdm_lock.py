@@ -75,9 +75,10 @@ def read_pdm_lock(top: Table) -> PdmLock:
     tables = top.tables("package")
     check_count(tables)
     check_markers(tables)
+    files = metadata.table("files")
     packages: dict[NormalizedName, list[PdmPackage]] = {}
     for table in tables:
-        package = _package(table)
+        package = _package(table, files)
         packages.setdefault(package.name, []).append(package)
     return PdmLock(
         groups=frozenset(metadata.names("groups")),
@@ -97,7 +98,9 @@ def _target(table: Table) -> PdmTarget:
     )
 
 
-def _package(table: Table) -> PdmPackage:
+def _package(table: Table, files: Table) -> PdmPackage:
+    """``files`` are those of all packages, where the lock file is of a time (4.0 to 4.2) when they stood there."""
+    of_all = f"{table.text('name')} {table.optional_text('version')}"
     name = table.name("name")
     table = table.at(f"`{name}`")
     return PdmPackage(
@@ -108,7 +111,7 @@ def _package(table: Table) -> PdmPackage:
         marker=table.optional_text("marker"),
         requires_python=table.optional_specifiers("requires_python"),
         dependencies=table.texts("dependencies"),
-        files=tuple(_file(file) for file in table.tables("files")),
+        files=tuple(_file(file) for file in table.tables("files") or files.tables(of_all)),
         table=table,
     )
 

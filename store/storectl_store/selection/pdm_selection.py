@@ -6,7 +6,7 @@ it the way goes from the dependencies of ``pyproject.toml`` along those of the p
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -135,6 +135,8 @@ class _Walk:
     lock: PdmLock
     values: MarkerValues
     found: dict[int, PdmPackage]
+    project: PdmProject
+    own_extras: set[NormalizedName] = field(default_factory=set)
 
     def follow(self, texts: Iterable[str], source: PdmPackage | None) -> None:
         for text in texts:
@@ -162,6 +164,9 @@ class _Walk:
     def _reach(self, requirement: Requirement, source: PdmPackage | None) -> None:
         name = canonicalize_name(requirement.name)
         extras = frozenset(canonicalize_name(extra) for extra in requirement.extras)
+        if name == self.project.name and name not in self.lock.packages:
+            self._follow_extras(extras)
+            return
         same = self.lock.packages.get(name, ())
         fitting = [package for package in same if _satisfies(package, requirement)]
         wanted = [package for package in fitting if package.extras == extras] or [
@@ -177,6 +182,12 @@ class _Walk:
                 self.found[id(package)] = package
                 self.follow(package.dependencies, package)
 
+    def _follow_extras(self, extras: frozenset[NormalizedName]) -> None:
+        """Extras of the project itself, which it asks for by its own name."""
+        for extra in sorted(extras - self.own_extras):
+            self.own_extras.add(extra)
+            self.follow(self.project.extras.get(extra, ()), None)
+
 
 def _satisfies(package: PdmPackage, requirement: Requirement) -> bool:
     if package.version is None or requirement.url is not None:
@@ -187,7 +198,7 @@ def _satisfies(package: PdmPackage, requirement: Requirement) -> bool:
 def _walked(
     lock: PdmLock, project: PdmProject, groups: frozenset[NormalizedName], values: MarkerValues
 ) -> Iterator[PdmPackage]:
-    walk = _Walk(lock, values, {})
+    walk = _Walk(lock, values, {}, project)
     if DEFAULT in groups:
         walk.follow(project.dependencies, None)
     for table in (project.extras, project.groups):

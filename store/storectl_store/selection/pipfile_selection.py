@@ -6,9 +6,12 @@
     develop   likewise, and any further category of the Pipfile by its name
 
 It is flat: everything needed is there, with its marker. Files are known by their digests only, so an index has to say
-which they are. ``pipenv sync`` takes ``default``; the other sections are groups here.
+which they are. ``pipenv sync`` takes ``default``; the other sections are groups here. It installs section by section, so
+that of two that lock a project differently the later one counts. Newer versions write of an entry that is not in
+``default`` ``'dev' in dependency_groups`` in its marker: whoever asks for the section means just that.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,6 +46,7 @@ from storectl_store.selection.toml_table import Table
 
 _META, _DEFAULT, _DEVELOP = "_meta", "default", "develop"
 _SPEC = 6
+_GROUP = re.compile(r"['\"]([\w.-]+)['\"] in dependency_groups")
 _ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _ALIASES = {"dev": _DEVELOP, "dev-packages": _DEVELOP, "packages": _DEFAULT}
 """What Pipenv's options and a Pipfile call the sections."""
@@ -61,12 +65,13 @@ def select_from_pipfile_lock(lock_file: LockFile, target: Target) -> Selection:
     sections = _sections(top, target)
     check_count([table for section in sections for table in _entries(section)])
     reader = _Reader(lock_file, _sources(meta, lock_file.variables), target.interpreter)
-    items = reader.items(sections)
+    items, warnings = reader.items(sections)
     return Selection(
         pins=tuple(item for item in items if isinstance(item, Pin)),
         index_pins=tuple(item for item in items if isinstance(item, IndexPin)),
         source_pins=tuple(item for item in items if isinstance(item, SourcePin)),
         local_projects=tuple(item for item in items if isinstance(item, LocalProject)),
+        warnings=warnings,
         stale=_stale(meta, lock_file),
     )
 
@@ -105,11 +110,13 @@ class _Reader:
         self._lock_file = lock_file
         self._sources = sources
         self._interpreter = interpreter
-        self._values = MarkerValues({**interpreter.markers, "extra": ""})
+        groups = frozenset(_GROUP.findall(lock_file.content.decode(errors="replace")))
+        self._values = MarkerValues({**interpreter.markers, "extra": ""}, groups=groups)
 
-    def items(self, sections: list[Table]) -> list[Selected]:
-        """All that is selected, sorted by name; LockFileError where two sections disagree."""
+    def items(self, sections: list[Table]) -> tuple[list[Selected], tuple[str, ...]]:
+        """All that is selected, sorted by name, and a warning where two sections lock the same differently."""
         chosen: dict[NormalizedName, Selected] = {}
+        twice: set[NormalizedName] = set()
         for section in sections:
             for key in section.values:
                 name = section.as_name(key, key)
@@ -120,9 +127,10 @@ class _Reader:
                 if not self._holds(entry):
                     continue
                 item = self._item(name, entry)
-                if chosen.setdefault(name, item) != item:
-                    raise entry.error("is locked a second time, and differently")
-        return sorted(chosen.values(), key=lambda item: item.name)
+                if _version(chosen.get(name, item)) != _version(item):
+                    twice.add(name)
+                chosen[name] = item
+        return sorted(chosen.values(), key=lambda item: item.name), _twice(twice, str(self._lock_file.path))
 
     def _holds(self, entry: Table) -> bool:
         try:
@@ -198,6 +206,24 @@ class _Reader:
         if choose_wheel((wheel,), self._interpreter) is None:
             raise no_wheel_error(name, str(parsed[1]), (filename,), self._interpreter, has_sdist=False)
         return Pin(name=name, version=str(parsed[1]), wheel=wheel, direct_url=origin)
+
+
+def _version(item: Selected) -> object:
+    """The version, where it is known; else all that is known."""
+    return item.version if isinstance(item, Pin | IndexPin) else item
+
+
+def _twice(names: set[NormalizedName], file: str) -> tuple[str, ...]:
+    if not names:
+        return ()
+    first, *others = sorted(names)
+    more = f" and {len(others)} more" if others else ""
+    return (
+        (
+            f"{file}: `{first}`{more} in another version in a later section, which counts as for Pipenv: "
+            "lock anew (`pipenv lock`) for the same in all"
+        ),
+    )
 
 
 def _commit(name: NormalizedName, entry: Table) -> SourcePin:

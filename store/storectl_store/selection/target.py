@@ -61,7 +61,8 @@ class Target:
 
     ``extras`` are those of the project, or every one with ``all_extras``. ``groups`` come on top of the project's default
     groups, which ``default_groups`` leaves out where it is false. Without ``project`` the groups alone are selected:
-    neither the project nor what it depends on.
+    neither the project nor what it depends on. ``member`` is the absolute folder of the workspace member that is meant
+    instead of the root; None, or a folder that is no member's, for the root.
     """
 
     interpreter: Interpreter
@@ -70,6 +71,7 @@ class Target:
     groups: frozenset[str] = frozenset()
     default_groups: bool = True
     project: bool = True
+    member: str | None = None
 
     @property
     def is_plain(self) -> bool:

@@ -8,23 +8,32 @@ group only) the name is not compared: it is better to miss a change than to repo
 """
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
 
 from storectl_store.selection.marker_equality import mean_the_same
 from storectl_store.selection.toml_table import Table
 
 _LOCAL = ("editable", "directory", "virtual", "path")
 _REVISIONS = ("rev", "tag", "branch")
+_SIMPLE = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)[ \t]*((?:[<>=!~]=?[^\s;@()\[\]\"']+)?)")
+"""A name with version specifiers, and nothing else."""
 
 Source = tuple[str, ...]
 """Kind and location: ``("local", "lib")``, ``("git", url, revision, subdirectory)``, ``("url", url)``, ``("index", url)``."""
+
+Specifiers = frozenset[tuple[str, str]]
+"""Operators with their versions, in the form in which those that mean the same are equal."""
+
+_MOST_FLAT = 2000
 
 SUBTLE: Source = ()
 """The source of a requirement that is not compared."""
@@ -32,13 +41,18 @@ SUBTLE: Source = ()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UvRequirement:
-    """One requirement. ``source`` is None for any index."""
+    """One requirement. ``source`` is None for any index.
+
+    Of a declared one ``extra`` is that under which it stands, and ``own_marker`` the marker without that.
+    """
 
     name: NormalizedName
     extras: frozenset[NormalizedName]
-    specifiers: frozenset[Specifier]
+    specifiers: Specifiers
     source: Source | None
     marker: str | None
+    extra: NormalizedName | None = None
+    own_marker: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +60,17 @@ class Sources:
     """The ``[tool.uv.sources]`` that apply to one project. ``folder`` is where it is, relative to the lock file.
 
     ``tables`` are what is said of a name, None where that is subtle; ``indexes`` the URLs of named indexes; ``members``
-    the folders of workspace members, relative to the lock file.
+    the folders of workspace members, relative to the lock file. ``base`` is the lock file's own folder: a path may leave it
+    and come back by its name.
     """
 
     folder: str
     tables: Mapping[NormalizedName, Table | None] = field(default_factory=dict)
     indexes: Mapping[str, str] = field(default_factory=dict)
     members: Mapping[NormalizedName, str] = field(default_factory=dict)
+    base: str = "/"
 
-    def _of(self, name: NormalizedName) -> Source | None:
+    def of_name(self, name: NormalizedName) -> Source | None:
         """The source of a requirement without an address of its own."""
         if name not in self.tables:
             return None
@@ -64,7 +80,7 @@ class Sources:
     def of(self, requirement: Requirement) -> Source | None:
         """The source of a requirement: its own address before what is said of its name."""
         if requirement.url is None:
-            return self._of(canonicalize_name(requirement.name))
+            return self.of_name(canonicalize_name(requirement.name))
         return _source_of_url(requirement.url)
 
     def _read(self, name: NormalizedName, table: Table) -> Source:
@@ -79,7 +95,7 @@ class Sources:
         if url := table.optional_text("url"):
             return ("url", _plain(url))
         if path := table.optional_text("path"):
-            return ("local", os.path.normpath(os.path.join(self.folder, path, subdirectory)))
+            return ("local", os.path.relpath(os.path.join(self.base, self.folder, path, subdirectory), self.base))
         index = self.indexes.get(table.optional_text("index") or "")
         return ("index", _plain(index)) if index else SUBTLE
 
@@ -103,6 +119,34 @@ def recorded(tables: Iterable[Table]) -> list[UvRequirement]:
     ]
 
 
+def without_own_extras(requirements: Sequence[UvRequirement], own: NormalizedName | None) -> list[UvRequirement]:
+    """The same with the requirements of an extra wherever the project asks for that extra by its own name.
+
+    ``all = ["own[fast]"]`` and ``fast = ["numpy"]`` make ``numpy`` one of ``all`` too, as uv records it.
+    """
+    flat = [requirement for requirement in requirements if requirement.name != own]
+    waiting = [(extra, r.marker) for r in requirements if r.name == own for extra in r.extras]
+    seen: set[tuple[NormalizedName, str | None]] = set()
+    while waiting:
+        extra, marker = waiting.pop()
+        if (extra, marker) in seen or len(seen) > _MOST_FLAT:
+            continue
+        seen.add((extra, marker))
+        for requirement in requirements:
+            if requirement.extra != extra:
+                continue
+            both = _joined(marker, requirement.own_marker)
+            if requirement.name == own:
+                waiting += [(further, both) for further in requirement.extras]
+            else:
+                flat.append(replace(requirement, marker=both))
+    return flat
+
+
+def _joined(first: str | None, second: str | None) -> str | None:
+    return f"({first}) and ({second})" if first and second else first or second
+
+
 def differing(first: Sequence[UvRequirement], second: Sequence[UvRequirement]) -> NormalizedName | None:
     """The first name of which both do not say the same; None where there is none."""
     ignored = {requirement.name for requirement in (*first, *second) if requirement.source == SUBTLE}
@@ -114,7 +158,7 @@ def differing(first: Sequence[UvRequirement], second: Sequence[UvRequirement]) -
     return None
 
 
-_Meaning = tuple[NormalizedName, frozenset[NormalizedName], frozenset[Specifier], Source | None]
+_Meaning = tuple[NormalizedName, frozenset[NormalizedName], Specifiers, Source | None]
 
 
 def _by_meaning(requirements: Iterable[UvRequirement]) -> dict[_Meaning, list[str | None]]:
@@ -126,21 +170,35 @@ def _by_meaning(requirements: Iterable[UvRequirement]) -> dict[_Meaning, list[st
 
 
 def _declared(text: str, sources: Sources, extra: str | None) -> UvRequirement:
+    own = f"extra == '{extra}'" if extra is not None else None
+    group = None if extra is None else canonicalize_name(extra)
+    if simple := _SIMPLE.fullmatch(text):  # as nearly all are; the parser proper takes ten times as long
+        name = canonicalize_name(simple[1])
+        source = sources.of_name(name)
+        return UvRequirement(
+            name=name, extras=frozenset(), specifiers=_unless_placed(_specifiers(simple[2]), source),
+            source=source, marker=own, extra=group,
+        )  # fmt: skip
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
         raise ValueError(f"{text[:80]!r} is no requirement") from error
-    marker = str(requirement.marker) if requirement.marker else None
-    if extra is not None:
-        own = f"extra == '{extra}'"
-        marker = f"({marker}) and {own}" if marker else own
+    own_marker = str(requirement.marker) if requirement.marker else None
+    source = sources.of(requirement)
     return UvRequirement(
         name=canonicalize_name(requirement.name),
         extras=frozenset(map(canonicalize_name, requirement.extras)),
-        specifiers=frozenset(requirement.specifier),
-        source=sources.of(requirement),
-        marker=marker,
+        specifiers=_unless_placed(_compared(requirement.specifier), source),
+        source=source,
+        marker=_joined(own_marker, own),
+        extra=group,
+        own_marker=own_marker,
     )
+
+
+def _unless_placed(specifiers: Specifiers, source: Source | None) -> Specifiers:
+    """What has a place of its own has the version that is there: uv records none."""
+    return specifiers if source is None or source[:1] == ("index",) else frozenset()
 
 
 def _recorded_source(table: Table) -> Source | None:
@@ -181,8 +239,18 @@ def _plain(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl().rstrip("/")
 
 
-def _specifiers(text: str) -> frozenset[Specifier]:
+@lru_cache(maxsize=1024)  # Both sides say the same, as a rule.
+def _specifiers(text: str) -> Specifiers:
     try:
-        return frozenset(SpecifierSet(text))
+        return _compared(SpecifierSet(text))
     except InvalidSpecifier as error:
         raise ValueError(f"{text[:80]!r} is no list of specifiers") from error
+
+
+def _compared(specifiers: SpecifierSet) -> Specifiers:
+    """As ``Specifier.__eq__`` compares them, which works it out at each comparison anew."""
+    return frozenset((each.operator, _compared_version(each.operator, each.version)) for each in specifiers)
+
+
+def _compared_version(operator: str, version: str) -> str:
+    return version if operator == "===" else canonicalize_version(version, strip_trailing_zero=operator != "~=")

@@ -1,7 +1,9 @@
 """Where the walk through a ``uv.lock`` begins: the root projects, with the extras and groups that are asked for."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.utils import NormalizedName
 
@@ -30,19 +32,33 @@ class Roots:
     active: Active
 
 
-def find_roots(lock: UvLock, project: ProjectFile, target: Target) -> Roots:
-    """The roots for this target; TargetError where an extra or group is unknown, LockFileError where there is no root."""
-    packages = _root_packages(lock)
+def find_roots(lock: UvLock, project: ProjectFile, target: Target, member: UvPackage | None = None) -> Roots:
+    """The roots for this target; TargetError where an extra or group is unknown, LockFileError where there is no root.
+
+    A ``member`` is the only root, ``project`` its own: of the workspace itself nothing is selected then.
+    """
+    packages = _root_packages(lock) if member is None else (member,)
     known_extras = _union(project.extras, (package.known_extras for package in packages))
     extras = known_extras if target.all_extras else canonical_names(target.extras)
     check_known("extra", extras, known_extras, lock.table.file)
-    groups = _groups(lock, packages, project, target)
+    tables = (*((lock.groups,) if member is None else ()), *(package.groups for package in packages))
+    groups = _groups(lock, packages, project, target, _union(frozenset(), (frozenset(table) for table in tables)))
+    with_script = target.project and member is None
     return Roots(
         packages=packages if target.project else (),
         extras=extras,
-        edges=(*(lock.requirements if target.project else ()), *_group_edges(lock, packages, groups)),
+        edges=(*(lock.requirements if with_script else ()), *_group_edges(tables, groups)),
         active=_active(packages, extras, groups, with_projects=target.project),
     )
+
+
+def find_member(lock: UvLock, folder: Path, member: str | None) -> UvPackage | None:
+    """The member of the workspace whose folder this is, ``folder`` being that of the lock file; None where it is none."""
+    if member is None:
+        return None
+    location = os.path.relpath(member, folder)
+    packages = (package for name in lock.members for package in lock.packages.get(name, ()))
+    return next((package for package in packages if os.path.normpath(package.source.location) == location), None)
 
 
 def recorded_project(lock: UvLock) -> ProjectFile:
@@ -74,10 +90,14 @@ def _root_packages(lock: UvLock) -> tuple[UvPackage, ...]:
 
 
 def _groups(
-    lock: UvLock, packages: tuple[UvPackage, ...], project: ProjectFile, target: Target
+    lock: UvLock,
+    packages: tuple[UvPackage, ...],
+    project: ProjectFile,
+    target: Target,
+    locked: frozenset[NormalizedName],
 ) -> frozenset[NormalizedName]:
     """The groups asked for and the default ones; a default that nobody defines is unknown like any other."""
-    known = _union(project.groups | frozenset(lock.groups), (package.known_groups for package in packages))
+    known = _union(project.groups | locked, (package.known_groups for package in packages))
     groups = canonical_names(target.groups)
     if target.default_groups:
         groups |= _default_groups(project, known)
@@ -101,9 +121,8 @@ def _default_groups(project: ProjectFile, known: frozenset[NormalizedName]) -> f
 
 
 def _group_edges(
-    lock: UvLock, packages: tuple[UvPackage, ...], groups: frozenset[NormalizedName]
+    tables: Iterable[Mapping[NormalizedName, tuple[UvEdge, ...]]], groups: frozenset[NormalizedName]
 ) -> tuple[UvEdge, ...]:
-    tables = (lock.groups, *(package.groups for package in packages))
     return tuple(edge for table in tables for group, edges in table.items() if group in groups for edge in edges)
 
 

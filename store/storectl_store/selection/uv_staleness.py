@@ -17,7 +17,14 @@ from storectl_store.selection.marker_equality import mean_the_same, specifiers_a
 from storectl_store.selection.project_file import default_groups_in
 from storectl_store.selection.toml_table import Table
 from storectl_store.selection.uv_lock import LOCAL_KINDS, UvLock, UvPackage
-from storectl_store.selection.uv_requirements import Sources, UvRequirement, declared, differing, recorded
+from storectl_store.selection.uv_requirements import (
+    Sources,
+    UvRequirement,
+    declared,
+    differing,
+    recorded,
+    without_own_extras,
+)
 from storectl_store.selection.uv_workspace import UvProject, projects_of
 
 _MANIFEST = {
@@ -148,15 +155,23 @@ def _changes_of_project(
     metadata = package.table.table("metadata")
     if not metadata.values and (package.dependencies or package.extras or package.groups):
         return  # It was made by a uv that did not record what it was made from.
-    if not {"dependencies", "optional-dependencies"} & set(dynamic):
+    if not {"dependencies", "optional-dependencies"} & set(dynamic) and not (dynamic and _is_built_by_pdm(project)):
         requirements = _declared_of(table, sources)
-        if name := differing(recorded(metadata.tables("requires-dist")), requirements):
+        flat = without_own_extras(requirements, project.name)
+        before = recorded(metadata.tables("requires-dist"))
+        # Older versions of uv left extras of the project itself as they are.
+        if name := differing(before, requirements) and differing(before, flat):
             yield f"dependency `{name}`"
         if changed := _extras(table, with_empty="provides-extras" in metadata.values) ^ package.known_extras:
             yield f"extra `{min(changed)}`"
     if root.is_member(project.folder):
         yield from _changes_of_groups(metadata.table("requires-dev"), project, sources)
         yield from _changes_of_group_settings(package.table, project, is_recorded=is_recorded)
+
+
+def _is_built_by_pdm(project: UvProject) -> bool:
+    """Its hooks may change what the project declares, and uv asks it where anything is dynamic."""
+    return project.table.table("build-system").optional_text("build-backend") == "pdm.backend"
 
 
 def _other_version(before: str | None, after: str | None, *, is_dynamic: bool) -> bool:
@@ -217,8 +232,8 @@ def _groups(project: UvProject) -> Mapping[NormalizedName, list[str]]:
     table = project.table.table("dependency-groups")
     items = {table.as_name(key, key): table.array(key) for key in table.values}
     groups = {name: list(_of_group(name, items, table, ())) for name in items}
-    if older := project.uv.texts("dev-dependencies"):
-        groups.setdefault(table.as_name(_DEV, _DEV), []).extend(older)
+    if "dev-dependencies" in project.uv.values:
+        groups.setdefault(table.as_name(_DEV, _DEV), []).extend(project.uv.texts("dev-dependencies"))
     return groups
 
 
@@ -237,9 +252,19 @@ def _of_group(
             yield from _of_group(table.as_name("include-group", included), items, table, (*including, name))
 
 
+def _is_within_another(project: UvProject, root: UvProject, projects: list[UvProject]) -> bool:
+    """Whether another project is on the way up from it to the root, at which uv gives up looking for the root."""
+    within = project.folder.split("/")
+    return any(
+        other is not root and other.project and other.folder.split("/") == within[: other.folder.count("/") + 1]
+        for other in projects
+        if other is not project
+    )
+
+
 def _sources(project: UvProject, root: UvProject, projects: list[UvProject]) -> Sources:
     """What ``[tool.uv.sources]`` of the root and of the project itself say, the latter first."""
-    of_root = root.is_member(project.folder)
+    of_root = root.is_member(project.folder) and not _is_within_another(project, root, projects)
     tables: dict[NormalizedName, Table | None] = {}
     indexes: dict[str, str] = {}
     for each in (root, project) if of_root else (project,):
@@ -255,5 +280,6 @@ def _sources(project: UvProject, root: UvProject, projects: list[UvProject]) -> 
         folder=project.folder,
         tables=tables,
         indexes=indexes,
+        base=root.base,
         members={p.name: os.path.normpath(p.folder) for p in projects if p.name and root.is_member(p.folder)},
     )

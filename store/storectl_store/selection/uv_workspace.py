@@ -25,8 +25,9 @@ MAX_MEMBERS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UvProject:
-    """A ``pyproject.toml``. ``folder`` is where it is, relative to the lock file: ``.`` for the one beside it."""
+    """A ``pyproject.toml``. ``folder`` is where it is, relative to ``base``, the lock file's: ``.`` for the one beside it."""
 
+    base: str
     folder: str
     table: Table
 
@@ -64,7 +65,9 @@ def projects_of(folder: Path, pyproject: bytes, included: Mapping[str, bytes]) -
     """The project beside the lock file, which is the first, and all others; LockFileError where one is malformed."""
     files = {str(folder / "pyproject.toml"): pyproject, **included}
     return [
-        UvProject(folder=os.path.relpath(os.path.dirname(file), folder), table=parse_toml(content, file))
+        UvProject(
+            base=str(folder), folder=os.path.relpath(os.path.dirname(file), folder), table=parse_toml(content, file)
+        )
         for file, content in files.items()
         if file.endswith("/pyproject.toml")
     ]
