@@ -54,7 +54,9 @@ def main() -> int:
             for result in measure(world, options.pairs, not options.no_pip):
                 results.append(result)
                 print(f"{result.row} | {result.what}: {result.value:.4g} {result.unit} (bar {result.bar})", flush=True)
-    _write(results, options.out)
+        if options.out is not None:
+            _write(results, options.out)  # after every row: what was measured is not lost with what comes later
+    print(as_markdown(results, _facts()))
     return 0
 
 
@@ -77,20 +79,21 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _write(results: list[Result], folder: Path | None) -> None:
-    facts: dict[str, Any] = {
+def _facts() -> dict[str, Any]:
+    return {
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         **peers.versions(),
     }
-    print(as_markdown(results, facts))
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "benchmarks.json").exists():
-            results = with_earlier(results, from_json((folder / "benchmarks.json").read_text()))
-        (folder / "benchmarks.json").write_text(as_json(results, facts))
-        (folder / "benchmarks.md").write_text(as_markdown(results, facts))
-        (folder / "benchmarks.svg").write_text(as_svg(results))
+
+
+def _write(results: list[Result], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "benchmarks.json").exists():
+        results = with_earlier(results, from_json((folder / "benchmarks.json").read_text()))
+    (folder / "benchmarks.json").write_text(as_json(results, _facts()))
+    (folder / "benchmarks.md").write_text(as_markdown(results, _facts()))
+    (folder / "benchmarks.svg").write_text(as_svg(results))
 
 
 if __name__ == "__main__":

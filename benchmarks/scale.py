@@ -86,7 +86,8 @@ class _Big:
             nothing.append(_seconds(lambda: self._warm(project)))
         path = f"/v1/environments/{environment.name}/import-map"
         question = f"GET {path} HTTP/1.1\r\nHost: storectl\r\nConnection: close\r\n\r\n"
-        askers = Askers(self._socket, question.encode(), requests=_MAP_REQUESTS)
+        expected = (environment / "import-map").read_bytes()
+        askers = Askers(self._socket, question.encode(), expected, requests=_MAP_REQUESTS)
         askers.run(1)
         return {
             "new environment": _median(new),

@@ -1,12 +1,15 @@
 """Rows about the daemon: what it costs when idle, and how it answers many clients."""
 
+import ctypes
 import json
+import mmap
 import os
 import selectors
 import socket
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.results import Result
@@ -41,9 +44,10 @@ def map_requests(world: World, requests: int = 2000) -> Iterator[Result]:
     request = (
         f"GET /v1/environments/{info['id']}/import-map HTTP/1.1\r\nHost: storectl\r\nConnection: close\r\n\r\n".encode()
     )
+    expected = Path(info["path"], "import-map").read_bytes()
     for clients, which, bar in ((1, 0.5, 1.0), (16, 0.99, None), (64, 0.99, 15.0)):
         before = processor_seconds(pid)
-        askers = Askers(path, request, requests=requests)
+        askers = Askers(path, request, expected, requests=requests)
         askers.run(clients)
         seconds = askers.seconds
         figure = statistics.quantiles(seconds, n=1000)[round(which * 1000) - 1] * 1000
@@ -52,54 +56,90 @@ def map_requests(world: World, requests: int = 2000) -> Iterator[Result]:
             unit="ms", notes={
                 "errors": askers.errors, "requests": len(seconds), "p50": f"{statistics.median(seconds) * 1000:.2f} ms",
                 "processor of the daemon": f"{(processor_seconds(pid) - before) / len(seconds) * 1e6:.0f} us a request",
+                "processor of the clients": f"{askers.processor / len(seconds) * 1e6:.0f} us a request",
             },
         )  # fmt: skip
 
 
 class Askers:
-    """So many clients at once, each a connection a question, in one loop over sockets: what takes time is the daemon."""
+    """So many clients at once, each a connection a question, every answer read whole and compared with the file.
 
-    def __init__(self, path: str, request: bytes, *, requests: int) -> None:
+    All are in one process, which leaves the daemon a processor of its own where there are two, and cost little, or it
+    would be them that is measured: one loop over sockets that do not block; one buffer for all, which stays in the
+    processor's cache; its start a page's, since the kernel copies five times slower to some other addresses on some
+    processors; ``memcmp`` on what has just come. A question ends with the last byte of its answer, as it does in the
+    shim. ``processor`` are the seconds that the clients themselves took.
+    """
+
+    def __init__(self, path: str, request: bytes, expected: bytes, *, requests: int) -> None:
         self._path = path
         self._request = request
         self._left = requests
-        self._buffer = bytearray(1 << 20)
+        self._expected = ctypes.create_string_buffer(expected, len(expected))
+        self._buffer = mmap.mmap(-1, 1 << 20)
+        self._from = ctypes.addressof(ctypes.c_char.from_buffer(self._buffer))
+        self._compare = ctypes.CDLL(None).memcmp
+        self._compare.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
         self._waiting = selectors.DefaultSelector()
-        self._begun: dict[int, float] = {}
+        self._under_way: dict[int, _Question] = {}
         self.seconds: list[float] = []
         self.errors = 0
+        self.processor = 0.0
 
     def run(self, clients: int) -> None:
         """Ask until all is asked; ``seconds`` and ``errors`` say how it went."""
+        before = time.process_time()
         with self._waiting:
             for _ in range(clients):
                 self._ask()
-            while self._begun:
+            while self._under_way:
                 for key, _ in self._waiting.select():
-                    assert isinstance(key.fileobj, socket.socket)
-                    self._read(key.fileobj)
+                    self._read(self._under_way[key.fd])
+        self.processor = time.process_time() - before
 
     def _ask(self) -> None:
         if self._left:
             self._left -= 1
+            begun = time.perf_counter()
             connection = socket.socket(socket.AF_UNIX)
-            self._begun[connection.fileno()] = time.perf_counter()
             connection.setblocking(False)
             connection.connect(self._path)
-            connection.sendall(self._request)
-            self._waiting.register(connection, selectors.EVENT_READ, data=[])
+            connection.send(self._request)
+            self._under_way[connection.fileno()] = _Question(connection=connection, begun=begun)
+            self._waiting.register(connection, selectors.EVENT_READ)
 
-    def _read(self, connection: socket.socket) -> None:
-        size = connection.recv_into(self._buffer)
-        seen: list[bytes] = self._waiting.get_key(connection).data
-        if size and not seen:
-            seen.append(bytes(self._buffer[:12]))
-        elif not size:
-            self.seconds.append(time.perf_counter() - self._begun.pop(connection.fileno()))
-            self.errors += seen != [b"HTTP/1.1 200"]
-            self._waiting.unregister(connection)
-            connection.close()
-            self._ask()
+    def _read(self, question: "_Question") -> None:
+        size = question.connection.recv_into(self._buffer)
+        start = 0
+        if question.come is None:
+            start = self._buffer.find(b"\r\n\r\n", 0, size) + 4
+            question.come = 0
+            question.right = self._buffer[:13] == b"HTTP/1.1 200 " and start > 4
+        body = size - start
+        left = len(self._expected) - question.come
+        if body > left or self._compare(self._from + start, ctypes.addressof(self._expected) + question.come, body):
+            question.right = False
+        question.come += body
+        if not size or body >= left:
+            self._end(question, complete=body == left)
+
+    def _end(self, question: "_Question", *, complete: bool) -> None:
+        self.seconds.append(time.perf_counter() - question.begun)
+        self.errors += not (question.right and complete)
+        del self._under_way[question.connection.fileno()]
+        self._waiting.unregister(question.connection)
+        question.connection.close()
+        self._ask()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Question:
+    """One question under way. ``come`` are the bytes of the map so far, None before the head; ``right``, so far as well."""
+
+    connection: socket.socket
+    begun: float
+    come: int | None = None
+    right: bool = True
 
 
 def _status(pid: int) -> list[str]:

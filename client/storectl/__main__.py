@@ -1,4 +1,4 @@
-"""The start of `storectl-python` and `python -m storectl`: to `run` directly, to everything else through typer.
+"""The start of `storectl-python` and `python -m storectl`: to `run` and the daemon directly, to everything else through typer.
 
 The one place that turns exceptions into exit codes: no traceback reaches a user, unless STORECTL_DEBUG is set.
 """
@@ -29,7 +29,7 @@ def main() -> int:
 
 
 def _dispatch(arguments: list[str], *, running: bool) -> int:
-    # Imported here: `run` has no time for typer, and everything else no use for what `run` imports.
+    # Imported here: `run` has no time for typer, the daemon no room, and everything else no use for what `run` imports.
     if running:
         from storectl.run import main as run  # noqa: PLC0415 - see above
 
@@ -39,6 +39,11 @@ def _dispatch(arguments: list[str], *, running: bool) -> int:
 
         sys.stdout.write(f"storectl {__version__}\n")
         return 0
+    if arguments[:1] == ["daemon"]:
+        from storectl.foreground import become_daemon, is_plain  # noqa: PLC0415 - see above
+
+        if is_plain(arguments):
+            return become_daemon(arguments[1:])
     from storectl.cli import main as command_line  # noqa: PLC0415 - see above
 
     return command_line(arguments)

@@ -23,9 +23,7 @@ def locate_project(starts: Iterable[str], options: Options, environ: Mapping[str
     return project, lock_file
 
 
-def locate_member(
-    starts: Iterable[str], options: Options, environ: Mapping[str, str]
-) -> tuple[str, str, Options]:
+def locate_member(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str, Options]:
     """The same, and the options for the member of the project's workspace that the search started in, if it is one."""
     if options.lock_file is not None:
         return (*_project_of(options.lock_file), options)

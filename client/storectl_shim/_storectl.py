@@ -17,6 +17,19 @@ which writes equal values as equal bytes; a checksum is the bytes as a little-en
 A record is ``kind * 64 + index of the suffix`` in the order of a stock finder, [extension suffixes..., .py, .pyc]: kind 0 is
 a package by its ``__init__``, 1 a module, 2 (128) a folder that can be a namespace portion. Of two records for one name the
 lower one wins.
+
+The file ``<store>/packs/<environment id>``, format 1, is what ``.pyc`` files hold, once more, of the modules that programs of
+the environment import, in the order in which they do (``Pack``). The daemon makes it from what they say at their end in
+``<cache>/storectl/imports<environment>``, format 1, paths relative to site-packages (``record``)::
+
+    storectl pack 1 <environment id> <cache tag> <bytes after the table> <length of table> <checksum of table>\n
+    <table>       (modules, libraries)
+                    modules   {path of the source: (offset, length)}    offset from the end of the table
+                    libraries (path, ...)    native libraries that were mapped
+    <.pyc>*
+
+    storectl imports 1\n
+    (<path of a source or a native library>\n)*
 """
 
 import _frozen_importlib_external as _external
@@ -28,15 +41,19 @@ from _frozen_importlib import ModuleSpec
 
 TYPE_CHECKING = False  # what type checkers take for true: typing is too much to import here
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import CodeType, ModuleType
     from typing import Any
 
 MAGIC = b"storectl import map 1"
 PRIME = 1073741789  # the largest below 2**30, one digit of an int: the modulo is a single pass
 MODULE, NAMESPACE = 64, 128
+PACK_MAGIC = b"storectl pack 1"
+RECORD_MAGIC = b"storectl imports 1"
+RUN = 1 << 18  # bytes that are read of a pack at once, as long as programs go through it in its order
+SHARE = 16  # one module more, for so many that a pack has, is no reason to make it again
 DEADLINE = 0.020  # seconds for the daemon's whole answer
-LARGEST = 1 << 28  # bytes of an answer
+LARGEST = 1 << 27  # bytes of a map
 MOST_AHEAD = 64  # native modules of one package
 CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # what site looks for at every start
 
@@ -51,11 +68,12 @@ class SourceFileLoader(_external.SourceFileLoader):
 
     def get_code(self, fullname: str) -> "CodeType | None":
         """The code from unchecked bytecode where it is there and whole; everything else as the stock loader does it."""
-        path, bytecode_path, data = self.get_filename(fullname), "", b""
+        path, bytecode_path = self.get_filename(fullname), ""
+        data: "Any" = b""
         if sys.pycache_prefix is None and _imp.check_hash_based_pycs != "always":
             try:
                 bytecode_path = _external.cache_from_source(path)
-                data = self.get_data(bytecode_path)
+                data = packed(path) or self.get_data(bytecode_path)
             except (OSError, NotImplementedError):
                 pass
         if data[:8] != _UNCHECKED_PYC:  # not within the handler: what is wrong with a module has no context
@@ -73,10 +91,10 @@ class SourceFileLoader(_external.SourceFileLoader):
 
         The path names the environment, which never changes, so nobody has to look whether the source has.
         """
-        cache = os.environ.get("XDG_CACHE_HOME") or os.environ.get("HOME", "") + "/.cache"
-        kept, data = cache + "/storectl/bytecode" + bytecode_path, b""
+        cache = cache_folder(os.environ)
+        kept, data = cache + "/bytecode" + bytecode_path, b""
         code: "CodeType | None" = None
-        if cache.startswith("/") and cache != "/.cache":
+        if cache:
             try:
                 data = self.get_data(kept)
                 if data[:8] == _UNCHECKED_PYC:
@@ -97,6 +115,10 @@ class SourceFileLoader(_external.SourceFileLoader):
 
     __hash__ = _external.SourceFileLoader.__hash__
 
+    def __repr__(self) -> str:
+        """The stock loader's, which is in what programs print of a module's spec."""
+        return f"<_frozen_importlib_external.SourceFileLoader object at {id(self):#x}>"
+
     def __reduce__(self) -> "tuple[type, tuple[str, str]]":
         """Pickled and copied as the stock loader, which every interpreter has."""
         return _external.SourceFileLoader, (self.name, self.path)
@@ -104,6 +126,157 @@ class SourceFileLoader(_external.SourceFileLoader):
     def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
         if sys.pycache_prefix is not None:
             _stock.SourceFileLoader._cache_bytecode(self, source_path, bytecode_path, data)  # noqa: SLF001  # the method that this one overrides
+
+
+def cache_folder(environ: "Mapping[str, str]") -> str:
+    """Where this user's own things that can be made again are; empty for nobody's."""
+    cache = environ.get("XDG_CACHE_HOME") or environ.get("HOME", "") + "/.cache"
+    return cache + "/storectl" if cache.startswith("/") and cache != "/.cache" else ""
+
+
+class Pack:
+    """The bytecode of many modules of one environment, from one file; an exception where it is torn or of something else.
+
+    It is opened anew for each piece, as the import map is; a file that took its place has other offsets, and is not read.
+    Threads may race: ``_run`` is replaced as a whole.
+    """
+
+    _identity: "tuple[int, int, int] | None" = None  # of the file: inode, size, time
+    _run: "tuple[int, bytes]" = (0, b"")  # what was read last, and from where
+
+    def __init__(self, root: str, view: str) -> None:
+        self.view = view
+        self._path = pack_path(root)
+        start = self._read(0, RUN)
+        line, newline, rest = start.partition(b"\n")
+        fields = line.rsplit(b" ", 5)
+        expected = [PACK_MAGIC, os.fsencode(root.rpartition("/")[2]), os.fsencode(sys.implementation.cache_tag or "")]
+        if not newline or fields[:3] != expected:
+            raise ValueError("another format, environment or interpreter")
+        pieces, length, checksum = map(int, fields[3:])
+        begin = len(line) + 1 + length
+        table = rest[:length] if begin <= len(start) else self._read(len(line) + 1, length)
+        modules, libraries = decode(table, length, checksum)
+        if self._identity is None or self._identity[1] != begin + pieces:
+            raise ValueError("torn")
+        self._run = 0, start
+        self._begin = begin
+        self._libraries: "tuple[str, ...]" = libraries
+        self._modules: "dict[str, tuple[int, int]]" = modules
+        PACKED.update({f"{view}/{name}": (self, begin + offset, size) for name, (offset, size) in modules.items()})
+
+    def piece(self, offset: int, length: int) -> "Any":
+        """These bytes of the file; none where it is no longer there."""
+        begin, run = self._run
+        if not begin <= offset <= offset + length <= begin + len(run):
+            end = begin + len(run)
+            try:
+                run = self._read(offset, max(length, RUN) if begin <= offset <= end else length)
+            except OSError:
+                return b""
+            begin = offset
+            self._run = begin, run
+        return memoryview(run)[offset - begin : offset - begin + length]
+
+    def _read(self, offset: int, length: int) -> bytes:
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            status = os.fstat(descriptor)
+            identity = status.st_ino, status.st_size, status.st_mtime_ns
+            if self._identity is None:
+                if status.st_mode & 0o170022 != 0o100000 or not trusted(status.st_uid, __file__):
+                    raise PermissionError("not a file that only its trusted owner can write")
+                self._identity = identity
+            if self._identity != identity:
+                raise FileNotFoundError(self._path)
+            return os.pread(descriptor, length, offset)
+        finally:
+            os.close(descriptor)
+
+    def fetch_ahead(self, top: str) -> bool:
+        """Let the kernel read what is there of a package that is about to be imported; whether anything is."""
+        pieces = [place for name, place in self._modules.items() if name.startswith(top + "/")]
+        libraries = [name for name in self._libraries if name.startswith((top + "/", top + ".libs/"))]
+        ask_kernel(self._path, [(self._begin + start, length) for start, length in joined(pieces)])
+        for name in libraries:
+            ask_kernel(f"{self.view}/{name}")
+        return bool(pieces or libraries)
+
+
+PACKED: "dict[str, tuple[Pack, int, int]]" = {}
+"""Where the bytecode of a module is, by the path of its source."""
+IMPORTED: "dict[str, bool]" = {}
+"""The paths of sources whose bytecode was asked for, in order, and whether a pack had it."""
+
+
+def packed(path: str) -> "Any":
+    """The content of the ``.pyc`` of this source from a pack; nothing where none has it."""
+    pack, offset, length = PACKED.get(path, (None, 0, 0))
+    data = b"" if pack is None or sys.flags.optimize else pack.piece(offset, length)
+    IMPORTED[path] = bool(data)
+    return data
+
+
+def pack_path(root: str) -> str:
+    """Where the pack of this environment is."""
+    store, _, environment = root.rsplit("/", 2)
+    return f"{store}/packs/{environment}"
+
+
+def joined(places: "list[tuple[int, int]]") -> "list[tuple[int, int]]":
+    """The same places, (offset, length), where one that begins at another's end is a part of it."""
+    found: "list[tuple[int, int]]" = []
+    for offset, length in places:
+        if found and sum(found[-1]) == offset:
+            offset, length = found[-1][0], found.pop()[1] + length  # noqa: PLW2901  # the larger one
+        found.append((offset, length))
+    return found
+
+
+def ask_kernel(path: str, places: "list[tuple[int, int]] | None" = None) -> None:
+    """Have the kernel read these places of a file (offset, length), or all of it, without waiting for them."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            for offset, length in [(0, 0)] if places is None else places:
+                os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        pass
+
+
+def record_at_end(root: str, view: str) -> None:
+    """Have this process say at its end what it imported, where it may write and there is a place for it."""
+    cache = cache_folder(os.environ)
+    if cache and not (sys.dont_write_bytecode or sys.flags.optimize or sys.pycache_prefix):
+        there = "atexit" in sys.modules
+        import atexit
+
+        atexit.register(record, root, view, cache + "/imports" + root, os.getpid())
+        if not there:
+            del sys.modules["atexit"]  # it is one of the built-ins, and here again when somebody asks for it
+
+
+def record(root: str, view: str, path: str, process: int) -> None:
+    """Say for the daemon what this process imported, where much of it was in no pack."""
+    try:
+        mine = [source for source in IMPORTED if source.startswith(view + "/")]
+        missed = sum(not IMPORTED[source] for source in mine)
+        if missed * SHARE <= len(PACKED) or process != os.getpid():
+            return
+        lines = [source[len(view) + 1 :] for source in mine]
+        if sys.platform == "linux":
+            entries = root.rsplit("/", 2)[0] + "/store/"
+            with open("/proc/self/maps", "rb") as maps:
+                mapped = [os.fsdecode(line.split(None, 5)[-1].strip()) for line in maps]
+            lines += [
+                name.partition("/site-packages/")[2] for name in dict.fromkeys(mapped) if name.startswith(entries)
+            ]
+        text = "".join(line + "\n" for line in lines if line and "\n" not in line)
+        _external.SourceFileLoader("", "").set_data(path, RECORD_MAGIC + b"\n" + os.fsencode(text))
+    except Exception:
+        pass
 
 
 class AmendingLoader(SourceFileLoader):
@@ -199,6 +372,8 @@ class FileFinder(_external.FileFinder):
                 return super().find_spec(fullname, target)
             return None
         base = self.path + "/" + tail
+        if not self._map.begun:
+            self._map.begin()
         if record >= NAMESPACE:
             spec = ModuleSpec(fullname, None)
             spec.submodule_search_locations = [base]
@@ -229,6 +404,8 @@ class Started:
 class ImportMap:
     """The import map of one environment, read piece by piece: from the published file, or from what the daemon sent.
 
+    The file is five times faster where it is in the page cache, so that the daemon is asked where it is not.
+
     ``absent`` are names known not to be right below the view, so that a start which asks for no others reads nothing.
     ``cold`` is whether the file was not in the page cache, None as long as nobody looked.
     Threads may race: each step stores a whole value that any other thread would have computed too.
@@ -240,6 +417,8 @@ class ImportMap:
         self.absent = absent
         self.failed = False
         self.cold: "bool | None" = None
+        self.begun = False
+        self.pack: "Pack | None" = None
         self._index: "Any" = None  # (names, sections, where they start, read)
         self._tables: "dict[str, dict[str, dict[str, int]]]" = {}
 
@@ -259,12 +438,25 @@ class ImportMap:
             tables = self._tables.get(top)
             if tables is None:
                 tables = self._tables[top] = self._section(top)
-                if self.cold:
+                if self.cold and not (self.pack is not None and self.pack.fetch_ahead(top)):
                     fetch_ahead(self.root, top, tables)
             return None if self.failed else tables.get(folder)
         except Exception as error:
             self._fail(error)
             return None
+
+    def begin(self) -> None:
+        """Something is about to be imported from the view: from its pack, where it has one that can be used."""
+        self.begun = True
+        view = f"{self.root}/lib/{library()}/site-packages"
+        try:
+            self.pack = Pack(self.root, view)
+        except Exception:
+            pass
+        try:
+            record_at_end(self.root, view)
+        except Exception:
+            pass
 
     def _fail(self, error: Exception) -> None:
         if not self.failed:
@@ -296,7 +488,8 @@ class ImportMap:
 
     def _section(self, top: str) -> "Any":
         self._opened()
-        self._ask()
+        if self.cold:
+            self._ask()
         _, sections, start, read = self._index
         if top not in sections:
             return {}
@@ -362,14 +555,7 @@ def fetch_ahead(root: str, top: str, tables: "dict[str, dict[str, int]]") -> Non
     except OSError:
         pass
     for path in paths:
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
-            finally:
-                os.close(descriptor)
-        except OSError:
-            pass
+        ask_kernel(path)
 
 
 def decode(data: bytes, length: int, checksum: int) -> "Any":
@@ -390,47 +576,44 @@ def ask(address: str, root: str) -> bytes:
     from time import monotonic
 
     deadline = monotonic() + DEADLINE
-
-    def remaining() -> float:
-        seconds = deadline - monotonic()
-        if seconds <= 0:
-            raise TimeoutError(address)
-        return seconds
-
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+
+    def wait_at_most(option: int) -> None:
+        # The kernel's own timeouts, a struct timeval: only so does one call wait for the whole map, and copy it once.
+        microseconds, word = int((deadline - monotonic()) * 1e6), 8 if sys.maxsize >> 32 else 4
+        if microseconds <= 0:
+            raise TimeoutError(address)
+        timeval = [part.to_bytes(word, sys.byteorder) for part in divmod(microseconds, 1000000)]
+        connection.setsockopt(_socket.SOL_SOCKET, option, b"".join(timeval))
+
     try:
-        connection.settimeout(remaining())
+        wait_at_most(_socket.SO_SNDTIMEO)
         connection.connect(address)
         if not trusted(peer_of(connection), root):
             raise PermissionError(address)
-        connection.settimeout(remaining())
         request = f"GET /v1/environments/{os.path.basename(root)}/import-map HTTP/1.1\r\nHost: storectl\r\n"
         connection.sendall(request.encode() + b"Connection: close\r\n\r\n")
-        answer, expected = bytearray(), LARGEST
-        while len(answer) < expected:
-            connection.settimeout(remaining())
-            chunk = connection.recv(1 << 20)
-            answer += chunk
-            if expected == LARGEST:
-                expected = expected_length(answer)
-            if not chunk and len(answer) < expected:
-                raise EOFError(address)
+        wait_at_most(_socket.SO_RCVTIMEO)
+        head, end, _ = connection.recv(1 << 10, _socket.MSG_PEEK).partition(b"\r\n\r\n")  # it comes in one piece
+        length = content_length(head if end else b"")
+        connection.recv(len(head + end))
+        wait_at_most(_socket.SO_RCVTIMEO)
+        body: bytes = connection.recv(length, _socket.MSG_WAITALL)
     finally:
         connection.close()
-    return bytes(answer[answer.index(b"\r\n\r\n") + 4 : expected])
+    if len(body) != length:
+        raise EOFError(address)
+    return body
 
 
-def expected_length(answer: bytearray) -> int:
-    """The bytes of a whole answer, from its head; ``LARGEST`` as long as the head is not there, ValueError for a bad one."""
-    end = answer.find(b"\r\n\r\n")
-    if end < 0 and len(answer) < 1 << 14:
-        return LARGEST
-    status, *lines = bytes(answer[: max(end, 0)]).split(b"\r\n")
+def content_length(head: bytes) -> int:
+    """The bytes of the map that follows the head of an answer; ValueError where none does."""
+    status, *lines = head.split(b"\r\n")
     fields = dict(line.lower().split(b":", 1) for line in lines)
     length = fields.get(b"content-length", b"").strip()
-    if status[:13] != b"HTTP/1.1 200 " or not length.isdigit() or int(length) > LARGEST >> 1:
+    if status[:13] != b"HTTP/1.1 200 " or not length.isdigit() or int(length) > LARGEST:
         raise ValueError(status)
-    return end + 4 + int(length)
+    return int(length)
 
 
 def peer_of(connection: "Any") -> int:

@@ -62,7 +62,7 @@ async def _serve_map(environments: Environments, scope: Scope, receive: Receive,
         await refusal(scope, receive, send)
         return
     try:
-        data = environments.import_map(scope["path"][len(_MAP_START) : -len(_MAP_END)])
+        data = environments.import_map(scope["path"][len(_MAP_START) : -len(_MAP_END)]).content()
     except ProblemError as error:
         await response_of(error)(scope, receive, send)
         return

@@ -26,10 +26,10 @@ from storectl_daemon.pipeline import Pipeline, biggest_first
 from storectl_daemon.progress import Progress
 from storectl_daemon.warm import Built
 from storectl_store.digest import Digest
-from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id, shim_source
-from storectl_store.environments.plan import plan_environment
+from storectl_store.environments.outlines import Outlines
+from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
 from storectl_store.environments.static_metadata import build_inputs
 from storectl_store.errors import EnvironmentBuildError, ProblemError
@@ -108,6 +108,7 @@ class EnvironmentBuild:
         self,
         *,
         store: Store,
+        outlines: Outlines,
         environments: Environments,
         interpreters: Interpreters,
         index: Index,
@@ -117,6 +118,7 @@ class EnvironmentBuild:
         environ: Mapping[str, str],
     ) -> None:
         self._store = store
+        self._outlines = outlines
         self._environments = environments
         self._interpreters = interpreters
         self._index = index
@@ -143,10 +145,11 @@ class EnvironmentBuild:
             await asyncio.to_thread(self._check_present, closure.pins)
         built = await self._build_sources(job, closure, interpreter, progress)
         pins = (*closure.pins, *built)
-        manifests = await self._make_present(pins, progress)
-        path = await self._publish(manifests, interpreter, _direct_urls(pins), progress)
+        await self._make_present(pins, interpreter, progress)
+        digests = [pin.wheel.digest for pin in pins]
+        path = await self._publish(digests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
-        await self._compiling.start(job, manifests, interpreter, progress)
+        await self._compiling.start(job, digests, interpreter, progress)
         extra = (*_extra_inputs(lock_file, closure), *([overlay.path] if overlay else ()))
         return Built(environment=environment, extra_inputs=extra, notices=closure.notices)
 
@@ -248,45 +251,49 @@ class EnvironmentBuild:
             notices=(selection.stale,) if selection.stale else (),
         )
 
-    async def _make_present(self, pins: Sequence[Pin], progress: Progress) -> list[Manifest]:
-        """The manifests of all pins, in their order, after every entry is in the store."""
+    async def _make_present(self, pins: Sequence[Pin], interpreter: Interpreter, progress: Progress) -> None:
+        """Return when the entries of all pins are in the store."""
         present = await asyncio.to_thread(self._present, pins)
         missing = [pin for pin in pins if pin.wheel.digest not in present]
         progress.begin("fetch", len(missing), bytes_total=sum(pin.wheel.size or 0 for pin in missing))
         progress.begin("unpack", len(missing))
 
         async def complete(pin: Pin) -> None:
-            present[pin.wheel.digest] = await self._pipeline.ensure(pin, progress)
+            manifest = await self._pipeline.ensure(pin, progress)
+            await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
 
         await _all([complete(pin) for pin in biggest_first(missing)])
-        return [present[pin.wheel.digest] for pin in pins]
 
-    def _present(self, pins: Sequence[Pin]) -> dict[Digest, Manifest]:
-        found = {pin.wheel.digest: self._store.manifest(pin.wheel.digest) for pin in pins}
-        return {digest: manifest for digest, manifest in found.items() if manifest is not None}
+    def _present(self, pins: Sequence[Pin]) -> set[Digest]:
+        return {pin.wheel.digest for pin in pins if self._store.has(pin.wheel.digest)}
 
     async def _publish(
         self,
-        manifests: Sequence[Manifest],
+        digests: Sequence[Digest],
         interpreter: Interpreter,
         direct_urls: Mapping[NormalizedName, str],
         progress: Progress,
     ) -> Path:
-        identity = environment_id([manifest.digest for manifest in manifests], interpreter, direct_urls)
+        identity = environment_id(digests, interpreter, direct_urls)
         record = await asyncio.to_thread(self._environments.record, identity)
         if record is not None:
             return self._store.layout.environment(identity)
         progress.begin("publish", 1)
-        layout = self._store.layout
-        plan = await asyncio.to_thread(
-            lambda: plan_environment(manifests, interpreter, layout, direct_urls=direct_urls)
-        )
+        plan = await asyncio.to_thread(self._plan, digests, interpreter, direct_urls)
         extra = await self._shim_bytecode(interpreter, plan.site_packages)
         path = await asyncio.to_thread(publish_environment, self._store, plan, extra_files=extra)
         progress.step("publish", plan.id)
         for warning in plan.warnings:
             progress.warn(warning)
         return path
+
+    def _plan(
+        self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
+    ) -> EnvironmentPlan:
+        outlines = self._outlines.get(digests, interpreter.extension_suffixes)
+        return plan_environment(
+            outlines, interpreter, self._store.layout, self._outlines.manifest, direct_urls=direct_urls
+        )
 
     async def _shim_bytecode(self, interpreter: Interpreter, site_packages: str) -> dict[str, bytes]:
         """The shim compiled by the interpreter: the environment is read-only, so it could never be kept later."""

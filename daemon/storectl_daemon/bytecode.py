@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from storectl_daemon.batches import Batcher
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import Digest
-from storectl_store.entries.manifest import Manifest
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 
-CompileBatch = Callable[[Sequence[Manifest], Interpreter], Awaitable[None]]
+CompileBatch = Callable[[Sequence[Digest], Interpreter], Awaitable[None]]
 _SHIM_SECONDS = 30
 
 
@@ -23,23 +22,23 @@ class Compiler:
         self._compile_batch = compile_batch
         self._present = present
         self._flights: SingleFlight[tuple[Digest, str], None] = SingleFlight()
-        self._batches: dict[str, Batcher[Manifest, None]] = {}
+        self._batches: dict[str, Batcher[Digest, None]] = {}
 
     def has(self, digest: Digest, interpreter: Interpreter) -> bool:
         """Whether the entry has the interpreter's bytecode."""
         return self._present(digest, interpreter.cache_tag)
 
-    async def ensure(self, manifest: Manifest, interpreter: Interpreter) -> None:
+    async def ensure(self, digest: Digest, interpreter: Interpreter) -> None:
         """Compile the entry where that has not been done; a ProblemError where the interpreter cannot run."""
-        if self.has(manifest.digest, interpreter):
+        if self.has(digest, interpreter):
             return
         batches = self._batches.setdefault(interpreter.identity, self._batcher(interpreter))
-        await self._flights.do((manifest.digest, interpreter.cache_tag), lambda: batches.submit(manifest))
+        await self._flights.do((digest, interpreter.cache_tag), lambda: batches.submit(digest))
 
-    def _batcher(self, interpreter: Interpreter) -> Batcher[Manifest, None]:
-        async def run(manifests: Sequence[Manifest]) -> Sequence[None]:
-            await self._compile_batch(manifests, interpreter)
-            return [None] * len(manifests)
+    def _batcher(self, interpreter: Interpreter) -> Batcher[Digest, None]:
+        async def run(digests: Sequence[Digest]) -> Sequence[None]:
+            await self._compile_batch(digests, interpreter)
+            return [None] * len(digests)
 
         return Batcher(run)
 

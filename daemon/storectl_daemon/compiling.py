@@ -3,14 +3,15 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from storectl_daemon.bytecode import Compiler
 from storectl_daemon.events import Event, EventBus
 from storectl_daemon.models import CompiledEvent
 from storectl_daemon.options import Job
 from storectl_daemon.progress import Progress
-from storectl_store.entries.manifest import Manifest
+from storectl_store.digest import Digest
+from storectl_store.environments.outline import Outline
 from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
 
@@ -18,12 +19,16 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 32 << 20  # bytes of source: some ten seconds of work, beside which the start of the interpreters is nothing
 
+OutlinesOf = Callable[[Sequence[Digest], Sequence[str]], list[Outline]]
+"""The outlines of entries, for interpreters with these extension suffixes."""
+
 
 class Compiling:
     """Compiles for jobs in tasks of its own; a ``compiled`` event tells when nothing is left to do for a job."""
 
-    def __init__(self, compiler: Compiler, bus: EventBus) -> None:
+    def __init__(self, compiler: Compiler, outlines: OutlinesOf, bus: EventBus) -> None:
         self._compiler = compiler
+        self._outlines = outlines
         self._bus = bus
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: Counter[Job] = Counter()
@@ -37,11 +42,9 @@ class Compiling:
         """Whether a ``compiled`` event of this job is still to come."""
         return self._running[job] > 0
 
-    async def start(
-        self, job: Job, manifests: Sequence[Manifest], interpreter: Interpreter, progress: Progress
-    ) -> None:
+    async def start(self, job: Job, digests: Sequence[Digest], interpreter: Interpreter, progress: Progress) -> None:
         """Give the entries bytecode behind the caller, as far as they have none; nothing happens where all have it."""
-        missing = await asyncio.to_thread(self._without_bytecode, manifests, interpreter)
+        missing = await asyncio.to_thread(self._without_bytecode, digests, interpreter)
         if not missing:
             return
         progress.begin("compile", len(missing))
@@ -50,21 +53,22 @@ class Compiling:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _without_bytecode(self, manifests: Sequence[Manifest], interpreter: Interpreter) -> list[Manifest]:
-        return [manifest for manifest in manifests if not self._compiler.has(manifest.digest, interpreter)]
+    def _without_bytecode(self, digests: Sequence[Digest], interpreter: Interpreter) -> list[Outline]:
+        missing = [digest for digest in digests if not self._compiler.has(digest, interpreter)]
+        return self._outlines(missing, interpreter.extension_suffixes) if missing else []
 
     async def _compile(
-        self, job: Job, manifests: Sequence[Manifest], interpreter: Interpreter, progress: Progress
+        self, job: Job, entries: Sequence[Outline], interpreter: Interpreter, progress: Progress
     ) -> None:
-        async def compile_one(manifest: Manifest) -> None:
-            await self._compiler.ensure(manifest, interpreter)
-            progress.step("compile", manifest.name)
+        async def compile_one(entry: Outline) -> None:
+            await self._compiler.ensure(entry.digest, interpreter)
+            progress.step("compile", entry.name)
 
         try:
-            for batch in _batches(manifests):
+            for batch in _batches(entries):
                 async with asyncio.TaskGroup() as group:
-                    for manifest in batch:
-                        group.create_task(compile_one(manifest))
+                    for entry in batch:
+                        group.create_task(compile_one(entry))
         except* ProblemError as errors:
             logger.warning("%s: not compiled: %s", job.project, errors.exceptions[0])
             progress.warn(f"some modules stay without bytecode, and load slowly: {errors.exceptions[0]}")
@@ -82,13 +86,13 @@ class Compiling:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _batches(manifests: Sequence[Manifest]) -> Iterator[list[Manifest]]:
-    """The manifests in order, as many at a time as share a durability barrier: progress is told after each batch."""
-    batch: list[Manifest] = []
+def _batches(entries: Sequence[Outline]) -> Iterator[list[Outline]]:
+    """The entries in order, as many at a time as share a durability barrier: progress is told after each batch."""
+    batch: list[Outline] = []
     size = 0
-    for manifest in manifests:
-        batch.append(manifest)
-        size += sum(file.size for file in manifest.files if file.path.endswith(".py"))
+    for entry in entries:
+        batch.append(entry)
+        size += entry.source_size
         if size >= _BATCH:
             yield batch
             batch, size = [], 0

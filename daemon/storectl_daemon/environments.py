@@ -4,9 +4,9 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from pathlib import Path
 
 from storectl_daemon.errors import UnknownEnvironmentError
+from storectl_daemon.held_maps import HeldMap, HeldMaps
 from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
@@ -14,7 +14,6 @@ from storectl_store.errors import StoreError
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _KEPT_RECORDS = 256
-_KEPT_MAP_BYTES = 16 << 20
 _MAP_NAME = "import-map"
 
 
@@ -24,7 +23,8 @@ class Environments:
     def __init__(self, layout: StoreLayout) -> None:
         self._layout = layout
         self._records: OrderedDict[str, EnvironmentRecord] = OrderedDict()
-        self._maps: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
+        self._environments = os.fspath(layout.environments)
+        self._maps = HeldMaps()
 
     def record(self, environment_id: str) -> EnvironmentRecord | None:
         """What the environment says of itself; None where there is none with this id."""
@@ -63,31 +63,14 @@ class Environments:
         """All environments, sorted."""
         return (name for name in sorted(os.listdir(self._layout.environments)) if _ID.fullmatch(name))
 
-    def import_map(self, environment_id: str) -> bytes:
-        """The import map; UnknownEnvironmentError where there is none.
-
-        Maps that were asked for lately are kept in memory, as long as the file is the one that was read.
-        """
+    def import_map(self, environment_id: str) -> HeldMap:
+        """The import map; UnknownEnvironmentError where there is none."""
         try:
             if not _ID.fullmatch(environment_id):
                 raise FileNotFoundError
-            path = os.path.join(self._layout.environments, environment_id, _MAP_NAME)
-            inode = os.stat(path).st_ino
-            kept = self._maps.get(environment_id)
-            if kept is not None and kept[0] == inode:
-                self._maps.move_to_end(environment_id)
-                return kept[1]
-            data = Path(path).read_bytes()
+            return self._maps.held(os.path.join(self._environments, environment_id, _MAP_NAME))
         except OSError:
-            self._maps.pop(environment_id, None)
             raise _unknown(environment_id) from None
-        self._keep(environment_id, inode, data)
-        return data
-
-    def _keep(self, environment_id: str, inode: int, data: bytes) -> None:
-        self._maps[environment_id] = (inode, data)
-        while len(self._maps) > 1 and sum(len(kept) for _, kept in self._maps.values()) > _KEPT_MAP_BYTES:
-            self._maps.popitem(last=False)
 
 
 def _unknown(environment_id: str) -> UnknownEnvironmentError:

@@ -10,7 +10,7 @@ from storectl_daemon.index_config import IndexSettings
 from storectl_daemon.index_file import IndexFile, allows_python
 from storectl_daemon.page_store import PageStore
 from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
-from storectl_daemon.url_book import UrlBook
+from storectl_daemon.url_book import UrlBook, is_locked
 from storectl_store.errors import NoWheelError
 from storectl_store.selection.choose import choose_wheel
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin, WheelFile
@@ -59,7 +59,8 @@ class IndexClient:
     ) -> Pin | SourcePin:
         """The best wheel for the interpreter among the files with one of the pin's digests; without one, the sdist.
 
-        ``offline`` answers from the book or not at all (OfflineError). ``refresh`` asks the sources even where the book knows the answer: for an address that no longer leads anywhere.
+        ``offline`` answers from the book or not at all (OfflineError); folders are asked where no digest is locked. ``refresh`` asks
+        the sources even where the book knows the answer: for an address that no longer leads anywhere.
         NoWheelError where files have the digests but none fits; IndexLookupError where no source offers one, or one
         that was needed could not be asked (OfflineError: could not be reached).
         """
@@ -68,7 +69,9 @@ class IndexClient:
             self._fetcher.credentials.learn(place)
         places = [source.place for source in sources]
         files = None if refresh else await asyncio.to_thread(self._book.recall, pin, places)
-        if files is None and offline:
+        if offline:
+            sources = tuple(source for source in sources if source.is_local and not pin.digests)
+        if files is None and offline and not sources:
             raise OfflineError(
                 f"{pin.name} {pin.version} was never looked up",
                 hint="warm the project once without --offline",
@@ -93,9 +96,9 @@ class IndexClient:
             if not isinstance(failure, FetchError):
                 raise failure
         found = _by_digest(pin, given)
-        if len(found) < len(pin.digests) and any(answer.kept for answer in given):
+        if _is_incomplete(pin, found) and any(answer.kept for answer in given):
             return await self._ask(pin, sources, anew=True)  # what is missing may have come since
-        if failures and len(found) < len(pin.digests):
+        if failures and _is_incomplete(pin, found):
             # What the failed source has could be a better fit: without it the choice would depend on the weather.
             raise _source_failed(pin, [f for f in failures if isinstance(f, FetchError)])
         if not found:
@@ -153,9 +156,13 @@ def _by_digest(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFil
     found: dict[str, IndexFile] = {}
     for answer in answers:
         for file in answer.files:
-            if file.digest is not None and file.digest in pin.digests:
+            if file.digest is not None and is_locked(pin, file):
                 found.setdefault(file.digest, file)
     return tuple(found.values())
+
+
+def _is_incomplete(pin: IndexPin, found: Sequence[IndexFile]) -> bool:
+    return len(found) < len(pin.digests or pin.filenames)
 
 
 def _nothing_fits(pin: IndexPin, files: Sequence[IndexFile], interpreter: Interpreter) -> NoWheelError:
@@ -190,9 +197,10 @@ def _unknown(pin: IndexPin, sources: Sequence[Source], answers: Sequence[SourceA
     notes = {answer.source.shown: answer.note for answer in answers if answer.note}
     asked = [f"{s.shown} ({notes[s.shown]})" if s.shown in notes else s.shown for s in sources]
     where = _some(asked) if asked else "no index is configured"
-    what = f"; {_some(others)} of that version have other digests" if others else ""
+    what = f"; {_some(others)} of that version {_why_others(pin)}" if others else ""
+    wanted = "a locked digest" if pin.digests else f"a sha256 for {_some(sorted(pin.filenames))}"
     return IndexLookupError(
-        f"{pin.name} {pin.version} is offered by no index with a locked digest: {where}{what}",
+        f"{pin.name} {pin.version} is offered by no index with {wanted}: {where}{what}",
         hint="lock again"
         if others
         else "add the index that has it to the lock file or to your pip or uv configuration",
@@ -201,6 +209,10 @@ def _unknown(pin: IndexPin, sources: Sequence[Source], answers: Sequence[SourceA
         asked=asked,
         other_files=others,
     )
+
+
+def _why_others(pin: IndexPin) -> str:
+    return "have other digests" if pin.digests else "have none, or are others"
 
 
 def _some(texts: Sequence[str], most: int = 6) -> str:

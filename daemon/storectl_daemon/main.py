@@ -9,11 +9,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from storectl_daemon.app import create_application
 from storectl_daemon.build import EnvironmentBuild
 from storectl_daemon.building.builder import Builder
 from storectl_daemon.bytecode import Compiler
@@ -27,12 +26,13 @@ from storectl_daemon.logs import configure_logs
 from storectl_daemon.models import CompiledEvent
 from storectl_daemon.network import Network
 from storectl_daemon.options import Job
+from storectl_daemon.packing import Packing, records_folder
 from storectl_daemon.peers import Gate
 from storectl_daemon.pipeline import Pipeline
 from storectl_daemon.progress import Progress
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import ProjectBook
-from storectl_daemon.server import CONNECTIONS_PER_USER, Server
+from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settings import Settings
 from storectl_daemon.sockets import Listener, SocketBusyError, open_listener
@@ -45,6 +45,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
+from storectl_store.environments.outlines import Outlines
 from storectl_store.errors import ProblemError, StoreBusyError
 
 logger = logging.getLogger(__name__)
@@ -106,6 +107,13 @@ def _serve_store(settings: Settings) -> int:
     return 0
 
 
+def _load_http(service: Service, gate: Gate, on_request: Callable[[], None]) -> Http:
+    from storectl_daemon.app import create_application  # noqa: PLC0415 - a daemon that only answers programs needs none
+    from storectl_daemon.http_server import HttpServer  # noqa: PLC0415 - likewise
+
+    return HttpServer(create_application(service, on_request=on_request), gate)
+
+
 class Daemon:
     """All parts, built on the event loop that they live on."""
 
@@ -132,9 +140,9 @@ class Daemon:
             leave=self._leave,
         )
         self._server = Server(
-            create_application(service, on_request=idle.touch),
             gate,
             import_map=service.environments.import_map,
+            http=partial(_load_http, service, gate, idle.touch),
             on_answer=idle.touch,
             on_stop=partial(self._stop, service),
         )
@@ -142,9 +150,13 @@ class Daemon:
         self._background.start("following warms", service.follow_warms())
         self._background.start("idle exit", idle.run())
         self._background.start("giving memory back", self._rest_after_warms(service))
+        records = records_folder(settings.environ, layout)
+        if records is not None:
+            packing = Packing(layout, service.environments, records=records, session=self._session)
+            self._background.start("packing", packing.run(busy=lambda: service.warmer.busy or service.compiling.busy))
         self._background.start("telling the service manager", self._tell_ready())
         logger.info("serving %s on %s", layout.root, self._listener.path)
-        await self._server.serve(sockets=[self._listener.socket])
+        await self._server.serve(self._listener.socket)
         await self._end()
         logger.info("stopped")
 
@@ -152,7 +164,8 @@ class Daemon:
         settings, layout = self._settings, self._store.layout
         environments, bus, book = Environments(layout), EventBus(), ProjectBook(layout.projects_file)
         files = DiskProjectFiles(layout, environments, home=settings.home)
-        compiling = Compiling(self._compiler, bus)
+        outlines = Outlines(self._store)
+        compiling = Compiling(self._compiler, outlines.get, bus)
         builder = Builder(
             store=self._store,
             pipeline=self._pipeline,
@@ -164,6 +177,7 @@ class Daemon:
         )
         build = EnvironmentBuild(
             store=self._store,
+            outlines=outlines,
             environments=environments,
             interpreters=InterpreterBook(layout.interpreters),
             index=self._network,

@@ -44,11 +44,13 @@ class Fetch(Protocol):
 class Steps:
     """The collaborators of a pipeline, each one step of the way.
 
-    ``present`` answers from memory or with a single look at the disk; ``stage`` checks and unpacks a wheel file into a
+    ``present`` answers from memory or with a single look at the disk; ``expect`` is told that something will be staged, so
+    that what does it can start while the wheel is fetched; ``stage`` checks and unpacks a wheel file into a
     folder that does not exist yet; ``commit`` makes all it is given visible, in order; ``discard`` removes a stage.
     """
 
     present: Callable[[Digest], Manifest | None]
+    expect: Callable[[], None]
     fetch: Fetch
     stage: Callable[[Path, Expectation, Path, Digest], Awaitable[StagedEntry]]
     commit: Callable[[Sequence[StagedEntry]], Awaitable[Sequence[Manifest]]]
@@ -93,6 +95,7 @@ class Pipeline:
     async def _make(self, pin: Pin, report: PinReport) -> Manifest:
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
+        self._steps.expect()
         try:
             fetched = await self._steps.fetch(pin.wheel, wheel, progress=lambda count: report.fetching(pin, count))
             report.fetched(pin)

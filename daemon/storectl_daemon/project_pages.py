@@ -28,6 +28,11 @@ class Source:
     find_links: bool = False
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is a folder or file of this machine."""
+        return not _is_remote(self.place)
+
+    @property
     def shown(self) -> str:
         """The place as people and files may see it."""
         return redacted(self.place)
@@ -74,11 +79,11 @@ class ProjectPages:
         A page that is fresh still is taken as it is, unless it is to be asked for ``anew``.
         A source that does not know the project, and a folder that is missing, have no files.
         """
-        if source.find_links and not _is_remote(source.place):
+        if source.find_links and source.is_local:
             place = _local_path(source.place)
             files = await asyncio.to_thread(self._folders.links, place, name, version, source.shown)
             return SourceAnswer(source=source, files=files)
-        if not _is_remote(source.place):
+        if source.is_local:
             place = _local_path(source.place)
             files = await asyncio.to_thread(self._folders.project, place, name, version, source.shown)
             return SourceAnswer(source=source, files=files)

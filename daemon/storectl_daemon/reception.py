@@ -1,18 +1,22 @@
 """Accepting connections: what a starting program waits for is answered at once, everything else goes on to the server.
 
 connection -> may it stay? -> a complete, plain request for an import map?  -> answered from memory, closed
-                           -> anything else, or nothing sent yet            -> untouched to the HTTP protocol
+                           -> nothing sent yet                              -> looked at again when there is something
+                           -> anything else                                 -> untouched to the HTTP protocol
 
 A program asks once, on a connection of its own, and has 20 ms: transports, tasks and an HTTP parser for each such
 connection would be nine tenths of the work. What is looked at here is only peeked at, so that the protocol sees all of it.
+A program's connection wakes this process, which may well be there before the request is.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 
+from storectl_daemon.held_maps import HeldMap
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.peers import Gate
 from storectl_store.errors import ProblemError
@@ -22,8 +26,14 @@ logger = logging.getLogger(__name__)
 ANSWER_SECONDS = 10.0
 """The longest that a peer may take to read an answer."""
 
+SILENT_SECONDS = 2.0
+"""The longest that a peer may say nothing."""
+
 _HEAD_BYTES = 1024
 _AT_ONCE = 64
+_DEFAULT_ROOM = 150_000
+"""Bytes that a connection takes at once as it is: less than Linux's 212,992, which count what surrounds them too."""
+
 _RETRY_SECONDS = 1.0
 _QUESTION = re.compile(
     rb"GET /v%d/environments/([0-9a-f]{32})/import-map HTTP/1\.[01]\r\n"
@@ -35,32 +45,35 @@ _QUESTION = re.compile(
 class Reception:
     """Accepts on one listening socket from ``open`` to ``close``.
 
-    ``import_map`` gives the bytes for an environment's id, or raises a ProblemError; ``protocol`` makes the protocol of
-    a connection that goes on; ``on_answer`` is called for every connection that does not.
+    ``import_map`` gives the map of an environment's id, or raises a ProblemError; ``protocol`` makes the protocol of
+    a connection that goes on, which counts as one that is here meanwhile; ``on_answer`` is called for every connection
+    that does not. Who has sent nothing after ``seconds`` has to leave.
     """
 
     def __init__(
         self,
         *,
         gate: Gate,
-        import_map: Callable[[str], bytes],
-        protocol: Callable[[], asyncio.Protocol],
+        import_map: Callable[[str], HeldMap],
+        protocol: Callable[[], Awaitable[asyncio.Protocol]],
         on_answer: Callable[[], None] = lambda: None,
+        seconds: float = SILENT_SECONDS,
     ) -> None:
         self._gate = gate
         self._import_map = import_map
         self._protocol = protocol
         self._on_answer = on_answer
+        self._seconds = seconds
         self._listening: socket.socket | None = None
         self._pause: asyncio.TimerHandle | None = None
-        self._answers: set[_Answer] = set()
+        self._visits: set[_Visit] = set()
         self._handovers: set[asyncio.Task[object]] = set()
 
     def open(self, listening: socket.socket) -> None:
         """Begin, on the running event loop. The socket does not block, and stays its owner's."""
         self._loop = asyncio.get_running_loop()
         self._listening = listening
-        self._loop.add_reader(listening.fileno(), self._accept)
+        self._loop.add_reader(listening.fileno(), self._receive_all)
 
     def close(self) -> None:
         """Accept no more. A program whose answer is cut off reads the published map."""
@@ -69,16 +82,22 @@ class Reception:
             self._listening = None
         if self._pause is not None:
             self._pause.cancel()
-        for answer in list(self._answers):
-            answer.end()
+        for visit in list(self._visits):
+            visit.end()
 
-    def _accept(self) -> None:
-        """Take all who wait, as far as that holds up nobody else."""
+    def _receive_all(self) -> None:
+        """Take all who wait, as far as that holds up nobody else, then hear them in the order in which they came.
+
+        Taking is quick, answering is not: until the first is answered, what the last wants has arrived.
+        """
+        for visit in [visit for connection in self._accepted() if (visit := self._receive(connection))]:
+            self._hear(visit)
+
+    def _accepted(self) -> Iterator[socket.socket]:
+        assert self._listening is not None
         for _ in range(_AT_ONCE):
-            if self._listening is None:
-                return
             try:
-                connection, _address = self._listening.accept()
+                yield self._listening.accept()[0]
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionAbortedError:
@@ -87,7 +106,6 @@ class Reception:
                 logger.warning("no connection can be accepted: %s", error)
                 self._rest()
                 return
-            self._receive(connection)
 
     def _rest(self) -> None:
         """The socket stays readable while nothing can be accepted: look again in a while."""
@@ -96,103 +114,152 @@ class Reception:
         self._loop.remove_reader(listening.fileno())
         self._pause = self._loop.call_later(_RETRY_SECONDS, self.open, listening)
 
-    def _receive(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
+    def _receive(self, connection: socket.socket) -> "_Visit | None":
+        """The visit of a peer that may stay."""
         uid = self._gate.enter(connection)
         if uid is None:
             connection.close()
-            return
-        content = self._asked_for(connection)
-        if content is None:
-            self._gate.leave(uid)  # the protocol enters by itself
-            self._hand_over(connection)
-        else:
-            self._on_answer()
-            _Answer(connection, content, self._loop, self._answers, lambda: self._gate.leave(uid)).send()
-
-    def _asked_for(self, connection: socket.socket) -> bytes | None:
-        """The map that is asked for, the question taken from the connection; None, and nothing is taken, otherwise."""
-        try:
-            question = connection.recv(_HEAD_BYTES, socket.MSG_PEEK)
-            found = _QUESTION.fullmatch(question)
-            if found is None:
-                return None
-            content = self._import_map(found[1].decode("ascii"))
-            connection.recv(len(question))
-        except (OSError, ProblemError):
             return None
-        return content
+        connection.setblocking(False)
+        return _Visit(connection, self._loop, self._visits, lambda: self._gate.leave(uid))
 
-    def _hand_over(self, connection: socket.socket) -> None:
-        task = self._loop.create_task(self._connect(connection))
+    def _hear(self, visit: "_Visit") -> None:
+        try:
+            question = visit.connection.recv(_HEAD_BYTES, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            visit.wait_until_it_speaks(self._seconds, self._hear)
+            return
+        except OSError:
+            visit.end()
+            return
+        if not question:  # somebody who only wanted to know whether anybody listens
+            visit.end()
+            return
+        found = self._asked_for(question)
+        if found is None:
+            self._hand_over(visit)
+            return
+        self._on_answer()
+        visit.answer(len(question), found)
+
+    def _asked_for(self, question: bytes) -> HeldMap | None:
+        """The map that is asked for; None where the question is another one, or the answer is a problem."""
+        found = _QUESTION.fullmatch(question)
+        if found is None:
+            return None
+        try:
+            return self._import_map(found[1].decode("ascii"))
+        except ProblemError:
+            return None
+
+    def _hand_over(self, visit: "_Visit") -> None:
+        task = self._loop.create_task(self._connect(visit))
         self._handovers.add(task)
         task.add_done_callback(self._handovers.discard)
 
-    async def _connect(self, connection: socket.socket) -> None:
+    async def _connect(self, visit: "_Visit") -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, connection)
+            protocol = await self._protocol()
+        except Exception:
+            logger.exception("a connection cannot be served")
+            visit.end()
+            return
+        if self._listening is None:
+            visit.end()
+            return
+        connection = visit.leave()  # the protocol enters by itself
+        try:
+            await self._loop.connect_accepted_socket(lambda: protocol, connection)
         except OSError as error:
             logger.debug("a connection was gone before it was served: %s", error)
             connection.close()
 
 
-class _Answer:
-    """One answer under way; what the kernel does not take at once follows as the peer reads."""
+class _Visit:
+    """One connection that may stay, from its arrival to its end here: heard, answered, or left to somebody else.
+
+    ``lasting`` are the visits that wait for the peer, be it to speak or to read.
+    """
 
     def __init__(
         self,
         connection: socket.socket,
-        content: bytes,
         loop: asyncio.AbstractEventLoop,
-        under_way: "set[_Answer]",
+        lasting: "set[_Visit]",
         on_end: Callable[[], None],
     ) -> None:
-        self._connection = connection
-        self._content = content
+        self.connection = connection
         self._loop = loop
-        self._under_way = under_way
+        self._lasting = lasting
         self._on_end = on_end
         self._deadline: asyncio.TimerHandle | None = None
 
-    def send(self) -> None:
-        """The head and as much as the kernel takes, in one call."""
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        head %= len(self._content)
+    def wait_until_it_speaks(self, seconds: float, hear: "Callable[[_Visit], None]") -> None:
+        """Call ``hear`` as soon as there is something to read; the end comes where there is nothing for so long."""
+        self._last(seconds)
+        self._loop.add_reader(self.connection.fileno(), self._spoken, hear)
+
+    def _spoken(self, hear: "Callable[[_Visit], None]") -> None:
+        self._loop.remove_reader(self.connection.fileno())
+        self._last_no_more()
+        hear(self)
+
+    def answer(self, question: int, held: HeldMap) -> None:
+        """Take so many bytes from the connection and send the map; what does not go at once follows as the peer reads."""
+        self._held, self._sent = held, 0
         try:
-            sent = self._connection.sendmsg([head, self._content])
-        except BlockingIOError:
-            sent = 0
+            self.connection.recv(question)
+            if held.size > _DEFAULT_ROOM:
+                self._make_room(held.size)
         except OSError:
             self.end()
             return
-        if sent == len(head) + len(self._content):
-            self.end()
+        self._send()
+        if self._sent < held.size:
+            self._last(ANSWER_SECONDS)
+            self._loop.add_writer(self.connection.fileno(), self._send_on)
         else:
-            left = self._content if sent >= len(head) else head[sent:] + self._content
-            self._follow(memoryview(left)[max(0, sent - len(head)) :])
+            self.end()
 
-    def _follow(self, left: memoryview) -> None:
-        self._left = left
-        self._under_way.add(self)
-        self._deadline = self._loop.call_later(ANSWER_SECONDS, self.end)
-        self._loop.add_writer(self._connection.fileno(), self._go_on)
+    def _make_room(self, size: int) -> None:
+        """Ask for room for all of it, so that nobody has to come back; the system has a limit of its own."""
+        with contextlib.suppress(OSError):
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
-    def _go_on(self) -> None:
+    def _send(self) -> None:
         try:
-            self._left = self._left[self._connection.send(self._left) :]
+            self._sent += self._held.send(self.connection, self._sent)
         except (BlockingIOError, InterruptedError):
             return
-        except OSError:
-            self.end()
-            return
-        if not self._left:
+        except OSError:  # the peer is gone
+            self._sent = self._held.size
+
+    def _send_on(self) -> None:
+        self._send()
+        if self._sent == self._held.size:
+            self._loop.remove_writer(self.connection.fileno())
             self.end()
 
-    def end(self) -> None:
-        """Close the connection, whatever has been sent."""
+    def _last(self, seconds: float) -> None:
+        self._lasting.add(self)
+        self._deadline = self._loop.call_later(seconds, self.end)
+
+    def _last_no_more(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-            self._loop.remove_writer(self._connection.fileno())
-            self._under_way.discard(self)
-        self._connection.close()
+            self._deadline = None
+            self._lasting.discard(self)
+
+    def leave(self) -> socket.socket:
+        """The connection, for somebody else."""
+        self._on_end()
+        return self.connection
+
+    def end(self) -> None:
+        """Close the connection, whatever has been said."""
+        if self._deadline is not None:
+            self._loop.remove_reader(self.connection.fileno())
+            self._loop.remove_writer(self.connection.fileno())
+            self._last_no_more()
+        self.connection.close()
         self._on_end()

@@ -1,146 +1,87 @@
-"""The HTTP server on the socket: uvicorn behind the reception, with limits for a peer that may be hostile.
+"""The daemon on its socket: the reception from the start, HTTP as soon as somebody needs it, and the end in order.
 
-A peer's user id is checked before a byte of it is read; a request's head must arrive within ``HEAD_SECONDS`` and fit in
-``HEAD_BYTES``. Signals only ask for the end: the daemon ends in its own order.
+Nine in ten connections are programs that ask for their map. Nothing of uvicorn, FastAPI and the API is loaded for them,
+a third of the memory and of the time of a start: a command is the first to need it.
 """
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol
 
-import h11
-from uvicorn import Config
-from uvicorn import Server as UvicornServer
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from storectl_daemon.api.problems import problem_bytes
+from storectl_daemon.held_maps import HeldMap
 from storectl_daemon.peers import Gate
-from storectl_daemon.reception import Reception
+from storectl_daemon.reception import SILENT_SECONDS, Reception
 
-HEAD_BYTES = 16 << 10
-HEAD_SECONDS = 2.0
+logger = logging.getLogger(__name__)
+
 CONNECTIONS_PER_USER = 256
-_KEEP_ALIVE_SECONDS = 30
-_GRACE_SECONDS = 2
 
 
-def guarded_protocol(gate: Gate, *, head_seconds: float = HEAD_SECONDS) -> type[H11Protocol]:
-    """The protocol class for connections that pass this gate."""
+class Http(Protocol):
+    """What serves the connections that the reception hands on."""
 
-    class GuardedProtocol(H11Protocol):
-        """One connection."""
+    def protocol(self) -> asyncio.Protocol:
+        """The protocol of one more connection."""
+        ...
 
-        _uid: int | None = None
-        _deadline: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            # The transport begins to read only after this returns.
-            self._uid = gate.enter(transport.get_extra_info("socket"))
-            super().connection_made(transport)
-            if self._uid is None:
-                transport.abort()
-            else:
-                self._expect_head()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._head_arrived()
-            if self._uid is not None:
-                gate.leave(self._uid)
-                self._uid = None
-            super().connection_lost(exc)
-
-        def data_received(self, data: bytes) -> None:
-            """Hand on the head of a request in pieces, so that h11 sees when it is too long even if it is complete."""
-            while data and not self.transport.is_closing():
-                if self.conn.their_state is not h11.IDLE:
-                    self._feed(data)
-                    return
-                self._expect_head()
-                room = max(1, HEAD_BYTES - len(self.conn.trailing_data[0]))
-                self._feed(data[:room])
-                data = data[room:]
-
-        def _feed(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.conn.their_state is not h11.IDLE:
-                self._head_arrived()
-
-        def _expect_head(self) -> None:
-            if self._deadline is None:
-                self._deadline = self.loop.call_later(head_seconds, self._too_late)
-
-        def _head_arrived(self) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
-
-        def _too_late(self) -> None:
-            self._deadline = None
-            self.transport.abort()
-
-        def send_400_response(self, msg: str) -> None:
-            """Answer a request that is none as problem+json, and hang up."""
-            body = problem_bytes(400, code="E_REQUEST", detail=msg, hint=None)
-            headers = [
-                ("content-type", "application/problem+json"),
-                ("content-length", str(len(body))),
-                ("connection", "close"),
-            ]
-            with contextlib.suppress(h11.LocalProtocolError):
-                self.transport.write(self.conn.send(h11.Response(status_code=400, headers=headers)) or b"")
-                self.transport.write(self.conn.send(h11.Data(data=body)) or b"")
-            self.transport.close()
-
-    return GuardedProtocol
+    async def close(self) -> None:
+        """End all of them."""
+        ...
 
 
-class Server(UvicornServer):
-    """Serves one application on one socket until it is asked to stop.
+class Server:
+    """Serves on one listening socket until it is asked to stop. Signals only ask for the end.
 
-    ``import_map`` answers requests for import maps before the application: see ``Reception``, as for ``on_answer``.
+    ``http`` is called once, in a thread, when the first connection is handed on. ``import_map`` and ``on_answer``: see
+    ``Reception``, as for ``seconds``. ``on_stop`` ends what the daemon is doing, so that streams end and connections become idle.
     """
 
     def __init__(
         self,
-        application: Callable[..., Awaitable[None]],
         gate: Gate,
         *,
-        import_map: Callable[[str], bytes],
+        import_map: Callable[[str], HeldMap],
+        http: Callable[[], Http],
         on_answer: Callable[[], None] = lambda: None,
-        head_seconds: float = HEAD_SECONDS,
         on_stop: Callable[[], Awaitable[None]],
+        seconds: float = SILENT_SECONDS,
     ) -> None:
-        super().__init__(
-            Config(
-                application,
-                http=guarded_protocol(gate, head_seconds=head_seconds),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                date_header=False,
-                # A head that is not complete with its last allowed byte is too long.
-                h11_max_incomplete_event_size=HEAD_BYTES - 1,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=_GRACE_SECONDS,
-            )
-        )
+        self._make_http = http
+        self._http: asyncio.Task[Http] | None = None
         self._on_stop = on_stop
-        self._reception = Reception(gate=gate, import_map=import_map, protocol=self._protocol, on_answer=on_answer)
+        self._reception = Reception(
+            gate=gate, import_map=import_map, protocol=self._protocol, on_answer=on_answer, seconds=seconds
+        )
         self._asked = asyncio.Event()
         self.accepting = asyncio.Event()
 
     def ask_to_stop(self) -> None:
         """Begin the end; from the event loop."""
-        self.should_exit = True
         self._asked.set()
 
+    async def serve(self, listening: socket.socket) -> None:
+        """Serve to the end, and close the socket; in the main thread, whose signals are its."""
+        with self._signals():
+            await self.serve_unsignalled(listening)
+
+    async def serve_unsignalled(self, listening: socket.socket) -> None:
+        """Serve to the end; no signal is looked at."""
+        self._reception.open(listening)
+        self.accepting.set()
+        await self._asked.wait()
+        self._reception.close()
+        await self._on_stop()
+        listening.close()
+        if self._http is not None:
+            with contextlib.suppress(Exception):  # it could not be loaded, which has been told
+                await (await self._http).close()
+
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def _signals(self) -> Iterator[None]:
         """SIGTERM and SIGINT end the daemon cleanly, with exit code 0: nothing is raised again afterwards."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -151,25 +92,12 @@ class Server(UvicornServer):
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
-    def _protocol(self) -> asyncio.Protocol:
-        """The protocol of one more connection."""
-        kind = self.config.http_protocol_class
-        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept on the sockets; no other way of listening is used."""
-        self.servers = []
-        for listening in sockets or []:
-            self._reception.open(listening)
-        self.started = True
-
-    async def main_loop(self) -> None:
-        """Wait without waking up: what uvicorn does ten times a second is for features that are off here."""
-        self.accepting.set()
-        await self._asked.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End what the daemon is doing first, so that streams end and connections become idle."""
-        self._reception.close()
-        await self._on_stop()
-        await super().shutdown(sockets)
+    async def _protocol(self) -> asyncio.Protocol:
+        """The protocol of one more connection. Where it cannot be loaded the daemon ends: its files have been replaced."""
+        if self._http is None:
+            self._http = asyncio.create_task(asyncio.to_thread(self._make_http), name="loading HTTP")
+        try:
+            return (await asyncio.shield(self._http)).protocol()
+        except Exception:
+            self.ask_to_stop()
+            raise

@@ -32,12 +32,20 @@ class StoreSteps:
     def pipeline_steps(self, fetch: Fetch) -> Steps:
         """The steps from a pin to an entry."""
         return Steps(
-            present=self._store.manifest, fetch=fetch, stage=self._stage, commit=self._commit, discard=self._discard
+            present=self._store.manifest,
+            expect=self._expect,
+            fetch=fetch,
+            stage=self._stage,
+            commit=self._commit,
+            discard=self._discard,
         )
 
     def stop(self) -> None:
-        """The daemon is ending: compiling stops after the entry it is at."""
+        """The daemon is ending: compiling stops within a second, whatever it is at."""
         self._stopping = True
+
+    def _expect(self) -> None:
+        self._workers.expect(stage_wheel.__module__)
 
     async def _stage(self, wheel: Path, expectation: Expectation, stage: Path, verified: Digest) -> StagedEntry:
         """Stage the wheel. When a worker dies, once more and alone: it may have died of another wheel."""
@@ -62,21 +70,21 @@ class StoreSteps:
         """Whether the entry is compiled for interpreters with this tag."""
         return has_bytecode(self._store.layout, digest, cache_tag)
 
-    async def compile_batch(self, manifests: Sequence[Manifest], interpreter: Interpreter) -> None:
-        """Compile the entries, in processes of the interpreter itself."""
-        await asyncio.to_thread(self._compile, manifests, interpreter)
+    async def compile_batch(self, digests: Sequence[Digest], interpreter: Interpreter) -> None:
+        """Compile the entries, in processes of the interpreter itself; one that is gone meanwhile is left out."""
+        await asyncio.to_thread(self._compile, digests, interpreter)
 
-    def _compile(self, manifests: Sequence[Manifest], interpreter: Interpreter) -> None:
+    def _compile(self, digests: Sequence[Digest], interpreter: Interpreter) -> None:
         compile_entries(
             self._store.layout,
-            manifests,
+            list(self._store.readable(digests)),
             interpreter,
             processes=self._processes,
             tmp=self._session,
-            progress=self._go_on,
+            proceed=self._proceed,
         )
 
-    def _go_on(self, _manifest: Manifest) -> None:
-        """Called by the compiler after each entry: the only place where it can be stopped."""
+    def _proceed(self) -> None:
+        """Called by the compiler again and again: the only place where it can be stopped."""
         if self._stopping:
             raise ProblemError(STOPPING.detail, code=STOPPING.code, hint=STOPPING.hint)

@@ -19,7 +19,7 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,13 @@ class UrlBook:
         """
         book = self._read(pin.name)
         files = book["files"]
-        known = tuple(_file(digest, files[digest]) for digest in sorted(pin.digests) if digest in files)
-        complete = len(known) == len(pin.digests) or question(pin, sources) in book["lookups"]
+        known = _known(pin, files)
+        complete = 0 < len(known) == len(pin.digests) or question(pin, sources) in book["lookups"]
         return known if known and complete and all(map(_still_there, known)) else None
 
     def record(self, pin: IndexPin, sources: Sequence[str], files: Iterable[IndexFile]) -> None:
         """Remember the answer of ``sources``, all of which have answered, to the question that is ``pin``."""
-        answers = [file for file in files if file.digest in pin.digests]
+        answers = [file for file in files if is_locked(pin, file)]
         durable = [file for file in answers if not urlsplit(file.url).query]
         with self._lock:
             book = self._read(pin.name)
@@ -116,9 +116,22 @@ class UrlBook:
             _log.warning("%s is not written: %s", path, error)
 
 
+def is_locked(pin: IndexPin, file: IndexFile) -> bool:
+    """Whether the file is one of the locked ones: by its digest, by its name only where no digest is locked."""
+    return file.digest in pin.digests if pin.digests else file.filename in pin.filenames
+
+
+def _known(pin: IndexPin, files: Mapping[Digest, dict[str, Any]]) -> tuple[IndexFile, ...]:
+    """What the book has of the pin. A file in a folder may have been replaced: only its bytes say what is its digest."""
+    if pin.digests:
+        return tuple(_file(digest, files[digest]) for digest in sorted(pin.digests) if digest in files)
+    named = (_file(digest, entry) for digest, entry in files.items() if entry["filename"] in pin.filenames)
+    return tuple(file for file in named if scheme_of(file.url) != "file")
+
+
 def question(pin: IndexPin, sources: Sequence[str]) -> str:
     """The key of a lookup: 64 hex digits. Logins in the sources do not count."""
-    parts = [pin.version, *sorted(pin.digests), "", *(redacted(source) for source in sources)]
+    parts = [pin.version, *sorted(pin.digests or pin.filenames), "", *(redacted(source) for source in sources)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

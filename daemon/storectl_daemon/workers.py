@@ -1,16 +1,16 @@
 """Worker processes for staging wheels: started on demand, ended when idle, rebuilt after a crash."""
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
+from storectl_daemon import worker_process
 from storectl_daemon.errors import DaemonError
 
 logger = logging.getLogger(__name__)
@@ -34,23 +34,6 @@ def usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _start_worker() -> None:
-    """Leave signals to the daemon, and never outlive it.
-
-    A pool's worker waits on a pipe of which it holds both ends, so it would not notice that the daemon was killed; the
-    sentinel of the parent process is a pipe that only the parent holds.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
-
-
 class Workers:
     """A pool of at most ``limit`` processes. Spawned, never forked: the daemon has threads."""
 
@@ -59,6 +42,7 @@ class Workers:
         self._idle_seconds = idle_seconds
         self._pool: ProcessPoolExecutor | None = None
         self._running = 0
+        self._expected = 0
         self._idle_timer: asyncio.TimerHandle | None = None
         self._alone = asyncio.Lock()
 
@@ -66,6 +50,23 @@ class Workers:
     def started(self) -> bool:
         """Whether there is a pool at this moment."""
         return self._pool is not None
+
+    def expect(self, module: str) -> None:
+        """A job that needs this module will come: start a process for it meanwhile, unless all are there already.
+
+        For the event loop. A process that dies already here is the business of the job that comes.
+        """
+        pool = self._pool or self._build()
+        if self._expected >= self._limit:
+            return
+        self._expected += 1
+        loop = asyncio.get_running_loop()
+        try:
+            started = pool.submit(worker_process.load, module)
+        except BrokenProcessPool:
+            return
+        self._hold()
+        started.add_done_callback(lambda _: _from_thread(loop, self._release))
 
     async def run(self, job: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result, computed in a worker. Function and arguments must be picklable.
@@ -96,6 +97,7 @@ class Workers:
 
     def _build(self) -> ProcessPoolExecutor:
         self._pool = _pool(self._limit)
+        self._expected = 0
         return self._pool
 
     def _hold(self) -> None:
@@ -128,7 +130,12 @@ class Workers:
 
 def _pool(processes: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker)
+    return ProcessPoolExecutor(processes, mp_context=context, initializer=worker_process.start)
+
+
+def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody counts any more
+        loop.call_soon_threadsafe(call)
 
 
 def _died(job: str) -> WorkerError:

@@ -69,11 +69,26 @@ def response(body: bytes, *, status: bytes = b"200 OK", length: int | None = Non
 
 
 def patient_shim(view: View) -> Any:
-    """A shim of our own, which waits long: these tests are about answers, and the machine may be busy."""
+    """A shim of our own, which waits long: these tests are about answers, and the machine may be busy.
+
+    It takes no file for one that is in the page cache.
+    """
     shim = fresh_shim()
     shim.DEADLINE = 30.0
+    shim.is_cold = lambda _: True
     shim.__file__ = str(view.site_packages / "_storectl.py")
     return shim
+
+
+def let_go(view: View) -> None:
+    """Take the published file out of the page cache, where the file system has one."""
+    descriptor = os.open(view.import_map, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
 
 
 def test_the_daemon_is_asked_for_the_map_of_the_environment(view: View, address: str) -> None:
@@ -112,6 +127,49 @@ def test_the_daemon_is_asked_at_the_first_package_and_once(view: View, address: 
         for folder in ("alpha", "alpha", "beta"):
             import_map.table(folder)
     assert len(requests) == 1
+
+
+def test_a_file_that_is_in_the_page_cache_is_faster_than_to_ask(view: View, address: str) -> None:
+    shim = fresh_shim()
+    shim.__file__ = str(view.site_packages / "_storectl.py")
+    view.import_map.read_bytes()
+    import_map = shim.ImportMap(str(view.root), address)
+    with daemon(address, lambda _: b"") as requests:
+        assert set(import_map.table("alpha")) == {"__init__", "one"}
+    assert not requests
+
+
+def test_an_answer_that_comes_in_pieces_is_put_together(view: View, address: str) -> None:
+    content = view.import_map.read_bytes() + os.urandom(1 << 21)
+    shim = patient_shim(view)
+    with daemon(address, lambda _: response(content)):
+        assert shim.ask(address, str(view.root)) == content
+
+
+def test_an_answer_that_stops_in_the_middle_ends_at_the_deadline(view: View, address: str) -> None:
+    shim = patient_shim(view)
+    shim.DEADLINE = 0.2
+    over = threading.Event()
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        thread = threading.Thread(target=_begin_to_answer, args=(listener, response(b"map", length=1000), over))
+        thread.start()
+        try:
+            with pytest.raises((EOFError, TimeoutError, BlockingIOError)):
+                shim.ask(address, str(view.root))
+        finally:
+            over.set()
+            thread.join()
+
+
+def _begin_to_answer(listener: socket.socket, answer: bytes, over: threading.Event) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(answer)
+        over.wait(30)
 
 
 ANSWERS: dict[str, Callable[[bytes], bytes]] = {
@@ -153,12 +211,14 @@ def test_a_daemon_that_never_answers_holds_nobody_up(view: View, address: str) -
         with pytest.raises((TimeoutError, BlockingIOError)):
             shim.ask(address, str(view.root))
         for _ in range(3):  # the second and third find the queue full
+            let_go(view)
             done = view.run("-c", PROGRAM, environ={"STORECTL_SOCKET": address})
             assert (done.stdout, done.stderr) == ("_storectl\n", "")
 
 
 @pytest.mark.parametrize("name", ["absent", "x" * 200, "", "\udcff"])
 def test_an_address_that_leads_nowhere_is_nothing_to_talk_about(view: View, tmp_path: Path, name: str) -> None:
+    let_go(view)
     done = view.run("-c", PROGRAM, environ={"STORECTL_SOCKET": str(tmp_path / name)})
     assert (done.stdout, done.stderr) == ("_storectl\n", "")
 
@@ -205,6 +265,7 @@ def test_both_sources_look_the_same_to_a_program(view: View, address: str) -> No
     )
     content = map_of(view, PATHS)
     plain = view.run("-c", program).stdout
+    view.import_map.unlink()
     with daemon(address, lambda _: response(content)):
         asked = view.run("-c", program, environ={"STORECTL_SOCKET": address})
     assert asked.stderr == ""

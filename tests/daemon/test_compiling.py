@@ -16,6 +16,7 @@ from storectl_daemon.options import Job
 from storectl_daemon.progress import Progress
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest, ManifestFile
+from storectl_store.environments.outline import Outline, outline_of
 from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Part
@@ -51,17 +52,20 @@ class Scene:
         self.told: list[WarmEvent] = []
         self.bus = EventBus()
         compiler = Compiler(compile_batch=self.compile, present=lambda digest, _tag: digest in self.done)
-        self.compiling = Compiling(compiler, self.bus)
+        self.entries: dict[Digest, Outline] = {}
+        self.compiling = Compiling(compiler, lambda digests, _: [self.entries[digest] for digest in digests], self.bus)
 
-    async def compile(self, manifests: Sequence[Manifest], _interpreter: Interpreter) -> None:
-        self.batches.append([manifest.name for manifest in manifests])
+    async def compile(self, digests: Sequence[Digest], _interpreter: Interpreter) -> None:
+        self.batches.append([self.entries[digest].name for digest in digests])
         await self.gate.wait()
         if self.trouble is not None:
             raise self.trouble
-        self.done |= {manifest.digest for manifest in manifests}
+        self.done |= set(digests)
 
     async def start(self, *manifests: Manifest) -> None:
-        await self.compiling.start(self.job, manifests, PYTHON, Progress(self.told.append))
+        self.entries |= {manifest.digest: outline_of(manifest, ()) for manifest in manifests}
+        digests = [manifest.digest for manifest in manifests]
+        await self.compiling.start(self.job, digests, PYTHON, Progress(self.told.append))
 
 
 def play(scenario: Callable[[Scene], Awaitable[None]], tmp_path: Path) -> None:

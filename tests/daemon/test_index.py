@@ -98,6 +98,51 @@ def test_the_best_locked_wheel_is_found(tmp_path: Path, *, as_json: bool) -> Non
     assert found.index == index.url
 
 
+def named(wheel: WheelBytes, *, indexes: tuple[str, ...] = (), find_links: tuple[str, ...] = ()) -> IndexPin:
+    """What is locked by the name of its file alone."""
+    names = frozenset({wheel.filename})
+    return replace(
+        pin(wheel), digests=frozenset(), filenames=names, exclusive=True, indexes=indexes, find_links=find_links
+    )
+
+
+def test_a_file_locked_by_name_alone_says_its_digest_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for wheel in (ANY, NATIVE, NEWER):
+        (folder / wheel.filename).write_bytes(wheel.data)
+    lookup = Lookup(tmp_path)
+    wanted = named(ANY, find_links=(folder.as_uri(),))
+    for offline in (False, True):
+        found = lookup.any(wanted, offline=offline)
+        assert isinstance(found, Pin)
+        assert (found.wheel.filename, found.wheel.digest) == (ANY.filename, ANY.digest)
+    other = make_wheel("Sam.ple", "1.0", files={"sam_ple.py": "X = 2\n"})
+    (folder / ANY.filename).write_bytes(other.data)
+    replaced = lookup.any(wanted)
+    assert isinstance(replaced, Pin)
+    assert replaced.wheel.digest == other.digest
+
+
+def test_an_index_says_the_digest_of_a_file_locked_by_name_alone_once(tmp_path: Path) -> None:
+    with serve_index(ANY, NATIVE) as index:
+        lookup = Lookup(tmp_path)
+        wanted = named(ANY, indexes=(index.url,))
+        assert lookup.one(wanted).wheel.digest == ANY.digest
+        requests = sum(index.requests.values())
+        assert lookup.any(wanted, offline=True) == lookup.one(wanted)
+        assert sum(index.requests.values()) == requests
+
+
+def test_a_file_locked_by_name_alone_that_nobody_gives_a_digest_for_is_an_error(tmp_path: Path) -> None:
+    with (
+        serve_index(ANY) as index,
+        pytest.raises(IndexLookupError, match=r"with a sha256 for .*cp312-win_amd64") as caught,
+    ):
+        Lookup(tmp_path).one(named(WINDOWS, indexes=(index.url,)))
+    assert caught.value.hint
+
+
 def test_only_locked_digests_are_candidates(tmp_path: Path) -> None:
     with serve_index(ANY, NATIVE) as index:
         assert Lookup(tmp_path, index.url).one(pin(ANY)).wheel.filename == ANY.filename

@@ -13,6 +13,7 @@ import pytest
 
 from storectl_daemon import reception
 from storectl_daemon.errors import UnknownEnvironmentError
+from storectl_daemon.held_maps import Bytes, FileInMemory, HeldMap
 from storectl_daemon.peers import Gate
 from storectl_daemon.reception import Reception
 from storectl_daemon.sockets import bind
@@ -41,20 +42,32 @@ class Heard(asyncio.Protocol):
 class Desk:
     """A reception on a socket of its own, and everything that it did."""
 
-    def __init__(self, path: Path, content: bytes, gate: Gate) -> None:
-        self.path, self.content, self.gate = str(path), content, gate
+    def __init__(
+        self,
+        path: Path,
+        content: bytes,
+        gate: Gate,
+        *,
+        seconds: float = DEADLINE,
+        made: Callable[[bytes], HeldMap] = FileInMemory,
+    ) -> None:
+        self.path, self.held, self.gate = str(path), made(content), gate
         self.answered = 0
         self.heard: asyncio.Queue[Heard] = asyncio.Queue()
         self.reception = Reception(
-            gate=gate, import_map=self._import_map, protocol=self._protocol, on_answer=self._on_answer
+            gate=gate,
+            import_map=self._import_map,
+            protocol=self._protocol,
+            on_answer=self._on_answer,
+            seconds=seconds,
         )
 
-    def _import_map(self, environment_id: str) -> bytes:
+    def _import_map(self, environment_id: str) -> HeldMap:
         if environment_id != ID:
             raise UnknownEnvironmentError("there is no such environment", id=environment_id)
-        return self.content
+        return self.held
 
-    def _protocol(self) -> asyncio.Protocol:
+    async def _protocol(self) -> asyncio.Protocol:
         protocol = Heard()
         self.heard.put_nowait(protocol)
         return protocol
@@ -73,6 +86,13 @@ class Desk:
         with await self.connect() as connection:
             await asyncio.get_running_loop().sock_sendall(connection, question)
             return await read_all(connection)
+
+    async def until_somebody_is_here(self) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                if self.gate.connections:
+                    return
+                await asyncio.sleep(0)
 
     async def until_nobody_is_here(self) -> None:
         async with asyncio.timeout(DEADLINE):
@@ -94,9 +114,9 @@ async def read_all(connection: socket.socket) -> bytes:
 
 
 @asynccontextmanager
-async def desk(folder: Path, content: bytes = SMALL, gate: Gate | None = None) -> AsyncIterator[Desk]:
+async def desk(folder: Path, content: bytes = SMALL, gate: Gate | None = None, **options: Any) -> AsyncIterator[Desk]:
     listening = bind(folder / "run" / "daemon.sock")
-    made = Desk(folder / "run" / "daemon.sock", content, gate or Gate(limit=300))
+    made = Desk(folder / "run" / "daemon.sock", content, gate or Gate(limit=300), **options)
     made.reception.open(listening)
     try:
         yield made
@@ -164,12 +184,61 @@ def test_everything_else_reaches_the_protocol_untouched(tmp_path: Path, sent: by
 
 
 @on_a_loop
-async def test_who_has_sent_nothing_yet_is_heard_later(tmp_path: Path) -> None:
+async def test_who_has_sent_nothing_yet_is_answered_as_soon_as_it_asks(tmp_path: Path) -> None:
     async with desk(tmp_path) as made:
         with await made.connect() as connection:
-            protocol = await made.heard.get()
+            await made.until_somebody_is_here()
             await asyncio.get_running_loop().sock_sendall(connection, QUESTION)
-            assert await protocol.data == QUESTION
+            assert await read_all(connection) == head(SMALL) + SMALL
+            assert (made.answered, made.gate.connections, made.heard.empty()) == (1, 0, True)
+
+
+@on_a_loop
+async def test_who_has_sent_nothing_yet_reaches_the_protocol_with_what_it_sends(tmp_path: Path) -> None:
+    async with desk(tmp_path) as made:
+        with await made.connect() as connection:
+            await made.until_somebody_is_here()
+            assert made.heard.empty()
+            await asyncio.get_running_loop().sock_sendall(connection, b"POST /v1/warm HTTP/1.1\r\n")
+            assert await (await made.heard.get()).data == b"POST /v1/warm HTTP/1.1\r\n"
+            assert made.answered == 0
+
+
+@on_a_loop
+async def test_who_leaves_without_a_word_gives_its_place_back(tmp_path: Path) -> None:
+    async with desk(tmp_path) as made:
+        with await made.connect():
+            await made.until_somebody_is_here()
+        await made.until_nobody_is_here()
+        assert made.answered == 0
+
+
+@on_a_loop
+async def test_who_never_says_a_word_has_to_leave(tmp_path: Path) -> None:
+    async with desk(tmp_path, seconds=0.01) as made:
+        with await made.connect() as connection:
+            assert await read_all(connection) == b""
+            assert (made.gate.connections, made.heard.empty()) == (0, True)
+
+
+@on_a_loop
+async def test_who_is_silent_keeps_nobody_else_from_being_answered(tmp_path: Path) -> None:
+    async with desk(tmp_path) as made:
+        silent = [await made.connect() for _ in range(100)]
+        assert await made.answer(QUESTION) == head(SMALL) + SMALL
+        for connection in silent:
+            connection.close()
+        await made.until_nobody_is_here()
+
+
+@on_a_loop
+async def test_a_closed_reception_leaves_who_has_not_spoken(tmp_path: Path) -> None:
+    async with desk(tmp_path) as made:
+        with await made.connect() as connection:
+            await made.until_somebody_is_here()
+            made.reception.close()
+            assert await read_all(connection) == b""
+            assert made.gate.connections == 0
 
 
 @on_a_loop
@@ -179,11 +248,34 @@ async def test_a_peer_who_may_not_stay_gets_nothing(tmp_path: Path) -> None:
         assert (made.answered, made.heard.empty()) == (0, True)
 
 
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections stay as the system makes them, which may allow more: no answer of ``LARGE`` goes at once."""
+    monkeypatch.setattr(reception, "_DEFAULT_ROOM", 2 * len(LARGE))
+
+
+@pytest.mark.usefixtures("little_room")
+@pytest.mark.parametrize("made_by", [FileInMemory, Bytes])
+def test_an_answer_larger_than_the_sockets_buffer_arrives_whole(
+    tmp_path: Path, made_by: Callable[[bytes], HeldMap]
+) -> None:
+    async def main() -> None:
+        async with desk(tmp_path, LARGE, made=made_by) as made:
+            assert await made.answer(QUESTION) == head(LARGE) + LARGE
+            await made.until_nobody_is_here()
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("little_room")
 @on_a_loop
-async def test_an_answer_larger_than_the_sockets_buffer_arrives_whole(tmp_path: Path) -> None:
+async def test_an_answer_waits_for_a_peer_who_reads_later(tmp_path: Path) -> None:
     async with desk(tmp_path, LARGE) as made:
-        assert await made.answer(QUESTION) == head(LARGE) + LARGE
-        await made.until_nobody_is_here()
+        with await made.connect() as connection:
+            await asyncio.get_running_loop().sock_sendall(connection, QUESTION)
+            await made.until_somebody_is_here()
+            assert await made.answer(QUESTION) == head(LARGE) + LARGE
+            assert await read_all(connection) == head(LARGE) + LARGE
 
 
 @on_a_loop
@@ -195,6 +287,7 @@ async def test_two_hundred_at_once_are_all_answered(tmp_path: Path) -> None:
         assert made.answered == 200
 
 
+@pytest.mark.usefixtures("little_room")
 @on_a_loop
 async def test_a_peer_who_leaves_in_the_middle_gives_its_place_back(tmp_path: Path) -> None:
     async with desk(tmp_path, LARGE) as made:
@@ -206,6 +299,7 @@ async def test_a_peer_who_leaves_in_the_middle_gives_its_place_back(tmp_path: Pa
         assert await made.answer(QUESTION) == head(LARGE) + LARGE
 
 
+@pytest.mark.usefixtures("little_room")
 def test_a_peer_who_does_not_read_is_left_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reception, "ANSWER_SECONDS", 0.02)
 
@@ -220,6 +314,7 @@ def test_a_peer_who_does_not_read_is_left_after_a_while(tmp_path: Path, monkeypa
     asyncio.run(main())
 
 
+@pytest.mark.usefixtures("little_room")
 @on_a_loop
 async def test_a_closed_reception_cuts_answers_off_and_takes_nobody(tmp_path: Path) -> None:
     async with desk(tmp_path, LARGE) as made:

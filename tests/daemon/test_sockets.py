@@ -12,8 +12,10 @@ from typing import Any, Self
 import pytest
 
 from storectl_daemon.errors import UnknownEnvironmentError
+from storectl_daemon.held_maps import HeldMap
+from storectl_daemon.http_server import HEAD_BYTES, HttpServer
 from storectl_daemon.peers import Gate, peer_uid
-from storectl_daemon.server import HEAD_BYTES, Server
+from storectl_daemon.server import Server
 from storectl_daemon.sockets import SocketBusyError, SocketFolderError, bind, open_listener
 from support.daemon import DEADLINE, Daemon, new_daemon, until
 
@@ -184,9 +186,15 @@ class Guarded:
     async def _serve(self) -> None:
         gate, head_seconds = self._arguments
         self._loop = asyncio.get_running_loop()
-        self._server = Server(echo, gate, import_map=no_map, head_seconds=head_seconds, on_stop=nothing)
+        self._server = Server(
+            gate,
+            import_map=no_map,
+            http=lambda: HttpServer(echo, gate, head_seconds=head_seconds),
+            on_stop=nothing,
+            seconds=head_seconds,
+        )
         listening = bind(self.path)
-        serving = asyncio.create_task(self._server._serve([listening]))
+        serving = asyncio.create_task(self._server.serve_unsignalled(listening))
         await self._server.accepting.wait()
         self._ready.set()
         await serving
@@ -216,7 +224,7 @@ class Guarded:
             return read_all(connection)
 
 
-def no_map(environment_id: str) -> bytes:
+def no_map(environment_id: str) -> HeldMap:
     raise UnknownEnvironmentError("there are none here", id=environment_id)
 
 

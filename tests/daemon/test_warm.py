@@ -532,7 +532,12 @@ class FakeSteps:
 
     def steps(self) -> Steps:
         return Steps(
-            present=self.store.get, fetch=self.fetch, stage=self.stage, commit=self.commit, discard=self.discard
+            present=self.store.get,
+            expect=lambda: None,
+            fetch=self.fetch,
+            stage=self.stage,
+            commit=self.commit,
+            discard=self.discard,
         )
 
 

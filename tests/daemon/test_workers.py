@@ -1,4 +1,5 @@
 import asyncio
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -54,6 +55,49 @@ def test_a_job_that_runs_alone_and_dies_leaves_the_pool_alone() -> None:
         with pytest.raises(WorkerError):
             await workers.run_alone("bad.whl", os.abort)
         assert await workers.run("job", os.getpid) == first
+        workers.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_process_for_an_expected_job_is_there_before_it_and_does_it() -> None:
+    async def scenario() -> None:
+        workers = Workers(1)
+        workers.expect("wave")
+        assert workers.started
+        assert await workers.run("job", eval, "'wave' in __import__('sys').modules")
+        workers.close()
+
+    asyncio.run(scenario())
+
+
+def test_no_more_processes_are_started_for_expected_jobs_than_the_limit() -> None:
+    async def scenario() -> None:
+        workers = Workers(2)
+        before = set(multiprocessing.active_children())
+        for _ in range(5):
+            workers.expect("wave")
+        assert len(set(multiprocessing.active_children()) - before) <= 2
+        assert await workers.run("job", os.getpid) != os.getpid()
+        workers.close()
+
+    asyncio.run(scenario())
+
+
+def test_processes_for_jobs_that_never_come_end_when_idle() -> None:
+    async def scenario() -> None:
+        workers = Workers(1, idle_seconds=0.01)
+        workers.expect("wave")
+        await turns_until(lambda: not workers.started)
+
+    asyncio.run(scenario())
+
+
+def test_a_job_runs_although_what_was_expected_of_it_cannot_be_imported() -> None:
+    async def scenario() -> None:
+        workers = Workers(1)
+        workers.expect("no_such_module_of_storectl")
+        assert await workers.run("job", os.getpid) != os.getpid()
         workers.close()
 
     asyncio.run(scenario())

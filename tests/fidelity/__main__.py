@@ -1,7 +1,6 @@
 """Compare storectl's environments with venvs, and write the table: ``scripts/fidelity [PROJECT...]``."""
 
 import argparse
-import platform
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from uv import find_uv_bin
 
 from fidelity.comparison import Comparison, Rule, compare, read_rules
+from fidelity.fidelity_table import Line, line_of, table
 from fidelity.pair import Mode, Pair, expected_in
 from support.machine import new_machine, pyenv_python
 from support.workloads import own_workloads
@@ -29,6 +29,9 @@ class Row:
     mode: Mode
     comparison: Comparison
 
+    def line(self) -> Line:
+        return line_of(self.project, self.python, self.mode, self.comparison)
+
 
 def main() -> int:
     options = _options()
@@ -38,9 +41,9 @@ def main() -> int:
         for folder, versions in options.project or [(folder, options.python) for folder in own_workloads()]:
             for version in versions or options.python:
                 rows += _rows(folder, version, options, rules, Path(cache))
+                if options.write:
+                    _write(rows, options.write)
     _report(rows)
-    if options.write:
-        options.write.write_text(table(rows))
     return 1 if any(row.comparison.unexplained for row in rows) else 0
 
 
@@ -54,7 +57,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--sample", type=int, default=400, help="how many submodules to import, beside all top-level ones"
     )
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown; rows of others stay")
     options = parser.parse_args()
     options.python = options.python or ["{}.{}".format(*sys.version_info)]
     return options
@@ -105,28 +108,12 @@ def _report(rows: Sequence[Row]) -> None:
     for row in rows:
         for difference in row.comparison.unexplained:
             print(f"{row.project} {row.python} {row.mode}: {difference}")
-    print(table(rows))
+    print(table(row.line() for row in rows))
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The counts as Markdown."""
-    sections = sorted({section for row in rows for section in row.comparison.compared})
-    lines = [
-        "# What a program finds, compared with a venv",
-        "",
-        f"Made by `scripts/fidelity` on {platform.system()} {platform.machine()}. Each cell: equal / compared. By design: differences",
-        "that [differences.toml](../tests/fidelity/differences.toml) lists with a reason each.",
-        "",
-        f"| project | Python | mode | {' | '.join(sections)} | by design | unexplained |",
-        f"|---|---|---|{'---|' * (len(sections) + 2)}",
-    ]
-    for row in rows:
-        counts = row.comparison
-        cells = [f"{counts.equal[section]} / {counts.compared[section]}" for section in sections]
-        lines.append(
-            f"| {row.project} | {row.python} | {row.mode} | {' | '.join(cells)} | {len(counts.explained)} | {len(counts.unexplained)} |"
-        )
-    return "\n".join([*lines, ""])
+def _write(rows: Sequence[Row], file: Path) -> None:
+    """Renew these rows of the file; the others stay."""
+    file.write_text(table((row.line() for row in rows), file.read_text() if file.exists() else ""))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 tests/fidelity/hard/<name>.toml
   python = "3.12"            the interpreter
+  linked = true              the tasks run a third time, in the .venv that `storectl link` makes, with the daemon ended
   dependencies = [...]       of the project; with uv_sources where one of them is a folder of the case
+  find_links = true          its wheels are in the folder that UV_FIND_LINKS names; not run where that is not set
   [uv_sources]               as [tool.uv.sources]
   [files]                    more files of the project: path to text
   [tasks]                    name to a shell command line, run one after the other; what they print is compared
@@ -32,9 +34,11 @@ class HardCase:
     python: str
     dependencies: tuple[str, ...]
     tasks: Mapping[str, str]
+    linked: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     uv_sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    find_links: bool = False
 
     def write(self, folder: Path) -> None:
         """The project, without its lock file."""
@@ -59,10 +63,10 @@ class Outcome:
     output: str
 
     @classmethod
-    def of(cls, code: int, output: str, folders: Mapping[Path, str]) -> "Outcome":
-        """``folders`` are those of this side, with the names that stand for them."""
+    def of(cls, code: int, output: str, folders: Mapping[str, str]) -> "Outcome":
+        """``folders`` are paths of those of this side, with the names that stand for them."""
         for folder, name in folders.items():
-            output = output.replace(str(folder), name)
+            output = output.replace(folder, name)
         return cls(code=code, output=_TIME.sub("<time>", _ADDRESS.sub("<address>", _COLOUR.sub("", output))).strip())
 
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,9 @@ HEAD = """\
 
 Made by `scripts/hard-packages --write docs/hard-packages.md` on {system}: the tasks of
 [tests/fidelity/hard](../tests/fidelity/hard), each in a venv made by uv and with `storectl run`, from one lock file. Equal: the same exit
-code and the same output. The exit code and the last line of the output are the venv's.
+code and the same output. Linked too: also in the `.venv` of `storectl link`, without a daemon. The exit code and the last line of the output are the venv's.
 
-Not here: torch, whose wheels for Linux are more than 1 GB (torch 2.15 has 539 MB, its cuDNN 517 MB, its cuBLAS 444 MB).
+torch is the build for processors alone, from a folder (`UV_FIND_LINKS`): with all it needs for graphics cards it is several GB.
 
 | package | Python | wheels | task | exit code | last line | result |
 |---|---|---|---|---|---|---|
@@ -42,14 +42,22 @@ class Row:
     task: str
     venv: Outcome
     storectl: Outcome
+    linked: Outcome | None = None
 
     @property
     def is_equal(self) -> bool:
-        return self.venv == self.storectl
+        return all(outcome == self.venv for _, outcome in self.ours())
+
+    def ours(self) -> list[tuple[str, Outcome]]:
+        """What came of it with `storectl run`, and in the linked venv where it was run there."""
+        linked = [] if self.linked is None else [("linked", self.linked)]
+        return [("storectl run", self.storectl), *linked]
 
     def line(self) -> str:
-        result = "equal" if self.is_equal else f"**differs**: exit code {self.storectl.code}"
         case = self.case
+        different = [f"{how}: exit code {outcome.code}" for how, outcome in self.ours() if outcome != self.venv]
+        same = "equal" if self.linked is None else "equal, linked too"
+        result = f"**differs**: {', '.join(different)}" if different else same
         last = self.venv.output.rpartition("\n")[2].replace("|", "/").replace("`", "'")[:80]
         return f"| {case.name} | {case.python} | {self.wheels} | {self.task} | {self.venv.code} | `{last}` | {result} |"
 
@@ -71,29 +79,48 @@ class Workshop:
         self._pair.make()
         # What one side writes is not for the other to find; a path as long as the project's, as some programs wrap what they print.
         self._copy = Path(shutil.copytree(self._project, self._project.with_name("copy")))
+        self._link = Path(shutil.copytree(self._project, self._project.with_name("link"))) if case.linked else None
 
     @property
     def wheels(self) -> int:
         return len(list((self._pair.environment / "lib").glob("python*/site-packages/*.dist-info")))
 
     def rows(self) -> Iterator[Row]:
-        for task, command in self._case.tasks.items():
-            venv = self._run(["sh", "-c", command], self._pair.venv)
-            ours = self._run([str(STORECTL), "run", "sh", "-c", command], self._pair.environment)
-            yield Row(case=self._case, wheels=self.wheels, task=task, venv=venv, storectl=ours)
+        venvs = [self._run_in(self._copy, self._pair.venv, command) for command in self._case.tasks.values()]
+        ours = [self._run_by_storectl(command) for command in self._case.tasks.values()]
+        linked = list(self._run_linked())
+        for task, venv, storectl, in_link in zip(self._case.tasks, venvs, ours, linked, strict=True):
+            yield Row(case=self._case, wheels=self.wheels, task=task, venv=venv, storectl=storectl, linked=in_link)
 
-    def _run(self, command: Sequence[str], root: Path) -> Outcome:
+    def _run_by_storectl(self, command: str) -> Outcome:
+        return self._run([str(STORECTL), "run", "sh", "-c", command], self._project, self._pair.environment, {})
+
+    def _run_linked(self) -> Iterator[Outcome | None]:
+        """Every task in the `.venv` of the linked project, which nobody looks after any more."""
+        if self._link is None:
+            yield from [None] * len(self._case.tasks)
+            return
+        self._machine.ok("link", cwd=self._link)
+        self._machine.stop()
+        for command in self._case.tasks.values():
+            yield self._run_in(self._link, self._link / ".venv", command)
+        self._machine.ok("daemon", "start")
+
+    def _run_in(self, place: Path, venv: Path, command: str) -> Outcome:
+        """The task as in a shell in which the venv is active."""
+        own = {"VIRTUAL_ENV": str(venv), "PATH": f"{venv / 'bin'}:{self._machine.environ['PATH']}"}
+        return self._run(["sh", "-c", command], place, venv, own)
+
+    def _run(self, command: Sequence[str], place: Path, root: Path, own: Mapping[str, str]) -> Outcome:
         """The task, each side in a project folder of its own."""
-        in_venv = root == self._pair.venv
-        place = self._copy if in_venv else self._project
-        own = {"VIRTUAL_ENV": str(root), "PATH": f"{root / 'bin'}:{self._machine.environ['PATH']}"} if in_venv else {}
         done = subprocess.run(
-            command, cwd=place, env=self._machine.environ | dict(self._case.variables) | own, text=True, errors="replace",
+            command, cwd=place, env=self._machine.environ | dict(self._case.variables) | dict(own), text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TASK_SECONDS, check=False,
         )  # fmt: skip
-        return Outcome.of(
-            done.returncode, done.stdout, {root: "<prefix>", place: "<project>", self._machine.home: "<home>"}
-        )
+        roots = [str(path) for path in (root, root.resolve())]
+        names = dict.fromkeys((*roots, *(os.path.relpath(path, place) for path in roots)), "<prefix>")
+        names |= {str(place): "<project>", str(self._machine.home): "<home>"}
+        return Outcome.of(done.returncode, done.stdout, names)
 
 
 def main() -> int:
@@ -104,21 +131,24 @@ def main() -> int:
     )
     options = parser.parse_args()
     cases = [case for case in read_cases() if not options.case or case.name in options.case]
+    for case in [case for case in cases if case.find_links and "UV_FIND_LINKS" not in os.environ]:
+        print(f"{case.name} is left out: UV_FIND_LINKS names no folder with its wheels", file=sys.stderr)
+        cases.remove(case)
     rows: list[Row] = []
     for case in cases:
         with tempfile.TemporaryDirectory(prefix="sth-") as cache, new_machine() as machine:
             for row in Workshop(machine, case, Path(cache)).rows():
                 rows.append(row)
                 _report(row)
-    if options.write:
-        options.write.write_text(table(rows, options.write.read_text() if options.write.exists() else ""))
+        if options.write:
+            options.write.write_text(table(rows, options.write.read_text() if options.write.exists() else ""))
     return 0 if all(row.is_equal for row in rows) else 1
 
 
 def _report(row: Row) -> None:
     print(row.line(), flush=True)
     if not row.is_equal:
-        for side, outcome in (("venv", row.venv), ("storectl", row.storectl)):
+        for side, outcome in (("venv", row.venv), *row.ours()):
             print(f"--- {side}: exit code {outcome.code}\n{outcome.output[-3000:]}", file=sys.stderr, flush=True)
 
 

@@ -17,9 +17,9 @@ from storectl_store.entries.bytecode import compile_entries
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.trash import delete_tree
 from storectl_store.environments.order import InstallationOrder
-from storectl_store.environments.plan import plan_environment
 from storectl_store.environments.publish import publish_environment
 from storectl_store.selection.target import Interpreter
+from support.environments import plan_of
 from support.fake_daemon import serve_daemon
 from support.random_wheels import PRECOMPILE, SOURCES, Program, Toolchain, compile_extension
 from support.stores import WrittenStore
@@ -119,7 +119,7 @@ class Bench:
 
     def _environment(self, manifests: Sequence[Manifest]) -> Path:
         store = self.written.store
-        return publish_environment(store, plan_environment(manifests, self.interpreter, store.layout))
+        return publish_environment(store, plan_of(manifests, self.interpreter, store.layout))
 
 
 def plain_folder(root: Path, interpreter: Interpreter, wheels: Sequence[WheelBytes]) -> Path:

@@ -1,15 +1,11 @@
 """One project's own tests, run by ``storectl run`` and in a venv made by uv from the same lock file."""
 
-import hashlib
-import io
 import os
 import shutil
 import signal
 import subprocess
-import tarfile
 import tomllib
-import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,15 +14,12 @@ from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
 from fidelity.pair import Pair
+from fidelity.suite_source import SuiteError, source_of, unpack
 from fidelity.suites import Disagreement, Outcome, Suite, disagreements, outcomes_of
 from support.machine import STORECTL, Machine
 
 MOST_RUNS = 3
 """Of each side, before an outcome that is not the same is called a difference: real suites have flaky tests."""
-
-
-class SuiteError(Exception):
-    """A suite that could not be run: what its pytest said last."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,7 +36,9 @@ class SuiteResult:
         return disagreements(self.venv, self.storectl)
 
 
-def run_suite(suite: Suite, machine: Machine, python: str, *, cache: Path, seconds: int) -> SuiteResult:
+def run_suite(
+    suite: Suite, machine: Machine, python: str, *, cache: Path, seconds: int, repositories: Mapping[str, str]
+) -> SuiteResult:
     """Both environments, made and run until they agree, ``MOST_RUNS`` times at most."""
     project = machine.home / "project"
     project.mkdir()
@@ -54,7 +49,7 @@ def run_suite(suite: Suite, machine: Machine, python: str, *, cache: Path, secon
     pair.make()
     package = _locked(project / "uv.lock", suite.name)
     result = SuiteResult(suite=suite, version=package["version"])
-    source = None if suite.installed else _download(package["sdist"])
+    source = source_of(suite, package, repositories)
     runner = _Runner(suite, machine, pair, project, python, source, seconds)
     while not result.storectl or (result.differences and len(result.storectl) < MOST_RUNS):
         result.venv.append(runner.run_in_venv())
@@ -73,15 +68,6 @@ def _pyproject(suite: Suite) -> str:
 def _locked(lock_file: Path, name: str) -> dict[str, Any]:
     packages: list[dict[str, Any]] = tomllib.loads(lock_file.read_text())["package"]
     return next(package for package in packages if package["name"] == canonicalize_name(name))
-
-
-def _download(sdist: dict[str, Any]) -> bytes:
-    """The source distribution, checked."""
-    with urllib.request.urlopen(sdist["url"], timeout=120) as answer:  # the lock file's own address
-        data: bytes = answer.read()
-    if f"sha256:{hashlib.sha256(data).hexdigest()}" != sdist["hash"]:
-        raise SuiteError(f"{sdist['url']} is not what the lock file says")
-    return data
 
 
 class _Runner:
@@ -108,7 +94,7 @@ class _Runner:
         folder = self._machine.root / "suite"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        work = self._unpack(folder)
+        work = unpack(self._source, self._suite, folder)
         report = folder / "report.xml"
         options = [f"--junit-xml={report}", f"--basetemp={folder / 'tmp'}", "-q", "-o", f"cache_dir={folder / 'cache'}"]
         if self._suite.program:
@@ -119,19 +105,6 @@ class _Runner:
         if "passed" not in found.values():
             raise SuiteError(f"{self._suite.name}: no test passed\n{output[-3000:]}")
         return found
-
-    def _unpack(self, folder: Path) -> Path:
-        if self._source is None:
-            (folder / "work").mkdir()
-            return folder / "work"
-        with tarfile.open(fileobj=io.BytesIO(self._source)) as archive:
-            archive.extractall(folder, filter="data")
-        (work,) = folder.iterdir()
-        for name in self._suite.remove:
-            shutil.rmtree(work / name, ignore_errors=True)
-        for path, text in self._suite.files.items():
-            (work / path).write_text(text)
-        return work
 
     def _to_its_end(self, command: Sequence[str | Path], work: Path, root: Path, report: Path) -> str:
         """The output; a suite that takes too long is ended, with all that it started."""

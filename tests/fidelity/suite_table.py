@@ -8,7 +8,8 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from fidelity.suite_run import SuiteError, SuiteResult, run_suite
+from fidelity.suite_run import SuiteResult, run_suite
+from fidelity.suite_source import SuiteError
 from fidelity.suites import counts, read_suites
 from support.machine import base_python, new_machine, pyenv_python
 
@@ -17,12 +18,13 @@ _HEAD = """\
 
 Made by `scripts/suites` with CPython {python} on {system}. Each project of
 [suites.toml](../tests/fidelity/suites.toml) is locked by uv with what its tests need; `storectl run pytest` and the pytest of
-a venv made by uv then run the same tests on the same wheels. Passed / failed / skipped are those of the last run; where
+a venv made by uv then run the same tests on the same wheels. The tests are those of the project's source distribution, of its
+wheel, or of its repository at the version's tag. Passed / failed / skipped are those of the last run; where
 any test came out differently, both sides ran again, up to three times, and what is left is a difference. A test that fails
 on both sides is none: the table says what storectl changes, not why a test fails.
 
-| project | version | venv | storectl | tests | runs | differences |
-|---|---|---|---|---|---|---|
+| project | version | tests of | venv | storectl | tests | runs | differences |
+|---|---|---|---|---|---|---|---|
 """
 
 
@@ -36,7 +38,12 @@ def main() -> int:
             try:
                 python = options.python and pyenv_python(options.python)
                 result = run_suite(
-                    suites[name], machine, python or base_python(), cache=Path(cache), seconds=options.seconds
+                    suites[name],
+                    machine,
+                    python or base_python(),
+                    cache=Path(cache),
+                    seconds=options.seconds,
+                    repositories=dict(options.repository),
                 )
             except (SuiteError, subprocess.CalledProcessError, RuntimeError, AssertionError) as error:
                 print(f"{name}: {error}", file=sys.stderr)
@@ -55,14 +62,24 @@ def _options() -> argparse.Namespace:
     parser.add_argument("name", nargs="*", help="suites of suites.toml; default: all")
     parser.add_argument("-p", "--python", metavar="3.X", help="one of pyenv's; default: this one")
     parser.add_argument("--seconds", type=int, default=900, help="how long one run of one side may take")
+    parser.add_argument(
+        "--repository", action="append", default=[], type=_named_place, metavar="NAME=PLACE",
+        help="a folder or an address that a suite's repository is cloned from instead",
+    )  # fmt: skip
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown; rows of others stay")
     return parser.parse_args()
+
+
+def _named_place(text: str) -> tuple[str, str]:
+    name, _, place = text.partition("=")
+    return name, place
 
 
 def row(result: SuiteResult) -> str:
     """A line of the table."""
     differences = "<br>".join(map(str, result.differences)) or "none"
-    cells = [result.suite.name, result.version, counts(result.venv[-1]), counts(result.storectl[-1])]
+    source = "wheel" if result.suite.installed else "repository" if result.suite.repository else "sdist"
+    cells = [result.suite.name, result.version, source, counts(result.venv[-1]), counts(result.storectl[-1])]
     return f"| {' | '.join(cells)} | {len(result.storectl[-1])} | {len(result.storectl)} | {differences} |"
 
 

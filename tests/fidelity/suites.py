@@ -17,7 +17,10 @@ Outcomes = Mapping[str, Outcome]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """One project's tests, as ``suites.toml`` describes them. ``program``: a folder and a script in it, none for pytest."""
+    """One project's tests, as ``suites.toml`` describes them. ``program``: a folder and a script in it, none for pytest.
+
+    ``repository``: where the tests are, "" for the source distribution.
+    """
 
     name: str
     requirements: tuple[str, ...]
@@ -25,6 +28,7 @@ class Suite:
     remove: tuple[str, ...]
     program: tuple[str, ...]
     files: Mapping[str, str]
+    repository: str
     installed: bool
     ci: bool
 
@@ -54,6 +58,7 @@ def _suite(table: Mapping[str, Any]) -> Suite:
         remove=tuple(table.get("remove", ["src"])),
         program=tuple(table.get("program", ())),
         files=table.get("files", {}),
+        repository=table.get("repository", ""),
         installed=table.get("installed", False),
         ci=table.get("ci", False),
     )

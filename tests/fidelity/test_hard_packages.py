@@ -19,8 +19,8 @@ def test_every_case_has_tasks_and_writes_a_project(case: HardCase, tmp_path: Pat
 
 
 def test_addresses_times_and_folders_are_no_differences() -> None:
-    first = Outcome.of(0, "<a at 0x7f00aa> took 1.25 s at 10:11:12.5 in /x/venv/lib\n", {Path("/x/venv"): "<prefix>"})
-    other = Outcome.of(0, "<a at 0x7f11bb> took 3.01 s at 10:15:00 in /y/env/lib\n", {Path("/y/env"): "<prefix>"})
+    first = Outcome.of(0, "<a at 0x7f00aa> took 1.25 s at 10:11:12.5 in /x/venv/lib\n", {"/x/venv": "<prefix>"})
+    other = Outcome.of(0, "<a at 0x7f11bb> took 3.01 s at 10:15:00 in /y/env/lib\n", {"/y/env": "<prefix>"})
     assert first == other
     assert first.output == "<a at <address>> took <time> at <time> in <prefix>/lib"
 
@@ -30,7 +30,18 @@ def test_another_exit_code_or_output_is_a_difference(code: int, output: str) -> 
     expected, found = Outcome(code=0, output="so\n42"), Outcome(code=code, output=f"so\n{output}")
     row = Row(case=CASES[0], wheels=3, task="t", venv=expected, storectl=found)
     assert not row.is_equal
-    assert row.line().endswith(f"| 0 | `42` | **differs**: exit code {code} |")
+    assert row.line().endswith(f"| 0 | `42` | **differs**: storectl run: exit code {code} |")
+
+
+def test_the_linked_venv_has_to_be_equal_too() -> None:
+    same = Outcome(code=0, output="42")
+    equal, different = (
+        Row(case=CASES[0], wheels=3, task="t", venv=same, storectl=same, linked=linked)
+        for linked in (same, Outcome(code=2, output="42"))
+    )
+    assert equal.line().endswith("| equal, linked too |")
+    assert not different.is_equal
+    assert different.line().endswith("| **differs**: linked: exit code 2 |")
 
 
 def test_rows_of_other_cases_stay_and_those_of_unknown_ones_go() -> None:

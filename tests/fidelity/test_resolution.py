@@ -282,6 +282,18 @@ print(json.dumps([loader == stock, stock == loader, loader != stock, hash(loader
     assert equal[5:7] == [False, False]
 
 
+def test_loaders_and_specs_are_printed_as_the_standard_ones_are(made: Asked) -> None:
+    program = """
+import json, order, re, single
+print(json.dumps([re.sub("0x[0-9a-f]+", "ADDRESS", text) for text in
+                  (repr(order.__loader__), repr(order.__spec__), str(single.__spec__), repr(single))]
+                 + [hex(id(single.__loader__)) in repr(single.__loader__)]))
+"""
+    shown = made.ask(program)
+    assert shown[0] == "<_frozen_importlib_external.SourceFileLoader object at ADDRESS>"
+    assert shown[-1] is True
+
+
 def test_a_watcher_of_source_files_sees_the_same_files(made: Asked) -> None:
     """What reloaders (Django's, IPython's, uvicorn's) do: all files of all modules, by their specs."""
     program = """

@@ -60,6 +60,6 @@ def test_every_suite_says_what_to_run() -> None:
 @pytest.mark.parametrize("name", [suite.name for suite in read_suites().values() if suite.ci])
 def test_a_project_passes_the_same_of_its_own_tests_as_in_a_venv(name: str, tmp_path: Path) -> None:
     with new_machine() as machine:
-        result = run_suite(read_suites()[name], machine, base_python(), cache=tmp_path, seconds=300)
+        result = run_suite(read_suites()[name], machine, base_python(), cache=tmp_path, seconds=300, repositories={})
     assert [str(difference) for difference in result.differences] == []
     assert list(result.storectl[-1].values()).count("passed") > 50

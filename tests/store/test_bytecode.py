@@ -176,16 +176,7 @@ def test_the_environment_of_the_caller_does_not_matter(
 def test_entries_in_many_pieces_are_put_together(layout: StoreLayout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bytecode, "_CHUNK", 1)
     manifests = [add_entry(layout, f"entry-{n}", {f"m{i}.py": "X = 1\n" for i in range(5)}) for n in range(3)]
-    told: list[str] = []
-    compile_entries(
-        layout,
-        manifests,
-        interpreter_of(pythons()[0]),
-        processes=2,
-        tmp=layout.tmp,
-        progress=lambda manifest: told.append(manifest.name),
-    )
-    assert sorted(told) == ["entry-0", "entry-1", "entry-2"]
+    compile_entries(layout, manifests, interpreter_of(pythons()[0]), processes=2, tmp=layout.tmp)
     for manifest in manifests:
         files = side_manifest(layout, manifest, pythons()[0].cache_tag)["files"]
         assert isinstance(files, dict)
@@ -203,16 +194,26 @@ def test_an_entry_without_modules_is_done_at_once(layout: StoreLayout) -> None:
 def test_what_is_compiled_is_not_compiled_again(layout: StoreLayout) -> None:
     manifest = add_entry(layout, "pkg", FILES)
     compile_entries(layout, [manifest], interpreter_of(pythons()[0]), processes=1, tmp=layout.tmp)
-    told: list[str] = []
-    compile_entries(
-        layout,
-        [manifest],
-        interpreter_of(pythons()[0], executable="/nowhere"),
-        processes=1,
-        tmp=layout.tmp,
-        progress=lambda manifest: told.append(manifest.name),
+    nowhere = interpreter_of(pythons()[0], executable="/nowhere")
+    compile_entries(layout, [manifest], nowhere, processes=1, tmp=layout.tmp)
+
+
+def test_compiling_ends_when_asked_to_and_so_does_what_a_worker_is_at(layout: StoreLayout, tmp_path: Path) -> None:
+    manifest = add_entry(layout, "pkg", FILES)
+    slow = tmp_path / "python"
+    slow.write_text(
+        f"#!/bin/sh\necho '\"{pythons()[0].cache_tag}\"'\nread request\n: > '{tmp_path}/begun'\nexec sleep 3600\n"
     )
-    assert told == ["pkg"]
+    slow.chmod(0o755)
+
+    def proceed() -> None:
+        if (tmp_path / "begun").exists():
+            raise InterruptedError
+
+    interpreter = interpreter_of(pythons()[0], executable=str(slow))
+    with pytest.raises(InterruptedError):
+        compile_entries(layout, [manifest], interpreter, processes=1, tmp=layout.tmp, proceed=proceed)
+    assert not has_bytecode(layout, manifest.digest, pythons()[0].cache_tag)
 
 
 def test_bytecode_without_its_side_manifest_is_written_again(layout: StoreLayout) -> None:
@@ -271,16 +272,8 @@ def test_an_entry_over_which_the_interpreter_dies_stays_without(layout: StoreLay
     fatal = add_entry(layout, "fatal", {"fine.py": "", "fatal.py": ""})
     others = [add_entry(layout, f"other-{n}", {"fine.py": ""}) for n in range(3)]
     python = pythons()[0]
-    told: list[str] = []
-    compile_entries(
-        layout,
-        [fatal, *others],
-        interpreter_of(python, executable=crashing_interpreter(tmp_path, "fatal.py")),
-        processes=1,
-        tmp=layout.tmp,
-        progress=lambda manifest: told.append(manifest.name),
-    )
-    assert told == ["fatal", "other-0", "other-1", "other-2"]
+    crashing = interpreter_of(python, executable=crashing_interpreter(tmp_path, "fatal.py"))
+    compile_entries(layout, [fatal, *others], crashing, processes=1, tmp=layout.tmp)
     assert not has_bytecode(layout, fatal.digest, python.cache_tag)
     assert all(has_bytecode(layout, manifest.digest, python.cache_tag) for manifest in others)
 
@@ -345,11 +338,13 @@ def test_a_disk_that_loses_bytecode_leaves_neither_side_manifests_nor_remains(
 
 def test_nothing_is_placed_when_the_work_is_stopped(layout: StoreLayout) -> None:
     manifests = [add_entry(layout, f"entry-{n}", FILES) for n in range(2)]
+    interpreter = interpreter_of(pythons()[0])
 
-    def stop(_manifest: Manifest) -> None:
-        raise KeyboardInterrupt
+    def stop() -> None:
+        if list(layout.tmp.rglob("*")):  # one of them is compiled
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compile_entries(layout, manifests, interpreter_of(pythons()[0]), processes=1, tmp=layout.tmp, progress=stop)
+        compile_entries(layout, manifests, interpreter, processes=1, tmp=layout.tmp, proceed=stop)
     assert not list(layout.meta.iterdir())
     assert not list(site_packages(layout, manifests[0]).rglob("*.pyc"))

@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from storectl_shim._storectl import MODULE, NAMESPACE
 from storectl_store.environments.import_map import (
     encode_import_map,
-    encode_import_map_from_sections,
-    encode_sections,
     index_paths,
-    merge,
+    section_of,
 )
 from support.views import SHIM, Python, pythons
 
@@ -84,26 +82,26 @@ PATHS = st.lists(
 )
 
 
-@given(PATHS, PATHS)
-def test_merged_tables_are_those_of_the_merged_tree(one: list[str], other: list[str]) -> None:
-    merged = merge([index_paths(one, SUFFIXES), index_paths(other, SUFFIXES)])
-    assert merged == index_paths([*one, *other], SUFFIXES)
-
-
 @given(st.lists(PATHS.map(tuple), max_size=3), st.randoms())
 def test_equal_trees_are_equal_bytes_in_whatever_order(trees: list[tuple[str, ...]], random: Random) -> None:
     paths = [path for tree in trees for path in tree]
     shuffled = list(paths)
     random.shuffle(shuffled)
-    first = encode_import_map("id", index_paths(paths, SUFFIXES))
-    assert first == encode_import_map("id", merge([index_paths(shuffled, SUFFIXES)]))
+    assert encode_import_map("id", index_paths(paths, SUFFIXES)) == encode_import_map(
+        "id", index_paths(shuffled, SUFFIXES)
+    )
 
 
-def test_sections_of_an_entry_can_be_kept_for_any_environment() -> None:
-    alpha, beta = (index_paths([f"{name}/__init__.py", f"{name}/x.py"], SUFFIXES) for name in ("alpha", "beta"))
-    kept = {**encode_sections(beta), **encode_sections(alpha)}
-    assert encode_import_map_from_sections("id", merge([beta, alpha])[""], kept) == encode_import_map(
-        "id", merge([alpha, beta])
+@given(PATHS, st.sets(st.sampled_from("abc")))
+def test_folders_with_sections_of_their_own_make_the_same_map(paths: list[str], whole: set[str]) -> None:
+    sections = {}
+    for folder in whole:
+        below = [path for path in paths if path.startswith(f"{folder}/")]
+        if section := section_of(folder, index_paths(below, SUFFIXES)):
+            sections[folder] = section
+    rest = [path for path in paths if path.partition("/")[0] not in sections or "/" not in path]
+    assert encode_import_map("id", index_paths(rest, SUFFIXES), sections) == encode_import_map(
+        "id", index_paths(paths, SUFFIXES)
     )
 
 

@@ -30,7 +30,9 @@ from storectl_store.selection.lock_file import kind_of, read_lock_file
         ("Cargo.lock", None),
         ("pyproject.toml", None),
         ("requirements.in", None),
-        ("my-requirements.txt", "requirements"), ("requirements/dev.txt", "requirements"), ("dev.txt", None),
+        ("my-requirements.txt", "requirements"),
+        ("requirements/dev.txt", "requirements"),
+        ("dev.txt", None),
     ],
 )
 def test_the_name_says_the_kind(name: str, kind: str | None) -> None:

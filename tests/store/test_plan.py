@@ -10,11 +10,11 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.identity import NOTHING
-from storectl_store.environments.plan import EnvironmentPlan, environment_id, plan_environment
+from storectl_store.environments.plan import EnvironmentPlan, environment_id
 from storectl_store.environments.tree import Link
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
-from support.environments import made_up_interpreter, read_wheel
+from support.environments import made_up_interpreter, plan_of, read_wheel
 from support.wheels import WheelBytes, make_wheel
 
 LAYOUT = StoreLayout(Path("/store"))
@@ -27,7 +27,7 @@ def plan(
     direct_urls: Mapping[NormalizedName, str] = NOTHING,
 ) -> EnvironmentPlan:
     manifests = [read_wheel(wheel)[0] for wheel in wheels]
-    return plan_environment(manifests, interpreter or made_up_interpreter(), LAYOUT, direct_urls=direct_urls)
+    return plan_of(manifests, interpreter or made_up_interpreter(), LAYOUT, direct_urls=direct_urls)
 
 
 def link(planned: EnvironmentPlan, path: str) -> str:
@@ -104,11 +104,11 @@ def test_names_tell_which_entries_they_are_seen_from() -> None:
 
 
 def test_every_visible_path_is_listed_once() -> None:
-    left = make_wheel("left", files={"ns/x.py": "1", f"left-1.0.data/data/{SITE}/ns/late.py": ""})
+    left = make_wheel("left", files={"ns/x.py": "1", f"left-1.0.data/data/{SITE}/ns/late.py": "", "own/y.py": ""})
     right = make_wheel("right", files={"ns/x.py": "2", "right-1.0.data/data/share/doc": ""})
-    paths = sorted(plan(left, right).visible_paths)
+    paths = sorted(path for name in plan(left, right).names.values() for path in name.paths)
     assert len(paths) == len(set(paths))
-    assert {"ns/x.py", "ns/late.py", "_storectl.py", "left-1.0.dist-info/METADATA"} <= set(paths)
+    assert {"ns/x.py", "ns/late.py", "own/", "_storectl.py", "left-1.0.dist-info/METADATA"} <= set(paths)
     assert not any("share" in path for path in paths)
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,13 +16,15 @@ from storectl_store.entries.durability import rename_noreplace
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments import publish as publishing
 from storectl_store.environments.environment_record import read_environment
-from storectl_store.environments.plan import EnvironmentPlan, plan_environment
+from storectl_store.environments.plan import EnvironmentPlan
 from storectl_store.environments.publish import import_map_of, publish_environment, sweep_unpublished
 from storectl_store.environments.scripts import shebang
 from storectl_store.environments.tree import StoreScript
 from storectl_store.errors import EnvironmentBuildError, StoreError, StoreFormatError, StoreFullError
-from support.environments import StoreAt, add_entry, made_up_interpreter, store_at
+from support.environments import StoreAt, add_entry, made_up_interpreter, plan_of, store_at
 from support.wheels import make_wheel
+
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="links are lent on Linux only")
 
 
 @pytest.fixture
@@ -34,7 +37,11 @@ def plan(store: StoreAt) -> EnvironmentPlan:
     left = make_wheel("left", files={"ns/left.py": "", "left-1.0.data/scripts/go": "#!python\nprint()\n"})
     right = make_wheel("right", files={"ns/right.py": "", "right-1.0.data/scripts/sh": "#!/bin/sh\n"})
     manifests = [add_entry(store.layout, wheel) for wheel in (left, right)]
-    return plan_environment(manifests, made_up_interpreter(), store.layout)
+    return plan_of(manifests, made_up_interpreter(), store.layout)
+
+
+def targets(plan: EnvironmentPlan) -> dict[str, str]:
+    return {file.path: file.target for file in plan.same_files} | {link.path: link.target for link in plan.links}
 
 
 def environments(layout: StoreLayout) -> list[str]:
@@ -84,8 +91,53 @@ def test_metadata_is_linked_where_no_hard_link_can_be(
 ) -> None:
     monkeypatch.setattr(os, "link", _refuse(errno.EXDEV))
     folder = publish_environment(store, plan)
-    for file in plan.same_files:
-        assert os.readlink(folder / file.path) == file.target
+    assert {path: os.readlink(folder / path) for path in targets(plan)} == targets(plan)
+
+
+@linux_only
+def test_links_are_shared_with_the_views_before(store: StoreAt, plan: EnvironmentPlan) -> None:
+    first = publish_environment(store, plan)
+    other = replace(plan, id="f" * 32, path=store.layout.environment("f" * 32))
+    second = publish_environment(store, other)
+    for link in plan.links:
+        assert os.readlink(second / link.path) == link.target
+        if os.path.isabs(link.target):
+            assert (first / link.path).lstat().st_ino == (second / link.path).lstat().st_ino
+    assert len(os.listdir(store.layout.links)) == len({link.target for link in plan.links}) + 1  # and that of a script
+
+
+@linux_only
+def test_links_of_a_view_that_was_not_durable_are_not_kept(
+    store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_folder: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(publishing, "barrier", lost)
+    with pytest.raises(StoreFullError):
+        publish_environment(store, plan)
+    assert os.listdir(store.layout.links) == []
+
+
+@linux_only
+def test_a_link_that_has_all_the_names_it_can_have_is_made_anew(
+    store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_environment(store, plan)
+    other = replace(plan, id="f" * 32, path=store.layout.environment("f" * 32))
+    monkeypatch.setattr(os, "link", _refuse(errno.EMLINK))
+    folder = publish_environment(store, other)
+    for link in plan.links:
+        assert os.readlink(folder / link.path) == link.target
+
+
+def test_where_links_are_not_lent_each_view_has_its_own(
+    store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    folder = publish_environment(store, plan)
+    assert {(folder / link.path).lstat().st_nlink for link in plan.links} == {1}
+    assert not store.layout.links.exists()
 
 
 def test_a_full_disk_is_no_reason_for_another_kind_of_link(
@@ -97,8 +149,8 @@ def test_a_full_disk_is_no_reason_for_another_kind_of_link(
     assert environments(store.layout) == []
 
 
-def _refuse(number: int) -> Callable[[str, str], None]:
-    def link(source: str, _destination: str) -> None:
+def _refuse(number: int) -> Callable[..., None]:
+    def link(source: str, _destination: str, **_: object) -> None:
         raise OSError(number, os.strerror(number), source)
 
     return link
@@ -217,7 +269,7 @@ def test_the_record_can_be_read_back(store: StoreAt) -> None:
     manifests = [add_entry(store.layout, wheel) for wheel in wheels]
     direct = {NormalizedName("a"): '{"url": "file:///a"}'}
     interpreter = made_up_interpreter()
-    planned = plan_environment(manifests, interpreter, store.layout, direct_urls=direct)
+    planned = plan_of(manifests, interpreter, store.layout, direct_urls=direct)
     record = read_environment(publish_environment(store, planned))
     assert record.id == planned.id
     assert (record.executable, record.version) == (interpreter.executable, interpreter.version)

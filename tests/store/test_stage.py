@@ -252,7 +252,7 @@ def test_a_member_that_is_not_what_it_says_is_refused(
     tmp_path: Path, stored: bytes, changes: dict[str, object], code: str
 ) -> None:
     with Folders.below(tmp_path) as folders, pytest.raises(WheelError) as caught:
-        unpack(b"before" + stored, [replace(member(stored), **changes)], folders)  # type: ignore[arg-type]
+        unpack(b"before" + stored, [member(stored)._replace(**changes)], folders)  # type: ignore[arg-type]
     assert (caught.value.code, caught.value.facts["member"]) == (code, "sample/file")
 
 
@@ -275,7 +275,7 @@ def test_a_member_whose_stream_is_right_is_unpacked(tmp_path: Path) -> None:
 def test_two_members_on_one_path_are_refused(tmp_path: Path, path: str) -> None:
     one = member(PACKED)
     with Folders.below(tmp_path) as folders, pytest.raises(WheelError) as caught:
-        unpack(b"before" + PACKED, [one, replace(one, path=path)], folders)
+        unpack(b"before" + PACKED, [one, one._replace(path=path)], folders)
     assert caught.value.code == "E_ZIP_COLLISION"
 
 

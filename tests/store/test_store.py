@@ -121,12 +121,6 @@ def test_an_entry_that_is_collected_is_gone_though_it_was_read_before(tmp_path: 
         assert written.store.manifest(digest(SAMPLE)) is None
 
 
-def test_a_manifest_is_decoded_once(tmp_path: Path) -> None:
-    with written_store(tmp_path / "store") as written:
-        written.commit(SAMPLE)
-        assert written.store.manifest(digest(SAMPLE)) is written.store.manifest(digest(SAMPLE))
-
-
 @pytest.mark.parametrize("trouble", ["a row too many", "a row too few", "no database"])
 def test_a_listing_is_right_whatever_the_catalogue_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str

@@ -236,7 +236,9 @@ def test_wheels_by_path_and_url_are_pins(tmp_path: Path, index: LoopbackIndex) -
     assert (remote.wheel.url, remote.wheel.digest) == (index.file_url(E), E.digest)
 
 
-def test_wheels_of_a_flat_folder_need_a_hash(tmp_path: Path, index: LoopbackIndex) -> None:
+def test_wheels_of_a_flat_folder_are_locked_by_name_where_the_lock_has_no_hash(
+    tmp_path: Path, index: LoopbackIndex
+) -> None:
     (tmp_path / "flat").mkdir()
     (tmp_path / "flat" / A1.filename).write_bytes(A1.data)
     body = (
@@ -245,9 +247,10 @@ def test_wheels_of_a_flat_folder_need_a_hash(tmp_path: Path, index: LoopbackInde
     project = UvProject(tmp_path, index, {"pyproject.toml": pyproject(body, dependencies='"a"')})
     text = re.sub(r', hash = "[^"]*"', "", project.path.read_text())
     project.path.write_text(text)
-    with pytest.raises(LockFileError, match="has no sha256") as caught:
-        select(project.lock_file, make_target())
-    assert caught.value.hint
+    (named,) = select(project.lock_file, make_target()).index_pins
+    assert not named.digests
+    assert named.filenames == {A1.filename}
+    assert (named.find_links, named.indexes, named.exclusive) == (((tmp_path / "flat").as_uri(),), (), True)
     project.path.write_text(text.replace('.whl"', f'.whl", hash = "{A1.digest}"'))
     (pin,) = select(project.lock_file, make_target()).pins
     assert pin.wheel.url == (tmp_path / "flat" / A1.filename).as_uri()

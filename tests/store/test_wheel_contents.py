@@ -1,5 +1,4 @@
 import zlib
-from dataclasses import replace
 
 import pytest
 
@@ -46,14 +45,14 @@ def test_more_than_the_limit_is_not_read() -> None:
 def test_another_size_than_declared_is_refused(method: int, declared: int, code: str) -> None:
     data, record = module_of(method=method, content=LARGE)
     with pytest.raises(WheelError, match=code):
-        read_contents(data, replace(record, size=declared), limit=2 * len(LARGE))
+        read_contents(data, record._replace(size=declared), limit=2 * len(LARGE))
 
 
 def test_inflating_stops_one_byte_after_the_declared_size() -> None:
     data, record = module_of(content=bytes(8 << 20))
     seen: list[bytes] = []
     with pytest.raises(WheelError, match="E_ZIP_LIMIT"):
-        seen.extend(iterate_contents(data, replace(record, size=10)))
+        seen.extend(iterate_contents(data, record._replace(size=10)))
     assert len(b"".join(seen)) <= 11
 
 
@@ -61,7 +60,7 @@ def test_inflating_stops_one_byte_after_the_declared_size() -> None:
 def test_another_crc_is_refused(method: int) -> None:
     data, record = module_of(method=method, content=LARGE)
     with pytest.raises(WheelError, match="CRC"):
-        read_contents(data, replace(record, crc=record.crc ^ 1), limit=len(LARGE))
+        read_contents(data, record._replace(crc=record.crc ^ 1), limit=len(LARGE))
 
 
 def test_every_cut_of_a_deflate_stream_is_refused() -> None:
@@ -69,7 +68,7 @@ def test_every_cut_of_a_deflate_stream_is_refused() -> None:
     record = read_archive(data)[0]
     for length in range(record.compressed_size):
         with pytest.raises(WheelError, match="E_ZIP_STRUCT"):
-            read_contents(data, replace(record, compressed_size=length), limit=record.size)
+            read_contents(data, record._replace(compressed_size=length), limit=record.size)
 
 
 @pytest.mark.parametrize("garbage", [b"\0", b"\0" * (3 << 20)], ids=["one byte", "3 MiB"])

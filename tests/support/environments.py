@@ -20,7 +20,8 @@ from storectl_store.digest import digest_of_hex
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.environments.identity import NOTHING
-from storectl_store.environments.plan import plan_environment
+from storectl_store.environments.outline import outline_of
+from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import EntryPoint, Part
@@ -157,6 +158,19 @@ def read_wheel(
     return manifest, contents
 
 
+def plan_of(
+    manifests: Sequence[Manifest],
+    interpreter: Interpreter,
+    layout: StoreLayout,
+    *,
+    direct_urls: Mapping[NormalizedName, str] = NOTHING,
+) -> EnvironmentPlan:
+    """The plan of entries with these manifests."""
+    outlines = [outline_of(manifest, interpreter.extension_suffixes) for manifest in manifests]
+    by_digest = {manifest.digest: manifest for manifest in manifests}
+    return plan_environment(outlines, interpreter, layout, by_digest.__getitem__, direct_urls=direct_urls)
+
+
 def publish(
     store: StoreAt,
     interpreter: Interpreter,
@@ -168,7 +182,7 @@ def publish(
     manifests = [
         add_entry(store.layout, wheel, escaping_libraries=(escaping or {}).get(wheel.name, ())) for wheel in wheels
     ]
-    return publish_environment(store, plan_environment(manifests, interpreter, store.layout, direct_urls=direct_urls))
+    return publish_environment(store, plan_of(manifests, interpreter, store.layout, direct_urls=direct_urls))
 
 
 def _place(name: str) -> tuple[Part, str]:

@@ -1,7 +1,4 @@
-"""`storectl daemon`: the daemon in the foreground, and what is done about the one in the background.
-
-The one module of the command line that imports the daemon, and only where it becomes it.
-"""
+"""`storectl daemon`: the daemon in the foreground, and what is done about the one in the background."""
 
 import os
 import subprocess
@@ -17,6 +14,7 @@ from storectl.commands.output import duration_text, print_json, print_lines, siz
 from storectl.commands.parameters import Json
 from storectl.daemon_start import ensure_daemon, running_daemon, stop_daemon
 from storectl.errors import DaemonNotRunningError, ServiceFileError
+from storectl.foreground import become_daemon
 from storectl.service_files import LAUNCHD, filled_files, install_folder, service_manager
 from storectl_shim.locations import log_path
 
@@ -36,9 +34,7 @@ def foreground(context: typer.Context, *, log_file: LogFile = None) -> None:
     """Be the daemon, in the foreground, where no command is given."""
     if context.invoked_subcommand is not None:
         return
-    from storectl_daemon.main import main  # noqa: PLC0415 - only the daemon itself needs the daemon
-
-    raise typer.Exit(main(["--log-file", log_file] if log_file else []))
+    raise typer.Exit(become_daemon(["--log-file", log_file] if log_file else []))
 
 
 @app.command()

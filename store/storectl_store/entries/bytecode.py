@@ -32,7 +32,12 @@ _WORKER = Path(__file__).with_name("compile_worker.py")
 _CHUNK = 512 * 1024  # bytes of source in one job: about half a second, so that all workers end together
 _START_LIMIT = 30.0  # seconds for an interpreter to start
 _JOB_LIMIT = 300.0  # seconds for a job: source can be made to compile for ever
+_PROCEED_EVERY = 0.5  # seconds
 _Files = dict[str, CompiledFile]
+
+
+def _always() -> None:
+    """Nothing stops the work."""
 
 
 class InterpreterError(ProblemError):
@@ -71,12 +76,12 @@ def compile_entries(
     *,
     processes: int,
     tmp: Path,
-    progress: Callable[[Manifest], None] | None = None,
+    proceed: Callable[[], None] = _always,
 ) -> None:
     """Give each of these entries bytecode for the interpreter, where it has none; all of them get it together, at the end.
 
-    ``tmp`` is a folder of this process on the file system of the store. ``progress`` is told of each entry once it is
-    compiled, in this thread; what it raises ends the work. An entry over which a worker dies stays without bytecode.
+    ``tmp`` is a folder of this process on the file system of the store. ``proceed`` is called every half second or more often, in
+    this thread; what it raises ends the work, and whatever a worker is at. An entry over which a worker dies stays without bytecode.
     InterpreterError where none starts, StoreFullError where the disk does not take it.
     """
     jobs: list[_Job] = []
@@ -85,11 +90,9 @@ def compile_entries(
         done = has_bytecode(layout, manifest.digest, interpreter.cache_tag)
         jobs += (own := [] if done else list(_jobs(layout, owner, manifest)))
         states.append(_Progress(waiting=len(own)))
-        if done and progress is not None:
-            progress(manifest)
     compiled: list[CompiledEntry] = []
     try:
-        for job, files in _run(jobs, interpreter, processes=processes, tmp=tmp):
+        for job, files in _run(jobs, interpreter, processes=processes, tmp=tmp, proceed=proceed):
             manifest, state = manifests[job.owner], states[job.owner]
             state.waiting -= 1
             state.crashed |= files is None
@@ -98,8 +101,6 @@ def compile_entries(
                 continue
             entry = _compiled(layout, manifest, state)
             drop_bytecode(entry) if state.crashed else compiled.append(entry)
-            if progress is not None:
-                progress(manifest)
         with disk_errors("write bytecode"):
             place_bytecode(layout, compiled, interpreter.cache_tag, tmp)
     except BaseException:
@@ -129,7 +130,7 @@ def _jobs(layout: StoreLayout, owner: int, manifest: Manifest) -> Iterator[_Job]
 
 
 def _run(
-    jobs: Sequence[_Job], interpreter: Interpreter, *, processes: int, tmp: Path
+    jobs: Sequence[_Job], interpreter: Interpreter, *, processes: int, tmp: Path, proceed: Callable[[], None]
 ) -> Iterator[tuple[_Job, _Files | None]]:
     """Every job with what was compiled for it, None where the worker died, as they come back."""
     crew = _Crew(interpreter=interpreter, tmp=tmp)
@@ -146,7 +147,7 @@ def _run(
         thread.start()
     try:
         for _ in jobs:
-            result = crew.done.get()
+            result = crew.next_done(proceed)
             if isinstance(result, Exception):
                 raise result
             yield result
@@ -164,6 +165,8 @@ class _Crew:
     tmp: Path
     pending: queue.SimpleQueue[_Job] = field(default_factory=queue.SimpleQueue)
     done: queue.SimpleQueue[tuple[_Job, _Files | None] | Exception] = field(default_factory=queue.SimpleQueue)
+    busy: set["_Worker"] = field(default_factory=set)
+    dismissed: threading.Event = field(default_factory=threading.Event)
 
     def work(self) -> None:
         """Do jobs until there are no more; a worker process that dies is replaced for the next one."""
@@ -172,7 +175,7 @@ class _Crew:
             while True:
                 job = self.pending.get_nowait()
                 worker = worker or _Worker(self.interpreter)
-                files = worker.compile(job, self.tmp)
+                files = self._compile(worker, job)
                 if files is None:
                     worker.close()
                     worker = None
@@ -185,11 +188,28 @@ class _Crew:
             if worker is not None:
                 worker.close()
 
+    def _compile(self, worker: "_Worker", job: _Job) -> _Files | None:
+        self.busy.add(worker)
+        try:
+            return None if self.dismissed.is_set() else worker.compile(job, self.tmp)
+        finally:
+            self.busy.discard(worker)
+
+    def next_done(self, proceed: Callable[[], None]) -> tuple[_Job, _Files | None] | Exception:
+        """What comes back next; ``proceed`` is called meanwhile."""
+        while True:
+            proceed()
+            with suppress(queue.Empty):
+                return self.done.get(timeout=_PROCEED_EVERY)
+
     def dismiss(self) -> None:
-        """Leave the jobs that nobody has begun."""
+        """Leave the jobs that nobody has begun, and end those that somebody is at."""
+        self.dismissed.set()
         with suppress(queue.Empty):
             while True:
                 self.pending.get_nowait()
+        for worker in tuple(self.busy):
+            worker.kill()
 
 
 class _Worker:
@@ -224,6 +244,10 @@ class _Worker:
         if result is None:
             return None
         return {path: CompiledFile(staged=staged, sha256=sha256) for path, (staged, sha256) in result["staged"].items()}
+
+    def kill(self) -> None:
+        """End the process under the thread that waits for it, which closes it then."""
+        self._process.kill()
 
     def close(self) -> None:
         """End the process: it has answered, or never will."""

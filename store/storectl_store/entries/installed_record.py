@@ -10,7 +10,7 @@ left out: the name of their folder has the Python version in it, and one entry s
 import base64
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from storectl_store.entries.manifest import ManifestFile
 from storectl_store.wheel.checked import EntryPoint, Part
@@ -21,21 +21,16 @@ _PREFIX = "../../.."
 def installed_record(dist_info: str, files: Iterable[ManifestFile], entry_points: Iterable[EntryPoint]) -> bytes:
     """The content of ``<dist_info>/RECORD`` for these files of an entry, RECORD itself not among them."""
     rows = {(f"{dist_info}/RECORD", "", "")}
-    rows.update(row for file in files for row in _rows(file))
+    rows.update(_row(file) for file in files if file.part is not Part.HEADERS)
     rows.update((f"{_PREFIX}/bin/{point.name}", "", "") for point in entry_points)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(rows))
     return text.getvalue().encode()
 
 
-def _rows(file: ManifestFile) -> Iterator[tuple[str, str, str]]:
+def _row(file: ManifestFile) -> tuple[str, str, str]:
+    if file.part is Part.SCRIPTS:
+        return f"{_PREFIX}/bin/{file.path}", "", ""
+    path = file.path if file.part is Part.SITE_PACKAGES else f"{_PREFIX}/{file.path}"
     digest = base64.urlsafe_b64encode(bytes.fromhex(file.sha256)).rstrip(b"=").decode()
-    match file.part:
-        case Part.SITE_PACKAGES:
-            yield file.path, f"sha256={digest}", str(file.size)
-        case Part.DATA:
-            yield f"{_PREFIX}/{file.path}", f"sha256={digest}", str(file.size)
-        case Part.SCRIPTS:
-            yield f"{_PREFIX}/bin/{file.path}", "", ""
-        case Part.HEADERS:
-            return
+    return path, f"sha256={digest}", str(file.size)

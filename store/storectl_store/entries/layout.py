@@ -8,6 +8,8 @@ site-packages/  scripts/  data/  headers/
 meta/<64 hex>.json               its manifest: entry visible <=> manifest present
 meta/<64 hex>.<cache tag>.pyc.json   the side manifest of its bytecode for one interpreter cache tag
 environments/<id>/               views
+links/<32 hex>                   the symbolic links that views share
+packs/<id>                       bytecode that programs of an environment import, once more, in their order
 interpreters/<key>.json          what an interpreter said of itself, by path, size and time
 urls/                            what an index said: file name + digest -> address
 urls/pages/                      its pages, for conditional requests
@@ -53,6 +55,14 @@ class StoreLayout:
     @property
     def environments(self) -> Path:
         return self.root / "environments"
+
+    @property
+    def links(self) -> Path:
+        return self.root / "links"
+
+    @property
+    def packs(self) -> Path:
+        return self.root / "packs"
 
     @property
     def interpreters(self) -> Path:
@@ -109,6 +119,9 @@ class StoreLayout:
 
     def environment(self, environment_id: str) -> Path:
         return self.environments / environment_id
+
+    def pack(self, environment_id: str) -> Path:
+        return self.packs / environment_id
 
     def project_record(self, project: Path) -> Path:
         """The record of the project in this absolute, symlink-free folder."""

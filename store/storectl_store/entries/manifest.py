@@ -7,7 +7,7 @@ bytes and file name.
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
@@ -17,10 +17,14 @@ from storectl_store.wheel.checked import EntryPoint, Part
 
 MANIFEST_FORMAT = 1
 
+_PARTS = {part.value: part for part in Part}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestFile:
-    """One file of an entry. ``path`` is relative to its part, with forward slashes; ``size`` in bytes."""
+
+class ManifestFile(NamedTuple):
+    """One file of an entry. ``path`` is relative to its part, with forward slashes; ``size`` in bytes.
+
+    A tuple, as there are tens of thousands: made, sent from process to process and read again in half the time.
+    """
 
     part: Part
     path: str
@@ -97,8 +101,8 @@ def decode_manifest(data: bytes) -> Manifest:
             ),
             escaping_libraries=tuple(value["escaping_libraries"]),
             files=tuple(
-                ManifestFile(part=Part(p), path=path, size=size, sha256=sha, executable=x)
-                for p, path, size, sha, x in value["files"]
+                ManifestFile(_PARTS[part], path, size, sha256, executable)
+                for part, path, size, sha256, executable in value["files"]
             ),
         )
     except (ValueError, KeyError, TypeError) as error:

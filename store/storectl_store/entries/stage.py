@@ -11,10 +11,10 @@ import hashlib
 import mmap
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from storectl_store.digest import Digest, digest_of_hex, hex_of
 from storectl_store.entries.durability import disk_errors
@@ -147,9 +147,19 @@ def _escaping_libraries(entry: Path, files: list[ManifestFile]) -> tuple[str, ..
     libraries = [path for path in paths if _is_library(path)]
     if not libraries:
         return ()
-    folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
-    folders.discard(".")  # site-packages itself is every wheel's
+    folders = _folders_of(paths)
     return tuple(path for path in libraries if _escapes(entry / Part.SITE_PACKAGES.value / path, path, folders))
+
+
+def _folders_of(paths: Iterable[str]) -> set[str]:
+    """Every folder on the way to these paths but site-packages itself, which is every wheel's."""
+    folders: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return folders
 
 
 def _is_library(path: str) -> bool:

@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,6 @@ from storectl_store.errors import StoreError, StoreFormatError
 
 _MANIFEST_NAME = re.compile(r"([0-9a-f]{64})\.json")
 _VERSION_TEXT = f"storectl store {STORE_FORMAT}\n"
-_KEPT_MANIFESTS = 1024
 
 UNFINISHED_VERSION = ".VERSION."
 """How the name of a VERSION begins that is still being written."""
@@ -32,7 +30,6 @@ class Store:
     def __init__(self, layout: StoreLayout) -> None:
         self.layout = layout
         self.catalogue = Catalogue(layout.index, self.manifests)
-        self._kept: OrderedDict[Digest, Manifest] = OrderedDict()
 
     @classmethod
     def open(cls, root: Path) -> Self:
@@ -63,27 +60,31 @@ class Store:
     def manifest(self, digest: Digest) -> Manifest | None:
         """The manifest of a visible entry, None where there is none; StoreFormatError where it is broken.
 
-        The last thousand are kept in memory; that an entry is still there is asked of the disk each time.
+        It is read each time, and large: outlines are what to ask for many entries (``environments.outlines``).
         """
-        if not self.has(digest):
-            self._kept.pop(digest, None)
-            return None
-        manifest = self._kept.get(digest)
-        if manifest is None:
-            manifest = self._read(digest)
-        if manifest is not None:
-            self._keep(manifest)
+        path = self.layout.manifest(digest)
+        try:
+            with disk_errors(f"read {path.name}"):
+                manifest = decode_manifest(path.read_bytes())
+        except StoreFormatError as error:
+            raise _broken(path, error.message) from error
+        except StoreError as error:
+            if error.facts.get("errno") == errno.ENOENT:
+                return None
+            raise
+        if manifest.digest != digest:
+            raise _broken(path, f"it is about {hex_of(manifest.digest)}")
         return manifest
 
     def manifests(self) -> Iterator[Manifest]:
         """Every manifest that can be read, in order of digest; broken ones are left to ``verify``."""
-        return self.readable(self.digests())
+        return self.readable(sorted(self.digests()))
 
     def readable(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
-        """Likewise for these digests only."""
-        for digest in sorted(digests):
+        """The manifests of these entries, in their order, but for those that are gone or broken."""
+        for digest in digests:
             with suppress(StoreError):
-                manifest = self._kept.get(digest) or self._read(digest)
+                manifest = self.manifest(digest)
                 if manifest is not None:
                     yield manifest
 
@@ -113,27 +114,6 @@ class Store:
         """Let go of the catalogue's connection; the store may be used again."""
         self.catalogue.close()
 
-    def _read(self, digest: Digest) -> Manifest | None:
-        path = self.layout.manifest(digest)
-        try:
-            with disk_errors(f"read {path.name}"):
-                manifest = decode_manifest(path.read_bytes())
-        except StoreFormatError as error:
-            raise _broken(path, error.message) from error
-        except StoreError as error:
-            if error.facts.get("errno") == errno.ENOENT:  # collected since we looked
-                return None
-            raise
-        if manifest.digest != digest:
-            raise _broken(path, f"it is about {hex_of(manifest.digest)}")
-        return manifest
-
-    def _keep(self, manifest: Manifest) -> None:
-        self._kept[manifest.digest] = manifest
-        while len(self._kept) > _KEPT_MANIFESTS:
-            with suppress(KeyError):  # another thread was faster
-                self._kept.popitem(last=False)
-
 
 def _broken(path: Path, reason: str) -> StoreFormatError:
     return StoreFormatError(
@@ -148,6 +128,7 @@ def _folders(layout: StoreLayout) -> tuple[Path, ...]:
         layout.entries,
         layout.meta,
         layout.environments,
+        layout.links,
         layout.interpreters,
         layout.urls,
         layout.projects,

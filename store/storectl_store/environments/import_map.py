@@ -1,12 +1,14 @@
 """The writer of import maps; the format is documented beside its reader, in ``storectl_shim._storectl``.
 
 Tables say for each folder of site-packages ("" is the view itself) what a stock finder would find in it: tail of the
-module name -> record. They are made once per entry and merged where entries meet. Sections can be kept and reused:
-equal tables give equal bytes, whatever environment they go into.
+module name -> record. The section of a folder that a single entry shows is made once per entry, kept with its outline and
+copied into every map: equal tables give equal bytes, whatever environment they go into.
 """
 
 import marshal
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 from storectl_shim._storectl import MAGIC, MODULE, NAMESPACE, PRIME
@@ -16,6 +18,21 @@ Tables: TypeAlias = Mapping[str, Mapping[str, int]]
 
 _MARSHAL_VERSION = 2
 """The last without references: its bytes depend on the value alone, not on who else holds a part of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A folder right below the view: its record there, and all that can be imported below it, ready to be copied.
+
+    ``content`` is empty where there is only the folder itself; ``check`` is its ``checksum``.
+    """
+
+    record: int
+    content: bytes
+    check: int
+
+
+_NO_SECTIONS: Mapping[str, Section] = MappingProxyType({})
 
 
 def finder_suffixes(extension_suffixes: Sequence[str]) -> tuple[str, ...]:
@@ -71,17 +88,6 @@ def _importable(folder: str) -> bool:
     return "." not in folder and "__pycache__" not in folder.split("/")
 
 
-def merge(tables: Iterable[Tables]) -> Tables:
-    """The tables of a view that holds all of these trees, for one interpreter."""
-    merged: dict[str, dict[str, int]] = {}
-    for one in tables:
-        for folder, table in one.items():
-            into = merged.setdefault(folder, {})
-            for tail, record in table.items():
-                into[tail] = min(record, into.get(tail, record))
-    return merged
-
-
 def encode_sections(tables: Tables) -> Mapping[str, bytes]:
     """The section of each top-level folder with something importable below it."""
     sections: dict[str, dict[str, dict[str, int]]] = {}
@@ -91,24 +97,32 @@ def encode_sections(tables: Tables) -> Mapping[str, bytes]:
     return {top: marshal.dumps(section, _MARSHAL_VERSION) for top, section in sections.items()}
 
 
-def encode_import_map(environment_id: str, tables: Tables) -> bytes:
-    """The whole map of an environment with these tables."""
-    return encode_import_map_from_sections(environment_id, tables.get("", {}), encode_sections(tables))
+def section_of(folder: str, tables: Tables) -> Section | None:
+    """The section of this folder from the tables of all that is below it; None where it cannot be imported."""
+    record = tables.get("", {}).get(folder)
+    if record is None:
+        return None
+    content = encode_sections(tables).get(folder, b"")
+    return Section(record=record, content=content, check=checksum(content))
 
 
-def encode_import_map_from_sections(
-    environment_id: str, top_level: Mapping[str, int], sections: Mapping[str, bytes]
-) -> bytes:
-    """The whole map, from the names right below the view and the sections of its folders."""
+def encode_import_map(environment_id: str, tables: Tables, sections: Mapping[str, Section] = _NO_SECTIONS) -> bytes:
+    """The whole map of an environment with these tables, and with these folders below the view that no table tells of."""
+    encoded = {folder: (content, checksum(content)) for folder, content in encode_sections(tables).items()} | {
+        folder: (section.content, section.check) for folder, section in sections.items() if section.content
+    }
+    top_level = dict(tables.get("", {}))
+    for folder, section in sections.items():
+        top_level[folder] = min(section.record, top_level.get(folder, section.record))
     places: dict[str, tuple[int, int, int]] = {}
     offset = 0
-    for folder in sorted(sections):
-        section = sections[folder]
-        places[folder] = (offset, len(section), checksum(section))
-        offset += len(section)
+    for folder in sorted(encoded):
+        content, check = encoded[folder]
+        places[folder] = (offset, len(content), check)
+        offset += len(content)
     table = marshal.dumps((dict(sorted(top_level.items())), places), _MARSHAL_VERSION)
     header = b"%s %s %d %d\n" % (MAGIC, environment_id.encode("ascii"), len(table), checksum(table))
-    return b"".join([header, table, *(sections[folder] for folder in places)])
+    return b"".join([header, table, *(encoded[folder][0] for folder in places)])
 
 
 def checksum(data: bytes) -> int:

@@ -17,11 +17,10 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Protocol
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
-
-from storectl_store.entries.manifest import Manifest
 
 Graph = dict[str, set[str]]
 
@@ -31,11 +30,25 @@ _PROJECT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 _MOST_VISITS = 50_000
 
 
+class Requiring(Protocol):
+    """An entry, as far as the order depends on it: an outline, or a manifest."""
+
+    @property
+    def name(self) -> NormalizedName:
+        """The project."""
+        ...
+
+    @property
+    def requires_dist(self) -> tuple[str, ...]:
+        """Its requirements, as its metadata has them."""
+        ...
+
+
 class InstallationOrder:
     """Ranks of projects, computed when the first one is asked for: most closures have no conflict and need none."""
 
-    def __init__(self, manifests: Sequence[Manifest], markers: Mapping[str, str]) -> None:
-        self._manifests = {manifest.name: manifest for manifest in manifests}
+    def __init__(self, entries: Sequence[Requiring], markers: Mapping[str, str]) -> None:
+        self._entries = {entry.name: entry for entry in entries}
         self._markers = dict(markers)
 
     def rank(self, project: NormalizedName | None) -> float:
@@ -45,28 +58,28 @@ class InstallationOrder:
     @cached_property
     def _ranks(self) -> dict[str, int]:
         weights = topological_weights(self._graph())
-        ordered = sorted(self._manifests, key=lambda name: (weights[name], name), reverse=True)
+        ordered = sorted(self._entries, key=lambda name: (weights[name], name), reverse=True)
         return {name: place for place, name in enumerate(ordered)}
 
     def _graph(self) -> Graph:
-        graph: Graph = {_ROOT: set(self._manifests)}
-        waiting: list[tuple[NormalizedName, str]] = [(name, "") for name in self._manifests]
+        graph: Graph = {_ROOT: set(self._entries)}
+        waiting: list[tuple[NormalizedName, str]] = [(name, "") for name in self._entries]
         while waiting:
             name, extra = waiting.pop()
             node = _node(name, extra)
             if node in graph:
                 continue
             graph[node] = {name} if extra else set()
-            for child in self._requirements(self._manifests[name], extra):
+            for child in self._requirements(self._entries[name], extra):
                 graph[node].add(_node(*child))
                 waiting.append(child)
         return graph
 
-    def _requirements(self, manifest: Manifest, extra: str) -> Iterator[tuple[NormalizedName, str]]:
+    def _requirements(self, entry: Requiring, extra: str) -> Iterator[tuple[NormalizedName, str]]:
         """Project and extra of each requirement within the closure that holds for this extra ("" for none)."""
-        for text in manifest.requires_dist:
+        for text in entry.requires_dist:
             match = _PROJECT.match(text)
-            if match is None or canonicalize_name(match[1]) not in self._manifests:
+            if match is None or canonicalize_name(match[1]) not in self._entries:
                 continue
             requirement = _parsed(text)
             if requirement is None or not self._holds(requirement, extra):

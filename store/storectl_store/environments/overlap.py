@@ -6,11 +6,13 @@ deep as the overlap goes. Where two layers have a file of one path and other byt
 has a folder, the layer that pip would install last wins and a warning names both. Equal bytes are no conflict.
 
 ``__pycache__`` of a wheel is never merged: a real folder gets its own, see ``plan``.
+
+Most folders are told as wholes (``outline``): only one that two layers write into has its files looked up.
 """
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -28,8 +30,8 @@ class Layer(ABC):
     """Files below one folder of the view, its ``mount`` ("" is the view itself).
 
     ``files`` maps each path below the mount to the sha256 of the file there, or to any text that is none where it has
-    none. ``real_folders`` are folders below the mount that must not be links. ``project`` is None for what storectl
-    itself adds.
+    none; a path that ends with a slash is a whole folder. ``real_folders`` are folders below the mount that must not be
+    links. ``project`` is None for what storectl itself adds.
     """
 
     label: str
@@ -55,6 +57,10 @@ class Layer(ABC):
     def leaf(self, path: str) -> Leaf:
         """The file at this path below the mount, as a view shows it."""
 
+    def every_file(self) -> Mapping[str, str]:
+        """The files with none told as a part of a whole folder."""
+        return self.files
+
     def folder_link(self, path: str) -> Link | None:  # noqa: ARG002 the answer of layers that have no folders
         """The folder at this path below the mount ("" is the mount) as one link; None where there is no such folder."""
         return None
@@ -64,12 +70,18 @@ class Layer(ABC):
 class EntryLayer(Layer):
     """One part of an entry; ``root`` is the absolute folder in the store that is seen at the mount.
 
+    ``look_up`` gives every file, where ``files`` has whole folders.
     ``metadata`` is the folder of the project's metadata, which must be a real one, as every installer makes it: uv and
     others that read folders without following links take a link there for nothing, and the project for not installed.
     """
 
     root: str
     metadata: str = ""
+    look_up: Callable[[], Mapping[str, str]] | None = None
+
+    def every_file(self) -> Mapping[str, str]:
+        """The files with none told as a part of a whole folder."""
+        return self.files if self.look_up is None else self.look_up()
 
     def leaf(self, path: str) -> Leaf:
         """A link to the file in the store; files of the metadata are the same file."""
@@ -126,11 +138,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergedTree:
-    """``folders`` are real ones, parents first; ``visible`` is all that can be seen, in the order of the tree."""
+    """``folders`` are real ones, parents first; ``visible`` is all that can be seen, in the order of the tree.
+
+    ``shared`` are those folders that several layers write into.
+    """
 
     folders: tuple[str, ...]
     leaves: tuple[Leaf, ...]
     visible: tuple[Claim, ...]
+    shared: frozenset[str]
     warnings: tuple[str, ...]
 
 
@@ -142,6 +158,7 @@ def merge_layers(layers: Sequence[Layer], order: InstallationOrder, real_folders
         folders=tuple(merge.folders),
         leaves=tuple(merge.leaves),
         visible=tuple(merge.visible),
+        shared=frozenset(merge.shared),
         warnings=tuple(merge.conflicts.warnings()),
     )
 
@@ -175,11 +192,13 @@ class _Merge:
     def __init__(self, layers: Sequence[Layer], order: InstallationOrder, real_folders: Iterable[str]) -> None:
         self._order = order
         self._place = {id(layer): place for place, layer in enumerate(layers)}
+        self._looked_up: dict[int, Mapping[str, str]] = {}
         self._real = set(real_folders)
         self._real.update(layer.view_path(folder) for layer in layers for folder in layer.real_folders)
         self.folders: list[str] = []
         self.leaves: list[Leaf] = []
         self.visible: list[Claim] = []
+        self.shared: set[str] = set()
         self.conflicts = _Conflicts()
 
     def fill(self, folder: str, claims: Sequence[Claim]) -> None:
@@ -199,7 +218,39 @@ class _Merge:
             self.visible.append(child.folders[0])
         else:
             self.folders.append(path)
-            self.fill(path, child.folders)
+            if shared := len(child.folders) > 1:
+                self.shared.add(path)
+            claims = [self._opened(path, claim, shared=shared) for claim in child.folders]
+            if shared or claims[0].layer.below_mount(path) is None:
+                self.fill(path, claims)
+            else:
+                self._fill_alone(path, claims[0])
+
+    def _fill_alone(self, folder: str, claim: Claim) -> None:
+        """Likewise for a real folder that nobody else writes into: most are metadata."""
+        layer, shown = claim.layer, []
+        below = layer.below_mount(folder)
+        start = len(below) + 1 if below else 0
+        for name, paths in sorted(_by_first_name(claim.paths, start).items()):
+            if paths is not None:
+                if name != BYTECODE_FOLDER:
+                    self._place_child(f"{folder}/{name}", _Child(folders=[Claim(layer=layer, paths=paths)]))
+            elif name != BYTECODE_FOLDER:
+                path = f"{below}/{name}" if below else name
+                self.leaves.append(layer.leaf(path))
+                shown.append(path)
+        self.visible.append(Claim(layer=layer, paths=shown))
+
+    def _opened(self, folder: str, claim: Claim, *, shared: bool) -> Claim:
+        """The claim with every file in the place of whole folders: of this one, and of any inside a shared one."""
+        below = claim.layer.below_mount(folder)
+        if not below:
+            return claim
+        itself = claim.paths[0] == f"{below}/"
+        if not itself and not (shared and any(path.endswith("/") for path in claim.paths)):
+            return claim
+        files = self._every_file(claim.layer)
+        return Claim(layer=claim.layer, paths=tuple(path for path in files if path.startswith(f"{below}/")))
 
     def _one_kind(self, path: str, child: _Child) -> _Child:
         """Only the files, or only the folders: whatever the layer installed last has."""
@@ -213,7 +264,7 @@ class _Merge:
 
     def _place_file(self, path: str, layers: Sequence[Layer]) -> None:
         below = [layer.below_mount(path) or "" for layer in layers]
-        prints = [layer.files[place] for layer, place in zip(layers, below, strict=True)]
+        prints = [self._fingerprint(layer, place) for layer, place in zip(layers, below, strict=True)]
         chosen = 0
         if len(set(prints)) > 1:
             winner = self._last(layers)
@@ -222,6 +273,14 @@ class _Merge:
             self.conflicts.add(winner, differing, path)
         self.leaves.append(layers[chosen].leaf(below[chosen]))
         self.visible.append(Claim(layer=layers[chosen], paths=(below[chosen],)))
+
+    def _every_file(self, layer: Layer) -> Mapping[str, str]:
+        if id(layer) not in self._looked_up:
+            self._looked_up[id(layer)] = layer.every_file()
+        return self._looked_up[id(layer)]
+
+    def _fingerprint(self, layer: Layer, path: str) -> str:
+        return layer.files[path] if path in layer.files else self._every_file(layer)[path]
 
     def _folder_link(self, path: str, claims: Sequence[Claim]) -> Link | None:
         """The folder as one link, where a single layer has it and nothing asks for a real one."""
@@ -252,7 +311,10 @@ def _children(folder: str, claims: Sequence[Claim]) -> dict[str, _Child]:
 
 
 def _by_first_name(paths: Sequence[str], start: int) -> dict[str, list[str] | None]:
-    """The paths grouped by their component that begins at ``start``; None for a path that ends with it."""
+    """The paths grouped by their component that begins at ``start``; None for a path that ends with it.
+
+    A path that ends with a slash is one below its folder.
+    """
     groups: dict[str, list[str] | None] = {}
     for path in paths:
         end = path.find("/", start)

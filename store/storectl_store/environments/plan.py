@@ -1,4 +1,4 @@
-"""Plan an environment: everything a view will hold, from manifests alone. Pure; nothing is read, nothing is written.
+"""Plan an environment: everything a view will hold, from outlines. Pure but for the manifests of entries that overlap.
 
     <id>/pyvenv.cfg  environment.json  import-map
     <id>/bin/          python, console and gui scripts, .data/scripts
@@ -14,22 +14,24 @@ will be: until it is compiled the link dangles, which CPython takes for "no byte
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.entries.manifest import Manifest
 from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord, encode_record
 from storectl_store.environments.identity import NOTHING, environment_id
-from storectl_store.environments.native_folders import native_folders
+from storectl_store.environments.import_map import Section
 from storectl_store.environments.order import InstallationOrder
+from storectl_store.environments.outline import Files, ManifestOf, Outline
 from storectl_store.environments.overlap import (
     BYTECODE_FOLDER,
     Claim,
     EntryLayer,
     Layer,
+    MergedTree,
     ScriptLayer,
     made_layer,
     merge_layers,
@@ -48,13 +50,15 @@ __all__ = ["IMPORT_MAP", "EnvironmentPlan", "TopLevelName", "environment_id", "p
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopLevelName:
-    """One name in site-packages: the entries it is seen from, and every file to be seen below it.
+    """One name in site-packages: the entries it is seen from, and what is to be seen below it.
 
-    ``paths`` are relative to site-packages, with forward slashes. No owner: it is storectl's own.
+    ``paths`` are relative to site-packages, with forward slashes; one that ends with a slash is a whole folder. ``section``
+    is what the import map shows of a folder that a single entry has. No owner: it is storectl's own.
     """
 
     owners: tuple[Digest, ...]
     paths: tuple[str, ...]
+    section: Section | None = None
 
     @property
     def shared(self) -> bool:
@@ -83,37 +87,34 @@ class EnvironmentPlan:
         """The interpreter that programs of the environment are run by."""
         return str(self.path / "bin" / "python")
 
-    @property
-    def visible_paths(self) -> Iterator[str]:
-        """Every file to be seen in site-packages, relative to it."""
-        return (path for name in self.names.values() for path in name.paths)
-
 
 def plan_environment(
-    manifests: Sequence[Manifest],
+    entries: Sequence[Outline],
     interpreter: Interpreter,
     layout: StoreLayout,
+    manifest_of: ManifestOf,
     *,
     direct_urls: Mapping[NormalizedName, str] = NOTHING,
 ) -> EnvironmentPlan:
     """The environment of these entries; EnvironmentBuildError where they cannot make one.
 
+    The outlines are those for the interpreter's extension suffixes. ``manifest_of`` is asked for the few entries that
+    write into one folder; what it raises is passed on.
     ``direct_urls`` are the contents of ``direct_url.json`` (PEP 610) of projects that come from no index. They belong to
     the environment: the same wheel, and so the same entry, comes from an index for somebody else.
     """
-    manifests = _one_per_project(manifests)
-    digests = tuple(manifest.digest for manifest in manifests)
+    entries = _one_per_project(entries)
+    digests = tuple(entry.digest for entry in entries)
     identity = environment_id(digests, interpreter, direct_urls)
-    view = _View(interpreter, layout.environment(identity), layout)
-    layers = [layer for manifest in manifests for layer in view.layers(manifest)]
-    layers += [
-        view.direct_url(manifest, direct_urls[manifest.name]) for manifest in manifests if manifest.name in direct_urls
-    ]
+    view = _View(interpreter, layout.environment(identity), layout, manifest_of)
+    layers = [layer for entry in entries for layer in view.layers(entry)]
+    layers += [view.direct_url(entry, direct_urls[entry.name]) for entry in entries if entry.name in direct_urls]
     layers.append(made_layer("storectl", [*venv_leaves(interpreter), *_reserved()]))
-    tree = merge_layers(layers, InstallationOrder(manifests, interpreter.markers), view.real_folders)
+    tree = merge_layers(layers, InstallationOrder(entries, interpreter.markers), view.real_folders)
     bytecode = list(_bytecode_links(tree.leaves, view.site_packages, interpreter.cache_tag))
     record = EnvironmentRecord.of(identity, interpreter, digests, direct_urls, tree.warnings)
-    names = _top_level_names(tree.visible, view.site_packages)
+    sections = {entry.digest: entry.sections for entry in entries}
+    names = _top_level_names(tree, view.site_packages, sections)
     starting = {file.path: file for file in starting_files(interpreter, names)}
     leaves = [starting.get(leaf.path, leaf) for leaf in tree.leaves if leaf.path not in _RESERVED]
     return EnvironmentPlan(
@@ -142,10 +143,10 @@ def _reserved() -> Iterator[Leaf]:
     return (SmallFile(path=path, content=b"") for path in sorted(_RESERVED))
 
 
-def _one_per_project(manifests: Sequence[Manifest]) -> list[Manifest]:
-    by_name = {manifest.name: manifest for manifest in manifests}
-    if len(by_name) < len(manifests):
-        twice = sorted(name for name in by_name if sum(manifest.name == name for manifest in manifests) > 1)
+def _one_per_project(entries: Sequence[Outline]) -> list[Outline]:
+    by_name = {entry.name: entry for entry in entries}
+    if len(by_name) < len(entries):
+        twice = sorted(name for name in by_name if sum(entry.name == name for entry in entries) > 1)
         raise EnvironmentBuildError(
             f"{twice[0]} is selected in more than one version",
             hint="an environment holds one version of a project; look at the lock file's markers and conflicts",
@@ -157,7 +158,7 @@ def _one_per_project(manifests: Sequence[Manifest]) -> list[Manifest]:
 class _View:
     """Where the parts of an entry go in the view of one interpreter."""
 
-    def __init__(self, interpreter: Interpreter, path: Path, layout: StoreLayout) -> None:
+    def __init__(self, interpreter: Interpreter, path: Path, layout: StoreLayout, manifest_of: ManifestOf) -> None:
         self.path = path
         self.site_packages = site_packages(interpreter)
         self.real_folders = ("bin", "lib", f"lib/{interpreter.library_folder}", self.site_packages)
@@ -165,73 +166,77 @@ class _View:
         self._lib64 = has_lib64(interpreter)
         self._python = str(path / "bin" / "python")
         self._layout = layout
+        self._manifest_of = manifest_of
 
-    def layers(self, manifest: Manifest) -> Iterator[Layer]:
+    def layers(self, entry: Outline) -> Iterator[Layer]:
         """The layers of one entry, in the order in which pip writes them."""
-        files: dict[Part, dict[str, str]] = {part: {} for part in Part}
-        for file in manifest.files:
-            files[file.part][file.path] = file.sha256
-        if in_site_packages := files[Part.SITE_PACKAGES]:
-            folders = native_folders(manifest) | {manifest.dist_info}
-            yield self._linked(manifest, Part.SITE_PACKAGES, self.site_packages, in_site_packages, folders)
-        if data := files[Part.DATA]:
-            yield from self._data(manifest, data)
+        files, folder = entry.files, str(self._layout.entry(entry.name, entry.digest))
+        if files[Part.SITE_PACKAGES]:
+            yield self._modules(entry, f"{folder}/{Part.SITE_PACKAGES}")
+        if files[Part.DATA]:
+            yield from self._data(entry, files[Part.DATA], f"{folder}/{Part.DATA}")
         if headers := files[Part.HEADERS]:
-            mount = f"{self._headers}/{manifest.filename.partition('-')[0]}"
-            yield self._linked(manifest, Part.HEADERS, mount, headers)
-        if files[Part.SCRIPTS] or manifest.entry_points:
-            yield from self._scripts(manifest, files[Part.SCRIPTS])
+            mount = f"{self._headers}/{entry.distribution}"
+            yield self._linked(entry, mount, headers, f"{folder}/{Part.HEADERS}")
+        if files[Part.SCRIPTS] or entry.entry_points:
+            yield from self._scripts(entry, files[Part.SCRIPTS], f"{folder}/{Part.SCRIPTS}")
 
-    def direct_url(self, manifest: Manifest, content: str) -> Layer:
+    def direct_url(self, entry: Outline, content: str) -> Layer:
         """Where the project comes from, beside its metadata."""
-        path = f"{self.site_packages}/{manifest.dist_info}/direct_url.json"
-        return made_layer(_label(manifest), [SmallFile(path=path, content=content.encode())], manifest.name)
+        path = f"{self.site_packages}/{entry.dist_info}/direct_url.json"
+        return made_layer(_label(entry), [SmallFile(path=path, content=content.encode())], entry.name)
 
-    def _data(self, manifest: Manifest, files: dict[str, str]) -> Iterator[Layer]:
+    def _modules(self, entry: Outline, root: str) -> EntryLayer:
+        return EntryLayer(
+            label=_label(entry),
+            project=entry.name,
+            digest=entry.digest,
+            mount=self.site_packages,
+            files=entry.files[Part.SITE_PACKAGES],
+            real_folders=entry.real_folders,
+            metadata=entry.dist_info,
+            root=root,
+            look_up=partial(self._look_up, entry.digest),
+        )
+
+    def _look_up(self, digest: Digest) -> Files:
+        files = self._manifest_of(digest).files
+        return {file.path: file.sha256 for file in files if file.part is Part.SITE_PACKAGES}
+
+    def _data(self, entry: Outline, files: Files, root: str) -> Iterator[Layer]:
         """``.data/data``, whose ``lib64`` is ``lib`` where the one is a link to the other."""
         in_lib64 = {path.removeprefix("lib64/"): sha for path, sha in files.items() if path.startswith("lib64/")}
         if self._lib64 and in_lib64:
-            yield self._linked(manifest, Part.DATA, "lib", in_lib64, below="lib64")
+            yield self._linked(entry, "lib", in_lib64, f"{root}/lib64")
             files = {path: sha for path, sha in files.items() if not path.startswith("lib64/")}
-        yield self._linked(manifest, Part.DATA, "", files)
+        yield self._linked(entry, "", files, root)
 
-    def _scripts(self, manifest: Manifest, files: dict[str, str]) -> Iterator[Layer]:
-        names = frozenset(entry_point.name for entry_point in manifest.entry_points)
+    def _scripts(self, entry: Outline, files: Files, root: str) -> Iterator[Layer]:
+        names = frozenset(entry_point.name for entry_point in entry.entry_points)
         yield ScriptLayer(
-            label=_label(manifest),
-            project=manifest.name,
-            digest=manifest.digest,
+            label=_label(entry),
+            project=entry.name,
+            digest=entry.digest,
             mount="bin",
             files={path: sha for path, sha in files.items() if not is_wrapper(path, names)},
-            root=str(self._layout.entry(manifest.name, manifest.digest) / Part.SCRIPTS),
+            root=root,
         )
-        made = [entry_point_script(entry_point, self._python) for entry_point in manifest.entry_points]
-        yield made_layer(_label(manifest), made, manifest.name)
+        made = [entry_point_script(entry_point, self._python) for entry_point in entry.entry_points]
+        yield made_layer(_label(entry), made, entry.name)
 
-    def _linked(
-        self,
-        manifest: Manifest,
-        part: Part,
-        mount: str,
-        files: Mapping[str, str],
-        real_folders: frozenset[str] = frozenset(),
-        *,
-        below: str = "",
-    ) -> EntryLayer:
+    def _linked(self, entry: Outline, mount: str, files: Files, root: str) -> EntryLayer:
         return EntryLayer(
-            label=_label(manifest),
-            project=manifest.name,
-            digest=manifest.digest,
+            label=_label(entry),
+            project=entry.name,
+            digest=entry.digest,
             mount=mount,
             files=files,
-            real_folders=real_folders,
-            metadata=manifest.dist_info if part is Part.SITE_PACKAGES else "",
-            root=str(self._layout.entry(manifest.name, manifest.digest) / part / below),
+            root=root,
         )
 
 
-def _label(manifest: Manifest) -> str:
-    return f"{manifest.name} {manifest.version}"
+def _label(entry: Outline) -> str:
+    return f"{entry.name} {entry.version}"
 
 
 def _bytecode_links(leaves: Sequence[Leaf], folder: str, cache_tag: str) -> Iterator[Link]:
@@ -252,17 +257,23 @@ def _bytecode_path(module: str, cache_tag: str) -> str:
     return f"{folder}/{BYTECODE_FOLDER}/{name.removesuffix('.py')}.{cache_tag}.pyc"
 
 
-def _top_level_names(visible: Sequence[Claim], folder: str) -> dict[str, TopLevelName]:
+def _top_level_names(
+    tree: MergedTree, folder: str, sections: Mapping[Digest, Mapping[str, Section]]
+) -> dict[str, TopLevelName]:
     owners: dict[str, set[Digest]] = {}
     paths: dict[str, list[str]] = {}
-    for claim in visible:
-        seen = list(_in_site_packages(claim, folder))
-        if seen:
+    for claim in tree.visible:
+        if seen := list(_in_site_packages(claim, folder)):
             # The paths of one claim are below one name: the tree is walked name by name.
             name = seen[0].partition("/")[0]
             paths.setdefault(name, []).extend(seen)
             owners.setdefault(name, set()).update([claim.layer.digest] if claim.layer.digest else [])
-    return {name: TopLevelName(owners=tuple(sorted(owners[name])), paths=tuple(paths[name])) for name in paths}
+    names = {}
+    for name, seen in paths.items():
+        alone = len(owners[name]) == 1 and f"{folder}/{name}" not in tree.shared
+        section = sections[min(owners[name])].get(name) if alone else None
+        names[name] = TopLevelName(owners=tuple(sorted(owners[name])), paths=tuple(seen), section=section)
+    return names
 
 
 def _in_site_packages(claim: Claim, folder: str) -> Iterator[str]:

@@ -6,11 +6,11 @@
 The paths inside (first lines of scripts, ``pyvenv.cfg``) are those of the final place.
 """
 
-import errno
 import os
 import posixpath
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -18,16 +18,16 @@ from storectl_store.entries.durability import barrier, disk_errors, rename_norep
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.trash import delete_tree
 from storectl_store.environments.import_map import encode_import_map, index_paths
+from storectl_store.environments.lent_links import NO_HARD_LINK, LentLinks, lent_links
 from storectl_store.environments.plan import IMPORT_MAP, EnvironmentPlan
 from storectl_store.environments.scripts import PYTHON_SHEBANG, with_own_shebang
-from storectl_store.environments.tree import SameFile, SmallFile, StoreScript
+from storectl_store.environments.tree import Link, SameFile, SmallFile, StoreScript
 from storectl_store.errors import EnvironmentBuildError
 
 _UNPUBLISHED = ".tmp-"
 _FOLDER_MODE = 0o555
 _FILE_MODE = 0o444
 _EXECUTABLE_MODE = 0o555
-_NO_HARD_LINK = frozenset({errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 class HasLayout(Protocol):
@@ -50,18 +50,30 @@ def publish_environment(
     """
     if plan.path.is_dir():
         return plan.path
-    with disk_errors(f"publish the environment {plan.id}"):
+    with disk_errors(f"publish the environment {plan.id}"), lent_links(store.layout.links) as lent:
         store.layout.environments.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=_UNPUBLISHED, dir=store.layout.environments))
         try:
-            _Builder(stage, plan, extra_files or {}).build()
-            # Without it a power cut could show the folder with empty files in it. Entries have been through theirs.
-            barrier(stage)
-            _rename(stage, plan.path)
+            with _opened(stage) as view:
+                builder = _Builder(view, plan, extra_files or {}, lent)
+                builder.build()
+                # Without it a power cut could show the folder with empty files in it. Entries have been through theirs.
+                barrier(stage)
+                _rename(stage, plan.path)
+                builder.lend()
         except BaseException:
             delete_tree(stage)
             raise
     return plan.path
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def sweep_unpublished(layout: StoreLayout) -> int:
@@ -83,17 +95,21 @@ def _rename(stage: Path, final: Path) -> None:
 
 
 class _Builder:
-    def __init__(self, stage: Path, plan: EnvironmentPlan, extra_files: Mapping[str, bytes]) -> None:
-        self._stage = str(stage)
+    """Makes what is planned below the folder behind ``view``, a descriptor: no call has to look up the way to it."""
+
+    def __init__(self, view: int, plan: EnvironmentPlan, extra_files: Mapping[str, bytes], lent: LentLinks) -> None:
+        self._view = view
         self._plan = plan
         self._extra_files = extra_files
+        self._lent = lent
         self._folders = list(plan.folders)
+        self._made: list[Link] = []
 
     def build(self) -> None:
         for folder in self._plan.folders:
-            os.mkdir(self._at(folder), 0o700)
+            os.mkdir(folder, 0o700, dir_fd=self._view)
         for link in self._plan.links:
-            os.symlink(link.target, self._at(link.path))
+            self._link(link)
         for shared in self._plan.same_files:
             self._share(shared)
         for file in self._plan.files:
@@ -106,32 +122,38 @@ class _Builder:
             self._make_parents(path)
             self._write(SmallFile(path=path, content=content))
         for folder in self._folders:
-            os.chmod(self._at(folder), _FOLDER_MODE)
+            os.chmod(folder, _FOLDER_MODE, dir_fd=self._view)
 
-    def _at(self, path: str) -> str:
-        return f"{self._stage}/{path}"
+    def lend(self) -> None:
+        """Let the next view have the links that were made for this one, which is durable now."""
+        for link in self._made:
+            self._lent.keep(link.target, link.path, view=self._view)
+
+    def _link(self, link: Link) -> None:
+        if not self._lent.borrow(link.target, link.path, view=self._view):
+            os.symlink(link.target, link.path, dir_fd=self._view)
+            self._made.append(link)
 
     def _write(self, file: SmallFile) -> None:
         mode = _EXECUTABLE_MODE if file.executable else _FILE_MODE
-        descriptor = os.open(self._at(file.path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "wb") as stream:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(file.path, flags, 0o600, dir_fd=self._view), "wb") as stream:
             stream.write(file.content)
-            os.fchmod(descriptor, mode)
+            os.fchmod(stream.fileno(), mode)
 
     def _share(self, file: SameFile) -> None:
         try:
-            os.link(file.target, self._at(file.path))
+            os.link(file.target, file.path, dst_dir_fd=self._view)
         except OSError as error:
-            # A file system without hard links, one that has given this file all it can, or somebody else's store.
-            if error.errno not in _NO_HARD_LINK:
+            if error.errno not in NO_HARD_LINK:
                 raise
-            os.symlink(file.target, self._at(file.path))
+            os.symlink(file.target, file.path, dir_fd=self._view)
 
     def _place_script(self, script: StoreScript) -> None:
         with open(script.source, "rb") as stream:
             content = stream.read(len(PYTHON_SHEBANG))
             if content != PYTHON_SHEBANG:
-                os.symlink(script.source, self._at(script.path))
+                self._link(Link(path=script.path, target=script.source))
                 return
             content += stream.read()
         self._write(SmallFile(path=script.path, content=with_own_shebang(content, self._plan.python), executable=True))
@@ -140,7 +162,7 @@ class _Builder:
         folder = os.path.dirname(path)
         if folder and folder not in self._folders:
             self._make_parents(folder)
-            os.mkdir(self._at(folder), 0o700)
+            os.mkdir(folder, 0o700, dir_fd=self._view)
             self._folders.append(folder)
 
 
@@ -151,5 +173,6 @@ def _check_inside(path: str) -> None:
 
 def import_map_of(plan: EnvironmentPlan) -> bytes:
     """The import map that is published with the plan: what entries bring, since the shim answers for itself."""
-    paths = (path for name in plan.names.values() if name.owners for path in name.paths)
-    return encode_import_map(plan.id, index_paths(paths, plan.interpreter.extension_suffixes))
+    paths = (path for name in plan.names.values() if name.owners and not name.section for path in name.paths)
+    sections = {folder: name.section for folder, name in plan.names.items() if name.section}
+    return encode_import_map(plan.id, index_paths(paths, plan.interpreter.extension_suffixes), sections)

@@ -1,10 +1,13 @@
 """Addresses of wheels in lock files: checked URLs, files beside the lock file, file names in both."""
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 SCHEMES = frozenset({"https", "http", "file"})
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?/[!-~]*")
+"""Absolute, with a host, and printable; no login."""
 
 
 def is_url(text: str) -> bool:
@@ -15,6 +18,8 @@ def is_url(text: str) -> bool:
 
 def checked_url(text: str, *, base: str = "") -> str:
     """The absolute URL that this text means; ValueError, with what to do, where storectl does not fetch such URLs."""
+    if _PLAIN_URL.fullmatch(text):  # as nearly all are: a tenth of the time
+        return text
     if not text.isprintable() or " " in text:
         raise ValueError("an address with blanks or control characters")
     url = urljoin(f"{base.rstrip('/')}/", text) if base and not is_url(text) else text

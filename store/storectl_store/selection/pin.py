@@ -1,7 +1,7 @@
 """Pins: what a selection consists of.
 
     Pin           a wheel, with its digest and address
-    IndexPin      a version of which only digests are known: an index says which files they are
+    IndexPin      a version of which only digests, or only names of files are known: an index says the rest
     SourcePin     a source archive, or a commit of a repository: something to build a wheel from
     LocalProject  a folder whose code stays where it is
 
@@ -50,7 +50,8 @@ class IndexPin:
     """A locked version of which only digests are known: an index has to say which files they are.
 
     ``filenames`` are those of the locked files, where the lock file has them: what has a locked digest is the file even
-    under another name (mirrors rename). ``indexes`` are those the lock file itself names, in its order (empty: those of
+    under another name (mirrors rename). Without ``digests`` they are what is locked: the source was one that gives none when it
+    was locked, a folder of wheels above all, and the file or the source has to say its digest now. ``indexes`` are those the lock file itself names, in its order (empty: those of
     the user's configuration); ``find_links`` likewise. ``exclusive`` is true where the lock file's indexes replace the
     user's. ``formats`` are the kinds of file that may be used.
     """

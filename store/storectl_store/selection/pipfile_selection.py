@@ -219,8 +219,10 @@ def _twice(names: set[NormalizedName], file: str) -> tuple[str, ...]:
     first, *others = sorted(names)
     more = f" and {len(others)} more" if others else ""
     return (
-        f"{file}: `{first}`{more} in another version in a later section, which counts as for Pipenv: "
-        "lock anew (`pipenv lock`) for the same in all",
+        (
+            f"{file}: `{first}`{more} in another version in a later section, which counts as for Pipenv: "
+            "lock anew (`pipenv lock`) for the same in all"
+        ),
     )
 
 

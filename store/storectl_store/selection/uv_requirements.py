@@ -8,23 +8,30 @@ group only) the name is not compared: it is better to miss a change than to repo
 """
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
 
 from storectl_store.selection.marker_equality import mean_the_same
 from storectl_store.selection.toml_table import Table
 
 _LOCAL = ("editable", "directory", "virtual", "path")
 _REVISIONS = ("rev", "tag", "branch")
+_SIMPLE = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)[ \t]*((?:[<>=!~]=?[^\s;@()\[\]\"']+)?)")
+"""A name with version specifiers, and nothing else."""
 
 Source = tuple[str, ...]
 """Kind and location: ``("local", "lib")``, ``("git", url, revision, subdirectory)``, ``("url", url)``, ``("index", url)``."""
+
+Specifiers = frozenset[tuple[str, str]]
+"""Operators with their versions, in the form in which those that mean the same are equal."""
 
 _MOST_FLAT = 2000
 
@@ -41,7 +48,7 @@ class UvRequirement:
 
     name: NormalizedName
     extras: frozenset[NormalizedName]
-    specifiers: frozenset[Specifier]
+    specifiers: Specifiers
     source: Source | None
     marker: str | None
     extra: NormalizedName | None = None
@@ -63,7 +70,7 @@ class Sources:
     members: Mapping[NormalizedName, str] = field(default_factory=dict)
     base: str = "/"
 
-    def _of(self, name: NormalizedName) -> Source | None:
+    def of_name(self, name: NormalizedName) -> Source | None:
         """The source of a requirement without an address of its own."""
         if name not in self.tables:
             return None
@@ -73,7 +80,7 @@ class Sources:
     def of(self, requirement: Requirement) -> Source | None:
         """The source of a requirement: its own address before what is said of its name."""
         if requirement.url is None:
-            return self._of(canonicalize_name(requirement.name))
+            return self.of_name(canonicalize_name(requirement.name))
         return _source_of_url(requirement.url)
 
     def _read(self, name: NormalizedName, table: Table) -> Source:
@@ -151,7 +158,7 @@ def differing(first: Sequence[UvRequirement], second: Sequence[UvRequirement]) -
     return None
 
 
-_Meaning = tuple[NormalizedName, frozenset[NormalizedName], frozenset[Specifier], Source | None]
+_Meaning = tuple[NormalizedName, frozenset[NormalizedName], Specifiers, Source | None]
 
 
 def _by_meaning(requirements: Iterable[UvRequirement]) -> dict[_Meaning, list[str | None]]:
@@ -163,25 +170,35 @@ def _by_meaning(requirements: Iterable[UvRequirement]) -> dict[_Meaning, list[st
 
 
 def _declared(text: str, sources: Sources, extra: str | None) -> UvRequirement:
+    own = f"extra == '{extra}'" if extra is not None else None
+    group = None if extra is None else canonicalize_name(extra)
+    if simple := _SIMPLE.fullmatch(text):  # as nearly all are; the parser proper takes ten times as long
+        name = canonicalize_name(simple[1])
+        source = sources.of_name(name)
+        return UvRequirement(
+            name=name, extras=frozenset(), specifiers=_unless_placed(_specifiers(simple[2]), source),
+            source=source, marker=own, extra=group,
+        )  # fmt: skip
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
         raise ValueError(f"{text[:80]!r} is no requirement") from error
-    marker = own_marker = str(requirement.marker) if requirement.marker else None
-    if extra is not None:
-        own = f"extra == '{extra}'"
-        marker = f"({marker}) and {own}" if marker else own
+    own_marker = str(requirement.marker) if requirement.marker else None
     source = sources.of(requirement)
     return UvRequirement(
         name=canonicalize_name(requirement.name),
         extras=frozenset(map(canonicalize_name, requirement.extras)),
-        # What has a place of its own has the version that is there: uv records none.
-        specifiers=frozenset(requirement.specifier) if source is None or source[:1] == ("index",) else frozenset(),
+        specifiers=_unless_placed(_compared(requirement.specifier), source),
         source=source,
-        marker=marker,
-        extra=None if extra is None else canonicalize_name(extra),
+        marker=_joined(own_marker, own),
+        extra=group,
         own_marker=own_marker,
     )
+
+
+def _unless_placed(specifiers: Specifiers, source: Source | None) -> Specifiers:
+    """What has a place of its own has the version that is there: uv records none."""
+    return specifiers if source is None or source[:1] == ("index",) else frozenset()
 
 
 def _recorded_source(table: Table) -> Source | None:
@@ -222,8 +239,18 @@ def _plain(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl().rstrip("/")
 
 
-def _specifiers(text: str) -> frozenset[Specifier]:
+@lru_cache(maxsize=1024)  # Both sides say the same, as a rule.
+def _specifiers(text: str) -> Specifiers:
     try:
-        return frozenset(SpecifierSet(text))
+        return _compared(SpecifierSet(text))
     except InvalidSpecifier as error:
         raise ValueError(f"{text[:80]!r} is no list of specifiers") from error
+
+
+def _compared(specifiers: SpecifierSet) -> Specifiers:
+    """As ``Specifier.__eq__`` compares them, which works it out at each comparison anew."""
+    return frozenset((each.operator, _compared_version(each.operator, each.version)) for each in specifiers)
+
+
+def _compared_version(operator: str, version: str) -> str:
+    return version if operator == "===" else canonicalize_version(version, strip_trailing_zero=operator != "~=")

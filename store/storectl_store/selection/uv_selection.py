@@ -3,7 +3,7 @@
 from storectl_store.errors import TargetError
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
-from storectl_store.selection.pin import LocalProject, Pin, Selection, SourcePin
+from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
 from storectl_store.selection.project_file import ProjectFile, parse_project_file, project_file_of
 from storectl_store.selection.requires_python import check_requires_python
 from storectl_store.selection.target import Target
@@ -32,6 +32,7 @@ def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
     ]
     return Selection(
         pins=tuple(item for item in selected if isinstance(item, Pin)),
+        index_pins=tuple(item for item in selected if isinstance(item, IndexPin)),
         source_pins=tuple(item for item in selected if isinstance(item, SourcePin)),
         local_projects=tuple(item for item in selected if isinstance(item, LocalProject)),
         stale=staleness(lock, lock_file),

@@ -1,5 +1,6 @@
 """A package of a ``uv.lock`` as what it is for an environment: a pinned wheel, or a project that stays where it is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 from urllib.parse import parse_qsl
@@ -10,7 +11,7 @@ from storectl_store.selection.addresses import absolute_path, checked_url, file_
 from storectl_store.selection.choose import choose_wheel, may_fit, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
-from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
+from storectl_store.selection.pin import GitCommit, IndexPin, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.toml_table import Table
 from storectl_store.selection.uv_lock import UvLock, UvPackage
@@ -18,7 +19,7 @@ from storectl_store.selection.uv_lock import UvLock, UvPackage
 
 def selected_package(
     package: UvPackage, lock: UvLock, lock_file: LockFile, interpreter: Interpreter
-) -> Pin | SourcePin | LocalProject:
+) -> Pin | IndexPin | SourcePin | LocalProject:
     """What the package is; UnsupportedSourceError or NoWheelError where it is nothing that storectl can take."""
     match package.source.kind:
         case "registry" | "url" | "path":
@@ -30,11 +31,13 @@ def selected_package(
     assert_never(package.source.kind)
 
 
-def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> Pin | SourcePin:
+def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> Pin | IndexPin | SourcePin:
     """The wheel that fits, else the source archive."""
     names = [_filename(wheel, package) for wheel in package.table.array("wheels")]
     fitting = [number for number, name in enumerate(names) if not name or may_fit(name, interpreter)]
     tables = [package.table.table_in("wheels", number) for number in fitting]
+    if unhashed := [table for table in tables if _has_no_hash(table, package)]:
+        return _named_alone(unhashed, package, lock_file.project)
     chosen = choose_wheel([_file(table, package, lock_file.project, what="wheels") for table in tables], interpreter)
     index = _index(package, lock_file.project)
     if chosen is None:
@@ -51,14 +54,17 @@ def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> P
 
 def _source_archive(
     package: UvPackage, wheels: list[str], index: str | None, lock_file: LockFile, interpreter: Interpreter
-) -> SourcePin:
+) -> SourcePin | IndexPin:
     """The source distribution; NoWheelError or UnsupportedSourceError where there is none. ``wheels`` are names."""
     table = package.table.optional_table("sdist")
     if table is None:
         if not wheels:
             raise _unsupported(package, "something with neither wheels nor a source distribution")
         raise no_wheel_error(package.name, package.version or "", wheels, interpreter, has_sdist=False)
-    file = _file(table.at(package.table.place), package, lock_file.project, what="sdist")
+    table = table.at(package.table.place)
+    if _has_no_hash(table, package):
+        return _named_alone([table], package, lock_file.project)
+    file = _file(table, package, lock_file.project, what="sdist")
     subdirectory = package.source.subdirectory
     return SourcePin(
         name=package.name,
@@ -68,6 +74,37 @@ def _source_archive(
         index=index,
         direct_url=archive_origin(file.url, file.digest, subdirectory) if index is None else None,
     )
+
+
+def _has_no_hash(table: Table, package: UvPackage) -> bool:
+    """Whether only the name of the file is locked, as uv does for what a folder or an index offers without a digest."""
+    return package.source.kind == "registry" and package.version is not None and table.values.get("hash") is None
+
+
+def _named_alone(tables: Sequence[Table], package: UvPackage, project: Path) -> IndexPin:
+    """The files by their names, to be found where they were when they were locked: in their folder, or on the index."""
+    assert package.version is not None, "without a version no index can be asked"
+    files = [_named_file(table, package, project) for table in tables]
+    folders = [url.rpartition("/")[0] for _, url in files if url.startswith("file:")]
+    index = _index(package, project)
+    remote = index if index is not None and not index.startswith("file:") else None
+    page = remote is not None and remote.endswith((".html", ".htm"))
+    return IndexPin(
+        name=package.name,
+        version=package.version,
+        digests=frozenset(),
+        filenames=frozenset(name for name, _ in files),
+        indexes=(remote,) if remote and not page else (),
+        find_links=(*dict.fromkeys(folders), *([remote] if remote and page else [])),
+        exclusive=True,
+    )
+
+
+def _named_file(table: Table, package: UvPackage, project: Path) -> tuple[str, str]:
+    try:
+        return _address(table, package, project)
+    except ValueError as error:
+        raise table.error(f"a file of `{package.name}`: {error}") from error
 
 
 def _commit(package: UvPackage) -> SourcePin:

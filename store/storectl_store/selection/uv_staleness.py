@@ -17,7 +17,14 @@ from storectl_store.selection.marker_equality import mean_the_same, specifiers_a
 from storectl_store.selection.project_file import default_groups_in
 from storectl_store.selection.toml_table import Table
 from storectl_store.selection.uv_lock import LOCAL_KINDS, UvLock, UvPackage
-from storectl_store.selection.uv_requirements import Sources, UvRequirement, declared, differing, recorded, without_own_extras
+from storectl_store.selection.uv_requirements import (
+    Sources,
+    UvRequirement,
+    declared,
+    differing,
+    recorded,
+    without_own_extras,
+)
 from storectl_store.selection.uv_workspace import UvProject, projects_of
 
 _MANIFEST = {

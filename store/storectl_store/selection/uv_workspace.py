@@ -65,7 +65,9 @@ def projects_of(folder: Path, pyproject: bytes, included: Mapping[str, bytes]) -
     """The project beside the lock file, which is the first, and all others; LockFileError where one is malformed."""
     files = {str(folder / "pyproject.toml"): pyproject, **included}
     return [
-        UvProject(base=str(folder), folder=os.path.relpath(os.path.dirname(file), folder), table=parse_toml(content, file))
+        UvProject(
+            base=str(folder), folder=os.path.relpath(os.path.dirname(file), folder), table=parse_toml(content, file)
+        )
         for file, content in files.items()
         if file.endswith("/pyproject.toml")
     ]

@@ -108,16 +108,7 @@ def _confirmed(data: mmap | bytes, listed: _Listed, end: int) -> ArchiveRecord:
         raise refused(Code.STRUCT, f"the two headers of {shown(listed.name)} differ in name, flags or method")
     _check_sizes(listed, (crc, size, packed))
     _check_end(data, listed, data_offset + listed.compressed_size, end)
-    return ArchiveRecord(
-        raw_name=name,
-        flags=flags,
-        method=method,
-        crc=listed.crc,
-        size=listed.size,
-        compressed_size=listed.compressed_size,
-        mode=listed.mode,
-        data_offset=data_offset,
-    )
+    return ArchiveRecord(*listed[:-1], data_offset)
 
 
 def _check_sizes(listed: _Listed, local: tuple[int, int, int]) -> None:

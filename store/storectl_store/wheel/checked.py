@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from packaging.utils import NormalizedName
 
@@ -26,12 +27,11 @@ class Expectation:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """One file of the archive and where it goes.
 
     ``data_offset`` is where its stored or deflated bytes begin; ``sha256`` is what RECORD says, as 64 hex digits, and
-    None only for RECORD itself and its signatures.
+    None only for RECORD itself and its signatures. A tuple, as there are many.
     """
 
     archive_name: str

@@ -33,6 +33,8 @@ def spread(name: str) -> tuple[Part, str]:
 
     A name below ``.data`` that is not laid out as it should be stays where it is: ``check_layout`` refuses it.
     """
+    if _DATA not in name:  # most of them: a file of a wheel is asked about three times
+        return Part.SITE_PACKAGES, name
     top, _, rest = name.partition("/")
     if rest and top.endswith(_DATA):
         kind, slash, path = rest.partition("/")
@@ -48,13 +50,11 @@ def replaces_interpreter(script: str) -> bool:
 
 def check_layout(names: Sequence[str], filename: WheelFilename) -> str:
     """The name of the one ``.dist-info`` folder; E_LAYOUT where it, ``.data`` or what is in it is not as it should be."""
-    tops = {name.partition("/")[0] for name in names}
-    for top in sorted(tops):
-        if top.endswith(_DATA):
-            _check_owner(top, _DATA, filename)
-    for name in names:
-        if name.partition("/")[0].endswith(_DATA):
-            _check_data(name)
+    below_data = [name for name in names if _DATA in name and name.partition("/")[0].endswith(_DATA)]
+    for top in sorted({name.partition("/")[0] for name in below_data}):
+        _check_owner(top, _DATA, filename)
+    for name in below_data:
+        _check_data(name)
     dist_info = _one_dist_info(names)
     _check_owner(dist_info, _DIST_INFO, filename)
     return dist_info

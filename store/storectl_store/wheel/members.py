@@ -21,15 +21,16 @@ def place_members(files: Mapping[str, ArchiveRecord], digests: Mapping[str, str 
 
 def _member(name: str, record: ArchiveRecord, sha256: str | None) -> Member:
     part, path = spread(name)
+    _, _, method, crc, size, compressed_size, mode, data_offset = record
     return Member(
         archive_name=name,
         part=part,
         path=path,
-        size=record.size,
-        compressed_size=record.compressed_size,
-        deflated=record.method == DEFLATED,
-        data_offset=record.data_offset,
-        crc=record.crc,
+        size=size,
+        compressed_size=compressed_size,
+        deflated=method == DEFLATED,
+        data_offset=data_offset,
+        crc=crc,
         sha256=sha256,
-        executable=part is Part.SCRIPTS or bool(record.mode & _ANY_EXECUTE_BIT),
+        executable=part is Part.SCRIPTS or mode & _ANY_EXECUTE_BIT != 0,
     )

@@ -11,8 +11,8 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from mmap import mmap
+from typing import NamedTuple
 
 from storectl_store.wheel.archive_record import ArchiveRecord
 from storectl_store.wheel.contents import iterate_contents
@@ -27,8 +27,7 @@ _ROW = 160
 """Bytes of a row beside its path: the longest digest, a size, commas and quotes, and some to spare."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRow:
+class RecordRow(NamedTuple):
     """One row: the digest with its algorithm, and the size in bytes; both empty texts for RECORD itself."""
 
     path: str
@@ -77,7 +76,7 @@ def _read_rows(content: bytes, files: Mapping[str, ArchiveRecord]) -> dict[str, 
                 raise refused(Code.RECORD, f"RECORD lists {shown(path)}, which is not in the archive", member=path)
             if path in rows:
                 raise refused(Code.RECORD, f"RECORD lists {shown(path)} twice", member=path)
-            rows[path] = RecordRow(path=path, digest=digest, size=size)
+            rows[path] = RecordRow(path, digest, size)
     except UnicodeDecodeError:
         raise refused(Code.RECORD, "RECORD is not UTF-8") from None
     except (csv.Error, ValueError):
@@ -95,7 +94,7 @@ def _check_complete(rows: Iterable[str], files: Mapping[str, ArchiveRecord], dis
 
 def _checked_digest(row: RecordRow, record: ArchiveRecord, data: mmap | bytes) -> str:
     """The sha256 of the row's file as hex digits."""
-    if not _SIZE.fullmatch(row.size) or int(row.size) != record.size:
+    if row.size != str(record.size) and (not _SIZE.fullmatch(row.size) or int(row.size) != record.size):
         message = f"RECORD says {shown(row.size)} bytes of {shown(row.path)}, the archive has {record.size}"
         raise refused(Code.RECORD, message, member=row.path)
     algorithm, _, encoded = row.digest.partition("=")

@@ -1,0 +1,76 @@
+"""Packing: what programs said at their end that they import becomes the pack of their environment, once nobody waits.
+
+A record is a file of the user's, beside other things that can be made again; it is read, and deleted. What it names goes
+in front of what the pack has already: the next start of the same program reads its pack from front to end.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from storectl_daemon.environments import Environments
+from storectl_shim._storectl import cache_folder
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.environments.pack import (
+    LARGEST_RECORD,
+    drop_packs_without_environment,
+    packed_imports,
+    parse_imports,
+    write_pack,
+)
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 10.0
+
+
+def records_folder(environ: Mapping[str, str], layout: StoreLayout) -> Path | None:
+    """Where programs leave their records for this store; None where this user has no place for it."""
+    cache = cache_folder(environ)
+    return Path(f"{cache}/imports{os.path.realpath(layout.environments)}") if cache else None
+
+
+class Packing:
+    """Looks for records every so often. ``records`` is the folder of those of this store's environments, by their id."""
+
+    def __init__(self, layout: StoreLayout, environments: Environments, *, records: Path, session: Path) -> None:
+        self._layout = layout
+        self._environments = environments
+        self._records = records
+        self._session = session
+
+    async def run(self, *, busy: Callable[[], bool], every: float = LOOK_SECONDS) -> None:
+        """Pack until cancelled, while there is nothing else to do."""
+        await asyncio.to_thread(drop_packs_without_environment, self._layout)
+        while True:
+            await asyncio.sleep(every)
+            if not busy():
+                await asyncio.to_thread(self.pack_recorded)
+
+    def pack_recorded(self) -> None:
+        """Deal with the records that are there; what the disk refuses is left for another time, and said."""
+        for record in self._waiting():
+            try:
+                self._pack(record)
+            except OSError as error:
+                logger.warning("%s: no pack: %s", record.name, error)
+
+    def _waiting(self) -> Iterator[Path]:
+        with suppress(OSError):
+            yield from (self._records / name for name in os.listdir(self._records) if "." not in name)
+
+    def _pack(self, path: Path) -> None:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_RECORD)
+        path.unlink()
+        environment = self._environments.record(path.name)
+        if environment is None:
+            return
+        imports, present = parse_imports(data), packed_imports(self._layout, environment.id)
+        if set(imports.modules) <= set(present.modules):
+            return
+        packed = write_pack(self._layout, environment, imports.then(present), tmp=self._session)
+        logger.info("packed %d modules of %s", len(packed.modules), environment.id)

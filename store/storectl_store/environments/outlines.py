@@ -1,0 +1,57 @@
+"""The outlines of a store's entries: kept in the catalogue, made from the manifests where it has none that can be read."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from storectl_store.digest import Digest
+from storectl_store.entries.manifest import Manifest
+from storectl_store.entries.store import Store
+from storectl_store.environments.outline import Outline, decode_outline, encode_outline, outline_kind, outline_of
+from storectl_store.errors import StoreError, StoreFormatError
+
+
+class Outlines:
+    """Gives outlines, and keeps what it had to make. Safe to share by threads, as the store is."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, digests: Sequence[Digest], extension_suffixes: Sequence[str]) -> list[Outline]:
+        """The outlines of these entries, in order; StoreError where one is not there, or its manifest is broken."""
+        kind = outline_kind(extension_suffixes)
+        found = dict(self._kept(kind, digests))
+        made = [
+            outline_of(self.manifest(digest), extension_suffixes)
+            for digest in dict.fromkeys(digests)
+            if digest not in found
+        ]
+        self._keep(kind, made)
+        found.update((outline.digest, outline) for outline in made)
+        return [found[digest] for digest in digests]
+
+    def add(self, manifests: Iterable[Manifest], extension_suffixes: Sequence[str]) -> None:
+        """Make the outlines of new entries while their manifests are at hand."""
+        self._keep(outline_kind(extension_suffixes), [outline_of(each, extension_suffixes) for each in manifests])
+
+    def manifest(self, digest: Digest) -> Manifest:
+        """The whole manifest of an entry; StoreError where there is none."""
+        manifest = self._store.manifest(digest)
+        if manifest is None:
+            raise StoreError(f"the entry {digest} is gone from the store", hint="warm the project again", digest=digest)
+        return manifest
+
+    def _kept(self, kind: str, digests: Sequence[Digest]) -> Iterable[tuple[Digest, Outline]]:
+        """Those that the catalogue has; it may lose anything at any time."""
+        try:
+            blobs = self._store.catalogue.get_many(kind, digests)
+        except (sqlite3.Error, OSError):
+            return
+        for digest, data in blobs.items():
+            with suppress(StoreFormatError):
+                yield digest, decode_outline(digest, data)
+
+    def _keep(self, kind: str, outlines: Sequence[Outline]) -> None:
+        if outlines:
+            with suppress(sqlite3.Error, OSError):
+                self._store.catalogue.put(kind, {outline.digest: encode_outline(outline) for outline in outlines})

@@ -1,0 +1,181 @@
+"""Packs: the bytecode of what programs of one environment import, in one file, in the order in which they import it.
+
+The formats of packs and of the records that they are made from stand beside their reader, ``storectl_shim._storectl``. A
+pack repeats what ``.pyc`` files of entries hold, and nothing else: a module that is not in the store, such as a local
+project's, is never in it. Entries never change, so neither does what a pack says of them; a larger one takes its place.
+"""
+
+import errno
+import marshal
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from storectl_shim._storectl import PACK_MAGIC, RECORD_MAGIC
+from storectl_store.entries.durability import fsync_folder, sync_descriptor
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.environments.environment_record import EnvironmentRecord
+from storectl_store.environments.import_map import checksum
+
+LARGEST_RECORD = 4 << 20
+"""Bytes of a record that are read: paths of some 50,000 modules."""
+
+LARGEST_PACK = 256 << 20
+"""Bytes of bytecode in a pack; modules that would come after them are read one by one."""
+
+_MAGIC = 4  # bytes of a .pyc that tell the interpreter (PEP 552)
+_UNCHECKED = b"\x01\0\0\0"  # the next four
+_MARSHAL_VERSION = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imports:
+    """What programs imported, in order, as paths below site-packages: sources of modules, and native libraries."""
+
+    modules: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+
+    def then(self, other: "Imports") -> "Imports":
+        """These, and after them what only the other one has."""
+        return Imports(
+            modules=tuple(dict.fromkeys(self.modules + other.modules)),
+            libraries=tuple(dict.fromkeys(self.libraries + other.libraries)),
+        )
+
+
+def parse_imports(data: bytes) -> Imports:
+    """The record of a program; nothing where it is of another format. Paths that lead elsewhere are left out."""
+    magic, *lines = data.split(b"\n")
+    paths = [os.fsdecode(line) for line in lines if line] if magic == RECORD_MAGIC else []
+    inside = [path for path in paths if "\0" not in path and not {"", ".", ".."}.intersection(path.split("/"))]
+    return Imports(
+        modules=tuple(path for path in inside if path.endswith(".py")),
+        libraries=tuple(path for path in inside if not path.endswith(".py")),
+    )
+
+
+def packed_imports(layout: StoreLayout, environment_id: str) -> Imports:
+    """What the environment's pack has; nothing where there is none that can be read."""
+    try:
+        with layout.pack(environment_id).open("rb") as file:
+            magic, identity, _, _, length, check = file.readline(1024).rstrip(b"\n").rsplit(b" ", 5)
+            table = file.read(int(length))
+        if (magic, identity, checksum(table)) != (PACK_MAGIC, environment_id.encode(), int(check)):
+            return Imports()
+        modules, libraries = marshal.loads(table)  # noqa: S302  # only the store's owner can write it, and its checksum is right
+        return Imports(modules=tuple(modules), libraries=tuple(libraries))
+    except (OSError, ValueError):
+        return Imports()
+
+
+def write_pack(layout: StoreLayout, record: EnvironmentRecord, imports: Imports, *, tmp: Path) -> Imports:
+    """Make a pack of these imports, unless there is one of the same modules; what is in it. OSError where the disk refuses.
+
+    A module without bytecode for this interpreter is left out, as is what is not in an entry. ``tmp`` is a folder of this
+    process on the file system of the store.
+    """
+    view = _View(layout, record)
+    pieces = _first_of(view.bytecode(imports.modules), LARGEST_PACK)
+    packed = Imports(
+        modules=tuple(piece.module for piece in pieces),
+        libraries=tuple(name for name in imports.libraries if view.entry_file(name)),
+    )
+    if set(packed.modules) == set(packed_imports(layout, record.id).modules):
+        return packed
+    descriptor, path = tempfile.mkstemp(dir=tmp, suffix=".pack")
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(_head(record, pieces, packed.libraries))
+            file.writelines(piece.content() for piece in pieces)
+            os.fchmod(descriptor, 0o444)
+            file.flush()
+            sync_descriptor(descriptor)
+        layout.packs.mkdir(exist_ok=True)
+        os.replace(path, layout.pack(record.id))
+        fsync_folder(layout.packs)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        raise
+    return packed
+
+
+def drop_packs_without_environment(layout: StoreLayout) -> int:
+    """Delete packs whose environment is gone; how many that were."""
+    dropped = 0
+    with suppress(FileNotFoundError):
+        for name in os.listdir(layout.packs):
+            if not layout.environment(name).exists():
+                layout.pack(name).unlink()
+                dropped += 1
+    return dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """The ``.pyc`` of one module; ``size`` in bytes."""
+
+    module: str
+    path: str
+    size: int
+
+    def content(self) -> bytes:
+        """All of it; OSError where it is another file by now."""
+        content = Path(self.path).read_bytes()
+        if len(content) != self.size:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self.path)
+        return content
+
+
+def _first_of(pieces: Iterable[_Piece], limit: int) -> list[_Piece]:
+    """Those that fit into so many bytes."""
+    found, total = [], 0
+    for piece in pieces:
+        if total + piece.size <= limit:
+            found.append(piece)
+            total += piece.size
+    return found
+
+
+def _head(record: EnvironmentRecord, pieces: Sequence[_Piece], libraries: tuple[str, ...]) -> bytes:
+    places: dict[str, tuple[int, int]] = {}
+    end = 0
+    for piece in pieces:
+        places[piece.module] = (end, piece.size)
+        end += piece.size
+    table = marshal.dumps((places, libraries), _MARSHAL_VERSION)
+    fields = (PACK_MAGIC, record.id.encode(), record.cache_tag.encode(), end, len(table), checksum(table))
+    return b"%s %s %s %d %d %d\n" % fields + table
+
+
+class _View:
+    """The files of an environment's site-packages that are an entry's."""
+
+    def __init__(self, layout: StoreLayout, record: EnvironmentRecord) -> None:
+        (self._folder,) = layout.environment(record.id).glob("lib/python*/site-packages")
+        self._entries = os.path.realpath(layout.entries) + os.sep
+        self._cache_tag = record.cache_tag
+
+    def entry_file(self, path: str) -> str | None:
+        """The real path of a file below site-packages; None where it is not an entry's or not there."""
+        found = os.path.realpath(self._folder / path)
+        return found if found.startswith(self._entries) and os.path.isfile(found) else None
+
+    def bytecode(self, modules: Iterable[str]) -> Iterator[_Piece]:
+        """The modules that have unchecked bytecode, all by one magic number."""
+        magic = None
+        for module in modules:
+            folder, _, file = module.rpartition("/")
+            cached = f"__pycache__/{file.removesuffix('.py')}.{self._cache_tag}.pyc"
+            path = self.entry_file(f"{folder}/{cached}" if folder else cached)
+            if path is None or self.entry_file(module) is None:
+                continue
+            with open(path, "rb") as stream:
+                start = stream.read(_MAGIC + len(_UNCHECKED))
+                size = os.fstat(stream.fileno()).st_size
+            magic = magic or start[:_MAGIC]
+            if start == magic + _UNCHECKED:
+                yield _Piece(module=module, path=path, size=size)
