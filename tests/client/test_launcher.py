@@ -206,6 +206,18 @@ def test_an_input_that_is_gone_goes_the_slow_way(home: ClientHome, shell: list[s
     assert is_slow(launch(home, shell, "run", "show.py"))
 
 
+def test_a_project_in_the_project_goes_the_slow_way(home: ClientHome, shell: list[str]) -> None:
+    """It may be a member of a workspace, with an environment of its own."""
+    deep = home.project / "one" / "src"
+    deep.mkdir(parents=True)
+    (deep / "show.py").write_text(SHOW)
+    assert not is_slow(launch(home, shell, "run", "show.py", cwd=deep))
+    (home.project / "one" / "pyproject.toml").touch()
+    assert is_slow(launch(home, shell, "run", "show.py", cwd=deep))
+    assert is_slow(launch(home, shell, "run", "one/src/show.py"))
+    assert not is_slow(launch(home, shell, "run", "show.py"))
+
+
 def test_a_nearer_lock_file_goes_the_slow_way(home: ClientHome, shell: list[str]) -> None:
     sub = home.project / "sub"
     sub.mkdir()

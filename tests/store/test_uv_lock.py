@@ -151,7 +151,9 @@ def test_members_and_path_dependencies_are_local_projects(tmp_path: Path, index:
 @pytest.mark.parametrize("project_table", ['[project]\nname = "foo"\nversion = "1"\nrequires-python = ">=3.10"\n', ""])
 def test_a_member_is_what_uv_takes_in_its_folder(tmp_path: Path, index: LoopbackIndex, project_table: str) -> None:
     """Its own extras, groups and default groups count, and nothing that only the root or another member needs."""
-    root = project_table + '[dependency-groups]\ndev = ["a==1.0"]\nroot = ["d"]\n[tool.uv.workspace]\nmembers = ["n*"]\n'
+    root = (
+        project_table + '[dependency-groups]\ndev = ["a==1.0"]\nroot = ["d"]\n[tool.uv.workspace]\nmembers = ["n*"]\n'
+    )
     own = (
         '[project.optional-dependencies]\nx = ["e"]\n[dependency-groups]\ndev = ["d"]\ntest = ["e"]\n'
         '[tool.uv]\ndefault-groups = ["test"]\n[tool.uv.sources]\nn2 = { workspace = true }\n'

@@ -127,7 +127,9 @@ def stale(project: UvProject) -> str | None:
     return select(project.lock_file, make_target()).stale
 
 
-LIB_AT = '[project]\nname = "lib"\nversion = "1"\ndependencies = ["foo"]\n[tool.uv.sources]\nfoo = { path = "../root" }\n'
+LIB_AT = (
+    '[project]\nname = "lib"\nversion = "1"\ndependencies = ["foo"]\n[tool.uv.sources]\nfoo = { path = "../root" }\n'
+)
 CURRENT: dict[str, dict[str, str]] = {
     "a specifier of what has a place of its own": {
         "pyproject.toml": '[project]\nname = "foo"\nversion = "1"\nrequires-python = ">=3.10"\n'
