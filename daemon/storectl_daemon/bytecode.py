@@ -8,6 +8,8 @@ import marshal
 import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 
 from storectl_daemon.batches import Batcher
 from storectl_daemon.single_flight import SingleFlight
@@ -20,6 +22,18 @@ from storectl_store.selection.target import Interpreter
 CompileBatch = Callable[[Sequence[Digest], Interpreter], Awaitable[None]]
 _SHIM_SECONDS = 30
 _CHECK_BYTES = 32
+BATCH = 32 << 20
+"""Bytes of source: seconds of work, beside which the start of the interpreters is nothing."""
+AT_ONCE = 2
+"""Batches under way: one is compiled while the one before is made durable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """An entry without bytecode, and its bytes of source."""
+
+    digest: Digest
+    source_size: int
 
 
 class Compiler:
@@ -29,25 +43,26 @@ class Compiler:
         self._compile_batch = compile_batch
         self._present = present
         self._flights: SingleFlight[tuple[Digest, str], None] = SingleFlight()
-        self._batches: dict[str, Batcher[Digest, None]] = {}
+        self._batches: dict[str, Batcher[_Wanted, None]] = {}
 
     def has(self, digest: Digest, interpreter: Interpreter) -> bool:
         """Whether the entry has the interpreter's bytecode."""
         return self._present(digest, interpreter.cache_tag)
 
-    async def ensure(self, digest: Digest, interpreter: Interpreter) -> None:
+    async def ensure(self, digest: Digest, interpreter: Interpreter, *, source_size: int) -> None:
         """Compile the entry where that has not been done; a ProblemError where the interpreter cannot run."""
         if self.has(digest, interpreter):
             return
         batches = self._batches.setdefault(interpreter.identity, self._batcher(interpreter))
-        await self._flights.do((digest, interpreter.cache_tag), lambda: batches.submit(digest))
+        wanted = _Wanted(digest=digest, source_size=source_size)
+        await self._flights.do((digest, interpreter.cache_tag), lambda: batches.submit(wanted))
 
-    def _batcher(self, interpreter: Interpreter) -> Batcher[Digest, None]:
-        async def run(digests: Sequence[Digest]) -> Sequence[None]:
-            await self._compile_batch(digests, interpreter)
-            return [None] * len(digests)
+    def _batcher(self, interpreter: Interpreter) -> Batcher[_Wanted, None]:
+        async def run(batch: Sequence[_Wanted]) -> Sequence[None]:
+            await self._compile_batch([wanted.digest for wanted in batch], interpreter)
+            return [None] * len(batch)
 
-        return Batcher(run)
+        return Batcher(run, at_once=AT_ONCE, weigh=attrgetter("source_size"), enough=BATCH)
 
     async def aclose(self) -> None:
         """Wait for what is running."""
