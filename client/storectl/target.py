@@ -15,8 +15,8 @@ SCRIPT_SUFFIXES = (".py", ".pyw", ".pyz")
 
 
 def looks_like_script(name: str) -> bool:
-    """Whether the name alone says script: its suffix, a slash in it, or a folder with ``__main__.py``."""
-    return name.endswith(SCRIPT_SUFFIXES) or "/" in name or os.path.isfile(os.path.join(name, "__main__.py"))
+    """Whether the name alone says script: its suffix, or a slash in it."""
+    return name.endswith(SCRIPT_SUFFIXES) or "/" in name
 
 
 def script_folder(name: str) -> str:
@@ -48,8 +48,9 @@ def command_line(
 ) -> list[str]:
     """The program's whole command line, its executable first.
 
-    A command of the environment wins over a file of the current folder, and that over a command on PATH.
-    TargetNotFoundError or TargetNotExecutableError where it is none of them.
+    A command of the environment wins over a file of the current folder or one of its folders with ``__main__.py`` (a
+    project's package, as often as not), and that over a command on PATH. TargetNotFoundError or TargetNotExecutableError
+    where it is none of them.
     """
     python = [os.path.join(environment, "bin", "python"), *interpreter_options]
     if looks_like_script(name):
@@ -57,7 +58,7 @@ def command_line(
     command = os.path.join(environment, "bin", name)
     if os.path.isfile(command):
         _check_executable(command)
-    elif os.path.isfile(name):
+    elif os.path.isfile(name) or os.path.isfile(os.path.join(name, "__main__.py")):
         return [*python, name, *arguments]
     else:
         command = _on_path(name, environment, environ)

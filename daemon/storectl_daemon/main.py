@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from storectl_daemon.bytecode import Compiler
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
-from storectl_daemon.events import EventBus
+from storectl_daemon.events import Event, EventBus
 from storectl_daemon.inputs import Inputs
-from storectl_daemon.lifecycle import Background, IdleWatch, give_memory_back, notify
+from storectl_daemon.lifecycle import Background, IdleWatch, give_memory_back, keep_memory_together, notify
 from storectl_daemon.loading import Loaded
 from storectl_daemon.logs import configure_logs
-from storectl_daemon.models import CompiledEvent
+from storectl_daemon.models import CompiledEvent, ProgressEvent
 from storectl_daemon.network import Network
 from storectl_daemon.options import Job
 from storectl_daemon.packing import Packing, records_folder
@@ -98,6 +98,7 @@ def _become_writer(layout: StoreLayout) -> Writer:
 
 
 def _serve_store(settings: Settings) -> int:
+    keep_memory_together()
     store = Store.open(settings.store)
     with _become_writer(store.layout) as writer:
         recovered = recover(store)
@@ -107,6 +108,14 @@ def _serve_store(settings: Settings) -> int:
             asyncio.run(Daemon(settings, store, writer.session, listener).run())
     store.close()
     return 0
+
+
+def _made_something(event: Event) -> bool:
+    """Whether it tells of an environment that was published, or of all its bytecode."""
+    message = event.message
+    if isinstance(message, ProgressEvent):
+        return message.phase == "publish" and message.done == message.total
+    return isinstance(message, CompiledEvent)
 
 
 class Daemon:
@@ -230,12 +239,14 @@ class Daemon:
         )
 
     async def _rest_after_warms(self, service: Service) -> None:
-        """What was new has been compiled: nobody will need as much memory soon."""
-        with service.bus.subscribe(lambda event: isinstance(event.message, CompiledEvent)) as events:
+        """What was new has been published or compiled: nobody will need as much memory soon."""
+        with service.bus.subscribe(_made_something) as events:
             async for _event in events:
                 await asyncio.sleep(REST_S)
-                if not service.warmer.busy and not service.compiling.busy:
-                    await asyncio.to_thread(give_memory_back)
+                while service.warmer.busy or service.compiling.busy:  # noqa: ASYNC110  # nobody tells when all is over
+                    await asyncio.sleep(REST_S)
+                events.skip()
+                await asyncio.to_thread(give_memory_back)
 
     def _leave(self) -> None:
         self._server.ask_to_stop()

@@ -155,10 +155,17 @@ def test_an_environment_command_wins_over_a_file(home: ClientHome, shell: list[s
     assert launch(home, shell, "run", "greet", "me", "--json").stdout == "greet me --json\n"
 
 
-def test_a_folder_with_a_main_module_is_a_script(home: ClientHome, shell: list[str]) -> None:
+def test_an_environment_command_wins_over_the_package_of_the_same_name(home: ClientHome, shell: list[str]) -> None:
     (home.project / "greet").mkdir()
     (home.project / "greet" / "__main__.py").write_text("print('the folder')")
-    assert launch(home, shell, "run", "greet").stdout == "the folder\n"
+    assert launch(home, shell, "run", "greet").stdout == "greet \n"
+    assert launch(home, shell, "run", "./greet").stdout == "the folder\n"
+
+
+def test_a_folder_with_a_main_module_is_a_script(home: ClientHome, shell: list[str]) -> None:
+    (home.project / "tool").mkdir()
+    (home.project / "tool" / "__main__.py").write_text("print('the folder')")
+    assert launch(home, shell, "run", "tool").stdout == "the folder\n"
 
 
 def test_without_a_program_it_is_the_interpreter_itself(home: ClientHome, shell: list[str]) -> None:
@@ -197,6 +204,18 @@ def test_an_input_that_was_not_there_goes_the_slow_way(home: ClientHome, shell: 
 def test_an_input_that_is_gone_goes_the_slow_way(home: ClientHome, shell: list[str]) -> None:
     (home.project / "pyproject.toml").unlink()
     assert is_slow(launch(home, shell, "run", "show.py"))
+
+
+def test_a_project_in_the_project_goes_the_slow_way(home: ClientHome, shell: list[str]) -> None:
+    """It may be a member of a workspace, with an environment of its own."""
+    deep = home.project / "one" / "src"
+    deep.mkdir(parents=True)
+    (deep / "show.py").write_text(SHOW)
+    assert not is_slow(launch(home, shell, "run", "show.py", cwd=deep))
+    (home.project / "one" / "pyproject.toml").touch()
+    assert is_slow(launch(home, shell, "run", "show.py", cwd=deep))
+    assert is_slow(launch(home, shell, "run", "one/src/show.py"))
+    assert not is_slow(launch(home, shell, "run", "show.py"))
 
 
 def test_a_nearer_lock_file_goes_the_slow_way(home: ClientHome, shell: list[str]) -> None:

@@ -12,6 +12,7 @@ from storectl_shim.project_record import (
     INPUTS,
     LOCK_FILES,
     SETTLED_NS,
+    find_member,
     find_project,
     last_environment,
     options_key,
@@ -119,6 +120,19 @@ def test_a_lock_file_in_somebody_else_s_folder_is_skipped(tmp_path: Path, monkey
     assert find_project(str(tmp_path), None) is not None
     monkeypatch.setattr(os, "stat", stat)
     assert find_project(str(tmp_path), None) is None
+
+
+def test_a_project_below_a_uv_lock_may_be_a_member(tmp_path: Path) -> None:
+    member, project = tmp_path / "packages" / "one", os.path.realpath(tmp_path)
+    (member / "src" / "one").mkdir(parents=True)
+    (member / "pyproject.toml").touch()
+    (tmp_path / "pyproject.toml").touch()
+    for start in (member, member / "src" / "one"):
+        assert find_member(str(start), project, f"{project}/uv.lock") == os.path.realpath(member)
+        assert find_member(str(start), project, f"{project}/poetry.lock") is None
+    for start in (tmp_path, tmp_path / "packages"):
+        assert find_member(str(start), project, f"{project}/uv.lock") is None
+    assert options_key(member=str(member)) not in ("default", options_key(member=project))
 
 
 def test_the_record_is_below_the_store_under_the_project_s_path() -> None:

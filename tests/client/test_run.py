@@ -194,6 +194,7 @@ def test_an_environment_that_is_not_ready_is_made_by_the_daemon(home: ClientHome
             "start": str(home.project),
             "lock_file": None,
             "overlay": None,
+            "member": None,
             "python": "3.12",
             "extras": ["e"],
             "all_extras": False,

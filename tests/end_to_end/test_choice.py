@@ -41,6 +41,32 @@ def test_a_ready_environment_needs_no_network_and_one_that_is_not_says_what_is_m
     assert index.requests.total() == before
 
 
+def test_in_the_folder_of_a_workspace_member_its_own_environment_counts(machine: Machine, index: LoopbackIndex) -> None:
+    """So do its code and its command; the root's folder has what the root needs."""
+    index.add(make_wheel("alpha", "1.0"))
+    index.add(make_wheel("beta", "2.0"))
+    folder, member = machine.home / "work space", machine.home / "work space" / "one"
+    (member / "one").mkdir(parents=True)
+    (member / "one" / "__init__.py").write_text("def main():\n    print('one')\n")
+    (member / "one" / "__main__.py").write_text("print('the folder')\n")
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "root"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["alpha"]\n'
+        '[tool.uv.workspace]\nmembers = ["one"]\n'
+    )
+    (member / "pyproject.toml").write_text(
+        '[project]\nname = "one"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["beta"]\n'
+        '[project.scripts]\none = "one:main"\n[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    )
+    environ = machine.environ | {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+    subprocess.run([find_uv_bin(), "lock", "-q"], env=environ, check=True, cwd=folder)
+    show = "import importlib.util as u; print(*(name for name in ('alpha', 'beta', 'one') if u.find_spec(name)))"
+    for _ in range(2):
+        assert machine.ok("run", "-P", "-c", show, cwd=folder) == "alpha\n"
+        assert machine.ok("run", "-P", "-c", show, cwd=member / "one") == "beta one\n"
+        assert machine.ok("run", "one", cwd=member) == "one\n"
+        assert machine.ok("run", "-P", "-c", show, "--", cwd=folder) == "alpha\n"
+
+
 def test_a_script_with_a_lock_file_of_its_own_does_not_see_the_projects(machine: Machine, index: LoopbackIndex) -> None:
     folder = write_project(machine.home / "demo", index, [make_wheel("alpha", "1.0")])
     beta = make_wheel("beta", "2.0")

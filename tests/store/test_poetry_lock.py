@@ -139,6 +139,12 @@ def test_the_way_goes_from_the_roots_with_markers_groups_and_extras(tmp_path: Pa
     assert names(select(lock_file, make_target("3.13.2", groups=()))) == []
 
 
+def test_what_needs_the_project_itself_needs_nothing_more(tmp_path: Path) -> None:
+    text = OLD.replace('setuptools = "*"', 'setuptools = "*"\nDemo = ">=1,<2"')
+    selection = select(lock_of(tmp_path, text), make_target("3.10.2", groups=()))
+    assert names(selection) == ["alpha-one 1.0", "beta 1.5", "gamma 1.0"]
+
+
 def test_files_that_all_versions_share_are_told_apart_by_their_names(tmp_path: Path) -> None:
     pins = {pin.name: pin for pin in select(lock_of(tmp_path), make_target("3.11.2")).index_pins}
     gamma = pins["gamma"]  # type: ignore[index]

@@ -85,6 +85,15 @@ def test_what_is_no_toml_is_said_with_its_place(content: bytes, message: str) ->
     assert caught.value.message.startswith(message)
 
 
+def test_a_byte_order_mark_is_none_of_the_text() -> None:
+    assert parse_toml(b"\xef\xbb\xbfa = 1\n", "x").values == {"a": 1}
+    assert parse_json(b'\xef\xbb\xbf{"a": 1}\n', "x").values == {"a": 1}
+    with pytest.raises(LockFileError, match="x:1:5: Invalid value"):
+        parse_toml(b"\xef\xbb\xbfa = \n", "x")
+    with pytest.raises(LockFileError, match=r"f\.toml:1:2: `a` must be"):
+        parse_json(b'\xef\xbb\xbf{"a": 1}', "f.toml").text("a")
+
+
 def test_many_dots_that_are_no_key_are_fine() -> None:
     text = "." * 500
     assert parse_toml(f'a = "{text}"\n# {text}\n'.encode(), "x").text("a") == text

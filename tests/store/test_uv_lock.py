@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,42 @@ def test_members_and_path_dependencies_are_local_projects(tmp_path: Path, index:
         ("m2", str(tmp_path / "m2"), "member", True),
         ("m3", str(tmp_path / "m3"), "member", True),
     ]
+
+
+@pytest.mark.parametrize("project_table", ['[project]\nname = "foo"\nversion = "1"\nrequires-python = ">=3.10"\n', ""])
+def test_a_member_is_what_uv_takes_in_its_folder(tmp_path: Path, index: LoopbackIndex, project_table: str) -> None:
+    """Its own extras, groups and default groups count, and nothing that only the root or another member needs."""
+    root = (
+        project_table + '[dependency-groups]\ndev = ["a==1.0"]\nroot = ["d"]\n[tool.uv.workspace]\nmembers = ["n*"]\n'
+    )
+    own = (
+        '[project.optional-dependencies]\nx = ["e"]\n[dependency-groups]\ndev = ["d"]\ntest = ["e"]\n'
+        '[tool.uv]\ndefault-groups = ["test"]\n[tool.uv.sources]\nn2 = { workspace = true }\n'
+    )
+    files = {
+        "pyproject.toml": root,
+        "n1/pyproject.toml": pyproject(own, name="n1", dependencies='"n2", "colorama"', backend=True),
+        "n2/pyproject.toml": pyproject(name="n2", dependencies='"a<3"', backend=True),
+    }
+    project = UvProject(tmp_path, index, files)
+    for member in ("n1", "n2"):
+        for options in ({}, {"groups": ()}, {"groups": ("dev",)}, {"all_extras": True}):
+            if member == "n1" or "groups" not in options or not options["groups"]:
+                target = replace(make_target(**options), member=str(tmp_path / member))
+                assert project.selected(target) == project.needed(target), (member, options)
+    with pytest.raises(TargetError, match="root"):
+        select(project.lock_file, replace(make_target(groups=("root",)), member=str(tmp_path / "n1")))
+
+
+def test_a_folder_that_is_no_member_s_is_of_the_root(tmp_path: Path, index: LoopbackIndex) -> None:
+    files = {
+        "pyproject.toml": pyproject("[tool.uv.workspace]\nmembers = ['n1']\n", dependencies='"a"'),
+        "n1/pyproject.toml": pyproject(name="n1", dependencies='"d"'),
+    }
+    project = UvProject(tmp_path, index, files)
+    of_root = select(project.lock_file, make_target())
+    for folder in (tmp_path / "data", tmp_path, tmp_path.parent):
+        assert select(project.lock_file, replace(make_target(), member=str(folder))) == of_root
 
 
 def test_a_workspace_without_a_project_is_all_its_members(tmp_path: Path, index: LoopbackIndex) -> None:

@@ -127,6 +127,58 @@ def stale(project: UvProject) -> str | None:
     return select(project.lock_file, make_target()).stale
 
 
+LIB_AT = (
+    '[project]\nname = "lib"\nversion = "1"\ndependencies = ["foo"]\n[tool.uv.sources]\nfoo = { path = "../root" }\n'
+)
+CURRENT: dict[str, dict[str, str]] = {
+    "a specifier of what has a place of its own": {
+        "pyproject.toml": '[project]\nname = "foo"\nversion = "1"\nrequires-python = ">=3.10"\n'
+        'dependencies = ["lib>=0.5,<3", "m1==1"]\n'
+        '[tool.uv.sources]\nlib = { path = "lib" }\nm1 = { workspace = true }\n[tool.uv.workspace]\nmembers = ["m1"]\n',
+        "m1/pyproject.toml": MEMBER,
+        "lib/pyproject.toml": LIB,
+    },
+    "extras that name extras": {
+        "pyproject.toml": '[project]\nname = "foo"\nversion = "1"\nrequires-python = ">=3.10"\n'
+        '[project.optional-dependencies]\nall = ["foo[fast,more]", "d"]\nmore = ["Foo[fast] ; python_version >= \'3.11\'"]\n'
+        "fast = [\"a>1 ; sys_platform == 'linux'\", \"b\"]\n",
+    },
+    "no development dependencies": {
+        "pyproject.toml": '[project]\nname = "foo"\nversion = "1"\nrequires-python = ">=3.10"\n[tool.uv]\ndev-dependencies = []\n',
+    },
+    "a path that leaves the project and comes back": {
+        "root/pyproject.toml": '[project]\nname = "foo"\nversion = "1"\nrequires-python = ">=3.10"\n'
+        '[dependency-groups]\ndev = ["lib"]\n[tool.uv.sources]\nlib = { path = "../lib" }\n',
+        "lib/pyproject.toml": LIB_AT,
+    },
+    "a project between a member and the root": {
+        "pyproject.toml": '[project]\nname = "foo"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = ["n"]\n'
+        "[tool.uv.sources]\nn = { workspace = true }\na = { workspace = true }\n"
+        '[tool.uv.workspace]\nmembers = ["n", "n/deep"]\n',
+        "n/pyproject.toml": '[project]\nname = "n"\nversion = "1"\nrequires-python = ">=3.10"\n',
+        "n/deep/pyproject.toml": '[project]\nname = "deep"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = ["c"]\n',
+    },
+}  # fmt: skip
+"""Projects, each of which uv has just locked."""
+
+
+@pytest.mark.parametrize("what", CURRENT)
+def test_what_was_just_locked_is_not_stale(tmp_path: Path, what: str) -> None:
+    files = CURRENT[what]
+    folder = next(iter(files)).removesuffix("pyproject.toml")
+    with serve_index(*WHEELS) as index:
+        beside = {f"../{name}": text for name, text in files.items() if folder and not name.startswith(folder)}
+        own = {name.removeprefix(folder): text for name, text in files.items() if name.startswith(folder)}
+        (tmp_path / folder).mkdir(exist_ok=True)
+        project = UvProject(tmp_path / folder, index, own | beside)
+    assert project.is_current()
+    assert stale(project) is None
+    if what == "extras that name extras":
+        path = tmp_path / "pyproject.toml"
+        path.write_text(path.read_text().replace("a>1", "a>=1"))
+        assert stale(project) is not None
+
+
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_change_is_told_where_uv_would_lock_again(project: UvProject, edit: str) -> None:
     file, old, new = EDITS[edit]

@@ -88,7 +88,7 @@ class UvProject:
             folders=frozenset(
                 os.path.relpath(project.path, self.folder)
                 for project in selection.local_projects
-                if project.packaged and project.kind != "root"
+                if project.packaged and project.kind != "root" and project.path != target.member
             ),
         )
 
@@ -118,4 +118,5 @@ def _options(target: Target) -> list[str]:
     options += ["--all-extras"] if target.all_extras else []
     flag = "--group" if target.project else "--only-group"
     options += [f"{flag}={group}" for group in sorted(target.groups)]
+    options += [f"--package={Path(target.member).name}"] if target.member else []
     return options + ([] if target.default_groups else ["--no-default-groups"])

@@ -81,13 +81,19 @@ def _git(arguments: list[str], **variables: str) -> None:
         raise BuildFailedError("there is no `git` on PATH", hint="install git: the lock file names a commit") from None
     print(" ".join(map(_shown, command)), done.stdout, done.stderr, sep="\n", flush=True)
     if done.returncode:
-        words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        reason = next(
-            (line for line in words if line.startswith(("fatal:", "error:", "ERROR:"))), words[-1] if words else ""
-        )
         raise BuildFailedError(
-            f"git says: {_shown(reason)[:300]}", hint="try the same with `git fetch`: storectl uses git as you do"
+            f"git says: {_shown(_reason(done.stderr))[:300]}",
+            hint="try the same with `git fetch`: storectl uses git as you do, but nobody can be asked for a password",
         )
+
+
+def _reason(stderr: str) -> str:
+    """The line of git's that says most. Of ssh it only says that it failed: why stands in ssh's own line before."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    at = next((at for at, line in enumerate(lines) if line.startswith(("fatal:", "error:", "ERROR:"))), len(lines) - 1)
+    if at > 0 and lines[at].endswith("Could not read from remote repository."):
+        return f"{lines[at - 1]} {lines[at]}"
+    return lines[at] if lines else ""
 
 
 def _environ() -> dict[str, str]:

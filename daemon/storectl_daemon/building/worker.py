@@ -121,7 +121,7 @@ def _failure(request: BuildRequest, error: Exception, last: str) -> BuildFailedE
 
 def _backend(project: Path) -> str:
     try:
-        document = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+        document = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8-sig"))
         return str(document["build-system"]["build-backend"])
     except (OSError, ValueError, KeyError, TypeError):
         return "setuptools.build_meta:__legacy__"

@@ -54,7 +54,7 @@ def _check_line(root: str) -> None:
 def _tool_tables(project: str) -> dict[str, Any]:
     """``[tool]`` of the project; empty where there is none: a broken file is for the lock file's reader to report."""
     try:
-        document = tomllib.loads(Path(project, "pyproject.toml").read_text(encoding="utf-8"))
+        document = tomllib.loads(Path(project, "pyproject.toml").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return {}
     return _table(document, "tool")

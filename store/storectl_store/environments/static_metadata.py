@@ -32,7 +32,7 @@ _DEFAULT_BACKEND = "setuptools.build_meta"  # PEP 517 has it build a project tha
 def static_project(folder: Path) -> dict[str, Any] | None:
     """The parsed ``pyproject.toml`` of a project in this folder that needs no build; None for any other."""
     try:
-        document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+        document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return None  # the backend is the one to say what is wrong
     project, system = _table(document, "project"), _table(document, "build-system")

@@ -1,5 +1,6 @@
 """JSON lock files as the same tables as TOML ones, with the same errors: file, line, column, place, key."""
 
+import codecs
 import json
 import re
 
@@ -12,6 +13,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 def parse_json(content: bytes, file: str) -> Table:
     """The top object of a JSON file; LockFileError ``file:line:column: what`` where it is none."""
+    content = content.removeprefix(codecs.BOM_UTF8)
     text = decoded_text(content, file)
     try:
         values = json.loads(text)

@@ -247,7 +247,7 @@ def _stale(meta: Table, lock_file: LockFile) -> str | None:
     if locked is None or lock_file.pipfile is None:
         return None
     try:
-        pipfile = tomllib.loads(lock_file.pipfile.decode())
+        pipfile = tomllib.loads(lock_file.pipfile.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return f"{lock_file.project / 'Pipfile'} cannot be read: correct it, and run `pipenv lock`"
     data = {

@@ -131,11 +131,13 @@ class _Walk:
         self._values = values
         self._python = python
         self._extras = extras
+        self._own: NormalizedName | None = None
         self._seen: set[tuple[PoetryPackage, frozenset[NormalizedName]]] = set()
         self._waiting: deque[tuple[PoetryPackage, frozenset[NormalizedName]]] = deque()
 
     def from_roots(self, project: PoetryProject, groups: Iterable[NormalizedName]) -> None:
         """Walk from the dependencies of these groups, the optional ones only where an extra brings them."""
+        self._own = project.name
         brought = frozenset(name for extra in self._extras for name in project.extras.get(extra, ()))
         for group in sorted(groups):
             for edge in project.groups.get(group, ()):
@@ -180,6 +182,8 @@ class _Walk:
             here.sort(key=lambda package: Version(package.version))
         if here or (fitting and not here and len(same) == 1):
             return (here or fitting)[-1]
+        if edge.name == self._own and not same:
+            return None  # A plugin that needs the project it is used in.
         if edge.name in _MAY_BE_MISSING:
             self.missing.add((edge.name, source))
             return None

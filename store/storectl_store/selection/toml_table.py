@@ -1,5 +1,6 @@
 """TOML read with types: what is not as expected becomes one LockFileError that names the file, the line and the key."""
 
+import codecs
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -225,7 +226,11 @@ def decoded_text(content: bytes, file: str) -> str:
 
 
 def parse_toml(content: bytes, file: str) -> Table:
-    """The top table of a TOML file; LockFileError ``file:line:column: what`` where it is none."""
+    """The top table of a TOML file; LockFileError ``file:line:column: what`` where it is none.
+
+    A byte order mark, which some editors write, is none of its text, as for uv.
+    """
+    content = content.removeprefix(codecs.BOM_UTF8)
     text = decoded_text(content, file)
     _check_keys(text, file)
     try:

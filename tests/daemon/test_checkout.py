@@ -1,0 +1,30 @@
+"""Checking out a commit: what git and ssh say is what the user is told."""
+
+from pathlib import Path
+
+import pytest
+
+from storectl_daemon.building.checkout import check_out
+from storectl_daemon.building.failure import BuildFailedError
+from storectl_daemon.building.request import Repository
+
+
+def test_why_ssh_failed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of git itself one only hears that it could not read."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\necho 'git@127.0.0.1: Permission denied (publickey).' >&2\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    repository = Repository(url="ssh://git@127.0.0.1/a/b.git", commit="a" * 40, mirror=str(tmp_path / "mirror"))
+    with pytest.raises(
+        BuildFailedError, match=r"Permission denied \(publickey\)\. .*Could not read from remote"
+    ) as caught:
+        check_out(repository, tmp_path / "work")
+    assert "git fetch" in str(caught.value.hint)
+
+
+def test_a_repository_that_is_not_there_is_named(tmp_path: Path) -> None:
+    where = tmp_path / "nowhere"
+    repository = Repository(url=where.as_uri(), commit="a" * 40, mirror=str(tmp_path / "mirror"))
+    with pytest.raises(BuildFailedError, match="nowhere"):
+        check_out(repository, tmp_path / "work")
