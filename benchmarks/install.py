@@ -7,7 +7,8 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,50 +19,79 @@ from packaging.utils import parse_wheel_filename
 from benchmarks.measure import in_turn, ratios, run
 from benchmarks.peers import PIP, Peer, aside, peers_here
 from benchmarks.results import Result
+from benchmarks.service import processor_seconds
 from benchmarks.world import UV, World
 from support.machine import STORECTL
 
+WARMUPS = 1
 _REST = 2.5
 """Seconds after a warm, in which the daemon gives memory back."""
 
 
 def new_environment(world: World, pairs: int) -> Iterator[Result]:
-    """An environment for every wheel of the index, all of them in the store, beside ``uv sync`` with a full cache."""
-    project = world.project("new")
-    world.do([STORECTL, "warm"], project)
-    world.do([UV, "sync", "--quiet", "--frozen"], project)
-    environments = world.machine.store / "environments"
+    """Environments never made before, all wheels of them in the store, beside ``uv sync`` with a full cache.
+
+    Each sample is a project of its own whose lock file leaves out another wheel. The daemon is up, as when somebody pulls;
+    the figure after a restart, with nothing in the daemon's memory yet, stands beside. Nothing is deleted in between.
+    """
+    restarts = max(3, pairs // 3)
+    first, *projects = _differing_projects(world, 1 + WARMUPS + pairs + restarts)
+    world.do([STORECTL, "warm"], first)
+    world.do([UV, "sync", "--quiet", "--frozen"], first)
+    samples, restarted = projects[:-restarts], projects[-restarts:]
+    ours, theirs = iter(samples), iter(samples)
     asked: list[float] = []
+    pid = world.machine.daemon_pid()
+    before = processor_seconds(pid)
 
     def storectl() -> float:
-        """The daemon's own time, as a client of its API sees it: the environment's folder is gone before."""
-        for folder in environments.iterdir():
-            _delete(folder)
-        world.do([STORECTL, "daemon", "stop"], project)
-        world.do([STORECTL, "daemon", "start"], project)
-        seconds = _warm_over_socket(world, project)
-        asked.append(seconds)
-        return seconds
+        """The daemon's own time, as a client of its API sees it."""
+        asked.append(_warm_over_socket(world, next(ours)))
+        return asked[-1]
 
     def uv() -> float:
-        shutil.rmtree(project / ".venv", ignore_errors=True)
-        return run([UV, "sync", "--quiet", "--frozen"], cwd=project, environ=world.environ).wall
+        return run([UV, "sync", "--quiet", "--frozen"], cwd=next(theirs), environ=world.environ).wall
 
     sides: dict[str, Callable[[], float]] = {"storectl": storectl, "uv": uv}
     linking = [peer for peer in peers_here() if peer is not PIP]  # pip copies: it has no such job
     for peer in linking:
-        peer.prepare(world, project)
-        sides[peer.name] = partial(_kept_peer, world, project, peer)
-    found = in_turn(sides, pairs=pairs)
+        peer.prepare(world, first)
+        sides[peer.name] = partial(_kept_peer, world, first, peer)
+    found = in_turn(sides, pairs=pairs, warmups=WARMUPS)
+    processor = (processor_seconds(pid) - before) / len(asked)
     wheels = len(list(world.wheels.glob("*.whl")))
-    (folder,) = environments.iterdir()
-    inodes = _own_inodes(folder)
     row = f"new environment, {wheels} wheels"
     yield Result(row=row, what="uv sync, warm cache", bar=0.05, ratios=ratios(found["storectl"], found["uv"]))
     for peer in linking:
         yield Result(row=row, what=peer.name, bar=0.05, ratios=ratios(found["storectl"], found[peer.name]))
-    yield Result(row=row, what="until ready", bar=50, figure=sorted(asked)[len(asked) // 2] * 1000, unit="ms")
-    yield Result(row=row, what="inodes", bar=3 * wheels + 30, figure=inodes, unit="inodes")
+    notes = {
+        "slowest": f"{max(found['storectl']) * 1000:.0f} ms",
+        "processor of the daemon": f"{processor * 1000:.0f} ms",
+    }
+    yield Result(row=row, what="until ready", bar=50, figure=_median(found["storectl"]) * 1000, unit="ms", notes=notes)
+    seconds = [_after_restart(world, each) for each in restarted]
+    yield Result(row=row, what="until ready, after a restart", figure=_median(seconds) * 1000, unit="ms")
+    inodes = [_own_inodes(folder) for folder in (world.machine.store / "environments").iterdir()]
+    shared = len(os.listdir(world.machine.store / "links"))
+    notes = {"most": str(max(inodes)), "links that all environments share": str(shared)}
+    yield Result(row=row, what="inodes", bar=3 * wheels + 30, figure=_median(inodes), unit="inodes", notes=notes)
+
+
+def _differing_projects(world: World, number: int) -> list[Path]:
+    """So many projects, each without another of the wheels that no other wheel needs; the first has them all."""
+    first = world.project("new")
+    packages = tomllib.loads((first / "uv.lock").read_text())["package"]
+    needed = {edge["name"] for each in packages if each["name"] != "new" for edge in each.get("dependencies", [])}
+    spare = sorted(each["name"] for each in packages if each["name"] not in needed | {"new"})
+    if len(spare) < number - 1:
+        raise RuntimeError(f"only {len(spare)} wheels can be left out: measure {len(spare)} pairs at most")
+    return [first, *(world.project(f"new-{name}", without=[name]) for name in spare[: number - 1])]
+
+
+def _after_restart(world: World, project: Path) -> float:
+    world.do([STORECTL, "daemon", "stop"], project)
+    world.do([STORECTL, "daemon", "start"], project)
+    return _warm_over_socket(world, project)
 
 
 def _own_inodes(folder: Path) -> int:
@@ -165,7 +195,7 @@ class _Cold:
     rest: int
 
 
-def _median(figures: list[float]) -> float:
+def _median(figures: Sequence[float]) -> float:
     return sorted(figures)[len(figures) // 2]
 
 
@@ -276,10 +306,3 @@ def _warm_over_socket(world: World, project: Path) -> float:
     seconds = time.perf_counter() - start
     assert json.loads(lines[-1])["event"] == "ready", lines[-1]
     return seconds
-
-
-def _delete(folder: Path) -> None:
-    for path, _, _ in os.walk(folder):
-        if not os.path.islink(path):
-            os.chmod(path, 0o700)
-    shutil.rmtree(folder)

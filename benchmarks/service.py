@@ -20,15 +20,17 @@ IDLE_SECONDS = 30
 
 
 def idle(world: World) -> Iterator[Result]:
-    """After a warm of everything: resident memory, processor time, and voluntary context switches."""
+    """Resident memory before and after a warm of everything; then processor time, and voluntary context switches."""
     project = world.project("idle")
+    pid = world.machine.start_daemon()
+    yield Result(row="daemon, idle", what="resident before any warm", bar=60, figure=_resident(pid), unit="MiB")
     world.do([STORECTL, "warm"], project)
-    pid = world.machine.daemon_pid()
     time.sleep(15)  # what it does after a warm is over by then: workers leave, memory goes back
     cpu, switches = processor_seconds(pid), _switches(pid)
     time.sleep(IDLE_SECONDS)
-    rss = next(int(line.split()[1]) for line in _status(pid) if line.startswith("VmRSS")) / 1024
-    yield Result(row="daemon, idle", what="resident after a warm of everything", bar=80, figure=rss, unit="MiB")
+    yield Result(
+        row="daemon, idle", what="resident after a warm of everything", bar=80, figure=_resident(pid), unit="MiB"
+    )
     yield Result(
         row="daemon, idle", what="processor", bar=0.1, figure=100 * (processor_seconds(pid) - cpu) / IDLE_SECONDS, unit="%",
         notes={"wake-ups a second": round((_switches(pid) - switches) / IDLE_SECONDS, 2)},
@@ -140,6 +142,11 @@ class _Question:
     begun: float
     come: int | None = None
     right: bool = True
+
+
+def _resident(pid: int) -> float:
+    """MiB of the process in RAM."""
+    return next(int(line.split()[1]) for line in _status(pid) if line.startswith("VmRSS")) / 1024
 
 
 def _status(pid: int) -> list[str]:

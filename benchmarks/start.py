@@ -31,11 +31,18 @@ class Started:
         world.do([UV, "sync", "--quiet", "--frozen", "--compile-bytecode"], self.theirs)
         self.environment = Path(json.loads(world.do([STORECTL, "warm", "--json"], self.ours))["path"])
         self._let_settle()
+        self._let_pack()
 
     def _let_settle(self) -> None:
         """Wait until the launcher runs programs by itself: its record is complete two seconds after the last change."""
         record = self.world.machine.store / "projects" / str(self.ours).lstrip("/") / "@storectl" / "environment"
         subprocess.run(["sh", "-c", f"until [ -e {record} ]; do sleep 0.1; done"], check=True, timeout=30)
+
+    def _let_pack(self) -> None:
+        """Wait until the daemon has made a pack of what a first run imported: some seconds after its end."""
+        self.storectl("heavy.py")
+        pack = self.world.machine.store / "packs" / self.environment.name
+        subprocess.run(["sh", "-c", f"until [ -e {pack} ]; do sleep 0.1; done"], check=True, timeout=60)
 
     def storectl(self, script: str) -> float:
         """Seconds of `storectl run`."""

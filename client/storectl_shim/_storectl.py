@@ -50,8 +50,9 @@ PRIME = 1073741789  # the largest below 2**30, one digit of an int: the modulo i
 MODULE, NAMESPACE = 64, 128
 PACK_MAGIC = b"storectl pack 1"
 RECORD_MAGIC = b"storectl imports 1"
-RUN = 1 << 18  # bytes that are read of a pack at once, as long as programs go through it in its order
-SHARE = 16  # one module more, for so many that a pack has, is no reason to make it again
+RUN = (1 << 17) - 64  # bytes that are read of a pack at once; malloc maps, and unmaps, what is larger
+FEW = 16  # modules that a pack does not have are no reason to make one
+SHARE = 16  # nor is one more for so many that it has
 DEADLINE = 0.020  # seconds for the daemon's whole answer
 LARGEST = 1 << 27  # bytes of a map
 MOST_AHEAD = 64  # native modules of one package
@@ -207,6 +208,10 @@ PACKED: "dict[str, tuple[Pack, int, int]]" = {}
 """Where the bytecode of a module is, by the path of its source."""
 IMPORTED: "dict[str, bool]" = {}
 """The paths of sources whose bytecode was asked for, in order, and whether a pack had it."""
+MISSED: "set[str]" = set()
+"""Those of them that no pack had."""
+VIEWS: "dict[str, str]" = {}
+"""The views that something was imported from, by the root of their environment."""
 
 
 def packed(path: str) -> "Any":
@@ -214,6 +219,10 @@ def packed(path: str) -> "Any":
     pack, offset, length = PACKED.get(path, (None, 0, 0))
     data = b"" if pack is None or sys.flags.optimize else pack.piece(offset, length)
     IMPORTED[path] = bool(data)
+    if not data:
+        MISSED.add(path)
+        if len(MISSED) == FEW:
+            record_at_end()
     return data
 
 
@@ -246,37 +255,38 @@ def ask_kernel(path: str, places: "list[tuple[int, int]] | None" = None) -> None
         pass
 
 
-def record_at_end(root: str, view: str) -> None:
+def record_at_end() -> None:
     """Have this process say at its end what it imported, where it may write and there is a place for it."""
     cache = cache_folder(os.environ)
-    if cache and not (sys.dont_write_bytecode or sys.flags.optimize or sys.pycache_prefix):
-        there = "atexit" in sys.modules
+    if cache and not (sys.dont_write_bytecode or sys.flags.optimize):
         import atexit
 
-        atexit.register(record, root, view, cache + "/imports" + root, os.getpid())
-        if not there:
-            del sys.modules["atexit"]  # it is one of the built-ins, and here again when somebody asks for it
+        atexit.register(record, cache + "/imports", os.getpid())
 
 
-def record(root: str, view: str, path: str, process: int) -> None:
-    """Say for the daemon what this process imported, where much of it was in no pack."""
+def record(folder: str, process: int) -> None:
+    """Say for the daemon what this process imported from each view of which much was in no pack."""
     try:
-        mine = [source for source in IMPORTED if source.startswith(view + "/")]
-        missed = sum(not IMPORTED[source] for source in mine)
-        if missed * SHARE <= len(PACKED) or process != os.getpid():
-            return
-        lines = [source[len(view) + 1 :] for source in mine]
-        if sys.platform == "linux":
-            entries = root.rsplit("/", 2)[0] + "/store/"
-            with open("/proc/self/maps", "rb") as maps:
-                mapped = [os.fsdecode(line.split(None, 5)[-1].strip()) for line in maps]
-            lines += [
-                name.partition("/site-packages/")[2] for name in dict.fromkeys(mapped) if name.startswith(entries)
-            ]
-        text = "".join(line + "\n" for line in lines if line and "\n" not in line)
-        _external.SourceFileLoader("", "").set_data(path, RECORD_MAGIC + b"\n" + os.fsencode(text))
+        for root, view in VIEWS.items() if process == os.getpid() else ():
+            mine = [source for source in IMPORTED if source.startswith(view + "/")]
+            missed = len(MISSED.intersection(mine))
+            if missed >= FEW and missed * SHARE > len(PACKED):
+                lines = [source[len(view) + 1 :] for source in mine] + libraries_of(root)
+                text = "".join(line + "\n" for line in lines if "\n" not in line)
+                _external.SourceFileLoader("", "").set_data(folder + root, RECORD_MAGIC + b"\n" + os.fsencode(text))
     except Exception:
         pass
+
+
+def libraries_of(root: str) -> "list[str]":
+    """The files of entries that are mapped into this process, as paths below site-packages; none where nobody tells."""
+    if sys.platform != "linux":
+        return []
+    entries = root.rsplit("/", 2)[0] + "/store/"
+    with open("/proc/self/maps", "rb") as maps:
+        mapped = dict.fromkeys(os.fsdecode(line.split(None, 5)[-1].strip()) for line in maps)
+    found = [name.partition("/site-packages/")[2] for name in mapped if name.startswith(entries)]
+    return list(filter(None, found))
 
 
 class AmendingLoader(SourceFileLoader):
@@ -448,13 +458,9 @@ class ImportMap:
     def begin(self) -> None:
         """Something is about to be imported from the view: from its pack, where it has one that can be used."""
         self.begun = True
-        view = f"{self.root}/lib/{library()}/site-packages"
+        view = VIEWS[self.root] = f"{self.root}/lib/{library()}/site-packages"
         try:
             self.pack = Pack(self.root, view)
-        except Exception:
-            pass
-        try:
-            record_at_end(self.root, view)
         except Exception:
             pass
 

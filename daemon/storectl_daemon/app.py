@@ -19,6 +19,7 @@ from storectl_daemon.service import Service
 from storectl_store.errors import ProblemError
 
 _PREFIX = f"/v{API_VERSION}"
+HEALTH = f"{_PREFIX}/health"
 _MAP_START = f"{_PREFIX}/environments/"
 _MAP_END = "/import-map"
 
@@ -40,13 +41,13 @@ def create_api(service: Service) -> FastAPI:
     return api
 
 
-def create_application(service: Service, *, on_request: Callable[[], None] = lambda: None) -> ASGIApp:
-    """All that the server serves. ``on_request`` is called at every request."""
+def create_application(service: Service, *, on_request: Callable[[str], None] = lambda _: None) -> ASGIApp:
+    """All that the server serves. ``on_request`` is called at every request, with its path."""
     api = RequestLimits(create_api(service))
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        on_request()
         path: str = scope.get("path", "")
+        on_request(path)
         if scope["type"] == "http" and path.endswith(_MAP_END) and path.startswith(_MAP_START):
             await _serve_map(service.environments, scope, receive, send)
         else:

@@ -8,16 +8,31 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Batcher(Generic[Item, Result]):
-    """Runs one batch at a time; each item gets its own result, or the error of its batch.
+def _weightless(_item: object) -> int:
+    return 0
 
-    ``run`` gets at least one item and answers with one result an item, in the same order.
+
+class Batcher(Generic[Item, Result]):
+    """Runs one batch at a time, or ``at_once`` of them; each item gets its own result, or the error of its batch.
+
+    ``run`` gets at least one item and answers with one result an item, in the same order. A batch is complete with the item
+    that makes it weigh ``enough``; by default it takes all that waits.
     """
 
-    def __init__(self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        at_once: int = 1,
+        weigh: Callable[[Item], int] = _weightless,
+        enough: int = 1,
+    ) -> None:
         self._run = run
+        self._at_once = at_once
+        self._weigh = weigh
+        self._enough = enough
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
-        self._runner: asyncio.Task[None] | None = None
+        self._runners: set[asyncio.Task[None]] = set()
 
     async def submit(self, item: Item) -> Result:
         """The item's result, after the batch it was part of.
@@ -28,8 +43,8 @@ class Batcher(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         place = (item, future)
         self._waiting.append(place)
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._drain())
+        if len(self._runners) < self._at_once:
+            self._runners.add(asyncio.create_task(self._drain()))
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -44,10 +59,17 @@ class Batcher(Generic[Item, Result]):
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting, []
-                await self._run_batch(batch)
+                await self._run_batch(self._next_batch())
         finally:
-            self._runner = None
+            self._runners -= {asyncio.current_task()}
+
+    def _next_batch(self) -> Sequence[tuple[Item, asyncio.Future[Result]]]:
+        weight = count = 0
+        while weight < self._enough and count < len(self._waiting):
+            weight += self._weigh(self._waiting[count][0])
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
 
     async def _run_batch(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
@@ -64,6 +86,6 @@ class Batcher(Generic[Item, Result]):
                     future.set_result(result)
 
     async def aclose(self) -> None:
-        """Wait for the batch that is running; nothing new may be handed in."""
-        if self._runner is not None:
-            await asyncio.wait({self._runner})
+        """Wait for what is running; nothing new may be handed in."""
+        if self._runners:
+            await asyncio.wait(set(self._runners))

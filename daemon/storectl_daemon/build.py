@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self, TypeVar
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.builder import Builder, BuildError
-from storectl_daemon.bytecode import compile_shim
+from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
@@ -27,7 +27,7 @@ from storectl_daemon.progress import Progress
 from storectl_daemon.warm import Built
 from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
-from storectl_store.environments.identity import environment_id, shim_source
+from storectl_store.environments.identity import environment_id
 from storectl_store.environments.outlines import Outlines
 from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
@@ -41,7 +41,7 @@ from storectl_store.selection.target import Interpreter
 
 T = TypeVar("T")
 
-_KEPT_CLOSURES = 64
+_KEPT_CLOSURES = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
 
 
@@ -128,7 +128,7 @@ class EnvironmentBuild:
         self._environ = environ
         self._closures: OrderedDict[_Question, Closure] = OrderedDict()
         self._required: dict[str, str | None] = {}
-        self._shims: dict[str, dict[str, bytes]] = {}
+        self._shim = ShimBytecode(store.catalogue)
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
         """The environment of the job; a ProblemError says why there is none."""
@@ -280,7 +280,9 @@ class EnvironmentBuild:
             return self._store.layout.environment(identity)
         progress.begin("publish", 1)
         plan = await asyncio.to_thread(self._plan, digests, interpreter, direct_urls)
-        extra = await self._shim_bytecode(interpreter, plan.site_packages)
+        # The environment is read-only: bytecode of the shim that is not there now could never be kept later.
+        shim = await self._shim.of(interpreter)
+        extra = {f"{plan.site_packages}/__pycache__/{name}": content for name, content in shim.items()}
         path = await asyncio.to_thread(publish_environment, self._store, plan, extra_files=extra)
         progress.step("publish", plan.id)
         for warning in plan.warnings:
@@ -294,13 +296,6 @@ class EnvironmentBuild:
         return plan_environment(
             outlines, interpreter, self._store.layout, self._outlines.manifest, direct_urls=direct_urls
         )
-
-    async def _shim_bytecode(self, interpreter: Interpreter, site_packages: str) -> dict[str, bytes]:
-        """The shim compiled by the interpreter: the environment is read-only, so it could never be kept later."""
-        if interpreter.identity not in self._shims:
-            self._shims[interpreter.identity] = await compile_shim(interpreter, shim_source(), "_storectl.py")
-        folder = f"{site_packages}/__pycache__"
-        return {f"{folder}/{name}": content for name, content in self._shims[interpreter.identity].items()}
 
     def _info(self, environment: str, inputs: Inputs) -> EnvironmentInfo:
         located = inputs.located

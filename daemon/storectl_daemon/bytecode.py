@@ -2,17 +2,38 @@
 
 import asyncio
 import base64
+import contextlib
+import hashlib
+import marshal
+import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 
 from storectl_daemon.batches import Batcher
 from storectl_daemon.single_flight import SingleFlight
-from storectl_store.digest import Digest
+from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.entries.catalogue import Catalogue
+from storectl_store.environments.identity import shim_source
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 
 CompileBatch = Callable[[Sequence[Digest], Interpreter], Awaitable[None]]
 _SHIM_SECONDS = 30
+_CHECK_BYTES = 32
+BATCH = 32 << 20
+"""Bytes of source: seconds of work, beside which the start of the interpreters is nothing."""
+AT_ONCE = 2
+"""Batches under way: one is compiled while the one before is made durable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """An entry without bytecode, and its bytes of source."""
+
+    digest: Digest
+    source_size: int
 
 
 class Compiler:
@@ -22,25 +43,26 @@ class Compiler:
         self._compile_batch = compile_batch
         self._present = present
         self._flights: SingleFlight[tuple[Digest, str], None] = SingleFlight()
-        self._batches: dict[str, Batcher[Digest, None]] = {}
+        self._batches: dict[str, Batcher[_Wanted, None]] = {}
 
     def has(self, digest: Digest, interpreter: Interpreter) -> bool:
         """Whether the entry has the interpreter's bytecode."""
         return self._present(digest, interpreter.cache_tag)
 
-    async def ensure(self, digest: Digest, interpreter: Interpreter) -> None:
+    async def ensure(self, digest: Digest, interpreter: Interpreter, *, source_size: int) -> None:
         """Compile the entry where that has not been done; a ProblemError where the interpreter cannot run."""
         if self.has(digest, interpreter):
             return
         batches = self._batches.setdefault(interpreter.identity, self._batcher(interpreter))
-        await self._flights.do((digest, interpreter.cache_tag), lambda: batches.submit(digest))
+        wanted = _Wanted(digest=digest, source_size=source_size)
+        await self._flights.do((digest, interpreter.cache_tag), lambda: batches.submit(wanted))
 
-    def _batcher(self, interpreter: Interpreter) -> Batcher[Digest, None]:
-        async def run(digests: Sequence[Digest]) -> Sequence[None]:
-            await self._compile_batch(digests, interpreter)
-            return [None] * len(digests)
+    def _batcher(self, interpreter: Interpreter) -> Batcher[_Wanted, None]:
+        async def run(batch: Sequence[_Wanted]) -> Sequence[None]:
+            await self._compile_batch([wanted.digest for wanted in batch], interpreter)
+            return [None] * len(batch)
 
-        return Batcher(run)
+        return Batcher(run, at_once=AT_ONCE, weigh=attrgetter("source_size"), enough=BATCH)
 
     async def aclose(self) -> None:
         """Wait for what is running."""
@@ -57,6 +79,48 @@ for level in (0, 1, 2):
     code = compile(source, sys.argv[1], "exec", dont_inherit=True, optimize=level)
     print(base64.b64encode(head + marshal.dumps(code)).decode())
 """
+
+
+class ShimBytecode:
+    """The shim as bytecode, compiled once for each interpreter.
+
+    The catalogue keeps it under the digest of the shim's source: the sha256 of the rest, then ``marshal`` (version 2) of
+    file name -> content.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._known: dict[str, dict[str, bytes]] = {}
+
+    async def of(self, interpreter: Interpreter) -> dict[str, bytes]:
+        """The files of ``__pycache__``, by name; EnvironmentBuildError where the interpreter cannot run."""
+        if interpreter.identity not in self._known:
+            kind = f"shim 1 {interpreter.identity}"
+            files = await asyncio.to_thread(self._kept, kind)
+            if files is None:
+                files = await compile_shim(interpreter, shim_source(), "_storectl.py")
+                await asyncio.to_thread(self._keep, kind, files)
+            self._known[interpreter.identity] = files
+        return self._known[interpreter.identity]
+
+    def _kept(self, kind: str) -> dict[str, bytes] | None:
+        """What the catalogue has, if it is whole: programs trust this bytecode without a look at its source."""
+        with contextlib.suppress(sqlite3.Error, OSError):
+            data = self._catalogue.get_many(kind, [shim_digest()]).get(shim_digest(), b"")
+            if hashlib.sha256(data[_CHECK_BYTES:]).digest() == data[:_CHECK_BYTES]:
+                files: dict[str, bytes] = marshal.loads(data[_CHECK_BYTES:])  # noqa: S302  # of our own making, checked
+                return files
+        return None
+
+    def _keep(self, kind: str, files: dict[str, bytes]) -> None:
+        data = marshal.dumps(files, 2)
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._catalogue.put(kind, {shim_digest(): hashlib.sha256(data).digest() + data})
+
+
+def shim_digest() -> Digest:
+    """The digest of the shim's source."""
+    return digest_of_hex(hashlib.sha256(shim_source()).hexdigest())
 
 
 async def compile_shim(interpreter: Interpreter, source: bytes, name: str) -> dict[str, bytes]:

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 
-from storectl_daemon.bytecode import Compiler
+from storectl_daemon.bytecode import AT_ONCE, BATCH, Compiler
 from storectl_daemon.events import Event, EventBus
 from storectl_daemon.models import CompiledEvent
 from storectl_daemon.options import Job
@@ -16,8 +16,6 @@ from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
 
 logger = logging.getLogger(__name__)
-
-_BATCH = 32 << 20  # bytes of source: some ten seconds of work, beside which the start of the interpreters is nothing
 
 OutlinesOf = Callable[[Sequence[Digest], Sequence[str]], list[Outline]]
 """The outlines of entries, for interpreters with these extension suffixes."""
@@ -61,14 +59,16 @@ class Compiling:
         self, job: Job, entries: Sequence[Outline], interpreter: Interpreter, progress: Progress
     ) -> None:
         async def compile_one(entry: Outline) -> None:
-            await self._compiler.ensure(entry.digest, interpreter)
+            await self._compiler.ensure(entry.digest, interpreter, source_size=entry.source_size)
             progress.step("compile", entry.name)
 
         try:
-            for batch in _batches(entries):
-                async with asyncio.TaskGroup() as group:
-                    for entry in batch:
-                        group.create_task(compile_one(entry))
+            under_way: deque[list[asyncio.Task[None]]] = deque()
+            async with asyncio.TaskGroup() as group:
+                for batch in _batches(entries):
+                    if len(under_way) == AT_ONCE:
+                        await asyncio.wait(under_way.popleft())
+                    under_way.append([group.create_task(compile_one(entry)) for entry in batch])
         except* ProblemError as errors:
             logger.warning("%s: not compiled: %s", job.project, errors.exceptions[0])
             progress.warn(f"some modules stay without bytecode, and load slowly: {errors.exceptions[0]}")
@@ -93,7 +93,7 @@ def _batches(entries: Sequence[Outline]) -> Iterator[list[Outline]]:
     for entry in entries:
         batch.append(entry)
         size += entry.source_size
-        if size >= _BATCH:
+        if size >= BATCH:
             yield batch
             batch, size = [], 0
     if batch:

@@ -49,6 +49,10 @@ class Subscription:
                 del self._waiting[place]
                 return
 
+    def skip(self) -> None:
+        """Forget what has arrived and was not taken yet."""
+        self._waiting.clear()
+
     def close(self) -> None:
         """End the iteration after what has arrived."""
         self._closed = True

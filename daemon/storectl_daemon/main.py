@@ -9,21 +9,20 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from storectl_daemon.build import EnvironmentBuild
-from storectl_daemon.building.builder import Builder
 from storectl_daemon.bytecode import Compiler
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
-from storectl_daemon.events import EventBus
+from storectl_daemon.events import Event, EventBus
 from storectl_daemon.inputs import Inputs
-from storectl_daemon.interpreters import InterpreterBook
-from storectl_daemon.lifecycle import Background, IdleWatch, give_memory_back, notify
+from storectl_daemon.lifecycle import Background, IdleWatch, give_memory_back, keep_memory_together, notify
+from storectl_daemon.loading import Loaded
 from storectl_daemon.logs import configure_logs
-from storectl_daemon.models import CompiledEvent
+from storectl_daemon.models import CompiledEvent, ProgressEvent
 from storectl_daemon.network import Network
 from storectl_daemon.options import Job
 from storectl_daemon.packing import Packing, records_folder
@@ -47,6 +46,9 @@ from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.outlines import Outlines
 from storectl_store.errors import ProblemError, StoreBusyError
+
+if TYPE_CHECKING:
+    from storectl_daemon.build import EnvironmentBuild
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +98,7 @@ def _become_writer(layout: StoreLayout) -> Writer:
 
 
 def _serve_store(settings: Settings) -> int:
+    keep_memory_together()
     store = Store.open(settings.store)
     with _become_writer(store.layout) as writer:
         recovered = recover(store)
@@ -107,11 +110,12 @@ def _serve_store(settings: Settings) -> int:
     return 0
 
 
-def _load_http(service: Service, gate: Gate, on_request: Callable[[], None]) -> Http:
-    from storectl_daemon.app import create_application  # noqa: PLC0415 - a daemon that only answers programs needs none
-    from storectl_daemon.http_server import HttpServer  # noqa: PLC0415 - likewise
-
-    return HttpServer(create_application(service, on_request=on_request), gate)
+def _made_something(event: Event) -> bool:
+    """Whether it tells of an environment that was published, or of all its bytecode."""
+    message = event.message
+    if isinstance(message, ProgressEvent):
+        return message.phase == "publish" and message.done == message.total
+    return isinstance(message, CompiledEvent)
 
 
 class Daemon:
@@ -142,7 +146,7 @@ class Daemon:
         self._server = Server(
             gate,
             import_map=service.environments.import_map,
-            http=partial(_load_http, service, gate, idle.touch),
+            http=partial(self._load_http, service, gate, idle),
             on_answer=idle.touch,
             on_stop=partial(self._stop, service),
         )
@@ -166,29 +170,12 @@ class Daemon:
         files = DiskProjectFiles(layout, environments, home=settings.home)
         outlines = Outlines(self._store)
         compiling = Compiling(self._compiler, outlines.get, bus)
-        builder = Builder(
-            store=self._store,
-            pipeline=self._pipeline,
-            fetch=self._network.fetch,
-            settings_for=self._network.settings,
-            session=self._session,
-            logs=Path(locations.state_folder(settings.environ)) / "builds",
-            environ=settings.environ,
-        )
-        build = EnvironmentBuild(
-            store=self._store,
-            outlines=outlines,
-            environments=environments,
-            interpreters=InterpreterBook(layout.interpreters),
-            index=self._network,
-            pipeline=self._pipeline,
-            builder=builder,
-            compiling=compiling,
-            environ=settings.environ,
-        )
+        load = partial(self._load_build, environments, outlines, compiling)
+        self._build: Loaded[EnvironmentBuild] = Loaded(load, name="the build")
 
         async def build_noted(job: Job, inputs: Inputs, progress: Progress) -> Built:
             self._network.note(job.project)
+            build = await self._build.get()
             return await build(job, inputs, progress)
 
         warmer = Warmer(build=build_noted, files=files, book=book, bus=bus)
@@ -213,13 +200,53 @@ class Daemon:
         )
         return service
 
+    def _load_http(self, service: Service, gate: Gate, idle: IdleWatch) -> Http:
+        from storectl_daemon.app import HEALTH, create_application  # noqa: PLC0415 - what only answers programs needs none of it
+        from storectl_daemon.http_server import HttpServer  # noqa: PLC0415 - likewise
+
+        def on_request(path: str) -> None:
+            idle.touch()
+            if path != HEALTH:
+                self._build.begin()  # who comes with a command will want a build soon
+
+        return HttpServer(create_application(service, on_request=on_request), gate)
+
+    def _load_build(self, environments: Environments, outlines: Outlines, compiling: Compiling) -> "EnvironmentBuild":
+        from storectl_daemon.build import EnvironmentBuild  # noqa: PLC0415 - what has nothing to build needs none of it
+        from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - likewise
+        from storectl_daemon.interpreters import InterpreterBook  # noqa: PLC0415 - likewise
+
+        settings = self._settings
+        builder = Builder(
+            store=self._store,
+            pipeline=self._pipeline,
+            fetch=self._network.fetch,
+            settings_for=self._network.settings,
+            session=self._session,
+            logs=Path(locations.state_folder(settings.environ)) / "builds",
+            environ=settings.environ,
+        )
+        return EnvironmentBuild(
+            store=self._store,
+            outlines=outlines,
+            environments=environments,
+            interpreters=InterpreterBook(self._store.layout.interpreters),
+            index=self._network,
+            pipeline=self._pipeline,
+            builder=builder,
+            compiling=compiling,
+            environ=settings.environ,
+        )
+
     async def _rest_after_warms(self, service: Service) -> None:
-        """What was new has been compiled: nobody will need as much memory soon."""
-        with service.bus.subscribe(lambda event: isinstance(event.message, CompiledEvent)) as events:
+        """What was new has been published or compiled: nobody will need as much memory soon."""
+        with service.bus.subscribe(_made_something) as events:
             async for _event in events:
                 await asyncio.sleep(REST_S)
-                if not service.warmer.busy and not service.compiling.busy:
-                    await asyncio.to_thread(give_memory_back)
+                while service.warmer.busy or service.compiling.busy:  # noqa: ASYNC110  # nobody tells when all is over
+                    await asyncio.sleep(REST_S)
+                events.skip()
+                await asyncio.to_thread(give_memory_back)
 
     def _leave(self) -> None:
         self._server.ask_to_stop()

@@ -41,6 +41,7 @@ class Packing:
         self._environments = environments
         self._records = records
         self._session = session
+        self._unreadable: set[str] = set()
 
     async def run(self, *, busy: Callable[[], bool], every: float = LOOK_SECONDS) -> None:
         """Pack until cancelled, while there is nothing else to do."""
@@ -51,16 +52,19 @@ class Packing:
                 await asyncio.to_thread(self.pack_recorded)
 
     def pack_recorded(self) -> None:
-        """Deal with the records that are there; what the disk refuses is left for another time, and said."""
+        """Deal with the records that are there; what the disk refuses is said, and comes again with a later program."""
         for record in self._waiting():
             try:
                 self._pack(record)
             except OSError as error:
                 logger.warning("%s: no pack: %s", record.name, error)
+                if record.exists():  # it cannot be read, and would be there every time
+                    self._unreadable.add(record.name)
 
     def _waiting(self) -> Iterator[Path]:
         with suppress(OSError):
-            yield from (self._records / name for name in os.listdir(self._records) if "." not in name)
+            names = [name for name in os.listdir(self._records) if "." not in name]  # a dot: still being written
+            yield from (self._records / name for name in names if name not in self._unreadable)
 
     def _pack(self, path: Path) -> None:
         with path.open("rb") as file:

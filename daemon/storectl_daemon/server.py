@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
 from storectl_daemon.held_maps import HeldMap
+from storectl_daemon.loading import Loaded
 from storectl_daemon.peers import Gate
 from storectl_daemon.reception import SILENT_SECONDS, Reception
 
@@ -50,8 +51,7 @@ class Server:
         on_stop: Callable[[], Awaitable[None]],
         seconds: float = SILENT_SECONDS,
     ) -> None:
-        self._make_http = http
-        self._http: asyncio.Task[Http] | None = None
+        self._http = Loaded(http, name="HTTP")
         self._on_stop = on_stop
         self._reception = Reception(
             gate=gate, import_map=import_map, protocol=self._protocol, on_answer=on_answer, seconds=seconds
@@ -76,9 +76,9 @@ class Server:
         self._reception.close()
         await self._on_stop()
         listening.close()
-        if self._http is not None:
+        if self._http.begun:
             with contextlib.suppress(Exception):  # it could not be loaded, which has been told
-                await (await self._http).close()
+                await (await self._http.get()).close()
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -94,10 +94,8 @@ class Server:
 
     async def _protocol(self) -> asyncio.Protocol:
         """The protocol of one more connection. Where it cannot be loaded the daemon ends: its files have been replaced."""
-        if self._http is None:
-            self._http = asyncio.create_task(asyncio.to_thread(self._make_http), name="loading HTTP")
         try:
-            return (await asyncio.shield(self._http)).protocol()
+            return (await self._http.get()).protocol()
         except Exception:
             self.ask_to_stop()
             raise

@@ -1,6 +1,7 @@
 """The store's own steps, as the daemon runs them: staging in worker processes, the rest in threads."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class StoreSteps:
         self._session = session
         self._processes = processes
         self._stopping = False
+        self._compiling = threading.Lock()
 
     def pipeline_steps(self, fetch: Fetch) -> Steps:
         """The steps from a pin to an entry."""
@@ -82,6 +84,7 @@ class StoreSteps:
             processes=self._processes,
             tmp=self._session,
             proceed=self._proceed,
+            turn=self._compiling,
         )
 
     def _proceed(self) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_daemon import compiling
-from storectl_daemon.bytecode import Compiler
+from storectl_daemon.bytecode import BATCH, Compiler
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.events import EventBus
 from storectl_daemon.models import CompiledEvent, ProgressEvent, WarmEvent, WarningEvent
@@ -111,7 +110,7 @@ def test_the_end_is_told_once_to_all_who_compile_for_the_same_project(tmp_path: 
 
 def test_progress_is_told_after_each_batch(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        most = compiling._BATCH
+        most = BATCH
         scene.gate.set()
         await scene.start(manifest(1, most - 1), manifest(2), manifest(3))
         await turns_until(lambda: not scene.compiling.busy)
@@ -120,6 +119,21 @@ def test_progress_is_told_after_each_batch(tmp_path: Path) -> None:
         assert scene.batches[-1] == ["p3"]
         last = [message for message in scene.told if isinstance(message, ProgressEvent)][-1]
         assert (last.phase, last.done, last.total) == ("compile", 3, 3)
+
+    play(scenario, tmp_path)
+
+
+def test_the_next_batch_is_begun_while_one_becomes_durable_but_not_the_one_after_it(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        large = BATCH
+        await scene.start(manifest(1, large), manifest(2, large), manifest(3, large))
+        await turns_until(lambda: len(scene.batches) == 2)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert scene.batches == [["p1"], ["p2"]]
+        scene.gate.set()
+        await turns_until(lambda: not scene.compiling.busy)
+        assert scene.batches == [["p1"], ["p2"], ["p3"]]
 
     play(scenario, tmp_path)
 

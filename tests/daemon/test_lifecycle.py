@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from storectl_daemon.lifecycle import IdleWatch, give_memory_back, notify
+from storectl_daemon.lifecycle import IdleWatch, give_memory_back, keep_memory_together, notify
 from storectl_daemon.settings import Settings, SettingsError
 from support.daemon import DEADLINE, Daemon, UnixConnection, new_daemon, until
 from support.index import serve_index
@@ -217,6 +217,22 @@ def test_what_was_known_is_known_after_a_restart(daemon: Daemon) -> None:
         assert daemon.state(project)["environment"] == environment
         assert index.file_requests == 1
         assert [state["path"] for state in daemon.get("/v1/projects")] == [str(project)]
+
+
+@pytest.mark.parametrize("libc", ["glibc", "another"])
+def test_threads_share_places_to_allocate_from_where_the_allocator_can(
+    monkeypatch: pytest.MonkeyPatch, libc: str
+) -> None:
+    class Library:
+        pass
+
+    asked: list[tuple[int, int]] = []
+    library = Library()
+    if libc == "glibc":
+        library.mallopt = lambda *options: asked.append(options)  # type: ignore[attr-defined]
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: library)
+    keep_memory_together()
+    assert asked == ([(-8, 2)] if libc == "glibc" else [])
 
 
 @pytest.mark.parametrize("libc", ["glibc", "another"])

@@ -672,6 +672,31 @@ def test_an_error_of_a_batch_is_everyone_s_and_the_next_batch_is_free_of_it() ->
     asyncio.run(main())
 
 
+def test_a_second_batch_runs_beside_the_first_where_two_may() -> None:
+    async def main() -> None:
+        batches: list[list[int]] = []
+        gate = asyncio.Event()
+
+        async def run(items: Sequence[int]) -> Sequence[int]:
+            batches.append(list(items))
+            await gate.wait()
+            return items
+
+        batcher: Batcher[int, int] = Batcher(run, at_once=2)
+        asked = []
+        for items in ([1, 2], [3, 4], [5, 6]):
+            asked += [asyncio.create_task(batcher.submit(item)) for item in items]
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert batches == [[1, 2], [3, 4]]
+        gate.set()
+        await batcher.aclose()
+        assert await asyncio.gather(*asked) == [1, 2, 3, 4, 5, 6]
+        assert batches == [[1, 2], [3, 4], [5, 6]]
+
+    asyncio.run(main())
+
+
 def test_big_wheels_come_first() -> None:
     pins = [pin_of("a", 1), pin_of("b", 30), pin_of("c", 2)]
     assert [pin.name for pin in biggest_first(pins)] == ["b", "c", "a"]

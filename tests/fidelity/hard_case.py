@@ -13,14 +13,15 @@ tests/fidelity/hard/<name>.toml
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import tomli_w
 
 FOLDER = Path(__file__).with_name("hard")
 
+_IN_STORE = re.compile(r"<home>/\.local/share/storectl/store/[^/\s]+/[0-9a-f]{32}/site-packages")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 _TIME = re.compile(r"\b\d\d:\d\d:\d\d([.,]\d+)?|\b\d+\.\d+ ?(s|sec|seconds)\b")
@@ -39,6 +40,12 @@ class HardCase:
     variables: Mapping[str, str] = field(default_factory=dict)
     uv_sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     find_links: bool = False
+
+    def only(self, names: Collection[str] | None) -> "HardCase":
+        """The case with these of its tasks; None for all of them."""
+        if names is None:
+            return self
+        return replace(self, tasks={name: command for name, command in self.tasks.items() if name in names})
 
     def write(self, folder: Path) -> None:
         """The project, without its lock file."""
@@ -68,6 +75,11 @@ class Outcome:
         for folder, name in folders.items():
             output = output.replace(folder, name)
         return cls(code=code, output=_TIME.sub("<time>", _ADDRESS.sub("<address>", _COLOUR.sub("", output))).strip())
+
+    def in_view(self, python: str) -> "Outcome":
+        """The same with what lies in the store named as the view names it: programs that resolve links print such paths."""
+        view = f"<prefix>/lib/python{python}/site-packages"
+        return Outcome(code=self.code, output=_IN_STORE.sub(view, self.output))
 
 
 def read_cases() -> list[HardCase]:

@@ -20,11 +20,12 @@ from support.machine import STORECTL, Machine, new_machine, pyenv_python
 TASK_SECONDS = 600
 
 HEAD = """\
-# Hard packages
+# Hard packages and programs of every day
 
 Made by `scripts/hard-packages --write docs/hard-packages.md` on {system}: the tasks of
 [tests/fidelity/hard](../tests/fidelity/hard), each in a venv made by uv and with `storectl run`, from one lock file. Equal: the same exit
-code and the same output. Linked too: also in the `.venv` of `storectl link`, without a daemon. The exit code and the last line of the output are the venv's.
+code and the same output. Linked too: also in the `.venv` of `storectl link`, without a daemon. Links resolved: the program
+does so, and prints where a file is in the store. The exit code and the last line of the output are the venv's.
 
 torch is the build for processors alone, from a folder (`UV_FIND_LINKS`): with all it needs for graphics cards it is several GB.
 
@@ -46,7 +47,10 @@ class Row:
 
     @property
     def is_equal(self) -> bool:
-        return all(outcome == self.venv for _, outcome in self.ours())
+        return all(self._equals(outcome) for _, outcome in self.ours())
+
+    def _equals(self, outcome: Outcome) -> bool:
+        return outcome.in_view(self.case.python) == self.venv
 
     def ours(self) -> list[tuple[str, Outcome]]:
         """What came of it with `storectl run`, and in the linked venv where it was run there."""
@@ -55,8 +59,9 @@ class Row:
 
     def line(self) -> str:
         case = self.case
-        different = [f"{how}: exit code {outcome.code}" for how, outcome in self.ours() if outcome != self.venv]
-        same = "equal" if self.linked is None else "equal, linked too"
+        different = [f"{how}: exit code {outcome.code}" for how, outcome in self.ours() if not self._equals(outcome)]
+        resolved = "" if all(outcome == self.venv for _, outcome in self.ours()) else ", links resolved"
+        same = ("equal" if self.linked is None else "equal, linked too") + resolved
         result = f"**differs**: {', '.join(different)}" if different else same
         last = self.venv.output.rpartition("\n")[2].replace("|", "/").replace("`", "'")[:80]
         return f"| {case.name} | {case.python} | {self.wheels} | {self.task} | {self.venv.code} | `{last}` | {result} |"
@@ -126,11 +131,12 @@ class Workshop:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/hard-packages", description=__doc__)
     parser.add_argument("case", nargs="*", help="default: all")
+    parser.add_argument("--task", action="append", metavar="NAME", help="these of the cases' tasks only")
     parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="renew the rows of these cases in this Markdown file"
+        "--write", type=Path, metavar="FILE", help="renew the rows of these tasks in this Markdown file"
     )
     options = parser.parse_args()
-    cases = [case for case in read_cases() if not options.case or case.name in options.case]
+    cases = [case.only(options.task) for case in read_cases() if not options.case or case.name in options.case]
     for case in [case for case in cases if case.find_links and "UV_FIND_LINKS" not in os.environ]:
         print(f"{case.name} is left out: UV_FIND_LINKS names no folder with its wheels", file=sys.stderr)
         cases.remove(case)
@@ -153,16 +159,17 @@ def _report(row: Row) -> None:
 
 
 def table(rows: Sequence[Row], before: str) -> str:
-    """The Markdown, with the rows of cases that were not run as they were ``before``."""
-    run = {row.case.name for row in rows}
-    known = {case.name for case in read_cases()}
-    kept = [line for line in before.splitlines() if line.startswith("| ") and _name(line) in known - run]
-    lines = sorted([*kept, *(row.line() for row in rows)], key=_name)
-    return HEAD.format(system=f"{platform.system()} {platform.machine()}") + "\n".join([*lines, ""])
+    """The Markdown, with the rows of tasks that were not run as they were ``before``, in the order of the cases' files."""
+    lines = {_key(line): line for line in before.splitlines() if line.startswith("| ")}
+    lines |= {(row.case.name, row.task): row.line() for row in rows}
+    known = [(case.name, task) for case in read_cases() for task in case.tasks]
+    head = HEAD.format(system=f"{platform.system()} {platform.machine()}")
+    return head + "\n".join([*(lines[key] for key in known if key in lines), ""])
 
 
-def _name(line: str) -> str:
-    return line.split("|")[1].strip()
+def _key(line: str) -> tuple[str, str]:
+    cells = [cell.strip() for cell in line.split("|")]
+    return cells[1], cells[4]
 
 
 if __name__ == "__main__":

@@ -44,11 +44,31 @@ def test_the_linked_venv_has_to_be_equal_too() -> None:
     assert different.line().endswith("| **differs**: linked: exit code 2 |")
 
 
-def test_rows_of_other_cases_stay_and_those_of_unknown_ones_go() -> None:
+def test_a_path_that_a_program_resolved_is_told_but_no_difference() -> None:
+    inside, digest = f"<prefix>/lib/python{CASES[0].python}/site-packages/a.ttf", "0" * 32
+    resolved = f"<home>/.local/share/storectl/store/a/{digest}/site-packages/a.ttf"
+    venv, ours = (Outcome(code=0, output=text) for text in (inside, resolved))
+    row = Row(case=CASES[0], wheels=3, task="t", venv=venv, storectl=ours)
+    assert row.is_equal
+    assert row.line().endswith("| equal, links resolved |")
+
+
+def test_rows_of_other_tasks_stay_and_those_of_unknown_ones_go() -> None:
     same = Outcome(code=0, output="a|b")
-    first, second = (Row(case=case, wheels=3, task="t", venv=same, storectl=same) for case in CASES[:2])
-    before = table([first], "| gone | 3.12 | 1 | t | 0 | `` | equal |\n")
-    both = table([second], before)
-    assert "| gone |" not in both
-    assert both == table([first, second], "")
+    keys = [(case, task) for case in CASES[:2] for task in list(case.tasks)[:2]]
+    rows = [Row(case=case, wheels=3, task=task, venv=same, storectl=same) for case, task in keys]
+    before = table(
+        rows[1:], "| gone | 3.12 | 1 | t | 0 | `` | equal |\n| airflow | 3.12 | 1 | gone | 0 | `` | equal |\n"
+    )
+    both = table(rows[:1], before)
+    assert "gone" not in both
+    assert both == table(rows, "")
+    assert [line.split(" | ")[3] for line in both.splitlines()[-len(keys) :]] == [task for _, task in keys]
     assert "`a/b`" in both
+
+
+def test_a_case_may_be_run_in_part() -> None:
+    case = CASES[0]
+    last = list(case.tasks)[-1]
+    assert list(case.only([last, "nothing"]).tasks) == [last]
+    assert case.only(None) is case

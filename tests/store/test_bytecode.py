@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from storectl_store.digest import digest_of_hex
 from storectl_store.entries import bytecode, bytecode_files
 from storectl_store.entries.bytecode import InterpreterError, compile_entries, has_bytecode
+from storectl_store.entries.durability import barrier
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.errors import StoreFullError
@@ -334,6 +335,26 @@ def test_a_disk_that_loses_bytecode_leaves_neither_side_manifests_nor_remains(
         compile_entries(layout, [manifest], interpreter_of(pythons()[0]), processes=1, tmp=layout.tmp)
     assert not list(layout.meta.iterdir())
     assert not list(layout.tmp.iterdir())
+
+
+def test_the_turn_is_taken_for_compiling_and_given_away_before_files_become_durable(
+    layout: StoreLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, turn = add_entry(layout, "pkg", FILES), threading.Lock()
+    seen: list[tuple[str, bool]] = []
+
+    def watched(folder: Path) -> None:
+        seen.append(("durable", turn.locked()))
+        barrier(folder)
+
+    def proceed() -> None:
+        seen.append(("compiling", turn.locked()))
+
+    monkeypatch.setattr(bytecode_files, "barrier", watched)
+    python = interpreter_of(pythons()[0])
+    compile_entries(layout, [manifest], python, processes=1, tmp=layout.tmp, proceed=proceed, turn=turn)
+    assert set(seen) == {("compiling", True), ("durable", False)}
+    assert has_bytecode(layout, manifest.digest, python.cache_tag)
 
 
 def test_nothing_is_placed_when_the_work_is_stopped(layout: StoreLayout) -> None:

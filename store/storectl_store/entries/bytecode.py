@@ -14,7 +14,7 @@ import queue
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -77,12 +77,14 @@ def compile_entries(
     processes: int,
     tmp: Path,
     proceed: Callable[[], None] = _always,
+    turn: AbstractContextManager[object] | None = None,
 ) -> None:
     """Give each of these entries bytecode for the interpreter, where it has none; all of them get it together, at the end.
 
     ``tmp`` is a folder of this process on the file system of the store. ``proceed`` is called every half second or more often, in
     this thread; what it raises ends the work, and whatever a worker is at. An entry over which a worker dies stays without bytecode.
-    InterpreterError where none starts, StoreFullError where the disk does not take it.
+    InterpreterError where none starts, StoreFullError where the disk does not take it. Calls with the same ``turn``, a lock, compile one
+    after the other, but each while the one before makes its files durable, which is waiting for the most part.
     """
     jobs: list[_Job] = []
     states: list[_Progress] = []
@@ -92,15 +94,16 @@ def compile_entries(
         states.append(_Progress(waiting=len(own)))
     compiled: list[CompiledEntry] = []
     try:
-        for job, files in _run(jobs, interpreter, processes=processes, tmp=tmp, proceed=proceed):
-            manifest, state = manifests[job.owner], states[job.owner]
-            state.waiting -= 1
-            state.crashed |= files is None
-            state.files.update(files or {})
-            if state.waiting:
-                continue
-            entry = _compiled(layout, manifest, state)
-            drop_bytecode(entry) if state.crashed else compiled.append(entry)
+        with turn or nullcontext():
+            for job, files in _run(jobs, interpreter, processes=processes, tmp=tmp, proceed=proceed):
+                manifest, state = manifests[job.owner], states[job.owner]
+                state.waiting -= 1
+                state.crashed |= files is None
+                state.files.update(files or {})
+                if state.waiting:
+                    continue
+                entry = _compiled(layout, manifest, state)
+                drop_bytecode(entry) if state.crashed else compiled.append(entry)
         with disk_errors("write bytecode"):
             place_bytecode(layout, compiled, interpreter.cache_tag, tmp)
     except BaseException:

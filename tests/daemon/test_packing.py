@@ -1,0 +1,127 @@
+"""Records of programs become packs, when nothing else is to be done."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from storectl_daemon.environments import Environments
+from storectl_daemon.packing import Packing, records_folder
+from storectl_shim._storectl import RECORD_MAGIC
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.environments.pack import packed_imports
+from support.daemon import turns_until
+from support.packs import PackedPlace, packed_place
+from support.views import pythons
+from support.wheels import make_wheel
+
+NAMES = ("alpha/__init__.py", "alpha/one.py", "alpha/two.py")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> PackedPlace:
+    return packed_place(tmp_path, pythons()[0], make_wheel("alpha", files=dict.fromkeys(NAMES, "")))
+
+
+def packing(place: PackedPlace) -> Packing:
+    records = records_folder({"HOME": str(place.home)}, place.layout)
+    assert records is not None
+    return Packing(place.layout, Environments(place.layout), records=records, session=place.layout.tmp)
+
+
+def say(place: PackedPlace, *names: str, environment: str = "") -> Path:
+    path = place.imports.with_name(environment or place.imports.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\n".join([RECORD_MAGIC, *map(os.fsencode, names), b""]))
+    return path
+
+
+def modules(place: PackedPlace) -> tuple[str, ...]:
+    return packed_imports(place.layout, place.folder.name).modules
+
+
+def test_a_record_becomes_a_pack_and_is_gone(place: PackedPlace) -> None:
+    record = say(place, *NAMES[:2])
+    packing(place).pack_recorded()
+    assert modules(place) == NAMES[:2]
+    assert not record.exists()
+
+
+def test_a_later_one_comes_in_front_of_what_was_there(place: PackedPlace) -> None:
+    say(place, *NAMES[:2])
+    packing(place).pack_recorded()
+    say(place, NAMES[2], NAMES[1])
+    packing(place).pack_recorded()
+    assert modules(place) == (NAMES[2], NAMES[1], NAMES[0])
+
+
+def test_nothing_is_written_for_what_is_packed_already(place: PackedPlace) -> None:
+    say(place, *NAMES)
+    packing(place).pack_recorded()
+    inode = place.pack.stat().st_ino
+    record = say(place, NAMES[1])
+    packing(place).pack_recorded()
+    assert place.pack.stat().st_ino == inode
+    assert not record.exists()
+
+
+def test_records_of_unknown_environments_and_unfinished_ones(place: PackedPlace) -> None:
+    unknown, unfinished = say(place, *NAMES, environment="0" * 32), say(place, *NAMES, environment=f"{'1' * 32}.140")
+    packing(place).pack_recorded()
+    assert not unknown.exists()
+    assert unfinished.exists()
+    assert not place.layout.packs.exists()
+
+
+def test_one_that_cannot_be_read_is_said_once_and_does_not_hold_up_others(
+    place: PackedPlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    say(place, *NAMES)
+    place.imports.with_name("0" * 32).mkdir()
+    packer = packing(place)
+    packer.pack_recorded()
+    packer.pack_recorded()
+    assert modules(place) == NAMES
+    assert caplog.text.count("no pack") == 1
+
+
+def test_nobody_has_said_anything_yet(place: PackedPlace) -> None:
+    packing(place).pack_recorded()
+    assert not place.layout.packs.exists()
+
+
+def test_records_are_where_programs_leave_them(place: PackedPlace, tmp_path: Path) -> None:
+    assert records_folder({"HOME": str(place.home)}, place.layout) == place.imports.parent
+    assert records_folder({"XDG_CACHE_HOME": str(tmp_path)}, place.layout) == Path(
+        f"{tmp_path}/storectl/imports{place.folder.parent}"
+    )
+    assert records_folder({}, place.layout) is None
+    (tmp_path / "link").symlink_to(place.layout.root)
+    assert records_folder({"HOME": str(place.home)}, StoreLayout(tmp_path / "link")) == place.imports.parent
+
+
+def test_a_busy_daemon_packs_later(place: PackedPlace) -> None:
+    async def scene() -> None:
+        turns, busy = 0, True
+
+        def is_busy() -> bool:
+            nonlocal turns
+            turns += 1
+            return busy
+
+        say(place, *NAMES)
+        task = asyncio.create_task(packing(place).run(busy=is_busy, every=0))
+        await turns_until(lambda: turns > 3)
+        assert not place.pack.exists()
+        busy = False
+        await turns_until(place.pack.exists)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scene())
+    assert modules(place) == NAMES

@@ -1,0 +1,172 @@
+"""What is in a pack, and what never is."""
+
+import marshal
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from storectl_shim._storectl import PACK_MAGIC
+from storectl_store.environments import pack as packs
+from storectl_store.environments.import_map import checksum
+from storectl_store.environments.pack import (
+    Imports,
+    drop_packs_without_environment,
+    packed_imports,
+    parse_imports,
+    write_pack,
+)
+from support.packs import PackedPlace, packed_place
+from support.views import pythons
+from support.wheels import make_wheel
+
+WHEELS = [
+    make_wheel(
+        "alpha", files={"alpha/__init__.py": "", "alpha/one.py": "X = 1\n", "alpha/two.py": "", "single.py": ""}
+    ),
+    make_wheel("shared-a", files={"shared/a.py": "", "alpha.libs/liba.so": "", "bad.py": "1 +\n"}),
+    make_wheel("shared-b", files={"shared/b.py": ""}),
+]
+ALPHA = ("alpha/one.py", "alpha/__init__.py")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> PackedPlace:
+    return packed_place(tmp_path, pythons()[0], *WHEELS)
+
+
+def test_a_pack_is_a_line_a_table_and_the_bytecode_as_it_is_on_disk(place: PackedPlace) -> None:
+    assert place.make_pack(*ALPHA, libraries=["alpha.libs/liba.so"]) == Imports(
+        modules=ALPHA, libraries=("alpha.libs/liba.so",)
+    )
+    tag = place.record.cache_tag
+    one, init = (
+        (place.site_packages / f"alpha/__pycache__/{name}.{tag}.pyc").read_bytes() for name in ("one", "__init__")
+    )
+    table = marshal.dumps(({ALPHA[0]: (0, len(one)), ALPHA[1]: (len(one), len(init))}, ("alpha.libs/liba.so",)), 2)
+    line = f"storectl pack 1 {place.folder.name} {tag} {len(one + init)} {len(table)} {checksum(table)}\n"
+    assert place.pack.read_bytes() == line.encode() + table + one + init
+    assert place.pack.stat().st_mode & 0o777 == 0o444
+    assert not list(place.layout.tmp.iterdir())
+
+
+def test_modules_of_folders_that_wheels_share_are_packed(place: PackedPlace) -> None:
+    assert (place.site_packages / "shared").is_dir()
+    assert not (place.site_packages / "shared").is_symlink()
+    assert place.make_pack("shared/a.py", "shared/b.py", "single.py").modules == (
+        "shared/a.py", "shared/b.py", "single.py"
+    )  # fmt: skip
+
+
+def test_what_is_not_a_module_of_an_entry_with_bytecode_is_left_out(place: PackedPlace) -> None:
+    tag = place.record.cache_tag
+    (place.layout.root / "outside.py").write_text("")
+    (place.layout.root / "__pycache__").mkdir()
+    (place.layout.root / f"__pycache__/outside.{tag}.pyc").write_bytes(b"x" * 20)
+    outside = os.path.relpath(place.layout.root / "outside.py", place.site_packages)
+    wanted = ("_storectl.py", "bad.py", "gone.py", "alpha", "alpha/one.py", outside)
+    assert place.make_pack(*wanted, libraries=["alpha.libs/gone.so", "_storectl.pth", "alpha"]) == Imports(
+        modules=("alpha/one.py",)
+    )
+
+
+@pytest.mark.parametrize("flags", [b"\0\0\0\0", b"\3\0\0\0", b""], ids=["by time", "checked", "cut"])
+def test_bytecode_that_has_to_be_compared_with_its_source_is_left_out(place: PackedPlace, flags: bytes) -> None:
+    pyc = (place.site_packages / f"alpha/__pycache__/two.{place.record.cache_tag}.pyc").resolve()
+    content = pyc.read_bytes()
+    pyc.chmod(0o644)
+    pyc.write_bytes(content[:4] + flags + (content[8:] if flags else b""))
+    assert place.make_pack(*ALPHA, "alpha/two.py").modules == ALPHA
+
+
+def test_a_pack_has_a_largest_size(place: PackedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.make_pack(ALPHA[0])
+    size = packed_size(place)
+    monkeypatch.setattr(packs, "LARGEST_PACK", size)
+    assert place.make_pack(ALPHA[0], "alpha/two.py", "single.py").modules == (ALPHA[0],)
+
+
+def packed_size(place: PackedPlace) -> int:
+    return int(place.pack.read_bytes().split(b"\n")[0].split()[-3])
+
+
+def test_a_pack_with_the_same_modules_stays(place: PackedPlace) -> None:
+    place.make_pack(*ALPHA)
+    inode = place.pack.stat().st_ino
+    assert place.make_pack(*reversed(ALPHA), "gone.py").modules == tuple(reversed(ALPHA))
+    assert place.pack.stat().st_ino == inode
+    place.make_pack(*ALPHA, "alpha/two.py")
+    assert place.pack.stat().st_ino != inode
+
+
+def test_what_the_disk_refuses_leaves_nothing_behind_and_the_pack_as_it_was(
+    place: PackedPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.make_pack(*ALPHA)
+    before = place.pack.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(packs, "sync_descriptor", full)
+    with pytest.raises(OSError, match="No space"):
+        place.make_pack(*ALPHA, "alpha/two.py")
+    assert place.pack.read_bytes() == before
+    assert not list(place.layout.tmp.iterdir())
+
+
+def test_bytecode_that_changes_meanwhile_makes_no_pack(place: PackedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    imports, record = Imports(modules=ALPHA), place.record
+    monkeypatch.setattr(Path, "read_bytes", lambda _: b"")
+    with pytest.raises(OSError, match=r"[Ss]tale"):
+        write_pack(place.layout, record, imports, tmp=place.layout.tmp)
+    assert not place.pack.exists()
+
+
+def test_a_pack_says_what_it_has(place: PackedPlace) -> None:
+    assert packed_imports(place.layout, place.folder.name) == Imports()
+    made = place.make_pack(*ALPHA, libraries=["alpha.libs/liba.so"])
+    assert packed_imports(place.layout, place.folder.name) == made
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", PACK_MAGIC + b" x\n", b"storectl pack 1 a b 1 2 3\n", b"\xff" * 2000])
+def test_a_pack_that_cannot_be_read_has_nothing(place: PackedPlace, content: bytes) -> None:
+    place.layout.packs.mkdir()
+    place.pack.write_bytes(content)
+    assert packed_imports(place.layout, place.folder.name) == Imports()
+
+
+def test_records_name_modules_and_libraries_below_the_view_only() -> None:
+    lines = [
+        "storectl imports 1",
+        "b.py",
+        "a/__init__.py",
+        "a.libs/x.so",
+        "/etc/passwd",
+        "../up.py",
+        "a/../b.py",
+        "a//b.py",
+    ]
+    text = "\n".join([*lines, "", "nul\0.py", "./c.py", "ö.py"]) + "\n"
+    assert parse_imports(text.encode()) == Imports(
+        modules=("b.py", "a/__init__.py", "ö.py"), libraries=("a.libs/x.so",)
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"storectl imports 2\na.py\n", b"a.py\n", b"\xff\xfe"])
+def test_a_record_of_another_format_names_nothing(data: bytes) -> None:
+    assert parse_imports(data) == Imports()
+
+
+def test_what_was_imported_last_comes_first() -> None:
+    new, old = Imports(modules=("b", "c"), libraries=("y",)), Imports(modules=("a", "b"), libraries=("x", "y"))
+    assert new.then(old) == Imports(modules=("b", "c", "a"), libraries=("y", "x"))
+
+
+def test_packs_of_environments_that_are_gone_are_deleted(place: PackedPlace) -> None:
+    assert drop_packs_without_environment(place.layout) == 0
+    place.make_pack(*ALPHA)
+    shutil.copy(place.pack, place.layout.pack("0" * 32))
+    assert drop_packs_without_environment(place.layout) == 1
+    assert list(place.layout.packs.iterdir()) == [place.pack]
