@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from packaging.direct_url import DirectUrl, DirInfo
 from packaging.utils import NormalizedName, canonicalize_name
 
 from storectl_daemon.building.request import BuildAnswer, BuildRequest, Repository, read_answer
@@ -33,6 +32,7 @@ from storectl_store.entries.store import Store
 from storectl_store.environments.editable_wheel import EditableWheel, editable_wheel
 from storectl_store.environments.static_metadata import build_inputs
 from storectl_store.selection.choose import choose_wheel, parsed_filename
+from storectl_store.selection.origins import folder_origin
 from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
@@ -137,7 +137,7 @@ class Builder:
         self, local: LocalProject, interpreter: Interpreter, project: Path, report: BuildReport, *, offline: bool
     ) -> Pin:
         """The pin of the editable wheel of a packaged local project; its entry is in the store."""
-        direct_url = DirectUrl(url=Path(local.path).as_uri(), dir_info=DirInfo(editable=local.editable or None))
+        direct_url = folder_origin(local.path, editable=local.editable)
         wheel = await asyncio.to_thread(editable_wheel, local)
         if wheel is not None:
             made = await self._keep(local.name, wheel, report)

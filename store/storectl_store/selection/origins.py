@@ -1,13 +1,14 @@
 """Where a pin comes from, as ``direct_url.json`` says it (PEP 610): archives, commits, never an index, never a login."""
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from packaging.direct_url import ArchiveInfo, DirectUrl, VcsInfo
+from packaging.direct_url import ArchiveInfo, DirectUrl, DirInfo, VcsInfo
 
 from storectl_store.digest import Digest, hex_of
 from storectl_store.selection.pin import GitCommit
 
+_PLAIN = "/!$&'()*+,;=:@[]^|~"
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -26,6 +27,11 @@ def commit_origin(commit: GitCommit, subdirectory: str | None = None) -> DirectU
     """The origin of what was built from a commit."""
     info = VcsInfo(vcs="git", commit_id=commit.commit, requested_revision=commit.requested_revision)
     return DirectUrl(url=without_login(commit.url), vcs_info=info, subdirectory=subdirectory)
+
+
+def folder_origin(path: str, *, editable: bool) -> DirectUrl:
+    """The origin of a local project in this absolute folder. Its address is quoted as uv does it: no more than must be."""
+    return DirectUrl(url=f"file://{quote(path, safe=_PLAIN)}", dir_info=DirInfo(editable=editable or None))
 
 
 def without_login(url: str) -> str:
