@@ -84,7 +84,9 @@ def _differing_projects(world: World, number: int) -> list[Path]:
     needed = {edge["name"] for each in packages if each["name"] != "new" for edge in each.get("dependencies", [])}
     spare = sorted(each["name"] for each in packages if each["name"] not in needed | {"new"})
     if len(spare) < number - 1:
-        raise RuntimeError(f"only {len(spare)} wheels can be left out: measure {len(spare)} pairs at most")
+        raise RuntimeError(
+            f"{number - 1} projects need as many wheels that can be left out, not {len(spare)}: fewer pairs"
+        )
     return [first, *(world.project(f"new-{name}", without=[name]) for name in spare[: number - 1])]
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 _KEPT_BYTES = 16 << 20
+_KEPT_MAPS = 64
+"""Each may be an open file, of which a process has a thousand as a rule."""
+
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 
 
@@ -79,8 +82,9 @@ def hold(content: bytes) -> HeldMap:
 class HeldMaps:
     """The maps that were asked for lately, each as long as its file is the one that was read."""
 
-    def __init__(self, *, limit: int = _KEPT_BYTES) -> None:
+    def __init__(self, *, limit: int = _KEPT_BYTES, most: int = _KEPT_MAPS) -> None:
         self._limit = limit
+        self._most = most
         self._kept: OrderedDict[str, tuple[int, HeldMap]] = OrderedDict()
 
     def held(self, path: str) -> HeldMap:
@@ -100,5 +104,8 @@ class HeldMaps:
 
     def _keep(self, path: str, inode: int, made: HeldMap) -> None:
         self._kept[path] = (inode, made)
-        while len(self._kept) > 1 and sum(kept.size for _, kept in self._kept.values()) > self._limit:
+        while len(self._kept) > 1 and self._too_much():
             self._kept.popitem(last=False)
+
+    def _too_much(self) -> bool:
+        return len(self._kept) > self._most or sum(kept.size for _, kept in self._kept.values()) > self._limit

@@ -53,6 +53,8 @@ class InterpreterBook:
     def __init__(self, folder: Path, *, timeout: float = PROBE_TIMEOUT) -> None:
         self._folder = folder
         self._timeout = timeout
+        # One object for each, so that what is worked out from its thousand tags is worked out once.
+        self._known: dict[str, Interpreter] = {}
 
     def inspect(self, path: str) -> Interpreter:
         """The base interpreter behind this path, which may be the python of a virtual environment.
@@ -116,7 +118,7 @@ class InterpreterBook:
                 continue
 
     def _asked(self, path: str) -> Interpreter:
-        """What the interpreter said, now or earlier."""
+        """What the interpreter said, now or earlier; of one that was changed since, the key is another."""
         try:
             real = os.path.realpath(path)
             record = self._folder / f"{_key(real)}.json"
@@ -124,6 +126,13 @@ class InterpreterBook:
             raise TargetError(
                 f"{path}: no such interpreter", hint="give a version, such as 3.12, or the path of a python", path=path
             ) from error
+        known = self._known.get(record.name)
+        if known is not None and os.path.isfile(known.executable):
+            return known
+        known = self._known[record.name] = self._read_or_probed(path, real, record)
+        return known
+
+    def _read_or_probed(self, path: str, real: str, record: Path) -> Interpreter:
         facts = _remembered(record)
         if facts is not None and os.path.isfile(str(facts.get("executable"))):
             try:

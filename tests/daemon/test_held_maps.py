@@ -104,7 +104,10 @@ def test_a_file_that_is_gone_is_held_no_longer(tmp_path: Path) -> None:
     assert open_descriptors() == before
 
 
-def test_maps_beyond_the_limit_leave_the_longest_unused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limits", [{"limit": 2 * len(ANSWER)}, {"most": 2}])
+def test_maps_beyond_a_limit_leave_the_longest_unused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]
+) -> None:
     made: list[bytes] = []
 
     def counted(content: bytes) -> HeldMap:
@@ -112,8 +115,9 @@ def test_maps_beyond_the_limit_leave_the_longest_unused_first(tmp_path: Path, mo
         return hold(content)
 
     monkeypatch.setattr(held_maps, "hold", counted)
-    maps = HeldMaps(limit=2 * len(ANSWER))
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(name.encode() * 5)
+    maps = HeldMaps(**limits)
     for name in ("a", "b", "a", "c", "a", "b"):
-        (tmp_path / name).exists() or (tmp_path / name).write_bytes(name.encode() * 5)
         maps.held(str(tmp_path / name))
     assert made == [b"aaaaa", b"bbbbb", b"ccccc", b"bbbbb"]

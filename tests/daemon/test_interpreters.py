@@ -109,6 +109,10 @@ def test_an_interpreter_is_asked_once(tmp_path: Path, running: Interpreter) -> N
     assert len(list((tmp_path / "interpreters").iterdir())) == 1
 
 
+def test_an_interpreter_that_has_not_changed_is_one_object(book: InterpreterBook) -> None:
+    assert book.inspect(sys.executable) is book.inspect(sys.executable)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -119,13 +123,13 @@ def test_an_interpreter_is_asked_once(tmp_path: Path, running: Interpreter) -> N
         '{"format": 1, "facts": {"tags": 1}}',
     ],
 )
-def test_a_damaged_record_is_made_anew(
+def test_a_damaged_record_is_made_anew_after_a_restart(
     book: InterpreterBook, tmp_path: Path, running: Interpreter, damage: str
 ) -> None:
     (record,) = (tmp_path / "interpreters").iterdir()
     good = record.read_bytes()
     record.write_text(damage)
-    assert book.inspect(sys.executable) == running
+    assert InterpreterBook(tmp_path / "interpreters").inspect(sys.executable) == running
     assert record.read_bytes() == good
 
 

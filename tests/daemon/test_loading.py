@@ -1,7 +1,11 @@
 """Parts that are loaded when they are needed: once for all who wait, aside from the loop, and again after a failure."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +75,40 @@ def test_what_could_not_be_loaded_is_tried_again() -> None:
         assert await loaded.get() is part
 
     asyncio.run(main())
+
+
+HEAVY = {"fastapi", "starlette", "uvicorn", "h11", "httpx2", "typer", "rich", "unearth", "build", "pyproject_metadata"}
+
+
+def loaded(*command: str, **variables: str) -> set[str]:
+    """The top-level names of what a command imports, to its early end."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *command],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    lines = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.partition(".")[0] for line in lines}
+
+
+def test_a_daemon_that_only_answers_programs_loads_nothing_for_commands() -> None:
+    found = loaded("-c", "import storectl_daemon.main")
+    assert "storectl_daemon" in found
+    assert not HEAVY & found
+
+
+@pytest.mark.parametrize("options", [[], ["--log-file", "log"]])
+def test_the_command_that_becomes_the_daemon_leaves_the_command_line_behind(tmp_path: Path, options: list[str]) -> None:
+    variables = {"STORECTL_IDLE_EXIT": "never", "HOME": str(tmp_path), "STORECTL_STORE": str(tmp_path / "store")}
+    found = loaded(
+        "-c",
+        f"import os; os.chdir({str(tmp_path)!r}); import runpy, sys; "
+        f"sys.argv = ['storectl', 'daemon', *{options}]; runpy.run_module('storectl', run_name='__main__')",
+        **variables,
+    )  # it ends at the variable that makes no sense
+    assert "storectl_daemon" in found
+    assert not HEAVY & found
+    assert not (tmp_path / "store").exists()

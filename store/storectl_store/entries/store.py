@@ -49,7 +49,7 @@ class Store:
 
     def has(self, digest: Digest) -> bool:
         """Whether the entry with this digest is visible."""
-        return self.layout.manifest(digest).exists()
+        return os.path.exists(self.layout.manifest(digest))
 
     def digests(self) -> Iterator[Digest]:
         """Every visible entry, in no order, straight from the folder."""
