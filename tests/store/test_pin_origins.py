@@ -16,6 +16,6 @@ from storectl_store.selection.origins import folder_origin
     ],
 )
 def test_the_address_of_a_folder_is_quoted_as_uv_quotes_it(name: str, quoted: str) -> None:
-    origin = folder_origin(f"/work/{name}", editable=True)
-    assert origin.to_dict() == {"url": f"file:///work/{quoted}", "dir_info": {"editable": True}}
-    assert folder_origin("/work", editable=False).to_dict() == {"url": "file:///work", "dir_info": {}}
+    origin = folder_origin(f"/projects/{name}", editable=True)
+    assert origin.to_dict() == {"url": f"file:///projects/{quoted}", "dir_info": {"editable": True}}
+    assert folder_origin("/projects", editable=False).to_dict() == {"url": "file:///projects", "dir_info": {}}

@@ -71,7 +71,11 @@ def read_pdm_lock(top: Table) -> PdmLock:
         raise top.error("`metadata` is missing", hint="make it anew with `pdm lock`")
     version = metadata.text("lock_version")
     if version.partition(".")[0] != "4":
-        raise metadata.error(f"lock_version {version[:20]!r} is not supported, only 4.x", key="lock_version")
+        raise metadata.error(
+            f"lock_version {version[:20]!r} is not supported, only 4.x",
+            key="lock_version",
+            hint="lock again with `pdm lock`: PDM 2 writes 4.x",
+        )
     tables = top.tables("package")
     check_count(tables)
     check_markers(tables)
