@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ SECTIONS = ("modules", "top_level", "metadata", "paths", "files")
 SCRIPT_SECONDS = 60
 _IMPORTS_A_RUN = 150
 _INSTALL_SECONDS = 1800
+_SECONDS = re.compile(r"\b\d+\.\d\ds\b")  # debugpy tells how long it has been running
 
 
 class Pair:
@@ -47,10 +49,10 @@ class Pair:
         self.environment = Path()
 
     def make(self) -> None:
-        """Both environments, from the lock file; their paths are equally long and deep, which help texts are made of."""
+        """Both environments, from the lock file; help texts are wrapped: their paths are equally long and deep, without hyphens."""
         answer = self._machine.json("warm", "-p", self._python, "--json", cwd=self._project, timeout=_INSTALL_SECONDS)
         self.environment = Path(answer["path"])
-        self.venv = Path(str(self.environment).replace("/share/storectl/", "/share/uv-venvs/"))
+        self.venv = Path(str(self.environment).replace("/share/storectl/", "/share/uv_venvs/"))
         self._run([find_uv_bin(), "venv", "--quiet", "--clear", str(self.venv)])
         environ = self._environ | {"UV_PROJECT_ENVIRONMENT": str(self.venv)}
         self._run([find_uv_bin(), "sync", "--quiet", "--frozen"], environ)
@@ -122,7 +124,7 @@ class Pair:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             return ["still running"]
-        return [process.returncode, output.replace(str(root), "<prefix>")]
+        return [process.returncode, _SECONDS.sub("<seconds>", output.replace(str(root), "<prefix>"))]
 
     def _pip(self, root: Path) -> dict[str, Any]:
         """What pip says is installed, and whether it fits together."""
