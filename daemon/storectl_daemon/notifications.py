@@ -21,10 +21,11 @@ _WATCHFILES_STEP_MS = 20
 Batch = set[Path] | None
 """The folders to look at; None for all of them."""
 
+Names = Collection[str] | None
+"""The names of files of interest; None for all of them."""
 
-async def notifications(
-    folders: Collection[Path], names: Collection[str], stop: anyio.Event
-) -> AsyncGenerator[Batch, None]:
+
+async def notifications(folders: Collection[Path], names: Names, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
     """Batches until ``stop``. The kernel has been asked when the first step begins to wait.
 
     FileNotFoundError where a folder is not there; another OSError where the kernel will not watch more.
@@ -37,7 +38,7 @@ async def notifications(
         yield batch
 
 
-async def _inotify(folders: Collection[Path], names: Collection[str], stop: anyio.Event) -> AsyncGenerator[Batch, None]:
+async def _inotify(folders: Collection[Path], names: Names, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
     from asyncinotify import Inotify, Mask  # noqa: PLC0415 - only Linux has it
 
     # A file counts when it is complete: closed by its writer, or renamed into place. CREATE is for links.
@@ -48,7 +49,7 @@ async def _inotify(folders: Collection[Path], names: Collection[str], stop: anyi
         async for event in inotify:
             if event.mask & Mask.Q_OVERFLOW:
                 queue.put_nowait(None)
-            elif event.watch is not None and (event.name is None or str(event.name) in names):
+            elif event.watch is not None and (event.name is None or names is None or str(event.name) in names):
                 queue.put_nowait({event.watch.path})
 
     with Inotify() as inotify:
@@ -84,14 +85,12 @@ async def _whole_batch(first: Batch, queue: "asyncio.Queue[Batch]") -> Batch:
     return batch
 
 
-async def _watchfiles(
-    folders: Collection[Path], names: Collection[str], stop: anyio.Event
-) -> AsyncGenerator[Batch, None]:
+async def _watchfiles(folders: Collection[Path], names: Names, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
     from watchfiles import awatch  # noqa: PLC0415 - Linux does without it
 
     changes = awatch(
         *folders,
-        watch_filter=lambda _change, path: os.path.basename(path) in names,
+        watch_filter=lambda _change, path: names is None or os.path.basename(path) in names,
         debounce=_WATCHFILES_DEBOUNCE_MS,
         step=_WATCHFILES_STEP_MS,
         stop_event=stop,

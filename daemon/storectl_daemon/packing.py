@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import anyio
+
 from storectl_daemon.environments import Environments
+from storectl_daemon.notifications import notifications
 from storectl_shim._storectl import cache_folder
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.pack import (
@@ -24,7 +27,9 @@ from storectl_store.environments.pack import (
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0
+REST_SECONDS = 2.0
+"""How long after a program's end: the next may have begun, and say something too."""
+_RETRY_SECONDS = 600.0
 
 
 def records_folder(environ: Mapping[str, str], layout: StoreLayout) -> Path | None:
@@ -34,7 +39,7 @@ def records_folder(environ: Mapping[str, str], layout: StoreLayout) -> Path | No
 
 
 class Packing:
-    """Looks for records every so often. ``records`` is the folder of those of this store's environments, by their id."""
+    """Packs what records say, when there are new ones. ``records`` is their folder for this store, by environment."""
 
     def __init__(self, layout: StoreLayout, environments: Environments, *, records: Path, session: Path) -> None:
         self._layout = layout
@@ -43,13 +48,35 @@ class Packing:
         self._session = session
         self._unreadable: set[str] = set()
 
-    async def run(self, *, busy: Callable[[], bool], every: float = LOOK_SECONDS) -> None:
-        """Pack until cancelled, while there is nothing else to do."""
+    async def run(self, *, busy: Callable[[], bool], rest: float = REST_SECONDS) -> None:
+        """Pack until cancelled, while there is nothing else to do; what is there already first."""
         await asyncio.to_thread(drop_packs_without_environment, self._layout)
-        while True:
-            await asyncio.sleep(every)
-            if not busy():
+        told = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(told.set), name="packing: records")
+            while await told.wait():
+                told.clear()
+                await asyncio.sleep(rest)
+                while busy():  # noqa: ASYNC110  # nobody tells when all is over
+                    await asyncio.sleep(rest)
                 await asyncio.to_thread(self.pack_recorded)
+
+    async def _listen(self, tell: Callable[[], object]) -> None:
+        """Tell of every record that comes."""
+        while True:
+            try:
+                await asyncio.to_thread(lambda: self._records.mkdir(mode=0o700, parents=True, exist_ok=True))
+                asyncio.get_running_loop().call_soon(
+                    tell
+                )  # when the kernel has been asked: what came before is seen too
+                async for _ in notifications([self._records], None, anyio.Event()):
+                    tell()
+                    if not self._records.is_dir():
+                        break  # somebody emptied the cache: the new folder is another one
+            except OSError as error:  # no folder, or the kernel will not watch more
+                logger.info("what programs import is looked for every ten minutes only: %s", error)
+                await asyncio.sleep(_RETRY_SECONDS)
+                tell()
 
     def pack_recorded(self) -> None:
         """Deal with the records that are there; what the disk refuses is said, and comes again with a later program."""

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -114,7 +116,7 @@ def test_a_busy_daemon_packs_later(place: PackedPlace) -> None:
             return busy
 
         say(place, *NAMES)
-        task = asyncio.create_task(packing(place).run(busy=is_busy, every=0))
+        task = asyncio.create_task(packing(place).run(busy=is_busy, rest=0))
         await turns_until(lambda: turns > 3)
         assert not place.pack.exists()
         busy = False
@@ -125,3 +127,22 @@ def test_a_busy_daemon_packs_later(place: PackedPlace) -> None:
 
     asyncio.run(scene())
     assert modules(place) == NAMES
+
+
+def test_what_comes_later_is_packed_too_also_in_a_folder_made_anew(place: PackedPlace) -> None:
+    def has_packed(names: tuple[str, ...]) -> bool:
+        return place.pack.exists() and modules(place) == names
+
+    async def scene() -> None:
+        task = asyncio.create_task(packing(place).run(busy=lambda: False, rest=0))
+        records = place.imports.parent
+        for names in (NAMES[:1], NAMES):
+            await turns_until(records.is_dir)
+            say(place, *names)
+            await turns_until(partial(has_packed, names))
+            shutil.rmtree(records)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scene())
