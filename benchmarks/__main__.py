@@ -54,8 +54,8 @@ def main() -> int:
             for result in measure(world, options.pairs, not options.no_pip):
                 results.append(result)
                 print(f"{result.row} | {result.what}: {result.value:.4g} {result.unit} (bar {result.bar})", flush=True)
-        if options.out is not None:
-            _write(results, options.out)  # after every row: what was measured is not lost with what comes later
+            if options.out is not None:
+                _write(results, options.out)  # after every row: what was measured is not lost with what comes later
     print(as_markdown(results, _facts()))
     return 0
 

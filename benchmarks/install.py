@@ -33,6 +33,8 @@ def new_environment(world: World, pairs: int) -> Iterator[Result]:
 
     Each sample is a project of its own whose lock file leaves out another wheel. The daemon is up, as when somebody pulls;
     the figure after a restart, with nothing in the daemon's memory yet, stands beside. Nothing is deleted in between.
+    Each side begins with a disk that has written all: uv leaves its writing to later, which storectl, whose environments are
+    durable before they are ready, would wait for.
     """
     restarts = max(3, pairs // 3)
     first, *projects = _differing_projects(world, 1 + WARMUPS + pairs + restarts)
@@ -46,10 +48,12 @@ def new_environment(world: World, pairs: int) -> Iterator[Result]:
 
     def storectl() -> float:
         """The daemon's own time, as a client of its API sees it."""
+        os.sync()
         asked.append(_warm_over_socket(world, next(ours)))
         return asked[-1]
 
     def uv() -> float:
+        os.sync()
         return run([UV, "sync", "--quiet", "--frozen"], cwd=next(theirs), environ=world.environ).wall
 
     sides: dict[str, Callable[[], float]] = {"storectl": storectl, "uv": uv}
@@ -153,7 +157,10 @@ def _put(source: Path, folder: Path) -> None:
 
 
 def cold_install(world: World, pairs: int, *, pip: bool) -> Iterator[Result]:
-    """Everything into an empty store: until a program can import it all, and until all is compiled; peers likewise."""
+    """Everything into an empty store: until a program can import it all, and until all is compiled; peers likewise.
+
+    Each side begins with a disk that has written all, as in ``new_environment``.
+    """
     project = world.project("cold")
     chosen = [peer for peer in peers_here() if pip or peer is not PIP]
     for peer in chosen:
@@ -205,6 +212,7 @@ def _cold_storectl(world: World, project: Path, runs: list[_Cold]) -> float:
     """A program run with a store of its own, the daemon's start and the program's included; then the bytecode."""
     store = world.machine.root / "cold-store"
     environ = world.environ | {"STORECTL_STORE": str(store)}
+    os.sync()
     with _Peak(world) as peak:
         importable = run([STORECTL, "run", "-c", "pass"], cwd=project, environ=environ).wall
         cpu_importable = peak.cpu
@@ -222,12 +230,14 @@ def _cold_uv(world: World, project: Path, *flags: str) -> float:
     cache = world.machine.root / "cold-cache"
     aside(world, cache, project / ".venv")
     environ = world.environ | {"UV_CACHE_DIR": str(cache)}
+    os.sync()
     return run([UV, "sync", "--quiet", "--frozen", *flags], cwd=project, environ=environ).wall
 
 
 def _cold_peer(world: World, project: Path, peer: Peer) -> float:
     """From nothing at all: neither a cache nor an environment."""
     target, cache = world.machine.root / "peer-environment", world.machine.root / "peer-cache"
+    os.sync()
     seconds = peer.install(world, project, target, cache)
     aside(world, target, cache)
     return seconds
