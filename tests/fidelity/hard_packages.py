@@ -79,6 +79,7 @@ class Workshop:
         self._project.mkdir()
         case.write(self._project)
         environ = os.environ | {"UV_PYTHON": python, "UV_CACHE_DIR": str(cache)}
+        environ.pop("PYTHONPATH", None)  # a source distribution has a folder named "tests" too
         subprocess.run([find_uv_bin(), "lock", "--quiet"], cwd=self._project, env=environ, check=True)
         self._pair = Pair(machine, self._project, python, shared_cache=cache)
         self._pair.make()
@@ -91,25 +92,26 @@ class Workshop:
         return len(list((self._pair.environment / "lib").glob("python*/site-packages/*.dist-info")))
 
     def rows(self) -> Iterator[Row]:
-        venvs = [self._run_in(self._copy, self._pair.venv, command) for command in self._case.tasks.values()]
-        ours = [self._run_by_storectl(command) for command in self._case.tasks.values()]
-        linked = list(self._run_linked())
-        for task, venv, storectl, in_link in zip(self._case.tasks, venvs, ours, linked, strict=True):
-            yield Row(case=self._case, wheels=self.wheels, task=task, venv=venv, storectl=storectl, linked=in_link)
+        """One task after the other, each to its end: what is known of one is kept whatever becomes of the next."""
+        for task, command in self._case.tasks.items():
+            venv = self._run_in(self._copy, self._pair.venv, command)
+            ours, linked = self._run_by_storectl(command), self._run_linked(command)
+            yield Row(case=self._case, wheels=self.wheels, task=task, venv=venv, storectl=ours, linked=linked)
 
     def _run_by_storectl(self, command: str) -> Outcome:
         return self._run([str(STORECTL), "run", "sh", "-c", command], self._project, self._pair.environment, {})
 
-    def _run_linked(self) -> Iterator[Outcome | None]:
-        """Every task in the `.venv` of the linked project, which nobody looks after any more."""
+    def _run_linked(self, command: str) -> Outcome | None:
+        """The task in the `.venv` of the linked project, which nobody looks after any more."""
         if self._link is None:
-            yield from [None] * len(self._case.tasks)
-            return
-        self._machine.ok("link", cwd=self._link)
+            return None
+        if not (self._link / ".venv").exists():
+            self._machine.ok("link", cwd=self._link)
         self._machine.stop()
-        for command in self._case.tasks.values():
-            yield self._run_in(self._link, self._link / ".venv", command)
-        self._machine.ok("daemon", "start")
+        try:
+            return self._run_in(self._link, self._link / ".venv", command)
+        finally:
+            self._machine.ok("daemon", "start")
 
     def _run_in(self, place: Path, venv: Path, command: str) -> Outcome:
         """The task as in a shell in which the venv is active."""
@@ -146,8 +148,8 @@ def main() -> int:
             for row in Workshop(machine, case, Path(cache)).rows():
                 rows.append(row)
                 _report(row)
-        if options.write:
-            options.write.write_text(table(rows, options.write.read_text() if options.write.exists() else ""))
+                if options.write:
+                    options.write.write_text(table(rows, options.write.read_text() if options.write.exists() else ""))
     return 0 if all(row.is_equal for row in rows) else 1
 
 
