@@ -25,7 +25,7 @@ def main() -> int:
     except Exception as error:
         if os.environ.get("STORECTL_DEBUG"):
             raise
-        return _report_defect(error, running=running)
+        return _report(error, running=running)
 
 
 def _dispatch(arguments: list[str], *, running: bool) -> int:
@@ -49,13 +49,25 @@ def _dispatch(arguments: list[str], *, running: bool) -> int:
     return command_line(arguments)
 
 
-def _report_defect(error: Exception, *, running: bool) -> int:
-    from storectl.errors import ClientError  # noqa: PLC0415 - see above
+def _report(error: Exception, *, running: bool) -> int:
+    from storectl.errors import ClientError, CurrentFolderError  # noqa: PLC0415 - see above
 
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     problem = ClientError(what, code="E_DEFECT", hint="a defect of storectl; STORECTL_DEBUG=1 shows where it happened")
+    if isinstance(error, FileNotFoundError) and not _has_current_folder():
+        problem = CurrentFolderError(
+            "the current folder is gone", hint='where there is one of its name again, cd into it: cd "$PWD"'
+        )
     sys.stderr.write(problem.report())
     return 125 if running else 1
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

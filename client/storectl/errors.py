@@ -5,6 +5,7 @@
     ├── NoLockFileError               E_NO_LOCK         no lock file at or above a folder
     ├── TargetNotFoundError           E_NOT_FOUND       no such script or command; exit code 127
     ├── TargetNotExecutableError      E_NOT_EXECUTABLE  found, but it cannot be executed; exit code 126
+    ├── CurrentFolderError            E_NO_FOLDER       the current folder is gone
     ├── LinkRefusedError              E_LINK            something stands where the link is to be
     ├── UnknownEntryError             E_NO_ENTRY        no such entry in the store
     ├── ServiceFileError              E_SERVICE         the service files cannot be installed
@@ -74,6 +75,12 @@ class TargetNotExecutableError(ClientError):
 
     default_code = "E_NOT_EXECUTABLE"
     exit_code = 126
+
+
+class CurrentFolderError(ClientError):
+    """The current folder is gone, and something is relative to it."""
+
+    default_code = "E_NO_FOLDER"
 
 
 class LinkRefusedError(ClientError):

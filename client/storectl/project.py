@@ -27,9 +27,10 @@ def locate_member(starts: Iterable[str], options: Options, environ: Mapping[str,
     """The same, and the options for the member of the project's workspace that the search started in, if it is one."""
     if options.lock_file is not None:
         return (*_project_of(options.lock_file), options)
-    tried = [os.path.abspath(start) for start in starts]
-    for start in tried:
-        found = find_project(start, environ.get("HOME"))
+    tried: list[str] = []
+    for start in starts:  # one after the other: there may be no current folder, and no need of one
+        tried.append(os.path.abspath(start))
+        found = find_project(tried[-1], environ.get("HOME"))
         if found is not None:
             return (*found, options.at_member(find_member(start, *found)))
     raise NoLockFileError(

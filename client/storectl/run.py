@@ -19,7 +19,7 @@ from storectl_shim.project_record import last_environment, read_notices, read_re
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from storectl.options import Options
 
@@ -126,14 +126,17 @@ def environment_at(project: str, options: Options, environ: Mapping[str, str]) -
     return ready
 
 
-def _starts(request: RunRequest) -> list[str]:
+def _starts(request: RunRequest) -> Iterator[str]:
     """Where the search for the project starts, the first first; TargetNotFoundError for a script that is not there."""
     script = request.kind is Kind.NAMED and looks_like_script(request.arguments[0])
     if script:
         check_script(request.arguments[0])
     if request.project is not None:
-        return [request.project]
-    return [script_folder(request.arguments[0]), os.getcwd()] if script else [os.getcwd()]
+        yield request.project
+        return
+    if script:
+        yield script_folder(request.arguments[0])
+    yield os.getcwd()
 
 
 def _made_environment(options: Options, project: str, last: str | None) -> str:

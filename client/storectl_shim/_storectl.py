@@ -342,6 +342,8 @@ LOADERS = [
     (SourceFileLoader if loader is _external.SourceFileLoader else loader, suffixes)
     for loader, suffixes in _stock._get_supported_file_loaders()  # noqa: SLF001  # the only place that knows them
 ]
+SUFFIXES = [*_imp.extension_suffixes(), ".py", ".pyc"]
+"""What the records of a map count. Where a program adds to the lists of ``importlib.machinery`` (Hy), no map can answer."""
 AMENDING_LOADERS = [
     (AmendingLoader if loader is SourceFileLoader else loader, suffixes) for loader, suffixes in LOADERS
 ]
@@ -629,34 +631,37 @@ def peer_of(connection: "Any") -> int:
     return int.from_bytes(credentials[4:8], sys.byteorder)
 
 
-class PathHook:
+def path_hook(view: str, alias: str, import_map: ImportMap) -> "Callable[[Any], FileFinder]":
     """What ``sys.path_hooks`` asks first: a finder for the view and for every folder below it that the map knows.
 
-    ``alias`` is the view as a path through a symlink, as ``.pth`` files after ours may still have it in hand.
+    ``alias`` is the view as a path through a symlink, as ``.pth`` files after ours may still have it in hand. To tools that
+    look for the standard hook, and for ``loader_details`` in its closure, to put theirs before it, it is that (beartype).
     """
+    loader_details = tuple(LOADERS)
 
-    def __init__(self, view: str, alias: str, import_map: ImportMap) -> None:
-        self.storectl_view = view
-        self._roots = (view, alias)
-        self._map = import_map
-
-    def __call__(self, path: "Any") -> FileFinder:
-        if isinstance(path, str) and not self._map.failed:
-            for root in self._roots:
+    def path_hook_for_FileFinder(path: "Any") -> FileFinder:  # noqa: N802  # the standard one's name
+        if isinstance(path, str) and not import_map.failed:
+            for root in (view, alias):
                 if path == root:
-                    return self._finder(self.storectl_view, None, LOADERS)
+                    return finder(view, None, loader_details)
                 if path.startswith(root + "/"):
                     folder = path[len(root) + 1 :]
-                    table = self._map.table(folder)
+                    table = import_map.table(folder)
                     if table is not None:
-                        loaders = AMENDING_LOADERS if folder in AMENDED else LOADERS
-                        return self._finder(self.storectl_view + "/" + folder, table, loaders)
+                        loaders = AMENDING_LOADERS if folder in AMENDED else loader_details
+                        return finder(view + "/" + folder, table, loaders)
         raise ImportError("not below a view of storectl", path=path)
 
-    def _finder(self, path: str, table: "dict[str, int] | None", loaders: "Any") -> FileFinder:
-        finder = FileFinder(path, *loaders)
-        finder.answer_from(self._map, table)
-        return finder
+    def finder(path: str, table: "dict[str, int] | None", loaders: "Any") -> FileFinder:
+        found = FileFinder(path, *loaders)
+        if [suffix for suffix, _ in found._loaders] == SUFFIXES:  # noqa: SLF001  # of our own class
+            found.answer_from(import_map, table)
+        return found
+
+    hook: "Any" = path_hook_for_FileFinder
+    hook.__module__, hook.__qualname__ = _external.__name__, "FileFinder.path_hook.<locals>.path_hook_for_FileFinder"
+    hook.storectl_view = view
+    return path_hook_for_FileFinder
 
 
 def pin(alias: str, view: str) -> None:
@@ -722,12 +727,15 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
     if any(getattr(hook, "storectl_view", None) == alias for hook in sys.path_hooks):
         return  # site starts us twice in a venv
     view = real_path(alias)
+    of_prefix = f"{sys.prefix}/lib/{library()}/site-packages"
+    if alias == view != of_prefix and real_path(of_prefix) == view:
+        alias = of_prefix  # PYTHONPATH names the environment itself
     if not view.endswith(f"/{library()}/site-packages"):
         return  # another interpreter was sent here: its suffixes are others
     if view != alias:
         pin(alias, view)
     if all(getattr(hook, "storectl_view", None) != view for hook in sys.path_hooks):
-        sys.path_hooks.insert(0, PathHook(view, alias, ImportMap(root_of(view), address, absent)))
+        sys.path_hooks.insert(0, path_hook(view, alias, ImportMap(root_of(view), address, absent)))
         for path in [path for path in sys.path_importer_cache if str(path).startswith((view, alias))]:
             del sys.path_importer_cache[path]
 

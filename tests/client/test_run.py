@@ -68,6 +68,33 @@ def test_the_standard_input_can_be_the_program_or_its_input(home: ClientHome) ->
     assert home.storectl("run", stdin="print(6 * 7)").stdout == "42\n"
 
 
+def test_a_script_runs_where_the_current_folder_is_gone(home: ClientHome) -> None:
+    absolute = str(home.project / "show.py")
+    assert (_in_a_folder_that_is_gone(home, absolute).returncode, _in_a_folder_that_is_gone(home, absolute).stderr) == (
+        0,
+        "",
+    )
+    elsewhere = _in_a_folder_that_is_gone(home, "--project", str(home.project), "-c", "print(6 * 7)")
+    assert elsewhere.stdout == "42\n"
+
+
+@pytest.mark.parametrize("arguments", [("-c", "pass"), ("--lock", "uv.lock", "-c", "pass"), ("greet",)], ids=" ".join)
+def test_what_needs_the_current_folder_says_that_it_is_gone(home: ClientHome, arguments: tuple[str, ...]) -> None:
+    done = _in_a_folder_that_is_gone(home, *arguments)
+    assert done.returncode == 125
+    assert done.stderr.startswith("storectl: E_NO_FOLDER: the current folder is gone\nhint: ")
+
+
+def _in_a_folder_that_is_gone(home: ClientHome, *arguments: str) -> subprocess.CompletedProcess[str]:
+    gone = home.root / "gone"
+    gone.mkdir()
+    program = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    return subprocess.run(
+        [sys.executable, "-c", program, "-m", "storectl", "run", *arguments],
+        cwd=gone, env=home.environ(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
 def test_a_ready_environment_needs_no_heavy_module(home: ClientHome) -> None:
     home.write_record(Options(python="3.12").key)
     code = (

@@ -140,6 +140,18 @@ def test_a_process_started_through_a_link_belongs_to_the_environment_behind_it(t
     assert str(link) not in json.dumps(linked)
 
 
+def test_a_search_path_that_names_the_environment_adds_nothing_to_it_through_a_link(tmp_path: Path) -> None:
+    view = build_view(tmp_path / "view", WHEELS, pythons()[0])
+    link = tmp_path / "project.venv"
+    link.symlink_to(view.root)
+    program = "import json, sys, alpha; print(json.dumps([sys.path, sys.prefix, sys.executable, alpha.__file__]))"
+    variables = {"PYTHONPATH": str(view.site_packages)}
+    linked, direct = (view.json(program, through=root, environ=variables) for root in (link, None))
+    assert linked == direct
+    assert json.dumps(linked).count(f'{view.site_packages}"') == 1
+    assert str(link) not in json.dumps(linked)
+
+
 def test_a_move_of_the_link_does_not_reach_a_running_program(tmp_path: Path) -> None:
     python = pythons()[0]
     old = build_view(tmp_path / "old", WHEELS, python)
@@ -287,7 +299,7 @@ def test_a_program_with_the_rights_of_another_user_starts_without_it(
 
 def test_hits_and_misses_ask_no_file_system(view: View) -> None:
     shim = fresh_shim()
-    hook = shim.PathHook(str(view.site_packages), str(view.site_packages), shim.ImportMap(str(view.root), None))
+    hook = shim.path_hook(str(view.site_packages), str(view.site_packages), shim.ImportMap(str(view.root), None))
     top, below = hook(str(view.site_packages)), hook(str(view.site_packages / "alpha"))
     assert top.find_spec("single") is not None
     shutil.rmtree(view.root)
@@ -307,7 +319,7 @@ def test_a_finder_can_be_made_as_a_stock_one_is(tmp_path: Path) -> None:
 
 def test_folders_beside_the_view_are_left_to_others(view: View) -> None:
     shim = fresh_shim()
-    hook = shim.PathHook(str(view.site_packages), str(view.site_packages), shim.ImportMap(str(view.root), None))
+    hook = shim.path_hook(str(view.site_packages), str(view.site_packages), shim.ImportMap(str(view.root), None))
     for path in (
         f"{view.site_packages}-2",
         str(view.root),

@@ -224,7 +224,8 @@ def test_a_finder_finds_in_any_tree_what_the_stock_finder_finds(
         view.mkdir(parents=True)
         paths = _write_tree(view, sorted(tree))
         (root / "import-map").write_bytes(encode_import_map(root.name, index_paths(paths, SUFFIXES)))
-        hook = shim.PathHook(str(view), str(view), shim.ImportMap(str(root), None))
+        import_map = shim.ImportMap(str(root), None)
+        hook = shim.path_hook(str(view), str(view), import_map)
         for folder in [view, *(path for path in view.rglob("*") if path.is_dir())]:
             try:
                 finder = hook(str(folder))
@@ -233,7 +234,7 @@ def test_a_finder_finds_in_any_tree_what_the_stock_finder_finds(
             stock = importlib.machinery.FileFinder(str(folder), *_stock_loaders())
             for tail in [*TAILS, "__pycache__", "a/b", "a.py", "b.c.a", "..", "a\0"]:
                 assert _outcome(finder, f"x.{tail}") == _outcome(stock, f"x.{tail}"), (folder, tail)
-        assert not hook._map.failed
+        assert not import_map.failed
 
 
 @settings(max_examples=60, deadline=None)

@@ -108,7 +108,7 @@ def test_a_start_without_stderr_is_silent(view: View) -> None:
     view.import_map.unlink()
     shim = fresh_shim()
     with contextlib.redirect_stderr(None):
-        hook = shim.PathHook(str(view.site_packages), str(view.site_packages), shim.ImportMap(str(view.root), None))
+        hook = shim.path_hook(str(view.site_packages), str(view.site_packages), shim.ImportMap(str(view.root), None))
         assert hook(str(view.site_packages)).find_spec("single") is not None
 
 
@@ -136,14 +136,15 @@ def test_a_damaged_map_is_noticed_and_everything_is_found_all_the_same(
         view = root / "lib" / "site-packages"
         write_files(view, FILES)
         (root / "import-map").write_bytes(damaged[:length])
-        hook = shim.PathHook(str(view), str(view), shim.ImportMap(str(root), None))
+        import_map = shim.ImportMap(str(root), None)
+        hook = shim.path_hook(str(view), str(view), import_map)
         for path in FILES:
             folder, _, file = path.rpartition("/")
             assert _found(hook, view / folder, file.removesuffix(".py")) == str(view / path)
             assert _found(hook, view / folder, "missing") is None
         lines = stderr.getvalue().splitlines()
-        assert len(lines) == int(hook._map.failed)
-        assert hook._map.failed or bytes(damaged[:length]) == CONTENT
+        assert len(lines) == int(import_map.failed)
+        assert import_map.failed or bytes(damaged[:length]) == CONTENT
 
 
 def _found(hook: Callable[[str], object], folder: Path, tail: str) -> str | None:

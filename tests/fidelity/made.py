@@ -73,6 +73,7 @@ def _kinds(folder: Path) -> list[WheelBytes]:
         "order/bare/deep/inner.py": "",
         "order/data/table.txt": "",
         "order/größe.py": "X = 1\n",
+        "order/tongue.odd": "PLACE = 'another language'\n",
         **_numbered_modules(),
     }
     compiled = _bytecode(folder, "PLACE = 'bytecode'\n")

@@ -345,6 +345,37 @@ print(json.dumps([[spec.origin, spec.submodule_search_locations and list(spec.su
     assert found[6:] == ["FileFinder", True, made.site]
 
 
+def test_a_program_may_teach_the_interpreter_another_suffix(made: Asked) -> None:
+    """As Hy does for its ``.hy``: in front of the standard suffixes, and seen by every finder that is made later."""
+    program = """
+import holder, importlib.machinery, json, sys
+importlib.machinery.SOURCE_SUFFIXES.insert(0, ".odd")
+sys.path_importer_cache.clear()
+import acme.one, compiled, order.tongue, order.both, single
+print(json.dumps([module.__file__ for module in (order.tongue, order.both, acme.one, compiled, single)]))
+"""
+    assert made.ask(program)[:2] == [f"{made.site}/order/tongue.odd", f"{made.site}/order/both/__init__.py"]
+
+
+def test_a_tool_may_put_its_hook_before_the_standard_one(made: Asked) -> None:
+    """As beartype does: it looks for the standard hook by name, and for its loaders in its closure."""
+    program = """
+import importlib.machinery as machinery, json, sys
+standard = machinery.FileFinder.path_hook().__qualname__
+hook = next(hook for hook in sys.path_hooks if hook.__qualname__ == standard)
+details = dict(zip(hook.__code__.co_freevars, hook.__closure__))["loader_details"].cell_contents
+class Checking(machinery.SourceFileLoader):
+    pass
+own = [(Checking, suffixes) if suffixes == machinery.SOURCE_SUFFIXES else (loader, suffixes) for loader, suffixes in details]
+sys.path_hooks.insert(sys.path_hooks.index(hook), machinery.FileFinder.path_hook(*own))
+sys.path_importer_cache.clear()
+import acme.own, compiled, order.both
+print(json.dumps([type(details).__name__, hook.__module__,
+                  [(type(module.__loader__).__name__, module.__file__) for module in (acme.own, compiled, order.both)]]))
+"""
+    assert made.ask(program)[2][2] == ["Checking", f"{made.site}/order/both/__init__.py"]
+
+
 @pytest.mark.network
 def test_imports_may_come_late(real: Asked, tmp_path: Path) -> None:
     program = f"""

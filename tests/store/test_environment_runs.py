@@ -131,6 +131,16 @@ def test_scripts_run_by_name_and_by_module(store: StoreAt, interpreter: Interpre
     assert run([binaries / "python", "-m", "tool"]) == "module\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel of Linux")
+def test_a_native_program_is_where_it_is_in_a_venv(store: StoreAt, interpreter: Interpreter) -> None:
+    """It looks for its environment, and writes itself into hooks and configurations, by what the kernel says."""
+    program = Path(shutil.which("readlink") or "").resolve().read_bytes()
+    files = {"native-1.0.data/scripts/native": program, "native.py": ""}
+    wheel = make_wheel("native", files=files, executable=frozenset({"native-1.0.data/scripts/native"}))
+    command = publish(store, interpreter, wheel) / "bin/native"
+    assert run([command, "/proc/self/exe"]) == f"{command}\n"
+
+
 @pytest.mark.parametrize("folder", ["with space", "long" * 30])
 def test_scripts_run_from_a_store_whose_path_no_kernel_takes(
     tmp_path: Path, folder: str, interpreter: Interpreter

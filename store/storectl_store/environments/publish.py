@@ -153,7 +153,8 @@ class _Builder:
         with open(script.source, "rb") as stream:
             content = stream.read(len(PYTHON_SHEBANG))
             if content != PYTHON_SHEBANG:
-                self._link(Link(path=script.path, target=script.source))
+                # No symbolic link: a program asks the kernel which file it is, and looks around and calls itself by that.
+                self._share(SameFile(path=script.path, target=script.source))
                 return
             content += stream.read()
         self._write(SmallFile(path=script.path, content=with_own_shebang(content, self._plan.python), executable=True))

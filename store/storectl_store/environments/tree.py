@@ -35,7 +35,7 @@ class SmallFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreScript:
-    """A script of a wheel: a copy with another first line where that is ``#!python``, else a link to ``source``.
+    """A script of a wheel: a copy with another first line where that is ``#!python``, else ``source`` as a ``SameFile``.
 
     Which of the two is only known when its bytes are read, so the plan leaves it to the publisher.
     """
