@@ -134,11 +134,11 @@ def test_a_library_finds_the_one_of_another_wheel_by_its_own_place(made: Twins) 
 
 
 def test_libraries_are_preloaded_by_looking_along_the_path(made: Twins) -> None:
-    """As torch does: a file below an entry of ``sys.path``, or below a namespace's ``__path__``, then its bare name."""
+    """As torch does: a file below an entry of ``sys.path``, or of a namespace's ``__path__``, then its bare name; folders have no order."""
     shown = made.python(
         "import ctypes, glob, os, sys, vendor\n"
-        "found = [p for e in sys.path for p in glob.glob(os.path.join(e, 'vendor', '*', 'lib', 'lib*.so'))]\n"
-        "again = [p for e in vendor.__path__ for p in glob.glob(os.path.join(e, '*', 'lib', 'lib*.so'))]\n"
+        "found = [p for e in sys.path for p in sorted(glob.glob(os.path.join(e, 'vendor', '*', 'lib', 'lib*.so')))]\n"
+        "again = [p for e in vendor.__path__ for p in sorted(glob.glob(os.path.join(e, '*', 'lib', 'lib*.so')))]\n"
         "print(found == again, len(found), found)\n"
         "for path in found: ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)\n"
         "print(ctypes.CDLL('libone.so').one(), ctypes.CDLL('libtwo.so').two())"
