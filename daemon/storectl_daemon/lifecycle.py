@@ -61,6 +61,13 @@ def give_memory_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+async def rest(seconds: float, busy: Callable[[], bool]) -> None:
+    """Wait so many seconds, and as many again as often as something is going on then."""
+    await asyncio.sleep(seconds)
+    while busy():  # noqa: ASYNC110  # nobody tells when all is over
+        await asyncio.sleep(seconds)
+
+
 class IdleWatch:
     """Calls ``leave`` once nothing has been going on for ``seconds``; never where that is None."""
 
@@ -90,10 +97,15 @@ class IdleWatch:
 
 
 class Background:
-    """Tasks that run as long as the daemon; an error ends up in the log and ends the task alone."""
+    """Tasks that nobody waits for; an error ends up in the log and ends the task alone."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any task has not ended."""
+        return bool(self._tasks)
 
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Run the work in a task of this name."""

@@ -19,7 +19,7 @@ from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.events import Event, EventBus
 from storectl_daemon.inputs import Inputs
-from storectl_daemon.lifecycle import Background, IdleWatch, give_memory_back, keep_memory_together, notify
+from storectl_daemon.lifecycle import Background, IdleWatch, give_memory_back, keep_memory_together, notify, rest
 from storectl_daemon.loading import Loaded
 from storectl_daemon.logs import configure_logs
 from storectl_daemon.models import CompiledEvent, ProgressEvent
@@ -140,7 +140,7 @@ class Daemon:
         service = self._service()
         idle = IdleWatch(
             seconds=settings.idle_exit,
-            busy=lambda: service.warmer.busy or service.compiling.busy or gate.connections > 0,
+            busy=lambda: service.busy or gate.connections > 0,
             leave=self._leave,
         )
         self._server = Server(
@@ -157,7 +157,7 @@ class Daemon:
         records = records_folder(settings.environ, layout)
         if records is not None:
             packing = Packing(layout, service.environments, records=records, session=self._session)
-            self._background.start("packing", packing.run(busy=lambda: service.warmer.busy or service.compiling.busy))
+            self._background.start("packing", packing.run(busy=lambda: service.busy))
         self._background.start("telling the service manager", self._tell_ready())
         logger.info("serving %s on %s", layout.root, self._listener.path)
         await self._server.serve(self._listener.socket)
@@ -242,9 +242,7 @@ class Daemon:
         """What was new has been published or compiled: nobody will need as much memory soon."""
         with service.bus.subscribe(_made_something) as events:
             async for _event in events:
-                await asyncio.sleep(REST_S)
-                while service.warmer.busy or service.compiling.busy:  # noqa: ASYNC110  # nobody tells when all is over
-                    await asyncio.sleep(REST_S)
+                await rest(REST_S, lambda: service.busy)
                 events.skip()
                 await asyncio.to_thread(give_memory_back)
 
