@@ -12,14 +12,13 @@ that of two that lock a project differently the later one counts. Newer versions
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest, parse_digest
-from storectl_store.errors import UnsupportedSourceError
+from storectl_store.errors import LockFileError, UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
 from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
 from storectl_store.selection.json_table import parse_json
@@ -42,7 +41,7 @@ from storectl_store.selection.requirements_lines import with_variables
 from storectl_store.selection.requires_python import check_requires_python, requires_python_of
 from storectl_store.selection.staleness import sha256_of_json
 from storectl_store.selection.target import Interpreter, Target
-from storectl_store.selection.toml_table import Table
+from storectl_store.selection.toml_table import Table, parse_toml
 
 _META, _DEFAULT, _DEVELOP = "_meta", "default", "develop"
 _SPEC = 6
@@ -247,8 +246,8 @@ def _stale(meta: Table, lock_file: LockFile) -> str | None:
     if locked is None or lock_file.pipfile is None:
         return None
     try:
-        pipfile = tomllib.loads(lock_file.pipfile.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        pipfile = parse_toml(lock_file.pipfile, "Pipfile").values
+    except LockFileError:
         return f"{lock_file.project / 'Pipfile'} cannot be read: correct it, and run `pipenv lock`"
     data = {
         "_meta": {"sources": pipfile.get("source", meta.array("sources")), "requires": pipfile.get("requires", {})},
