@@ -6,9 +6,7 @@ takes longer to import (with ``inspect``) than everything else on it together.
 
 from __future__ import annotations
 
-import os
-
-from storectl_shim.project_record import options_key
+from storectl_shim.project_record import absolute_interpreter, absolute_lock_file, options_key
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -125,17 +123,6 @@ def options_of_environment(environ: Mapping[str, str]) -> Options:
 def combined_groups(groups: list[str], only_groups: list[str], ambient: Options) -> tuple[str, ...]:
     """The groups of --group and --only-group, or those of the environment where neither is given."""
     return (*groups, *only_groups) or ambient.groups
-
-
-def absolute_interpreter(python: str) -> str:
-    """A version as it is; a path (it has a slash) as an absolute one."""
-    return os.path.abspath(python) if "/" in python else python
-
-
-def absolute_lock_file(path: str) -> str:
-    """The path with every symbolic link of its folders followed, but not the file's own: its name says what it is."""
-    folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(folder), name)
 
 
 def _words(text: str) -> tuple[str, ...]:
