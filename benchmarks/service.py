@@ -3,7 +3,6 @@
 import ctypes
 import json
 import mmap
-import os
 import selectors
 import socket
 import statistics
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.processes import processor_seconds, resident, switches
 from benchmarks.results import Result
 from benchmarks.world import World
 from support.machine import STORECTL
@@ -23,17 +23,17 @@ def idle(world: World) -> Iterator[Result]:
     """Resident memory before and after a warm of everything; then processor time, and voluntary context switches."""
     project = world.project("idle")
     pid = world.machine.start_daemon()
-    yield Result(row="daemon, idle", what="resident before any warm", bar=60, figure=_resident(pid), unit="MiB")
+    yield Result(row="daemon, idle", what="resident before any warm", bar=60, figure=resident(pid) / 2**20, unit="MiB")
     world.do([STORECTL, "warm"], project)
     time.sleep(15)  # what it does after a warm is over by then: workers leave, memory goes back
-    cpu, switches = processor_seconds(pid), _switches(pid)
+    cpu, before = processor_seconds(pid), switches(pid)
     time.sleep(IDLE_SECONDS)
     yield Result(
-        row="daemon, idle", what="resident after a warm of everything", bar=80, figure=_resident(pid), unit="MiB"
+        row="daemon, idle", what="resident after a warm of everything", bar=80, figure=resident(pid) / 2**20, unit="MiB"
     )
     yield Result(
         row="daemon, idle", what="processor", bar=0.1, figure=100 * (processor_seconds(pid) - cpu) / IDLE_SECONDS, unit="%",
-        notes={"wake-ups a second": round((_switches(pid) - switches) / IDLE_SECONDS, 2)},
+        notes={"wake-ups a second": round((switches(pid) - before) / IDLE_SECONDS, 2)},
     )  # fmt: skip
 
 
@@ -142,27 +142,3 @@ class _Question:
     begun: float
     come: int | None = None
     right: bool = True
-
-
-def _resident(pid: int) -> float:
-    """MiB of the process in RAM."""
-    return next(int(line.split()[1]) for line in _status(pid) if line.startswith("VmRSS")) / 1024
-
-
-def _status(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/status").read_text().splitlines()
-
-
-def _switches(pid: int) -> int:
-    """Voluntary context switches of all threads: each is a wake-up."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        lines = (task / "status").read_text().splitlines()
-        total += next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
-    return total
-
-
-def processor_seconds(pid: int) -> float:
-    """What the process has used so far, by user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
