@@ -7,23 +7,16 @@ import socket
 import stat
 import subprocess
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from storectl_daemon.lifecycle import IdleWatch, give_memory_back, keep_memory_together, notify
 from storectl_daemon.settings import Settings, SettingsError
-from support.daemon import DEADLINE, Daemon, UnixConnection, new_daemon, until
+from support.daemon import DEADLINE, Daemon, UnixConnection, until
 from support.index import serve_index
 from support.lock_files import pylock_text
 from support.wheels import make_wheel
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    with new_daemon() as daemon:
-        yield daemon
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
