@@ -8,10 +8,11 @@ import socket
 import stat
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import parse_wheel_filename
 
@@ -83,13 +84,19 @@ def _differing_projects(world: World, number: int) -> list[Path]:
     """So many projects, each without another of the wheels that no other wheel needs; the first has them all."""
     first = world.project("new")
     packages = tomllib.loads((first / "uv.lock").read_text())["package"]
-    needed = {edge["name"] for each in packages if each["name"] != "new" for edge in each.get("dependencies", [])}
+    needed = {name for each in packages if each["name"] != "new" for name in _needed_by(each)}
     spare = sorted(each["name"] for each in packages if each["name"] not in needed | {"new"})
     if len(spare) < number - 1:
         raise RuntimeError(
             f"{number - 1} projects need as many wheels that can be left out, not {len(spare)}: fewer pairs"
         )
     return [first, *(world.project(f"new-{name}", without=[name]) for name in spare[: number - 1])]
+
+
+def _needed_by(package: Mapping[str, Any]) -> Iterator[str]:
+    """Whatever stays locked while this package of a ``uv.lock`` is: what it depends on, by itself and by its extras."""
+    for edges in (package.get("dependencies", []), *package.get("optional-dependencies", {}).values()):
+        yield from (edge["name"] for edge in edges)
 
 
 def _after_restart(world: World, project: Path) -> float:
@@ -238,4 +245,6 @@ def _warm_over_socket(world: World, project: Path) -> float:
     lines = connection.getresponse().read().splitlines()
     seconds = time.perf_counter() - start
     assert json.loads(lines[-1])["event"] == "ready", lines[-1]
+    if not any(json.loads(line).get("phase") == "publish" for line in lines):
+        raise RuntimeError(f"{project}: its environment was there before")
     return seconds

@@ -43,7 +43,7 @@ def main() -> int:
                 rows += _rows(folder, version, options, rules, Path(cache))
                 if options.write:
                     _write(rows, options.write)
-    _report(rows)
+    print(table(row.line() for row in rows))
     return 1 if any(row.comparison.unexplained for row in rows) else 0
 
 
@@ -90,6 +90,8 @@ def _rows(folder: Path, version: str, options: argparse.Namespace, rules: Sequen
             comparison = compare(expected_in(mode, venv), ours, rules)
             found.append(Row(project=folder.name, python=version, mode=mode, comparison=comparison))
             print(f"{folder.name} {version} {mode}: {len(comparison.unexplained)} unexplained", file=sys.stderr)
+            for difference in comparison.unexplained:  # now: hours may pass until the table
+                print(f"{folder.name} {version} {mode}: {difference}", flush=True)
         return found
 
 
@@ -102,13 +104,6 @@ def _allow(project: Path, version: str) -> None:
         text = text.replace(f'requires-python = "{requires}"', f'requires-python = "=={version}.*"')
         file.write_text(text.partition("constraint-dependencies = [")[0])
         (project / "uv.lock").unlink(missing_ok=True)
-
-
-def _report(rows: Sequence[Row]) -> None:
-    for row in rows:
-        for difference in row.comparison.unexplained:
-            print(f"{row.project} {row.python} {row.mode}: {difference}")
-    print(table(row.line() for row in rows))
 
 
 def _write(rows: Sequence[Row], file: Path) -> None:
