@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ _REST = 2.5
 def new_environment(world: World, pairs: int) -> Iterator[Result]:
     """Environments never made before, all wheels of them in the store, beside ``uv sync`` with a full cache.
 
-    Each sample is a project of its own whose lock file leaves out another wheel. The daemon is up, as when somebody pulls;
+    Each sample is a project of its own whose lock file leaves out other wheels, mostly one. The daemon is up, as when somebody pulls;
     the figure after a restart, with nothing in the daemon's memory yet, stands beside. Nothing is deleted in between.
     Each side begins with a disk that has written all: uv leaves its writing to later, which storectl, whose environments are
     durable before they are ready, would wait for.
@@ -81,22 +82,35 @@ def new_environment(world: World, pairs: int) -> Iterator[Result]:
 
 
 def _differing_projects(world: World, number: int) -> list[Path]:
-    """So many projects, each without another of the wheels that no other wheel needs; the first has them all."""
+    """So many projects; the first has all the wheels, each of the others leaves out others, as few as can be."""
     first = world.project("new")
-    packages = tomllib.loads((first / "uv.lock").read_text())["package"]
-    needed = {name for each in packages if each["name"] != "new" for name in _needed_by(each)}
-    spare = sorted(each["name"] for each in packages if each["name"] not in needed | {"new"})
-    if len(spare) < number - 1:
-        raise RuntimeError(
-            f"{number - 1} projects need as many wheels that can be left out, not {len(spare)}: fewer pairs"
-        )
-    return [first, *(world.project(f"new-{name}", without=[name]) for name in spare[: number - 1])]
+    packages = [each for each in tomllib.loads((first / "uv.lock").read_text())["package"] if each["name"] != "new"]
+    chosen = _to_leave_out({each["name"]: frozenset(_needed_by(each)) for each in packages}, number - 1)
+    return [first, *(world.project(f"new-{place}", without=sorted(names)) for place, names in enumerate(chosen))]
 
 
 def _needed_by(package: Mapping[str, Any]) -> Iterator[str]:
     """Whatever stays locked while this package of a ``uv.lock`` is: what it depends on, by itself and by its extras."""
     for edges in (package.get("dependencies", []), *package.get("optional-dependencies", {}).values()):
         yield from (edge["name"] for edge in edges)
+
+
+def _to_leave_out(needs: Mapping[str, frozenset[str]], number: int) -> list[frozenset[str]]:
+    """So many sets of names, the smallest first, that nothing else needs: each name with all that need it, and two such sets."""
+    alone = {_with_dependents(name, needs) for name in needs}
+    sets = alone if len(alone) > number else alone | {one | other for one, other in combinations(alone, 2)}
+    chosen = sorted(sets - {frozenset(needs)}, key=lambda names: (len(names), sorted(names)))[:number]
+    if len(chosen) < number:
+        raise RuntimeError(f"{number} different projects cannot be made of {len(needs)} wheels: ask for fewer pairs")
+    return chosen
+
+
+def _with_dependents(name: str, needs: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    found, new = frozenset[str](), frozenset({name})
+    while new:
+        found |= new
+        new = frozenset(other for other, needed in needs.items() if needed & new) - found
+    return found
 
 
 def _after_restart(world: World, project: Path) -> float:

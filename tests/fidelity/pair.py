@@ -124,7 +124,9 @@ class Pair:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             return ["still running"]
-        return [process.returncode, _SECONDS.sub("<seconds>", output.replace(str(root), "<prefix>"))]
+        for path in (str(root), os.path.relpath(root, home)):
+            output = _wrapped(path).sub("<prefix>", output)
+        return [process.returncode, _SECONDS.sub("<seconds>", output)]
 
     def _pip(self, root: Path) -> dict[str, Any]:
         """What pip says is installed, and whether it fits together."""
@@ -144,6 +146,11 @@ class Pair:
         if done.returncode:
             raise RuntimeError(f"{' '.join(map(str, command[:6]))}: exit {done.returncode}\n{done.stderr[-1500:]}")
         return done.stdout
+
+
+def _wrapped(path: str) -> re.Pattern[str]:
+    """The path as a help text has it, which may be wrapped within it: docutils asks for no terminal's width."""
+    return re.compile(r"(?:\n +)?".join(map(re.escape, path)))
 
 
 def _sample(names: Sequence[str], number: int) -> Iterator[str]:
