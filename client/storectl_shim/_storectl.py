@@ -289,22 +289,6 @@ def libraries_of(root: str) -> "list[str]":
     return list(filter(None, found))
 
 
-class AmendingLoader(SourceFileLoader):
-    """For folders with a module of a tool that is wrong about an environment whose files are a store's."""
-
-    def exec_module(self, module: "ModuleType") -> None:
-        """The module as the stock loader makes it, then told what it cannot know; without that where it has changed."""
-        super().exec_module(module)
-        amend = AMENDMENTS.get(module.__name__)
-        if amend is not None:
-            try:
-                amend(module, self.path.rsplit("/site-packages/", 1)[0])
-            except Exception:
-                pass
-
-    exec_module.__code__ = exec_module.__code__.replace(co_filename=IMPORTLIB)
-
-
 def keep_pip_out(module: "Any", library: str) -> None:
     """``pip install`` and ``uninstall`` refuse (PEP 668) here too: pip takes it that nobody looks after a venv."""
     stock = module.check_externally_managed
@@ -342,9 +326,28 @@ LOADERS = [
     (SourceFileLoader if loader is _external.SourceFileLoader else loader, suffixes)
     for loader, suffixes in _stock._get_supported_file_loaders()  # noqa: SLF001  # the only place that knows them
 ]
-AMENDING_LOADERS = [
-    (AmendingLoader if loader is SourceFileLoader else loader, suffixes) for loader, suffixes in LOADERS
-]
+
+
+def amending_loaders() -> "list[tuple[Any, list[str]]]":
+    """For folders with a module of a tool that is wrong about an environment whose files are a store's.
+
+    Made for them alone: to make the class is a thirtieth of what every start would have to do.
+    """
+
+    class AmendingLoader(SourceFileLoader):
+        def exec_module(self, module: "ModuleType") -> None:
+            """The module as the stock loader makes it, then told what it cannot know; without that where it has changed."""
+            super().exec_module(module)
+            amend = AMENDMENTS.get(module.__name__)
+            if amend is not None:
+                try:
+                    amend(module, self.path.rsplit("/site-packages/", 1)[0])
+                except Exception:
+                    pass
+
+        exec_module.__code__ = exec_module.__code__.replace(co_filename=IMPORTLIB)
+
+    return [(AmendingLoader if loader is SourceFileLoader else loader, suffixes) for loader, suffixes in LOADERS]
 
 
 class FileFinder(_external.FileFinder):
@@ -649,7 +652,7 @@ class PathHook:
                     folder = path[len(root) + 1 :]
                     table = self._map.table(folder)
                     if table is not None:
-                        loaders = AMENDING_LOADERS if folder in AMENDED else LOADERS
+                        loaders = amending_loaders() if folder in AMENDED else LOADERS
                         return self._finder(self.storectl_view + "/" + folder, table, loaders)
         raise ImportError("not below a view of storectl", path=path)
 
