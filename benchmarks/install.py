@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import socket
-import threading
+import stat
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from packaging.utils import parse_wheel_filename
 
 from benchmarks.measure import in_turn, ratios, run
 from benchmarks.peers import PIP, Peer, aside, peers_here
+from benchmarks.processes import Peak, processor_seconds, resident
 from benchmarks.results import Result
-from benchmarks.service import processor_seconds
-from benchmarks.world import UV, World
+from benchmarks.space import below
+from benchmarks.world import UV, World, pull
 from support.machine import STORECTL
 
 WARMUPS = 1
@@ -49,12 +50,10 @@ def new_environment(world: World, pairs: int) -> Iterator[Result]:
 
     def storectl() -> float:
         """The daemon's own time, as a client of its API sees it."""
-        os.sync()
         asked.append(_warm_over_socket(world, next(ours)))
         return asked[-1]
 
     def uv() -> float:
-        os.sync()
         return run([UV, "sync", "--quiet", "--frozen"], cwd=next(theirs), environ=world.environ).wall
 
     sides: dict[str, Callable[[], float]] = {"storectl": storectl, "uv": uv}
@@ -62,7 +61,7 @@ def new_environment(world: World, pairs: int) -> Iterator[Result]:
     for peer in linking:
         peer.prepare(world, first)
         sides[peer.name] = partial(_kept_peer, world, first, peer)
-    found = in_turn(sides, pairs=pairs, warmups=WARMUPS)
+    found = in_turn(sides, pairs=pairs, warmups=WARMUPS, before=os.sync)
     processor = (processor_seconds(pid) - before) / len(asked)
     wheels = len(list(world.wheels.glob("*.whl")))
     row = f"new environment, {wheels} wheels"
@@ -122,12 +121,7 @@ def _after_restart(world: World, project: Path) -> float:
 
 def _own_inodes(folder: Path) -> int:
     """Inodes that are there for the environment alone: a file that is one of the store's as well costs none."""
-    found = 0
-    for path, folders, files in os.walk(folder):
-        links = [name for name in folders if os.path.islink(f"{path}/{name}")]
-        stats = [os.lstat(f"{path}/{name}") for name in (*files, *links)]
-        found += 1 + sum(status.st_nlink == 1 for status in stats)
-    return found
+    return sum(stat.S_ISDIR(status.st_mode) or status.st_nlink == 1 for status in below(folder))
 
 
 def _kept_peer(world: World, project: Path, peer: Peer) -> float:
@@ -147,13 +141,13 @@ def branch_switch(world: World, pairs: int) -> Iterator[Result]:
     world.do([STORECTL, "watch", "add"], folder)
     paths = {}
     for source in (one, other):
-        _put(source, folder)
+        pull(source, folder)
         paths[source] = json.loads(world.do([STORECTL, "warm", "--json"], folder))["path"]
-    record = world.machine.store / "projects" / str(folder).lstrip("/") / "@storectl" / "ready.default"
+    record = world.machine.record(folder) / "ready.default"
     seconds = []
     for number in range(2 * pairs):
         source = (one, other)[number % 2]
-        _put(source, folder)
+        pull(source, folder)
         start = time.perf_counter()
         while paths[source] not in record.read_text() or str(_mtime(folder)) not in record.read_text():
             if time.perf_counter() - start > 30:
@@ -168,12 +162,6 @@ def branch_switch(world: World, pairs: int) -> Iterator[Result]:
 
 def _mtime(folder: Path) -> int:
     return (folder / "uv.lock").stat().st_mtime_ns
-
-
-def _put(source: Path, folder: Path) -> None:
-    for name in ("pyproject.toml", "uv.lock"):
-        shutil.copyfile(source / name, folder / f".{name}")
-        (folder / f".{name}").rename(folder / name)
 
 
 def cold_install(world: World, pairs: int, *, pip: bool) -> Iterator[Result]:
@@ -192,7 +180,7 @@ def cold_install(world: World, pairs: int, *, pip: bool) -> Iterator[Result]:
         "uv bytecode": lambda: _cold_uv(world, project, "--compile-bytecode"),
         **{peer.name: partial(_cold_peer, world, project, peer) for peer in chosen},
     }
-    found = in_turn(sides, pairs=pairs, warmups=0)
+    found = in_turn(sides, pairs=pairs, warmups=0, before=os.sync)
     row = f"cold install, {len(list(world.wheels.glob('*.whl')))} wheels"
     compiled = [cold.compiled for cold in runs]
     notes = {"CPU seconds of daemon and workers": round(_median([cold.cpu_importable for cold in runs]), 1)}
@@ -232,14 +220,13 @@ def _cold_storectl(world: World, project: Path, runs: list[_Cold]) -> float:
     """A program run with a store of its own, the daemon's start and the program's included; then the bytecode."""
     store = world.machine.root / "cold-store"
     environ = world.environ | {"STORECTL_STORE": str(store)}
-    os.sync()
-    with _Peak(world) as peak:
+    with Peak(world.machine.daemon_processes) as peak:
         importable = run([STORECTL, "run", "-c", "pass"], cwd=project, environ=environ).wall
         cpu_importable = peak.cpu
         compiled = importable + run([STORECTL, "warm"], cwd=project, environ=environ).wall
         time.sleep(_REST)
         (daemon,) = world.machine.daemon_processes()
-        rest = _resident(daemon)
+        rest = resident(daemon)
     runs.append(_Cold(compiled=compiled, cpu_importable=cpu_importable, cpu=peak.cpu, peak=peak.rss, rest=rest))
     world.do([STORECTL, "daemon", "stop"], project, STORECTL_STORE=str(store))
     aside(world, store)
@@ -250,80 +237,15 @@ def _cold_uv(world: World, project: Path, *flags: str) -> float:
     cache = world.machine.root / "cold-cache"
     aside(world, cache, project / ".venv")
     environ = world.environ | {"UV_CACHE_DIR": str(cache)}
-    os.sync()
     return run([UV, "sync", "--quiet", "--frozen", *flags], cwd=project, environ=environ).wall
 
 
 def _cold_peer(world: World, project: Path, peer: Peer) -> float:
     """From nothing at all: neither a cache nor an environment."""
     target, cache = world.machine.root / "peer-environment", world.machine.root / "peer-cache"
-    os.sync()
     seconds = peer.install(world, project, target, cache)
     aside(world, target, cache)
     return seconds
-
-
-class _Peak(threading.Thread):
-    """The largest resident memory of the daemon and what it started, together, and their processor time; by /proc."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(daemon=True)
-        self.rss = 0
-        self._world = world
-        self._over = threading.Event()
-        self._cpu: dict[int, float] = {}
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self.join()
-
-    @property
-    def cpu(self) -> float:
-        """Seconds so far; of a process that ended, up to the last look at it."""
-        return sum(dict(self._cpu).values())
-
-    def run(self) -> None:
-        while not self._over.wait(0.05):
-            pids = self._world.machine.daemon_processes()
-            tree = _with_children(pids)
-            self.rss = max(self.rss, sum(map(_unshared, tree)))
-            self._cpu |= {pid: cpu for pid in tree if (cpu := _cpu_of(pid)) is not None}
-
-
-def _resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _with_children(pids: list[int]) -> list[int]:
-    found = list(pids)
-    for pid in found:
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                found += [int(child) for child in task.read_text().split() if int(child) not in found]
-            except OSError:
-                continue
-    return found
-
-
-def _unshared(pid: int) -> int:
-    """Bytes of the process's own share of memory (PSS): what several processes map counts once in all."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-
-
-def _cpu_of(pid: int) -> float | None:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _warm_over_socket(world: World, project: Path) -> float:

@@ -47,12 +47,22 @@ def run(command: Sequence[str | Path], *, cwd: Path, environ: Mapping[str, str])
     return Cost(wall=wall, cpu=usage.ru_utime + usage.ru_stime, rss=usage.ru_maxrss * 1024)
 
 
-def in_turn(sides: Mapping[str, Callable[[], float]], *, pairs: int, warmups: int = 1) -> dict[str, list[float]]:
-    """Seconds of each side, A B A B …: the first rounds are not counted, and every other round goes backwards."""
+def in_turn(
+    sides: Mapping[str, Callable[[], float]],
+    *,
+    pairs: int,
+    warmups: int = 1,
+    before: Callable[[], object] = lambda: None,
+) -> dict[str, list[float]]:
+    """Seconds of each side, A B A B …: the first rounds are not counted, and every other round goes backwards.
+
+    ``before`` is done before each side.
+    """
     found: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(-warmups, pairs):
         names = sorted(sides, reverse=number % 2 == 0)
         for name in names:
+            before()
             seconds = sides[name]()
             if number >= 0:
                 found[name].append(seconds)

@@ -14,8 +14,9 @@ from typing import Any
 
 from benchmarks.made_store import fill, made_wheels, write_lock
 from benchmarks.measure import in_turn, ratios, run
+from benchmarks.processes import processor_seconds
 from benchmarks.results import Result
-from benchmarks.service import IDLE_SECONDS, Askers, processor_seconds
+from benchmarks.service import IDLE_SECONDS, Askers
 from benchmarks.world import World
 from storectl_store.entries.trash import delete_tree
 from support.machine import STORECTL, Machine, new_machine
@@ -109,7 +110,7 @@ class _Big:
 
     def _switches(self, project: Path, place: int) -> list[float]:
         """Seconds until the record follows, there and back again."""
-        record = self._machine.store / "projects" / str(project).lstrip("/") / "@storectl" / "ready.default"
+        record = self._machine.record(project) / "ready.default"
         sides = (self.wheels[place : place + 4], self.wheels[place : place + 5])
         seen = []
         for wheels in sides:
@@ -190,7 +191,7 @@ def _hello_project(machine: Machine, wheels: Sequence[WheelBytes]) -> Path:
     project = write_lock(machine.home / "hello", wheels)
     (project / "hello.py").write_text("print('hello')\n")
     machine.ok("warm", cwd=project)
-    record = machine.store / "projects" / str(project).lstrip("/") / "@storectl" / "environment"
+    record = machine.record(project) / "environment"
     _until(record.exists)  # the launcher's record is complete two seconds after the last change
     return project
 

@@ -65,11 +65,17 @@ def _usage(folders: list[Path]) -> tuple[int, int]:
     """Bytes on disk and inodes below the folders, each inode once."""
     seen: dict[tuple[int, int], int] = {}
     for folder in folders:
-        for path, subfolders, files in os.walk(folder):
-            for name in (".", *files, *(d for d in subfolders if os.path.islink(os.path.join(path, d)))):
-                status = os.lstat(os.path.join(path, name))
-                seen[status.st_dev, status.st_ino] = status.st_blocks * 512
+        for status in below(folder):
+            seen[status.st_dev, status.st_ino] = status.st_blocks * 512
     return sum(seen.values()), len(seen)
+
+
+def below(folder: Path) -> Iterator[os.stat_result]:
+    """The folder and everything below it."""
+    for path, folders, files in os.walk(folder):
+        links = (name for name in folders if os.path.islink(os.path.join(path, name)))
+        for name in (".", *files, *links):
+            yield os.lstat(os.path.join(path, name))
 
 
 def _shown(usage: tuple[int, int]) -> str:

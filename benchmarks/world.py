@@ -90,6 +90,13 @@ class World:
         return done.stdout
 
 
+def pull(source: Path, folder: Path) -> None:
+    """Give a folder the lock file of another project, each file in one step."""
+    for name in ("pyproject.toml", "uv.lock"):
+        shutil.copyfile(source / name, folder / f".{name}")
+        (folder / f".{name}").rename(folder / name)
+
+
 @contextmanager
 def new_world(wheels: Path) -> Iterator[World]:
     """A world that serves these wheels, until the end of the block."""

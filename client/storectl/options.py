@@ -6,13 +6,12 @@ takes longer to import (with ``inspect``) than everything else on it together.
 
 from __future__ import annotations
 
-import os
-
-from storectl_shim.project_record import options_key
+from storectl_shim.project_record import absolute_interpreter, absolute_lock_file, options_key
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 
 class Options:
@@ -65,7 +64,7 @@ class Options:
 
     def with_lock_file(self, path: str) -> Options:
         """The same options for another lock file."""
-        return self._with(lock_file=path, overlay=self.overlay, member=None)
+        return self._with(lock_file=path, member=None)
 
     def alone(self) -> Options:
         """Only the interpreter: for what is no project."""
@@ -73,40 +72,24 @@ class Options:
 
     def with_overlay(self, path: str) -> Options:
         """The same options with what another lock file has on top."""
-        return self._with(lock_file=self.lock_file, overlay=path, member=self.member)
+        return self._with(overlay=path)
 
     def at_member(self, folder: str | None) -> Options:
         """The same options for the workspace member in this folder; None for the root of the workspace."""
-        return self._with(lock_file=self.lock_file, overlay=self.overlay, member=folder)
+        return self._with(member=folder)
 
-    def _with(self, *, lock_file: str | None, overlay: str | None, member: str | None) -> Options:
-        return Options(
-            python=self.python,
-            extras=self.extras,
-            all_extras=self.all_extras,
-            groups=self.groups,
-            default_groups=self.default_groups,
-            only_groups=self.only_groups,
-            lock_file=lock_file,
-            overlay=overlay,
-            member=member,
-            offline=self.offline,
-        )
+    def _with(self, **changed: str | None) -> Options:
+        return Options(**(self._values() | changed))
 
     @property
     def key(self) -> str:
         """The name of these options in a project's record."""
-        return options_key(
-            python=self.python,
-            extras=self.extras,
-            all_extras=self.all_extras,
-            groups=self.groups,
-            default_groups=self.default_groups,
-            only_groups=self.only_groups,
-            lock_file=self.lock_file,
-            overlay=self.overlay,
-            member=self.member,
-        )
+        values = self._values()
+        del values["offline"]
+        return options_key(**values)
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def options_of_environment(environ: Mapping[str, str]) -> Options:
@@ -125,17 +108,6 @@ def options_of_environment(environ: Mapping[str, str]) -> Options:
 def combined_groups(groups: list[str], only_groups: list[str], ambient: Options) -> tuple[str, ...]:
     """The groups of --group and --only-group, or those of the environment where neither is given."""
     return (*groups, *only_groups) or ambient.groups
-
-
-def absolute_interpreter(python: str) -> str:
-    """A version as it is; a path (it has a slash) as an absolute one."""
-    return os.path.abspath(python) if "/" in python else python
-
-
-def absolute_lock_file(path: str) -> str:
-    """The path with every symbolic link of its folders followed, but not the file's own: its name says what it is."""
-    folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(folder), name)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -289,22 +289,6 @@ def libraries_of(root: str) -> "list[str]":
     return list(filter(None, found))
 
 
-class AmendingLoader(SourceFileLoader):
-    """For folders with a module of a tool that is wrong about an environment whose files are a store's."""
-
-    def exec_module(self, module: "ModuleType") -> None:
-        """The module as the stock loader makes it, then told what it cannot know; without that where it has changed."""
-        super().exec_module(module)
-        amend = AMENDMENTS.get(module.__name__)
-        if amend is not None:
-            try:
-                amend(module, self.path.rsplit("/site-packages/", 1)[0])
-            except Exception:
-                pass
-
-    exec_module.__code__ = exec_module.__code__.replace(co_filename=IMPORTLIB)
-
-
 def keep_pip_out(module: "Any", library: str) -> None:
     """``pip install`` and ``uninstall`` refuse (PEP 668) here too: pip takes it that nobody looks after a venv."""
     stock = module.check_externally_managed
@@ -344,9 +328,28 @@ LOADERS = [
 ]
 SUFFIXES = [*_imp.extension_suffixes(), ".py", ".pyc"]
 """What the records of a map count. Where a program adds to the lists of ``importlib.machinery`` (Hy), no map can answer."""
-AMENDING_LOADERS = [
-    (AmendingLoader if loader is SourceFileLoader else loader, suffixes) for loader, suffixes in LOADERS
-]
+
+
+def amending_loaders() -> "list[tuple[Any, list[str]]]":
+    """For folders with a module of a tool that is wrong about an environment whose files are a store's.
+
+    Made for them alone: to make the class is a thirtieth of what every start would have to do.
+    """
+
+    class AmendingLoader(SourceFileLoader):
+        def exec_module(self, module: "ModuleType") -> None:
+            """The module as the stock loader makes it, then told what it cannot know; without that where it has changed."""
+            super().exec_module(module)
+            amend = AMENDMENTS.get(module.__name__)
+            if amend is not None:
+                try:
+                    amend(module, self.path.rsplit("/site-packages/", 1)[0])
+                except Exception:
+                    pass
+
+        exec_module.__code__ = exec_module.__code__.replace(co_filename=IMPORTLIB)
+
+    return [(AmendingLoader if loader is SourceFileLoader else loader, suffixes) for loader, suffixes in LOADERS]
 
 
 class FileFinder(_external.FileFinder):
@@ -648,7 +651,7 @@ def path_hook(view: str, alias: str, import_map: ImportMap) -> "Callable[[Any], 
                     folder = path[len(root) + 1 :]
                     table = import_map.table(folder)
                     if table is not None:
-                        loaders = AMENDING_LOADERS if folder in AMENDED else loader_details
+                        loaders = amending_loaders() if folder in AMENDED else loader_details
                         return finder(view + "/" + folder, table, loaders)
         raise ImportError("not below a view of storectl", path=path)
 

@@ -18,7 +18,15 @@ from dataclasses import dataclass
 
 from storectl_shim.activation_errors import ActivationError
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import LOCK_FILES, find_member, find_project, options_key, read_ready
+from storectl_shim.project_record import (
+    LOCK_FILES,
+    absolute_interpreter,
+    absolute_lock_file,
+    find_member,
+    find_project,
+    options_key,
+    read_ready,
+)
 
 TYPE_CHECKING = False  # importing typing takes longer than all of this
 if TYPE_CHECKING:
@@ -172,11 +180,10 @@ def make_environment(
     ``project`` is a folder of the project or a file in it, None for that of the notebook or the current folder; ``lock`` is
     a lock file of one's own; ``python`` a version or the path of an interpreter, None for the project's own.
     """
-    lock_file = None if lock is None else _absolute_lock_file(os.fspath(lock))
+    lock_file = None if lock is None else absolute_lock_file(os.fspath(lock))
     folder, found, member = _locate(project, lock_file)
-    python = os.path.abspath(python) if python is not None and "/" in python else python
     options: dict[str, Any] = {
-        "python": python,
+        "python": None if python is None else absolute_interpreter(python),
         "extras": _names(extras),
         "groups": _names(groups),
         "default_groups": default_groups,
@@ -192,12 +199,6 @@ def make_environment(
 def _names(names: Iterable[str]) -> tuple[str, ...]:
     """Sorted and each once; one name alone may come without brackets."""
     return tuple(sorted({names} if isinstance(names, str) else set(names)))
-
-
-def _absolute_lock_file(path: str) -> str:
-    """As the command line has it: the folder's links are followed, the file's own is not, its name says what it is."""
-    folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(folder), name)
 
 
 def _locate(project: str | os.PathLike[str] | None, lock_file: str | None) -> tuple[str, str, str | None]:

@@ -72,6 +72,17 @@ def find_member(start: str, project: str, lock_file: str) -> str | None:
     return None
 
 
+def absolute_interpreter(python: str) -> str:
+    """A version as it is; a path (it has a slash) as an absolute one."""
+    return os.path.abspath(python) if "/" in python else python
+
+
+def absolute_lock_file(path: str) -> str:
+    """The path with every symbolic link of its folders followed, but not the file's own: its name says what it is."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
+
+
 def record_folder(store: str, project: str) -> str:
     """Where the record of the project in this absolute folder without symbolic links is."""
     return os.path.join(store, "projects", project.lstrip("/"), "@storectl")

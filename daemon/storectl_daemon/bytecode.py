@@ -16,6 +16,7 @@ from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.catalogue import Catalogue
 from storectl_store.environments.identity import shim_source
+from storectl_store.environments.import_map import MARSHAL_VERSION
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 
@@ -113,7 +114,7 @@ class ShimBytecode:
         return None
 
     def _keep(self, kind: str, files: dict[str, bytes]) -> None:
-        data = marshal.dumps(files, 2)
+        data = marshal.dumps(files, MARSHAL_VERSION)
         with contextlib.suppress(sqlite3.Error, OSError):
             self._catalogue.put(kind, {shim_digest(): hashlib.sha256(data).digest() + data})
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from storectl_daemon.bytecode import AT_ONCE, BATCH, Compiler
 from storectl_daemon.events import Event, EventBus
+from storectl_daemon.lifecycle import Background
 from storectl_daemon.models import CompiledEvent
 from storectl_daemon.options import Job
 from storectl_daemon.progress import Progress
@@ -28,13 +29,13 @@ class Compiling:
         self._compiler = compiler
         self._outlines = outlines
         self._bus = bus
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._running: Counter[Job] = Counter()
 
     @property
     def busy(self) -> bool:
         """Whether anything is being compiled."""
-        return bool(self._tasks)
+        return self._background.busy
 
     def busy_with(self, job: Job) -> bool:
         """Whether a ``compiled`` event of this job is still to come."""
@@ -47,9 +48,7 @@ class Compiling:
             return
         progress.begin("compile", len(missing))
         self._running[job] += 1
-        task = asyncio.create_task(self._compile(job, missing, interpreter, progress), name=f"compile {job.project}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._background.start(f"compiling for {job.project}", self._compile(job, missing, interpreter, progress))
 
     def _without_bytecode(self, digests: Sequence[Digest], interpreter: Interpreter) -> list[Outline]:
         missing = [digest for digest in digests if not self._compiler.has(digest, interpreter)]
@@ -80,14 +79,15 @@ class Compiling:
 
     async def stop(self) -> None:
         """Cancel all of it and wait for its end."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.stop()
 
 
 def _batches(entries: Sequence[Outline]) -> Iterator[list[Outline]]:
-    """The entries in order, as many at a time as share a durability barrier: progress is told after each batch."""
+    """The entries in order, as many at a time as share a durability barrier.
+
+    The compiler would cut the same batches out of all of them. Handed in one by one, they leave room between them for what
+    another project wants of it meanwhile.
+    """
     batch: list[Outline] = []
     size = 0
     for entry in entries:

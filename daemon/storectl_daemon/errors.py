@@ -7,8 +7,7 @@
         ├── IndexLookupError              E_INDEX                no index knows the file, or one is misconfigured
         ├── UnknownProjectError           E_UNKNOWN_PROJECT      the folder is not registered, or is gone
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
-        ├── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
-        └── BadRequestError               E_REQUEST              a request that the API does not allow
+        └── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
 
 No message, hint or fact ever holds a credential: addresses pass through ``storectl_daemon.origins.redacted`` first.
 """
@@ -59,9 +58,3 @@ class UnknownEntryError(DaemonError):
     """There is no entry with this digest; ``facts['digest']``."""
 
     default_code = "E_UNKNOWN_ENTRY"
-
-
-class BadRequestError(DaemonError):
-    """A request that the API does not allow; ``facts`` name the field."""
-
-    default_code = "E_REQUEST"

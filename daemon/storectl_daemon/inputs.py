@@ -2,20 +2,16 @@
 
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 from storectl_shim.project_record import INPUTS, find_project
 from storectl_store.environments.project_record import InputState
-from storectl_store.errors import LockFileError, NoLockFileError
-
-_SIZE_LIMIT = 32 << 20
-_ATTEMPTS = 5
+from storectl_store.errors import NoLockFileError
+from storectl_store.selection.snapshot import read_snapshot
 
 Signature = tuple[tuple[int, int, int, int] | None, ...]
 """mtime (ns), ctime (ns), size and inode of each input, None for one that is absent."""
@@ -107,35 +103,9 @@ def read_inputs(located: Located, extra: Iterable[Path] = ()) -> Inputs:
 
 
 def read_input(path: Path) -> InputState | None:
-    """The state of one file, None for one that is absent; read again while it changes under the reader."""
-    for _ in range(_ATTEMPTS):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise LockFileError(f"{path}: cannot be read: {error.strerror}", path=str(path)) from error
-        with _regular_file(path, descriptor) as file:
-            state = _read_open(path, file)
-        if state is not None:
-            return state
-    raise LockFileError(f"{path}: keeps changing while it is read", hint="Wait for what writes it.", path=str(path))
-
-
-def _regular_file(path: Path, descriptor: int) -> BinaryIO:
-    """The open file; LockFileError, and nothing open, where it is none: of a folder there is no file object."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise LockFileError(f"{path}: is not a regular file", path=str(path))
-    return os.fdopen(descriptor, "rb")
-
-
-def _read_open(path: Path, file: BinaryIO) -> InputState | None:
-    before = os.fstat(file.fileno())
-    if before.st_size > _SIZE_LIMIT:
-        raise LockFileError(f"{path}: is larger than {_SIZE_LIMIT >> 20} MiB", path=str(path))
-    content = file.read(_SIZE_LIMIT + 1)
-    after = os.fstat(file.fileno())
-    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, len(content)):
+    """The state of one file, None for one that is absent."""
+    found = read_snapshot(path)
+    if found is None:
         return None
-    return InputState(sha256=hashlib.sha256(content).hexdigest(), mtime_ns=before.st_mtime_ns, size=len(content))
+    sha256 = hashlib.sha256(found.content).hexdigest()
+    return InputState(sha256=sha256, mtime_ns=found.mtime_ns, size=len(found.content))

@@ -13,7 +13,6 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from storectl_daemon.interpreter_search import (
     pyenv_interpreter,
     shim_target,
 )
+from storectl_store.entries.whole_files import replace_file
 from storectl_store.errors import TargetError
 from storectl_store.selection.requires_python import check_requires_python, release_of
 from storectl_store.selection.target import Interpreter
@@ -223,10 +223,7 @@ def _remember(record: Path, facts: dict[str, Any]) -> None:
     data = json.dumps({"format": _FORMAT, "facts": facts}, sort_keys=True).encode()
     try:
         record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", dir=record.parent) as folder:
-            new = Path(folder) / record.name
-            new.write_bytes(data)
-            new.replace(record)
+        replace_file(record, data)
     except OSError:
         return
 

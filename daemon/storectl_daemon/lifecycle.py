@@ -11,7 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,16 @@ def keep_memory_together() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
+def for_good(load: Callable[[], T]) -> T:
+    """What ``load`` makes. No collection looks at anything again that is there by then, as code and types are.
+
+    Looking at all of it takes 50 ms, in which no thread of this process answers anybody.
+    """
+    made = load()
+    gc.freeze()
+    return made
+
+
 def give_memory_back() -> None:
     """Return what is free to the system: the allocator keeps the pages that a warm of hundreds of wheels has touched.
 
@@ -59,6 +71,13 @@ def give_memory_back() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+async def rest(seconds: float, busy: Callable[[], bool]) -> None:
+    """Wait so many seconds, and as many again as often as something is going on then."""
+    await asyncio.sleep(seconds)
+    while busy():  # noqa: ASYNC110  # nobody tells when all is over
+        await asyncio.sleep(seconds)
 
 
 class IdleWatch:
@@ -90,10 +109,15 @@ class IdleWatch:
 
 
 class Background:
-    """Tasks that run as long as the daemon; an error ends up in the log and ends the task alone."""
+    """Tasks that nobody waits for; an error ends up in the log and ends the task alone."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any task has not ended."""
+        return bool(self._tasks)
 
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Run the work in a task of this name."""

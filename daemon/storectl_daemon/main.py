@@ -19,7 +19,15 @@ from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.events import Event, EventBus
 from storectl_daemon.inputs import Inputs
-from storectl_daemon.lifecycle import Background, IdleWatch, give_memory_back, keep_memory_together, notify
+from storectl_daemon.lifecycle import (
+    Background,
+    IdleWatch,
+    for_good,
+    give_memory_back,
+    keep_memory_together,
+    notify,
+    rest,
+)
 from storectl_daemon.loading import Loaded
 from storectl_daemon.logs import configure_logs
 from storectl_daemon.models import CompiledEvent, ProgressEvent
@@ -105,7 +113,8 @@ def _serve_store(settings: Settings) -> int:
         if recovered:
             logger.info("recovered the store: %s", recovered)
         with open_listener(settings.socket, settings.environ) as listener:
-            asyncio.run(Daemon(settings, store, writer.session, listener).run())
+            daemon = for_good(partial(Daemon, settings, store, writer.session, listener))
+            asyncio.run(daemon.run())
     store.close()
     return 0
 
@@ -140,13 +149,13 @@ class Daemon:
         service = self._service()
         idle = IdleWatch(
             seconds=settings.idle_exit,
-            busy=lambda: service.warmer.busy or service.compiling.busy or gate.connections > 0,
+            busy=lambda: service.busy or gate.connections > 0,
             leave=self._leave,
         )
         self._server = Server(
             gate,
             import_map=service.environments.import_map,
-            http=partial(self._load_http, service, gate, idle),
+            http=partial(for_good, partial(self._load_http, service, gate, idle)),
             on_answer=idle.touch,
             on_stop=partial(self._stop, service),
         )
@@ -157,7 +166,7 @@ class Daemon:
         records = records_folder(settings.environ, layout)
         if records is not None:
             packing = Packing(layout, service.environments, records=records, session=self._session)
-            self._background.start("packing", packing.run(busy=lambda: service.warmer.busy or service.compiling.busy))
+            self._background.start("packing", packing.run(busy=lambda: service.busy))
         self._background.start("telling the service manager", self._tell_ready())
         logger.info("serving %s on %s", layout.root, self._listener.path)
         await self._server.serve(self._listener.socket)
@@ -170,7 +179,7 @@ class Daemon:
         files = DiskProjectFiles(layout, environments, home=settings.home)
         outlines = Outlines(self._store)
         compiling = Compiling(self._compiler, outlines.get, bus)
-        load = partial(self._load_build, environments, outlines, compiling)
+        load = partial(for_good, partial(self._load_build, environments, outlines, compiling))
         self._build: Loaded[EnvironmentBuild] = Loaded(load, name="the build")
 
         async def build_noted(job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -242,9 +251,7 @@ class Daemon:
         """What was new has been published or compiled: nobody will need as much memory soon."""
         with service.bus.subscribe(_made_something) as events:
             async for _event in events:
-                await asyncio.sleep(REST_S)
-                while service.warmer.busy or service.compiling.busy:  # noqa: ASYNC110  # nobody tells when all is over
-                    await asyncio.sleep(REST_S)
+                await rest(REST_S, lambda: service.busy)
                 events.skip()
                 await asyncio.to_thread(give_memory_back)
 

@@ -32,17 +32,7 @@ class Options:
     @property
     def key(self) -> str:
         """The name of these options in a project record; ``default`` for none."""
-        return options_key(
-            python=self.python,
-            extras=sorted(self.extras),
-            all_extras=self.all_extras,
-            groups=sorted(self.groups),
-            default_groups=self.default_groups,
-            only_groups=self.only_groups,
-            lock_file=self.lock_file,
-            overlay=self.overlay,
-            member=self.member,
-        )
+        return options_key(**self.encode())
 
     def target(self, interpreter: Interpreter) -> Target:
         """What is asked for, on this interpreter."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 
 from storectl_daemon.environments import Environments
+from storectl_daemon.lifecycle import rest
 from storectl_daemon.notifications import notifications
 from storectl_shim._storectl import cache_folder
 from storectl_store.entries.layout import StoreLayout
@@ -48,17 +49,15 @@ class Packing:
         self._session = session
         self._unreadable: set[str] = set()
 
-    async def run(self, *, busy: Callable[[], bool], rest: float = REST_SECONDS) -> None:
-        """Pack until cancelled, while there is nothing else to do; what is there already first."""
+    async def run(self, *, busy: Callable[[], bool], seconds: float = REST_SECONDS) -> None:
+        """Pack until cancelled, ``seconds`` after each record and while nothing is going on; what is there already first."""
         await asyncio.to_thread(drop_packs_without_environment, self._layout)
         told = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(told.set), name="packing: records")
             while await told.wait():
                 told.clear()
-                await asyncio.sleep(rest)
-                while busy():  # noqa: ASYNC110  # nobody tells when all is over
-                    await asyncio.sleep(rest)
+                await rest(seconds, busy)
                 await asyncio.to_thread(self.pack_recorded)
 
     async def _listen(self, tell: Callable[[], object]) -> None:
@@ -66,9 +65,8 @@ class Packing:
         while True:
             try:
                 await asyncio.to_thread(lambda: self._records.mkdir(mode=0o700, parents=True, exist_ok=True))
-                asyncio.get_running_loop().call_soon(
-                    tell
-                )  # when the kernel has been asked: what came before is seen too
+                # Told when the kernel has been asked, which is before anything else runs: what came earlier is seen too.
+                asyncio.get_running_loop().call_soon(tell)
                 async for _ in notifications([self._records], None, anyio.Event()):
                     tell()
                     if not self._records.is_dir():

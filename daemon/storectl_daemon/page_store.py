@@ -12,9 +12,7 @@ clock, ``max_age`` in seconds (RFC 9111, 5.2.2.1). A page that cannot be read is
 import hashlib
 import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +21,7 @@ from typing import Any
 
 from storectl_daemon.fetch import Page
 from storectl_daemon.origins import login_of, without_login
+from storectl_store.entries.whole_files import PRIVATE, replace_file
 
 PAGE_FORMAT = 1
 LARGEST_FOLDER = 256 << 20
@@ -112,15 +111,7 @@ class PageStore:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(len(body))
-            descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=".")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(json.dumps(head).encode() + b"\n" + body)
-                os.replace(temporary, self._path(url))
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(temporary)
-                raise
+            replace_file(self._path(url), json.dumps(head).encode() + b"\n" + body, mode=PRIVATE)
         except OSError as error:
             _log.warning("an index page is not kept: %s", error.strerror)
 

@@ -5,17 +5,15 @@ Format, version 1: ``{"format": 1, "projects": [{"path", "link", "wishes": [{"op
 environment was made from, ``last_used`` seconds of the system clock.
 """
 
-import contextlib
 import json
 import logging
-import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from storectl_daemon.options import DEFAULT_OPTIONS, Options
+from storectl_store.entries.whole_files import replace_file
 
 logger = logging.getLogger(__name__)
 
@@ -109,14 +107,10 @@ class ProjectBook:
 
     def _write(self) -> None:
         value = {"format": _FORMAT, "projects": [_encode(project) for project in self._projects.values()]}
-        temporary = self._file.with_name(f".{self._file.name}.{secrets.token_hex(6)}")
         try:
-            temporary.write_text(json.dumps(value, indent=1), encoding="utf-8", errors="surrogateescape")
-            os.replace(temporary, self._file)
+            replace_file(self._file, json.dumps(value, indent=1).encode("utf-8", "surrogateescape"))
         except OSError as error:
             logger.warning("%s cannot be written: %s", self._file, error)
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
 
 
 def _encode(project: Project) -> dict[str, Any]:

@@ -37,6 +37,11 @@ class Service:
     started: float
     stop: Callable[[], None]
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being made."""
+        return self.warmer.busy or self.compiling.busy
+
     async def job_at(self, start: str, options: Options, *, offline: bool = False) -> Job:
         """The job that somebody in this folder means; NoLockFileError for none."""
         located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=self.home)

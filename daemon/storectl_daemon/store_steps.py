@@ -79,7 +79,7 @@ class StoreSteps:
     def _compile(self, digests: Sequence[Digest], interpreter: Interpreter) -> None:
         compile_entries(
             self._store.layout,
-            list(self._store.readable(digests)),
+            self._store.readable(digests),
             interpreter,
             processes=self._processes,
             tmp=self._session,

@@ -15,12 +15,9 @@ never written: they hold signatures and tokens, and expire.
 import hashlib
 import json
 import logging
-import os
 import re
-import tempfile
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +28,7 @@ from storectl_daemon.errors import DaemonError
 from storectl_daemon.index_file import IndexFile
 from storectl_daemon.origins import path_of_file_url, redacted, scheme_of
 from storectl_store.digest import Digest, parse_digest
+from storectl_store.entries.whole_files import PRIVATE, replace_file
 from storectl_store.selection.pin import IndexPin
 
 BOOK_FORMAT = 1
@@ -103,15 +101,7 @@ class UrlBook:
         path = self._path(name)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=".", suffix=".tmp")
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    json.dump(book, file, separators=(",", ":"), sort_keys=True)
-                os.replace(temporary, path)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(temporary)
-                raise
+            replace_file(path, json.dumps(book, separators=(",", ":"), sort_keys=True).encode(), mode=PRIVATE)
         except OSError as error:
             _log.warning("%s is not written: %s", path, error)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.index import LoopbackIndex, serve_index
-from support.machine import Machine, base_python, new_machine, pyenv_python
+from support.machine import Machine, base_python, pyenv_python
 from support.notebooks import code_of, execute, kernels, run_cells
 from support.project import write_project
 from support.wheels import WheelBytes, make_wheel
@@ -33,12 +33,6 @@ BETA = make_wheel("beta", "1.0")
 GAMMA = make_wheel("gamma", "3.0")
 SITE_PACKAGES = sysconfig.get_path("purelib")
 ERROR = "try:\n    {}\nexcept storectl.ActivationError as error:\n    show([error.code, error.message, error.hint])\n"
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    with new_machine() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

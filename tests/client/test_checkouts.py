@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.index import LoopbackIndex, serve_index
-from support.machine import Machine, new_machine
+from support.machine import Machine
 from support.notebooks import kernels, run_cells
 from support.project import git, write_project
 from support.wheels import make_wheel
@@ -16,12 +16,6 @@ from support.wheels import make_wheel
 ALPHA = make_wheel("alpha", "1.0")
 NEWER = make_wheel("alpha", "2.0")
 ERROR = "try:\n    {}\nexcept storectl.ActivationError as error:\n    show([error.code, error.message])\n"
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    with new_machine() as made:
-        yield made
 
 
 class Repository:

@@ -15,7 +15,7 @@ import pytest
 
 import storectl
 from storectl.commands.link import ASIDE
-from support.client_project import LAUNCHER, ClientHome, client_home, make_environment
+from support.client_project import LAUNCHER, ClientHome, make_environment
 from support.fake_daemon import (
     FakeDaemon,
     environment_info,
@@ -27,12 +27,6 @@ from support.fake_daemon import (
 )
 
 COMMANDS = ["run", "warm", "watch", "link", "daemon", "env", "store", "doctor"]
-
-
-@pytest.fixture
-def home() -> Iterator[ClientHome]:
-    with client_home() as home:
-        yield home
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from storectl.errors import (
 )
 from storectl.options import Options
 from storectl_shim.locations import log_path
-from support.client_project import ClientHome, client_home
+from support.client_project import ClientHome
 from support.fake_daemon import environment_info, serve_daemon, silent_socket
 
 DAEMON = """
@@ -41,12 +40,6 @@ from storectl.daemon_start import ensure_daemon
 with ensure_daemon(os.environ, sys.argv[1:]) as daemon:
     print(daemon.health().pid, len(os.popen("ps -o pid= --ppid %d" % os.getpid()).read().split()))
 """
-
-
-@pytest.fixture
-def home() -> Iterator[ClientHome]:
-    with client_home() as home:
-        yield home
 
 
 def daemon_environ(home: ClientHome) -> dict[str, str]:

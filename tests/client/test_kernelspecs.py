@@ -1,18 +1,11 @@
 """`storectl kernel install`, `list` and `remove`: what Jupyter finds."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.client_project import ClientHome, client_home
-
-
-@pytest.fixture
-def home() -> Iterator[ClientHome]:
-    with client_home() as made:
-        yield made
+from support.client_project import ClientHome
 
 
 def test_the_kernelspec_starts_the_kernel_with_jupyters_connection_file(home: ClientHome) -> None:

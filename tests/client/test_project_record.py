@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,13 +19,7 @@ from storectl_shim.project_record import (
     read_ready,
     record_folder,
 )
-from support.client_project import ClientHome, client_home
-
-
-@pytest.fixture
-def home() -> Iterator[ClientHome]:
-    with client_home() as home:
-        yield home
+from support.client_project import ClientHome
 
 
 def ready(home: ClientHome, key: str = "default") -> str | None:

@@ -138,6 +138,21 @@ def test_the_next_batch_is_begun_while_one_becomes_durable_but_not_the_one_after
     play(scenario, tmp_path)
 
 
+def test_one_project_does_not_wait_for_everything_of_another(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.start(*(manifest(number, BATCH) for number in range(1, 6)))
+        await turns_until(lambda: len(scene.batches) == 2)
+        await scene.start(manifest(6, BATCH))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        scene.gate.set()
+        await turns_until(lambda: not scene.compiling.busy)
+        assert sorted(scene.batches) == [[f"p{number}"] for number in range(1, 7)]
+        assert scene.batches[2] == ["p6"]
+
+    play(scenario, tmp_path)
+
+
 def test_an_interpreter_that_fails_costs_the_bytecode_and_a_warning(tmp_path: Path) -> None:
     scenes: list[Scene] = []
 

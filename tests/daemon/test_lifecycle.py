@@ -1,5 +1,6 @@
 import asyncio
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -7,23 +8,16 @@ import socket
 import stat
 import subprocess
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from storectl_daemon.lifecycle import IdleWatch, give_memory_back, keep_memory_together, notify
+from storectl_daemon.lifecycle import IdleWatch, for_good, give_memory_back, keep_memory_together, notify
 from storectl_daemon.settings import Settings, SettingsError
-from support.daemon import DEADLINE, Daemon, UnixConnection, new_daemon, until
+from support.daemon import DEADLINE, Daemon, UnixConnection, until
 from support.index import serve_index
 from support.lock_files import pylock_text
 from support.wheels import make_wheel
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    with new_daemon() as daemon:
-        yield daemon
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -233,6 +227,24 @@ def test_threads_share_places_to_allocate_from_where_the_allocator_can(
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: library)
     keep_memory_together()
     assert asked == ([(-8, 2)] if libc == "glibc" else [])
+
+
+def test_what_was_loaded_for_good_is_not_looked_at_again() -> None:
+    class Node:
+        other: "Node"
+
+    def load() -> "Node":
+        node = Node()
+        node.other = node
+        return node
+
+    loaded = for_good(load)
+    try:
+        assert not any(known is loaded for known in gc.get_objects())
+        later = load()
+        assert any(known is later for known in gc.get_objects())
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize("libc", ["glibc", "another"])

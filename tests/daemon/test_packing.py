@@ -116,7 +116,7 @@ def test_a_busy_daemon_packs_later(place: PackedPlace) -> None:
             return busy
 
         say(place, *NAMES)
-        task = asyncio.create_task(packing(place).run(busy=is_busy, rest=0))
+        task = asyncio.create_task(packing(place).run(busy=is_busy, seconds=0))
         await turns_until(lambda: turns > 3)
         assert not place.pack.exists()
         busy = False
@@ -134,7 +134,7 @@ def test_what_comes_later_is_packed_too_also_in_a_folder_made_anew(place: Packed
         return place.pack.exists() and modules(place) == names
 
     async def scene() -> None:
-        task = asyncio.create_task(packing(place).run(busy=lambda: False, rest=0))
+        task = asyncio.create_task(packing(place).run(busy=lambda: False, seconds=0))
         records = place.imports.parent
         for names in (NAMES[:1], NAMES):
             await turns_until(records.is_dir)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.certificates import make_certificate, needs_openssl
-from support.daemon import Daemon, new_daemon
+from support.daemon import Daemon
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import requirements_text
 from support.private_index import FakeKeyring, basic, require_login, validate_pages
@@ -19,12 +19,6 @@ NEWER = make_wheel("alpha", "2.0")
 ANN = basic("ann", "s3cret")
 ALONE = {"PIP_CONFIG_FILE": os.devnull}  # this machine may have an authority of its own
 pytestmark = needs_openssl
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    with new_daemon() as made:
-        yield made
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +16,7 @@ from storectl_daemon.http_server import HEAD_BYTES, HttpServer
 from storectl_daemon.peers import Gate, peer_uid
 from storectl_daemon.server import Server
 from storectl_daemon.sockets import SocketBusyError, SocketFolderError, bind, open_listener
-from support.daemon import DEADLINE, Daemon, new_daemon, until
+from support.daemon import DEADLINE, Daemon, until
 
 NOBODY = 65534
 
@@ -27,12 +26,6 @@ os.dup2(int(sys.argv[1]), 3)
 os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
 os.execv(sys.argv[2], sys.argv[2:])
 """
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    with new_daemon() as daemon:
-        yield daemon
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Real projects, locked by uv once per run, with stand-ins for their wheels."""
+"""Real projects, locked by uv once per run, with stand-ins for their wheels; an index of made-up ones; other tools."""
 
 import subprocess
 from collections.abc import Iterator
@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+from support.index import LoopbackIndex, serve_index
+from support.installed import FORKED_WHEELS
 from support.stand_ins import Locked, StandInEnvironments, stand_ins_for
+from support.tools import shared_root
 from support.workloads import dealt_out, own_workloads
 
 
@@ -34,3 +37,14 @@ def locked(
     with stand_ins_for(texts[workload, pinned]) as (text, index):
         (folder / "uv.lock").write_text(text)
         yield Locked(folder=folder, index=index, environments=StandInEnvironments(tmp_path / "environments", index))
+
+
+@pytest.fixture(scope="module")
+def index() -> Iterator[LoopbackIndex]:
+    with serve_index(*FORKED_WHEELS) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shared_root(tmp_path_factory.getbasetemp())

@@ -1,7 +1,7 @@
 """``poetry.lock`` against Poetry itself: what it installs into a venv is what is selected, down to the digests."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,11 @@ import pytest
 
 from storectl_store.selection.lock_file import read_lock_file
 from storectl_store.selection.select import select
-from support.index import LoopbackIndex, serve_index
+from support.index import LoopbackIndex
 from support.installed import FORKED_WHEELS, installed_in, run_tool, selected_from
 from support.machine import pyenv_python
 from support.targets import make_target
-from support.tools import install_tool, shared_root
+from support.tools import install_tool
 
 pytestmark = pytest.mark.network
 
@@ -64,17 +64,6 @@ OPTIONS: dict[tuple[str, ...], dict[str, Any]] = {
     ("--all-extras", "--all-groups"): {"all_extras": True, "groups": ("docs",), "default_groups": True},
 }
 PYTHONS = [version for version in ("3.11", "3.12") if pyenv_python(version)]
-
-
-@pytest.fixture(scope="module")
-def index() -> Iterator[LoopbackIndex]:
-    with serve_index(*FORKED_WHEELS) as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shared_root(tmp_path_factory.getbasetemp())
 
 
 def environ(folder: Path, **variables: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from storectl_store.selection.target import Target
 from support.installed import run_tool, selected_from
 from support.stand_ins import Locked, requirements_of, taken_in
 from support.targets import real_interpreter
-from support.tools import install_tool, shared_root
+from support.tools import install_tool
 
 pytestmark = pytest.mark.network
 
@@ -42,11 +42,6 @@ PIPENV: Options = {
     ("--categories", "packages first"): {"groups": frozenset({"first"})},
     ("--categories", "test"): {"groups": frozenset({"test"}), **ALONE},
 }
-
-
-@pytest.fixture
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shared_root(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,9 @@ import marshal
 import stat
 import sys
 import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -90,6 +93,12 @@ def add_entry(layout: StoreLayout, name: str, files: dict[str, bytes] | dict[str
             for path, content in files.items()
         ),
     )
+
+
+class WatchedManifest(Manifest):
+    """One that tells when it is gone."""
+
+    __slots__ = ("__weakref__",)
 
 
 def site_packages(layout: StoreLayout, manifest: Manifest) -> Path:
@@ -183,6 +192,22 @@ def test_entries_in_many_pieces_are_put_together(layout: StoreLayout, monkeypatc
         assert isinstance(files, dict)
         assert len(files) == 5
         assert len(list(site_packages(layout, manifest).rglob("*.pyc"))) == 5
+
+
+def test_manifests_are_not_kept(layout: StoreLayout) -> None:
+    kept: list[weakref.ref[WatchedManifest]] = []
+
+    def read_one_by_one() -> Iterator[Manifest]:
+        for number in range(4):
+            manifest = add_entry(layout, f"entry-{number}", FILES)
+            watched = WatchedManifest(**{field.name: getattr(manifest, field.name) for field in fields(Manifest)})
+            kept.append(weakref.ref(watched))
+            yield watched
+            del watched
+            assert [reference() for reference in kept[:-1]] == [None] * number
+
+    compile_entries(layout, read_one_by_one(), interpreter_of(pythons()[0]), processes=1, tmp=layout.tmp)
+    assert len(list(layout.meta.glob("*.pyc.json"))) == len(kept) == 4
 
 
 def test_an_entry_without_modules_is_done_at_once(layout: StoreLayout) -> None:

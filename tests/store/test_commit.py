@@ -3,7 +3,7 @@
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,12 +52,6 @@ os.setgid(65534)
 os.setuid(65534)
 print(json.dumps(work(Path("of nobody"))))
 """
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[WrittenStore]:
-    with written_store(tmp_path / "store") as written:
-        yield written
 
 
 def failing(number: int, function: Callable[..., object], *, after: int = 0) -> Callable[..., object]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from storectl_store.errors import LockFileError, NoLockFileError
-from storectl_store.selection import lock_file as lock_file_module
+from storectl_store.selection import snapshot
 from storectl_store.selection.lock_file import kind_of, read_lock_file
 
 
@@ -105,7 +105,7 @@ def test_a_link_to_itself_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_largest_file_is_read_and_one_byte_more_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_file_module, "MAX_BYTES", 100)
+    monkeypatch.setattr(snapshot, "MAX_BYTES", 100)
     (tmp_path / "uv.lock").write_bytes(b"#" * 100)
     assert len(read_lock_file(tmp_path / "uv.lock").content) == 100
     (tmp_path / "uv.lock").write_bytes(b"#" * 101)
@@ -119,7 +119,7 @@ class Meddler:
     def __init__(self, path: Path, contents: list[bytes]) -> None:
         self.path = path
         self.contents = contents
-        self.read = lock_file_module._read_up_to
+        self.read = snapshot._read_up_to
 
     def __call__(self, read: object, limit: int) -> bytes:
         content = self.read(read, limit)  # type: ignore[arg-type]
@@ -135,14 +135,14 @@ def test_a_lock_file_that_changes_while_it_is_read_is_read_again(
 ) -> None:
     path = tmp_path / "uv.lock"
     path.write_bytes(b"first")
-    monkeypatch.setattr(lock_file_module, "_read_up_to", Meddler(path, [b"second", b"third"]))
+    monkeypatch.setattr(snapshot, "_read_up_to", Meddler(path, [b"second", b"third"]))
     assert read_lock_file(path).content == b"third"
 
 
 def test_a_lock_file_that_never_rests_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "uv.lock"
     path.write_bytes(b"first")
-    monkeypatch.setattr(lock_file_module, "_read_up_to", Meddler(path, [b"%d" % n for n in range(99)]))
+    monkeypatch.setattr(snapshot, "_read_up_to", Meddler(path, [b"%d" % n for n in range(99)]))
     with pytest.raises(LockFileError, match="keeps changing"):
         read_lock_file(path)
 

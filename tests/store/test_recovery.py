@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,12 +42,6 @@ with written_store(Path(sys.argv[2])) as written:
 sys.setprofile(None)
 print(next(calls))
 """
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[WrittenStore]:
-    with written_store(tmp_path / "store") as written:
-        yield written
 
 
 def test_a_healthy_store_has_nothing_to_recover(written: WrittenStore) -> None:

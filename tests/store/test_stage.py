@@ -10,7 +10,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +24,7 @@ from storectl_store.entries.stage import stage_wheel
 from storectl_store.entries.unpack import Folders, unpack
 from storectl_store.errors import StoreError, StoreFullError, WheelError
 from storectl_store.wheel.checked import Expectation, Member, Part
-from support.stores import WrittenStore, expect, tree, umask, written_store
+from support.stores import WrittenStore, expect, tree, umask
 from support.wheels import WheelBytes, WheelRecipe, make_wheel, record_of
 
 PARTS = WheelRecipe(
@@ -39,12 +39,6 @@ PARTS = WheelRecipe(
     },
     executable=frozenset({"sample-1.0.data/scripts/tool"}),
 ).build_wheel()
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[WrittenStore]:
-    with written_store(tmp_path / "store") as written:
-        yield written
 
 
 def save(folder: Path, wheel: WheelBytes) -> Path:

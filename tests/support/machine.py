@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from storectl_shim.project_record import record_folder
+
 STORECTL = Path(sys.executable).with_name("storectl")
 PASSED_ON = (
     "PATH",
@@ -73,6 +75,10 @@ class Machine:
 
     def json(self, *arguments: str | Path, **options: Any) -> Any:
         return json.loads(self.ok(*arguments, **options))
+
+    def record(self, project: Path) -> Path:
+        """The folder with the project's record."""
+        return Path(record_folder(str(self.store), str(project)))
 
     def start_daemon(self) -> int:
         """Start the daemon and return its process id."""

@@ -2,33 +2,25 @@
 
 import os
 import time
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import APIRouter, Response
 
 from storectl_daemon.lifecycle import resident_bytes
 from storectl_daemon.models import Health
 from storectl_daemon.service import Service
-
-
-def installed_version() -> str:
-    """The version of storectl; ``unknown`` in a checkout that is not installed."""
-    try:
-        return version("storectl")
-    except PackageNotFoundError:
-        return "unknown"
+from storectl_store.version import installed_version
 
 
 def routes(service: Service) -> APIRouter:
     """The routes, bound to one daemon."""
     router = APIRouter(tags=["daemon"])
-    storectl_version = installed_version()
+    version = installed_version()  # asked for here: it takes some ms, and nobody waits yet
 
     @router.get("/health")
     async def health() -> Health:
         """Who is there: also the handshake of API version and features."""
         return Health(
-            version=storectl_version,
+            version=version,
             pid=os.getpid(),
             store=str(service.store.layout.root),
             socket=str(service.socket),

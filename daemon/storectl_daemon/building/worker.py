@@ -6,7 +6,6 @@ its own, so that a build that takes too long ends with all of its compilers.
 
 import subprocess
 import sys
-import tomllib
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from storectl_daemon.building.checkout import check_out
 from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.isolation import Isolation
 from storectl_daemon.building.request import BuildAnswer, BuildRequest, read_request
+from storectl_store.environments.pyproject import read_pyproject, table_at
 
 _MOST_WORDS = 300
 
@@ -120,11 +120,8 @@ def _failure(request: BuildRequest, error: Exception, last: str) -> BuildFailedE
 
 
 def _backend(project: Path) -> str:
-    try:
-        document = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8-sig"))
-        return str(document["build-system"]["build-backend"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "setuptools.build_meta:__legacy__"
+    system = table_at(read_pyproject(project), "build-system")
+    return str(system.get("build-backend", "setuptools.build_meta:__legacy__"))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import os
 import queue
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,20 +48,29 @@ class InterpreterError(ProblemError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """Some modules below one folder; ``owner`` is the place of their entry in the sequence asked for."""
+    """Some modules of one entry, as the line that asks a worker for them; ``owner`` is the place of the entry.
+
+    A line is one object, where manifests of a batch are fifty thousand, between which the daemon's memory falls to pieces.
+    """
 
     owner: int
-    folder: Path
-    files: tuple[str, ...]
+    request: bytes
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Progress:
     """What has come back for one entry. ``crashed``: a worker died over it, so it stays without bytecode."""
 
+    digest: Digest
+    folder: Path
     waiting: int
     files: dict[str, CompiledFile] = field(default_factory=dict)
     crashed: bool = False
+
+    @property
+    def compiled(self) -> CompiledEntry:
+        """All of it, to be placed or dropped."""
+        return CompiledEntry(digest=self.digest, folder=self.folder, part=Part.SITE_PACKAGES.value, files=self.files)
 
 
 def has_bytecode(layout: StoreLayout, digest: Digest, cache_tag: str) -> bool:
@@ -71,7 +80,7 @@ def has_bytecode(layout: StoreLayout, digest: Digest, cache_tag: str) -> bool:
 
 def compile_entries(
     layout: StoreLayout,
-    manifests: Sequence[Manifest],
+    manifests: Iterable[Manifest],
     interpreter: Interpreter,
     *,
     processes: int,
@@ -81,7 +90,7 @@ def compile_entries(
 ) -> None:
     """Give each of these entries bytecode for the interpreter, where it has none; all of them get it together, at the end.
 
-    ``tmp`` is a folder of this process on the file system of the store. ``proceed`` is called every half second or more often, in
+    One manifest at a time is asked for and looked at. ``tmp`` is a folder of this process on the file system of the store. ``proceed`` is called every half second or more often, in
     this thread; what it raises ends the work, and whatever a worker is at. An entry over which a worker dies stays without bytecode.
     InterpreterError where none starts, StoreFullError where the disk does not take it. Calls with the same ``turn``, a lock, compile one
     after the other, but each while the one before makes its files durable, which is waiting for the most part.
@@ -89,37 +98,31 @@ def compile_entries(
     jobs: list[_Job] = []
     states: list[_Progress] = []
     for owner, manifest in enumerate(manifests):
+        folder = layout.entry(manifest.name, manifest.digest) / Part.SITE_PACKAGES
         done = has_bytecode(layout, manifest.digest, interpreter.cache_tag)
-        jobs += (own := [] if done else list(_jobs(layout, owner, manifest)))
-        states.append(_Progress(waiting=len(own)))
+        jobs += (own := [] if done else list(_jobs(folder, owner, manifest, tmp)))
+        states.append(_Progress(digest=manifest.digest, folder=folder, waiting=len(own)))
     compiled: list[CompiledEntry] = []
     try:
         with turn or nullcontext():
-            for job, files in _run(jobs, interpreter, processes=processes, tmp=tmp, proceed=proceed):
-                manifest, state = manifests[job.owner], states[job.owner]
+            for job, files in _run(jobs, interpreter, processes=processes, proceed=proceed):
+                state = states[job.owner]
                 state.waiting -= 1
                 state.crashed |= files is None
                 state.files.update(files or {})
                 if state.waiting:
                     continue
-                entry = _compiled(layout, manifest, state)
-                drop_bytecode(entry) if state.crashed else compiled.append(entry)
+                drop_bytecode(state.compiled) if state.crashed else compiled.append(state.compiled)
         with disk_errors("write bytecode"):
             place_bytecode(layout, compiled, interpreter.cache_tag, tmp)
     except BaseException:
-        for manifest, state in zip(manifests, states, strict=True):
-            drop_bytecode(_compiled(layout, manifest, state))
+        for state in states:
+            drop_bytecode(state.compiled)
         raise
 
 
-def _compiled(layout: StoreLayout, manifest: Manifest, state: _Progress) -> CompiledEntry:
-    folder = layout.entry(manifest.name, manifest.digest) / Part.SITE_PACKAGES
-    return CompiledEntry(digest=manifest.digest, folder=folder, part=Part.SITE_PACKAGES.value, files=state.files)
-
-
-def _jobs(layout: StoreLayout, owner: int, manifest: Manifest) -> Iterator[_Job]:
+def _jobs(folder: Path, owner: int, manifest: Manifest, tmp: Path) -> Iterator[_Job]:
     """The modules of an entry, in chunks; one empty job where there are none, so that every entry comes back."""
-    folder = layout.entry(manifest.name, manifest.digest) / Part.SITE_PACKAGES
     chunk: list[str] = []
     size = 0
     for file in manifest.files:
@@ -127,18 +130,24 @@ def _jobs(layout: StoreLayout, owner: int, manifest: Manifest) -> Iterator[_Job]
             chunk.append(file.path)
             size += file.size
         if size >= _CHUNK:
-            yield _Job(owner=owner, folder=folder, files=tuple(chunk))
+            yield _Job(owner=owner, request=_request(folder, chunk, tmp))
             chunk, size = [], 0
-    yield _Job(owner=owner, folder=folder, files=tuple(chunk))
+    yield _Job(owner=owner, request=_request(folder, chunk, tmp) if chunk else b"")
+
+
+def _request(folder: Path, files: Sequence[str], tmp: Path) -> bytes:
+    """The line that ``compile_worker.py`` reads."""
+    value = {"folder": os.fspath(folder), "files": files, "tmp": os.fspath(tmp), "optimize": [0]}
+    return json.dumps(value).encode() + b"\n"
 
 
 def _run(
-    jobs: Sequence[_Job], interpreter: Interpreter, *, processes: int, tmp: Path, proceed: Callable[[], None]
+    jobs: Sequence[_Job], interpreter: Interpreter, *, processes: int, proceed: Callable[[], None]
 ) -> Iterator[tuple[_Job, _Files | None]]:
     """Every job with what was compiled for it, None where the worker died, as they come back."""
-    crew = _Crew(interpreter=interpreter, tmp=tmp)
+    crew = _Crew(interpreter=interpreter)
     for job in jobs:
-        if job.files:
+        if job.request:
             crew.pending.put(job)
         else:
             crew.done.put((job, {}))
@@ -165,7 +174,6 @@ class _Crew:
     """What the threads that each drive one worker process share."""
 
     interpreter: Interpreter
-    tmp: Path
     pending: queue.SimpleQueue[_Job] = field(default_factory=queue.SimpleQueue)
     done: queue.SimpleQueue[tuple[_Job, _Files | None] | Exception] = field(default_factory=queue.SimpleQueue)
     busy: set["_Worker"] = field(default_factory=set)
@@ -194,7 +202,7 @@ class _Crew:
     def _compile(self, worker: "_Worker", job: _Job) -> _Files | None:
         self.busy.add(worker)
         try:
-            return None if self.dismissed.is_set() else worker.compile(job, self.tmp)
+            return None if self.dismissed.is_set() else worker.compile(job)
         finally:
             self.busy.discard(worker)
 
@@ -235,11 +243,10 @@ class _Worker:
             status = self._process.returncode
             raise _does_not_run(interpreter, f"exit code {status}" if cache_tag is None else f"it is {cache_tag} now")
 
-    def compile(self, job: _Job, tmp: Path) -> _Files | None:
+    def compile(self, job: _Job) -> _Files | None:
         """The bytecode, by its path in the folder; None when the worker died or took too long."""
-        request = {"folder": os.fspath(job.folder), "files": job.files, "tmp": os.fspath(tmp), "optimize": [0]}
         try:
-            self._pipe_in.write(json.dumps(request).encode() + b"\n")
+            self._pipe_in.write(job.request)
             self._pipe_in.flush()
         except OSError:
             return None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_store.digest import Digest
+from storectl_store.entries.descriptors import opened_folder
 from storectl_store.entries.durability import barrier
 from storectl_store.entries.layout import StoreLayout
 
@@ -103,13 +104,10 @@ def _rename(entry: CompiledEntry, target: str) -> bool:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Alone in the entry, among all that compile it for some interpreter: they open and close its folders."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with opened_folder(folder) as descriptor:
         with suppress(OSError):  # a file system without locks: a folder closed too early costs bytecode, nothing else
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

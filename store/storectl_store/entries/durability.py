@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from storectl_store.entries.descriptors import opened_folder
 from storectl_store.errors import StoreError, StoreFullError
 
 _AT_FDCWD = -100
@@ -100,11 +101,8 @@ def fsync_folders(folders: Iterable[Path]) -> None:
 
 def _syncs_all_around(folder: Path) -> bool:
     """Whether all of the folder's file system could be synced in one go."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with opened_folder(folder) as descriptor:
         return _synced_file_system(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sync(path: Path) -> None:

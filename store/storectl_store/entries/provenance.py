@@ -10,7 +10,6 @@ neither fetches nor builds. An entry says nothing of its origin itself: it is a 
 
 import hashlib
 import json
-import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest, parse_digest
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.whole_files import replace_file
 
 BUILD_FORMAT = 1
 BuildKind = Literal["wheel", "editable"]
@@ -62,11 +62,10 @@ def build_key(*, kind: BuildKind, source: str, subdirectory: str | None, interpr
 def write_provenance(layout: StoreLayout, provenance: Provenance) -> None:
     """Keep the record, in one step."""
     path = layout.builds / f"{provenance.key}.json"
-    stage = path.with_name(f".tmp-{secrets.token_hex(8)}")
+    value = {"format": BUILD_FORMAT, **asdict(provenance)}
     with disk_errors(f"record the build of {provenance.name}"):
         path.parent.mkdir(exist_ok=True)
-        stage.write_text(json.dumps({"format": BUILD_FORMAT, **asdict(provenance)}, sort_keys=True, indent=1) + "\n")
-        stage.rename(path)
+        replace_file(path, f"{json.dumps(value, sort_keys=True, indent=1)}\n".encode())
 
 
 def read_provenance(layout: StoreLayout, key: str) -> Provenance | None:

@@ -9,9 +9,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from storectl_store.entries.descriptors import REAL_FOLDER, opened_folder
 from storectl_store.entries.layout import StoreLayout
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def discard(layout: StoreLayout, path: Path) -> Path:
@@ -35,12 +34,8 @@ def empty_trash(layout: StoreLayout) -> int:
 
 def delete_tree(path: Path) -> None:
     """Delete a file, symlink or whole folder, whatever the modes in it; nothing there is fine."""
-    with suppress(FileNotFoundError):
-        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            _delete(parent, path.name)
-        finally:
-            os.close(parent)
+    with suppress(FileNotFoundError), opened_folder(path.parent) as parent:
+        _delete(parent, path.name)
 
 
 def _delete(parent: int, name: str) -> None:
@@ -64,10 +59,10 @@ def _delete(parent: int, name: str) -> None:
 def _open_writable(parent: int, name: str) -> int:
     """A descriptor of the folder, made ours to change."""
     try:
-        folder = os.open(name, _FOLDER, dir_fd=parent)
+        folder = os.open(name, REAL_FOLDER, dir_fd=parent)
     except PermissionError:
         os.chmod(name, 0o700, dir_fd=parent)
-        return os.open(name, _FOLDER, dir_fd=parent)
+        return os.open(name, REAL_FOLDER, dir_fd=parent)
     if os.fstat(folder).st_mode & 0o300 != 0o300:
         os.fchmod(folder, 0o700)
     return folder

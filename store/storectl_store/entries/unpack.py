@@ -16,6 +16,7 @@ from pathlib import Path
 
 from isal import igzip_lib, isal_zlib
 
+from storectl_store.entries.descriptors import REAL_FOLDER
 from storectl_store.entries.manifest import ManifestFile
 from storectl_store.errors import WheelError
 from storectl_store.wheel.checked import Member, Part
@@ -23,7 +24,6 @@ from storectl_store.wheel.checked import Member, Part
 _WHOLE = 1 << 20  # bytes; up to here a member is handled in one piece
 _CHUNK = 1 << 18  # bytes; a larger one goes by pieces that stay in the processor's cache from inflating to writing
 _OPEN_FOLDERS = 64  # descriptors kept; members of one folder mostly stand together
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DAMAGED: type[Exception] = igzip_lib.error  # type: ignore[assignment]  # its stub calls the class an instance
 _READABLE = 0o444
@@ -34,7 +34,7 @@ class Folders:
     """The folders below ``root``, which is new, empty and ours; made when first needed, kept open while in use."""
 
     def __init__(self, root: Path) -> None:
-        self._root = os.open(root, _FOLDER)
+        self._root = os.open(root, REAL_FOLDER)
         self._open: OrderedDict[str, int] = OrderedDict()
         self._made: list[str] = []
         self._known: set[str] = set()
@@ -84,7 +84,7 @@ class Folders:
         parent = self._folder(above)
         if path not in self._known:
             self._make(parent, name, path)
-        descriptor = os.open(name, _FOLDER, dir_fd=parent)
+        descriptor = os.open(name, REAL_FOLDER, dir_fd=parent)
         self._open[path] = descriptor
         if len(self._open) > _OPEN_FOLDERS:
             os.close(self._open.popitem(last=False)[1])

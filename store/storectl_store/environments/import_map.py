@@ -16,7 +16,7 @@ from storectl_shim._storectl import MAGIC, MODULE, NAMESPACE, PRIME
 Tables: TypeAlias = Mapping[str, Mapping[str, int]]
 """Folder -> tail -> record, ``kind * 64 + index of the suffix``; of two records for one name the lower one wins."""
 
-_MARSHAL_VERSION = 2
+MARSHAL_VERSION = 2
 """The last without references: its bytes depend on the value alone, not on who else holds a part of it."""
 
 
@@ -94,7 +94,7 @@ def encode_sections(tables: Tables) -> Mapping[str, bytes]:
     for folder in sorted(filter(None, tables)):
         table = dict(sorted(tables[folder].items()))
         sections.setdefault(folder.partition("/")[0], {})[folder] = table
-    return {top: marshal.dumps(section, _MARSHAL_VERSION) for top, section in sections.items()}
+    return {top: marshal.dumps(section, MARSHAL_VERSION) for top, section in sections.items()}
 
 
 def section_of(folder: str, tables: Tables) -> Section | None:
@@ -120,7 +120,7 @@ def encode_import_map(environment_id: str, tables: Tables, sections: Mapping[str
         content, check = encoded[folder]
         places[folder] = (offset, len(content), check)
         offset += len(content)
-    table = marshal.dumps((dict(sorted(top_level.items())), places), _MARSHAL_VERSION)
+    table = marshal.dumps((dict(sorted(top_level.items())), places), MARSHAL_VERSION)
     header = b"%s %s %d %d\n" % (MAGIC, environment_id.encode("ascii"), len(table), checksum(table))
     return b"".join([header, table, *(encoded[folder][0] for folder in places)])
 

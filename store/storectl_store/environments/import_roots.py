@@ -15,11 +15,11 @@ Without any of these it is ``src`` where that holds packages or modules, and els
 
 import os
 import posixpath
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from storectl_store.environments.pyproject import read_pyproject, table_at
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.pin import LocalProject
 
@@ -33,7 +33,8 @@ def import_roots(project: LocalProject) -> tuple[str, ...]:
     """
     if not project.packaged:
         return ()
-    declared = [os.path.normpath(os.path.join(project.path, root)) for root in _declared(_tool_tables(project.path))]
+    tool = table_at(read_pyproject(Path(project.path)), "tool")
+    declared = [os.path.normpath(os.path.join(project.path, root)) for root in _declared(tool)]
     roots = [root for root in declared if os.path.isdir(root)] or [_conventional(project.path)]
     for root in roots:
         _check_line(root)
@@ -51,15 +52,6 @@ def _check_line(root: str) -> None:
         raise EnvironmentBuildError(f"local code is expected in {root!r}, which is not an absolute folder", path=root)
 
 
-def _tool_tables(project: str) -> dict[str, Any]:
-    """``[tool]`` of the project; empty where there is none: a broken file is for the lock file's reader to report."""
-    try:
-        document = tomllib.loads(Path(project, "pyproject.toml").read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return {}
-    return _table(document, "tool")
-
-
 def _declared(tool: dict[str, Any]) -> list[str]:
     """What the first backend with a setting says, relative to the project."""
     for reader in _READERS:
@@ -69,8 +61,8 @@ def _declared(tool: dict[str, Any]) -> list[str]:
 
 
 def _setuptools(tool: dict[str, Any]) -> Iterator[str]:
-    yield from _strings(_table(tool, "setuptools", "packages", "find").get("where"))
-    folders = _table(tool, "setuptools", "package-dir")
+    yield from _strings(table_at(tool, "setuptools", "packages", "find").get("where"))
+    folders = table_at(tool, "setuptools", "package-dir")
     if isinstance(root := folders.get(""), str):
         yield root
     for package, folder in folders.items():
@@ -79,10 +71,10 @@ def _setuptools(tool: dict[str, Any]) -> Iterator[str]:
 
 
 def _hatchling(tool: dict[str, Any]) -> Iterator[str]:
-    if folders := _strings(_table(tool, "hatch", "build").get("dev-mode-dirs")):
+    if folders := _strings(table_at(tool, "hatch", "build").get("dev-mode-dirs")):
         yield from folders
         return
-    for build in (_table(tool, "hatch", "build", "targets", "wheel"), _table(tool, "hatch", "build")):
+    for build in (table_at(tool, "hatch", "build", "targets", "wheel"), table_at(tool, "hatch", "build")):
         sources = build.get("sources")
         yield from _strings(sources)
         if isinstance(sources, dict):
@@ -94,23 +86,23 @@ def _hatchling(tool: dict[str, Any]) -> Iterator[str]:
 
 
 def _poetry(tool: dict[str, Any]) -> Iterator[str]:
-    packages = _table(tool, "poetry").get("packages")
+    packages = table_at(tool, "poetry").get("packages")
     for package in packages if isinstance(packages, list) else []:
         if isinstance(package, dict):
             yield from _strings([package.get("from", ".")])
 
 
 def _uv_build(tool: dict[str, Any]) -> Iterator[str]:
-    root = _table(tool, "uv", "build-backend").get("module-root")
+    root = table_at(tool, "uv", "build-backend").get("module-root")
     yield from _strings([root or "."] if isinstance(root, str) else None)
 
 
 def _pdm(tool: dict[str, Any]) -> Iterator[str]:
-    yield from _strings([_table(tool, "pdm", "build").get("package-dir")])
+    yield from _strings([table_at(tool, "pdm", "build").get("package-dir")])
 
 
 def _maturin(tool: dict[str, Any]) -> Iterator[str]:
-    yield from _strings([_table(tool, "maturin").get("python-source")])
+    yield from _strings([table_at(tool, "maturin").get("python-source")])
 
 
 _READERS: tuple[Callable[[dict[str, Any]], Iterator[str]], ...] = (
@@ -151,12 +143,6 @@ def _holds_code(folder: str, depth: int) -> bool:
     return depth > 0 and any(
         child.name.isidentifier() and child.is_dir() and _holds_code(child.path, depth - 1) for child in children
     )
-
-
-def _table(value: Any, *keys: str) -> dict[str, Any]:
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
 
 
 def _strings(value: Any) -> list[str]:

@@ -18,11 +18,12 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
+from storectl_store.entries.descriptors import opened_folder
+
 NO_HARD_LINK = frozenset({errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP})
 """What is said of a file system without hard links, of a file that has all it can have, and of somebody else's file."""
 
 _NAME_DIGITS = 32
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class LentLinks:
@@ -65,11 +66,8 @@ def lent_links(folder: Path) -> Iterator[LentLinks]:
         yield NoLentLinks(-1)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, _FOLDER)
-    try:
+    with opened_folder(folder) as descriptor:
         yield LentLinks(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _name_of(target: str) -> str:

@@ -19,13 +19,12 @@ from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest
 from storectl_store.entries.manifest import Manifest
-from storectl_store.environments.import_map import Section, index_paths, section_of
+from storectl_store.environments.import_map import MARSHAL_VERSION, Section, index_paths, section_of
 from storectl_store.environments.native_folders import native_folders
 from storectl_store.errors import StoreFormatError
 from storectl_store.wheel.checked import EntryPoint, Part
 
 OUTLINE_FORMAT = 1
-_MARSHAL_VERSION = 2
 _CHECK_BYTES = 4
 
 Files = Mapping[str, str]
@@ -129,7 +128,7 @@ def encode_outline(outline: Outline) -> bytes:
         {folder: (s.record, s.content, s.check) for folder, s in outline.sections.items()},
         outline.source_size,
     )
-    data = marshal.dumps(value, _MARSHAL_VERSION)
+    data = marshal.dumps(value, MARSHAL_VERSION)
     return zlib.crc32(data).to_bytes(_CHECK_BYTES, "little") + data
 
 

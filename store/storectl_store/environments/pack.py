@@ -18,7 +18,7 @@ from storectl_shim._storectl import PACK_MAGIC, RECORD_MAGIC
 from storectl_store.entries.durability import fsync_folder, sync_descriptor
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord
-from storectl_store.environments.import_map import checksum
+from storectl_store.environments.import_map import MARSHAL_VERSION, checksum
 
 LARGEST_RECORD = 4 << 20
 """Bytes of a record that are read: paths of some 50,000 modules."""
@@ -28,7 +28,6 @@ LARGEST_PACK = 256 << 20
 
 _MAGIC = 4  # bytes of a .pyc that tell the interpreter (PEP 552)
 _UNCHECKED = b"\x01\0\0\0"  # the next four
-_MARSHAL_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +145,7 @@ def _head(record: EnvironmentRecord, pieces: Sequence[_Piece], libraries: tuple[
     for piece in pieces:
         places[piece.module] = (end, piece.size)
         end += piece.size
-    table = marshal.dumps((places, libraries), _MARSHAL_VERSION)
+    table = marshal.dumps((places, libraries), MARSHAL_VERSION)
     fields = (PACK_MAGIC, record.id.encode(), record.cache_tag.encode(), end, len(table), checksum(table))
     return b"%s %s %s %d %d %d\n" % fields + table
 

@@ -5,7 +5,6 @@ file ``environment`` goes first and comes back last, so whoever finds it finds t
 """
 
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from storectl_shim.project_record import INPUTS, RECORD_FORMAT, SETTLED_NS
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.whole_files import replace_file
 from storectl_store.errors import EnvironmentBuildError
 
 DEFAULT_KEY = "default"
@@ -54,10 +54,10 @@ def write_record(
         folder.mkdir(parents=True, exist_ok=True)
         if key == DEFAULT_KEY:
             _forget_fast_path(folder)
-        _replace(folder / f"ready.{key}", lines)
+        replace_file(folder / f"ready.{key}", lines)
         if key == DEFAULT_KEY and settled and not notices:
             _write_stamps(folder, project, inputs)
-            _replace(folder / "environment", os.fsencode(environment) + b"\n")
+            replace_file(folder / "environment", os.fsencode(environment) + b"\n")
     return settled
 
 
@@ -105,20 +105,7 @@ def _write_stamps(folder: Path, project: Path, inputs: Mapping[Path, InputState 
     """An empty file for each input of the project's folder, as old as the input was when it was read."""
     for path, state in inputs.items():
         if state is not None and path.parent == project and path.name in INPUTS:
-            _replace(folder / f"stamp.{path.name}", b"", mtime_ns=state.mtime_ns)
-
-
-def _replace(path: Path, content: bytes, *, mtime_ns: int | None = None) -> None:
-    """Write a whole file in one step: under another name first, then by rename."""
-    stage = path.with_name(f".tmp-{secrets.token_hex(8)}")
-    try:
-        stage.write_bytes(content)
-        if mtime_ns is not None:
-            os.utime(stage, ns=(mtime_ns, mtime_ns))
-        stage.rename(path)
-    except BaseException:
-        stage.unlink(missing_ok=True)
-        raise
+            replace_file(folder / f"stamp.{path.name}", b"", mtime_ns=state.mtime_ns)
 
 
 def _remove_empty(folder: Path, last: Path) -> None:

@@ -9,11 +9,11 @@ The paths inside (first lines of scripts, ``pyvenv.cfg``) are those of the final
 import os
 import posixpath
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from storectl_store.entries.descriptors import opened_folder
 from storectl_store.entries.durability import barrier, disk_errors, rename_noreplace
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.trash import delete_tree
@@ -54,7 +54,7 @@ def publish_environment(
         store.layout.environments.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=_UNPUBLISHED, dir=store.layout.environments))
         try:
-            with _opened(stage) as view:
+            with opened_folder(stage) as view:
                 builder = _Builder(view, plan, extra_files or {}, lent)
                 builder.build()
                 # Without it a power cut could show the folder with empty files in it. Entries have been through theirs.
@@ -65,15 +65,6 @@ def publish_environment(
             delete_tree(stage)
             raise
     return plan.path
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def sweep_unpublished(layout: StoreLayout) -> int:

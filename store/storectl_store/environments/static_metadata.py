@@ -5,7 +5,6 @@ that storectl can make it without running anybody's code. Whatever is computed (
 by a plugin needs the backend itself.
 """
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from storectl_store.environments.import_roots import folder_above
+from storectl_store.environments.pyproject import read_pyproject, table_at
 
 _BACKENDS: Mapping[str, frozenset[str]] = {
     "hatchling.build": frozenset({"hatchling"}),
@@ -31,11 +31,8 @@ _DEFAULT_BACKEND = "setuptools.build_meta"  # PEP 517 has it build a project tha
 
 def static_project(folder: Path) -> dict[str, Any] | None:
     """The parsed ``pyproject.toml`` of a project in this folder that needs no build; None for any other."""
-    try:
-        document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return None  # the backend is the one to say what is wrong
-    project, system = _table(document, "project"), _table(document, "build-system")
+    document = read_pyproject(folder)
+    project, system = table_at(document, "project"), table_at(document, "build-system")
     backend = system.get("build-backend", _DEFAULT_BACKEND)
     if (
         not project
@@ -52,18 +49,18 @@ def static_project(folder: Path) -> dict[str, Any] | None:
 
 def _does_more(backend: str, document: dict[str, Any], folder: Path) -> bool:
     """Whether the backend is configured to do more than to find the packages."""
-    return _EXTRAS[backend](_table(document, "tool"), folder)
+    return _EXTRAS[backend](table_at(document, "tool"), folder)
 
 
 def _hatchling(tool: dict[str, Any], folder: Path) -> bool:
-    build = _table(tool, "hatch", "build")
-    wheel = _table(build, "targets", "wheel")
+    build = table_at(tool, "hatch", "build")
+    wheel = table_at(build, "targets", "wheel")
     tables = (build, wheel)
     more = ("hooks", "force-include", "shared-data", "shared-scripts")
     return (
         (folder / "hatch_build.py").exists()
         or any(key in table for table in tables for key in more)
-        or any(_renames(_by_package(_table(table, "sources"))) for table in tables)
+        or any(_renames(_by_package(table_at(table, "sources"))) for table in tables)
     )
 
 
@@ -81,36 +78,36 @@ def _by_package(sources: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _setuptools(tool: dict[str, Any], folder: Path) -> bool:
-    options = _table(tool, "setuptools")
+    options = table_at(tool, "setuptools")
     more = ("ext-modules", "cmdclass", "dynamic", "script-files", "data-files")
     return (
         any((folder / name).exists() for name in ("setup.py", "setup.cfg"))
         or any(key in options for key in more)
-        or _renames(_table(options, "package-dir"))
+        or _renames(table_at(options, "package-dir"))
     )
 
 
 def _poetry(tool: dict[str, Any], _folder: Path) -> bool:
-    options = _table(tool, "poetry")
+    options = table_at(tool, "poetry")
     return any(key in options for key in ("build", "scripts", "plugins", "extras", "dependencies", "version"))
 
 
 def _pdm(tool: dict[str, Any], folder: Path) -> bool:
-    options = _table(tool, "pdm")
+    options = table_at(tool, "pdm")
     more = ("custom-hook", "run-setuptools", "editable-backend", "wheel-data")
     return (
         (folder / "pdm_build.py").exists()
         or "version" in options
-        or any(key in _table(options, "build") for key in more)
+        or any(key in table_at(options, "build") for key in more)
     )
 
 
 def _uv_build(tool: dict[str, Any], _folder: Path) -> bool:
-    return "data" in _table(tool, "uv", "build-backend")
+    return "data" in table_at(tool, "uv", "build-backend")
 
 
 def _flit(tool: dict[str, Any], _folder: Path) -> bool:
-    return "external-data" in _table(tool, "flit")
+    return "external-data" in table_at(tool, "flit")
 
 
 _EXTRAS: Mapping[str, Callable[[dict[str, Any], Path], bool]] = {
@@ -131,12 +128,6 @@ def _only(requires: Any, names: frozenset[str]) -> bool:
         return all(canonicalize_name(Requirement(text).name) in names for text in requires)
     except (InvalidRequirement, TypeError):
         return False
-
-
-def _table(value: Any, *keys: str) -> dict[str, Any]:
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
 
 
 def build_inputs(folder: Path) -> tuple[Path, ...]:

@@ -12,14 +12,13 @@ lib/pythonX.Y/site-packages/
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 from storectl_shim._storectl import CUSTOMIZATIONS
 from storectl_store.environments.identity import shim_source
 from storectl_store.environments.tree import Leaf, Link, SmallFile
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
+from storectl_store.version import installed_version
 
 _EXTERNALLY_MANAGED = b"""\
 [externally-managed]
@@ -80,15 +79,6 @@ def _pyvenv_cfg(interpreter: Interpreter) -> bytes:
         f"version = {interpreter.version}",
         f"version_info = {interpreter.version}",
         f"executable = {interpreter.executable}",
-        f"storectl = {_storectl_version()}",
+        f"storectl = {installed_version()}",
     ]
     return os.fsencode("\n".join([*lines, ""]))
-
-
-@cache
-def _storectl_version() -> str:
-    """The installed version of storectl; "unknown" where it runs from a bare source tree."""
-    try:
-        return version("storectl")
-    except PackageNotFoundError:
-        return "unknown"

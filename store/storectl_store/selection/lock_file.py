@@ -14,8 +14,7 @@ selecting from it is a pure function. The kinds and their names:
 import hashlib
 import os
 import re
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -24,15 +23,12 @@ from typing import Literal
 from storectl_store.errors import LockFileError, NoLockFileError
 from storectl_store.selection.requirements_entries import references
 from storectl_store.selection.requirements_lines import used_variables, variables_in
+from storectl_store.selection.snapshot import MAX_BYTES, read_snapshot
 from storectl_store.selection.uv_workspace import other_projects
 
 LockKind = Literal["uv", "pylock", "poetry", "pdm", "pipfile", "requirements"]
 
-MAX_BYTES = 32 * 1024 * 1024
-"""Largest lock file that is read; also the most that a requirements file may include in all."""
-
 _MAX_INCLUDED = 200
-_READ_ATTEMPTS = 5
 _NAMES: tuple[tuple[re.Pattern[str], LockKind], ...] = (
     (re.compile(r"uv\.lock|.+\.py\.lock"), "uv"),
     (re.compile(r"pylock\.toml|pylock\.[^.]+\.toml"), "pylock"),
@@ -180,44 +176,5 @@ def _check_included(path: Path, included: Mapping[str, bytes]) -> None:
 
 def _read(path: Path) -> bytes | None:
     """The content of a regular file, as it was at one moment; None where there is none."""
-    for _ in range(_READ_ATTEMPTS):
-        try:
-            content = _read_once(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a possible path"
-            raise LockFileError(f"{path}: cannot be read: {reason}", path=str(path)) from error
-        if content is not None:
-            return content
-    raise LockFileError(f"{path}: keeps changing while it is read", hint="try again when it is written", path=str(path))
-
-
-def _read_once(path: Path) -> bytes | None:
-    """The content of the file, or None where it changed or was replaced meanwhile.
-
-    Opened without blocking, so that a FIFO under the name of a lock file cannot hold us.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    before = os.fstat(descriptor)
-    if not stat.S_ISREG(before.st_mode):
-        os.close(descriptor)  # Of a folder there can be no file object that would do it.
-        raise LockFileError(f"{path}: not a regular file", path=str(path))
-    with open(descriptor, "rb", buffering=0, closefd=True) as stream:
-        if before.st_size > MAX_BYTES:
-            raise LockFileError(f"{path}: {before.st_size} bytes, more than {MAX_BYTES}", path=str(path))
-        content = _read_up_to(stream.read, MAX_BYTES + 1)
-        unchanged = _state(before) == _state(os.fstat(descriptor)) == _state(os.stat(path))
-    return content if unchanged and len(content) == before.st_size else None
-
-
-def _read_up_to(read: Callable[[int], bytes | None], limit: int) -> bytes:
-    chunks: list[bytes] = []
-    while limit > 0 and (chunk := read(min(limit, 1 << 20))):
-        chunks.append(chunk)
-        limit -= len(chunk)
-    return b"".join(chunks)
-
-
-def _state(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    found = read_snapshot(path)
+    return None if found is None else found.content

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from storectl_store.errors import UnsupportedSourceError
+from storectl_store.selection.addressed_archive import addressed_archive
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
-from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
+from storectl_store.selection.choose import choose_wheel, no_wheel_error
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
+from storectl_store.selection.origins import commit_origin, is_commit
 from storectl_store.selection.pdm_lock import PdmFile, PdmPackage
 from storectl_store.selection.pdm_project import PdmProject
 from storectl_store.selection.pin import (
@@ -85,20 +86,14 @@ def _addressed(
 def _archive(package: PdmPackage, address: str, subdirectory: str | None, interpreter: Interpreter) -> Pin | SourcePin:
     if len(package.files) != 1:
         raise package.table.error(f"an address with {len(package.files)} hashes, where one file has one", key="files")
-    digest, filename = package.files[0].digest, filename_of(address)
-    origin = archive_origin(address, digest, subdirectory)
-    if not filename.endswith(".whl"):
-        archive = SourceArchive(filename=filename, digest=digest, url=address)
-        return SourcePin(
-            name=package.name, version=package.version, source=archive, subdirectory=subdirectory, direct_url=origin
-        )
-    parsed = parsed_filename(filename)
-    if parsed is None or parsed[0] != package.name:
-        raise package.table.error(f"{filename[:120]!r} is not the file name of a wheel of it")
-    wheel = WheelFile(filename=filename, digest=digest, url=address)
-    if choose_wheel((wheel,), interpreter) is None:
-        raise no_wheel_error(package.name, str(parsed[1]), (filename,), interpreter, has_sdist=False)
-    return Pin(name=package.name, version=str(parsed[1]), wheel=wheel, direct_url=origin)
+    return addressed_archive(
+        package.name,
+        address,
+        package.files[0].digest,
+        interpreter,
+        version=package.version,
+        subdirectory=subdirectory,
+    )
 
 
 def _of_index(

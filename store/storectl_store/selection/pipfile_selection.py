@@ -12,37 +12,34 @@ that of two that lock a project differently the later one counts. Newer versions
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest, parse_digest
-from storectl_store.errors import UnsupportedSourceError
-from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
-from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
+from storectl_store.errors import LockFileError, UnsupportedSourceError
+from storectl_store.selection.addressed_archive import addressed_archive
+from storectl_store.selection.addresses import absolute_path, checked_url, file_url, is_url
 from storectl_store.selection.json_table import parse_json
 from storectl_store.selection.limits import check_count
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
-from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
+from storectl_store.selection.origins import commit_origin, is_commit
 from storectl_store.selection.pin import (
     GitCommit,
     IndexPin,
     LocalProject,
     Pin,
     Selection,
-    SourceArchive,
     SourcePin,
-    WheelFile,
 )
 from storectl_store.selection.requirements_lines import with_variables
 from storectl_store.selection.requires_python import check_requires_python, requires_python_of
 from storectl_store.selection.staleness import sha256_of_json
 from storectl_store.selection.target import Interpreter, Target
-from storectl_store.selection.toml_table import Table
+from storectl_store.selection.toml_table import Table, parse_toml
 
 _META, _DEFAULT, _DEVELOP = "_meta", "default", "develop"
 _SPEC = 6
@@ -194,18 +191,8 @@ class _Reader:
         hashes = entry.texts("hashes")
         if len(hashes) != 1:
             raise entry.error(f"an address with {len(hashes)} hashes, where one file has one", key="hashes")
-        digest, filename = self._digest(entry, hashes[0]), filename_of(address)
-        origin = archive_origin(address, digest, subdirectory)
-        if not filename.endswith(".whl"):
-            archive = SourceArchive(filename=filename, digest=digest, url=address)
-            return SourcePin(name=name, version=None, source=archive, subdirectory=subdirectory, direct_url=origin)
-        parsed = parsed_filename(filename)
-        if parsed is None or parsed[0] != name:
-            raise entry.error(f"{filename[:120]!r} is not the file name of a wheel of it")
-        wheel = WheelFile(filename=filename, digest=digest, url=address)
-        if choose_wheel((wheel,), self._interpreter) is None:
-            raise no_wheel_error(name, str(parsed[1]), (filename,), self._interpreter, has_sdist=False)
-        return Pin(name=name, version=str(parsed[1]), wheel=wheel, direct_url=origin)
+        digest = self._digest(entry, hashes[0])
+        return addressed_archive(name, address, digest, self._interpreter, version=None, subdirectory=subdirectory)
 
 
 def _version(item: Selected) -> object:
@@ -247,8 +234,8 @@ def _stale(meta: Table, lock_file: LockFile) -> str | None:
     if locked is None or lock_file.pipfile is None:
         return None
     try:
-        pipfile = tomllib.loads(lock_file.pipfile.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        pipfile = parse_toml(lock_file.pipfile, "Pipfile").values
+    except LockFileError:
         return f"{lock_file.project / 'Pipfile'} cannot be read: correct it, and run `pipenv lock`"
     data = {
         "_meta": {"sources": pipfile.get("source", meta.array("sources")), "requires": pipfile.get("requires", {})},

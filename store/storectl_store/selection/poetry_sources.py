@@ -1,17 +1,15 @@
 """A package of a ``poetry.lock`` as what it is for an environment. It names files, never their addresses."""
 
-from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of
-from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
+from storectl_store.selection.addressed_archive import addressed_archive
+from storectl_store.selection.addresses import absolute_path, checked_url, file_url
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
+from storectl_store.selection.origins import commit_origin, is_commit
 from storectl_store.selection.pin import (
     GitCommit,
     IndexPin,
     LocalProject,
     Pin,
-    SourceArchive,
     SourcePin,
-    WheelFile,
 )
 from storectl_store.selection.poetry_lock import PoetryPackage
 from storectl_store.selection.target import Interpreter
@@ -86,18 +84,11 @@ def _folder(package: PoetryPackage, source: Table, lock_file: LockFile) -> Local
 def _archive(package: PoetryPackage, source: Table, address: str, interpreter: Interpreter) -> Pin | SourcePin:
     if len(package.files) != 1:
         raise package.table.error(f"an address with {len(package.files)} hashes, where one file has one", key="files")
-    digest, filename = package.files[0].digest, filename_of(address)
-    subdirectory = source.optional_text("subdirectory")
-    origin = archive_origin(address, digest, subdirectory)
-    if not filename.endswith(".whl"):
-        archive = SourceArchive(filename=filename, digest=digest, url=address)
-        return SourcePin(
-            name=package.name, version=package.version, source=archive, subdirectory=subdirectory, direct_url=origin
-        )
-    parsed = parsed_filename(filename)
-    if parsed is None or parsed[0] != package.name:
-        raise source.error(f"{filename[:120]!r} is not the file name of a wheel of it", key="url")
-    wheel = WheelFile(filename=filename, digest=digest, url=address)
-    if choose_wheel((wheel,), interpreter) is None:
-        raise no_wheel_error(package.name, package.version, (filename,), interpreter, has_sdist=False)
-    return Pin(name=package.name, version=package.version, wheel=wheel, direct_url=origin)
+    return addressed_archive(
+        package.name,
+        address,
+        package.files[0].digest,
+        interpreter,
+        version=package.version,
+        subdirectory=source.optional_text("subdirectory"),
+    )

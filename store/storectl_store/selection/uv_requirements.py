@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -77,12 +78,6 @@ class Sources:
         table = self.tables[name]
         return SUBTLE if table is None else self._read(name, table)
 
-    def of(self, requirement: Requirement) -> Source | None:
-        """The source of a requirement: its own address before what is said of its name."""
-        if requirement.url is None:
-            return self.of_name(canonicalize_name(requirement.name))
-        return _source_of_url(requirement.url)
-
     def _read(self, name: NormalizedName, table: Table) -> Source:
         if {"marker", "extra", "group", "lfs"} & table.values.keys():
             return SUBTLE
@@ -100,7 +95,7 @@ class Sources:
         return ("index", _plain(index)) if index else SUBTLE
 
 
-def declared(texts: Iterable[str], sources: Sources, *, extra: str | None = None) -> list[UvRequirement]:
+def declared(texts: Iterable[str], sources: Sources, *, extra: NormalizedName | None = None) -> list[UvRequirement]:
     """Requirements of a ``pyproject.toml``; ``extra`` is that under which they stand. A ValueError where one is none."""
     return [_declared(text, sources, extra) for text in texts]
 
@@ -169,30 +164,43 @@ def _by_meaning(requirements: Iterable[UvRequirement]) -> dict[_Meaning, list[st
     return dict(markers)
 
 
-def _declared(text: str, sources: Sources, extra: str | None) -> UvRequirement:
-    own = f"extra == '{extra}'" if extra is not None else None
-    group = None if extra is None else canonicalize_name(extra)
+class _Written(NamedTuple):
+    """A requirement by itself, as a ``pyproject.toml`` says it."""
+
+    name: NormalizedName
+    specifiers: Specifiers
+    extras: frozenset[NormalizedName] = frozenset()
+    url: str | None = None
+    marker: str | None = None
+
+
+def _declared(text: str, sources: Sources, extra: NormalizedName | None) -> UvRequirement:
+    written = _written(text)
+    source = sources.of_name(written.name) if written.url is None else _source_of_url(written.url)
+    return UvRequirement(
+        name=written.name,
+        extras=written.extras,
+        specifiers=_unless_placed(written.specifiers, source),
+        source=source,
+        marker=written.marker if extra is None else _joined(written.marker, f"extra == '{extra}'"),
+        extra=extra,
+        own_marker=written.marker,
+    )
+
+
+def _written(text: str) -> _Written:
     if simple := _SIMPLE.fullmatch(text):  # as nearly all are; the parser proper takes ten times as long
-        name = canonicalize_name(simple[1])
-        source = sources.of_name(name)
-        return UvRequirement(
-            name=name, extras=frozenset(), specifiers=_unless_placed(_specifiers(simple[2]), source),
-            source=source, marker=own, extra=group,
-        )  # fmt: skip
+        return _Written(name=canonicalize_name(simple[1]), specifiers=_specifiers(simple[2]))
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
         raise ValueError(f"{text[:80]!r} is no requirement") from error
-    own_marker = str(requirement.marker) if requirement.marker else None
-    source = sources.of(requirement)
-    return UvRequirement(
+    return _Written(
         name=canonicalize_name(requirement.name),
         extras=frozenset(map(canonicalize_name, requirement.extras)),
-        specifiers=_unless_placed(_compared(requirement.specifier), source),
-        source=source,
-        marker=_joined(own_marker, own),
-        extra=group,
-        own_marker=own_marker,
+        specifiers=_compared(requirement.specifier),
+        url=requirement.url,
+        marker=str(requirement.marker) if requirement.marker else None,
     )
 
 

@@ -1,0 +1,78 @@
+"""What the kernel tells of processes, by /proc. An OSError for one that has ended."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+
+def resident(pid: int) -> int:
+    """Bytes of the process in RAM."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor_seconds(pid: int) -> float:
+    """What the process has used so far, by user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def switches(pid: int) -> int:
+    """Voluntary context switches of all threads: each is a wake-up."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        lines = (task / "status").read_text().splitlines()
+        total += next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+    return total
+
+
+class Peak(threading.Thread):
+    """The largest resident memory of processes and what they started, together, and their processor time."""
+
+    def __init__(self, processes: Callable[[], Sequence[int]]) -> None:
+        super().__init__(daemon=True)
+        self.rss = 0
+        self._processes = processes
+        self._over = threading.Event()
+        self._cpu: dict[int, float] = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+    @property
+    def cpu(self) -> float:
+        """Seconds so far; of a process that ended, up to the last look at it."""
+        return sum(dict(self._cpu).values())
+
+    def run(self) -> None:
+        while not self._over.wait(0.05):
+            tree = _with_children(self._processes())
+            self.rss = max(self.rss, sum(map(_unshared, tree)))
+            for pid in tree:
+                with suppress(OSError):
+                    self._cpu[pid] = processor_seconds(pid)
+
+
+def _with_children(pids: Sequence[int]) -> list[int]:
+    found = list(pids)
+    for pid in found:
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(OSError):
+                found += [int(child) for child in task.read_text().split() if int(child) not in found]
+    return found
+
+
+def _unshared(pid: int) -> int:
+    """Bytes of the process's own share of memory (PSS): what several processes map counts once in all."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))

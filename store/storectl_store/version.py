@@ -1,0 +1,13 @@
+"""Which storectl this is."""
+
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+
+@cache
+def installed_version() -> str:
+    """The version that is installed; ``unknown`` where it runs from a bare source tree."""
+    try:
+        return version("storectl")
+    except PackageNotFoundError:
+        return "unknown"
