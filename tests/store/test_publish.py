@@ -17,7 +17,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments import publish as publishing
 from storectl_store.environments.environment_record import read_environment
 from storectl_store.environments.plan import EnvironmentPlan
-from storectl_store.environments.publish import import_map_of, publish_environment, sweep_unpublished
+from storectl_store.environments.publish import import_map_of, publish_environment
 from storectl_store.environments.scripts import shebang
 from storectl_store.environments.tree import StoreScript
 from storectl_store.errors import EnvironmentBuildError, StoreError, StoreFormatError, StoreFullError
@@ -251,18 +251,6 @@ def test_extra_files_replace_nothing_and_stay_inside(store: StoreAt, plan: Envir
     with pytest.raises((StoreError, EnvironmentBuildError)):
         publish_environment(store, plan, extra_files={path: b"x"})
     assert environments(store.layout) == []
-
-
-def test_what_a_dead_publisher_left_is_swept_and_nothing_else(store: StoreAt, plan: EnvironmentPlan) -> None:
-    publish_environment(store, plan)
-    left = store.layout.environments / ".tmp-dead" / "lib"
-    left.mkdir(parents=True)
-    (left / "link").symlink_to(plan.path)
-    left.chmod(0o555)
-    assert sweep_unpublished(store.layout) == 1
-    assert sweep_unpublished(store.layout) == 0
-    assert environments(store.layout) == [plan.id]
-    assert (plan.path / "pyvenv.cfg").is_file()
 
 
 def test_the_record_can_be_read_back(store: StoreAt) -> None:

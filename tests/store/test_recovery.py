@@ -110,10 +110,14 @@ def test_files_where_entries_belong_are_halves(written: WrittenStore) -> None:
 
 def test_unfinished_environments_are_deleted_and_finished_ones_kept(written: WrittenStore) -> None:
     environments = written.store.layout.environments
-    (environments / ".tmp-0123" / "bin").mkdir(parents=True)
+    left = environments / ".tmp-0123" / "bin"
+    left.mkdir(parents=True)
     (environments / "0123" / "bin").mkdir(parents=True)
+    (left / "link").symlink_to(environments / "0123")
+    left.chmod(0o555)
     assert recover(written.store).environments == (".tmp-0123",)
     assert os.listdir(environments) == ["0123"]
+    assert (environments / "0123" / "bin").is_dir()
 
 
 def test_the_trash_is_emptied_and_symlinks_in_it_are_not_followed(written: WrittenStore, tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ from storectl_store.digest import Digest, hex_of, prefix_of
 
 STORE_FORMAT = 1
 
+UNPUBLISHED = ".tmp-"
+"""How the name of an environment begins that is still being made, or never was."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoreLayout:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 from storectl_store.digest import hex_of, prefix_of
 from storectl_store.entries.durability import disk_errors
-from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 from storectl_store.entries.store import UNFINISHED_VERSION, Store
 from storectl_store.entries.trash import delete_tree, discard, empty_trash
 from storectl_store.entries.writer import session_is_dead
 
-_UNFINISHED_ENVIRONMENT = ".tmp-"
 _MANIFEST = re.compile(r"([0-9a-f]{64})(?:\..+\.pyc)?\.json")  # of an entry, or of its bytecode
 
 
@@ -74,7 +73,7 @@ def _delete_dead_sessions(layout: StoreLayout) -> tuple[str, ...]:
 
 
 def _delete_unfinished_environments(layout: StoreLayout) -> tuple[str, ...]:
-    names = sorted(name for name in os.listdir(layout.environments) if name.startswith(_UNFINISHED_ENVIRONMENT))
+    names = sorted(name for name in os.listdir(layout.environments) if name.startswith(UNPUBLISHED))
     for name in names:
         delete_tree(layout.environments / name)
     return tuple(names)

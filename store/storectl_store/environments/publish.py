@@ -1,6 +1,6 @@
 """Publish an environment: build the planned tree beside its place, then rename it there. It is never visible by halves.
 
-    environments/.tmp-<random>/    being built; left behind by a crash, swept by ``sweep_unpublished``
+    environments/.tmp-<random>/    being built; left behind by a crash, swept by ``recovery``
     environments/<id>/             published, read-only, never changed again
 
 The paths inside (first lines of scripts, ``pyvenv.cfg``) are those of the final place.
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from storectl_store.entries.descriptors import opened_folder
 from storectl_store.entries.durability import barrier, disk_errors, rename_noreplace
-from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 from storectl_store.entries.trash import delete_tree
 from storectl_store.environments.import_map import encode_import_map, index_paths
 from storectl_store.environments.lent_links import NO_HARD_LINK, LentLinks, lent_links
@@ -24,7 +24,6 @@ from storectl_store.environments.scripts import PYTHON_SHEBANG, with_own_shebang
 from storectl_store.environments.tree import Link, SameFile, SmallFile, StoreScript
 from storectl_store.errors import EnvironmentBuildError
 
-_UNPUBLISHED = ".tmp-"
 _FOLDER_MODE = 0o555
 _FILE_MODE = 0o444
 _EXECUTABLE_MODE = 0o555
@@ -52,7 +51,7 @@ def publish_environment(
         return plan.path
     with disk_errors(f"publish the environment {plan.id}"), lent_links(store.layout.links) as lent:
         store.layout.environments.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=_UNPUBLISHED, dir=store.layout.environments))
+        stage = Path(tempfile.mkdtemp(prefix=UNPUBLISHED, dir=store.layout.environments))
         try:
             with opened_folder(stage) as view:
                 builder = _Builder(view, plan, extra_files or {}, lent)
@@ -65,14 +64,6 @@ def publish_environment(
             delete_tree(stage)
             raise
     return plan.path
-
-
-def sweep_unpublished(layout: StoreLayout) -> int:
-    """Delete what publishers that died left behind; how many that were. Only for the one writer, before it publishes."""
-    left = sorted(layout.environments.glob(f"{_UNPUBLISHED}*"))
-    for folder in left:
-        delete_tree(folder)
-    return len(left)
 
 
 def _rename(stage: Path, final: Path) -> None:
