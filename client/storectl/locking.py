@@ -141,7 +141,7 @@ def _maker_of(pylock: Path) -> str:
 
 def _tables(file: Path, key: str | None = None) -> dict[str, object]:
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} cannot be read: {error}", hint="correct it first") from error
     value = document.get(key, {}) if key else document

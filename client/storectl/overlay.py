@@ -110,8 +110,8 @@ def _indexes(project: str) -> dict[str, str]:
     import tomllib  # noqa: PLC0415 - the first run only
 
     try:
-        with open(os.path.join(project, "pyproject.toml"), "rb") as file:
-            indexes = tomllib.load(file).get("tool", {}).get("uv", {}).get("index", [])
+        with open(os.path.join(project, "pyproject.toml"), encoding="utf-8-sig") as file:
+            indexes = tomllib.loads(file.read()).get("tool", {}).get("uv", {}).get("index", [])
         default = [index["url"] for index in indexes if index.get("default")]
         others = [
             f"{index['name']}={index['url']}" if "name" in index else index["url"]

@@ -50,6 +50,7 @@ def locking(folder: Path, programs: Path, *, tool: str | None = None) -> Locking
         ),
         ({"pyproject.toml": "[tool.poetry]"}, "poetry lock"),
         ({"pyproject.toml": "[tool.pdm]"}, "pdm lock"),
+        ({"pyproject.toml": "\ufeff[tool.pdm]"}, "pdm lock"),
         ({"pyproject.toml": "[project]\nname = 'x'"}, "uv lock"),
     ],
 )
@@ -57,7 +58,7 @@ def test_what_the_folder_holds_says_which_tool(
     tmp_path: Path, programs: Path, files: dict[str, str], expected: str
 ) -> None:
     for name, text in files.items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     found = locking(tmp_path, programs)
     assert " ".join([os.path.basename(found.command[0]), *found.command[1:]]) == f"{expected} --extra"
     assert found.folder == tmp_path

@@ -57,7 +57,8 @@ def test_what_cannot_fit_is_said_and_nothing_runs(machine: Machine, index: Loopb
 
 def test_it_comes_from_the_project_s_own_indexes(machine: Machine, index: LoopbackIndex, folder: Path) -> None:
     text = (folder / "pyproject.toml").read_text()
-    (folder / "pyproject.toml").write_text(f'{text}\n[[tool.uv.index]]\nurl = "{index.url}"\ndefault = true\n')
+    marked = f'\ufeff{text}\n[[tool.uv.index]]\nurl = "{index.url}"\ndefault = true\n'  # as editors on Windows save it
+    (folder / "pyproject.toml").write_text(marked, encoding="utf-8")
     done = machine.run("run", "--with", "extra", "-c", SHOW, cwd=folder, env={"UV_PYTHON_DOWNLOADS": "never"})
     assert done.stdout == "alpha==1.0 extra==1.0\n", done.stderr
 
