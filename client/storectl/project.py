@@ -28,11 +28,12 @@ def locate_member(starts: Iterable[str], options: Options, environ: Mapping[str,
     if options.lock_file is not None:
         return (*_project_of(options.lock_file), options)
     tried: list[str] = []
-    for start in starts:  # one after the other: there may be no current folder, and no need of one
-        tried.append(os.path.abspath(start))
-        found = find_project(tried[-1], environ.get("HOME"))
+    for each in starts:  # one after the other: there may be no current folder, and no need of one
+        start = os.path.abspath(each)
+        found = find_project(start, environ.get("HOME"))
         if found is not None:
             return (*found, options.at_member(find_member(start, *found)))
+        tried.append(start)
     raise NoLockFileError(
         f"no lock file ({', '.join(LOCK_FILES)}) at or above {tried[0]}",
         hint="make one (`storectl lock`), name one with --lock FILE, or a project with --project DIR; "
