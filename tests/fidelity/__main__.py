@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +40,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="stf-") as cache:
         for folder, versions in options.project or [(folder, options.python) for folder in own_workloads()]:
             for version in versions or options.python:
-                rows += _rows(folder, version, options, rules, Path(cache))
-                if options.write:
-                    _write(rows, options.write)
+                for row in _rows(folder, version, options, rules, Path(cache)):
+                    rows.append(row)
+                    if options.write:
+                        _write(rows, options.write)
     print(table(row.line() for row in rows))
     return 1 if any(row.comparison.unexplained for row in rows) else 0
 
@@ -68,7 +69,8 @@ def _project(text: str) -> tuple[Path, list[str]]:
     return Path(folder), versions.split(",") if versions else []
 
 
-def _rows(folder: Path, version: str, options: argparse.Namespace, rules: Sequence[Rule], cache: Path) -> list[Row]:
+def _rows(folder: Path, version: str, options: argparse.Namespace, rules: Sequence[Rule], cache: Path) -> Iterator[Row]:
+    """The project in every mode. Both environments are deleted with the last row, which takes a while."""
     python = pyenv_python(version)
     if python is None:
         raise SystemExit(f"there is no Python {version} below PYENV_ROOT")
@@ -85,14 +87,12 @@ def _rows(folder: Path, version: str, options: argparse.Namespace, rules: Sequen
         pair = Pair(machine, project, python, shared_cache=cache)
         pair.make()
         venv = pair.inside_venv(options.sample)
-        found = []
         for mode, ours in pair.inside_environment(options.sample).items():
             comparison = compare(expected_in(mode, venv), ours, rules)
-            found.append(Row(project=folder.name, python=version, mode=mode, comparison=comparison))
             print(f"{folder.name} {version} {mode}: {len(comparison.unexplained)} unexplained", file=sys.stderr)
             for difference in comparison.unexplained:  # now: hours may pass until the table
                 print(f"{folder.name} {version} {mode}: {difference}", flush=True)
-        return found
+            yield Row(project=folder.name, python=version, mode=mode, comparison=comparison)
 
 
 def _allow(project: Path, version: str) -> None:
