@@ -637,22 +637,20 @@ def peer_of(connection: "Any") -> int:
 def path_hook(view: str, alias: str, import_map: ImportMap) -> "Callable[[Any], FileFinder]":
     """What ``sys.path_hooks`` asks first: a finder for the view and for every folder below it that the map knows.
 
-    ``alias`` is the view as a path through a symlink, as ``.pth`` files after ours may still have it in hand. To tools that
-    look for the standard hook, and for ``loader_details`` in its closure, to put theirs before it, it is that (beartype).
+    ``alias`` is the view as a path through a symlink, as ``.pth`` files after ours may still have it in hand. It is a function,
+    as tools that ask for its ``__qualname__`` expect, but not one of the standard name: others want that to be there once.
     """
-    loader_details = tuple(LOADERS)
 
-    def path_hook_for_FileFinder(path: "Any") -> FileFinder:  # noqa: N802  # the standard one's name
+    def storectl_path_hook(path: "Any") -> FileFinder:
         if isinstance(path, str) and not import_map.failed:
             for root in (view, alias):
                 if path == root:
-                    return finder(view, None, loader_details)
+                    return finder(view, None, LOADERS)
                 if path.startswith(root + "/"):
                     folder = path[len(root) + 1 :]
                     table = import_map.table(folder)
                     if table is not None:
-                        loaders = amending_loaders() if folder in AMENDED else loader_details
-                        return finder(view + "/" + folder, table, loaders)
+                        return finder(view + "/" + folder, table, amending_loaders() if folder in AMENDED else LOADERS)
         raise ImportError("not below a view of storectl", path=path)
 
     def finder(path: str, table: "dict[str, int] | None", loaders: "Any") -> FileFinder:
@@ -661,10 +659,9 @@ def path_hook(view: str, alias: str, import_map: ImportMap) -> "Callable[[Any], 
             found.answer_from(import_map, table)
         return found
 
-    hook: "Any" = path_hook_for_FileFinder
-    hook.__module__, hook.__qualname__ = _external.__name__, "FileFinder.path_hook.<locals>.path_hook_for_FileFinder"
-    hook.storectl_view = view
-    return path_hook_for_FileFinder
+    hook: "Any" = storectl_path_hook
+    hook.__qualname__, hook.storectl_view = hook.__name__, view
+    return storectl_path_hook
 
 
 def pin(alias: str, view: str) -> None:

@@ -357,23 +357,16 @@ print(json.dumps([module.__file__ for module in (order.tongue, order.both, acme.
     assert made.ask(program)[:2] == [f"{made.site}/order/tongue.odd", f"{made.site}/order/both/__init__.py"]
 
 
-def test_a_tool_may_put_its_hook_before_the_standard_one(made: Asked) -> None:
-    """As beartype does: it looks for the standard hook by name, and for its loaders in its closure."""
+def test_a_tool_finds_the_standard_hook_alone(made: Asked) -> None:
+    """By its qualified name, with its loaders in its closure (beartype), or by what it is printed as (Ansible)."""
     program = """
 import importlib.machinery as machinery, json, sys
 standard = machinery.FileFinder.path_hook().__qualname__
-hook = next(hook for hook in sys.path_hooks if hook.__qualname__ == standard)
+(hook,) = [hook for hook in sys.path_hooks if hook.__qualname__ == standard]
 details = dict(zip(hook.__code__.co_freevars, hook.__closure__))["loader_details"].cell_contents
-class Checking(machinery.SourceFileLoader):
-    pass
-own = [(Checking, suffixes) if suffixes == machinery.SOURCE_SUFFIXES else (loader, suffixes) for loader, suffixes in details]
-sys.path_hooks.insert(sys.path_hooks.index(hook), machinery.FileFinder.path_hook(*own))
-sys.path_importer_cache.clear()
-import acme.own, compiled, order.both
-print(json.dumps([type(details).__name__, hook.__module__,
-                  [(type(module.__loader__).__name__, module.__file__) for module in (acme.own, compiled, order.both)]]))
+print(json.dumps([type(details).__name__, sum("FileFinder" in repr(hook) for hook in sys.path_hooks)]))
 """
-    assert made.ask(program)[2][2] == ["Checking", f"{made.site}/order/both/__init__.py"]
+    assert made.ask(program)[1] == 1
 
 
 @pytest.mark.network
