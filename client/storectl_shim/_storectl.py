@@ -659,8 +659,7 @@ def path_hook(view: str, alias: str, import_map: ImportMap) -> "Callable[[Any], 
             found.answer_from(import_map, table)
         return found
 
-    hook: "Any" = storectl_path_hook
-    hook.__qualname__, hook.storectl_view = hook.__name__, view
+    storectl_path_hook.storectl_view = view  # type: ignore[attr-defined]  # a function takes any
     return storectl_path_hook
 
 
