@@ -634,24 +634,37 @@ def peer_of(connection: "Any") -> int:
     return int.from_bytes(credentials[4:8], sys.byteorder)
 
 
-def path_hook(view: str, alias: str, import_map: ImportMap) -> "Callable[[Any], FileFinder]":
-    """What ``sys.path_hooks`` asks first: a finder for the view and for every folder below it that the map knows.
+def hooks() -> "list[Any]":
+    """What ``sys.path_hooks`` has, and behind it each hook that one of ours stands for."""
+    found = list(sys.path_hooks)
+    for hook in found:
+        stands_for = getattr(hook, "storectl_stands_for", None)
+        if stands_for is not None:
+            found.append(stands_for)
+    return found
 
-    ``alias`` is the view as a path through a symlink, as ``.pth`` files after ours may still have it in hand. It is a function,
-    as tools that ask for its ``__qualname__`` expect, but not one of the standard name: others want that to be there once.
+
+def path_hook(view: str, alias: str, import_map: ImportMap, stands_for: "Any") -> "Callable[[Any], Any]":
+    """What ``sys.path_hooks`` has in place of the standard one, which it asks for all but the folders that the map knows.
+
+    ``alias`` is the view as a path through a symlink, as ``.pth`` files after ours may still have it in hand. Tools look for
+    the one hook of the standard name (Ansible), and for the loaders in its closure (beartype).
     """
+    loader_details = tuple(LOADERS)
 
-    def storectl_path_hook(path: "Any") -> FileFinder:
+    def hook_of_view(path: "Any") -> "Any":
         if isinstance(path, str) and not import_map.failed:
             for root in (view, alias):
                 if path == root:
-                    return finder(view, None, LOADERS)
+                    return finder(view, None, loader_details)
                 if path.startswith(root + "/"):
                     folder = path[len(root) + 1 :]
                     table = import_map.table(folder)
                     if table is not None:
-                        return finder(view + "/" + folder, table, amending_loaders() if folder in AMENDED else LOADERS)
-        raise ImportError("not below a view of storectl", path=path)
+                        return finder(
+                            view + "/" + folder, table, amending_loaders() if folder in AMENDED else loader_details
+                        )
+        return hook.storectl_stands_for(path)
 
     def finder(path: str, table: "dict[str, int] | None", loaders: "Any") -> FileFinder:
         found = FileFinder(path, *loaders)
@@ -659,8 +672,14 @@ def path_hook(view: str, alias: str, import_map: ImportMap) -> "Callable[[Any], 
             found.answer_from(import_map, table)
         return found
 
-    storectl_path_hook.storectl_view = view  # type: ignore[attr-defined]  # a function takes any
-    return storectl_path_hook
+    hook: "Any" = hook_of_view
+    hook.__name__, hook.__qualname__, hook.__module__ = (
+        stands_for.__name__,
+        stands_for.__qualname__,
+        stands_for.__module__,
+    )
+    hook.storectl_view, hook.storectl_stands_for = view, stands_for
+    return hook_of_view
 
 
 def pin(alias: str, view: str) -> None:
@@ -723,7 +742,8 @@ def start(absent: "tuple[str, ...]" = ()) -> None:
 
 def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> None:
     """The steps of a start, for the view on ``sys.path`` as ``alias``."""
-    if any(getattr(hook, "storectl_view", None) == alias for hook in sys.path_hooks):
+    hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
+    if alias in hooked:
         return  # site starts us twice in a venv
     view = real_path(alias)
     of_prefix = f"{sys.prefix}/lib/{library()}/site-packages"
@@ -733,8 +753,11 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
         return  # another interpreter was sent here: its suffixes are others
     if view != alias:
         pin(alias, view)
-    if all(getattr(hook, "storectl_view", None) != view for hook in sys.path_hooks):
-        sys.path_hooks.insert(0, path_hook(view, alias, ImportMap(root_of(view), address, absent)))
+    if view not in hooked:
+        standard = _external.FileFinder.path_hook().__qualname__
+        place = max(i for i, hook in enumerate(sys.path_hooks) if getattr(hook, "__qualname__", "") == standard)
+        import_map = ImportMap(root_of(view), address, absent)
+        sys.path_hooks[place] = path_hook(view, alias, import_map, sys.path_hooks[place])
         for path in [path for path in sys.path_importer_cache if str(path).startswith((view, alias))]:
             del sys.path_importer_cache[path]
 

@@ -31,6 +31,7 @@ from storectl_shim.environment import (
 TYPE_CHECKING = False  # importing typing takes longer than all of this
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
 _activating = threading.RLock()
 _companions: dict[str, str] = {}
@@ -130,8 +131,16 @@ def accompany(view: str, folder: str | None) -> None:
 
 def active_views() -> list[str]:
     """The site-packages folders of storectl's environments on ``sys.path``, by their shim's hooks."""
-    hooked = {getattr(hook, "storectl_view", None) for hook in sys.path_hooks}
+    hooked = {getattr(hook, "storectl_view", None) for hook in _hooks()}
     return [entry for entry in sys.path if entry in hooked]
+
+
+def _hooks() -> list[Any]:
+    """What ``sys.path_hooks`` has, and behind it each hook that one of the shim's stands for."""
+    found: list[Any] = list(sys.path_hooks)
+    for hook in found:
+        found += [hook.storectl_stands_for] if hasattr(hook, "storectl_stands_for") else []
+    return found
 
 
 def path_lines(view: str) -> list[str]:
@@ -184,7 +193,8 @@ def _take_away(view: str) -> None:
     place = sys.path.index(view)
     lines = set(path_lines(view))
     sys.path[place:] = [entry for entry in sys.path[place:] if entry != view and entry not in lines]
-    sys.path_hooks[:] = [hook for hook in sys.path_hooks if not _is_of(hook, view)]
+    hooks = [_without(hook, view) for hook in sys.path_hooks]
+    sys.path_hooks[:] = [hook for hook in hooks if not _is_of(hook, view)]
     sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_of(finder, view)]
     for path in [path for path in sys.path_importer_cache if str(path).startswith(view)]:
         sys.path_importer_cache.pop(path, None)
@@ -194,10 +204,17 @@ def _take_away(view: str) -> None:
     )
 
 
-def _is_of(hook: object, view: str) -> bool:
-    """Whether a hook or finder is the shim's for this view, or was installed by a package of it."""
+def _without(hook: Any, view: str) -> Any:
+    """The hook, or what it stands for where it is the shim's for this view; and likewise what is behind it."""
     if getattr(hook, "storectl_view", None) == view:
-        return True
+        return hook.storectl_stands_for
+    if hasattr(hook, "storectl_stands_for"):
+        hook.storectl_stands_for = _without(hook.storectl_stands_for, view)
+    return hook
+
+
+def _is_of(hook: object, view: str) -> bool:
+    """Whether a hook or finder was installed by a package of this view."""
     module = sys.modules.get(getattr(hook, "__module__", None) or type(hook).__module__)
     return str(getattr(module, "__file__", None) or "").startswith(f"{view}/")
 

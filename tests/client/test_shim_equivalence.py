@@ -4,6 +4,7 @@ import importlib.machinery
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -225,13 +226,10 @@ def test_a_finder_finds_in_any_tree_what_the_stock_finder_finds(
         paths = _write_tree(view, sorted(tree))
         (root / "import-map").write_bytes(encode_import_map(root.name, index_paths(paths, SUFFIXES)))
         import_map = shim.ImportMap(str(root), None)
-        hook = shim.path_hook(str(view), str(view), import_map)
+        standard = importlib.machinery.FileFinder.path_hook(*_stock_loaders())
+        hook = shim.path_hook(str(view), str(view), import_map, standard)
         for folder in [view, *(path for path in view.rglob("*") if path.is_dir())]:
-            try:
-                finder = hook(str(folder))
-            except ImportError:  # the stock hook is next in line
-                continue
-            stock = importlib.machinery.FileFinder(str(folder), *_stock_loaders())
+            finder, stock = hook(str(folder)), standard(str(folder))
             for tail in [*TAILS, "__pycache__", "a/b", "a.py", "b.c.a", "..", "a\0"]:
                 assert _outcome(finder, f"x.{tail}") == _outcome(stock, f"x.{tail}"), (folder, tail)
         assert not import_map.failed
@@ -273,7 +271,7 @@ def _stock_loaders() -> list[tuple[type, list[str]]]:
     ]
 
 
-def _outcome(finder: importlib.machinery.FileFinder, fullname: str) -> object:
+def _outcome(finder: Any, fullname: str) -> object:
     spec = finder.find_spec(fullname)
     if spec is None:
         return None

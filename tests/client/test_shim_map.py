@@ -108,7 +108,9 @@ def test_a_start_without_stderr_is_silent(view: View) -> None:
     view.import_map.unlink()
     shim = fresh_shim()
     with contextlib.redirect_stderr(None):
-        hook = shim.path_hook(str(view.site_packages), str(view.site_packages), shim.ImportMap(str(view.root), None))
+        import_map = shim.ImportMap(str(view.root), None)
+        stands_for = FileFinder.path_hook()
+        hook = shim.path_hook(str(view.site_packages), str(view.site_packages), import_map, stands_for)
         assert hook(str(view.site_packages)).find_spec("single") is not None
 
 
@@ -137,7 +139,7 @@ def test_a_damaged_map_is_noticed_and_everything_is_found_all_the_same(
         write_files(view, FILES)
         (root / "import-map").write_bytes(damaged[:length])
         import_map = shim.ImportMap(str(root), None)
-        hook = shim.path_hook(str(view), str(view), import_map)
+        hook = shim.path_hook(str(view), str(view), import_map, FileFinder.path_hook((SourceFileLoader, [".py"])))
         for path in FILES:
             folder, _, file = path.rpartition("/")
             assert _found(hook, view / folder, file.removesuffix(".py")) == str(view / path)
@@ -147,13 +149,8 @@ def test_a_damaged_map_is_noticed_and_everything_is_found_all_the_same(
         assert import_map.failed or bytes(damaged[:length]) == CONTENT
 
 
-def _found(hook: Callable[[str], object], folder: Path, tail: str) -> str | None:
-    """What the path hooks of an interpreter give: ours, or else the stock one."""
-    try:
-        finder: Any = hook(str(folder))
-    except ImportError:
-        finder = FileFinder(str(folder), (SourceFileLoader, [".py"]))
-    spec = finder.find_spec(tail)
+def _found(hook: Callable[[str], Any], folder: Path, tail: str) -> str | None:
+    spec = hook(str(folder)).find_spec(tail)
     return str(spec.origin) if spec else None
 
 

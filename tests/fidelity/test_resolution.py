@@ -364,9 +364,31 @@ import importlib.machinery as machinery, json, sys
 standard = machinery.FileFinder.path_hook().__qualname__
 (hook,) = [hook for hook in sys.path_hooks if hook.__qualname__ == standard]
 details = dict(zip(hook.__code__.co_freevars, hook.__closure__))["loader_details"].cell_contents
-print(json.dumps([type(details).__name__, sum("FileFinder" in repr(hook) for hook in sys.path_hooks)]))
+names = [[hook.__module__, hook.__name__, type(hook).__name__, repr(hook).partition(" at ")[0]] for hook in sys.path_hooks]
+print(json.dumps([type(details).__name__, sum("FileFinder" in repr(hook) for hook in sys.path_hooks), names]))
 """
     assert made.ask(program)[1] == 1
+
+
+def test_a_tool_puts_its_own_hook_before_the_standard_one(made: Asked) -> None:
+    """As beartype does it: with the loaders of the standard hook behind its own, for packages of the environment too."""
+    program = """
+import importlib.machinery as machinery, json, sys
+standard = machinery.FileFinder.path_hook().__qualname__
+(place,) = [place for place, hook in enumerate(sys.path_hooks) if hook.__qualname__ == standard]
+hook = sys.path_hooks[place]
+details = dict(zip(hook.__code__.co_freevars, hook.__closure__))["loader_details"].cell_contents
+seen = []
+class Loader(machinery.SourceFileLoader):
+    def get_code(self, name):
+        seen.append(name)
+        return super().get_code(name)
+sys.path_hooks.insert(place, machinery.FileFinder.path_hook((Loader, [".py"]), *details))
+sys.path_importer_cache.clear()
+import order, order.größe
+print(json.dumps([type(order.__loader__).__name__, seen]))
+"""
+    assert made.ask(program) == ["Loader", ["order", "order.größe"]]
 
 
 @pytest.mark.network
