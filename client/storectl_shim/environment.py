@@ -84,11 +84,11 @@ class Environment:
 class Modules:
     """The import map of an environment, asked by module name."""
 
-    def __init__(self, site_packages: str, shim: Any) -> None:
+    def __init__(self, site_packages: str, reader: Any) -> None:
         self._root = site_packages
-        self._map = shim.ImportMap(shim.root_of(site_packages), None)
-        self._module, self._namespace = shim.MODULE, shim.NAMESPACE
-        self._suffixes = [suffix for _, suffixes in shim.LOADERS for suffix in suffixes]
+        self._map = reader.ImportMap(site_packages.rsplit("/", 3)[0], site_packages, None, _say_nothing)
+        self._module, self._namespace = reader.MODULE, reader.NAMESPACE
+        self._suffixes = [suffix for _, suffixes in reader.LOADERS for suffix in suffixes]
 
     def file_of(self, name: str) -> str | None:
         """The file of a module; None for what is not there, and for folders that are only portions of a namespace."""
@@ -99,8 +99,8 @@ class Modules:
     def modules(self, folder: str = "") -> Iterator[tuple[str, str]]:
         """Every module at and below a folder (``pkg/sub``), with its file."""
         for tail, record in sorted(self._table(folder).items()):
-            if tail == "__init__" or (tail == "_storectl" and not folder):
-                continue  # a package's second name, and the shim
+            if tail == "__init__":
+                continue  # a package's second name
             below = f"{folder}/{tail}" if folder else tail
             file = self._file(below, record)
             if file is not None:
@@ -126,6 +126,10 @@ class Modules:
         return f"{self._root}/{path}{inside}{self._suffixes[record % self._module]}"
 
 
+def _say_nothing(trouble: str) -> None:
+    """Whoever reads a map here raises what is wrong with it."""
+
+
 def read_import_map(environment: Environment) -> Modules:
     """The import map, read by the environment's own shim: whatever the format is, the two go together.
 
@@ -133,12 +137,12 @@ def read_import_map(environment: Environment) -> Modules:
     """
     check_interpreter(environment)
     folder = os.path.realpath(environment.site_packages)
-    loader = importlib.machinery.SourceFileLoader("_storectl", os.path.join(folder, "_storectl.py"))
-    spec = importlib.util.spec_from_loader("_storectl", loader)
+    loader = importlib.machinery.SourceFileLoader("_storectl_map", os.path.join(folder, "..", "_storectl_map.py"))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec is not None
-    shim = importlib.util.module_from_spec(spec)
-    loader.exec_module(shim)
-    return Modules(folder, shim)
+    reader = importlib.util.module_from_spec(spec)
+    loader.exec_module(reader)
+    return Modules(folder, reader)
 
 
 def check_interpreter(environment: Environment) -> None:

@@ -282,7 +282,7 @@ class EnvironmentBuild:
         plan = await asyncio.to_thread(self._plan, digests, interpreter, direct_urls)
         # The environment is read-only: bytecode of the shim that is not there now could never be kept later.
         shim = await self._shim.of(interpreter)
-        extra = {f"{plan.site_packages}/__pycache__/{name}": content for name, content in shim.items()}
+        extra = {f"lib/{interpreter.library_folder}/{path}": content for path, content in shim.items()}
         path = await asyncio.to_thread(publish_environment, self._store, plan, extra_files=extra)
         progress.step("publish", plan.id)
         for warning in plan.warnings:

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import hashlib
 import marshal
+import posixpath
 import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +16,7 @@ from storectl_daemon.batches import Batcher
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.catalogue import Catalogue
-from storectl_store.environments.identity import shim_source
+from storectl_store.environments.identity import shim_sources
 from storectl_store.environments.import_map import MARSHAL_VERSION
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
@@ -74,19 +75,20 @@ class Compiler:
 # An unchecked-hash pyc (PEP 552): the view's shim never changes, so nobody has to compare anything.
 _COMPILE_SHIM = """
 import sys, base64, marshal, importlib.util
-source = sys.stdin.buffer.read()
-head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source)
-for level in (0, 1, 2):
-    code = compile(source, sys.argv[1], "exec", dont_inherit=True, optimize=level)
-    print(base64.b64encode(head + marshal.dumps(code)).decode())
+for name, line in zip(sys.argv[1:], sys.stdin):
+    source = base64.b64decode(line)
+    head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source)
+    for level in (0, 1, 2):
+        code = compile(source, name, "exec", dont_inherit=True, optimize=level)
+        print(base64.b64encode(head + marshal.dumps(code)).decode())
 """
 
 
 class ShimBytecode:
     """The shim as bytecode, compiled once for each interpreter.
 
-    The catalogue keeps it under the digest of the shim's source: the sha256 of the rest, then ``marshal`` (version 2) of
-    file name -> content.
+    The catalogue keeps it under the digest of the shim's sources: the sha256 of the rest, then ``marshal`` (version 2) of
+    path -> content.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
@@ -94,12 +96,12 @@ class ShimBytecode:
         self._known: dict[str, dict[str, bytes]] = {}
 
     async def of(self, interpreter: Interpreter) -> dict[str, bytes]:
-        """The files of ``__pycache__``, by name; EnvironmentBuildError where the interpreter cannot run."""
+        """The files, by path below ``lib/pythonX.Y``; EnvironmentBuildError where the interpreter cannot run."""
         if interpreter.identity not in self._known:
-            kind = f"shim 1 {interpreter.identity}"
+            kind = f"shim 2 {interpreter.identity}"
             files = await asyncio.to_thread(self._kept, kind)
             if files is None:
-                files = await compile_shim(interpreter, shim_source(), "_storectl.py")
+                files = await compile_shim(interpreter)
                 await asyncio.to_thread(self._keep, kind, files)
             self._known[interpreter.identity] = files
         return self._known[interpreter.identity]
@@ -120,16 +122,18 @@ class ShimBytecode:
 
 
 def shim_digest() -> Digest:
-    """The digest of the shim's source."""
-    return digest_of_hex(hashlib.sha256(shim_source()).hexdigest())
+    """The digest of the shim's sources."""
+    return digest_of_hex(hashlib.sha256(b"".join(shim_sources().values())).hexdigest())
 
 
-async def compile_shim(interpreter: Interpreter, source: bytes, name: str) -> dict[str, bytes]:
-    """The shim as bytecode of this interpreter, by file name, for every level of ``-O``.
+async def compile_shim(interpreter: Interpreter) -> dict[str, bytes]:
+    """The shim as bytecode of this interpreter, by path below ``lib/pythonX.Y``, for every level of ``-O``.
 
-    ``name`` is that of its source. EnvironmentBuildError where the interpreter cannot run.
+    EnvironmentBuildError where the interpreter cannot run.
     """
-    command = [interpreter.executable, "-I", "-S", "-c", _COMPILE_SHIM, name]
+    paths = [posixpath.split(path) for path in shim_sources()]
+    command = [interpreter.executable, "-I", "-S", "-c", _COMPILE_SHIM, *(name for _, name in paths)]
+    source = b"".join(base64.b64encode(source) + b"\n" for source in shim_sources().values())
     try:
         done = await asyncio.to_thread(
             subprocess.run, command, input=source, capture_output=True, timeout=_SHIM_SECONDS, check=True
@@ -140,6 +144,9 @@ async def compile_shim(interpreter: Interpreter, source: bytes, name: str) -> di
             hint="Check that this Python works, or choose another one with -p.",
             executable=interpreter.executable,
         ) from error
-    stem = f"{name.removesuffix('.py')}.{interpreter.cache_tag}"
-    levels = zip(("", ".opt-1", ".opt-2"), done.stdout.split(), strict=True)
-    return {f"{stem}{level}.pyc": base64.b64decode(content) for level, content in levels}
+    wanted = [
+        posixpath.join(folder, "__pycache__", f"{name.removesuffix('.py')}.{interpreter.cache_tag}{level}.pyc")
+        for folder, name in paths
+        for level in ("", ".opt-1", ".opt-2")
+    ]
+    return dict(zip(wanted, map(base64.b64decode, done.stdout.split()), strict=True))

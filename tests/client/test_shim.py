@@ -5,14 +5,14 @@ import importlib.util
 import json
 import marshal
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support.views import Python, View, build_view, fresh_shim, map_of, pythons
+from support.views import Python, View, build_view, fresh_shim, hook_of, map_of, pythons
 from support.wheels import make_wheel
 
 EVERY_PYTHON = pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
@@ -30,11 +30,6 @@ print(json.dumps({
 @pytest.fixture
 def view(tmp_path: Path) -> View:
     return build_view(tmp_path / "view", WHEELS, pythons()[0])
-
-
-def hook_of(shim: Any, view: View, stands_for: object = STANDARD_HOOK) -> Any:
-    import_map = shim.ImportMap(str(view.root), None)
-    return shim.path_hook(str(view.site_packages), str(view.site_packages), import_map, stands_for)
 
 
 def state(view: View, *flags: str, through: Path | None = None) -> dict[str, object]:
@@ -71,6 +66,26 @@ def test_a_start_in_an_uncustomized_view_reads_no_map(tmp_path: Path, python: Py
     asks = "import importlib.util as u; print([u.find_spec(n) for n in ('sitecustomize', 'usercustomize')])"
     done = view.run("-c", asks)
     assert (done.returncode, done.stdout, done.stderr) == (0, "[None, None]\n", "")
+
+
+@EVERY_PYTHON
+def test_a_map_reader_that_is_gone_is_said_when_the_first_package_is_asked_for(tmp_path: Path, python: Python) -> None:
+    view = build_view(tmp_path / "view", WHEELS, python)
+    (view.site_packages / "_storectl.pth").write_text("import _storectl; _storectl.start_uncustomized()\n")
+    (view.site_packages.parent / "_storectl_map.py").unlink()
+    assert view.run("-c", "import json").stderr == ""
+    done = view.run("-c", "import alpha.one, alpha.two; print(type(alpha.__loader__).__module__)")
+    assert (done.returncode, done.stdout) == (0, "_frozen_importlib_external\n")
+    assert re.fullmatch(
+        r"storectl: the import map cannot be used \(.*_storectl_map.*\); using the plain environment\n", done.stderr
+    )
+
+
+def test_a_start_leaves_the_map_reader_out_of_the_modules(view: View) -> None:
+    program = (
+        "import alpha.one, json, sys; print(json.dumps([name for name in sys.modules if name.startswith('_storectl')]))"
+    )
+    assert view.json(program) == []
 
 
 def test_after_a_change_is_told_an_uncustomized_view_is_looked_at_again(view: View) -> None:
@@ -259,7 +274,7 @@ try:
 except ImportError:
     import _xxsubinterpreters as interpreters
 one = interpreters.create()
-failed = interpreters.run_string(one, "import alpha.one; assert type(alpha.__loader__).__module__ == '_storectl'")
+failed = interpreters.run_string(one, "import alpha.one; assert type(alpha.__loader__).__module__ == '_storectl_map'")
 interpreters.destroy(one)
 print(int(failed is None))
 """
@@ -279,7 +294,7 @@ def test_children_of_every_kind_see_the_environment(view: View, tmp_path: Path) 
         "        process.start()\n        print(queue.get())\n        process.join()\n"
     )
     done = view.run(str(script))
-    assert done.stdout.split() == ["_storectl"] * 3, done.stderr
+    assert done.stdout.split() == ["_storectl_map"] * 3, done.stderr
 
 
 def test_another_version_of_python_sent_to_the_view_has_it_plain(tmp_path: Path) -> None:
@@ -305,8 +320,7 @@ def test_a_program_with_the_rights_of_another_user_starts_without_it(
 
 
 def test_hits_and_misses_ask_no_file_system(view: View) -> None:
-    shim = fresh_shim()
-    hook = hook_of(shim, view)
+    hook = hook_of(view.site_packages, STANDARD_HOOK)
     top, below = hook(str(view.site_packages)), hook(str(view.site_packages / "alpha"))
     assert top.find_spec("single") is not None
     shutil.rmtree(view.root)
@@ -326,8 +340,7 @@ def test_a_finder_can_be_made_as_a_stock_one_is(tmp_path: Path) -> None:
 
 def test_folders_beside_the_view_are_left_to_the_hook_that_was_there(view: View) -> None:
     asked: list[object] = []
-    shim = fresh_shim()
-    hook = hook_of(shim, view, asked.append)
+    hook = hook_of(view.site_packages, asked.append)
     beside = [
         f"{view.site_packages}-2",
         str(view.root),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.views import View, build_view, fresh_shim, pythons
+from support.views import View, build_view, fresh_map_reader, pythons, read_map
 from support.wheels import make_wheel
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="only Linux tells what is in its page cache")
@@ -36,7 +36,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch, view: View, *folders: str, cold: bo
 
     monkeypatch.setattr(os, "preadv", preadv)
     monkeypatch.setattr(os, "posix_fadvise", fadvise)
-    import_map = fresh_shim().ImportMap(str(view.root), None)
+    import_map = read_map(view.root, view.site_packages)
     for folder in folders:
         assert import_map.table(folder) is not None
     assert not import_map.failed
@@ -68,13 +68,13 @@ def test_what_was_just_read_is_not_cold(tmp_path: Path) -> None:
     file.write_bytes(b"x")
     with file.open("rb") as stream:
         assert stream.read() == b"x"
-        assert fresh_shim().is_cold(stream.fileno()) is False
+        assert fresh_map_reader().is_cold(stream.fileno()) is False
 
 
 def test_a_descriptor_that_cannot_tell_is_not_cold() -> None:
     reader, writer = os.pipe()
     try:
-        assert fresh_shim().is_cold(reader) is False
+        assert fresh_map_reader().is_cold(reader) is False
     finally:
         os.close(reader)
         os.close(writer)

@@ -1,4 +1,4 @@
-"""The shim asks the daemon at most once, waits at most a moment, believes little, and the published file serves."""
+"""The reader asks the daemon at most once, waits at most a moment, believes little, and the published file serves."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.views import View, build_view, fresh_shim, map_of, pythons
+from support.views import View, build_view, fresh_map_reader, map_of, pythons, read_map
 from support.wheels import make_wheel
 
 PATHS = ["alpha/__init__.py", "alpha/one.py", "single.py"]
@@ -68,16 +68,16 @@ def response(body: bytes, *, status: bytes = b"200 OK", length: int | None = Non
     )
 
 
-def patient_shim(view: View) -> Any:
-    """A shim of our own, which waits long: these tests are about answers, and the machine may be busy.
+def patient_reader(view: View) -> Any:
+    """A map reader of our own, which waits long: these tests are about answers, and the machine may be busy.
 
     It takes no file for one that is in the page cache.
     """
-    shim = fresh_shim()
-    shim.DEADLINE = 30.0
-    shim.is_cold = lambda _: True
-    shim.__file__ = str(view.site_packages / "_storectl.py")
-    return shim
+    reader = fresh_map_reader()
+    reader.DEADLINE = 30.0
+    reader.is_cold = lambda _: True
+    reader.__file__ = str(view.site_packages.parent / "_storectl_map.py")
+    return reader
 
 
 def let_go(view: View) -> None:
@@ -93,9 +93,9 @@ def let_go(view: View) -> None:
 
 def test_the_daemon_is_asked_for_the_map_of_the_environment(view: View, address: str) -> None:
     content = view.import_map.read_bytes()
-    shim = patient_shim(view)
+    reader = patient_reader(view)
     with daemon(address, lambda _: response(content)) as requests:
-        assert shim.ask(address, str(view.root)) == content
+        assert reader.ask(address, str(view.root)) == content
     (request,) = requests
     lines = request.decode().split("\r\n")
     assert lines[0] == "GET /v1/environments/view/import-map HTTP/1.1"
@@ -108,8 +108,8 @@ def test_the_map_of_the_daemon_serves_where_no_file_does(
 ) -> None:
     content = view.import_map.read_bytes()
     view.import_map.unlink()
-    shim = patient_shim(view)
-    import_map = shim.ImportMap(str(view.root), address)
+    reader = patient_reader(view)
+    import_map = read_map(view.root, view.site_packages, address, reader=reader)
     with daemon(address, lambda _: response(content)) as requests:
         assert set(import_map.top_level()) == {"alpha", "single"}
         assert set(import_map.table("alpha")) == {"__init__", "one"}
@@ -119,8 +119,8 @@ def test_the_map_of_the_daemon_serves_where_no_file_does(
 
 def test_the_daemon_is_asked_at_the_first_package_and_once(view: View, address: str) -> None:
     content = view.import_map.read_bytes()
-    shim = patient_shim(view)
-    import_map = shim.ImportMap(str(view.root), address)
+    reader = patient_reader(view)
+    import_map = read_map(view.root, view.site_packages, address, reader=reader)
     with daemon(address, lambda _: response(content)) as requests:
         assert "single" in import_map.top_level()
         assert not requests
@@ -130,10 +130,10 @@ def test_the_daemon_is_asked_at_the_first_package_and_once(view: View, address: 
 
 
 def test_a_file_that_is_in_the_page_cache_is_faster_than_to_ask(view: View, address: str) -> None:
-    shim = fresh_shim()
-    shim.__file__ = str(view.site_packages / "_storectl.py")
+    reader = fresh_map_reader()
+    reader.__file__ = str(view.site_packages.parent / "_storectl_map.py")
     view.import_map.read_bytes()
-    import_map = shim.ImportMap(str(view.root), address)
+    import_map = read_map(view.root, view.site_packages, address, reader=reader)
     with daemon(address, lambda _: b"") as requests:
         assert set(import_map.table("alpha")) == {"__init__", "one"}
     assert not requests
@@ -141,14 +141,14 @@ def test_a_file_that_is_in_the_page_cache_is_faster_than_to_ask(view: View, addr
 
 def test_an_answer_that_comes_in_pieces_is_put_together(view: View, address: str) -> None:
     content = view.import_map.read_bytes() + os.urandom(1 << 21)
-    shim = patient_shim(view)
+    reader = patient_reader(view)
     with daemon(address, lambda _: response(content)):
-        assert shim.ask(address, str(view.root)) == content
+        assert reader.ask(address, str(view.root)) == content
 
 
 def test_an_answer_that_stops_in_the_middle_ends_at_the_deadline(view: View, address: str) -> None:
-    shim = patient_shim(view)
-    shim.DEADLINE = 0.2
+    reader = patient_reader(view)
+    reader.DEADLINE = 0.2
     over = threading.Event()
 
     with socket.socket(socket.AF_UNIX) as listener:
@@ -158,7 +158,7 @@ def test_an_answer_that_stops_in_the_middle_ends_at_the_deadline(view: View, add
         thread.start()
         try:
             with pytest.raises((EOFError, TimeoutError, BlockingIOError)):
-                shim.ask(address, str(view.root))
+                reader.ask(address, str(view.root))
         finally:
             over.set()
             thread.join()
@@ -193,8 +193,8 @@ def test_the_published_file_serves_when_the_daemon_is_wrong(
     view: View, address: str, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = view.import_map.read_bytes()
-    shim = patient_shim(view)
-    import_map = shim.ImportMap(str(view.root), address)
+    reader = patient_reader(view)
+    import_map = read_map(view.root, view.site_packages, address, reader=reader)
     with daemon(address, lambda _: ANSWERS[kind](content)) as requests:
         assert set(import_map.top_level()) == {"alpha", "single"}
         assert set(import_map.table("alpha")) == {"__init__", "one"}
@@ -207,39 +207,39 @@ def test_a_daemon_that_never_answers_holds_nobody_up(view: View, address: str) -
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(1)
-        shim = fresh_shim()
+        reader = fresh_map_reader()
         with pytest.raises((TimeoutError, BlockingIOError)):
-            shim.ask(address, str(view.root))
+            reader.ask(address, str(view.root))
         for _ in range(3):  # the second and third find the queue full
             let_go(view)
             done = view.run("-c", PROGRAM, environ={"STORECTL_SOCKET": address})
-            assert (done.stdout, done.stderr) == ("_storectl\n", "")
+            assert (done.stdout, done.stderr) == ("_storectl_map\n", "")
 
 
 @pytest.mark.parametrize("name", ["absent", "x" * 200, "", "\udcff"])
 def test_an_address_that_leads_nowhere_is_nothing_to_talk_about(view: View, tmp_path: Path, name: str) -> None:
     let_go(view)
     done = view.run("-c", PROGRAM, environ={"STORECTL_SOCKET": str(tmp_path / name)})
-    assert (done.stdout, done.stderr) == ("_storectl\n", "")
+    assert (done.stdout, done.stderr) == ("_storectl_map\n", "")
 
 
 def test_a_peer_that_is_somebody_else_is_not_asked(view: View, address: str) -> None:
-    shim = patient_shim(view)
-    shim.peer_of = lambda _: 12345
+    reader = patient_reader(view)
+    reader.peer_of = lambda _: 12345
     answer = response(view.import_map.read_bytes())
     with daemon(address, lambda _: answer) as requests, pytest.raises(PermissionError):
-        shim.ask(address, str(view.root))
+        reader.ask(address, str(view.root))
     assert requests in ([], [b""])
 
 
 def test_the_peer_is_who_the_kernel_says() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
-        assert fresh_shim().peer_of(ours) == os.geteuid()
+        assert fresh_map_reader().peer_of(ours) == os.geteuid()
 
 
 def test_the_user_id_is_at_its_place_in_both_structures(monkeypatch: pytest.MonkeyPatch) -> None:
-    shim = fresh_shim()
+    reader = fresh_map_reader()
 
     class Connection:
         def getsockopt(self, level: int, option: int, size: int) -> bytes:
@@ -250,8 +250,8 @@ def test_the_user_id_is_at_its_place_in_both_structures(monkeypatch: pytest.Monk
             return known[level, option, size]
 
     for platform, uid in (("linux", 501), ("darwin", 502)):
-        monkeypatch.setattr(shim.sys, "platform", platform)
-        assert shim.peer_of(Connection()) == uid
+        monkeypatch.setattr(reader.sys, "platform", platform)
+        assert reader.peer_of(Connection()) == uid
 
 
 def test_children_do_not_inherit_the_address(view: View, address: str) -> None:

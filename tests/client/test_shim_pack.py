@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from storectl_shim._storectl import FEW, RECORD_MAGIC, RUN
+from storectl_shim._storectl_map import FEW, RECORD_MAGIC, RUN
 from support.packs import PackedPlace, packed_place
-from support.views import fresh_shim, pythons
+from support.views import fresh_map_reader, pythons, read_map
 from support.wheels import make_wheel
 
 SOURCE = '"""Says."""\nX = "PACK"\n\n\ndef fail():\n    raise LookupError(X)\n'
@@ -174,8 +174,7 @@ def test_a_pack_that_goes_away_under_a_program_is_not_missed(mine: PackedPlace, 
     rewritten(lambda content: content.replace(b"PACK", b"EVIL"))(mine.pack)
     mine.pack.rename(f"{mine.pack}.new")
     mine.pack.write_bytes(content)
-    shim = fresh_shim()
-    pack = shim.Pack(str(mine.folder), str(mine.site_packages))
+    pack = fresh_map_reader().Pack(str(mine.folder), str(mine.site_packages))
     offset, length = pack._modules["alpha/two.py"]
     pack._run = (0, b"")
     exec(change, {"os": os, "pack": str(mine.pack)})
@@ -250,8 +249,7 @@ def test_a_cold_start_asks_for_the_pieces_and_libraries_of_a_package(
         asked.append((os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")), offset, length))
 
     monkeypatch.setattr(os, "posix_fadvise", fadvise)
-    shim = fresh_shim()
-    pack = shim.Pack(str(place.folder), str(place.site_packages))
+    pack = fresh_map_reader().Pack(str(place.folder), str(place.site_packages))
     modules, begin = pack._modules, pack._begin
     assert pack.fetch_ahead("alpha")
     first, second, third = (modules[name] for name in MODULES)
@@ -273,7 +271,7 @@ def test_a_cold_start_without_anything_of_a_package_in_the_pack_fetches_its_libr
     monkeypatch.setattr(
         os, "posix_fadvise", lambda descriptor, *_: asked.append(os.readlink(f"/proc/self/fd/{descriptor}"))
     )
-    import_map = fresh_shim().ImportMap(str(place.folder), None)
+    import_map = read_map(place.folder, place.site_packages)
     import_map.begin()
     assert "alpha" in import_map.top_level()
     import_map.cold = True
@@ -286,4 +284,4 @@ def test_a_cold_start_without_anything_of_a_package_in_the_pack_fetches_its_libr
     [([], []), ([(3, 2), (5, 1), (6, 4)], [(3, 7)]), ([(0, 2), (3, 1)], [(0, 2), (3, 1)])],
 )
 def test_neighbours_are_asked_for_together(places: list[tuple[int, int]], expected: list[tuple[int, int]]) -> None:
-    assert fresh_shim().joined(places) == expected
+    assert fresh_map_reader().joined(places) == expected

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storectl_shim._storectl import MODULE, NAMESPACE
+from storectl_shim._storectl_map import MODULE, NAMESPACE
 from storectl_store.environments.import_map import (
     encode_import_map,
     index_paths,
     section_of,
 )
-from support.views import SHIM, Python, pythons
+from support.views import MAP_READER, Python, pythons
 
 SUFFIXES = (".cpython-312-x86_64-linux-gnu.so", ".abi3.so", ".so")
 EXTENSION, ABI3, BARE, SOURCE, BYTECODE = range(5)
@@ -111,8 +111,8 @@ def test_the_writer_writes_the_golden_bytes() -> None:
 
 READ = """
 import json, runpy, sys
-shim = runpy.run_path(sys.argv[1])
-import_map = shim["ImportMap"](sys.argv[2], None)
+reader = runpy.run_path(sys.argv[1])
+import_map = reader["ImportMap"](sys.argv[2], sys.argv[2] + "/lib/python3/site-packages", None, print)
 tables = {"": import_map.top_level()}
 for folder in ("alpha", "alpha/sub", "alpha/sub/deep", "alpha/none", "cloud", "cloud/a", "single", "none"):
     tables[folder] = import_map.table(folder)
@@ -126,7 +126,7 @@ def test_every_version_reads_the_golden_bytes(tmp_path: Path, python: Python) ->
     root.mkdir()
     (root / "import-map").write_bytes(GOLDEN.read_bytes())
     done = subprocess.run(
-        [python.executable, "-I", "-B", "-c", READ, str(SHIM), str(root)], capture_output=True, text=True, check=True
+        [python.executable, "-I", "-B", "-c", READ, str(MAP_READER), str(root)], capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
     written = index_paths(GOLDEN_PATHS, SUFFIXES)

@@ -63,6 +63,7 @@ def test_the_shim_is_started_by_a_pth_and_a_start_file() -> None:
     assert content(planned, f"{SITE}/_storectl.pth") == "import _storectl; _storectl.start_uncustomized()\n"
     assert content(planned, f"{SITE}/_storectl.start") == "_storectl:start_uncustomized\n"
     assert "\ndef start(" in content(planned, f"{SITE}/_storectl.py")
+    assert "\nclass ImportMap" in content(planned, SITE.replace("site-packages", "_storectl_map.py"))
 
 
 @pytest.mark.parametrize("path", ["sitecustomize.py", "usercustomize/__init__.py", "sitecustomize.abi3.so"])

@@ -14,11 +14,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from storectl_shim import _storectl
+from storectl_shim import _storectl, _storectl_map
 from storectl_store.environments.import_map import encode_import_map, index_paths
 from support.wheels import WheelBytes
 
 SHIM = Path(_storectl.__file__)
+MAP_READER = Path(_storectl_map.__file__)
 _VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 _PROBE = (
     "import _imp, json, os, sys; print(json.dumps([os.path.realpath(sys.executable), '%d.%d' % sys.version_info[:2], "
@@ -120,6 +121,7 @@ def build_view(root: Path, wheels: Sequence[WheelBytes], python: Python, *, shim
 def add_shim(view: View, paths: Sequence[str]) -> None:
     """The shim, its ``.pth`` and the map of these files."""
     shutil.copy(SHIM, view.site_packages)
+    shutil.copy(MAP_READER, view.site_packages.parent)
     (view.site_packages / "_storectl.pth").write_text("import _storectl; _storectl.start()\n")
     view.import_map.write_bytes(map_of(view, paths))
 
@@ -150,10 +152,32 @@ def write_files(folder: Path, files: Mapping[str, bytes | str]) -> None:
 
 
 def fresh_shim() -> Any:
-    """A copy of the shim's module of its own, as each interpreter has one."""
-    module = ModuleType("_storectl_under_test")
-    module.__file__ = str(SHIM)
-    exec(compile(SHIM.read_bytes(), str(SHIM), "exec"), module.__dict__)
+    """A copy of the shim's first module of its own, as each interpreter has one."""
+    return _fresh(SHIM)
+
+
+def fresh_map_reader() -> Any:
+    """A copy of the one that reads import maps."""
+    return _fresh(MAP_READER)
+
+
+def read_map(root: Path, site_packages: Path, address: str | None = None, *, reader: Any = None) -> Any:
+    """The import map of an environment, as the shim reads it; complaints go to stderr."""
+    reader = fresh_map_reader() if reader is None else reader
+    return reader.ImportMap(str(root), str(site_packages), address, _storectl.complain)
+
+
+def hook_of(site_packages: Path, stands_for: object) -> Any:
+    """A path hook for an environment without a shim of its own, in place of another."""
+    shim, path = fresh_shim(), str(site_packages)
+    shim.load_reader = lambda _: fresh_map_reader()
+    return shim.path_hook(shim.View(path, path, None, ()), stands_for)
+
+
+def _fresh(path: Path) -> Any:
+    module = ModuleType(f"{path.stem}_under_test")
+    module.__file__ = str(path)
+    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     return module
 
 

@@ -17,8 +17,9 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest
 from storectl_store.selection.target import Interpreter
 
-VIEW_FORMAT = 3
+VIEW_FORMAT = 4
 _ID_LENGTH = 32
+_SHIM = ("site-packages/_storectl.py", "_storectl_map.py")
 NOTHING: Mapping[NormalizedName, str] = MappingProxyType({})
 
 
@@ -28,7 +29,7 @@ def environment_id(
     """32 hex digits; no order matters. ``direct_urls`` are the contents of ``direct_url.json`` by project."""
     parts = {
         "format": VIEW_FORMAT,
-        "shim": hashlib.sha256(shim_source()).hexdigest(),
+        "shim": {path: hashlib.sha256(source).hexdigest() for path, source in shim_sources().items()},
         "interpreter": interpreter.identity,
         "digests": sorted(digests),
         "direct_urls": dict(direct_urls),
@@ -37,6 +38,7 @@ def environment_id(
 
 
 @cache
-def shim_source() -> bytes:
-    """The module that each view gets a copy of."""
-    return files("storectl_shim").joinpath("_storectl.py").read_bytes()
+def shim_sources() -> Mapping[str, bytes]:
+    """The modules that each environment gets a copy of, by their path below ``lib/pythonX.Y``."""
+    package = files("storectl_shim")
+    return MappingProxyType({path: package.joinpath(path.rpartition("/")[2]).read_bytes() for path in _SHIM})

@@ -1,4 +1,4 @@
-"""The writer of import maps; the format is documented beside its reader, in ``storectl_shim._storectl``.
+"""The writer of import maps; the format is documented beside its reader, in ``storectl_shim._storectl_map``.
 
 Tables say for each folder of site-packages ("" is the view itself) what a stock finder would find in it: tail of the
 module name -> record. The section of a folder that a single entry shows is made once per entry, kept with its outline and
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
-from storectl_shim._storectl import MAGIC, MODULE, NAMESPACE, PRIME
+from storectl_shim._storectl_map import MAGIC, MODULE, NAMESPACE, PRIME
 
 Tables: TypeAlias = Mapping[str, Mapping[str, int]]
 """Folder -> tail -> record, ``kind * 64 + index of the suffix``; of two records for one name the lower one wins."""

@@ -1,6 +1,6 @@
 """Packs: the bytecode of what programs of one environment import, in one file, in the order in which they import it.
 
-The formats of packs and of the records that they are made from stand beside their reader, ``storectl_shim._storectl``. A
+The formats of packs and of the records that they are made from stand beside their reader, ``storectl_shim._storectl_map``. A
 pack repeats what ``.pyc`` files of entries hold, and nothing else: a module that is not in the store, such as a local
 project's, is never in it. Entries never change, so neither does what a pack says of them; a larger one takes its place.
 """
@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_shim._storectl import PACK_MAGIC, RECORD_MAGIC
+from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC
 from storectl_store.entries.durability import fsync_folder, sync_descriptor
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord

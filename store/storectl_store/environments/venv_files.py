@@ -4,8 +4,9 @@ pyvenv.cfg                         as ``venv`` and uv write it
 bin/python  python3  python3.X     the first to the base interpreter, the others to the first
 lib64 -> lib                       where ``venv`` makes it: 64-bit Linux, or an interpreter whose platlibdir is lib64
 lib/pythonX.Y/EXTERNALLY-MANAGED   PEP 668: who looks after this environment
+lib/pythonX.Y/_storectl_map.py     the shim: what reads the import map
 lib/pythonX.Y/site-packages/
-  _storectl.py                     the shim
+  _storectl.py                     the shim: all that a start needs
   _storectl.pth  _storectl.start   start it; the second from Python 3.15 on (PEP 829), which then skips the first
 """
 
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from storectl_shim._storectl import CUSTOMIZATIONS
-from storectl_store.environments.identity import shim_source
+from storectl_store.environments.identity import shim_sources
 from storectl_store.environments.tree import Leaf, Link, SmallFile
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
@@ -39,9 +40,9 @@ def venv_leaves(interpreter: Interpreter) -> Iterator[Leaf]:
     yield from _python_links(interpreter)
     if has_lib64(interpreter):
         yield Link(path="lib64", target="lib")
-    yield SmallFile(path=f"lib/{interpreter.library_folder}/EXTERNALLY-MANAGED", content=_EXTERNALLY_MANAGED)
-    folder = site_packages(interpreter)
-    yield SmallFile(path=f"{folder}/_storectl.py", content=shim_source())
+    folder = f"lib/{interpreter.library_folder}"
+    yield SmallFile(path=f"{folder}/EXTERNALLY-MANAGED", content=_EXTERNALLY_MANAGED)
+    yield from (SmallFile(path=f"{folder}/{path}", content=source) for path, source in shim_sources().items())
     yield from starting_files(interpreter, [])
 
 
