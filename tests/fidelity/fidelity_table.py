@@ -13,8 +13,8 @@ _HEAD = """\
 Made by `scripts/fidelity` on {system}. Each cell: equal / compared, and nothing where that was not asked. By design: differences
 that [differences.toml](../tests/fidelity/differences.toml) lists with a reason each.
 
-What programs do with what they find: the test suites of real projects in [suites.md](suites.md), packages that are hard for
-any installer in [hard-packages.md](hard-packages.md), and the list of all that has to hold in [fidelity-cases.md](fidelity-cases.md).
+What programs do with what they find: the [test suites of real projects](#test-suites-of-real-projects) below, packages that are hard
+for any installer in [hard-packages.md](hard-packages.md), and the list of all that has to hold in [fidelity-cases.md](fidelity-cases.md).
 
 """
 _FIRST = ("project", "Python", "mode")
@@ -52,13 +52,14 @@ def line_of(project: str, python: str, mode: str, comparison: Comparison) -> Lin
 
 
 def table(lines: Iterable[Line], before: str = "") -> str:
-    """The file as Markdown: these lines, and those of ``before`` for what was not compared this time."""
-    all_lines = {line.key: line for line in (*_read(before), *lines)}
+    """The file as Markdown: these lines, those of ``before`` for what was not compared this time, and its later sections."""
+    own, heading, others = before.partition("\n## ")
+    all_lines = {line.key: line for line in (*_read(own), *lines)}
     ordered = [all_lines[key] for key in sorted(all_lines)]
     sections = sorted({section for line in ordered for section in line.cells})
     columns = (*_FIRST, *sections, *_LAST)
     text = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}", *(_markdown(line, sections) for line in ordered)]
-    return _HEAD.format(system=f"{platform.system()} {platform.machine()}") + "\n".join([*text, ""])
+    return _HEAD.format(system=f"{platform.system()} {platform.machine()}") + "\n".join([*text, ""]) + heading + others
 
 
 def _markdown(line: Line, sections: Iterable[str]) -> str:

@@ -13,9 +13,8 @@ from fidelity.suite_source import SuiteError
 from fidelity.suites import counts, read_suites
 from support.machine import base_python, new_machine, pyenv_python
 
-_HEAD = """\
-# Test suites of real projects
-
+_HEADING = "## Test suites of real projects\n"
+_HEAD = """
 Made by `scripts/suites` with CPython {python} on {system}. Each project of
 [suites.toml](../tests/fidelity/suites.toml) is locked by uv with what its tests need; `storectl run pytest` and the pytest of
 a venv made by uv then run the same tests on the same wheels. The tests are those of the project's source distribution, of its
@@ -31,7 +30,8 @@ on both sides is none: the table says what storectl changes, not why a test fail
 def main() -> int:
     options = _options()
     suites = read_suites()
-    rows = _rows_of(options.write) if options.write and options.write.exists() else {}
+    before = options.write.read_text() if options.write and options.write.exists() else ""
+    rows = rows_of(before)
     failed = False
     for name in options.name or suites:
         with tempfile.TemporaryDirectory(prefix="stc-") as cache, new_machine() as machine:
@@ -53,7 +53,7 @@ def main() -> int:
         print(rows[name], *result.differences, sep="\n  ", flush=True)
         failed = failed or bool(result.differences)
         if options.write:
-            options.write.write_text(table(rows))
+            options.write.write_text(table(rows, before))
     return int(failed)
 
 
@@ -83,15 +83,17 @@ def row(result: SuiteResult) -> str:
     return f"| {' | '.join(cells)} | {len(result.storectl[-1])} | {len(result.storectl)} | {differences} |"
 
 
-def table(rows: Mapping[str, str]) -> str:
-    """The whole file, in the order of ``suites.toml``."""
+def table(rows: Mapping[str, str], before: str = "") -> str:
+    """The file as it was before, with these rows as its section of test suites, in the order of ``suites.toml``."""
+    others = before.partition(_HEADING)[0]
     system = f"{platform.system()} {platform.machine()}"
     lines: Iterable[str] = (rows[name] for name in read_suites() if name in rows)
-    return _HEAD.format(python=platform.python_version(), system=system) + "\n".join([*lines, ""])
+    return others + _HEADING + _HEAD.format(python=platform.python_version(), system=system) + "\n".join([*lines, ""])
 
 
-def _rows_of(file: Path) -> dict[str, str]:
-    return dict(_named(file.read_text().splitlines()))
+def rows_of(text: str) -> dict[str, str]:
+    """The rows of the file's section of test suites, by project."""
+    return dict(_named(text.partition(_HEADING)[2].splitlines()))
 
 
 def _named(lines: Iterable[str]) -> Iterator[tuple[str, str]]:

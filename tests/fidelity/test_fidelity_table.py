@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from fidelity import suite_table
 from fidelity.comparison import Comparison, compare
 from fidelity.fidelity_table import line_of, table
 from fidelity.pair import Mode
@@ -50,3 +51,12 @@ def test_rows_stand_by_project_python_and_mode(mode: Mode) -> None:
     text = table([second, first, shim])
     assert text == table([first], table([shim, second]))
     assert next(row.split(" | ")[1] for row in rows(text)[1:]) == "3.9"
+
+
+def test_the_two_tables_of_the_file_are_written_apart() -> None:
+    found = table([line_of("one", "3.9", "shim", comparison(files=1))])
+    both = suite_table.table({"click": "| click | 8 | sdist |", "flask": "| flask | 3 | sdist |"}, found + "\n")
+    renewed = table([line_of("one", "3.9", "shim", comparison(files=2))], both)
+    assert "| one | 3.9 | shim | 2 / 2 | 0 | 0 |" in renewed
+    assert suite_table.rows_of(renewed) == {"click": "| click | 8 | sdist |", "flask": "| flask | 3 | sdist |"}
+    assert suite_table.table(suite_table.rows_of(renewed), renewed) == renewed

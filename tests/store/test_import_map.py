@@ -126,7 +126,10 @@ def test_every_version_reads_the_golden_bytes(tmp_path: Path, python: Python) ->
     root.mkdir()
     (root / "import-map").write_bytes(GOLDEN.read_bytes())
     done = subprocess.run(
-        [python.executable, "-I", "-B", "-c", READ, str(MAP_READER), str(root)], capture_output=True, text=True, check=True
+        [python.executable, "-I", "-B", "-c", READ, str(MAP_READER), str(root)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stderr == ""
     written = index_paths(GOLDEN_PATHS, SUFFIXES)
