@@ -3,11 +3,16 @@
 import html
 import json
 import math
+import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Ratios
+
+_MISSES = Path(__file__).with_name("misses.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +65,29 @@ def as_markdown(results: Sequence[Result], facts: dict[str, Any]) -> str:
         *(_line(result) for result in results),
         "",
     ]
+    missed = [_missed(result) for result in results if result.holds is False]
     notes = [f"- {r.row}, {r.what}: {_notes(r)}" for r in results if r.notes]
-    return "\n".join([*lines, *(["## Figures beside", "", *notes, ""] if notes else [])])
+    return "\n".join(
+        [
+            *lines,
+            *(["## Rows that miss their bar", "", *missed, ""] if missed else []),
+            *(["## Figures beside", "", *notes, ""] if notes else []),
+        ]
+    )
+
+
+def _missed(result: Result) -> str:
+    """By how much, and why as far as anybody has said so."""
+    reasons = tomllib.loads(_MISSES.read_text(encoding="utf-8"))["miss"]
+    matching = (
+        reason["why"]
+        for reason in reasons
+        if re.fullmatch(reason["row"], result.row) and re.fullmatch(reason["what"], result.what)
+    )
+    assert result.bar is not None
+    times = result.value / result.bar
+    beyond = f"{times:.1f} times its bar" if times >= 1.5 else f"{100 * (times - 1):.1f} % over its bar"
+    return f"- **{result.row}, {result.what}**: {beyond}. {next(matching, 'Nobody has explained this.')}"
 
 
 def from_json(text: str) -> list[Result]:
