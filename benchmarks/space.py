@@ -31,13 +31,17 @@ def disk(world: World) -> Iterator[Result]:
     for folder in folders:
         world.do([UV, "sync", "--quiet", "--frozen", "--compile-bytecode"], folder, UV_CACHE_DIR=str(cache))
     uv = _usage([cache, *(folder / ".venv" for folder in folders)])
-    others = [("uv, hard links", uv), ("pip, copies", _pip(world, folders))]
-    others += [(peer.name, _peer(world, folders, peer)) for peer in peers_here() if peer is not PIP]
-    row = f"disk, {PROJECTS} projects"
-    for what, theirs in others:
-        notes = {"storectl": _shown(ours), what: _shown(theirs)}
-        yield Result(row=row, what=f"bytes, beside {what}", figure=ours[0] / theirs[0], unit="x", notes=notes)
-        yield Result(row=row, what=f"inodes, beside {what}", figure=ours[1] / theirs[1], unit="x")
+    yield from _beside("uv, hard links", ours, uv)
+    yield from _beside("pip, copies", ours, _pip(world, folders))
+    for peer in peers_here():
+        if peer is not PIP:
+            yield from _beside(peer.name, ours, _peer(world, folders, peer))
+
+
+def _beside(what: str, ours: tuple[int, int], theirs: tuple[int, int]) -> Iterator[Result]:
+    row, notes = f"disk, {PROJECTS} projects", {"storectl": _shown(ours), what: _shown(theirs)}
+    yield Result(row=row, what=f"bytes, beside {what}", figure=ours[0] / theirs[0], unit="x", notes=notes)
+    yield Result(row=row, what=f"inodes, beside {what}", figure=ours[1] / theirs[1], unit="x")
 
 
 def _peer(world: World, folders: list[Path], peer: Peer) -> tuple[int, int]:
