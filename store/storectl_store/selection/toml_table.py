@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from storectl_store.errors import LockFileError
 from storectl_store.selection.positions import KeyPath, Position, deep_position, position_at, toml_position
+from storectl_store.selection.toml_blocks import Blocks
 
 _T = TypeVar("_T")
 _MAX_KEY_PARTS = 50
@@ -24,6 +25,8 @@ _DOTTED_KEY = re.compile(
 )
 MAX_DIGITS = 4300
 """Most digits of a number: Python's own limit, since reading one takes the square of their number."""
+
+_blocks = Blocks()
 
 DAMAGED = "the file is damaged, or has merge conflicts in it: make it anew with the tool that wrote it"
 
@@ -234,7 +237,7 @@ def parse_toml(content: bytes, file: str) -> Table:
     text = decoded_text(content, file)
     _check_keys(text, file)
     try:
-        values = tomli.loads(text)
+        values = _blocks.loads(content) or tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         raise _syntax_error(str(error), text, file) from error
     except RecursionError as error:

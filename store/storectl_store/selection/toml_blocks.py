@@ -1,0 +1,91 @@
+"""TOML read block by block: a lock file that has changed is mostly what it was before, and its tables are remembered.
+
+A block is one ``[[package]]`` (or ``[[packages]]``) table of the top with the ``[package.…]`` tables below it, up to the next
+header; every other line of the file is read anew. The values are those of a decoder that reads the file as a whole: where the
+blocks could mean anything else together than alone, nothing is answered, and the whole has to be read.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import tomli
+
+_FEWEST = 8  # below that, nothing is worth remembering
+_MOST_BYTES = 8 << 20  # of blocks that are remembered, in the file
+_NAMES = ("package", "packages")
+_LONGEST_HEADER = 16  # bytes of a line that tell whose table it begins
+
+Values = dict[str, Any]
+
+
+class Blocks:
+    """Remembers the tables of blocks, by what stands in the file, up to ``most_bytes`` of it. Safe to share by threads.
+
+    Who is given a table must not change it.
+    """
+
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[bytes, tuple[int, Values]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def loads(self, content: bytes) -> Values | None:
+        """What ``tomli.loads`` gives for this document; None where it has to be asked, which also says what is wrong."""
+        if b'"""' in content or b"'''" in content:
+            return None  # lines in it are no headers
+        starts = list(_starts(content))
+        if len(starts) < _FEWEST:
+            return None
+        ends = [*(start for start, _ in starts[1:]), len(content)]
+        others = [content[: starts[0][0]]]
+        found: dict[str, list[Values]] = {}
+        try:
+            for (start, name), end in zip(starts, ends, strict=True):
+                if not name:
+                    others.append(content[start:end])
+                    continue
+                values = self._block(content[start:end])
+                if values.keys() != {name}:
+                    return None
+                found.setdefault(name, []).extend(values[name])
+            for other in others:
+                tomli.loads(other.decode())  # each is whole, so nothing that begins in one goes on in the next
+            top: Values = tomli.loads(b"".join(others).decode())
+        except (ValueError, RecursionError):
+            return None
+        return top | found if top.keys().isdisjoint(_NAMES) else None
+
+    def _block(self, content: bytes) -> Values:
+        key = hashlib.sha256(content).digest()
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None:
+                self._kept.move_to_end(key)
+                return kept[1]
+        values = tomli.loads(content.decode())
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = len(content), values
+                self._bytes += len(content)
+            while self._bytes > self._most_bytes:
+                self._bytes -= self._kept.popitem(last=False)[1][0]
+        return values
+
+
+def _starts(content: bytes) -> Iterator[tuple[int, str]]:
+    """Where each block begins, and its name; "" for what is none, up to where the next one begins."""
+    name = ""
+    start = 0 if content.startswith(b"[") else content.find(b"\n[") + 1
+    while start or content.startswith(b"["):
+        header = content[start : start + _LONGEST_HEADER]
+        found = next((known for known in _NAMES if header.startswith(f"[[{known}]]".encode())), "")
+        if found or not (name and header.lstrip(b"[").startswith(f"{name}.".encode())):
+            name = found
+            yield start, name
+        start = content.find(b"\n[", start) + 1
+        if not start:
+            return
