@@ -2,11 +2,9 @@
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import marshal
 import posixpath
-import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -108,17 +106,15 @@ class ShimBytecode:
 
     def _kept(self, kind: str) -> dict[str, bytes] | None:
         """What the catalogue has, if it is whole: programs trust this bytecode without a look at its source."""
-        with contextlib.suppress(sqlite3.Error, OSError):
-            data = self._catalogue.get_many(kind, [shim_digest()]).get(shim_digest(), b"")
-            if hashlib.sha256(data[_CHECK_BYTES:]).digest() == data[:_CHECK_BYTES]:
-                files: dict[str, bytes] = marshal.loads(data[_CHECK_BYTES:])  # noqa: S302  # of our own making, checked
-                return files
-        return None
+        data = self._catalogue.get_many(kind, [shim_digest()]).get(shim_digest(), b"")
+        if hashlib.sha256(data[_CHECK_BYTES:]).digest() != data[:_CHECK_BYTES]:
+            return None
+        files: dict[str, bytes] = marshal.loads(data[_CHECK_BYTES:])  # noqa: S302  # of our own making, checked
+        return files
 
     def _keep(self, kind: str, files: dict[str, bytes]) -> None:
         data = marshal.dumps(files, MARSHAL_VERSION)
-        with contextlib.suppress(sqlite3.Error, OSError):
-            self._catalogue.put(kind, {shim_digest(): hashlib.sha256(data).digest() + data})
+        self._catalogue.put(kind, {shim_digest(): hashlib.sha256(data).digest() + data})
 
 
 def shim_digest() -> Digest:

@@ -69,6 +69,5 @@ def test_without_a_catalogue_it_is_compiled(
     def broken(*_: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(catalogue, "get_many", broken)
-    monkeypatch.setattr(catalogue, "put", broken)
+    monkeypatch.setattr(catalogue, "_run", broken)
     assert len(files_of(catalogue, python)) == 6

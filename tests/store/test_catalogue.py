@@ -111,7 +111,9 @@ def test_a_busy_database_is_an_error_and_not_deleted(written: WrittenStore, monk
     other = sqlite3.connect(written.store.layout.index, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(sqlite3.OperationalError, match="locked"):
-        written.store.catalogue.put("map", {digest(SAMPLE): b"one"})
+        written.store.catalogue.remove([digest(OTHER)])
+    written.store.catalogue.put("map", {digest(SAMPLE): b"lost"})
+    assert written.store.catalogue.get_many("map", [digest(SAMPLE)]) == {}
     other.execute("COMMIT")
     other.close()
     written.store.catalogue.put("map", {digest(SAMPLE): b"one"})

@@ -172,8 +172,7 @@ def test_without_a_catalogue_outlines_come_from_the_manifests(tmp_path: Path, mo
 
     with written_store(tmp_path / "store") as written:
         (committed,) = written.commit(SAMPLE)
-        monkeypatch.setattr(written.store.catalogue, "get_many", broken)
-        monkeypatch.setattr(written.store.catalogue, "put", broken)
+        monkeypatch.setattr(written.store.catalogue, "_run", broken)
         assert Outlines(written.store).get([digest(SAMPLE)], SUFFIXES) == [outline_of(committed.manifest, SUFFIXES)]
 
 

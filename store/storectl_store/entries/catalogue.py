@@ -4,13 +4,14 @@
     blobs(digest, kind, data)       what others derived from an entry and would rather not derive again
 
 It is SQLite in WAL mode. A database that is corrupt, or of another schema version, is deleted and built again from the
-manifests. Losing it loses time only, so whoever writes to it may ignore that it failed.
+manifests. Losing it loses time only, so whoever writes to it may ignore that it failed; of blobs nobody hears of it at all.
 """
 
 import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -63,7 +64,7 @@ class Catalogue:
     """The database at ``path``. ``manifests`` gives what to build it from.
 
     One connection, opened when first needed, used by one thread at a time. Raises sqlite3.Error where the database
-    cannot be written or stays busy.
+    cannot be written or stays busy, but for blobs.
     """
 
     def __init__(self, path: Path, manifests: Callable[[], Iterable[Manifest]]) -> None:
@@ -95,15 +96,19 @@ class Catalogue:
         self._run(lambda database: _delete(database, rows))
 
     def get_many(self, kind: str, digests: Iterable[Digest]) -> dict[Digest, bytes]:
-        """The data of this kind, for those of the digests that have some."""
+        """The data of this kind, for those of the digests that have some and where it can be read."""
         wanted = list(dict.fromkeys(digests))
-        return self._run(lambda database: dict(_select_blobs(database, kind, wanted)))
+        try:
+            return self._run(lambda database: dict(_select_blobs(database, kind, wanted)))
+        except (sqlite3.Error, OSError):
+            return {}
 
     def put(self, kind: str, blobs: Mapping[Digest, bytes]) -> None:
-        """Keep data derived from entries, replacing what was there under this kind."""
+        """Keep data derived from entries, replacing what was there under this kind, where it can be written."""
         rows = [(digest, kind, data) for digest, data in blobs.items()]
         statement = "INSERT OR REPLACE INTO blobs (digest, kind, data) VALUES (?, ?, ?)"
-        self._run(lambda database: database.executemany(statement, rows))
+        with suppress(sqlite3.Error, OSError):
+            self._run(lambda database: database.executemany(statement, rows))
 
     def rebuild(self) -> None:
         """Delete the database and build it again from the manifests; derived data is lost."""

@@ -1,6 +1,5 @@
 """The outlines of a store's entries: kept in the catalogue, made from the manifests where it has none that can be read."""
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -43,15 +42,10 @@ class Outlines:
 
     def _kept(self, kind: str, digests: Sequence[Digest]) -> Iterable[tuple[Digest, Outline]]:
         """Those that the catalogue has; it may lose anything at any time."""
-        try:
-            blobs = self._store.catalogue.get_many(kind, digests)
-        except (sqlite3.Error, OSError):
-            return
-        for digest, data in blobs.items():
+        for digest, data in self._store.catalogue.get_many(kind, digests).items():
             with suppress(StoreFormatError):
                 yield digest, decode_outline(digest, data)
 
     def _keep(self, kind: str, outlines: Sequence[Outline]) -> None:
         if outlines:
-            with suppress(sqlite3.Error, OSError):
-                self._store.catalogue.put(kind, {outline.digest: encode_outline(outline) for outline in outlines})
+            self._store.catalogue.put(kind, {outline.digest: encode_outline(outline) for outline in outlines})
