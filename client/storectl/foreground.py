@@ -3,6 +3,7 @@
 A daemon lives for days, and whatever its process has loaded stays: as it is started as a rule, it never sees typer.
 """
 
+import gc
 from collections.abc import Sequence
 
 
@@ -16,6 +17,9 @@ def is_plain(arguments: Sequence[str]) -> bool:
 
 def become_daemon(options: Sequence[str]) -> int:
     """Serve until told to stop; the exit code."""
-    from storectl_daemon.main import main  # noqa: PLC0415 - only the daemon itself needs the daemon
-
+    gc.disable()  # what is imported stays: to look at it again and again takes a seventh of importing it
+    try:
+        from storectl_daemon.main import main  # noqa: PLC0415 - only the daemon itself needs the daemon
+    finally:
+        gc.enable()
     return main(options)

@@ -54,11 +54,15 @@ def keep_memory_together() -> None:
 
 
 def for_good(load: Callable[[], T]) -> T:
-    """What ``load`` makes. No collection looks at anything again that is there by then, as code and types are.
+    """What ``load`` makes. No collection looks at anything while it is made, or again that is there by then, as code and types are.
 
-    Looking at all of it takes 50 ms, in which no thread of this process answers anybody.
+    Looking at all of it takes 50 ms, in which no thread of this process answers anybody. Of 100,000 objects some 700 are garbage.
     """
-    made = load()
+    gc.disable()
+    try:
+        made = load()
+    finally:
+        gc.enable()
     gc.freeze()
     return made
 

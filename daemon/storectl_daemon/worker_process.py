@@ -1,5 +1,6 @@
 """What runs in a worker process before its first job; it imports as little as it can, for every worker pays for it."""
 
+import gc
 import importlib
 import multiprocessing
 import os
@@ -21,8 +22,11 @@ def start() -> None:
 
 
 def load(module: str) -> None:
-    """Import a module that the jobs to come will need."""
+    """Import a module that the jobs to come will need; no collection looks at it while that lasts, nor again."""
+    gc.disable()
     importlib.import_module(module)
+    gc.freeze()
+    gc.enable()
 
 
 def _end_with(parent: Any) -> None:
