@@ -71,9 +71,10 @@ class Outcome:
 
     @classmethod
     def of(cls, code: int, output: str, folders: Mapping[str, str]) -> "Outcome":
-        """``folders`` are paths of those of this side, with the names that stand for them."""
+        """``folders`` are paths of those of this side, with the names that stand for them; a relative one begins a word."""
         for folder, name in folders.items():
-            output = output.replace(folder, name)
+            begin = "" if folder.startswith("/") else r"(?<!\w)"
+            output = re.sub(begin + re.escape(folder), name, output)
         return cls(code=code, output=_TIME.sub("<time>", _ADDRESS.sub("<address>", _COLOUR.sub("", output))).strip())
 
     def in_view(self, python: str) -> "Outcome":

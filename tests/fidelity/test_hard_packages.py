@@ -25,6 +25,11 @@ def test_addresses_times_and_folders_are_no_differences() -> None:
     assert first.output == "<a at <address>> took <time> at <time> in <prefix>/lib"
 
 
+def test_a_relative_folder_is_only_named_where_a_word_begins() -> None:
+    found = Outcome.of(0, "create.venv:Venv in .venv/lib, ./.venv", {".venv": "<prefix>"})
+    assert found.output == "create.venv:Venv in <prefix>/lib, ./<prefix>"
+
+
 @pytest.mark.parametrize(("code", "output"), [(1, "42"), (0, "43")])
 def test_another_exit_code_or_output_is_a_difference(code: int, output: str) -> None:
     expected, found = Outcome(code=0, output="so\n42"), Outcome(code=code, output=f"so\n{output}")
