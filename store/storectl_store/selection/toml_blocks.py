@@ -25,7 +25,7 @@ Values = dict[str, Any]
 class Blocks:
     """Remembers the tables of blocks, pickled, in up to ``most_bytes``. Safe to share by threads.
 
-    As objects they would take ten times as much memory, and pickles are read in a tenth of the time that decoding takes.
+    As objects they would be had sooner, and take more memory (docs/adr/0016).
     """
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
@@ -42,7 +42,7 @@ class Blocks:
         if len(starts) < _FEWEST:
             return None
         ends = [*(start for start, _ in starts[1:]), len(content)]
-        others = [content[: starts[0][0]]]
+        others = [content[: starts[0][0]]]  # what stands before, between and behind the blocks
         found: dict[str, list[Values]] = {}
         try:
             for (start, name), end in zip(starts, ends, strict=True):
@@ -53,9 +53,9 @@ class Blocks:
                 if values.keys() != {name}:
                     return None
                 found.setdefault(name, []).extend(values[name])
-            for other in others:
-                tomli.loads(other.decode())  # each is whole, so nothing that begins in one goes on in the next
-            top: Values = tomli.loads(b"".join(others).decode())
+            # Each is read alone: where it is whole, nothing that begins in it goes on behind a block.
+            tops = list(filter(None, (tomli.loads(other.decode()) for other in others)))
+            top: Values = tops[0] if len(tops) == 1 else tomli.loads(b"".join(others).decode())
         except (ValueError, RecursionError):
             return None
         return top | found if top.keys().isdisjoint(_NAMES) else None
@@ -81,13 +81,13 @@ class Blocks:
 
 
 def _starts(content: bytes) -> Iterator[tuple[int, str]]:
-    """Where each block begins, and its name; "" for what is none, up to where the next one begins."""
+    """Where each block begins, and its name; "" for what is none, up to where the next block begins."""
     name = ""
     start = 0 if content.startswith(b"[") else content.find(b"\n[") + 1
     while start or content.startswith(b"["):
         header = content[start : start + _LONGEST_HEADER]
         found = next((known for known in _NAMES if header.startswith(f"[[{known}]]".encode())), "")
-        if found or not (name and header.lstrip(b"[").startswith(f"{name}.".encode())):
+        if found or (name and not header.lstrip(b"[").startswith(f"{name}.".encode())):
             name = found
             yield start, name
         start = content.find(b"\n[", start) + 1
