@@ -19,17 +19,10 @@ from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.events import Event, EventBus
 from storectl_daemon.inputs import Inputs
-from storectl_daemon.lifecycle import (
-    Background,
-    IdleWatch,
-    for_good,
-    give_memory_back,
-    keep_memory_together,
-    notify,
-    rest,
-)
+from storectl_daemon.lifecycle import Background, IdleWatch, notify, rest
 from storectl_daemon.loading import Loaded
 from storectl_daemon.logs import configure_logs
+from storectl_daemon.memory import for_good, give_memory_back, keep_memory_together
 from storectl_daemon.models import CompiledEvent, ProgressEvent
 from storectl_daemon.network import Network
 from storectl_daemon.options import Job

@@ -1,12 +1,14 @@
 """What runs in a worker process before its first job; it imports as little as it can, for every worker pays for it."""
 
-import gc
 import importlib
 import multiprocessing
 import os
 import signal
 import threading
+from functools import partial
 from typing import Any
+
+from storectl_daemon.memory import for_good
 
 
 def start() -> None:
@@ -23,10 +25,7 @@ def start() -> None:
 
 def load(module: str) -> None:
     """Import a module that the jobs to come will need; no collection looks at it while that lasts, nor again."""
-    gc.disable()
-    importlib.import_module(module)
-    gc.freeze()
-    gc.enable()
+    for_good(partial(importlib.import_module, module))
 
 
 def _end_with(parent: Any) -> None:

@@ -12,7 +12,8 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from storectl_daemon.lifecycle import IdleWatch, for_good, give_memory_back, keep_memory_together, notify
+from storectl_daemon.lifecycle import IdleWatch, notify
+from storectl_daemon.memory import for_good, give_memory_back, keep_memory_together
 from storectl_daemon.settings import Settings, SettingsError
 from support.daemon import DEADLINE, Daemon, UnixConnection, until
 from support.index import serve_index

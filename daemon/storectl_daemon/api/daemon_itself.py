@@ -5,7 +5,7 @@ import time
 
 from fastapi import APIRouter, Response
 
-from storectl_daemon.lifecycle import resident_bytes
+from storectl_daemon.memory import resident_bytes
 from storectl_daemon.models import Health
 from storectl_daemon.service import Service
 from storectl_store.version import installed_version
