@@ -12,9 +12,9 @@ from operator import attrgetter
 
 from storectl_daemon.batches import Batcher
 from storectl_daemon.single_flight import SingleFlight
-from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.digest import Digest
 from storectl_store.entries.catalogue import Catalogue
-from storectl_store.environments.identity import shim_sources
+from storectl_store.environments.identity import shim_digest, shim_sources
 from storectl_store.environments.import_map import MARSHAL_VERSION
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
@@ -115,11 +115,6 @@ class ShimBytecode:
     def _keep(self, kind: str, files: dict[str, bytes]) -> None:
         data = marshal.dumps(files, MARSHAL_VERSION)
         self._catalogue.put(kind, {shim_digest(): hashlib.sha256(data).digest() + data})
-
-
-def shim_digest() -> Digest:
-    """The digest of the shim's sources."""
-    return digest_of_hex(hashlib.sha256(b"".join(shim_sources().values())).hexdigest())
 
 
 async def compile_shim(interpreter: Interpreter) -> dict[str, bytes]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon.bytecode import ShimBytecode, shim_digest
+from storectl_daemon.bytecode import ShimBytecode
 from storectl_store.entries.catalogue import Catalogue
 from storectl_store.entries.store import Store
+from storectl_store.environments.identity import shim_digest
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 from support.environments import ask_interpreter

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from packaging.utils import NormalizedName
 
-from storectl_store.digest import Digest
+from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.selection.target import Interpreter
 
 VIEW_FORMAT = 4
@@ -29,7 +29,7 @@ def environment_id(
     """32 hex digits; no order matters. ``direct_urls`` are the contents of ``direct_url.json`` by project."""
     parts = {
         "format": VIEW_FORMAT,
-        "shim": {path: hashlib.sha256(source).hexdigest() for path, source in shim_sources().items()},
+        "shim": shim_digest(),
         "interpreter": interpreter.identity,
         "digests": sorted(digests),
         "direct_urls": dict(direct_urls),
@@ -42,3 +42,10 @@ def shim_sources() -> Mapping[str, bytes]:
     """The modules that each environment gets a copy of, by their path below ``lib/pythonX.Y``."""
     package = files("storectl_shim")
     return MappingProxyType({path: package.joinpath(path.rpartition("/")[2]).read_bytes() for path in _SHIM})
+
+
+@cache
+def shim_digest() -> Digest:
+    """One digest over all of them and their places."""
+    parts = {path: hashlib.sha256(source).hexdigest() for path, source in shim_sources().items()}
+    return digest_of_hex(hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest())
