@@ -201,7 +201,7 @@ def start_uncustomized() -> None:
 
 
 def start(absent: "tuple[str, ...]" = ()) -> None:
-    """Put the hook before all others, once for a view, and leave ``sys.modules`` as it was. Never an exception."""
+    """Put the hook in the place of the standard one, once for a view, and leave ``sys.modules`` as it was. Never an exception."""
     try:
         address = os.environ.pop("STORECTL_SOCKET", None)  # children read the file
         if os.getuid() == os.geteuid() and os.getgid() == os.getegid():

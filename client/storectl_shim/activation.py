@@ -25,6 +25,7 @@ from storectl_shim.environment import (
     check_interpreter,
     make_environment,
     read_import_map,
+    root_of,
     this_interpreter,
 )
 
@@ -198,7 +199,7 @@ def _take_away(view: str) -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_of(finder, view)]
     for path in [path for path in sys.path_importer_cache if str(path).startswith(view)]:
         sys.path_importer_cache.pop(path, None)
-    scripts = os.path.join(_root(view), "bin")
+    scripts = os.path.join(root_of(view), "bin")
     os.environ["PATH"] = os.pathsep.join(
         folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder != scripts
     )
@@ -226,11 +227,6 @@ def _set_variables(root: str) -> None:
     os.environ["PATH"] = f"{scripts}{os.pathsep}{path}" if path else scripts
     os.environ["VIRTUAL_ENV"] = root
     os.environ.pop("PYTHONHOME", None)
-
-
-def _root(view: str) -> str:
-    """``<root>`` of ``<root>/lib/python3.12/site-packages``."""
-    return view.rsplit("/", 3)[0]
 
 
 def _pth_lines(view: str) -> Iterator[str]:

@@ -86,7 +86,7 @@ class Modules:
 
     def __init__(self, site_packages: str, reader: Any) -> None:
         self._root = site_packages
-        self._map = reader.ImportMap(site_packages.rsplit("/", 3)[0], site_packages, None, _say_nothing)
+        self._map = reader.ImportMap(root_of(site_packages), site_packages, None, _say_nothing)
         self._module, self._namespace = reader.MODULE, reader.NAMESPACE
         self._suffixes = [suffix for _, suffixes in reader.LOADERS for suffix in suffixes]
 
@@ -124,6 +124,11 @@ class Modules:
             return None
         inside = "" if record >= self._module else "/__init__"
         return f"{self._root}/{path}{inside}{self._suffixes[record % self._module]}"
+
+
+def root_of(site_packages: str) -> str:
+    """``<root>`` of ``<root>/lib/python3.12/site-packages``."""
+    return site_packages.rsplit("/", 3)[0]
 
 
 def _say_nothing(trouble: str) -> None:
