@@ -65,7 +65,8 @@ def as_markdown(results: Sequence[Result], facts: dict[str, Any]) -> str:
         *(_line(result) for result in results),
         "",
     ]
-    missed = [_missed(result) for result in results if result.holds is False]
+    reasons = tomllib.loads(_MISSES.read_text(encoding="utf-8"))["miss"]
+    missed = [_missed(result, reasons) for result in results if result.holds is False]
     notes = [f"- {r.row}, {r.what}: {_notes(r)}" for r in results if r.notes]
     return "\n".join(
         [
@@ -76,9 +77,8 @@ def as_markdown(results: Sequence[Result], facts: dict[str, Any]) -> str:
     )
 
 
-def _missed(result: Result) -> str:
+def _missed(result: Result, reasons: Sequence[dict[str, str]]) -> str:
     """By how much, and why as far as anybody has said so."""
-    reasons = tomllib.loads(_MISSES.read_text(encoding="utf-8"))["miss"]
     matching = (
         reason["why"]
         for reason in reasons
