@@ -385,10 +385,13 @@ class Loader(machinery.SourceFileLoader):
         return super().get_code(name)
 sys.path_hooks.insert(place, machinery.FileFinder.path_hook((Loader, [".py"]), *details))
 sys.path_importer_cache.clear()
-import order, order.größe
-print(json.dumps([type(order.__loader__).__name__, seen]))
+import acme.own, compiled, order.both, order.größe
+modules = [(type(module.__loader__).__name__, module.__file__) for module in (acme.own, compiled, order.both, order.größe)]
+print(json.dumps([modules, [name for name in seen if name.startswith("order")]]))
 """
-    assert made.ask(program) == ["Loader", ["order", "order.größe"]]
+    modules, seen = made.ask(program)
+    assert modules[2:] == [["Loader", f"{made.site}/order/both/__init__.py"], ["Loader", f"{made.site}/order/größe.py"]]
+    assert seen == ["order", "order.both", "order.größe"]
 
 
 @pytest.mark.network
