@@ -6,9 +6,6 @@ made again: it does each piece of work once, however many ask.
 """
 
 import json
-import os
-import socket
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, Self, TypeVar
@@ -16,10 +13,10 @@ from typing import Any, Protocol, Self, TypeVar
 import httpx2
 
 from storectl.answers import EnvironmentInfo, Health, Progress, ProjectState, problem_from_json
+from storectl.daemon_socket import CONNECT_S, check_listener, check_owner, stuck
 from storectl.errors import (
     DaemonGoneError,
     DaemonNotRunningError,
-    DaemonOwnerError,
     DaemonProblemError,
     DaemonTimeoutError,
     DaemonVersionError,
@@ -28,7 +25,6 @@ from storectl.options import Options
 
 API_VERSION = 1
 
-CONNECT_S = 1.0
 ANSWER_S = 5.0
 STREAM_SILENCE_S = 30.0
 
@@ -209,40 +205,9 @@ class DaemonClient:
                 f"no daemon answers on {self.socket}", hint="storectl daemon start", reason=str(error)
             ) from None
         except httpx2.TimeoutException:
-            raise _stuck(self.socket) from None
+            raise stuck(self.socket) from None
         except httpx2.TransportError as error:
             raise _went_away(str(error)) from None
-
-
-def check_owner(path: str) -> None:
-    """DaemonNotRunningError where there is no socket, DaemonOwnerError where it is not this user's or root's."""
-    for place in (os.path.dirname(path), path):
-        try:
-            status = os.lstat(place)
-        except OSError:
-            raise DaemonNotRunningError(f"no daemon: there is no {path}", hint="storectl daemon start") from None
-        if status.st_uid not in (os.geteuid(), 0):
-            raise DaemonOwnerError(
-                f"{place} belongs to user {status.st_uid}: a daemon behind it is not ours",
-                hint="set XDG_RUNTIME_DIR or XDG_STATE_HOME to folders of your own",
-                owner=status.st_uid,
-            )
-    if not stat.S_ISSOCK(status.st_mode):
-        raise DaemonNotRunningError(f"{path} is no socket", hint="remove it, then storectl daemon start")
-
-
-def check_listener(path: str) -> None:
-    """DaemonNotRunningError where nobody listens on the socket; cheaper, and tidier, than to have HTTP find out."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(CONNECT_S)
-        try:
-            probe.connect(path)
-        except TimeoutError:
-            raise _stuck(path) from None
-        except OSError as error:
-            raise DaemonNotRunningError(
-                f"no daemon answers on {path}: {error.strerror}", hint="storectl daemon start"
-            ) from None
 
 
 def _read(read: Callable[[Json], Answer], value: Json) -> Answer:
@@ -276,13 +241,6 @@ def _unreadable(what: str) -> DaemonVersionError:
     return DaemonVersionError(
         f"the daemon's answer cannot be read: {what}",
         hint="it may be of another version: storectl daemon stop ends it; the next command starts its own",
-    )
-
-
-def _stuck(path: str) -> DaemonTimeoutError:
-    return DaemonTimeoutError(
-        f"the daemon on {path} is there and does not answer",
-        hint="it may be stopped or stuck: look at its log (storectl daemon logs), end its process, try again",
     )
 
 

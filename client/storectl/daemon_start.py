@@ -14,10 +14,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from storectl.daemon_client import DaemonClient, check_listener
+from storectl.daemon_socket import check_listener, check_owner
 from storectl.errors import DaemonError, DaemonGoneError, DaemonNotRunningError, DaemonOwnerError, DaemonStartError
 from storectl_shim.locations import log_path, socket_path
+
+if TYPE_CHECKING:
+    from storectl.daemon_client import DaemonClient
 
 START_S = 10.0
 """How long a new daemon may take until it answers."""
@@ -36,9 +40,14 @@ DETACH = "import os, sys; os.fork() or os.execv(sys.argv[1], sys.argv[1:])"
 """What runs in between: the daemon's parent ends at once, so that the daemon becomes a child of init."""
 
 
-def running_daemon(environ: Mapping[str, str]) -> DaemonClient:
+def running_daemon(environ: Mapping[str, str]) -> "DaemonClient":
     """The daemon that is there; DaemonNotRunningError where none is."""
-    client = DaemonClient(socket_path(environ))
+    path = socket_path(environ)
+    check_owner(path)
+    check_listener(path)
+    from storectl.daemon_client import DaemonClient  # noqa: PLC0415 - HTTP, of no use where nobody listens
+
+    client = DaemonClient(path)
     try:
         client.health()
     except BaseException:
@@ -47,7 +56,7 @@ def running_daemon(environ: Mapping[str, str]) -> DaemonClient:
     return client
 
 
-def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = None) -> DaemonClient:
+def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = None) -> "DaemonClient":
     """The daemon of this environment, started where none is running; DaemonError where that fails.
 
     ``command`` is what to start instead of storectl's own daemon.
@@ -182,6 +191,8 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> None:
             )
         os.close(held)
         held = -1
+        import storectl.daemon_client  # noqa: F401, PLC0415 - while the daemon loads what it needs
+
         _wait_until_well(alive, environ, log, before)
     except (OSError, subprocess.CalledProcessError) as error:
         raise DaemonStartError(f"cannot start the daemon: {error}", hint=f"its log is {log}") from None

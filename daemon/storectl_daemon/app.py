@@ -1,49 +1,45 @@
-"""The application: the API behind its limits, with a short way for import maps.
+"""The application: what programs and commands wait for by short ways, everything else by FastAPI.
 
-request -> import map?  -> bytes from memory          the shim waits for this, within its 20 ms
-        -> limits       -> FastAPI -> api/*.py
+request -> import map?                 -> bytes from memory     the shim waits for this, within its 20 ms
+        -> limits -> health? warm?     -> short_way.py          every command that makes an environment asks these
+                  -> api/application   -> FastAPI -> api/*.py   loaded by the first request that needs it
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from storectl_daemon.api import daemon_itself, entries, environments, events, projects
-from storectl_daemon.api.problems import RESPONSES, install_handlers, problem_response, response_of
+from storectl_daemon.api.problems import problem_response, response_of
 from storectl_daemon.environments import Environments
+from storectl_daemon.loading import Loaded
+from storectl_daemon.memory import for_good
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.request_limits import RequestLimits
 from storectl_daemon.service import Service
+from storectl_daemon.short_way import HEALTH, ShortWay
 from storectl_store.errors import ProblemError
 
-_PREFIX = f"/v{API_VERSION}"
-HEALTH = f"{_PREFIX}/health"
-_MAP_START = f"{_PREFIX}/environments/"
+__all__ = ["HEALTH", "create_application"]
+
+_MAP_START = f"/v{API_VERSION}/environments/"
 _MAP_END = "/import-map"
-
-
-def create_api(service: Service) -> FastAPI:
-    """The routes of version 1 and the OpenAPI document that describes them."""
-    api = FastAPI(
-        title="storectl",
-        version=f"{API_VERSION}",
-        description="The daemon of storectl, on a Unix socket. Errors are application/problem+json.",
-        openapi_url=f"{_PREFIX}/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    install_handlers(api)
-    for module in (daemon_itself, projects, environments, entries, events):
-        api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
-    return api
 
 
 def create_application(service: Service, *, on_request: Callable[[str], None] = lambda _: None) -> ASGIApp:
     """All that the server serves. ``on_request`` is called at every request, with its path."""
-    api = RequestLimits(create_api(service))
+    api = Loaded(partial(for_good, partial(_load_api, service)), name="the API")
+
+    async def long_way(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            serve = await api.get()
+        except Exception:
+            service.stop()  # its files have been replaced: the next command starts another daemon
+            raise
+        await serve(scope, receive, send)
+
+    short_way = RequestLimits(ShortWay(service, otherwise=long_way))
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "")
@@ -51,9 +47,15 @@ def create_application(service: Service, *, on_request: Callable[[str], None] = 
         if scope["type"] == "http" and path.endswith(_MAP_END) and path.startswith(_MAP_START):
             await _serve_map(service.environments, scope, receive, send)
         else:
-            await api(scope, receive, send)
+            await short_way(scope, receive, send)
 
     return application
+
+
+def _load_api(service: Service) -> ASGIApp:
+    from storectl_daemon.api.application import create_api  # noqa: PLC0415 - FastAPI, which most commands do without
+
+    return create_api(service)
 
 
 async def _serve_map(environments: Environments, scope: Scope, receive: Receive, send: Send) -> None:

@@ -262,7 +262,11 @@ class EnvironmentBuild:
             manifest = await self._pipeline.ensure(pin, progress)
             await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
 
-        await _all([complete(pin) for pin in biggest_first(missing)])
+        async def know_the_shim() -> None:
+            await self._shim.of(interpreter)  # publishing needs it, and an interpreter has to be run for it
+
+        if missing:
+            await _all([know_the_shim(), *(complete(pin) for pin in biggest_first(missing))])
 
     def _present(self, pins: Sequence[Pin]) -> set[Digest]:
         return {pin.wheel.digest for pin in pins if self._store.has(pin.wheel.digest)}

@@ -210,6 +210,9 @@ class Daemon:
             idle.touch()
             if path != HEALTH:
                 self._build.begin()  # who comes with a command will want a build soon
+                if self._store.empty:  # and has everything to be fetched for it
+                    self._network.begin()
+                    self._steps.expect()
 
         return HttpServer(create_application(service, on_request=on_request), gate)
 

@@ -40,7 +40,7 @@ class RequestLimits:
         if trouble is not None:
             await problem_response(422, code="E_REQUEST", detail=trouble)(scope, receive, send)
             return
-        await self._application(scope, _replay(body, receive), send)
+        await self._application(scope, replay(body, receive), send)
 
 
 async def _read_body(receive: Receive) -> bytes | None:
@@ -57,7 +57,8 @@ async def _read_body(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
+    """What tells the whole body once, and then what ``receive`` tells."""
     told = False
 
     async def replayed() -> Message:

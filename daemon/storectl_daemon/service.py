@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,15 @@ from storectl_daemon.environments import Environments
 from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.events import EventBus
 from storectl_daemon.inputs import Located, input_paths, locate
-from storectl_daemon.models import EnvironmentInfo, ProjectState
+from storectl_daemon.memory import resident_bytes
+from storectl_daemon.models import EnvironmentInfo, Health, ProjectState
 from storectl_daemon.options import DEFAULT_OPTIONS, Job, Options
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import Project, ProjectBook
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Sight, Watcher
 from storectl_store.entries.store import Store
+from storectl_store.version import installed_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,17 @@ class Service:
     def busy(self) -> bool:
         """Whether anything is being made."""
         return self.warmer.busy or self.compiling.busy
+
+    def health(self) -> Health:
+        """Who is there."""
+        return Health(
+            version=installed_version(),
+            pid=os.getpid(),
+            store=str(self.store.layout.root),
+            socket=str(self.socket),
+            uptime_s=round(time.monotonic() - self.started, 3),
+            rss_bytes=resident_bytes(),
+        )
 
     async def job_at(self, start: str, options: Options, *, offline: bool = False) -> Job:
         """The job that somebody in this folder means; NoLockFileError for none."""

@@ -35,7 +35,7 @@ class StoreSteps:
         """The steps from a pin to an entry."""
         return Steps(
             present=self._store.manifest,
-            expect=self._expect,
+            expect=self._expect_one,
             fetch=fetch,
             stage=self._stage,
             commit=self._commit,
@@ -46,7 +46,12 @@ class StoreSteps:
         """The daemon is ending: compiling stops within a second, whatever it is at."""
         self._stopping = True
 
-    def _expect(self) -> None:
+    def expect(self) -> None:
+        """There will be more than one wheel to stage: start all workers meanwhile."""
+        for _ in range(self._processes):
+            self._expect_one()
+
+    def _expect_one(self) -> None:
         self._workers.expect(stage_wheel.__module__)
 
     async def _stage(self, wheel: Path, expectation: Expectation, stage: Path, verified: Digest) -> StagedEntry:

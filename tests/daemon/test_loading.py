@@ -100,6 +100,12 @@ def test_a_daemon_that_only_answers_programs_loads_nothing_for_commands() -> Non
     assert not HEAVY & found
 
 
+def test_what_answers_the_commands_that_make_environments_loads_no_fastapi() -> None:
+    found = loaded("-c", "import storectl_daemon.app, storectl_daemon.http_server")
+    assert {"starlette", "uvicorn"} <= found
+    assert "fastapi" not in found
+
+
 @pytest.mark.parametrize("options", [[], ["--log-file", "log"]])
 def test_the_command_that_becomes_the_daemon_leaves_the_command_line_behind(tmp_path: Path, options: list[str]) -> None:
     variables = {"STORECTL_IDLE_EXIT": "never", "HOME": str(tmp_path), "STORECTL_STORE": str(tmp_path / "store")}

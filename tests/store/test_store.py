@@ -99,6 +99,7 @@ def test_what_was_never_committed_is_not_there(tmp_path: Path) -> None:
     assert not store.has(absent)
     assert store.manifest(absent) is None
     assert list(store.digests()) == []
+    assert store.empty
 
 
 def test_a_committed_entry_is_read_back_as_it_was_committed(tmp_path: Path) -> None:
@@ -106,6 +107,7 @@ def test_a_committed_entry_is_read_back_as_it_was_committed(tmp_path: Path) -> N
         (committed,) = written.commit(SAMPLE)
         store = Store.open(tmp_path / "store")
         assert store.has(digest(SAMPLE))
+        assert not store.empty
         assert list(store.digests()) == [digest(SAMPLE)]
         assert store.manifest(digest(SAMPLE)) == committed.manifest
         assert list(store.manifests()) == [committed.manifest]

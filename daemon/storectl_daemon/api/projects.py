@@ -1,6 +1,5 @@
 """``/v1/warm`` and ``/v1/projects``: environments for projects, now and whenever their lock file changes."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,20 +8,16 @@ from fastapi.responses import StreamingResponse
 from storectl_daemon.api.streams import lines_of, ndjson
 from storectl_daemon.models import (
     AbsolutePath,
-    CompiledEvent,
     FailedEvent,
     ProgressEvent,
     ProjectRequest,
     ProjectState,
     ReadyEvent,
-    WarmEvent,
     WarmRequest,
     WarningEvent,
 )
-from storectl_daemon.options import Options
 from storectl_daemon.service import Service
-from storectl_daemon.warm import STOPPING, problem_of
-from storectl_store.errors import ProblemError
+from storectl_daemon.warm_request import warm_events
 
 PathQuery = Annotated[AbsolutePath, Query()]
 
@@ -41,7 +36,7 @@ def routes(service: Service) -> APIRouter:
 
         The work goes on when the client goes away.
         """
-        return ndjson(_warm(service, request))
+        return ndjson(warm_events(service, request))
 
     @router.get("/projects")
     async def projects() -> list[ProjectState]:
@@ -64,42 +59,3 @@ def routes(service: Service) -> APIRouter:
         return service.state_of(service.known(path))
 
     return router
-
-
-def options_of(request: WarmRequest) -> Options:
-    """The options of a request."""
-    return Options(
-        python=request.python,
-        extras=frozenset(request.extras),
-        all_extras=request.all_extras,
-        groups=frozenset(request.groups),
-        default_groups=request.default_groups,
-        only_groups=request.only_groups,
-        lock_file=request.lock_file,
-        overlay=request.overlay,
-        member=request.member,
-    )
-
-
-async def _warm(service: Service, request: WarmRequest) -> AsyncIterator[WarmEvent]:
-    try:
-        job = await service.job_at(request.start, options_of(request), offline=request.offline)
-    except ProblemError as error:
-        yield FailedEvent(problem=problem_of(error))
-        return
-    with service.bus.subscribe(lambda event: event.job == job) as events:
-        service.warmer.start(job)
-        ready: ReadyEvent | None = None
-        async for event in events:
-            message = event.message
-            if isinstance(message, ReadyEvent) and request.bytecode and service.compiling.busy_with(job):
-                ready = message
-            elif isinstance(message, CompiledEvent):
-                if ready is not None:
-                    yield ready
-                    return
-            else:
-                yield message
-                if isinstance(message, ReadyEvent | FailedEvent):
-                    return
-    yield FailedEvent(problem=STOPPING)

@@ -47,6 +47,12 @@ class Store:
                 fsync_folder(root)
         return cls(layout)
 
+    @property
+    def empty(self) -> bool:
+        """Whether no entry is visible yet."""
+        with os.scandir(self.layout.meta) as found:
+            return next(found, None) is None
+
     def has(self, digest: Digest) -> bool:
         """Whether the entry with this digest is visible."""
         return os.path.exists(self.layout.manifest(digest))

@@ -1,33 +1,38 @@
 """Lock file x target -> selection. A pure function: equal inputs give equal selections, and nothing else is read."""
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from types import MappingProxyType
 
 from storectl_store.selection.lock_file import LockFile, LockKind
-from storectl_store.selection.pdm_selection import select_from_pdm_lock
 from storectl_store.selection.pin import Selection
-from storectl_store.selection.pipfile_selection import select_from_pipfile_lock
-from storectl_store.selection.poetry_selection import select_from_poetry_lock
-from storectl_store.selection.pylock import select_from_pylock
-from storectl_store.selection.requirements_file import select_from_requirements
 from storectl_store.selection.target import Target
-from storectl_store.selection.uv_selection import select_from_uv_lock
 
 Selector = Callable[[LockFile, Target], Selection]
 
-SELECTORS: Mapping[LockKind, Selector] = MappingProxyType(
+SELECTORS: Mapping[LockKind, str] = MappingProxyType(
     {
-        "uv": select_from_uv_lock,
-        "pylock": select_from_pylock,
-        "poetry": select_from_poetry_lock,
-        "pdm": select_from_pdm_lock,
-        "pipfile": select_from_pipfile_lock,
-        "requirements": select_from_requirements,
+        "uv": "uv_selection.select_from_uv_lock",
+        "pylock": "pylock.select_from_pylock",
+        "poetry": "poetry_selection.select_from_poetry_lock",
+        "pdm": "pdm_selection.select_from_pdm_lock",
+        "pipfile": "pipfile_selection.select_from_pipfile_lock",
+        "requirements": "requirements_file.select_from_requirements",
     }
 )
-"""One function a kind: a further format is one more module, one more name in `lock_file` and one more line here."""
+"""One function a kind: a further format is one more module, one more name in `lock_file` and one more line here.
+
+Loaded when a file of its kind is there, and so mostly one of them: all take as long to load as a small project takes to unpack.
+"""
 
 
 def select(lock_file: LockFile, target: Target) -> Selection:
     """What the lock file selects for the target; a SelectionError of some kind where it selects nothing usable."""
-    return SELECTORS[lock_file.kind](lock_file, target)
+    return selector_of(lock_file.kind)(lock_file, target)
+
+
+def selector_of(kind: LockKind) -> Selector:
+    """The function that selects from lock files of this kind."""
+    module, _, name = SELECTORS[kind].partition(".")
+    selector: Selector = getattr(import_module(f"{__package__}.{module}"), name)
+    return selector

@@ -1,0 +1,51 @@
+"""The daemon's socket, before anything is said over it: whose it is, and whether anybody listens.
+
+No HTTP is loaded for that. Where nobody listens it can be loaded while a daemon starts, of whose start it takes a third.
+"""
+
+import os
+import socket
+import stat
+
+from storectl.errors import DaemonNotRunningError, DaemonOwnerError, DaemonTimeoutError
+
+CONNECT_S = 1.0
+
+
+def check_owner(path: str) -> None:
+    """DaemonNotRunningError where there is no socket, DaemonOwnerError where it is not this user's or root's."""
+    for place in (os.path.dirname(path), path):
+        try:
+            status = os.lstat(place)
+        except OSError:
+            raise DaemonNotRunningError(f"no daemon: there is no {path}", hint="storectl daemon start") from None
+        if status.st_uid not in (os.geteuid(), 0):
+            raise DaemonOwnerError(
+                f"{place} belongs to user {status.st_uid}: a daemon behind it is not ours",
+                hint="set XDG_RUNTIME_DIR or XDG_STATE_HOME to folders of your own",
+                owner=status.st_uid,
+            )
+    if not stat.S_ISSOCK(status.st_mode):
+        raise DaemonNotRunningError(f"{path} is no socket", hint="remove it, then storectl daemon start")
+
+
+def check_listener(path: str) -> None:
+    """DaemonNotRunningError where nobody listens on the socket; cheaper, and tidier, than to have HTTP find out."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(CONNECT_S)
+        try:
+            probe.connect(path)
+        except TimeoutError:
+            raise stuck(path) from None
+        except OSError as error:
+            raise DaemonNotRunningError(
+                f"no daemon answers on {path}: {error.strerror}", hint="storectl daemon start"
+            ) from None
+
+
+def stuck(path: str) -> DaemonTimeoutError:
+    """The error for a daemon that lets a deadline pass."""
+    return DaemonTimeoutError(
+        f"the daemon on {path} is there and does not answer",
+        hint="it may be stopped or stuck: look at its log (storectl daemon logs), end its process, try again",
+    )

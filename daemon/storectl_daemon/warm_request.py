@@ -1,0 +1,49 @@
+"""A request for an environment: which job it means, and what whoever waits for it is told."""
+
+from collections.abc import AsyncIterator
+
+from storectl_daemon.models import CompiledEvent, FailedEvent, ReadyEvent, WarmEvent, WarmRequest
+from storectl_daemon.options import Options
+from storectl_daemon.service import Service
+from storectl_daemon.warm import STOPPING, problem_of
+from storectl_store.errors import ProblemError
+
+
+def options_of(request: WarmRequest) -> Options:
+    """The options of a request."""
+    return Options(
+        python=request.python,
+        extras=frozenset(request.extras),
+        all_extras=request.all_extras,
+        groups=frozenset(request.groups),
+        default_groups=request.default_groups,
+        only_groups=request.only_groups,
+        lock_file=request.lock_file,
+        overlay=request.overlay,
+        member=request.member,
+    )
+
+
+async def warm_events(service: Service, request: WarmRequest) -> AsyncIterator[WarmEvent]:
+    """Warm, and tell how far it is; the last event is ``ready`` or ``failed``. The work goes on when nobody listens any more."""
+    try:
+        job = await service.job_at(request.start, options_of(request), offline=request.offline)
+    except ProblemError as error:
+        yield FailedEvent(problem=problem_of(error))
+        return
+    with service.bus.subscribe(lambda event: event.job == job) as events:
+        service.warmer.start(job)
+        ready: ReadyEvent | None = None
+        async for event in events:
+            message = event.message
+            if isinstance(message, ReadyEvent) and request.bytecode and service.compiling.busy_with(job):
+                ready = message
+            elif isinstance(message, CompiledEvent):
+                if ready is not None:
+                    yield ready
+                    return
+            else:
+                yield message
+                if isinstance(message, ReadyEvent | FailedEvent):
+                    return
+    yield FailedEvent(problem=STOPPING)
