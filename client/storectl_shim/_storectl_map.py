@@ -15,18 +15,21 @@ A record is ``kind * 64 + index of the suffix`` in the order of a stock finder, 
 a package by its ``__init__``, 1 a module, 2 (128) a folder that can be a namespace portion. Of two records for one name the
 lower one wins.
 
-The file ``<store>/packs/<environment id>``, format 1, is what ``.pyc`` files hold, once more, of the modules that programs of
+The file ``<store>/packs/<environment id>``, format 2, is what ``.pyc`` files hold, once more, of the modules that programs of
 the environment import, in the order in which they do (``Pack``). The daemon makes it from what they say at their end in
-``<cache>/storectl/imports<environment>``, format 1, paths relative to site-packages (``record``)::
+``<cache>/storectl/imports<environment>``, format 1, paths relative to site-packages, and absolute ones of what they loaded of
+the standard library (``record``)::
 
-    storectl pack 1 <environment id> <cache tag> <bytes after the table> <length of table> <checksum of table>\n
-    <table>       (modules, libraries)
+    storectl pack 2 <environment id> <cache tag> <bytes after the table> <length of table> <checksum of table>\n
+    <table>       (modules, libraries, standard)
                     modules   {path of the source: (offset, length)}    offset from the end of the table
                     libraries (path, ...)    native libraries that were mapped
+                    standard  (absolute path, ...)    files of the standard library, which the daemon has read ahead
     <.pyc>*
 
     storectl imports 1\n
     (<path of a source or a native library>\n)*
+    (<absolute path of bytecode or a native module of the standard library>\n)*
 """
 
 import _frozen_importlib_external as _external
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
 MAGIC = b"storectl import map 1"
 PRIME = 1073741789  # the largest below 2**30, one digit of an int: the modulo is a single pass
 MODULE, NAMESPACE = 64, 128
-PACK_MAGIC = b"storectl pack 1"
+PACK_MAGIC = b"storectl pack 2"
 RECORD_MAGIC = b"storectl imports 1"
 RUN = (1 << 17) - 64  # bytes that are read of a pack at once; malloc maps, and unmaps, what is larger
 FEW = 16  # modules that a pack does not have are no reason to make one
@@ -153,7 +156,7 @@ class Pack:
         pieces, length, checksum = map(int, fields[3:])
         begin = len(line) + 1 + length
         table = rest[:length] if begin <= len(start) else self._read(len(line) + 1, length)
-        modules, libraries = decode(table, length, checksum)
+        modules, libraries, _ = decode(table, length, checksum)
         if self._identity is None or self._identity[1] != begin + pieces:
             raise ValueError("torn")
         self._run = 0, start
@@ -267,7 +270,7 @@ def record(folder: str, process: int) -> None:
             mine = [source for source in IMPORTED if source.startswith(view + "/")]
             missed = len(MISSED.intersection(mine))
             if missed >= FEW and missed * SHARE > len(PACKED):
-                lines = [source[len(view) + 1 :] for source in mine] + libraries_of(root)
+                lines = [source[len(view) + 1 :] for source in mine] + libraries_of(root) + standard_files()
                 text = "".join(line + "\n" for line in lines if "\n" not in line)
                 _external.SourceFileLoader("", "").set_data(folder + root, RECORD_MAGIC + b"\n" + os.fsencode(text))
     except Exception:
@@ -283,6 +286,25 @@ def libraries_of(root: str) -> "list[str]":
         mapped = dict.fromkeys(os.fsdecode(line.split(None, 5)[-1].strip()) for line in maps)
     found = [name.partition("/site-packages/")[2] for name in mapped if name.startswith(entries)]
     return list(filter(None, found))
+
+
+def standard_files() -> "list[str]":
+    """The files that modules of this process were read from, of the standard library, in about the order of their import.
+
+    Frozen ones have none. No module is asked for anything: a lazy one would load.
+    """
+    library = os.path.dirname(os.__file__) + "/"
+    elsewhere = library + "site-packages/", library + "dist-packages/"
+    found: "list[str]" = []
+    for module in list(sys.modules.values()):
+        try:
+            spec = object.__getattribute__(module, "__dict__").get("__spec__")
+            path: "Any" = (spec.cached or spec.origin) if type(spec) is ModuleSpec else ""
+            if path.startswith(library) and not path.startswith(elsewhere) and os.path.exists(path):
+                found.append(path)
+        except Exception:  # nothing is too odd to be in there
+            pass
+    return found
 
 
 def keep_pip_out(module: "Any", library: str) -> None:

@@ -32,6 +32,7 @@ from storectl_daemon.pipeline import Pipeline
 from storectl_daemon.progress import Progress
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import ProjectBook
+from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settings import Settings
@@ -145,11 +146,17 @@ class Daemon:
             busy=lambda: service.busy or gate.connections > 0,
             leave=self._leave,
         )
+        self._read_ahead = ReadAhead(layout)
+
+        def on_answer(environment_id: str) -> None:
+            idle.touch()
+            self._read_ahead.begin(environment_id)
+
         self._server = Server(
             gate,
             import_map=service.environments.import_map,
             http=partial(for_good, partial(self._load_http, service, gate, idle)),
-            on_answer=idle.touch,
+            on_answer=on_answer,
             on_stop=partial(self._stop, service),
         )
         self._background.start("watching", service.watcher.run())
@@ -269,6 +276,7 @@ class Daemon:
         service.bus.close()
 
     async def _end(self) -> None:
+        self._read_ahead.close()
         await self._pipeline.aclose()
         await self._compiler.aclose()
         self._workers.close()

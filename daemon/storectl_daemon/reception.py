@@ -46,8 +46,8 @@ class Reception:
     """Accepts on one listening socket from ``open`` to ``close``.
 
     ``import_map`` gives the map of an environment's id, or raises a ProblemError; ``protocol`` makes the protocol of
-    a connection that goes on, which counts as one that is here meanwhile; ``on_answer`` is called for every connection
-    that does not. Who has sent nothing after ``seconds`` has to leave.
+    a connection that goes on, which counts as one that is here meanwhile; ``on_answer`` is called with the environment's id
+    for every connection that does not, once it is answered. Who has sent nothing after ``seconds`` has to leave.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Reception:
         gate: Gate,
         import_map: Callable[[str], HeldMap],
         protocol: Callable[[], Awaitable[asyncio.Protocol]],
-        on_answer: Callable[[], None] = lambda: None,
+        on_answer: Callable[[str], None] = lambda _: None,
         seconds: float = SILENT_SECONDS,
     ) -> None:
         self._gate = gate
@@ -139,16 +139,18 @@ class Reception:
         if found is None:
             self._hand_over(visit)
             return
-        self._on_answer()
-        visit.answer(len(question), found)
+        environment_id, held = found
+        visit.answer(len(question), held)
+        self._on_answer(environment_id)
 
-    def _asked_for(self, question: bytes) -> HeldMap | None:
-        """The map that is asked for; None where the question is another one, or the answer is a problem."""
+    def _asked_for(self, question: bytes) -> tuple[str, HeldMap] | None:
+        """The environment's id and the map; None where the question is another one, or the answer is a problem."""
         found = _QUESTION.fullmatch(question)
         if found is None:
             return None
+        environment_id = found[1].decode("ascii")
         try:
-            return self._import_map(found[1].decode("ascii"))
+            return environment_id, self._import_map(environment_id)
         except ProblemError:
             return None
 

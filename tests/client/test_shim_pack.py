@@ -1,5 +1,6 @@
 """Modules whose bytecode is in the pack of their environment: nobody can tell, and nobody is hurt by a bad pack."""
 
+import marshal
 import os
 from collections.abc import Callable
 from importlib.util import MAGIC_NUMBER
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from storectl_shim._storectl_map import FEW, RECORD_MAGIC, RUN
+from storectl_store.environments.import_map import checksum
 from support.packs import PackedPlace, packed_place
 from support.views import fresh_map_reader, pythons, read_map
 from support.wheels import make_wheel
@@ -44,6 +46,13 @@ def test_modules_come_from_the_pack_and_their_bytecode_is_not_opened(place: Pack
     place.make_pack(*MODULES)
     place.say_file(*MODULES)
     assert place.shown(program) == f"{ALL_PACK}\n[]"
+
+
+def test_what_a_pack_says_of_the_standard_library_is_not_the_programs(place: PackedPlace) -> None:
+    standard = str(place.standard_library / "this.py")
+    assert place.make_pack(*MODULES, standard=[standard]).standard
+    place.say_file(*MODULES)
+    assert place.shown(f"{WHERE}\nimport sys; print('this' in sys.modules)") == f"{ALL_PACK}\nFalse"
 
 
 def test_a_program_is_shown_the_same_with_and_without(place: PackedPlace) -> None:
@@ -128,6 +137,16 @@ def as_link(path: Path) -> None:
     path.symlink_to("other")
 
 
+def as_before(path: Path) -> None:
+    """The same pack as format 1 had it: a table of two parts."""
+    line, _, rest = path.read_bytes().partition(b"\n")
+    *start, _, length, _ = line.replace(b"pack 2 ", b"pack 1 ").split(b" ")
+    table = marshal.dumps(marshal.loads(rest[: int(length)])[:2], 2)
+    pieces = rest[int(length) :]
+    fields = [*start, b"%d" % len(pieces), b"%d" % len(table), b"%d" % checksum(table)]
+    rewritten(lambda _: b" ".join(fields) + b"\n" + table + pieces)(path)
+
+
 def as_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -140,7 +159,8 @@ def as_folder(path: Path) -> None:
         pytest.param(rewritten(lambda content: content[:-1]), id="cut"),
         pytest.param(rewritten(lambda content: content[:100]), id="cut in its table"),
         pytest.param(rewritten(lambda content: content + b"x"), id="longer"),
-        pytest.param(rewritten(lambda content: content.replace(b"pack 1 ", b"pack 2 ")), id="another format"),
+        pytest.param(rewritten(lambda content: content.replace(b"pack 2 ", b"pack 3 ")), id="another format"),
+        pytest.param(as_before, id="the format before"),
         pytest.param(rewritten(lambda content: content.replace(b"cpython-", b"cpython_", 1)), id="another interpreter"),
         pytest.param(rewritten(lambda content: content[:16] + b"0" * 32 + content[48:]), id="another environment"),
         pytest.param(rewritten(lambda content: content.replace(b"alpha/one.py", b"alpha/oNe.py", 1)), id="flipped"),
@@ -200,7 +220,61 @@ class TestRecord:
         assert place.shown(self.PROGRAM % FEW) == ""
         magic, *lines = place.imports.read_bytes().splitlines()
         assert magic == RECORD_MAGIC
-        assert lines == [b"many/__init__.py", *(name.encode() for name in reversed(self.NAMES))]
+        ours = [line for line in lines if not line.startswith(b"/")]
+        assert ours == [b"many/__init__.py", *(name.encode() for name in reversed(self.NAMES))]
+        assert lines[: len(ours)] == ours
+
+    def test_files_of_the_standard_library_that_were_loaded_are_named_last(self, place: PackedPlace) -> None:
+        program = f"""{self.PROGRAM % FEW}
+import _csv, json, os, sys
+specs = [module.__spec__ for module in (json, json.decoder, _csv)]
+print(*(spec.cached or spec.origin for spec in specs if spec.cached is None or os.path.exists(spec.cached)))
+"""
+        expected = place.shown(program).split()
+        assert expected[-1].endswith(".so")
+        _, *lines = os.fsdecode(place.imports.read_bytes()).splitlines()
+        standard = [line for line in lines if line.startswith("/")]
+        assert set(expected) <= set(standard)
+        assert lines[-len(standard) :] == standard
+        library = str(place.standard_library)
+        assert [path for path in standard if not path.startswith(f"{library}/")] == []
+        assert [path for path in standard if not os.path.isfile(path)] == []
+
+    def test_packages_that_the_base_interpreter_has_are_not_of_the_standard_library(self, mine: PackedPlace) -> None:
+        program = f"""{self.PROGRAM % FEW}
+import json, os, sys
+for name in ("site-packages", "dist-packages"):
+    sys.modules[name] = type(sys)(name)
+    sys.modules[name].__spec__ = spec = type(json.__spec__)(name, None)
+    spec.cached = os.path.dirname(os.__file__) + f"/{{name}}/there.pyc"
+os.path.exists = lambda path: True
+"""
+        mine.shown(program)
+        assert b"/json/" in mine.imports.read_bytes()
+        assert b"there.pyc" not in mine.imports.read_bytes()
+
+    def test_odd_modules_are_not_asked_and_no_trouble(self, place: PackedPlace) -> None:
+        program = f"""{self.PROGRAM % FEW}
+import importlib.util, json, sys, types
+class Odd:
+    def __getattr__(self, name): print("asked for", name)
+class Worse(types.ModuleType):
+    def __getattribute__(self, name): print("asked for", name)
+sys.modules.update(none=None, number=1, odd=Odd(), worse=Worse("worse"), empty=types.ModuleType.__new__(types.ModuleType))
+for name, spec in (("text", "x"), ("nothing", None), ("place", importlib.util.spec_from_file_location("place", "p.py"))):
+    sys.modules[name] = module = types.ModuleType(name)
+    module.__spec__ = spec
+module.__spec__.cached, module.__spec__.origin = None, 7
+spec = importlib.util.find_spec("wave")
+spec.loader = importlib.util.LazyLoader(spec.loader)
+sys.modules["wave"] = lazy = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(lazy)
+import atexit
+atexit._run_exitfuncs()
+print(type(lazy).__name__)
+"""
+        assert place.shown(program) == "_LazyModule"
+        assert b"/json/" in place.imports.read_bytes()
 
     def test_a_program_of_few_modules_says_nothing(self, mine: PackedPlace) -> None:
         mine.shown(self.PROGRAM % (FEW - 2))
@@ -232,7 +306,8 @@ class TestRecord:
         place = packed_place(tmp_path, pythons()[0], wheel)
         mapped = f"import mmap; f = open({str(place.site_packages / 'nat.libs/libx.so.1')!r}); m = mmap.mmap(f.fileno(), 0, access=1)"
         place.shown(f"{self.PROGRAM % FEW}\n{mapped}")
-        assert place.imports.read_bytes().splitlines()[-1] == b"nat.libs/libx.so.1"
+        lines = place.imports.read_bytes().splitlines()
+        assert [line for line in lines if not line.startswith(b"/")][-1] == b"nat.libs/libx.so.1"
 
 
 def test_a_cold_start_asks_for_the_pieces_and_libraries_of_a_package(

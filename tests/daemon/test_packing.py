@@ -60,6 +60,16 @@ def test_a_later_one_comes_in_front_of_what_was_there(place: PackedPlace) -> Non
     assert modules(place) == (NAMES[2], NAMES[1], NAMES[0])
 
 
+def test_what_was_loaded_of_the_standard_library_is_kept_too(place: PackedPlace) -> None:
+    library = place.standard_library.resolve()
+    say(place, NAMES[0], f"{library}/os.py", "/etc/passwd")
+    packing(place).pack_recorded()
+    say(place, NAMES[1], f"{library}/ast.py", f"{library}/os.py")
+    packing(place).pack_recorded()
+    standard = packed_imports(place.layout, place.folder.name).standard
+    assert standard == tuple(f"{library}/{name}.py" for name in ("ast", "os"))
+
+
 def test_nothing_is_written_for_what_is_packed_already(place: PackedPlace) -> None:
     say(place, *NAMES)
     packing(place).pack_recorded()

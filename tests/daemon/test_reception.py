@@ -72,7 +72,8 @@ class Desk:
         self.heard.put_nowait(protocol)
         return protocol
 
-    def _on_answer(self) -> None:
+    def _on_answer(self, environment_id: str) -> None:
+        assert environment_id == ID
         self.answered += 1
 
     async def connect(self) -> socket.socket:

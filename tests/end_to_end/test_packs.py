@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.environments.pack import packed_imports
 from support.daemon import until
 from support.index import LoopbackIndex
 from support.machine import Machine
@@ -30,3 +32,5 @@ def test_the_second_run_of_a_program_opens_no_bytecode_of_its_own(machine: Machi
     assert (count, opened) == (20, 21)
     until((machine.store / "packs" / Path(names[-1]).name).exists)
     assert json.loads(machine.ok("run", "-c", PROGRAM, cwd=folder)) == [20, 0, *names]
+    standard = packed_imports(StoreLayout(machine.store), Path(names[-1]).name).standard
+    assert any(path.endswith(".pyc") and "/json/" in path for path in standard)

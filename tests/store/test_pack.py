@@ -3,6 +3,7 @@
 import marshal
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,15 +38,17 @@ def place(tmp_path: Path) -> PackedPlace:
 
 
 def test_a_pack_is_a_line_a_table_and_the_bytecode_as_it_is_on_disk(place: PackedPlace) -> None:
-    assert place.make_pack(*ALPHA, libraries=["alpha.libs/liba.so"]) == Imports(
-        modules=ALPHA, libraries=("alpha.libs/liba.so",)
+    standard = str(place.standard_library.resolve() / "os.py")
+    assert place.make_pack(*ALPHA, libraries=["alpha.libs/liba.so"], standard=[standard]) == Imports(
+        modules=ALPHA, libraries=("alpha.libs/liba.so",), standard=(standard,)
     )
     tag = place.record.cache_tag
     one, init = (
         (place.site_packages / f"alpha/__pycache__/{name}.{tag}.pyc").read_bytes() for name in ("one", "__init__")
     )
-    table = marshal.dumps(({ALPHA[0]: (0, len(one)), ALPHA[1]: (len(one), len(init))}, ("alpha.libs/liba.so",)), 2)
-    line = f"storectl pack 1 {place.folder.name} {tag} {len(one + init)} {len(table)} {checksum(table)}\n"
+    places = {ALPHA[0]: (0, len(one)), ALPHA[1]: (len(one), len(init))}
+    table = marshal.dumps((places, ("alpha.libs/liba.so",), (standard,)), 2)
+    line = f"storectl pack 2 {place.folder.name} {tag} {len(one + init)} {len(table)} {checksum(table)}\n"
     assert place.pack.read_bytes() == line.encode() + table + one + init
     assert place.pack.stat().st_mode & 0o777 == 0o444
     assert not list(place.layout.tmp.iterdir())
@@ -69,6 +72,37 @@ def test_what_is_not_a_module_of_an_entry_with_bytecode_is_left_out(place: Packe
     assert place.make_pack(*wanted, libraries=["alpha.libs/gone.so", "_storectl.pth", "alpha"]) == Imports(
         modules=("alpha/one.py",)
     )
+
+
+@pytest.fixture(params=pythons(), ids=lambda python: python.version)
+def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> PackedPlace:
+    return packed_place(tmp_path, request.param, WHEELS[0])
+
+
+def test_files_of_the_standard_library_are_named_as_programs_do_once_and_in_their_order(any_place: PackedPlace) -> None:
+    names = [
+        any_place.shown(f"import {name}; print({name}.__spec__.cached or {name}.__spec__.origin)")
+        for name in ("json", "_csv")
+    ]
+    assert names[1].startswith(f"{any_place.standard_library}/lib-dynload/")
+    assert any_place.make_pack(*ALPHA, standard=[*names, names[0]]).standard == tuple(map(os.path.realpath, names))
+
+
+def test_what_is_not_a_file_of_the_standard_library_is_left_out(place: PackedPlace, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    library = base / "lib" / place.site_packages.parent.name
+    library.mkdir(parents=True)
+    for path in (library / "a.py", base / "outside.py", library.with_name(f"{library.name}.py")):
+        path.write_text("")
+    (library / "link.py").symlink_to(base / "outside.py")
+    (library / "folder").mkdir()
+    os.mkfifo(library / "fifo")
+    record = replace(place.record, executable=str(base / "bin/python"))
+    wanted = ["a.py", "link.py", "folder", "fifo", "gone.py", "../outside.py", f"../{library.name}.py", ""]
+    standard = (*(f"{library}/{name}" for name in wanted), str(base / "outside.py"), "/etc/passwd", "/", "/dev/zero")
+    packed = write_pack(place.layout, record, Imports(modules=ALPHA, standard=standard), tmp=place.layout.tmp)
+    assert packed.standard == (f"{library}/a.py",)
+    assert packed_imports(place.layout, place.folder.name) == packed
 
 
 @pytest.mark.parametrize("flags", [b"\0\0\0\0", b"\3\0\0\0", b""], ids=["by time", "checked", "cut"])
@@ -126,31 +160,51 @@ def test_bytecode_that_changes_meanwhile_makes_no_pack(place: PackedPlace, monke
 
 def test_a_pack_says_what_it_has(place: PackedPlace) -> None:
     assert packed_imports(place.layout, place.folder.name) == Imports()
-    made = place.make_pack(*ALPHA, libraries=["alpha.libs/liba.so"])
+    made = place.make_pack(
+        *ALPHA, libraries=["alpha.libs/liba.so"], standard=[str(place.standard_library.resolve() / "os.py")]
+    )
+    assert all((made.modules, made.libraries, made.standard))
     assert packed_imports(place.layout, place.folder.name) == made
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", PACK_MAGIC + b" x\n", b"storectl pack 1 a b 1 2 3\n", b"\xff" * 2000])
+@pytest.mark.parametrize("content", [b"", b"\n", PACK_MAGIC + b" x\n", b"storectl pack 2 a b 1 2 3\n", b"\xff" * 2000])
 def test_a_pack_that_cannot_be_read_has_nothing(place: PackedPlace, content: bytes) -> None:
     place.layout.packs.mkdir()
     place.pack.write_bytes(content)
     assert packed_imports(place.layout, place.folder.name) == Imports()
 
 
-def test_records_name_modules_and_libraries_below_the_view_only() -> None:
+def test_a_pack_of_the_format_before_has_nothing_and_is_made_anew(place: PackedPlace) -> None:
+    table = marshal.dumps(({ALPHA[0]: (0, 0)}, ()), 2)
+    line = f"storectl pack 1 {place.folder.name} {place.record.cache_tag} 0 {len(table)} {checksum(table)}\n"
+    place.layout.packs.mkdir()
+    place.pack.write_bytes(line.encode() + table)
+    assert packed_imports(place.layout, place.folder.name) == Imports()
+    assert place.make_pack(ALPHA[0]) == packed_imports(place.layout, place.folder.name) == Imports(modules=(ALPHA[0],))
+
+
+def test_records_name_modules_and_libraries_below_the_view_and_the_rest_from_the_root() -> None:
     lines = [
         "storectl imports 1",
         "b.py",
         "a/__init__.py",
         "a.libs/x.so",
-        "/etc/passwd",
+        "/lib/python3.11/os.py",
+        "//a.py",
+        "/lib/../etc/passwd",
+        "/lib/./a.so",
+        "/lib//a.so",
+        "/",
+        "/nul\0.py",
         "../up.py",
         "a/../b.py",
         "a//b.py",
     ]
     text = "\n".join([*lines, "", "nul\0.py", "./c.py", "ö.py"]) + "\n"
     assert parse_imports(text.encode()) == Imports(
-        modules=("b.py", "a/__init__.py", "ö.py"), libraries=("a.libs/x.so",)
+        modules=("b.py", "a/__init__.py", "ö.py"),
+        libraries=("a.libs/x.so",),
+        standard=("/lib/python3.11/os.py",),
     )
 
 
@@ -160,8 +214,9 @@ def test_a_record_of_another_format_names_nothing(data: bytes) -> None:
 
 
 def test_what_was_imported_last_comes_first() -> None:
-    new, old = Imports(modules=("b", "c"), libraries=("y",)), Imports(modules=("a", "b"), libraries=("x", "y"))
-    assert new.then(old) == Imports(modules=("b", "c", "a"), libraries=("y", "x"))
+    new = Imports(modules=("b", "c"), libraries=("y",), standard=("/q",))
+    old = Imports(modules=("a", "b"), libraries=("x", "y"), standard=("/p", "/q"))
+    assert new.then(old) == Imports(modules=("b", "c", "a"), libraries=("y", "x"), standard=("/q", "/p"))
 
 
 def test_packs_of_environments_that_are_gone_are_deleted(place: PackedPlace) -> None:

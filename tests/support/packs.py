@@ -42,10 +42,14 @@ class PackedPlace:
         """Where its programs leave their record."""
         return Path(f"{self.home}/.cache/storectl/imports{self.folder}")
 
-    def make_pack(self, *modules: str, libraries: Sequence[str] = ()) -> Imports:
-        return write_pack(
-            self.layout, self.record, Imports(modules=modules, libraries=tuple(libraries)), tmp=self.layout.tmp
-        )
+    @property
+    def standard_library(self) -> Path:
+        """Of the interpreter, as its programs name it."""
+        return Path(self.shown("import os; print(os.path.dirname(os.__file__))"))
+
+    def make_pack(self, *modules: str, libraries: Sequence[str] = (), standard: Sequence[str] = ()) -> Imports:
+        imports = Imports(modules=modules, libraries=tuple(libraries), standard=tuple(standard))
+        return write_pack(self.layout, self.record, imports, tmp=self.layout.tmp)
 
     def run(
         self, program: str, *flags: str, environ: Mapping[str, str] | None = None

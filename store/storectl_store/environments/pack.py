@@ -3,6 +3,7 @@
 The formats of packs and of the records that they are made from stand beside their reader, ``storectl_shim._storectl_map``. A
 pack repeats what ``.pyc`` files of entries hold, and nothing else: a module that is not in the store, such as a local
 project's, is never in it. Entries never change, so neither does what a pack says of them; a larger one takes its place.
+Files of the standard library are only named in it, for whoever wants to read them ahead.
 """
 
 import errno
@@ -32,27 +33,41 @@ _UNCHECKED = b"\x01\0\0\0"  # the next four
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imports:
-    """What programs imported, in order, as paths below site-packages: sources of modules, and native libraries."""
+    """What programs imported, in order, as paths below site-packages: sources of modules, and native libraries.
+
+    ``standard`` are absolute paths: the files that modules of the standard library were read from.
+    """
 
     modules: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    standard: tuple[str, ...] = ()
 
     def then(self, other: "Imports") -> "Imports":
         """These, and after them what only the other one has."""
         return Imports(
             modules=tuple(dict.fromkeys(self.modules + other.modules)),
             libraries=tuple(dict.fromkeys(self.libraries + other.libraries)),
+            standard=tuple(dict.fromkeys(self.standard + other.standard)),
         )
 
 
 def parse_imports(data: bytes) -> Imports:
-    """The record of a program; nothing where it is of another format. Paths that lead elsewhere are left out."""
+    """The record of a program; nothing where it is of another format. Paths that lead elsewhere are left out.
+
+    Where an absolute path leads is up to whoever uses it.
+    """
     magic, *lines = data.split(b"\n")
     paths = [os.fsdecode(line) for line in lines if line] if magic == RECORD_MAGIC else []
-    inside = [path for path in paths if "\0" not in path and not {"", ".", ".."}.intersection(path.split("/"))]
+    straight = [
+        path
+        for path in paths
+        if "\0" not in path and not {"", ".", ".."}.intersection(path.removeprefix("/").split("/"))
+    ]
+    inside = [path for path in straight if not path.startswith("/")]
     return Imports(
         modules=tuple(path for path in inside if path.endswith(".py")),
         libraries=tuple(path for path in inside if not path.endswith(".py")),
+        standard=tuple(path for path in straight if path.startswith("/")),
     )
 
 
@@ -64,8 +79,8 @@ def packed_imports(layout: StoreLayout, environment_id: str) -> Imports:
             table = file.read(int(length))
         if (magic, identity, checksum(table)) != (PACK_MAGIC, environment_id.encode(), int(check)):
             return Imports()
-        modules, libraries = marshal.loads(table)  # noqa: S302  # only the store's owner can write it, and its checksum is right
-        return Imports(modules=tuple(modules), libraries=tuple(libraries))
+        modules, libraries, standard = marshal.loads(table)  # noqa: S302  # only the store's owner can write it, and its checksum is right
+        return Imports(modules=tuple(modules), libraries=tuple(libraries), standard=tuple(standard))
     except (OSError, ValueError):
         return Imports()
 
@@ -73,21 +88,22 @@ def packed_imports(layout: StoreLayout, environment_id: str) -> Imports:
 def write_pack(layout: StoreLayout, record: EnvironmentRecord, imports: Imports, *, tmp: Path) -> Imports:
     """Make a pack of these imports, unless there is one of the same modules; what is in it. OSError where the disk refuses.
 
-    A module without bytecode for this interpreter is left out, as is what is not in an entry. ``tmp`` is a folder of this
-    process on the file system of the store.
+    A module without bytecode for this interpreter is left out, as is what is not in an entry, and of ``standard`` what is
+    not a file of the interpreter's standard library. ``tmp`` is a folder of this process on the file system of the store.
     """
     view = _View(layout, record)
     pieces = _first_of(view.bytecode(imports.modules), LARGEST_PACK)
     packed = Imports(
         modules=tuple(piece.module for piece in pieces),
         libraries=tuple(name for name in imports.libraries if view.entry_file(name)),
+        standard=tuple(dict.fromkeys(filter(None, map(view.standard_file, imports.standard)))),
     )
     if set(packed.modules) == set(packed_imports(layout, record.id).modules):
         return packed
     descriptor, path = tempfile.mkstemp(dir=tmp, suffix=".pack")
     try:
         with open(descriptor, "wb") as file:
-            file.write(_head(record, pieces, packed.libraries))
+            file.write(_head(record, pieces, packed))
             file.writelines(piece.content() for piece in pieces)
             os.fchmod(descriptor, 0o444)
             file.flush()
@@ -139,24 +155,32 @@ def _first_of(pieces: Iterable[_Piece], limit: int) -> list[_Piece]:
     return found
 
 
-def _head(record: EnvironmentRecord, pieces: Sequence[_Piece], libraries: tuple[str, ...]) -> bytes:
+def _head(record: EnvironmentRecord, pieces: Sequence[_Piece], packed: Imports) -> bytes:
     places: dict[str, tuple[int, int]] = {}
     end = 0
     for piece in pieces:
         places[piece.module] = (end, piece.size)
         end += piece.size
-    table = marshal.dumps((places, libraries), MARSHAL_VERSION)
+    table = marshal.dumps((places, packed.libraries, packed.standard), MARSHAL_VERSION)
     fields = (PACK_MAGIC, record.id.encode(), record.cache_tag.encode(), end, len(table), checksum(table))
     return b"%s %s %s %d %d %d\n" % fields + table
 
 
 class _View:
-    """The files of an environment's site-packages that are an entry's."""
+    """The files of an environment's site-packages that are an entry's, and those of its standard library."""
 
     def __init__(self, layout: StoreLayout, record: EnvironmentRecord) -> None:
         (self._folder,) = layout.environment(record.id).glob("lib/python*/site-packages")
         self._entries = os.path.realpath(layout.entries) + os.sep
         self._cache_tag = record.cache_tag
+        # As CPython finds it: from the folder above that of the executable, the base interpreter's.
+        prefix, library = os.path.dirname(os.path.dirname(record.executable)), self._folder.parent.name
+        self._standard = tuple(os.path.realpath(f"{prefix}/{name}/{library}") + os.sep for name in ("lib", "lib64"))
+
+    def standard_file(self, path: str) -> str | None:
+        """The real path of a file of the interpreter's standard library; None where it is not one or not there."""
+        found = os.path.realpath(path)
+        return found if found.startswith(self._standard) and os.path.isfile(found) else None
 
     def entry_file(self, path: str) -> str | None:
         """The real path of a file below site-packages; None where it is not an entry's or not there."""
