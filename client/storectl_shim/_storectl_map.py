@@ -23,12 +23,13 @@ the standard library (``record``)::
     storectl pack 2 <environment id> <cache tag> <bytes after the table> <length of table> <checksum of table>\n
     <table>       (modules, libraries, standard)
                     modules   {path of the source: (offset, length)}    offset from the end of the table
-                    libraries (path, ...)    native libraries that were mapped
+                    libraries {path: ((offset, length), ...)}    native libraries that were mapped, and what was looked at; () for all
                     standard  (absolute path, ...)    files of the standard library, which the daemon has read ahead
     <.pyc>*
 
     storectl imports 1\n
-    (<path of a source or a native library>\n)*
+    (<path of a source>\n)*
+    (<path of a native library>\t(<offset> <length>)*\n)*
     (<absolute path of bytecode or a native module of the standard library>\n)*
 """
 
@@ -38,10 +39,11 @@ import marshal
 import os
 import sys
 from _frozen_importlib import ModuleSpec
+from time import monotonic  # built in, and loaded at every start
 
 TYPE_CHECKING = False  # what type checkers take for true: typing is too much to import here
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import CodeType, ModuleType
     from typing import Any
 
@@ -54,8 +56,10 @@ RUN = (1 << 17) - 64  # bytes that are read of a pack at once; malloc maps, and 
 FEW = 16  # modules that a pack does not have are no reason to make one
 SHARE = 16  # nor is one more for so many that it has
 DEADLINE = 0.020  # seconds for the daemon's whole answer
+COLD = 60e-6  # seconds; a page that is in memory is here within some 10 us, one on a quick disk takes 100
 LARGEST = 1 << 27  # bytes of a map
 MOST_AHEAD = 64  # native modules of one package
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 _stock: "Any" = _external  # some of what we build on has no public name
 # Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
@@ -161,7 +165,7 @@ class Pack:
             raise ValueError("torn")
         self._run = 0, start
         self._begin = begin
-        self._libraries: "tuple[str, ...]" = libraries
+        self._libraries: "dict[str, tuple[tuple[int, int], ...]]" = libraries
         self._modules: "dict[str, tuple[int, int]]" = modules
         PACKED.update({f"{view}/{name}": (self, begin + offset, size) for name, (offset, size) in modules.items()})
 
@@ -199,7 +203,7 @@ class Pack:
         libraries = [name for name in self._libraries if name.startswith((top + "/", top + ".libs/"))]
         ask_kernel(self._path, [(self._begin + start, length) for start, length in joined(pieces)])
         for name in libraries:
-            ask_kernel(f"{self.view}/{name}")
+            ask_kernel(f"{self.view}/{name}", self._libraries[name] or None)
         return bool(pieces or libraries)
 
 
@@ -231,17 +235,19 @@ def pack_path(root: str) -> str:
     return f"{store}/packs/{environment}"
 
 
-def joined(places: "list[tuple[int, int]]") -> "list[tuple[int, int]]":
-    """The same places, (offset, length), where one that begins at another's end is a part of it."""
+def joined(places: "Iterable[tuple[int, int]]", gap: int = 0) -> "list[tuple[int, int]]":
+    """The same places, (offset, length), where one that begins at another's end, or at most ``gap`` behind it, is a part of it."""
     found: "list[tuple[int, int]]" = []
     for offset, length in places:
-        if found and sum(found[-1]) == offset:
-            offset, length = found[-1][0], found.pop()[1] + length  # noqa: PLW2901  # the larger one
-        found.append((offset, length))
+        begin, before = found[-1] if found else (offset, 0)
+        if found and 0 <= offset - begin - before <= gap:
+            found[-1] = begin, offset - begin + length
+        else:
+            found.append((offset, length))
     return found
 
 
-def ask_kernel(path: str, places: "list[tuple[int, int]] | None" = None) -> None:
+def ask_kernel(path: str, places: "Iterable[tuple[int, int]] | None" = None) -> None:
     """Have the kernel read these places of a file (offset, length), or all of it, without waiting for them."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -278,14 +284,35 @@ def record(folder: str, process: int) -> None:
 
 
 def libraries_of(root: str) -> "list[str]":
-    """The files of entries that are mapped into this process, as paths below site-packages; none where nobody tells."""
+    """The files of entries that are mapped into this process, as paths below site-packages, each with the places it looked at.
+
+    None where nobody tells.
+    """
     if sys.platform != "linux":
         return []
-    entries = root.rsplit("/", 2)[0] + "/store/"
+    entries, mapped = os.fsencode(root.rsplit("/", 2)[0] + "/store/"), {}  # type: tuple[bytes, dict[bytes, set[int]]]
     with open("/proc/self/maps", "rb") as maps:
-        mapped = dict.fromkeys(os.fsdecode(line.split(None, 5)[-1].strip()) for line in maps)
-    found = [name.partition("/site-packages/")[2] for name in mapped if name.startswith(entries)]
-    return list(filter(None, found))
+        for addresses, _, offset, _, _, *path in (line.split(None, 5) for line in maps):
+            name = path[0].strip().partition(b"/site-packages/")[2] if path and path[0].startswith(entries) else b""
+            if name:
+                begin, end = (int(address, 16) // PAGE for address in addresses.split(b"-"))
+                first = int(offset, 16) // PAGE - begin
+                mapped.setdefault(name, set()).update(first + page for page in touched(begin, end))
+    lines = []
+    for name, pages in mapped.items():
+        places = joined([(page * PAGE, PAGE) for page in sorted(pages)], 16 * PAGE)
+        lines.append(os.fsdecode(name) + "\t" + " ".join(f"{offset} {length}" for offset, length in places))
+    return lines
+
+
+def touched(begin: int, end: int) -> "list[int]":
+    """Which of these pages of this process's addresses it has looked at (pagemap of proc(5), bits 62 and 63); none where nobody tells."""
+    try:
+        with open("/proc/self/pagemap", "rb", 0) as pagemap:
+            words = os.pread(pagemap.fileno(), (end - begin) * 8, begin * 8)
+    except OSError:
+        return []
+    return [begin + page for page, last in enumerate(words[7::8]) if last & 0xC0]
 
 
 def standard_files() -> "list[str]":
@@ -553,14 +580,18 @@ class ImportMap:
 
 
 def is_cold(descriptor: int) -> bool:
-    """Whether the open file's first page would have to come from the disk: then so will what it is about."""
+    """Whether the first page of the open file had to be waited for: then so will be what it is about.
+
+    The kernel tells by ``preadv2`` with ``RWF_NOWAIT`` too, but Linux 6 begins to read then, and a quick disk has the page there at once.
+    """
+    begin = monotonic()
     try:
-        os.preadv(descriptor, [bytearray(1)], 0, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return True
-    except (OSError, AttributeError):  # a file system, or a system, that cannot tell
-        pass
-    return False
+        os.pread(descriptor, 1, 0)
+        there = monotonic()
+        os.pread(descriptor, 1, 0)
+    except OSError:
+        return False
+    return there - begin - (monotonic() - there) > COLD  # where each call takes long it takes so twice
 
 
 def fetch_ahead(view: str, top: str, tables: "dict[str, dict[str, int]]") -> None:
@@ -597,7 +628,6 @@ def trusted(uid: int, path: str) -> bool:
 def ask(address: str, root: str) -> bytes:
     """The map of the environment, from the daemon at this Unix socket; an exception after ``DEADLINE`` at the latest."""
     import _socket
-    from time import monotonic
 
     deadline = monotonic() + DEADLINE
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)

@@ -17,7 +17,7 @@ from storectl_store.environments.pack import packed_imports
 
 logger = logging.getLogger(__name__)
 
-AGAIN_SECONDS = 5.0
+AGAIN_SECONDS = 1.0
 """For so long what was read for an environment is taken to be in the page cache still."""
 
 _THREADS = 6

@@ -206,6 +206,7 @@ class TestRecord:
 
     NAMES = tuple(f"many/m{number:02}.py" for number in range(FEW))
     MANY = make_wheel("many", files=dict.fromkeys(("many/__init__.py", *NAMES), ""))
+    PAGE = os.sysconf("SC_PAGE_SIZE")
     PROGRAM = "import importlib\nfor n in reversed(range(%d)): importlib.import_module(f'many.m{n:02}')"
 
     @pytest.fixture(params=pythons(), ids=lambda python: python.version)
@@ -300,24 +301,42 @@ print(type(lazy).__name__)
         assert not mine.imports.exists()
 
     def test_native_libraries_that_are_mapped_are_named(self, tmp_path: Path) -> None:
-        wheel = make_wheel(
-            "nat", files=dict.fromkeys(("nat/__init__.py", *self.NAMES, "nat.libs/libx.so.1"), "x = 1\n")
-        )
+        files = dict.fromkeys(("nat/__init__.py", *self.NAMES), "x = 1\n") | {
+            "nat.libs/libx.so.1": "x" * (64 * self.PAGE)
+        }
+        wheel = make_wheel("nat", files=files)
         place = packed_place(tmp_path, pythons()[0], wheel)
-        mapped = f"import mmap; f = open({str(place.site_packages / 'nat.libs/libx.so.1')!r}); m = mmap.mmap(f.fileno(), 0, access=1)"
+        mapped = f"import mmap; f = open({str(place.site_packages / 'nat.libs/libx.so.1')!r}); m = mmap.mmap(f.fileno(), 0, access=1); m[{40 * self.PAGE}]"
         place.shown(f"{self.PROGRAM % FEW}\n{mapped}")
         lines = place.imports.read_bytes().splitlines()
-        assert [line for line in lines if not line.startswith(b"/")][-1] == b"nat.libs/libx.so.1"
+        name, _, places = [line for line in lines if not line.startswith(b"/")][-1].partition(b"\t")
+        assert name == b"nat.libs/libx.so.1"
+        offset, length = map(int, places.split())  # where it looked, and what the kernel mapped around it
+        assert offset <= 40 * self.PAGE < offset + length <= 64 * self.PAGE
+        assert offset
 
 
 def test_a_cold_start_asks_for_the_pieces_and_libraries_of_a_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = dict.fromkeys(
-        (*MODULES, f"alpha/n{NATIVE}", "alpha.libs/liba.so", "beta/__init__.py", f"beta/n{NATIVE}"), ""
+        (
+            *MODULES,
+            f"alpha/n{NATIVE}",
+            "alpha.libs/liba.so",
+            "alpha.libs/libb.so",
+            "beta/__init__.py",
+            f"beta/n{NATIVE}",
+        ),
+        "",
     )
     place = packed_place(tmp_path, pythons()[0], make_wheel("alpha", files=files))
-    place.make_pack("alpha/__init__.py", "beta/__init__.py", *MODULES[1:], libraries=["alpha.libs/liba.so"])
+    place.make_pack(
+        "alpha/__init__.py",
+        "beta/__init__.py",
+        *MODULES[1:],
+        libraries={"alpha.libs/liba.so": (), "alpha.libs/libb.so": ((0, 5), (9, 2))},
+    )
     asked: list[tuple[str, int, int]] = []
 
     def fadvise(descriptor: int, offset: int, length: int, _advice: int) -> None:
@@ -332,6 +351,8 @@ def test_a_cold_start_asks_for_the_pieces_and_libraries_of_a_package(
         (place.folder.name, begin, first[1]),
         (place.folder.name, begin + second[0], second[1] + third[1]),
         ("liba.so", 0, 0),
+        ("libb.so", 0, 5),
+        ("libb.so", 9, 2),
     ]
     assert not pack.fetch_ahead("gamma")
 

@@ -13,6 +13,7 @@ from storectl_store.environments import pack as packs
 from storectl_store.environments.import_map import checksum
 from storectl_store.environments.pack import (
     Imports,
+    Places,
     drop_packs_without_environment,
     packed_imports,
     parse_imports,
@@ -39,15 +40,15 @@ def place(tmp_path: Path) -> PackedPlace:
 
 def test_a_pack_is_a_line_a_table_and_the_bytecode_as_it_is_on_disk(place: PackedPlace) -> None:
     standard = str(place.standard_library.resolve() / "os.py")
-    assert place.make_pack(*ALPHA, libraries=["alpha.libs/liba.so"], standard=[standard]) == Imports(
-        modules=ALPHA, libraries=("alpha.libs/liba.so",), standard=(standard,)
+    assert place.make_pack(*ALPHA, libraries={"alpha.libs/liba.so": ((0, 9), (20, 1))}, standard=[standard]) == Imports(
+        modules=ALPHA, libraries={"alpha.libs/liba.so": ((0, 9), (20, 1))}, standard=(standard,)
     )
     tag = place.record.cache_tag
     one, init = (
         (place.site_packages / f"alpha/__pycache__/{name}.{tag}.pyc").read_bytes() for name in ("one", "__init__")
     )
     places = {ALPHA[0]: (0, len(one)), ALPHA[1]: (len(one), len(init))}
-    table = marshal.dumps((places, ("alpha.libs/liba.so",), (standard,)), 2)
+    table = marshal.dumps((places, {"alpha.libs/liba.so": ((0, 9), (20, 1))}, (standard,)), 2)
     line = f"storectl pack 2 {place.folder.name} {tag} {len(one + init)} {len(table)} {checksum(table)}\n"
     assert place.pack.read_bytes() == line.encode() + table + one + init
     assert place.pack.stat().st_mode & 0o777 == 0o444
@@ -69,9 +70,9 @@ def test_what_is_not_a_module_of_an_entry_with_bytecode_is_left_out(place: Packe
     (place.layout.root / f"__pycache__/outside.{tag}.pyc").write_bytes(b"x" * 20)
     outside = os.path.relpath(place.layout.root / "outside.py", place.site_packages)
     wanted = ("_storectl.py", "bad.py", "gone.py", "alpha", "alpha/one.py", outside)
-    assert place.make_pack(*wanted, libraries=["alpha.libs/gone.so", "_storectl.pth", "alpha"]) == Imports(
-        modules=("alpha/one.py",)
-    )
+    assert place.make_pack(
+        *wanted, libraries=dict.fromkeys(["alpha.libs/gone.so", "_storectl.pth", "alpha"], ())
+    ) == Imports(modules=("alpha/one.py",))
 
 
 @pytest.fixture(params=pythons(), ids=lambda python: python.version)
@@ -161,7 +162,7 @@ def test_bytecode_that_changes_meanwhile_makes_no_pack(place: PackedPlace, monke
 def test_a_pack_says_what_it_has(place: PackedPlace) -> None:
     assert packed_imports(place.layout, place.folder.name) == Imports()
     made = place.make_pack(
-        *ALPHA, libraries=["alpha.libs/liba.so"], standard=[str(place.standard_library.resolve() / "os.py")]
+        *ALPHA, libraries={"alpha.libs/liba.so": ()}, standard=[str(place.standard_library.resolve() / "os.py")]
     )
     assert all((made.modules, made.libraries, made.standard))
     assert packed_imports(place.layout, place.folder.name) == made
@@ -189,6 +190,12 @@ def test_records_name_modules_and_libraries_below_the_view_and_the_rest_from_the
         "b.py",
         "a/__init__.py",
         "a.libs/x.so",
+        "a/y.so\t0 4096 8192 1",
+        "a/all.so\t",
+        "a\tb.so\t1 2",
+        "a/odd.so\t1 2 3",
+        "a/word.so\t1 -2",
+        f"a/large.so\t1 {10**15}",
         "/lib/python3.11/os.py",
         "//a.py",
         "/lib/../etc/passwd",
@@ -203,7 +210,8 @@ def test_records_name_modules_and_libraries_below_the_view_and_the_rest_from_the
     text = "\n".join([*lines, "", "nul\0.py", "./c.py", "ö.py"]) + "\n"
     assert parse_imports(text.encode()) == Imports(
         modules=("b.py", "a/__init__.py", "ö.py"),
-        libraries=("a.libs/x.so",),
+        libraries={"a.libs/x.so": (), "a/y.so": ((0, 4096), (8192, 1)), "a/all.so": (), "a\tb.so": ((1, 2),)}
+        | dict.fromkeys(["a/odd.so", "a/word.so", "a/large.so"], ()),
         standard=("/lib/python3.11/os.py",),
     )
 
@@ -214,9 +222,25 @@ def test_a_record_of_another_format_names_nothing(data: bytes) -> None:
 
 
 def test_what_was_imported_last_comes_first() -> None:
-    new = Imports(modules=("b", "c"), libraries=("y",), standard=("/q",))
-    old = Imports(modules=("a", "b"), libraries=("x", "y"), standard=("/p", "/q"))
-    assert new.then(old) == Imports(modules=("b", "c", "a"), libraries=("y", "x"), standard=("/q", "/p"))
+    new = Imports(modules=("b", "c"), libraries={"y": ((0, 1),)}, standard=("/q",))
+    old = Imports(modules=("a", "b"), libraries={"x": (), "y": ((2, 3),)}, standard=("/p", "/q"))
+    both = new.then(old)
+    assert both == Imports(modules=("b", "c", "a"), libraries={"y": ((0, 1), (2, 3)), "x": ()}, standard=("/q", "/p"))
+    assert list(both.libraries) == ["y", "x"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ((), ((1, 2),), ()),
+        (((1, 2),), (), ()),
+        (((5, 5), (20, 1)), ((0, 6), (9, 1)), ((0, 10), (20, 1))),
+        (((0, 2),), ((2, 2), (5, 1)), ((0, 4), (5, 1))),
+        (((0, 9),), ((3, 2),), ((0, 9),)),
+    ],
+)
+def test_of_a_library_the_places_of_all_programs_are_read(one: Places, other: Places, expected: Places) -> None:
+    assert Imports(libraries={"x": one}).then(Imports(libraries={"x": other})).libraries == {"x": expected}
 
 
 def test_packs_of_environments_that_are_gone_are_deleted(place: PackedPlace) -> None:

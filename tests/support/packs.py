@@ -9,7 +9,7 @@ from pathlib import Path
 from storectl_store.entries.bytecode import compile_entries
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
-from storectl_store.environments.pack import Imports, write_pack
+from storectl_store.environments.pack import Imports, Places, write_pack
 from storectl_store.environments.publish import publish_environment
 from support.environments import add_entry, ask_interpreter, plan_of, store_at
 from support.views import Python
@@ -47,8 +47,10 @@ class PackedPlace:
         """Of the interpreter, as its programs name it."""
         return Path(self.shown("import os; print(os.path.dirname(os.__file__))"))
 
-    def make_pack(self, *modules: str, libraries: Sequence[str] = (), standard: Sequence[str] = ()) -> Imports:
-        imports = Imports(modules=modules, libraries=tuple(libraries), standard=tuple(standard))
+    def make_pack(
+        self, *modules: str, libraries: Mapping[str, Places] | None = None, standard: Sequence[str] = ()
+    ) -> Imports:
+        imports = Imports(modules=modules, libraries=libraries or {}, standard=tuple(standard))
         return write_pack(self.layout, self.record, imports, tmp=self.layout.tmp)
 
     def run(

@@ -10,9 +10,9 @@ import errno
 import marshal
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC
@@ -27,26 +27,34 @@ LARGEST_RECORD = 4 << 20
 LARGEST_PACK = 256 << 20
 """Bytes of bytecode in a pack; modules that would come after them are read one by one."""
 
+_DIGITS = 15  # of an offset or a length, which the kernel takes for 63 bits
 _MAGIC = 4  # bytes of a .pyc that tell the interpreter (PEP 552)
 _UNCHECKED = b"\x01\0\0\0"  # the next four
+
+
+Places = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imports:
     """What programs imported, in order, as paths below site-packages: sources of modules, and native libraries.
 
-    ``standard`` are absolute paths: the files that modules of the standard library were read from.
+    Of a library with the places, (offset, length) in bytes, that were looked at; none for all of it. ``standard`` are absolute paths:
+    the files that modules of the standard library were read from.
     """
 
     modules: tuple[str, ...] = ()
-    libraries: tuple[str, ...] = ()
+    libraries: Mapping[str, Places] = field(default_factory=dict)
     standard: tuple[str, ...] = ()
 
     def then(self, other: "Imports") -> "Imports":
         """These, and after them what only the other one has."""
         return Imports(
             modules=tuple(dict.fromkeys(self.modules + other.modules)),
-            libraries=tuple(dict.fromkeys(self.libraries + other.libraries)),
+            libraries={
+                name: _both(self.libraries.get(name), other.libraries.get(name))
+                for name in dict.fromkeys([*self.libraries, *other.libraries])
+            },
             standard=tuple(dict.fromkeys(self.standard + other.standard)),
         )
 
@@ -66,9 +74,34 @@ def parse_imports(data: bytes) -> Imports:
     inside = [path for path in straight if not path.startswith("/")]
     return Imports(
         modules=tuple(path for path in inside if path.endswith(".py")),
-        libraries=tuple(path for path in inside if not path.endswith(".py")),
+        libraries=dict(_library(path) for path in inside if not path.endswith(".py")),
         standard=tuple(path for path in straight if path.startswith("/")),
     )
+
+
+def _library(line: str) -> tuple[str, Places]:
+    """A library's path and places; all of it where they make no sense."""
+    path, tab, text = line.rpartition("\t")
+    numbers = [int(number) if len(number) <= _DIGITS and number.isdecimal() else -1 for number in text.split()]
+    if not tab or len(numbers) % 2 or -1 in numbers:
+        return path or line, ()
+    return path, tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _both(one: Places | None, other: Places | None) -> Places:
+    """The places of both, in order; all where one of them has all."""
+    if one is None or other is None:
+        return one or other or ()
+    if not (one and other):
+        return ()
+    parts: list[tuple[int, int]] = []
+    for offset, length in sorted(one + other):
+        begin, before = parts[-1] if parts else (offset, 0)
+        if offset <= begin + before:
+            parts[-1:] = [(begin, max(before, offset - begin + length))]
+        else:
+            parts.append((offset, length))
+    return tuple(parts)
 
 
 def packed_imports(layout: StoreLayout, environment_id: str) -> Imports:
@@ -80,7 +113,7 @@ def packed_imports(layout: StoreLayout, environment_id: str) -> Imports:
         if (magic, identity, checksum(table)) != (PACK_MAGIC, environment_id.encode(), int(check)):
             return Imports()
         modules, libraries, standard = marshal.loads(table)  # noqa: S302  # only the store's owner can write it, and its checksum is right
-        return Imports(modules=tuple(modules), libraries=tuple(libraries), standard=tuple(standard))
+        return Imports(modules=tuple(modules), libraries=dict(libraries), standard=tuple(standard))
     except (OSError, ValueError):
         return Imports()
 
@@ -95,7 +128,7 @@ def write_pack(layout: StoreLayout, record: EnvironmentRecord, imports: Imports,
     pieces = _first_of(view.bytecode(imports.modules), LARGEST_PACK)
     packed = Imports(
         modules=tuple(piece.module for piece in pieces),
-        libraries=tuple(name for name in imports.libraries if view.entry_file(name)),
+        libraries={name: places for name, places in imports.libraries.items() if view.entry_file(name)},
         standard=tuple(dict.fromkeys(filter(None, map(view.standard_file, imports.standard)))),
     )
     if set(packed.modules) == set(packed_imports(layout, record.id).modules):
@@ -161,7 +194,7 @@ def _head(record: EnvironmentRecord, pieces: Sequence[_Piece], packed: Imports) 
     for piece in pieces:
         places[piece.module] = (end, piece.size)
         end += piece.size
-    table = marshal.dumps((places, packed.libraries, packed.standard), MARSHAL_VERSION)
+    table = marshal.dumps((places, dict(packed.libraries), packed.standard), MARSHAL_VERSION)
     fields = (PACK_MAGIC, record.id.encode(), record.cache_tag.encode(), end, len(table), checksum(table))
     return b"%s %s %s %d %d %d\n" % fields + table
 
