@@ -18,10 +18,8 @@ from storectl_daemon.memory import for_good
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.request_limits import RequestLimits
 from storectl_daemon.service import Service
-from storectl_daemon.short_way import HEALTH, ShortWay
+from storectl_daemon.short_way import ShortWay
 from storectl_store.errors import ProblemError
-
-__all__ = ["HEALTH", "create_application"]
 
 _MAP_START = f"/v{API_VERSION}/environments/"
 _MAP_END = "/import-map"

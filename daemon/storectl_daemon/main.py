@@ -210,16 +210,17 @@ class Daemon:
         return service
 
     def _load_http(self, service: Service, gate: Gate, idle: IdleWatch) -> Http:
-        from storectl_daemon.app import HEALTH, create_application  # noqa: PLC0415 - what only answers programs needs none of it
+        from storectl_daemon.app import create_application  # noqa: PLC0415 - what only answers programs needs none of it
         from storectl_daemon.http_server import HttpServer  # noqa: PLC0415 - likewise
+        from storectl_daemon.short_way import HEALTH, WARM  # noqa: PLC0415 - likewise
 
         def on_request(path: str) -> None:
             idle.touch()
             if path != HEALTH:
                 self._build.begin()  # who comes with a command will want a build soon
-                if self._store.empty:  # and has everything to be fetched for it
-                    self._network.begin()
-                    self._steps.expect()
+            if path == WARM and self._store.empty:  # everything has to be fetched, whatever it is
+                self._network.begin()
+                self._steps.expect()
 
         return HttpServer(create_application(service, on_request=on_request), gate)
 

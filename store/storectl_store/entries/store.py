@@ -49,9 +49,10 @@ class Store:
 
     @property
     def empty(self) -> bool:
-        """Whether no entry is visible yet."""
-        with os.scandir(self.layout.meta) as found:
+        """Whether no entry can be seen."""
+        with suppress(OSError), os.scandir(self.layout.meta) as found:
             return next(found, None) is None
+        return True
 
     def has(self, digest: Digest) -> bool:
         """Whether the entry with this digest is visible."""
