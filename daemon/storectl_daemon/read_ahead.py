@@ -44,7 +44,10 @@ class ReadAhead:
         self._begun[environment_id] = now
         if len(self._begun) > _REMEMBERED:
             del self._begun[next(iter(self._begun))]
-        self._submit(self._read, environment_id)
+        if self._layout.pack(
+            environment_id
+        ).exists():  # looked at here: to wake a thread costs whoever is answered meanwhile 5 ms
+            self._submit(self._read, environment_id)
 
     def close(self) -> None:
         """Read nothing more, and wait for nobody."""
