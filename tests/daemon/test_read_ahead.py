@@ -142,6 +142,9 @@ def test_of_many_environments_the_latest_are_remembered(place: PackedPlace, monk
     monkeypatch.setattr(ReadAhead, "_read", lambda _, environment_id: read.append(environment_id))
     read_ahead = ReadAhead(place.layout, seconds=3600)
     names = [f"{number:032}" for number in range(1000)]
+    place.layout.packs.mkdir()
+    for name in names:
+        place.layout.pack(name).touch()
     for name in (*names, names[-1], names[0]):
         read_ahead.begin(name)
     settle(read_ahead)
