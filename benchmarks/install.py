@@ -26,6 +26,8 @@ from benchmarks.world import UV, World, pull
 from support.machine import STORECTL
 
 WARMUPS = 1
+_PAIR_BYTES = 12
+"""So many times the size of the wheels one pair of cold installs leaves behind, as old runs are only put aside meanwhile."""
 _REST = 2.5
 """Seconds after a warm, in which the daemon gives memory back."""
 
@@ -169,6 +171,11 @@ def cold_install(world: World, pairs: int, *, pip: bool) -> Iterator[Result]:
 
     Each side begins with a disk that has written all, as in ``new_environment``.
     """
+    needed = pairs * _PAIR_BYTES * sum(wheel.stat().st_size for wheel in world.wheels.glob("*.whl"))
+    if shutil.disk_usage(world.machine.root).free < needed:
+        raise RuntimeError(
+            f"{pairs} pairs of cold installs need {needed >> 30} GiB below {world.machine.root}: ask for fewer"
+        )
     project = world.project("cold")
     chosen = [peer for peer in peers_here() if pip or peer is not PIP]
     for peer in chosen:
