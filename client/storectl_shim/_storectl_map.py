@@ -236,12 +236,12 @@ def pack_path(root: str) -> str:
 
 
 def joined(places: "Iterable[tuple[int, int]]", gap: int = 0) -> "list[tuple[int, int]]":
-    """The same places, (offset, length), where one that begins at another's end, or at most ``gap`` behind it, is a part of it."""
+    """The same places, (offset, length), where one that begins within the one before, or at most ``gap`` behind its end, is a part of it."""
     found: "list[tuple[int, int]]" = []
     for offset, length in places:
         begin, before = found[-1] if found else (offset, 0)
-        if found and 0 <= offset - begin - before <= gap:
-            found[-1] = begin, offset - begin + length
+        if found and begin <= offset <= begin + before + gap:
+            found[-1] = begin, max(before, offset - begin + length)
         else:
             found.append((offset, length))
     return found

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC
+from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC, joined
 from storectl_store.entries.durability import fsync_folder, sync_descriptor
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord
@@ -94,14 +94,7 @@ def _both(one: Places | None, other: Places | None) -> Places:
         return one or other or ()
     if not (one and other):
         return ()
-    parts: list[tuple[int, int]] = []
-    for offset, length in sorted(one + other):
-        begin, before = parts[-1] if parts else (offset, 0)
-        if offset <= begin + before:
-            parts[-1:] = [(begin, max(before, offset - begin + length))]
-        else:
-            parts.append((offset, length))
-    return tuple(parts)
+    return tuple(joined(sorted(one + other)))
 
 
 def packed_imports(layout: StoreLayout, environment_id: str) -> Imports:
