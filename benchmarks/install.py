@@ -18,7 +18,7 @@ from typing import Any
 from packaging.utils import parse_wheel_filename
 
 from benchmarks.measure import in_turn, ratios, run
-from benchmarks.peers import PIP, Peer, aside, peers_here
+from benchmarks.peers import PIP, Peer, aside, emptied_aside, peers_here
 from benchmarks.processes import Peak, processor_seconds, resident
 from benchmarks.results import Result
 from benchmarks.space import below
@@ -26,8 +26,8 @@ from benchmarks.world import UV, World, pull
 from support.machine import STORECTL
 
 WARMUPS = 1
-_PAIR_BYTES = 12
-"""So many times the size of the wheels one pair of cold installs leaves behind, as old runs are only put aside meanwhile."""
+_FULL_BYTES, _EMPTIED_BYTES = 12, 1
+"""So many times the size of the wheels a pair of cold installs takes on the disk, and once its files are emptied: see ``emptied_aside``."""
 _REST = 2.5
 """Seconds after a warm, in which the daemon gives memory back."""
 
@@ -171,7 +171,7 @@ def cold_install(world: World, pairs: int, *, pip: bool) -> Iterator[Result]:
 
     Each side begins with a disk that has written all, as in ``new_environment``.
     """
-    needed = pairs * _PAIR_BYTES * sum(wheel.stat().st_size for wheel in world.wheels.glob("*.whl"))
+    needed = (_FULL_BYTES + pairs * _EMPTIED_BYTES) * sum(wheel.stat().st_size for wheel in world.wheels.glob("*.whl"))
     if shutil.disk_usage(world.machine.root).free < needed:
         raise RuntimeError(
             f"{pairs} pairs of cold installs need {needed >> 30} GiB below {world.machine.root}: ask for fewer"
@@ -180,6 +180,7 @@ def cold_install(world: World, pairs: int, *, pip: bool) -> Iterator[Result]:
     chosen = [peer for peer in peers_here() if pip or peer is not PIP]
     for peer in chosen:
         peer.prepare(world, project)
+    aside(world, project / ".venv")  # PDM locks with one
     runs: list[_Cold] = []
     sides: dict[str, Callable[[], float]] = {
         "storectl": lambda: _cold_storectl(world, project, runs),
@@ -236,22 +237,23 @@ def _cold_storectl(world: World, project: Path, runs: list[_Cold]) -> float:
         rest = resident(daemon)
     runs.append(_Cold(compiled=compiled, cpu_importable=cpu_importable, cpu=peak.cpu, peak=peak.rss, rest=rest))
     world.do([STORECTL, "daemon", "stop"], project, STORECTL_STORE=str(store))
-    aside(world, store)
+    emptied_aside(world, store)
     return importable
 
 
 def _cold_uv(world: World, project: Path, *flags: str) -> float:
     cache = world.machine.root / "cold-cache"
-    aside(world, cache, project / ".venv")
     environ = world.environ | {"UV_CACHE_DIR": str(cache)}
-    return run([UV, "sync", "--quiet", "--frozen", *flags], cwd=project, environ=environ).wall
+    seconds = run([UV, "sync", "--quiet", "--frozen", *flags], cwd=project, environ=environ).wall
+    emptied_aside(world, cache, project / ".venv")
+    return seconds
 
 
 def _cold_peer(world: World, project: Path, peer: Peer) -> float:
     """From nothing at all: neither a cache nor an environment."""
     target, cache = world.machine.root / "peer-environment", world.machine.root / "peer-cache"
     seconds = peer.install(world, project, target, cache)
-    aside(world, target, cache)
+    emptied_aside(world, target, cache)
     return seconds
 
 

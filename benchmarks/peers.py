@@ -6,6 +6,7 @@ once from what it keeps between projects. Whatever a run leaves is moved aside, 
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,28 @@ def aside(world: World, *paths: Path) -> None:
     """
     for path in paths:
         if path.exists() or path.is_symlink():
-            path.rename(Path(tempfile.mkdtemp(dir=world.machine.root)) / path.name)
+            _moved(world, path)
+
+
+def emptied_aside(world: World, *paths: Path) -> None:
+    """The same for all that one run made; its files are emptied as well, which gives the disk back and frees no inode.
+
+    A file that has a further name elsewhere stays as it is, and no link is followed.
+    """
+    moved = [_moved(world, path) for path in paths if path.exists() or path.is_symlink()]
+    names: dict[int, list[str]] = {}
+    for folder, _, files in (found for path in moved for found in os.walk(path)):
+        for path in (os.path.join(folder, name) for name in files):
+            names.setdefault(os.lstat(path).st_ino, []).append(path)
+    for paths_of_one in names.values():
+        status = os.lstat(paths_of_one[0])
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == len(paths_of_one) and status.st_size:
+            os.chmod(paths_of_one[0], 0o600)
+            os.truncate(paths_of_one[0], 0)
+
+
+def _moved(world: World, path: Path) -> Path:
+    return path.rename(Path(tempfile.mkdtemp(dir=world.machine.root)) / path.name)
 
 
 def _export(world: World, project: Path) -> None:
