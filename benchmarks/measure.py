@@ -5,6 +5,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,17 +57,21 @@ def in_turn(
 ) -> dict[str, list[float]]:
     """Seconds of each side, A B A B …: the first rounds are not counted, and every other round goes backwards.
 
-    ``before`` is done before each side.
+    ``before`` is done before each side. Who interrupts it gets the whole rounds so far, if there is one.
     """
     found: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(-warmups, pairs):
-        names = sorted(sides, reverse=number % 2 == 0)
-        for name in names:
-            before()
-            seconds = sides[name]()
-            if number >= 0:
-                found[name].append(seconds)
-    return found
+    with suppress(KeyboardInterrupt):
+        for number in range(-warmups, pairs):
+            names = sorted(sides, reverse=number % 2 == 0)
+            for name in names:
+                before()
+                seconds = sides[name]()
+                if number >= 0:
+                    found[name].append(seconds)
+    whole = min(map(len, found.values()))
+    if not whole:
+        raise KeyboardInterrupt
+    return {name: seconds[:whole] for name, seconds in found.items()}
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> Ratios:

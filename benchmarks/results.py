@@ -90,14 +90,14 @@ def _missed(result: Result, reasons: Sequence[dict[str, str]]) -> str:
     return f"- **{result.row}, {result.what}**: {beyond}. {next(matching, 'Nobody has explained this.')}"
 
 
-def from_json(text: str) -> list[Result]:
-    """The results that `as_json` wrote."""
-    found = []
-    for value in json.loads(text)["results"]:
+def from_json(text: str) -> tuple[list[Result], dict[str, Any]]:
+    """The results and facts that `as_json` wrote."""
+    document, found = json.loads(text), []
+    for value in document["results"]:
         del value["value"], value["holds"]
         ratios = value.pop("ratios")
         found.append(Result(**value, ratios=Ratios(**ratios) if ratios else None))
-    return found
+    return found, document["facts"]
 
 
 def with_earlier(results: Sequence[Result], earlier: Sequence[Result]) -> list[Result]:

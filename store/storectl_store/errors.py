@@ -29,6 +29,8 @@ _LOGIN = re.compile(
     """,
     re.VERBOSE,
 )
+_SHORTEST_PASSWORD = 6
+"""Characters of a password that is looked for in the rest of a text; a shorter one is part of other words."""
 
 
 class ProblemError(Exception):
@@ -72,8 +74,19 @@ def printable(text: str) -> str:
 
 
 def without_logins(text: str) -> str:
-    """The text with the login of every address in it, which may be cut off before its end, replaced by asterisks."""
-    return _LOGIN.sub(lambda match: f"{'//' * match[0].startswith('//')}****{'@' * match[0].endswith('@')}", text)
+    """The text with the login of every address in it, which may be cut off before its end, replaced by asterisks.
+
+    A password of theirs is left out wherever else it stands, be it in a path or in a program's own words.
+    """
+    told = _LOGIN.sub(lambda match: f"{'//' * match[0].startswith('//')}****{'@' * match[0].endswith('@')}", text)
+    for password in {_password_in(match[0]) for match in _LOGIN.finditer(text)}:
+        if len(password) >= _SHORTEST_PASSWORD:
+            told = told.replace(password, "****")
+    return told
+
+
+def _password_in(login: str) -> str:
+    return login.removeprefix("//").removesuffix("@").partition(":")[2]
 
 
 class StoreError(ProblemError):

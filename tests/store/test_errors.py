@@ -22,6 +22,8 @@ from storectl_store.errors import LockFileError, ProblemError, SelectionError, w
         ("http://[::1]:80/ and http://[fe80::1]/", "http://[::1]:80/ and http://[fe80::1]/"),
         ("/home/me/uv.lock:12:3: `a`: `b` is missing", "/home/me/uv.lock:12:3: `a`: `b` is missing"),
         ("alpha @ https://host.invalid/a-1.0.whl", "alpha @ https://host.invalid/a-1.0.whl"),
+        ("//me:secret@host.invalid/secret@host.invalid/", "//****@host.invalid/****@host.invalid/"),
+        ("git+ssh://somebody@host.invalid/somebody/x", "git+ssh://****@host.invalid/somebody/x"),
     ],
 )
 def test_the_logins_of_addresses_are_left_out(text: str, shown: str) -> None:
@@ -38,7 +40,17 @@ def test_a_selection_error_is_one_line_however_much_it_quotes() -> None:
     assert (str(again), again.facts, type(again)) == (str(error), error.facts, LockFileError)
 
 
-@pytest.mark.parametrize("text", ["x" * 10**6, "a:" * 10**6, "//a:b" * 10**6, "/" * 10**6, "//" + "a@" * 10**6])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 10**6,
+        "a:" * 10**6,
+        "//a:b" * 10**6,
+        "/" * 10**6,
+        "//" + "a@" * 10**6,
+        "".join(f"//me:{n:06}a@" for n in range(10**5)),
+    ],
+)
 def test_no_text_is_too_long_to_be_told(text: str) -> None:
     """What took the square of its length would never end here."""
     assert len(ProblemError(text).message) <= ProblemError.longest
