@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+_LOOK_EVERY = 0.2  # seconds
+
 
 def resident(pid: int) -> int:
     """Bytes of the process in RAM."""
@@ -29,7 +31,11 @@ def switches(pid: int) -> int:
 
 
 class Peak(threading.Thread):
-    """The largest resident memory of processes and what they started, together, and their processor time."""
+    """The largest resident memory of processes and what they started, together, and their processor time.
+
+    It looks five times a second, and for the processes themselves only where none is left of the last ones: to look is work, which slows down
+    what is measured.
+    """
 
     def __init__(self, processes: Callable[[], Sequence[int]]) -> None:
         super().__init__(daemon=True)
@@ -52,8 +58,10 @@ class Peak(threading.Thread):
         return sum(dict(self._cpu).values())
 
     def run(self) -> None:
-        while not self._over.wait(0.05):
-            tree = _with_children(self._processes())
+        found: Sequence[int] = ()
+        while not self._over.wait(_LOOK_EVERY):
+            found = [pid for pid in found if os.path.exists(f"/proc/{pid}")] or self._processes()
+            tree = _with_children(found)
             self.rss = max(self.rss, sum(map(_unshared, tree)))
             for pid in tree:
                 with suppress(OSError):
