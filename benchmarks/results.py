@@ -101,10 +101,12 @@ def from_json(text: str) -> tuple[list[Result], dict[str, Any]]:
 
 
 def with_earlier(results: Sequence[Result], earlier: Sequence[Result]) -> list[Result]:
-    """These results in the places of the same ones of an earlier run, and the others of that run."""
+    """These results in the places of the same ones of an earlier run, and the others of that run; what is of one row together."""
     new = {(result.row, result.what): result for result in results}
     kept = [new.pop((result.row, result.what), result) for result in earlier]
-    return [*kept, *new.values()]
+    found = [*kept, *new.values()]
+    rows = list(dict.fromkeys(result.row for result in found))
+    return sorted(found, key=lambda result: rows.index(result.row))
 
 
 def _line(result: Result) -> str:

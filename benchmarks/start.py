@@ -32,6 +32,7 @@ class Started:
         for folder in (self.ours, self.theirs):
             (folder / "hello.py").write_text("print('hello')\n")
             (folder / "heavy.py").write_text(IMPORTS)
+            (folder / "modules.py").write_text("import sys\nprint(len(sys.modules))\n")
         self.venv = world.venv(self.theirs, world.machine.root / "venv")
         world.do([UV, "sync", "--quiet", "--frozen", "--compile-bytecode"], self.theirs)
         self.environment = Path(json.loads(world.do([STORECTL, "warm", "--json"], self.ours))["path"])
@@ -97,6 +98,32 @@ def hello(started: Started, pairs: int) -> Iterator[Result]:
             "the venv itself": f"{statistics.median(bare['venv']) * 1000:.1f} ms",
         },
     )
+    yield from _counts(started)
+
+
+def _counts(started: Started) -> Iterator[Result]:
+    """What a start costs on any machine: modules, and system calls, those of the launcher among them."""
+    starts: list[tuple[list[str | Path], Path]] = [([STORECTL, "run"], started.ours), ([started.venv], started.theirs)]
+    yield _beside("imported modules", *(int(started.world.do([*start, "modules.py"], cwd)) for start, cwd in starts))
+    if shutil.which("strace"):
+        yield _beside(
+            "system calls", *(_system_calls([*start, "hello.py"], cwd, started.world) for start, cwd in starts)
+        )
+
+
+def _beside(what: str, ours: int, theirs: int) -> Result:
+    notes = {"storectl": ours, "venv": theirs}
+    return Result(row="hello", what=f"{what}, beside the venv", figure=ours / theirs, unit="x", notes=notes)
+
+
+def _system_calls(command: list[str | Path], cwd: Path, world: World) -> int:
+    """All system calls of a command, as ``strace -c`` counts them: the fourth figure of its last line."""
+    trace = world.machine.root / "trace"
+    world.do(["strace", "-f", "-c", "-o", str(trace), *command], cwd)
+    total = trace.read_text().splitlines()[-1].split()
+    if total[-1] != "total":
+        raise RuntimeError(f"strace -c ends with {total}")
+    return int(total[3])
 
 
 def import_hot(started: Started, pairs: int) -> Iterator[Result]:
