@@ -36,15 +36,17 @@ class Peer:
         return next(word for word in done.stdout.replace(",", " ").split() if word[0].isdigit())
 
 
-def aside(world: World, *paths: Path) -> None:
-    """Move what a run made out of the way; the world's end deletes it.
+def aside(world: World, *paths: Path) -> list[Path]:
+    """Move what a run made out of the way, as far as it is there; where it is now. The world's end deletes it.
 
     ext4 gives no inode to a new file that a deleted one had in the last minutes, and searches for another one by one:
     to delete 50,000 files before a measurement costs the next tool up to four times the system time of its own files.
     """
-    for path in paths:
-        if path.exists() or path.is_symlink():
-            _moved(world, path)
+    return [
+        path.rename(Path(tempfile.mkdtemp(dir=world.machine.root)) / path.name)
+        for path in paths
+        if path.exists() or path.is_symlink()
+    ]
 
 
 def emptied_aside(world: World, *paths: Path) -> None:
@@ -52,9 +54,8 @@ def emptied_aside(world: World, *paths: Path) -> None:
 
     A file that has a further name elsewhere stays as it is, and no link is followed.
     """
-    moved = [_moved(world, path) for path in paths if path.exists() or path.is_symlink()]
     names: dict[int, list[str]] = {}
-    for folder, _, files in (found for path in moved for found in os.walk(path)):
+    for folder, _, files in (found for moved in aside(world, *paths) for found in os.walk(moved)):
         for path in (os.path.join(folder, name) for name in files):
             names.setdefault(os.lstat(path).st_ino, []).append(path)
     for paths_of_one in names.values():
@@ -62,10 +63,6 @@ def emptied_aside(world: World, *paths: Path) -> None:
         if stat.S_ISREG(status.st_mode) and status.st_nlink == len(paths_of_one) and status.st_size:
             os.chmod(paths_of_one[0], 0o600)
             os.truncate(paths_of_one[0], 0)
-
-
-def _moved(world: World, path: Path) -> Path:
-    return path.rename(Path(tempfile.mkdtemp(dir=world.machine.root)) / path.name)
 
 
 def _export(world: World, project: Path) -> None:

@@ -104,26 +104,31 @@ def hello(started: Started, pairs: int) -> Iterator[Result]:
 def _counts(started: Started) -> Iterator[Result]:
     """What a start costs on any machine: modules, and system calls, those of the launcher among them."""
     starts: list[tuple[list[str | Path], Path]] = [([STORECTL, "run"], started.ours), ([started.venv], started.theirs)]
-    yield _beside("imported modules", *(int(started.world.do([*start, "modules.py"], cwd)) for start, cwd in starts))
+    modules = (int(started.world.do([*start, "modules.py"], cwd)) for start, cwd in starts)
+    yield _beside("hello", "imported modules, beside the venv", *modules)
     if shutil.which("strace"):
-        yield _beside(
-            "system calls", *(_system_calls([*start, "hello.py"], cwd, started.world) for start, cwd in starts)
-        )
+        calls = (_system_calls([*start, "hello.py"], cwd, started.world) for start, cwd in starts)
+        yield _beside("hello", "system calls, beside the venv", *calls)
 
 
-def _beside(what: str, ours: int, theirs: int) -> Result:
+def _beside(row: str, what: str, ours: int, theirs: int, *, bar: float | None = None) -> Result:
     notes = {"storectl": ours, "venv": theirs}
-    return Result(row="hello", what=f"{what}, beside the venv", figure=ours / theirs, unit="x", notes=notes)
+    return Result(row=row, what=what, bar=bar, figure=ours / theirs, unit="x", notes=notes)
 
 
 def _system_calls(command: list[str | Path], cwd: Path, world: World) -> int:
     """All system calls of a command, as ``strace -c`` counts them: the fourth figure of its last line."""
-    trace = world.machine.root / "trace"
-    world.do(["strace", "-f", "-c", "-o", str(trace), *command], cwd)
-    total = trace.read_text().splitlines()[-1].split()
+    total = _traced(["-c"], command, cwd, world)[-1].split()
     if total[-1] != "total":
         raise RuntimeError(f"strace -c ends with {total}")
     return int(total[3])
+
+
+def _traced(options: list[str], command: list[str | Path], cwd: Path, world: World) -> list[str]:
+    """The lines that ``strace`` writes of a command and its children."""
+    trace = world.machine.root / "trace"
+    world.do(["strace", "-f", *options, "-o", str(trace), *command], cwd)
+    return trace.read_text(errors="replace").splitlines()
 
 
 def import_hot(started: Started, pairs: int) -> Iterator[Result]:
@@ -140,18 +145,12 @@ def import_hot(started: Started, pairs: int) -> Iterator[Result]:
         theirs = _file_system_calls(
             [started.venv, "heavy.py"], started.theirs, started.world, started.venv.parent.parent
         )
-        yield Result(
-            row="import, hot", what="file system calls on store and view", bar=0.35, figure=ours / theirs, unit="x",
-            notes={"storectl": ours, "venv": theirs},
-        )  # fmt: skip
+        yield _beside("import, hot", "file system calls on store and view", ours, theirs, bar=0.35)
 
 
 def _file_system_calls(command: list[str | Path], cwd: Path, world: World, folder: Path) -> int:
     """System calls that name a path below the folder."""
-    trace = world.machine.root / "trace"
-    strace = ["strace", "-f", "-qq", "-e", "trace=%file", "-o", str(trace)]
-    world.do([*strace, *command], cwd)
-    return sum(str(folder) in line for line in trace.read_text(errors="replace").splitlines())
+    return sum(str(folder) in line for line in _traced(["-qq", "-e", "trace=%file"], command, cwd, world))
 
 
 def import_cold(started: Started, pairs: int) -> Iterator[Result]:

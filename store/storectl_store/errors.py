@@ -79,7 +79,8 @@ def without_logins(text: str) -> str:
     A password of theirs is left out wherever else it stands, be it in a path or in a program's own words.
     """
     told = _LOGIN.sub(lambda match: f"{'//' * match[0].startswith('//')}****{'@' * match[0].endswith('@')}", text)
-    for password in {_password_in(match[0]) for match in _LOGIN.finditer(text)}:
+    passwords = {_password_in(match[0]) for match in _LOGIN.finditer(text)}
+    for password in sorted(passwords, key=len, reverse=True):  # one may begin with another, whose end would be left
         if len(password) >= _SHORTEST_PASSWORD:
             told = told.replace(password, "****")
     return told

@@ -23,6 +23,7 @@ from storectl_store.errors import LockFileError, ProblemError, SelectionError, w
         ("/home/me/uv.lock:12:3: `a`: `b` is missing", "/home/me/uv.lock:12:3: `a`: `b` is missing"),
         ("alpha @ https://host.invalid/a-1.0.whl", "alpha @ https://host.invalid/a-1.0.whl"),
         ("//me:secret@host.invalid/secret@host.invalid/", "//****@host.invalid/****@host.invalid/"),
+        ("//a:secret@x.invalid //b:secret-2@x.invalid/secret-2/secret", "//****@x.invalid //****@x.invalid/****/****"),
         ("git+ssh://somebody@host.invalid/somebody/x", "git+ssh://****@host.invalid/somebody/x"),
     ],
 )
