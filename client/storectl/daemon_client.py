@@ -128,9 +128,15 @@ class DaemonClient:
         """One entry, with ``files`` (how many), ``tags`` and ``path`` as well."""
         return dict(self._json("GET", f"/v1/entries/{prefix}"))
 
-    def verify(self) -> Iterator[dict[str, Any]]:
+    def verify(self, *, repair: bool = False, offline: bool = False) -> Iterator[dict[str, Any]]:
         """Every event of a verification, the last one ``done``."""
-        for event in self._stream("/v1/verify", None):
+        if repair and "repair" not in self.health().features:
+            raise DaemonVersionError(
+                "the daemon is of an older storectl, which cannot repair",
+                hint="storectl daemon stop ends it; the next command starts its own",
+            )
+        query = "&".join(name for name, wanted in (("repair=1", repair), ("offline=1", offline)) if wanted)
+        for event in self._stream(f"/v1/verify?{query}" if query else "/v1/verify", None):
             yield dict(event)
             if event.get("event") == "done":
                 return
@@ -154,6 +160,7 @@ class DaemonClient:
             "only_groups": options.only_groups,
             "offline": options.offline,
             "bytecode": bytecode,
+            "thorough": bytecode,
         }
         for event in self._stream("/v1/warm", body):
             kind = event.get("event")

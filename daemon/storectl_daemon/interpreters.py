@@ -2,7 +2,7 @@
 
 What an interpreter said is remembered as JSON in the store:
 
-    interpreters/<key>.json     {"format": 1, "facts": {…}}; the keys of facts are those of `interpreter_probe`
+    interpreters/<key>.json     {"format": 1, "facts": {…}}, sealed; the keys of facts are those of `interpreter_probe`
 
 The key is a digest of the real path of the file asked for with its size, time and inode, of the kernel and C library, on
 which markers and tags depend, and of the version of packaging, which orders the tags.
@@ -31,6 +31,7 @@ from storectl_daemon.interpreter_search import (
     pyenv_interpreter,
     shim_target,
 )
+from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import replace_file
 from storectl_store.errors import TargetError
 from storectl_store.selection.requires_python import check_requires_python, release_of
@@ -211,7 +212,7 @@ def _key(real: str) -> str:
 
 def _remembered(record: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(record.read_bytes())
+        value = json.loads(opened(record.read_bytes())[0])
     except (OSError, ValueError, RecursionError):
         return None
     facts = value.get("facts") if isinstance(value, dict) and value.get("format") == _FORMAT else None
@@ -220,7 +221,7 @@ def _remembered(record: Path) -> dict[str, Any] | None:
 
 def _remember(record: Path, facts: dict[str, Any]) -> None:
     """Write the record by rename. That it cannot be written costs time on the next start, nothing else."""
-    data = json.dumps({"format": _FORMAT, "facts": facts}, sort_keys=True).encode()
+    data = sealed(json.dumps({"format": _FORMAT, "facts": facts}, sort_keys=True).encode() + b"\n")
     try:
         record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(record, data)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storectl_daemon.bytecode import Compiler
+from storectl_daemon.bytecode import Compiler, ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.events import Event, EventBus
@@ -32,6 +32,7 @@ from storectl_daemon.pipeline import Pipeline
 from storectl_daemon.progress import Progress
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import ProjectBook
+from storectl_daemon.publishing import Publishing
 from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
@@ -46,11 +47,13 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
+from storectl_store.environments.made_by import shown_digests
 from storectl_store.environments.outlines import Outlines
 from storectl_store.errors import ProblemError, StoreBusyError
 
 if TYPE_CHECKING:
     from storectl_daemon.build import EnvironmentBuild
+    from storectl_daemon.repair.repairer import Repairer
 
 logger = logging.getLogger(__name__)
 
@@ -103,11 +106,11 @@ def _serve_store(settings: Settings) -> int:
     keep_memory_together()
     store = Store.open(settings.store)
     with _become_writer(store.layout) as writer:
-        recovered = recover(store)
+        recovered = recover(store, shown=partial(shown_digests, store.layout))
         if recovered:
             logger.info("recovered the store: %s", recovered)
         with open_listener(settings.socket, settings.environ) as listener:
-            daemon = for_good(partial(Daemon, settings, store, writer.session, listener))
+            daemon = for_good(partial(Daemon, settings, store, writer, listener))
             asyncio.run(daemon.run())
     store.close()
     return 0
@@ -124,10 +127,11 @@ def _made_something(event: Event) -> bool:
 class Daemon:
     """All parts, built on the event loop that they live on."""
 
-    def __init__(self, settings: Settings, store: Store, session: Path, listener: Listener) -> None:
+    def __init__(self, settings: Settings, store: Store, writer: Writer, listener: Listener) -> None:
         self._settings = settings
         self._store = store
-        self._session = session
+        self._writer = writer
+        self._session = writer.session
         self._listener = listener
 
     async def run(self) -> None:
@@ -179,7 +183,9 @@ class Daemon:
         files = DiskProjectFiles(layout, environments, home=settings.home)
         outlines = Outlines(self._store)
         compiling = Compiling(self._compiler, outlines.get, bus)
-        load = partial(for_good, partial(self._load_build, environments, outlines, compiling))
+        shim = ShimBytecode(self._store.catalogue)
+        publishing = Publishing(store=self._store, outlines=outlines, environments=environments, shim=shim)
+        load = partial(for_good, partial(self._load_build, environments, outlines, compiling, publishing))
         self._build: Loaded[EnvironmentBuild] = Loaded(load, name="the build")
 
         async def build_noted(job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -193,6 +199,8 @@ class Daemon:
             await service.refresh(project)
 
         watcher = Watcher(sights=lambda: sights_of(book, warmer.extra_inputs), on_change=refresh)
+        load_repair = partial(self._load_repair, book, warmer, bus, files, publishing)
+        repairer = Loaded(partial(for_good, load_repair), name="the repair")
         service = Service(
             store=self._store,
             environments=environments,
@@ -206,6 +214,7 @@ class Daemon:
             socket=self._listener.path,
             started=time.monotonic(),
             stop=self._leave,
+            repairer=repairer.get,
         )
         return service
 
@@ -224,7 +233,29 @@ class Daemon:
 
         return HttpServer(create_application(service, on_request=on_request), gate)
 
-    def _load_build(self, environments: Environments, outlines: Outlines, compiling: Compiling) -> "EnvironmentBuild":
+    def _load_repair(
+        self, book: ProjectBook, warmer: Warmer, bus: EventBus, files: DiskProjectFiles, publishing: Publishing
+    ) -> "Repairer":
+        from storectl_daemon.repair.assembly import DaemonParts, assemble  # noqa: PLC0415 - few daemons need it
+
+        return assemble(
+            DaemonParts(
+                store=self._store,
+                writer=self._writer,
+                book=book,
+                warmer=warmer,
+                bus=bus,
+                files=files,
+                build=self._build,
+                pipeline=self._pipeline,
+                compiler=self._compiler,
+                publishing=publishing,
+            )
+        )
+
+    def _load_build(
+        self, environments: Environments, outlines: Outlines, compiling: Compiling, publishing: Publishing
+    ) -> "EnvironmentBuild":
         from storectl_daemon.build import EnvironmentBuild  # noqa: PLC0415 - what has nothing to build needs none of it
         from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - likewise
         from storectl_daemon.interpreters import InterpreterBook  # noqa: PLC0415 - likewise
@@ -248,6 +279,7 @@ class Daemon:
             pipeline=self._pipeline,
             builder=builder,
             compiling=compiling,
+            publishing=publishing,
             environ=settings.environ,
         )
 

@@ -93,6 +93,15 @@ class Pipeline:
         return manifest
 
     async def _make(self, pin: Pin, report: PinReport) -> Manifest:
+        staged = await self.staged(pin, report)
+        try:
+            return await self._commits.submit(staged)
+        except BaseException:
+            await asyncio.shield(self._steps.discard(staged.folder))
+            raise
+
+    async def staged(self, pin: Pin, report: PinReport) -> StagedEntry:
+        """The pin's wheel, fetched, checked and unpacked into a stage, whatever the store has."""
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
         self._steps.expect()
@@ -102,10 +111,11 @@ class Pipeline:
             staged = await self._steps.stage(wheel, expectation_of(pin), stage, fetched.digest)
             for warning in staged.warnings:
                 report.warn(f"{pin.name}: {warning}")
-            return await self._commits.submit(staged)
         except BaseException:
             await asyncio.shield(self._steps.discard(stage))
             raise
+        else:
+            return staged
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(wheel)

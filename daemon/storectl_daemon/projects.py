@@ -2,7 +2,8 @@
 
 Format, version 1: ``{"format": 1, "projects": [{"path", "link", "wishes": [{"options", "inputs", "environment",
 "lock_file", "last_used"}]}]}``, the wishes of a project most recent first. ``inputs`` is the digest of the inputs the
-environment was made from, ``last_used`` seconds of the system clock.
+environment was made from, ``last_used`` seconds of the system clock. The file is sealed; one from before there were
+seals is read too.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from storectl_daemon.options import DEFAULT_OPTIONS, Options
+from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import replace_file
 
 logger = logging.getLogger(__name__)
@@ -99,6 +101,21 @@ class ProjectBook:
             self._write()
         return known is not None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file says what is known here. May raise OSError."""
+        if not self._projects and not self._file.exists():
+            return True
+        return self._file.exists() and self._file.read_bytes() == self._content()
+
+    def write(self) -> None:
+        """Write the file anew; a warning in the log if the disk refuses."""
+        self._write()
+
+    def _content(self) -> bytes:
+        value = {"format": _FORMAT, "projects": [_encode(project) for project in self._projects.values()]}
+        return sealed(json.dumps(value, indent=1).encode("utf-8", "surrogateescape") + b"\n")
+
     def _put(self, project: Project) -> Project:
         if self._projects.get(project.path) != project:
             self._projects[project.path] = project
@@ -106,9 +123,8 @@ class ProjectBook:
         return project
 
     def _write(self) -> None:
-        value = {"format": _FORMAT, "projects": [_encode(project) for project in self._projects.values()]}
         try:
-            replace_file(self._file, json.dumps(value, indent=1).encode("utf-8", "surrogateescape"))
+            replace_file(self._file, self._content())
         except OSError as error:
             logger.warning("%s cannot be written: %s", self._file, error)
 
@@ -130,7 +146,7 @@ def _encode(project: Project) -> dict[str, Any]:
 
 def _read(file: Path) -> list[Project]:
     try:
-        value = json.loads(file.read_text(encoding="utf-8", errors="surrogateescape"))
+        value = json.loads(opened(file.read_bytes())[0].decode("utf-8", "surrogateescape"))
         return [_decode(project) for project in value["projects"]] if value["format"] == _FORMAT else []
     except FileNotFoundError:
         return []

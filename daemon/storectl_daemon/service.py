@@ -3,9 +3,10 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
@@ -22,10 +23,17 @@ from storectl_daemon.watch import Sight, Watcher
 from storectl_store.entries.store import Store
 from storectl_store.version import installed_version
 
+if TYPE_CHECKING:
+    from storectl_daemon.repair.repairer import Repairer
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once."""
+    """One daemon.
+
+    ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once. ``repairer`` is loaded by
+    the first who needs it.
+    """
 
     store: Store
     environments: Environments
@@ -39,6 +47,7 @@ class Service:
     socket: Path
     started: float
     stop: Callable[[], None]
+    repairer: "Callable[[], Awaitable[Repairer]]"
 
     @property
     def busy(self) -> bool:

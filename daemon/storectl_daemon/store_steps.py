@@ -34,7 +34,7 @@ class StoreSteps:
     def pipeline_steps(self, fetch: Fetch) -> Steps:
         """The steps from a pin to an entry."""
         return Steps(
-            present=self._store.manifest,
+            present=self._store.usable_manifest,
             expect=self._expect_one,
             fetch=fetch,
             stage=self._stage,

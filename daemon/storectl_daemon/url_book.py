@@ -6,7 +6,8 @@
        "lookups": ["<64 hex digits>", …]}
 
 ``files`` maps a digest to the file that has it, which never changes. ``lookups`` holds the questions whose answer is
-complete although some digest was offered by nobody: version, digests and the sources asked, hashed together.
+complete although some digest was offered by nobody: version, digests and the sources asked, hashed together. The
+file is sealed (``storectl_store.entries.sealed``); one from before there were seals is read too.
 
 A book that is broken, of another format, or cannot be written is as good as an empty one. Addresses with a query are
 never written: they hold signatures and tokens, and expire.
@@ -28,6 +29,7 @@ from storectl_daemon.errors import DaemonError
 from storectl_daemon.index_file import IndexFile
 from storectl_daemon.origins import path_of_file_url, redacted, scheme_of
 from storectl_store.digest import Digest, parse_digest
+from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import PRIVATE, replace_file
 from storectl_store.selection.pin import IndexPin
 
@@ -57,6 +59,11 @@ class UrlBook:
         known = _known(pin, files)
         complete = 0 < len(known) == len(pin.digests) or question(pin, sources) in book["lookups"]
         return known if known and complete and all(map(_still_there, known)) else None
+
+    def address(self, name: NormalizedName, digest: Digest) -> IndexFile | None:
+        """The file with this digest, from whatever index it was; None if no index has said where it is."""
+        entry = self._read(name)["files"].get(digest)
+        return _file(digest, entry) if entry else None
 
     def record(self, pin: IndexPin, sources: Sequence[str], files: Iterable[IndexFile]) -> None:
         """Remember the answer of ``sources``, all of which have answered, to the question that is ``pin``."""
@@ -89,7 +96,7 @@ class UrlBook:
         path = self._path(name)
         try:
             with path.open("rb") as file:
-                return _checked(json.loads(file.read(_LARGEST_BOOK)))
+                return _checked(json.loads(opened(file.read(_LARGEST_BOOK))[0]))
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -101,7 +108,8 @@ class UrlBook:
         path = self._path(name)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            replace_file(path, json.dumps(book, separators=(",", ":"), sort_keys=True).encode(), mode=PRIVATE)
+            content = json.dumps(book, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+            replace_file(path, sealed(content), mode=PRIVATE)
         except OSError as error:
             _log.warning("%s is not written: %s", path, error)
 

@@ -122,6 +122,11 @@ class Warmer:
         self._stopping = False
 
     @property
+    def records(self) -> asyncio.Lock:
+        """Held while a record is written."""
+        return self._records
+
+    @property
     def busy(self) -> bool:
         """Whether anything is being warmed."""
         return bool(self._flights)

@@ -1,11 +1,7 @@
 """Bytecode of entries: compiled by the interpreter it is for, in worker processes, after an entry is visible.
 
-The side manifest ``meta/<64 hex>.<cache tag>.pyc.json``, format 1, is one JSON object, written last::
-
-    {"cache_tag":"cpython-312","digest":"sha256:…","files":{"site-packages/pkg/__pycache__/x.cpython-312.pyc":"<sha256 hex>"},"format":1}
-
-An entry has bytecode for a cache tag if and only if that file is there. Bytecode without it, left by a crash, is whole and
-is written again.
+The side manifest (``bytecode_files``) is written last: an entry has bytecode for a cache tag if and only if that file is
+there. Bytecode without it, left by a crash, is whole and is written again.
 """
 
 import json

@@ -103,6 +103,17 @@ class Catalogue:
         except (sqlite3.Error, OSError):
             return {}
 
+    def problems(self) -> list[str]:
+        """What SQLite says of its own file, and whether that file is there at all; sqlite3.Error if it says nothing."""
+        if not self._path.exists():
+            return ["it is gone"]
+        found = self._run(lambda database: database.execute("PRAGMA integrity_check").fetchall())
+        return [str(message) for (message,) in found if message != "ok"]
+
+    def blobs(self) -> list[tuple[Digest, str, bytes]]:
+        """All data that others derived: digest, kind, data."""
+        return self._run(lambda database: database.execute("SELECT digest, kind, data FROM blobs").fetchall())
+
     def put(self, kind: str, blobs: Mapping[Digest, bytes]) -> None:
         """Keep data derived from entries, replacing what was there under this kind, where it can be written."""
         rows = [(digest, kind, data) for digest, data in blobs.items()]

@@ -22,9 +22,26 @@ from storectl_store.errors import StoreError, StoreFullError
 _AT_FDCWD = -100
 _FEW_FOLDERS = 4
 _RENAME_NOREPLACE = 1  # linux/fs.h
+_RENAME_EXCHANGE = 2  # linux/fs.h; RENAME_SWAP of macOS is 2 as well
 _RENAME_EXCL = 4  # sys/stdio.h on macOS
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY})
-_REFUSED_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
+_NO_ROOM = "free some space (or raise the quota) on the store's file system, then try again; nothing was left behind"
+_NO_FILES = "raise the limit of open files (`ulimit -n`), then `storectl daemon stop`: the next command starts another"
+_HINTS = {
+    errno.ENOSPC: _NO_ROOM,
+    errno.EDQUOT: _NO_ROOM,
+    errno.EFBIG: "raise the largest file size (`ulimit -f`), then `storectl daemon stop`",
+    errno.EIO: "the disk or its connection fails: look at the system's log, and `storectl store verify` afterwards",
+    errno.EROFS: "the file system is mounted read-only: mount it writable, or set STORECTL_STORE to another place",
+    errno.EMFILE: _NO_FILES,
+    errno.ENFILE: "the system has too many open files: end what has them open, or raise fs.file-max",
+    errno.ENOMEM: "the system has no memory left for it: end something, then try again",
+    errno.ESTALE: "the network file system has lost the file: mount it again, then try again",
+    errno.ENODEV: "the disk is gone: attach and mount it again, then try again",
+    errno.ENXIO: "the disk is gone: attach and mount it again, then try again",
+    errno.ETIMEDOUT: "the file system does not answer: look whether its server can be reached",
+}
+"""What to do about what the system refuses whatever storectl does, by errno."""
 
 
 @contextmanager
@@ -38,11 +55,11 @@ def disk_errors(doing: str) -> Iterator[None]:
 
 def store_error(error: OSError, doing: str) -> StoreError:
     """The error of the store for this OSError; ``doing`` reads as in "cannot <doing>"."""
-    reason = os.strerror(error.errno) if error.errno else str(error)
+    name = errno.errorcode.get(error.errno or 0, "")
+    reason = f"{os.strerror(error.errno)} ({name})" if error.errno and name else str(error)
     facts = {"errno": error.errno, "path": error.filename}
-    if error.errno in _REFUSED_WRITE:
-        hint = "make room on the store's file system and check its disk, then try again; nothing was left behind"
-        return StoreFullError(f"cannot {doing}: {reason}", hint=hint, **facts)
+    if error.errno in _HINTS:
+        return StoreFullError(f"cannot {doing}: {reason}", hint=_HINTS[error.errno], **facts)
     hint = "the store's folders must belong to you and be writable; `storectl doctor` looks at them"
     return StoreError(f"cannot {doing}: {reason}", hint=hint, **facts)
 
@@ -135,20 +152,31 @@ def rename_noreplace(source: Path, destination: Path) -> None:
     _rename_without_flags(source, destination)
 
 
-def _renameat2(source: bytes, destination: bytes) -> bool:
+def exchange(one: Path, other: Path) -> None:
+    """Let two files or folders change names, in one step where the system can; both are on one file system."""
+    for rename in (_renameat2, _renamex_np):
+        if rename(os.fsencode(one), os.fsencode(other), _RENAME_EXCHANGE):
+            return
+    aside = other.with_name(f".{other.name}.aside")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
+
+
+def _renameat2(source: bytes, destination: bytes, flags: int = _RENAME_NOREPLACE) -> bool:
     function = _function("renameat2")
     if function is None:
         return False
-    if function(_AT_FDCWD, source, _AT_FDCWD, destination, ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
+    if function(_AT_FDCWD, source, _AT_FDCWD, destination, ctypes.c_uint(flags)) == 0:
         return True
     return _refused(ctypes.get_errno(), source, destination)
 
 
-def _renamex_np(source: bytes, destination: bytes) -> bool:
+def _renamex_np(source: bytes, destination: bytes, flags: int = _RENAME_EXCL) -> bool:
     function = _function("renamex_np")
     if function is None:
         return False
-    if function(source, destination, ctypes.c_uint(_RENAME_EXCL)) == 0:
+    if function(source, destination, ctypes.c_uint(flags)) == 0:
         return True
     return _refused(ctypes.get_errno(), source, destination)
 

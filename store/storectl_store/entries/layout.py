@@ -1,7 +1,7 @@
 r"""The one module that joins the store's paths.
 
 <store>/
-VERSION                          "storectl store <format>\n"
+VERSION  VERSION.copy            "storectl store <format>\n", twice
 lock                             OFD lock of the one writer; never deleted
 store/<name>/<prefix>/           one entry: 0555 folders, 0444 files (0555 where the wheel says executable)
 site-packages/  scripts/  data/  headers/
@@ -42,6 +42,10 @@ class StoreLayout:
     @property
     def version_file(self) -> Path:
         return self.root / "VERSION"
+
+    @property
+    def version_copy(self) -> Path:
+        return self.root / "VERSION.copy"
 
     @property
     def lock(self) -> Path:

@@ -1,6 +1,6 @@
 """Provenance: what a built wheel was built from, by what, for which interpreter. One JSON file for each build.
 
-    <store>/builds/<key>.json     format 1
+    <store>/builds/<key>.json     format 1, sealed (``sealed``); one from before there were seals is read too
     {"format": 1, "key", "name", "version", "kind": "wheel"|"editable", "source", "interpreter", "python",
      "backend", "build_requires": [as written], "installed": ["name==version"], "filename", "digest"}
 
@@ -19,6 +19,7 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest, parse_digest
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import replace_file
 
 BUILD_FORMAT = 1
@@ -65,13 +66,13 @@ def write_provenance(layout: StoreLayout, provenance: Provenance) -> None:
     value = {"format": BUILD_FORMAT, **asdict(provenance)}
     with disk_errors(f"record the build of {provenance.name}"):
         path.parent.mkdir(exist_ok=True)
-        replace_file(path, f"{json.dumps(value, sort_keys=True, indent=1)}\n".encode())
+        replace_file(path, sealed(f"{json.dumps(value, sort_keys=True, indent=1)}\n".encode()))
 
 
 def read_provenance(layout: StoreLayout, key: str) -> Provenance | None:
     """The record of the build with this key; None where there is none that this version can read."""
     try:
-        value: dict[str, Any] = json.loads((layout.builds / f"{key}.json").read_bytes())
+        value: dict[str, Any] = json.loads(opened((layout.builds / f"{key}.json").read_bytes())[0])
         if value.pop("format") != BUILD_FORMAT or value["key"] != key:
             return None
         return Provenance(
