@@ -39,6 +39,7 @@ from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settings import Settings
 from storectl_daemon.sockets import Listener, SocketBusyError, open_listener
 from storectl_daemon.store_steps import StoreSteps
+from storectl_daemon.variables import KnownVariables
 from storectl_daemon.warm import Built, Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
@@ -138,9 +139,9 @@ class Daemon:
         """Serve until the end, and end everything in order."""
         settings, layout = self._settings, self._store.layout
         self._workers = Workers(settings.workers)
-        self._network = Network(layout, settings.environ, home=Path(settings.home or "/"))
+        self._network = Network(layout, home=Path(settings.home or "/"))
         self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
-        self._pipeline = Pipeline(self._steps.pipeline_steps(self._network.fetch), session=self._session)
+        self._pipeline = Pipeline(self._steps.pipeline_steps(), session=self._session)
         self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)
         self._background = Background()
         gate = Gate(limit=CONNECTIONS_PER_USER)
@@ -189,7 +190,6 @@ class Daemon:
         self._build: Loaded[EnvironmentBuild] = Loaded(load, name="the build")
 
         async def build_noted(job: Job, inputs: Inputs, progress: Progress) -> Built:
-            self._network.note(job.project)
             build = await self._build.get()
             return await build(job, inputs, progress)
 
@@ -199,8 +199,7 @@ class Daemon:
             await service.refresh(project)
 
         watcher = Watcher(sights=lambda: sights_of(book, warmer.extra_inputs), on_change=refresh)
-        load_repair = partial(self._load_repair, book, warmer, bus, files, publishing)
-        repairer = Loaded(partial(for_good, load_repair), name="the repair")
+        repairer = Loaded(lambda: for_good(partial(self._load_repair, service, publishing)), name="the repair")
         service = Service(
             store=self._store,
             environments=environments,
@@ -210,6 +209,7 @@ class Daemon:
             compiling=compiling,
             watcher=watcher,
             bus=bus,
+            variables=KnownVariables(settings.home),
             home=settings.home,
             socket=self._listener.path,
             started=time.monotonic(),
@@ -233,25 +233,10 @@ class Daemon:
 
         return HttpServer(create_application(service, on_request=on_request), gate)
 
-    def _load_repair(
-        self, book: ProjectBook, warmer: Warmer, bus: EventBus, files: DiskProjectFiles, publishing: Publishing
-    ) -> "Repairer":
-        from storectl_daemon.repair.assembly import DaemonParts, assemble  # noqa: PLC0415 - few daemons need it
+    def _load_repair(self, service: Service, publishing: Publishing) -> "Repairer":
+        from storectl_daemon.repair.assembly import assemble  # noqa: PLC0415 - few daemons need it
 
-        return assemble(
-            DaemonParts(
-                store=self._store,
-                writer=self._writer,
-                book=book,
-                warmer=warmer,
-                bus=bus,
-                files=files,
-                build=self._build,
-                pipeline=self._pipeline,
-                compiler=self._compiler,
-                publishing=publishing,
-            )
-        )
+        return assemble(service, writer=self._writer, build=self._build, compiler=self._compiler, publishing=publishing)
 
     def _load_build(
         self, environments: Environments, outlines: Outlines, compiling: Compiling, publishing: Publishing
@@ -264,23 +249,19 @@ class Daemon:
         builder = Builder(
             store=self._store,
             pipeline=self._pipeline,
-            fetch=self._network.fetch,
-            settings_for=self._network.settings,
             session=self._session,
             logs=Path(locations.state_folder(settings.environ)) / "builds",
-            environ=settings.environ,
         )
         return EnvironmentBuild(
             store=self._store,
             outlines=outlines,
             environments=environments,
             interpreters=InterpreterBook(self._store.layout.interpreters),
-            index=self._network,
+            access=self._network.access,
             pipeline=self._pipeline,
             builder=builder,
             compiling=compiling,
             publishing=publishing,
-            environ=settings.environ,
         )
 
     async def _rest_after_warms(self, service: Service) -> None:

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from storectl_daemon.api.streams import lines_of, ndjson
@@ -15,6 +14,7 @@ from storectl_daemon.models import (
     MendedEvent,
     VerifyDone,
     VerifyEvent,
+    VerifyRequest,
     WorkingEvent,
 )
 from storectl_daemon.repair.examined import Order
@@ -35,15 +35,14 @@ def routes(service: Service) -> APIRouter:
         response_class=StreamingResponse,
         responses=lines_of(CheckedEvent, FindingEvent, MendedEvent, LeftEvent, WorkingEvent, VerifyDone),
     )
-    async def verify(
-        repair: Annotated[bool, Query()] = False,  # noqa: FBT002 - a query
-        offline: Annotated[bool, Query()] = False,  # noqa: FBT002 - a query
-    ) -> StreamingResponse:
+    async def verify(request: VerifyRequest | None = None) -> StreamingResponse:
         """Compare everything below the store with what it was made from; the last line is ``done``.
 
-        With ``repair`` what differs is made again, and what was found is set aside; ``offline`` keeps it off the network.
+        With ``repair`` what differs is made again, and what was found is set aside.
         """
-        return ndjson(_alive(_verification(service, Order(repair=repair, offline=offline))))
+        asked = request or VerifyRequest()
+        order = Order(repair=asked.repair, offline=asked.offline, environ=asked.environ or {})
+        return ndjson(_alive(_verification(service, order)))
 
     return router
 

@@ -2,15 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from storectl_daemon.bytecode import Compiler
 from storectl_daemon.interpreters import InterpreterBook
+from storectl_daemon.options import Job
 from storectl_daemon.origins import redacted
-from storectl_daemon.pipeline import Pipeline
 from storectl_daemon.repair.addresses import Addresses
 from storectl_daemon.repair.examined import Examined, Found, LostError, Order
 from storectl_daemon.repair.users import Users
@@ -20,6 +20,7 @@ from storectl_store.entries.catalogue import Summary
 from storectl_store.entries.mend import discard_bytecode, mend_in_place
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.replace import entry_folders, replace_entry, withdraw_entry
+from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.entries.verify import THOROUGH, Depth, Finding, Kind, verify
 from storectl_store.environments.made_by import environment_records, shown_digests
@@ -29,20 +30,8 @@ from storectl_store.selection.pin import Pin
 _IN_PLACE = frozenset({Kind.MODE, Kind.UNLISTED})
 
 
-class Unheard:
-    """The progress of a wheel that nobody waits for."""
-
-    def fetching(self, pin: Pin, received: int) -> None:
-        """So many bytes are here."""
-
-    def fetched(self, pin: Pin) -> None:
-        """All are here."""
-
-    def warn(self, message: str) -> None:
-        """The checks have a remark, which they had before."""
-
-    def unpacked(self, pin: Pin) -> None:
-        """It is in the store."""
+StagedOf = Callable[[Job, Pin], Awaitable[StagedEntry]]
+"""Fetches a wheel as the job may, and unpacks it into a stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +39,7 @@ class EntryPart:
     """All entries: those that are visible, and those that an environment names."""
 
     store: Store
-    pipeline: Pipeline
+    staged_of: StagedOf
     compiler: Compiler
     interpreters: InterpreterBook
     users: Users
@@ -109,15 +98,15 @@ class EntryPart:
     async def _make_anew(self, damage: "_Damage", order: Order) -> str:
         tags = set(side_manifests(self.store.layout, damage.digest))
         problems = []
-        for pin in await self.addresses.pins(damage.digest, damage.names):
+        for address in await self.addresses.of(damage.digest, damage.names):
             try:
-                staged = await self.pipeline.staged(pin, Unheard())
+                staged = await self.staged_of(address.job, address.pin)
                 await asyncio.to_thread(replace_entry, self.store, staged, damage.reason)
             except ProblemError as problem:
                 problems.append(problem)
             else:
                 await self._compile(damage.digest, tags)
-                return f"fetched again from {redacted(pin.wheel.url)}"
+                return f"fetched again from {redacted(address.pin.wheel.url)}"
         return await self._withdraw(damage, problems, order)
 
     async def _withdraw(self, damage: "_Damage", problems: Sequence[ProblemError], order: Order) -> str:
@@ -129,7 +118,7 @@ class EntryPart:
                 hint="its files stay in service; `storectl store verify --repair` tries again",
             )
         folders = await asyncio.to_thread(self.users.showing, damage.digest)
-        jobs = self.users.jobs_of([folder.name for folder in folders])
+        jobs = self.users.jobs_of([folder.name for folder in folders], order)
         await asyncio.to_thread(self._set_aside, damage, folders)
         if not jobs:
             raise LostError(
@@ -137,7 +126,7 @@ class EntryPart:
                 hint="no project uses it now; it is fetched again when a lock file that names it is warmed",
             )
         try:
-            return await self.users.warm(jobs, offline=order.offline)
+            return await self.users.warm(jobs)
         except ProblemError as problem:
             raise LostError(
                 f"{damage.what} was damaged and cannot be made again: {problem.message}",

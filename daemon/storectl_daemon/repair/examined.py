@@ -1,7 +1,7 @@
 """What is said of one thing that was looked at, and what can be done about it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from storectl_daemon.errors import DaemonError
@@ -56,10 +56,14 @@ class Examined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to be done. With ``offline`` nothing is fetched from the network for a repair."""
+    """What is to be done. With ``offline`` nothing is fetched from the network for a repair.
+
+    ``environ`` are the variables of the command that asks. They count for a project for which no command sent any.
+    """
 
     repair: bool = False
     offline: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Part(Protocol):

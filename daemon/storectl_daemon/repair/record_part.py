@@ -25,7 +25,7 @@ class RecordPart:
     warmer: Warmer
     users: Users
 
-    async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
+    async def look(self, order: Order) -> AsyncIterator[Examined]:
         """Every record that is there."""
         for folder in await asyncio.to_thread(lambda: sorted(record_folders(self.layout))):
             async with self.warmer.records:
@@ -33,10 +33,13 @@ class RecordPart:
             project = project_of(self.layout, folder)
             found = (Found(path=str(project), message=problem),) if problem else ()
             yield Examined(
-                kind="record", name=str(project), found=found, mend=partial(self._mend, folder, project, problem or "")
+                kind="record",
+                name=str(project),
+                found=found,
+                mend=partial(self._mend, folder, project, problem or "", order),
             )
 
-    async def _mend(self, folder: Path, project: Path, problem: str) -> str:
+    async def _mend(self, folder: Path, project: Path, problem: str, order: Order) -> str:
         """Without its record a project takes the slow way, which is always right; then it is written again."""
         async with self.warmer.records:
             reason = Reason(what=f"record of {project}", why=[problem])
@@ -44,7 +47,7 @@ class RecordPart:
                 await asyncio.to_thread(set_aside, self.layout, {"record": folder}, reason)
         if self.book.get(project) is None:
             return "set aside: it is written at the next run"
-        await self.users.refresh(project)
+        await self.users.refresh(project, order)
         return "written again"
 
 

@@ -83,7 +83,7 @@ class Repairer:
         wish = project.wish(job.options) if project else None
         if wish is None or wish.environment is None:
             return []
-        order = Order(repair=True, offline=job.offline)
+        order = Order(repair=True, offline=job.offline, environ=job.environ)
         folder = self.store.layout.environment(wish.environment)
         async with self._turn:
             return [told async for told in self._mended(folder, order)]

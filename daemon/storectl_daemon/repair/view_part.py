@@ -94,11 +94,11 @@ class ViewPart:
             await asyncio.to_thread(self.publishing.replace, planned, reason)
             return "made again from its entries"
         await asyncio.to_thread(self._set_aside, folder, reason)
-        jobs = self.users.jobs_of([folder.name])
+        jobs = self.users.jobs_of([folder.name], order)
         if not jobs:
             return "set aside: no project uses it"
         try:
-            return await self.users.warm(jobs, offline=order.offline)
+            return await self.users.warm(jobs)
         except ProblemError as problem:
             raise LostError(
                 f"the environment {folder.name} cannot be made again: {problem.message}",
