@@ -49,7 +49,21 @@ def _dispatch(arguments: list[str], *, running: bool) -> int:
     return command_line(arguments)
 
 
+_SYSTEM = {
+    "ENOSPC": "free some space on that file system, then try again",
+    "EDQUOT": "free some space, or have the quota raised, then try again",
+    "EIO": "the disk or its connection fails: look at the system's log",
+    "EROFS": "the file system is mounted read-only: mount it writable",
+    "EMFILE": "raise the limit of open files: ulimit -n",
+    "ENFILE": "the whole system has too many open files: end what has them open",
+    "ENOMEM": "the system has no memory left: end something, then try again",
+}
+"""What to do about what the system refuses whatever storectl does."""
+
+
 def _report(error: Exception, *, running: bool) -> int:
+    import errno  # noqa: PLC0415 - see above
+
     from storectl.errors import ClientError, CurrentFolderError  # noqa: PLC0415 - see above
 
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -58,6 +72,10 @@ def _report(error: Exception, *, running: bool) -> int:
         problem = CurrentFolderError(
             "the current folder is gone", hint='where there is one of its name again, cd into it: cd "$PWD"'
         )
+    elif isinstance(error, OSError) and (hint := _SYSTEM.get(errno.errorcode.get(error.errno or 0, ""))):
+        where = f": {os.fsdecode(error.filename)}" if error.filename else ""
+        what = f"{os.strerror(error.errno or 0)} ({errno.errorcode[error.errno or 0]}){where}"
+        problem = ClientError(what, code="E_DISK", hint=hint)
     sys.stderr.write(problem.report())
     return 125 if running else 1
 

@@ -13,6 +13,7 @@ from storectl.daemon_start import running_daemon
 from storectl.errors import ClientError, DaemonNotRunningError
 from storectl.options import Options
 from storectl.project import locate_project
+from storectl.quarantine import set_aside
 from storectl_shim.locations import socket_path, store_folder
 from storectl_shim.project_record import read_ready
 
@@ -40,6 +41,7 @@ def examine(environ: Mapping[str, str], folder: str) -> list[Finding]:
     store = Path(store_folder(environ))
     return [
         *_store(store),
+        *_quarantine(store),
         *_daemon(environ),
         *_interpreters(environ),
         *_watches(Path("/proc/sys/fs/inotify/max_user_watches")),
@@ -53,7 +55,10 @@ def _store(store: Path) -> Iterator[Finding]:
         return
     version = store / "VERSION"
     found = version.read_text(errors="replace").strip() if version.is_file() else "no VERSION file"
-    hint = "it was made by another version of storectl, or is no store: set STORECTL_STORE to another folder"
+    hint = (
+        "it was made by another version of storectl, or is no store: set STORECTL_STORE to another folder;"
+        " if it is yours and was damaged, `storectl store verify --repair` mends it"
+    )
     yield Finding(check="store format", ok=found == STORE_FORMAT, detail=f"{store}: {found}", hint=hint)
     try:
         with tempfile.NamedTemporaryFile(dir=store, prefix=".doctor-") as file:
@@ -69,6 +74,11 @@ def _store(store: Path) -> Iterator[Finding]:
         detail=f"the store's file system and this machine are {abs(skew):.1f} s apart",
         hint="let both keep time (NTP): changes of a lock file are seen by its time",
     )
+
+
+def _quarantine(store: Path) -> Iterator[Finding]:
+    for told in set_aside(store):
+        yield Finding(check="quarantine", ok=True, detail=told)
 
 
 def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:

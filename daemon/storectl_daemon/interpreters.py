@@ -36,6 +36,7 @@ from storectl_store.entries.whole_files import replace_file
 from storectl_store.errors import TargetError
 from storectl_store.selection.requires_python import check_requires_python, release_of
 from storectl_store.selection.target import Interpreter
+from storectl_store.system_errors import refusal_of
 
 __all__ = ["PROBE_TIMEOUT", "InterpreterBook", "find_interpreters"]
 
@@ -240,6 +241,9 @@ def _probe(real: str, timeout: float) -> dict[str, Any]:
     except subprocess.TimeoutExpired as error:
         raise TargetError(f"{real} did not say what it is within {timeout:g} s", path=real) from error
     except OSError as error:
+        refusal = refusal_of(error, f"run {real}")
+        if refusal is not None:
+            raise refusal from error
         raise TargetError(f"{real} cannot be run: {error.strerror}", path=real) from error
     if done.returncode != 0 or len(done.stdout) > _MAX_ANSWER:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]

@@ -31,7 +31,7 @@ from storectl_daemon.peers import Gate
 from storectl_daemon.pipeline import Pipeline
 from storectl_daemon.progress import Progress
 from storectl_daemon.project_files import DiskProjectFiles
-from storectl_daemon.projects import ProjectBook
+from storectl_daemon.projects import ProjectBook, projects_with_records
 from storectl_daemon.publishing import Publishing
 from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
@@ -44,6 +44,7 @@ from storectl_daemon.warm import Built, Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
 from storectl_shim import locations
+from storectl_store.entries.durability import store_error
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
@@ -81,6 +82,8 @@ def main(argv: Sequence[str]) -> int:
         return _tell(error, EXIT_BUSY)
     except ProblemError as error:
         return _tell(error, 1)
+    except OSError as error:
+        return _tell(store_error(error, "serve"), 1)
 
 
 def _tell(error: ProblemError, code: int) -> int:
@@ -180,7 +183,8 @@ class Daemon:
 
     def _service(self) -> Service:
         settings, layout = self._settings, self._store.layout
-        environments, bus, book = Environments(layout), EventBus(), ProjectBook(layout.projects_file)
+        environments, bus = Environments(layout), EventBus()
+        book = ProjectBook(layout.projects_file, otherwise=partial(projects_with_records, layout))
         files = DiskProjectFiles(layout, environments, home=settings.home)
         outlines = Outlines(self._store)
         compiling = Compiling(self._compiler, outlines.get, bus)

@@ -8,19 +8,24 @@ seals is read too.
 
 import json
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from storectl_daemon.options import DEFAULT_OPTIONS, Options
+from storectl_shim.project_record import last_environment
+from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import replace_file
+from storectl_store.environments.project_record import project_of, record_folders
 
 logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 _WISHES = 16
+_USUAL_LINK = ".venv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +67,18 @@ class Project:
 
 
 class ProjectBook:
-    """All projects, in memory and in one file that is replaced by rename. A broken file is an empty book."""
+    """All projects, in memory and in one file that is replaced by rename.
 
-    def __init__(self, file: Path) -> None:
+    ``otherwise`` gives the projects if the file is broken, or gone: those that have a record.
+    """
+
+    def __init__(self, file: Path, *, otherwise: Callable[[], Iterable[Project]] = tuple) -> None:
         self._file = file
-        self._projects = {project.path: project for project in _read(file)}
+        known = _read(file)
+        found = otherwise() if known is None else known
+        self._projects = {project.path: project for project in found}
+        if known is None and self._projects:
+            self._write()
 
     def __iter__(self) -> Iterator[Project]:
         return iter(tuple(self._projects.values()))
@@ -144,15 +156,27 @@ def _encode(project: Project) -> dict[str, Any]:
     return {"path": str(project.path), "link": project.link, "wishes": wishes}
 
 
-def _read(file: Path) -> list[Project]:
+def projects_with_records(layout: StoreLayout) -> Iterator[Project]:
+    """Each project that has a record, with the environment of its default options, and its link if it is the usual one."""
+    for folder in record_folders(layout):
+        path = project_of(layout, folder)
+        environment = last_environment(str(layout.root), str(path), DEFAULT_OPTIONS.key)
+        wish = Wish(options=DEFAULT_OPTIONS, environment=os.path.basename(environment)) if environment else None
+        link = path / _USUAL_LINK
+        follows = link.is_symlink() and os.readlink(link).startswith(f"{layout.environments}/")
+        yield Project(path=path, link=_USUAL_LINK if follows else None, wishes=(wish,) if wish else ())
+
+
+def _read(file: Path) -> list[Project] | None:
+    """What the file says; None if it is gone or cannot be read."""
     try:
         value = json.loads(opened(file.read_bytes())[0].decode("utf-8", "surrogateescape"))
         return [_decode(project) for project in value["projects"]] if value["format"] == _FORMAT else []
     except FileNotFoundError:
-        return []
+        return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        logger.warning("%s is not readable and starts empty: %s", file, error)
-        return []
+        logger.warning("%s is not readable, and is made of the records of projects: %s", file, error)
+        return None
 
 
 def _decode(value: dict[str, Any]) -> Project:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from storectl_daemon.pipeline import Steps
@@ -70,7 +71,8 @@ class StoreSteps:
         return [committed.manifest for committed in done]
 
     async def _discard(self, stage: Path) -> None:
-        await asyncio.to_thread(delete_tree, stage)
+        with suppress(OSError):  # recovery sweeps what cannot be deleted now
+            await asyncio.to_thread(delete_tree, stage)
 
     def has_bytecode(self, digest: Digest, cache_tag: str) -> bool:
         """Whether the entry is compiled for interpreters with this tag."""

@@ -21,6 +21,7 @@ from storectl_daemon.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
 from storectl_store.errors import LockFileError, ProblemError
+from storectl_store.system_errors import refusal_of
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,8 @@ class WarmState:
 
 def problem_of(error: BaseException) -> Problem:
     """What a person is told of an error; of one that is a defect of storectl, no more than that it is one."""
+    refusal = None if isinstance(error, ProblemError) else refusal_of(error, "go on")
+    error = refusal or error
     if isinstance(error, ProblemError):
         return Problem(code=error.code, detail=error.message, hint=error.hint)
     return Problem(
@@ -239,7 +242,8 @@ class Warmer:
         except ProblemError as error:
             self._fail(job, error)
         except Exception as error:
-            logger.exception("warming %s", job.project)
+            if refusal_of(error, "go on") is None:
+                logger.exception("warming %s", job.project)
             self._fail(job, error)
 
     async def _settle(self, job: Job, progress: Progress) -> tuple[Built, Inputs]:

@@ -14,6 +14,7 @@ from storectl_daemon.api.problems import RESPONSES, problem_response, response_o
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
 from storectl_store.errors import ProblemError
+from storectl_store.system_errors import refusal_of
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,10 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 async def _on_defect(request: Request, error: Exception) -> Response:
+    refusal = refusal_of(error, "answer")
+    if refusal is not None:
+        logger.warning("%s %s failed: %s", request.method, request.url.path, refusal)
+        return response_of(refusal)
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return problem_response(
         500,

@@ -22,6 +22,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest
 from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
+from storectl_store.system_errors import refusal_of
 from storectl_store.wheel.checked import Part
 
 _WORKER = Path(__file__).with_name("compile_worker.py")
@@ -232,6 +233,8 @@ class _Worker:
                 cwd="/",
             )
         except OSError as error:
+            if (refusal := refusal_of(error, f"run {interpreter.executable}")) is not None:
+                raise refusal from error
             raise _does_not_run(interpreter, error.strerror or str(error)) from error
         cache_tag = self._receive(_START_LIMIT)
         if cache_tag != interpreter.cache_tag:

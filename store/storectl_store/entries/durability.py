@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from storectl_store.entries.descriptors import opened_folder
-from storectl_store.errors import StoreError, StoreFullError
+from storectl_store.errors import StoreError
+from storectl_store.system_errors import reason_of, refusal_of
 
 _AT_FDCWD = -100
 _FEW_FOLDERS = 4
@@ -25,23 +26,6 @@ _RENAME_NOREPLACE = 1  # linux/fs.h
 _RENAME_EXCHANGE = 2  # linux/fs.h; RENAME_SWAP of macOS is 2 as well
 _RENAME_EXCL = 4  # sys/stdio.h on macOS
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY})
-_NO_ROOM = "free some space (or raise the quota) on the store's file system, then try again; nothing was left behind"
-_NO_FILES = "raise the limit of open files (`ulimit -n`), then `storectl daemon stop`: the next command starts another"
-_HINTS = {
-    errno.ENOSPC: _NO_ROOM,
-    errno.EDQUOT: _NO_ROOM,
-    errno.EFBIG: "raise the largest file size (`ulimit -f`), then `storectl daemon stop`",
-    errno.EIO: "the disk or its connection fails: look at the system's log, and `storectl store verify` afterwards",
-    errno.EROFS: "the file system is mounted read-only: mount it writable, or set STORECTL_STORE to another place",
-    errno.EMFILE: _NO_FILES,
-    errno.ENFILE: "the system has too many open files: end what has them open, or raise fs.file-max",
-    errno.ENOMEM: "the system has no memory left for it: end something, then try again",
-    errno.ESTALE: "the network file system has lost the file: mount it again, then try again",
-    errno.ENODEV: "the disk is gone: attach and mount it again, then try again",
-    errno.ENXIO: "the disk is gone: attach and mount it again, then try again",
-    errno.ETIMEDOUT: "the file system does not answer: look whether its server can be reached",
-}
-"""What to do about what the system refuses whatever storectl does, by errno."""
 
 
 @contextmanager
@@ -55,13 +39,11 @@ def disk_errors(doing: str) -> Iterator[None]:
 
 def store_error(error: OSError, doing: str) -> StoreError:
     """The error of the store for this OSError; ``doing`` reads as in "cannot <doing>"."""
-    name = errno.errorcode.get(error.errno or 0, "")
-    reason = f"{os.strerror(error.errno)} ({name})" if error.errno and name else str(error)
-    facts = {"errno": error.errno, "path": error.filename}
-    if error.errno in _HINTS:
-        return StoreFullError(f"cannot {doing}: {reason}", hint=_HINTS[error.errno], **facts)
+    refusal = refusal_of(error, doing)
+    if refusal is not None:
+        return refusal
     hint = "the store's folders must belong to you and be writable; `storectl doctor` looks at them"
-    return StoreError(f"cannot {doing}: {reason}", hint=hint, **facts)
+    return StoreError(f"cannot {doing}: {reason_of(error)}", hint=hint, errno=error.errno, path=error.filename)
 
 
 def barrier(folder: Path) -> None:
