@@ -17,6 +17,7 @@ from storectl_daemon.repair.users import Users
 from storectl_store.digest import Digest, prefix_of
 from storectl_store.entries.bytecode_files import side_manifests
 from storectl_store.entries.catalogue import Summary
+from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.mend import discard_bytecode, mend_in_place
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.replace import entry_folders, replace_entry, withdraw_entry
@@ -112,29 +113,34 @@ class EntryPart:
     async def _withdraw(self, damage: "_Damage", problems: Sequence[ProblemError], order: Order) -> str:
         """Nothing damaged is left in service: neither the entry nor an environment that shows it."""
         reason = f": {problems[0].message}" if problems else ": no address of its wheel is known"
-        if damage.is_about_manifest_only(self.store):
-            raise LostError(
-                f"the manifest of {damage.what} is damaged or gone, and the wheel cannot be fetched again{reason}",
-                hint="its files stay in service; `storectl store verify --repair` tries again",
-            )
         folders = await asyncio.to_thread(self.users.showing, damage.digest)
         jobs = self.users.jobs_of([folder.name for folder in folders], order)
-        await asyncio.to_thread(self._set_aside, damage, folders)
+        keep = damage.is_about_manifest_only(self.store)
+        if keep:  # no program reads it: what they read may well be right
+            await asyncio.to_thread(self._set_manifest_aside, damage)
+        else:
+            await asyncio.to_thread(self._set_aside, damage, folders)
         if not jobs:
-            raise LostError(
-                f"{damage.what} was damaged and cannot be fetched again{reason}",
-                hint="no project uses it now; it is fetched again when a lock file that names it is warmed",
-            )
+            return f"set aside: no project uses it, and it cannot be fetched again{reason}"
         try:
-            return await self.users.warm(jobs)
+            how = await self.users.warm(jobs)
         except ProblemError as problem:
             raise LostError(
                 f"{damage.what} was damaged and cannot be made again: {problem.message}",
                 hint=f"with the network, `storectl warm {jobs[0].project}` brings it back",
             ) from problem
+        if keep and not self.store.has(damage.digest):  # it was built again, and is another wheel now
+            await asyncio.to_thread(self._set_aside, damage, folders)
+        return how
+
+    def _set_manifest_aside(self, damage: "_Damage") -> None:
+        manifest = self.store.layout.manifest(damage.digest)
+        with disk_errors(f"set {damage.what} aside"):
+            set_aside(self.store.layout, {manifest.name: manifest}, damage.reason)
 
     def _set_aside(self, damage: "_Damage", folders: Sequence[Path]) -> None:
-        set_aside(self.store.layout, {folder.name: folder for folder in folders}, damage.reason)
+        with disk_errors(f"set {damage.what} aside"):
+            set_aside(self.store.layout, {folder.name: folder for folder in folders}, damage.reason)
         withdraw_entry(self.store, damage.digest, damage.reason)
 
     async def _compile(self, digest: Digest, tags: Iterable[str]) -> None:

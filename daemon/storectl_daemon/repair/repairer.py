@@ -63,13 +63,13 @@ class Repairer:
         layout = self.store.layout
         return (
             StorePart(layout=layout, writer=self.writer),
+            NotePart(layout=layout),
+            RepositoryPart(layout=layout),
+            LinkPart(layout=layout),
             self.entries_for(order),
             CataloguePart(store=self.store),
             self.views,
             PackPart(layout=layout, session=self.writer.session),
-            LinkPart(layout=layout),
-            NotePart(layout=layout),
-            RepositoryPart(layout=layout),
             RecordPart(layout=layout, book=self.book, warmer=self.warmer, users=self.users),
             BookPart(layout=layout, book=self.book),
         )

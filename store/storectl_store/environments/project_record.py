@@ -82,11 +82,11 @@ def project_of(layout: StoreLayout, folder: Path) -> Path:
 
 
 def record_problem(folder: Path) -> str | None:
-    """What is wrong with the record in this folder; one from before there were sums is taken as it is. May raise OSError."""
+    """What is wrong with the record in this folder; None if all is as it was written. May raise OSError."""
     try:
         written = (folder / _SUMS).read_bytes()
     except FileNotFoundError:
-        return None
+        return "it does not say what was written"
     return None if written == _sums(folder) else "its files are not as they were written"
 
 
