@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-CAN_BE_ASKED_AGAIN = frozenset(
-    {"pack", "shared link", "interpreter", "index book", "index page", "build", "git object"}
-)
+CAN_BE_ASKED_AGAIN = frozenset({"pack", "shared link", "interpreter", "index book", "index page", "build"})
 """Kinds that nothing names: if one is gone, it is made again when it is wanted, and there is nothing to find."""
 
 
@@ -53,7 +51,8 @@ def kind_of(path: str) -> str | None:
     if top == "urls":
         return "index page" if rest.startswith("pages/") else "index book"
     if top == "git":
-        return "git object" if "/objects/" in path else None
+        left_out = "/hooks/" in path or "/worktrees/" in path or path.endswith((".sums", "FETCH_HEAD"))
+        return None if left_out else "repository file"
     kinds = {"packs": "pack", "links": "shared link", "interpreters": "interpreter", "builds": "build"}
     return kinds.get(top, "catalogue" if top.startswith("index.db") else top)
 

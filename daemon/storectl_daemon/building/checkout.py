@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from storectl_daemon.building.failure import BuildFailedError
+from storectl_daemon.building.mirror_sums import lock_file, write_sums
 from storectl_daemon.building.request import Repository
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -36,6 +37,7 @@ def check_out(repository: Repository, folder: Path) -> Path:
             ["-C", str(mirror), "worktree", "add", "--quiet", "--force", "--detach", str(folder), repository.commit],
             **skip,
         )
+        write_sums(mirror)
     if (folder / ".gitmodules").exists():
         _git(["-C", str(folder), "submodule", "--quiet", "update", "--init", "--recursive"], **skip)
     return folder
@@ -127,6 +129,6 @@ def _shown(text: str) -> str:
 @contextlib.contextmanager
 def _locked(mirror: Path) -> Iterator[None]:
     """One process at a time works on a repository."""
-    with open(mirror.with_name(f"{mirror.name}.lock"), "w", encoding="ascii") as file:
+    with lock_file(mirror).open("w", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

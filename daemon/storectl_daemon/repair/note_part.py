@@ -2,19 +2,17 @@
 
 import asyncio
 import json
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from storectl_daemon.building.mirror_sums import sums_file, sums_problem
 from storectl_daemon.repair.examined import Examined, Found, Kind, Order
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.sealed import opened
-
-_FSCK_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +38,7 @@ class NotePart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryPart:
-    """The bare repositories that commits were fetched into; git looks at its own objects."""
+    """The bare repositories that commits were fetched into."""
 
     layout: StoreLayout
 
@@ -60,7 +58,8 @@ def _examined(layout: StoreLayout, kind: Kind, path: Path, problem: str | None, 
 async def _mend(layout: StoreLayout, path: Path, problem: str, again: str) -> str:
     name = path.relative_to(layout.root).as_posix()
     with disk_errors(f"set {name} aside"):
-        await asyncio.to_thread(set_aside, layout, {path.name: path}, Reason(what=name, why=[problem]))
+        things = {path.name: path, f"{path.name}.sums": sums_file(path)}
+        await asyncio.to_thread(set_aside, layout, things, Reason(what=name, why=[problem]))
     return f"set aside: {again}"
 
 
@@ -78,18 +77,7 @@ def _note_problem(path: Path) -> str | None:
 
 
 def _repository_problem(path: Path) -> str | None:
-    command = ["git", "-C", str(path), "fsck", "--no-progress", "--no-dangling"]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_FSCK_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None  # without git nobody uses it either
-    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    return f"git says: {lines[0][:300]}" if done.returncode else None
+        return sums_problem(path)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
