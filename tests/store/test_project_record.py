@@ -8,7 +8,14 @@ import pytest
 
 from storectl_shim.project_record import options_key, read_ready
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments.project_record import InputState, forget_record, write_record
+from storectl_store.environments.project_record import (
+    InputState,
+    forget_record,
+    project_of,
+    record_folders,
+    record_problem,
+    write_record,
+)
 from storectl_store.errors import EnvironmentBuildError
 
 NOW = 1_800_000_000_000_000_000
@@ -213,3 +220,27 @@ def test_forgetting_leaves_the_projects_inside_and_beside(project: Project) -> N
     forget_record(project.layout, project.folder)
     assert not project.record.exists()
     assert (project.layout.project_record(inner) / "environment").is_file()
+
+
+def test_a_record_that_is_as_it_was_written_has_no_problem(project: Project) -> None:
+    project.write()
+    project.write("0123456789abcdef")
+    assert list(record_folders(project.layout)) == [project.record]
+    assert project_of(project.layout, project.record) == project.folder
+    assert record_problem(project.record) is None
+
+
+@pytest.mark.parametrize("name", ["environment", "ready.default", "stamp.uv.lock", "sums"])
+def test_a_file_of_the_record_that_changes_or_goes_is_noticed(project: Project, name: str) -> None:
+    project.write()
+    content = (project.record / name).read_bytes()
+    (project.record / name).write_bytes(content + b"x")
+    assert record_problem(project.record)
+    (project.record / name).unlink()
+    assert record_problem(project.record)
+
+
+def test_a_stamp_of_another_time_is_noticed(project: Project) -> None:
+    project.write()
+    os.utime(project.record / "stamp.uv.lock", ns=(NOW, NOW))
+    assert record_problem(project.record)

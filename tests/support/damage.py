@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-CAN_BE_ASKED_AGAIN = frozenset({"pack", "shared link", "interpreter", "index book", "index page", "build"})
+CAN_BE_ASKED_AGAIN = frozenset(
+    {"pack", "shared link", "interpreter", "index book", "index page", "build", "side manifest"}
+)
 """Kinds that nothing names: if one is gone, it is made again when it is wanted, and there is nothing to find."""
 
 

@@ -115,7 +115,7 @@ class EntryPart:
         reason = f": {problems[0].message}" if problems else ": no address of its wheel is known"
         folders = await asyncio.to_thread(self.users.showing, damage.digest)
         jobs = self.users.jobs_of([folder.name for folder in folders], order)
-        keep = damage.is_about_manifest_only(self.store)
+        keep = bool(jobs) and damage.is_about_manifest_only(self.store)
         if keep:  # no program reads it: what they read may well be right
             await asyncio.to_thread(self._set_manifest_aside, damage)
         else:

@@ -10,8 +10,10 @@ from storectl_daemon.interpreters import InterpreterBook
 from storectl_daemon.publishing import Planned, Publishing
 from storectl_daemon.repair.examined import Examined, Found, LostError, Order
 from storectl_daemon.repair.users import Users
+from storectl_store.digest import Digest
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.quarantine import Reason, set_aside
+from storectl_store.entries.replace import entry_folders
 from storectl_store.entries.store import Store
 from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
 from storectl_store.environments.made_by import Maker, environment_folders, maker_of
@@ -60,9 +62,9 @@ class ViewPart:
             return None, [
                 Found(path="environment.json", message="it does not name what the environment's id is made of")
             ]
-        absent = [digest for digest in record.digests if not self.store.has(digest)]
-        if absent:
-            return None, [Found(path="environment.json", message=f"the entry {digest} is gone") for digest in absent]
+        gone = await asyncio.to_thread(self._gone, record)
+        if gone:
+            return None, [Found(path="environment.json", message=f"the entry {digest} is gone") for digest in gone]
         if maker is Maker.ANOTHER:
             return None, []
         return await self._compare(folder, record, contents=contents)
@@ -76,8 +78,15 @@ class ViewPart:
         try:
             planned = await self.publishing.planned(record.digests, interpreter, record.direct_urls)
             return planned, await asyncio.to_thread(_different, planned, contents=contents)
+        except StoreError:
+            return None, []  # a manifest is damaged or lost, which is found and mended as the entry's
         except (ProblemError, OSError) as error:
             return None, [Found(path=".", message=f"it cannot be looked at: {error}")]
+
+    def _gone(self, record: EnvironmentRecord) -> list[Digest]:
+        """The entries of which nothing is there. One that has only lost its manifest is shown as before."""
+        absent = [digest for digest in record.digests if not self.store.has(digest)]
+        return [digest for digest in absent if not entry_folders(self.store.layout, digest)]
 
     def _interpreter(self, record: EnvironmentRecord) -> Interpreter | None:
         """The interpreter that the environment was made for, None if there is another by now, or none."""

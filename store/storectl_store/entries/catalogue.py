@@ -7,6 +7,7 @@ It is SQLite in WAL mode. A database that is corrupt, or of another schema versi
 manifests. Losing it loses time only, so whoever writes to it may ignore that it failed; of blobs nobody hears of it at all.
 """
 
+import contextlib
 import sqlite3
 import threading
 import weakref
@@ -104,10 +105,15 @@ class Catalogue:
             return {}
 
     def problems(self) -> list[str]:
-        """What SQLite says of its own file, and whether that file is there at all; sqlite3.Error if it says nothing."""
+        """What SQLite says of its own file, read anew, and whether that file is there at all."""
         if not self._path.exists():
             return ["it is gone"]
-        found = self._run(lambda database: database.execute("PRAGMA integrity_check").fetchall())
+        self.close()  # what an open connection has in memory says nothing of the file
+        try:
+            with contextlib.closing(sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT)) as database:
+                found = database.execute("PRAGMA integrity_check").fetchall()
+        except sqlite3.Error as error:
+            return [f"it cannot be read: {error}"]
         return [str(message) for (message,) in found if message != "ok"]
 
     def blobs(self) -> list[tuple[Digest, str, bytes]]:

@@ -15,7 +15,7 @@ _KINDS = ("outline ", "shim ")
 def catalogue_problems(store: Store) -> list[str]:
     """A sentence for each thing in it that is not as the manifests say."""
     try:
-        return [*store.catalogue.problems(), *_rows(store), *_blobs(store)]
+        return store.catalogue.problems() or [*_rows(store), *_blobs(store)]
     except (sqlite3.Error, OSError, ValueError, TypeError) as error:
         return [f"it cannot be read: {error}"]
 
