@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -147,6 +148,8 @@ class EntryPart:
         reason = Reason(what=f"entry {address}", why=["it has no manifest, and no environment shows it"])
         with disk_errors(f"set {reason.what} aside"):
             await asyncio.to_thread(set_aside, self.store.layout, {path.name: path}, reason)
+        with suppress(OSError):
+            os.rmdir(path.parent)  # the folder of the name, with its last entry
         return "set aside: no project uses it"
 
     def _set_manifest_aside(self, damage: "_Damage") -> None:
