@@ -3,7 +3,7 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from storectl_daemon.environments import Environments
@@ -13,7 +13,8 @@ from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job
 from storectl_daemon.projects import Wish
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments.project_record import forget_record, write_record
+from storectl_store.environments.input_state import InputKind
+from storectl_store.environments.project_record import forget_record, recorded_inputs, write_record
 from storectl_store.errors import NoLockFileError
 
 
@@ -31,8 +32,11 @@ class DiskProjectFiles:
         self._environments = environments
         self._home = home
 
-    def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
-        """Find and read the inputs; NoLockFileError where the project has no lock file of its own any more."""
+    def read(self, job: Job, extra: Mapping[Path, InputKind] | None) -> Inputs:
+        """Find and read the inputs; NoLockFileError where the project has no lock file of its own any more.
+
+        ``extra`` are those beyond the usual ones; None for those that the project's record names.
+        """
         located = locate(job.project, job.options.lock_file, home=self._home)
         if located.project != job.project:
             raise NoLockFileError(
@@ -40,10 +44,14 @@ class DiskProjectFiles:
                 hint="Make one, for example with `uv lock`.",
                 path=str(job.project),
             )
+        if extra is None:
+            extra = recorded_inputs(self._layout, job.project, job.options.key)
         return read_inputs(located, extra)
 
-    def write_record(self, job: Job, inputs: Inputs, environment: Path, notices: Sequence[str]) -> bool:
-        """Write the record; False where an input is too young for it to be complete."""
+    def write_record(
+        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
+    ) -> bool:
+        """Write the record; False if an input is too young for it to be complete."""
         return write_record(
             self._layout,
             job.project,
@@ -53,6 +61,7 @@ class DiskProjectFiles:
             inputs=inputs.files,
             now_ns=inputs.read_at_ns,
             notices=notices,
+            variables=variables,
         )
 
     def forget(self, project: Path) -> None:

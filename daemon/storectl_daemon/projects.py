@@ -1,14 +1,14 @@
 """The registered projects, in ``projects.json``: which environments each has asked for, and when.
 
 Format, version 1: ``{"format": 1, "projects": [{"path", "link", "wishes": [{"options", "inputs", "environment",
-"lock_file", "last_used"}]}]}``, the wishes of a project most recent first. ``inputs`` is the digest of the inputs the
-environment was made from, ``last_used`` seconds of the system clock.
+"lock_file", "last_used", "notices", "variables"}]}]}``, the wishes of a project most recent first. ``inputs`` is the digest of the inputs the
+environment was made from, ``last_used`` seconds of the system clock, ``variables`` digests by name.
 """
 
 import json
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Wish:
     environment: str | None = None
     last_used: float = 0.0
     notices: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,7 @@ def _encode(project: Project) -> dict[str, Any]:
             "environment": wish.environment,
             "last_used": wish.last_used,
             "notices": list(wish.notices),
+            "variables": dict(wish.variables),
         }
         for wish in project.wishes
     ]
@@ -148,6 +150,7 @@ def _decode(value: dict[str, Any]) -> Project:
             environment=wish["environment"],
             last_used=float(wish["last_used"]),
             notices=tuple(map(str, wish["notices"])),
+            variables={str(name): str(digest) for name, digest in wish.get("variables", {}).items()},
         )
         for wish in value["wishes"]
     )

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import stat
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,12 @@ import anyio
 from storectl_daemon.inputs import Signature, signature_of
 from storectl_daemon.notifications import Batch, notifications
 from storectl_shim.project_record import INPUTS
+from storectl_store.environments.git_refs import git_folder
 
 logger = logging.getLogger(__name__)
 
 RESCAN_SECONDS = 30.0
 _WATCHED_NAMES = frozenset({*INPUTS, "HEAD", "FETCH_HEAD"})
-_GIT_FILE_LIMIT = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,36 +40,6 @@ class Sight:
         git = git_folder(self.project)
         parents = {os.path.dirname(path) for path in self.inputs}  # few, of many: a Path is made for each of these only
         return frozenset({self.project, *map(Path, parents), *([git] if git else [])})
-
-
-def git_folder(project: Path) -> Path | None:
-    """The folder with this checkout's HEAD: ``.git``, or what the ``.git`` file of a worktree or submodule names."""
-    folder = os.fspath(project)
-    while True:
-        git = os.path.join(folder, ".git")
-        try:
-            mode = os.stat(git).st_mode
-        except (OSError, ValueError):
-            mode = 0
-        if stat.S_ISDIR(mode):
-            return Path(git)
-        if stat.S_ISREG(mode):
-            return _named_git_folder(Path(git))
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return None
-        folder = parent
-
-
-def _named_git_folder(file: Path) -> Path | None:
-    try:
-        with file.open(encoding="utf-8", errors="surrogateescape") as stream:
-            text = stream.read(_GIT_FILE_LIMIT)
-    except OSError:
-        return None
-    word, _, target = text.strip().partition("gitdir: ")
-    folder = file.parent / target
-    return folder if not word and target and folder.is_dir() else None
 
 
 class Watcher:

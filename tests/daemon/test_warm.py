@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from storectl_daemon.warm import Built, Warmer
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.stage import StagedEntry
-from storectl_store.environments.project_record import InputState
+from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import LockFileError, ProblemError
 from storectl_store.selection.pin import Pin, WheelFile
 from storectl_store.wheel.checked import Expectation
@@ -57,14 +57,16 @@ class FakeFiles:
         self.may_write = threading.Event()
         self.may_write.set()
 
-    def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
+    def read(self, job: Job, extra: Mapping[Path, InputKind] | None) -> Inputs:
         if self.text == "broken":
             raise LockFileError("uv.lock:1: broken")
         state = InputState(sha256=self.text, mtime_ns=1, size=1)
         located = Located(project=job.project, lock_file=job.project / "uv.lock")
         return Inputs(located=located, files={located.lock_file: state})
 
-    def write_record(self, job: Job, inputs: Inputs, environment: Path, notices: Sequence[str]) -> bool:
+    def write_record(
+        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
+    ) -> bool:
         self.writing.set()
         assert self.may_write.wait(DEADLINE)
         self.records.append((job, environment))

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from storectl_daemon import watch
-from storectl_daemon.watch import Sight, Watcher, git_folder
+from storectl_daemon.watch import Sight, Watcher
+from storectl_store.environments.git_refs import git_folder
 from support.daemon import DEADLINE, Daemon, new_daemon, until
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import pylock_text, requirements_text
