@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from storectl_daemon.latest_file import LatestFile
 from storectl_daemon.options import DEFAULT_OPTIONS, Options
-from storectl_store.entries.whole_files import replace_file
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +61,15 @@ class Project:
 
 
 class ProjectBook:
-    """All projects, in memory and in one file that is replaced by rename. A broken file is an empty book."""
+    """All projects, in memory and in one file that is replaced by rename. A broken file is an empty book.
+
+    On an event loop the file is written in a thread, soon after each change; ``written`` waits for it.
+    """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
         self._projects = {project.path: project for project in _read(file)}
+        self._lines = {project.path: _line(project) for project in self._projects.values()}
+        self._file = LatestFile(file, self._content)
 
     def __iter__(self) -> Iterator[Project]:
         return iter(tuple(self._projects.values()))
@@ -97,21 +101,29 @@ class ProjectBook:
         """Forget the project; whether it was known."""
         known = self._projects.pop(path, None)
         if known is not None:
-            self._write()
+            del self._lines[path]
+            self._file.changed()
         return known is not None
+
+    async def written(self) -> None:
+        """Return when every change so far is in the file."""
+        await self._file.written()
 
     def _put(self, project: Project) -> Project:
         if self._projects.get(project.path) != project:
             self._projects[project.path] = project
-            self._write()
+            self._lines[project.path] = _line(project)
+            self._file.changed()
         return project
 
-    def _write(self) -> None:
-        value = {"format": _FORMAT, "projects": [_encode(project) for project in self._projects.values()]}
-        try:
-            replace_file(self._file, json.dumps(value, indent=1).encode("utf-8", "surrogateescape"))
-        except OSError as error:
-            logger.warning("%s cannot be written: %s", self._file, error)
+    def _content(self) -> list[bytes]:
+        """The file, with a line for each project: only the line of one that changed is made anew."""
+        lines = [b",\n" + line for line in self._lines.values()]
+        return [b'{"format": %d, "projects": [' % _FORMAT, b"".join(lines).removeprefix(b","), b"\n]}\n"]
+
+
+def _line(project: Project) -> bytes:
+    return json.dumps(_encode(project)).encode()
 
 
 def _encode(project: Project) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from storectl_daemon.models import EnvironmentInfo, FailedEvent, Problem, Progre
 from storectl_daemon.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
-from storectl_store.environments.input_state import InputKind, InputState
+from storectl_store.environments.input_state import InputKind, InputState, stronger
 from storectl_store.errors import LockFileError, ProblemError
 
 logger = logging.getLogger(__name__)
@@ -137,9 +137,12 @@ class Warmer:
         """Where the job stands."""
         return self._states.get(job, WarmState())
 
-    def extra_inputs(self, project: Path) -> tuple[Path, ...]:
-        """Files beyond the usual ones that environments of the project were made from."""
-        return tuple({path for job, paths in self._extra.items() if job.project == project for path in paths})
+    def extra_inputs(self, project: Path) -> Mapping[Path, InputKind]:
+        """Inputs beyond the usual ones that environments of the project were made from, with what of each counts."""
+        found: dict[Path, InputKind] = {}
+        for kinds in (kinds for job, kinds in self._extra.items() if job.project == project):
+            found |= {path: stronger(kind, found.get(path)) for path, kind in kinds.items()}
+        return found
 
     def start(self, job: Job, *, seen: Inputs | None = None) -> None:
         """Warm the job, or join the flight that is on its way. Its last event is ``ready`` or ``failed``.

@@ -587,6 +587,47 @@ def test_one_digest_is_fetched_and_committed_once_however_many_ask(tmp_path: Pat
     asyncio.run(main())
 
 
+class Told:
+    """What one job hears of its pins."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, tuple[int, int]] = {}
+        self.progress = Progress(self._hear)
+        self.progress.begin("fetch", 1, bytes_total=5)
+        self.progress.begin("unpack", 1)
+
+    def _hear(self, message: WarmEvent) -> None:
+        assert isinstance(message, ProgressEvent)
+        self.counts[message.phase] = (message.done, message.bytes_done)
+
+
+@pytest.mark.parametrize("joins", ["before", "during", "after"])
+def test_a_pin_that_another_job_fetches_counts_for_everyone_who_waits_for_it(tmp_path: Path, joins: str) -> None:
+    async def main() -> None:
+        fake = FakeSteps()
+        fake.fetch_gate, fake.commit_gate = asyncio.Event(), asyncio.Event()
+        pipeline = Pipeline(fake.steps(), session=tmp_path)
+        first, second = Told(), Told()
+        tasks = [asyncio.create_task(pipeline.ensure(pin_of("alpha"), first.progress))]
+        await turns_until(lambda: bool(fake.fetched))
+        if joins != "before":
+            fake.fetch_gate.set()
+            await turns_until(lambda: bool(fake.batches))
+        if joins == "after":
+            fake.commit_gate.set()
+            await tasks[0]
+        tasks.append(asyncio.create_task(pipeline.ensure(pin_of("alpha"), second.progress)))
+        await asyncio.sleep(0)
+        fake.fetch_gate.set()
+        fake.commit_gate.set()
+        await asyncio.gather(*tasks)
+        assert first.counts == {"fetch": (1, 5), "unpack": (1, 0)}
+        assert {phase: done for phase, (done, _) in second.counts.items()} == {"fetch": 1, "unpack": 1}
+        assert len(fake.fetched) == 1
+
+    asyncio.run(main())
+
+
 def test_what_is_staged_while_a_commit_runs_shares_the_next_one(tmp_path: Path) -> None:
     async def main() -> None:
         fake = FakeSteps()
