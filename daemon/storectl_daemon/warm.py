@@ -71,8 +71,8 @@ class ProjectFiles(Protocol):
     def forget(self, project: Path) -> None:
         """Delete the project's record."""
 
-    def point_link(self, project: Path, name: str, environment: Path) -> None:
-        """Let the project's link follow; a ProblemError says why not."""
+    def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
+        """Let the project's link follow if it is there; a ProblemError says why not."""
 
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
         """The environment a wish was granted, None where it is gone."""
@@ -299,13 +299,13 @@ class Warmer:
         await self._keep_record(job, inputs, environment, wish)  # what programs wait for comes first
         project = self._book.record(job.project, wish)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
-            await self._follow(job, project.link, environment)
+            await self._follow(job, project.link, environment, inputs.located.lock_file)
         self._states[job] = WarmState(state="ready", environment=environment, lock_file=environment.lock_file)
         self._tell(job, ReadyEvent(environment=environment))
 
-    async def _follow(self, job: Job, link: str, environment: EnvironmentInfo) -> None:
+    async def _follow(self, job: Job, link: str, environment: EnvironmentInfo, lock_file: Path) -> None:
         try:
-            await asyncio.to_thread(self._files.point_link, job.project, link, Path(environment.path))
+            await asyncio.to_thread(self._files.point_link, job.project, link, Path(environment.path), lock_file)
         except ProblemError as error:
             Progress(lambda message: self._tell(job, message)).warn(str(error))
 

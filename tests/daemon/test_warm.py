@@ -75,7 +75,7 @@ class FakeFiles:
     def forget(self, project: Path) -> None:
         self.records.clear()
 
-    def point_link(self, project: Path, name: str, environment: Path) -> None:
+    def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
         self.links.append(environment)
 
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
