@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from storectl_daemon.pipeline import Fetch, Steps
+from storectl_daemon.pipeline import Steps
 from storectl_daemon.warm import STOPPING
 from storectl_daemon.workers import WorkerError, Workers
 from storectl_store.digest import Digest
@@ -37,12 +37,11 @@ class StoreSteps:
         # Batches take seconds, and wait for each other: in the threads of everything else they would hold up all of it.
         self._threads = ThreadPoolExecutor(_COMPILING_THREADS, thread_name_prefix="compiling")
 
-    def pipeline_steps(self, fetch: Fetch) -> Steps:
+    def pipeline_steps(self) -> Steps:
         """The steps from a pin to an entry."""
         return Steps(
             present=self._store.manifest,
             expect=self._expect_one,
-            fetch=fetch,
             stage=self._stage,
             commit=self._commit,
             discard=self._discard,

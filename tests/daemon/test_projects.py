@@ -13,6 +13,7 @@ from storectl_daemon.environments import Environments
 from storectl_daemon.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.project_files import DiskProjectFiles, LinkError
 from storectl_daemon.projects import Project, ProjectBook, Wish
+from storectl_store.entries import durability
 from storectl_store.entries.layout import StoreLayout
 
 
@@ -124,7 +125,7 @@ def linked(tmp_path: Path, files: DiskProjectFiles) -> Linked:
 
 @pytest.mark.parametrize("other_disk", [False, True])
 def test_a_link_is_moved_to_the_new_environment(linked: Linked, other_disk: bool, monkeypatch: Any) -> None:  # noqa: FBT001
-    exchange = project_files.exchange
+    exchange = durability.exchange
 
     def as_on_another_disk(one: Path, other: Path) -> None:
         if one.parent != other.parent:
@@ -152,7 +153,7 @@ def test_a_link_is_renewed_only_where_it_is_and_the_project_has_its_lock_file(li
 
 
 def test_a_link_that_goes_while_it_is_renewed_stays_gone(linked: Linked, monkeypatch: pytest.MonkeyPatch) -> None:
-    exchange = project_files.exchange
+    exchange = durability.exchange
 
     def late(one: Path, other: Path) -> None:
         other.unlink()
@@ -194,7 +195,7 @@ def test_a_checkout_can_be_deleted_whatever_the_daemon_does_meanwhile(linked: Li
 def test_a_link_never_replaces_anything_but_a_symlink(
     linked: Linked, kind: str, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exchange = project_files.exchange
+    exchange = durability.exchange
 
     def take_its_place() -> None:
         linked.link.unlink()
