@@ -24,12 +24,13 @@ from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.progress import Progress
-from storectl_daemon.warm import Built
+from storectl_daemon.settling import Built
+from storectl_daemon.version_files import Around, look_around
 from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id
 from storectl_store.environments.input_state import InputKind, InputState, stronger
-from storectl_store.environments.local_inputs import local_inputs
+from storectl_store.environments.local_inputs import check_is_project, local_inputs
 from storectl_store.environments.outlines import Outlines
 from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
@@ -152,7 +153,8 @@ class EnvironmentBuild:
 
     async def _built(self, job: Job, inputs: Inputs, access: Access, progress: Progress) -> Built:
         lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
-        interpreter = await asyncio.to_thread(self._choose, job, lock_file)
+        around = await asyncio.to_thread(_look_around, job, lock_file)
+        interpreter = await asyncio.to_thread(self._choose, job, lock_file, around)
         closure = await self._closure(job, lock_file, interpreter, access, progress)
         overlay = await asyncio.to_thread(_overlay, job)
         if overlay is not None:
@@ -163,6 +165,7 @@ class EnvironmentBuild:
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
         extra = await asyncio.to_thread(_extra_inputs, [lock_file, *([overlay] if overlay else [])], closure)
+        extra |= around.inputs
         built = await self._build_sources(job, closure, interpreter, access, progress)
         pins = (*closure.pins, *built)
         await self._make_present(pins, interpreter, access, progress)
@@ -207,11 +210,11 @@ class EnvironmentBuild:
         if missing:
             raise _offline(missing)
 
-    def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
+    def _choose(self, job: Job, lock_file: LockFile, around: Around) -> Interpreter:
         return self._interpreters.choose(
             job.options.python,
-            requires_python=self._requires_python(lock_file),
-            pinned=_pinned(job.project / ".python-version"),
+            requires_python=self._requires_python(lock_file) or around.requires_python,
+            pinned=around.pinned,
             environ=job.environ,
         )
 
@@ -334,13 +337,10 @@ def _overlay(job: Job) -> LockFile | None:
     return None if overlay is None else read_lock_file(Path(overlay), variables=job.environ)
 
 
-def _pinned(file: Path) -> str | None:
-    """The first version that a ``.python-version`` file names; None for none."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError):
-        return None
-    return next((line.strip() for line in lines if line.strip() and not line.strip().startswith("#")), None)
+def _look_around(job: Job, lock_file: LockFile) -> Around:
+    """What the folders around say of the Python. Only a requirements file leaves the versions to the project around it."""
+    start = Path(job.options.member) if job.options.member else job.project
+    return look_around(start, job.environ.get("HOME"), for_project=lock_file.kind == "requirements")
 
 
 def _extra_inputs(lock_files: Sequence[LockFile], closure: Closure) -> dict[Path, InputState | None]:
@@ -352,6 +352,8 @@ def _extra_inputs(lock_files: Sequence[LockFile], closure: Closure) -> dict[Path
     for project in closure.local_projects:
         for path, kind in local_inputs(Path(project.path)).watched.items():
             kinds[path] = stronger(kind, kinds.get(path))
+        if project.packaged:
+            check_is_project(Path(project.path))
     found = read_states(kinds | {lock_file.path: "file" for lock_file in lock_files[1:]})
     for lock_file in lock_files:
         found |= {Path(path): _read_before(content) for path, content in lock_file.included.items()}
