@@ -17,6 +17,7 @@ from pathlib import Path
 
 from storectl_daemon.inputs import read_states
 from storectl_store.environments.input_state import InputState
+from storectl_store.errors import LockFileError
 from storectl_store.selection.snapshot import read_snapshot
 
 _VERSION_FILES = (".python-version", ".python-versions")
@@ -35,7 +36,7 @@ class Around:
 
 
 def look_around(start: Path, home: str | None, *, for_project: bool) -> Around:
-    """What is said around the folder ``start``; of a project only ``for_project``. LockFileError for what is no file."""
+    """What is said around the folder ``start``; of a project only ``for_project``."""
     looked: list[Path] = []
     pinned = _nearest(start, home, _VERSION_FILES, looked)
     pyproject = _nearest(start, home, ("pyproject.toml",), looked) if for_project else None
@@ -52,9 +53,17 @@ def _nearest(start: Path, home: str | None, names: tuple[str, ...], looked: list
     for folder in _upwards(start, home):
         for name in names:
             looked.append(folder / name)
-            if _is_trusted(folder / name) and (found := read_snapshot(folder / name)) is not None:
-                return found.content
+            if _is_trusted(folder / name) and (content := _content(folder / name)) is not None:
+                return content
     return None
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        found = read_snapshot(file)
+    except LockFileError:
+        return None  # a folder of this name, or nothing that may be read
+    return found.content if found else None
 
 
 def _upwards(start: Path, home: str | None) -> Iterator[Path]:

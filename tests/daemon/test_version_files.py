@@ -81,3 +81,9 @@ def test_a_version_file_of_somebody_else_is_passed_over(folders: Path, monkeypat
 
     monkeypatch.setattr(os, "stat", stat)
     assert look(folders / "requirements").pinned == "3.12\n"
+
+
+def test_a_folder_named_like_a_version_file_is_none(folders: Path) -> None:
+    (folders / "requirements" / ".python-version").mkdir()
+    (folders / ".python-version").write_text("3.12\n")
+    assert look(folders / "requirements").pinned == "3.12\n"
