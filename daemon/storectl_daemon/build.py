@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self, TypeVar
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.builder import Builder, BuildError
+from storectl_daemon.building.known_builds import MadeWheel
 from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
@@ -27,11 +28,11 @@ from storectl_daemon.progress import Progress
 from storectl_daemon.warm import Built
 from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
+from storectl_store.environments.build_inputs import build_inputs
 from storectl_store.environments.identity import environment_id
 from storectl_store.environments.outlines import Outlines
 from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
-from storectl_store.environments.static_metadata import build_inputs
 from storectl_store.errors import EnvironmentBuildError, ProblemError
 from storectl_store.selection.lock_file import LockFile, read_lock_file
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, SourcePin
@@ -144,33 +145,44 @@ class EnvironmentBuild:
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
         built = await self._build_sources(job, closure, interpreter, progress)
-        pins = (*closure.pins, *built)
+        pins = (*closure.pins, *(made.pin for made in built))
         await self._make_present(pins, interpreter, progress)
         digests = [pin.wheel.digest for pin in pins]
         path = await self._publish(digests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
         await self._compiling.start(job, digests, interpreter, progress)
         extra = (*_extra_inputs(lock_file, closure), *([overlay.path] if overlay else ()))
-        return Built(environment=environment, extra_inputs=extra, notices=closure.notices)
+        return Built(
+            environment=environment,
+            extra_inputs=extra,
+            notices=closure.notices,
+            variables=frozenset(name for made in built for name in made.variables),
+        )
 
     async def _build_sources(
         self, job: Job, closure: Closure, interpreter: Interpreter, progress: Progress
-    ) -> list[Pin]:
-        """The pins of what is locked as a source and of local projects; the wheels of the others are fetched meanwhile."""
-        builder, project, offline = self._builder, job.project, job.offline
-        sources = (builder.wheel(pin, interpreter, project, progress, offline=offline) for pin in closure.source_pins)
+    ) -> list[MadeWheel]:
+        """What is locked as a source, and local projects, as wheels; the wheels of the others are fetched meanwhile."""
         local = (
             self._editable(local, job, interpreter, progress) for local in closure.local_projects if local.packaged
         )
-        builds: list[Coroutine[Any, Any, Pin | None]] = [*sources, *local]
-        return [pin for pin in await _all(builds) if pin is not None]
+        sources = (self._wheel(pin, job, interpreter, progress) for pin in closure.source_pins)
+        builds: list[Coroutine[Any, Any, MadeWheel | None]] = [*sources, *local]
+        return [made for made in await _all(builds) if made is not None]
+
+    async def _wheel(self, pin: SourcePin, job: Job, interpreter: Interpreter, progress: Progress) -> MadeWheel:
+        return await self._builder.wheel(
+            pin, interpreter, job.project, progress, offline=job.offline, environ=self._environ
+        )
 
     async def _editable(
         self, local: LocalProject, job: Job, interpreter: Interpreter, progress: Progress
-    ) -> Pin | None:
+    ) -> MadeWheel | None:
         """The editable wheel of a local project; None, and a warning, for one that the environment can do without."""
         try:
-            return await self._builder.editable(local, interpreter, job.project, progress, offline=job.offline)
+            return await self._builder.editable(
+                local, interpreter, job.project, progress, offline=job.offline, environ=self._environ
+            )
         except (BuildError, OfflineError) as error:
             if not local.optional:
                 raise

@@ -237,7 +237,6 @@ class Daemon:
             settings_for=self._network.settings,
             session=self._session,
             logs=Path(locations.state_folder(settings.environ)) / "builds",
-            environ=settings.environ,
         )
         return EnvironmentBuild(
             store=self._store,

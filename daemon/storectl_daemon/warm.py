@@ -37,11 +37,13 @@ class Built:
     """An environment that is there. ``extra_inputs`` are files beyond the usual ones that it was made from.
 
     ``notices`` are sentences for whoever runs a program in it, every time: the lock file is older than the project.
+    ``variables`` are the names of the command's variables on which builds of it depend.
     """
 
     environment: EnvironmentInfo
     extra_inputs: tuple[Path, ...] = ()
     notices: tuple[str, ...] = ()
+    variables: frozenset[str] = frozenset()
 
 
 class Build(Protocol):

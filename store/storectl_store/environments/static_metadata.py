@@ -128,20 +128,3 @@ def _only(requires: Any, names: frozenset[str]) -> bool:
         return all(canonicalize_name(Requirement(text).name) in names for text in requires)
     except (InvalidRequirement, TypeError):
         return False
-
-
-def build_inputs(folder: Path) -> tuple[Path, ...]:
-    """The files of a project's folder that decide what an editable build of it is, whether they exist or not."""
-    return tuple(folder / name for name in _INPUTS)
-
-
-_INPUTS = (
-    "pyproject.toml",
-    "setup.py",
-    "setup.cfg",
-    "MANIFEST.in",
-    "meson.build",
-    "CMakeLists.txt",
-    "Cargo.toml",
-    "build.py",
-)
