@@ -7,15 +7,15 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self
 
 from packaging.utils import NormalizedName
 
-from storectl_daemon.building.builder import Builder, BuildError
-from storectl_daemon.building.known_builds import MadeWheel
+from storectl_daemon.building.builder import Builder
+from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
@@ -25,6 +25,7 @@ from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Pipeline, biggest_first
 from storectl_daemon.progress import Progress
+from storectl_daemon.source_builds import SourceBuilds, all_of
 from storectl_daemon.warm import Built
 from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
@@ -33,14 +34,13 @@ from storectl_store.environments.identity import environment_id
 from storectl_store.environments.outlines import Outlines
 from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
-from storectl_store.errors import EnvironmentBuildError, ProblemError
+from storectl_store.errors import EnvironmentBuildError, NoWheelError
+from storectl_store.selection.formats import Formats
 from storectl_store.selection.lock_file import LockFile, read_lock_file
-from storectl_store.selection.pin import IndexPin, LocalProject, Pin, SourcePin
+from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
-
-T = TypeVar("T")
 
 _KEPT_CLOSURES = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
@@ -76,6 +76,12 @@ class Closure:
     warnings: tuple[str, ...]
     notices: tuple[str, ...]
 
+    @property
+    def versions(self) -> Mapping[NormalizedName, str]:
+        """The versions of all that has one before it is built."""
+        built = {pin.name: pin.version for pin in self.source_pins if pin.version is not None}
+        return built | {pin.name: pin.version for pin in self.pins}
+
     def below(self, other: Self) -> Self:
         """This one with what the other adds: a project that is here already stays as it is here."""
         own = {item.name for group in (self.pins, self.source_pins, self.local_projects) for item in group}
@@ -95,6 +101,7 @@ class _Question:
     contents: str
     options: Options
     interpreter: str
+    formats: Formats
 
 
 def _contents(lock_file: LockFile) -> str:
@@ -135,59 +142,39 @@ class EnvironmentBuild:
         """The environment of the job; a ProblemError says why there is none."""
         lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=self._environ)
         interpreter = await asyncio.to_thread(self._choose, job, lock_file)
-        closure = await self._closure(job, lock_file, interpreter, progress)
+        options = await asyncio.to_thread(build_options_of, lock_file, self._environ)
+        closure = await self._closure(job, lock_file, interpreter, options.formats, progress)
         overlay = await asyncio.to_thread(self._overlay, job.options)
         if overlay is not None:
             plain = replace(job, options=Options())
-            closure = closure.below(await self._closure(plain, overlay, interpreter, progress))
+            closure = closure.below(await self._closure(plain, overlay, interpreter, options.formats, progress))
         for warning in (*closure.warnings, *closure.notices):
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
-        built = await self._build_sources(job, closure, interpreter, progress)
+        builds = SourceBuilds(
+            builder=self._builder,
+            job=job,
+            interpreter=interpreter,
+            options=options,
+            versions=closure.versions,
+            environ=self._environ,
+            progress=progress,
+        )
+        built = await builds.made(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(made.pin for made in built))
         await self._make_present(pins, interpreter, progress)
         digests = [pin.wheel.digest for pin in pins]
         path = await self._publish(digests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
         await self._compiling.start(job, digests, interpreter, progress)
-        extra = (*_extra_inputs(lock_file, closure), *([overlay.path] if overlay else ()))
+        extra = (*_extra_inputs(lock_file, closure), *options.files, *([overlay.path] if overlay else ()))
         return Built(
             environment=environment,
             extra_inputs=extra,
             notices=closure.notices,
             variables=frozenset(name for made in built for name in made.variables),
         )
-
-    async def _build_sources(
-        self, job: Job, closure: Closure, interpreter: Interpreter, progress: Progress
-    ) -> list[MadeWheel]:
-        """What is locked as a source, and local projects, as wheels; the wheels of the others are fetched meanwhile."""
-        local = (
-            self._editable(local, job, interpreter, progress) for local in closure.local_projects if local.packaged
-        )
-        sources = (self._wheel(pin, job, interpreter, progress) for pin in closure.source_pins)
-        builds: list[Coroutine[Any, Any, MadeWheel | None]] = [*sources, *local]
-        return [made for made in await _all(builds) if made is not None]
-
-    async def _wheel(self, pin: SourcePin, job: Job, interpreter: Interpreter, progress: Progress) -> MadeWheel:
-        return await self._builder.wheel(
-            pin, interpreter, job.project, progress, offline=job.offline, environ=self._environ
-        )
-
-    async def _editable(
-        self, local: LocalProject, job: Job, interpreter: Interpreter, progress: Progress
-    ) -> MadeWheel | None:
-        """The editable wheel of a local project; None, and a warning, for one that the environment can do without."""
-        try:
-            return await self._builder.editable(
-                local, interpreter, job.project, progress, offline=job.offline, environ=self._environ
-            )
-        except (BuildError, OfflineError) as error:
-            if not local.optional:
-                raise
-            progress.warn(f"without the project itself: {error.message}")
-            return None
 
     def _check_present(self, pins: Sequence[Pin]) -> None:
         """OfflineError that names every wheel which would have to be fetched."""
@@ -220,30 +207,42 @@ class EnvironmentBuild:
             self._required[contents] = requires_python_of(lock_file)
         return self._required[contents]
 
-    async def _closure(self, job: Job, lock_file: LockFile, interpreter: Interpreter, progress: Progress) -> Closure:
+    async def _closure(
+        self, job: Job, lock_file: LockFile, interpreter: Interpreter, formats: Formats, progress: Progress
+    ) -> Closure:
         question = _Question(
             lock_file=lock_file.path,
             contents=_contents(lock_file),
             options=job.options,
             interpreter=interpreter.identity,
+            formats=formats,
         )
         known = self._closures.get(question)
         if known is None:
-            known = self._closures[question] = await self._select(job, lock_file, interpreter, progress)
+            known = self._closures[question] = await self._select(job, lock_file, interpreter, formats, progress)
             if len(self._closures) > _KEPT_CLOSURES:
                 self._closures.popitem(last=False)
         self._closures.move_to_end(question)
         return known
 
-    async def _select(self, job: Job, lock_file: LockFile, interpreter: Interpreter, progress: Progress) -> Closure:
-        selection = await asyncio.to_thread(lambda: select(lock_file, job.options.target(interpreter)))
+    async def _select(
+        self, job: Job, lock_file: LockFile, interpreter: Interpreter, formats: Formats, progress: Progress
+    ) -> Closure:
+        target = replace(job.options.target(interpreter), formats=formats)
+        selection = await asyncio.to_thread(select, lock_file, target)
+        _check_formats(selection, formats)
         progress.begin("resolve", len(selection.index_pins))
 
         unknown: list[str] = []
 
         async def look_up(pin: IndexPin) -> Pin | SourcePin | None:
+            allowed = replace(pin, formats=formats.of_pin(pin))
             try:
-                return await self._index.resolve(pin, interpreter, job.project, offline=job.offline)
+                return await self._index.resolve(allowed, interpreter, job.project, offline=job.offline)
+            except NoWheelError:
+                if formats.of(pin.name) >= pin.formats:
+                    raise
+                raise formats.refusal(pin.name, pin.version) from None
             except OfflineError:
                 if not job.offline:
                     raise
@@ -252,7 +251,7 @@ class EnvironmentBuild:
             finally:
                 progress.step("resolve", pin.name)
 
-        found = await _all([look_up(pin) for pin in selection.index_pins])
+        found = await all_of([look_up(pin) for pin in selection.index_pins])
         if unknown:
             raise _offline(unknown)
         return Closure(
@@ -278,7 +277,7 @@ class EnvironmentBuild:
             await self._shim.of(interpreter)  # publishing needs it, and an interpreter has to be run for it
 
         if missing:
-            await _all([know_the_shim(), *(complete(pin) for pin in biggest_first(missing))])
+            await all_of([know_the_shim(), *(complete(pin) for pin in biggest_first(missing))])
 
     def _present(self, pins: Sequence[Pin]) -> set[Digest]:
         return {pin.wheel.digest for pin in pins if self._store.has(pin.wheel.digest)}
@@ -321,6 +320,14 @@ class EnvironmentBuild:
         return info
 
 
+def _check_formats(selection: Selection, formats: Formats) -> None:
+    """NoWheelError for a file of a kind that must not be used; what is named by its address is used as it is."""
+    items: list[Pin | SourcePin] = [*selection.pins, *selection.source_pins]
+    for item in items:
+        if item.direct_url is None:
+            formats.check(item)
+
+
 def _pinned(file: Path) -> str | None:
     """The first version that a ``.python-version`` file names; None for none."""
     try:
@@ -352,19 +359,3 @@ def _offline(missing: Sequence[str]) -> OfflineError:
         hint="warm the project once without --offline",
         missing=list(missing),
     )
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Every result, in order; at the first error the rest is cancelled, and that error is raised by itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(step) for step in work]
-    except BaseExceptionGroup as errors:
-        problems = errors.subgroup(ProblemError)
-        raise _first(problems or errors) from None
-    return [task.result() for task in tasks]
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

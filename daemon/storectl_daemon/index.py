@@ -143,7 +143,13 @@ def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpret
 def _source_pin(pin: IndexPin, file: IndexFile) -> SourcePin:
     assert file.digest is not None, "files are found by their digest"
     archive = SourceArchive(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
-    return SourcePin(name=pin.name, version=pin.version, source=archive, index=file.index)
+    return SourcePin(
+        name=pin.name,
+        version=pin.version,
+        source=archive,
+        index=file.index,
+        config_settings=pin.config_settings,
+    )
 
 
 def _wheel_file(file: IndexFile) -> WheelFile | None:

@@ -100,7 +100,6 @@ class Isolation:
             **self._environ,
             "PATH": path,
             "VIRTUAL_ENV": str(self.folder),
-            "PYTHONNOUSERSITE": "1",
             "PYTHONIOENCODING": "utf-8:backslashreplace",
         }
 

@@ -27,8 +27,7 @@ def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
     member = find_member(lock, lock_file.project, target.member)
     roots = find_roots(lock, _project_file(lock, lock_file, member), target, member)
     selected = [
-        selected_package(package, lock, lock_file, target.interpreter)
-        for package in reachable_packages(lock, roots, values)
+        selected_package(package, lock, lock_file, target) for package in reachable_packages(lock, roots, values)
     ]
     return Selection(
         pins=tuple(item for item in selected if isinstance(item, Pin)),

@@ -11,37 +11,56 @@ from storectl_store.selection.addresses import absolute_path, checked_url, file_
 from storectl_store.selection.choose import choose_wheel, may_fit, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
-from storectl_store.selection.pin import GitCommit, IndexPin, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
-from storectl_store.selection.target import Interpreter
+from storectl_store.selection.pin import (
+    FileFormat,
+    GitCommit,
+    IndexPin,
+    LocalProject,
+    Pin,
+    SourceArchive,
+    SourcePin,
+    WheelFile,
+)
+from storectl_store.selection.target import Target
 from storectl_store.selection.toml_table import Table
 from storectl_store.selection.uv_lock import UvLock, UvPackage
 
 
 def selected_package(
-    package: UvPackage, lock: UvLock, lock_file: LockFile, interpreter: Interpreter
+    package: UvPackage, lock: UvLock, lock_file: LockFile, target: Target
 ) -> Pin | IndexPin | SourcePin | LocalProject:
-    """What the package is; UnsupportedSourceError or NoWheelError where it is nothing that storectl can take."""
+    """What the package is; UnsupportedSourceError or NoWheelError if it is nothing that storectl can take."""
     match package.source.kind:
         case "registry" | "url" | "path":
-            return _pin(package, lock_file, interpreter)
+            return _pin(package, lock_file, target)
         case "directory" | "editable" | "virtual":
+            if package.source.kind == "directory":  # an editable project is built in any case, as uv does
+                _check_buildable(package, target)
             return _local_project(package, lock, lock_file)
         case "git":
+            _check_buildable(package, target)
             return _commit(package)
     assert_never(package.source.kind)
 
 
-def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> Pin | IndexPin | SourcePin:
+def _check_buildable(package: UvPackage, target: Target) -> None:
+    if "sdist" not in target.formats.of(package.name):
+        raise target.formats.refusal(package.name, package.version)
+
+
+def _pin(package: UvPackage, lock_file: LockFile, target: Target) -> Pin | IndexPin | SourcePin:
     """The wheel that fits, else the source archive."""
+    interpreter, formats = target.interpreter, target.formats.of(package.name)
     names = [_filename(wheel, package) for wheel in package.table.array("wheels")]
-    fitting = [number for number, name in enumerate(names) if not name or may_fit(name, interpreter)]
+    usable = names if "wheel" in formats else []
+    fitting = [number for number, name in enumerate(usable) if not name or may_fit(name, interpreter)]
     tables = [package.table.table_in("wheels", number) for number in fitting]
     if unhashed := [table for table in tables if _has_no_hash(table, package)]:
-        return _named_alone(unhashed, package, lock_file.project)
+        return _named_alone(unhashed, package, lock_file.project, formats)
     chosen = choose_wheel([_file(table, package, lock_file.project, what="wheels") for table in tables], interpreter)
     index = _index(package, lock_file.project)
     if chosen is None:
-        return _source_archive(package, names, index, lock_file, interpreter)
+        return _source_archive(package, names, index, lock_file, target)
     direct = index is None
     return Pin(
         name=package.name,
@@ -53,17 +72,21 @@ def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> P
 
 
 def _source_archive(
-    package: UvPackage, wheels: list[str], index: str | None, lock_file: LockFile, interpreter: Interpreter
+    package: UvPackage, wheels: list[str], index: str | None, lock_file: LockFile, target: Target
 ) -> SourcePin | IndexPin:
-    """The source distribution; NoWheelError or UnsupportedSourceError where there is none. ``wheels`` are names."""
+    """The source distribution; NoWheelError or UnsupportedSourceError if there is none. ``wheels`` are names."""
     table = package.table.optional_table("sdist")
+    formats = target.formats.of(package.name)
+    missing = "sdist" if table is not None else "wheel"
+    if missing not in formats and (table is not None or wheels):
+        raise target.formats.refusal(package.name, package.version)
     if table is None:
         if not wheels:
             raise _unsupported(package, "something with neither wheels nor a source distribution")
-        raise no_wheel_error(package.name, package.version or "", wheels, interpreter, has_sdist=False)
+        raise no_wheel_error(package.name, package.version or "", wheels, target.interpreter, has_sdist=False)
     table = table.at(package.table.place)
     if _has_no_hash(table, package):
-        return _named_alone([table], package, lock_file.project)
+        return _named_alone([table], package, lock_file.project, formats)
     file = _file(table, package, lock_file.project, what="sdist")
     subdirectory = package.source.subdirectory
     return SourcePin(
@@ -81,7 +104,9 @@ def _has_no_hash(table: Table, package: UvPackage) -> bool:
     return package.source.kind == "registry" and package.version is not None and table.values.get("hash") is None
 
 
-def _named_alone(tables: Sequence[Table], package: UvPackage, project: Path) -> IndexPin:
+def _named_alone(
+    tables: Sequence[Table], package: UvPackage, project: Path, formats: frozenset[FileFormat]
+) -> IndexPin:
     """The files by their names, to be found where they were when they were locked: in their folder, or on the index."""
     assert package.version is not None, "without a version no index can be asked"
     files = [_named_file(table, package, project) for table in tables]
@@ -97,6 +122,7 @@ def _named_alone(tables: Sequence[Table], package: UvPackage, project: Path) -> 
         indexes=(remote,) if remote and not page else (),
         find_links=(*dict.fromkeys(folders), *([remote] if remote and page else [])),
         exclusive=True,
+        formats=formats,
     )
 
 
