@@ -7,10 +7,10 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from packaging.utils import NormalizedName
 
@@ -23,7 +23,7 @@ from storectl_daemon.errors import OfflineError
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
-from storectl_daemon.pipeline import Pipeline, biggest_first
+from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.progress import Progress
 from storectl_daemon.source_builds import SourceBuilds, all_of
 from storectl_daemon.warm import Built
@@ -40,9 +40,12 @@ from storectl_store.selection.lock_file import LockFile, read_lock_file
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
-from storectl_store.selection.target import Interpreter
+from storectl_store.selection.target import Interpreter, Target
 
-_KEPT_CLOSURES = 16  # of 300 pins each, 3 MB
+if TYPE_CHECKING:
+    from storectl_daemon.index_config import IndexSettings
+
+_KEPT_SELECTIONS = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
 
 
@@ -56,13 +59,24 @@ class Interpreters(Protocol):
         ...
 
 
-class Index(Protocol):
-    """Says which file a pin is of which only digests are known."""
+class Access(Fetch, Protocol):
+    """The network as one command may use it: its indexes, logins, proxies and certificates."""
 
-    async def resolve(
-        self, pin: IndexPin, interpreter: Interpreter, project: Path | None, *, offline: bool
-    ) -> Pin | SourcePin:
+    async def __aenter__(self) -> Self:
+        """Nothing is opened before it is needed."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """What was opened may be closed."""
+
+    def begin(self) -> None:
+        """Open it meanwhile: something will have to be fetched."""
+
+    async def resolve(self, pin: IndexPin, interpreter: Interpreter, *, offline: bool) -> Pin | SourcePin:
         """The pin with its file."""
+        ...
+
+    async def settings(self) -> "IndexSettings":
+        """Where the project's packages come from."""
         ...
 
 
@@ -95,13 +109,12 @@ class Closure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """What a closure is a function of. ``contents`` is a digest over the lock file and all that it refers to."""
+    """What a selection is a function of. ``contents`` is a digest over the lock file and all that it refers to."""
 
     lock_file: Path
     contents: str
-    options: Options
     interpreter: str
-    formats: Formats
+    wanted: tuple[object, ...]
 
 
 def _contents(lock_file: LockFile) -> str:
@@ -110,7 +123,7 @@ def _contents(lock_file: LockFile) -> str:
 
 
 class EnvironmentBuild:
-    """Builds environments. ``environ`` is where interpreters and variables of requirements files are looked up."""
+    """Builds environments. ``access`` gives the network as a project may use it with a command's variables."""
 
     def __init__(
         self,
@@ -119,35 +132,40 @@ class EnvironmentBuild:
         outlines: Outlines,
         environments: Environments,
         interpreters: Interpreters,
-        index: Index,
+        access: Callable[[Path, Mapping[str, str]], Access],
         pipeline: Pipeline,
         builder: Builder,
         compiling: Compiling,
-        environ: Mapping[str, str],
     ) -> None:
         self._store = store
         self._outlines = outlines
         self._environments = environments
         self._interpreters = interpreters
-        self._index = index
+        self._access = access
         self._pipeline = pipeline
         self._builder = builder
         self._compiling = compiling
-        self._environ = environ
-        self._closures: OrderedDict[_Question, Closure] = OrderedDict()
+        self._selections: OrderedDict[_Question, Selection] = OrderedDict()
         self._required: dict[str, str | None] = {}
         self._shim = ShimBytecode(store.catalogue)
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
         """The environment of the job; a ProblemError says why there is none."""
-        lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=self._environ)
+        async with self._access(job.project, job.environ) as access:
+            if self._store.empty:  # everything has to be fetched, whatever it is
+                access.begin()
+            return await self._built(job, inputs, access, progress)
+
+    async def _built(self, job: Job, inputs: Inputs, access: Access, progress: Progress) -> Built:
+        lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
         interpreter = await asyncio.to_thread(self._choose, job, lock_file)
-        options = await asyncio.to_thread(build_options_of, lock_file, self._environ)
-        closure = await self._closure(job, lock_file, interpreter, options.formats, progress)
-        overlay = await asyncio.to_thread(self._overlay, job.options)
+        options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
+        target = replace(job.options.target(interpreter), formats=options.formats)
+        closure = await self._closure(job, lock_file, target, access, progress)
+        overlay = await asyncio.to_thread(_overlay, job)
         if overlay is not None:
-            plain = replace(job, options=Options())
-            closure = closure.below(await self._closure(plain, overlay, interpreter, options.formats, progress))
+            plain = replace(Options().target(interpreter), formats=options.formats)
+            closure = closure.below(await self._closure(job, overlay, plain, access, progress))
         for warning in (*closure.warnings, *closure.notices):
             progress.warn(warning)
         if job.offline:
@@ -156,14 +174,14 @@ class EnvironmentBuild:
             builder=self._builder,
             job=job,
             interpreter=interpreter,
+            access=access,
             options=options,
             versions=closure.versions,
-            environ=self._environ,
             progress=progress,
         )
         built = await builds.made(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(made.pin for made in built))
-        await self._make_present(pins, interpreter, progress)
+        await self._make_present(pins, interpreter, access, progress)
         digests = [pin.wheel.digest for pin in pins]
         path = await self._publish(digests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
@@ -187,50 +205,43 @@ class EnvironmentBuild:
         if missing:
             raise _offline(missing)
 
-    def _overlay(self, options: Options) -> LockFile | None:
-        return None if options.overlay is None else read_lock_file(Path(options.overlay), variables=self._environ)
-
     def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
         return self._interpreters.choose(
             job.options.python,
             requires_python=self._requires_python(lock_file),
             pinned=_pinned(job.project / ".python-version"),
-            environ=self._environ,
+            environ=job.environ,
         )
 
     def _requires_python(self, lock_file: LockFile) -> str | None:
         """What the lock file requires; remembered, as finding it out means to parse the whole file."""
         contents = _contents(lock_file)
         if contents not in self._required:
-            if len(self._required) >= _KEPT_CLOSURES:
+            if len(self._required) >= _KEPT_SELECTIONS:
                 self._required.clear()
             self._required[contents] = requires_python_of(lock_file)
         return self._required[contents]
 
-    async def _closure(
-        self, job: Job, lock_file: LockFile, interpreter: Interpreter, formats: Formats, progress: Progress
-    ) -> Closure:
+    async def _selection(self, lock_file: LockFile, target: Target) -> Selection:
         question = _Question(
             lock_file=lock_file.path,
             contents=_contents(lock_file),
-            options=job.options,
-            interpreter=interpreter.identity,
-            formats=formats,
+            interpreter=target.interpreter.identity,
+            wanted=tuple(getattr(target, item.name) for item in fields(target) if item.name != "interpreter"),
         )
-        known = self._closures.get(question)
+        known = self._selections.get(question)
         if known is None:
-            known = self._closures[question] = await self._select(job, lock_file, interpreter, formats, progress)
-            if len(self._closures) > _KEPT_CLOSURES:
-                self._closures.popitem(last=False)
-        self._closures.move_to_end(question)
+            known = await asyncio.to_thread(select, lock_file, target)
+            _check_formats(known, target.formats)
+            self._selections[question] = known
+            if len(self._selections) > _KEPT_SELECTIONS:
+                self._selections.popitem(last=False)
         return known
 
-    async def _select(
-        self, job: Job, lock_file: LockFile, interpreter: Interpreter, formats: Formats, progress: Progress
+    async def _closure(
+        self, job: Job, lock_file: LockFile, target: Target, access: Access, progress: Progress
     ) -> Closure:
-        target = replace(job.options.target(interpreter), formats=formats)
-        selection = await asyncio.to_thread(select, lock_file, target)
-        _check_formats(selection, formats)
+        selection, formats = await self._selection(lock_file, target), target.formats
         progress.begin("resolve", len(selection.index_pins))
 
         unknown: list[str] = []
@@ -238,7 +249,7 @@ class EnvironmentBuild:
         async def look_up(pin: IndexPin) -> Pin | SourcePin | None:
             allowed = replace(pin, formats=formats.of_pin(pin))
             try:
-                return await self._index.resolve(allowed, interpreter, job.project, offline=job.offline)
+                return await access.resolve(allowed, target.interpreter, offline=job.offline)
             except NoWheelError:
                 if formats.of(pin.name) >= pin.formats:
                     raise
@@ -262,7 +273,9 @@ class EnvironmentBuild:
             notices=(selection.stale,) if selection.stale else (),
         )
 
-    async def _make_present(self, pins: Sequence[Pin], interpreter: Interpreter, progress: Progress) -> None:
+    async def _make_present(
+        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
+    ) -> None:
         """Return when the entries of all pins are in the store."""
         present = await asyncio.to_thread(self._present, pins)
         missing = [pin for pin in pins if pin.wheel.digest not in present]
@@ -270,7 +283,7 @@ class EnvironmentBuild:
         progress.begin("unpack", len(missing))
 
         async def complete(pin: Pin) -> None:
-            manifest = await self._pipeline.ensure(pin, progress)
+            manifest = await self._pipeline.ensure(pin, progress, access)
             await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
 
         async def know_the_shim() -> None:
@@ -318,6 +331,11 @@ class EnvironmentBuild:
         if info is None:
             raise EnvironmentBuildError(f"the environment {environment} is gone again", hint="Warm the project again.")
         return info
+
+
+def _overlay(job: Job) -> LockFile | None:
+    overlay = job.options.overlay
+    return None if overlay is None else read_lock_file(Path(overlay), variables=job.environ)
 
 
 def _check_formats(selection: Selection, formats: Formats) -> None:

@@ -144,7 +144,7 @@ def told_under_uv(machine: Machine, folder: Path, case: Case) -> dict[str, Any]:
 def told_under_storectl(machine: Machine, folder: Path, case: Case) -> dict[str, Any]:
     program = "import json, told_demo; print(json.dumps(told_demo.TOLD))"
     told = machine.ok(
-        "run", "-p", base_python(), "-c", program, cwd=folder, env=case.variables | {"STORECTL_LEFT_OUT": "1"}
+        "run", "-p", base_python(), "-c", program, cwd=folder, env={**case.variables, "STORECTL_LEFT_OUT": "1"}
     )
     return dict(json.loads(told))
 

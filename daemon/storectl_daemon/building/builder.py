@@ -15,23 +15,21 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from packaging.utils import NormalizedName, canonicalize_name
 
 from storectl_daemon.building.known_builds import KnownBuilds, MadeWheel
-from storectl_daemon.building.order import Order, editable_order, wheel_order
+from storectl_daemon.building.order import Building, Order, editable_order, wheel_order
 from storectl_daemon.building.pip_variables import pip_variables
-from storectl_daemon.building.recipe import PLAIN, Recipe
 from storectl_daemon.building.request import BuildAnswer, BuildRequest, Repository, read_answer
 from storectl_daemon.building.secrets import secrets_of
-from storectl_daemon.building.variables import build_environ
 from storectl_daemon.errors import DaemonError, OfflineError
-from storectl_daemon.pipeline import Fetch, PinReport, Pipeline
+from storectl_daemon.pipeline import PinReport, Pipeline
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import digest_of_hex
 from storectl_store.entries.store import Store
@@ -41,9 +39,6 @@ from storectl_store.selection.choose import choose_wheel, parsed_filename
 from storectl_store.selection.origins import folder_origin, without_login
 from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
-
-if TYPE_CHECKING:
-    from storectl_daemon.index_config import IndexSettings
 
 DEADLINE_SECONDS = 3600.0
 _MOST_AT_ONCE = 2
@@ -74,16 +69,12 @@ class Builder:
         *,
         store: Store,
         pipeline: Pipeline,
-        fetch: Fetch,
-        settings_for: "Callable[[Path | None], Awaitable[IndexSettings]]",
         session: Path,
         logs: Path,
         deadline: float = DEADLINE_SECONDS,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
-        self._fetch = fetch
-        self._settings_for = settings_for
         self._session = session
         self._logs = logs
         self._deadline = deadline
@@ -92,59 +83,36 @@ class Builder:
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
         self._numbers = itertools.count()
 
-    async def wheel(
-        self,
-        pin: SourcePin,
-        interpreter: Interpreter,
-        project: Path,
-        report: BuildReport,
-        *,
-        offline: bool,
-        environ: Mapping[str, str],
-        recipe: Recipe = PLAIN,
-    ) -> MadeWheel:
-        """The wheel that the source makes for this interpreter; its entry is in the store.
-
-        ``environ`` are the variables of the command that asked.
-        """
-        order = wheel_order(pin, interpreter, project, build_environ(environ), recipe)
-        built = await self._made(order, report, offline=offline)
+    async def wheel(self, pin: SourcePin, interpreter: Interpreter, report: BuildReport, how: Building) -> MadeWheel:
+        """The wheel that the source makes for this interpreter; its entry is in the store."""
+        built = await self._made(wheel_order(pin, interpreter, how), report)
         return replace(built, pin=replace(built.pin, index=pin.index, direct_url=pin.direct_url))
 
     async def editable(
-        self,
-        local: LocalProject,
-        interpreter: Interpreter,
-        project: Path,
-        report: BuildReport,
-        *,
-        offline: bool,
-        environ: Mapping[str, str],
-        recipe: Recipe = PLAIN,
+        self, local: LocalProject, interpreter: Interpreter, report: BuildReport, how: Building
     ) -> MadeWheel:
         """The editable wheel of a packaged local project, as its folder is now; its entry is in the store."""
         wheel = await asyncio.to_thread(editable_wheel, local)
         if wheel is not None:
-            made = MadeWheel(pin=await self._keep(local.name, wheel, report))
+            made = MadeWheel(pin=await self._keep(local.name, wheel, report, how))
         else:
-            order_now = partial(editable_order, local, interpreter, project, build_environ(environ), recipe)
-            made = await self._made_of_folder(order_now, report, offline=offline)
+            made = await self._made_of_folder(partial(editable_order, local, interpreter, how), report)
         origin = folder_origin(local.path, editable=local.editable)
         return replace(made, pin=replace(made.pin, index=None, direct_url=origin))
 
-    async def _made_of_folder(self, order_now: Callable[[], Order], report: BuildReport, *, offline: bool) -> MadeWheel:
+    async def _made_of_folder(self, order_now: Callable[[], Order], report: BuildReport) -> MadeWheel:
         """Build until the folder is afterwards what it was before; nothing is kept of a build that saw it change."""
         order = await asyncio.to_thread(order_now)
         for _ in range(_MOST_ROUNDS):
             try:
-                return await self._made(order, report, offline=offline)
+                return await self._made(order, report)
             except _FolderChangedError:
                 order = await asyncio.to_thread(order_now)
         raise BuildError(
             f"{order.label} cannot be built: its files keep changing", hint="wait for what writes them", name=order.name
         )
 
-    async def _keep(self, name: NormalizedName, wheel: EditableWheel, report: BuildReport) -> Pin:
+    async def _keep(self, name: NormalizedName, wheel: EditableWheel, report: BuildReport, how: Building) -> Pin:
         """Commit a wheel that is in memory."""
         if self._store.has(wheel.digest):
             return _pin(name, wheel.version, Path(wheel.filename), wheel.digest, len(wheel.content))
@@ -153,16 +121,16 @@ class Builder:
             path = folder / wheel.filename
             await asyncio.to_thread(path.write_bytes, wheel.content)
             pin = _pin(name, wheel.version, path, wheel.digest, len(wheel.content))
-            await self._pipeline.ensure(pin, report)
+            await self._pipeline.ensure(pin, report, how.access)
             return pin
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _made(self, order: Order, report: BuildReport, *, offline: bool) -> MadeWheel:
+    async def _made(self, order: Order, report: BuildReport) -> MadeWheel:
         known = await asyncio.to_thread(self._known.find, order)
         if known is not None:
             return known
-        if offline:
+        if order.how.offline:
             raise OfflineError(
                 f"{order.label} has to be built from source, which fetches its build requirements",
                 hint="warm the project once without --offline",
@@ -179,7 +147,7 @@ class Builder:
                 pin = await asyncio.to_thread(_built_pin, order, folder / "out" / (answer.wheel or ""))
                 if order.state is not None and order.state != await asyncio.to_thread(_state_of, order):
                     raise _FolderChangedError
-                await self._pipeline.ensure(pin, report)
+                await self._pipeline.ensure(pin, report, order.how.access)
                 made = await asyncio.to_thread(self._known.keep, order, pin, answer)
                 report.built(order.label)
                 return made
@@ -194,8 +162,8 @@ class Builder:
             archive = folder / "source.archive"
             wanted = WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
             as_pin = Pin(name=order.name, version=order.version or "", wheel=wanted)
-            await self._fetch(wanted, archive, progress=lambda count: report.fetching(as_pin, count))
-        pip = pip_variables(await self._settings_for(order.project))
+            await order.how.access(wanted, archive, progress=lambda count: report.fetching(as_pin, count))
+        pip = pip_variables(await order.how.access.settings())
         return BuildRequest(
             kind=order.kind,
             label=order.label,
@@ -205,7 +173,7 @@ class Builder:
             repository=self._repository(order.commit) if order.commit else None,
             folder=order.folder,
             subdirectory=order.subdirectory,
-            recipe=order.recipe,
+            recipe=order.how.recipe,
             pip=pip,
             secrets=secrets_of({**order.environ, **pip}, [order.commit.url] if order.commit else []),
         )

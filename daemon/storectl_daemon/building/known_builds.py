@@ -36,7 +36,7 @@ class KnownBuilds:
 
     def keep(self, order: Order, pin: Pin, answer: BuildAnswer) -> MadeWheel:
         """Record what came of an order."""
-        names = counted(answer.looked_up, order.environ) - order.recipe.variables.keys()
+        names = counted(answer.looked_up, order.environ) - order.how.recipe.variables.keys()
         names |= order.state.variables if order.state else frozenset()
         record = _provenance(order, pin, answer, self._sealing(), names)
         write_provenance(self._store.layout, record)
@@ -45,7 +45,7 @@ class KnownBuilds:
     def _fits(self, record: Provenance, order: Order) -> bool:
         """Whether every variable that counted has the value it had, and no other one counts now."""
         names = frozenset(record.variables)
-        native = native_names(order.environ) - order.recipe.variables.keys()
+        native = native_names(order.environ) - order.how.recipe.variables.keys()
         return native <= names and self._sealing().seals(names, order.environ) == dict(record.variables)
 
     def _sealing(self) -> Sealer:

@@ -4,21 +4,44 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.recipe import PLAIN, Recipe
-from storectl_daemon.building.variables import may_count
+from storectl_daemon.building.variables import build_environ, may_count
+from storectl_daemon.pipeline import Fetch
 from storectl_store.entries.provenance import BuildKind, build_key
 from storectl_store.environments.build_inputs import FolderState, folder_state
 from storectl_store.selection.origins import without_login
 from storectl_store.selection.pin import GitCommit, LocalProject, SourceArchive, SourcePin
 from storectl_store.selection.target import Interpreter
 
+if TYPE_CHECKING:
+    from storectl_daemon.index_config import IndexSettings
+
+
+class Access(Fetch, Protocol):
+    """The network as the command that wants a build may use it."""
+
+    async def settings(self) -> "IndexSettings":
+        """Where the project's packages come from."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Building:
+    """How a command wants a build: with which network and which variables, or ``offline``, not at all; by which recipe."""
+
+    access: Access
+    environ: Mapping[str, str] = field(repr=False)
+    offline: bool
+    recipe: Recipe = PLAIN
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """``source`` says what is built, for people and as part of the key ``of_source``, which has no address in it.
+    """``source`` says what is built, for people; ``of_source`` for the key, without an address.
 
     ``environ`` are the variables that the build sees, ``state`` the folder of a local project as it was.
     """
@@ -29,9 +52,8 @@ class Order:
     source: str
     of_source: str
     interpreter: Interpreter
-    project: Path
+    how: Building
     environ: Mapping[str, str] = field(repr=False)
-    recipe: Recipe = PLAIN
     archive: SourceArchive | None = None
     commit: GitCommit | None = None
     folder: str | None = None
@@ -51,7 +73,7 @@ class Order:
             source=self.of_source,
             subdirectory=self.subdirectory,
             interpreter=self.interpreter.identity,
-            recipe=self.recipe.digest,
+            recipe=self.how.recipe.digest,
         )
 
     @property
@@ -62,9 +84,7 @@ class Order:
         return f"{self.key}.{hashlib.sha256(counting).hexdigest()}"
 
 
-def wheel_order(
-    pin: SourcePin, interpreter: Interpreter, project: Path, environ: Mapping[str, str], recipe: Recipe
-) -> Order:
+def wheel_order(pin: SourcePin, interpreter: Interpreter, how: Building) -> Order:
     """The order for what is locked as a source."""
     archive = pin.source if isinstance(pin.source, SourceArchive) else None
     commit = pin.source if isinstance(pin.source, GitCommit) else None
@@ -77,18 +97,15 @@ def wheel_order(
         source=source,
         of_source=f"git {commit.commit} lfs={commit.lfs}" if commit else source,
         interpreter=interpreter,
-        project=project,
-        environ=environ,
-        recipe=recipe,
+        how=how,
+        environ=build_environ(how.environ),
         archive=archive,
         commit=commit,
         subdirectory=pin.subdirectory,
     )
 
 
-def editable_order(
-    local: LocalProject, interpreter: Interpreter, project: Path, environ: Mapping[str, str], recipe: Recipe
-) -> Order:
+def editable_order(local: LocalProject, interpreter: Interpreter, how: Building) -> Order:
     """The order for a local project, as its folder is now. Reads the folder."""
     state = folder_state(Path(local.path))
     source = f"{local.path} {state.digest}"
@@ -99,9 +116,8 @@ def editable_order(
         source=source,
         of_source=source,
         interpreter=interpreter,
-        project=project,
-        environ=environ,
-        recipe=recipe,
+        how=how,
+        environ=build_environ(how.environ),
         folder=local.path,
         state=state,
     )
