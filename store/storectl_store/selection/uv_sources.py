@@ -34,9 +34,10 @@ def selected_package(
         case "registry" | "url" | "path":
             return _pin(package, lock_file, target)
         case "directory" | "editable" | "virtual":
-            if package.source.kind == "directory":  # an editable project is built in any case, as uv does
+            local = _local_project(package, lock, lock_file)
+            if local.packaged and local.kind == "path":  # the workspace's own projects are built in any case, as by uv
                 _check_buildable(package, target)
-            return _local_project(package, lock, lock_file)
+            return local
         case "git":
             _check_buildable(package, target)
             return _commit(package)
