@@ -19,7 +19,7 @@ from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
-from storectl_daemon.inputs import Inputs
+from storectl_daemon.inputs import Inputs, read_states
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
@@ -28,10 +28,11 @@ from storectl_daemon.warm import Built
 from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id
+from storectl_store.environments.input_state import InputKind, InputState, stronger
+from storectl_store.environments.local_inputs import local_inputs
 from storectl_store.environments.outlines import Outlines
 from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
-from storectl_store.environments.static_metadata import build_inputs
 from storectl_store.errors import EnvironmentBuildError, ProblemError
 from storectl_store.selection.lock_file import LockFile, read_lock_file
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
@@ -161,6 +162,7 @@ class EnvironmentBuild:
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
+        extra = await asyncio.to_thread(_extra_inputs, [lock_file, *([overlay] if overlay else [])], closure)
         built = await self._build_sources(job, closure, interpreter, access, progress)
         pins = (*closure.pins, *built)
         await self._make_present(pins, interpreter, access, progress)
@@ -168,7 +170,6 @@ class EnvironmentBuild:
         path = await self._publish(digests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
         await self._compiling.start(job, digests, interpreter, progress)
-        extra = (*_extra_inputs(lock_file, closure), *([overlay.path] if overlay else ()))
         return Built(environment=environment, extra_inputs=extra, notices=closure.notices)
 
     async def _build_sources(
@@ -342,10 +343,24 @@ def _pinned(file: Path) -> str | None:
     return next((line.strip() for line in lines if line.strip() and not line.strip().startswith("#")), None)
 
 
-def _extra_inputs(lock_file: LockFile, closure: Closure) -> tuple[Path, ...]:
-    """Files beyond the usual ones: what a requirements file includes, and what says where local code is."""
-    local = [path for project in closure.local_projects for path in build_inputs(Path(project.path))]
-    return tuple(dict.fromkeys([*map(Path, lock_file.included), *local]))
+def _extra_inputs(lock_files: Sequence[LockFile], closure: Closure) -> dict[Path, InputState | None]:
+    """Inputs beyond the usual ones, as they are before anything is made from them.
+
+    They are what the lock files refer to, an overlay's lock file, and what local projects are built from.
+    """
+    kinds: dict[Path, InputKind] = {}
+    for project in closure.local_projects:
+        for path, kind in local_inputs(Path(project.path)).watched.items():
+            kinds[path] = stronger(kind, kinds.get(path))
+    found = read_states(kinds | {lock_file.path: "file" for lock_file in lock_files[1:]})
+    for lock_file in lock_files:
+        found |= {Path(path): _read_before(content) for path, content in lock_file.included.items()}
+        found |= dict.fromkeys(map(Path, lock_file.absent))
+    return found
+
+
+def _read_before(content: bytes) -> InputState:
+    return InputState(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
 
 def _direct_urls(pins: Sequence[Pin]) -> dict[NormalizedName, str]:

@@ -271,11 +271,13 @@ class Daemon:
         await self._background.stop()
         await service.warmer.stop()
         await service.compiling.stop()
+        await service.book.written()
         service.bus.close()
 
     async def _end(self) -> None:
         self._read_ahead.close()
         await self._pipeline.aclose()
         await self._compiler.aclose()
+        self._steps.close()
         self._workers.close()
         await self._network.aclose()

@@ -21,6 +21,7 @@ from storectl_daemon.variables import KnownVariables
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Sight, Watcher
 from storectl_store.entries.store import Store
+from storectl_store.environments.input_state import InputKind
 from storectl_store.version import installed_version
 
 
@@ -77,6 +78,7 @@ class Service:
         project = self.book.add(job.project, link=link)
         self.watcher.projects_changed()
         self.warmer.start(job)
+        await self.book.written()
         return project
 
     async def unregister(self, path: str) -> None:
@@ -87,6 +89,7 @@ class Service:
         self.watcher.forget(project.path)
         self.variables.forget(project.path)
         await self.warmer.forget_record(project.path)
+        await self.book.written()
 
     def known(self, path: str, *, exactly: bool = False) -> Project:
         """The registered project with this folder, or around it; UnknownProjectError for none."""
@@ -147,9 +150,14 @@ class Service:
             await self.warmer.refresh(Job(project=project, options=wish.options, environ=environ))
 
 
-def sights_of(book: ProjectBook, extra_inputs: Callable[[Path], tuple[Path, ...]]) -> Iterator[Sight]:
+def sights_of(book: ProjectBook, extra_inputs: Callable[[Path], Mapping[Path, InputKind]]) -> Iterator[Sight]:
     """What to watch: the inputs of every registered project, and the lock files that options name."""
     for project in book:
         named = tuple(Path(wish.options.lock_file) for wish in project.wishes if wish.options.lock_file)
         located = Located(project=project.path, lock_file=project.path / "uv.lock")
-        yield Sight(project=project.path, inputs=input_paths(located, (*named, *extra_inputs(project.path))))
+        extra = extra_inputs(project.path)
+        yield Sight(
+            project=project.path,
+            inputs=input_paths(located, (*named, *extra)),
+            listed=frozenset(path for path, kind in extra.items() if kind == "names"),
+        )

@@ -83,7 +83,7 @@ class ClientHome:
         """The record of the inputs as they are, for the launcher too where the key is ``default``."""
         self.record.mkdir(parents=True, exist_ok=True)
         lines = [
-            "storectl-record 1",
+            "storectl-record 2",
             f"environment {environment or self.environment}",
             f"lock {self.project / 'uv.lock'}",
         ]

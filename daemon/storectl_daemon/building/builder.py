@@ -30,7 +30,7 @@ from storectl_store.digest import digest_of_hex
 from storectl_store.entries.provenance import BuildKind, Provenance, build_key, read_provenance, write_provenance
 from storectl_store.entries.store import Store
 from storectl_store.environments.editable_wheel import EditableWheel, editable_wheel
-from storectl_store.environments.static_metadata import build_inputs
+from storectl_store.environments.local_inputs import local_inputs
 from storectl_store.selection.choose import choose_wheel, parsed_filename
 from storectl_store.selection.origins import folder_origin
 from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
@@ -149,8 +149,8 @@ class Builder:
         if wheel is not None:
             made = await self._keep(local.name, wheel, report, how)
         else:
-            inputs = await asyncio.to_thread(_contents_of, Path(local.path))
-            source = f"{local.path} {inputs}"
+            inputs = await asyncio.to_thread(local_inputs, Path(local.path))
+            source = f"{local.path} {await asyncio.to_thread(inputs.contents)}"
             order = _Order(
                 kind="editable",
                 name=local.name,
@@ -294,19 +294,6 @@ def _new_log(path: Path) -> int:
 
 def _key(kind: BuildKind, source: str, subdirectory: str | None, interpreter: Interpreter) -> str:
     return build_key(kind=kind, source=source, subdirectory=subdirectory, interpreter=interpreter.identity)
-
-
-def _contents_of(folder: Path) -> str:
-    """A digest over the files that decide what a build of the folder is."""
-    hasher = hashlib.sha256()
-    for path in build_inputs(folder):
-        try:
-            content = path.read_bytes()
-        except OSError:
-            continue
-        hasher.update(f"{path.name}\0{len(content)}\0".encode())
-        hasher.update(content)
-    return f"sha256:{hasher.hexdigest()}"
 
 
 def _pin(name: NormalizedName, version: str, path: Path, digest: object, size: int) -> Pin:
