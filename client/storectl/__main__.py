@@ -50,10 +50,13 @@ def _dispatch(arguments: list[str], *, running: bool) -> int:
 
 
 def _report(error: Exception, *, running: bool) -> int:
-    from storectl.errors import ClientError, CurrentFolderError  # noqa: PLC0415 - see above
+    from storectl.errors import ClientError, CurrentFolderError, HomeMissingError  # noqa: PLC0415 - see above
+    from storectl_shim.locations import NoHomeError  # noqa: PLC0415 - see above
 
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     problem = ClientError(what, code="E_DEFECT", hint="a defect of storectl; STORECTL_DEBUG=1 shows where it happened")
+    if isinstance(error, NoHomeError):
+        problem = HomeMissingError(str(error), hint=error.hint)
     if isinstance(error, FileNotFoundError) and not _has_current_folder():
         problem = CurrentFolderError(
             "the current folder is gone", hint='where there is one of its name again, cd into it: cd "$PWD"'

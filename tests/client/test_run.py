@@ -126,6 +126,8 @@ def test_the_program_s_variables_are_those_the_launcher_sets(home: ClientHome) -
     assert after["PATH"] == f"{home.environment}/bin:{before['PATH']}"
     assert "STORECTL_SOCKET" not in after
     with serve_daemon(home.socket):
+        assert "STORECTL_SOCKET" not in json.loads(home.storectl("run", "-c", code).stdout)
+        home.write_daemon_file()
         assert json.loads(home.storectl("run", "-c", code).stdout)["STORECTL_SOCKET"] == str(home.socket)
 
 
