@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, printable
+from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, OutputError, printable
 from storectl.program import execute, program_environ
 from storectl.project import locate_member
 from storectl.run_arguments import Kind, RunRequest, parse_run
@@ -62,6 +62,8 @@ def main(arguments: list[str]) -> int:
             return _run_matrix(request)
         command, environ = _prepared(request, request.options)
         execute(command, environ)
+    except OutputError:
+        raise  # as for every other command
     except ClientError as error:
         sys.stderr.write(error.report())
         return error.exit_code if error.exit_code != ClientError.exit_code else CANNOT_RUN

@@ -58,7 +58,7 @@ def list_tools() -> None:
 
 
 @app.command()
-def remove(name: str) -> None:
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="The name of its command.")]) -> None:
     """Forget a tool, by the name of its command."""
     found = [folder for shown, folder in known_tools(state_folder(os.environ)) if shown.partition(" ")[0] == name]
     if not found:
