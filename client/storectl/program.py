@@ -23,8 +23,15 @@ def program_environ(environment: str, environ: Mapping[str, str]) -> dict[str, s
     VIRTUAL_ENV and the front of PATH name the environment, PYTHONHOME is gone, and STORECTL_SOCKET is there where the
     daemon's socket is (the program's first process asks for its import map, and takes the variable away).
     """
+    return tool_environ(environment, environ) | {"VIRTUAL_ENV": environment}
+
+
+def tool_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a tool in an environment of its own: VIRTUAL_ENV stays the caller's, as with uvx.
+
+    A tool that looks at it means the project it works on: ``ty``, ``poetry``, ``pdm`` and ``pipenv`` do.
+    """
     changed = {name: value for name, value in environ.items() if name not in ("PYTHONHOME", "STORECTL_SOCKET")}
-    changed["VIRTUAL_ENV"] = environment
     changed["PATH"] = path_with(os.path.join(environment, "bin"), environ.get("PATH", os.defpath))
     socket = socket_path(environ)
     if _is_own_socket(socket):
