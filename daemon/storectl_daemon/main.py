@@ -38,6 +38,7 @@ from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settings import Settings
 from storectl_daemon.sockets import Listener, SocketBusyError, open_listener
 from storectl_daemon.store_steps import StoreSteps
+from storectl_daemon.variables import KnownVariables
 from storectl_daemon.warm import Built, Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
@@ -134,9 +135,9 @@ class Daemon:
         """Serve until the end, and end everything in order."""
         settings, layout = self._settings, self._store.layout
         self._workers = Workers(settings.workers)
-        self._network = Network(layout, settings.environ, home=Path(settings.home or "/"))
+        self._network = Network(layout, home=Path(settings.home or "/"))
         self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
-        self._pipeline = Pipeline(self._steps.pipeline_steps(self._network.fetch), session=self._session)
+        self._pipeline = Pipeline(self._steps.pipeline_steps(), session=self._session)
         self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)
         self._background = Background()
         gate = Gate(limit=CONNECTIONS_PER_USER)
@@ -183,7 +184,6 @@ class Daemon:
         self._build: Loaded[EnvironmentBuild] = Loaded(load, name="the build")
 
         async def build_noted(job: Job, inputs: Inputs, progress: Progress) -> Built:
-            self._network.note(job.project)
             build = await self._build.get()
             return await build(job, inputs, progress)
 
@@ -202,6 +202,7 @@ class Daemon:
             compiling=compiling,
             watcher=watcher,
             bus=bus,
+            variables=KnownVariables(settings.home),
             home=settings.home,
             socket=self._listener.path,
             started=time.monotonic(),
@@ -233,22 +234,18 @@ class Daemon:
         builder = Builder(
             store=self._store,
             pipeline=self._pipeline,
-            fetch=self._network.fetch,
-            settings_for=self._network.settings,
             session=self._session,
             logs=Path(locations.state_folder(settings.environ)) / "builds",
-            environ=settings.environ,
         )
         return EnvironmentBuild(
             store=self._store,
             outlines=outlines,
             environments=environments,
             interpreters=InterpreterBook(self._store.layout.interpreters),
-            index=self._network,
+            access=self._network.access,
             pipeline=self._pipeline,
             builder=builder,
             compiling=compiling,
-            environ=settings.environ,
         )
 
     async def _rest_after_warms(self, service: Service) -> None:
