@@ -97,6 +97,7 @@ class Closure:
             self,
             pins=(*self.pins, *(pin for pin in other.pins if pin.name not in own)),
             source_pins=(*self.source_pins, *(pin for pin in other.source_pins if pin.name not in own)),
+            local_projects=(*self.local_projects, *(local for local in other.local_projects if local.name not in own)),
             warnings=(*self.warnings, *other.warnings),
         )
 
