@@ -4,6 +4,7 @@ from storectl_store.errors import TargetError
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
+from storectl_store.selection.policy_settings import build_policy_of
 from storectl_store.selection.project_file import ProjectFile, parse_project_file, project_file_of
 from storectl_store.selection.requires_python import check_requires_python
 from storectl_store.selection.target import Target
@@ -26,8 +27,9 @@ def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
     _check_supported(lock, values)
     member = find_member(lock, lock_file.project, target.member)
     roots = find_roots(lock, _project_file(lock, lock_file, member), target, member)
+    policy = build_policy_of(lock_file)
     selected = [
-        selected_package(package, lock, lock_file, target.interpreter)
+        selected_package(package, lock, lock_file, target.interpreter, policy)
         for package in reachable_packages(lock, roots, values)
     ]
     return Selection(
