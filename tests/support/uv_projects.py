@@ -49,9 +49,9 @@ class UvProject:
         """Whether uv says that the lock file needs no change."""
         return self._run("lock", "--check", "--python", sys.executable, *self._script).returncode == 0
 
-    def may_sync(self, variables: Mapping[str, str]) -> bool:
+    def may_sync(self, variables: Mapping[str, str] | None = None, *arguments: str) -> bool:
         """Whether uv would install what is locked, with these variables of the command."""
-        command = ("sync", "--frozen", "--dry-run", "--python", sys.executable)
+        command = ("sync", "--frozen", "--dry-run", "--python", sys.executable, *arguments)
         return self._run(*command, variables=variables).returncode == 0
 
     def needed(self, target: Target) -> Needed:
