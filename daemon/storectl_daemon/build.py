@@ -39,6 +39,7 @@ from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection,
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
+from storectl_store.selection.uv_groups import AskedGroups
 
 if TYPE_CHECKING:
     from storectl_daemon.index_config import IndexSettings
@@ -141,7 +142,7 @@ class EnvironmentBuild:
         self._builder = builder
         self._compiling = compiling
         self._selections: OrderedDict[_Question, Selection] = OrderedDict()
-        self._required: dict[str, str | None] = {}
+        self._required: dict[tuple[str, AskedGroups], str | None] = {}
         self._shim = ShimBytecode(store.catalogue)
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -211,19 +212,20 @@ class EnvironmentBuild:
     def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
         return self._interpreters.choose(
             job.options.python,
-            requires_python=self._requires_python(lock_file),
+            requires_python=self._requires_python(lock_file, job.options),
             pinned=_pinned(job.project / ".python-version"),
             environ=job.environ,
         )
 
-    def _requires_python(self, lock_file: LockFile) -> str | None:
-        """What the lock file requires; remembered, as finding it out means to parse the whole file."""
-        contents = _contents(lock_file)
-        if contents not in self._required:
+    def _requires_python(self, lock_file: LockFile, options: Options) -> str | None:
+        """What lock file and groups require; remembered, as finding it out means to parse the whole file."""
+        asked = AskedGroups(named=options.groups, defaults=options.default_groups and not options.only_groups)
+        question = _contents(lock_file), asked
+        if question not in self._required:
             if len(self._required) >= _KEPT_SELECTIONS:
                 self._required.clear()
-            self._required[contents] = requires_python_of(lock_file)
-        return self._required[contents]
+            self._required[question] = requires_python_of(lock_file, asked)
+        return self._required[question]
 
     async def _selection(self, job: Job, lock_file: LockFile, interpreter: Interpreter) -> Selection:
         question = _Question(

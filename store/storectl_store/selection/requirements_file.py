@@ -99,6 +99,7 @@ class _Reader:
             find_links=tuple(self._tree.find_links),
             exclusive=self._tree.exclusive,
             formats=self._tree.formats(name),
+            settings="`--no-binary` or `--only-binary` of the requirements file or of pip's variables",
         )
 
     def _addressed(self, subject: Subject) -> Pin | SourcePin | LocalProject:
