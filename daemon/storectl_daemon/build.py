@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -20,7 +20,7 @@ from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
-from storectl_daemon.inputs import Inputs
+from storectl_daemon.inputs import Inputs, read_states
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
@@ -29,18 +29,19 @@ from storectl_daemon.source_builds import SourceBuilds, all_of
 from storectl_daemon.warm import Built
 from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
-from storectl_store.environments.build_inputs import build_inputs
 from storectl_store.environments.identity import environment_id
+from storectl_store.environments.input_state import InputKind, InputState, stronger
+from storectl_store.environments.local_inputs import local_inputs
 from storectl_store.environments.outlines import Outlines
 from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
-from storectl_store.errors import EnvironmentBuildError, NoWheelError
-from storectl_store.selection.formats import Formats
+from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.lock_file import LockFile, read_lock_file
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
-from storectl_store.selection.target import Interpreter, Target
+from storectl_store.selection.target import Interpreter
+from storectl_store.selection.uv_groups import AskedGroups
 
 if TYPE_CHECKING:
     from storectl_daemon.index_config import IndexSettings
@@ -103,6 +104,7 @@ class Closure:
             self,
             pins=(*self.pins, *(pin for pin in other.pins if pin.name not in own)),
             source_pins=(*self.source_pins, *(pin for pin in other.source_pins if pin.name not in own)),
+            local_projects=(*self.local_projects, *(local for local in other.local_projects if local.name not in own)),
             warnings=(*self.warnings, *other.warnings),
         )
 
@@ -113,8 +115,8 @@ class _Question:
 
     lock_file: Path
     contents: str
+    options: Options
     interpreter: str
-    wanted: tuple[object, ...]
 
 
 def _contents(lock_file: LockFile) -> str:
@@ -146,7 +148,7 @@ class EnvironmentBuild:
         self._builder = builder
         self._compiling = compiling
         self._selections: OrderedDict[_Question, Selection] = OrderedDict()
-        self._required: dict[str, str | None] = {}
+        self._required: dict[tuple[str, AskedGroups], str | None] = {}
         self._shim = ShimBytecode(store.catalogue)
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -160,16 +162,17 @@ class EnvironmentBuild:
         lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
         interpreter = await asyncio.to_thread(self._choose, job, lock_file)
         options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
-        target = replace(job.options.target(interpreter), formats=options.formats)
-        closure = await self._closure(job, lock_file, target, access, progress)
+        closure = await self._closure(job, lock_file, interpreter, access, progress)
         overlay = await asyncio.to_thread(_overlay, job)
         if overlay is not None:
-            plain = replace(Options().target(interpreter), formats=options.formats)
-            closure = closure.below(await self._closure(job, overlay, plain, access, progress))
+            plain = replace(job, options=Options())
+            closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
         for warning in (*closure.warnings, *closure.notices):
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
+        lock_files = [lock_file, *([overlay] if overlay else [])]
+        extra = await asyncio.to_thread(_extra_inputs, lock_files, closure, options.files)
         builds = SourceBuilds(
             builder=self._builder,
             job=job,
@@ -186,12 +189,11 @@ class EnvironmentBuild:
         path = await self._publish(digests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
         await self._compiling.start(job, digests, interpreter, progress)
-        extra = (*_extra_inputs(lock_file, closure), *options.files, *([overlay.path] if overlay else ()))
         return Built(
             environment=environment,
             extra_inputs=extra,
+            variables={name: digest for made in built for name, digest in made.variables.items()},
             notices=closure.notices,
-            variables=frozenset(name for made in built for name in made.variables),
         )
 
     def _check_present(self, pins: Sequence[Pin]) -> None:
@@ -208,52 +210,47 @@ class EnvironmentBuild:
     def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
         return self._interpreters.choose(
             job.options.python,
-            requires_python=self._requires_python(lock_file),
+            requires_python=self._requires_python(lock_file, job.options),
             pinned=_pinned(job.project / ".python-version"),
             environ=job.environ,
         )
 
-    def _requires_python(self, lock_file: LockFile) -> str | None:
-        """What the lock file requires; remembered, as finding it out means to parse the whole file."""
-        contents = _contents(lock_file)
-        if contents not in self._required:
+    def _requires_python(self, lock_file: LockFile, options: Options) -> str | None:
+        """What lock file and groups require; remembered, as finding it out means to parse the whole file."""
+        asked = AskedGroups(named=options.groups, defaults=options.default_groups and not options.only_groups)
+        question = _contents(lock_file), asked
+        if question not in self._required:
             if len(self._required) >= _KEPT_SELECTIONS:
                 self._required.clear()
-            self._required[contents] = requires_python_of(lock_file)
-        return self._required[contents]
+            self._required[question] = requires_python_of(lock_file, asked)
+        return self._required[question]
 
-    async def _selection(self, lock_file: LockFile, target: Target) -> Selection:
+    async def _selection(self, job: Job, lock_file: LockFile, interpreter: Interpreter) -> Selection:
         question = _Question(
             lock_file=lock_file.path,
             contents=_contents(lock_file),
-            interpreter=target.interpreter.identity,
-            wanted=tuple(getattr(target, item.name) for item in fields(target) if item.name != "interpreter"),
+            options=job.options,
+            interpreter=interpreter.identity,
         )
         known = self._selections.get(question)
         if known is None:
-            known = await asyncio.to_thread(select, lock_file, target)
-            _check_formats(known, target.formats)
+            known = await asyncio.to_thread(lambda: select(lock_file, job.options.target(interpreter)))
             self._selections[question] = known
             if len(self._selections) > _KEPT_SELECTIONS:
                 self._selections.popitem(last=False)
         return known
 
     async def _closure(
-        self, job: Job, lock_file: LockFile, target: Target, access: Access, progress: Progress
+        self, job: Job, lock_file: LockFile, interpreter: Interpreter, access: Access, progress: Progress
     ) -> Closure:
-        selection, formats = await self._selection(lock_file, target), target.formats
+        selection = await self._selection(job, lock_file, interpreter)
         progress.begin("resolve", len(selection.index_pins))
 
         unknown: list[str] = []
 
         async def look_up(pin: IndexPin) -> Pin | SourcePin | None:
-            allowed = replace(pin, formats=formats.of_pin(pin))
             try:
-                return await access.resolve(allowed, target.interpreter, offline=job.offline)
-            except NoWheelError:
-                if formats.of(pin.name) >= pin.formats:
-                    raise
-                raise formats.refusal(pin.name, pin.version) from None
+                return await access.resolve(pin, interpreter, offline=job.offline)
             except OfflineError:
                 if not job.offline:
                     raise
@@ -338,14 +335,6 @@ def _overlay(job: Job) -> LockFile | None:
     return None if overlay is None else read_lock_file(Path(overlay), variables=job.environ)
 
 
-def _check_formats(selection: Selection, formats: Formats) -> None:
-    """NoWheelError for a file of a kind that must not be used; what is named by its address is used as it is."""
-    items: list[Pin | SourcePin] = [*selection.pins, *selection.source_pins]
-    for item in items:
-        if item.direct_url is None:
-            formats.check(item)
-
-
 def _pinned(file: Path) -> str | None:
     """The first version that a ``.python-version`` file names; None for none."""
     try:
@@ -355,10 +344,27 @@ def _pinned(file: Path) -> str | None:
     return next((line.strip() for line in lines if line.strip() and not line.strip().startswith("#")), None)
 
 
-def _extra_inputs(lock_file: LockFile, closure: Closure) -> tuple[Path, ...]:
-    """Files beyond the usual ones: what a requirements file includes, and what says where local code is."""
-    local = [path for project in closure.local_projects for path in build_inputs(Path(project.path))]
-    return tuple(dict.fromkeys([*map(Path, lock_file.included), *local]))
+def _extra_inputs(
+    lock_files: Sequence[LockFile], closure: Closure, settings: Sequence[Path]
+) -> dict[Path, InputState | None]:
+    """Inputs beyond the usual ones, as they are before anything is made from them.
+
+    They are what the lock files refer to, an overlay's lock file, settings files, and what local projects are built from.
+    """
+    kinds: dict[Path, InputKind] = {}
+    for project in closure.local_projects:
+        for path, kind in local_inputs(Path(project.path)).watched.items():
+            kinds[path] = stronger(kind, kinds.get(path))
+    further = [*settings, *(lock_file.path for lock_file in lock_files[1:])]
+    found = read_states(kinds | dict.fromkeys(further, "file"))
+    for lock_file in lock_files:
+        found |= {Path(path): _read_before(content) for path, content in lock_file.included.items()}
+        found |= dict.fromkeys(map(Path, lock_file.absent))
+    return found
+
+
+def _read_before(content: bytes) -> InputState:
+    return InputState(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
 
 def _direct_urls(pins: Sequence[Pin]) -> dict[NormalizedName, str]:

@@ -49,7 +49,7 @@ def uv_environment(environ: Mapping[str, str], project: Path | None) -> Layer:
 
 def uv_file(file: ConfigFile, environ: Mapping[str, str]) -> Layer:
     """The layer of one file; relative places start from its folder."""
-    table, base = uv_table(file), file.path.parent
+    table, base = _table(file), file.path.parent
     entries = [entry for entry in _list(table.get("index")) if isinstance(entry, dict)]
     found = [(entry, place) for entry in entries if (place := _place(entry, environ, base)) is not None]
     general = [(entry, place) for entry, place in found if entry.get("explicit") is not True]
@@ -75,7 +75,7 @@ def uv_file(file: ConfigFile, environ: Mapping[str, str]) -> Layer:
 
 def with_sources(layer: Layer, pyproject: ConfigFile) -> Layer:
     """The layer with ``[tool.uv.sources]``, which only a ``pyproject.toml`` may have, whatever a ``uv.toml`` says."""
-    sources = uv_table(pyproject).get("sources")
+    sources = _table(pyproject).get("sources")
     found: dict[NormalizedName, tuple[str, ...]] = {}
     for project, source in (sources if isinstance(sources, dict) else {}).items():
         entries = [entry for entry in (source if isinstance(source, list) else [source]) if isinstance(entry, dict)]
@@ -84,8 +84,7 @@ def with_sources(layer: Layer, pyproject: ConfigFile) -> Layer:
     return replace(layer, sources=found)
 
 
-def uv_table(file: ConfigFile) -> dict[str, Any]:
-    """Uv's table of a ``uv.toml`` or ``pyproject.toml``; IndexLookupError for a file that is no TOML."""
+def _table(file: ConfigFile) -> dict[str, Any]:
     try:
         table: Any = tomllib.loads(file.text)
     except tomllib.TOMLDecodeError as error:

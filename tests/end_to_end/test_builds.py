@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from uv import find_uv_bin
 
+from support.daemon import until
 from support.index import LoopbackIndex, serve_index
 from support.machine import Machine, base_python
 from support.private_index import answer, basic, require_login
@@ -108,6 +110,17 @@ def test_a_build_is_found_again_only_with_the_values_of_the_variables_that_it_lo
     assert len(builds(machine)) == 3
 
 
+def test_a_run_with_another_value_is_another_build(machine: Machine, index: LoopbackIndex) -> None:
+    index.add(telling_sdist("demo"))
+    folder = root(machine, index)
+    program = "import told_demo; print(told_demo.TOLD['asked'])"
+    machine.ok("run", "-c", program, cwd=folder)
+    until((machine.record(folder) / "environment").is_file)  # now the launcher decides alone
+    for value in ("one", "two", "one"):
+        assert machine.ok("run", "-c", program, cwd=folder, env={"DEMO_ASKED": value}) == f"{value}\n"
+    assert machine.ok("run", "-c", program, cwd=folder) == "None\n"
+
+
 def test_what_compilers_read_counts_without_being_looked_up(machine: Machine, index: LoopbackIndex) -> None:
     index.add(telling_sdist("demo"))
     folder = root(machine, index)
@@ -125,9 +138,9 @@ def test_provenance_names_the_variables_and_keeps_no_value(machine: Machine, ind
     (shown,) = machine.json("store", "show", entry["prefix"], "--json")
     assert {"DEMO_TOKEN", "DEMO_ASKED"} <= set(shown["builds"][0]["variables"])
     (record,) = builds(machine)
-    assert len(record["variables"]["DEMO_TOKEN"]) == 32
+    assert len(record["variables"]["DEMO_TOKEN"]) == 64
     assert "a-value-of-its-own" not in json.dumps(record)
-    assert (machine.store / "builds/secret").stat().st_mode & 0o777 == 0o600
+    assert (machine.store / "variables.key").stat().st_mode & 0o777 == 0o600
     (log,) = (machine.home / ".local/state/storectl/builds").iterdir()
     assert PASSWORD not in log.read_text()
     assert "****" in log.read_text()
@@ -195,7 +208,7 @@ def test_what_cache_keys_name_is_an_input_of_a_build(machine: Machine, index: Lo
     elif key == "glob":
         put(demo, {"parts/two/deep/b.txt": "two"})
     elif key == "dir":
-        put(demo, {"parts/b": ""})
+        shutil.rmtree(demo / "parts")
     elif key == "env":
         variables = {"DEMO_KEY": "two"}
     elif key == "commit":
@@ -237,10 +250,8 @@ def test_what_must_not_be_built_is_refused_as_by_uv(
     assert (ours.returncode == 0) == (theirs.returncode == 0), theirs.stderr + ours.stderr
     assert (ours.returncode == 0) == (source == "member")
     if ours.returncode:
-        said = "no-build-package" if "package" in option else "no-build"
-        assert (
-            f"E_NO_WHEEL: `demo` 1.0 has no wheel that fits, and `{said}` says that it must not be built" in ours.stderr
-        )
+        assert f"{'no-build-package' if 'package' in option else option.partition(' ')[0]}" in ours.stderr
+        assert "has to be built" in ours.stderr
         assert builds(machine) == []
 
 
@@ -260,10 +271,7 @@ def test_without_a_source_distribution_no_binary_is_named(machine: Machine, inde
     file.write_text(file.read_text().replace("package = false\n", 'package = false\nno-binary-package = ["demo"]\n', 1))
     assert run_uv(machine, folder, "sync", "-q", "--frozen").returncode != 0
     done = machine.run("warm", cwd=folder)
-    assert (
-        "E_NO_WHEEL: `demo` 1.0 has no source distribution, and `no-binary-package` says that its wheels must not be used"
-        in done.stderr
-    )
+    assert "`demo` 1.0 has no source distribution to be built; `no-binary-package`" in done.stderr
 
 
 def test_a_build_without_isolation_is_refused_by_the_name_of_the_option(machine: Machine, index: LoopbackIndex) -> None:
@@ -317,7 +325,7 @@ def test_pips_own_options_count_for_its_lock_files(machine: Machine, index: Loop
     folder = put(machine.home / "root", {"requirements.txt": f"--index-url {index.url}\n{line}"})
     done = machine.run("warm", cwd=folder, env={variable: "demo"})
     assert done.returncode == 1
-    assert f"`{variable[4:].lower().replace('_', '-')}` says" in done.stderr
+    assert f"`--{variable[4:].lower().replace('_', '-')}` of" in done.stderr or "pip's variables" in done.stderr
 
 
 def _poetry_core() -> Any:

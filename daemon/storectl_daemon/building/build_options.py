@@ -1,11 +1,11 @@
 """How a project's own tool would build: what its configuration says of builds, by the kind of the lock file.
 
-    uv          [tool.uv] and uv.toml, UV_*       no-build, no-binary, config-settings, build constraints, …: ``uv_build``
-    Poetry      poetry.toml, its config.toml      installer.no-binary, only-binary, build-config-settings: ``poetry_build``
-    PDM         PDM_*                             PDM_NO_BINARY, PDM_ONLY_BINARY: ``pdm_build``
-    pip, Pipenv pip.conf, PIP_*                   no-binary, only-binary, config-settings, build-constraint: ``pip_build``
+    uv          [tool.uv] and uv.toml             config-settings, build constraints, extra build dependencies, …: ``uv_build``
+    Poetry      poetry.toml, its config.toml      installer.build-config-settings; build constraints: ``poetry_build``
+    pip, Pipenv pip.conf, PIP_*                   config-settings, build-constraint: ``pip_build``
 
-What cannot be obeyed is refused by its name, when it would matter: see ``unisolated``.
+Which files may be used at all (``no-build``, ``no-binary``) is a matter of selection: ``storectl_store.selection.build_policy``. What
+cannot be obeyed is refused by its name, when it would matter: see ``unisolated``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,6 @@ from packaging.utils import NormalizedName
 
 from storectl_daemon.building.recipe import ConfigSettings, DefaultBackend, Recipe
 from storectl_daemon.errors import DaemonError
-from storectl_store.selection.formats import ANY_FORMATS, NOTHING, Formats, Names
 from storectl_store.selection.pin import LocalProject, SourcePin
 
 
@@ -25,6 +24,21 @@ class BuildOptionsError(DaemonError):
     """A configuration of builds that cannot be obeyed or understood; ``facts['path']`` if it stands in a file."""
 
     default_code = "E_BUILD_OPTIONS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Some projects, or ``everything``. ``option`` is what says so, for people."""
+
+    everything: bool = False
+    names: frozenset[NormalizedName] = frozenset()
+    option: str = ""
+
+    def __contains__(self, name: NormalizedName) -> bool:
+        return self.everything or name in self.names
+
+
+NOTHING = Names()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +51,12 @@ class ExtraRequirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """What a configuration says of builds; by project where it is a mapping. ``files`` say it, there or not.
+    """What a configuration says of builds; by project if it is a mapping. ``files`` say it, beside those of the lock file.
 
     ``constraints`` hold for all builds, ``constraints_of`` for those of one project. ``unisolated`` are to be built in the
     project's own environment.
     """
 
-    formats: Formats = ANY_FORMATS
     constraints: tuple[str, ...] = ()
     constraints_of: Mapping[NormalizedName, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     requires: Mapping[NormalizedName, tuple[ExtraRequirement, ...]] = field(

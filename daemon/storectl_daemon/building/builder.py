@@ -33,8 +33,8 @@ from storectl_daemon.pipeline import PinReport, Pipeline
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import digest_of_hex
 from storectl_store.entries.store import Store
-from storectl_store.environments.build_inputs import FolderState, folder_state
 from storectl_store.environments.editable_wheel import EditableWheel, editable_wheel
+from storectl_store.environments.local_inputs import local_inputs
 from storectl_store.selection.choose import choose_wheel, parsed_filename
 from storectl_store.selection.origins import folder_origin, without_login
 from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourcePin, WheelFile
@@ -145,7 +145,7 @@ class Builder:
             try:
                 answer = await self._ask_worker(order, await self._request(order, folder, report), folder)
                 pin = await asyncio.to_thread(_built_pin, order, folder / "out" / (answer.wheel or ""))
-                if order.state is not None and order.state != await asyncio.to_thread(_state_of, order):
+                if order.folder is not None and order.contents != await asyncio.to_thread(_contents_of, order.folder):
                     raise _FolderChangedError
                 await self._pipeline.ensure(pin, report, order.how.access)
                 made = await asyncio.to_thread(self._known.keep, order, pin, answer)
@@ -225,8 +225,8 @@ class _FolderChangedError(Exception):
     """The folder of a local project is no longer what it was when its build began."""
 
 
-def _state_of(order: Order) -> FolderState:
-    return folder_state(Path(order.folder or ""))
+def _contents_of(folder: str) -> str:
+    return local_inputs(Path(folder)).contents()
 
 
 def _pin(name: NormalizedName, version: str, path: Path, digest: object, size: int) -> Pin:

@@ -12,7 +12,7 @@ from storectl_daemon.building.recipe import PLAIN, Recipe
 from storectl_daemon.building.variables import build_environ, may_count
 from storectl_daemon.pipeline import Fetch
 from storectl_store.entries.provenance import BuildKind, build_key
-from storectl_store.environments.build_inputs import FolderState, folder_state
+from storectl_store.environments.local_inputs import local_inputs
 from storectl_store.selection.origins import without_login
 from storectl_store.selection.pin import GitCommit, LocalProject, SourceArchive, SourcePin
 from storectl_store.selection.target import Interpreter
@@ -43,7 +43,8 @@ class Building:
 class Order:
     """``source`` says what is built, for people; ``of_source`` for the key, without an address.
 
-    ``environ`` are the variables that the build sees, ``state`` the folder of a local project as it was.
+    ``environ`` are the variables that the build sees. Of a local project there is its ``folder``, with a digest of its
+    ``contents`` as they were, and ``named``: the variables that its cache keys name.
     """
 
     kind: BuildKind
@@ -57,7 +58,8 @@ class Order:
     archive: SourceArchive | None = None
     commit: GitCommit | None = None
     folder: str | None = None
-    state: FolderState | None = None
+    contents: str | None = None
+    named: frozenset[str] = frozenset()
     subdirectory: str | None = None
 
     @property
@@ -107,8 +109,9 @@ def wheel_order(pin: SourcePin, interpreter: Interpreter, how: Building) -> Orde
 
 def editable_order(local: LocalProject, interpreter: Interpreter, how: Building) -> Order:
     """The order for a local project, as its folder is now. Reads the folder."""
-    state = folder_state(Path(local.path))
-    source = f"{local.path} {state.digest}"
+    inputs = local_inputs(Path(local.path))
+    contents = inputs.contents()
+    source = f"{local.path} {contents}"
     return Order(
         kind="editable",
         name=local.name,
@@ -119,5 +122,6 @@ def editable_order(local: LocalProject, interpreter: Interpreter, how: Building)
         how=how,
         environ=build_environ(how.environ),
         folder=local.path,
-        state=state,
+        contents=contents,
+        named=frozenset(inputs.variables),
     )

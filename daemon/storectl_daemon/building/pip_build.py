@@ -9,40 +9,25 @@ no-build-isolation        pip reads its value the wrong way round: ``PIP_NO_BUIL
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from storectl_daemon.building.build_options import BuildOptions, BuildOptionsError, settings_of
+from storectl_daemon.building.build_options import BuildOptions, BuildOptionsError, Names, settings_of
 from storectl_daemon.config_files import ConfigFiles, is_true
 from storectl_daemon.config_layer import words
 from storectl_daemon.pip_config import pip_values
-from storectl_store.selection.formats import Formats, Names
-from storectl_store.selection.requirements_formats import ALL, FormatControl
 
-_OPTIONS = ("no-binary", "only-binary", "config-settings", "build-constraint", "no-build-isolation")
+_OPTIONS = ("config-settings", "build-constraint", "no-build-isolation")
 
 
 def pip_build_options(environ: Mapping[str, str], files: ConfigFiles, project: Path) -> BuildOptions:
     """What pip would obey. BuildOptionsError for a constraints file that cannot be read."""
     values = pip_values(environ, files.pip, _OPTIONS)
-    control = FormatControl()
-    for option in ("no-binary", "only-binary"):
-        for text in words(values.get(option)):
-            control.apply(f"--{option}", text)
     constraint_files = [project / text for text in words(values.get("build-constraint"))]
     isolation = values.get("no-build-isolation")
     return BuildOptions(
-        formats=Formats(
-            wheels_only=names_of(control.only_binary, "only-binary"),
-            sources_only=names_of(control.no_binary, "no-binary"),
-        ),
         constraints=tuple(line for file in constraint_files for line in _lines(file)),
         config_settings=settings_of(words(values.get("config-settings"))),
         unisolated=Names(everything=bool(isolation) and not is_true(isolation), option="no-build-isolation"),
         files=(*(file.path for file in files.pip), *constraint_files),
     )
-
-
-def names_of(texts: set[str], option: str) -> Names:
-    """The names of a ``FormatControl``, which are normalised."""
-    return Names(everything=ALL in texts, names=frozenset(texts - {ALL}), option=option)  # type: ignore[arg-type]
 
 
 def _lines(file: Path) -> Iterator[str]:

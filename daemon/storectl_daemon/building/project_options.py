@@ -14,13 +14,13 @@ from storectl_store.selection.lock_file import LockFile
 
 def build_options_of(lock_file: LockFile, environ: Mapping[str, str]) -> BuildOptions:
     """What the lock file's own tool would obey, with these variables. Reads its configuration files; may block."""
-    home, project = Path(environ.get("HOME") or "/"), lock_file.project
     match lock_file.kind:
         case "uv":
-            return uv_build_options(environ, config_files(environ, home, project))
+            return uv_build_options(lock_file, environ)
         case "poetry":
-            return poetry_build_options(environ, home, project)
+            return poetry_build_options(lock_file, environ)
         case "pdm":
             return pdm_build_options(environ)
         case _:
+            home, project = Path(environ.get("HOME") or "/"), lock_file.project
             return pip_build_options(environ, config_files(environ, home, project), project)

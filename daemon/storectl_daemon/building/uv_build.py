@@ -1,4 +1,4 @@
-"""uv's configuration of builds: ``[tool.uv]`` of the workspace root or its ``uv.toml``, then the user's and the system's.
+"""uv's configuration of builds: ``[tool.uv]`` of the workspace root or its ``uv.toml``, then the user's ``uv.toml``.
 
 A switch counts where it is nearest, lists and tables of all files count together, as uv reads them. Build constraints are
 those of the root's ``pyproject.toml`` alone.
@@ -10,47 +10,48 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from storectl_daemon.building.build_options import BuildOptions, BuildOptionsError, ExtraRequirement, merged
+from storectl_daemon.building.build_options import BuildOptions, BuildOptionsError, ExtraRequirement, Names, merged
 from storectl_daemon.building.recipe import ConfigSettings
-from storectl_daemon.config_files import ConfigFile, ConfigFiles, is_true
-from storectl_daemon.uv_config import uv_table
-from storectl_store.selection.formats import Formats, Names
+from storectl_daemon.config_files import is_true
+from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.toml_table import parse_toml
 
 Tables = list[dict[str, Any]]
 
 
-def uv_build_options(environ: Mapping[str, str], files: ConfigFiles) -> BuildOptions:
-    """What uv would obey. BuildOptionsError for what is no such option; IndexLookupError for a file that is no TOML."""
-    sources = [file for file in (files.project, *files.uv) if file is not None]
-    tables = [uv_table(file) for file in sources]
-    root = uv_table(files.pyproject) if files.pyproject else {}
+def uv_build_options(lock_file: LockFile, environ: Mapping[str, str]) -> BuildOptions:
+    """What uv would obey. BuildOptionsError for what is no such option; LockFileError for a file that is no TOML."""
+    root = _root(lock_file)
+    settings = [(str(path), lock_file.included[str(path)]) for path in lock_file.settings]
+    tables = [dict(parse_toml(content, path).values) for path, content in settings]
+    if lock_file.project / "uv.toml" not in lock_file.settings:  # beside one, uv does not look at [tool.uv]
+        tables.insert(0, root)
     try:
         return BuildOptions(
-            formats=Formats(
-                wheels_only=_names(environ, tables, "no-build"),
-                sources_only=_names(environ, tables, "no-binary"),
-            ),
             constraints=tuple(_texts(root.get("build-constraint-dependencies"))),
             requires=_requires(tables),
             variables=_by_project(tables, "extra-build-variables", _variables),
             config_settings=_settings(table.get("config-settings") for table in tables),
             config_settings_of=_by_project(tables, "config-settings-package", _settings),
             unisolated=_names(environ, tables, "no-build-isolation"),
-            files=tuple(file.path for file in sources),
         )
     except _OddValueError as error:
-        raise _odd(error, sources) from error
+        raise BuildOptionsError(
+            f"{lock_file.project}: uv's {error}",
+            hint="see uv's documentation of its settings",
+            path=str(lock_file.project),
+        ) from error
+
+
+def _root(lock_file: LockFile) -> dict[str, Any]:
+    if lock_file.pyproject is None:
+        return {}
+    top = parse_toml(lock_file.pyproject, str(lock_file.project / "pyproject.toml"))
+    return dict(top.table("tool").table("uv").values)
 
 
 class _OddValueError(ValueError):
     """A value of another kind than its option has."""
-
-
-def _odd(error: _OddValueError, sources: list[ConfigFile]) -> BuildOptionsError:
-    where = ", ".join(str(file.path) for file in sources)
-    return BuildOptionsError(
-        f"{where}: {error}", hint="see uv's documentation of its settings", path=str(sources[0].path) if sources else ""
-    )
 
 
 def _names(environ: Mapping[str, str], tables: Tables, option: str) -> Names:

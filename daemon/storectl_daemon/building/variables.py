@@ -48,6 +48,7 @@ _NOISY = re.compile(
     r"|(https?|all|no|ftp)_proxy$|(REQUESTS|CURL)_CA_BUNDLE$|SSL_CERT_",
     re.IGNORECASE,
 )
+_PLAIN = re.compile(r"[^\s=]+")
 _NATIVE = re.compile(
     r"(AR|AS|CC|CPP|CXX|F77|F90|FC|LD|LDSHARED|LDCXXSHARED|NM|OBJC|RANLIB|STRIP|SHLIB_SUFFIX)$"
     r"|(ARFLAGS|ARCHFLAGS|CFLAGS|CPPFLAGS|CXXFLAGS|FFLAGS|FCFLAGS|LDFLAGS|OPT|BASECFLAGS|RUSTFLAGS|NVCC_\w+_FLAGS)$"
@@ -77,7 +78,13 @@ def _is_left_out(name: str) -> bool:
 
 def may_count(name: str) -> bool:
     """Whether a result can depend on this variable: a build sees the command's value, and it is no noise."""
-    return name not in _NOISE and not _NOISY.match(name) and not _is_left_out(name) and not name.startswith("PIP_")
+    return (
+        _PLAIN.fullmatch(name) is not None
+        and name not in _NOISE
+        and not _NOISY.match(name)
+        and not _is_left_out(name)
+        and not name.startswith("PIP_")
+    )
 
 
 def native_names(environ: Mapping[str, str]) -> frozenset[str]:

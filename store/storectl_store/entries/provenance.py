@@ -2,19 +2,16 @@
 
     <store>/builds/<key>.<16 hex>.json     format 2
     {"format": 2, "key", "name", "version", "kind": "wheel"|"editable", "source", "interpreter", "python",
-     "backend", "build_requires": [as written], "installed": ["name==version"], "variables": {name: seal or null},
+     "backend", "build_requires": [as written], "installed": ["name==version"], "variables": {name: digest},
      "filename", "digest"}
-    <store>/builds/secret                  32 random bytes, readable by the store's owner alone
 
 The key is a digest of all that was asked for (see ``build_key``). Under one key there is a record for each set of values of
 the variables that builds looked up: whoever asks for the same with the same values finds the entry here, and neither
-fetches nor builds. A value may be a token, so that only its seal is kept: an HMAC by the store's secret. Addresses are
-kept without logins. An entry says nothing of its origin itself: it is a function of its wheel's bytes.
+fetches nor builds. A value may be a token: digests of variables are those of ``storectl_shim.project_record``, which need the
+store's key. Addresses are kept without logins. An entry says nothing of its origin itself: it is a function of its wheel's bytes.
 """
 
-import contextlib
 import hashlib
-import hmac
 import json
 import os
 import secrets
@@ -25,18 +22,14 @@ from typing import Any, Literal
 
 from packaging.utils import NormalizedName
 
+from storectl_shim.project_record import VARIABLES_KEY_BYTES, variables_key
 from storectl_store.digest import Digest, parse_digest
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.entries.whole_files import replace_file
+from storectl_store.entries.whole_files import PRIVATE, replace_file
 
 BUILD_FORMAT = 2
 BuildKind = Literal["wheel", "editable"]
-Seals = Mapping[str, str | None]
-"""The seal of each variable's value by its name; None for one that was not there."""
-
-_SECRET_BYTES = 32
-_SEAL_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +37,7 @@ class Provenance:
     """One build. ``source`` is a digest, a commit with its repository, or a folder with the digest of its build files.
 
     ``interpreter`` is the identity of the interpreter, ``python`` its version. ``build_requires`` are the requirements as
-    the source states them, ``installed`` what they came to. ``variables`` are those on which the build depends.
+    the source states them, ``installed`` what they came to. ``variables`` are those on which the build depends: their digests by name.
     """
 
     key: str
@@ -57,7 +50,7 @@ class Provenance:
     backend: str
     build_requires: tuple[str, ...]
     installed: tuple[str, ...]
-    variables: Seals
+    variables: Mapping[str, str]
     filename: str
     digest: Digest
 
@@ -78,34 +71,15 @@ def build_key(*, kind: BuildKind, source: str, subdirectory: str | None, interpr
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-class Sealer:
-    """Seals values: one value has one seal in one store, and nobody can tell the value from it."""
-
-    def __init__(self, layout: StoreLayout) -> None:
-        self._secret = _secret(layout.builds)
-
-    def seals(self, names: frozenset[str], environ: Mapping[str, str]) -> dict[str, str | None]:
-        """The seals of these variables."""
-        return {name: self._seal(name, environ.get(name)) for name in sorted(names)}
-
-    def _seal(self, name: str, value: str | None) -> str | None:
-        if value is None:
-            return None
-        text = f"{name}\0{value}".encode("utf-8", "surrogateescape")
-        return hmac.new(self._secret, text, hashlib.sha256).hexdigest()[:_SEAL_DIGITS]
-
-
-def _secret(folder: Path) -> bytes:
-    """The store's secret, made now if there is none."""
-    path = folder / "secret"
-    with disk_errors("keep a secret for the variables of builds"):
-        with contextlib.suppress(FileNotFoundError):
-            if len(found := path.read_bytes()) == _SECRET_BYTES:
-                return found
-        folder.mkdir(exist_ok=True)
-        made = secrets.token_bytes(_SECRET_BYTES)
-        replace_file(path, made, mode=0o600)
-        return made
+def kept_variables_key(layout: StoreLayout) -> bytes:
+    """The key of the store's digests of variables, made now if there is none. The store's owner alone may read it."""
+    known = variables_key(str(layout.root))
+    if known is not None:
+        return known
+    made = secrets.token_bytes(VARIABLES_KEY_BYTES)
+    with disk_errors("keep a key for the variables of builds"):
+        replace_file(layout.variables_key, made, mode=PRIVATE)
+    return made
 
 
 def write_provenance(layout: StoreLayout, provenance: Provenance) -> None:
@@ -117,7 +91,7 @@ def write_provenance(layout: StoreLayout, provenance: Provenance) -> None:
         replace_file(path, f"{json.dumps(value, sort_keys=True, indent=1)}\n".encode())
 
 
-def _digest_of(variables: Seals) -> str:
+def _digest_of(variables: Mapping[str, str]) -> str:
     text = json.dumps(dict(variables), sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
@@ -165,7 +139,7 @@ def _read(path: Path) -> Provenance | None:
                 "digest": parse_digest(value["digest"]),
                 "build_requires": tuple(value["build_requires"]),
                 "installed": tuple(value["installed"]),
-                "variables": {str(name): seal for name, seal in value["variables"].items()},
+                "variables": {str(name): str(digest) for name, digest in value["variables"].items()},
             }
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

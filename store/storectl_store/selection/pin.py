@@ -56,7 +56,8 @@ class IndexPin:
     under another name (mirrors rename). Without ``digests`` they are what is locked: the source was one that gives none when it
     was locked, a folder of wheels above all, and the file or the source has to say its digest now. ``indexes`` are those the lock file itself names, in its order (empty: those of
     the user's configuration); ``find_links`` likewise. ``exclusive`` is true where the lock file's indexes replace the
-    user's. ``formats`` are the kinds of file that may be used, ``config_settings`` are for its build.
+    user's. ``formats`` are the kinds of file that may be used; ``settings`` are the settings that left out the others, in
+    words for a message. ``config_settings`` are for its build.
     """
 
     name: NormalizedName
@@ -67,6 +68,7 @@ class IndexPin:
     find_links: tuple[str, ...] = ()
     exclusive: bool = False
     formats: frozenset[FileFormat] = ANY_FORMAT
+    settings: str | None = None
     config_settings: LineSettings = ()
 
 

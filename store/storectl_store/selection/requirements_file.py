@@ -106,6 +106,7 @@ class _Reader:
             exclusive=self._tree.exclusive,
             formats=self._tree.formats(name),
             config_settings=subject.entry.values("--config-settings"),
+            settings="`--no-binary` or `--only-binary` of the requirements file or of pip's variables",
         )
 
     def _addressed(self, subject: Subject) -> Pin | SourcePin | LocalProject:

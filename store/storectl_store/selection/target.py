@@ -7,8 +7,6 @@ from types import MappingProxyType
 
 from packaging.tags import Tag, parse_tag
 
-from storectl_store.selection.formats import ANY_FORMATS, Formats
-
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
@@ -64,8 +62,7 @@ class Target:
     ``extras`` are those of the project, or every one with ``all_extras``. ``groups`` come on top of the project's default
     groups, which ``default_groups`` leaves out where it is false. Without ``project`` the groups alone are selected:
     neither the project nor what it depends on. ``member`` is the absolute folder of the workspace member that is meant
-    instead of the root; None, or a folder that is no member's, for the root. ``formats`` are the kinds of files that the
-    tool's configuration lets be used.
+    instead of the root; None, or a folder that is no member's, for the root.
     """
 
     interpreter: Interpreter
@@ -75,7 +72,6 @@ class Target:
     default_groups: bool = True
     project: bool = True
     member: str | None = None
-    formats: Formats = ANY_FORMATS
 
     @property
     def is_plain(self) -> bool:

@@ -8,60 +8,51 @@ from urllib.parse import parse_qsl
 from storectl_store.digest import parse_digest
 from storectl_store.errors import UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
+from storectl_store.selection.build_policy import BuildPolicy, format_refused
 from storectl_store.selection.choose import choose_wheel, may_fit, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
-from storectl_store.selection.pin import (
-    FileFormat,
-    GitCommit,
-    IndexPin,
-    LocalProject,
-    Pin,
-    SourceArchive,
-    SourcePin,
-    WheelFile,
-)
-from storectl_store.selection.target import Target
+from storectl_store.selection.pin import GitCommit, IndexPin, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
+from storectl_store.selection.target import Interpreter
 from storectl_store.selection.toml_table import Table
 from storectl_store.selection.uv_lock import UvLock, UvPackage
 
 
 def selected_package(
-    package: UvPackage, lock: UvLock, lock_file: LockFile, target: Target
+    package: UvPackage, lock: UvLock, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
 ) -> Pin | IndexPin | SourcePin | LocalProject:
-    """What the package is; UnsupportedSourceError or NoWheelError if it is nothing that storectl can take."""
+    """What the package is under this policy.
+
+    UnsupportedSourceError, NoWheelError or FormatRefusedError if it is nothing that storectl can or may take.
+    """
     match package.source.kind:
         case "registry" | "url" | "path":
-            return _pin(package, lock_file, target)
+            return _pin(package, lock_file, interpreter, policy)
         case "directory" | "editable" | "virtual":
-            local = _local_project(package, lock, lock_file)
-            if local.packaged and local.kind == "path":  # the workspace's own projects are built in any case, as by uv
-                _check_buildable(package, target)
-            return local
+            return _local_project(package, lock, lock_file, policy)
         case "git":
-            _check_buildable(package, target)
+            policy.check_build(package.name, package.version, "a commit")
             return _commit(package)
     assert_never(package.source.kind)
 
 
-def _check_buildable(package: UvPackage, target: Target) -> None:
-    if "sdist" not in target.formats.of(package.name):
-        raise target.formats.refusal(package.name, package.version)
-
-
-def _pin(package: UvPackage, lock_file: LockFile, target: Target) -> Pin | IndexPin | SourcePin:
-    """The wheel that fits, else the source archive."""
-    interpreter, formats = target.interpreter, target.formats.of(package.name)
+def _pin(
+    package: UvPackage, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
+) -> Pin | IndexPin | SourcePin:
+    """The wheel that fits, else the source archive, as far as the policy allows either."""
+    if "wheel" not in policy.formats(package.name):
+        return _pin_of_source(package, lock_file, interpreter, policy)
     names = [_filename(wheel, package) for wheel in package.table.array("wheels")]
-    usable = names if "wheel" in formats else []
-    fitting = [number for number, name in enumerate(usable) if not name or may_fit(name, interpreter)]
+    fitting = [number for number, name in enumerate(names) if not name or may_fit(name, interpreter)]
     tables = [package.table.table_in("wheels", number) for number in fitting]
     if unhashed := [table for table in tables if _has_no_hash(table, package)]:
-        return _named_alone(unhashed, package, lock_file.project, formats)
+        return _named_alone(unhashed, package, lock_file.project)
     chosen = choose_wheel([_file(table, package, lock_file.project, what="wheels") for table in tables], interpreter)
     index = _index(package, lock_file.project)
     if chosen is None:
-        return _source_archive(package, names, index, lock_file, target)
+        if package.table.optional_table("sdist") is not None:
+            policy.check_build(package.name, package.version, "without a wheel that fits")
+        return _source_archive(package, names, index, lock_file, interpreter)
     direct = index is None
     return Pin(
         name=package.name,
@@ -72,22 +63,29 @@ def _pin(package: UvPackage, lock_file: LockFile, target: Target) -> Pin | Index
     )
 
 
-def _source_archive(
-    package: UvPackage, wheels: list[str], index: str | None, lock_file: LockFile, target: Target
+def _pin_of_source(
+    package: UvPackage, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
 ) -> SourcePin | IndexPin:
-    """The source distribution; NoWheelError or UnsupportedSourceError if there is none. ``wheels`` are names."""
+    """The source distribution of what may not be taken as a wheel; FormatRefusedError if it cannot be built either."""
+    settings = policy.settings_against(package.name)
+    if package.table.optional_table("sdist") is None:
+        raise format_refused(package.name, package.version, "has no source distribution to be built", settings)
+    policy.check_build(package.name, package.version, "neither to be taken as a wheel nor to be built")
+    return _source_archive(package, [], _index(package, lock_file.project), lock_file, interpreter)
+
+
+def _source_archive(
+    package: UvPackage, wheels: list[str], index: str | None, lock_file: LockFile, interpreter: Interpreter
+) -> SourcePin | IndexPin:
+    """The source distribution; NoWheelError or UnsupportedSourceError where there is none. ``wheels`` are names."""
     table = package.table.optional_table("sdist")
-    formats = target.formats.of(package.name)
-    missing = "sdist" if table is not None else "wheel"
-    if missing not in formats and (table is not None or wheels):
-        raise target.formats.refusal(package.name, package.version)
     if table is None:
         if not wheels:
             raise _unsupported(package, "something with neither wheels nor a source distribution")
-        raise no_wheel_error(package.name, package.version or "", wheels, target.interpreter, has_sdist=False)
+        raise no_wheel_error(package.name, package.version or "", wheels, interpreter, has_sdist=False)
     table = table.at(package.table.place)
     if _has_no_hash(table, package):
-        return _named_alone([table], package, lock_file.project, formats)
+        return _named_alone([table], package, lock_file.project)
     file = _file(table, package, lock_file.project, what="sdist")
     subdirectory = package.source.subdirectory
     return SourcePin(
@@ -105,9 +103,7 @@ def _has_no_hash(table: Table, package: UvPackage) -> bool:
     return package.source.kind == "registry" and package.version is not None and table.values.get("hash") is None
 
 
-def _named_alone(
-    tables: Sequence[Table], package: UvPackage, project: Path, formats: frozenset[FileFormat]
-) -> IndexPin:
+def _named_alone(tables: Sequence[Table], package: UvPackage, project: Path) -> IndexPin:
     """The files by their names, to be found where they were when they were locked: in their folder, or on the index."""
     assert package.version is not None, "without a version no index can be asked"
     files = [_named_file(table, package, project) for table in tables]
@@ -123,7 +119,6 @@ def _named_alone(
         indexes=(remote,) if remote and not page else (),
         find_links=(*dict.fromkeys(folders), *([remote] if remote and page else [])),
         exclusive=True,
-        formats=formats,
     )
 
 
@@ -228,7 +223,8 @@ def _local_or_remote(location: str, folder: Path) -> str:
     return checked_url(location) if is_url(location) else file_url(folder, location)
 
 
-def _local_project(package: UvPackage, lock: UvLock, lock_file: LockFile) -> LocalProject:
+def _local_project(package: UvPackage, lock: UvLock, lock_file: LockFile, policy: BuildPolicy) -> LocalProject:
+    """The folder. uv builds its own workspace whatever the policy says, of other folders what the policy allows."""
     source = package.source
     try:
         path = absolute_path(lock_file.project, str(Path(source.location) / (source.subdirectory or "")))
@@ -238,6 +234,8 @@ def _local_project(package: UvPackage, lock: UvLock, lock_file: LockFile) -> Loc
     if path == str(lock_file.project):
         return LocalProject(name=package.name, path=path, kind="root", packaged=packaged)
     is_member = package.name in lock.members
+    if packaged and not is_member:
+        policy.check_build(package.name, package.version, "a folder")
     return LocalProject(
         name=package.name,
         path=path,
