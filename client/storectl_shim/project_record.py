@@ -30,6 +30,8 @@ from __future__ import annotations
 
 import os
 
+from storectl_shim.trust import ForeignFileError, check_inputs, everybody_writes
+
 TYPE_CHECKING = False  # importing typing takes longer than reading a record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,23 +53,34 @@ SETTLED_NS = 2_000_000_000
 """How much older than the record an input has to be for its time to prove anything."""
 
 
-def find_project(start: str, home: str | None) -> tuple[str, str] | None:
+def find_project(start: str, home: str | None, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
     """The nearest project at or above the folder ``start``: its folder without symbolic links, and its lock file.
 
-    The way up ends with the folder that holds ``.git``, with ``home``, or at the root. A lock file in a folder that is
-    neither this user's nor root's is none. One that cannot be read, or is no file at all, is one: a broken project is not
-    to be taken for a part of the next one up.
+    The way up ends with the folder that holds ``.git``, with ``home``, or at the root. A lock file that cannot be read,
+    or is no file at all, is one: a broken project is not to be taken for a part of the next one up. ForeignFileError
+    for a project of another user that is not trusted; ``environ`` (this process's if None) says where the lists of trust
+    are. A lock file that another user left in a folder where everybody may write is passed by; it is that error if
+    there is no project further up.
     """
     folder = os.path.realpath(start)
     last = os.path.realpath(home) if home else None
+    passed_by: ForeignFileError | None = None
     while True:
         lock_file = _lock_file_in(folder)
         if lock_file is not None:
-            return folder, lock_file
+            stranger = _stranger(folder, lock_file, os.environ if environ is None else environ)
+            if stranger is None:
+                return folder, lock_file
+            if not stranger.passed_by:
+                raise stranger
+            passed_by = passed_by or stranger
         parent = os.path.dirname(folder)
         if folder in (last, parent) or os.path.exists(os.path.join(folder, ".git")):
-            return None
+            break
         folder = parent
+    if passed_by is not None:
+        raise passed_by
+    return None
 
 
 def find_member(start: str, project: str, lock_file: str) -> str | None:
@@ -189,13 +202,23 @@ def last_environment(store: str, project: str, key: str) -> str | None:
 def _lock_file_in(folder: str) -> str | None:
     for name in LOCK_FILES:
         path = os.path.join(folder, name)
-        if os.path.exists(path) and _is_trusted(folder) and (name != "requirements.txt" or _may_have_hashes(path)):
+        if os.path.exists(path) and (name != "requirements.txt" or _may_have_hashes(path)):
             return path
     return None
 
 
-def _is_trusted(path: str) -> bool:
-    """Whether what is here can only be from this user or root."""
+def _stranger(folder: str, lock_file: str, environ: Mapping[str, str]) -> ForeignFileError | None:
+    """What in the project is another user's; None if all that decides what runs is this user's, root's or trusted."""
+    try:
+        check_inputs(folder, INPUTS, lock_file, environ)
+    except ForeignFileError as error:
+        error.passed_by = error.path == lock_file and everybody_writes(folder)
+        return error
+    return None
+
+
+def _is_own(path: str) -> bool:
+    """Whether a record is from this user, or from root, who made it for all."""
     try:
         return os.stat(path).st_uid in (os.geteuid(), 0)
     except OSError:
@@ -216,7 +239,7 @@ def _may_have_hashes(path: str) -> bool:
 def _ready_lines(store: str, project: str, key: str) -> list[str]:
     """The lines of a record that this version can read; empty where there is none."""
     folder = record_folder(store, project)
-    if not _is_trusted(folder):
+    if not _is_own(folder):
         return []
     try:
         with open(os.path.join(folder, f"ready.{key}"), "rb") as file:

@@ -72,16 +72,29 @@ class Reception:
     def open(self, listening: socket.socket) -> None:
         """Begin, on the running event loop. The socket does not block, and stays its owner's."""
         self._loop = asyncio.get_running_loop()
+        self._pause = None
         self._listening = listening
         self._loop.add_reader(listening.fileno(), self._receive_all)
 
-    def close(self) -> None:
-        """Accept no more. A program whose answer is cut off reads the published map."""
+    def move(self, listening: socket.socket) -> None:
+        """Accept on this socket from now on; whoever still waits at the old one is let in first."""
+        if self._pause is None and self._listening is not None:
+            self._receive_all()
+        self.close_listening()
+        self.open(listening)
+
+    def close_listening(self) -> None:
+        """Accept no more, and leave the visits that there are alone."""
         if self._listening is not None:
             self._loop.remove_reader(self._listening.fileno())
             self._listening = None
         if self._pause is not None:
             self._pause.cancel()
+            self._pause = None
+
+    def close(self) -> None:
+        """Accept no more. A program whose answer is cut off reads the published map."""
+        self.close_listening()
         for visit in list(self._visits):
             visit.end()
 

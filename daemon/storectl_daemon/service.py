@@ -28,7 +28,10 @@ from storectl_store.version import installed_version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once."""
+    """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
+
+    ``look`` raises StoreGoneError, and begins the end, if the store is gone; ``socket`` tells where the daemon listens.
+    """
 
     store: Store
     environments: Environments
@@ -41,7 +44,8 @@ class Service:
     stillness: Stillness
     variables: KnownVariables
     home: str | None
-    socket: Path
+    socket: Callable[[], Path]
+    look: Callable[[], None]
     started: float
     stop: Callable[[], None]
 
@@ -51,12 +55,13 @@ class Service:
         return self.warmer.busy or self.compiling.busy
 
     def health(self) -> Health:
-        """Who is there."""
+        """Who is there; StoreGoneError if its store is not."""
+        self.look()
         return Health(
             version=installed_version(),
             pid=os.getpid(),
             store=str(self.store.layout.root),
-            socket=str(self.socket),
+            socket=str(self.socket()),
             uptime_s=round(time.monotonic() - self.started, 3),
             rss_bytes=resident_bytes(),
         )

@@ -149,6 +149,8 @@ def test_path_begins_with_the_environment_once(home: ClientHome, shell: list[str
 def test_the_socket_is_named_only_where_it_is(home: ClientHome, shell: list[str]) -> None:
     stale = {"STORECTL_SOCKET": "/tmp/stale.sock"}
     assert "STORECTL_SOCKET" not in json.loads(launch(home, shell, "run", "show.py", **stale).stdout)["environ"]
+    home.write_daemon_file()
+    assert "STORECTL_SOCKET" not in json.loads(launch(home, shell, "run", "show.py", **stale).stdout)["environ"]
     with serve_daemon(home.socket):
         shown = json.loads(launch(home, shell, "run", "show.py", **stale).stdout)
     assert shown["environ"]["STORECTL_SOCKET"] == str(home.socket)

@@ -23,6 +23,7 @@ from typing import Literal
 from storectl_store.errors import LockFileError, NoLockFileError
 from storectl_store.selection.requirements_entries import references
 from storectl_store.selection.requirements_lines import used_variables, variables_in
+from storectl_store.selection.settings_files import SETTING_VARIABLES, settings_files
 from storectl_store.selection.snapshot import MAX_BYTES, read_snapshot
 from storectl_store.selection.uv_workspace import other_projects
 
@@ -47,8 +48,10 @@ class LockFile:
     the included files and variables where there are any. ``pyproject`` is the ``pyproject.toml`` beside it, None where
     there is none or the lock file is a script's; ``pipfile`` the ``Pipfile`` beside a ``Pipfile.lock``. ``included`` maps
     absolute paths to the files that a requirements file refers to (``-r``, ``-c``, and the ``pyproject.toml`` of local
-    projects), or that a ``uv.lock`` is of (those of workspace members and path dependencies); ``variables`` are the
-    values of the ``${NAME}`` that it uses. ``absent`` are the paths of files that it refers to and that are not there.
+    projects), or that a ``uv.lock`` is of (those of workspace members and path dependencies), and the settings files of
+    its tool, which ``settings`` lists, the nearest first; ``variables`` are the values of the ``${NAME}`` that it uses, and
+    of the variables in which its tool takes settings. ``absent`` are the paths of files that it refers to and that are
+    not there.
     """
 
     kind: LockKind
@@ -59,6 +62,7 @@ class LockFile:
     pyproject: bytes | None = None
     pipfile: bytes | None = None
     included: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    settings: tuple[Path, ...] = ()
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     absent: frozenset[str] = frozenset()
 
@@ -102,6 +106,11 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
     pyproject = None if is_script_lock(absolute) else _read(absolute.parent / "pyproject.toml")
     if kind == "uv" and pyproject is not None:
         included = _read_projects(absolute.parent / "pyproject.toml", pyproject)
+    settings = _read_settings(kind, absolute.parent, variables or {})
+    included.update((str(file), content) for file, content in settings.items())
+    used.update(
+        (name, value) for name in SETTING_VARIABLES.get(kind, ()) if (value := (variables or {}).get(name)) is not None
+    )
     found = {path: data for path, data in included.items() if data is not None}
     return LockFile(
         kind=kind,
@@ -112,6 +121,7 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
         pyproject=pyproject,
         pipfile=_read(absolute.parent / "Pipfile") if kind == "pipfile" else None,
         included=MappingProxyType(found),
+        settings=tuple(settings),
         variables=MappingProxyType(used),
         absent=frozenset(included.keys() - found.keys()),
     )
@@ -169,6 +179,12 @@ def _read_projects(path: Path, content: bytes) -> dict[str, bytes | None]:
             if found is not None:
                 waiting.append((name, found))
     return included
+
+
+def _read_settings(kind: LockKind, project: Path, variables: Mapping[str, str]) -> dict[Path, bytes]:
+    """The settings files that exist, the nearest first."""
+    found = ((path, _read(path)) for path in settings_files(kind, project, variables))
+    return {path: content for path, content in found if content is not None}
 
 
 def _check_included(path: Path, included: Mapping[str, bytes | None]) -> None:
