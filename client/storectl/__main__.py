@@ -6,8 +6,16 @@ The one place that turns exceptions into exit codes: no traceback reaches a user
 import os
 import sys
 
+from storectl.isolation import isolate
+
 INTERRUPTED = 130
 """128 + SIGINT, as shells count."""
+
+
+def start() -> int:
+    """Run the command in ``sys.argv``, isolated from the variables of its user; its exit code."""
+    isolate(sys.argv[1:], os.environ)
+    return main()
 
 
 def main() -> int:
@@ -71,4 +79,4 @@ def _has_current_folder() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

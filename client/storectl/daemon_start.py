@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 from storectl.daemon_socket import check_listener, check_owner
 from storectl.errors import DaemonError, DaemonGoneError, DaemonNotRunningError, DaemonOwnerError, DaemonStartError
+from storectl.isolation import FLAGS
 from storectl_shim.locations import log_path, socket_path
+from storectl_shim.own_variables import own_variables
 
 if TYPE_CHECKING:
     from storectl.daemon_client import DaemonClient
@@ -77,8 +79,8 @@ def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = No
 
 
 def daemon_command(environ: Mapping[str, str]) -> list[str]:
-    """The command line of storectl's daemon. -P: the folder it is started in is nobody's code."""
-    return [sys.executable, "-P", "-m", "storectl", "daemon", "--log-file", log_path(environ)]
+    """The command line of storectl's daemon."""
+    return [sys.executable, *FLAGS, "-m", "storectl", "daemon", "--log-file", log_path(environ)]
 
 
 def stop_daemon(environ: Mapping[str, str]) -> bool:
@@ -184,7 +186,7 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> None:
                 stdout=output,
                 stderr=output,
                 cwd="/",
-                env=dict(environ),
+                env=own_variables(environ),
                 pass_fds=[held],
                 start_new_session=True,
                 check=True,

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def program_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of a program in this environment, as ``client/launcher/storectl`` sets them.
 
-    VIRTUAL_ENV and the front of PATH name the environment, PYTHONHOME is gone, and STORECTL_SOCKET is there where the
-    daemon's socket is (the program's first process asks for its import map, and takes the variable away).
+    VIRTUAL_ENV and the front of PATH name the environment, and STORECTL_SOCKET is there if the daemon's socket is (the
+    program's first process asks for its import map, and takes the variable away). All others are as they were given.
     """
-    changed = {name: value for name, value in environ.items() if name not in ("PYTHONHOME", "STORECTL_SOCKET")}
+    changed = {name: value for name, value in environ.items() if name != "STORECTL_SOCKET"}
     changed["VIRTUAL_ENV"] = environment
     changed["PATH"] = path_with(os.path.join(environment, "bin"), environ.get("PATH", os.defpath))
     socket = socket_path(environ)
