@@ -124,13 +124,13 @@ class Access:
         from storectl_daemon.connections import Way  # noqa: PLC0415 - as in ``Network``
 
         user = await asyncio.to_thread(lookups.settings, self._environ, self._home, None)
-        way = await asyncio.to_thread(Way.of, user, self._environ)
-        pool = await self._stack.enter_async_context(connections.pool(way))
         settings = user
         try:
             settings = await self.settings()
         except DaemonError as error:  # a lock file that names its own addresses may need nothing of it
             _log.warning("%s", error.message)
             self._unusable = error
+        way = await asyncio.to_thread(Way.of, user, self._environ, settings.authorities)
+        pool = await self._stack.enter_async_context(connections.pool(way))
         fetcher = pool.with_logins(lookups.credentials(settings, self._environ, self._home))
         return fetcher, lookups.client(fetcher, settings)
