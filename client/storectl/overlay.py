@@ -12,6 +12,7 @@ import os
 import sys
 
 from storectl.errors import UsageError
+from storectl.requirements import absolute_requirements, fingerprints
 from storectl_shim.locations import state_folder
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
@@ -31,15 +32,16 @@ def locked_overlay(
     refresh: bool = False,
     offline: bool = False,
 ) -> str:
-    """The absolute path of the lock file of requirements on top of an environment, made now where it is not there."""
-    folder = _folder([os.path.basename(environment), *sorted(requirements)], environ)
+    """The absolute path of the lock file of requirements on top of an environment, made now if it is not there."""
+    requirements = absolute_requirements(requirements)
+    folder = _folder([os.path.basename(environment), *_parts(requirements)], environ)
     found = _lock_file_in(folder)
     if found is not None and not refresh:
         return found
     from storectl.requirement_locks import Wanted, lock_requirements  # noqa: PLC0415 - for the first run only
 
     wanted = Wanted(
-        requirements=tuple(requirements),
+        requirements=requirements,
         python=_feature_version(environment),
         interpreter=os.path.join(environment, "bin", "python"),
         constraints=tuple(_versions(environment)),
@@ -61,14 +63,19 @@ def locked_alone(
     major, _, minor = version.partition(".")
     if not (major.isdigit() and minor.isdigit()):
         raise UsageError(f"--python {python}: --with takes a version such as 3.12 here", hint="there is no project")
-    folder = _folder([version, *sorted(requirements)], environ)
+    requirements = absolute_requirements(requirements)
+    folder = _folder([version, *_parts(requirements)], environ)
     found = _lock_file_in(folder)
     if found is not None and not refresh:
         return found
     from storectl.requirement_locks import Wanted, lock_requirements  # noqa: PLC0415 - for the first run only
 
-    wanted = Wanted(requirements=tuple(requirements), python=version, variables=_offline(offline))
+    wanted = Wanted(requirements=requirements, python=version, variables=_offline(offline))
     return lock_requirements(folder, wanted, environ)
+
+
+def _parts(requirements: Sequence[str]) -> list[str]:
+    return sorted([*requirements, *fingerprints(requirements)])
 
 
 def _folder(parts: list[str], environ: Mapping[str, str]) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from storectl.errors import UsageError
 from storectl.overlay import LOCK_FILES
 from storectl.requirement_locks import Wanted, lock_requirements
+from storectl.requirements import absolute_requirements
 
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?P<extras>\[[^\]]*\])?(?:@(?P<version>[^/\s]+))?"
@@ -58,7 +59,7 @@ def tool_of(text: str, *, source: str | None, more: Sequence[str], python: str |
         raise UsageError(f"--python {python}: a tool takes a version such as 3.12")
     version = match["version"]
     own = source or f"{match['name']}{match['extras'] or ''}{f'=={version}' if version and version != 'latest' else ''}"
-    return Tool(command=match["name"], requirements=(own, *more), python=python)
+    return Tool(command=match["name"], requirements=absolute_requirements([own, *more]), python=python)
 
 
 def tool_folder(state: str, tool: Tool) -> Path:

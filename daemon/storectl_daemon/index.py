@@ -14,6 +14,7 @@ from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
 from storectl_daemon.url_book import UrlBook, is_locked
 from storectl_store.digest import Digest
 from storectl_store.errors import NoWheelError
+from storectl_store.selection.build_policy import format_refused
 from storectl_store.selection.choose import choose_wheel
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
@@ -179,7 +180,9 @@ def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpret
     chosen = choose_wheel(filter(None, map(_wheel_file, allowed)), interpreter)
     if chosen is None:
         source = next((file for file in usable if not file.is_wheel and file.digest is not None), None)
-        if source is None or "sdist" not in pin.formats:
+        if refused := _refused(pin, usable):
+            raise format_refused(pin.name, pin.version, refused, pin.settings or "a setting")
+        if source is None:
             raise _nothing_fits(pin, offered, interpreter)
         return _source_pin(pin, source)
     index = next(file.index for file in allowed if file.digest == chosen.digest)
@@ -197,7 +200,13 @@ def file_of(pin: Pin | SourcePin) -> WheelFile | SourceArchive:
 def _source_pin(pin: IndexPin, file: IndexFile) -> SourcePin:
     assert file.digest is not None, "files are found by their digest"
     archive = SourceArchive(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
-    return SourcePin(name=pin.name, version=pin.version, source=archive, index=file.index)
+    return SourcePin(
+        name=pin.name,
+        version=pin.version,
+        source=archive,
+        index=file.index,
+        config_settings=pin.config_settings,
+    )
 
 
 def _wheel_file(file: IndexFile) -> WheelFile | None:
@@ -234,6 +243,14 @@ def _nothing_fits(pin: IndexPin, files: Sequence[IndexFile], interpreter: Interp
     return NoWheelError(
         f"{pin.name} {pin.version} {why}", hint=hint, name=pin.name, version=pin.version, filenames=names
     )
+
+
+def _refused(pin: IndexPin, files: Sequence[IndexFile]) -> str | None:
+    """What there is of a pin that its settings leave no file of; None if they are not the reason."""
+    has_sdist = any(not file.is_wheel for file in files)
+    if "sdist" not in pin.formats and (has_sdist or "wheel" not in pin.formats):
+        return "has no wheel that may be taken and would have to be built"
+    return "has no source distribution to be built" if "wheel" not in pin.formats and not has_sdist else None
 
 
 def _source_failed(pin: IndexPin, failures: Sequence[FetchError]) -> DaemonError:

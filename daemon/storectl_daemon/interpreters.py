@@ -2,10 +2,10 @@
 
 What an interpreter said is remembered as JSON in the store:
 
-    interpreters/<key>.json     {"format": 1, "facts": {…}}; the keys of facts are those of `interpreter_probe`
+    interpreters/<key>.json     {"format": 2, "facts": {…}}; the keys of facts are those of `interpreter_probe`
 
-The key is a digest of the real path of the file asked for with its size, time and inode, of the kernel and C library, on
-which markers and tags depend, and of the version of packaging, which orders the tags.
+The key is a digest of the real path of the file asked for with its size, time and inode, and of the kernel and C library,
+on which markers and tags depend. Tags are not remembered: each daemon works them out from the facts (`interpreter_tags`).
 """
 
 import hashlib
@@ -19,7 +19,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import packaging
 from packaging.version import Version
 
 from storectl_daemon import interpreter_probe
@@ -31,6 +30,7 @@ from storectl_daemon.interpreter_search import (
     pyenv_interpreter,
     shim_target,
 )
+from storectl_daemon.interpreter_tags import System, tags_of
 from storectl_store.entries.whole_files import replace_file
 from storectl_store.errors import TargetError
 from storectl_store.selection.requires_python import check_requires_python, release_of
@@ -41,7 +41,7 @@ __all__ = ["PROBE_TIMEOUT", "InterpreterBook", "find_interpreters"]
 PROBE_TIMEOUT = 10.0
 """Seconds that an interpreter has to say what it is."""
 
-_FORMAT = 1
+_FORMAT = 2
 _MAX_ANSWER = 1024 * 1024
 _MOST_LISTED = 8
 _VOLATILE_MARKERS = frozenset({"platform_release", "platform_version"})
@@ -65,12 +65,7 @@ class InterpreterBook:
         # A virtual environment may hold a copy that outlives its base: what counts is what the base is by now.
         if interpreter.executable != os.path.realpath(path):
             interpreter = self._asked(interpreter.executable)
-        if interpreter.implementation != "cpython" or not interpreter.tags or _is_too_old(interpreter):
-            raise TargetError(
-                f"{path} is {interpreter.implementation} {interpreter.version}, not CPython {OLDEST} or newer",
-                hint="choose another Python with -p",
-                path=path,
-            )
+        _check_supported(path, interpreter)
         return interpreter
 
     def choose(
@@ -175,8 +170,17 @@ def _program(path: str, environ: Mapping[str, str]) -> str:
     return target
 
 
-def _is_too_old(interpreter: Interpreter) -> bool:
-    return Version(release_of(interpreter.version)) < Version(OLDEST)
+def _check_supported(path: str, interpreter: Interpreter) -> None:
+    """TargetError, with the true reason, if environments cannot be made for this interpreter."""
+    said = f"{path} is {interpreter.implementation} {interpreter.version}"
+    if interpreter.implementation != "cpython":
+        raise TargetError(f"{said}; only CPython is supported", hint="choose a CPython with -p", path=path)
+    if Version(release_of(interpreter.version)) < Version(OLDEST):
+        raise TargetError(
+            f"{said}, which is too old: CPython {OLDEST} is the oldest that is supported",
+            hint="choose a newer Python with -p",
+            path=path,
+        )
 
 
 def _satisfies(requires_python: str | None, interpreter: Interpreter) -> bool:
@@ -204,7 +208,6 @@ def _key(real: str) -> str:
     facts = [
         _FORMAT, real, status.st_size, status.st_mtime_ns, status.st_ino,
         system.sysname, system.release, system.version, system.machine, interpreter_probe.libc(),
-        packaging.__version__,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -230,11 +233,12 @@ def _remember(record: Path, facts: dict[str, Any]) -> None:
 
 def _probe(real: str, timeout: float) -> dict[str, Any]:
     """The facts, from the interpreter itself; TargetError where it does not give them in time."""
-    libraries = str(Path(packaging.__file__).resolve().parent.parent)
-    command = [real, "-I", "-S", interpreter_probe.__file__, libraries]
+    command = [real, "-I", "-S", interpreter_probe.__file__]
+    # macOS calls itself 10.16 to a Python that was built on an old one, unless it is told not to.
+    environ = {**os.environ, "SYSTEM_VERSION_COMPAT": "0"}
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, cwd="/"
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, cwd="/", env=environ
         )
     except subprocess.TimeoutExpired as error:
         raise TargetError(f"{real} did not say what it is within {timeout:g} s", path=real) from error
@@ -259,16 +263,33 @@ def _interpreter(facts: Mapping[str, Any]) -> Interpreter:
         for name in ("executable", "version", "implementation", "cache_tag", "base_prefix", "platlibdir", "abiflags")
     }
     markers = {_text(name): _text(value) for name, value in facts["markers"].items()}
-    tags = tuple(_text(tag) for tag in facts["tags"])
+    system = _system(facts, markers)
     suffixes = tuple(_text(suffix) for suffix in facts["extension_suffixes"])
-    if facts["free_threaded"] and "t" not in texts["abiflags"]:
-        texts["abiflags"] += "t"
+    threaded = "t" if facts["free_threaded"] else ""
+    if threaded not in texts["abiflags"]:
+        texts["abiflags"] += threaded
+    # A debug build loads extension modules of ordinary builds too.
+    abi_flags = [f"{threaded}d", threaded] if facts["debug"] else [threaded]
     return Interpreter(
-        identity=_identity(texts, markers, tags, suffixes),
+        identity=_identity(texts, markers, system, suffixes),
         markers=MappingProxyType(markers),
-        tags=tags,
+        tags=tags_of(release_of(texts["version"]), abi_flags, system),
         extension_suffixes=suffixes,
         **texts,
+    )
+
+
+def _system(facts: Mapping[str, Any], markers: Mapping[str, str]) -> System:
+    return System(
+        name=markers["platform_system"],
+        platform=_text(facts["platform"]),
+        machine=markers["platform_machine"],
+        pointer_bits=int(facts["pointer_bits"]),
+        glibc=_text(facts["glibc"]),
+        musl=_text(facts["musl"]),
+        macos=_text(facts["macos"]),
+        elf_header=bytes.fromhex(facts["elf_header"]),
+        refused=frozenset(_text(version) for version in facts["manylinux_refused"]),
     )
 
 
@@ -278,14 +299,14 @@ def _text(value: object) -> str:
     return value
 
 
-def _identity(
-    texts: Mapping[str, str], markers: Mapping[str, str], tags: tuple[str, ...], suffixes: tuple[str, ...]
-) -> str:
+def _identity(texts: Mapping[str, str], markers: Mapping[str, str], system: System, suffixes: tuple[str, ...]) -> str:
     """Digest of all that decides what environments of it look like.
 
     The kernel's release and version are left out: they change with every update, and count only by way of a marker,
-    which the selection has then seen.
+    which the selection has then seen. Tags are left out for what they are made from: another version of packaging orders
+    them anew, and an environment is already named after the wheels that were chosen by them.
     """
     lasting = {name: value for name, value in markers.items() if name not in _VOLATILE_MARKERS}
-    facts = [dict(texts), lasting, tags, suffixes]
+    runs_on = [system.platform, system.pointer_bits, system.glibc, system.musl, system.macos]
+    facts = [dict(texts), lasting, runs_on, suffixes]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -230,6 +230,7 @@ class BuildInfo(Model):
     backend: str
     build_requires: tuple[str, ...]
     installed: tuple[str, ...]
+    variables: tuple[str, ...]
 
 
 class EntryDetail(EntryInfo):

@@ -22,13 +22,13 @@ class SettingsError(DaemonError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``idle_exit`` is seconds without anything to do, None for never.
+    """``sockets`` are the places to listen at, the best first; ``idle_exit`` is in seconds, None for never.
 
     ``environ`` are the daemon's own variables: where its things are. All others are those of the commands that ask it.
     """
 
     store: Path
-    socket: Path
+    sockets: tuple[Path, ...]
     idle_exit: float | None
     workers: int
     home: str | None
@@ -40,7 +40,7 @@ class Settings:
         """The settings; SettingsError for a value that makes no sense."""
         return cls(
             store=Path(locations.store_folder(environ)),
-            socket=Path(locations.socket_path(environ)),
+            sockets=tuple(map(Path, locations.socket_paths(environ))),
             idle_exit=_idle_exit(environ),
             workers=min(_MOST_WORKERS, usable_processors()),
             home=environ.get("HOME"),

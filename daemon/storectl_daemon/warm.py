@@ -9,17 +9,19 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
 from storectl_daemon.events import Event, EventBus
-from storectl_daemon.inputs import Inputs
+from storectl_daemon.inputs import Inputs, same_states
 from storectl_daemon.models import EnvironmentInfo, FailedEvent, Problem, ProgressEvent, ReadyEvent, WarmEvent
 from storectl_daemon.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
+from storectl_store.environments.input_state import InputKind, InputState, stronger
 from storectl_store.errors import LockFileError, ProblemError
 
 logger = logging.getLogger(__name__)
@@ -34,13 +36,16 @@ _REMEMBERED = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """An environment that is there. ``extra_inputs`` are files beyond the usual ones that it was made from.
+    """An environment that is there.
 
-    ``notices`` are sentences for whoever runs a program in it, every time: the lock file is older than the project.
+    ``extra_inputs`` are the inputs beyond the usual ones, as they were before anything was made from them. ``variables``
+    are those of the command that its builds looked at: digests by name, as ``project_record.variable_digest`` makes
+    them. ``notices`` are sentences for whoever runs a program in it, every time: the lock file is older than the project.
     """
 
     environment: EnvironmentInfo
-    extra_inputs: tuple[Path, ...] = ()
+    extra_inputs: Mapping[Path, InputState | None] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
 
 
@@ -55,17 +60,19 @@ class Build(Protocol):
 class ProjectFiles(Protocol):
     """The files of projects, and what the daemon writes for them. Everything here may block."""
 
-    def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
-        """Find and read the inputs of a job; a SelectionError says why not."""
+    def read(self, job: Job, extra: Mapping[Path, InputKind] | None) -> Inputs:
+        """Find and read the inputs of a job; a SelectionError says why not. None: those beyond the usual are recorded."""
 
-    def write_record(self, job: Job, inputs: Inputs, environment: Path, notices: Sequence[str]) -> bool:
-        """Write the record; False where an input is too young for it to be complete."""
+    def write_record(
+        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
+    ) -> bool:
+        """Write the record; False if an input is too young for it to be complete."""
 
     def forget(self, project: Path) -> None:
         """Delete the project's record."""
 
-    def point_link(self, project: Path, name: str, environment: Path) -> None:
-        """Let the project's link follow; a ProblemError says why not."""
+    def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
+        """Let the project's link follow if it is there; a ProblemError says why not."""
 
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
         """The environment a wish was granted, None where it is gone."""
@@ -113,7 +120,7 @@ class Warmer:
         self._flights: dict[Job, asyncio.Task[None]] = {}
         self._waiting: dict[Job, list[Job]] = {}
         self._states: dict[Job, WarmState] = {}
-        self._extra: dict[Job, tuple[Path, ...]] = {}
+        self._extra: dict[Job, Mapping[Path, InputKind]] = {}
         self._failed: dict[Job, str] = {}
         self._before: dict[Job, OrderedDict[str, Built]] = {}
         self._stale: set[Job] = set()
@@ -131,9 +138,12 @@ class Warmer:
         """Where the job stands."""
         return self._states.get(job, WarmState())
 
-    def extra_inputs(self, project: Path) -> tuple[Path, ...]:
-        """Files beyond the usual ones that environments of the project were made from."""
-        return tuple({path for job, paths in self._extra.items() if job.project == project for path in paths})
+    def extra_inputs(self, project: Path) -> Mapping[Path, InputKind]:
+        """Inputs beyond the usual ones that environments of the project were made from, with what of each counts."""
+        found: dict[Path, InputKind] = {}
+        for kinds in (kinds for job, kinds in self._extra.items() if job.project == project):
+            found |= {path: stronger(kind, found.get(path)) for path, kind in kinds.items()}
+        return found
 
     def start(self, job: Job, *, seen: Inputs | None = None) -> None:
         """Warm the job, or join the flight that is on its way. Its last event is ``ready`` or ``failed``.
@@ -181,16 +191,15 @@ class Warmer:
             elif granted is None:
                 logger.debug("%s: still the inputs that failed", job.project)
             elif job not in self._flights:
-                await self._keep_record(job, inputs, granted, self._notices(job))
+                await self._keep_record(job, inputs, granted, self._wish(job))
                 self._states[job] = WarmState(state="ready", environment=granted, lock_file=granted.lock_file)
         except ProblemError as error:
             self._fail(job, error)
 
     def _granted(self, job: Job, inputs: Inputs) -> EnvironmentInfo | None:
         """The environment that was made from exactly these inputs."""
-        project = self._book.get(job.project)
-        wish = project.wish(job.options) if project else None
-        if wish is None or wish.inputs != inputs.digest:
+        wish = self._wish(job)
+        if wish.inputs != inputs.digest:
             return None
         return self._files.environment(wish, job.project)
 
@@ -247,7 +256,8 @@ class Warmer:
                 if isinstance(outcome, ProblemError):
                     self._failed[job] = after.digest
                     raise outcome
-                return outcome, after
+                if same_states(outcome.extra_inputs, after.files):
+                    return outcome, after
             before = after
         raise LockFileError(f"{job.project}: its lock file keeps changing", hint="Wait for what writes it.")
 
@@ -272,11 +282,12 @@ class Warmer:
             built = await self._build(job, inputs, progress)
         except ProblemError as error:
             return error
-        self._extra[job] = built.extra_inputs
+        self._extra[job] = {path: state.kind if state else "file" for path, state in built.extra_inputs.items()}
         return built
 
     async def _read(self, job: Job) -> Inputs:
-        inputs = await asyncio.to_thread(self._files.read, job, self._extra.get(job, ()))
+        inputs = await asyncio.to_thread(self._files.read, job, self._extra.get(job))
+        self._extra.setdefault(job, inputs.extra)
         self._states[job] = replace(self.state(job), lock_file=str(inputs.located.lock_file))
         return inputs
 
@@ -291,42 +302,40 @@ class Warmer:
             environment=environment.id,
             last_used=time.time(),
             notices=built.notices,
+            variables=built.variables,
         )
         if self._book.get(job.project) is None:
             self._book.record(job.project, wish)  # asked for offline, so that nobody wanted it before
-        await self._keep_record(job, inputs, environment, built.notices)  # what programs wait for comes first
+        await self._keep_record(job, inputs, environment, wish)  # what programs wait for comes first
         project = self._book.record(job.project, wish)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
-            await self._follow(job, project.link, environment)
+            await self._follow(job, project.link, environment, inputs.located.lock_file)
         self._states[job] = WarmState(state="ready", environment=environment, lock_file=environment.lock_file)
         self._tell(job, ReadyEvent(environment=environment))
 
-    async def _follow(self, job: Job, link: str, environment: EnvironmentInfo) -> None:
+    async def _follow(self, job: Job, link: str, environment: EnvironmentInfo, lock_file: Path) -> None:
         try:
-            await asyncio.to_thread(self._files.point_link, job.project, link, Path(environment.path))
+            await asyncio.to_thread(self._files.point_link, job.project, link, Path(environment.path), lock_file)
         except ProblemError as error:
             Progress(lambda message: self._tell(job, message)).warn(str(error))
 
-    def _notices(self, job: Job) -> tuple[str, ...]:
+    def _wish(self, job: Job) -> Wish:
+        """What is known of the job; a wish for nothing if that was forgotten."""
         project = self._book.get(job.project)
-        wish = project.wish(job.options) if project else None
-        return wish.notices if wish else ()
+        return (project.wish(job.options) if project else None) or Wish(options=job.options)
 
-    async def _keep_record(
-        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, notices: Sequence[str]
-    ) -> None:
+    async def _keep_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo, wish: Wish) -> None:
         # Shielded: a thread cannot be cancelled, so neither may the lock be let go before it is done.
-        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment, notices)))
+        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment, wish)))
         if not complete:
             self._come_back(job)
 
-    async def _write_record(
-        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, notices: Sequence[str]
-    ) -> bool:
+    async def _write_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo, wish: Wish) -> bool:
         async with self._records:
             if self._book.get(job.project) is None:
                 return True  # forgotten meanwhile
-            return await asyncio.to_thread(self._files.write_record, job, inputs, Path(environment.path), notices)
+            write = partial(self._files.write_record, notices=wish.notices, variables=wish.variables)
+            return await asyncio.to_thread(write, job, inputs, Path(environment.path))
 
     def _come_back(self, job: Job) -> None:
         self._stop_timer(job)

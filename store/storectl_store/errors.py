@@ -12,6 +12,7 @@
     │   ├── NoLockFileError           E_NO_LOCK       no lock file where one is needed
     │   ├── UnsupportedSourceError    E_SOURCE        a kind of source that cannot be used yet
     │   ├── NoWheelError              E_NO_WHEEL      no wheel of a pin fits the target
+    │   ├── FormatRefusedError        E_FORMAT        the project's settings leave no file of a pin
     │   └── TargetError               E_TARGET        extras, groups or interpreter do not fit the lock file
     └── EnvironmentBuildError         E_ENVIRONMENT   a closure cannot be made visible
 
@@ -155,6 +156,12 @@ class NoWheelError(SelectionError):
     """No wheel of a pin fits the target's tags; ``facts['name']``."""
 
     default_code = "E_NO_WHEEL"
+
+
+class FormatRefusedError(SelectionError):
+    """The settings of the project's tool (no-binary, no-build) leave no file of a pin; ``facts['name']``."""
+
+    default_code = "E_FORMAT"
 
 
 class TargetError(SelectionError):

@@ -123,9 +123,11 @@ def test_the_socket_s_folder_is_for_this_user_alone(home: ClientHome) -> None:
 
 def test_a_socket_of_somebody_else_is_not_talked_to(home: ClientHome, monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() == 0:
-        monkeypatch.setattr(os, "geteuid", lambda: 1000)
-        with serve_daemon(home.socket) as daemon:
-            os.chown(home.socket, 1001, -1)
+        socket = home.socket
+        with serve_daemon(socket) as daemon:
+            home.write_daemon_file(str(socket))
+            os.chown(socket, 1001, -1)
+            monkeypatch.setattr(os, "geteuid", lambda: 1000)
             with pytest.raises(DaemonOwnerError, match="belongs to user 1001"):
                 running_daemon(home.environ())
             assert daemon.requests == []

@@ -56,11 +56,24 @@ def test_our_options_are_taken_in_every_spelling(tmp_path: Path) -> None:
         assert parse_run([*spelling, "x.py"], {}).options.python == "3.12"
 
 
-def test_a_double_dash_ends_ours_only() -> None:
-    request = parse_run(["-p", "3.12", "--", "-O", "x.py"], {})
-    assert (request.interpreter_options, request.arguments) == (("-O",), ("x.py",))
-    with pytest.raises(UsageError):
-        parse_run(["--", "--extra", "x", "x.py"], {})
+@pytest.mark.parametrize("name", ["-dash", "-c", "-m", "--extra", "-O", "--", "x.py"])
+def test_a_double_dash_ends_all_options(name: str) -> None:
+    request = parse_run(["-p", "3.12", "-O", "--", name, "-c", "--extra"], {})
+    assert (request.kind, request.interpreter_options) == (Kind.NAMED, ("-O",))
+    assert request.arguments == (name, "-c", "--extra")
+    assert request.options.python == "3.12"
+
+
+def test_standard_input_and_nothing_at_all_may_follow_a_double_dash() -> None:
+    for arguments in ([], ["-"], ["-", "-c"]):
+        request = parse_run(["--", *arguments], {})
+        assert (request.kind, request.arguments) == (Kind.INTERPRETER, tuple(arguments))
+
+
+def test_what_begins_with_a_dash_by_mistake_is_told_of_the_double_dash() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_run(["-dash"], {})
+    assert "-- before a name" in str(caught.value.hint)
 
 
 def test_a_relative_interpreter_and_lock_file_are_made_absolute(

@@ -24,7 +24,7 @@ from storectl_daemon.page_store import PageStore
 from storectl_daemon.project_pages import ProjectPages, Source
 from storectl_daemon.url_book import UrlBook
 from storectl_store.digest import parse_digest
-from storectl_store.errors import NoWheelError
+from storectl_store.errors import FormatRefusedError, NoWheelError
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin
 from storectl_store.selection.target import Interpreter
 from support.index import JSON_TYPE, serve_index
@@ -418,8 +418,12 @@ def test_an_sdist_alone_is_a_source_unless_only_wheels_may_be_used(tmp_path: Pat
         assert isinstance(found, SourcePin)
         assert isinstance(found.source, SourceArchive)
         assert (found.name, found.source.filename, found.source.digest) == ("sam-ple", "sam_ple-1.0.tar.gz", ANY.digest)
-        with pytest.raises(NoWheelError, match="source distribution only"):
-            Lookup(tmp_path, index.url).one(replace(pin(ANY), formats=frozenset({"wheel"})))
+        with pytest.raises(FormatRefusedError, match="would have to be built; `no-build` refuses that"):
+            Lookup(tmp_path, index.url).one(replace(pin(ANY), formats=frozenset({"wheel"}), settings="`no-build`"))
+        with serve_index(ANY) as other, pytest.raises(FormatRefusedError, match="no source distribution to be built"):
+            Lookup(tmp_path / "other", other.url).one(
+                replace(pin(ANY), formats=frozenset({"sdist"}), settings="`no-binary`")
+            )
 
 
 def test_without_the_network_only_the_book_answers(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import venv
 from pathlib import Path
 from typing import Any
 
-import packaging
 import pytest
 
 from storectl_daemon import interpreter_probe, interpreters
@@ -19,8 +18,6 @@ from storectl_store.selection.target import Interpreter
 RUNNING = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 VERSION = ".".join(map(str, sys.version_info[:3]))
 FEATURE = ".".join(map(str, sys.version_info[:2]))
-TAGS = "import sys; sys.path.append(sys.argv[1]); from packaging.tags import sys_tags; print(*sys_tags())"
-PACKAGING = str(Path(packaging.__file__).parent.parent)
 
 
 def other_pythons() -> list[str]:
@@ -76,12 +73,27 @@ def test_what_an_interpreter_says_of_itself(running: Interpreter) -> None:
     assert any(suffix == ".so" for suffix in running.extension_suffixes)
 
 
-def test_tags_are_in_the_order_of_packaging_for_every_python(book: InterpreterBook) -> None:
+def test_every_python_from_3_9_on_is_taken_whatever_packaging_is_installed(book: InterpreterBook) -> None:
     for python in other_pythons():
-        said = subprocess.run([python, "-I", "-S", "-c", TAGS, PACKAGING], capture_output=True, text=True, check=True)
         interpreter = book.inspect(python)
-        assert list(interpreter.tags) == said.stdout.split(), python
+        assert interpreter.tags, python
         assert interpreter.tag_rank
+
+
+def test_nothing_of_ours_is_imported_by_another_interpreter(tmp_path: Path) -> None:
+    for python in other_pythons():
+        done = subprocess.run(
+            [python, "-I", "-S", "-v", interpreter_probe.__file__], capture_output=True, text=True, check=True, cwd="/"
+        )
+        origins = [line.split(" # ")[0] for line in done.stderr.splitlines() if line.startswith("# code object from")]
+        assert not [line for line in origins if "site-packages" in line or "packaging" in line], python
+
+
+def test_a_probe_that_is_too_old_for_us_still_says_its_version(book: InterpreterBook) -> None:
+    for version in ("3.6", "3.7", "3.8"):
+        for python in Path.home().glob(f".pyenv/versions/{version}.*/bin/python"):
+            with pytest.raises(TargetError, match=rf"is cpython {version}\.\d+, which is too old: CPython 3\.9 is the"):
+                book.inspect(str(python))
 
 
 def test_the_python_of_a_virtual_environment_is_its_base(
@@ -119,8 +131,8 @@ def test_an_interpreter_that_has_not_changed_is_one_object(book: InterpreterBook
         "",
         "[]",
         '{"format": 99}',
-        '{"format": 1, "facts": {"executable": "/gone"}}',
-        '{"format": 1, "facts": {"tags": 1}}',
+        '{"format": 2, "facts": {"executable": "/gone"}}',
+        '{"format": 2, "facts": {"executable": "/bin/sh", "markers": 1}}',
     ],
 )
 def test_a_damaged_record_is_made_anew_after_a_restart(
@@ -152,7 +164,7 @@ def test_the_identity_is_that_of_what_environments_look_like(book: InterpreterBo
     for changed in (
         {"markers": {**ANSWER["markers"], "platform_release": "another kernel"}},
         {"version": "3.12.2"},
-        {"tags": ["py3-none-any"]},
+        {"glibc": "2.40"},
     ):
         fake_python(tmp_path / "python3", **{"version": "3.12.1", **changed})
         facts.append(book.inspect(str(tmp_path / "python3")))
@@ -169,9 +181,21 @@ ANSWER: dict[str, Any] = {
     "platlibdir": "lib",
     "abiflags": "",
     "free_threaded": False,
-    "markers": {"sys_platform": "linux", "platform_release": "6.1"},
-    "tags": ["cp312-cp312-linux_x86_64", "py3-none-any"],
+    "debug": False,
     "extension_suffixes": [".so"],
+    "markers": {
+        "sys_platform": "linux",
+        "platform_release": "6.1",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+    },
+    "platform": "linux-x86_64",
+    "pointer_bits": 64,
+    "glibc": "2.36",
+    "musl": "",
+    "macos": "",
+    "elf_header": "",
+    "manylinux_refused": [],
 }
 
 
@@ -189,10 +213,11 @@ def fake_python(path: Path, **facts: object) -> Path:
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"implementation": "pypy"}, "is pypy 3.12.1, not CPython 3.9 or newer"),
-        ({"version": "3.8.18"}, "is cpython 3.8.18, not CPython"),
-        ({"tags": []}, "not CPython 3.9"),
-        ({"tags": 1}, "did not say what it is"),
+        ({"implementation": "pypy"}, "is pypy 3.12.1; only CPython is supported"),
+        ({"version": "3.8.18"}, "is cpython 3.8.18, which is too old: CPython 3.9 is the oldest"),
+        ({"extension_suffixes": 1}, "did not say what it is"),
+        ({"elf_header": "no hex"}, "did not say what it is"),
+        ({"platform": None}, "did not say what it is"),
         ({"version": 3}, "did not say what it is"),
         ({"markers": {"a": 1}}, "did not say what it is"),
         ({"version": "nonsense"}, "is not a version of Python"),
@@ -241,13 +266,32 @@ def test_a_missing_interpreter_is_named(book: InterpreterBook, tmp_path: Path) -
             book.inspect(path)
 
 
-def test_the_probe_needs_no_site_packages(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", interpreter_probe.__file__, str(tmp_path)], capture_output=True, check=True
-    )
+def test_the_probe_tells_facts(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-I", "-S", interpreter_probe.__file__], capture_output=True, check=True)
     facts = json.loads(done.stdout)
-    assert facts["tags"] == []
     assert facts["executable"] == RUNNING
+    assert (facts["glibc"] or facts["musl"] or facts["macos"]).count(".") >= 1
+    assert facts["manylinux_refused"] == []
+
+
+def test_the_distributor_may_refuse_wheels(book: InterpreterBook, tmp_path: Path) -> None:
+    """PEP 600: a module `_manylinux` in the standard library has a say; here of an interpreter with one of its own."""
+    policy = tmp_path / "_manylinux.py"
+    policy.write_text("def manylinux_compatible(major, minor, machine):\n    return False if minor > 20 else None\n")
+    code = "import json, sys; sys.path[:0] = sys.argv[1:]; import interpreter_probe; print(json.dumps(interpreter_probe.facts()))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(Path(interpreter_probe.__file__).parent), str(tmp_path)],
+        capture_output=True,
+        check=True,
+    )
+    facts: dict[str, Any] = json.loads(done.stdout)
+    if not facts["glibc"]:
+        pytest.skip("manylinux is for the GNU C library")
+    assert "2.21" in facts["manylinux_refused"]
+    assert "2.20" not in facts["manylinux_refused"]
+    tags = interpreters._interpreter(facts).tags
+    assert not [tag for tag in tags if "manylinux_2_21_" in tag]
+    assert [tag for tag in tags if "manylinux_2_20_" in tag]
 
 
 def test_the_search_follows_path_then_pyenv_then_uv(tmp_path: Path) -> None:
@@ -289,7 +333,7 @@ def known_python(tmp_path: Path, path: Path, version: str, abiflags: str = "") -
     facts = {**ANSWER, "executable": str(path), "version": version, "abiflags": abiflags}
     record = tmp_path / "interpreters" / f"{interpreters._key(str(path))}.json"
     record.parent.mkdir(exist_ok=True)
-    record.write_text(json.dumps({"format": 1, "facts": facts}))
+    record.write_text(json.dumps({"format": 2, "facts": facts}))
     return path
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -35,7 +35,7 @@ from storectl_daemon.warm_request import concerns
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.stage import StagedEntry
-from storectl_store.environments.project_record import InputState
+from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import LockFileError, ProblemError
 from storectl_store.selection.pin import Pin, WheelFile
 from storectl_store.wheel.checked import Expectation
@@ -60,14 +60,16 @@ class FakeFiles:
         self.may_write = threading.Event()
         self.may_write.set()
 
-    def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
+    def read(self, job: Job, extra: Mapping[Path, InputKind] | None) -> Inputs:
         if self.text == "broken":
             raise LockFileError("uv.lock:1: broken")
         state = InputState(sha256=self.text, mtime_ns=1, size=1)
         located = Located(project=job.project, lock_file=job.project / "uv.lock")
         return Inputs(located=located, files={located.lock_file: state})
 
-    def write_record(self, job: Job, inputs: Inputs, environment: Path, notices: Sequence[str]) -> bool:
+    def write_record(
+        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
+    ) -> bool:
         self.writing.set()
         assert self.may_write.wait(DEADLINE)
         self.records.append((job, environment))
@@ -76,7 +78,7 @@ class FakeFiles:
     def forget(self, project: Path) -> None:
         self.records.clear()
 
-    def point_link(self, project: Path, name: str, environment: Path) -> None:
+    def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
         self.links.append(environment)
 
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
@@ -652,6 +654,47 @@ def test_a_command_whose_way_to_a_wheel_works_does_not_fail_with_another_s(tmp_p
         results = await asyncio.gather(without, within, return_exceptions=True)
         assert isinstance(results[0], FetchError)
         assert isinstance(results[1], Manifest)
+        assert len(fake.fetched) == 1
+
+    asyncio.run(main())
+
+
+class Told:
+    """What one job hears of its pins."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, tuple[int, int]] = {}
+        self.progress = Progress(self._hear)
+        self.progress.begin("fetch", 1, bytes_total=5)
+        self.progress.begin("unpack", 1)
+
+    def _hear(self, message: WarmEvent) -> None:
+        assert isinstance(message, ProgressEvent)
+        self.counts[message.phase] = (message.done, message.bytes_done)
+
+
+@pytest.mark.parametrize("joins", ["before", "during", "after"])
+def test_a_pin_that_another_job_fetches_counts_for_everyone_who_waits_for_it(tmp_path: Path, joins: str) -> None:
+    async def main() -> None:
+        fake = FakeSteps()
+        fake.fetch_gate, fake.commit_gate = asyncio.Event(), asyncio.Event()
+        pipeline = Pipeline(fake.steps(), session=tmp_path)
+        first, second = Told(), Told()
+        tasks = [asyncio.create_task(pipeline.ensure(pin_of("alpha"), first.progress, fake.fetch))]
+        await turns_until(lambda: bool(fake.fetched))
+        if joins != "before":
+            fake.fetch_gate.set()
+            await turns_until(lambda: bool(fake.batches))
+        if joins == "after":
+            fake.commit_gate.set()
+            await tasks[0]
+        tasks.append(asyncio.create_task(pipeline.ensure(pin_of("alpha"), second.progress, fake.fetch)))
+        await asyncio.sleep(0)
+        fake.fetch_gate.set()
+        fake.commit_gate.set()
+        await asyncio.gather(*tasks)
+        assert first.counts == {"fetch": (1, 5), "unpack": (1, 0)}
+        assert {phase: done for phase, (done, _) in second.counts.items()} == {"fetch": 1, "unpack": 1}
         assert len(fake.fetched) == 1
 
     asyncio.run(main())

@@ -48,3 +48,14 @@ def test_what_a_tool_does_not_have_is_said(machine: Machine, index: LoopbackInde
     assert "E_REQUIREMENTS: uv cannot lock nowhere" in done.stderr
     assert "Traceback" not in done.stderr
     assert machine.run("tool", "run", "../x").returncode == 2
+
+
+def test_a_tool_sees_the_virtual_environment_of_its_caller(machine: Machine, index: LoopbackIndex) -> None:
+    code = "import os, sys\ndef main():\n    print(os.environ.get('VIRTUAL_ENV'), os.environ['PATH'], sys.prefix)\n"
+    index.add(make_wheel("look", "1.0", files={"look.py": code}, entry_points="[console_scripts]\nlook = look:main\n"))
+    environ = {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+    for own in ({}, {"VIRTUAL_ENV": "/the/project/.venv"}):
+        done = machine.run("tool", "run", "look", env={**environ, **own})
+        shown, path, prefix = done.stdout.split()
+        assert shown == own.get("VIRTUAL_ENV", "None")
+        assert path.split(":")[0] == f"{prefix}/bin"

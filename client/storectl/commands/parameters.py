@@ -7,9 +7,7 @@ import typer
 
 from storectl.options import Options, combined_groups, options_of_environment
 
-Folder = Annotated[
-    str, typer.Argument(metavar="[DIR]", help="A folder of the project.", show_default="the current one")
-]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="A folder of the project.", show_default="the current one")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Python = Annotated[str | None, typer.Option("-p", "--python", metavar="VERSION|PATH", help="The interpreter.")]
 Extras = Annotated[list[str] | None, typer.Option("--extra", metavar="NAME", help="An extra; may be repeated.")]

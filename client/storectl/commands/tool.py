@@ -9,7 +9,7 @@ from storectl.commands.output import print_lines
 from storectl.commands.parameters import Offline, Python
 from storectl.errors import TargetNotFoundError
 from storectl.options import Options
-from storectl.program import execute, program_environ
+from storectl.program import execute, tool_environ
 from storectl.run import environment_at
 from storectl.tools import known_tools, lock_tool, remove_tool, tool_of
 from storectl_shim.locations import state_folder
@@ -48,7 +48,7 @@ def run(
             f"{', '.join(tool.requirements)} has no command {tool.command}",
             hint=f"it has {', '.join(commands) or 'none'}: storectl tool run --from {tool.requirements[0]} COMMAND",
         )
-    execute([program, *(arguments or [])], program_environ(environment, os.environ))
+    execute([program, *(arguments or [])], tool_environ(environment, os.environ))
 
 
 @app.command("list")
@@ -58,7 +58,7 @@ def list_tools() -> None:
 
 
 @app.command()
-def remove(name: str) -> None:
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="The name of its command.")]) -> None:
     """Forget a tool, by the name of its command."""
     found = [folder for shown, folder in known_tools(state_folder(os.environ)) if shown.partition(" ")[0] == name]
     if not found:

@@ -61,6 +61,9 @@ def _fault_of_spelling(path: str) -> str | None:
         return "has a backslash or a drive"
     if "./" in parts or " /" in parts:
         return "has a part that ends with a dot or a space"
-    if not path.isprintable() and any(unicodedata.category(character) in _INVISIBLE for character in path):
-        return "has control or invisible characters"
-    return None
+    return "has control or invisible characters" if has_invisible(path) else None
+
+
+def has_invisible(text: str) -> bool:
+    """Whether there is a control, format or surrogate character or a line separator in it."""
+    return not text.isprintable() and any(unicodedata.category(character) in _INVISIBLE for character in text)
