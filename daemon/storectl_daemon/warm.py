@@ -51,6 +51,10 @@ class ProjectFiles(InputFiles, Protocol):
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
         """The environment a wish was granted, None where it is gone."""
 
+    def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+        """Whether the variables have the values that these digests are of."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmState:
@@ -225,7 +229,7 @@ class Warmer:
     def _built_before(self, job: Job, inputs: Inputs) -> Built | None:
         """What these inputs gave when they were there before; None where they never were, or it is gone."""
         built = self._before[job].get(inputs.digest) if job in self._before else None
-        if built is None:
+        if built is None or not self._files.has_variables(built.variables, job.environ):
             return None
         wish = Wish(options=job.options, lock_file=str(inputs.located.lock_file), environment=built.environment.id)
         environment = self._files.environment(wish, job.project)

@@ -83,6 +83,9 @@ class FakeFiles:
     def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
         self.links.append(environment)
 
+    def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+        return digests.items() <= environ.items()
+
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
         return None if wish.environment in self.gone else info(str(wish.environment))
 
