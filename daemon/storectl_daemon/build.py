@@ -341,7 +341,7 @@ def _overlay(job: Job) -> LockFile | None:
 def _look_around(job: Job, lock_file: LockFile) -> Around:
     """What the folders around say of the Python. Only a requirements file leaves the versions to the project around it."""
     start = Path(job.options.member) if job.options.member else job.project
-    return look_around(start, job.environ.get("HOME"), for_project=lock_file.kind == "requirements")
+    return look_around(start, job.environ, for_project=lock_file.kind == "requirements")
 
 
 def _extra_inputs(

@@ -111,6 +111,7 @@ class FakeBuild:
         self.jobs: list[Job] = []
         self.gate: asyncio.Event | None = None
         self.trouble: Exception | None = None
+        self.variables: dict[str, str] = {}
         self.during: Callable[[], None] = lambda: None
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -122,7 +123,7 @@ class FakeBuild:
         self.during()
         if self.trouble is not None:
             raise self.trouble
-        return Built(environment=info(name))
+        return Built(environment=info(name), variables=self.variables)
 
 
 class Scene:
@@ -475,6 +476,20 @@ def test_a_branch_that_was_seen_before_is_ready_without_being_built(tmp_path: Pa
         project = scene.book.get(tmp_path)
         assert project is not None
         assert [wish.environment for wish in project.wishes] == ["two"]
+
+    play(registered(scenario), tmp_path)
+
+
+def test_a_branch_that_was_seen_before_is_built_again_for_other_variables(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        for value, text in (("a", "one"), ("a", "two"), ("a", "one"), ("b", "two"), ("b", "two"), ("b", "one")):
+            scene.job = Job(project=tmp_path, environ={"PURE": value})
+            scene.build.variables = {"PURE": value}
+            await look(scene, text)
+        assert scene.build.built == ["one", "two", "two", "one"]
+        project = scene.book.get(tmp_path)
+        assert project is not None
+        assert [wish.variables for wish in project.wishes] == [{"PURE": "b"}]
 
     play(registered(scenario), tmp_path)
 
