@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.builder import Builder
+from storectl_daemon.building.pip_variables import NOWHERE, LockedPlaces, locked_places
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 _KEPT_SELECTIONS = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
+_NAMES_ITS_INDEXES = frozenset({"requirements", "pipfile", "poetry", "pdm"})
+"""Lock files whose tools look in the indexes that they name for what they build with, too."""
 
 
 class Interpreters(Protocol):
@@ -88,6 +91,7 @@ class Closure:
     pins: tuple[Pin, ...]
     source_pins: tuple[SourcePin, ...]
     local_projects: tuple[LocalProject, ...]
+    places: LockedPlaces
     warnings: tuple[str, ...]
     notices: tuple[str, ...]
 
@@ -180,6 +184,7 @@ class EnvironmentBuild:
             access=access,
             options=options,
             versions=closure.versions,
+            places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
             progress=progress,
         )
         built = await builds.made(closure.source_pins, closure.local_projects)
@@ -266,6 +271,7 @@ class EnvironmentBuild:
             pins=(*selection.pins, *(pin for pin in found if isinstance(pin, Pin))),
             source_pins=(*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin))),
             local_projects=selection.local_projects,
+            places=locked_places(selection.index_pins),
             warnings=selection.warnings,
             notices=(selection.stale,) if selection.stale else (),
         )

@@ -11,6 +11,7 @@ from storectl_daemon.building.build_options import BuildOptions
 from storectl_daemon.building.builder import Builder, BuildError
 from storectl_daemon.building.known_builds import MadeWheel
 from storectl_daemon.building.order import Access, Building
+from storectl_daemon.building.pip_variables import LockedPlaces
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.options import Job
 from storectl_daemon.progress import Progress
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceBuilds:
-    """The builds of one job. ``versions`` are those that its lock file selects."""
+    """The builds of one job. ``versions`` are those that its lock file selects, ``places`` the indexes that it names."""
 
     builder: Builder
     job: Job
@@ -31,6 +32,7 @@ class SourceBuilds:
     access: Access
     options: BuildOptions
     versions: Mapping[NormalizedName, str]
+    places: LockedPlaces
     progress: Progress
 
     async def made(self, pins: Sequence[SourcePin], projects: Sequence[LocalProject]) -> list[MadeWheel]:
@@ -53,7 +55,13 @@ class SourceBuilds:
 
     def _how(self, item: SourcePin | LocalProject) -> Building:
         recipe = self.options.recipe_of(item, self.versions)
-        return Building(access=self.access, environ=self.job.environ, offline=self.job.offline, recipe=recipe)
+        return Building(
+            access=self.access,
+            environ=self.job.environ,
+            offline=self.job.offline,
+            recipe=recipe,
+            places=self.places,
+        )
 
 
 async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

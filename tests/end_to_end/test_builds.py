@@ -374,6 +374,41 @@ def test_poetrys_configuration_of_builds_counts(machine: Machine, index: Loopbac
     assert told(machine, folder)["config settings"] == {"a": "1"}
 
 
+def test_build_requirements_come_from_the_indexes_that_the_lock_file_names(
+    machine: Machine, index: LoopbackIndex
+) -> None:
+    sdist = make_sdist("from-source")
+    index.add(sdist, tiny_backend())
+    with serve_index(tiny_backend()) as public:
+        put(machine.home / ".config/pip", {"pip.conf": f"[global]\nindex-url = {public.url}\n"})
+        lock = f"--index-url {index.url}\nfrom-source==1.0 --hash={sdist.digest}\n"
+        folder = put(machine.home / "root", {"requirements.txt": lock})
+        machine.ok("warm", cwd=folder)
+        assert public.requests.total() == 0
+
+
+def test_the_login_of_a_source_of_poetry_counts_for_build_requirements(machine: Machine, index: LoopbackIndex) -> None:
+    sdist = make_sdist("from-source")
+    index.add(sdist, tiny_backend())
+    require_login(index, basic("ann", PASSWORD))
+    address = index.url.rstrip("/")
+    lock = (
+        f'[[package]]\nname = "from-source"\nversion = "1.0"\ndescription = ""\noptional = false\npython-versions = "*"\n'
+        f'groups = ["main"]\nfiles = [{{file = "{sdist.filename}", hash = "{sdist.digest}"}}]\n'
+        f'[package.source]\ntype = "legacy"\nurl = "{address}"\nreference = "corp"\n'
+        '[metadata]\nlock-version = "2.1"\npython-versions = ">=3.9"\ncontent-hash = "0"\n'
+    )
+    text = (
+        '[project]\nname = "root"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["from-source"]\n'
+        f'[tool.poetry]\npackage-mode = false\n[[tool.poetry.source]]\nname = "corp"\nurl = "{address}/"\n'
+    )
+    folder = put(machine.home / "root", {"pyproject.toml": text, "poetry.lock": lock})
+    login = {"POETRY_HTTP_BASIC_CORP_USERNAME": "ann", "POETRY_HTTP_BASIC_CORP_PASSWORD": PASSWORD}
+    machine.ok("warm", cwd=folder, env=login)
+    assert len(builds(machine)) == 1
+    assert hits(machine.home, PASSWORD) == []
+
+
 # --- secrets -----------------------------------------------------------------------------------------------------------
 
 
