@@ -184,16 +184,15 @@ class EnvironmentBuild:
             access=access,
             options=options,
             versions=closure.versions,
+            environment_of=lambda made: self._environment_of((*closure.pins, *made), interpreter, access, progress),
             places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
             progress=progress,
         )
         built = await builds.made(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(made.pin for made in built))
-        await self._make_present(pins, interpreter, access, progress)
-        digests = [pin.wheel.digest for pin in pins]
-        path = await self._publish(digests, interpreter, _direct_urls(pins), progress)
+        path = await self._environment_of(pins, interpreter, access, progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
-        await self._compiling.start(job, digests, interpreter, progress)
+        await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
         return Built(
             environment=environment,
             extra_inputs=extra,
@@ -275,6 +274,13 @@ class EnvironmentBuild:
             warnings=selection.warnings,
             notices=(selection.stale,) if selection.stale else (),
         )
+
+    async def _environment_of(
+        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
+    ) -> Path:
+        await self._make_present(pins, interpreter, access, progress)
+        digests = [pin.wheel.digest for pin in pins]
+        return await self._publish(digests, interpreter, _direct_urls(pins), progress)
 
     async def _make_present(
         self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress

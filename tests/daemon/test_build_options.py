@@ -9,6 +9,7 @@ from storectl_daemon.building.build_options import BuildOptions, BuildOptionsErr
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.building.recipe import PLAIN, Recipe
 from storectl_store.selection.lock_file import read_lock_file
+from storectl_store.selection.pin import LocalProject
 
 DEMO = NormalizedName("demo")
 LOCKS = {
@@ -28,7 +29,11 @@ def options(folder: Path, lock: str = "uv.lock", pyproject: str = "", **variable
 
 
 def recipe(folder: Path, *given: str, **variables: str) -> Recipe:
-    return options(folder, *given, **variables).recipe(DEMO, {})
+    return recipe_in(options(folder, *given, **variables))
+
+
+def recipe_in(found: BuildOptions) -> Recipe:
+    return found.recipe_of(LocalProject(name=DEMO, path="/demo", kind="path", packaged=True), {})
 
 
 def put(path: Path, text: str) -> None:
@@ -89,18 +94,19 @@ def test_an_odd_value_of_uv_is_named(tmp_path: Path, line: str, said: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("lock", "variables", "option"),
+    ("lock", "pyproject", "variables"),
     [
-        ("uv.lock", {"UV_NO_BUILD_ISOLATION": "1"}, "no-build-isolation"),
-        ("pdm.lock", {"PDM_BUILD_ISOLATION": "0"}, "PDM_BUILD_ISOLATION"),
-        ("requirements.txt", {"PIP_NO_BUILD_ISOLATION": "0"}, "no-build-isolation"),
+        ("uv.lock", "", {"UV_NO_BUILD_ISOLATION": "1"}),
+        ("uv.lock", '[tool.uv]\nno-build-isolation-package = ["Demo"]\n', {}),
+        ("pdm.lock", "", {"PDM_BUILD_ISOLATION": "0"}),
+        ("requirements.txt", "", {"PIP_NO_BUILD_ISOLATION": "0"}),
     ],
 )
-def test_builds_without_isolation_are_refused_by_the_name_of_the_option(
-    tmp_path: Path, lock: str, variables: dict[str, str], option: str
+def test_each_tool_has_a_way_to_build_without_isolation(
+    tmp_path: Path, lock: str, pyproject: str, variables: dict[str, str]
 ) -> None:
-    with pytest.raises(BuildOptionsError, match=f"`{option}`"):
-        recipe(tmp_path, lock, **variables)
+    assert DEMO not in options(tmp_path, lock).unisolated
+    assert DEMO in options(tmp_path, lock, pyproject, **variables).unisolated
 
 
 def test_pip_has_constraints_for_builds(tmp_path: Path) -> None:
@@ -108,7 +114,7 @@ def test_pip_has_constraints_for_builds(tmp_path: Path) -> None:
     conf = tmp_path / "home/.config/pip/pip.conf"
     put(conf, "[install]\nbuild-constraint = build.txt\nconfig-settings = a=1\n")
     found = options(tmp_path, "requirements.txt")
-    made = found.recipe(DEMO, {})
+    made = recipe_in(found)
     assert (made.constraints, made.config_settings) == (("setuptools<75", "wheel==0.40"), {"a": "1"})
     assert {conf, tmp_path / "build.txt"} <= set(found.files)
     (tmp_path / "build.txt").unlink()

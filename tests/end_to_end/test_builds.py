@@ -274,13 +274,25 @@ def test_without_a_source_distribution_no_binary_is_named(machine: Machine, inde
     assert "`demo` 1.0 has no source distribution to be built; `no-binary-package`" in done.stderr
 
 
-def test_a_build_without_isolation_is_refused_by_the_name_of_the_option(machine: Machine, index: LoopbackIndex) -> None:
-    index.add(telling_sdist("demo"))
-    folder = root(machine, index, uv='no-build-isolation-package = ["demo"]')
+@pytest.mark.parametrize("source", ["sdist", "editable"])
+def test_a_build_without_isolation_sees_what_the_environment_has_and_nothing_else(
+    machine: Machine, index: LoopbackIndex, source: str
+) -> None:
+    tool = make_wheel("tool", "1.0", files={"tool.py": ""})
+    index.add(telling_sdist("demo", requires=("never-there",), extra="import tool"), tool)
+    put(machine.home / "demo", telling_files("demo", requires=("never-there",), extra="import tool"))
+    uv = 'no-build-isolation-package = ["demo"]'
+    folder = root(
+        machine, index, uv=uv, source='demo = { path = "../demo", editable = true }' if source == "editable" else ""
+    )
     done = machine.run("warm", cwd=folder)
-    assert done.returncode == 1
-    assert "E_BUILD_OPTIONS: `demo` is to be built without isolation (`no-build-isolation-package`)" in done.stderr
-    assert "extra-build-dependencies" in done.stderr
+    assert "E_BUILD: demo" in done.stderr
+    assert "No module named 'tool'" in done.stderr
+    file = folder / "pyproject.toml"
+    file.write_text(file.read_text().replace('["demo"]', '["demo", "tool"]', 1))
+    assert run_uv(machine, folder, "lock", "-q").returncode == 0
+    assert told(machine, folder)["installed"] == ["tool 1.0"]
+    assert run_uv(machine, folder, "sync", "-q", "--frozen").returncode == 0
 
 
 def test_an_extra_build_dependency_may_have_the_version_of_the_project(machine: Machine, index: LoopbackIndex) -> None:
