@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.builder import Builder
+from storectl_daemon.building.pip_variables import NOWHERE, LockedPlaces, locked_places
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 _KEPT_SELECTIONS = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
+_NAMES_ITS_INDEXES = frozenset({"requirements", "pipfile", "poetry", "pdm"})
+"""Lock files whose tools look in the indexes that they name for what they build with, too."""
 
 
 class Interpreters(Protocol):
@@ -89,6 +92,7 @@ class Closure:
     pins: tuple[Pin, ...]
     source_pins: tuple[SourcePin, ...]
     local_projects: tuple[LocalProject, ...]
+    places: LockedPlaces
     warnings: tuple[str, ...]
     notices: tuple[str, ...]
 
@@ -183,15 +187,15 @@ class EnvironmentBuild:
             access=access,
             options=options,
             versions=closure.versions,
+            environment_of=lambda made: self._environment_of((*closure.pins, *made), interpreter, access, progress),
+            places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
             progress=progress,
         )
         built = await builds.made(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(made.pin for made in built))
-        await self._make_present(pins, interpreter, access, progress)
-        digests = [pin.wheel.digest for pin in pins]
-        path = await self._publish(digests, interpreter, _direct_urls(pins), progress)
+        path = await self._environment_of(pins, interpreter, access, progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
-        await self._compiling.start(job, digests, interpreter, progress)
+        await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
         return Built(
             environment=environment,
             extra_inputs=extra,
@@ -269,9 +273,17 @@ class EnvironmentBuild:
             pins=(*selection.pins, *(pin for pin in found if isinstance(pin, Pin))),
             source_pins=(*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin))),
             local_projects=selection.local_projects,
+            places=locked_places(selection.index_pins),
             warnings=selection.warnings,
             notices=(selection.stale,) if selection.stale else (),
         )
+
+    async def _environment_of(
+        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
+    ) -> Path:
+        await self._make_present(pins, interpreter, access, progress)
+        digests = [pin.wheel.digest for pin in pins]
+        return await self._publish(digests, interpreter, _direct_urls(pins), progress)
 
     async def _make_present(
         self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress

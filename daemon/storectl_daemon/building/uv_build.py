@@ -55,15 +55,14 @@ class _OddValueError(ValueError):
 
 
 def _names(environ: Mapping[str, str], tables: Tables, option: str) -> Names:
-    """``no-build`` with ``no-build-package``, and the like; the variables of both come first."""
+    """``no-build-isolation`` with ``no-build-isolation-package``; the variable comes first."""
     variable = f"UV_{option.upper().replace('-', '_')}"
     said = [environ[variable]] if environ.get(variable) else []
     switches = [is_true(text) for text in said] + [table[option] for table in tables if option in table]
     everything = bool(switches) and switches[0] is True
-    texts = [*environ.get(f"{variable}_PACKAGE", "").replace(",", " ").split()]
-    texts += [text for table in tables for text in _texts(table.get(f"{option}-package"))]
+    texts = [text for table in tables for text in _texts(table.get(f"{option}-package"))]
     names = frozenset(canonicalize_name(text) for text in texts)
-    return Names(everything=everything, names=names, option=option if everything else f"{option}-package")
+    return Names(everything=everything, names=names)
 
 
 def _requires(tables: Tables) -> dict[NormalizedName, tuple[ExtraRequirement, ...]]:
