@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
@@ -25,6 +25,7 @@ from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Pipeline, biggest_first
 from storectl_daemon.progress import Progress
 from storectl_daemon.warm import Built
+from storectl_shim.project_record import doubt_about
 from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id
@@ -140,7 +141,7 @@ class EnvironmentBuild:
         if overlay is not None:
             plain = replace(job, options=Options())
             closure = closure.below(await self._closure(plain, overlay, interpreter, progress))
-        for warning in (*closure.warnings, *closure.notices):
+        for warning in (*_doubts(job, inputs), *closure.warnings, *closure.notices):
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
@@ -309,6 +310,13 @@ class EnvironmentBuild:
         if info is None:
             raise EnvironmentBuildError(f"the environment {environment} is gone again", hint="Warm the project again.")
         return info
+
+
+def _doubts(job: Job, inputs: Inputs) -> Iterator[str]:
+    """What a person should know if nobody named one of several lock files."""
+    if job.options.lock_file is None:
+        found = doubt_about(str(inputs.located.project), inputs.located.lock_file.name)
+        yield from [found] if found else []
 
 
 def _pinned(file: Path) -> str | None:
