@@ -25,13 +25,14 @@ from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.progress import Progress
+from storectl_daemon.settling import Built
 from storectl_daemon.source_builds import SourceBuilds, all_of
-from storectl_daemon.warm import Built
+from storectl_daemon.version_files import Around, look_around
 from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id
 from storectl_store.environments.input_state import InputKind, InputState, stronger
-from storectl_store.environments.local_inputs import local_inputs
+from storectl_store.environments.local_inputs import check_is_project, local_inputs
 from storectl_store.environments.outlines import Outlines
 from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
@@ -160,7 +161,8 @@ class EnvironmentBuild:
 
     async def _built(self, job: Job, inputs: Inputs, access: Access, progress: Progress) -> Built:
         lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
-        interpreter = await asyncio.to_thread(self._choose, job, lock_file)
+        around = await asyncio.to_thread(_look_around, job, lock_file)
+        interpreter = await asyncio.to_thread(self._choose, job, lock_file, around)
         options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
         closure = await self._closure(job, lock_file, interpreter, access, progress)
         overlay = await asyncio.to_thread(_overlay, job)
@@ -173,6 +175,7 @@ class EnvironmentBuild:
             await asyncio.to_thread(self._check_present, closure.pins)
         lock_files = [lock_file, *([overlay] if overlay else [])]
         extra = await asyncio.to_thread(_extra_inputs, lock_files, closure, options.files)
+        extra |= around.inputs
         builds = SourceBuilds(
             builder=self._builder,
             job=job,
@@ -207,11 +210,11 @@ class EnvironmentBuild:
         if missing:
             raise _offline(missing)
 
-    def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
+    def _choose(self, job: Job, lock_file: LockFile, around: Around) -> Interpreter:
         return self._interpreters.choose(
             job.options.python,
-            requires_python=self._requires_python(lock_file, job.options),
-            pinned=_pinned(job.project / ".python-version"),
+            requires_python=self._requires_python(lock_file, job.options) or around.requires_python,
+            pinned=around.pinned,
             environ=job.environ,
         )
 
@@ -335,13 +338,10 @@ def _overlay(job: Job) -> LockFile | None:
     return None if overlay is None else read_lock_file(Path(overlay), variables=job.environ)
 
 
-def _pinned(file: Path) -> str | None:
-    """The first version that a ``.python-version`` file names; None for none."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError):
-        return None
-    return next((line.strip() for line in lines if line.strip() and not line.strip().startswith("#")), None)
+def _look_around(job: Job, lock_file: LockFile) -> Around:
+    """What the folders around say of the Python. Only a requirements file leaves the versions to the project around it."""
+    start = Path(job.options.member) if job.options.member else job.project
+    return look_around(start, job.environ.get("HOME"), for_project=lock_file.kind == "requirements")
 
 
 def _extra_inputs(
@@ -355,6 +355,8 @@ def _extra_inputs(
     for project in closure.local_projects:
         for path, kind in local_inputs(Path(project.path)).watched.items():
             kinds[path] = stronger(kind, kinds.get(path))
+        if project.packaged:
+            check_is_project(Path(project.path))
     further = [*settings, *(lock_file.path for lock_file in lock_files[1:])]
     found = read_states(kinds | dict.fromkeys(further, "file"))
     for lock_file in lock_files:

@@ -40,10 +40,12 @@ from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settings import Settings
+from storectl_daemon.settling import Built, Settling
 from storectl_daemon.sockets import SocketBusyError
+from storectl_daemon.stillness import Stillness
 from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.variables import KnownVariables
-from storectl_daemon.warm import Built, Warmer
+from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
 from storectl_shim import locations
@@ -201,7 +203,8 @@ class Daemon:
             build = await self._build.get()
             return await build(job, inputs, progress)
 
-        warmer = Warmer(build=build_noted, files=files, book=book, bus=bus)
+        stillness = Stillness()
+        warmer = Warmer(settling=Settling(build_noted, files, stillness), files=files, book=book, bus=bus)
 
         async def refresh(project: Path) -> None:
             await service.refresh(project)
@@ -216,6 +219,7 @@ class Daemon:
             compiling=compiling,
             watcher=watcher,
             bus=bus,
+            stillness=stillness,
             variables=KnownVariables(settings.home),
             home=settings.home,
             socket=lambda: self._door.path,

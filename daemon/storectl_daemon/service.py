@@ -17,6 +17,7 @@ from storectl_daemon.models import EnvironmentInfo, Health, ProjectState
 from storectl_daemon.options import DEFAULT_OPTIONS, Job, Options
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import Project, ProjectBook
+from storectl_daemon.stillness import Stillness
 from storectl_daemon.variables import KnownVariables
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Sight, Watcher
@@ -40,6 +41,7 @@ class Service:
     compiling: Compiling
     watcher: Watcher
     bus: EventBus
+    stillness: Stillness
     variables: KnownVariables
     home: str | None
     socket: Callable[[], Path]
@@ -72,6 +74,7 @@ class Service:
         ``environ`` are the variables of the command that asks; None: those of the last one that asked for the project.
         """
         home = self.home if environ is None else environ.get("HOME", self.home)
+        await self.stillness.wait_for(Path(start))
         located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=home)
         known = self.variables
         sent = known.of(located.project) if environ is None else known.note(located.project, environ)

@@ -174,3 +174,7 @@ class EnvironmentBuildError(ProblemError):
     """A closure cannot be made visible as an environment."""
 
     default_code = "E_ENVIRONMENT"
+
+
+class MissingProjectError(EnvironmentBuildError):
+    """A local project is locked, and in its folder there is none; ``facts['path']``. It may be on its way."""
