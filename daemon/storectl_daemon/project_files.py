@@ -33,7 +33,7 @@ class DiskProjectFiles:
 
     def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
         """Find and read the inputs; NoLockFileError where the project has no lock file of its own any more."""
-        located = locate(job.project, job.options.lock_file, home=self._home)
+        located = locate(job.project, job.options.lock_file, home=self._home, environ=job.environ)
         if located.project != job.project:
             raise NoLockFileError(
                 f"there is no lock file in {job.project}",

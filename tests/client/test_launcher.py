@@ -346,3 +346,13 @@ def test_a_script_with_a_block_at_its_top_is_handed_over(
 ) -> None:
     (home.project / "own.py").write_bytes((head + ("\n" if head.endswith("\n") else "")).encode())
     assert is_slow(launch(home, shell, "run", "own.py")) == slow
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("foreign", ["", "uv.lock", "pyproject.toml"])
+def test_what_another_user_owns_is_left_to_the_command_line(home: ClientHome, shell: list[str], foreign: str) -> None:
+    home.write_input("pyproject.toml", "")
+    home.write_record()
+    assert not is_slow(launch(home, shell, "run", "show.py"))
+    os.chown(home.project / foreign, 54321, -1)
+    assert is_slow(launch(home, shell, "run", "show.py"))
