@@ -20,9 +20,11 @@ from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
+from storectl_daemon.index import file_of
 from storectl_daemon.inputs import Inputs, read_states
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
+from storectl_daemon.ownership import check_local, check_unlocked
 from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.progress import Progress
 from storectl_daemon.settling import Built
@@ -169,6 +171,7 @@ class EnvironmentBuild:
         if overlay is not None:
             plain = replace(job, options=Options())
             closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
+        await asyncio.to_thread(check_local, lock_file.included, closure.local_projects, job.environ)
         for warning in (*closure.warnings, *closure.notices):
             progress.warn(warning)
         if job.offline:
@@ -253,7 +256,7 @@ class EnvironmentBuild:
 
         async def look_up(pin: IndexPin) -> Pin | SourcePin | None:
             try:
-                return await access.resolve(pin, interpreter, offline=job.offline)
+                return await _resolved(pin, interpreter, access, job)
             except OfflineError:
                 if not job.offline:
                     raise
@@ -336,6 +339,13 @@ class EnvironmentBuild:
 def _overlay(job: Job) -> LockFile | None:
     overlay = job.options.overlay
     return None if overlay is None else read_lock_file(Path(overlay), variables=job.environ)
+
+
+async def _resolved(pin: IndexPin, interpreter: Interpreter, access: Access, job: Job) -> Pin | SourcePin:
+    found = await access.resolve(pin, interpreter, offline=job.offline)
+    if not pin.digests:
+        await asyncio.to_thread(check_unlocked, file_of(found).url, job.environ)
+    return found
 
 
 def _look_around(job: Job, lock_file: LockFile) -> Around:

@@ -68,6 +68,9 @@ EXIT_BUSY = 3
 HANDOVER_S = 3.0
 """How long to wait for the store: a daemon that was told to stop may still be ending its workers."""
 
+_UMASK = 0o022
+"""What the store holds has the same modes whoever started the daemon; what is private has a mode of its own."""
+
 REST_S = 1.0
 """How long after a warm its memory is given back: whoever waited for it asks for the environment first."""
 
@@ -113,6 +116,7 @@ def _handed_over(take: Callable[[], Taken]) -> Taken:
 
 def _serve_store(settings: Settings) -> int:
     keep_memory_together()
+    os.umask(_UMASK)
     store = Store.open(settings.store)
     with _handed_over(partial(Writer.acquire, store.layout)) as writer:
         recovered = recover(store)

@@ -75,7 +75,8 @@ class Service:
         """
         home = self.home if environ is None else environ.get("HOME", self.home)
         await self.stillness.wait_for(Path(start))
-        located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=home)
+        trusting = environ if environ is not None else {"HOME": self.home or ""}
+        located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=home, environ=trusting)
         known = self.variables
         sent = known.of(located.project) if environ is None else known.note(located.project, environ)
         return Job(project=located.project, options=options, offline=offline, environ=sent)

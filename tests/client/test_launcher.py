@@ -440,3 +440,13 @@ def test_nothing_of_this_reaches_the_program(further: Further, shell: list[str])
     shown = json.loads(launch(further.home, shell, "run", "show.py").stdout)
     assert shown["argv"] == ["show.py"]
     assert not [name for name in shown["environ"] if name.startswith("_storectl")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("foreign", ["", "uv.lock", "pyproject.toml"])
+def test_what_another_user_owns_is_left_to_the_command_line(home: ClientHome, shell: list[str], foreign: str) -> None:
+    home.write_input("pyproject.toml", "")
+    home.write_record()
+    assert not is_slow(launch(home, shell, "run", "show.py"))
+    os.chown(home.project / foreign, 54321, -1)
+    assert is_slow(launch(home, shell, "run", "show.py"))
