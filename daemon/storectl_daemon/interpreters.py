@@ -194,6 +194,13 @@ def _satisfies(requires_python: str | None, interpreter: Interpreter) -> bool:
 def _none_found(asked: InterpreterRequest, requires_python: str | None, found: list[Interpreter]) -> TargetError:
     listed = sorted({(i.version, i.executable) for i in found}, key=lambda pair: Version(release_of(pair[0])))
     names = ", ".join(f"{version} ({executable})" for version, executable in listed[-_MOST_LISTED:]) or "none"
+    if requires_python and str(asked.versions) and not asked.can_satisfy(requires_python):
+        return TargetError(
+            f"the project is for Python {requires_python}, and {asked.said} is not that",
+            hint="ask for another Python with -p, or correct what asks for this one",
+            requires_python=requires_python,
+            asked=asked.said,
+        )
     wanted = f"{asked.said}" + (f" that satisfies requires-python {requires_python}" if requires_python else "")
     return TargetError(
         f"no interpreter found for {wanted}; found: {names}",

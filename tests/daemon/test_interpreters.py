@@ -327,6 +327,28 @@ def test_the_folder_of_uv_may_be_anywhere(tmp_path: Path) -> None:
     assert str(home) in find_interpreters({"HOME": str(tmp_path)})
 
 
+@pytest.mark.parametrize(
+    ("variables", "order"),
+    [
+        ({}, "path uv ours"),
+        ({"UV_PYTHON_PREFERENCE": "system"}, "path uv ours"),
+        ({"UV_PYTHON_PREFERENCE": "managed"}, "uv path ours"),
+        ({"UV_PYTHON_PREFERENCE": "only-managed"}, "uv"),
+        ({"UV_PYTHON_PREFERENCE": "only-system"}, "path ours"),
+        ({"UV_MANAGED_PYTHON": "1"}, "uv"),
+        ({"UV_NO_MANAGED_PYTHON": "true"}, "path ours"),
+        ({"UV_NO_MANAGED_PYTHON": "0"}, "path uv ours"),
+    ],
+)
+def test_uv_s_preference_for_its_own_interpreters_counts(tmp_path: Path, variables: dict[str, str], order: str) -> None:
+    places = {
+        str(program(tmp_path / "bin", "python3")): "path",
+        str(program(tmp_path / "uv" / "cpython-3.12" / "bin", "python3")): "uv",
+    }
+    environ = {"PATH": str(tmp_path / "bin"), "UV_PYTHON_INSTALL_DIR": str(tmp_path / "uv"), **variables}
+    assert " ".join(places.get(path, "ours") for path in find_interpreters(environ)) == order
+
+
 def known_python(tmp_path: Path, path: Path, version: str, abiflags: str = "") -> Path:
     """A program that could not be run, but is remembered to have said that it is this version."""
     program(path.parent, path.name, f"{version}{abiflags}")
@@ -402,6 +424,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         ("3.12.9", "3.12.9"),
         ("python3.12", "3.12.1"),
         ("cpython-3.12", "3.12.1"),
+        ("cpython@3.12", "3.12.1"),
         ("cpython-3.12.9-linux-x86_64-gnu", "3.12.9"),
         (">=3.12,<3.13", "3.12.1"),
         ("~=3.12.5", "3.12.9"),
@@ -436,7 +459,10 @@ def test_a_path_is_taken_as_it_is(book: InterpreterBook, environ: dict[str, str]
     [
         ("3.98", None, None, "no interpreter found for 3.98; found: "),
         ("3.99", None, None, "no interpreter found for 3.99; found: .*3.99.0"),
-        ("3.12", None, ">=3.13", "no interpreter found for 3.12 that satisfies requires-python >=3.13"),
+        ("3.12", None, ">=3.13", "the project is for Python >=3.13, and 3.12 is not that"),
+        (">=3.9,<3.11", None, ">=3.11", "the project is for Python >=3.11, and >=3.9,<3.11 is not that"),
+        (None, "3.10", ">=3.11", r"the project is for Python >=3.11, and 3.10 \(of .python-version\) is not that"),
+        ("3.12", None, ">=3.12.30", "no interpreter found for 3.12 that satisfies requires-python >=3.12.30"),
         (None, "3.98", None, r"no interpreter found for 3.98 \(of .python-version\)"),
         (None, None, ">=4", "no interpreter found for any Python that satisfies requires-python >=4"),
         ("pypy3.10", None, None, "only CPython is supported"),
