@@ -53,6 +53,8 @@ class InterpreterRequest:
         if self.versions is None:
             return True
         required = SpecifierSet(requires_python)
+        if self.exact is not None:
+            return required.contains(release_of(self.exact), prereleases=True)
         releases = [f"3.{minor}.{micro}" for minor in range(_MINORS) for micro in range(_MICROS)]
         return any(self.versions.contains(release) and required.contains(release) for release in releases)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from storectl_daemon import interpreter_probe, interpreters
+from storectl_daemon.interpreter_facts import interpreter_of
 from storectl_daemon.interpreters import InterpreterBook, find_interpreters
 from storectl_store.errors import LockFileError, TargetError
 from storectl_store.selection.target import Interpreter
@@ -235,6 +236,7 @@ def test_what_environments_cannot_be_made_for_is_refused(
     ("script", "message"),
     [
         ("#!/bin/sh\necho 'Unknown option: -I' >&2; exit 2", "no working Python 3: Unknown option: -I"),
+        ("#!/bin/sh\necho 'Unknown option: -I\nTry -h' >&2; exit 2", "no working Python 3: Unknown option: -I"),
         ("#!/bin/sh\nexit 3", "no working Python 3: exit code 3"),
         ("#!/bin/sh\necho hello", "did not say what it is"),
         ("#!/bin/sh\necho '[]'", "did not say what it is"),
@@ -247,8 +249,9 @@ def test_what_is_broken_is_an_error_where_it_is_named(
     path = tmp_path / "python3"
     path.write_text(script)
     path.chmod(0o755)
-    with pytest.raises(TargetError, match=message):
+    with pytest.raises(TargetError, match=message) as caught:
         book.inspect(str(path))
+    assert caught.value.hint
 
 
 def test_one_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
@@ -289,7 +292,7 @@ def test_the_distributor_may_refuse_wheels(book: InterpreterBook, tmp_path: Path
         pytest.skip("manylinux is for the GNU C library")
     assert "2.21" in facts["manylinux_refused"]
     assert "2.20" not in facts["manylinux_refused"]
-    tags = interpreters._interpreter(facts).tags
+    tags = interpreter_of(facts).tags
     assert not [tag for tag in tags if "manylinux_2_21_" in tag]
     assert [tag for tag in tags if "manylinux_2_20_" in tag]
 
@@ -465,6 +468,8 @@ def test_a_path_is_taken_as_it_is(book: InterpreterBook, environ: dict[str, str]
         ("3.12", None, ">=3.12.30", "no interpreter found for 3.12 that satisfies requires-python >=3.12.30"),
         (None, "3.98", None, r"no interpreter found for 3.98 \(of .python-version\)"),
         (None, None, ">=4", "no interpreter found for any Python that satisfies requires-python >=4"),
+        ("3.8", None, None, r"3\.8 is too old: CPython 3\.9 is the oldest"),
+        (None, "<3.9", None, r"<3\.9 \(of .python-version\) is too old"),
         ("pypy3.10", None, None, "only CPython is supported"),
         ("nonsense", None, None, "'nonsense' is not a version of Python"),
         (None, "nonsense", None, "'nonsense' is not a version of Python"),
