@@ -59,6 +59,7 @@ from storectl_store.errors import ProblemError, StoreBusyError
 
 if TYPE_CHECKING:
     from storectl_daemon.build import EnvironmentBuild
+    from storectl_daemon.interpreters import InterpreterBook
 
 logger = logging.getLogger(__name__)
 
@@ -224,6 +225,7 @@ class Daemon:
             watcher=watcher,
             bus=bus,
             stillness=stillness,
+            interpreters=Loaded(self._load_interpreters, name="interpreters").get,
             variables=KnownVariables(settings.home),
             home=settings.home,
             socket=lambda: self._door.path,
@@ -248,10 +250,14 @@ class Daemon:
 
         return HttpServer(create_application(service, on_request=on_request), gate)
 
+    def _load_interpreters(self) -> "InterpreterBook":
+        from storectl_daemon.interpreters import InterpreterBook  # noqa: PLC0415 - likewise
+
+        return InterpreterBook(self._store.layout.interpreters)
+
     def _load_build(self, environments: Environments, outlines: Outlines, compiling: Compiling) -> "EnvironmentBuild":
         from storectl_daemon.build import EnvironmentBuild  # noqa: PLC0415 - what has nothing to build needs none of it
         from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - likewise
-        from storectl_daemon.interpreters import InterpreterBook  # noqa: PLC0415 - likewise
 
         settings = self._settings
         builder = Builder(
@@ -264,7 +270,7 @@ class Daemon:
             store=self._store,
             outlines=outlines,
             environments=environments,
-            interpreters=InterpreterBook(self._store.layout.interpreters),
+            interpreters=self._load_interpreters(),
             access=self._network.access,
             pipeline=self._pipeline,
             builder=builder,

@@ -270,7 +270,19 @@ def test_the_unusual_goes_the_slow_way_with_its_arguments(
     assert launch(home, shell, *arguments).stdout == f"slow: {' '.join(arguments)}\n"
 
 
-@pytest.mark.parametrize("name", ["STORECTL_PYTHON", "STORECTL_EXTRAS", "STORECTL_GROUPS"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "STORECTL_PYTHON",
+        "STORECTL_EXTRAS",
+        "STORECTL_GROUPS",
+        "STORECTL_OFFLINE",
+        "UV_PYTHON",
+        "UV_OFFLINE",
+        "UV_PROJECT",
+        "UV_NO_DEFAULT_GROUPS",
+    ],
+)
 def test_options_in_the_environment_go_the_slow_way(home: ClientHome, shell: list[str], name: str) -> None:
     assert is_slow(launch(home, shell, "run", "show.py", **{name: "x"}))
 
