@@ -355,9 +355,19 @@ def test_the_hot_path_starts_no_other_process(home: ClientHome, shell: list[str]
         ("# /// other\n", False),
         ("# about", False),
         ("x = 1\n# /// script\n# ///\n", False),
+        ('"""What it does."""\n# /// script\n# ///\n', True),
+        ('"""What\n\nit = does\n"""\n\n# /// script\n# ///\n', True),
+        ("#!/usr/bin/env python3\nr'''What\nit does'''\n# /// script\n# ///\n", True),
+        ('"What it does."\n# /// script\n# ///\n', True),
+        ('"""What it does."""\nx = 1\n# /// script\n# ///\n', False),
+        ('"""What\nit does\n"""\nimport os\n# /// script\n', False),
+        ("\ufeff# /// script\n# ///\n", True),
+        ('\ufeff"""What it does."""\n# /// script\n# ///\n', True),
+        ("\ufeff# about\n\r\n  \n# /// script\n# ///\n", True),
+        ('"""What it does."""\r# /// script\r# ///\r', True),
     ],
 )
-def test_a_script_with_a_block_at_its_top_is_handed_over(
+def test_a_script_with_a_block_in_its_head_is_handed_over(
     home: ClientHome, shell: list[str], head: str, *, slow: bool
 ) -> None:
     (home.project / "own.py").write_bytes((head + ("\n" if head.endswith("\n") else "")).encode())
@@ -462,3 +472,11 @@ def test_what_another_user_owns_is_left_to_the_command_line(home: ClientHome, sh
     assert not is_slow(launch(home, shell, "run", "show.py"))
     os.chown(home.project / foreign, 54321, -1)
     assert is_slow(launch(home, shell, "run", "show.py"))
+
+
+@pytest.mark.parametrize("name", ["own.py", "./own"])
+def test_a_script_with_a_lock_file_beside_it_is_handed_over(home: ClientHome, shell: list[str], name: str) -> None:
+    (home.project / name).write_text("x = 1\n\n# /// script\n# ///\n")
+    assert not is_slow(launch(home, shell, "run", name))
+    (home.project / f"{name}.lock").touch()
+    assert is_slow(launch(home, shell, "run", name))
