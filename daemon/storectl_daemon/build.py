@@ -19,6 +19,7 @@ from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
+from storectl_daemon.identification import Identification
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
@@ -67,7 +68,7 @@ class Index(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """What a lock file selects for one target, every pin with its file. ``notices`` are to be told at every run."""
+    """What a lock file selects for one target, every pin with its file and its sha256. ``notices`` are to be told at every run."""
 
     pins: tuple[Pin, ...]
     source_pins: tuple[SourcePin, ...]
@@ -112,6 +113,7 @@ class EnvironmentBuild:
         environments: Environments,
         interpreters: Interpreters,
         index: Index,
+        identification: Identification,
         pipeline: Pipeline,
         builder: Builder,
         compiling: Compiling,
@@ -122,6 +124,7 @@ class EnvironmentBuild:
         self._environments = environments
         self._interpreters = interpreters
         self._index = index
+        self._identification = identification
         self._pipeline = pipeline
         self._builder = builder
         self._compiling = compiling
@@ -243,9 +246,11 @@ class EnvironmentBuild:
         found = await _all([look_up(pin) for pin in selection.index_pins])
         if unknown:
             raise _offline(unknown)
+        pins = (*selection.pins, *(pin for pin in found if isinstance(pin, Pin)))
+        source_pins = (*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin)))
         return Closure(
-            pins=(*selection.pins, *(pin for pin in found if isinstance(pin, Pin))),
-            source_pins=(*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin))),
+            pins=await self._identification.pins(pins, offline=job.offline),
+            source_pins=await self._identification.source_pins(source_pins, offline=job.offline),
             local_projects=selection.local_projects,
             warnings=selection.warnings,
             notices=(selection.stale,) if selection.stale else (),

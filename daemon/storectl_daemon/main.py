@@ -18,6 +18,7 @@ from storectl_daemon.bytecode import Compiler
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.events import Event, EventBus
+from storectl_daemon.identification import Identification
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.lifecycle import Background, IdleWatch, notify, rest
 from storectl_daemon.loading import Loaded
@@ -136,7 +137,8 @@ class Daemon:
         self._workers = Workers(settings.workers)
         self._network = Network(layout, settings.environ, home=Path(settings.home or "/"))
         self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
-        self._pipeline = Pipeline(self._steps.pipeline_steps(self._network.fetch), session=self._session)
+        self._identification = Identification(self._network.fetch, self._store.catalogue, session=self._session)
+        self._pipeline = Pipeline(self._steps.pipeline_steps(self._identification.fetch), session=self._session)
         self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)
         self._background = Background()
         gate = Gate(limit=CONNECTIONS_PER_USER)
@@ -233,7 +235,7 @@ class Daemon:
         builder = Builder(
             store=self._store,
             pipeline=self._pipeline,
-            fetch=self._network.fetch,
+            fetch=self._identification.fetch,
             settings_for=self._network.settings,
             session=self._session,
             logs=Path(locations.state_folder(settings.environ)) / "builds",
@@ -245,6 +247,7 @@ class Daemon:
             environments=environments,
             interpreters=InterpreterBook(self._store.layout.interpreters),
             index=self._network,
+            identification=self._identification,
             pipeline=self._pipeline,
             builder=builder,
             compiling=compiling,
