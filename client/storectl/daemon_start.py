@@ -47,7 +47,7 @@ def running_daemon(environ: Mapping[str, str]) -> "DaemonClient":
     check_listener(path)
     from storectl.daemon_client import DaemonClient  # noqa: PLC0415 - HTTP, of no use where nobody listens
 
-    client = DaemonClient(path)
+    client = DaemonClient(path, environ=environ)
     try:
         client.health()
     except BaseException:

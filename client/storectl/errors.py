@@ -9,6 +9,7 @@
     ├── LinkRefusedError              E_LINK            something stands where the link is to be
     ├── UnknownEntryError             E_NO_ENTRY        no such entry in the store
     ├── ServiceFileError              E_SERVICE         the service files cannot be installed
+    ├── EnvironSizeError              E_ENVIRON         the environment variables are too large
     ├── DaemonProblemError            the daemon's code: it refused or failed
     └── DaemonError                   E_DAEMON          the daemon cannot be talked to
         ├── DaemonNotRunningError     E_DAEMON_DOWN     nobody listens
@@ -99,6 +100,12 @@ class ServiceFileError(ClientError):
     """The service files cannot be installed here."""
 
     default_code = "E_SERVICE"
+
+
+class EnvironSizeError(ClientError):
+    """The environment variables of the command are larger than what is sent to the daemon."""
+
+    default_code = "E_ENVIRON"
 
 
 class DaemonProblemError(ClientError):

@@ -7,23 +7,22 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from packaging.utils import NormalizedName
 
-from storectl_daemon.building.builder import Builder, BuildError
+from storectl_daemon.building.builder import Builder, BuildError, Building
 from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
-from storectl_daemon.identification import Identification
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
-from storectl_daemon.pipeline import Pipeline, biggest_first
+from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.progress import Progress
 from storectl_daemon.warm import Built
 from storectl_store.digest import Digest
@@ -35,14 +34,17 @@ from storectl_store.environments.publish import publish_environment
 from storectl_store.environments.static_metadata import build_inputs
 from storectl_store.errors import EnvironmentBuildError, ProblemError
 from storectl_store.selection.lock_file import LockFile, read_lock_file
-from storectl_store.selection.pin import IndexPin, LocalProject, Pin, SourcePin
+from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
 
+if TYPE_CHECKING:
+    from storectl_daemon.index_config import IndexSettings
+
 T = TypeVar("T")
 
-_KEPT_CLOSURES = 16  # of 300 pins each, 3 MB
+_KEPT_SELECTIONS = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
 
 
@@ -56,19 +58,41 @@ class Interpreters(Protocol):
         ...
 
 
-class Index(Protocol):
-    """Says which file a pin is of which only digests are known."""
+class Access(Fetch, Protocol):
+    """The network as one command may use it: its indexes, logins, proxies and certificates."""
 
-    async def resolve(
-        self, pin: IndexPin, interpreter: Interpreter, project: Path | None, *, offline: bool
-    ) -> Pin | SourcePin:
+    async def __aenter__(self) -> Self:
+        """Nothing is opened before it is needed."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """What was opened may be closed."""
+
+    def begin(self) -> None:
+        """Open it meanwhile: something will have to be fetched."""
+
+    async def resolve(self, pin: IndexPin, interpreter: Interpreter, *, offline: bool) -> Pin | SourcePin:
         """The pin with its file."""
+        ...
+
+    async def identified(self, pins: Sequence[Pin], *, offline: bool) -> tuple[Pin, ...]:
+        """The pins, every wheel with its sha256."""
+        ...
+
+    async def identified_sources(self, pins: Sequence[SourcePin], *, offline: bool) -> tuple[SourcePin, ...]:
+        """The pins, every archive with its sha256."""
+        ...
+
+    async def settings(self) -> "IndexSettings":
+        """Where the project's packages come from."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """What a lock file selects for one target, every pin with its file and its sha256. ``notices`` are to be told at every run."""
+    """What a lock file selects for one target, every pin with its file and its sha256.
+
+    ``notices`` are to be told at every run.
+    """
 
     pins: tuple[Pin, ...]
     source_pins: tuple[SourcePin, ...]
@@ -89,7 +113,7 @@ class Closure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """What a closure is a function of. ``contents`` is a digest over the lock file and all that it refers to."""
+    """What a selection is a function of. ``contents`` is a digest over the lock file and all that it refers to."""
 
     lock_file: Path
     contents: str
@@ -103,7 +127,7 @@ def _contents(lock_file: LockFile) -> str:
 
 
 class EnvironmentBuild:
-    """Builds environments. ``environ`` is where interpreters and variables of requirements files are looked up."""
+    """Builds environments. ``access`` gives the network as a project may use it with a command's variables."""
 
     def __init__(
         self,
@@ -112,43 +136,45 @@ class EnvironmentBuild:
         outlines: Outlines,
         environments: Environments,
         interpreters: Interpreters,
-        index: Index,
-        identification: Identification,
+        access: Callable[[Path, Mapping[str, str]], Access],
         pipeline: Pipeline,
         builder: Builder,
         compiling: Compiling,
-        environ: Mapping[str, str],
     ) -> None:
         self._store = store
         self._outlines = outlines
         self._environments = environments
         self._interpreters = interpreters
-        self._index = index
-        self._identification = identification
+        self._access = access
         self._pipeline = pipeline
         self._builder = builder
         self._compiling = compiling
-        self._environ = environ
-        self._closures: OrderedDict[_Question, Closure] = OrderedDict()
+        self._selections: OrderedDict[_Question, Selection] = OrderedDict()
         self._required: dict[str, str | None] = {}
         self._shim = ShimBytecode(store.catalogue)
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
         """The environment of the job; a ProblemError says why there is none."""
-        lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=self._environ)
+        async with self._access(job.project, job.environ) as access:
+            if self._store.empty:  # everything has to be fetched, whatever it is
+                access.begin()
+            return await self._built(job, inputs, access, progress)
+
+    async def _built(self, job: Job, inputs: Inputs, access: Access, progress: Progress) -> Built:
+        lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
         interpreter = await asyncio.to_thread(self._choose, job, lock_file)
-        closure = await self._closure(job, lock_file, interpreter, progress)
-        overlay = await asyncio.to_thread(self._overlay, job.options)
+        closure = await self._closure(job, lock_file, interpreter, access, progress)
+        overlay = await asyncio.to_thread(_overlay, job)
         if overlay is not None:
             plain = replace(job, options=Options())
-            closure = closure.below(await self._closure(plain, overlay, interpreter, progress))
+            closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
         for warning in (*closure.warnings, *closure.notices):
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
-        built = await self._build_sources(job, closure, interpreter, progress)
+        built = await self._build_sources(job, closure, interpreter, access, progress)
         pins = (*closure.pins, *built)
-        await self._make_present(pins, interpreter, progress)
+        await self._make_present(pins, interpreter, access, progress)
         digests = [pin.wheel.digest for pin in pins]
         path = await self._publish(digests, interpreter, _direct_urls(pins), progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
@@ -157,23 +183,23 @@ class EnvironmentBuild:
         return Built(environment=environment, extra_inputs=extra, notices=closure.notices)
 
     async def _build_sources(
-        self, job: Job, closure: Closure, interpreter: Interpreter, progress: Progress
+        self, job: Job, closure: Closure, interpreter: Interpreter, access: Access, progress: Progress
     ) -> list[Pin]:
         """The pins of what is locked as a source and of local projects; the wheels of the others are fetched meanwhile."""
-        builder, project, offline = self._builder, job.project, job.offline
-        sources = (builder.wheel(pin, interpreter, project, progress, offline=offline) for pin in closure.source_pins)
+        how = Building(access=access, environ=job.environ, offline=job.offline)
+        sources = (self._builder.wheel(pin, interpreter, progress, how) for pin in closure.source_pins)
         local = (
-            self._editable(local, job, interpreter, progress) for local in closure.local_projects if local.packaged
+            self._editable(local, interpreter, progress, how) for local in closure.local_projects if local.packaged
         )
         builds: list[Coroutine[Any, Any, Pin | None]] = [*sources, *local]
         return [pin for pin in await _all(builds) if pin is not None]
 
     async def _editable(
-        self, local: LocalProject, job: Job, interpreter: Interpreter, progress: Progress
+        self, local: LocalProject, interpreter: Interpreter, progress: Progress, how: Building
     ) -> Pin | None:
         """The editable wheel of a local project; None, and a warning, for one that the environment can do without."""
         try:
-            return await self._builder.editable(local, interpreter, job.project, progress, offline=job.offline)
+            return await self._builder.editable(local, interpreter, progress, how)
         except (BuildError, OfflineError) as error:
             if not local.optional:
                 raise
@@ -191,50 +217,49 @@ class EnvironmentBuild:
         if missing:
             raise _offline(missing)
 
-    def _overlay(self, options: Options) -> LockFile | None:
-        return None if options.overlay is None else read_lock_file(Path(options.overlay), variables=self._environ)
-
     def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
         return self._interpreters.choose(
             job.options.python,
             requires_python=self._requires_python(lock_file),
             pinned=_pinned(job.project / ".python-version"),
-            environ=self._environ,
+            environ=job.environ,
         )
 
     def _requires_python(self, lock_file: LockFile) -> str | None:
         """What the lock file requires; remembered, as finding it out means to parse the whole file."""
         contents = _contents(lock_file)
         if contents not in self._required:
-            if len(self._required) >= _KEPT_CLOSURES:
+            if len(self._required) >= _KEPT_SELECTIONS:
                 self._required.clear()
             self._required[contents] = requires_python_of(lock_file)
         return self._required[contents]
 
-    async def _closure(self, job: Job, lock_file: LockFile, interpreter: Interpreter, progress: Progress) -> Closure:
+    async def _selection(self, job: Job, lock_file: LockFile, interpreter: Interpreter) -> Selection:
         question = _Question(
             lock_file=lock_file.path,
             contents=_contents(lock_file),
             options=job.options,
             interpreter=interpreter.identity,
         )
-        known = self._closures.get(question)
+        known = self._selections.get(question)
         if known is None:
-            known = self._closures[question] = await self._select(job, lock_file, interpreter, progress)
-            if len(self._closures) > _KEPT_CLOSURES:
-                self._closures.popitem(last=False)
-        self._closures.move_to_end(question)
+            known = await asyncio.to_thread(lambda: select(lock_file, job.options.target(interpreter)))
+            self._selections[question] = known
+            if len(self._selections) > _KEPT_SELECTIONS:
+                self._selections.popitem(last=False)
         return known
 
-    async def _select(self, job: Job, lock_file: LockFile, interpreter: Interpreter, progress: Progress) -> Closure:
-        selection = await asyncio.to_thread(lambda: select(lock_file, job.options.target(interpreter)))
+    async def _closure(
+        self, job: Job, lock_file: LockFile, interpreter: Interpreter, access: Access, progress: Progress
+    ) -> Closure:
+        selection = await self._selection(job, lock_file, interpreter)
         progress.begin("resolve", len(selection.index_pins))
 
         unknown: list[str] = []
 
         async def look_up(pin: IndexPin) -> Pin | SourcePin | None:
             try:
-                return await self._index.resolve(pin, interpreter, job.project, offline=job.offline)
+                return await access.resolve(pin, interpreter, offline=job.offline)
             except OfflineError:
                 if not job.offline:
                     raise
@@ -249,14 +274,16 @@ class EnvironmentBuild:
         pins = (*selection.pins, *(pin for pin in found if isinstance(pin, Pin)))
         source_pins = (*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin)))
         return Closure(
-            pins=await self._identification.pins(pins, offline=job.offline),
-            source_pins=await self._identification.source_pins(source_pins, offline=job.offline),
+            pins=await access.identified(pins, offline=job.offline),
+            source_pins=await access.identified_sources(source_pins, offline=job.offline),
             local_projects=selection.local_projects,
             warnings=selection.warnings,
             notices=(selection.stale,) if selection.stale else (),
         )
 
-    async def _make_present(self, pins: Sequence[Pin], interpreter: Interpreter, progress: Progress) -> None:
+    async def _make_present(
+        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
+    ) -> None:
         """Return when the entries of all pins are in the store."""
         present = await asyncio.to_thread(self._present, pins)
         missing = [pin for pin in pins if pin.wheel.digest not in present]
@@ -264,7 +291,7 @@ class EnvironmentBuild:
         progress.begin("unpack", len(missing))
 
         async def complete(pin: Pin) -> None:
-            manifest = await self._pipeline.ensure(pin, progress)
+            manifest = await self._pipeline.ensure(pin, progress, access)
             await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
 
         async def know_the_shim() -> None:
@@ -312,6 +339,11 @@ class EnvironmentBuild:
         if info is None:
             raise EnvironmentBuildError(f"the environment {environment} is gone again", hint="Warm the project again.")
         return info
+
+
+def _overlay(job: Job) -> LockFile | None:
+    overlay = job.options.overlay
+    return None if overlay is None else read_lock_file(Path(overlay), variables=job.environ)
 
 
 def _pinned(file: Path) -> str | None:

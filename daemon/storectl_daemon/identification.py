@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from storectl_daemon.errors import OfflineError
-from storectl_daemon.pipeline import ByteProgress, Fetch, FetchedFile
+from storectl_daemon.pipeline import Fetch, FetchedFile
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import Digest, is_sha256, parse_digest
 from storectl_store.entries.catalogue import Catalogue
@@ -34,49 +34,49 @@ class _Held:
 
 
 class Identification:
-    """Gives pins the sha256 of their files. ``fetch`` gets one; ``session`` is a folder of this process alone.
+    """Gives pins the sha256 of their files. ``session`` is a folder of this process alone. Shared by all commands.
 
-    A file that had to be fetched for it waits in ``session`` until ``fetch`` of this object is asked for it.
+    A file that had to be fetched for it waits in ``session`` until somebody wants it.
     """
 
-    def __init__(self, fetch: Fetch, catalogue: Catalogue, *, session: Path) -> None:
-        self._fetch = fetch
+    def __init__(self, catalogue: Catalogue, *, session: Path) -> None:
         self._catalogue = catalogue
         self._session = session
         self._held: dict[Digest, _Held] = {}
         self._flights: SingleFlight[Digest, Digest] = SingleFlight()
         self._numbers = itertools.count()
 
-    async def pins(self, pins: Sequence[Pin], *, offline: bool) -> tuple[Pin, ...]:
-        """These pins, in their order, every wheel with its sha256.
+    async def pins(self, pins: Sequence[Pin], fetch: Fetch, *, offline: bool) -> tuple[Pin, ...]:
+        """These pins, in their order, every wheel with its sha256. ``fetch`` is the way that the caller has to files.
 
         WheelError E_HASH for a file that has no locked digest; OfflineError for one that would have to be fetched.
         """
-        wheels = await asyncio.gather(*(self._identified(pin.wheel, offline=offline) for pin in pins))
+        wheels = await asyncio.gather(*(self._identified(pin.wheel, fetch, offline=offline) for pin in pins))
         return tuple(
             pin if pin.wheel is wheel else replace(pin, wheel=wheel) for pin, wheel in zip(pins, wheels, strict=True)
         )
 
-    async def source_pins(self, pins: Sequence[SourcePin], *, offline: bool) -> tuple[SourcePin, ...]:
+    async def source_pins(self, pins: Sequence[SourcePin], fetch: Fetch, *, offline: bool) -> tuple[SourcePin, ...]:
         """These pins, in their order, every archive with its sha256; the errors of ``pins``."""
-        return tuple(await asyncio.gather(*(self._source_pin(pin, offline=offline) for pin in pins)))
+        return tuple(await asyncio.gather(*(self._source_pin(pin, fetch, offline=offline) for pin in pins)))
 
-    async def fetch(self, wheel: WheelFile, destination: Path, *, progress: ByteProgress) -> FetchedFile:
-        """The file as a new one at ``destination``: the one that was fetched already, if there is one, or fetched now."""
+    async def hand_over(self, wheel: WheelFile, destination: Path) -> FetchedFile | None:
+        """The file that was fetched to identify this wheel, moved to ``destination``; None if there is none."""
         held = self._held.pop(wheel.digest, None)
-        if held is not None:
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(os.rename, held.path, destination)
-                return held
-        return await self._fetch(wheel, destination, progress=progress)
+        if held is None:
+            return None
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(os.rename, held.path, destination)
+            return held
+        return None
 
-    async def _source_pin(self, pin: SourcePin, *, offline: bool) -> SourcePin:
+    async def _source_pin(self, pin: SourcePin, fetch: Fetch, *, offline: bool) -> SourcePin:
         if isinstance(pin.source, GitCommit):
             return pin
-        source = await self._identified(pin.source, offline=offline)
+        source = await self._identified(pin.source, fetch, offline=offline)
         return pin if source is pin.source else replace(pin, source=source)
 
-    async def _identified(self, file: F, *, offline: bool) -> F:
+    async def _identified(self, file: F, fetch: Fetch, *, offline: bool) -> F:
         if is_sha256(file.digest) and not file.one_of:
             return file
         key = _key(file)
@@ -90,14 +90,14 @@ class Identification:
                 filename=file.filename,
             )
         else:
-            digest = await self._flights.do(key, lambda: self._count(key, file))
+            digest = await self._flights.do(key, lambda: self._count(key, file, fetch))
         return replace(file, digest=digest, one_of=frozenset())
 
-    async def _count(self, key: Digest, file: WheelFile | SourceArchive) -> Digest:
+    async def _count(self, key: Digest, file: WheelFile | SourceArchive, fetch: Fetch) -> Digest:
         """Fetch the file, and count its sha256."""
         path = self._session / f"identified.{next(self._numbers)}"
         wanted = WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size, one_of=file.one_of)
-        digest = (await self._fetch(wanted, path, progress=lambda _count: None)).digest
+        digest = (await fetch(wanted, path, progress=lambda _count: None)).digest
         before = self._held.pop(digest, None)
         self._held[digest] = _Held(path=path, digest=digest)
         if before is not None:

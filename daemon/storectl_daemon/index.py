@@ -1,15 +1,16 @@
 """Index lookup: which file a pin is that has only digests, as pip's, Poetry's, PDM's and Pipenv's locks do."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storectl_daemon.errors import DaemonError, FetchError, IndexLookupError, OfflineError
 from storectl_daemon.fetch import Fetcher
 from storectl_daemon.index_config import IndexSettings
 from storectl_daemon.index_file import IndexFile, allows_python
-from storectl_daemon.page_store import PageStore
+from storectl_daemon.origins import scheme_of
 from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
 from storectl_daemon.url_book import UrlBook, is_locked
 from storectl_store.digest import algorithm_of
@@ -18,11 +19,35 @@ from storectl_store.selection.choose import choose_wheel
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
+if TYPE_CHECKING:
+    from storectl_store.digest import Digest
+
+_MOST_ANSWERS = 5000
+
+
+class Answers:
+    """What pins turned out to be, in memory: for the same sources and interpreter they are that again."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[tuple[IndexPin, tuple[str, ...], str], Pin | SourcePin] = OrderedDict()
+
+    def recall(self, pin: IndexPin, places: Sequence[str], interpreter: Interpreter) -> Pin | SourcePin | None:
+        """What the pin was, if these places were asked."""
+        return self._found.get((pin, tuple(places), interpreter.identity))
+
+    def note(self, pin: IndexPin, places: Sequence[str], interpreter: Interpreter, found: Pin | SourcePin) -> None:
+        """Remember it, unless it is a file of this machine, which may be another by the next time."""
+        if scheme_of(file_of(found).url) == "file":
+            return
+        self._found[pin, tuple(places), interpreter.identity] = found
+        if len(self._found) > _MOST_ANSWERS:
+            self._found.popitem(last=False)
+
 
 class IndexClient:
     """Turns index pins into pins, from the book of addresses where it can, else by asking every source.
 
-    ``settings_for`` gives the settings of a project folder (``SettingsReader.read``); it is called in a thread.
+    It asks as one command does: with its ``settings``, and a ``fetcher`` that has its logins.
     """
 
     def __init__(
@@ -30,34 +55,19 @@ class IndexClient:
         *,
         fetcher: Fetcher,
         book: UrlBook,
-        settings_for: Callable[[Path | None], IndexSettings],
-        pages: PageStore | None = None,
+        settings: IndexSettings,
+        pages: ProjectPages | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._book = book
-        self._settings_for = settings_for
-        self._pages = ProjectPages(fetcher, pages)
-
-    async def learn(self, project: Path | None) -> IndexSettings:
-        """Read the project's settings, and teach the fetcher the logins in them.
-
-        ``resolve`` does so by itself; a lock file that names its own addresses needs it before the first ``fetch``.
-        """
-        settings = await asyncio.to_thread(self._settings_for, project)
-        for place in settings.addresses:
-            self._fetcher.credentials.learn(place)
-        if settings.keyring:
-            self._fetcher.credentials.ask_keyring = True
-        return settings
+        self._settings = settings
+        self._pages = pages or ProjectPages()
+        self._answers = answers or Answers()
+        self._asked: dict[Digest, tuple[IndexPin, Interpreter]] = {}
 
     async def resolve(
-        self,
-        pin: IndexPin,
-        interpreter: Interpreter,
-        project: Path | None,
-        *,
-        refresh: bool = False,
-        offline: bool = False,
+        self, pin: IndexPin, interpreter: Interpreter, *, refresh: bool = False, offline: bool = False
     ) -> Pin | SourcePin:
         """The best wheel for the interpreter among the files with one of the pin's digests; without one, the sdist.
 
@@ -66,9 +76,33 @@ class IndexClient:
         NoWheelError where files have the digests but none fits; IndexLookupError where no source offers one, or one
         that was needed could not be asked (OfflineError: could not be reached).
         """
-        sources = sources_of(pin, await self.learn(project))
+        sources = sources_of(pin, self._settings)
         for place in (*pin.indexes, *pin.find_links):
             self._fetcher.credentials.learn(place)
+        places = [source.place for source in sources]
+        found = None if refresh else self._answers.recall(pin, places, interpreter)
+        if found is None:
+            found = choose_pin(pin, await self._files(pin, sources, refresh=refresh, offline=offline), interpreter)
+            self._answers.note(pin, places, interpreter, found)
+        self._asked[file_of(found).digest] = pin, interpreter
+        return found
+
+    async def moved(self, file: WheelFile, failure: FetchError) -> WheelFile:
+        """The file at the address that its index gives now; ``failure`` is raised again if that is the one that failed."""
+        if file.digest not in self._asked:
+            raise failure
+        pin, interpreter = self._asked[file.digest]
+        try:
+            now = file_of(await self.resolve(pin, interpreter, refresh=True))
+        except DaemonError:
+            raise failure from None
+        if now.digest != file.digest or now.url == file.url:
+            raise failure
+        return replace(file, url=now.url)
+
+    async def _files(
+        self, pin: IndexPin, sources: Sequence[Source], *, refresh: bool, offline: bool
+    ) -> tuple[IndexFile, ...]:
         places = [source.place for source in sources]
         files = None if refresh else await asyncio.to_thread(self._book.recall, pin, places)
         if offline:
@@ -82,7 +116,7 @@ class IndexClient:
         if files is None:
             files = await self._ask(pin, sources, anew=refresh)
             await asyncio.to_thread(self._book.record, pin, places, files)
-        return choose_pin(pin, files, interpreter)
+        return files
 
     async def _ask(self, pin: IndexPin, sources: Sequence[Source], *, anew: bool = False) -> tuple[IndexFile, ...]:
         """Every file with a digest of the pin, each digest once, from the first source that has it.
@@ -92,7 +126,8 @@ class IndexClient:
         ``anew`` asks also where a page that is kept is fresh still.
         """
         answers = await asyncio.gather(
-            *(self._pages.ask(source, pin.name, pin.version, anew=anew) for source in sources), return_exceptions=True
+            *(self._pages.ask(self._fetcher, source, pin.name, pin.version, anew=anew) for source in sources),
+            return_exceptions=True,
         )
         given = [answer for answer in answers if isinstance(answer, SourceAnswer)]
         failures = [answer for answer in answers if isinstance(answer, BaseException)]
@@ -143,6 +178,14 @@ def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpret
         return _source_pin(pin, source)
     index = next(file.index for file in allowed if file.url == chosen.url)
     return Pin(name=pin.name, version=pin.version, wheel=chosen, index=index)
+
+
+def file_of(pin: Pin | SourcePin) -> WheelFile | SourceArchive:
+    """The file that a pin is, which an index gave."""
+    if isinstance(pin, Pin):
+        return pin.wheel
+    assert isinstance(pin.source, SourceArchive), "an index gives no commits"
+    return pin.source
 
 
 def _source_pin(pin: IndexPin, file: IndexFile) -> SourcePin:

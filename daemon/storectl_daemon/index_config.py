@@ -12,7 +12,7 @@ of all layers of one tool are merged as that tool does (uv: all of them; pip: th
 those of both tools count: a digest decides in the end, so one index more can make nothing wrong. A project that
 ``[tool.uv.sources]`` sends to an index is looked for there, and an explicit index is asked for such projects only.
 
-``settings_of`` is a pure function of what was read; ``SettingsReader`` does the reading.
+``settings_of`` is a pure function of what was read; ``read_settings`` does the reading.
 """
 
 from collections.abc import Iterable, Mapping
@@ -86,26 +86,12 @@ def default_index() -> str:
     return PackageFinder().sources[0]["url"]
 
 
-class SettingsReader:
-    """Reads settings for a project from variables and the documented places. Blocking; safe in threads.
+def read_settings(environ: Mapping[str, str], home: Path, project: Path | None) -> IndexSettings:
+    """The settings for the project in this folder, or those of the user if it is None, as the files are now. Blocking.
 
-    Files are parsed again only when one of them has changed.
+    IndexLookupError if one of them cannot be read.
     """
-
-    def __init__(self, environ: Mapping[str, str], home: Path) -> None:
-        self._environ = environ
-        self._home = home
-        self._known: dict[Path | None, tuple[ConfigFiles, IndexSettings]] = {}
-
-    def read(self, project: Path | None) -> IndexSettings:
-        """The settings for the project in this folder, or those of the user where it is None."""
-        files = config_files(self._environ, self._home, project)
-        known = self._known.get(project)
-        if known is not None and known[0] == files:
-            return known[1]
-        settings = settings_of(self._environ, files, project)
-        self._known[project] = (files, settings)
-        return settings
+    return settings_of(environ, config_files(environ, home, project), project)
 
 
 def _indexes(layers: Iterable[Layer]) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settings import Settings
 from storectl_daemon.sockets import Listener, SocketBusyError, open_listener
 from storectl_daemon.store_steps import StoreSteps
+from storectl_daemon.variables import KnownVariables
 from storectl_daemon.warm import Built, Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
@@ -135,10 +136,10 @@ class Daemon:
         """Serve until the end, and end everything in order."""
         settings, layout = self._settings, self._store.layout
         self._workers = Workers(settings.workers)
-        self._network = Network(layout, settings.environ, home=Path(settings.home or "/"))
+        identification = Identification(self._store.catalogue, session=self._session)
+        self._network = Network(layout, identification, home=Path(settings.home or "/"))
         self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
-        self._identification = Identification(self._network.fetch, self._store.catalogue, session=self._session)
-        self._pipeline = Pipeline(self._steps.pipeline_steps(self._identification.fetch), session=self._session)
+        self._pipeline = Pipeline(self._steps.pipeline_steps(), session=self._session)
         self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)
         self._background = Background()
         gate = Gate(limit=CONNECTIONS_PER_USER)
@@ -185,7 +186,6 @@ class Daemon:
         self._build: Loaded[EnvironmentBuild] = Loaded(load, name="the build")
 
         async def build_noted(job: Job, inputs: Inputs, progress: Progress) -> Built:
-            self._network.note(job.project)
             build = await self._build.get()
             return await build(job, inputs, progress)
 
@@ -204,6 +204,7 @@ class Daemon:
             compiling=compiling,
             watcher=watcher,
             bus=bus,
+            variables=KnownVariables(settings.home),
             home=settings.home,
             socket=self._listener.path,
             started=time.monotonic(),
@@ -235,23 +236,18 @@ class Daemon:
         builder = Builder(
             store=self._store,
             pipeline=self._pipeline,
-            fetch=self._identification.fetch,
-            settings_for=self._network.settings,
             session=self._session,
             logs=Path(locations.state_folder(settings.environ)) / "builds",
-            environ=settings.environ,
         )
         return EnvironmentBuild(
             store=self._store,
             outlines=outlines,
             environments=environments,
             interpreters=InterpreterBook(self._store.layout.interpreters),
-            index=self._network,
-            identification=self._identification,
+            access=self._network.access,
             pipeline=self._pipeline,
             builder=builder,
             compiling=compiling,
-            environ=settings.environ,
         )
 
     async def _rest_after_warms(self, service: Service) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from storectl_daemon.batches import Batcher
+from storectl_daemon.errors import FetchError
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import Digest, hex_of
 from storectl_store.entries.manifest import Manifest
@@ -51,7 +52,6 @@ class Steps:
 
     present: Callable[[Digest], Manifest | None]
     expect: Callable[[], None]
-    fetch: Fetch
     stage: Callable[[Path, Expectation, Path, Digest], Awaitable[StagedEntry]]
     commit: Callable[[Sequence[StagedEntry]], Awaitable[Sequence[Manifest]]]
     discard: Callable[[Path], Awaitable[None]]
@@ -83,21 +83,36 @@ class Pipeline:
         self._commits: Batcher[StagedEntry, Manifest] = Batcher(steps.commit)
         self._numbers = itertools.count()
 
-    async def ensure(self, pin: Pin, report: PinReport) -> Manifest:
-        """The manifest of the pin's entry, made now if it is not there."""
+    async def ensure(self, pin: Pin, report: PinReport, fetch: Fetch) -> Manifest:
+        """The manifest of the pin's entry, made now if it is not there. ``fetch`` is the way that the caller has to wheels.
+
+        If another caller's fetch of this wheel fails (it may have no login, or another mirror), this caller's own is tried.
+        """
         present = self._steps.present(pin.wheel.digest)
         if present is not None:
             return present
-        manifest = await self._flights.do(pin.wheel.digest, lambda: self._make(pin, report))
-        report.unpacked(pin)
-        return manifest
+        tried: list[Fetch] = []
 
-    async def _make(self, pin: Pin, report: PinReport) -> Manifest:
+        async def make() -> Manifest:
+            tried.append(fetch)
+            return await self._make(pin, report, fetch)
+
+        while True:
+            try:
+                manifest = await self._flights.do(pin.wheel.digest, make)
+            except FetchError:
+                if tried:
+                    raise
+            else:
+                report.unpacked(pin)
+                return manifest
+
+    async def _make(self, pin: Pin, report: PinReport, fetch: Fetch) -> Manifest:
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
         self._steps.expect()
         try:
-            fetched = await self._steps.fetch(pin.wheel, wheel, progress=lambda count: report.fetching(pin, count))
+            fetched = await fetch(pin.wheel, wheel, progress=lambda count: report.fetching(pin, count))
             report.fetched(pin)
             staged = await self._steps.stage(wheel, expectation_of(pin), stage, fetched.digest)
             for warning in staged.warnings:

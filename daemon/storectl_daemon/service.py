@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from storectl_daemon.models import EnvironmentInfo, Health, ProjectState
 from storectl_daemon.options import DEFAULT_OPTIONS, Job, Options
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import Project, ProjectBook
+from storectl_daemon.variables import KnownVariables
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Sight, Watcher
 from storectl_store.entries.store import Store
@@ -35,6 +36,7 @@ class Service:
     compiling: Compiling
     watcher: Watcher
     bus: EventBus
+    variables: KnownVariables
     home: str | None
     socket: Path
     started: float
@@ -56,14 +58,22 @@ class Service:
             rss_bytes=resident_bytes(),
         )
 
-    async def job_at(self, start: str, options: Options, *, offline: bool = False) -> Job:
-        """The job that somebody in this folder means; NoLockFileError for none."""
-        located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=self.home)
-        return Job(project=located.project, options=options, offline=offline)
+    async def job_at(
+        self, start: str, options: Options, *, offline: bool = False, environ: Mapping[str, str] | None = None
+    ) -> Job:
+        """The job that somebody in this folder means; NoLockFileError for none.
 
-    async def register(self, path: str, *, link: str | None) -> Project:
+        ``environ`` are the variables of the command that asks; None: those of the last one that asked for the project.
+        """
+        home = self.home if environ is None else environ.get("HOME", self.home)
+        located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=home)
+        known = self.variables
+        sent = known.of(located.project) if environ is None else known.note(located.project, environ)
+        return Job(project=located.project, options=options, offline=offline, environ=sent)
+
+    async def register(self, path: str, *, link: str | None, environ: Mapping[str, str] | None) -> Project:
         """Watch the project at or above the folder, and begin to warm it."""
-        job = await self.job_at(path, DEFAULT_OPTIONS)
+        job = await self.job_at(path, DEFAULT_OPTIONS, environ=environ)
         project = self.book.add(job.project, link=link)
         self.watcher.projects_changed()
         self.warmer.start(job)
@@ -75,6 +85,7 @@ class Service:
         self.book.remove(project.path)
         self.warmer.forget(project.path)
         self.watcher.forget(project.path)
+        self.variables.forget(project.path)
         await self.warmer.forget_record(project.path)
 
     def known(self, path: str, *, exactly: bool = False) -> Project:
@@ -130,8 +141,10 @@ class Service:
         An overlay was locked on top of what the project was: whoever wants one again brings another.
         """
         known = self.book.get(project)
-        for options in [wish.options for wish in known.wishes if not wish.options.overlay] if known else []:
-            await self.warmer.refresh(Job(project=project, options=options))
+        for wish in [wish for wish in known.wishes if not wish.options.overlay] if known else []:
+            made = await asyncio.to_thread(self.files.environment, wish, project)
+            environ = self.variables.of(project, python=made.interpreter.executable if made else None)
+            await self.warmer.refresh(Job(project=project, options=wish.options, environ=environ))
 
 
 def sights_of(book: ProjectBook, extra_inputs: Callable[[Path], tuple[Path, ...]]) -> Iterator[Sight]:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from storectl_daemon.pipeline import Fetch, Steps
+from storectl_daemon.pipeline import Steps
 from storectl_daemon.warm import STOPPING
 from storectl_daemon.workers import WorkerError, Workers
 from storectl_store.digest import Digest
@@ -31,12 +31,11 @@ class StoreSteps:
         self._stopping = False
         self._compiling = threading.Lock()
 
-    def pipeline_steps(self, fetch: Fetch) -> Steps:
+    def pipeline_steps(self) -> Steps:
         """The steps from a pin to an entry."""
         return Steps(
             present=self._store.manifest,
             expect=self._expect_one,
-            fetch=fetch,
             stage=self._stage,
             commit=self._commit,
             discard=self._discard,

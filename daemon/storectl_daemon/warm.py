@@ -111,6 +111,7 @@ class Warmer:
         self._bus = bus
         self._settle_seconds = settle_seconds
         self._flights: dict[Job, asyncio.Task[None]] = {}
+        self._waiting: dict[Job, list[Job]] = {}
         self._states: dict[Job, WarmState] = {}
         self._extra: dict[Job, tuple[Path, ...]] = {}
         self._failed: dict[Job, str] = {}
@@ -137,10 +138,13 @@ class Warmer:
     def start(self, job: Job, *, seen: Inputs | None = None) -> None:
         """Warm the job, or join the flight that is on its way. Its last event is ``ready`` or ``failed``.
 
+        A flight that a command with other variables began is waited for; then the job has one of its own.
+
         ``seen`` are inputs that were read just now. If they were there before they have the environment they had then,
         as long as it is there, and nothing is looked at beyond that. Who asks for an environment gets all looked at.
         """
         if job in self._flights:
+            self._wait_or_join(job)
             return
         if self._stopping:
             self._tell(job, FailedEvent(problem=STOPPING))
@@ -151,7 +155,13 @@ class Warmer:
         self._states[job] = replace(self.state(job), state="warming", progress=None, problem=None)
         task = asyncio.create_task(self._fly(job, seen), name=f"warm {job.project}")
         self._flights[job] = task
+        self._waiting[job] = [job]
         task.add_done_callback(lambda _task: self._landed(job))
+
+    def _wait_or_join(self, job: Job) -> None:
+        """Join the flight, or the one after it, that has the job's variables; else be the next."""
+        if not any(other.environ == job.environ for other in self._waiting[job]):
+            self._waiting[job].append(job)
 
     async def refresh(self, job: Job) -> None:
         """Look whether the inputs changed: warm if so, otherwise bring the record up to date.
@@ -340,9 +350,12 @@ class Warmer:
             timer.cancel()
 
     def _landed(self, job: Job) -> None:
-        """The flight is over; look again where somebody saw a change while it was on its way."""
+        """The flight is over: begin the next, or look again if a change was seen while it was on its way."""
         self._flights.pop(job, None)
-        if job in self._stale:
+        _, *waiting = self._waiting.pop(job)
+        for following in waiting:
+            self.start(following)
+        if job in self._stale and not waiting:
             self._stale.discard(job)
             if not self._stopping:
                 self._visit(job)

@@ -235,7 +235,10 @@ def test_link_points_venv_at_the_environment_and_tells_the_daemon(home: ClientHo
     daemon.warm_events = [ready(home)]
     assert home.storectl("link").returncode == 0
     assert os.readlink(home.project / ".venv") == str(home.environment)
-    assert daemon.asked("POST", "/v1/projects") == [{"path": str(home.project), "link": ".venv"}]
+    (body,) = daemon.asked("POST", "/v1/projects")
+    assert body is not None
+    assert body.pop("environ")["HOME"] == str(home.home)
+    assert body == {"path": str(home.project), "link": ".venv"}
     assert sorted(os.listdir(home.project)) == [".venv", "pyproject.toml", "uv.lock"]
 
 

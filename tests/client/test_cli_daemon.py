@@ -145,7 +145,7 @@ def test_a_socket_of_somebody_else_is_not_talked_to(home: ClientHome, monkeypatc
 def test_a_stopped_daemon_is_given_up_after_the_deadline(home: ClientHome) -> None:
     with (
         silent_socket(home.socket),
-        DaemonClient(str(home.socket), answer_s=0.1) as daemon,
+        DaemonClient(str(home.socket), environ={}, answer_s=0.1) as daemon,
         pytest.raises(DaemonTimeoutError, match="does not answer"),
     ):
         daemon.health()
@@ -170,7 +170,7 @@ def test_a_stream_that_falls_silent_is_asked_for_again_while_the_daemon_is_well(
             return True
 
         fake.respond = fall_silent_once
-        with DaemonClient(str(home.socket), stream_silence_s=0.2) as daemon:
+        with DaemonClient(str(home.socket), environ={}, stream_silence_s=0.2) as daemon:
             assert daemon.warm("/project", Options(), Quiet()).id == "abc"
         assert [path for _, path, _ in fake.requests] == ["/v1/warm", "/v1/health", "/v1/warm"]
 
@@ -178,7 +178,10 @@ def test_a_stream_that_falls_silent_is_asked_for_again_while_the_daemon_is_well(
 def test_a_health_that_lacks_something_is_no_health(home: ClientHome) -> None:
     with serve_daemon(home.socket) as fake:
         fake.health = lambda: {"status": "ok"}  # type: ignore[method-assign]
-        with DaemonClient(str(home.socket)) as daemon, pytest.raises(DaemonVersionError, match="cannot be read"):
+        with (
+            DaemonClient(str(home.socket), environ={}) as daemon,
+            pytest.raises(DaemonVersionError, match="cannot be read"),
+        ):
             daemon.health()
 
 

@@ -216,7 +216,10 @@ def test_an_environment_that_is_not_ready_is_made_by_the_daemon(home: ClientHome
         done = home.storectl("run", "-p", "3.12", "--extra", "e", "--group", "g", "--no-default-groups", "show.py")
     assert json.loads(done.stdout)[1] == str(other)
     assert done.stderr == "storectl: warning: two\\x1b[2J names\n"
-    assert daemon.asked("POST", "/v1/warm") == [
+    (body,) = daemon.asked("POST", "/v1/warm")
+    assert body is not None
+    assert body.pop("environ").items() >= {"HOME": str(home.home), "PATH": home.environ()["PATH"]}.items()
+    assert [body] == [
         {
             "start": str(home.project),
             "lock_file": None,

@@ -11,7 +11,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_daemon.errors import OfflineError
-from storectl_daemon.fetch import Fetched, Fetcher
+from storectl_daemon.fetch import Fetcher
 from storectl_daemon.identification import Identification
 from storectl_daemon.limits import FetchLimits
 from storectl_store.digest import Digest, parse_strong_digest
@@ -37,13 +37,13 @@ def pin(index: LoopbackIndex, wheel: WheelBytes, *digests: Digest) -> Pin:
     return Pin(name=canonicalize_name(wheel.name), version=wheel.version, wheel=file)
 
 
-def identify(folder: Path, work: Callable[[Identification], Coroutine[None, None, T]]) -> T:
+def identify(folder: Path, work: Callable[[Identification, Fetcher], Coroutine[None, None, T]]) -> T:
     """The result of the work in a process of its own, whose catalogue is that of the process before."""
     catalogue = Catalogue(folder / "index.db", list)
 
     async def main() -> T:
-        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
-            return await work(Identification(fetcher.fetch, catalogue, session=Path(tempfile.mkdtemp(dir=folder))))
+        async with Fetcher(limits=LIMITS) as fetcher:
+            return await work(Identification(catalogue, session=Path(tempfile.mkdtemp(dir=folder))), fetcher)
 
     try:
         return asyncio.run(main())
@@ -52,7 +52,7 @@ def identify(folder: Path, work: Callable[[Identification], Coroutine[None, None
 
 
 def pins_of(folder: Path, *pins: Pin, offline: bool = False) -> list[Pin]:
-    return list(identify(folder, lambda identification: identification.pins(pins, offline=offline)))
+    return list(identify(folder, lambda files, fetcher: files.pins(pins, fetcher.fetch, offline=offline)))
 
 
 @pytest.mark.parametrize("algorithm", ["sha384", "sha512", "sha3_256", "blake2b"])
@@ -101,18 +101,17 @@ def test_what_is_known_by_its_sha256_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_file_that_was_fetched_is_handed_over_and_not_fetched_again(tmp_path: Path) -> None:
-    async def main(identification: Identification) -> Digest:
-        (found,) = await identification.pins([wanted], offline=False)
-        taken = await identification.fetch(found.wheel, tmp_path / "taken", progress=lambda _: None)
-        again = await identification.fetch(found.wheel, tmp_path / "again", progress=lambda _: None)
-        assert isinstance(again, Fetched)
-        return taken.digest
+    async def main(files: Identification, fetcher: Fetcher) -> Digest | None:
+        (found,) = await files.pins([wanted], fetcher.fetch, offline=False)
+        taken = await files.hand_over(found.wheel, tmp_path / "taken")
+        assert await files.hand_over(found.wheel, tmp_path / "again") is None
+        return None if taken is None else taken.digest
 
     with serve_index(ALPHA) as index:
         wanted = pin(index, ALPHA, digest_by("sha512", ALPHA))
         assert identify(tmp_path, main) == ALPHA.digest
-        assert index.file_requests == 2
-    assert (tmp_path / "taken").read_bytes() == (tmp_path / "again").read_bytes() == ALPHA.data
+        assert index.file_requests == 1
+    assert (tmp_path / "taken").read_bytes() == ALPHA.data
     assert not list(tmp_path.rglob("identified*"))
 
 
@@ -133,7 +132,7 @@ def test_source_archives_are_identified_and_commits_need_not_be(tmp_path: Path) 
             filename="alpha-1.0.tar.gz", digest=digest_by("sha512", ALPHA), url=index.file_url(ALPHA)
         )
         pins = (commit, SourcePin(name=name, version="1.0", source=archive))
-        first, second = identify(tmp_path, lambda identification: identification.source_pins(pins, offline=False))
+        first, second = identify(tmp_path, lambda files, fetcher: files.source_pins(pins, fetcher.fetch, offline=False))
     assert first is commit
     assert isinstance(second.source, SourceArchive)
     assert second.source.digest == ALPHA.digest

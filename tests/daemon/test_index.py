@@ -19,6 +19,8 @@ from storectl_daemon.index import IndexClient
 from storectl_daemon.index_config import IndexSettings
 from storectl_daemon.index_file import IndexFile, allows_python, is_of_version, read_project_page
 from storectl_daemon.limits import FetchLimits
+from storectl_daemon.lookups import Lookups
+from storectl_daemon.page_store import PageStore
 from storectl_daemon.project_pages import ProjectPages, Source
 from storectl_daemon.url_book import UrlBook
 from storectl_store.digest import parse_digest
@@ -63,19 +65,19 @@ class Lookup:
 
     def any(self, wanted: IndexPin, *, offline: bool = False) -> Pin | SourcePin:
         async def main() -> Pin | SourcePin:
-            async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
+            async with Fetcher(limits=LIMITS) as fetcher:
                 book = UrlBook(self.folder / "urls")
-                client = IndexClient(fetcher=fetcher, book=book, settings_for=lambda _project: self.settings)
-                return await client.resolve(wanted, python(), None, offline=offline)
+                client = IndexClient(fetcher=fetcher, book=book, settings=self.settings)
+                return await client.resolve(wanted, python(), offline=offline)
 
         return asyncio.run(main())
 
     def __call__(self, *pins: IndexPin, interpreter: Interpreter | None = None, refresh: bool = False) -> list[Pin]:
         async def main() -> list[Pin]:
-            async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
+            async with Fetcher(limits=LIMITS) as fetcher:
                 book = UrlBook(self.folder / "urls")
-                client = IndexClient(fetcher=fetcher, book=book, settings_for=lambda _project: self.settings)
-                work = (client.resolve(p, interpreter or python(), None, refresh=refresh) for p in pins)
+                client = IndexClient(fetcher=fetcher, book=book, settings=self.settings)
+                work = (client.resolve(p, interpreter or python(), refresh=refresh) for p in pins)
                 return [found for found in await asyncio.gather(*work) if isinstance(found, Pin)]
 
         return asyncio.run(main())
@@ -177,9 +179,11 @@ def test_an_incomplete_book_does_not_choose(tmp_path: Path) -> None:
 
 def test_a_page_that_many_ask_for_at_once_is_read_once() -> None:
     async def main(source: Source) -> None:
-        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
-            pages = ProjectPages(fetcher)
-            asks = (pages.ask(source, canonicalize_name("sam-ple"), version) for version in ("1.0", "1.1") * 10)
+        async with Fetcher(limits=LIMITS) as fetcher:
+            pages = ProjectPages()
+            asks = (
+                pages.ask(fetcher, source, canonicalize_name("sam-ple"), version) for version in ("1.0", "1.1") * 10
+            )
             answers = await asyncio.gather(*asks)
             assert [len(answer.files) for answer in answers] == [2, 1] * 10
 
@@ -205,10 +209,10 @@ def test_a_page_is_asked_for_with_its_etag(tmp_path: Path) -> None:
         return True
 
     async def main() -> list[Pin]:
-        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
+        async with Fetcher(limits=LIMITS) as fetcher:
             settings = IndexSettings(indexes=(index.url,))
-            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path), settings_for=lambda _: settings)
-            found = [await client.resolve(pin(wheel), python(), None) for wheel in (ANY, NATIVE)]
+            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path), settings=settings)
+            found = [await client.resolve(pin(wheel), python()) for wheel in (ANY, NATIVE)]
             return [item for item in found if isinstance(item, Pin)]
 
     with serve_index(ANY, NATIVE) as index:
@@ -290,16 +294,10 @@ def test_find_links_of_the_user_count_beside_the_indexes_of_the_lock_file(tmp_pa
     assert found.wheel.filename == NATIVE.filename
 
 
-def test_the_logins_of_a_project_are_learnt_without_a_lookup(tmp_path: Path) -> None:
+def test_the_logins_of_a_project_are_known_without_a_lookup(tmp_path: Path) -> None:
     settings = IndexSettings(indexes=("https://ann:s3cret@h.example/simple",))
-
-    async def main() -> str | None:
-        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
-            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path), settings_for=lambda _project: settings)
-            await client.learn(None)
-            return fetcher.credentials.authorization("https://h.example/files/a.whl")
-
-    assert asyncio.run(main()) == "Basic YW5uOnMzY3JldA=="
+    credentials = Lookups(UrlBook(tmp_path), PageStore(tmp_path)).credentials(settings, {}, tmp_path)
+    assert credentials.authorization("https://h.example/files/a.whl") == "Basic YW5uOnMzY3JldA=="
 
 
 def test_requires_python_of_a_file_is_respected(tmp_path: Path) -> None:
@@ -468,16 +466,16 @@ def test_find_links_may_be_a_folder_of_wheels(tmp_path: Path, *, as_url: bool) -
 
 def test_a_wheel_that_is_replaced_in_its_folder_is_not_the_old_one(tmp_path: Path) -> None:
     async def main() -> None:
-        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
+        async with Fetcher(limits=LIMITS) as fetcher:
             settings = IndexSettings(indexes=(), find_links=(str(tmp_path),))
-            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path / "urls"), settings_for=lambda _: settings)
+            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path / "urls"), settings=settings)
             place = tmp_path / ANY.filename
             place.write_bytes(ANY.data)
-            await client.resolve(pin(ANY), python(), None)
+            await client.resolve(pin(ANY), python())
             place.write_bytes(bytes(len(ANY.data)))
             os.utime(place, ns=(1, 1))
             with pytest.raises(IndexLookupError, match="other digests"):
-                await client.resolve(pin(ANY), python(), None, refresh=True)
+                await client.resolve(pin(ANY), python(), refresh=True)
 
     asyncio.run(main())
 

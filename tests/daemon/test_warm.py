@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from storectl_daemon.batches import Batcher
+from storectl_daemon.errors import FetchError
 from storectl_daemon.events import Event, EventBus
 from storectl_daemon.fetch import Fetched
 from storectl_daemon.inputs import Inputs, Located
@@ -28,7 +30,8 @@ from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Pipeline, Steps, biggest_first
 from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
-from storectl_daemon.warm import Built, Warmer
+from storectl_daemon.warm import STOPPING, Built, Warmer
+from storectl_daemon.warm_request import concerns
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.stage import StagedEntry
@@ -98,6 +101,7 @@ class FakeBuild:
     def __init__(self, files: FakeFiles) -> None:
         self.files = files
         self.built: list[str] = []
+        self.jobs: list[Job] = []
         self.gate: asyncio.Event | None = None
         self.trouble: Exception | None = None
         self.during: Callable[[], None] = lambda: None
@@ -105,6 +109,7 @@ class FakeBuild:
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
         name = next(state.sha256 for state in inputs.files.values() if state)
         self.built.append(name)
+        self.jobs.append(job)
         if self.gate is not None:
             await self.gate.wait()
         self.during()
@@ -127,7 +132,7 @@ class Scene:
     async def warm(self, job: Job | None = None) -> WarmEvent:
         """The last event of a warm."""
         wanted = job or self.job
-        with self.bus.subscribe(lambda event: event.job == wanted) as events:
+        with self.bus.subscribe(partial(concerns, wanted)) as events:
             self.warmer.start(wanted)
             async for event in events:
                 if isinstance(event.message, ReadyEvent | FailedEvent):
@@ -175,6 +180,52 @@ def test_many_who_ask_at_once_share_one_build(tmp_path: Path) -> None:
         assert {message.event for message in messages} == {"ready"}
 
     play(scenario, tmp_path)
+
+
+def test_commands_with_other_variables_have_flights_of_their_own_one_after_the_other(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        one, two = ({"TOKEN": value} for value in ("one", "two"))
+        scene.build.gate = asyncio.Event()
+        warms = [
+            asyncio.create_task(scene.warm(Job(project=tmp_path, environ=environ)))
+            for environ in (one, two, dict(one), {}, dict(two))
+        ]
+        await turns_until(lambda: len(scene.build.jobs) == 1)
+        scene.build.trouble = ProblemError("no login", code="E_FETCH")
+
+        def only_the_first_fails() -> None:
+            scene.build.trouble = None if len(scene.build.jobs) > 1 else scene.build.trouble
+
+        scene.build.during = only_the_first_fails
+        scene.build.gate.set()
+        messages = await asyncio.gather(*warms)
+        assert [job.environ for job in scene.build.jobs] == [one, two, {}]
+        assert [message.event for message in messages] == ["failed", "ready", "failed", "ready", "ready"]
+
+    play(scenario, tmp_path)
+
+
+def test_commands_that_wait_for_a_flight_hear_when_the_daemon_stops(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.gate = asyncio.Event()
+        warms = [
+            asyncio.create_task(scene.warm(Job(project=tmp_path, environ={"TOKEN": value})))
+            for value in ("a", "b", "c")
+        ]
+        await turns_until(lambda: len(scene.build.jobs) == 1)
+        await scene.warmer.stop()
+        messages = await asyncio.gather(*warms)
+        assert {getattr(message, "problem", None) for message in messages} == {STOPPING}
+        assert len(scene.build.jobs) == 1
+
+    play(scenario, tmp_path)
+
+
+def test_variables_are_not_shown_with_a_job(tmp_path: Path) -> None:
+    job = Job(project=tmp_path, environ={"TOKEN": "s3cret"})
+    assert "s3cret" not in repr(job)
+    assert job == Job(project=tmp_path)
+    assert hash(job) == hash(Job(project=tmp_path))
 
 
 def test_other_options_are_another_flight(tmp_path: Path) -> None:
@@ -534,7 +585,6 @@ class FakeSteps:
         return Steps(
             present=self.store.get,
             expect=lambda: None,
-            fetch=self.fetch,
             stage=self.stage,
             commit=self.commit,
             discard=self.discard,
@@ -575,11 +625,33 @@ def test_one_digest_is_fetched_and_committed_once_however_many_ask(tmp_path: Pat
     async def main() -> None:
         fake = FakeSteps()
         pipeline = Pipeline(fake.steps(), session=tmp_path)
-        manifests = await asyncio.gather(*(pipeline.ensure(pin_of("alpha"), quiet()) for _ in range(10)))
+        manifests = await asyncio.gather(*(pipeline.ensure(pin_of("alpha"), quiet(), fake.fetch) for _ in range(10)))
         assert len({id(manifest) for manifest in manifests}) == 1
         assert (len(fake.fetched), fake.batches) == (1, [1])
         assert os.listdir(tmp_path) == []
-        await pipeline.ensure(pin_of("alpha"), quiet())
+        await pipeline.ensure(pin_of("alpha"), quiet(), fake.fetch)
+        assert len(fake.fetched) == 1
+
+    asyncio.run(main())
+
+
+def test_a_command_whose_way_to_a_wheel_works_does_not_fail_with_another_s(tmp_path: Path) -> None:
+    async def main() -> None:
+        fake, refused = FakeSteps(), asyncio.Event()
+
+        async def refusing(wheel: WheelFile, destination: Path, *, progress: Callable[[int], None]) -> Fetched:
+            await refused.wait()
+            raise FetchError(f"{wheel.filename}: no login")
+
+        pipeline = Pipeline(fake.steps(), session=tmp_path)
+        without = asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet(), refusing))
+        await asyncio.sleep(0)
+        within = asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet(), fake.fetch))
+        await asyncio.sleep(0)
+        refused.set()
+        results = await asyncio.gather(without, within, return_exceptions=True)
+        assert isinstance(results[0], FetchError)
+        assert isinstance(results[1], Manifest)
         assert len(fake.fetched) == 1
 
     asyncio.run(main())
@@ -590,9 +662,9 @@ def test_what_is_staged_while_a_commit_runs_shares_the_next_one(tmp_path: Path) 
         fake = FakeSteps()
         fake.commit_gate = asyncio.Event()
         pipeline = Pipeline(fake.steps(), session=tmp_path)
-        first = asyncio.create_task(pipeline.ensure(pin_of("first"), quiet()))
+        first = asyncio.create_task(pipeline.ensure(pin_of("first"), quiet(), fake.fetch))
         await turns_until(lambda: bool(fake.batches))
-        others = [asyncio.create_task(pipeline.ensure(pin_of(f"w{n}"), quiet())) for n in range(9)]
+        others = [asyncio.create_task(pipeline.ensure(pin_of(f"w{n}"), quiet(), fake.fetch)) for n in range(9)]
         await turns_until(lambda: len(fake.fetched) >= 10)
         for _ in range(100):
             await asyncio.sleep(0)
@@ -608,12 +680,14 @@ def test_a_refused_wheel_reaches_everyone_who_asked_and_leaves_nothing(tmp_path:
         fake, pin = FakeSteps(), pin_of("bad")
         fake.refuse = pin.wheel.filename
         pipeline = Pipeline(fake.steps(), session=tmp_path)
-        results = await asyncio.gather(*(pipeline.ensure(pin, quiet()) for _ in range(3)), return_exceptions=True)
+        results = await asyncio.gather(
+            *(pipeline.ensure(pin, quiet(), fake.fetch) for _ in range(3)), return_exceptions=True
+        )
         assert {getattr(result, "code", None) for result in results} == {"E_RECORD"}
         assert len(fake.fetched) == len(fake.discarded) == 1
         assert os.listdir(tmp_path) == []
         fake.refuse = None
-        assert (await pipeline.ensure(pin, quiet())).digest == pin.wheel.digest
+        assert (await pipeline.ensure(pin, quiet(), fake.fetch)).digest == pin.wheel.digest
 
     asyncio.run(main())
 
@@ -623,7 +697,7 @@ def test_the_last_who_leaves_ends_the_download(tmp_path: Path) -> None:
         fake = FakeSteps()
         fake.fetch_gate = asyncio.Event()
         pipeline = Pipeline(fake.steps(), session=tmp_path)
-        tasks = [asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet())) for _ in range(2)]
+        tasks = [asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet(), fake.fetch)) for _ in range(2)]
         await turns_until(lambda: bool(fake.fetched))
         tasks[0].cancel()
         await asyncio.wait({tasks[0]})
@@ -640,7 +714,7 @@ def test_a_commit_that_has_begun_is_waited_for_before_anything_is_removed(tmp_pa
         fake = FakeSteps()
         fake.commit_gate = asyncio.Event()
         pipeline = Pipeline(fake.steps(), session=tmp_path)
-        task = asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet()))
+        task = asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet(), fake.fetch))
         await turns_until(lambda: bool(fake.batches))
         task.cancel()
         for _ in range(20):

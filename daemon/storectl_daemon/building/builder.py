@@ -15,8 +15,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -59,6 +59,23 @@ class BuildReport(PinReport, Protocol):
         """It is there."""
 
 
+class Access(Fetch, Protocol):
+    """The network as the command that wants a build may use it."""
+
+    async def settings(self) -> "IndexSettings":
+        """Where the project's packages come from."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Building:
+    """How a command wants its builds: with which network and which variables, or ``offline``, not at all."""
+
+    access: Access
+    environ: Mapping[str, str] = field(repr=False)
+    offline: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Order:
     """One build that is wanted."""
@@ -69,7 +86,7 @@ class _Order:
     key: str
     source: str
     interpreter: Interpreter
-    project: Path | None
+    how: Building
     archive: SourceArchive | None = None
     commit: GitCommit | None = None
     folder: str | None = None
@@ -88,28 +105,20 @@ class Builder:
         *,
         store: Store,
         pipeline: Pipeline,
-        fetch: Fetch,
-        settings_for: "Callable[[Path | None], Awaitable[IndexSettings]]",
         session: Path,
         logs: Path,
-        environ: Mapping[str, str],
         deadline: float = DEADLINE_SECONDS,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
-        self._fetch = fetch
-        self._settings_for = settings_for
         self._session = session
         self._logs = logs
-        self._environ = environ
         self._deadline = deadline
         self._flights: SingleFlight[str, Pin] = SingleFlight()
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
         self._numbers = itertools.count()
 
-    async def wheel(
-        self, pin: SourcePin, interpreter: Interpreter, project: Path, report: BuildReport, *, offline: bool
-    ) -> Pin:
+    async def wheel(self, pin: SourcePin, interpreter: Interpreter, report: BuildReport, how: Building) -> Pin:
         """The pin of the wheel that the source makes for this interpreter; its entry is in the store."""
         archive = pin.source if isinstance(pin.source, SourceArchive) else None
         commit = pin.source if isinstance(pin.source, GitCommit) else None
@@ -123,24 +132,22 @@ class Builder:
             ),
             source=source,
             interpreter=interpreter,
-            project=project,
+            how=how,
             archive=archive,
             commit=commit,
             subdirectory=pin.subdirectory,
         )
-        built = await self._made(order, report, offline=offline)
+        built = await self._made(order, report)
         return Pin(
             name=built.name, version=built.version, wheel=built.wheel, index=pin.index, direct_url=pin.direct_url
         )
 
-    async def editable(
-        self, local: LocalProject, interpreter: Interpreter, project: Path, report: BuildReport, *, offline: bool
-    ) -> Pin:
+    async def editable(self, local: LocalProject, interpreter: Interpreter, report: BuildReport, how: Building) -> Pin:
         """The pin of the editable wheel of a packaged local project; its entry is in the store."""
         direct_url = folder_origin(local.path, editable=local.editable)
         wheel = await asyncio.to_thread(editable_wheel, local)
         if wheel is not None:
-            made = await self._keep(local.name, wheel, report)
+            made = await self._keep(local.name, wheel, report, how)
         else:
             inputs = await asyncio.to_thread(_contents_of, Path(local.path))
             source = f"{local.path} {inputs}"
@@ -151,13 +158,13 @@ class Builder:
                 key=_key("editable", source, None, interpreter),
                 source=source,
                 interpreter=interpreter,
-                project=project,
+                how=how,
                 folder=local.path,
             )
-            made = await self._made(order, report, offline=offline)
+            made = await self._made(order, report)
         return Pin(name=made.name, version=made.version, wheel=made.wheel, direct_url=direct_url)
 
-    async def _keep(self, name: NormalizedName, wheel: EditableWheel, report: BuildReport) -> Pin:
+    async def _keep(self, name: NormalizedName, wheel: EditableWheel, report: BuildReport, how: Building) -> Pin:
         """Commit a wheel that is in memory."""
         if self._store.has(wheel.digest):
             return _pin(name, wheel.version, Path(wheel.filename), wheel.digest, len(wheel.content))
@@ -166,16 +173,16 @@ class Builder:
             path = folder / wheel.filename
             await asyncio.to_thread(path.write_bytes, wheel.content)
             pin = _pin(name, wheel.version, path, wheel.digest, len(wheel.content))
-            await self._pipeline.ensure(pin, report)
+            await self._pipeline.ensure(pin, report, how.access)
             return pin
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _made(self, order: _Order, report: BuildReport, *, offline: bool) -> Pin:
+    async def _made(self, order: _Order, report: BuildReport) -> Pin:
         known = await asyncio.to_thread(self._known, order)
         if known is not None:
             return known
-        if offline:
+        if order.how.offline:
             raise OfflineError(
                 f"{order.label} has to be built from source, which fetches its build requirements",
                 hint="warm the project once without --offline",
@@ -198,7 +205,7 @@ class Builder:
             try:
                 answer = await self._ask_worker(order, await self._request(order, folder, report), folder)
                 pin = await asyncio.to_thread(_built_pin, order, folder / "out" / (answer.wheel or ""))
-                await self._pipeline.ensure(pin, report)
+                await self._pipeline.ensure(pin, report, order.how.access)
                 await asyncio.to_thread(write_provenance, self._store.layout, _provenance(order, pin, answer))
                 report.built(order.label)
                 return pin
@@ -213,7 +220,7 @@ class Builder:
             archive = folder / "source.archive"
             wanted = WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
             as_pin = Pin(name=order.name, version=order.version or "", wheel=wanted)
-            await self._fetch(wanted, archive, progress=lambda count: report.fetching(as_pin, count))
+            await order.how.access(wanted, archive, progress=lambda count: report.fetching(as_pin, count))
         repository = None
         if order.commit is not None:
             mirror = self._store.layout.repositories / hashlib.sha256(order.commit.url.encode()).hexdigest()[:32]
@@ -233,7 +240,7 @@ class Builder:
 
     async def _ask_worker(self, order: _Order, request: BuildRequest, folder: Path) -> BuildAnswer:
         """Let a process build, and end it with all that it started where it takes too long or nobody waits any more."""
-        environ = self._environ_of(await self._settings_for(order.project))
+        environ = _environ_of(order.how.environ, await order.how.access.settings())
         log = self._logs / f"build-{order.name}-{order.key[:12]}.log"
         out = await asyncio.to_thread(_new_log, log)
         try:
@@ -258,26 +265,25 @@ class Builder:
             raise _problem(order, answer, log)
         return answer
 
-    def _environ_of(self, settings: "IndexSettings") -> dict[str, str]:
-        """The daemon's own variables, and the project's indexes as pip's."""
-        default, *extra = (*reversed(settings.indexes),) or ("",)
-        pip = {
-            "PIP_INDEX_URL": default,
-            "PIP_EXTRA_INDEX_URL": " ".join(reversed(extra)),
-            "PIP_FIND_LINKS": " ".join(settings.find_links),
-            "PIP_TRUSTED_HOST": " ".join(sorted(settings.trusted_hosts)),
-            "PIP_CERT": settings.ca_bundle or "",
-            "PIP_NO_INDEX": "" if default else "1",
-        }
-        kept = {
-            name: value for name, value in self._environ.items() if name not in pip and not name.startswith("STORECTL")
-        }
-        return kept | {name: value for name, value in pip.items() if value}
-
     def _new_folder(self, what: str) -> Path:
         folder = self._session / f"{what}.{next(self._numbers)}"
         folder.mkdir(mode=0o700)
         return folder
+
+
+def _environ_of(environ: Mapping[str, str], settings: "IndexSettings") -> dict[str, str]:
+    """The command's variables, and the project's indexes as pip's."""
+    default, *extra = (*reversed(settings.indexes),) or ("",)
+    pip = {
+        "PIP_INDEX_URL": default,
+        "PIP_EXTRA_INDEX_URL": " ".join(reversed(extra)),
+        "PIP_FIND_LINKS": " ".join(settings.find_links),
+        "PIP_TRUSTED_HOST": " ".join(sorted(settings.trusted_hosts)),
+        "PIP_CERT": settings.ca_bundle or "",
+        "PIP_NO_INDEX": "" if default else "1",
+    }
+    kept = {name: value for name, value in environ.items() if name not in pip and not name.startswith("STORECTL")}
+    return kept | {name: value for name, value in pip.items() if value}
 
 
 def _new_log(path: Path) -> int:
