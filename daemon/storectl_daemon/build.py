@@ -79,6 +79,14 @@ class Access(Fetch, Protocol):
         """The pin with its file."""
         ...
 
+    async def identified(self, pins: Sequence[Pin], *, offline: bool) -> tuple[Pin, ...]:
+        """The pins, every wheel with its sha256."""
+        ...
+
+    async def identified_sources(self, pins: Sequence[SourcePin], *, offline: bool) -> tuple[SourcePin, ...]:
+        """The pins, every archive with its sha256."""
+        ...
+
     async def settings(self) -> "IndexSettings":
         """Where the project's packages come from."""
         ...
@@ -86,7 +94,10 @@ class Access(Fetch, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """What a lock file selects for one target, every pin with its file. ``notices`` are to be told at every run."""
+    """What a lock file selects for one target, every pin with its file and its sha256.
+
+    ``notices`` are to be told at every run.
+    """
 
     pins: tuple[Pin, ...]
     source_pins: tuple[SourcePin, ...]
@@ -268,9 +279,11 @@ class EnvironmentBuild:
         found = await all_of([look_up(pin) for pin in selection.index_pins])
         if unknown:
             raise _offline(unknown)
+        pins = (*selection.pins, *(pin for pin in found if isinstance(pin, Pin)))
+        source_pins = (*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin)))
         return Closure(
-            pins=(*selection.pins, *(pin for pin in found if isinstance(pin, Pin))),
-            source_pins=(*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin))),
+            pins=await access.identified(pins, offline=job.offline),
+            source_pins=await access.identified_sources(source_pins, offline=job.offline),
             local_projects=selection.local_projects,
             warnings=selection.warnings,
             notices=(selection.stale,) if selection.stale else (),

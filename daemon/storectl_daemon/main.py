@@ -21,6 +21,7 @@ from storectl_daemon.door import Door
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.events import Event, EventBus
+from storectl_daemon.identification import Identification
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.lifecycle import Background, IdleWatch, notify, rest
 from storectl_daemon.loading import Loaded
@@ -154,7 +155,8 @@ class Daemon:
         """Serve until the end, and end everything in order."""
         settings, layout = self._settings, self._store.layout
         self._workers = Workers(settings.workers)
-        self._network = Network(layout, home=Path(settings.home or "/"))
+        identification = Identification(self._store.catalogue, session=self._session)
+        self._network = Network(layout, identification, home=Path(settings.home or "/"))
         self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
         self._pipeline = Pipeline(self._steps.pipeline_steps(), session=self._session)
         self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)

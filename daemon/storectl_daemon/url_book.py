@@ -5,7 +5,7 @@
        "files": {"sha256:…": {"filename": …, "url": …, "size": …, "requires_python": …, "index": …}},
        "lookups": ["<64 hex digits>", …]}
 
-``files`` maps a digest to the file that has it, which never changes. ``lookups`` holds the questions whose answer is
+``files`` maps a digest, the locked one, to the file that has it, which never changes. ``lookups`` holds the questions whose answer is
 complete although some digest was offered by nobody: version, digests and the sources asked, hashed together.
 
 A book that is broken, of another format, or cannot be written is as good as an empty one. Addresses with a query are
@@ -27,7 +27,7 @@ from packaging.utils import NormalizedName
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.index_file import IndexFile
 from storectl_daemon.origins import path_of_file_url, redacted, scheme_of
-from storectl_store.digest import Digest, parse_digest
+from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.entries.whole_files import PRIVATE, replace_file
 from storectl_store.selection.pin import IndexPin
 
@@ -144,7 +144,7 @@ def _checked(book: Any) -> dict[str, Any]:
     if book["format"] != BOOK_FORMAT:
         raise ValueError(f"format {book['format']!r} is not {BOOK_FORMAT}")
     for digest, entry in book["files"].items():
-        _file(parse_digest(digest), entry)
+        _file(parse_strong_digest(digest), entry)
         texts = (entry["filename"], entry["url"], entry["requires_python"] or "", entry["index"] or "")
         if not all(isinstance(text, str) for text in texts) or not isinstance(entry["size"], int | None):
             raise TypeError(f"the entry of {digest} is malformed")
