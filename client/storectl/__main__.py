@@ -8,11 +8,18 @@ import os
 import sys
 
 from storectl.errors import ClientError, CurrentFolderError, FileAccessError, HomeMissingError, OutputError
+from storectl.isolation import isolate
 from storectl.streams import check_output, end_as_interrupted_writer, flush_output
 from storectl_shim.locations import NoHomeError
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells count."""
+
+
+def start() -> int:
+    """Run the command in ``sys.argv``, isolated from the variables of its user; its exit code."""
+    isolate(sys.argv[1:], os.environ)
+    return main()
 
 
 def main() -> int:
@@ -88,4 +95,4 @@ def _has_current_folder() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

@@ -40,7 +40,7 @@ from storectl_daemon.projects import ProjectBook
 from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
-from storectl_daemon.settings import Settings
+from storectl_daemon.settings import Settings, daemon_variables
 from storectl_daemon.settling import Built, Settling
 from storectl_daemon.sockets import SocketBusyError
 from storectl_daemon.stillness import Stillness
@@ -86,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     try:
         configure_logs(arguments.log_file)
-        settings = Settings.from_environ(dict(os.environ))
+        settings = Settings.from_environ(_only_own())
         return _serve_store(settings)
     except (StoreBusyError, SocketBusyError) as error:
         return _tell(error, EXIT_BUSY)
@@ -94,6 +94,15 @@ def main(argv: Sequence[str]) -> int:
         return _tell(DaemonError(str(error), code="E_NO_HOME", hint=error.hint), 1)
     except ProblemError as error:
         return _tell(error, 1)
+
+
+def _only_own() -> dict[str, str]:
+    """The variables of this process, from now on only its own: no child of the daemon is to see those of whoever started it."""
+    own = daemon_variables(os.environ)
+    os.environ.clear()
+    os.environ.update(own)
+    os.chdir("/")
+    return own
 
 
 def _tell(error: ProblemError, code: int) -> int:
@@ -156,7 +165,7 @@ class Daemon:
         settings, layout = self._settings, self._store.layout
         self._workers = Workers(settings.workers)
         identification = Identification(self._store.catalogue, session=self._session)
-        self._network = Network(layout, identification, home=Path(settings.home or "/"))
+        self._network = Network(self._store, identification, home=Path(settings.home or "/"))
         self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
         self._pipeline = Pipeline(self._steps.pipeline_steps(), session=self._session)
         self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)
