@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from storectl.errors import DaemonProblemError
+from storectl.wire import path_from_wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +30,8 @@ class Health:
             api=api["version"],
             features=frozenset(api["features"]),
             pid=value["pid"],
-            store=value["store"],
-            socket=value["socket"],
+            store=path_from_wire(value["store"]),
+            socket=path_from_wire(value["socket"]),
             uptime_s=value["uptime_s"],
             rss_bytes=value["rss_bytes"],
         )
@@ -38,13 +39,16 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentInfo:
-    """One environment. ``python`` is its ``bin/python``; ``executable`` and ``version`` are the interpreter's below it."""
+    """One environment. ``python`` is its ``bin/python``; ``executable`` and ``version`` are the interpreter's below it.
+
+    ``project`` and ``lock_file`` are None if no project uses it any more.
+    """
 
     id: str
     path: str
     python: str
-    project: str
-    lock_file: str
+    project: str | None
+    lock_file: str | None
     executable: str
     version: str
     wheels: int
@@ -55,11 +59,11 @@ class EnvironmentInfo:
         interpreter = value["interpreter"]
         return cls(
             id=value["id"],
-            path=value["path"],
-            python=value["python"],
-            project=value["project"],
-            lock_file=value["lock_file"],
-            executable=interpreter["executable"],
+            path=path_from_wire(value["path"]),
+            python=path_from_wire(value["python"]),
+            project=path_from_wire(value["project"]),
+            lock_file=path_from_wire(value["lock_file"]),
+            executable=path_from_wire(interpreter["executable"]),
             version=interpreter["version"],
             wheels=value["wheels"],
         )
@@ -85,7 +89,7 @@ class Progress:
             total=value["total"],
             bytes_done=value.get("bytes_done") or 0,
             bytes_total=value.get("bytes_total") or 0,
-            current=value.get("current") or "",
+            current=path_from_wire(value.get("current") or ""),
         )
 
     @property
@@ -112,8 +116,8 @@ class ProjectState:
         """From a ProjectState of the API; KeyError or TypeError where it is none."""
         environment, progress, problem = value.get("environment"), value.get("progress"), value.get("problem")
         return cls(
-            path=value["path"],
-            lock_file=value.get("lock_file"),
+            path=path_from_wire(value["path"]),
+            lock_file=path_from_wire(value.get("lock_file")),
             state=value["state"],
             environment=EnvironmentInfo.from_json(environment) if environment else None,
             progress=Progress.from_json(progress) if progress else None,

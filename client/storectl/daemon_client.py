@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 import httpx2
 
 from storectl.answers import EnvironmentInfo, Health, Progress, ProjectState, problem_from_json
+from storectl.chosen_python import ChosenPython
 from storectl.daemon_socket import CONNECT_S, check_listener, check_owner, stuck
 from storectl.errors import (
     DaemonGoneError,
@@ -22,6 +23,7 @@ from storectl.errors import (
     DaemonVersionError,
 )
 from storectl.options import Options
+from storectl.wire import path_from_wire, path_on_wire, variables_on_wire
 
 API_VERSION = 1
 
@@ -43,10 +45,21 @@ class WarmListener(Protocol):
 
 
 class DaemonClient:
-    """One daemon, behind the socket at this path. A context manager; every method raises ClientError only."""
+    """One daemon, behind the socket at this path. A context manager; every method raises ClientError only.
 
-    def __init__(self, path: str, *, answer_s: float = ANSWER_S, stream_silence_s: float = STREAM_SILENCE_S) -> None:
+    ``environ`` are the variables of this command: the daemon's own count for nothing.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        environ: Mapping[str, str],
+        answer_s: float = ANSWER_S,
+        stream_silence_s: float = STREAM_SILENCE_S,
+    ) -> None:
         self.socket = path
+        self._environ = environ
         self._stream_timeout = httpx2.Timeout(answer_s, connect=CONNECT_S, read=stream_silence_s)
         self._http = httpx2.Client(
             # verify=False: no TLS on a Unix socket, and reading the system's certificates all the same takes 85 ms.
@@ -100,21 +113,35 @@ class DaemonClient:
 
         ``link`` is the name in its folder that the daemon keeps leading to its environment.
         """
-        body: dict[str, Any] = {"path": path} if link is None else {"path": path, "link": link}
+        body: dict[str, Any] = {"path": path_on_wire(path), "environ": variables_on_wire(self._environ)}
+        if link is not None:
+            body["link"] = link
         return _read(ProjectState.from_json, self._json("POST", "/v1/projects", json=body))
 
     def forget(self, path: str) -> None:
         """Take a project off the register; its environments stay."""
-        self._request("DELETE", "/v1/projects", params={"path": path})
+        self._request("DELETE", "/v1/projects", params={"path": path_on_wire(path)})
 
     def project_state(self, path: str) -> ProjectState | None:
         """The state of the project that this folder is in; None where the daemon knows none."""
         try:
-            return _read(ProjectState.from_json, self._json("GET", "/v1/projects/state", params={"path": path}))
+            return _read(
+                ProjectState.from_json, self._json("GET", "/v1/projects/state", params={"path": path_on_wire(path)})
+            )
         except DaemonProblemError as error:
             if error.code == "E_UNKNOWN_PROJECT":
                 return None
             raise
+
+    def interpreter(self, python: str | None, pinned: str | None) -> ChosenPython:
+        """The interpreter that a version, a range of versions or a path means, else a pin, else the first on PATH."""
+        if "interpreters" not in self.health().features:
+            raise DaemonVersionError(
+                "the daemon is of an older storectl, and cannot choose an interpreter",
+                hint="storectl daemon stop ends it; the next command starts its own",
+            )
+        body = {"python": path_on_wire(python), "pinned": pinned, "environ": variables_on_wire(self._environ)}
+        return _read(_interpreter_of, self._json("POST", "/v1/interpreters", json=body))
 
     def environments(self) -> list[EnvironmentInfo]:
         """Every environment of the store."""
@@ -142,11 +169,11 @@ class DaemonClient:
 
     def _warm_once(self, start: str, options: Options, listener: WarmListener, *, bytecode: bool) -> EnvironmentInfo:
         body = {
-            "start": start,
-            "lock_file": options.lock_file,
-            "overlay": options.overlay,
-            "member": options.member,
-            "python": options.python,
+            "start": path_on_wire(start),
+            "lock_file": path_on_wire(options.lock_file),
+            "overlay": path_on_wire(options.overlay),
+            "member": path_on_wire(options.member),
+            "python": path_on_wire(options.python),
             "extras": list(options.extras),
             "all_extras": options.all_extras,
             "groups": list(options.groups),
@@ -154,13 +181,14 @@ class DaemonClient:
             "only_groups": options.only_groups,
             "offline": options.offline,
             "bytecode": bytecode,
+            "environ": variables_on_wire(self._environ),
         }
         for event in self._stream("/v1/warm", body):
             kind = event.get("event")
             if kind == "progress":
                 listener.progress(_read(Progress.from_json, event))
             elif kind == "warning":
-                listener.warning(str(event.get("message")))
+                listener.warning(path_from_wire(str(event.get("message"))))
             elif kind == "ready":
                 return _read(EnvironmentInfo.from_json, event.get("environment") or {})
             elif kind == "failed":
@@ -213,8 +241,12 @@ class DaemonClient:
 def _read(read: Callable[[Json], Answer], value: Json) -> Answer:
     try:
         return read(value)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _unreadable(str(error)) from None
+
+
+def _interpreter_of(value: Json) -> ChosenPython:
+    return ChosenPython(version=value["version"], executable=path_from_wire(value["executable"]))
 
 
 def _object(line: bytes) -> Json:

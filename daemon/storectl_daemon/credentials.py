@@ -119,13 +119,18 @@ class Credentials:
         return max(reversed(found), key=lambda address: _common(_segments(address), wanted), default=None)
 
 
-def credentials_of(environ: Mapping[str, str], home: Path, *, ask_keyring: bool = False) -> Credentials:
-    """The credentials of this user: ``$NETRC``, else ``~/.netrc``, else ``~/_netrc``; and the keyring program."""
+def credentials_of(
+    environ: Mapping[str, str], home: Path, *, keyring: KeyringProgram | None = None, ask_keyring: bool = False
+) -> Credentials:
+    """The credentials of a command: ``$NETRC``, else ``~/.netrc``, else ``~/_netrc`` as it is now; and the keyring program.
+
+    ``keyring`` is the program as these variables find it, if it is known already.
+    """
     named = environ.get("NETRC")
     candidates = [Path(named)] if named else [home / ".netrc", home / "_netrc"]
     found = next((path for path in candidates if path.is_file()), None)
     sources = [NetrcLogins(found)] if found else []
-    return Credentials(*sources, keyring=KeyringProgram(environ), ask_keyring=ask_keyring)
+    return Credentials(*sources, keyring=keyring or KeyringProgram(environ), ask_keyring=ask_keyring)
 
 
 def _is_completed_by(login: Login, known: Login) -> bool:

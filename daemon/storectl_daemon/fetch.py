@@ -4,6 +4,7 @@ The bytes of a wheel are hashed while they arrive and compared with the lock fil
 """
 
 import asyncio
+import copy
 import errno
 import logging
 import os
@@ -24,6 +25,7 @@ from storectl_daemon.download import (
     Progress,
     check_received,
     content_length,
+    locked_algorithms,
     refuse_encoding,
     size_limit,
     too_large,
@@ -54,7 +56,7 @@ for _name in ("httpx2", "httpcore2"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """A complete file. ``digest`` was counted over its bytes, and is the locked one; ``size`` in bytes."""
+    """A complete file that has a locked digest. ``digest`` is the sha256 counted over its bytes; ``size`` in bytes."""
 
     path: Path
     digest: Digest
@@ -85,8 +87,8 @@ class Fetcher:
     """The one owner of connections; an async context manager for one event loop.
 
     ``tls`` is what ``storectl_daemon.trust.tls_context`` gives (None: the system's). ``trusted_hosts`` are pip's: their
-    certificates are not checked; each is a host, or host and port. ``proxy`` is pip's, for everything; without it ``trust_env``
-    lets the proxy variables count. ``client_cert`` is shown to trusted hosts, too; ``tls`` has it already.
+    certificates are not checked; each is a host, or host and port. ``proxies`` are those of the command that fetches.
+    ``client_cert`` is shown to trusted hosts, too; ``tls`` has it already. ``contexts`` are those of single hosts.
     """
 
     def __init__(
@@ -97,13 +99,16 @@ class Fetcher:
         tls: ssl.SSLContext | None = None,
         trusted_hosts: frozenset[str] = frozenset(),
         client_cert: str | None = None,
-        proxy: str | None = None,
-        trust_env: bool = True,
+        contexts: Mapping[str, ssl.SSLContext] | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self.credentials = credentials or Credentials()
         self.limits = limits or FetchLimits()
-        proxies = Proxies(proxy=proxy, trust_env=trust_env)
-        self._client = _client(self.limits, tls, _unchecked(trusted_hosts, client_cert, proxies, self.limits), proxies)
+        tls, proxies = tls or httpx2.create_ssl_context(trust_env=False), proxies or Proxies()
+        own = _unchecked(trusted_hosts, client_cert) | dict(contexts or {})
+        self._client = _client(
+            self.limits, tls, _proxied(proxies, tls, self.limits) | _single(own, proxies, self.limits)
+        )
         self._downloads = asyncio.Semaphore(self.limits.concurrency)
         self._pages = asyncio.Semaphore(self.limits.page_concurrency)
 
@@ -114,6 +119,12 @@ class Fetcher:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
+    def with_logins(self, credentials: Credentials) -> Self:
+        """The same connections and limits, with the logins of another command."""
+        other = copy.copy(self)
+        other.credentials = credentials
+        return other
+
     async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Progress = _no_progress) -> Fetched:
         """The wheel as a new file at ``destination``, which must not exist and is removed again on any failure.
 
@@ -121,7 +132,7 @@ class Fetcher:
         had, WheelError E_HASH where it is not the locked one, StoreFullError where it cannot be written.
         """
         async with self._downloads:
-            with PartialFile(destination) as file:
+            with PartialFile(destination, locked_algorithms(wheel)) as file:
                 if scheme_of(wheel.url) == "file":
                     await self._copy(wheel, file, progress)
                 else:
@@ -204,37 +215,51 @@ class Fetcher:
 
 
 def _client(
-    limits: FetchLimits,
-    tls: ssl.SSLContext | None,
-    trusted: Mapping[str, httpx2.AsyncHTTPTransport],
-    proxies: Proxies,
+    limits: FetchLimits, tls: ssl.SSLContext, mounts: Mapping[str, httpx2.AsyncHTTPTransport | None]
 ) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
-        verify=tls or httpx2.create_ssl_context(),
-        mounts=trusted,
+        verify=tls,
+        mounts=mounts,
         headers=_HEADERS,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept, so none can be sent anywhere
         limits=_pool(limits),
         # The semaphores bound the requests, so waiting for a place in the pool is no failure.
         timeout=httpx2.Timeout(limits.read_timeout, connect=limits.connect_timeout, pool=None),
-        proxy=proxies.proxy,
-        trust_env=proxies.trust_env,
+        trust_env=False,
         follow_redirects=False,
     )
 
 
-def _unchecked(
-    trusted_hosts: frozenset[str], client_cert: str | None, proxies: Proxies, limits: FetchLimits
-) -> dict[str, httpx2.AsyncHTTPTransport]:
-    """The way to each trusted host: through the same proxy as to any other."""
+def _proxied(proxies: Proxies, tls: ssl.SSLContext, limits: FetchLimits) -> dict[str, httpx2.AsyncHTTPTransport | None]:
+    """The way to the addresses of each pattern; None for one without a proxy. FetchError for a proxy's unusable address."""
+    try:
+        return {
+            pattern: httpx2.AsyncHTTPTransport(verify=tls, limits=_pool(limits), proxy=proxy) if proxy else None
+            for pattern, proxy in proxies.routes().items()
+        }
+    except (httpx2.InvalidURL, ValueError, ImportError) as error:  # ImportError: socks needs a package of its own
+        raise FetchError(
+            f"the proxy that is configured cannot be used: {type(error).__name__}",
+            hint="correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or pip's `proxy`: http://host:port",
+        ) from error
+
+
+def _unchecked(trusted_hosts: frozenset[str], client_cert: str | None) -> dict[str, ssl.SSLContext]:
     if not trusted_hosts:
         return {}
     context = unchecked_context()
     if client_cert:
         show_certificate(context, client_cert)
+    return dict.fromkeys(trusted_hosts, context)
+
+
+def _single(
+    contexts: Mapping[str, ssl.SSLContext], proxies: Proxies, limits: FetchLimits
+) -> dict[str, httpx2.AsyncHTTPTransport | None]:
+    """The way to each host that has a context of its own: through the same proxy as to any other."""
     return {
         f"https://{host}": httpx2.AsyncHTTPTransport(verify=context, limits=_pool(limits), proxy=proxies.to(host))
-        for host in trusted_hosts
+        for host, context in contexts.items()
     }
 
 

@@ -1,27 +1,51 @@
 """Index lookup: which file a pin is that has only digests, as pip's, Poetry's, PDM's and Pipenv's locks do."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from storectl_daemon.errors import DaemonError, FetchError, IndexLookupError, OfflineError
 from storectl_daemon.fetch import Fetcher
 from storectl_daemon.index_config import IndexSettings
 from storectl_daemon.index_file import IndexFile, allows_python
-from storectl_daemon.page_store import PageStore
+from storectl_daemon.origins import scheme_of
 from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
 from storectl_daemon.url_book import UrlBook, is_locked
+from storectl_store.digest import Digest, algorithm_of
 from storectl_store.errors import NoWheelError
 from storectl_store.selection.build_policy import format_refused
 from storectl_store.selection.choose import choose_wheel
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
+_MOST_ANSWERS = 5000
+
+
+class Answers:
+    """What pins turned out to be, in memory: for the same sources and interpreter they are that again."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[tuple[IndexPin, tuple[str, ...], str], Pin | SourcePin] = OrderedDict()
+
+    def recall(self, pin: IndexPin, places: Sequence[str], interpreter: Interpreter) -> Pin | SourcePin | None:
+        """What the pin was, if these places were asked."""
+        return self._found.get((pin, tuple(places), interpreter.identity))
+
+    def note(self, pin: IndexPin, places: Sequence[str], interpreter: Interpreter, found: Pin | SourcePin) -> None:
+        """Remember it, unless it is a file of this machine, which may be another by the next time."""
+        if scheme_of(file_of(found).url) == "file":
+            return
+        self._found[pin, tuple(places), interpreter.identity] = found
+        if len(self._found) > _MOST_ANSWERS:
+            self._found.popitem(last=False)
+
 
 class IndexClient:
     """Turns index pins into pins, from the book of addresses where it can, else by asking every source.
 
-    ``settings_for`` gives the settings of a project folder (``SettingsReader.read``); it is called in a thread.
+    It asks as one command does: with its ``settings``, and a ``fetcher`` that has its logins. ``present`` is whether the store
+    has a wheel: then it does not matter which index said that it is the pin's.
     """
 
     def __init__(
@@ -29,34 +53,21 @@ class IndexClient:
         *,
         fetcher: Fetcher,
         book: UrlBook,
-        settings_for: Callable[[Path | None], IndexSettings],
-        pages: PageStore | None = None,
+        settings: IndexSettings,
+        pages: ProjectPages | None = None,
+        answers: Answers | None = None,
+        present: Callable[[Digest], bool] = lambda _digest: False,
     ) -> None:
         self._fetcher = fetcher
         self._book = book
-        self._settings_for = settings_for
-        self._pages = ProjectPages(fetcher, pages)
-
-    async def learn(self, project: Path | None) -> IndexSettings:
-        """Read the project's settings, and teach the fetcher the logins in them.
-
-        ``resolve`` does so by itself; a lock file that names its own addresses needs it before the first ``fetch``.
-        """
-        settings = await asyncio.to_thread(self._settings_for, project)
-        for place in settings.addresses:
-            self._fetcher.credentials.learn(place)
-        if settings.keyring:
-            self._fetcher.credentials.ask_keyring = True
-        return settings
+        self._settings = settings
+        self._pages = pages or ProjectPages()
+        self._answers = answers or Answers()
+        self._present = present
+        self._asked: dict[Digest, tuple[IndexPin, Interpreter]] = {}
 
     async def resolve(
-        self,
-        pin: IndexPin,
-        interpreter: Interpreter,
-        project: Path | None,
-        *,
-        refresh: bool = False,
-        offline: bool = False,
+        self, pin: IndexPin, interpreter: Interpreter, *, refresh: bool = False, offline: bool = False
     ) -> Pin | SourcePin:
         """The best wheel for the interpreter among the files with one of the pin's digests; without one, the sdist.
 
@@ -65,9 +76,43 @@ class IndexClient:
         NoWheelError where files have the digests but none fits; IndexLookupError where no source offers one, or one
         that was needed could not be asked (OfflineError: could not be reached).
         """
-        sources = sources_of(pin, await self.learn(project))
+        sources = sources_of(pin, self._settings)
         for place in (*pin.indexes, *pin.find_links):
             self._fetcher.credentials.learn(place)
+        places = [source.place for source in sources]
+        found = None if refresh else self._answers.recall(pin, places, interpreter)
+        if found is None and not refresh:
+            found = await asyncio.to_thread(self._known_elsewhere, pin, interpreter, offline=offline)
+        if found is None:
+            found = choose_pin(pin, await self._files(pin, sources, refresh=refresh, offline=offline), interpreter)
+            self._answers.note(pin, places, interpreter, found)
+        self._asked[file_of(found).digest] = pin, interpreter
+        return found
+
+    def _known_elsewhere(self, pin: IndexPin, interpreter: Interpreter, *, offline: bool) -> Pin | SourcePin | None:
+        """What the pin is by what any index has said, if it need not be fetched: none is asked for that."""
+        files = self._book.recall(pin, None) if pin.digests else None
+        if files is None:
+            return None
+        found = choose_pin(pin, files, interpreter)
+        return found if offline or self._present(file_of(found).digest) else None
+
+    async def moved(self, file: WheelFile, failure: FetchError) -> WheelFile:
+        """The file at the address that its index gives now; ``failure`` is raised again if that is the one that failed."""
+        if file.digest not in self._asked:
+            raise failure
+        pin, interpreter = self._asked[file.digest]
+        try:
+            now = file_of(await self.resolve(pin, interpreter, refresh=True))
+        except DaemonError:
+            raise failure from None
+        if now.digest != file.digest or now.url == file.url:
+            raise failure
+        return replace(file, url=now.url)
+
+    async def _files(
+        self, pin: IndexPin, sources: Sequence[Source], *, refresh: bool, offline: bool
+    ) -> tuple[IndexFile, ...]:
         places = [source.place for source in sources]
         files = None if refresh else await asyncio.to_thread(self._book.recall, pin, places)
         if offline:
@@ -81,15 +126,18 @@ class IndexClient:
         if files is None:
             files = await self._ask(pin, sources, anew=refresh)
             await asyncio.to_thread(self._book.record, pin, places, files)
-        return choose_pin(pin, files, interpreter)
+        return files
 
     async def _ask(self, pin: IndexPin, sources: Sequence[Source], *, anew: bool = False) -> tuple[IndexFile, ...]:
         """Every file with a digest of the pin, each digest once, from the first source that has it.
 
+        If no source says a digest that can be compared with those of the pin, every file that may be locked.
+
         ``anew`` asks also where a page that is kept is fresh still.
         """
         answers = await asyncio.gather(
-            *(self._pages.ask(source, pin.name, pin.version, anew=anew) for source in sources), return_exceptions=True
+            *(self._pages.ask(self._fetcher, source, pin.name, pin.version, anew=anew) for source in sources),
+            return_exceptions=True,
         )
         given = [answer for answer in answers if isinstance(answer, SourceAnswer)]
         failures = [answer for answer in answers if isinstance(answer, BaseException)]
@@ -102,6 +150,7 @@ class IndexClient:
         if failures and _is_incomplete(pin, found):
             # What the failed source has could be a better fit: without it the choice would depend on the weather.
             raise _source_failed(pin, [f for f in failures if isinstance(f, FetchError)])
+        found = found or _undecided(pin, given)
         if not found:
             raise _unknown(pin, sources, given)
         return found
@@ -131,37 +180,78 @@ def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpret
     offered = tuple(files)
     usable = [file for file in offered if allows_python(file, interpreter.version)]
     allowed = [file for file in usable if file.is_wheel and "wheel" in pin.formats]
-    chosen = choose_wheel(filter(None, map(_wheel_file, allowed)), interpreter)
+    chosen = choose_wheel((_wheel_file(pin, file) for file in allowed), interpreter)
     if chosen is None:
-        source = next((file for file in usable if not file.is_wheel and file.digest is not None), None)
+        source = next((file for file in usable if not file.is_wheel), None)
         if refused := _refused(pin, usable):
             raise format_refused(pin.name, pin.version, refused, pin.settings or "a setting")
         if source is None:
             raise _nothing_fits(pin, offered, interpreter)
         return _source_pin(pin, source)
-    index = next(file.index for file in allowed if file.digest == chosen.digest)
+    index = next(file.index for file in allowed if file.url == chosen.url)
     return Pin(name=pin.name, version=pin.version, wheel=chosen, index=index)
 
 
+def file_of(pin: Pin | SourcePin) -> WheelFile | SourceArchive:
+    """The file that a pin is, which an index gave."""
+    if isinstance(pin, Pin):
+        return pin.wheel
+    assert isinstance(pin.source, SourceArchive), "an index gives no commits"
+    return pin.source
+
+
 def _source_pin(pin: IndexPin, file: IndexFile) -> SourcePin:
-    assert file.digest is not None, "files are found by their digest"
-    archive = SourceArchive(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
-    return SourcePin(name=pin.name, version=pin.version, source=archive, index=file.index)
+    wheel = _wheel_file(pin, file)
+    archive = SourceArchive(
+        filename=wheel.filename, digest=wheel.digest, url=wheel.url, size=wheel.size, one_of=wheel.one_of
+    )
+    return SourcePin(
+        name=pin.name,
+        version=pin.version,
+        source=archive,
+        index=file.index,
+        config_settings=pin.config_settings,
+    )
 
 
-def _wheel_file(file: IndexFile) -> WheelFile | None:
-    if file.digest is None:
-        return None
-    return WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
+def _wheel_file(pin: IndexPin, file: IndexFile) -> WheelFile:
+    """The file with its locked digest, or with all that are locked if the index does not tell which of them it has."""
+    if file.digest is not None and is_locked(pin, file):
+        return WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
+    return WheelFile(filename=file.filename, digest=min(pin.digests), url=file.url, size=file.size, one_of=pin.digests)
 
 
 def _by_digest(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFile, ...]:
+    """The files that the answers say to be locked ones, each with the digest that is locked."""
     found: dict[str, IndexFile] = {}
     for answer in answers:
         for file in answer.files:
-            if file.digest is not None and is_locked(pin, file):
-                found.setdefault(file.digest, file)
+            known = _with_locked_digest(pin, file)
+            if known.digest is not None and is_locked(pin, known):
+                found.setdefault(known.digest, known)
     return tuple(found.values())
+
+
+def _with_locked_digest(pin: IndexPin, file: IndexFile) -> IndexFile:
+    """The file; known by another of its digests if that is the locked one."""
+    if file.others and pin.digests and file.digest not in pin.digests:
+        return replace(file, digest=min(file.others & pin.digests, default=file.digest), others=frozenset())
+    return file
+
+
+def _undecided(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFile, ...]:
+    """The files that may be locked ones by all that is said of them: only their bytes will tell.
+
+    No index states a digest of theirs by an algorithm that is locked. If file names are locked too, they have one.
+    """
+    algorithms = set(map(algorithm_of, pin.digests))
+    found: dict[str, IndexFile] = {}
+    for answer in answers:
+        for file in answer.files:
+            stated = {algorithm_of(digest) for digest in (file.digest, *file.others) if digest is not None}
+            if algorithms.isdisjoint(stated) and (not pin.filenames or file.filename in pin.filenames):
+                found.setdefault(file.filename, file)
+    return tuple(found.values()) if pin.digests else ()
 
 
 def _is_incomplete(pin: IndexPin, found: Sequence[IndexFile]) -> bool:
@@ -209,17 +299,23 @@ def _unknown(pin: IndexPin, sources: Sequence[Source], answers: Sequence[SourceA
     asked = [f"{s.shown} ({notes[s.shown]})" if s.shown in notes else s.shown for s in sources]
     where = _some(asked) if asked else "no index is configured"
     what = f"; {_some(others)} of that version {_why_others(pin)}" if others else ""
-    wanted = "a locked digest" if pin.digests else f"a sha256 for {_some(sorted(pin.filenames))}"
+    wanted = "a locked digest" if pin.digests else f"a strong digest for {_some(sorted(pin.filenames))}"
     return IndexLookupError(
         f"{pin.name} {pin.version} is offered by no index with {wanted}: {where}{what}",
-        hint="lock again"
-        if others
-        else "add the index that has it to the lock file or to your pip or uv configuration",
+        hint=_what_to_do(pin, others),
         name=pin.name,
         version=pin.version,
         asked=asked,
         other_files=others,
     )
+
+
+def _what_to_do(pin: IndexPin, others: Sequence[str]) -> str:
+    if not others:
+        return "add the index that has it to the lock file or to your pip or uv configuration"
+    if pin.digests:
+        return "lock again"
+    return "put the file into a folder and name that as find-links: its digest is counted; or lock with digests"
 
 
 def _why_others(pin: IndexPin) -> str:

@@ -1,23 +1,38 @@
 """What goes over the socket, version 1. The golden file of the API is made of these classes.
 
-Paths are absolute, sizes are bytes, durations are seconds.
+Paths are absolute, sizes are bytes, durations are seconds. Paths and variables of the system are bytes: one that is not
+UTF-8 is written as ``storectl_shim.wire_text`` says, in both directions.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+from storectl_shim.wire_text import decode_text, encode_text
 
 API_VERSION = 1
-FEATURES = ("warm", "projects", "link", "environments", "import-map", "entries", "verify", "events", "shutdown")
+FEATURES = (
+    "warm",
+    "projects",
+    "link",
+    "environments",
+    "import-map",
+    "entries",
+    "verify",
+    "events",
+    "shutdown",
+    "interpreters",
+)
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 
 _PATH_LIMIT = 4096
+_MOST_VARIABLES = 10_000
 
 
 def _absolute(path: str) -> str:
-    if not path.startswith("/") or "\0" in path:
+    if not path.startswith("/"):
         raise ValueError("must be an absolute path")
-    return path
+    return decode_text(path)
 
 
 def _plain_name(name: str) -> str:
@@ -26,23 +41,46 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _variables(sent: dict[str, str]) -> dict[str, str]:
+    """What was sent, decoded. The messages name no variable: its value may have been taken for a name."""
+    if any(not name or "=" in name for name in sent):
+        raise ValueError("must name each variable, without '='")
+    return {decode_text(name): decode_text(value) for name, value in sent.items()}
+
+
 AbsolutePath = Annotated[str, Field(max_length=_PATH_LIMIT), AfterValidator(_absolute)]
 LinkName = Annotated[str, Field(max_length=255), AfterValidator(_plain_name)]
+
+
+def _python(name: str) -> str:
+    decoded = decode_text(name)
+    if any(character < " " or character == "\x7f" for character in decoded):
+        raise ValueError("must be a version, or a path without control characters")
+    return decoded
+
+
+PythonName = Annotated[str, Field(min_length=1, max_length=_PATH_LIMIT), AfterValidator(_python)]
+Variables = Annotated[dict[str, str], Field(max_length=_MOST_VARIABLES), AfterValidator(_variables)]
+"""The environment variables of a command."""
+
+ShownPath = Annotated[str, PlainSerializer(encode_text, return_type=str)]
+"""A path in an answer, or text that may quote one."""
+
 OptionName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class Model(BaseModel):
     """Immutable; a field nobody knows is an error, so that no option is ever silently ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Problem(Model):
     """Why something failed, for a person and for a program."""
 
     code: str
-    detail: str
-    hint: str | None = None
+    detail: ShownPath
+    hint: ShownPath | None = None
 
 
 class ProblemDocument(Problem):
@@ -56,18 +94,29 @@ class ProblemDocument(Problem):
 class InterpreterInfo(Model):
     """The base interpreter of an environment."""
 
-    executable: str
+    executable: ShownPath
     version: str
+
+
+class InterpreterRequest(Model):
+    """Which interpreter is meant: by ``python``, else by ``pinned``, the content of a ``.python-version``; else the first on PATH.
+
+    ``environ`` are the variables of the command: its PATH, PYENV_ROOT and so on.
+    """
+
+    python: PythonName | None = None
+    pinned: Annotated[str | None, Field(max_length=_PATH_LIMIT)] = None
+    environ: Annotated[Variables, Field(repr=False)]
 
 
 class EnvironmentInfo(Model):
     """One published environment, and the project it was last made for where that is known."""
 
     id: str
-    path: str
-    python: str
-    project: str | None
-    lock_file: str | None
+    path: ShownPath
+    python: ShownPath
+    project: ShownPath | None
+    lock_file: ShownPath | None
     interpreter: InterpreterInfo
     wheels: int
 
@@ -84,14 +133,14 @@ class ProgressEvent(Model):
     total: int
     bytes_done: int = 0
     bytes_total: int = 0
-    current: str = ""
+    current: ShownPath = ""
 
 
 class WarningEvent(Model):
     """Something a person should know, that stops nothing."""
 
     event: Literal["warning"] = "warning"
-    message: str
+    message: ShownPath
 
 
 class ReadyEvent(Model):
@@ -121,11 +170,13 @@ class WarmRequest(Model):
     """Which environment is wanted: that of the project at or above ``start``, or of the ``member`` of its workspace.
 
     With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported.
+    ``environ`` are the variables of the command, which decide where packages come from, with which logins, and what builds see;
+    without it those count that a command sent last for the project.
     """
 
     start: AbsolutePath
     lock_file: AbsolutePath | None = None
-    python: OptionName | None = None
+    python: PythonName | None = None
     extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     all_extras: bool = False
     groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
@@ -135,20 +186,25 @@ class WarmRequest(Model):
     member: AbsolutePath | None = None
     offline: bool = False
     bytecode: bool = True
+    environ: Annotated[Variables | None, Field(repr=False)] = None
 
 
 class ProjectRequest(Model):
-    """A project to register; ``link`` names a symlink in it that is to follow its environment."""
+    """A project to register; ``link`` names a symlink in it that is to follow its environment.
+
+    ``environ`` are the variables of the command, as in ``WarmRequest``.
+    """
 
     path: AbsolutePath
     link: LinkName | None = None
+    environ: Annotated[Variables | None, Field(repr=False)] = None
 
 
 class ProjectState(Model):
     """Where a project stands. A failed one keeps its last good environment."""
 
-    path: str
-    lock_file: str | None
+    path: ShownPath
+    lock_file: ShownPath | None
     state: Literal["ready", "warming", "failed", "idle"]
     environment: EnvironmentInfo | None
     progress: ProgressEvent | None
@@ -170,8 +226,8 @@ class Health(Model):
     version: str
     api: ApiInfo = ApiInfo()
     pid: int
-    store: str
-    socket: str
+    store: ShownPath
+    socket: ShownPath
     uptime_s: float
     rss_bytes: int
 
@@ -191,17 +247,18 @@ class BuildInfo(Model):
     """What a wheel was built from, where it came from no index: see ``storectl_store.entries.provenance``."""
 
     kind: Literal["wheel", "editable"]
-    source: str
+    source: ShownPath
     python: str
     backend: str
     build_requires: tuple[str, ...]
     installed: tuple[str, ...]
+    variables: tuple[str, ...]
 
 
 class EntryDetail(EntryInfo):
     """One entry with what its manifest says."""
 
-    path: str
+    path: ShownPath
     files: int
     tags: tuple[str, ...]
     builds: tuple[BuildInfo, ...] = ()
@@ -222,8 +279,8 @@ class FindingEvent(Model):
     name: str
     version: str
     prefix: str
-    path: str
-    what: str
+    path: ShownPath
+    what: ShownPath
 
 
 class VerifyDone(Model):

@@ -1,118 +1,163 @@
-"""The network of the daemon, opened when it is first needed: an idle daemon neither loads TLS nor holds connections."""
+"""The network of the daemon, as one command may use it: with its variables, and the settings of its project.
+
+Opened when it is first needed: an idle daemon neither loads TLS nor holds connections.
+"""
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from storectl_daemon.errors import DaemonError
+from storectl_daemon.errors import DaemonError, FetchError
+from storectl_daemon.identification import Identification
 from storectl_daemon.loading import Loaded
 from storectl_daemon.memory import for_good
-from storectl_store.entries.layout import StoreLayout
+from storectl_daemon.pipeline import FetchedFile
+from storectl_store.entries.store import Store
 from storectl_store.selection.pin import IndexPin, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
 if TYPE_CHECKING:
+    from storectl_daemon.connections import Connections
     from storectl_daemon.fetch import Fetched, Fetcher
     from storectl_daemon.index import IndexClient
     from storectl_daemon.index_config import IndexSettings
+    from storectl_daemon.lookups import Lookups
     from storectl_daemon.pipeline import ByteProgress
 
 _log = logging.getLogger(__name__)
 
 
 class Network:
-    """One fetcher and one index client, made together. For one event loop."""
+    """Connections, and what indexes have said: shared by all commands. For one event loop.
 
-    def __init__(self, layout: StoreLayout, environ: Mapping[str, str], *, home: Path) -> None:
-        self._layout = layout
-        self._environ = environ
+    ``home`` is that of the daemon's user, for a command that has none.
+    """
+
+    def __init__(self, store: Store, identification: Identification, *, home: Path) -> None:
+        self._store = store
+        self._identification = identification
         self._home = home
-        self._stack = AsyncExitStack()
-        self._unread: set[Path] = set()
-        self._learning = asyncio.Lock()
-        self._index: IndexClient | None = None
-        self._entered = False
-        self._made: Loaded[tuple[Fetcher, IndexClient]] = Loaded(partial(for_good, self._make), name="the network")
+        self._made: Loaded[tuple[Connections, Lookups]] = Loaded(partial(for_good, self._make), name="the network")
 
     def begin(self) -> None:
-        """Something will have to be fetched: open it meanwhile."""
+        """Something will have to be fetched: load what that takes meanwhile."""
         self._made.begin()
 
-    def note(self, project: Path) -> None:
-        """A project whose files may be fetched from now on: the logins in its configuration count for that.
+    def access(self, project: Path, environ: Mapping[str, str]) -> "Access":
+        """The network for one job."""
+        home = Path(environ.get("HOME") or self._home)
+        return Access(self._made, self._identification, project, environ, home=home)
 
-        ``resolve`` needs no such note; a lock file that names its own addresses does.
-        """
-        self._unread.add(project)
-
-    async def fetch(self, wheel: WheelFile, destination: Path, *, progress: "ByteProgress") -> "Fetched":
-        """The wheel as a new file; see ``Fetcher.fetch``."""
-        fetcher = await self._open()
-        await self._learn_noted()
-        return await fetcher.fetch(wheel, destination, progress=progress)
-
-    async def resolve(
-        self, pin: IndexPin, interpreter: Interpreter, project: Path | None, *, offline: bool
-    ) -> Pin | SourcePin:
-        """The pin with its file; see ``IndexClient.resolve``."""
-        await self._open()
-        assert self._index is not None
-        return await self._index.resolve(pin, interpreter, project, offline=offline)
-
-    async def settings(self, project: Path | None) -> "IndexSettings":
-        """The indexes of a project; see ``IndexClient.learn``."""
-        await self._open()
-        assert self._index is not None
-        return await self._index.learn(project)
-
-    async def _learn_noted(self) -> None:
-        assert self._index is not None
-        async with self._learning:
-            for project in tuple(self._unread):
-                try:
-                    await self._index.learn(project)
-                except DaemonError as error:  # it may need no login, and a lookup would tell
-                    _log.warning("%s", error.message)
-                self._unread.discard(project)
-
-    async def _open(self) -> "Fetcher":
-        fetcher, self._index = await self._made.get()
-        if not self._entered:
-            self._entered = True
-            await self._stack.enter_async_context(fetcher)
-        return fetcher
-
-    def _make(self) -> "tuple[Fetcher, IndexClient]":
+    def _make(self) -> "tuple[Connections, Lookups]":
         # httpx2 and ssl cost more memory than all of the idle daemon beside them.
-        from storectl_daemon.credentials import credentials_of  # noqa: PLC0415 - see above
-        from storectl_daemon.fetch import Fetcher  # noqa: PLC0415 - see above
-        from storectl_daemon.index import IndexClient  # noqa: PLC0415 - see above
-        from storectl_daemon.index_config import SettingsReader  # noqa: PLC0415 - see above
+        from storectl_daemon.connections import Connections  # noqa: PLC0415 - see above
+        from storectl_daemon.lookups import Lookups  # noqa: PLC0415 - see above
         from storectl_daemon.page_store import PageStore  # noqa: PLC0415 - see above
-        from storectl_daemon.trust import tls_context  # noqa: PLC0415 - see above
         from storectl_daemon.url_book import UrlBook  # noqa: PLC0415 - see above
 
-        reader = SettingsReader(self._environ, self._home)
-        settings = reader.read(None)
-        fetcher = Fetcher(
-            credentials=credentials_of(self._environ, self._home, ask_keyring=settings.keyring),
-            tls=tls_context(self._environ, settings.ca_bundle, settings.client_cert),
-            trusted_hosts=settings.trusted_hosts,
-            client_cert=settings.client_cert,
-            proxy=settings.proxy,
-        )
-        index = IndexClient(
-            fetcher=fetcher,
-            book=UrlBook(self._layout.urls),
-            settings_for=reader.read,
-            pages=PageStore(self._layout.index_pages),
-        )
-        return fetcher, index
+        layout = self._store.layout
+        return Connections(), Lookups(UrlBook(layout.urls), PageStore(layout.index_pages), present=self._store.has)
 
     async def aclose(self) -> None:
         """Close all connections."""
+        if self._made.begun:
+            connections, _ = await self._made.get()
+            await connections.aclose()
+
+
+class Access:
+    """The network for one job, an async context manager. Calling it fetches: it is a ``pipeline.Fetch``."""
+
+    def __init__(
+        self,
+        network: "Loaded[tuple[Connections, Lookups]]",
+        identification: Identification,
+        project: Path,
+        environ: Mapping[str, str],
+        *,
+        home: Path,
+    ) -> None:
+        self._network = network
+        self._identification = identification
+        self._project = project
+        self._environ = environ
+        self._home = home
+        self._opened: asyncio.Task[tuple[Fetcher, IndexClient]] | None = None
+        self._unusable: DaemonError | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._opened is not None:
+            self._opened.cancel()
+            await asyncio.gather(self._opened, return_exceptions=True)
         await self._stack.aclose()
+
+    def begin(self) -> None:
+        """Open it meanwhile: something will have to be fetched."""
+        if self._opened is None:
+            self._opened = asyncio.create_task(self._open(), name="opening the network")
+
+    async def __call__(self, wheel: WheelFile, destination: Path, *, progress: "ByteProgress") -> FetchedFile:
+        """The wheel as a new file, which may have been fetched when it was identified; see ``Fetcher.fetch``.
+
+        An address that an index gave and that fails is asked for anew.
+        """
+        return await self._identification.hand_over(wheel, destination) or await self._fetch(
+            wheel, destination, progress
+        )
+
+    async def identified(self, pins: Sequence[Pin], *, offline: bool) -> tuple[Pin, ...]:
+        """The pins, every wheel with its sha256; see ``Identification.pins``."""
+        return await self._identification.pins(pins, self, offline=offline)
+
+    async def identified_sources(self, pins: Sequence[SourcePin], *, offline: bool) -> tuple[SourcePin, ...]:
+        """The pins, every archive with its sha256; see ``Identification.source_pins``."""
+        return await self._identification.source_pins(pins, self, offline=offline)
+
+    async def _fetch(self, wheel: WheelFile, destination: Path, progress: "ByteProgress") -> "Fetched":
+        fetcher, index = await self._ready()
+        try:
+            return await fetcher.fetch(wheel, destination, progress=progress)
+        except FetchError as error:
+            moved = await index.moved(wheel, error)
+            return await fetcher.fetch(moved, destination, progress=progress)
+
+    async def resolve(self, pin: IndexPin, interpreter: Interpreter, *, offline: bool) -> Pin | SourcePin:
+        """The pin with its file; see ``IndexClient.resolve``."""
+        _, index = await self._ready()
+        if self._unusable is not None:
+            raise self._unusable
+        return await index.resolve(pin, interpreter, offline=offline)
+
+    async def settings(self) -> "IndexSettings":
+        """Where the project's packages come from."""
+        _, lookups = await self._network.get()
+        return await asyncio.to_thread(lookups.settings, self._environ, self._home, self._project)
+
+    async def _ready(self) -> "tuple[Fetcher, IndexClient]":
+        self.begin()
+        assert self._opened is not None
+        return await asyncio.shield(self._opened)
+
+    async def _open(self) -> "tuple[Fetcher, IndexClient]":
+        connections, lookups = await self._network.get()
+        from storectl_daemon.connections import Way  # noqa: PLC0415 - as in ``Network``
+
+        user = await asyncio.to_thread(lookups.settings, self._environ, self._home, None)
+        settings = user
+        try:
+            settings = await self.settings()
+        except DaemonError as error:  # a lock file that names its own addresses may need nothing of it
+            _log.warning("%s", error.message)
+            self._unusable = error
+        way = await asyncio.to_thread(Way.of, user, self._environ, settings.authorities)
+        pool = await self._stack.enter_async_context(connections.pool(way))
+        fetcher = pool.with_logins(lookups.credentials(settings, self._environ, self._home))
+        return fetcher, lookups.client(fetcher, settings)

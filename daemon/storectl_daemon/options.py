@@ -1,7 +1,9 @@
 """What was asked for: the options of a warm, and the job they make together with a project."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from storectl_shim.project_record import options_key
@@ -83,9 +85,11 @@ DEFAULT_OPTIONS = Options()
 class Job:
     """One environment that somebody wants: a project, an absolute folder free of symlinks, and options.
 
-    With ``offline`` the network is not touched for it: what is missing is said instead.
+    With ``offline`` the network is not touched for it: what is missing is said instead. ``environ`` are the variables of the
+    command that wants it. They may hold passwords: they are never shown or written, and make it no other job.
     """
 
     project: Path
     options: Options = DEFAULT_OPTIONS
     offline: bool = False
+    environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)

@@ -9,11 +9,13 @@ import contextlib
 import itertools
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from storectl_daemon.batches import Batcher
+from storectl_daemon.errors import FetchError
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import Digest, hex_of
 from storectl_store.entries.manifest import Manifest
@@ -51,7 +53,6 @@ class Steps:
 
     present: Callable[[Digest], Manifest | None]
     expect: Callable[[], None]
-    fetch: Fetch
     stage: Callable[[Path, Expectation, Path, Digest], Awaitable[StagedEntry]]
     commit: Callable[[Sequence[StagedEntry]], Awaitable[Sequence[Manifest]]]
     discard: Callable[[Path], Awaitable[None]]
@@ -73,6 +74,60 @@ class PinReport(Protocol):
         """Its entry is in the store."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sofar:
+    """How far one wheel is: all of it, as who joins late hears the latest only."""
+
+    received: int = 0
+    fetched: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class _News:
+    """What happened to one wheel so far."""
+
+    def __init__(self, *, tell: Callable[[_Sofar], None]) -> None:
+        self._tell = tell
+        self._sofar = _Sofar()
+
+    def received(self, count: int) -> None:
+        self._change(received=count)
+
+    def fetched(self) -> None:
+        self._change(fetched=True)
+
+    def warn(self, warnings: Sequence[str]) -> None:
+        self._change(warnings=tuple(warnings))
+
+    def _change(self, **changed: Any) -> None:
+        self._sofar = replace(self._sofar, **changed)
+        self._tell(self._sofar)
+
+
+class _Told:
+    """What one of those who wait was told of its pin; each thing once, whoever began the work and whenever."""
+
+    def __init__(self, pin: Pin, report: PinReport) -> None:
+        self._pin = pin
+        self._report = report
+        self._last = _Sofar()
+
+    def hear(self, sofar: _Sofar) -> None:
+        """Pass on what is new."""
+        last, self._last = self._last, sofar
+        if sofar.received != last.received:
+            self._report.fetching(self._pin, sofar.received)
+        if sofar.fetched and not last.fetched:
+            self._report.fetched(self._pin)
+        for warning in sofar.warnings[len(last.warnings) :]:
+            self._report.warn(warning)
+
+    def end(self) -> None:
+        """The entry is there, although nobody may have fetched it under these eyes."""
+        self.hear(replace(self._last, fetched=True))
+        self._report.unpacked(self._pin)
+
+
 class Pipeline:
     """Makes wheels present. ``session`` is a folder of this process alone, on the store's file system."""
 
@@ -83,25 +138,39 @@ class Pipeline:
         self._commits: Batcher[StagedEntry, Manifest] = Batcher(steps.commit)
         self._numbers = itertools.count()
 
-    async def ensure(self, pin: Pin, report: PinReport) -> Manifest:
-        """The manifest of the pin's entry, made now if it is not there."""
-        present = self._steps.present(pin.wheel.digest)
-        if present is not None:
-            return present
-        manifest = await self._flights.do(pin.wheel.digest, lambda: self._make(pin, report))
-        report.unpacked(pin)
+    async def ensure(self, pin: Pin, report: PinReport, fetch: Fetch) -> Manifest:
+        """The manifest of the pin's entry, made now if it is not there. ``fetch`` is the way that the caller has to wheels.
+
+        If another caller's fetch of this wheel fails (it may have no login, or another mirror), this caller's own is tried.
+        """
+        manifest = self._steps.present(pin.wheel.digest)
+        told = _Told(pin, report)
+        tried: list[Fetch] = []
+
+        async def make() -> Manifest:
+            tried.append(fetch)
+            return await self._make(pin, fetch)
+
+        while manifest is None:
+            try:
+                manifest = await self._flights.do(pin.wheel.digest, make, progress=told.hear)
+            except FetchError:
+                if tried:
+                    raise
+        told.end()
         return manifest
 
-    async def _make(self, pin: Pin, report: PinReport) -> Manifest:
+    async def _make(self, pin: Pin, fetch: Fetch) -> Manifest:
+        """Make the entry; everyone who waits for it hears how far it is."""
+        news = _News(tell=partial(self._flights.report, pin.wheel.digest))
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
         self._steps.expect()
         try:
-            fetched = await self._steps.fetch(pin.wheel, wheel, progress=lambda count: report.fetching(pin, count))
-            report.fetched(pin)
+            fetched = await fetch(pin.wheel, wheel, progress=news.received)
+            news.fetched()
             staged = await self._steps.stage(wheel, expectation_of(pin), stage, fetched.digest)
-            for warning in staged.warnings:
-                report.warn(f"{pin.name}: {warning}")
+            news.warn([f"{pin.name}: {warning}" for warning in staged.warnings])
             return await self._commits.submit(staged)
         except BaseException:
             await asyncio.shield(self._steps.discard(stage))

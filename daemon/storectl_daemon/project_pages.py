@@ -63,18 +63,17 @@ class ProjectPages:
     ``store`` is where pages are kept for the next process; ``clock`` the time that their age is counted by.
     """
 
-    def __init__(
-        self, fetcher: Fetcher, store: PageStore | None = None, *, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._fetcher = fetcher
+    def __init__(self, store: PageStore | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
-        self._flight: SingleFlight[tuple[str, bool], SourceAnswer] = SingleFlight()
+        self._flight: SingleFlight[tuple[Fetcher, str, bool], SourceAnswer] = SingleFlight()
         self._pages: OrderedDict[str, _KnownPage] = OrderedDict()
         self._folders = LocalFolders()
 
-    async def ask(self, source: Source, name: NormalizedName, version: str, *, anew: bool = False) -> SourceAnswer:
-        """The files of this version; FetchError where the source could not answer.
+    async def ask(
+        self, fetcher: Fetcher, source: Source, name: NormalizedName, version: str, *, anew: bool = False
+    ) -> SourceAnswer:
+        """The files of this version; FetchError where the source could not answer ``fetcher``.
 
         A page that is fresh still is taken as it is, unless it is to be asked for ``anew``.
         A source that does not know the project, and a folder that is missing, have no files.
@@ -88,17 +87,17 @@ class ProjectPages:
             files = await asyncio.to_thread(self._folders.project, place, name, version, source.shown)
             return SourceAnswer(source=source, files=files)
         url = source.place if source.find_links else f"{source.place.rstrip('/')}/{name}/"
-        answer = await self._flight.do((url, anew), lambda: self._remote(source, url, anew=anew))
+        answer = await self._flight.do((fetcher, url, anew), lambda: self._remote(fetcher, source, url, anew=anew))
         wanted = tuple(file for file in answer.files if is_of_version(file, name, version))
         return SourceAnswer(source=source, files=wanted, note=answer.note, kept=answer.kept)
 
-    async def _remote(self, source: Source, url: str, *, anew: bool) -> SourceAnswer:
+    async def _remote(self, fetcher: Fetcher, source: Source, url: str, *, anew: bool) -> SourceAnswer:
         known = self._pages.get(url) or await asyncio.to_thread(self._read_kept, source, url)
         if known is not None:
             self._remember(url, known)
             if not anew and known.page.is_fresh(self._clock()):
                 return SourceAnswer(source=source, files=known.files, kept=True)
-        page = await self._fetcher.read(url, {"Accept": ACCEPT} | (known.page.conditions if known else {}))
+        page = await fetcher.read(url, {"Accept": ACCEPT} | (known.page.conditions if known else {}))
         if page.status == 304 and known is not None:
             return await self._confirm(source, url, known, page)
         if page.status != 200:

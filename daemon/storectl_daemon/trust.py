@@ -30,6 +30,15 @@ def tls_context(
     return context
 
 
+def certificate_places(
+    environ: Mapping[str, str], bundle: str | None = None, client_cert: str | None = None
+) -> dict[str, str]:
+    """The files and folders that ``tls_context`` reads, by what names them."""
+    named = {name: environ.get(name) for name in (*_BUNDLE_VARIABLES, "SSL_CERT_FILE", "SSL_CERT_DIR")}
+    named |= {"cert": bundle, "client-cert": client_cert}
+    return {name: place for name, place in named.items() if place}
+
+
 def show_certificate(context: ssl.SSLContext, client_cert: str) -> None:
     """Let servers that ask for it see this certificate; FetchError where it cannot be read."""
     try:

@@ -1,9 +1,11 @@
 """A request for an environment: which job it means, and what whoever waits for it is told."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 
+from storectl_daemon.events import Event
 from storectl_daemon.models import CompiledEvent, FailedEvent, ReadyEvent, WarmEvent, WarmRequest
-from storectl_daemon.options import Options
+from storectl_daemon.options import Job, Options
 from storectl_daemon.service import Service
 from storectl_daemon.warm import STOPPING, problem_of
 from storectl_store.errors import ProblemError
@@ -24,14 +26,20 @@ def options_of(request: WarmRequest) -> Options:
     )
 
 
+def concerns(job: Job, event: Event) -> bool:
+    """Whether the event is of this job. What ends a flight that had other variables is no answer for it."""
+    passing = event.droppable or isinstance(event.message, CompiledEvent)
+    return event.job == job and (passing or event.job.environ == job.environ)
+
+
 async def warm_events(service: Service, request: WarmRequest) -> AsyncIterator[WarmEvent]:
     """Warm, and tell how far it is; the last event is ``ready`` or ``failed``. The work goes on when nobody listens any more."""
     try:
-        job = await service.job_at(request.start, options_of(request), offline=request.offline)
+        job = await service.job_at(request.start, options_of(request), offline=request.offline, environ=request.environ)
     except ProblemError as error:
         yield FailedEvent(problem=problem_of(error))
         return
-    with service.bus.subscribe(lambda event: event.job == job) as events:
+    with service.bus.subscribe(partial(concerns, job)) as events:
         service.warmer.start(job)
         ready: ReadyEvent | None = None
         async for event in events:

@@ -17,6 +17,7 @@ from storectl_daemon.credentials import Credentials
 from storectl_daemon.errors import FetchError, OfflineError
 from storectl_daemon.fetch import Fetched, Fetcher
 from storectl_daemon.limits import FetchLimits
+from storectl_daemon.proxies import proxies_of
 from storectl_store.digest import parse_digest
 from storectl_store.errors import ProblemError, StoreFullError, WheelError
 from storectl_store.selection.pin import WheelFile
@@ -41,7 +42,7 @@ def fetch(
     progress: Callable[[int], None] = lambda _: None,
 ) -> Fetched:
     async def main() -> Fetched:
-        async with Fetcher(limits=limits, credentials=credentials, trust_env=False) as fetcher:
+        async with Fetcher(limits=limits, credentials=credentials) as fetcher:
             return await fetcher.fetch(wheel, destination, progress=progress)
 
     return asyncio.run(main())
@@ -512,7 +513,7 @@ def test_a_cancelled_fetch_leaves_nothing(tmp_path: Path) -> None:
 
     async def main(url: str) -> None:
         arrived = asyncio.Event()
-        async with Fetcher(limits=IMPATIENT, trust_env=False) as fetcher:
+        async with Fetcher(limits=IMPATIENT) as fetcher:
             work = fetcher.fetch(locked(WHEEL, url), tmp_path / "w", progress=lambda _: arrived.set())
             task = asyncio.create_task(work)
             await arrived.wait()
@@ -544,7 +545,7 @@ def test_no_more_downloads_run_at_once_than_allowed(tmp_path: Path) -> None:
         return False
 
     async def main(url: str) -> None:
-        async with Fetcher(limits=FetchLimits(concurrency=2), trust_env=False) as fetcher:
+        async with Fetcher(limits=FetchLimits(concurrency=2)) as fetcher:
             await asyncio.gather(*(fetcher.fetch(locked(WHEEL, url), tmp_path / str(n)) for n in range(8)))
 
     with serve_index(WHEEL) as index:
@@ -553,10 +554,21 @@ def test_no_more_downloads_run_at_once_than_allowed(tmp_path: Path) -> None:
     assert active[1] == 2
 
 
-def test_the_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"HTTP_PROXY": "{proxy}"},
+        {"ALL_PROXY": "{proxy}"},
+        {"http_proxy": "{proxy}", "HTTP_PROXY": "http://wrong.invalid"},
+        {"http_proxy": "{proxy}", "NO_PROXY": "other.invalid, 10.0.0.0/8, ::1, not a host, .files.invalid"},
+    ],
+)
+def test_the_proxy_of_the_variables_is_used(
+    tmp_path: Path, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
+    monkeypatch.setenv("HTTP_PROXY", "http://daemon.invalid")  # its own variables count for nothing
+    monkeypatch.setenv("NO_PROXY", "*")
 
     def respond(handler: BaseHTTPRequestHandler) -> bool:
         asked.append(handler.path)
@@ -564,20 +576,38 @@ def test_the_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytes
         return True
 
     async def main(url: str) -> None:
-        async with Fetcher(limits=IMPATIENT) as fetcher:
+        environ = {name: value.format(proxy=proxy.root) for name, value in variables.items()}
+        async with Fetcher(limits=IMPATIENT, proxies=proxies_of(environ)) as fetcher:
             await fetcher.fetch(locked(WHEEL, url), tmp_path / "w")
 
     with serve_index() as proxy:
         proxy.respond = respond
-        monkeypatch.setenv("HTTP_PROXY", proxy.root)
-        monkeypatch.setenv("http_proxy", proxy.root)
         asyncio.run(main("http://files.invalid/sample.whl"))
     assert asked == ["http://files.invalid/sample.whl"]
 
 
+@pytest.mark.parametrize("excepted", ["127.0.0.1", "localhost,127.0.0.0/8", "*"])
+def test_a_host_that_no_proxy_names_is_asked_directly(tmp_path: Path, excepted: str) -> None:
+    async def main(url: str) -> None:
+        proxies = proxies_of({"ALL_PROXY": "http://127.0.0.1:9", "no_proxy": excepted})
+        async with Fetcher(limits=IMPATIENT, proxies=proxies) as fetcher:
+            await fetcher.fetch(locked(WHEEL, url), tmp_path / "w")
+
+    with serve_index(WHEEL) as index:
+        asyncio.run(main(index.file_url(WHEEL)))
+    assert (tmp_path / "w").read_bytes() == WHEEL.data
+
+
+@pytest.mark.parametrize("proxy", ["ftp://ann:s3cret@p.example", "http://ann:s3cret@p.example:port"])
+def test_a_proxy_that_cannot_be_used_is_said_without_its_password(proxy: str) -> None:
+    with pytest.raises(FetchError, match="proxy") as caught:
+        Fetcher(proxies=proxies_of({"HTTPS_PROXY": proxy}))
+    assert "s3cret" not in f"{caught.value}{caught.value.hint}{proxies_of({'HTTPS_PROXY': proxy})!r}"
+
+
 def test_a_page_is_bounded() -> None:
     async def main(url: str) -> None:
-        async with Fetcher(limits=FetchLimits(largest_page=1000), trust_env=False) as fetcher:
+        async with Fetcher(limits=FetchLimits(largest_page=1000)) as fetcher:
             await fetcher.read(url, {})
 
     for length in (-1, None):

@@ -13,12 +13,14 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_daemon.config_layer import Place
-from storectl_daemon.errors import IndexLookupError, OfflineError
+from storectl_daemon.errors import FetchError, IndexLookupError, OfflineError
 from storectl_daemon.fetch import Fetcher
 from storectl_daemon.index import IndexClient
 from storectl_daemon.index_config import IndexSettings
 from storectl_daemon.index_file import IndexFile, allows_python, is_of_version, read_project_page
 from storectl_daemon.limits import FetchLimits
+from storectl_daemon.lookups import Lookups
+from storectl_daemon.page_store import PageStore
 from storectl_daemon.project_pages import ProjectPages, Source
 from storectl_daemon.url_book import UrlBook
 from storectl_store.digest import parse_digest
@@ -26,6 +28,7 @@ from storectl_store.errors import FormatRefusedError, NoWheelError
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin
 from storectl_store.selection.target import Interpreter
 from support.index import JSON_TYPE, serve_index
+from support.private_index import answer
 from support.wheels import WheelBytes, make_wheel
 
 ANY = make_wheel("Sam.ple", "1.0")
@@ -60,22 +63,25 @@ class Lookup:
     def __init__(self, folder: Path, *indexes: str, find_links: tuple[str, ...] = ()) -> None:
         self.settings = IndexSettings(indexes=indexes, find_links=find_links)
         self.folder = folder
+        self.present: frozenset[str] = frozenset()
 
     def any(self, wanted: IndexPin, *, offline: bool = False) -> Pin | SourcePin:
         async def main() -> Pin | SourcePin:
-            async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
+            async with Fetcher(limits=LIMITS) as fetcher:
                 book = UrlBook(self.folder / "urls")
-                client = IndexClient(fetcher=fetcher, book=book, settings_for=lambda _project: self.settings)
-                return await client.resolve(wanted, python(), None, offline=offline)
+                client = IndexClient(fetcher=fetcher, book=book, settings=self.settings)
+                return await client.resolve(wanted, python(), offline=offline)
 
         return asyncio.run(main())
 
     def __call__(self, *pins: IndexPin, interpreter: Interpreter | None = None, refresh: bool = False) -> list[Pin]:
         async def main() -> list[Pin]:
-            async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
+            async with Fetcher(limits=LIMITS) as fetcher:
                 book = UrlBook(self.folder / "urls")
-                client = IndexClient(fetcher=fetcher, book=book, settings_for=lambda _project: self.settings)
-                work = (client.resolve(p, interpreter or python(), None, refresh=refresh) for p in pins)
+                client = IndexClient(
+                    fetcher=fetcher, book=book, settings=self.settings, present=self.present.__contains__
+                )
+                work = (client.resolve(p, interpreter or python(), refresh=refresh) for p in pins)
                 return [found for found in await asyncio.gather(*work) if isinstance(found, Pin)]
 
         return asyncio.run(main())
@@ -137,10 +143,10 @@ def test_an_index_says_the_digest_of_a_file_locked_by_name_alone_once(tmp_path: 
 def test_a_file_locked_by_name_alone_that_nobody_gives_a_digest_for_is_an_error(tmp_path: Path) -> None:
     with (
         serve_index(ANY) as index,
-        pytest.raises(IndexLookupError, match=r"with a sha256 for .*cp312-win_amd64") as caught,
+        pytest.raises(IndexLookupError, match=r"with a strong digest for .*cp312-win_amd64") as caught,
     ):
         Lookup(tmp_path).one(named(WINDOWS, indexes=(index.url,)))
-    assert caught.value.hint
+    assert "find-links" in str(caught.value.hint)
 
 
 def test_only_locked_digests_are_candidates(tmp_path: Path) -> None:
@@ -163,9 +169,54 @@ def test_a_refresh_asks_again_and_corrects_the_book(tmp_path: Path) -> None:
         lookup = Lookup(tmp_path, old.url)
         assert lookup.one(pin(ANY)).wheel.url == old.file_url(ANY)
         lookup.settings = IndexSettings(indexes=(new.url,))
-        assert lookup.one(pin(ANY)).wheel.url == old.file_url(ANY)
-        assert lookup.one(pin(ANY), refresh=True).wheel.url == new.file_url(ANY)
         assert lookup.one(pin(ANY)).wheel.url == new.file_url(ANY)
+        assert old.requests == {"/simple/sam-ple/": 1}
+
+
+def test_what_is_in_the_store_is_not_looked_up_again_though_the_index_is_another(tmp_path: Path) -> None:
+    with serve_index(ANY) as old:
+        lookup = Lookup(tmp_path, old.url)
+        first = lookup.one(pin(ANY))
+        lookup.settings = IndexSettings(indexes=("http://127.0.0.1:9/simple",))
+        assert lookup.any(pin(ANY), offline=True) == first
+        lookup.present = frozenset({first.wheel.digest})
+        assert lookup.one(pin(ANY)) == first
+        lookup.present = frozenset()
+        with pytest.raises(OfflineError):
+            lookup.one(pin(ANY))
+
+
+def test_a_file_that_has_moved_is_found_where_its_index_has_it_now(tmp_path: Path) -> None:
+    moved = f"/elsewhere/{ANY.filename}"
+
+    def respond(handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path.startswith("/simple/"):
+            page = index.project_json("sam-ple")
+            page["files"][0]["url"] = f"{index.root}{moved}"
+            _send_json(handler, page)
+        elif handler.path == moved:
+            answer(handler, 200, ANY.data)
+        else:
+            answer(handler, 410)
+        return True
+
+    async def main() -> tuple[str, str]:
+        async with Fetcher(limits=LIMITS) as fetcher:
+            client = IndexClient(fetcher=fetcher, book=book, settings=IndexSettings(indexes=(index.url,)))
+            found = await client.resolve(pin(ANY), python())
+            assert isinstance(found, Pin)
+            with pytest.raises(FetchError) as caught:
+                await fetcher.fetch(found.wheel, tmp_path / "wheel")
+            again = await client.moved(found.wheel, caught.value)
+            with pytest.raises(FetchError, match="410"):
+                await client.moved(again, caught.value)  # once: it is there, whatever failed
+            return found.wheel.url, again.url
+
+    book = UrlBook(tmp_path / "urls")
+    with serve_index(ANY) as index:
+        Lookup(tmp_path, index.url).one(pin(ANY))
+        index.respond = respond
+        assert asyncio.run(main()) == (index.file_url(ANY), f"{index.root}{moved}")
 
 
 def test_an_incomplete_book_does_not_choose(tmp_path: Path) -> None:
@@ -177,9 +228,11 @@ def test_an_incomplete_book_does_not_choose(tmp_path: Path) -> None:
 
 def test_a_page_that_many_ask_for_at_once_is_read_once() -> None:
     async def main(source: Source) -> None:
-        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
-            pages = ProjectPages(fetcher)
-            asks = (pages.ask(source, canonicalize_name("sam-ple"), version) for version in ("1.0", "1.1") * 10)
+        async with Fetcher(limits=LIMITS) as fetcher:
+            pages = ProjectPages()
+            asks = (
+                pages.ask(fetcher, source, canonicalize_name("sam-ple"), version) for version in ("1.0", "1.1") * 10
+            )
             answers = await asyncio.gather(*asks)
             assert [len(answer.files) for answer in answers] == [2, 1] * 10
 
@@ -205,10 +258,10 @@ def test_a_page_is_asked_for_with_its_etag(tmp_path: Path) -> None:
         return True
 
     async def main() -> list[Pin]:
-        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
+        async with Fetcher(limits=LIMITS) as fetcher:
             settings = IndexSettings(indexes=(index.url,))
-            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path), settings_for=lambda _: settings)
-            found = [await client.resolve(pin(wheel), python(), None) for wheel in (ANY, NATIVE)]
+            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path), settings=settings)
+            found = [await client.resolve(pin(wheel), python()) for wheel in (ANY, NATIVE)]
             return [item for item in found if isinstance(item, Pin)]
 
     with serve_index(ANY, NATIVE) as index:
@@ -290,16 +343,12 @@ def test_find_links_of_the_user_count_beside_the_indexes_of_the_lock_file(tmp_pa
     assert found.wheel.filename == NATIVE.filename
 
 
-def test_the_logins_of_a_project_are_learnt_without_a_lookup(tmp_path: Path) -> None:
+def test_the_logins_of_a_project_are_known_without_a_lookup(tmp_path: Path) -> None:
     settings = IndexSettings(indexes=("https://ann:s3cret@h.example/simple",))
-
-    async def main() -> str | None:
-        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
-            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path), settings_for=lambda _project: settings)
-            await client.learn(None)
-            return fetcher.credentials.authorization("https://h.example/files/a.whl")
-
-    assert asyncio.run(main()) == "Basic YW5uOnMzY3JldA=="
+    credentials = Lookups(UrlBook(tmp_path), PageStore(tmp_path), present=lambda _: False).credentials(
+        settings, {}, tmp_path
+    )
+    assert credentials.authorization("https://h.example/files/a.whl") == "Basic YW5uOnMzY3JldA=="
 
 
 def test_requires_python_of_a_file_is_respected(tmp_path: Path) -> None:
@@ -472,16 +521,16 @@ def test_find_links_may_be_a_folder_of_wheels(tmp_path: Path, *, as_url: bool) -
 
 def test_a_wheel_that_is_replaced_in_its_folder_is_not_the_old_one(tmp_path: Path) -> None:
     async def main() -> None:
-        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
+        async with Fetcher(limits=LIMITS) as fetcher:
             settings = IndexSettings(indexes=(), find_links=(str(tmp_path),))
-            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path / "urls"), settings_for=lambda _: settings)
+            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path / "urls"), settings=settings)
             place = tmp_path / ANY.filename
             place.write_bytes(ANY.data)
-            await client.resolve(pin(ANY), python(), None)
+            await client.resolve(pin(ANY), python())
             place.write_bytes(bytes(len(ANY.data)))
             os.utime(place, ns=(1, 1))
             with pytest.raises(IndexLookupError, match="other digests"):
-                await client.resolve(pin(ANY), python(), None, refresh=True)
+                await client.resolve(pin(ANY), python(), refresh=True)
 
     asyncio.run(main())
 

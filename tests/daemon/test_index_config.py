@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 from storectl_daemon.config_files import ConfigFile, ConfigFiles, config_files
 from storectl_daemon.config_layer import Place
 from storectl_daemon.errors import IndexLookupError
-from storectl_daemon.index_config import IndexSettings, SettingsReader, default_index, settings_of
+from storectl_daemon.index_config import IndexSettings, default_index, read_settings, settings_of
 
 A, B, C, D = (f"https://{name}.example/simple" for name in "abcd")
 PROJECT = Path("/project")
@@ -169,16 +169,18 @@ def test_files_are_found_in_their_documented_places(tmp_path: Path) -> None:
     assert config_files({"PIP_CONFIG_FILE": "/dev/null"}, home, None).pip == ()
 
 
-def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+def test_a_changed_file_counts_at_once(tmp_path: Path) -> None:
     environ = {"PIP_CONFIG_FILE": "/dev/null", "UV_CONFIG_FILE": str(tmp_path / "none"), "UV_DEFAULT_INDEX": D}
-    reader = SettingsReader(environ, tmp_path)
-    assert reader.read(tmp_path).indexes == (D,)
+
+    def indexes(project: Path | None) -> tuple[str, ...]:
+        return read_settings(environ, tmp_path, project).indexes
+
+    assert indexes(tmp_path) == (D,)
     (tmp_path / "pyproject.toml").write_text(f'[tool.uv]\nindex-url = "{A}"\n')
-    assert reader.read(tmp_path).indexes == (A,)
-    assert reader.read(tmp_path) is reader.read(tmp_path)
+    assert indexes(tmp_path) == (A,)
     (tmp_path / "uv.toml").write_text(f'index-url = "{B}"\n')  # uv prefers it to the pyproject.toml beside it
-    assert reader.read(tmp_path).indexes == (B,)
-    assert reader.read(None).indexes == (D,)
+    assert indexes(tmp_path) == (B,)
+    assert indexes(None) == (D,)
 
 
 def test_the_sources_of_a_project_are_asked_for_what_names_them() -> None:

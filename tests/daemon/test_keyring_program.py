@@ -36,7 +36,7 @@ def environ(keyring: FakeKeyring) -> dict[str, str]:
 
 def read(credentials: Credentials, *urls: str) -> list[Page]:
     async def main() -> list[Page]:
-        async with Fetcher(credentials=credentials, limits=LIMITS, trust_env=False) as fetcher:
+        async with Fetcher(credentials=credentials, limits=LIMITS) as fetcher:
             return [await fetcher.read(url, {}) for url in urls]
 
     return asyncio.run(main())

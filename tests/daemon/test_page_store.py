@@ -44,9 +44,9 @@ def look(
     """What the pages say of these versions, each asked by a process of its own."""
 
     async def one(version: str) -> SourceAnswer:
-        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
-            pages = ProjectPages(fetcher, PageStore(folder), clock=clock or Clock())
-            return await pages.ask(Source(place=place), NAME, version, anew=anew)
+        async with Fetcher(limits=LIMITS) as fetcher:
+            pages = ProjectPages(PageStore(folder), clock=clock or Clock())
+            return await pages.ask(fetcher, Source(place=place), NAME, version, anew=anew)
 
     return [asyncio.run(one(version)) for version in versions]
 
@@ -101,17 +101,17 @@ def test_what_a_fresh_page_does_not_have_is_asked_for(tmp_path: Path) -> None:
 
     async def main() -> list[str]:
         settings = IndexSettings(indexes=(index.url,))
-        async with Fetcher(limits=LIMITS, trust_env=False) as fetcher:
+        async with Fetcher(limits=LIMITS) as fetcher:
             client = IndexClient(
                 fetcher=fetcher,
                 book=UrlBook(tmp_path / "urls"),
-                settings_for=lambda _project: settings,
-                pages=PageStore(tmp_path / "pages"),
+                settings=settings,
+                pages=ProjectPages(PageStore(tmp_path / "pages")),
             )
-            first = await client.resolve(pin(OLD), python, None)
+            first = await client.resolve(pin(OLD), python)
             index.add(NEW)
             asked = validate_pages(index, ETag='"two"', Cache_Control="max-age=600")
-            second = await client.resolve(pin(NEW), python, None)
+            second = await client.resolve(pin(NEW), python)
             assert len(asked) == 1
             return [found.wheel.filename for found in (first, second) if isinstance(found, Pin)]
 

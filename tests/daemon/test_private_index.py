@@ -39,10 +39,10 @@ def requirements(folder: Path, *wheels: WheelBytes) -> Path:
     return folder
 
 
-def restart(daemon: Daemon, env: dict[str, str]) -> None:
+def restart(daemon: Daemon) -> None:
     daemon.request("POST", "/v1/shutdown")
     daemon.processes[-1].wait(60)
-    daemon.start(env=env | ALONE)
+    daemon.start()
 
 
 def test_a_lock_file_with_addresses_asks_nothing_and_has_the_logins_of_its_project(
@@ -54,7 +54,8 @@ def test_a_lock_file_with_addresses_asks_nothing_and_has_the_logins_of_its_proje
         file.write('[tool.uv.sources]\nalpha = { index = "corp" }\n')
     seen = require_login(index, ANN)
     login = {"UV_INDEX_CORP_USERNAME": "ann", "UV_INDEX_CORP_PASSWORD": "s3cret"}
-    daemon.start(env={"SSL_CERT_FILE": str(authority)} | login | ALONE)
+    daemon.variables = {"SSL_CERT_FILE": str(authority)} | login | ALONE
+    daemon.start()
     daemon.ready(project)
     assert seen == [ANN]
     assert index.requests == {f"/files/{ALPHA.filename}": 1}
@@ -73,11 +74,12 @@ def test_the_keyring_says_the_password_of_an_index_and_the_second_project_needs_
         "PIP_KEYRING_PROVIDER": "subprocess",
         "REQUESTS_CA_BUNDLE": str(authority),
     }
-    daemon.start(env=env | ALONE)
+    daemon.variables = env | ALONE
+    daemon.start()
     daemon.ready(requirements(tmp_path / "one", ALPHA))
     assert seen == [basic("ann", ""), ANN, ANN]  # the page, twice, and the file
     assert keyring.asked == [f"get {index.url} ann"]
-    restart(daemon, env)
+    restart(daemon)
     daemon.ready(requirements(tmp_path / "two", ALPHA))
     assert len(seen) == 3
     assert "s3cret" not in daemon.log
@@ -88,15 +90,48 @@ def test_a_page_that_the_last_daemon_read_is_only_confirmed(
 ) -> None:
     asked = validate_pages(index, ETag='"one"')
     env = {"PIP_INDEX_URL": index.url, "PIP_CERT": str(authority)}
-    daemon.start(env=env | ALONE)
+    daemon.variables = env | ALONE
+    daemon.start()
     daemon.ready(requirements(tmp_path / "one", ALPHA))
-    restart(daemon, env)
+    restart(daemon)
     daemon.ready(requirements(tmp_path / "two", NEWER))
     assert asked == [{}, {"If-None-Match": '"one"'}]
     assert index.file_requests == 2
 
 
 def test_without_its_authority_the_index_is_not_trusted(daemon: Daemon, index: LoopbackIndex, tmp_path: Path) -> None:
-    daemon.start(env={"PIP_INDEX_URL": index.url} | ALONE)
+    daemon.variables = {"PIP_INDEX_URL": index.url} | ALONE
+    daemon.start()
     problem = daemon.failed(requirements(tmp_path / "one", ALPHA))
     assert "not trusted" in problem["detail"]
+
+
+SOURCE = '[tool.poetry]\nname = "demo"\n[[tool.poetry.source]]\nname = "corp-main"\nurl = "{url}"\n'
+
+
+@pytest.mark.parametrize("where", ["variables", "auth.toml", "poetry.toml"])
+def test_a_source_of_poetry_has_the_login_and_the_authority_that_poetry_knows(
+    daemon: Daemon, index: LoopbackIndex, authority: Path, tmp_path: Path, where: str
+) -> None:
+    project = write_project(tmp_path / "project", index, [ALPHA], "poetry.lock")
+    (project / "pyproject.toml").write_text(SOURCE.format(url=index.url))
+    login = '[http-basic.corp-main]\nusername = "ann"\npassword = "s3cret"\n'
+    certificate = f'[certificates.corp-main]\ncert = "{authority}"\n'
+    own = daemon.home / ".config/pypoetry"
+    own.mkdir(parents=True)
+    if where == "variables":
+        daemon.variables = {
+            "POETRY_HTTP_BASIC_CORP_MAIN_USERNAME": "ann",
+            "POETRY_HTTP_BASIC_CORP_MAIN_PASSWORD": "s3cret",
+            "POETRY_CERTIFICATES_CORP_MAIN_CERT": str(authority),
+        }
+    elif where == "auth.toml":
+        (own / "auth.toml").write_text(login)
+        (own / "config.toml").write_text(certificate)
+    else:
+        (project / "poetry.toml").write_text(login + certificate)
+    seen = require_login(index, ANN)
+    daemon.start()
+    daemon.ready(project)
+    assert set(seen) == {ANN}
+    assert "s3cret" not in daemon.log

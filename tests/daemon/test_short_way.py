@@ -24,7 +24,7 @@ class OneService:
     def health(self) -> Health:
         return Health(version="1", pid=2, store="/s", socket="/r", uptime_s=3.5, rss_bytes=4)
 
-    async def job_at(self, start: str, _options: object, *, offline: bool) -> None:
+    async def job_at(self, start: str, _options: object, *, offline: bool, environ: object) -> None:
         raise NoLockFileError(f"nothing at {start}", hint=f"offline: {offline}")
 
 

@@ -17,7 +17,7 @@ import pytest
 from storectl_daemon.errors import FetchError
 from storectl_daemon.fetch import Fetcher, Page
 from storectl_daemon.limits import FetchLimits
-from storectl_daemon.proxies import Proxies
+from storectl_daemon.proxies import Proxies, proxies_of
 from storectl_daemon.trust import tls_context
 from support.certificates import make_certificate, needs_openssl
 
@@ -83,8 +83,7 @@ def read(
             tls=context,
             trusted_hosts=trusted,
             client_cert=client_cert,
-            proxy=proxy,
-            trust_env=False,
+            proxies=Proxies(proxy=proxy),
         ) as fetcher:
             return await fetcher.read(url, {})
 
@@ -215,12 +214,12 @@ def test_the_proxy_of_pip_is_used_for_everything(bundle: Path, trusted: frozense
         thread.join()
 
 
-def test_trusted_hosts_go_by_the_variables_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HTTPS_PROXY", "p.example:3128")
-    monkeypatch.setenv("NO_PROXY", "near.example")
-    assert Proxies().to("h.example:8443") == "http://p.example:3128"
-    assert Proxies().to("near.example") is None
-    assert Proxies(trust_env=False).to("h.example") is None
+def test_trusted_hosts_go_by_the_variables_too() -> None:
+    found = proxies_of({"HTTPS_PROXY": "p.example:3128", "NO_PROXY": "near.example,10.0.0.0/8, [::1]"})
+    assert found.to("h.example:8443") == "http://p.example:3128"
+    for host in ("near.example", "very.near.example:8443", "10.1.2.3", "10.1.2.3:8443", "[::1]:8443"):
+        assert found.to(host) is None
+    for host in ("faraway-near.example", "11.1.2.3", "[::2]:8443"):
+        assert found.to(host) is not None
+    assert Proxies().to("h.example") is None
     assert Proxies(proxy="http://q.example").to("near.example") == "http://q.example"

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from storectl_shim.locations import socket_path
+
 DEADLINE = 60.0
 START = "import sys; from storectl_daemon.main import main; sys.exit(main(sys.argv[1:]))"
 
@@ -35,17 +37,21 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Daemon:
-    """A daemon on a home of its own; `log` is what it wrote to stderr."""
+    """A daemon on a home of its own; `log` is what it wrote to stderr.
+
+    ``variables`` are those of the commands that ask it, beside the usual ones: its own count for nothing.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.home = root / "home"
         self.store = self.home / ".local/share/storectl"
-        self.socket = root / "run/storectl/daemon.sock"
         self.log_file = root / "stderr"
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.variables: dict[str, str] = {}
         self.home.mkdir()
         (root / "run").mkdir(mode=0o700)
+        self.socket = Path(socket_path(self.environ))
 
     @property
     def environ(self) -> dict[str, str]:
@@ -55,6 +61,11 @@ class Daemon:
             "XDG_RUNTIME_DIR": str(self.root / "run"),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
+
+    @property
+    def sent(self) -> dict[str, str]:
+        """What a command sends of its variables."""
+        return self.environ | self.variables
 
     @property
     def log(self) -> str:
@@ -113,7 +124,7 @@ class Daemon:
 
     def warm(self, start: Path, **options: Any) -> list[dict[str, Any]]:
         """The events of a warm, to the last."""
-        status, _, body = self.request("POST", "/v1/warm", {"start": str(start), **options})
+        status, _, body = self.request("POST", "/v1/warm", {"start": str(start), "environ": self.sent, **options})
         assert status == 200, body
         return [json.loads(line) for line in body.splitlines()]
 

@@ -56,7 +56,8 @@ class LockFile:
     absolute paths to the files that a requirements file refers to (``-r``, ``-c``, and the ``pyproject.toml`` of local
     projects), or that a ``uv.lock`` is of (those of workspace members and path dependencies), and the settings files of
     its tool, which ``settings`` lists, the nearest first; ``variables`` are the values of the ``${NAME}`` that it uses, and
-    of the variables in which its tool takes settings.
+    of the variables in which its tool takes settings. ``absent`` are the paths of files that it refers to and that are
+    not there.
     """
 
     kind: LockKind
@@ -69,6 +70,7 @@ class LockFile:
     included: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     settings: tuple[Path, ...] = ()
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    absent: frozenset[str] = frozenset()
 
 
 def kind_of(path: Path) -> LockKind | None:
@@ -103,7 +105,7 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
     content = _read(absolute)
     if content is None:
         raise NoLockFileError(f"{absolute}: no such file", path=str(absolute))
-    included: dict[str, bytes] = {}
+    included: dict[str, bytes | None] = {}
     used: dict[str, str] = {}
     if kind == "requirements":
         included, used = _read_included(absolute, content, variables or {})
@@ -113,21 +115,23 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
     if kind == "uv" and pyproject is not None:
         included = _read_projects(absolute.parent / "pyproject.toml", pyproject)
     settings = _read_settings(kind, absolute.parent, variables or {})
-    included.update((str(file), found) for file, found in settings.items())
+    included.update((str(file), content) for file, content in settings.items())
     used.update(
         (name, value) for name in SETTING_VARIABLES.get(kind, ()) if (value := (variables or {}).get(name)) is not None
     )
+    found = {path: data for path, data in included.items() if data is not None}
     return LockFile(
         kind=kind,
         path=absolute,
         content=content,
-        digest=_digest(content, included, used),
+        digest=_digest(content, found, used),
         project=absolute.parent,
         pyproject=pyproject,
         pipfile=_read(absolute.parent / "Pipfile") if kind == "pipfile" else None,
-        included=MappingProxyType(included),
+        included=MappingProxyType(found),
         settings=tuple(settings),
         variables=MappingProxyType(used),
+        absent=frozenset(included.keys() - found.keys()),
     )
 
 
@@ -141,12 +145,14 @@ def _digest(content: bytes, included: Mapping[str, bytes], used: Mapping[str, st
     return hasher.hexdigest()
 
 
-def _read_included(path: Path, content: bytes, variables: Mapping[str, str]) -> tuple[dict[str, bytes], dict[str, str]]:
+def _read_included(
+    path: Path, content: bytes, variables: Mapping[str, str]
+) -> tuple[dict[str, bytes | None], dict[str, str]]:
     """All that a requirements file refers to, directly or not, and the variables that any of it uses.
 
-    What is missing is left out: only the selection knows whether it is needed, and names the line that needs it.
+    What is missing is None: only the selection knows whether it is needed, and names the line that needs it.
     """
-    included: dict[str, bytes] = {}
+    included: dict[str, bytes | None] = {}
     used: dict[str, str] = {}
     waiting = [(str(path), content)]
     while waiting:
@@ -155,19 +161,19 @@ def _read_included(path: Path, content: bytes, variables: Mapping[str, str]) -> 
         for reference in references(name, data, variables, project=str(path.parent)):
             if reference.path in included or reference.path == str(path):
                 continue
-            found = _read(Path(reference.path))
-            if found is None:
-                continue
-            included[reference.path] = found
+            found = included[reference.path] = _read(Path(reference.path))
             _check_included(path, included)
-            if reference.is_requirements:
+            if found is not None and reference.is_requirements:
                 waiting.append((reference.path, found))
     return included, used
 
 
-def _read_projects(path: Path, content: bytes) -> dict[str, bytes]:
-    """The ``pyproject.toml`` files that this one names, directly or not; what cannot be read is left out."""
-    included: dict[str, bytes] = {}
+def _read_projects(path: Path, content: bytes) -> dict[str, bytes | None]:
+    """The ``pyproject.toml`` files that this one names, directly or not; None for one that is missing.
+
+    What is there and cannot be read is left out.
+    """
+    included: dict[str, bytes | None] = {}
     waiting = [(str(path), content)]
     while waiting and len(included) < _MAX_INCLUDED:
         for name in other_projects(*waiting.pop()):
@@ -177,8 +183,8 @@ def _read_projects(path: Path, content: bytes) -> dict[str, bytes]:
                 found = _read(Path(name))
             except LockFileError:
                 continue
+            included[name] = found
             if found is not None:
-                included[name] = found
                 waiting.append((name, found))
     return included
 
@@ -189,8 +195,8 @@ def _read_settings(kind: LockKind, project: Path, variables: Mapping[str, str]) 
     return {path: content for path, content in found if content is not None}
 
 
-def _check_included(path: Path, included: Mapping[str, bytes]) -> None:
-    if len(included) > _MAX_INCLUDED or sum(map(len, included.values())) > MAX_BYTES:
+def _check_included(path: Path, included: Mapping[str, bytes | None]) -> None:
+    if len(included) > _MAX_INCLUDED or sum(len(data or b"") for data in included.values()) > MAX_BYTES:
         raise LockFileError(
             f"{path}: includes more than {_MAX_INCLUDED} files or {MAX_BYTES} bytes",
             path=str(path),

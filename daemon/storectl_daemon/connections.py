@@ -1,0 +1,119 @@
+"""Connections: one pool for each way to the servers that commands ask for, by their proxies and certificates."""
+
+import asyncio
+import os
+import ssl
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from storectl_daemon.config_layer import Authority
+from storectl_daemon.fetch import Fetcher
+from storectl_daemon.index_config import IndexSettings
+from storectl_daemon.proxies import Proxies, proxies_of
+from storectl_daemon.trust import certificate_places, show_certificate, tls_context, unchecked_context
+
+_MOST_IDLE = 4
+
+Stamp = tuple[int, int, int] | None
+"""mtime (ns), size and inode of a file; None if there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How a command reaches servers. ``certificates`` are the variables and files that decide which of them it trusts."""
+
+    proxies: Proxies
+    certificates: tuple[tuple[str, str, Stamp], ...]
+    ca_bundle: str | None
+    client_cert: str | None
+    trusted_hosts: frozenset[str]
+    authorities: tuple[Authority, ...]
+
+    @classmethod
+    def of(cls, settings: IndexSettings, environ: Mapping[str, str], authorities: tuple[Authority, ...] = ()) -> Self:
+        """The way that the user's settings and these variables make.
+
+        A project has no say in whom to trust, but for the ``authorities`` of the sources that it names, as with Poetry.
+        """
+        named = certificate_places(environ, settings.ca_bundle, settings.client_cert)
+        for authority in authorities:
+            own = {"cert": authority.ca_bundle, "client-cert": authority.client_cert}
+            named |= {f"{key} of {authority.host}": place for key, place in own.items() if place}
+        return cls(
+            proxies=proxies_of(environ, settings.proxy),
+            certificates=tuple((name, place, _stamp(place)) for name, place in named.items()),
+            ca_bundle=settings.ca_bundle,
+            client_cert=settings.client_cert,
+            trusted_hosts=settings.trusted_hosts,
+            authorities=authorities,
+        )
+
+    def fetcher(self) -> Fetcher:
+        """A new pool of connections; FetchError if a certificate cannot be read. Blocking."""
+        named = {name: place for name, place, _ in self.certificates}
+        return Fetcher(
+            tls=tls_context(named, self.ca_bundle, self.client_cert),
+            contexts={authority.host: _context(authority, named, self.ca_bundle) for authority in self.authorities},
+            trusted_hosts=self.trusted_hosts,
+            client_cert=self.client_cert,
+            proxies=self.proxies,
+        )
+
+
+def _context(authority: Authority, named: Mapping[str, str], ca_bundle: str | None) -> ssl.SSLContext:
+    if authority.checked:
+        return tls_context(named, authority.ca_bundle or ca_bundle, authority.client_cert)
+    context = unchecked_context()
+    if authority.client_cert:
+        show_certificate(context, authority.client_cert)
+    return context
+
+
+@dataclass(slots=True)
+class _Pool:
+    fetcher: Fetcher
+    users: int = 0
+
+
+class Connections:
+    """Every pool that is in use, and of the others the four that were used last. For one event loop."""
+
+    def __init__(self) -> None:
+        self._pools: OrderedDict[Way, _Pool] = OrderedDict()
+        self._making = asyncio.Lock()
+
+    @asynccontextmanager
+    async def pool(self, way: Way) -> AsyncIterator[Fetcher]:
+        """The pool of this way, until the block ends; FetchError if a certificate cannot be read."""
+        async with self._making:
+            if way not in self._pools:
+                fetcher = await asyncio.to_thread(way.fetcher)
+                self._pools[way] = _Pool(await fetcher.__aenter__())
+        pool = self._pools[way]
+        pool.users += 1
+        try:
+            yield pool.fetcher
+        finally:
+            pool.users -= 1
+            self._pools.move_to_end(way)
+            await self._close(_MOST_IDLE)
+
+    async def aclose(self) -> None:
+        """Close what nobody uses."""
+        await self._close(0)
+
+    async def _close(self, most: int) -> None:
+        idle = [way for way, pool in self._pools.items() if not pool.users]
+        for way in idle[: max(0, len(idle) - most)]:
+            await self._pools.pop(way).fetcher.__aexit__(None, None, None)
+
+
+def _stamp(place: str) -> Stamp:
+    try:
+        found = os.stat(place)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
