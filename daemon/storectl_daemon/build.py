@@ -21,9 +21,11 @@ from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
-from storectl_daemon.inputs import Inputs, read_states
+from storectl_daemon.index import file_of
+from storectl_daemon.inputs import Inputs, doubts, read_states
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
+from storectl_daemon.ownership import check_local, check_unlocked
 from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.progress import Progress
 from storectl_daemon.settling import Built
@@ -80,6 +82,14 @@ class Access(Fetch, Protocol):
         """The pin with its file."""
         ...
 
+    async def identified(self, pins: Sequence[Pin], *, offline: bool) -> tuple[Pin, ...]:
+        """The pins, every wheel with its sha256."""
+        ...
+
+    async def identified_sources(self, pins: Sequence[SourcePin], *, offline: bool) -> tuple[SourcePin, ...]:
+        """The pins, every archive with its sha256."""
+        ...
+
     async def settings(self) -> "IndexSettings":
         """Where the project's packages come from."""
         ...
@@ -87,7 +97,10 @@ class Access(Fetch, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """What a lock file selects for one target, every pin with its file. ``notices`` are to be told at every run."""
+    """What a lock file selects for one target, every pin with its file and its sha256.
+
+    ``notices`` are to be told at every run.
+    """
 
     pins: tuple[Pin, ...]
     source_pins: tuple[SourcePin, ...]
@@ -173,7 +186,8 @@ class EnvironmentBuild:
         if overlay is not None:
             plain = replace(job, options=Options())
             closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
-        for warning in (*closure.warnings, *closure.notices):
+        await asyncio.to_thread(check_local, lock_file.included, closure.local_projects, job.environ)
+        for warning in (*doubts(inputs.located, job.options.lock_file), *closure.warnings, *closure.notices):
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
@@ -257,7 +271,7 @@ class EnvironmentBuild:
 
         async def look_up(pin: IndexPin) -> Pin | SourcePin | None:
             try:
-                return await access.resolve(pin, interpreter, offline=job.offline)
+                return await _resolved(pin, interpreter, access, job)
             except OfflineError:
                 if not job.offline:
                     raise
@@ -269,9 +283,11 @@ class EnvironmentBuild:
         found = await all_of([look_up(pin) for pin in selection.index_pins])
         if unknown:
             raise _offline(unknown)
+        pins = (*selection.pins, *(pin for pin in found if isinstance(pin, Pin)))
+        source_pins = (*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin)))
         return Closure(
-            pins=(*selection.pins, *(pin for pin in found if isinstance(pin, Pin))),
-            source_pins=(*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin))),
+            pins=await access.identified(pins, offline=job.offline),
+            source_pins=await access.identified_sources(source_pins, offline=job.offline),
             local_projects=selection.local_projects,
             places=locked_places(selection.index_pins),
             warnings=selection.warnings,
@@ -348,6 +364,13 @@ class EnvironmentBuild:
 def _overlay(job: Job) -> LockFile | None:
     overlay = job.options.overlay
     return None if overlay is None else read_lock_file(Path(overlay), variables=job.environ)
+
+
+async def _resolved(pin: IndexPin, interpreter: Interpreter, access: Access, job: Job) -> Pin | SourcePin:
+    found = await access.resolve(pin, interpreter, offline=job.offline)
+    if not pin.digests:
+        await asyncio.to_thread(check_unlocked, file_of(found).url, job.environ)
+    return found
 
 
 def _look_around(job: Job, lock_file: LockFile) -> Around:

@@ -40,7 +40,7 @@ class DiskProjectFiles:
 
         ``extra`` are those beyond the usual ones; None for those that the project's record names.
         """
-        located = locate(job.project, job.options.lock_file, home=self._home)
+        located = locate(job.project, job.options.lock_file, home=self._home, environ=job.environ)
         if located.project != job.project:
             raise NoLockFileError(
                 f"there is no lock file in {job.project}",

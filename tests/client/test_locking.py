@@ -35,7 +35,17 @@ def locking(folder: Path, programs: Path, *, tool: str | None = None) -> Locking
     [
         ({"uv.lock": "", "poetry.lock": ""}, "uv lock"),
         ({"poetry.lock": "", "requirements.txt": ""}, "poetry lock"),
+        ({"uv.lock": "", "poetry.lock": "[[package]]"}, "poetry lock"),
+        ({"uv.lock": "[[package]]", "pdm.lock": "[[package]]", "pyproject.toml": "[tool.pdm]"}, "pdm lock"),
         ({"pdm.lock": "", "pyproject.toml": "[tool.poetry]"}, "pdm lock"),
+        ({"pylock.toml": PYLOCK.format("pipenv"), "pyproject.toml": ""}, "pipenv lock"),
+        ({"pylock.toml": PYLOCK.format("Pipenv 2026.1"), "Pipfile": ""}, "pipenv lock"),
+        ({"pylock.toml": PYLOCK.format("pip 26.1"), "pyproject.toml": ""}, "pip lock -e ."),
+        ({"pylock.toml": PYLOCK.format("piplike")}, "uv export --quiet --format pylock.toml -o pylock.toml"),
+        (
+            {"pylock.toml": PYLOCK.format("poetry-plugin-export"), "pyproject.toml": ""},
+            "poetry export --format pylock.toml --output pylock.toml",
+        ),
         ({"Pipfile.lock": ""}, "pipenv lock"),
         ({"Pipfile": ""}, "pipenv lock"),
         ({"pylock.toml": PYLOCK.format("pip"), "pyproject.toml": ""}, "pip lock -e ."),
