@@ -10,7 +10,6 @@ put there is passed over: a version file may name a program.
 """
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,8 @@ from storectl_store.environments.input_state import InputState
 from storectl_store.errors import LockFileError
 from storectl_store.selection.snapshot import read_snapshot
 
-_VERSION_FILES = (".python-version", ".python-versions")
+VERSION_FILES = (".python-version", ".python-versions")
+"""The preferred one first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Around:
 def look_around(start: Path, environ: Mapping[str, str], *, for_project: bool) -> Around:
     """What is said around the folder ``start``; of a project only ``for_project``."""
     looked: list[Path] = []
-    pinned = _nearest(start, environ, _VERSION_FILES, looked)
+    pinned = _nearest(start, environ, VERSION_FILES, looked)
     pyproject = _nearest(start, environ, ("pyproject.toml",), looked) if for_project else None
     inputs = read_states(dict.fromkeys(looked, "file"))
     return Around(
@@ -85,6 +85,8 @@ def _is_trusted(file: Path, environ: Mapping[str, str]) -> bool:
 
 def _requires_python(content: bytes) -> str | None:
     """``[project] requires-python``; None if the file does not say it, or says nothing that can be read."""
+    import tomllib  # noqa: PLC0415 - few lock files ask, and whoever watches needs none of it
+
     try:
         project = tomllib.loads(content.decode()).get("project", {})
     except (ValueError, RecursionError):
