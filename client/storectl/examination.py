@@ -13,7 +13,7 @@ from storectl.daemon_start import running_daemon
 from storectl.errors import ClientError, DaemonNotRunningError
 from storectl.options import Options
 from storectl.project import locate_project
-from storectl_shim.locations import socket_path, store_folder
+from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_ready
 
 WATCHES_NEEDED = 8192
@@ -82,7 +82,7 @@ def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(check="daemon", ok=False, detail=error.message, hint=error.hint or "")
         return
     yield Finding(check="daemon", ok=True, detail=f"storectl {health.version}, process {health.pid}")
-    yield from (_private(path) for path in (os.path.dirname(socket_path(environ)), socket_path(environ)))
+    yield from (_private(path) for path in (os.path.dirname(health.socket), health.socket))
 
 
 def _private(path: str) -> Finding:
