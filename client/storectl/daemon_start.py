@@ -27,8 +27,10 @@ from storectl.errors import (
     DaemonProblemError,
     DaemonStartError,
 )
-from storectl.store_place import may_be_store, own_store
+from storectl.isolation import FLAGS
+from storectl.store_place import check_store_owner, may_be_store, own_store
 from storectl_shim.locations import log_path, socket_path, store_folder
+from storectl_shim.own_variables import own_variables
 from storectl_shim.store_daemon import StoreDaemon, is_there, read_store_daemon
 
 if TYPE_CHECKING:
@@ -108,11 +110,12 @@ def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = No
 
     ``command`` is what to start instead of storectl's own daemon.
     """
+    store = store_folder(environ)
+    check_store_owner(store)
     try:
         return running_daemon(environ)
     except GONE:
         pass
-    store = store_folder(environ)
     own_store(store)
     with _start_lock(store, lambda: _answers(environ)):
         try:
@@ -123,8 +126,8 @@ def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = No
 
 
 def daemon_command(environ: Mapping[str, str]) -> list[str]:
-    """The command line of storectl's daemon. -P: the folder it is started in is nobody's code."""
-    return [sys.executable, "-P", "-m", "storectl", "daemon", "--log-file", log_path(environ)]
+    """The command line of storectl's daemon."""
+    return [sys.executable, *FLAGS, "-m", "storectl", "daemon", "--log-file", log_path(environ)]
 
 
 def stop_daemon(environ: Mapping[str, str]) -> bool:
@@ -229,7 +232,7 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> None:
                 stdout=output,
                 stderr=output,
                 cwd="/",
-                env=dict(environ),
+                env=own_variables(environ),
                 pass_fds=[held],
                 start_new_session=True,
                 check=True,

@@ -10,6 +10,8 @@
     ├── TargetNotFoundError           E_NOT_FOUND       no such script or command; exit code 127
     ├── TargetNotExecutableError      E_NOT_EXECUTABLE  found, but it cannot be executed; exit code 126
     ├── CurrentFolderError            E_NO_FOLDER       the current folder is gone
+    ├── OutputError                   E_OUTPUT          standard output cannot be written
+    ├── FileAccessError               E_FILE            the system refuses a file that is needed
     ├── LinkRefusedError              E_LINK            something stands where the link is to be
     ├── UnknownEntryError             E_NO_ENTRY        no such entry in the store
     ├── ServiceFileError              E_SERVICE         the service files cannot be installed
@@ -110,6 +112,18 @@ class CurrentFolderError(ClientError):
     """The current folder is gone, and something is relative to it."""
 
     default_code = "E_NO_FOLDER"
+
+
+class OutputError(ClientError):
+    """Standard output cannot be written; ``facts['errno']`` says why."""
+
+    default_code = "E_OUTPUT"
+
+
+class FileAccessError(ClientError):
+    """The system refuses a file or folder that is needed."""
+
+    default_code = "E_FILE"
 
 
 class LinkRefusedError(ClientError):

@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 def program_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of a program in this environment, as ``client/launcher/storectl`` sets them.
 
-    VIRTUAL_ENV and the front of PATH name the environment, PYTHONHOME is gone, and STORECTL_SOCKET is the daemon's
-    socket if the store names one that is there (the program's first process asks for its import map, and takes the variable
-    away).
+    VIRTUAL_ENV and the front of PATH name the environment, and STORECTL_SOCKET is the daemon's socket if the store
+    names one that is there (the program's first process asks for its import map, and takes the variable away). All others are
+    as they were given.
     """
-    changed = {name: value for name, value in environ.items() if name not in ("PYTHONHOME", "STORECTL_SOCKET")}
-    changed["VIRTUAL_ENV"] = environment
+    return tool_environ(environment, environ) | {"VIRTUAL_ENV": environment}
+
+
+def tool_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a tool in an environment of its own: VIRTUAL_ENV stays the caller's, as with uvx.
+
+    A tool that looks at it means the project it works on: ``ty``, ``poetry``, ``pdm`` and ``pipenv`` do.
+    """
+    changed = {name: value for name, value in environ.items() if name != "STORECTL_SOCKET"}
     changed["PATH"] = path_with(os.path.join(environment, "bin"), environ.get("PATH", os.defpath))
     daemon = read_store_daemon(store_folder(environ))
     if daemon is not None and _is_own_socket(daemon.socket):

@@ -21,6 +21,7 @@ from storectl_daemon.door import Door
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.events import Event, EventBus
+from storectl_daemon.identification import Identification
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.lifecycle import Background, IdleWatch, notify, rest
 from storectl_daemon.loading import Loaded
@@ -39,11 +40,13 @@ from storectl_daemon.projects import ProjectBook
 from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
-from storectl_daemon.settings import Settings
+from storectl_daemon.settings import Settings, daemon_variables
+from storectl_daemon.settling import Built, Settling
 from storectl_daemon.sockets import SocketBusyError
+from storectl_daemon.stillness import Stillness
 from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.variables import KnownVariables
-from storectl_daemon.warm import Built, Warmer
+from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
 from storectl_shim import locations
@@ -57,6 +60,7 @@ from storectl_store.errors import ProblemError, StoreBusyError
 
 if TYPE_CHECKING:
     from storectl_daemon.build import EnvironmentBuild
+    from storectl_daemon.interpreters import InterpreterBook
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     try:
         configure_logs(arguments.log_file)
-        settings = Settings.from_environ(dict(os.environ))
+        settings = Settings.from_environ(_only_own())
         return _serve_store(settings)
     except (StoreBusyError, SocketBusyError) as error:
         return _tell(error, EXIT_BUSY)
@@ -90,6 +94,15 @@ def main(argv: Sequence[str]) -> int:
         return _tell(DaemonError(str(error), code="E_NO_HOME", hint=error.hint), 1)
     except ProblemError as error:
         return _tell(error, 1)
+
+
+def _only_own() -> dict[str, str]:
+    """The variables of this process, from now on only its own: no child of the daemon is to see those of whoever started it."""
+    own = daemon_variables(os.environ)
+    os.environ.clear()
+    os.environ.update(own)
+    os.chdir("/")
+    return own
 
 
 def _tell(error: ProblemError, code: int) -> int:
@@ -151,7 +164,8 @@ class Daemon:
         """Serve until the end, and end everything in order."""
         settings, layout = self._settings, self._store.layout
         self._workers = Workers(settings.workers)
-        self._network = Network(layout, home=Path(settings.home or "/"))
+        identification = Identification(self._store.catalogue, session=self._session)
+        self._network = Network(self._store, identification, home=Path(settings.home or "/"))
         self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
         self._pipeline = Pipeline(self._steps.pipeline_steps(), session=self._session)
         self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)
@@ -205,7 +219,8 @@ class Daemon:
             build = await self._build.get()
             return await build(job, inputs, progress)
 
-        warmer = Warmer(build=build_noted, files=files, book=book, bus=bus)
+        stillness = Stillness()
+        warmer = Warmer(settling=Settling(build_noted, files, stillness), files=files, book=book, bus=bus)
 
         async def refresh(project: Path) -> None:
             await service.refresh(project)
@@ -220,6 +235,8 @@ class Daemon:
             compiling=compiling,
             watcher=watcher,
             bus=bus,
+            stillness=stillness,
+            interpreters=Loaded(self._load_interpreters, name="interpreters").get,
             variables=KnownVariables(settings.home),
             home=settings.home,
             socket=lambda: self._door.path,
@@ -244,10 +261,14 @@ class Daemon:
 
         return HttpServer(create_application(service, on_request=on_request), gate)
 
+    def _load_interpreters(self) -> "InterpreterBook":
+        from storectl_daemon.interpreters import InterpreterBook  # noqa: PLC0415 - likewise
+
+        return InterpreterBook(self._store.layout.interpreters)
+
     def _load_build(self, environments: Environments, outlines: Outlines, compiling: Compiling) -> "EnvironmentBuild":
         from storectl_daemon.build import EnvironmentBuild  # noqa: PLC0415 - what has nothing to build needs none of it
         from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - likewise
-        from storectl_daemon.interpreters import InterpreterBook  # noqa: PLC0415 - likewise
 
         settings = self._settings
         builder = Builder(
@@ -260,7 +281,7 @@ class Daemon:
             store=self._store,
             outlines=outlines,
             environments=environments,
-            interpreters=InterpreterBook(self._store.layout.interpreters),
+            interpreters=self._load_interpreters(),
             access=self._network.access,
             pipeline=self._pipeline,
             builder=builder,
@@ -300,11 +321,13 @@ class Daemon:
         await self._background.stop()
         await service.warmer.stop()
         await service.compiling.stop()
+        await service.book.written()
         service.bus.close()
 
     async def _end(self) -> None:
         self._read_ahead.close()
         await self._pipeline.aclose()
         await self._compiler.aclose()
+        self._steps.close()
         self._workers.close()
         await self._network.aclose()

@@ -8,6 +8,7 @@ from typing import Self
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.workers import usable_processors
 from storectl_shim import locations
+from storectl_shim.own_variables import own_variables
 
 _ACTIVATED_IDLE_EXIT = 3600.0
 _MOST_WORKERS = 2
@@ -23,7 +24,7 @@ class SettingsError(DaemonError):
 class Settings:
     """``sockets`` are the places to listen at, the best first; ``idle_exit`` is in seconds, None for never.
 
-    ``environ`` is what the parts that have variables of their own read: proxies, indexes, interpreters.
+    ``environ`` are the daemon's own variables: where its things are. All others are those of the commands that ask it.
     """
 
     store: Path
@@ -46,6 +47,15 @@ class Settings:
             notify_socket=environ.get("NOTIFY_SOCKET"),
             environ=environ,
         )
+
+
+_OF_A_SERVICE_MANAGER = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+
+
+def daemon_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Those of these variables that count for a daemon: where its things are, and what a service manager tells it."""
+    managed = {name: environ[name] for name in _OF_A_SERVICE_MANAGER if name in environ}
+    return own_variables(environ) | managed
 
 
 def _idle_exit(environ: Mapping[str, str]) -> float | None:

@@ -186,14 +186,14 @@ def test_the_last_environment_is_known_though_inputs_changed(home: ClientHome) -
     "text",
     [
         "",
-        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten x\nabsent /nowhere\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\nsurprise\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\ninput 00\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\ninput 00 1 1 /nowhere\n",
-        "storectl-record 1\nenvironment relative\nlock /l\nwritten 1\nabsent /nowhere\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowh",
+        "storectl-record 0\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten x\nabsent /nowhere\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\nsurprise\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\ninput 00\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\ninput 00 1 1 /nowhere\n",
+        "storectl-record 2\nenvironment relative\nlock /l\nwritten 1\nabsent /nowhere\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowh",
     ],
 )
 def test_a_record_that_is_torn_or_strange_does_not_hold(home: ClientHome, text: str) -> None:
@@ -204,7 +204,7 @@ def test_a_record_that_is_torn_or_strange_does_not_hold(home: ClientHome, text: 
 def test_a_record_of_absent_inputs_and_odd_names_holds(home: ClientHome) -> None:
     odd = home.project / "a b\udcff"
     (home.record / "ready.default").write_bytes(
-        b"storectl-record 1\nenvironment %s\nlock /l\nwritten 1\nabsent %s\n"
+        b"storectl-record 2\nenvironment %s\nlock /l\nwritten 1\nabsent %s\n"
         % (os.fsencode(home.environment), os.fsencode(odd))
     )
     assert ready(home) == str(home.environment)

@@ -91,7 +91,7 @@ class ClientHome:
         self.record.mkdir(parents=True, exist_ok=True)
         (self.store / "VERSION").write_text("storectl store 1\n")
         lines = [
-            "storectl-record 1",
+            "storectl-record 2",
             f"environment {environment or self.environment}",
             f"lock {self.project / 'uv.lock'}",
         ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from storectl.commands.output import print_json, print_lines
+from storectl.commands.output import count_text, print_json, print_lines
 from storectl.commands.parameters import (
     AllExtras,
     Extras,
@@ -65,4 +65,5 @@ def warm(
     if json:
         print_json(dataclasses.asdict(environment))
     else:
-        print_lines(f"ready: {environment.wheels} wheels for Python {environment.version} in {environment.path}")
+        wheels = count_text(environment.wheels, "wheel")
+        print_lines(f"ready: {wheels} for Python {environment.version} in {environment.path}")
