@@ -104,7 +104,7 @@ def test_a_ready_environment_needs_no_heavy_module(home: ClientHome) -> None:
         "import os, sys\n"
         "os.execve = lambda command, *_: (print(command, *sorted(sys.modules)), sys.exit(0))\n"
         "sys.argv = ['storectl', 'run', '-p', '3.12', 'show.py']\n"
-        "from storectl.__main__ import main\n"
+        "from storectl.command_line import main\n"
         "main()\n"
     )
     done = subprocess.run(
