@@ -108,3 +108,9 @@ def test_characters_that_the_output_does_not_have_are_escaped(home: ClientHome, 
     assert (
         '"path": "/\\u00fc"' in home.storectl("watch", "list", "--json", cwd=home.project, stdin="", **variables).stdout
     )
+
+
+def test_a_folder_of_kernels_that_may_not_be_looked_at_hides_no_other(home: ClientHome) -> None:
+    assert home.storectl("kernel", "install").returncode == 0
+    unreadable = f"/{'a' * 300}"
+    assert home.storectl("kernel", "list", JUPYTER_PATH=unreadable).stdout.startswith("storectl  ")
