@@ -112,3 +112,9 @@ def test_characters_that_the_output_does_not_have_are_escaped(home: ClientHome, 
     assert home.storectl("watch", "list", cwd=home.project, stdin="", **variables).stdout.startswith("/\\xfc  ")
     shown = home.storectl("watch", "list", "--json", cwd=home.project, stdin="", **variables).stdout
     assert '"path": "/\\u00fc"' in shown
+
+
+def test_a_folder_of_kernels_that_may_not_be_looked_at_hides_no_other(home: ClientHome) -> None:
+    assert home.storectl("kernel", "install").returncode == 0
+    unreadable = f"/{'a' * 300}"
+    assert home.storectl("kernel", "list", JUPYTER_PATH=unreadable).stdout.startswith("storectl  ")
