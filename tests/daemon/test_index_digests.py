@@ -101,4 +101,4 @@ def test_a_folder_of_wheels_serves_what_is_locked_by_another_digest(tmp_path: Pa
     folder.mkdir()
     (folder / ALPHA.filename).write_bytes(ALPHA.data)
     wheel = found(tmp_path, locked(digest_by("sha512")), find_links=str(folder))
-    assert (wheel.filename, wheel.one_of) == (ALPHA.filename, {digest_by("sha512")})
+    assert (wheel.filename, wheel.one_of) == (ALPHA.filename, frozenset({digest_by("sha512")}))
