@@ -13,6 +13,7 @@ from storectl.daemon_start import running_daemon
 from storectl.errors import ClientError, DaemonNotRunningError, ProjectOwnerError
 from storectl.options import Options
 from storectl.project import locate_project
+from storectl.quarantine import set_aside
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_notices, read_ready
 
@@ -39,6 +40,7 @@ def examine(environ: Mapping[str, str], folder: str) -> list[Finding]:
     """Every check, in an order in which an earlier one may explain a later."""
     checks: Mapping[str, Callable[[], Iterator[Finding]]] = {
         "store": lambda: _store(Path(store_folder(environ))),
+        "quarantine": lambda: _quarantine(Path(store_folder(environ))),
         "daemon": lambda: _daemon(environ),
         "interpreters": lambda: _interpreters(environ),
         "watches": lambda: _watches(Path("/proc/sys/fs/inotify/max_user_watches")),
@@ -63,7 +65,10 @@ def _store(store: Path) -> Iterator[Finding]:
     except FileNotFoundError:
         yield Finding(check="store", ok=True, detail=f"{store} is not there yet; the daemon makes it")
         return
-    hint = "it was made by another version of storectl, or is no store: set STORECTL_STORE to another folder"
+    hint = (
+        "it was made by another version of storectl, or is no store: set STORECTL_STORE to another folder;"
+        " if it is yours and was damaged, `storectl store verify --repair` mends it"
+    )
     yield Finding(check="store format", ok=found == STORE_FORMAT, detail=f"{store}: {found}", hint=hint)
     try:
         with tempfile.NamedTemporaryFile(dir=store, prefix=".doctor-") as file:
@@ -88,6 +93,11 @@ def _format_of(store: Path) -> str:
         return (store / "VERSION").read_text(errors="replace").strip()
     except FileNotFoundError:
         return "no VERSION file"
+
+
+def _quarantine(store: Path) -> Iterator[Finding]:
+    for told in set_aside(store):
+        yield Finding(check="quarantine", ok=True, detail=told)
 
 
 def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:

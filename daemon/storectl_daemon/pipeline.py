@@ -131,6 +131,10 @@ class _Told:
         self._report.unpacked(self._pin)
 
 
+def _unheard(_sofar: _Sofar) -> None:
+    """Nobody waits to be told."""
+
+
 class Pipeline:
     """Makes wheels present. ``session`` is a folder of this process alone, on the store's file system."""
 
@@ -165,7 +169,16 @@ class Pipeline:
 
     async def _make(self, pin: Pin, fetch: Fetch) -> Manifest:
         """Make the entry; everyone who waits for it hears how far it is."""
-        news = _News(tell=partial(self._flights.report, pin.wheel.digest))
+        staged = await self.staged(pin, fetch, _News(tell=partial(self._flights.report, pin.wheel.digest)))
+        try:
+            return await self._commits.submit(staged)
+        except BaseException:
+            await asyncio.shield(self._steps.discard(staged.folder))
+            raise
+
+    async def staged(self, pin: Pin, fetch: Fetch, news: "_News | None" = None) -> StagedEntry:
+        """The pin's wheel, fetched, checked and unpacked into a stage, whatever the store has."""
+        news = news or _News(tell=_unheard)
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
         self._steps.expect()
@@ -176,10 +189,11 @@ class Pipeline:
             for warning in staged.warnings:
                 logger.warning("%s %s: %s", pin.name, pin.version, warning)  # no command may be there to be told
             news.warn([f"{pin.name}: {warning}" for warning in staged.warnings])
-            return await self._commits.submit(staged)
         except BaseException:
             await asyncio.shield(self._steps.discard(stage))
             raise
+        else:
+            return staged
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(wheel)

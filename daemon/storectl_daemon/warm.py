@@ -24,6 +24,7 @@ from storectl_daemon.settling import Built, InputFiles, Settling
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.environments.input_state import InputKind
 from storectl_store.errors import ProblemError
+from storectl_store.system_errors import refusal_of
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class WarmState:
 
 def problem_of(error: BaseException) -> Problem:
     """What a person is told of an error; of one that is a defect of storectl, no more than that it is one."""
+    refusal = None if isinstance(error, ProblemError) else refusal_of(error, "go on")
+    error = refusal or error
     if isinstance(error, ProblemError):
         return Problem(code=error.code, detail=error.message, hint=error.hint)
     return Problem(
@@ -104,6 +107,11 @@ class Warmer:
         self._visits: set[asyncio.Task[None]] = set()
         self._records = asyncio.Lock()
         self._stopping = False
+
+    @property
+    def records(self) -> asyncio.Lock:
+        """Held while a record is written."""
+        return self._records
 
     @property
     def busy(self) -> bool:
@@ -222,7 +230,8 @@ class Warmer:
         except ProblemError as error:
             self._fail(job, error)
         except Exception as error:
-            logger.exception("warming %s", job.project)
+            if refusal_of(error, "go on") is None:
+                logger.exception("warming %s", job.project)
             self._fail(job, error)
         return job
 

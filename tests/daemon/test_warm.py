@@ -36,6 +36,7 @@ from storectl_daemon.warm import FORGOTTEN, STOPPING, Warmer
 from storectl_daemon.warm_request import concerns
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest
+from storectl_store.entries.sealed import opened
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import LockFileError, ProblemError
@@ -1120,9 +1121,11 @@ def test_the_record_becomes_complete_by_itself(daemon: Daemon, tmp_path: Path, i
     assert stamp.st_mtime_ns == lock_file.st_mtime_ns
 
 
-def test_the_book_of_projects_is_json_on_disk(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
+def test_the_book_of_projects_is_sealed_json_on_disk(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
     write_lock(tmp_path, index, unique(tmp_path, "alpha"))
     environment = daemon.ready(tmp_path)
-    book = json.loads((daemon.store / "projects.json").read_text())
+    content, has_seal = opened((daemon.store / "projects.json").read_bytes())
+    assert has_seal
+    book = json.loads(content)
     mine = next(project for project in book["projects"] if project["path"] == str(tmp_path))
     assert mine["wishes"][0]["environment"] == environment["id"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.git_login import login_variables
 from storectl_daemon.building.log import Log
+from storectl_daemon.building.mirror_sums import lock_file, write_sums
 from storectl_daemon.building.request import Repository
 from storectl_store.selection.origins import without_login
 
@@ -46,6 +47,7 @@ class Checkout:
             self._git("-C", self._mirror, "worktree", "prune")
             add = ("worktree", "add", "--quiet", "--force", "--detach")
             self._git("-C", self._mirror, *add, folder, repository.commit, **skip)
+            write_sums(self._mirror)
         if (folder / ".gitmodules").exists():
             self._git("-C", folder, "submodule", "--quiet", "update", "--init", "--recursive", **skip)
         return folder
@@ -118,6 +120,6 @@ def _quiet(environ: Mapping[str, str]) -> dict[str, str]:
 @contextlib.contextmanager
 def _locked(mirror: Path) -> Iterator[None]:
     """One process at a time works on a repository."""
-    with open(mirror.with_name(f"{mirror.name}.lock"), "w", encoding="ascii") as file:
+    with lock_file(mirror).open("w", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from storectl_store.entries.descriptors import opened_folder
-from storectl_store.errors import StoreError, StoreFullError
+from storectl_store.errors import StoreError
+from storectl_store.system_errors import reason_of, refusal_of
 
 _AT_FDCWD = -100
 _FEW_FOLDERS = 4
@@ -25,7 +26,6 @@ _RENAME_NOREPLACE = 1  # linux/fs.h
 _RENAME_EXCHANGE = 2  # linux/fs.h; RENAME_SWAP of macOS is 2 as well
 _RENAME_EXCL = 4  # sys/stdio.h on macOS
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY})
-_REFUSED_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
 
 
 @contextmanager
@@ -39,13 +39,11 @@ def disk_errors(doing: str) -> Iterator[None]:
 
 def store_error(error: OSError, doing: str) -> StoreError:
     """The error of the store for this OSError; ``doing`` reads as in "cannot <doing>"."""
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    facts = {"errno": error.errno, "path": error.filename}
-    if error.errno in _REFUSED_WRITE:
-        hint = "make room on the store's file system and check its disk, then try again; nothing was left behind"
-        return StoreFullError(f"cannot {doing}: {reason}", hint=hint, **facts)
+    refusal = refusal_of(error, doing)
+    if refusal is not None:
+        return refusal
     hint = "the store's folders must belong to you and be writable; `storectl doctor` looks at them"
-    return StoreError(f"cannot {doing}: {reason}", hint=hint, **facts)
+    return StoreError(f"cannot {doing}: {reason_of(error)}", hint=hint, errno=error.errno, path=error.filename)
 
 
 def barrier(folder: Path) -> None:

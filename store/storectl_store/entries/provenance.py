@@ -1,6 +1,6 @@
 """Provenance: what a built wheel was built from, by what, for which interpreter. One JSON file for each build.
 
-    <store>/builds/<key>.<16 hex>.json     format 2
+    <store>/builds/<key>.<16 hex>.json     format 2, sealed (``sealed``)
     {"format": 2, "key", "name", "version", "kind": "wheel"|"editable", "source", "interpreter", "python",
      "backend", "build_requires": [as written], "installed": ["name==version"], "variables": {name: digest},
      "filename", "digest"}
@@ -26,6 +26,7 @@ from storectl_shim.project_record import VARIABLES_KEY_BYTES, variables_key
 from storectl_store.digest import Digest, parse_digest
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import PRIVATE, replace_file
 
 BUILD_FORMAT = 2
@@ -88,7 +89,7 @@ def write_provenance(layout: StoreLayout, provenance: Provenance) -> None:
     value = {"format": BUILD_FORMAT, **asdict(provenance)}
     with disk_errors(f"record the build of {provenance.name}"):
         path.parent.mkdir(exist_ok=True)
-        replace_file(path, f"{json.dumps(value, sort_keys=True, indent=1)}\n".encode())
+        replace_file(path, sealed(f"{json.dumps(value, sort_keys=True, indent=1)}\n".encode()))
 
 
 def _digest_of(variables: Mapping[str, str]) -> str:
@@ -129,7 +130,7 @@ def _time_of(path: Path) -> int:
 def _read(path: Path) -> Provenance | None:
     """The record in this file; None if it is none that this version can read."""
     try:
-        value: dict[str, Any] = json.loads(path.read_bytes())
+        value: dict[str, Any] = json.loads(opened(path.read_bytes())[0])
         if value.pop("format") != BUILD_FORMAT:
             return None
         return Provenance(
