@@ -276,3 +276,11 @@ def test_the_url_of_a_lock_file_that_changed_is_not_needed_by_what_other_branche
     assert (done["mended"], done["left"]) == (1, 0)
     assert not place.entry(ALPHA).exists() or (place.entry(ALPHA) / MORE).read_bytes() == b"Y = 2\n"
     assert not place.environment.exists() or place.entry(ALPHA).exists()
+
+
+def test_an_entry_without_manifest_that_nothing_shows_is_found_and_set_aside(place: Place) -> None:
+    stranger = place.layout.entries / "gone" / ("0" * 32)
+    (stranger / "site-packages").mkdir(parents=True)
+    assert place.found() == [("entry", ".")]
+    assert place.repaired()["mended"] == 1
+    assert not stranger.exists()

@@ -20,6 +20,7 @@ from storectl_store.entries.catalogue import Summary
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.mend import discard_bytecode, mend_in_place
 from storectl_store.entries.quarantine import Reason, set_aside
+from storectl_store.entries.recovery import lone_entries
 from storectl_store.entries.replace import entry_folders, replace_entry, withdraw_entry
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
@@ -52,6 +53,14 @@ class EntryPart:
         depth = Depth(unlisted_bytecode=order.repair)
         async for examined in self.look_at(digests, order, depth):
             yield examined
+        shown = partial(shown_digests, self.store.layout)
+        lone = await asyncio.to_thread(lone_entries, self.store, shown) if self.users.idle else []
+        for address in lone:
+            name, _, prefix = address.partition("/")
+            found = (Found(path=".", message="it has no manifest, and no environment shows it"),)
+            yield Examined(
+                kind="entry", name=name, version="?", prefix=prefix, found=found, mend=partial(self._drop, address)
+            )
 
     async def look_at(
         self, digests: Iterable[Digest], order: Order, depth: Depth = THOROUGH
@@ -132,6 +141,13 @@ class EntryPart:
         if keep and not self.store.has(damage.digest):  # it was built again, and is another wheel now
             await asyncio.to_thread(self._set_aside, damage, folders)
         return how
+
+    async def _drop(self, address: str) -> str:
+        path = self.store.layout.entries / address
+        reason = Reason(what=f"entry {address}", why=["it has no manifest, and no environment shows it"])
+        with disk_errors(f"set {reason.what} aside"):
+            await asyncio.to_thread(set_aside, self.store.layout, {path.name: path}, reason)
+        return "set aside: no project uses it"
 
     def _set_manifest_aside(self, damage: "_Damage") -> None:
         manifest = self.store.layout.manifest(damage.digest)

@@ -30,6 +30,11 @@ class Users:
         self._bus = bus
         self._variables = variables
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being made for anybody, so that nothing is half there."""
+        return not self._warmer.busy
+
     def environments(self) -> set[str]:
         """The ids of all environments that projects were given."""
         return {wish.environment for project in self._book for wish in project.wishes if wish.environment is not None}

@@ -129,10 +129,19 @@ def _is_lone(name: str, visible: set[str]) -> bool:
     return name.startswith(".") if manifest is None else manifest[1] not in visible
 
 
-def _discard_halves(store: Store, shown: _Shown) -> tuple[str, ...]:
+def lone_entries(store: Store, shown: Callable[[], AbstractSet[Digest]]) -> list[str]:
+    """What stands where entries do and is none that is visible, nor one that an environment shows, as ``name/prefix``."""
+    return _halves(store, _Shown(shown))
+
+
+def _halves(store: Store, shown: _Shown) -> list[str]:
     visible = {prefix_of(digest) for digest in store.digests()}
     found = [address for address in _addresses(store.layout) if address.rpartition("/")[2] not in visible]
-    halves = [address for address in found if address.rpartition("/")[2] not in shown.names]
+    return [address for address in found if address.rpartition("/")[2] not in shown.names]
+
+
+def _discard_halves(store: Store, shown: _Shown) -> tuple[str, ...]:
+    halves = _halves(store, shown)
     for half in halves:
         discard(store.layout, store.layout.entries / half)
         _delete_if_empty(store.layout, half)

@@ -115,12 +115,23 @@ def _compare(entry: Path, manifest: Manifest, side_manifests: dict[str, Path], d
     findings += _compare_files(found, manifest.digest, expected, depth)
     if depth.contents:
         findings += _compare_bytecode(found, manifest.digest, listed)
-    folders = {str(parent) for path in expected for parent in PurePosixPath(path).parents}
+    folders = _folders_above(expected)
     findings += _unlisted(found, manifest.digest, expected, folders)
     tags = None if depth.unlisted_bytecode else side_manifests.keys()
     explained = expected.keys() | listed.keys()
     findings += _unlisted_bytecode(found, manifest.digest, explained, folders, tags)
     return findings
+
+
+def _folders_above(paths: Iterable[str]) -> set[str]:
+    """Every folder on the way to these paths."""
+    folders: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return folders
 
 
 class _Tree:
