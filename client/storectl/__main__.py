@@ -3,29 +3,42 @@
 The one place that turns exceptions into exit codes: no traceback reaches a user, unless STORECTL_DEBUG is set.
 """
 
+import errno
 import os
 import sys
 
+from storectl.errors import ClientError, CurrentFolderError, FileAccessError, HomeMissingError, OutputError
+from storectl.isolation import isolate
+from storectl.streams import check_output, end_as_interrupted_writer, flush_output
+from storectl_shim.locations import NoHomeError
+
 INTERRUPTED = 130
 """128 + SIGINT, as shells count."""
+
+
+def start() -> int:
+    """Run the command in ``sys.argv``, isolated from the variables of its user; its exit code."""
+    isolate(sys.argv[1:], os.environ)
+    return main()
 
 
 def main() -> int:
     """Run the command in ``sys.argv``; its exit code."""
     arguments = sys.argv[1:]
     running = arguments[:1] == ["run"]
+    check_output()
     try:
-        return _dispatch(arguments, running=running)
+        code = _dispatch(arguments, running=running)
+        flush_output()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Nobody reads any more, which is no error; but the interpreter would flush once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
+        if isinstance(error, OutputError) and error.facts["errno"] == errno.EPIPE:
+            end_as_interrupted_writer()
         if os.environ.get("STORECTL_DEBUG"):
             raise
         return _report(error, running=running)
+    return code
 
 
 def _dispatch(arguments: list[str], *, running: bool) -> int:
@@ -50,16 +63,27 @@ def _dispatch(arguments: list[str], *, running: bool) -> int:
 
 
 def _report(error: Exception, *, running: bool) -> int:
-    from storectl.errors import ClientError, CurrentFolderError  # noqa: PLC0415 - see above
+    sys.stderr.write(_problem_of(error).report())
+    return 125 if running else 1
 
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    problem = ClientError(what, code="E_DEFECT", hint="a defect of storectl; STORECTL_DEBUG=1 shows where it happened")
+
+def _problem_of(error: Exception) -> ClientError:
+    """What a person is told of an exception that no command has told of itself."""
+    if isinstance(error, ClientError):  # of output: the others are told by their command
+        return error
+    if isinstance(error, NoHomeError):
+        return HomeMissingError(str(error), hint=error.hint)
     if isinstance(error, FileNotFoundError) and not _has_current_folder():
-        problem = CurrentFolderError(
+        return CurrentFolderError(
             "the current folder is gone", hint='where there is one of its name again, cd into it: cd "$PWD"'
         )
-    sys.stderr.write(problem.report())
-    return 125 if running else 1
+    if isinstance(error, OSError) and isinstance(error.filename, (str, bytes)):
+        return FileAccessError(
+            f"{os.fsdecode(error.filename)}: {error.strerror}",
+            hint="see whose it is and what its mode allows; STORECTL_DEBUG=1 shows what it was needed for",
+        )
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return ClientError(what, code="E_DEFECT", hint="a defect of storectl; STORECTL_DEBUG=1 shows where it happened")
 
 
 def _has_current_folder() -> bool:
@@ -71,4 +95,4 @@ def _has_current_folder() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

@@ -88,7 +88,7 @@ class Fetcher:
 
     ``tls`` is what ``storectl_daemon.trust.tls_context`` gives (None: the system's). ``trusted_hosts`` are pip's: their
     certificates are not checked; each is a host, or host and port. ``proxies`` are those of the command that fetches.
-    ``client_cert`` is shown to trusted hosts, too; ``tls`` has it already.
+    ``client_cert`` is shown to trusted hosts, too; ``tls`` has it already. ``contexts`` are those of single hosts.
     """
 
     def __init__(
@@ -99,13 +99,16 @@ class Fetcher:
         tls: ssl.SSLContext | None = None,
         trusted_hosts: frozenset[str] = frozenset(),
         client_cert: str | None = None,
+        contexts: Mapping[str, ssl.SSLContext] | None = None,
         proxies: Proxies | None = None,
     ) -> None:
         self.credentials = credentials or Credentials()
         self.limits = limits or FetchLimits()
         tls, proxies = tls or httpx2.create_ssl_context(trust_env=False), proxies or Proxies()
-        unchecked = _unchecked(trusted_hosts, client_cert, proxies, self.limits)
-        self._client = _client(self.limits, tls, _proxied(proxies, tls, self.limits) | unchecked)
+        own = _unchecked(trusted_hosts, client_cert) | dict(contexts or {})
+        self._client = _client(
+            self.limits, tls, _proxied(proxies, tls, self.limits) | _single(own, proxies, self.limits)
+        )
         self._downloads = asyncio.Semaphore(self.limits.concurrency)
         self._pages = asyncio.Semaphore(self.limits.page_concurrency)
 
@@ -241,18 +244,22 @@ def _proxied(proxies: Proxies, tls: ssl.SSLContext, limits: FetchLimits) -> dict
         ) from error
 
 
-def _unchecked(
-    trusted_hosts: frozenset[str], client_cert: str | None, proxies: Proxies, limits: FetchLimits
-) -> dict[str, httpx2.AsyncHTTPTransport]:
-    """The way to each trusted host: through the same proxy as to any other."""
+def _unchecked(trusted_hosts: frozenset[str], client_cert: str | None) -> dict[str, ssl.SSLContext]:
     if not trusted_hosts:
         return {}
     context = unchecked_context()
     if client_cert:
         show_certificate(context, client_cert)
+    return dict.fromkeys(trusted_hosts, context)
+
+
+def _single(
+    contexts: Mapping[str, ssl.SSLContext], proxies: Proxies, limits: FetchLimits
+) -> dict[str, httpx2.AsyncHTTPTransport | None]:
+    """The way to each host that has a context of its own: through the same proxy as to any other."""
     return {
         f"https://{host}": httpx2.AsyncHTTPTransport(verify=context, limits=_pool(limits), proxy=proxies.to(host))
-        for host in trusted_hosts
+        for host, context in contexts.items()
     }
 
 

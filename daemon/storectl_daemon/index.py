@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from storectl_daemon.errors import DaemonError, FetchError, IndexLookupError, OfflineError
 from storectl_daemon.fetch import Fetcher
@@ -13,14 +12,12 @@ from storectl_daemon.index_file import IndexFile, allows_python
 from storectl_daemon.origins import scheme_of
 from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
 from storectl_daemon.url_book import UrlBook, is_locked
-from storectl_store.digest import algorithm_of
+from storectl_store.digest import Digest, algorithm_of
 from storectl_store.errors import NoWheelError
+from storectl_store.selection.build_policy import format_refused
 from storectl_store.selection.choose import choose_wheel
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
-
-if TYPE_CHECKING:
-    from storectl_store.digest import Digest
 
 _MOST_ANSWERS = 5000
 
@@ -47,7 +44,8 @@ class Answers:
 class IndexClient:
     """Turns index pins into pins, from the book of addresses where it can, else by asking every source.
 
-    It asks as one command does: with its ``settings``, and a ``fetcher`` that has its logins.
+    It asks as one command does: with its ``settings``, and a ``fetcher`` that has its logins. ``present`` is whether the store
+    has a wheel: then it does not matter which index said that it is the pin's.
     """
 
     def __init__(
@@ -58,12 +56,14 @@ class IndexClient:
         settings: IndexSettings,
         pages: ProjectPages | None = None,
         answers: Answers | None = None,
+        present: Callable[[Digest], bool] = lambda _digest: False,
     ) -> None:
         self._fetcher = fetcher
         self._book = book
         self._settings = settings
         self._pages = pages or ProjectPages()
         self._answers = answers or Answers()
+        self._present = present
         self._asked: dict[Digest, tuple[IndexPin, Interpreter]] = {}
 
     async def resolve(
@@ -81,11 +81,21 @@ class IndexClient:
             self._fetcher.credentials.learn(place)
         places = [source.place for source in sources]
         found = None if refresh else self._answers.recall(pin, places, interpreter)
+        if found is None and not refresh:
+            found = await asyncio.to_thread(self._known_elsewhere, pin, interpreter, offline=offline)
         if found is None:
             found = choose_pin(pin, await self._files(pin, sources, refresh=refresh, offline=offline), interpreter)
             self._answers.note(pin, places, interpreter, found)
         self._asked[file_of(found).digest] = pin, interpreter
         return found
+
+    def _known_elsewhere(self, pin: IndexPin, interpreter: Interpreter, *, offline: bool) -> Pin | SourcePin | None:
+        """What the pin is by what any index has said, if it need not be fetched: none is asked for that."""
+        files = self._book.recall(pin, None) if pin.digests else None
+        if files is None:
+            return None
+        found = choose_pin(pin, files, interpreter)
+        return found if offline or self._present(file_of(found).digest) else None
 
     async def moved(self, file: WheelFile, failure: FetchError) -> WheelFile:
         """The file at the address that its index gives now; ``failure`` is raised again if that is the one that failed."""
@@ -173,7 +183,9 @@ def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpret
     chosen = choose_wheel((_wheel_file(pin, file) for file in allowed), interpreter)
     if chosen is None:
         source = next((file for file in usable if not file.is_wheel), None)
-        if source is None or "sdist" not in pin.formats:
+        if refused := _refused(pin, usable):
+            raise format_refused(pin.name, pin.version, refused, pin.settings or "a setting")
+        if source is None:
             raise _nothing_fits(pin, offered, interpreter)
         return _source_pin(pin, source)
     index = next(file.index for file in allowed if file.url == chosen.url)
@@ -193,7 +205,13 @@ def _source_pin(pin: IndexPin, file: IndexFile) -> SourcePin:
     archive = SourceArchive(
         filename=wheel.filename, digest=wheel.digest, url=wheel.url, size=wheel.size, one_of=wheel.one_of
     )
-    return SourcePin(name=pin.name, version=pin.version, source=archive, index=file.index)
+    return SourcePin(
+        name=pin.name,
+        version=pin.version,
+        source=archive,
+        index=file.index,
+        config_settings=pin.config_settings,
+    )
 
 
 def _wheel_file(pin: IndexPin, file: IndexFile) -> WheelFile:
@@ -255,6 +273,14 @@ def _nothing_fits(pin: IndexPin, files: Sequence[IndexFile], interpreter: Interp
     return NoWheelError(
         f"{pin.name} {pin.version} {why}", hint=hint, name=pin.name, version=pin.version, filenames=names
     )
+
+
+def _refused(pin: IndexPin, files: Sequence[IndexFile]) -> str | None:
+    """What there is of a pin that its settings leave no file of; None if they are not the reason."""
+    has_sdist = any(not file.is_wheel for file in files)
+    if "sdist" not in pin.formats and (has_sdist or "wheel" not in pin.formats):
+        return "has no wheel that may be taken and would have to be built"
+    return "has no source distribution to be built" if "wheel" not in pin.formats and not has_sdist else None
 
 
 def _source_failed(pin: IndexPin, failures: Sequence[FetchError]) -> DaemonError:

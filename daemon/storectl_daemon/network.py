@@ -16,7 +16,7 @@ from storectl_daemon.identification import Identification
 from storectl_daemon.loading import Loaded
 from storectl_daemon.memory import for_good
 from storectl_daemon.pipeline import FetchedFile
-from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.store import Store
 from storectl_store.selection.pin import IndexPin, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
@@ -37,8 +37,8 @@ class Network:
     ``home`` is that of the daemon's user, for a command that has none.
     """
 
-    def __init__(self, layout: StoreLayout, identification: Identification, *, home: Path) -> None:
-        self._layout = layout
+    def __init__(self, store: Store, identification: Identification, *, home: Path) -> None:
+        self._store = store
         self._identification = identification
         self._home = home
         self._made: Loaded[tuple[Connections, Lookups]] = Loaded(partial(for_good, self._make), name="the network")
@@ -59,7 +59,8 @@ class Network:
         from storectl_daemon.page_store import PageStore  # noqa: PLC0415 - see above
         from storectl_daemon.url_book import UrlBook  # noqa: PLC0415 - see above
 
-        return Connections(), Lookups(UrlBook(self._layout.urls), PageStore(self._layout.index_pages))
+        layout = self._store.layout
+        return Connections(), Lookups(UrlBook(layout.urls), PageStore(layout.index_pages), present=self._store.has)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -148,18 +149,15 @@ class Access:
     async def _open(self) -> "tuple[Fetcher, IndexClient]":
         connections, lookups = await self._network.get()
         from storectl_daemon.connections import Way  # noqa: PLC0415 - as in ``Network``
-        from storectl_daemon.index import IndexClient  # noqa: PLC0415 - as in ``Network``
 
         user = await asyncio.to_thread(lookups.settings, self._environ, self._home, None)
-        way = await asyncio.to_thread(Way.of, user, self._environ)
-        pool = await self._stack.enter_async_context(connections.pool(way))
         settings = user
         try:
             settings = await self.settings()
         except DaemonError as error:  # a lock file that names its own addresses may need nothing of it
             _log.warning("%s", error.message)
             self._unusable = error
+        way = await asyncio.to_thread(Way.of, user, self._environ, settings.authorities)
+        pool = await self._stack.enter_async_context(connections.pool(way))
         fetcher = pool.with_logins(lookups.credentials(settings, self._environ, self._home))
-        return fetcher, IndexClient(
-            fetcher=fetcher, book=lookups.book, settings=settings, pages=lookups.pages, answers=lookups.answers
-        )
+        return fetcher, lookups.client(fetcher, settings)

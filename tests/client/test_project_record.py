@@ -101,21 +101,6 @@ def test_the_project_is_where_links_lead(tmp_path: Path) -> None:
     assert found[0] == os.path.realpath(tmp_path / "real")
 
 
-def test_a_lock_file_in_somebody_else_s_folder_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "uv.lock").write_text("")
-    (tmp_path / ".git").mkdir()
-    theirs = tmp_path.stat().st_uid + 1
-    os_stat = os.stat
-
-    def stat(path: str | int) -> os.stat_result:
-        status = os_stat(path)
-        return os.stat_result((*status[:4], theirs, *status[5:])) if path == os.path.realpath(tmp_path) else status
-
-    assert find_project(str(tmp_path), None) is not None
-    monkeypatch.setattr(os, "stat", stat)
-    assert find_project(str(tmp_path), None) is None
-
-
 def test_a_project_below_a_uv_lock_may_be_a_member(tmp_path: Path) -> None:
     member, project = tmp_path / "packages" / "one", os.path.realpath(tmp_path)
     (member / "src" / "one").mkdir(parents=True)
@@ -201,14 +186,14 @@ def test_the_last_environment_is_known_though_inputs_changed(home: ClientHome) -
     "text",
     [
         "",
-        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten x\nabsent /nowhere\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\nsurprise\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\ninput 00\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\ninput 00 1 1 /nowhere\n",
-        "storectl-record 1\nenvironment relative\nlock /l\nwritten 1\nabsent /nowhere\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowh",
+        "storectl-record 0\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten x\nabsent /nowhere\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\nsurprise\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\ninput 00\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\ninput 00 1 1 /nowhere\n",
+        "storectl-record 2\nenvironment relative\nlock /l\nwritten 1\nabsent /nowhere\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowh",
     ],
 )
 def test_a_record_that_is_torn_or_strange_does_not_hold(home: ClientHome, text: str) -> None:
@@ -219,7 +204,7 @@ def test_a_record_that_is_torn_or_strange_does_not_hold(home: ClientHome, text: 
 def test_a_record_of_absent_inputs_and_odd_names_holds(home: ClientHome) -> None:
     odd = home.project / "a b\udcff"
     (home.record / "ready.default").write_bytes(
-        b"storectl-record 1\nenvironment %s\nlock /l\nwritten 1\nabsent %s\n"
+        b"storectl-record 2\nenvironment %s\nlock /l\nwritten 1\nabsent %s\n"
         % (os.fsencode(home.environment), os.fsencode(odd))
     )
     assert ready(home) == str(home.environment)
@@ -231,8 +216,10 @@ def test_reading_it_imports_nothing_else(home: ClientHome) -> None:
     code = (
         "import os, sys; before = set(sys.modules)\n"
         "from storectl_shim.project_record import read_ready, find_project\n"
-        "from storectl_shim.locations import store_folder, socket_path\n"
-        "socket_path(os.environ)\n"
+        "from storectl_shim.locations import store_folder\n"
+        "from storectl_shim.store_daemon import read_store_daemon\n"
+        f"find_project({str(home.project)!r}, None)\n"
+        "read_store_daemon(store_folder(os.environ))\n"
         f"assert read_ready(store_folder(os.environ), {str(home.project)!r}, 'default')\n"
         "print(*sorted(set(sys.modules) - before))"
     )
@@ -244,4 +231,6 @@ def test_reading_it_imports_nothing_else(home: ClientHome) -> None:
         "storectl_shim",
         "storectl_shim.locations",
         "storectl_shim.project_record",
+        "storectl_shim.store_daemon",
+        "storectl_shim.trust",
     ]

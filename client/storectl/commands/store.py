@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from storectl.commands.output import print_json, print_lines, print_table, size_text
+from storectl.commands.output import count_text, print_json, print_lines, print_table, size_text
 from storectl.commands.parameters import Json
 from storectl.daemon_start import ensure_daemon
 from storectl.errors import UnknownEntryError, printable
@@ -62,9 +62,8 @@ def verify(*, json: Json = False) -> None:
         print_json({"entries": checked, "findings": findings})
     else:
         print_lines(*(f"{f['name']} {f['version']} {f['prefix']}: {f['path']}: {f['what']}" for f in findings))
-        print_lines(
-            f"{checked} entries, {len(findings)} findings" if findings else f"{checked} entries, all as unpacked"
-        )
+        entries = count_text(checked, "entry", "entries")
+        print_lines(f"{entries}, {count_text(len(findings), 'finding')}" if findings else f"{entries}, all as unpacked")
     if findings:
         raise typer.Exit(1)
 

@@ -21,8 +21,8 @@ from storectl_store.errors import StoreError, StoreFullError
 
 _AT_FDCWD = -100
 _FEW_FOLDERS = 4
-_RENAME_NOREPLACE = 1  # linux/fs.h
-_RENAME_EXCL = 4  # sys/stdio.h on macOS
+_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
+_RENAME_EXCL, _RENAME_SWAP = 4, 2  # sys/stdio.h on macOS
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY})
 _REFUSED_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
 
@@ -129,26 +129,40 @@ def sync_descriptor(descriptor: int) -> None:
 
 def rename_noreplace(source: Path, destination: Path) -> None:
     """Rename, atomically, only where nothing has the new name; FileExistsError otherwise."""
-    for rename in (_renameat2, _renamex_np):
-        if rename(os.fsencode(source), os.fsencode(destination)):
-            return
-    _rename_without_flags(source, destination)
+    if not _renamed(source, destination, _RENAME_NOREPLACE, _RENAME_EXCL):
+        _rename_without_flags(source, destination)
 
 
-def _renameat2(source: bytes, destination: bytes) -> bool:
+def exchange(one: Path, other: Path) -> None:
+    """Swap two names in one step; FileNotFoundError if nothing has one of them.
+
+    If the kernel or the file system cannot do that, ``one`` takes the name of ``other`` and is gone.
+    """
+    if not _renamed(one, other, _RENAME_EXCHANGE, _RENAME_SWAP):
+        os.lstat(other)
+        os.rename(one, other)
+
+
+def _renamed(source: Path, destination: Path, linux: int, macos: int) -> bool:
+    """Whether one of the two systems' calls did it with its flag."""
+    names = os.fsencode(source), os.fsencode(destination)
+    return _renameat2(*names, linux) or _renamex_np(*names, macos)
+
+
+def _renameat2(source: bytes, destination: bytes, flag: int) -> bool:
     function = _function("renameat2")
     if function is None:
         return False
-    if function(_AT_FDCWD, source, _AT_FDCWD, destination, ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
+    if function(_AT_FDCWD, source, _AT_FDCWD, destination, ctypes.c_uint(flag)) == 0:
         return True
     return _refused(ctypes.get_errno(), source, destination)
 
 
-def _renamex_np(source: bytes, destination: bytes) -> bool:
+def _renamex_np(source: bytes, destination: bytes, flag: int) -> bool:
     function = _function("renamex_np")
     if function is None:
         return False
-    if function(source, destination, ctypes.c_uint(_RENAME_EXCL)) == 0:
+    if function(source, destination, ctypes.c_uint(flag)) == 0:
         return True
     return _refused(ctypes.get_errno(), source, destination)
 

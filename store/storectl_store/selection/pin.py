@@ -18,6 +18,9 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest
 
 FileFormat = Literal["wheel", "sdist"]
+LineSettings = tuple[str, ...]
+"""What a line of a requirements file says to its build backend: ``key=value``, each."""
+
 ANY_FORMAT: frozenset[FileFormat] = frozenset({"wheel", "sdist"})
 
 
@@ -56,7 +59,8 @@ class IndexPin:
     under another name (mirrors rename). Without ``digests`` they are what is locked: the source was one that gives none when it
     was locked, a folder of wheels above all, and the file or the source has to say its digest now. ``indexes`` are those the lock file itself names, in its order (empty: those of
     the user's configuration); ``find_links`` likewise. ``exclusive`` is true where the lock file's indexes replace the
-    user's. ``formats`` are the kinds of file that may be used.
+    user's. ``formats`` are the kinds of file that may be used; ``settings`` are the settings that left out the others, in
+    words for a message. ``config_settings`` are for its build.
     """
 
     name: NormalizedName
@@ -67,6 +71,8 @@ class IndexPin:
     find_links: tuple[str, ...] = ()
     exclusive: bool = False
     formats: frozenset[FileFormat] = ANY_FORMAT
+    settings: str | None = None
+    config_settings: LineSettings = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +112,7 @@ class SourcePin:
     subdirectory: str | None = None
     index: str | None = None
     direct_url: DirectUrl | None = None
+    config_settings: LineSettings = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +131,7 @@ class LocalProject:
     packaged: bool
     editable: bool = True
     optional: bool = False
+    config_settings: LineSettings = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

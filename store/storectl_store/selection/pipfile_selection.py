@@ -29,6 +29,7 @@ from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.origins import commit_origin, is_commit
 from storectl_store.selection.pin import (
+    FileFormat,
     GitCommit,
     IndexPin,
     LocalProject,
@@ -36,6 +37,7 @@ from storectl_store.selection.pin import (
     Selection,
     SourcePin,
 )
+from storectl_store.selection.policy_settings import build_policy_of
 from storectl_store.selection.requirements_lines import with_variables
 from storectl_store.selection.requires_python import check_requires_python, requires_python_of
 from storectl_store.selection.staleness import sha256_of_json
@@ -108,6 +110,7 @@ class _Reader:
         self._lock_file = lock_file
         self._sources = sources
         self._interpreter = interpreter
+        self._policy = build_policy_of(lock_file)
         groups = frozenset(_GROUP.findall(lock_file.content.decode(errors="replace")))
         self._values = MarkerValues({**interpreter.markers, "extra": ""}, groups=groups)
 
@@ -165,7 +168,19 @@ class _Reader:
         if index is not None and index not in self._sources:
             raise entry.error(f"`index` {index[:80]!r} is none of the sources", key="index")
         indexes = (self._sources[index],) if index is not None else tuple(self._sources.values())
-        return IndexPin(name=name, version=version or "", digests=digests, indexes=indexes, exclusive=bool(indexes))
+        formats: frozenset[FileFormat] = self._policy.formats(name)
+        settings = self._policy.settings_against(name) or None
+        if entry.optional_boolean("no_binary"):  # what `pipenv install --no-binary` writes
+            formats, settings = frozenset({"sdist"}), "`no_binary` of the lock file"
+        return IndexPin(
+            name=name,
+            version=version or "",
+            digests=digests,
+            indexes=indexes,
+            exclusive=bool(indexes),
+            formats=formats,
+            settings=settings,
+        )
 
     def _digest(self, entry: Table, text: str) -> Digest:
         try:
