@@ -33,7 +33,7 @@ Run a program in the environment of its project's lock file. The project is the 
 from the script's (else from the current one) that holds uv.lock, pylock.toml or a requirements.txt with hashes.
 Without a program: the interactive interpreter. Exit codes are the program's; 125 to 127 are storectl's.
 
-  -p, --python VERSION|PATH   the interpreter (or STORECTL_PYTHON); several run the program under each
+  -p, --python VERSION|PATH   the interpreter (or STORECTL_PYTHON, UV_PYTHON); several run the program under each
       --parallel              several side by side, the version before each line of output
       --extra NAME            an extra of the project; may be repeated (or STORECTL_EXTRAS, a list)
       --group NAME            a dependency group; may be repeated (or STORECTL_GROUPS, a list)
@@ -42,7 +42,7 @@ Without a program: the interactive interpreter. Exit codes are the program's; 12
       --all-extras            every extra of the project
       --with REQUIREMENT      on top of the project, locked once to fit it; may be repeated
       --refresh               lock what --with names anew
-      --offline               never touch the network; say what is missing (or STORECTL_OFFLINE=1)
+      --offline               never touch the network; say what is missing (or STORECTL_OFFLINE=1, UV_OFFLINE=1)
       --lock FILE             this lock file
       --project DIR           the project at or above this folder
   -h, --help                  this text
@@ -82,7 +82,8 @@ def _run_matrix(request: RunRequest) -> int:
 
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The whole command line with these options, and the program's variables. A script may have a lock file of its own."""
-    if _is_script(request) and options.lock_file is None and request.project is None:
+    named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
+    if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
         own = script_lock_file(request.arguments[0])
         options = options.with_lock_file(own) if own is not None else options

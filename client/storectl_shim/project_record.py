@@ -36,6 +36,14 @@ TYPE_CHECKING = False  # importing typing takes longer than reading a record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+TOOL_MARKS = {
+    "uv.lock": (b"[tool.uv", b"uv_build"),
+    "poetry.lock": (b"[tool.poetry", b"poetry.core", b"poetry.masonry"),
+    "pdm.lock": (b"[tool.pdm", b"pdm.backend", b"pdm.pep517"),
+    "Pipfile.lock": (),
+}
+"""The lock files that one tool alone makes, and what a pyproject.toml says of that tool. Pipenv has a Pipfile instead."""
+
 LOCK_FILES = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 """The lock files, the preferred one first. A requirements.txt is one where it holds hashes."""
 
@@ -81,6 +89,34 @@ def find_project(start: str, home: str | None, environ: Mapping[str, str] | None
     if passed_by is not None:
         raise passed_by
     return None
+
+
+def lock_files_in(folder: str) -> list[str]:
+    """The names of the lock files in a folder, the one that counts first, those that are passed over last.
+
+    Where two tools have left their lock files, the one of which the project speaks counts: ``uv run`` leaves a uv.lock in any
+    project. One without a package is passed over for every other.
+    """
+    there = [name for name in LOCK_FILES if _is_lock_file(folder, name)]
+    made_by_tools = [name for name in there if name in TOOL_MARKS]
+    if len(there) < 2 or not made_by_tools:
+        return there
+    pyproject = _content(os.path.join(folder, "pyproject.toml"))
+    known = {name: _knows(folder, name, pyproject) for name in made_by_tools}
+    best = max(known.values())
+    passed = [name for name in there if known.get(name, best) < best or known.get(name) == 0]
+    return [name for name in there if name not in passed] + passed
+
+
+def doubt_about(folder: str, lock_file: str) -> str | None:
+    """What a person should know where the lock files of two tools are in one folder; None where there is no doubt."""
+    others = [name for name in lock_files_in(folder) if name in TOOL_MARKS and name != lock_file]
+    if not others or lock_file not in LOCK_FILES:
+        return None
+    return (
+        f"{folder} has {' and '.join(others)} beside {lock_file}, which is taken: "
+        "delete what is not kept up to date, or name one with --lock"
+    )
 
 
 def find_member(start: str, project: str, lock_file: str) -> str | None:
@@ -200,11 +236,34 @@ def last_environment(store: str, project: str, key: str) -> str | None:
 
 
 def _lock_file_in(folder: str) -> str | None:
-    for name in LOCK_FILES:
-        path = os.path.join(folder, name)
-        if os.path.exists(path) and (name != "requirements.txt" or _may_have_hashes(path)):
-            return path
-    return None
+    found = lock_files_in(folder)
+    return os.path.join(folder, found[0]) if found else None
+
+
+def _is_lock_file(folder: str, name: str) -> bool:
+    path = os.path.join(folder, name)
+    return os.path.exists(path) and (name != "requirements.txt" or _may_have_hashes(path))
+
+
+def _knows(folder: str, name: str, pyproject: bytes) -> int:
+    """How well a tool's lock file knows the project: 0 if it has no package, 2 if the project speaks of its tool, else 1."""
+    path = os.path.join(folder, name)
+    if name == "Pipfile.lock":
+        return 2 if os.path.exists(os.path.join(folder, "Pipfile")) else 1
+    if os.path.isfile(path) and b"[[package]]" not in _content(path) and b"[[distribution]]" not in _content(path):
+        return 0
+    return 2 if any(mark in pyproject for mark in TOOL_MARKS[name]) else 1
+
+
+def _content(path: str) -> bytes:
+    """The bytes of a file, none where it cannot be read."""
+    try:
+        if not os.path.isfile(path):
+            return b""  # A FIFO would hold up whoever opens it.
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 def _stranger(folder: str, lock_file: str, environ: Mapping[str, str]) -> ForeignFileError | None:

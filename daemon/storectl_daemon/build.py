@@ -21,18 +21,21 @@ from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
-from storectl_daemon.inputs import Inputs, read_states
+from storectl_daemon.index import file_of
+from storectl_daemon.inputs import Inputs, doubts, read_states
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
+from storectl_daemon.ownership import check_local, check_unlocked
 from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.progress import Progress
+from storectl_daemon.settling import Built
 from storectl_daemon.source_builds import SourceBuilds, all_of
-from storectl_daemon.warm import Built
+from storectl_daemon.version_files import Around, look_around
 from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id
 from storectl_store.environments.input_state import InputKind, InputState, stronger
-from storectl_store.environments.local_inputs import local_inputs
+from storectl_store.environments.local_inputs import check_is_project, local_inputs
 from storectl_store.environments.outlines import Outlines
 from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
@@ -79,6 +82,14 @@ class Access(Fetch, Protocol):
         """The pin with its file."""
         ...
 
+    async def identified(self, pins: Sequence[Pin], *, offline: bool) -> tuple[Pin, ...]:
+        """The pins, every wheel with its sha256."""
+        ...
+
+    async def identified_sources(self, pins: Sequence[SourcePin], *, offline: bool) -> tuple[SourcePin, ...]:
+        """The pins, every archive with its sha256."""
+        ...
+
     async def settings(self) -> "IndexSettings":
         """Where the project's packages come from."""
         ...
@@ -86,7 +97,10 @@ class Access(Fetch, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """What a lock file selects for one target, every pin with its file. ``notices`` are to be told at every run."""
+    """What a lock file selects for one target, every pin with its file and its sha256.
+
+    ``notices`` are to be told at every run.
+    """
 
     pins: tuple[Pin, ...]
     source_pins: tuple[SourcePin, ...]
@@ -164,19 +178,22 @@ class EnvironmentBuild:
 
     async def _built(self, job: Job, inputs: Inputs, access: Access, progress: Progress) -> Built:
         lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
-        interpreter = await asyncio.to_thread(self._choose, job, lock_file)
+        around = await asyncio.to_thread(_look_around, job, lock_file)
+        interpreter = await asyncio.to_thread(self._choose, job, lock_file, around)
         options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
         closure = await self._closure(job, lock_file, interpreter, access, progress)
         overlay = await asyncio.to_thread(_overlay, job)
         if overlay is not None:
             plain = replace(job, options=Options())
             closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
-        for warning in (*closure.warnings, *closure.notices):
+        await asyncio.to_thread(check_local, lock_file.included, closure.local_projects, job.environ)
+        for warning in (*doubts(inputs.located, job.options.lock_file), *closure.warnings, *closure.notices):
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
         lock_files = [lock_file, *([overlay] if overlay else [])]
         extra = await asyncio.to_thread(_extra_inputs, lock_files, closure, options.files)
+        extra |= around.inputs
         builds = SourceBuilds(
             builder=self._builder,
             job=job,
@@ -211,11 +228,11 @@ class EnvironmentBuild:
         if missing:
             raise _offline(missing)
 
-    def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
+    def _choose(self, job: Job, lock_file: LockFile, around: Around) -> Interpreter:
         return self._interpreters.choose(
             job.options.python,
-            requires_python=self._requires_python(lock_file, job.options),
-            pinned=_pinned(job.project / ".python-version"),
+            requires_python=self._requires_python(lock_file, job.options) or around.requires_python,
+            pinned=around.pinned,
             environ=job.environ,
         )
 
@@ -254,7 +271,7 @@ class EnvironmentBuild:
 
         async def look_up(pin: IndexPin) -> Pin | SourcePin | None:
             try:
-                return await access.resolve(pin, interpreter, offline=job.offline)
+                return await _resolved(pin, interpreter, access, job)
             except OfflineError:
                 if not job.offline:
                     raise
@@ -266,9 +283,11 @@ class EnvironmentBuild:
         found = await all_of([look_up(pin) for pin in selection.index_pins])
         if unknown:
             raise _offline(unknown)
+        pins = (*selection.pins, *(pin for pin in found if isinstance(pin, Pin)))
+        source_pins = (*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin)))
         return Closure(
-            pins=(*selection.pins, *(pin for pin in found if isinstance(pin, Pin))),
-            source_pins=(*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin))),
+            pins=await access.identified(pins, offline=job.offline),
+            source_pins=await access.identified_sources(source_pins, offline=job.offline),
             local_projects=selection.local_projects,
             places=locked_places(selection.index_pins),
             warnings=selection.warnings,
@@ -347,13 +366,17 @@ def _overlay(job: Job) -> LockFile | None:
     return None if overlay is None else read_lock_file(Path(overlay), variables=job.environ)
 
 
-def _pinned(file: Path) -> str | None:
-    """The first version that a ``.python-version`` file names; None for none."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError):
-        return None
-    return next((line.strip() for line in lines if line.strip() and not line.strip().startswith("#")), None)
+async def _resolved(pin: IndexPin, interpreter: Interpreter, access: Access, job: Job) -> Pin | SourcePin:
+    found = await access.resolve(pin, interpreter, offline=job.offline)
+    if not pin.digests:
+        await asyncio.to_thread(check_unlocked, file_of(found).url, job.environ)
+    return found
+
+
+def _look_around(job: Job, lock_file: LockFile) -> Around:
+    """What the folders around say of the Python. Only a requirements file leaves the versions to the project around it."""
+    start = Path(job.options.member) if job.options.member else job.project
+    return look_around(start, job.environ, for_project=lock_file.kind == "requirements")
 
 
 def _extra_inputs(
@@ -367,6 +390,8 @@ def _extra_inputs(
     for project in closure.local_projects:
         for path, kind in local_inputs(Path(project.path)).watched.items():
             kinds[path] = stronger(kind, kinds.get(path))
+        if project.packaged:
+            check_is_project(Path(project.path))
     further = [*settings, *(lock_file.path for lock_file in lock_files[1:])]
     found = read_states(kinds | dict.fromkeys(further, "file"))
     for lock_file in lock_files:

@@ -25,6 +25,7 @@ from storectl_daemon.download import (
     Progress,
     check_received,
     content_length,
+    locked_algorithms,
     refuse_encoding,
     size_limit,
     too_large,
@@ -55,7 +56,7 @@ for _name in ("httpx2", "httpcore2"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """A complete file. ``digest`` was counted over its bytes, and is the locked one; ``size`` in bytes."""
+    """A complete file that has a locked digest. ``digest`` is the sha256 counted over its bytes; ``size`` in bytes."""
 
     path: Path
     digest: Digest
@@ -131,7 +132,7 @@ class Fetcher:
         had, WheelError E_HASH where it is not the locked one, StoreFullError where it cannot be written.
         """
         async with self._downloads:
-            with PartialFile(destination) as file:
+            with PartialFile(destination, locked_algorithms(wheel)) as file:
                 if scheme_of(wheel.url) == "file":
                     await self._copy(wheel, file, progress)
                 else:

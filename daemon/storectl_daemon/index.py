@@ -12,7 +12,7 @@ from storectl_daemon.index_file import IndexFile, allows_python
 from storectl_daemon.origins import scheme_of
 from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
 from storectl_daemon.url_book import UrlBook, is_locked
-from storectl_store.digest import Digest
+from storectl_store.digest import Digest, algorithm_of
 from storectl_store.errors import NoWheelError
 from storectl_store.selection.build_policy import format_refused
 from storectl_store.selection.choose import choose_wheel
@@ -131,6 +131,8 @@ class IndexClient:
     async def _ask(self, pin: IndexPin, sources: Sequence[Source], *, anew: bool = False) -> tuple[IndexFile, ...]:
         """Every file with a digest of the pin, each digest once, from the first source that has it.
 
+        If no source says a digest that can be compared with those of the pin, every file that may be locked.
+
         ``anew`` asks also where a page that is kept is fresh still.
         """
         answers = await asyncio.gather(
@@ -148,6 +150,7 @@ class IndexClient:
         if failures and _is_incomplete(pin, found):
             # What the failed source has could be a better fit: without it the choice would depend on the weather.
             raise _source_failed(pin, [f for f in failures if isinstance(f, FetchError)])
+        found = found or _undecided(pin, given)
         if not found:
             raise _unknown(pin, sources, given)
         return found
@@ -177,15 +180,15 @@ def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpret
     offered = tuple(files)
     usable = [file for file in offered if allows_python(file, interpreter.version)]
     allowed = [file for file in usable if file.is_wheel and "wheel" in pin.formats]
-    chosen = choose_wheel(filter(None, map(_wheel_file, allowed)), interpreter)
+    chosen = choose_wheel((_wheel_file(pin, file) for file in allowed), interpreter)
     if chosen is None:
-        source = next((file for file in usable if not file.is_wheel and file.digest is not None), None)
+        source = next((file for file in usable if not file.is_wheel), None)
         if refused := _refused(pin, usable):
             raise format_refused(pin.name, pin.version, refused, pin.settings or "a setting")
         if source is None:
             raise _nothing_fits(pin, offered, interpreter)
         return _source_pin(pin, source)
-    index = next(file.index for file in allowed if file.digest == chosen.digest)
+    index = next(file.index for file in allowed if file.url == chosen.url)
     return Pin(name=pin.name, version=pin.version, wheel=chosen, index=index)
 
 
@@ -198,8 +201,10 @@ def file_of(pin: Pin | SourcePin) -> WheelFile | SourceArchive:
 
 
 def _source_pin(pin: IndexPin, file: IndexFile) -> SourcePin:
-    assert file.digest is not None, "files are found by their digest"
-    archive = SourceArchive(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
+    wheel = _wheel_file(pin, file)
+    archive = SourceArchive(
+        filename=wheel.filename, digest=wheel.digest, url=wheel.url, size=wheel.size, one_of=wheel.one_of
+    )
     return SourcePin(
         name=pin.name,
         version=pin.version,
@@ -209,19 +214,44 @@ def _source_pin(pin: IndexPin, file: IndexFile) -> SourcePin:
     )
 
 
-def _wheel_file(file: IndexFile) -> WheelFile | None:
-    if file.digest is None:
-        return None
-    return WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
+def _wheel_file(pin: IndexPin, file: IndexFile) -> WheelFile:
+    """The file with its locked digest, or with all that are locked if the index does not tell which of them it has."""
+    if file.digest is not None and is_locked(pin, file):
+        return WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
+    return WheelFile(filename=file.filename, digest=min(pin.digests), url=file.url, size=file.size, one_of=pin.digests)
 
 
 def _by_digest(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFile, ...]:
+    """The files that the answers say to be locked ones, each with the digest that is locked."""
     found: dict[str, IndexFile] = {}
     for answer in answers:
         for file in answer.files:
-            if file.digest is not None and is_locked(pin, file):
-                found.setdefault(file.digest, file)
+            known = _with_locked_digest(pin, file)
+            if known.digest is not None and is_locked(pin, known):
+                found.setdefault(known.digest, known)
     return tuple(found.values())
+
+
+def _with_locked_digest(pin: IndexPin, file: IndexFile) -> IndexFile:
+    """The file; known by another of its digests if that is the locked one."""
+    if file.others and pin.digests and file.digest not in pin.digests:
+        return replace(file, digest=min(file.others & pin.digests, default=file.digest), others=frozenset())
+    return file
+
+
+def _undecided(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFile, ...]:
+    """The files that may be locked ones by all that is said of them: only their bytes will tell.
+
+    No index states a digest of theirs by an algorithm that is locked. If file names are locked too, they have one.
+    """
+    algorithms = set(map(algorithm_of, pin.digests))
+    found: dict[str, IndexFile] = {}
+    for answer in answers:
+        for file in answer.files:
+            stated = {algorithm_of(digest) for digest in (file.digest, *file.others) if digest is not None}
+            if algorithms.isdisjoint(stated) and (not pin.filenames or file.filename in pin.filenames):
+                found.setdefault(file.filename, file)
+    return tuple(found.values()) if pin.digests else ()
 
 
 def _is_incomplete(pin: IndexPin, found: Sequence[IndexFile]) -> bool:
@@ -269,17 +299,23 @@ def _unknown(pin: IndexPin, sources: Sequence[Source], answers: Sequence[SourceA
     asked = [f"{s.shown} ({notes[s.shown]})" if s.shown in notes else s.shown for s in sources]
     where = _some(asked) if asked else "no index is configured"
     what = f"; {_some(others)} of that version {_why_others(pin)}" if others else ""
-    wanted = "a locked digest" if pin.digests else f"a sha256 for {_some(sorted(pin.filenames))}"
+    wanted = "a locked digest" if pin.digests else f"a strong digest for {_some(sorted(pin.filenames))}"
     return IndexLookupError(
         f"{pin.name} {pin.version} is offered by no index with {wanted}: {where}{what}",
-        hint="lock again"
-        if others
-        else "add the index that has it to the lock file or to your pip or uv configuration",
+        hint=_what_to_do(pin, others),
         name=pin.name,
         version=pin.version,
         asked=asked,
         other_files=others,
     )
+
+
+def _what_to_do(pin: IndexPin, others: Sequence[str]) -> str:
+    if not others:
+        return "add the index that has it to the lock file or to your pip or uv configuration"
+    if pin.digests:
+        return "lock again"
+    return "put the file into a folder and name that as find-links: its digest is counted; or lock with digests"
 
 
 def _why_others(pin: IndexPin) -> str:

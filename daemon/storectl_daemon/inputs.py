@@ -9,7 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
-from storectl_shim.project_record import INPUTS, find_project
+from storectl_daemon.ownership import owner_errors
+from storectl_shim.project_record import INPUTS, doubt_about, find_project
+from storectl_shim.trust import check_inputs
 from storectl_store.environments.input_state import InputKind, InputState, read_state
 from storectl_store.errors import NoLockFileError
 from storectl_store.selection.snapshot import read_snapshot
@@ -62,16 +64,26 @@ def _contents(state: InputState | None) -> tuple[str, str] | None:
     return (state.kind, state.sha256) if state else None
 
 
-def locate(start: Path, lock_file: str | None, *, home: str | None) -> Located:
-    """The project at or above ``start``, or the folder of the lock file that was named. NoLockFileError for none."""
+def locate(start: Path, lock_file: str | None, *, home: str | None, environ: Mapping[str, str]) -> Located:
+    """The project at or above ``start``, or the folder of the lock file that was named. NoLockFileError for none.
+
+    ProjectOwnerError for one of another user whom no list trusts; ``environ`` leads to the user's own list.
+    """
+    with owner_errors():
+        return _locate(start, lock_file, home, environ)
+
+
+def _locate(start: Path, lock_file: str | None, home: str | None, environ: Mapping[str, str]) -> Located:
     if lock_file is not None:
         path = Path(lock_file)
         if not path.is_file():
             raise NoLockFileError(
                 f"there is no lock file {path}", hint="Check what you gave as --lock.", path=lock_file
             )
-        return Located(project=Path(os.path.realpath(path.parent)), lock_file=path)
-    found = find_project(os.path.realpath(start), home)
+        project = os.path.realpath(path.parent)
+        check_inputs(project, INPUTS, lock_file, environ)
+        return Located(project=Path(project), lock_file=path)
+    found = find_project(os.path.realpath(start), home, environ)
     if found is None:
         raise NoLockFileError(
             f"there is no lock file at or above {start}",
@@ -79,6 +91,12 @@ def locate(start: Path, lock_file: str | None, *, home: str | None) -> Located:
             path=str(start),
         )
     return Located(project=Path(found[0]), lock_file=Path(found[1]))
+
+
+def doubts(located: Located, named: str | None) -> tuple[str, ...]:
+    """What a person should know of the choice between several lock files; nothing if one was ``named``."""
+    found = None if named else doubt_about(str(located.project), located.lock_file.name)
+    return (found,) if found else ()
 
 
 def input_paths(located: Located, extra: Iterable[Path] = ()) -> tuple[Path, ...]:

@@ -16,12 +16,12 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from packaging.version import Version
 
 from storectl_daemon import interpreter_probe
+from storectl_daemon.interpreter_facts import interpreter_of
 from storectl_daemon.interpreter_request import ANY, OLDEST, InterpreterRequest, parse_request, pinned_request
 from storectl_daemon.interpreter_search import (
     find_interpreters,
@@ -30,7 +30,6 @@ from storectl_daemon.interpreter_search import (
     pyenv_interpreter,
     shim_target,
 )
-from storectl_daemon.interpreter_tags import System, tags_of
 from storectl_store.entries.whole_files import replace_file
 from storectl_store.errors import TargetError
 from storectl_store.selection.requires_python import check_requires_python, release_of
@@ -42,9 +41,9 @@ PROBE_TIMEOUT = 10.0
 """Seconds that an interpreter has to say what it is."""
 
 _FORMAT = 2
+_ANOTHER = "choose another Python with -p"
 _MAX_ANSWER = 1024 * 1024
 _MOST_LISTED = 8
-_VOLATILE_MARKERS = frozenset({"platform_release", "platform_version"})
 
 
 class InterpreterBook:
@@ -131,14 +130,14 @@ class InterpreterBook:
         facts = _remembered(record)
         if facts is not None and os.path.isfile(str(facts.get("executable"))):
             try:
-                return _interpreter(facts)
+                return interpreter_of(facts)
             except (KeyError, TypeError, ValueError):
                 pass  # Written by another version, or damaged: ask again.
         facts = _probe(real, self._timeout)
         try:
-            interpreter = _interpreter(facts)
+            interpreter = interpreter_of(facts)
         except (KeyError, TypeError, ValueError) as error:
-            raise TargetError(f"{path} did not say what it is", path=path) from error
+            raise TargetError(f"{path} did not say what it is", hint=_ANOTHER, path=path) from error
         _remember(record, facts)
         return interpreter
 
@@ -166,7 +165,7 @@ def _program(path: str, environ: Mapping[str, str]) -> str:
         return path
     target = shim_target(environ, path)
     if target is None:
-        raise TargetError(f"{path} is a shim of pyenv, and no version of pyenv has it", path=path)
+        raise TargetError(f"{path} is a shim of pyenv, and no version of pyenv has it", hint=_ANOTHER, path=path)
     return target
 
 
@@ -174,7 +173,7 @@ def _check_supported(path: str, interpreter: Interpreter) -> None:
     """TargetError, with the true reason, if environments cannot be made for this interpreter."""
     said = f"{path} is {interpreter.implementation} {interpreter.version}"
     if interpreter.implementation != "cpython":
-        raise TargetError(f"{said}; only CPython is supported", hint="choose a CPython with -p", path=path)
+        raise TargetError(f"{said}; only CPython is supported", hint=_ANOTHER, path=path)
     if Version(release_of(interpreter.version)) < Version(OLDEST):
         raise TargetError(
             f"{said}, which is too old: CPython {OLDEST} is the oldest that is supported",
@@ -194,6 +193,19 @@ def _satisfies(requires_python: str | None, interpreter: Interpreter) -> bool:
 def _none_found(asked: InterpreterRequest, requires_python: str | None, found: list[Interpreter]) -> TargetError:
     listed = sorted({(i.version, i.executable) for i in found}, key=lambda pair: Version(release_of(pair[0])))
     names = ", ".join(f"{version} ({executable})" for version, executable in listed[-_MOST_LISTED:]) or "none"
+    if not asked.can_satisfy(f">={OLDEST}"):
+        return TargetError(
+            f"{asked.said} is too old: CPython {OLDEST} is the oldest that is supported",
+            hint="ask for a newer Python with -p, or correct what asks for this one",
+            asked=asked.said,
+        )
+    if requires_python and str(asked.versions) and not asked.can_satisfy(requires_python):
+        return TargetError(
+            f"the project is for Python {requires_python}, and {asked.said} is not that",
+            hint="ask for another Python with -p, or correct what asks for this one",
+            requires_python=requires_python,
+            asked=asked.said,
+        )
     wanted = f"{asked.said}" + (f" that satisfies requires-python {requires_python}" if requires_python else "")
     return TargetError(
         f"no interpreter found for {wanted}; found: {names}",
@@ -241,72 +253,24 @@ def _probe(real: str, timeout: float) -> dict[str, Any]:
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, cwd="/", env=environ
         )
     except subprocess.TimeoutExpired as error:
-        raise TargetError(f"{real} did not say what it is within {timeout:g} s", path=real) from error
+        raise TargetError(f"{real} did not say what it is within {timeout:g} s", hint=_ANOTHER, path=real) from error
     except OSError as error:
-        raise TargetError(f"{real} cannot be run: {error.strerror}", path=real) from error
+        raise TargetError(f"{real} cannot be run: {error.strerror}", hint=_ANOTHER, path=real) from error
     if done.returncode != 0 or len(done.stdout) > _MAX_ANSWER:
-        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise TargetError(f"{real} is no working Python 3: {said[:200] or f'exit code {done.returncode}'}", path=real)
+        said = _reason(done.stderr.decode(errors="replace").splitlines()) or f"exit code {done.returncode}"
+        raise TargetError(f"{real} is no working Python 3: {said}", hint=_ANOTHER, path=real)
     try:
         facts = json.loads(done.stdout)
     except (ValueError, RecursionError) as error:
-        raise TargetError(f"{real} did not say what it is", path=real) from error
+        raise TargetError(f"{real} did not say what it is", hint=_ANOTHER, path=real) from error
     if not isinstance(facts, dict):
-        raise TargetError(f"{real} did not say what it is", path=real)
+        raise TargetError(f"{real} did not say what it is", hint=_ANOTHER, path=real)
     return facts
 
 
-def _interpreter(facts: Mapping[str, Any]) -> Interpreter:
-    """The interpreter with these facts; KeyError, TypeError or ValueError where one is missing or of a wrong type."""
-    texts = {
-        name: _text(facts[name])
-        for name in ("executable", "version", "implementation", "cache_tag", "base_prefix", "platlibdir", "abiflags")
-    }
-    markers = {_text(name): _text(value) for name, value in facts["markers"].items()}
-    system = _system(facts, markers)
-    suffixes = tuple(_text(suffix) for suffix in facts["extension_suffixes"])
-    threaded = "t" if facts["free_threaded"] else ""
-    if threaded not in texts["abiflags"]:
-        texts["abiflags"] += threaded
-    # A debug build loads extension modules of ordinary builds too.
-    abi_flags = [f"{threaded}d", threaded] if facts["debug"] else [threaded]
-    return Interpreter(
-        identity=_identity(texts, markers, system, suffixes),
-        markers=MappingProxyType(markers),
-        tags=tags_of(release_of(texts["version"]), abi_flags, system),
-        extension_suffixes=suffixes,
-        **texts,
-    )
-
-
-def _system(facts: Mapping[str, Any], markers: Mapping[str, str]) -> System:
-    return System(
-        name=markers["platform_system"],
-        platform=_text(facts["platform"]),
-        machine=markers["platform_machine"],
-        pointer_bits=int(facts["pointer_bits"]),
-        glibc=_text(facts["glibc"]),
-        musl=_text(facts["musl"]),
-        macos=_text(facts["macos"]),
-        elf_header=bytes.fromhex(facts["elf_header"]),
-        refused=frozenset(_text(version) for version in facts["manylinux_refused"]),
-    )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"not a string: {value!r}")
-    return value
-
-
-def _identity(texts: Mapping[str, str], markers: Mapping[str, str], system: System, suffixes: tuple[str, ...]) -> str:
-    """Digest of all that decides what environments of it look like.
-
-    The kernel's release and version are left out: they change with every update, and count only by way of a marker,
-    which the selection has then seen. Tags are left out for what they are made from: another version of packaging orders
-    them anew, and an environment is already named after the wheels that were chosen by them.
-    """
-    lasting = {name: value for name, value in markers.items() if name not in _VOLATILE_MARKERS}
-    runs_on = [system.platform, system.pointer_bits, system.glibc, system.musl, system.macos]
-    facts = [dict(texts), lasting, runs_on, suffixes]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+def _reason(lines: list[str]) -> str:
+    """The line that says what went wrong: the last one, as of a traceback, but not what follows a usage error."""
+    told = [line for line in lines if line.strip()]
+    if told and told[0].startswith("Unknown option"):
+        return told[0][:200]
+    return told[-1].strip()[:200] if told else ""

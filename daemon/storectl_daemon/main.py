@@ -21,6 +21,7 @@ from storectl_daemon.door import Door
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.events import Event, EventBus
+from storectl_daemon.identification import Identification
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.lifecycle import Background, IdleWatch, notify, rest
 from storectl_daemon.loading import Loaded
@@ -40,10 +41,12 @@ from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settings import Settings, daemon_variables
+from storectl_daemon.settling import Built, Settling
 from storectl_daemon.sockets import SocketBusyError
+from storectl_daemon.stillness import Stillness
 from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.variables import KnownVariables
-from storectl_daemon.warm import Built, Warmer
+from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
 from storectl_shim import locations
@@ -57,6 +60,7 @@ from storectl_store.errors import ProblemError, StoreBusyError
 
 if TYPE_CHECKING:
     from storectl_daemon.build import EnvironmentBuild
+    from storectl_daemon.interpreters import InterpreterBook
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +69,9 @@ Taken = TypeVar("Taken")
 EXIT_BUSY = 3
 HANDOVER_S = 3.0
 """How long to wait for the store: a daemon that was told to stop may still be ending its workers."""
+
+_UMASK = 0o022
+"""What the store holds has the same modes whoever started the daemon; what is private has a mode of its own."""
 
 REST_S = 1.0
 """How long after a warm its memory is given back: whoever waited for it asks for the environment first."""
@@ -120,6 +127,7 @@ def _handed_over(take: Callable[[], Taken]) -> Taken:
 
 def _serve_store(settings: Settings) -> int:
     keep_memory_together()
+    os.umask(_UMASK)
     store = Store.open(settings.store)
     with _handed_over(partial(Writer.acquire, store.layout)) as writer:
         recovered = recover(store)
@@ -156,7 +164,8 @@ class Daemon:
         """Serve until the end, and end everything in order."""
         settings, layout = self._settings, self._store.layout
         self._workers = Workers(settings.workers)
-        self._network = Network(self._store, home=Path(settings.home or "/"))
+        identification = Identification(self._store.catalogue, session=self._session)
+        self._network = Network(self._store, identification, home=Path(settings.home or "/"))
         self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
         self._pipeline = Pipeline(self._steps.pipeline_steps(), session=self._session)
         self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)
@@ -210,7 +219,8 @@ class Daemon:
             build = await self._build.get()
             return await build(job, inputs, progress)
 
-        warmer = Warmer(build=build_noted, files=files, book=book, bus=bus)
+        stillness = Stillness()
+        warmer = Warmer(settling=Settling(build_noted, files, stillness), files=files, book=book, bus=bus)
 
         async def refresh(project: Path) -> None:
             await service.refresh(project)
@@ -225,6 +235,8 @@ class Daemon:
             compiling=compiling,
             watcher=watcher,
             bus=bus,
+            stillness=stillness,
+            interpreters=Loaded(self._load_interpreters, name="interpreters").get,
             variables=KnownVariables(settings.home),
             home=settings.home,
             socket=lambda: self._door.path,
@@ -249,10 +261,14 @@ class Daemon:
 
         return HttpServer(create_application(service, on_request=on_request), gate)
 
+    def _load_interpreters(self) -> "InterpreterBook":
+        from storectl_daemon.interpreters import InterpreterBook  # noqa: PLC0415 - likewise
+
+        return InterpreterBook(self._store.layout.interpreters)
+
     def _load_build(self, environments: Environments, outlines: Outlines, compiling: Compiling) -> "EnvironmentBuild":
         from storectl_daemon.build import EnvironmentBuild  # noqa: PLC0415 - what has nothing to build needs none of it
         from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - likewise
-        from storectl_daemon.interpreters import InterpreterBook  # noqa: PLC0415 - likewise
 
         settings = self._settings
         builder = Builder(
@@ -265,7 +281,7 @@ class Daemon:
             store=self._store,
             outlines=outlines,
             environments=environments,
-            interpreters=InterpreterBook(self._store.layout.interpreters),
+            interpreters=self._load_interpreters(),
             access=self._network.access,
             pipeline=self._pipeline,
             builder=builder,

@@ -11,7 +11,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from storectl_shim.wire_text import decode_text, encode_text
 
 API_VERSION = 1
-FEATURES = ("warm", "projects", "link", "environments", "import-map", "entries", "verify", "events", "shutdown")
+FEATURES = (
+    "warm",
+    "projects",
+    "link",
+    "environments",
+    "import-map",
+    "entries",
+    "verify",
+    "events",
+    "shutdown",
+    "interpreters",
+)
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 
 _PATH_LIMIT = 4096
@@ -85,6 +96,17 @@ class InterpreterInfo(Model):
 
     executable: ShownPath
     version: str
+
+
+class InterpreterRequest(Model):
+    """Which interpreter is meant: by ``python``, else by ``pinned``, the content of a ``.python-version``; else the first on PATH.
+
+    ``environ`` are the variables of the command: its PATH, PYENV_ROOT and so on.
+    """
+
+    python: PythonName | None = None
+    pinned: Annotated[str | None, Field(max_length=_PATH_LIMIT)] = None
+    environ: Annotated[Variables, Field(repr=False)]
 
 
 class EnvironmentInfo(Model):

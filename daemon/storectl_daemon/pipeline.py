@@ -7,6 +7,7 @@ runs shares the next durability barrier.
 import asyncio
 import contextlib
 import itertools
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from storectl_store.selection.pin import Pin, WheelFile
 from storectl_store.wheel.checked import Expectation
 
 ByteProgress = Callable[[int], None]
+
+logger = logging.getLogger(__name__)
 
 
 class FetchedFile(Protocol):
@@ -170,6 +173,8 @@ class Pipeline:
             fetched = await fetch(pin.wheel, wheel, progress=news.received)
             news.fetched()
             staged = await self._steps.stage(wheel, expectation_of(pin), stage, fetched.digest)
+            for warning in staged.warnings:
+                logger.warning("%s %s: %s", pin.name, pin.version, warning)  # no command may be there to be told
             news.warn([f"{pin.name}: {warning}" for warning in staged.warnings])
             return await self._commits.submit(staged)
         except BaseException:

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
@@ -13,16 +14,20 @@ from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.events import EventBus
 from storectl_daemon.inputs import Located, input_paths, locate
 from storectl_daemon.memory import resident_bytes
-from storectl_daemon.models import EnvironmentInfo, Health, ProjectState
+from storectl_daemon.models import EnvironmentInfo, Health, InterpreterInfo, InterpreterRequest, ProjectState
 from storectl_daemon.options import DEFAULT_OPTIONS, Job, Options
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import Project, ProjectBook
+from storectl_daemon.stillness import Stillness
 from storectl_daemon.variables import KnownVariables
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Sight, Watcher
 from storectl_store.entries.store import Store
 from storectl_store.environments.input_state import InputKind
 from storectl_store.version import installed_version
+
+if TYPE_CHECKING:
+    from storectl_daemon.interpreters import InterpreterBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,8 @@ class Service:
     compiling: Compiling
     watcher: Watcher
     bus: EventBus
+    stillness: Stillness
+    interpreters: Callable[[], Awaitable["InterpreterBook"]]
     variables: KnownVariables
     home: str | None
     socket: Callable[[], Path]
@@ -72,7 +79,9 @@ class Service:
         ``environ`` are the variables of the command that asks; None: those of the last one that asked for the project.
         """
         home = self.home if environ is None else environ.get("HOME", self.home)
-        located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=home)
+        await self.stillness.wait_for(Path(start))
+        trusting = environ if environ is not None else {"HOME": self.home or ""}
+        located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=home, environ=trusting)
         known = self.variables
         sent = known.of(located.project) if environ is None else known.note(located.project, environ)
         return Job(project=located.project, options=options, offline=offline, environ=sent)
@@ -136,6 +145,14 @@ class Service:
             )
             if info is not None:
                 yield info
+
+    async def interpreter(self, request: InterpreterRequest) -> InterpreterInfo:
+        """The interpreter that is meant; TargetError if there is none."""
+        book = await self.interpreters()
+        chosen = await asyncio.to_thread(
+            book.choose, request.python, requires_python=None, pinned=request.pinned, environ=request.environ
+        )
+        return InterpreterInfo(executable=chosen.executable, version=chosen.version)
 
     async def follow_warms(self) -> None:
         """After each warm the watcher looks at what is to be watched: a project, or an input of one, may be new."""

@@ -5,9 +5,9 @@
        "files": {"sha256:…": [{"filename": …, "url": …, "size": …, "requires_python": …, "index": …}, …]},
        "lookups": ["<64 hex digits>", …]}
 
-``files`` maps a digest to what each index that has it says of it, the latest first: an address counts only if its index is asked
-now. ``lookups`` holds the questions whose answer is complete although some digest was offered by nobody: version, digests and
-the sources asked, hashed together.
+``files`` maps a digest, the locked one, to what each index that has it says of it, the latest first: an address counts only
+if its index is asked now. ``lookups`` holds the questions whose answer is complete although some digest was offered by
+nobody: version, digests and the sources asked, hashed together.
 
 A book that is broken, of another format, or cannot be written is as good as an empty one. Addresses with a query are
 never written: they hold signatures and tokens, and expire.
@@ -28,7 +28,7 @@ from packaging.utils import NormalizedName
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.index_file import IndexFile
 from storectl_daemon.origins import path_of_file_url, redacted, scheme_of
-from storectl_store.digest import Digest, parse_digest
+from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.entries.whole_files import PRIVATE, replace_file
 from storectl_store.selection.pin import IndexPin
 
@@ -152,7 +152,7 @@ def _checked(book: Any) -> dict[str, Any]:
     if book["format"] != BOOK_FORMAT:
         raise ValueError(f"format {book['format']!r} is not {BOOK_FORMAT}")
     for digest, entries in book["files"].items():
-        if not isinstance(entries, list) or not all(_is_entry(parse_digest(digest), entry) for entry in entries):
+        if not isinstance(entries, list) or not all(_is_entry(parse_strong_digest(digest), entry) for entry in entries):
             raise TypeError(f"the entry of {digest} is malformed")
     if not all(isinstance(key, str) for key in book["lookups"]):
         raise TypeError("a lookup is malformed")

@@ -271,7 +271,19 @@ def test_the_unusual_goes_the_slow_way_with_its_arguments(
     assert launch(home, shell, *arguments).stdout == f"slow: {' '.join(arguments)}\n"
 
 
-@pytest.mark.parametrize("name", ["STORECTL_PYTHON", "STORECTL_EXTRAS", "STORECTL_GROUPS"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "STORECTL_PYTHON",
+        "STORECTL_EXTRAS",
+        "STORECTL_GROUPS",
+        "STORECTL_OFFLINE",
+        "UV_PYTHON",
+        "UV_OFFLINE",
+        "UV_PROJECT",
+        "UV_NO_DEFAULT_GROUPS",
+    ],
+)
 def test_options_in_the_environment_go_the_slow_way(home: ClientHome, shell: list[str], name: str) -> None:
     assert is_slow(launch(home, shell, "run", "show.py", **{name: "x"}))
 
@@ -344,9 +356,19 @@ def test_the_hot_path_starts_no_other_process(home: ClientHome, shell: list[str]
         ("# /// other\n", False),
         ("# about", False),
         ("x = 1\n# /// script\n# ///\n", False),
+        ('"""What it does."""\n# /// script\n# ///\n', True),
+        ('"""What\n\nit = does\n"""\n\n# /// script\n# ///\n', True),
+        ("#!/usr/bin/env python3\nr'''What\nit does'''\n# /// script\n# ///\n", True),
+        ('"What it does."\n# /// script\n# ///\n', True),
+        ('"""What it does."""\nx = 1\n# /// script\n# ///\n', False),
+        ('"""What\nit does\n"""\nimport os\n# /// script\n', False),
+        ("\ufeff# /// script\n# ///\n", True),
+        ('\ufeff"""What it does."""\n# /// script\n# ///\n', True),
+        ("\ufeff# about\n\r\n  \n# /// script\n# ///\n", True),
+        ('"""What it does."""\r# /// script\r# ///\r', True),
     ],
 )
-def test_a_script_with_a_block_at_its_top_is_handed_over(
+def test_a_script_with_a_block_in_its_head_is_handed_over(
     home: ClientHome, shell: list[str], head: str, *, slow: bool
 ) -> None:
     (home.project / "own.py").write_bytes((head + ("\n" if head.endswith("\n") else "")).encode())
@@ -441,3 +463,21 @@ def test_nothing_of_this_reaches_the_program(further: Further, shell: list[str])
     shown = json.loads(launch(further.home, shell, "run", "show.py").stdout)
     assert shown["argv"] == ["show.py"]
     assert not [name for name in shown["environ"] if name.startswith("_storectl")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("foreign", ["", "uv.lock", "pyproject.toml"])
+def test_what_another_user_owns_is_left_to_the_command_line(home: ClientHome, shell: list[str], foreign: str) -> None:
+    home.write_input("pyproject.toml", "")
+    home.write_record()
+    assert not is_slow(launch(home, shell, "run", "show.py"))
+    os.chown(home.project / foreign, 54321, -1)
+    assert is_slow(launch(home, shell, "run", "show.py"))
+
+
+@pytest.mark.parametrize("name", ["own.py", "./own"])
+def test_a_script_with_a_lock_file_beside_it_is_handed_over(home: ClientHome, shell: list[str], name: str) -> None:
+    (home.project / name).write_text("x = 1\n\n# /// script\n# ///\n")
+    assert not is_slow(launch(home, shell, "run", name))
+    (home.project / f"{name}.lock").touch()
+    assert is_slow(launch(home, shell, "run", name))

@@ -12,6 +12,7 @@ from storectl_shim.project_record import (
     INPUTS,
     LOCK_FILES,
     SETTLED_NS,
+    doubt_about,
     find_member,
     find_project,
     last_environment,
@@ -36,10 +37,53 @@ def test_the_nearest_lock_file_upward_makes_the_project(tmp_path: Path, name: st
 
 def test_lock_files_of_one_folder_have_an_order(tmp_path: Path) -> None:
     for name in LOCK_FILES:
-        (tmp_path / name).write_text("--hash")
+        (tmp_path / name).write_text("--hash [[package]]")
         found = find_project(str(tmp_path), None)
         assert found is not None
         assert Path(found[1]).name == "uv.lock"
+
+
+FULL, EMPTY = '[[package]]\nname = "a"\n', "version = 1\n"
+POETRY, UV, PDM = "[tool.poetry]\nname = 'a'\n", "[tool.uv]\n", "[tool.pdm.scripts]\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"uv.lock": EMPTY, "poetry.lock": FULL}, "poetry.lock"),
+        ({"uv.lock": EMPTY, "poetry.lock": FULL, "pyproject.toml": POETRY}, "poetry.lock"),
+        ({"uv.lock": FULL, "poetry.lock": FULL}, "uv.lock"),
+        ({"uv.lock": FULL, "poetry.lock": FULL, "pyproject.toml": POETRY}, "poetry.lock"),
+        ({"uv.lock": FULL, "poetry.lock": FULL, "pyproject.toml": "build-backend = 'poetry.core.masonry.api'"}, "poetry.lock"),
+        ({"uv.lock": FULL, "poetry.lock": FULL, "pyproject.toml": POETRY + UV}, "uv.lock"),
+        ({"uv.lock": FULL, "pdm.lock": FULL, "pyproject.toml": PDM}, "pdm.lock"),
+        ({"poetry.lock": FULL, "pdm.lock": FULL, "pyproject.toml": PDM}, "pdm.lock"),
+        ({"uv.lock": EMPTY, "Pipfile.lock": "{}", "Pipfile": ""}, "Pipfile.lock"),
+        ({"uv.lock": FULL, "Pipfile.lock": "{}", "Pipfile": ""}, "Pipfile.lock"),
+        ({"uv.lock": FULL, "Pipfile.lock": "{}"}, "uv.lock"),
+        ({"uv.lock": FULL, "pylock.toml": "", "pyproject.toml": POETRY}, "uv.lock"),
+        ({"uv.lock": EMPTY, "pylock.toml": ""}, "pylock.toml"),
+        ({"uv.lock": EMPTY, "requirements.txt": "--hash"}, "requirements.txt"),
+        ({"uv.lock": EMPTY, "requirements.txt": "six"}, "uv.lock"),
+        ({"uv.lock": EMPTY}, "uv.lock"),
+    ],
+)  # fmt: skip
+def test_of_two_tools_lock_files_the_one_that_knows_the_project_counts(
+    tmp_path: Path, files: dict[str, str], expected: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert find_project(str(tmp_path), None) == (os.path.realpath(tmp_path), os.path.realpath(tmp_path / expected))
+
+
+def test_several_lock_files_are_a_doubt_unless_they_are_exports(tmp_path: Path) -> None:
+    (tmp_path / "uv.lock").write_text(FULL)
+    (tmp_path / "requirements.txt").write_text("--hash")
+    (tmp_path / "pylock.toml").touch()
+    assert doubt_about(str(tmp_path), "uv.lock") is None
+    (tmp_path / "poetry.lock").write_text(FULL)
+    assert "has poetry.lock beside uv.lock, which is taken" in str(doubt_about(str(tmp_path), "uv.lock"))
+    assert doubt_about(str(tmp_path), "pylock.dev.toml") is None
 
 
 def test_an_empty_input_that_became_a_fifo_is_a_change_and_holds_up_nobody(home: ClientHome) -> None:

@@ -134,3 +134,16 @@ def test_everything_that_can_be_chosen_is_an_option(tmp_path: Path) -> None:
     assert parse_run(["x.py"], {"STORECTL_OFFLINE": "1"}).options.offline
     assert not parse_run(["x.py"], {"STORECTL_OFFLINE": "0"}).options.offline
     assert options.key != parse_run(["--group", "g", "x.py"], {}).options.key
+
+
+def test_variables_of_uv_hold_if_nothing_else_is_said() -> None:
+    uv = {"UV_PYTHON": "3.12", "UV_OFFLINE": "true", "UV_NO_DEFAULT_GROUPS": "1", "UV_PROJECT": "/there"}
+    request = parse_run(["x.py"], uv)
+    assert (request.options.python, request.options.offline) == ("3.12", True)
+    assert (request.options.default_groups, request.project) == (False, "/there")
+    ours = parse_run(
+        ["-p", "3.9", "--project", "/here", "x.py"], {**uv, "STORECTL_OFFLINE": "0", "UV_NO_DEFAULT_GROUPS": "0"}
+    )
+    assert (ours.options.python, ours.options.offline, ours.project) == ("3.9", False, "/here")
+    assert ours.options.default_groups
+    assert parse_run(["x.py"], {**uv, "STORECTL_PYTHON": "3.10"}).options.python == "3.10"

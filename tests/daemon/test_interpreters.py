@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from storectl_daemon import interpreter_probe, interpreters
+from storectl_daemon.interpreter_facts import interpreter_of
 from storectl_daemon.interpreters import InterpreterBook, find_interpreters
 from storectl_store.errors import LockFileError, TargetError
 from storectl_store.selection.target import Interpreter
@@ -235,6 +236,7 @@ def test_what_environments_cannot_be_made_for_is_refused(
     ("script", "message"),
     [
         ("#!/bin/sh\necho 'Unknown option: -I' >&2; exit 2", "no working Python 3: Unknown option: -I"),
+        ("#!/bin/sh\necho 'Unknown option: -I\nTry -h' >&2; exit 2", "no working Python 3: Unknown option: -I"),
         ("#!/bin/sh\nexit 3", "no working Python 3: exit code 3"),
         ("#!/bin/sh\necho hello", "did not say what it is"),
         ("#!/bin/sh\necho '[]'", "did not say what it is"),
@@ -247,8 +249,9 @@ def test_what_is_broken_is_an_error_where_it_is_named(
     path = tmp_path / "python3"
     path.write_text(script)
     path.chmod(0o755)
-    with pytest.raises(TargetError, match=message):
+    with pytest.raises(TargetError, match=message) as caught:
         book.inspect(str(path))
+    assert caught.value.hint
 
 
 def test_one_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
@@ -289,7 +292,7 @@ def test_the_distributor_may_refuse_wheels(book: InterpreterBook, tmp_path: Path
         pytest.skip("manylinux is for the GNU C library")
     assert "2.21" in facts["manylinux_refused"]
     assert "2.20" not in facts["manylinux_refused"]
-    tags = interpreters._interpreter(facts).tags
+    tags = interpreter_of(facts).tags
     assert not [tag for tag in tags if "manylinux_2_21_" in tag]
     assert [tag for tag in tags if "manylinux_2_20_" in tag]
 
@@ -325,6 +328,28 @@ def test_the_folder_of_uv_may_be_anywhere(tmp_path: Path) -> None:
     assert str(python) in find_interpreters({"UV_PYTHON_INSTALL_DIR": str(tmp_path / "uv")})
     home = program(tmp_path / ".local/share/uv/python/cpython-3.12/bin", "python3")
     assert str(home) in find_interpreters({"HOME": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("variables", "order"),
+    [
+        ({}, "path uv ours"),
+        ({"UV_PYTHON_PREFERENCE": "system"}, "path uv ours"),
+        ({"UV_PYTHON_PREFERENCE": "managed"}, "uv path ours"),
+        ({"UV_PYTHON_PREFERENCE": "only-managed"}, "uv"),
+        ({"UV_PYTHON_PREFERENCE": "only-system"}, "path ours"),
+        ({"UV_MANAGED_PYTHON": "1"}, "uv"),
+        ({"UV_NO_MANAGED_PYTHON": "true"}, "path ours"),
+        ({"UV_NO_MANAGED_PYTHON": "0"}, "path uv ours"),
+    ],
+)
+def test_uv_s_preference_for_its_own_interpreters_counts(tmp_path: Path, variables: dict[str, str], order: str) -> None:
+    places = {
+        str(program(tmp_path / "bin", "python3")): "path",
+        str(program(tmp_path / "uv" / "cpython-3.12" / "bin", "python3")): "uv",
+    }
+    environ = {"PATH": str(tmp_path / "bin"), "UV_PYTHON_INSTALL_DIR": str(tmp_path / "uv"), **variables}
+    assert " ".join(places.get(path, "ours") for path in find_interpreters(environ)) == order
 
 
 def known_python(tmp_path: Path, path: Path, version: str, abiflags: str = "") -> Path:
@@ -402,6 +427,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         ("3.12.9", "3.12.9"),
         ("python3.12", "3.12.1"),
         ("cpython-3.12", "3.12.1"),
+        ("cpython@3.12", "3.12.1"),
         ("cpython-3.12.9-linux-x86_64-gnu", "3.12.9"),
         (">=3.12,<3.13", "3.12.1"),
         ("~=3.12.5", "3.12.9"),
@@ -436,9 +462,14 @@ def test_a_path_is_taken_as_it_is(book: InterpreterBook, environ: dict[str, str]
     [
         ("3.98", None, None, "no interpreter found for 3.98; found: "),
         ("3.99", None, None, "no interpreter found for 3.99; found: .*3.99.0"),
-        ("3.12", None, ">=3.13", "no interpreter found for 3.12 that satisfies requires-python >=3.13"),
+        ("3.12", None, ">=3.13", "the project is for Python >=3.13, and 3.12 is not that"),
+        (">=3.9,<3.11", None, ">=3.11", "the project is for Python >=3.11, and >=3.9,<3.11 is not that"),
+        (None, "3.10", ">=3.11", r"the project is for Python >=3.11, and 3.10 \(of .python-version\) is not that"),
+        ("3.12", None, ">=3.12.30", "no interpreter found for 3.12 that satisfies requires-python >=3.12.30"),
         (None, "3.98", None, r"no interpreter found for 3.98 \(of .python-version\)"),
         (None, None, ">=4", "no interpreter found for any Python that satisfies requires-python >=4"),
+        ("3.8", None, None, r"3\.8 is too old: CPython 3\.9 is the oldest"),
+        (None, "<3.9", None, r"<3\.9 \(of .python-version\) is too old"),
         ("pypy3.10", None, None, "only CPython is supported"),
         ("nonsense", None, None, "'nonsense' is not a version of Python"),
         (None, "nonsense", None, "'nonsense' is not a version of Python"),

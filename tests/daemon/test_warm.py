@@ -30,7 +30,9 @@ from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Pipeline, Steps, biggest_first
 from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
-from storectl_daemon.warm import STOPPING, Built, Warmer
+from storectl_daemon.settling import Built, Settling
+from storectl_daemon.stillness import Stillness
+from storectl_daemon.warm import FORGOTTEN, STOPPING, Warmer
 from storectl_daemon.warm_request import concerns
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest
@@ -81,6 +83,9 @@ class FakeFiles:
     def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
         self.links.append(environment)
 
+    def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+        return digests.items() <= environ.items()
+
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
         return None if wish.environment in self.gone else info(str(wish.environment))
 
@@ -106,6 +111,7 @@ class FakeBuild:
         self.jobs: list[Job] = []
         self.gate: asyncio.Event | None = None
         self.trouble: Exception | None = None
+        self.variables: dict[str, str] = {}
         self.during: Callable[[], None] = lambda: None
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -117,7 +123,7 @@ class FakeBuild:
         self.during()
         if self.trouble is not None:
             raise self.trouble
-        return Built(environment=info(name))
+        return Built(environment=info(name), variables=self.variables)
 
 
 class Scene:
@@ -127,7 +133,11 @@ class Scene:
         self.bus = EventBus()
         self.book = ProjectBook(tmp_path / "projects.json")
         self.warmer = Warmer(
-            build=self.build, files=self.files, book=self.book, bus=self.bus, settle_seconds=settle_seconds
+            settling=Settling(self.build, self.files, Stillness(), again_seconds=0),
+            files=self.files,
+            book=self.book,
+            bus=self.bus,
+            settle_seconds=settle_seconds,
         )
         self.job = Job(project=tmp_path)
 
@@ -180,6 +190,73 @@ def test_many_who_ask_at_once_share_one_build(tmp_path: Path) -> None:
         messages = await asyncio.gather(*(scene.warm() for _ in range(20)))
         assert scene.build.built == ["one"]
         assert {message.event for message in messages} == {"ready"}
+
+    play(scenario, tmp_path)
+
+
+def test_a_warm_right_after_its_project_was_forgotten_has_a_flight_of_its_own(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.gate = asyncio.Event()
+        first = asyncio.create_task(scene.warm())
+        await turns_until(lambda: len(scene.build.built) == 1)
+        scene.book.remove(tmp_path)
+        scene.warmer.forget(tmp_path)
+        second = asyncio.create_task(scene.warm())
+        scene.build.gate.set()
+        told = await asyncio.gather(first, second)
+        assert [getattr(message, "problem", None) for message in told] == [FORGOTTEN, None]
+        assert (len(scene.build.built), scene.warmer.state(scene.job).state) == (2, "ready")
+        assert scene.book.get(tmp_path) is not None
+
+    play(scenario, tmp_path)
+
+
+def test_flights_of_a_forgotten_project_never_overlap_with_those_after_it(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        under_way, most = 0, 0
+
+        async def build(job: Job, inputs: Inputs, progress: Progress) -> Built:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            try:
+                await asyncio.sleep(0)
+                return Built(environment=info("one"))
+            finally:
+                await asyncio.shield(asyncio.sleep(0))
+                under_way -= 1
+
+        scene.warmer._settling._build = build
+        warms = []
+        for _ in range(20):
+            warms.append(asyncio.create_task(scene.warm()))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            scene.warmer.forget(tmp_path)
+        warms.append(asyncio.create_task(scene.warm()))
+        told = await asyncio.gather(*warms)
+        assert isinstance(told[-1], ReadyEvent)
+        assert most == 1
+
+    play(scenario, tmp_path)
+
+
+@pytest.mark.parametrize("trouble", [None, ProblemError("no", code="E_X")])
+def test_a_warm_in_the_turn_in_which_a_flight_ends_hears_of_its_own(
+    tmp_path: Path, trouble: ProblemError | None
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.trouble = trouble
+        ends = 0
+        with scene.bus.subscribe(partial(concerns, scene.job)) as events:
+            scene.warmer.start(scene.job)
+            async for event in events:  # it is heard before anything else that the end of a flight sets off
+                if isinstance(event.message, ReadyEvent | FailedEvent):
+                    ends += 1
+                    if ends == 5:
+                        break
+                    scene.warmer.start(scene.job)
+        assert ends == len(scene.build.built) == 5
 
     play(scenario, tmp_path)
 
@@ -399,6 +476,20 @@ def test_a_branch_that_was_seen_before_is_ready_without_being_built(tmp_path: Pa
         project = scene.book.get(tmp_path)
         assert project is not None
         assert [wish.environment for wish in project.wishes] == ["two"]
+
+    play(registered(scenario), tmp_path)
+
+
+def test_a_branch_that_was_seen_before_is_built_again_for_other_variables(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        for value, text in (("a", "one"), ("a", "two"), ("a", "one"), ("b", "two"), ("b", "two"), ("b", "one")):
+            scene.job = Job(project=tmp_path, environ={"PURE": value})
+            scene.build.variables = {"PURE": value}
+            await look(scene, text)
+        assert scene.build.built == ["one", "two", "two", "one"]
+        project = scene.book.get(tmp_path)
+        assert project is not None
+        assert [wish.variables for wish in project.wishes] == [{"PURE": "b"}]
 
     play(registered(scenario), tmp_path)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from storectl_store.environments.git_refs import git_folder, git_state, is_switching
+from storectl_store.environments.git_refs import git_folder, git_state, index_lock
 from storectl_store.environments.local_inputs import LocalInputs, local_inputs
-from storectl_store.errors import EnvironmentBuildError
+from storectl_store.errors import EnvironmentBuildError, MissingProjectError
 from support.project import git
 
 HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -83,6 +83,7 @@ def test_a_file_that_a_field_is_read_from_is_one_of_them(project: Project, text:
     ["version = file: VERSION", "version = attr: VERSION.V", "description = x\nlong_description = file: a, VERSION"],
 )
 def test_a_file_that_setup_cfg_names_is_one_of_them(project: Project, text: str) -> None:
+    project.write("setup.py", "import setuptools; setuptools.setup()")
     project.write("setup.cfg", f"[metadata]\n{text}\n")
     project.write("VERSION" if "attr" not in text else "VERSION.py", "1")
     assert project.watches("VERSION" if "attr" not in text else "VERSION.py") == "file"
@@ -198,11 +199,11 @@ def test_a_worktree_has_the_commit_of_its_own(checkout: Project) -> None:
     assert checkout.inputs.git.split("\n")[0] == before
 
 
-def test_git_changes_the_checkout_as_long_as_its_index_is_locked(checkout: Project) -> None:
-    assert not is_switching(checkout.folder)
-    (checkout.folder / ".git" / "index.lock").touch()
-    assert is_switching(checkout.folder)
-    with pytest.raises((subprocess.CalledProcessError, AssertionError)):
+def test_git_cannot_change_the_checkout_while_its_index_is_locked(checkout: Project) -> None:
+    lock = index_lock(checkout.folder)
+    assert lock is not None
+    lock.touch()
+    with pytest.raises(subprocess.CalledProcessError):
         commit(checkout.folder, "second")
 
 
@@ -210,3 +211,10 @@ def test_git_changes_the_checkout_as_long_as_its_index_is_locked(checkout: Proje
 def test_a_git_file_that_leads_nowhere_is_no_checkout(tmp_path: Path, target: str) -> None:
     (tmp_path / ".git").write_text(f"gitdir: {target}\n")
     assert git_folder(tmp_path) is None
+
+
+def test_a_folder_without_a_project_has_no_digest(project: Project) -> None:
+    with pytest.raises(MissingProjectError, match=r"neither a pyproject\.toml nor a setup\.py"):
+        project.inputs.contents()
+    project.write("setup.py")
+    assert project.inputs.contents().startswith("sha256:")

@@ -159,6 +159,7 @@ def _hostile_names() -> Iterator[Wheel]:
         "invalid UTF-8": "sample/\udcff.py",
         "trailing dot": "sample/evil.py.",
         "trailing space in a folder": "sample /evil.py",
+        "folder with a trailing dot and a bidi override": "sample\u202e./",
         "part of 256 bytes": f"sample/{'a' * 256}",
         "path of 515 bytes": "/".join(["a" * 171] * 3) + "/",
         "path of 600 bytes in 300 characters": "/".join(["é" * 99] * 3),

@@ -100,6 +100,8 @@ def _untidy_archives() -> Iterator[Wheel]:
         yield Wheel(name=f"one file in the root and in {kind}", data=twice, warning="W_MEMBER_REPEATED")
     thrice = wheel_bytes({f"{data}/purelib/{MODULE}": module, f"{data}/platlib/{MODULE}": module})
     yield Wheel(name="one file in three places", data=thrice, warning="W_MEMBER_REPEATED")
+    folder = wheel_bytes({"sample./": b""})
+    yield Wheel(name="an empty folder with a dot, as in pyarrow 11.0.0", data=folder, warning="W_NAME_TRAILING")
     again = replace(SOUND, pieces=(*SOUND.pieces, piece_of(MODULE, module))).assemble()
     yield Wheel(name="one member twice, as in kolo 2.28.0", data=again, warning="W_MEMBER_REPEATED")
 

@@ -39,7 +39,7 @@ def options_of(
         extras=tuple(extras or ambient.extras),
         all_extras=all_extras,
         groups=combined_groups(groups or [], only_groups or [], ambient),
-        default_groups=not no_default_groups,
+        default_groups=not no_default_groups and ambient.default_groups,
         only_groups=bool(only_groups),
         lock_file=lock,
         offline=offline or ambient.offline,

@@ -21,8 +21,9 @@ from storectl_store.errors import StoreError, StoreFullError
 
 _AT_FDCWD = -100
 _FEW_FOLDERS = 4
-_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
-_RENAME_EXCL, _RENAME_SWAP = 4, 2  # sys/stdio.h on macOS
+_RENAME_NOREPLACE = 1  # linux/fs.h
+_RENAME_EXCHANGE = 2  # linux/fs.h; RENAME_SWAP of macOS is 2 as well
+_RENAME_EXCL = 4  # sys/stdio.h on macOS
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY})
 _REFUSED_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
 
@@ -129,40 +130,37 @@ def sync_descriptor(descriptor: int) -> None:
 
 def rename_noreplace(source: Path, destination: Path) -> None:
     """Rename, atomically, only where nothing has the new name; FileExistsError otherwise."""
-    if not _renamed(source, destination, _RENAME_NOREPLACE, _RENAME_EXCL):
-        _rename_without_flags(source, destination)
+    for rename in (_renameat2, _renamex_np):
+        if rename(os.fsencode(source), os.fsencode(destination)):
+            return
+    _rename_without_flags(source, destination)
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Swap two names in one step; FileNotFoundError if nothing has one of them.
-
-    If the kernel or the file system cannot do that, ``one`` takes the name of ``other`` and is gone.
-    """
-    if not _renamed(one, other, _RENAME_EXCHANGE, _RENAME_SWAP):
-        os.lstat(other)
-        os.rename(one, other)
-
-
-def _renamed(source: Path, destination: Path, linux: int, macos: int) -> bool:
-    """Whether one of the two systems' calls did it with its flag."""
-    names = os.fsencode(source), os.fsencode(destination)
-    return _renameat2(*names, linux) or _renamex_np(*names, macos)
+    """Let two files or folders change names, in one step where the system can; both are on one file system."""
+    for rename in (_renameat2, _renamex_np):
+        if rename(os.fsencode(one), os.fsencode(other), _RENAME_EXCHANGE):
+            return
+    aside = other.with_name(f".{other.name}.aside")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
 
 
-def _renameat2(source: bytes, destination: bytes, flag: int) -> bool:
+def _renameat2(source: bytes, destination: bytes, flags: int = _RENAME_NOREPLACE) -> bool:
     function = _function("renameat2")
     if function is None:
         return False
-    if function(_AT_FDCWD, source, _AT_FDCWD, destination, ctypes.c_uint(flag)) == 0:
+    if function(_AT_FDCWD, source, _AT_FDCWD, destination, ctypes.c_uint(flags)) == 0:
         return True
     return _refused(ctypes.get_errno(), source, destination)
 
 
-def _renamex_np(source: bytes, destination: bytes, flag: int) -> bool:
+def _renamex_np(source: bytes, destination: bytes, flags: int = _RENAME_EXCL) -> bool:
     function = _function("renamex_np")
     if function is None:
         return False
-    if function(source, destination, ctypes.c_uint(flag)) == 0:
+    if function(source, destination, ctypes.c_uint(flags)) == 0:
         return True
     return _refused(ctypes.get_errno(), source, destination)
 

@@ -179,10 +179,11 @@ def _busy(descriptor: int, layout: StoreLayout) -> StoreBusyError:
     text = os.pread(descriptor, 32, 0).strip()
     owner = int(text) if text.isdigit() else None
     who = "another process" if owner is None else f"process {owner}"
+    kill = "" if owner is None else f" (if no command finds it: kill {owner})"
     return StoreBusyError(
         f"the store {layout.root} is being written by {who}",
-        hint="let the daemon do it (`storectl daemon status`), or stop it first; if it runs in another container or on "
-        "another machine, stop it there, or take another store (STORECTL_STORE)",
+        hint=f"let the daemon do it (`storectl daemon status`), or stop it first{kill}; if it runs in another container "
+        "or on another machine, stop it there, or take another store (STORECTL_STORE)",
         owner=owner,
     )
 

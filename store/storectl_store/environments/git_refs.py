@@ -54,10 +54,10 @@ def _named_git_folder(file: Path) -> Path | None:
     return folder if not word and target and os.path.isdir(folder) else None
 
 
-def is_switching(project: Path) -> bool:
-    """Whether git is changing the checkout around this folder at this moment."""
+def index_lock(project: Path) -> Path | None:
+    """The file that is there while git changes the checkout around this folder; None outside of a checkout."""
     folder = git_folder(project)
-    return folder is not None and os.path.exists(folder / "index.lock")
+    return None if folder is None else folder / "index.lock"
 
 
 def git_state(project: Path, *, commit: bool, tags: bool) -> GitState:

@@ -22,7 +22,7 @@ from storectl_store.environments.import_roots import root_candidates
 from storectl_store.environments.input_state import InputKind, read_state, stronger
 from storectl_store.environments.pyproject import read_pyproject
 from storectl_store.environments.static_metadata import backend_inputs, static_project
-from storectl_store.errors import EnvironmentBuildError
+from storectl_store.errors import EnvironmentBuildError, MissingProjectError
 
 _MOST_FOUND = 10_000
 _NEVER_INPUTS = frozenset({".git", "__pycache__"})
@@ -59,7 +59,11 @@ class LocalInputs:
         return kinds
 
     def contents(self) -> str:
-        """A digest over everything but variables, ``sha256:…``: equal digests mean equal builds. It reads the files."""
+        """A digest over everything but variables, ``sha256:…``: equal digests mean equal builds. It reads the files.
+
+        MissingProjectError if there is no project: nothing is ever known by a digest of nothing.
+        """
+        check_is_project(self.folder)
         hasher = hashlib.sha256(self.git.encode("utf-8", "surrogateescape"))
         for path in sorted({*self.files}):
             state = read_state(path)
@@ -90,6 +94,16 @@ def local_inputs(folder: Path) -> LocalInputs:
         git_files=git.files,
         git_folders=git.listed,
     )
+
+
+def check_is_project(folder: Path) -> None:
+    """MissingProjectError if the folder has neither a ``pyproject.toml`` nor a ``setup.py``: it may be on its way."""
+    if not any((folder / name).exists() for name in ("pyproject.toml", "setup.py")):
+        raise MissingProjectError(
+            f"{folder} is locked as a project, and has neither a pyproject.toml nor a setup.py",
+            hint="check the path in the lock file, or wait for what writes the folder",
+            path=str(folder),
+        )
 
 
 def _found(folder: Path, named: list[str], keys: CacheKeys) -> tuple[tuple[Path, ...], tuple[Path, ...]]:

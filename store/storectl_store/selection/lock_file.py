@@ -3,7 +3,7 @@
 A `LockFile` holds the file, the ``pyproject.toml`` beside it, and for requirements files everything they include, so that
 selecting from it is a pure function. The kinds and their names:
 
-    uv             uv.lock, and NAME.py.lock of a script
+    uv             uv.lock, and SCRIPT.lock of a script: NAME.py.lock, or any other name that is no other tool's
     pylock         pylock.toml, pylock.NAME.toml (PEP 751)
     poetry         poetry.lock
     pdm            pdm.lock
@@ -31,13 +31,19 @@ LockKind = Literal["uv", "pylock", "poetry", "pdm", "pipfile", "requirements"]
 
 _MAX_INCLUDED = 200
 _NAMES: tuple[tuple[re.Pattern[str], LockKind], ...] = (
-    (re.compile(r"uv\.lock|.+\.py\.lock"), "uv"),
+    (re.compile(r"uv\.lock|.+\.py\.lock"), "uv"),  # the scripts first: one may be called as another tool's file
     (re.compile(r"pylock\.toml|pylock\.[^.]+\.toml"), "pylock"),
     (re.compile(r"poetry\.lock"), "poetry"),
     (re.compile(r"pdm\.lock|pdm\.[^.]+\.lock"), "pdm"),
     (re.compile(r"Pipfile\.lock"), "pipfile"),
     (re.compile(r".*requirements.*\.txt"), "requirements"),
+    (re.compile(r"[^.].*\.lock"), "uv"),
 )
+_FOREIGN = frozenset(
+    f"{name}.lock"
+    for name in ("Cargo", "Gemfile", "Podfile", "bun", "composer", "deno", "flake", "mix", "package", "pixi", "yarn")
+)
+"""Lock files of tools that lock something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,8 @@ class LockFile:
 
 def kind_of(path: Path) -> LockKind | None:
     """The kind of lock file that this name says it is; None for other files."""
+    if path.name in _FOREIGN:
+        return None
     if path.suffix == ".txt" and path.parent.name == "requirements":
         return "requirements"
     return next((kind for pattern, kind in _NAMES if pattern.fullmatch(path.name)), None)
@@ -76,7 +84,7 @@ def kind_of(path: Path) -> LockKind | None:
 
 def is_script_lock(path: Path) -> bool:
     """Whether this is the lock file of one script, which no ``pyproject.toml`` concerns."""
-    return path.name.endswith(".py.lock")
+    return kind_of(path) == "uv" and path.name != "uv.lock"
 
 
 def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) -> LockFile:
@@ -90,7 +98,7 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
     if kind is None:
         raise LockFileError(
             f"{absolute}: not the name of a lock file",
-            hint="known are uv.lock, NAME.py.lock, pylock.toml, pylock.NAME.toml, poetry.lock, pdm.lock, Pipfile.lock, "
+            hint="known are uv.lock, SCRIPT.lock, pylock.toml, pylock.NAME.toml, poetry.lock, pdm.lock, Pipfile.lock, "
             "*requirements*.txt, and any .txt in a folder `requirements`",
             path=str(absolute),
         )

@@ -8,6 +8,7 @@ from storectl_store.selection.addresses import absolute_path, checked_url, file_
 from storectl_store.selection.build_policy import BuildPolicy, format_refused
 from storectl_store.selection.choose import choose_wheel, no_wheel_error
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.locked_digests import of_one_file
 from storectl_store.selection.origins import commit_origin, is_commit
 from storectl_store.selection.pdm_lock import PdmFile, PdmPackage
 from storectl_store.selection.pdm_project import PdmProject
@@ -88,12 +89,13 @@ def _addressed(
 
 
 def _archive(package: PdmPackage, address: str, subdirectory: str | None, interpreter: Interpreter) -> Pin | SourcePin:
-    if len(package.files) != 1:
+    digest = of_one_file({file.digest for file in package.files})
+    if digest is None:
         raise package.table.error(f"an address with {len(package.files)} hashes, where one file has one", key="files")
     return addressed_archive(
         package.name,
         address,
-        package.files[0].digest,
+        digest,
         interpreter,
         version=package.version,
         subdirectory=subdirectory,

@@ -28,13 +28,16 @@ ANY_FORMAT: frozenset[FileFormat] = frozenset({"wheel", "sdist"})
 class WheelFile:
     """One wheel as a lock file or an index offers it.
 
-    ``url`` is absolute (https, http or file); ``size`` in bytes where known.
+    ``url`` is absolute (https, http or file); ``size`` in bytes where known. ``digest`` is its sha256 if anybody stated
+    it, else another strong digest. ``one_of`` is for a file of which only that is known that it has one of these digests:
+    an index offers it without any, and several files of its version are locked. ``digest`` is then one of them.
     """
 
     filename: str
     digest: Digest
     url: str
     size: int | None = None
+    one_of: frozenset[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +77,13 @@ class IndexPin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceArchive:
-    """A source distribution, or another archive of sources. ``url`` is absolute (https, http or file)."""
+    """A source distribution, or another archive of sources. Its fields are those of ``WheelFile``."""
 
     filename: str
     digest: Digest
     url: str
     size: int | None = None
+    one_of: frozenset[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,13 +17,14 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from storectl_store.digest import Digest, parse_digest
+from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.errors import LockFileError, UnsupportedSourceError
 from storectl_store.selection.addressed_archive import addressed_archive
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, is_url
 from storectl_store.selection.json_table import parse_json
 from storectl_store.selection.limits import check_count
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.locked_digests import STRONG_HINT, of_one_file
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.origins import commit_origin, is_commit
@@ -183,9 +184,9 @@ class _Reader:
 
     def _digest(self, entry: Table, text: str) -> Digest:
         try:
-            return parse_digest(text)
+            return parse_strong_digest(text)
         except ValueError as error:
-            raise entry.error(f"`hashes`: {text[:80]!r} is no sha256", key="hashes") from error
+            raise entry.error(f"`hashes`: {error}", key="hashes", hint=STRONG_HINT) from error
 
     def _addressed(self, name: NormalizedName, entry: Table) -> Selected:
         """A folder, or an archive by its path or address."""
@@ -203,10 +204,10 @@ class _Reader:
         return self._archive(name, entry, address, subdirectory)
 
     def _archive(self, name: NormalizedName, entry: Table, address: str, subdirectory: str | None) -> Pin | SourcePin:
-        hashes = entry.texts("hashes")
-        if len(hashes) != 1:
-            raise entry.error(f"an address with {len(hashes)} hashes, where one file has one", key="hashes")
-        digest = self._digest(entry, hashes[0])
+        digests = {self._digest(entry, text) for text in entry.texts("hashes")}
+        digest = of_one_file(digests)
+        if digest is None:
+            raise entry.error(f"an address with {len(digests)} hashes, where one file has one", key="hashes")
         return addressed_archive(name, address, digest, self._interpreter, version=None, subdirectory=subdirectory)
 
 

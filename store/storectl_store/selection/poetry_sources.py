@@ -4,6 +4,7 @@ from storectl_store.selection.addressed_archive import addressed_archive
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url
 from storectl_store.selection.build_policy import BuildPolicy
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.locked_digests import of_one_file
 from storectl_store.selection.origins import commit_origin, is_commit
 from storectl_store.selection.pin import (
     GitCommit,
@@ -90,12 +91,13 @@ def _folder(package: PoetryPackage, source: Table, lock_file: LockFile) -> Local
 
 
 def _archive(package: PoetryPackage, source: Table, address: str, interpreter: Interpreter) -> Pin | SourcePin:
-    if len(package.files) != 1:
+    digest = of_one_file({file.digest for file in package.files})
+    if digest is None:
         raise package.table.error(f"an address with {len(package.files)} hashes, where one file has one", key="files")
     return addressed_archive(
         package.name,
         address,
-        package.files[0].digest,
+        digest,
         interpreter,
         version=package.version,
         subdirectory=source.optional_text("subdirectory"),

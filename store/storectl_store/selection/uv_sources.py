@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import assert_never
 from urllib.parse import parse_qsl
 
-from storectl_store.digest import parse_digest
+from storectl_store.digest import parse_strong_digest
 from storectl_store.errors import UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
 from storectl_store.selection.build_policy import BuildPolicy, format_refused
 from storectl_store.selection.choose import choose_wheel, may_fit, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.locked_digests import STRONG_HINT
 from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
 from storectl_store.selection.pin import GitCommit, IndexPin, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
@@ -176,16 +177,13 @@ def _file(table: Table, package: UvPackage, folder: Path, *, what: str) -> Wheel
     except ValueError as error:
         raise table.error(f"`{what}`: {error}") from error
     digest = table.optional_text("hash")
-    if digest is None or not digest.lower().startswith("sha256:"):
-        raise table.error(
-            f"{filename[:120]!r} has no sha256",
-            key="hash",
-            hint="storectl addresses wheels by their sha256: use an index that gives one, and lock again",
-        )
+    if digest is None:
+        raise table.error(f"{filename[:120]!r} has no hash", key="hash", hint=STRONG_HINT)
     try:
-        return WheelFile(filename=filename, digest=parse_digest(digest), url=url, size=table.optional_integer("size"))
+        locked = parse_strong_digest(digest)
     except ValueError as error:
-        raise table.error(f"{filename[:120]!r}: {error}", key="hash") from error
+        raise table.error(f"{filename[:120]!r}: {error}", key="hash", hint=STRONG_HINT) from error
+    return WheelFile(filename=filename, digest=locked, url=url, size=table.optional_integer("size"))
 
 
 def _filename(wheel: object, package: UvPackage) -> str:

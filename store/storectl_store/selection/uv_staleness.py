@@ -6,7 +6,7 @@ the answer is not certain (what a backend computes, what a user's configuration 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
@@ -17,6 +17,7 @@ from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_equality import mean_the_same, specifiers_allow_the_same
 from storectl_store.selection.project_file import default_groups_in
 from storectl_store.selection.toml_table import Table
+from storectl_store.selection.uv_constraints import Locked, changed_constraint, changed_override, excludes_changed
 from storectl_store.selection.uv_groups import groups_of
 from storectl_store.selection.uv_lock import LOCAL_KINDS, UvLock, UvPackage
 from storectl_store.selection.uv_requirements import (
@@ -24,16 +25,20 @@ from storectl_store.selection.uv_requirements import (
     UvRequirement,
     declared,
     differing,
+    index_address,
     recorded,
     without_own_extras,
+    worded_otherwise,
 )
 from storectl_store.selection.uv_workspace import UvProject
 
-_MANIFEST = {
-    "constraints": "constraint-dependencies",
-    "overrides": "override-dependencies",
-    "build-constraints": "build-constraint-dependencies",
+Requirements = Sequence[UvRequirement]
+_MANIFEST: Mapping[str, tuple[str, Callable[[Requirements, Requirements, Locked], NormalizedName | None]]] = {
+    "constraints": ("constraint-dependencies", changed_constraint),
+    "overrides": ("override-dependencies", changed_override),
+    "build-constraints": ("build-constraint-dependencies", lambda before, after, _: worded_otherwise(before, after)),
 }
+"""Keys of the lock file, those of ``[tool.uv]``, and how uv compares them."""
 _OPTIONS = {
     "resolution-mode": ("resolution", "highest"),
     "prerelease-mode": ("prerelease", "if-necessary-or-explicit"),
@@ -107,10 +112,11 @@ def _changes_of_workspace(lock: UvLock, root: UvProject, projects: Sequence[UvPr
     """What the whole lock file was made with."""
     manifest = lock.table.table("manifest")
     sources = _sources(root, root, projects)
-    for before, after in _MANIFEST.items():
-        if name := differing(recorded(manifest.tables(before)), declared(root.uv.texts(after), sources)):
+    locked = Locked(names=lock.packages.keys(), requires_python=lock.requires_python or "")
+    for before, (after, changed) in _MANIFEST.items():
+        if name := changed(recorded(manifest.tables(before)), declared(root.uv.texts(after), sources), locked):
             yield f"{root.file} changed (`{after}`: `{name}`)"
-    if set(manifest.names("excludes")) != set(root.uv.names("exclude-dependencies")):
+    if excludes_changed(manifest.names("excludes"), root.uv.names("exclude-dependencies"), locked):
         yield f"{root.file} changed (`exclude-dependencies`)"
     options = lock.table.table("options")
     for before, (after, default) in _OPTIONS.items():
@@ -253,7 +259,7 @@ def _sources(project: UvProject, root: UvProject, projects: Sequence[UvProject])
             tables[sources.as_name(name, name)] = None if is_elsewhere else table
         for index in each.uv.tables("index"):
             if label := index.optional_text("name"):
-                indexes[label] = index.optional_text("url") or ""
+                indexes[label] = index_address(index.optional_text("url") or "", each.folder, each.base)
     return Sources(
         folder=project.folder,
         tables=tables,

@@ -51,7 +51,7 @@ def check_wheel(data: mmap | bytes, expectation: Expectation, *, verified: Diges
 def _check_verified(data: mmap | bytes, expectation: Expectation) -> CheckedWheel:
     remarks = Remarks()
     records = read_archive(data)
-    names = decode_names(records)
+    names = decode_names(records, remarks)
     check_features(records, names)
     check_limits(records, names)
     members = list(zip(names, records, strict=True))

@@ -14,6 +14,7 @@ from storectl_store.wheel.refusal import shown
 class Rule(StrEnum):
     """The rules of which a breach is told, not refused; stable names."""
 
+    NAME_TRAILING = "W_NAME_TRAILING"
     MEMBER_REPEATED = "W_MEMBER_REPEATED"
     WHEEL_VERSION = "W_WHEEL_VERSION"
     WHEEL_PURELIB = "W_WHEEL_PURELIB"
@@ -33,6 +34,7 @@ class Rule(StrEnum):
 
 
 _SAID = {
+    Rule.NAME_TRAILING: "an empty folder whose name ends with a dot or a space, and is not made",
     Rule.MEMBER_REPEATED: "the same file is in the wheel twice, and unpacked once",
     Rule.WHEEL_VERSION: "the wheel format it was made to, which is newer than 1.0",
     Rule.WHEEL_PURELIB: "what its WHEEL file has as Root-Is-Purelib, which is neither true nor false",
