@@ -1,11 +1,14 @@
 """What a tool's configuration says of builds: read as that tool reads it, or refused by its name."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.build_options import BuildOptions, BuildOptionsError
+from storectl_daemon.building.build_sources import sourced
+from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.building.recipe import PLAIN, Recipe
 from storectl_store.selection.lock_file import read_lock_file
@@ -42,7 +45,7 @@ def put(path: Path, text: str) -> None:
 
 
 def test_without_configuration_a_recipe_says_nothing(tmp_path: Path) -> None:
-    for lock in ("uv.lock", "pdm.lock", "requirements.txt"):
+    for lock in ("pdm.lock", "requirements.txt"):
         assert recipe(tmp_path, lock) == PLAIN
     assert PLAIN.digest == ""
 
@@ -147,3 +150,33 @@ def test_the_nearest_of_poetrys_settings_for_a_build_counts(tmp_path: Path) -> N
     assert recipe(tmp_path, "poetry.lock", **variables).config_settings == {"a": "variable"}
     with pytest.raises(BuildOptionsError, match="is no JSON"):
         recipe(tmp_path, "poetry.lock", POETRY_INSTALLER_BUILD_CONFIG_SETTINGS_DEMO="a=1")
+
+
+SOURCES = """
+[tool.uv.sources]
+tool = { path = "../tool.whl" }
+Addressed = { url = "https://host/a-1.tar.gz", subdirectory = "b" }
+cloned = { git = "https://host/c", tag = "v1" }
+elsewhere = { index = "corp" }
+conditional = [{ path = "a", marker = "sys_platform == 'linux'" }]
+"""
+
+
+@pytest.mark.parametrize(
+    ("requirement", "sourced_as"),
+    [
+        ("plain>=1", "plain>=1"),
+        ("tool[x]>=1 ; python_version > '3'", 'tool[x] @ file:///work/tool.whl ; python_version > "3"'),
+        ("addressed", "addressed @ https://host/a-1.tar.gz#subdirectory=b"),
+        ("cloned<2", "cloned @ git+https://host/c@v1"),
+        ("tool @ https://other/tool.whl", "tool @ https://other/tool.whl"),
+    ],
+)
+def test_uv_takes_build_requirements_from_their_sources(requirement: str, sourced_as: str) -> None:
+    assert sourced([requirement], tomllib.loads(SOURCES), Path("/work/demo")) == [sourced_as]
+
+
+@pytest.mark.parametrize("requirement", ["elsewhere", "conditional"])
+def test_a_source_that_pip_cannot_be_told_of_is_refused(requirement: str) -> None:
+    with pytest.raises(BuildFailedError, match=f"`{requirement}` has a source"):
+        sourced([requirement], tomllib.loads(SOURCES), Path("/work/demo"))

@@ -1,5 +1,6 @@
 """Builds: whose variables they see, what they depend on, what they obey, and what they never write down."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -310,6 +311,20 @@ def test_an_extra_build_dependency_may_have_the_version_of_the_project(machine: 
     assert told(machine, folder)["installed"] == ["tool 1.0"]
 
 
+def test_a_build_requirement_of_a_local_project_comes_from_its_source_as_under_uv(
+    machine: Machine, index: LoopbackIndex
+) -> None:
+    tool = make_wheel("tool", "7.0")
+    index.add(make_wheel("tool", "1.0"))
+    (machine.home / tool.filename).write_bytes(tool.data)
+    sources = f'[tool.uv.sources]\ntool = {{ path = "../{tool.filename}" }}\n'
+    put(machine.home / "demo", telling_files("demo", requires=("tool",), uv=sources))
+    folder = root(machine, index, source='demo = { path = "../demo", editable = true }')
+    assert run_uv(machine, folder, "sync", "-q", "--frozen").returncode == 0
+    theirs = subprocess.run([folder / ".venv/bin/python", "-c", TOLD], capture_output=True, text=True, check=True)
+    assert told(machine, folder)["installed"] == json.loads(theirs.stdout)["installed"] == ["tool 7.0"]
+
+
 def test_what_a_configuration_says_of_a_build_is_part_of_its_key(machine: Machine, index: LoopbackIndex) -> None:
     index.add(telling_sdist("demo"))
     folder = root(machine, index)
@@ -509,6 +524,9 @@ def _clone_with_a_login(machine: Machine, index: LoopbackIndex, private: Loopbac
     address = f"{index.root}/repository.git".replace("//", f"//ann:{PASSWORD}@")
     hashed = f"--index-url {private.url}\ntool==1.0 --hash={tool.digest}\n"
     folder = put(machine.home / "root", {"requirements.txt": f"{hashed}demo @ git+{address}@{commit}\n"})
+    machine.ok("daemon", "start")  # which makes the store
+    of_before = machine.store / "git" / hashlib.sha256(address.encode()).hexdigest()[:32]
+    put(of_before, {"config": f"url = {address}\n"})
     trace = machine.root / "trace"
     variables = {"GIT_TRACE2_EVENT": str(trace), "GIT_TRACE_REDACT": "0"}
     machine.ok("warm", cwd=folder, env=variables)

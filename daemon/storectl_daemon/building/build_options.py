@@ -51,6 +51,7 @@ class ExtraRequirement:
 class BuildOptions:
     """What a configuration says of builds; by project if it is a mapping. ``files`` say it, beside those of the lock file.
 
+    ``uv_sources`` is whether ``[tool.uv.sources]`` of a local project counts for its build requirements.
     ``constraints`` hold for all builds, ``constraints_of`` for those of one project. ``unisolated`` are to be built in the
     project's own environment.
     """
@@ -65,6 +66,7 @@ class BuildOptions:
     config_settings_of: Mapping[NormalizedName, ConfigSettings] = field(default_factory=lambda: MappingProxyType({}))
     unisolated: Names = NOTHING
     default_backend: DefaultBackend = "setuptools"
+    uv_sources: bool = False
     files: tuple[Path, ...] = ()
 
     def recipe_of(
@@ -83,6 +85,7 @@ class BuildOptions:
             or merged(self.config_settings_of.get(item.name, {}), self.config_settings),
             default_backend=self.default_backend,
             environment=str(environment) if environment else None,
+            uv_sources=self.uv_sources and isinstance(item, LocalProject),
         )
 
 

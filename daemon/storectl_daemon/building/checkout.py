@@ -6,6 +6,7 @@ asks anybody anything, runs no hooks of the repository, and takes no transport t
 
 import contextlib
 import fcntl
+import hashlib
 import re
 import shutil
 import subprocess
@@ -55,6 +56,9 @@ class Checkout:
     def _bring(self) -> None:
         """Have the commit in the mirror, with all tags: backends make versions of them. Files come when they are needed."""
         mirror, commit = self._mirror, self._repository.commit
+        if self._address != self._repository.url:  # earlier versions kept a clone with the login in its configuration
+            earlier = hashlib.sha256(self._repository.url.encode()).hexdigest()[:32]
+            shutil.rmtree(mirror.with_name(earlier), ignore_errors=True)
         if not mirror.exists():
             stage = mirror.with_name(f"{mirror.name}.new")
             shutil.rmtree(stage, ignore_errors=True)

@@ -34,6 +34,7 @@ def uv_build_options(lock_file: LockFile, environ: Mapping[str, str]) -> BuildOp
             config_settings=_settings(table.get("config-settings") for table in tables),
             config_settings_of=_by_project(tables, "config-settings-package", _settings),
             unisolated=_names(environ, tables, "no-build-isolation"),
+            uv_sources=not is_true(environ.get("UV_NO_SOURCES")),
         )
     except _OddValueError as error:
         raise BuildOptionsError(
