@@ -39,13 +39,16 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentInfo:
-    """One environment. ``python`` is its ``bin/python``; ``executable`` and ``version`` are the interpreter's below it."""
+    """One environment. ``python`` is its ``bin/python``; ``executable`` and ``version`` are the interpreter's below it.
+
+    ``project`` and ``lock_file`` are None if no project uses it any more.
+    """
 
     id: str
     path: str
     python: str
-    project: str
-    lock_file: str
+    project: str | None
+    lock_file: str | None
     executable: str
     version: str
     wheels: int

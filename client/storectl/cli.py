@@ -12,8 +12,9 @@ from storectl.commands.doctor import doctor
 from storectl.commands.link import link
 from storectl.commands.lock import lock
 from storectl.commands.run import run
+from storectl.commands.trust import trust
 from storectl.commands.warm import warm
-from storectl.errors import ClientError, UsageError
+from storectl.errors import ClientError, OutputError, UsageError
 
 INTERRUPTED = 130
 
@@ -21,11 +22,13 @@ app = typer.Typer(
     name="storectl",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: no frames, no types of parameters, nothing cut off
     help="One store of unpacked wheels for every project: environments are there before you run anything.",
 )
 app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(run)
 app.command()(warm)
 app.command()(lock)
+app.command()(trust)
 app.add_typer(watch.app, name="watch")
 app.command()(link)
 app.add_typer(daemon.app, name="daemon")
@@ -56,6 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. Every error a person can cause is told in one line and a hint."""
     try:
         return int(app(list(arguments), prog_name="storectl", standalone_mode=False) or 0)
+    except OutputError:
+        raise  # a command that nobody listens to has nothing to report; the caller ends it
     except ClientError as error:
         return _report(error)
     except typer.Abort:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 import httpx2
 
 from storectl.answers import EnvironmentInfo, Health, Progress, ProjectState, problem_from_json
+from storectl.chosen_python import ChosenPython
 from storectl.daemon_socket import CONNECT_S, check_listener, check_owner, stuck
 from storectl.errors import (
     DaemonGoneError,
@@ -132,6 +133,16 @@ class DaemonClient:
                 return None
             raise
 
+    def interpreter(self, python: str | None, pinned: str | None) -> ChosenPython:
+        """The interpreter that a version, a range of versions or a path means, else a pin, else the first on PATH."""
+        if "interpreters" not in self.health().features:
+            raise DaemonVersionError(
+                "the daemon is of an older storectl, and cannot choose an interpreter",
+                hint="storectl daemon stop ends it; the next command starts its own",
+            )
+        body = {"python": path_on_wire(python), "pinned": pinned, "environ": variables_on_wire(self._environ)}
+        return _read(_interpreter_of, self._json("POST", "/v1/interpreters", json=body))
+
     def environments(self) -> list[EnvironmentInfo]:
         """Every environment of the store."""
         return [_read(EnvironmentInfo.from_json, value) for value in self._json("GET", "/v1/environments")]
@@ -239,6 +250,10 @@ def _read(read: Callable[[Json], Answer], value: Json) -> Answer:
         return read(value)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _unreadable(str(error)) from None
+
+
+def _interpreter_of(value: Json) -> ChosenPython:
+    return ChosenPython(version=value["version"], executable=path_from_wire(value["executable"]))
 
 
 def _object(line: bytes) -> Json:

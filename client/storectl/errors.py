@@ -3,9 +3,15 @@
     ClientError                       one line, a code, a hint; exit code 1
     ├── UsageError                    E_USAGE           the command was not understood; exit code 2
     ├── NoLockFileError               E_NO_LOCK         no lock file at or above a folder
+    ├── ProjectOwnerError             E_PROJECT_OWNER   the project is another user's, and not trusted
+    ├── HomeMissingError              E_NO_HOME         no HOME, and no variable that says where the store is
+    ├── StoreOwnerError               E_STORE_OWNER     the store is another user's, or would be in another's home
+    ├── SharedStoreError              E_SHARED          other accounts could not use what is to be shared
     ├── TargetNotFoundError           E_NOT_FOUND       no such script or command; exit code 127
     ├── TargetNotExecutableError      E_NOT_EXECUTABLE  found, but it cannot be executed; exit code 126
     ├── CurrentFolderError            E_NO_FOLDER       the current folder is gone
+    ├── OutputError                   E_OUTPUT          standard output cannot be written
+    ├── FileAccessError               E_FILE            the system refuses a file that is needed
     ├── LinkRefusedError              E_LINK            something stands where the link is to be
     ├── UnknownEntryError             E_NO_ENTRY        no such entry in the store
     ├── ServiceFileError              E_SERVICE         the service files cannot be installed
@@ -64,6 +70,30 @@ class NoLockFileError(ClientError):
     default_code = "E_NO_LOCK"
 
 
+class ProjectOwnerError(ClientError):
+    """What decides what runs is another user's, and in no trusted folder; ``facts['path']`` is what, ``uid`` whose."""
+
+    default_code = "E_PROJECT_OWNER"
+
+
+class HomeMissingError(ClientError):
+    """Nothing says where the store is to be."""
+
+    default_code = "E_NO_HOME"
+
+
+class StoreOwnerError(ClientError):
+    """The store cannot be this user's to write; ``facts['path']`` and, if somebody has it, ``facts['owner']``."""
+
+    default_code = "E_STORE_OWNER"
+
+
+class SharedStoreError(ClientError):
+    """What is to be shared is in a folder that other accounts cannot enter; ``facts['path']``."""
+
+    default_code = "E_SHARED"
+
+
 class TargetNotFoundError(ClientError):
     """What is to run is no script, no command of the environment and no command on PATH."""
 
@@ -82,6 +112,18 @@ class CurrentFolderError(ClientError):
     """The current folder is gone, and something is relative to it."""
 
     default_code = "E_NO_FOLDER"
+
+
+class OutputError(ClientError):
+    """Standard output cannot be written; ``facts['errno']`` says why."""
+
+    default_code = "E_OUTPUT"
+
+
+class FileAccessError(ClientError):
+    """The system refuses a file or folder that is needed."""
+
+    default_code = "E_FILE"
 
 
 class LinkRefusedError(ClientError):

@@ -5,17 +5,17 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from storectl.daemon_start import running_daemon
-from storectl.errors import ClientError, DaemonNotRunningError
+from storectl.errors import ClientError, DaemonNotRunningError, ProjectOwnerError
 from storectl.options import Options
 from storectl.project import locate_project
 from storectl.quarantine import set_aside
-from storectl_shim.locations import socket_path, store_folder
-from storectl_shim.project_record import read_ready
+from storectl_shim.locations import store_folder
+from storectl_shim.project_record import read_notices, read_ready
 
 WATCHES_NEEDED = 8192
 """inotify watches that leave room for an editor beside a few hundred watched folders."""
@@ -38,23 +38,33 @@ class Finding:
 
 def examine(environ: Mapping[str, str], folder: str) -> list[Finding]:
     """Every check, in an order in which an earlier one may explain a later."""
-    store = Path(store_folder(environ))
-    return [
-        *_store(store),
-        *_quarantine(store),
-        *_daemon(environ),
-        *_interpreters(environ),
-        *_watches(Path("/proc/sys/fs/inotify/max_user_watches")),
-        _project(environ, folder),
-    ]
+    checks: Mapping[str, Callable[[], Iterator[Finding]]] = {
+        "store": lambda: _store(Path(store_folder(environ))),
+        "quarantine": lambda: _quarantine(Path(store_folder(environ))),
+        "daemon": lambda: _daemon(environ),
+        "interpreters": lambda: _interpreters(environ),
+        "watches": lambda: _watches(Path("/proc/sys/fs/inotify/max_user_watches")),
+        "project": lambda: _project(environ, folder),
+    }
+    return [finding for name, check in checks.items() for finding in _findings(name, check)]
+
+
+def _findings(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """What a check finds; that the system lets it look at nothing is a finding too, and not the end of the others."""
+    try:
+        yield from check()
+    except OSError as error:
+        path = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+        detail = f"{path}{error.strerror or error}"
+        yield Finding(check=name, ok=False, detail=detail, hint="see whose it is and what its mode allows")
 
 
 def _store(store: Path) -> Iterator[Finding]:
-    if not store.exists():
+    try:
+        found = _format_of(store)
+    except FileNotFoundError:
         yield Finding(check="store", ok=True, detail=f"{store} is not there yet; the daemon makes it")
         return
-    version = store / "VERSION"
-    found = version.read_text(errors="replace").strip() if version.is_file() else "no VERSION file"
     hint = (
         "it was made by another version of storectl, or is no store: set STORECTL_STORE to another folder;"
         " if it is yours and was damaged, `storectl store verify --repair` mends it"
@@ -76,6 +86,15 @@ def _store(store: Path) -> Iterator[Finding]:
     )
 
 
+def _format_of(store: Path) -> str:
+    """What the store says that it is; FileNotFoundError if there is none."""
+    os.stat(store)
+    try:
+        return (store / "VERSION").read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return "no VERSION file"
+
+
 def _quarantine(store: Path) -> Iterator[Finding]:
     for told in set_aside(store):
         yield Finding(check="quarantine", ok=True, detail=told)
@@ -92,7 +111,7 @@ def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(check="daemon", ok=False, detail=error.message, hint=error.hint or "")
         return
     yield Finding(check="daemon", ok=True, detail=f"storectl {health.version}, process {health.pid}")
-    yield from (_private(path) for path in (os.path.dirname(socket_path(environ)), socket_path(environ)))
+    yield from (_private(path) for path in (os.path.dirname(health.socket), health.socket))
 
 
 def _private(path: str) -> Finding:
@@ -103,9 +122,8 @@ def _private(path: str) -> Finding:
 
 def _interpreters(environ: Mapping[str, str]) -> Iterator[Finding]:
     folders = [Path(folder) for folder in environ.get("PATH", os.defpath).split(os.pathsep) if folder]
-    pyenv = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/")) / ".pyenv") / "versions"
-    if pyenv.is_dir():
-        folders += [version / "bin" for version in sorted(pyenv.iterdir())]
+    pyenv = os.path.join(environ.get("PYENV_ROOT") or os.path.join(environ.get("HOME", "/"), ".pyenv"), "versions")
+    folders += [Path(pyenv, version, "bin") for version in _names(pyenv)]
     found = sorted({version for folder in folders for version in _versions(folder)})
     names = ", ".join(f"{major}.{minor}" for major, minor in found if (major, minor) >= (3, 9))
     yield Finding(
@@ -117,14 +135,18 @@ def _interpreters(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _versions(folder: Path) -> Iterator[tuple[int, int]]:
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return
-    for name in names:
+    for name in _names(folder):
         match = re.fullmatch(r"python(3)\.(\d+)", name)
         if match and os.access(folder / name, os.X_OK):
             yield int(match[1]), int(match[2])
+
+
+def _names(folder: str | Path) -> list[str]:
+    """What is in this folder; nothing if it is not there or may not be looked at, which no search minds."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def _watches(limit_file: Path) -> Iterator[Finding]:
@@ -139,11 +161,18 @@ def _watches(limit_file: Path) -> Iterator[Finding]:
     )
 
 
-def _project(environ: Mapping[str, str], folder: str) -> Finding:
+def _project(environ: Mapping[str, str], folder: str) -> Iterator[Finding]:
     try:
         project, lock_file = locate_project([folder], Options(), environ)
+    except ProjectOwnerError as error:
+        yield Finding(check="project", ok=False, detail=error.message, hint=error.hint or "")
+        return
     except ClientError:
-        return Finding(check="project", ok=True, detail=f"{folder} is in no project")
-    ready = read_ready(store_folder(environ), project, Options().key)
+        yield Finding(check="project", ok=True, detail=f"{folder} is in no project")
+        return
+    store, key = store_folder(environ), Options().key
+    ready = read_ready(store, project, key)
     how = f"ready in {ready}" if ready else "not ready; storectl warm makes its environment"
-    return Finding(check="project", ok=True, detail=f"{lock_file}: {how}")
+    yield Finding(check="project", ok=True, detail=f"{lock_file}: {how}")
+    for notice in read_notices(store, project, key) if ready else []:
+        yield Finding(check="project", ok=False, detail=notice)

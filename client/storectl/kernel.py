@@ -8,12 +8,14 @@ user is told. docs/adr/0010-a-kernel-beside-the-project.md has the reasons.
 
 import json
 import os
+import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import storectl_shim
+from storectl.chosen_python import ChosenPython
 from storectl.errors import ClientError, NoLockFileError
 from storectl.fit import Installed, Misfit, installed_in, markers_of, misfits
 from storectl.options import Options
@@ -141,8 +143,8 @@ def _tool(python: str, constraints: tuple[str, ...] = ()) -> Tool:
 
 
 def _tool_environment(tool: Tool, options: Options, environ: Mapping[str, str]) -> str:
-    offline = {"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"} if options.offline else {}
-    folder = lock_tool(state_folder(environ), tool, {**environ, **offline}, interpreter=options.python)
+    python = ChosenPython(version=tool.python or platform.python_version(), executable=options.python)
+    folder = lock_tool(state_folder(environ), tool, environ, choose=lambda: python, offline=options.offline)
     return environment_at(os.path.realpath(folder), options, environ)
 
 

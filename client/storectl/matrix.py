@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 
+from storectl.errors import OutputError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -81,7 +83,7 @@ _writing = threading.Lock()
 def _pass_on(source: IO[bytes], out: IO[bytes], label: bytes) -> None:
     """Write whole lines, so that those of several programs are never mixed."""
     for line in source:
-        with _writing, contextlib.suppress(BrokenPipeError):
+        with _writing, contextlib.suppress(OutputError):
             out.write(label + line + (b"" if line.endswith(b"\n") else b"\n"))
             out.flush()
 

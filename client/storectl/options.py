@@ -67,8 +67,8 @@ class Options:
         return self._with(lock_file=path, member=None)
 
     def alone(self) -> Options:
-        """Only the interpreter: for what is no project."""
-        return Options(python=self.python, offline=self.offline)
+        """For what is no project: its Python stands beside its lock file."""
+        return Options(offline=self.offline)
 
     def with_overlay(self, path: str) -> Options:
         """The same options with what another lock file has on top."""
@@ -93,21 +93,29 @@ class Options:
 
 
 def options_of_environment(environ: Mapping[str, str]) -> Options:
-    """What STORECTL_PYTHON, STORECTL_EXTRAS, STORECTL_GROUPS and STORECTL_OFFLINE say.
+    """What STORECTL_PYTHON, STORECTL_EXTRAS, STORECTL_GROUPS and STORECTL_OFFLINE say, and those of uv that mean as much.
 
-    The lists are split at commas and spaces; offline is anything but nothing and ``0``.
+    The lists are split at commas and spaces; STORECTL_OFFLINE is anything but nothing and ``0``. What says nothing here
+    leaves it to UV_PYTHON, UV_OFFLINE and UV_NO_DEFAULT_GROUPS.
     """
+    offline = environ.get("STORECTL_OFFLINE", "") or ("1" if is_true(environ.get("UV_OFFLINE")) else "")
     return Options(
-        python=environ.get("STORECTL_PYTHON") or None,
+        python=environ.get("STORECTL_PYTHON") or environ.get("UV_PYTHON") or None,
         extras=_words(environ.get("STORECTL_EXTRAS", "")),
         groups=_words(environ.get("STORECTL_GROUPS", "")),
-        offline=environ.get("STORECTL_OFFLINE", "") not in ("", "0"),
+        default_groups=not is_true(environ.get("UV_NO_DEFAULT_GROUPS")),
+        offline=offline not in ("", "0"),
     )
 
 
 def combined_groups(groups: list[str], only_groups: list[str], ambient: Options) -> tuple[str, ...]:
     """The groups of --group and --only-group, or those of the environment where neither is given."""
     return (*groups, *only_groups) or ambient.groups
+
+
+def is_true(text: str | None) -> bool:
+    """As uv reads its variables."""
+    return (text or "").lower() in ("1", "true", "yes", "on", "y", "t")
 
 
 def _words(text: str) -> tuple[str, ...]:

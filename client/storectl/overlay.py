@@ -9,9 +9,9 @@ overlay. A second run finds the folder there and asks nobody.
 from __future__ import annotations
 
 import os
-import sys
 
-from storectl.errors import UsageError
+from storectl.chosen_python import PIN, ChosenPython, chosen_python, first_on_path, pinned_at
+from storectl.requirements import absolute_requirements, check_requirements, fingerprints
 from storectl_shim.locations import state_folder
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
@@ -31,19 +31,20 @@ def locked_overlay(
     refresh: bool = False,
     offline: bool = False,
 ) -> str:
-    """The absolute path of the lock file of requirements on top of an environment, made now where it is not there."""
-    folder = _folder([os.path.basename(environment), *sorted(requirements)], environ)
+    """The absolute path of the lock file of requirements on top of an environment, made now if it is not there."""
+    requirements = absolute_requirements(requirements)
+    folder = _folder([os.path.basename(environment), *_parts(requirements)], environ)
     found = _lock_file_in(folder)
     if found is not None and not refresh:
         return found
     from storectl.requirement_locks import Wanted, lock_requirements  # noqa: PLC0415 - for the first run only
 
+    python = ChosenPython(version=_feature_version(environment), executable=os.path.join(environment, "bin", "python"))
     wanted = Wanted(
-        requirements=tuple(requirements),
-        python=_feature_version(environment),
-        interpreter=os.path.join(environment, "bin", "python"),
+        requirements=requirements,
+        python=python,
         constraints=tuple(_versions(environment)),
-        variables=_indexes(project) | _offline(offline),
+        variables=_indexes(project) | offline_variables(offline),
     )
     return lock_requirements(folder, wanted, environ)
 
@@ -56,19 +57,26 @@ def locked_alone(
     refresh: bool = False,
     offline: bool = False,
 ) -> str:
-    """The same on top of nothing, where there is no project; ``python`` is a version, None for storectl's own."""
-    version = python or "{}.{}".format(*sys.version_info)
-    major, _, minor = version.partition(".")
-    if not (major.isdigit() and minor.isdigit()):
-        raise UsageError(f"--python {python}: --with takes a version such as 3.12 here", hint="there is no project")
-    folder = _folder([version, *sorted(requirements)], environ)
+    """The absolute path of the lock file of requirements on top of nothing, if there is no project.
+
+    ``python`` is a version or a path, None for that of a ``.python-version`` here or above, else for the first on PATH.
+    """
+    requirements = absolute_requirements(requirements)
+    pinned = None if python else pinned_at(os.getcwd(), environ)
+    folder = _folder([python or pinned or first_on_path(environ), *_parts(requirements)], environ)
     found = _lock_file_in(folder)
-    if found is not None and not refresh:
+    if found is not None and not refresh and has_its_python(folder):
         return found
     from storectl.requirement_locks import Wanted, lock_requirements  # noqa: PLC0415 - for the first run only
 
-    wanted = Wanted(requirements=tuple(requirements), python=version, variables=_offline(offline))
+    check_requirements(requirements)
+    chosen = chosen_python(python, environ, pinned=pinned)
+    wanted = Wanted(requirements=requirements, python=chosen, notes=chosen.pin, variables=offline_variables(offline))
     return lock_requirements(folder, wanted, environ)
+
+
+def _parts(requirements: Sequence[str]) -> list[str]:
+    return sorted([*requirements, *fingerprints(requirements)])
 
 
 def _folder(parts: list[str], environ: Mapping[str, str]) -> str:
@@ -84,7 +92,16 @@ def _feature_version(environment: str) -> str:
     return next(name for name in names if name.startswith("python"))[len("python") :].rstrip("t")
 
 
-def _offline(offline: bool) -> dict[str, str]:  # noqa: FBT001 - the answer to one option
+def has_its_python(folder: str) -> bool:
+    """Whether the interpreter that was locked for is there, by the pin in the folder; a folder without a pin minds none."""
+    try:
+        with open(os.path.join(folder, PIN), encoding="utf-8", errors="surrogateescape") as file:
+            return os.access(file.read().strip(), os.X_OK)
+    except OSError:
+        return True
+
+
+def offline_variables(offline: bool) -> dict[str, str]:  # noqa: FBT001 - the answer to one option
     """What keeps uv and pip from the network."""
     return {"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"} if offline else {}
 

@@ -1,11 +1,13 @@
 """Progress on stderr: nothing for what is quick, one line that changes on a terminal, a rare line elsewhere."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from storectl.answers import Progress
 from storectl.errors import printable
+from storectl.options import is_true
 
 SLOW_S = 0.3
 """What takes no longer than this is not worth a word."""
@@ -65,6 +67,11 @@ class ProgressLine:
             self._stream.write(CLEAR_LINE)
             self._stream.flush()
             self._shown = False
+
+
+def progress_line(stream: TextIO, environ: Mapping[str, str]) -> ProgressLine:
+    """The line for a person; one that only warns if UV_NO_PROGRESS says so."""
+    return ProgressLine(stream, slow_s=math.inf if is_true(environ.get("UV_NO_PROGRESS")) else None)
 
 
 def describe(progress: Progress) -> str:

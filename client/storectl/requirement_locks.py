@@ -1,6 +1,7 @@
 """Lock files of requirements that no project has written down: made by uv or pip, kept in a folder of their own.
 
     <folder>/pyproject.toml    what was asked for
+    <folder>/.python-version   the path of the interpreter that it is for, if it stands alone
     <folder>/constraints.txt   what it has to fit, where there is something
     <folder>/uv.lock           what uv made of it, or pylock.toml by pip
 
@@ -16,12 +17,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from storectl.chosen_python import ChosenPython
 from storectl.errors import ClientError
 from storectl.locking import find_program
 from storectl.overlay import LOCK_FILES
+from storectl.requirements import check_requirements, is_address, is_path
 
-_LEFT_OUT = ("VIRTUAL_ENV", "UV_PROJECT")
-"""Variables that would have uv lock another project."""
+_LEFT_OUT = frozenset(
+    {"VIRTUAL_ENV", "UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY", "UV_FROZEN", "UV_LOCKED", "UV_PYTHON"}
+)
+"""Variables that would have uv lock another project, nothing at all, or for another Python than the one chosen."""
 
 
 class RequirementsError(ClientError):
@@ -34,13 +39,12 @@ class RequirementsError(ClientError):
 class Wanted:
     """What is to be locked. ``constraints`` are versions it has to fit (``name==1.0``), ``notes`` files to keep with it.
 
-    ``python`` is a feature version, so that what is locked is what that Python can run; ``interpreter`` one of that
-    version, None for the one that the locker finds. ``variables`` are for the locker, where they are not set already.
+    What is locked is what ``python`` can run: its path is told to the locker, which may not find it by itself.
+    ``variables`` are for the locker, if they are not set already.
     """
 
     requirements: tuple[str, ...]
-    python: str
-    interpreter: str | None = None
+    python: ChosenPython
     constraints: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -49,8 +53,9 @@ class Wanted:
 def lock_requirements(path: str, wanted: Wanted, environ: Mapping[str, str]) -> str:
     """Lock them into the folder at this path, over what is there; the path of the lock file.
 
-    RequirementsError where that fails; the folder stays as it was.
+    RequirementsError if that fails, UsageError for what is no requirement; the folder stays as it was.
     """
+    check_requirements(wanted.requirements)
     folder = Path(path)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as stage:
@@ -61,9 +66,10 @@ def lock_requirements(path: str, wanted: Wanted, environ: Mapping[str, str]) -> 
 
 def _write_project(folder: Path, wanted: Wanted) -> None:
     constraints = json.dumps(list(wanted.constraints))
+    named = [text for text in wanted.requirements if not _is_unnamed(text)]
     (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "requirements"\nversion = "0"\nrequires-python = "=={wanted.python}.*"\n'
-        f"dependencies = {json.dumps(list(wanted.requirements))}\n"
+        f'[project]\nname = "requirements"\nversion = "0"\nrequires-python = "=={wanted.python.feature_version}.*"\n'
+        f"dependencies = {json.dumps(named)}\n"
         f"[tool.uv]\npackage = false\nconstraint-dependencies = {constraints}\n",
         encoding="utf-8",
     )
@@ -76,11 +82,14 @@ def _write_project(folder: Path, wanted: Wanted) -> None:
 def _run_locker(folder: Path, wanted: Wanted, environ: Mapping[str, str]) -> None:
     """Uv where it is there, else pip; both say what they do on stderr, where a person can see it."""
     uv, pip = find_program("uv", environ), find_program("pip", environ)
+    python = ["--python", wanted.python.executable] if wanted.python.executable else []
+    unnamed = [text for text in wanted.requirements if _is_unnamed(text)]
     if uv is not None:
-        command = [uv, "lock", "--quiet", *(["--python", wanted.interpreter] if wanted.interpreter else [])]
+        # `uv add` finds out which project a path or an address is of, and locks as well.
+        what = ["add", "--no-sync", "--quiet"] if unnamed else ["lock", "--quiet"]
+        command = [uv, *what, *python, *unnamed]
     elif pip is not None:
         constraints = ["-c", "constraints.txt"] if wanted.constraints else []
-        python = ["--python", wanted.interpreter] if wanted.interpreter else []
         command = [pip, *python, "lock", "--quiet", *constraints, "-o", "pylock.toml", "--", *wanted.requirements]
     else:
         raise RequirementsError(
@@ -94,6 +103,10 @@ def _run_locker(folder: Path, wanted: Wanted, environ: Mapping[str, str]) -> Non
             hint="what it says is above",
             requirements=wanted.requirements,
         )
+
+
+def _is_unnamed(text: str) -> bool:
+    return is_path(text) or is_address(text)
 
 
 def _put(stage: Path, folder: Path) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import sys
 
-from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, printable
+from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, OutputError, printable
 from storectl.program import execute, program_environ
 from storectl.project import locate_member
 from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.script_block import script_lock_file
-from storectl.target import check_script, command_line, looks_like_script, script_folder
+from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import last_environment, read_notices, read_ready
 
@@ -33,7 +33,7 @@ Run a program in the environment of its project's lock file. The project is the 
 from the script's (else from the current one) that holds uv.lock, pylock.toml or a requirements.txt with hashes.
 Without a program: the interactive interpreter. Exit codes are the program's; 125 to 127 are storectl's.
 
-  -p, --python VERSION|PATH   the interpreter (or STORECTL_PYTHON); several run the program under each
+  -p, --python VERSION|PATH   the interpreter (or STORECTL_PYTHON, UV_PYTHON); several run the program under each
       --parallel              several side by side, the version before each line of output
       --extra NAME            an extra of the project; may be repeated (or STORECTL_EXTRAS, a list)
       --group NAME            a dependency group; may be repeated (or STORECTL_GROUPS, a list)
@@ -42,11 +42,11 @@ Without a program: the interactive interpreter. Exit codes are the program's; 12
       --all-extras            every extra of the project
       --with REQUIREMENT      on top of the project, locked once to fit it; may be repeated
       --refresh               lock what --with names anew
-      --offline               never touch the network; say what is missing (or STORECTL_OFFLINE=1)
+      --offline               never touch the network; say what is missing (or STORECTL_OFFLINE=1, UV_OFFLINE=1)
       --lock FILE             this lock file
       --project DIR           the project at or above this folder
   -h, --help                  this text
-      --                      ends these options
+      --                      ends all options: what follows is the name of a script or command
 Python's own options (-X dev, -W error, -I, -O, -u, -i, …) may stand there too; what follows the program is its own.
 """
 
@@ -62,6 +62,8 @@ def main(arguments: list[str]) -> int:
             return _run_matrix(request)
         command, environ = _prepared(request, request.options)
         execute(command, environ)
+    except OutputError:
+        raise  # as for every other command
     except ClientError as error:
         sys.stderr.write(error.report())
         return error.exit_code if error.exit_code != ClientError.exit_code else CANNOT_RUN
@@ -80,12 +82,16 @@ def _run_matrix(request: RunRequest) -> int:
 
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The whole command line with these options, and the program's variables. A script may have a lock file of its own."""
-    script = request.kind is Kind.NAMED and looks_like_script(request.arguments[0])
-    if script and options.lock_file is None and request.project is None:
+    named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
+    if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
         own = script_lock_file(request.arguments[0])
         options = options.with_lock_file(own) if own is not None else options
-    environment = environment_for(request, options, os.environ)
+    try:
+        environment = environment_for(request, options, os.environ)
+    except NoLockFileError:
+        _check_meant_script(request)
+        raise
     environ = program_environ(environment, os.environ)
     return _command(request, environment, environ), environ
 
@@ -128,7 +134,7 @@ def environment_at(project: str, options: Options, environ: Mapping[str, str]) -
 
 def _starts(request: RunRequest) -> Iterator[str]:
     """Where the search for the project starts, the first first; TargetNotFoundError for a script that is not there."""
-    script = request.kind is Kind.NAMED and looks_like_script(request.arguments[0])
+    script = _is_script(request)
     if script:
         check_script(request.arguments[0])
     if request.project is not None:
@@ -137,6 +143,16 @@ def _starts(request: RunRequest) -> Iterator[str]:
     if script:
         yield script_folder(request.arguments[0])
     yield os.getcwd()
+
+
+def _check_meant_script(request: RunRequest) -> None:
+    """TargetNotFoundError for a script that is not there: outside a project it cannot be a command of its environment."""
+    if request.kind is Kind.NAMED and request.arguments[0].endswith(SCRIPT_SUFFIXES):
+        check_script(request.arguments[0])
+
+
+def _is_script(request: RunRequest) -> bool:
+    return request.kind is Kind.NAMED and names_script(request.arguments[0])
 
 
 def _made_environment(options: Options, project: str, last: str | None) -> str:

@@ -1,9 +1,11 @@
 """The arguments of `storectl run`: our options, then those of Python, then the program's, which nobody may touch.
 
-    storectl run [our options] [interpreter options] [--] script.py | -m module | -c code | command | -   arguments…
+    storectl run [our options] [interpreter options] script.py | -m module | -c code | command | -   arguments…
+    storectl run [our options] [interpreter options] -- script.py | command | -   arguments…
 
 Ours and the interpreter's may be mixed, up to the script, ``-m``, ``-c``, the command or ``-``; everything from there
-on is the program's, though it may look like ours. ``--`` ends ours. Nothing at all is the interactive interpreter.
+on is the program's, though it may look like ours. ``--`` ends both, as for Python and uv: what follows is the name of a
+script or command, though it may begin with a dash. Nothing at all is the interactive interpreter.
 """
 
 from __future__ import annotations
@@ -102,17 +104,19 @@ class _Parser:
         self.flags: set[str] = set()
         self.interpreter_options: list[str] = []
         self.kind = Kind.INTERPRETER
-        self.ours = True
 
     def parse(self, environ: Mapping[str, str]) -> RunRequest:
         while self.rest and not self._is_target():
-            if not (self.ours and self._take_ours()):
+            if self.rest[0] == "--":
+                self._take_end_of_options()
+                break
+            if not self._take_ours():
                 self._take_interpreter_option()
         return RunRequest(
             kind=self.kind,
             choices=self._choices(environ),
             parallel="--parallel" in self.flags,
-            project=self._single("project"),
+            project=self._single("project") or environ.get("UV_PROJECT") or None,
             requirements=tuple(self.values["requirements"]),
             refresh="--refresh" in self.flags,
             interpreter_options=tuple(self.interpreter_options),
@@ -129,12 +133,15 @@ class _Parser:
             return True
         return not first.startswith("--") and _module_or_code(first)
 
+    def _take_end_of_options(self) -> None:
+        del self.rest[0]
+        if self.rest and self.rest[0] != "-":
+            self.kind = Kind.NAMED
+
     def _take_ours(self) -> bool:
         """Take one option of ours off the rest, with its value; False where it is not ours."""
         first = self.rest[0]
-        if first == "--":
-            self.ours = False
-        elif first in ("-h", "--help"):
+        if first in ("-h", "--help"):
             self.kind = Kind.HELP
         elif first in FLAGS:
             self.flags.add(first)
@@ -176,7 +183,8 @@ class _Parser:
             if index is None or first.startswith("--") or first[index] not in INTERPRETER_VALUES:
                 raise UsageError(
                     f"{first} is an option neither of storectl run nor of Python",
-                    hint="the program's own options come after the script, module or command",
+                    hint="the program's own options come after the script, module or command; "
+                    "-- before a name that begins with a dash",
                 )
             takes_value = index == len(first) - 1
         if takes_value:
@@ -204,7 +212,7 @@ class _Parser:
             extras=tuple(self.values["extras"]) or ambient.extras,
             all_extras="--all-extras" in self.flags,
             groups=combined_groups(self.values["groups"], self.values["only_groups"], ambient),
-            default_groups="--no-default-groups" not in self.flags,
+            default_groups="--no-default-groups" not in self.flags and ambient.default_groups,
             only_groups=bool(self.values["only_groups"]),
             lock_file=self._single("lock"),
             offline="--offline" in self.flags or ambient.offline,

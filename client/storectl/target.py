@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 SCRIPT_SUFFIXES = (".py", ".pyw", ".pyz")
 
 
-def looks_like_script(name: str) -> bool:
-    """Whether the name alone says script: its suffix, or a slash in it."""
-    return name.endswith(SCRIPT_SUFFIXES) or "/" in name
+def names_script(name: str) -> bool:
+    """Whether a script is meant: a path with a slash, or a file here with a suffix of scripts.
+
+    A name with such a suffix that is no file here may be a command of the environment: ``rst2html.py``.
+    """
+    return "/" in name or (name.endswith(SCRIPT_SUFFIXES) and os.path.exists(name))
 
 
 def script_folder(name: str) -> str:
@@ -29,13 +32,8 @@ def check_script(name: str) -> None:
     """TargetNotFoundError where there is no such script, with the names like it that are there."""
     if os.path.exists(name):
         return
-    folder, base = os.path.split(name)
-    try:
-        names = os.listdir(folder or ".")
-    except OSError:
-        names = []
     raise TargetNotFoundError(
-        f"no such script: {name}", hint=_near(base, names, "there is") or "the path is relative to the current folder"
+        f"no such script: {name}", hint=_near_script(name) or "the path is relative to the current folder"
     )
 
 
@@ -48,12 +46,13 @@ def command_line(
 ) -> list[str]:
     """The program's whole command line, its executable first.
 
-    A command of the environment wins over a file of the current folder or one of its folders with ``__main__.py`` (a
-    project's package, as often as not), and that over a command on PATH. TargetNotFoundError or TargetNotExecutableError
+    A script is meant if ``names_script`` says so. Else a command of the environment wins over a file of the current folder
+    or one of its folders with ``__main__.py`` (a project's package, as often as not), and that over a command on PATH. TargetNotFoundError or TargetNotExecutableError
     where it is none of them.
     """
-    python = [os.path.join(environment, "bin", "python"), *interpreter_options]
-    if looks_like_script(name):
+    dashes = ["--"] if name.startswith("-") else []
+    python = [os.path.join(environment, "bin", "python"), *interpreter_options, *dashes]
+    if names_script(name):
         return [*python, name, *arguments]
     command = os.path.join(environment, "bin", name)
     if os.path.isfile(command):
@@ -82,8 +81,20 @@ def _on_path(name: str, environment: str, environ: Mapping[str, str]) -> str:
     raise TargetNotFoundError(
         f"no such script or command: {name}",
         hint=_near(name, os.listdir(folder), "the environment has")
+        or _near_script(name)
         or f"the commands of the environment are in {folder}; a module is run with -m {name}",
     )
+
+
+def _near_script(name: str) -> str:
+    """A hint with the files beside a script that is not there; empty if none is like it, or no script is meant."""
+    folder, base = os.path.split(name)
+    if not folder and not base.endswith(SCRIPT_SUFFIXES):
+        return ""
+    try:
+        return _near(base, os.listdir(folder or "."), "there is")
+    except OSError:
+        return ""
 
 
 def _check_executable(path: str) -> None:

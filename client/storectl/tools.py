@@ -12,24 +12,24 @@ import hashlib
 import json
 import re
 import shutil
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl.chosen_python import ChosenPython
 from storectl.errors import UsageError
-from storectl.overlay import LOCK_FILES
+from storectl.overlay import LOCK_FILES, has_its_python, offline_variables
 from storectl.requirement_locks import Wanted, lock_requirements
+from storectl.requirements import absolute_requirements, check_requirements
 
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?P<extras>\[[^\]]*\])?(?:@(?P<version>[^/\s]+))?"
 )
-_VERSION = re.compile(r"\d+\.\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A command and the requirements that bring it. ``python`` is a version such as 3.12, None for storectl's own.
+    """A command and the requirements that bring it. ``python`` is a version or a path, None for the first on PATH.
 
     ``constraints`` are requirements that hold where something else brings the project.
     """
@@ -54,11 +54,9 @@ def tool_of(text: str, *, source: str | None, more: Sequence[str], python: str |
         raise UsageError(
             f"{text!r} is not the name of a tool", hint="for example black, black@25.1.0, or --from PROJECT COMMAND"
         )
-    if python is not None and not _VERSION.fullmatch(python):
-        raise UsageError(f"--python {python}: a tool takes a version such as 3.12")
     version = match["version"]
     own = source or f"{match['name']}{match['extras'] or ''}{f'=={version}' if version and version != 'latest' else ''}"
-    return Tool(command=match["name"], requirements=(own, *more), python=python)
+    return Tool(command=match["name"], requirements=absolute_requirements([own, *more]), python=python)
 
 
 def tool_folder(state: str, tool: Tool) -> Path:
@@ -67,22 +65,31 @@ def tool_folder(state: str, tool: Tool) -> Path:
 
 
 def lock_tool(
-    state: str, tool: Tool, environ: Mapping[str, str], *, refresh: bool = False, interpreter: str | None = None
+    state: str,
+    tool: Tool,
+    environ: Mapping[str, str],
+    *,
+    choose: Callable[[], ChosenPython],
+    refresh: bool = False,
+    offline: bool = False,
 ) -> Path:
-    """The folder with the tool's lock file, made now where it is not there; RequirementsError where that fails.
+    """The folder with the tool's lock file, made now if it is not there; RequirementsError if that fails.
 
-    ``interpreter`` is one of the tool's version, None for the one that the locker finds.
+    ``choose`` finds the interpreter that the tool is locked for, and runs under from then on. If that is gone, or cannot be
+    executed any more, the tool is locked anew.
     """
     folder = tool_folder(state, tool)
     if _is_locked(folder) and not refresh:
         return folder
+    check_requirements(tool.requirements)
+    python = choose()
     described = ", ".join([*tool.requirements, *(f"with {line}" for line in tool.constraints)])
     wanted = Wanted(
         requirements=tool.requirements,
-        python=tool.python or "{}.{}".format(*sys.version_info),
-        interpreter=interpreter,
+        python=python,
         constraints=tool.constraints,
-        notes={"tool": f"{tool.command} ({described})\n"},
+        notes={"tool": f"{tool.command} ({described})\n", **python.pin},
+        variables=offline_variables(offline),
     )
     lock_requirements(str(folder), wanted, environ)
     return folder
@@ -102,4 +109,8 @@ def remove_tool(folder: Path) -> None:
 
 
 def _is_locked(folder: Path) -> bool:
-    return (folder / "tool").is_file() and any((folder / name).is_file() for name in LOCK_FILES)
+    return (
+        (folder / "tool").is_file()
+        and any((folder / name).is_file() for name in LOCK_FILES)
+        and has_its_python(str(folder))
+    )

@@ -7,7 +7,7 @@ from storectl.answers import EnvironmentInfo
 from storectl.daemon_start import ensure_daemon
 from storectl.errors import DaemonGoneError
 from storectl.options import Options
-from storectl.progress import ProgressLine
+from storectl.progress import ProgressLine, progress_line
 
 
 def warm(project: str, options: Options, environ: Mapping[str, str], *, bytecode: bool = False) -> EnvironmentInfo:
@@ -15,7 +15,7 @@ def warm(project: str, options: Options, environ: Mapping[str, str], *, bytecode
 
     A daemon that dies over it is started again, once: what it had committed is still there.
     """
-    line = ProgressLine(sys.stderr)
+    line = progress_line(sys.stderr, environ)
     try:
         try:
             return _warm(project, options, environ, line, bytecode=bytecode)

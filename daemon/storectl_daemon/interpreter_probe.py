@@ -1,24 +1,25 @@
 """A script that one interpreter runs to say what it is, as one JSON object on standard output.
 
-    <python> -I -S interpreter_probe.py <folder that holds the package `packaging`>
+    <python> -I -S interpreter_probe.py
 
-It runs on whatever answers to the name of Python, so it keeps to the standard library and to syntax of 3.7: an old Python
-shall say its version, not fail. ``tags`` are empty where packaging itself cannot be imported, which is before 3.9.
+It tells facts only: `interpreter_tags` makes wheel tags of them, in storectl's own process. So it imports the standard
+library and nothing else, whatever is installed for storectl. It runs on whatever answers to the name of Python, and keeps
+to syntax of 3.6: an old Python shall say its version, not fail.
 
-Keys: executable, version, implementation, cache_tag, base_prefix, platlibdir, abiflags, free_threaded, pointer_bits,
-platform, libc, markers (all variables of dependency specifiers), tags (best first), extension_suffixes.
+Keys: executable, version, implementation, cache_tag, base_prefix, platlibdir, abiflags, free_threaded, debug,
+extension_suffixes, markers (all variables of dependency specifiers), and what wheel tags need besides: platform,
+pointer_bits, glibc and musl and macos (a version such as ``2.36``, or empty), elf_header (hex), manylinux_refused.
 """
-
-from __future__ import annotations
 
 import importlib.machinery
 import json
 import os
 import platform
+import re
 import struct
 import sys
 import sysconfig
-from typing import Any
+from typing import Any, Dict, List, Optional  # noqa: UP035 - as 3.6 has them
 
 _VENV_DEPTH = 8
 
@@ -38,7 +39,7 @@ def base_executable() -> str:
     return path
 
 
-def _home(executable: str) -> str | None:
+def _home(executable: str) -> Optional[str]:
     """Return the ``home`` of the virtual environment that this executable belongs to, or None."""
     folder = os.path.dirname(executable)
     for candidate in (folder, os.path.dirname(folder)):
@@ -60,7 +61,7 @@ def full_version(info: Any) -> str:
     return version if info.releaselevel == "final" else version + info.releaselevel[0] + str(info.serial)
 
 
-def markers() -> dict[str, str]:
+def markers() -> Dict[str, str]:
     """Return the variables of dependency specifiers."""
     return {
         "implementation_name": sys.implementation.name,
@@ -77,27 +78,77 @@ def markers() -> dict[str, str]:
     }
 
 
-def tags(folder: str) -> list[str]:
-    """Return the interpreter's wheel tags, best first, as packaging orders them in this very interpreter."""
-    sys.path.append(folder)
-    try:
-        from packaging.tags import sys_tags  # noqa: PLC0415 # only findable now, and not by every Python
-
-        return [str(tag) for tag in sys_tags()]
-    except (ImportError, SyntaxError, TypeError):
-        # TypeError: what packaging subscripts at import time is not subscriptable before 3.9.
-        return []
-
-
 def libc() -> str:
-    """Return the name and version of the C library, such as ``glibc 2.36``; empty where the system does not say."""
+    """Return the name and version of the C library, such as ``glibc 2.36``; empty if the system does not say."""
     try:
         return os.confstr("CS_GNU_LIBC_VERSION") or ""
     except (AttributeError, OSError, ValueError):
         return ""
 
 
-def facts(folder: str) -> dict[str, Any]:
+def glibc() -> str:
+    """Return the version of the GNU C library, such as ``2.36``; empty if there is another one."""
+    name, _, version = libc().partition(" ")
+    return version if name == "glibc" else ""
+
+
+def musl() -> str:
+    """Return the version of the musl C library that this process runs on, such as ``1.2``; empty if it is another one.
+
+    The library is its own loader, and says its version on stderr if it is run by itself.
+    """
+    for path in _loaded_libraries():
+        name = os.path.basename(path)
+        if not name.startswith("ld-musl-") and name != "libc.so":
+            continue
+        import subprocess  # noqa: PLC0415 - few systems need it
+
+        said = subprocess.run([path], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False).stderr
+        found = re.match(r"musl libc.*\nVersion (\d+\.\d+)", said.decode("ascii", "replace"))
+        if found:
+            return found.group(1)
+    return ""
+
+
+def _loaded_libraries() -> List[str]:
+    """Return the files that are mapped into this process, on Linux."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as stream:
+            fields = [line.rstrip("\n").split(None, 5) for line in stream]
+    except OSError:
+        return []
+    return sorted({parts[5] for parts in fields if len(parts) == 6 and parts[5].startswith("/")})
+
+
+def elf_header() -> str:
+    """Return the first bytes of the program that runs, in hex: they tell two kinds of 32-bit ARM apart."""
+    try:
+        with open(sys.executable, "rb") as stream:
+            return stream.read(64).hex()
+    except OSError:
+        return ""
+
+
+def manylinux_refused() -> List[str]:
+    """Return the versions of glibc whose wheels the distributor's own ``_manylinux`` module refuses (PEP 600)."""
+    try:
+        import _manylinux  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 # few systems have it
+    except ImportError:
+        return []
+    versions = re.match(r"2\.(\d+)", glibc())
+    newest = int(versions.group(1)) if versions else 0
+    return [f"2.{minor}" for minor in range(newest, 4, -1) if not _is_allowed(_manylinux, minor)]
+
+
+def _is_allowed(policy: Any, minor: int) -> bool:
+    if hasattr(policy, "manylinux_compatible"):
+        answer = policy.manylinux_compatible(2, minor, platform.machine())
+        return answer is None or bool(answer)
+    name = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}.get(minor, "")
+    return bool(getattr(policy, f"{name}_compatible", True))
+
+
+def facts() -> Dict[str, Any]:
     """Return everything that is asked of an interpreter."""
     return {
         "executable": base_executable(),
@@ -108,14 +159,18 @@ def facts(folder: str) -> dict[str, Any]:
         "platlibdir": getattr(sys, "platlibdir", "lib"),
         "abiflags": getattr(sys, "abiflags", ""),
         "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-        "pointer_bits": struct.calcsize("P") * 8,
-        "platform": sysconfig.get_platform(),
-        "libc": libc(),
-        "markers": markers(),
-        "tags": tags(folder),
+        "debug": bool(sysconfig.get_config_var("Py_DEBUG")),
         "extension_suffixes": importlib.machinery.EXTENSION_SUFFIXES,
+        "markers": markers(),
+        "platform": sysconfig.get_platform(),
+        "pointer_bits": struct.calcsize("P") * 8,
+        "glibc": glibc(),
+        "musl": "" if glibc() else musl(),
+        "macos": platform.mac_ver()[0],
+        "elf_header": elf_header(),
+        "manylinux_refused": manylinux_refused(),
     }
 
 
 if __name__ == "__main__":
-    json.dump(facts(sys.argv[1]), sys.stdout)
+    json.dump(facts(), sys.stdout)

@@ -1,6 +1,6 @@
 """What was asked for where an interpreter is chosen: a version, a range of versions, or a path.
 
-3.12  3.12.1  3  3.13t  python3.12  cpython-3.12  cpython-3.12.1-linux-x86_64-gnu  >=3.11,<3.13  /path/to/python
+3.12  3.12.1  3  3.13t  python3.12  cpython-3.12  cpython@3.12  cpython-3.12.1-linux-x86_64-gnu  >=3.11,<3.13  /path/to/python
 """
 
 import os
@@ -14,9 +14,12 @@ from storectl_store.selection.requires_python import release_of
 from storectl_store.selection.target import Interpreter
 
 _VERSION = re.compile(
-    r"(?:(?:cpython|python)-?)?(?P<version>3(?:\.\d+){0,2}(?:(?:a|b|rc)\d+)?)(?P<threaded>t)?(?:-.*)?", re.IGNORECASE
+    r"(?:(?:cpython|python)[-@]?)?(?P<version>3(?:\.\d+){0,2}(?:(?:a|b|rc)\d+)?)(?P<threaded>t)?(?:-.*)?", re.IGNORECASE
 )
 _OTHERS = re.compile(r"(pypy|graalpy|graalpython|pyston|pyodide|jython|micropython)", re.IGNORECASE)
+
+_MINORS, _MICROS = 100, 40
+"""More than there are, to see whether two ranges of versions have one in common."""
 
 OLDEST = "3.9"
 """The oldest CPython that environments are made for."""
@@ -44,6 +47,16 @@ class InterpreterRequest:
         if self.exact is not None:
             return interpreter.version == self.exact
         return self.versions.contains(release_of(interpreter.version), prereleases=True)
+
+    def can_satisfy(self, requires_python: str) -> bool:
+        """Whether any version that is asked for is one that ``requires_python`` allows, installed or not."""
+        if self.versions is None:
+            return True
+        required = SpecifierSet(requires_python)
+        if self.exact is not None:
+            return required.contains(release_of(self.exact), prereleases=True)
+        releases = [f"3.{minor}.{micro}" for minor in range(_MINORS) for micro in range(_MICROS)]
+        return any(self.versions.contains(release) and required.contains(release) for release in releases)
 
 
 ANY = InterpreterRequest(said="any Python", versions=SpecifierSet())

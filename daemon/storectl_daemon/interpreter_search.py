@@ -1,5 +1,8 @@
 """Where interpreters are looked for: PATH, pyenv, uv, and the one that runs this.
 
+UV_PYTHON_PREFERENCE, UV_MANAGED_PYTHON and UV_NO_MANAGED_PYTHON mean what they mean to uv: whether the interpreters that uv
+installed count alone, before all others, or not at all. If none is set they come after those on PATH and of pyenv.
+
 Nothing is run here. A shim of pyenv is a script that picks an interpreter by the folder it is called in, so its folder on
 PATH is read as the versions that pyenv has chosen globally, and other scripts that call themselves ``python`` are skipped.
 """
@@ -19,8 +22,12 @@ def find_interpreters(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def path_interpreters(environ: Mapping[str, str]) -> Iterator[str]:
-    """Those that PATH leads to, in its order, each real file once."""
-    yield from _once(_on_path(environ))
+    """Those that count before all others: that PATH leads to, in its order, each real file once."""
+    preference = _preference(environ)
+    if preference in _UV_FIRST:
+        yield from _once(_of_uv(environ))
+    else:
+        yield from _once(_on_path(environ))
 
 
 def pyenv_root(environ: Mapping[str, str]) -> str | None:
@@ -55,15 +62,44 @@ def shim_target(environ: Mapping[str, str], path: str) -> str | None:
     return next((candidate for candidate in candidates if _is_program(candidate)), None)
 
 
+_UV_FIRST = frozenset({"managed", "only-managed"})
+
+
+def _preference(environ: Mapping[str, str]) -> str:
+    """``only-managed``, ``managed``, ``system``, ``only-system``, or empty if nothing is said."""
+    if _is_true(environ.get("UV_MANAGED_PYTHON")):
+        return "only-managed"
+    if _is_true(environ.get("UV_NO_MANAGED_PYTHON")):
+        return "only-system"
+    return environ.get("UV_PYTHON_PREFERENCE", "")
+
+
+def _is_true(text: str | None) -> bool:
+    return (text or "").lower() in ("1", "true", "yes", "on", "y", "t")
+
+
 def _everything(environ: Mapping[str, str]) -> Iterator[str]:
+    preference = _preference(environ)
+    if preference in _UV_FIRST:
+        yield from _of_uv(environ)
+    if preference != "only-managed":
+        yield from _of_system(environ)
+        if preference != "only-system":
+            yield from _of_uv(environ)
+        yield getattr(sys, "_base_executable", None) or sys.executable
+
+
+def _of_system(environ: Mapping[str, str]) -> Iterator[str]:
     yield from _on_path(environ)
     if root := pyenv_root(environ):
         for version in _newest_first(os.path.join(root, "versions")):
             yield from _in_folder(os.path.join(root, "versions", version, "bin"))
+
+
+def _of_uv(environ: Mapping[str, str]) -> Iterator[str]:
     if uv_folder := environ.get("UV_PYTHON_INSTALL_DIR") or _uv_data(environ):
         for version in _newest_first(uv_folder):
             yield from _in_folder(os.path.join(uv_folder, version, "bin"))
-    yield getattr(sys, "_base_executable", None) or sys.executable
 
 
 def _on_path(environ: Mapping[str, str]) -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 What an interpreter said is remembered as JSON in the store:
 
-    interpreters/<key>.json     {"format": 1, "facts": {…}}, sealed; the keys of facts are those of `interpreter_probe`
+    interpreters/<key>.json     {"format": 2, "facts": {…}}, sealed; the keys of facts are those of `interpreter_probe`
 
-The key is a digest of the real path of the file asked for with its size, time and inode, of the kernel and C library, on
-which markers and tags depend, and of the version of packaging, which orders the tags.
+The key is a digest of the real path of the file asked for with its size, time and inode, and of the kernel and C library,
+on which markers and tags depend. Tags are not remembered: each daemon works them out from the facts (`interpreter_tags`).
 """
 
 import hashlib
@@ -16,13 +16,12 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-import packaging
 from packaging.version import Version
 
 from storectl_daemon import interpreter_probe
+from storectl_daemon.interpreter_facts import interpreter_of
 from storectl_daemon.interpreter_request import ANY, OLDEST, InterpreterRequest, parse_request, pinned_request
 from storectl_daemon.interpreter_search import (
     find_interpreters,
@@ -43,10 +42,10 @@ __all__ = ["PROBE_TIMEOUT", "InterpreterBook", "find_interpreters"]
 PROBE_TIMEOUT = 10.0
 """Seconds that an interpreter has to say what it is."""
 
-_FORMAT = 1
+_FORMAT = 2
+_ANOTHER = "choose another Python with -p"
 _MAX_ANSWER = 1024 * 1024
 _MOST_LISTED = 8
-_VOLATILE_MARKERS = frozenset({"platform_release", "platform_version"})
 
 
 class InterpreterBook:
@@ -67,12 +66,7 @@ class InterpreterBook:
         # A virtual environment may hold a copy that outlives its base: what counts is what the base is by now.
         if interpreter.executable != os.path.realpath(path):
             interpreter = self._asked(interpreter.executable)
-        if interpreter.implementation != "cpython" or not interpreter.tags or _is_too_old(interpreter):
-            raise TargetError(
-                f"{path} is {interpreter.implementation} {interpreter.version}, not CPython {OLDEST} or newer",
-                hint="choose another Python with -p",
-                path=path,
-            )
+        _check_supported(path, interpreter)
         return interpreter
 
     def choose(
@@ -138,14 +132,14 @@ class InterpreterBook:
         facts = _remembered(record)
         if facts is not None and os.path.isfile(str(facts.get("executable"))):
             try:
-                return _interpreter(facts)
+                return interpreter_of(facts)
             except (KeyError, TypeError, ValueError):
                 pass  # Written by another version, or damaged: ask again.
         facts = _probe(real, self._timeout)
         try:
-            interpreter = _interpreter(facts)
+            interpreter = interpreter_of(facts)
         except (KeyError, TypeError, ValueError) as error:
-            raise TargetError(f"{path} did not say what it is", path=path) from error
+            raise TargetError(f"{path} did not say what it is", hint=_ANOTHER, path=path) from error
         _remember(record, facts)
         return interpreter
 
@@ -173,12 +167,21 @@ def _program(path: str, environ: Mapping[str, str]) -> str:
         return path
     target = shim_target(environ, path)
     if target is None:
-        raise TargetError(f"{path} is a shim of pyenv, and no version of pyenv has it", path=path)
+        raise TargetError(f"{path} is a shim of pyenv, and no version of pyenv has it", hint=_ANOTHER, path=path)
     return target
 
 
-def _is_too_old(interpreter: Interpreter) -> bool:
-    return Version(release_of(interpreter.version)) < Version(OLDEST)
+def _check_supported(path: str, interpreter: Interpreter) -> None:
+    """TargetError, with the true reason, if environments cannot be made for this interpreter."""
+    said = f"{path} is {interpreter.implementation} {interpreter.version}"
+    if interpreter.implementation != "cpython":
+        raise TargetError(f"{said}; only CPython is supported", hint=_ANOTHER, path=path)
+    if Version(release_of(interpreter.version)) < Version(OLDEST):
+        raise TargetError(
+            f"{said}, which is too old: CPython {OLDEST} is the oldest that is supported",
+            hint="choose a newer Python with -p",
+            path=path,
+        )
 
 
 def _satisfies(requires_python: str | None, interpreter: Interpreter) -> bool:
@@ -192,6 +195,19 @@ def _satisfies(requires_python: str | None, interpreter: Interpreter) -> bool:
 def _none_found(asked: InterpreterRequest, requires_python: str | None, found: list[Interpreter]) -> TargetError:
     listed = sorted({(i.version, i.executable) for i in found}, key=lambda pair: Version(release_of(pair[0])))
     names = ", ".join(f"{version} ({executable})" for version, executable in listed[-_MOST_LISTED:]) or "none"
+    if not asked.can_satisfy(f">={OLDEST}"):
+        return TargetError(
+            f"{asked.said} is too old: CPython {OLDEST} is the oldest that is supported",
+            hint="ask for a newer Python with -p, or correct what asks for this one",
+            asked=asked.said,
+        )
+    if requires_python and str(asked.versions) and not asked.can_satisfy(requires_python):
+        return TargetError(
+            f"the project is for Python {requires_python}, and {asked.said} is not that",
+            hint="ask for another Python with -p, or correct what asks for this one",
+            requires_python=requires_python,
+            asked=asked.said,
+        )
     wanted = f"{asked.said}" + (f" that satisfies requires-python {requires_python}" if requires_python else "")
     return TargetError(
         f"no interpreter found for {wanted}; found: {names}",
@@ -206,7 +222,6 @@ def _key(real: str) -> str:
     facts = [
         _FORMAT, real, status.st_size, status.st_mtime_ns, status.st_ino,
         system.sysname, system.release, system.version, system.machine, interpreter_probe.libc(),
-        packaging.__version__,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -232,65 +247,35 @@ def _remember(record: Path, facts: dict[str, Any]) -> None:
 
 def _probe(real: str, timeout: float) -> dict[str, Any]:
     """The facts, from the interpreter itself; TargetError where it does not give them in time."""
-    libraries = str(Path(packaging.__file__).resolve().parent.parent)
-    command = [real, "-I", "-S", interpreter_probe.__file__, libraries]
+    command = [real, "-I", "-S", interpreter_probe.__file__]
+    # macOS calls itself 10.16 to a Python that was built on an old one, unless it is told not to.
+    environ = {**os.environ, "SYSTEM_VERSION_COMPAT": "0"}
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, cwd="/"
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, cwd="/", env=environ
         )
     except subprocess.TimeoutExpired as error:
-        raise TargetError(f"{real} did not say what it is within {timeout:g} s", path=real) from error
+        raise TargetError(f"{real} did not say what it is within {timeout:g} s", hint=_ANOTHER, path=real) from error
     except OSError as error:
         refusal = refusal_of(error, f"run {real}")
         if refusal is not None:
             raise refusal from error
-        raise TargetError(f"{real} cannot be run: {error.strerror}", path=real) from error
+        raise TargetError(f"{real} cannot be run: {error.strerror}", hint=_ANOTHER, path=real) from error
     if done.returncode != 0 or len(done.stdout) > _MAX_ANSWER:
-        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise TargetError(f"{real} is no working Python 3: {said[:200] or f'exit code {done.returncode}'}", path=real)
+        said = _reason(done.stderr.decode(errors="replace").splitlines()) or f"exit code {done.returncode}"
+        raise TargetError(f"{real} is no working Python 3: {said}", hint=_ANOTHER, path=real)
     try:
         facts = json.loads(done.stdout)
     except (ValueError, RecursionError) as error:
-        raise TargetError(f"{real} did not say what it is", path=real) from error
+        raise TargetError(f"{real} did not say what it is", hint=_ANOTHER, path=real) from error
     if not isinstance(facts, dict):
-        raise TargetError(f"{real} did not say what it is", path=real)
+        raise TargetError(f"{real} did not say what it is", hint=_ANOTHER, path=real)
     return facts
 
 
-def _interpreter(facts: Mapping[str, Any]) -> Interpreter:
-    """The interpreter with these facts; KeyError, TypeError or ValueError where one is missing or of a wrong type."""
-    texts = {
-        name: _text(facts[name])
-        for name in ("executable", "version", "implementation", "cache_tag", "base_prefix", "platlibdir", "abiflags")
-    }
-    markers = {_text(name): _text(value) for name, value in facts["markers"].items()}
-    tags = tuple(_text(tag) for tag in facts["tags"])
-    suffixes = tuple(_text(suffix) for suffix in facts["extension_suffixes"])
-    if facts["free_threaded"] and "t" not in texts["abiflags"]:
-        texts["abiflags"] += "t"
-    return Interpreter(
-        identity=_identity(texts, markers, tags, suffixes),
-        markers=MappingProxyType(markers),
-        tags=tags,
-        extension_suffixes=suffixes,
-        **texts,
-    )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"not a string: {value!r}")
-    return value
-
-
-def _identity(
-    texts: Mapping[str, str], markers: Mapping[str, str], tags: tuple[str, ...], suffixes: tuple[str, ...]
-) -> str:
-    """Digest of all that decides what environments of it look like.
-
-    The kernel's release and version are left out: they change with every update, and count only by way of a marker,
-    which the selection has then seen.
-    """
-    lasting = {name: value for name, value in markers.items() if name not in _VOLATILE_MARKERS}
-    facts = [dict(texts), lasting, tags, suffixes]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+def _reason(lines: list[str]) -> str:
+    """The line that says what went wrong: the last one, as of a traceback, but not what follows a usage error."""
+    told = [line for line in lines if line.strip()]
+    if told and told[0].startswith("Unknown option"):
+        return told[0][:200]
+    return told[-1].strip()[:200] if told else ""

@@ -22,6 +22,7 @@ FEATURES = (
     "repair",
     "events",
     "shutdown",
+    "interpreters",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 
@@ -96,6 +97,17 @@ class InterpreterInfo(Model):
 
     executable: ShownPath
     version: str
+
+
+class InterpreterRequest(Model):
+    """Which interpreter is meant: by ``python``, else by ``pinned``, the content of a ``.python-version``; else the first on PATH.
+
+    ``environ`` are the variables of the command: its PATH, PYENV_ROOT and so on.
+    """
+
+    python: PythonName | None = None
+    pinned: Annotated[str | None, Field(max_length=_PATH_LIMIT)] = None
+    environ: Annotated[Variables, Field(repr=False)]
 
 
 class EnvironmentInfo(Model):
@@ -243,6 +255,7 @@ class BuildInfo(Model):
     backend: str
     build_requires: tuple[str, ...]
     installed: tuple[str, ...]
+    variables: tuple[str, ...]
 
 
 class EntryDetail(EntryInfo):

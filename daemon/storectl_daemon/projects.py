@@ -1,24 +1,24 @@
 """The registered projects, in ``projects.json``: which environments each has asked for, and when.
 
 Format, version 1: ``{"format": 1, "projects": [{"path", "link", "wishes": [{"options", "inputs", "environment",
-"lock_file", "last_used"}]}]}``, the wishes of a project most recent first. ``inputs`` is the digest of the inputs the
-environment was made from, ``last_used`` seconds of the system clock. The file is sealed; one from before there were
-seals is read too.
+"lock_file", "last_used", "notices", "variables"}]}]}``, the wishes of a project most recent first. ``inputs`` is the digest of the inputs the
+environment was made from, ``last_used`` seconds of the system clock, ``variables`` digests by name. The file is
+sealed; one from before there were seals is read too.
 """
 
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from storectl_daemon.latest_file import LatestFile
 from storectl_daemon.options import DEFAULT_OPTIONS, Options
 from storectl_shim.project_record import last_environment
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.sealed import opened, sealed
-from storectl_store.entries.whole_files import replace_file
 from storectl_store.environments.project_record import project_of, record_folders
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class Wish:
     environment: str | None = None
     last_used: float = 0.0
     notices: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +70,19 @@ class Project:
 class ProjectBook:
     """All projects, in memory and in one file that is replaced by rename.
 
-    ``otherwise`` gives the projects if the file is broken, or gone: those that have a record.
+    ``otherwise`` gives the projects if the file is broken, or gone: those that have a record. On an event loop the file is
+    written in a thread, soon after each change; ``written`` waits for it.
     """
 
     def __init__(self, file: Path, *, otherwise: Callable[[], Iterable[Project]] = tuple) -> None:
-        self._file = file
         known = _read(file)
         found = otherwise() if known is None else known
         self._projects = {project.path: project for project in found}
+        self._lines = {project.path: _line(project) for project in self._projects.values()}
+        self._path = file
+        self._file = LatestFile(file, self._content)
         if known is None and self._projects:
-            self._write()
+            self._file.changed()
 
     def __iter__(self) -> Iterator[Project]:
         return iter(tuple(self._projects.values()))
@@ -110,35 +114,40 @@ class ProjectBook:
         """Forget the project; whether it was known."""
         known = self._projects.pop(path, None)
         if known is not None:
-            self._write()
+            del self._lines[path]
+            self._file.changed()
         return known is not None
+
+    async def written(self) -> None:
+        """Return when every change so far is in the file."""
+        await self._file.written()
 
     @property
     def is_whole(self) -> bool:
         """Whether the file says what is known here. May raise OSError."""
-        if not self._projects and not self._file.exists():
+        if not self._projects and not self._path.exists():
             return True
-        return self._file.exists() and self._file.read_bytes() == self._content()
+        return self._path.exists() and self._path.read_bytes() == b"".join(self._content())
 
     def write(self) -> None:
         """Write the file anew; a warning in the log if the disk refuses."""
-        self._write()
-
-    def _content(self) -> bytes:
-        value = {"format": _FORMAT, "projects": [_encode(project) for project in self._projects.values()]}
-        return sealed(json.dumps(value, indent=1).encode("utf-8", "surrogateescape") + b"\n")
+        self._file.changed()
 
     def _put(self, project: Project) -> Project:
         if self._projects.get(project.path) != project:
             self._projects[project.path] = project
-            self._write()
+            self._lines[project.path] = _line(project)
+            self._file.changed()
         return project
 
-    def _write(self) -> None:
-        try:
-            replace_file(self._file, self._content())
-        except OSError as error:
-            logger.warning("%s cannot be written: %s", self._file, error)
+    def _content(self) -> list[bytes]:
+        """The sealed file, with a line for each project: only the line of one that changed is made anew."""
+        lines = b"".join(b",\n" + line for line in self._lines.values()).removeprefix(b",")
+        return [sealed(b'{"format": %d, "projects": [%b\n]}\n' % (_FORMAT, lines))]
+
+
+def _line(project: Project) -> bytes:
+    return json.dumps(_encode(project)).encode()
 
 
 def _encode(project: Project) -> dict[str, Any]:
@@ -150,6 +159,7 @@ def _encode(project: Project) -> dict[str, Any]:
             "environment": wish.environment,
             "last_used": wish.last_used,
             "notices": list(wish.notices),
+            "variables": dict(wish.variables),
         }
         for wish in project.wishes
     ]
@@ -188,6 +198,7 @@ def _decode(value: dict[str, Any]) -> Project:
             environment=wish["environment"],
             last_used=float(wish["last_used"]),
             notices=tuple(map(str, wish["notices"])),
+            variables={str(name): str(digest) for name, digest in wish.get("variables", {}).items()},
         )
         for wish in value["wishes"]
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 import storectl
 from storectl.commands.link import ASIDE
+from storectl.examination import examine
 from support.client_project import LAUNCHER, ClientHome, make_environment
 from support.fake_daemon import (
     FakeDaemon,
@@ -141,6 +143,18 @@ def test_an_answer_that_is_none_is_told(home: ClientHome, daemon: FakeDaemon) ->
     assert (done.returncode, "E_DAEMON_VERSION" in done.stderr) == (1, True)
 
 
+def test_watch_list_tells_of_folders_that_are_gone_and_not_of_our_own(home: ClientHome, daemon: FakeDaemon) -> None:
+    gone, state = home.home / "gone", home.home / ".local" / "state" / "storectl"
+    for path in (home.project, gone, state / "overlays" / "0123", state / "tools" / "4567"):
+        daemon.known[str(path)] = project_state(path)
+    listed = home.storectl("watch", "list").stdout.splitlines()
+    assert listed == [f"{home.project}  ready", f"{gone}     gone: the folder is not there any more"]
+    assert [state["path"] for state in json.loads(home.storectl("watch", "list", "--json").stdout)] == [
+        str(home.project),
+        str(gone),
+    ]
+
+
 def test_watch_adds_lists_and_removes(home: ClientHome, daemon: FakeDaemon) -> None:
     (home.project / "src").mkdir()
     assert home.storectl("watch", "add", "src").stdout == f"watching {home.project}\n"
@@ -153,6 +167,41 @@ def test_watch_adds_lists_and_removes(home: ClientHome, daemon: FakeDaemon) -> N
 def test_env_show_registers_a_project_that_is_not_known(home: ClientHome, daemon: FakeDaemon) -> None:
     assert json.loads(home.storectl("env", "show", "--json").stdout)["state"] == "warming"
     assert list(daemon.known) == [str(home.project)]
+
+
+def test_env_show_tells_the_lock_file_before_the_first_warm(home: ClientHome, daemon: FakeDaemon) -> None:
+    def answer(handler: Any) -> bool:
+        if (handler.command, handler.path) != ("POST", "/v1/projects"):
+            return False
+        handler.send_json(200, project_state(home.project, "warming", lock_file=None))
+        return True
+
+    daemon.respond = answer
+    assert f"lock file: {home.project / 'uv.lock'}\nstate: warming\n" in home.storectl("env", "show").stdout
+
+
+def test_env_show_of_a_project_inside_another_is_about_that_one(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.known[str(home.home)] = project_state(home.home)
+    assert f"project: {home.project}\n" in home.storectl("env", "show").stdout
+
+
+def test_env_show_has_the_daemon_look_if_a_file_has_changed_since(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.known[str(home.project)] = project_state(home.project, environment=environment_info(home.environment))
+    assert "state: ready\n" in home.storectl("env", "show").stdout
+    home.write_input("uv.lock", "changed\n")
+    home.storectl("env", "show")
+    assert [body and body["path"] for body in daemon.asked("POST", "/v1/projects")] == [str(home.project)]
+
+
+def test_a_stale_lock_file_is_told_by_env_show_and_doctor(home: ClientHome, daemon: FakeDaemon) -> None:
+    notice = "uv.lock was made before pyproject.toml changed: run `uv lock`"
+    record = home.record / "ready.default"
+    record.write_text(f"{record.read_text()}notice {notice}\n")
+    daemon.known[str(home.project)] = project_state(home.project, environment=environment_info(home.environment))
+    assert f"\nwarning: {notice}\n" in home.storectl("env", "show").stdout
+    assert json.loads(home.storectl("env", "show", "--json").stdout)["warnings"] == [notice]
+    done = home.storectl("doctor")
+    assert (done.returncode, f"WRONG  project: {notice}\n" in done.stdout) == (1, True)
 
 
 def test_env_show_without_a_lock_file_is_a_problem(home: ClientHome, daemon: FakeDaemon) -> None:
@@ -197,6 +246,39 @@ def test_env_list_prints_every_environment(home: ClientHome, daemon: FakeDaemon)
     assert json.loads(home.storectl("env", "list", "--json").stdout)[0]["id"] == "abc"
 
 
+def test_env_list_has_environments_that_no_project_uses_any_more(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.environments = [{**environment_info("/store/environments/abc"), "project": None, "lock_file": None}]
+    assert home.storectl("env", "list").stdout == "abc  3.12.1  7  -\n"
+    assert json.loads(home.storectl("env", "list", "--json").stdout)[0]["project"] is None
+
+
+def test_one_wheel_is_no_wheels(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.warm_events = [{"event": "ready", "environment": {**environment_info(home.environment), "wheels": 1}}]
+    assert home.storectl("warm").stdout.startswith("ready: 1 wheel for Python 3.12.1 in ")
+
+
+def test_a_table_on_a_terminal_has_a_heading_and_whole_paths(home: ClientHome, daemon: FakeDaemon) -> None:
+    path = f"/{'long' * 40}"
+    daemon.known = {path: project_state(path)}
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "storectl", "watch", "list"], cwd=home.project, env=home.environ(), stdout=theirs
+    ) as process:
+        os.close(theirs)
+        assert process.wait(timeout=60) == 0
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert re.fullmatch(rf"project +state\r\n{path}  gone: .*\r\n", shown)
+
+
+def test_help_says_what_options_take_and_cuts_nothing_off(home: ClientHome) -> None:
+    for arguments in ((), ("watch",), ("warm",), ("daemon",), ("tool",), ("kernel", "install")):
+        shown = home.storectl(*arguments, "--help").stdout
+        assert "<bool>" not in shown
+        assert "…" not in shown
+        assert not re.search(r"\w\.\.\.$", shown, re.MULTILINE), shown
+
+
 def test_store_list_prints_project_version_prefix_and_size(home: ClientHome, daemon: FakeDaemon) -> None:
     daemon.entries = [entry("numpy", "a" * 32), entry("six", "b" * 32, 950)]
     lines = home.storectl("store", "list").stdout.splitlines()
@@ -218,7 +300,7 @@ def test_store_verify_is_0_where_all_is_as_unpacked(home: ClientHome, daemon: Fa
     other = {"event": "checked", "kind": "environment", "name": "0" * 32, "prefix": ""}
     daemon.verify_events = [checked, {"event": "working"}, other, {"event": "done", "entries": 1, "findings": 0}]
     done = home.storectl("store", "verify")
-    said = "1 entries and all that is made of them: as they should be\n"
+    said = "1 entry and all that is made of them: as they should be\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
 
 
@@ -325,12 +407,66 @@ def test_doctor_names_what_is_wrong(home: ClientHome, daemon: FakeDaemon) -> Non
     ]
 
 
+UNREADABLE = f"/{'a' * 300}"  # longer than any name may be: not even root can look at it
+
+
+@pytest.mark.parametrize(
+    ("variables", "wrong"),
+    [
+        ({"PYENV_ROOT": UNREADABLE}, None),
+        ({"HOME": UNREADABLE}, "store"),
+        ({"STORECTL_STORE": UNREADABLE}, "store"),
+        ({"XDG_DATA_HOME": UNREADABLE}, "store"),
+        ({"PATH": UNREADABLE}, "interpreters"),
+    ],
+)
+def test_doctor_goes_on_if_a_folder_cannot_be_looked_at(
+    home: ClientHome, variables: dict[str, str], wrong: str | None
+) -> None:
+    done = home.storectl("doctor", "--json", cwd=home.project, stdin="", **variables)
+    assert done.stderr == ""
+    findings = {f["check"]: f for f in json.loads(done.stdout)}
+    assert {"store", "daemon", "interpreters", "project"} <= set(findings) | {"store"}
+    assert wrong is None or not findings[wrong]["ok"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_doctor_tells_of_a_store_and_a_pyenv_of_somebody_else(tmp_path: Path) -> None:
+    for name in ("store", "pyenv/versions/3.12.1/bin"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "store" / "VERSION").write_text("storectl store 1\n")
+    (tmp_path / "store").chmod(0o700)
+    (tmp_path / "pyenv").chmod(0o700)
+    tmp_path.chmod(0o755)
+    environ = {"HOME": "/nonexistent", "STORECTL_STORE": f"{tmp_path}/store", "PYENV_ROOT": f"{tmp_path}/pyenv"}
+    os.seteuid(65534)
+    try:
+        findings = examine(environ, "/")
+    finally:
+        os.seteuid(0)
+    wrong = {finding.check: finding.detail for finding in findings if not finding.ok}
+    assert wrong["store"].endswith("Permission denied")
+
+
+def test_a_file_that_the_system_refuses_is_no_defect(home: ClientHome) -> None:
+    state = home.home / ".local" / "state" / "storectl"
+    state.mkdir(parents=True)
+    (state / "tools").write_text("")
+    (state / "daemon.log").mkdir()
+    done = home.storectl("lock", UNREADABLE)
+    assert done.returncode in (1, 2)
+    assert "E_DEFECT" not in done.stderr
+    done = home.storectl("tool", "run", "black", XDG_STATE_HOME=UNREADABLE)
+    assert done.returncode == 1
+    assert re.match(r"storectl: E_FILE: /a+/.*: File name too long\nhint: ", done.stderr)
+
+
 def test_a_defect_shows_no_traceback_unless_asked_for(home: ClientHome) -> None:
     code = (
         "import sys; import storectl.cli\n"
         "def defect(*_): raise ZeroDivisionError('odd')\n"
         "storectl.cli.main = defect; sys.argv = ['storectl', 'doctor']\n"
-        "from storectl.__main__ import main; sys.exit(main())\n"
+        "from storectl.command_line import main; sys.exit(main())\n"
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=home.environ(), capture_output=True, text=True, check=False)

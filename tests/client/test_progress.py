@@ -5,7 +5,7 @@ import io
 import pytest
 
 from storectl.answers import Progress
-from storectl.progress import CLEAR_LINE, ProgressLine, describe
+from storectl.progress import CLEAR_LINE, ProgressLine, describe, progress_line
 
 
 class Clock:
@@ -60,6 +60,17 @@ def test_elsewhere_it_is_a_rare_line_without_a_control_character() -> None:
         line.progress(progress)
     line.close()
     assert stream.getvalue() == "storectl: fetching 2 of 4 (50 %): numpy\n"
+
+
+def test_uv_no_progress_leaves_warnings_alone() -> None:
+    for environ, shown in (({"UV_NO_PROGRESS": "1"}, ""), ({"UV_NO_PROGRESS": "0"}, "fetching"), ({}, "fetching")):
+        stream = Screen()
+        line = progress_line(stream, environ)
+        line._speak_at -= 60
+        line.progress(step())
+        assert (shown in stream.getvalue(), "fetching" in stream.getvalue()) == (True, bool(shown))
+        line.warning("odd")
+        assert "storectl: warning: odd\n" in stream.getvalue()
 
 
 def test_a_warning_is_told_at_once_on_a_line_of_its_own() -> None:

@@ -56,11 +56,24 @@ def test_our_options_are_taken_in_every_spelling(tmp_path: Path) -> None:
         assert parse_run([*spelling, "x.py"], {}).options.python == "3.12"
 
 
-def test_a_double_dash_ends_ours_only() -> None:
-    request = parse_run(["-p", "3.12", "--", "-O", "x.py"], {})
-    assert (request.interpreter_options, request.arguments) == (("-O",), ("x.py",))
-    with pytest.raises(UsageError):
-        parse_run(["--", "--extra", "x", "x.py"], {})
+@pytest.mark.parametrize("name", ["-dash", "-c", "-m", "--extra", "-O", "--", "x.py"])
+def test_a_double_dash_ends_all_options(name: str) -> None:
+    request = parse_run(["-p", "3.12", "-O", "--", name, "-c", "--extra"], {})
+    assert (request.kind, request.interpreter_options) == (Kind.NAMED, ("-O",))
+    assert request.arguments == (name, "-c", "--extra")
+    assert request.options.python == "3.12"
+
+
+def test_standard_input_and_nothing_at_all_may_follow_a_double_dash() -> None:
+    for arguments in ([], ["-"], ["-", "-c"]):
+        request = parse_run(["--", *arguments], {})
+        assert (request.kind, request.arguments) == (Kind.INTERPRETER, tuple(arguments))
+
+
+def test_what_begins_with_a_dash_by_mistake_is_told_of_the_double_dash() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_run(["-dash"], {})
+    assert "-- before a name" in str(caught.value.hint)
 
 
 def test_a_relative_interpreter_and_lock_file_are_made_absolute(
@@ -121,3 +134,16 @@ def test_everything_that_can_be_chosen_is_an_option(tmp_path: Path) -> None:
     assert parse_run(["x.py"], {"STORECTL_OFFLINE": "1"}).options.offline
     assert not parse_run(["x.py"], {"STORECTL_OFFLINE": "0"}).options.offline
     assert options.key != parse_run(["--group", "g", "x.py"], {}).options.key
+
+
+def test_variables_of_uv_hold_if_nothing_else_is_said() -> None:
+    uv = {"UV_PYTHON": "3.12", "UV_OFFLINE": "true", "UV_NO_DEFAULT_GROUPS": "1", "UV_PROJECT": "/there"}
+    request = parse_run(["x.py"], uv)
+    assert (request.options.python, request.options.offline) == ("3.12", True)
+    assert (request.options.default_groups, request.project) == (False, "/there")
+    ours = parse_run(
+        ["-p", "3.9", "--project", "/here", "x.py"], {**uv, "STORECTL_OFFLINE": "0", "UV_NO_DEFAULT_GROUPS": "0"}
+    )
+    assert (ours.options.python, ours.options.offline, ours.project) == ("3.9", False, "/here")
+    assert ours.options.default_groups
+    assert parse_run(["x.py"], {**uv, "STORECTL_PYTHON": "3.10"}).options.python == "3.10"

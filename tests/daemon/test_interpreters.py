@@ -8,10 +8,10 @@ import venv
 from pathlib import Path
 from typing import Any
 
-import packaging
 import pytest
 
 from storectl_daemon import interpreter_probe, interpreters
+from storectl_daemon.interpreter_facts import interpreter_of
 from storectl_daemon.interpreters import InterpreterBook, find_interpreters
 from storectl_store.errors import LockFileError, TargetError
 from storectl_store.selection.target import Interpreter
@@ -19,8 +19,6 @@ from storectl_store.selection.target import Interpreter
 RUNNING = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 VERSION = ".".join(map(str, sys.version_info[:3]))
 FEATURE = ".".join(map(str, sys.version_info[:2]))
-TAGS = "import sys; sys.path.append(sys.argv[1]); from packaging.tags import sys_tags; print(*sys_tags())"
-PACKAGING = str(Path(packaging.__file__).parent.parent)
 
 
 def other_pythons() -> list[str]:
@@ -76,12 +74,27 @@ def test_what_an_interpreter_says_of_itself(running: Interpreter) -> None:
     assert any(suffix == ".so" for suffix in running.extension_suffixes)
 
 
-def test_tags_are_in_the_order_of_packaging_for_every_python(book: InterpreterBook) -> None:
+def test_every_python_from_3_9_on_is_taken_whatever_packaging_is_installed(book: InterpreterBook) -> None:
     for python in other_pythons():
-        said = subprocess.run([python, "-I", "-S", "-c", TAGS, PACKAGING], capture_output=True, text=True, check=True)
         interpreter = book.inspect(python)
-        assert list(interpreter.tags) == said.stdout.split(), python
+        assert interpreter.tags, python
         assert interpreter.tag_rank
+
+
+def test_nothing_of_ours_is_imported_by_another_interpreter(tmp_path: Path) -> None:
+    for python in other_pythons():
+        done = subprocess.run(
+            [python, "-I", "-S", "-v", interpreter_probe.__file__], capture_output=True, text=True, check=True, cwd="/"
+        )
+        origins = [line.split(" # ")[0] for line in done.stderr.splitlines() if line.startswith("# code object from")]
+        assert not [line for line in origins if "site-packages" in line or "packaging" in line], python
+
+
+def test_a_probe_that_is_too_old_for_us_still_says_its_version(book: InterpreterBook) -> None:
+    for version in ("3.6", "3.7", "3.8"):
+        for python in Path.home().glob(f".pyenv/versions/{version}.*/bin/python"):
+            with pytest.raises(TargetError, match=rf"is cpython {version}\.\d+, which is too old: CPython 3\.9 is the"):
+                book.inspect(str(python))
 
 
 def test_the_python_of_a_virtual_environment_is_its_base(
@@ -119,8 +132,8 @@ def test_an_interpreter_that_has_not_changed_is_one_object(book: InterpreterBook
         "",
         "[]",
         '{"format": 99}',
-        '{"format": 1, "facts": {"executable": "/gone"}}',
-        '{"format": 1, "facts": {"tags": 1}}',
+        '{"format": 2, "facts": {"executable": "/gone"}}',
+        '{"format": 2, "facts": {"executable": "/bin/sh", "markers": 1}}',
     ],
 )
 def test_a_damaged_record_is_made_anew_after_a_restart(
@@ -152,7 +165,7 @@ def test_the_identity_is_that_of_what_environments_look_like(book: InterpreterBo
     for changed in (
         {"markers": {**ANSWER["markers"], "platform_release": "another kernel"}},
         {"version": "3.12.2"},
-        {"tags": ["py3-none-any"]},
+        {"glibc": "2.40"},
     ):
         fake_python(tmp_path / "python3", **{"version": "3.12.1", **changed})
         facts.append(book.inspect(str(tmp_path / "python3")))
@@ -169,9 +182,21 @@ ANSWER: dict[str, Any] = {
     "platlibdir": "lib",
     "abiflags": "",
     "free_threaded": False,
-    "markers": {"sys_platform": "linux", "platform_release": "6.1"},
-    "tags": ["cp312-cp312-linux_x86_64", "py3-none-any"],
+    "debug": False,
     "extension_suffixes": [".so"],
+    "markers": {
+        "sys_platform": "linux",
+        "platform_release": "6.1",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+    },
+    "platform": "linux-x86_64",
+    "pointer_bits": 64,
+    "glibc": "2.36",
+    "musl": "",
+    "macos": "",
+    "elf_header": "",
+    "manylinux_refused": [],
 }
 
 
@@ -189,10 +214,11 @@ def fake_python(path: Path, **facts: object) -> Path:
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"implementation": "pypy"}, "is pypy 3.12.1, not CPython 3.9 or newer"),
-        ({"version": "3.8.18"}, "is cpython 3.8.18, not CPython"),
-        ({"tags": []}, "not CPython 3.9"),
-        ({"tags": 1}, "did not say what it is"),
+        ({"implementation": "pypy"}, "is pypy 3.12.1; only CPython is supported"),
+        ({"version": "3.8.18"}, "is cpython 3.8.18, which is too old: CPython 3.9 is the oldest"),
+        ({"extension_suffixes": 1}, "did not say what it is"),
+        ({"elf_header": "no hex"}, "did not say what it is"),
+        ({"platform": None}, "did not say what it is"),
         ({"version": 3}, "did not say what it is"),
         ({"markers": {"a": 1}}, "did not say what it is"),
         ({"version": "nonsense"}, "is not a version of Python"),
@@ -210,6 +236,7 @@ def test_what_environments_cannot_be_made_for_is_refused(
     ("script", "message"),
     [
         ("#!/bin/sh\necho 'Unknown option: -I' >&2; exit 2", "no working Python 3: Unknown option: -I"),
+        ("#!/bin/sh\necho 'Unknown option: -I\nTry -h' >&2; exit 2", "no working Python 3: Unknown option: -I"),
         ("#!/bin/sh\nexit 3", "no working Python 3: exit code 3"),
         ("#!/bin/sh\necho hello", "did not say what it is"),
         ("#!/bin/sh\necho '[]'", "did not say what it is"),
@@ -222,8 +249,9 @@ def test_what_is_broken_is_an_error_where_it_is_named(
     path = tmp_path / "python3"
     path.write_text(script)
     path.chmod(0o755)
-    with pytest.raises(TargetError, match=message):
+    with pytest.raises(TargetError, match=message) as caught:
         book.inspect(str(path))
+    assert caught.value.hint
 
 
 def test_one_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
@@ -241,13 +269,32 @@ def test_a_missing_interpreter_is_named(book: InterpreterBook, tmp_path: Path) -
             book.inspect(path)
 
 
-def test_the_probe_needs_no_site_packages(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", interpreter_probe.__file__, str(tmp_path)], capture_output=True, check=True
-    )
+def test_the_probe_tells_facts(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-I", "-S", interpreter_probe.__file__], capture_output=True, check=True)
     facts = json.loads(done.stdout)
-    assert facts["tags"] == []
     assert facts["executable"] == RUNNING
+    assert (facts["glibc"] or facts["musl"] or facts["macos"]).count(".") >= 1
+    assert facts["manylinux_refused"] == []
+
+
+def test_the_distributor_may_refuse_wheels(book: InterpreterBook, tmp_path: Path) -> None:
+    """PEP 600: a module `_manylinux` in the standard library has a say; here of an interpreter with one of its own."""
+    policy = tmp_path / "_manylinux.py"
+    policy.write_text("def manylinux_compatible(major, minor, machine):\n    return False if minor > 20 else None\n")
+    code = "import json, sys; sys.path[:0] = sys.argv[1:]; import interpreter_probe; print(json.dumps(interpreter_probe.facts()))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(Path(interpreter_probe.__file__).parent), str(tmp_path)],
+        capture_output=True,
+        check=True,
+    )
+    facts: dict[str, Any] = json.loads(done.stdout)
+    if not facts["glibc"]:
+        pytest.skip("manylinux is for the GNU C library")
+    assert "2.21" in facts["manylinux_refused"]
+    assert "2.20" not in facts["manylinux_refused"]
+    tags = interpreter_of(facts).tags
+    assert not [tag for tag in tags if "manylinux_2_21_" in tag]
+    assert [tag for tag in tags if "manylinux_2_20_" in tag]
 
 
 def test_the_search_follows_path_then_pyenv_then_uv(tmp_path: Path) -> None:
@@ -283,13 +330,35 @@ def test_the_folder_of_uv_may_be_anywhere(tmp_path: Path) -> None:
     assert str(home) in find_interpreters({"HOME": str(tmp_path)})
 
 
+@pytest.mark.parametrize(
+    ("variables", "order"),
+    [
+        ({}, "path uv ours"),
+        ({"UV_PYTHON_PREFERENCE": "system"}, "path uv ours"),
+        ({"UV_PYTHON_PREFERENCE": "managed"}, "uv path ours"),
+        ({"UV_PYTHON_PREFERENCE": "only-managed"}, "uv"),
+        ({"UV_PYTHON_PREFERENCE": "only-system"}, "path ours"),
+        ({"UV_MANAGED_PYTHON": "1"}, "uv"),
+        ({"UV_NO_MANAGED_PYTHON": "true"}, "path ours"),
+        ({"UV_NO_MANAGED_PYTHON": "0"}, "path uv ours"),
+    ],
+)
+def test_uv_s_preference_for_its_own_interpreters_counts(tmp_path: Path, variables: dict[str, str], order: str) -> None:
+    places = {
+        str(program(tmp_path / "bin", "python3")): "path",
+        str(program(tmp_path / "uv" / "cpython-3.12" / "bin", "python3")): "uv",
+    }
+    environ = {"PATH": str(tmp_path / "bin"), "UV_PYTHON_INSTALL_DIR": str(tmp_path / "uv"), **variables}
+    assert " ".join(places.get(path, "ours") for path in find_interpreters(environ)) == order
+
+
 def known_python(tmp_path: Path, path: Path, version: str, abiflags: str = "") -> Path:
     """A program that could not be run, but is remembered to have said that it is this version."""
     program(path.parent, path.name, f"{version}{abiflags}")
     facts = {**ANSWER, "executable": str(path), "version": version, "abiflags": abiflags}
     record = tmp_path / "interpreters" / f"{interpreters._key(str(path))}.json"
     record.parent.mkdir(exist_ok=True)
-    record.write_text(json.dumps({"format": 1, "facts": facts}))
+    record.write_text(json.dumps({"format": 2, "facts": facts}))
     return path
 
 
@@ -358,6 +427,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         ("3.12.9", "3.12.9"),
         ("python3.12", "3.12.1"),
         ("cpython-3.12", "3.12.1"),
+        ("cpython@3.12", "3.12.1"),
         ("cpython-3.12.9-linux-x86_64-gnu", "3.12.9"),
         (">=3.12,<3.13", "3.12.1"),
         ("~=3.12.5", "3.12.9"),
@@ -392,9 +462,14 @@ def test_a_path_is_taken_as_it_is(book: InterpreterBook, environ: dict[str, str]
     [
         ("3.98", None, None, "no interpreter found for 3.98; found: "),
         ("3.99", None, None, "no interpreter found for 3.99; found: .*3.99.0"),
-        ("3.12", None, ">=3.13", "no interpreter found for 3.12 that satisfies requires-python >=3.13"),
+        ("3.12", None, ">=3.13", "the project is for Python >=3.13, and 3.12 is not that"),
+        (">=3.9,<3.11", None, ">=3.11", "the project is for Python >=3.11, and >=3.9,<3.11 is not that"),
+        (None, "3.10", ">=3.11", r"the project is for Python >=3.11, and 3.10 \(of .python-version\) is not that"),
+        ("3.12", None, ">=3.12.30", "no interpreter found for 3.12 that satisfies requires-python >=3.12.30"),
         (None, "3.98", None, r"no interpreter found for 3.98 \(of .python-version\)"),
         (None, None, ">=4", "no interpreter found for any Python that satisfies requires-python >=4"),
+        ("3.8", None, None, r"3\.8 is too old: CPython 3\.9 is the oldest"),
+        (None, "<3.9", None, r"<3\.9 \(of .python-version\) is too old"),
         ("pypy3.10", None, None, "only CPython is supported"),
         ("nonsense", None, None, "'nonsense' is not a version of Python"),
         (None, "nonsense", None, "'nonsense' is not a version of Python"),

@@ -71,3 +71,21 @@ def test_the_environment_works_with_the_shim_switched_off(machine: Machine, inde
     code = f"import sys; sys.path.append({str(site_packages)!r}); import alpha; print(alpha.__version__)"
     done = subprocess.run([prefix / "bin/python", "-S", "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("1.0\n", "")
+
+
+@pytest.mark.parametrize("version", [version for version in ("3.9", "3.13") if pyenv_python(version)])
+def test_a_coverage_that_writes_its_start_into_site_packages_is_started_in_children(
+    machine: Machine, index: LoopbackIndex, version: str
+) -> None:
+    """Not even root writes there: what coverage 7.10.3 to 7.12 writes for `patch = subprocess` is there from the beginning."""
+    code = (
+        "import os\ndef process_startup():\n"
+        "    if not hasattr(process_startup, 'coverage'):  # site runs it twice in a venv\n"
+        "        process_startup.coverage = print('started with', os.environ['COVERAGE_PROCESS_CONFIG'])\n"
+    )
+    covered = make_wheel("coverage", "7.11.0", files={"coverage/__init__.py": code})
+    folder = write_project(machine.home / "project", index, [covered])
+    child = "import subprocess, sys; sys.stdout.flush(); subprocess.run([sys.executable, '-c', 'print(1)'], check=True)"
+    assert machine.ok("run", "-p", version, "-c", child, cwd=folder) == "1\n"
+    parent = f"import os; os.environ['COVERAGE_PROCESS_CONFIG'] = 'this'; {child}"
+    assert machine.ok("run", "-p", version, "-c", parent, cwd=folder) == "started with this\n1\n"

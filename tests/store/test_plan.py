@@ -208,3 +208,27 @@ def test_absolute_links_lead_into_the_store_only() -> None:
     assert targets
     assert all(target.startswith("/store/store/a/") for target in targets)
     assert all(isinstance(link, Link) for link in planned.links)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "shown"),
+    [
+        ("coverage", "7.9.2", False),
+        ("coverage", "7.10.2", False),
+        ("coverage", "7.10.3", True),
+        ("coverage", "7.12.0", True),
+        ("coverage", "7.13.0", False),
+        ("other", "7.11.0", False),
+    ],
+)
+def test_what_coverage_writes_for_its_children_is_there_for_the_versions_that_write_it(
+    name: str,
+    version: str,
+    shown: bool,  # noqa: FBT001 - a parameter of the cases
+) -> None:
+    planned = plan(make_wheel(name, version))
+    path = f"{SITE}/_storectl_coverage.pth"
+    assert (path in {file.path for file in planned.files}) is shown
+    if shown:
+        (line,) = content(planned, path).splitlines()  # site runs a line of a .pth that begins so, and no other
+        assert line.startswith("import ")

@@ -1,13 +1,12 @@
 """Targets made up for tests: an interpreter of any version on any platform, without running one."""
 
-import json
-import subprocess
+import os
 from dataclasses import replace
 from pathlib import Path
 
-import packaging
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
 
+from storectl_daemon.interpreters import InterpreterBook
 from storectl_store.selection.target import Interpreter, Target
 
 PLATFORMS = {
@@ -77,13 +76,6 @@ def make_target(
 
 
 def real_interpreter(version: str, python: str) -> Interpreter:
-    """One with the markers and tags of a real interpreter, as packaging finds them there."""
-    code = (
-        "import json, sys; sys.path.append(sys.argv[1])\n"
-        "from packaging import markers, tags\n"
-        "print(json.dumps([markers.default_environment(), [str(t) for t in tags.sys_tags()]]))"
-    )
-    where = str(Path(packaging.__file__).parents[1])
-    done = subprocess.run([python, "-I", "-c", code, where], capture_output=True, text=True, check=True)
-    markers, tags = json.loads(done.stdout)
-    return replace(make_interpreter(version), markers=markers, tags=tuple(tags))
+    """One with the markers and tags of a real interpreter; that they are right is for test_interpreter_tags.py to say."""
+    real = InterpreterBook(Path(os.devnull)).inspect(python)
+    return replace(make_interpreter(version), markers=real.markers, tags=real.tags)

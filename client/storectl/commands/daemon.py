@@ -12,7 +12,7 @@ import typer
 from storectl.answers import Health
 from storectl.commands.output import duration_text, print_json, print_lines, size_text
 from storectl.commands.parameters import Json
-from storectl.daemon_start import ensure_daemon, running_daemon, stop_daemon
+from storectl.daemon_start import GONE, ensure_daemon, running_daemon, stop_daemon
 from storectl.errors import DaemonNotRunningError, ServiceFileError
 from storectl.foreground import become_daemon
 from storectl.service_files import LAUNCHD, filled_files, install_folder, service_manager
@@ -21,10 +21,10 @@ from storectl_shim.locations import log_path
 NOT_RUNNING = 3
 """The exit code of `daemon status` where there is none: that of an init script's status."""
 
-app = typer.Typer(help="The daemon: in the foreground, or what is done about the one in the background.")
+app = typer.Typer(help="Be the daemon, or start, stop and look at it.")
 
 LogFile = Annotated[str | None, typer.Option("--log-file", metavar="PATH", help="Where to log; stderr without it.")]
-Lines = Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines.")]
+Lines = Annotated[int, typer.Option("-n", "--lines", metavar="NUMBER", min=1, help="How many lines.")]
 Print = Annotated[bool, typer.Option("--print", help="Print the service files, and write nothing.")]
 Enable = Annotated[bool, typer.Option("--enable", help="Enable the service as well.")]
 
@@ -39,7 +39,7 @@ def foreground(context: typer.Context, *, log_file: LogFile = None) -> None:
 
 @app.command()
 def start() -> None:
-    """Start the daemon in the background; does nothing where one is running."""
+    """Start the daemon in the background. Does nothing if one is running."""
     with ensure_daemon(os.environ) as daemon:
         print_lines(_summary(daemon.health()))
 
@@ -52,11 +52,11 @@ def stop() -> None:
 
 @app.command()
 def status(*, json: Json = False) -> None:
-    """Print how the daemon is; exits with 3 where none is running, and starts none."""
+    """Print how the daemon is. Exits with 3 if none is running, and starts none."""
     try:
         with running_daemon(os.environ) as daemon:
             health = daemon.health()
-    except DaemonNotRunningError as error:
+    except GONE as error:
         if json:
             print_json({"status": "not running"})
         else:
@@ -82,7 +82,7 @@ def logs(*, lines: Lines = 50) -> None:
 
 @app.command()
 def install(*, print_only: Print = False, enable: Enable = False) -> None:
-    """Install the service files, so that the service manager starts the daemon when somebody connects."""
+    """Install the service files. The service manager then starts the daemon when a command connects."""
     manager = service_manager()
     files = filled_files(manager, os.environ)
     if print_only:

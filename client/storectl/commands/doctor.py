@@ -11,7 +11,7 @@ from storectl.examination import Finding, examine
 
 
 def doctor(*, json: Json = False) -> None:
-    """Check the store, the daemon, the socket, the interpreters, the system's limits and this folder's project."""
+    """Check what storectl needs. That is the store, the daemon, interpreters, limits, and this folder's project."""
     findings = examine(os.environ, os.getcwd())
     if json:
         print_json([{"check": f.check, "ok": f.ok, "detail": f.detail, "hint": f.hint} for f in findings])

@@ -11,12 +11,12 @@ from storectl.answers import ProjectState
 from storectl.commands.output import print_json, print_lines, print_table
 from storectl.commands.parameters import Folder, Json
 from storectl.daemon_start import ensure_daemon
-from storectl.errors import ClientError
+from storectl.errors import ClientError, NoLockFileError
 from storectl.options import Options
 from storectl.progress import describe
 from storectl.project import locate_member, locate_project
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import read_ready
+from storectl_shim.project_record import read_notices, read_ready
 
 app = typer.Typer(help="The environments, and how that of a project is.")
 
@@ -32,12 +32,14 @@ def default(context: typer.Context) -> None:
 def show(folder: Folder = ".", *, json: Json = False) -> None:
     """Print how the environment of a project is: ready, warming, or failed and why. Registers an unknown project."""
     state = _state(folder)
+    notices = read_notices(store_folder(os.environ), state.path, Options().key)
     if json:
-        print_json(state_json(state))
+        print_json(state_json(state) | {"warnings": notices})
         return
     print_lines(f"project: {state.path}", f"lock file: {state.lock_file or 'none'}", f"state: {state_text(state)}")
     if state.problem is not None and state.problem.hint:
         print_lines(f"hint: {state.problem.hint}")
+    print_lines(*(f"warning: {notice}" for notice in notices))
     if state.environment is not None:
         environment = state.environment
         print_lines(
@@ -57,13 +59,13 @@ def path(folder: Folder = ".") -> None:
 
 @app.command("list")
 def list_environments(*, json: Json = False) -> None:
-    """Print every environment of the store."""
+    """Print every environment of the store. One that no project uses any more has - for the project."""
     with ensure_daemon(os.environ) as daemon:
         environments = daemon.environments()
     if json:
         print_json([dataclasses.asdict(environment) for environment in environments])
     else:
-        rows = [(e.id, e.version, str(e.wheels), e.project) for e in environments]
+        rows = [(e.id, e.version, str(e.wheels), e.project or "-") for e in environments]
         print_table(("environment", "python", "wheels", "project"), rows)
 
 
@@ -91,6 +93,8 @@ def state_text(state: ProjectState) -> str:
     """The state in a few words for a person."""
     if state.state == "warming" and state.progress is not None:
         return f"warming: {describe(state.progress)}"
+    if not os.path.isdir(state.path):
+        return "gone: the folder is not there any more"
     if state.state == "failed" and state.problem is not None:
         kept = "; the last good environment stays in service" if state.environment is not None else ""
         return f"failed: {state.problem.code}: {state.problem.message}{kept}"
@@ -98,13 +102,25 @@ def state_text(state: ProjectState) -> str:
 
 
 def _state(folder: str) -> ProjectState:
+    """The state of the project that this folder is in; of one without a lock file any more, what the daemon remembers."""
     start = os.path.realpath(folder)
     with ensure_daemon(os.environ) as daemon:
-        known = daemon.project_state(start)
-        if known is not None:
+        try:
+            project, lock_file = locate_project([start], Options(), os.environ)
+        except NoLockFileError:
+            known = daemon.project_state(start)
+            if known is None:
+                raise
             return known
-        project, _ = locate_project([start], Options(), os.environ)
-        return daemon.register(project)
+        state = daemon.project_state(project)
+        if state is None or state.path != project or not _is_current(state):
+            state = daemon.register(project)
+        return dataclasses.replace(state, lock_file=state.lock_file or lock_file)
+
+
+def _is_current(state: ProjectState) -> bool:
+    """Whether what is ready was made from the files as they are now: the daemon may not have seen a change yet."""
+    return state.state != "ready" or read_ready(store_folder(os.environ), state.path, Options().key) is not None
 
 
 def _path_by_daemon(project: str) -> str:

@@ -20,7 +20,7 @@ from storectl_shim.environment import storectl_command
 
 app = typer.Typer(no_args_is_help=True, help="One Jupyter kernel that finds the project of each notebook.")
 
-Name = Annotated[str, typer.Option("--name", help="Its name for Jupyter.")]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Its name for Jupyter.")]
 DisplayName = Annotated[str, typer.Option("--display-name", metavar="TEXT", help="Its name for people.")]
 User = Annotated[bool, typer.Option("--user", help="For this user; the default.")]
 Prefix = Annotated[str | None, typer.Option("--prefix", metavar="DIR", help="Below this prefix: DIR/share/jupyter.")]
@@ -57,7 +57,7 @@ def list_kernels(*, json: Json = False) -> None:
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="Its name for Jupyter.")] = "storectl",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name for Jupyter.")] = "storectl",
     *,
     user: User = False,
     prefix: Prefix = None,

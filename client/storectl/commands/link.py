@@ -18,7 +18,7 @@ from storectl_shim.locations import store_folder
 ASIDE = ".before-storectl"
 """What --force puts behind the name of that which stood in the way: nothing is ever deleted."""
 
-Name = Annotated[str, typer.Option("--name", help="The link's name in the project's folder.")]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The link's name in the project's folder.")]
 Force = Annotated[bool, typer.Option("--force", help=f"Move what stands there aside, to NAME{ASIDE}.")]
 
 

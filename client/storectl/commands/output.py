@@ -9,8 +9,13 @@ from storectl.errors import printable
 
 
 def print_json(value: Any) -> None:
-    """The value as JSON, indented, keys in the order given."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """The value as JSON, indented, keys in the order given. A byte of a path that is not UTF-8 is a lone surrogate (PEP 383)."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    sys.stdout.write(f"{text}\n")
 
 
 def print_lines(*lines: str) -> None:
@@ -19,15 +24,19 @@ def print_lines(*lines: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table: with rich on a terminal; elsewhere one line a row, columns aligned, no heading, for grep and awk."""
-    rows = [[printable(cell) for cell in row] for row in rows]
+    """A table: one line a row, columns aligned, nothing cut off; with a heading on a terminal, for grep and awk without."""
+    lines = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        _print_rich(columns, rows)
-        return
-    widths = [max((len(row[i]) for row in rows), default=0) for i in range(len(columns))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        lines.insert(0, list(columns))
+    widths = [max((len(line[i]) for line in lines), default=0) for i in range(len(columns))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def count_text(count: int, one: str, many: str | None = None) -> str:
+    """``1 wheel``, ``2 wheels``; ``many`` is for words that do not end in s."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
 
 
 def size_text(size: int) -> str:
@@ -46,15 +55,3 @@ def duration_text(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    # Imported here: rich takes 60 ms, and scripts never see it.
-    from rich.console import Console  # noqa: PLC0415 - see above
-    from rich.table import Table  # noqa: PLC0415 - see above
-    from rich.text import Text  # noqa: PLC0415 - see above
-
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)

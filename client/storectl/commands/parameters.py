@@ -7,9 +7,7 @@ import typer
 
 from storectl.options import Options, combined_groups, options_of_environment
 
-Folder = Annotated[
-    str, typer.Argument(metavar="[DIR]", help="A folder of the project.", show_default="the current one")
-]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="A folder of the project.", show_default="the current one")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Python = Annotated[str | None, typer.Option("-p", "--python", metavar="VERSION|PATH", help="The interpreter.")]
 Extras = Annotated[list[str] | None, typer.Option("--extra", metavar="NAME", help="An extra; may be repeated.")]
@@ -41,7 +39,7 @@ def options_of(
         extras=tuple(extras or ambient.extras),
         all_extras=all_extras,
         groups=combined_groups(groups or [], only_groups or [], ambient),
-        default_groups=not no_default_groups,
+        default_groups=not no_default_groups and ambient.default_groups,
         only_groups=bool(only_groups),
         lock_file=lock,
         offline=offline or ambient.offline,

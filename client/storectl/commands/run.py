@@ -10,5 +10,5 @@ Arguments = Annotated[list[str] | None, typer.Argument(metavar="[OPTIONS] PROGRA
 
 
 def run(arguments: Arguments = None) -> None:
-    """Run a script, module, code or command in the environment of its project. See storectl run --help."""
+    """Run a program in the environment of its project. See storectl run --help."""
     raise typer.Exit(main(arguments or []))

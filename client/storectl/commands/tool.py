@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from storectl.chosen_python import chosen_python
 from storectl.commands.output import print_lines
 from storectl.commands.parameters import Offline, Python
 from storectl.errors import TargetNotFoundError
-from storectl.options import Options
-from storectl.program import execute, program_environ
+from storectl.options import Options, options_of_environment
+from storectl.program import execute, tool_environ
 from storectl.run import environment_at
 from storectl.tools import known_tools, lock_tool, remove_tool, tool_of
 from storectl_shim.locations import state_folder
@@ -37,9 +38,17 @@ def run(
     offline: Offline = False,
 ) -> None:
     """Run a tool. It is locked once, by uv or pip, and then always the same until --refresh."""
-    state = state_folder(os.environ)
-    tool = tool_of(name, source=source, more=more or [], python=python)
-    folder = lock_tool(state, tool, os.environ, refresh=refresh)
+    ambient = options_of_environment(os.environ)
+    offline = offline or ambient.offline
+    tool = tool_of(name, source=source, more=more or [], python=python or ambient.python)
+    folder = lock_tool(
+        state_folder(os.environ),
+        tool,
+        os.environ,
+        choose=lambda: chosen_python(tool.python, os.environ),
+        refresh=refresh,
+        offline=offline,
+    )
     environment = environment_at(os.path.realpath(folder), Options(offline=offline), os.environ)
     program = os.path.join(environment, "bin", tool.command)
     if not os.path.isfile(program):
@@ -48,7 +57,7 @@ def run(
             f"{', '.join(tool.requirements)} has no command {tool.command}",
             hint=f"it has {', '.join(commands) or 'none'}: storectl tool run --from {tool.requirements[0]} COMMAND",
         )
-    execute([program, *(arguments or [])], program_environ(environment, os.environ))
+    execute([program, *(arguments or [])], tool_environ(environment, os.environ))
 
 
 @app.command("list")
@@ -58,7 +67,7 @@ def list_tools() -> None:
 
 
 @app.command()
-def remove(name: str) -> None:
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="The name of its command.")]) -> None:
     """Forget a tool, by the name of its command."""
     found = [folder for shown, folder in known_tools(state_folder(os.environ)) if shown.partition(" ")[0] == name]
     if not found:

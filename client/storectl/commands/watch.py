@@ -12,15 +12,16 @@ from storectl.commands.parameters import Folder, Json
 from storectl.daemon_start import ensure_daemon
 from storectl.options import Options
 from storectl.project import locate_project
+from storectl_shim.locations import state_folder
 
 app = typer.Typer(no_args_is_help=True, help="The projects whose lock files the daemon watches.")
 
-Path = Annotated[str, typer.Argument(metavar="[DIR]", help="The folder the project was added with.")]
+Path = Annotated[str, typer.Argument(metavar="DIR", help="The folder the project was added with.")]
 
 
 @app.command()
 def add(folder: Folder = ".") -> None:
-    """Watch a project: its environment is made now, and again whenever its lock file changes."""
+    """Watch a project. Its environment is made now, and again whenever its lock file changes."""
     project, _ = locate_project([folder], Options(), os.environ)
     with ensure_daemon(os.environ) as daemon:
         print_lines(f"watching {daemon.register(project).path}")
@@ -30,7 +31,7 @@ def add(folder: Folder = ".") -> None:
 def list_projects(*, json: Json = False) -> None:
     """Print the watched projects and how their environments are."""
     with ensure_daemon(os.environ) as daemon:
-        states = daemon.projects()
+        states = [state for state in daemon.projects() if not _is_own(state.path)]
     if json:
         print_json([state_json(state) for state in states])
     else:
@@ -46,6 +47,12 @@ def remove(folder: Path = ".") -> None:
         path = state.path if state is not None else os.path.realpath(folder)
         daemon.forget(path)
     print_lines(f"no longer watching {path}")
+
+
+def _is_own(path: str) -> bool:
+    """Whether this is a folder of ours, with what a tool or --with was locked to: nobody asked to watch it."""
+    state = os.path.realpath(state_folder(os.environ))
+    return path.startswith((os.path.join(state, "overlays", ""), os.path.join(state, "tools", "")))
 
 
 def _row(state: ProjectState) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from storectl_daemon.api import daemon_itself, entries, environments, events, projects, verification
+from storectl_daemon.api import daemon_itself, entries, environments, events, interpreters, projects, verification
 from storectl_daemon.api.problems import RESPONSES, problem_response, response_of
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
@@ -34,7 +34,7 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     _install_handlers(api)
-    for module in (daemon_itself, projects, environments, entries, verification, events):
+    for module in (daemon_itself, projects, environments, interpreters, entries, verification, events):
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 

@@ -30,7 +30,7 @@ def assemble(
     interpreters = InterpreterBook(layout.interpreters)
 
     async def pins_of(job: Job) -> Sequence[Pin]:
-        return await (await build.get()).pins(job, await asyncio.to_thread(daemon.files.read, job, ()))
+        return await (await build.get()).pins(job, await asyncio.to_thread(daemon.files.read, job, None))
 
     async def staged_of(job: Job, pin: Pin) -> StagedEntry:
         return await (await build.get()).staged(job, pin)

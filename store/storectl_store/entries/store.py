@@ -47,6 +47,12 @@ class Store:
             return next(found, None) is None
         return True
 
+    @property
+    def missing(self) -> Path | None:
+        """A file or folder without which this is no store any more; None if all of them are there."""
+        needed = (self.layout.version_file, *_folders(self.layout))
+        return next((path for path in needed if not path.exists()), None)
+
     def has(self, digest: Digest) -> bool:
         """Whether the entry with this digest is visible."""
         return os.path.exists(self.layout.manifest(digest))

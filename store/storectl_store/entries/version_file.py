@@ -20,6 +20,9 @@ VERSION_TEXT = f"storectl store {STORE_FORMAT}\n"
 UNFINISHED_VERSION = ".VERSION."
 """How the name of a VERSION begins that is still being written."""
 
+_BEFORE_THE_STORE = {"start.lock", "state"}
+"""What the command that starts a daemon may have made in the folder before it is a store."""
+
 _LARGEST = 100  # bytes of it that are looked at
 
 
@@ -77,7 +80,8 @@ def _looks_like_store(layout: StoreLayout) -> bool:
 
 
 def _refuse_strangers(layout: StoreLayout) -> None:
-    strangers = [name for name in os.listdir(layout.root) if not name.startswith(UNFINISHED_VERSION)]
+    names = [name for name in os.listdir(layout.root) if not name.startswith(UNFINISHED_VERSION)]
+    strangers = [name for name in names if name not in _BEFORE_THE_STORE]
     if strangers and not layout.version_file.exists() and not _looks_like_store(layout):
         raise StoreFormatError(
             f"{layout.root} is not a store and not empty: it holds {min(strangers)!r}",

@@ -36,6 +36,7 @@ from storectl_store.environments.overlap import (
     made_layer,
     merge_layers,
 )
+from storectl_store.environments.runtime_files import runtime_files
 from storectl_store.environments.scripts import entry_point_script, is_wrapper
 from storectl_store.environments.tree import Leaf, Link, SameFile, SmallFile, StoreScript
 from storectl_store.environments.venv_files import has_lib64, site_packages, starting_files, venv_leaves
@@ -110,6 +111,7 @@ def plan_environment(
     layers = [layer for entry in entries for layer in view.layers(entry)]
     layers += [view.direct_url(entry, direct_urls[entry.name]) for entry in entries if entry.name in direct_urls]
     layers.append(made_layer("storectl", [*venv_leaves(interpreter), *_reserved()]))
+    layers.append(made_layer("storectl", list(runtime_files(entries, view.site_packages))))
     tree = merge_layers(layers, InstallationOrder(entries, interpreter.markers), view.real_folders)
     bytecode = list(_bytecode_links(tree.leaves, view.site_packages, interpreter.cache_tag))
     record = EnvironmentRecord.of(identity, interpreter, digests, direct_urls, tree.warnings)

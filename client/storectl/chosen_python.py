@@ -1,0 +1,81 @@
+"""The Python of what belongs to no project: chosen by the daemon, which finds those of pyenv and uv too, and told by its path."""
+
+from __future__ import annotations
+
+import os
+
+from storectl_shim.project_record import absolute_interpreter
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PIN = ".python-version"
+
+
+class ChosenPython:
+    """One interpreter. ``version`` is at least its feature version; ``executable`` its path, None if any of it will do."""
+
+    __slots__ = ("executable", "version")
+
+    def __init__(self, *, version: str, executable: str | None = None) -> None:
+        self.version = version
+        self.executable = executable
+
+    @property
+    def feature_version(self) -> str:
+        """``3.12`` of ``3.12.1``."""
+        return ".".join(self.version.split(".")[:2])
+
+    @property
+    def pin(self) -> dict[str, str]:
+        """The file that keeps a folder to this interpreter, by its name; nothing if any will do."""
+        return {PIN: f"{self.executable}\n"} if self.executable else {}
+
+
+def chosen_python(python: str | None, environ: Mapping[str, str], *, pinned: str | None = None) -> ChosenPython:
+    """The interpreter for a request such as 3.12 or a path, else for ``pinned``, else the first on PATH.
+
+    ``pinned`` is the content of a ``.python-version``. DaemonProblemError (E_TARGET) if there is none.
+    """
+    from storectl.daemon_start import ensure_daemon  # noqa: PLC0415 - for the first run only
+
+    with ensure_daemon(environ) as daemon:
+        return daemon.interpreter(absolute_interpreter(python) if python else None, pinned)
+
+
+def pinned_at(folder: str, environ: Mapping[str, str]) -> str | None:
+    """What the nearest ``.python-version`` at or above this folder says, no further up than HOME; as for `uv run`.
+
+    A file of another user, who may have put it into a folder that all can write to, says nothing.
+    """
+    for each in _upward(os.path.realpath(folder), environ.get("HOME")):
+        path = os.path.join(each, PIN)
+        try:
+            if os.stat(path).st_uid not in (os.geteuid(), 0):
+                return None
+            with open(path, encoding="utf-8") as file:
+                return file.read(4096)
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def first_on_path(environ: Mapping[str, str]) -> str:
+    """What tells that another Python has become the first on PATH: its path without links; empty if there is none."""
+    for folder in environ.get("PATH", os.defpath).split(os.pathsep):
+        for name in ("python3", "python"):
+            path = os.path.join(folder, name)
+            if os.path.isfile(path) and os.access(path, os.X_OK):
+                return os.path.realpath(path)
+    return ""
+
+
+def _upward(folder: str, home: str | None) -> Iterator[str]:
+    last = os.path.realpath(home) if home else None
+    while True:
+        yield folder
+        parent = os.path.dirname(folder)
+        if folder in (last, parent):
+            return
+        folder = parent

@@ -1,0 +1,115 @@
+"""What --with and --from may name: a project and its version, a folder or file, or an address.
+
+    black    black[d]>=25,<26    ./folder    ~/wheels/x-1.0-py3-none-any.whl    git+https://host/repository    x @ https://host/x.whl
+
+``absolute_requirements`` is for every run, and imports nothing; what is said to a person is said before the first locking.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from storectl.errors import UsageError
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+_PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|git\+")
+_NAMED_PATH = re.compile(r"\s*(?P<name>[\w.-]+(?:\[[^\]]*\])?)\s*@\s*(?P<path>(?:~|\.{0,2})/\S*)\s*")
+
+
+def absolute_requirements(texts: Iterable[str]) -> tuple[str, ...]:
+    """Each requirement by itself, with the paths in them made absolute; a list with commas is several, as for uv."""
+    return tuple(_absolute(text) for listed in texts for text in _split(listed))
+
+
+def check_requirements(texts: Iterable[str]) -> None:
+    """UsageError for a requirement that no tool could lock, in one line."""
+    for text in texts:
+        if is_path(text):
+            _check_path(text)
+        elif not is_address(text):
+            _check_named(text)
+
+
+def is_path(text: str) -> bool:
+    """Whether a folder or file is named, by its path."""
+    return text.startswith(("/", "./", "../", "~")) or text in (".", "..") or _is_plain_path(text)
+
+
+def is_address(text: str) -> bool:
+    """Whether an address stands there without a name."""
+    return _ADDRESS.match(text) is not None
+
+
+def fingerprints(requirements: Iterable[str]) -> Iterator[str]:
+    """What tells a change of the folders and files that are named by path: what was locked of them before is stale then."""
+    for path in filter(is_path, requirements):
+        names = [os.path.join(path, name) for name in _PROJECT_FILES] if os.path.isdir(path) else [path]
+        for name in names:
+            try:
+                status = os.stat(name)
+            except OSError:
+                continue
+            yield f"{name} {status.st_size} {status.st_mtime_ns}"
+
+
+def _is_plain_path(text: str) -> bool:
+    """``folder/project`` and ``x-1.0.zip``: a name of a project has neither a slash nor such an end."""
+    return not is_address(text) and "@" not in text and ("/" in text or text.endswith(_ARCHIVES))
+
+
+def _absolute(text: str) -> str:
+    if is_path(text):
+        return os.path.abspath(os.path.expanduser(text))
+    if match := _NAMED_PATH.fullmatch(text):
+        from urllib.parse import quote  # noqa: PLC0415 - few requirements are written so
+
+        return f"{match['name']} @ file://{quote(os.path.abspath(os.path.expanduser(match['path'])))}"
+    return text
+
+
+def _split(listed: str) -> list[str]:
+    """``six,idna>=3,<4,black[d,jupyter]`` as three: a comma before a version or in brackets separates nothing."""
+    if is_path(listed) or is_address(listed):
+        return [listed]
+    parts: list[str] = []
+    for part in listed.split(","):
+        is_rest = parts and (part.strip()[:1] in "<>=!~" or parts[-1].count("[") > parts[-1].count("]"))
+        if is_rest:
+            parts[-1] = f"{parts[-1]},{part}"
+        else:
+            parts.append(part.strip())
+    return parts
+
+
+def _check_path(path: str) -> None:
+    if not os.path.exists(path):
+        raise UsageError(f"there is no {path}", hint="a path is relative to the current folder", path=path)
+    if os.path.isdir(path):
+        if not any(os.path.isfile(os.path.join(path, name)) for name in _PROJECT_FILES):
+            raise UsageError(
+                f"{path} is no project: it has none of {', '.join(_PROJECT_FILES)}",
+                hint="name the folder that has one",
+                path=path,
+            )
+    elif not path.endswith(_ARCHIVES):
+        raise UsageError(
+            f"{path} is neither a wheel nor a source archive", hint=f"known are {', '.join(_ARCHIVES)}", path=path
+        )
+
+
+def _check_named(text: str) -> None:
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - before the first locking only
+
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(
+            f"{text!r} is no requirement: {reason}", hint="for example black, 'black>=25,<26', ./folder, git+https://…"
+        ) from None

@@ -1,0 +1,69 @@
+"""From the facts that an interpreter told (`interpreter_probe`) to an Interpreter, with its wheel tags. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from storectl_daemon.interpreter_tags import System, tags_of
+from storectl_store.selection.requires_python import release_of
+from storectl_store.selection.target import Interpreter
+
+_VOLATILE_MARKERS = frozenset({"platform_release", "platform_version"})
+
+
+def interpreter_of(facts: Mapping[str, Any]) -> Interpreter:
+    """The interpreter with these facts; KeyError, TypeError or ValueError where one is missing or of a wrong type."""
+    texts = {
+        name: _text(facts[name])
+        for name in ("executable", "version", "implementation", "cache_tag", "base_prefix", "platlibdir", "abiflags")
+    }
+    markers = {_text(name): _text(value) for name, value in facts["markers"].items()}
+    system = _system(facts, markers)
+    suffixes = tuple(_text(suffix) for suffix in facts["extension_suffixes"])
+    threaded = "t" if facts["free_threaded"] else ""
+    if threaded not in texts["abiflags"]:
+        texts["abiflags"] += threaded
+    # A debug build loads extension modules of ordinary builds too.
+    abi_flags = [f"{threaded}d", threaded] if facts["debug"] else [threaded]
+    return Interpreter(
+        identity=_identity(texts, markers, system, suffixes),
+        markers=MappingProxyType(markers),
+        tags=tags_of(release_of(texts["version"]), abi_flags, system),
+        extension_suffixes=suffixes,
+        **texts,
+    )
+
+
+def _system(facts: Mapping[str, Any], markers: Mapping[str, str]) -> System:
+    return System(
+        name=markers["platform_system"],
+        platform=_text(facts["platform"]),
+        machine=markers["platform_machine"],
+        pointer_bits=int(facts["pointer_bits"]),
+        glibc=_text(facts["glibc"]),
+        musl=_text(facts["musl"]),
+        macos=_text(facts["macos"]),
+        elf_header=bytes.fromhex(facts["elf_header"]),
+        refused=frozenset(_text(version) for version in facts["manylinux_refused"]),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"not a string: {value!r}")
+    return value
+
+
+def _identity(texts: Mapping[str, str], markers: Mapping[str, str], system: System, suffixes: tuple[str, ...]) -> str:
+    """Digest of all that decides what environments of it look like.
+
+    The kernel's release and version are left out: they change with every update, and count only by way of a marker,
+    which the selection has then seen. Tags are left out for what they are made from: another version of packaging orders
+    them anew, and an environment is already named after the wheels that were chosen by them.
+    """
+    lasting = {name: value for name, value in markers.items() if name not in _VOLATILE_MARKERS}
+    runs_on = [system.platform, system.pointer_bits, system.glibc, system.musl, system.macos]
+    facts = [dict(texts), lasting, runs_on, suffixes]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
