@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.provenance import kept_variables_key
 from storectl_store.environments.project_record import record_problem
 from support.daemon import Daemon, until
 from support.index import LoopbackIndex, serve_index
@@ -237,7 +238,7 @@ def test_a_broken_catalogue_is_built_again_while_the_daemon_has_it_open(place: P
 
 
 def test_the_lock_of_the_writer_and_the_version_are_written_again(place: Place) -> None:
-    (place.daemon.store / "lock").unlink()
+    (place.daemon.store / "lock").write_text("1\n")
     (place.daemon.store / "VERSION").write_text("storectl store 3\n")
     assert {path for kind, path in place.found() if kind == "store"} == {"VERSION", "lock"}
     place.repaired()
@@ -245,6 +246,14 @@ def test_the_lock_of_the_writer_and_the_version_are_written_again(place: Place) 
     assert (place.daemon.store / "lock").read_text() == f"{process.pid}\n"
     second = place.daemon.spawn()
     assert second.wait() == 3
+
+
+def test_a_damaged_key_of_variables_is_set_aside(place: Place) -> None:
+    key = kept_variables_key(place.layout)
+    place.layout.variables_key.write_bytes(bytes([key[0] ^ 1]) + key[1:])
+    assert place.found() == [("note", "variables.key")]
+    place.repaired()
+    assert kept_variables_key(place.layout) != key
 
 
 def test_an_entry_that_was_only_changed_in_mode_needs_no_network(place: Place, index: LoopbackIndex) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CAN_BE_ASKED_AGAIN = frozenset(
-    {"pack", "shared link", "interpreter", "index book", "index page", "build", "side manifest"}
+    {"pack", "shared link", "interpreter", "index book", "index page", "build", "side manifest", "variables.key"}
 )
 """Kinds that nothing names: if one is gone, it is made again when it is wanted, and there is nothing to find."""
 
@@ -32,15 +32,15 @@ class Damage:
     @property
     def has_to_be_found(self) -> bool:
         """A catalogue is built again whatever is found: a bit of a page that nothing uses is nothing to find."""
-        if self.kind == "catalogue":
-            return False
+        if self.kind == "catalogue" or (self.kind in {"VERSION", "lock"} and self.content is None):
+            return False  # a daemon leaves without its lock or VERSION, and the next one makes them
         return self.content is not None or self.kind not in CAN_BE_ASKED_AGAIN
 
 
 def kind_of(path: str) -> str | None:
     """The kind of file that this is; None for what a daemon only uses while it runs."""
     top, _, rest = path.partition("/")
-    if top in {"tmp", "trash", "quarantine"} or path.endswith(("index.db-shm", ".lock")):
+    if top in {"tmp", "trash", "quarantine", "state", "daemon"} or path.endswith(("index.db-shm", ".lock")):
         return None
     if top == "environments":
         return _kind_in_view(path)
@@ -150,7 +150,7 @@ def thing_of(path: str) -> tuple[str, str]:
         return "link", rest[0]
     if top == "projects":
         return "record", "/" + re.sub(r"/@storectl/.*", "", "/".join(rest))
-    if top in {"interpreters", "builds", "urls"}:
+    if top in {"interpreters", "builds", "urls", "variables.key"}:
         return "note", path
     if top == "git":
         return "repository", f"git/{rest[0]}"

@@ -11,6 +11,7 @@ from storectl_daemon.building.mirror_sums import sums_file, sums_problem
 from storectl_daemon.repair.examined import Examined, Found, Kind, Order
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.provenance import variables_key_problem
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.sealed import opened
 
@@ -23,6 +24,9 @@ class NotePart:
 
     async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
         """Every note."""
+        if problem := await asyncio.to_thread(variables_key_problem, self.layout):
+            again = "what was built with variables is built again"
+            yield _examined(self.layout, "note", self.layout.variables_key, problem, again)
         for path, again in await asyncio.to_thread(lambda: list(self._notes())):
             problem = await asyncio.to_thread(_note_problem, path)
             yield _examined(self.layout, "note", path, problem, again)

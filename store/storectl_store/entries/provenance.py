@@ -29,6 +29,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import PRIVATE, replace_file
 
+_CHECK_BYTES = 4  # of the key of variables, at its end: the first bytes of the sha256 of what comes before
 BUILD_FORMAT = 2
 BuildKind = Literal["wheel", "editable"]
 
@@ -77,10 +78,22 @@ def kept_variables_key(layout: StoreLayout) -> bytes:
     known = variables_key(str(layout.root))
     if known is not None:
         return known
-    made = secrets.token_bytes(VARIABLES_KEY_BYTES)
+    head = secrets.token_bytes(VARIABLES_KEY_BYTES - _CHECK_BYTES)
+    made = head + hashlib.sha256(head).digest()[:_CHECK_BYTES]
     with disk_errors("keep a key for the variables of builds"):
         replace_file(layout.variables_key, made, mode=PRIVATE)
     return made
+
+
+def variables_key_problem(layout: StoreLayout) -> str | None:
+    """What is wrong with the key; None if it is as it was made, or there is none."""
+    try:
+        key = layout.variables_key.read_bytes()
+    except FileNotFoundError:
+        return None
+    head, check = key[:-_CHECK_BYTES], key[-_CHECK_BYTES:]
+    is_whole = len(key) == VARIABLES_KEY_BYTES and hashlib.sha256(head).digest()[:_CHECK_BYTES] == check
+    return None if is_whole else "its last bytes are not the check of the others"
 
 
 def write_provenance(layout: StoreLayout, provenance: Provenance) -> None:
