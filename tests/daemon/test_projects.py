@@ -113,3 +113,9 @@ def test_a_link_never_replaces_anything_but_a_symlink(tmp_path: Path, files: Dis
         files.point_link(tmp_path, ".venv", tmp_path / "one")
     assert caught.value.code == "E_LINK"
     assert not place.is_symlink()
+
+
+def test_what_was_put_on_top_is_not_what_a_project_is(tmp_path: Path, book: ProjectBook) -> None:
+    book.want(tmp_path, numbered(1))
+    project = book.want(tmp_path, Options(overlay="/state/overlays/0123/uv.lock"))
+    assert project.main == Wish(options=numbered(1))
