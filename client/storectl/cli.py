@@ -12,6 +12,7 @@ from storectl.commands.doctor import doctor
 from storectl.commands.link import link
 from storectl.commands.lock import lock
 from storectl.commands.run import run
+from storectl.commands.trust import trust
 from storectl.commands.warm import warm
 from storectl.errors import ClientError, OutputError, UsageError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(run)
 app.command()(warm)
 app.command()(lock)
+app.command()(trust)
 app.add_typer(watch.app, name="watch")
 app.command()(link)
 app.add_typer(daemon.app, name="daemon")

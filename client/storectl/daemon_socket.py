@@ -8,6 +8,7 @@ import socket
 import stat
 
 from storectl.errors import DaemonNotRunningError, DaemonOwnerError, DaemonTimeoutError
+from storectl_shim.store_daemon import StoreDaemon
 
 CONNECT_S = 1.0
 
@@ -48,4 +49,12 @@ def stuck(path: str) -> DaemonTimeoutError:
     return DaemonTimeoutError(
         f"the daemon on {path} is there and does not answer",
         hint="it may be stopped or stuck: look at its log (storectl daemon logs), end its process, try again",
+    )
+
+
+def unreachable(daemon: StoreDaemon) -> DaemonTimeoutError:
+    """The error for a daemon that the store names, whose process is there and whose socket is not."""
+    return DaemonTimeoutError(
+        f"the store's daemon, process {daemon.pid}, cannot be reached at {daemon.socket}",
+        hint=f"it may be stopped or stuck: end it (kill {daemon.pid}); the next command starts another",
     )

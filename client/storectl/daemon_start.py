@@ -1,8 +1,10 @@
-"""Starting the daemon when a command needs it: one, however many commands need it at once.
+"""Finding the store's daemon, and starting it when a command needs it: one, however many commands need it at once.
 
-Commands take an flock on ``start.lock`` beside the socket, look again, and the first of them starts the daemon. It is no
-child of the command: the command is about to become somebody's program, and that must not find a strange child. So that
-an early end is seen all the same, the daemon holds one end of a pipe for as long as it lives.
+The store says where its daemon listens (``storectl_shim.store_daemon``), whatever variables it was started with; if it
+says nothing, a service manager may listen for it at the usual place. If none is there, commands take an flock on
+``start.lock`` in the store, look again, and the first of them starts the daemon. It is no child of the command: the
+command is about to become somebody's program, and that must not find a strange child. So that an early end is seen all
+the same, the daemon holds one end of a pipe for as long as it lives.
 """
 
 import fcntl
@@ -16,9 +18,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storectl.daemon_socket import check_listener, check_owner
-from storectl.errors import DaemonError, DaemonGoneError, DaemonNotRunningError, DaemonOwnerError, DaemonStartError
-from storectl_shim.locations import log_path, socket_path
+from storectl.daemon_socket import check_listener, check_owner, unreachable
+from storectl.errors import (
+    DaemonError,
+    DaemonGoneError,
+    DaemonNotRunningError,
+    DaemonOwnerError,
+    DaemonProblemError,
+    DaemonStartError,
+)
+from storectl.isolation import FLAGS
+from storectl.store_place import check_store_owner, may_be_store, own_store
+from storectl_shim.locations import log_path, socket_path, store_folder
+from storectl_shim.own_variables import own_variables
+from storectl_shim.store_daemon import StoreDaemon, is_there, read_store_daemon
 
 if TYPE_CHECKING:
     from storectl.daemon_client import DaemonClient
@@ -31,6 +44,12 @@ LOCK_S = 2 * START_S
 
 STOP_S = 10.0
 
+BIND_S = 5.0
+"""How long a daemon may take to see that its socket is gone, and to listen at another place."""
+
+STORE_GONE = "E_STORE_GONE"
+"""What a daemon answers whose store was deleted or replaced: it leaves, and the next one makes the store anew."""
+
 POLL_S = 0.02
 
 GONE = (DaemonNotRunningError, DaemonGoneError)
@@ -41,8 +60,33 @@ DETACH = "import os, sys; os.fork() or os.execv(sys.argv[1], sys.argv[1:])"
 
 
 def running_daemon(environ: Mapping[str, str]) -> "DaemonClient":
-    """The daemon that is there; DaemonNotRunningError where none is."""
-    path = socket_path(environ)
+    """The store's daemon; DaemonNotRunningError if none is running, DaemonTimeoutError for one that cannot be reached.
+
+    A daemon whose socket is gone listens again in a moment, and is waited for.
+    """
+    deadline = time.monotonic() + BIND_S
+    while True:
+        try:
+            return _reached(environ)
+        except DaemonNotRunningError:
+            known = _living(environ)
+            if known is None:
+                raise
+            if time.monotonic() > deadline:
+                raise unreachable(known) from None
+        time.sleep(POLL_S)
+
+
+def _living(environ: Mapping[str, str]) -> StoreDaemon | None:
+    """The daemon that the store names, if its process is there."""
+    known = read_store_daemon(store_folder(environ))
+    return known if known is not None and known.lives else None
+
+
+def _reached(environ: Mapping[str, str]) -> "DaemonClient":
+    """The daemon where the store says it is, else where a service manager would listen for it."""
+    known = read_store_daemon(store_folder(environ))
+    path = known.socket if known is not None and known.may_answer else socket_path(environ)
     check_owner(path)
     check_listener(path)
     from storectl.daemon_client import DaemonClient  # noqa: PLC0415 - HTTP, of no use where nobody listens
@@ -50,6 +94,11 @@ def running_daemon(environ: Mapping[str, str]) -> "DaemonClient":
     client = DaemonClient(path, environ=environ)
     try:
         client.health()
+    except DaemonProblemError as error:
+        client.close()
+        if error.code != STORE_GONE:
+            raise
+        raise DaemonGoneError(error.message, hint=error.hint) from None
     except BaseException:
         client.close()
         raise
@@ -57,18 +106,18 @@ def running_daemon(environ: Mapping[str, str]) -> "DaemonClient":
 
 
 def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = None) -> "DaemonClient":
-    """The daemon of this environment, started where none is running; DaemonError where that fails.
+    """The daemon of this environment's store, started if none is running; ClientError if that fails.
 
     ``command`` is what to start instead of storectl's own daemon.
     """
+    store = store_folder(environ)
+    check_store_owner(store)
     try:
         return running_daemon(environ)
     except GONE:
         pass
-    socket = socket_path(environ)
-    folder = os.path.dirname(socket)
-    own_folder(folder)
-    with _start_lock(os.path.join(folder, "start.lock"), lambda: _answers(environ)):
+    own_store(store)
+    with _start_lock(store, lambda: _answers(environ)):
         try:
             return running_daemon(environ)
         except GONE:
@@ -77,24 +126,24 @@ def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = No
 
 
 def daemon_command(environ: Mapping[str, str]) -> list[str]:
-    """The command line of storectl's daemon. -P: the folder it is started in is nobody's code."""
-    return [sys.executable, "-P", "-m", "storectl", "daemon", "--log-file", log_path(environ)]
+    """The command line of storectl's daemon."""
+    return [sys.executable, *FLAGS, "-m", "storectl", "daemon", "--log-file", log_path(environ)]
 
 
 def stop_daemon(environ: Mapping[str, str]) -> bool:
-    """End the daemon and wait until it is gone; False where none was running."""
+    """End the daemon and wait until it is gone; False if none was running."""
     try:
         with running_daemon(environ) as client:
-            pid = client.health().pid
+            socket, pid = client.socket, client.health().pid
             client.shutdown()
-    except DaemonNotRunningError:
+    except GONE:
         return False
     deadline = time.monotonic() + STOP_S
     while time.monotonic() < deadline:
-        if not _listens(environ) and not _lives(pid):
+        if not _listens(socket) and not is_there(pid):
             return True
         time.sleep(POLL_S)
-    if not _listens(environ):
+    if not _listens(socket):
         return True  # a zombie nobody reaps, or its number was given to another
     raise DaemonError(
         f"the daemon still listens {STOP_S:.0f} s after it was asked to end", hint="see storectl daemon logs"
@@ -102,24 +151,31 @@ def stop_daemon(environ: Mapping[str, str]) -> bool:
 
 
 def own_folder(folder: str) -> None:
-    """Make a folder for this user alone where there is none; DaemonOwnerError where it is somebody else's."""
+    """Make a folder for this user alone if there is none; DaemonOwnerError if it is somebody else's."""
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         status = os.lstat(folder)
     except OSError as error:
         raise DaemonStartError(
-            f"cannot make {folder}: {error.strerror}", hint="the daemon's socket goes there"
+            f"cannot make {folder}: {error.strerror}", hint="the daemon's log goes there: make it yours, or remove it"
         ) from None
     if status.st_uid != os.geteuid():
         raise DaemonOwnerError(
             f"{folder} belongs to user {status.st_uid}",
-            hint="set XDG_RUNTIME_DIR or XDG_STATE_HOME to folders of your own",
+            hint=f"if a command under sudo made it: sudo chown -R {os.geteuid()}:{os.getegid()} {folder}",
         )
 
 
 @contextmanager
-def _start_lock(path: str, give_up: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock that only one starter has; without it once ``give_up`` says that it is not needed any more."""
+def _start_lock(store: str, give_up: Callable[[], bool]) -> Iterator[None]:
+    """Hold the lock that only one starter has; without it once ``give_up`` says that it is not needed any more.
+
+    Nothing is left in a folder that is no store: the daemon is about to say so.
+    """
+    if not may_be_store(store):
+        yield
+        return
+    path = os.path.join(store, "start.lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         deadline = time.monotonic() + LOCK_S
@@ -144,17 +200,9 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _lives(pid: int) -> bool:
+def _listens(socket: str) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _listens(environ: Mapping[str, str]) -> bool:
-    try:
-        check_listener(socket_path(environ))
+        check_listener(socket)
     except DaemonNotRunningError:
         return False
     return True
@@ -162,7 +210,7 @@ def _listens(environ: Mapping[str, str]) -> bool:
 
 def _answers(environ: Mapping[str, str]) -> bool:
     try:
-        running_daemon(environ).close()
+        _reached(environ).close()
     except GONE:
         return False
     except DaemonError:
@@ -184,7 +232,7 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> None:
                 stdout=output,
                 stderr=output,
                 cwd="/",
-                env=dict(environ),
+                env=own_variables(environ),
                 pass_fds=[held],
                 start_new_session=True,
                 check=True,

@@ -3,6 +3,10 @@
     ClientError                       one line, a code, a hint; exit code 1
     ├── UsageError                    E_USAGE           the command was not understood; exit code 2
     ├── NoLockFileError               E_NO_LOCK         no lock file at or above a folder
+    ├── ProjectOwnerError             E_PROJECT_OWNER   the project is another user's, and not trusted
+    ├── HomeMissingError              E_NO_HOME         no HOME, and no variable that says where the store is
+    ├── StoreOwnerError               E_STORE_OWNER     the store is another user's, or would be in another's home
+    ├── SharedStoreError              E_SHARED          other accounts could not use what is to be shared
     ├── TargetNotFoundError           E_NOT_FOUND       no such script or command; exit code 127
     ├── TargetNotExecutableError      E_NOT_EXECUTABLE  found, but it cannot be executed; exit code 126
     ├── CurrentFolderError            E_NO_FOLDER       the current folder is gone
@@ -64,6 +68,30 @@ class NoLockFileError(ClientError):
     """No lock file at or above the folder ``facts['start']``, or the named one is missing."""
 
     default_code = "E_NO_LOCK"
+
+
+class ProjectOwnerError(ClientError):
+    """What decides what runs is another user's, and in no trusted folder; ``facts['path']`` is what, ``uid`` whose."""
+
+    default_code = "E_PROJECT_OWNER"
+
+
+class HomeMissingError(ClientError):
+    """Nothing says where the store is to be."""
+
+    default_code = "E_NO_HOME"
+
+
+class StoreOwnerError(ClientError):
+    """The store cannot be this user's to write; ``facts['path']`` and, if somebody has it, ``facts['owner']``."""
+
+    default_code = "E_STORE_OWNER"
+
+
+class SharedStoreError(ClientError):
+    """What is to be shared is in a folder that other accounts cannot enter; ``facts['path']``."""
+
+    default_code = "E_SHARED"
 
 
 class TargetNotFoundError(ClientError):

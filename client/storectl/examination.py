@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl.daemon_start import running_daemon
-from storectl.errors import ClientError, DaemonNotRunningError
+from storectl.errors import ClientError, DaemonNotRunningError, ProjectOwnerError
 from storectl.options import Options
 from storectl.project import locate_project
-from storectl_shim.locations import socket_path, store_folder
+from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_notices, read_ready
 
 WATCHES_NEEDED = 8192
@@ -101,7 +101,7 @@ def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(check="daemon", ok=False, detail=error.message, hint=error.hint or "")
         return
     yield Finding(check="daemon", ok=True, detail=f"storectl {health.version}, process {health.pid}")
-    yield from (_private(path) for path in (os.path.dirname(socket_path(environ)), socket_path(environ)))
+    yield from (_private(path) for path in (os.path.dirname(health.socket), health.socket))
 
 
 def _private(path: str) -> Finding:
@@ -154,6 +154,9 @@ def _watches(limit_file: Path) -> Iterator[Finding]:
 def _project(environ: Mapping[str, str], folder: str) -> Iterator[Finding]:
     try:
         project, lock_file = locate_project([folder], Options(), environ)
+    except ProjectOwnerError as error:
+        yield Finding(check="project", ok=False, detail=error.message, hint=error.hint or "")
+        return
     except ClientError:
         yield Finding(check="project", ok=True, detail=f"{folder} is in no project")
         return

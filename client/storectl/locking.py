@@ -6,6 +6,7 @@ from; ``Pipfile``; a ``requirements.in``; ``[tool.poetry]``, ``[tool.pdm]`` or `
 """
 
 import os
+import re
 import shutil
 import sys
 import tomllib
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from storectl.errors import ClientError, UsageError
 from storectl.script_block import has_block
+from storectl_shim.project_record import lock_files_in
 
 _COMPILE = ("uv", "pip", "compile", "--generate-hashes", "--universal", "requirements.in", "-o", "requirements.txt")
 _COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -33,11 +35,12 @@ _PYLOCK: Mapping[str, tuple[str, ...]] = {
     "uv": ("uv", "export", "--quiet", "--format", "pylock.toml", "-o", "pylock.toml"),
     "pdm": ("pdm", "lock"),
     "pip": ("pip", "lock", "-e", "."),
+    "pipenv": ("pipenv", "lock"),
+    "poetry": ("poetry", "export", "--format", "pylock.toml", "--output", "pylock.toml"),
 }
 _OF_TOOL: Mapping[str, str] = {
     "uv": "uv.lock", "poetry": "poetry.lock", "pdm": "pdm.lock", "pipenv": "Pipfile.lock", "pip": "pylock.toml",
 }  # fmt: skip
-_ORDER = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 
 
 class NoLockerError(ClientError):
@@ -107,8 +110,9 @@ def _of_named_tool(tool: str, folder: Path) -> Iterator[tuple[tuple[str, ...], s
 
 def _candidates(folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
     """Command lines that fit, the best first, with the reason; only those for one kind of lock file."""
-    for name in _ORDER:
-        if not (folder / name).exists() or (name == "requirements.txt" and not (folder / "requirements.in").exists()):
+    names = [*lock_files_in(str(folder)), "requirements.txt"]
+    for name in names:
+        if name == "requirements.txt" and not ((folder / name).exists() and (folder / "requirements.in").exists()):
             continue
         if name == "pylock.toml":
             yield _PYLOCK[_maker_of(folder / name)], f"it made {name}"
@@ -135,8 +139,9 @@ def _of_project(file: Path) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def _maker_of(pylock: Path) -> str:
     """The tool that a ``pylock.toml`` says it was made by; uv where it is none that is known here."""
-    maker = str(_tables(pylock).get("created-by", ""))
-    return next((tool for tool in ("uv", "pdm", "pip") if maker.lower().startswith(tool)), "uv")
+    maker = str(_tables(pylock).get("created-by", "")).lower()
+    word = re.match(r"[a-z]*", maker)
+    return word[0] if word and word[0] in _PYLOCK else "uv"
 
 
 def _tables(file: Path, key: str | None = None) -> dict[str, object]:

@@ -9,7 +9,8 @@ import stat
 import sys
 
 from storectl.errors import TargetNotExecutableError, TargetNotFoundError
-from storectl_shim.locations import socket_path
+from storectl_shim.locations import store_folder
+from storectl_shim.store_daemon import read_store_daemon
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 def program_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of a program in this environment, as ``client/launcher/storectl`` sets them.
 
-    VIRTUAL_ENV and the front of PATH name the environment, PYTHONHOME is gone, and STORECTL_SOCKET is there where the
-    daemon's socket is (the program's first process asks for its import map, and takes the variable away).
+    VIRTUAL_ENV and the front of PATH name the environment, and STORECTL_SOCKET is the daemon's socket if the store
+    names one that is there (the program's first process asks for its import map, and takes the variable away). All others are
+    as they were given.
     """
     return tool_environ(environment, environ) | {"VIRTUAL_ENV": environment}
 
@@ -31,11 +33,11 @@ def tool_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]
 
     A tool that looks at it means the project it works on: ``ty``, ``poetry``, ``pdm`` and ``pipenv`` do.
     """
-    changed = {name: value for name, value in environ.items() if name not in ("PYTHONHOME", "STORECTL_SOCKET")}
+    changed = {name: value for name, value in environ.items() if name != "STORECTL_SOCKET"}
     changed["PATH"] = path_with(os.path.join(environment, "bin"), environ.get("PATH", os.defpath))
-    socket = socket_path(environ)
-    if _is_own_socket(socket):
-        changed["STORECTL_SOCKET"] = socket
+    daemon = read_store_daemon(store_folder(environ))
+    if daemon is not None and _is_own_socket(daemon.socket):
+        changed["STORECTL_SOCKET"] = daemon.socket
     return changed
 
 

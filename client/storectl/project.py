@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import time
 
-from storectl.errors import NoLockFileError
-from storectl_shim.project_record import LOCK_FILES, find_member, find_project
+from storectl.errors import NoLockFileError, ProjectOwnerError
+from storectl_shim.project_record import INPUTS, LOCK_FILES, find_member, find_project
+from storectl_shim.trust import ForeignFileError, check_inputs
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from storectl.options import Options
+
+
+_LOOKS, _LOOK_SECONDS = 100, 0.02
+"""Looks for a lock file as long as git is at work: two seconds."""
 
 
 def locate_project(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -24,13 +30,29 @@ def locate_project(starts: Iterable[str], options: Options, environ: Mapping[str
 
 
 def locate_member(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str, Options]:
-    """The same, and the options for the member of the project's workspace that the search started in, if it is one."""
-    if options.lock_file is not None:
-        return (*_project_of(options.lock_file), options)
+    """The project's folder and lock file, and the options for the workspace member that the search started in, if any.
+
+    ProjectOwnerError if all of that belongs to another user whom nobody trusts.
+    """
+    try:
+        if options.lock_file is not None:
+            return (*_project_of(options.lock_file, environ), options)
+        return _search(starts, options, environ)
+    except ForeignFileError as error:
+        kind = NoLockFileError if error.passed_by else ProjectOwnerError
+        raise kind(str(error), code=error.code, hint=error.hint, path=error.path, uid=error.uid) from None
+
+
+def _search(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str, Options]:
     tried: list[str] = []
     for each in starts:  # one after the other: there may be no current folder, and no need of one
         start = os.path.abspath(each)
-        found = find_project(start, environ.get("HOME"))
+        found = find_project(start, environ.get("HOME"), environ)
+        looks = 0
+        while found is None and looks < _LOOKS and _git_is_at_work(start):
+            time.sleep(_LOOK_SECONDS)  # a switch takes a lock file away before it puts another in its place
+            found = find_project(start, environ.get("HOME"), environ)
+            looks += 1
         if found is not None:
             return (*found, options.at_member(find_member(start, *found)))
         tried.append(start)
@@ -42,9 +64,18 @@ def locate_member(starts: Iterable[str], options: Options, environ: Mapping[str,
     )
 
 
-def _project_of(lock_file: str) -> tuple[str, str]:
+def _git_is_at_work(folder: str) -> bool:
+    """Whether git changes the checkout around the folder; not seen in a worktree, whose lock is elsewhere."""
+    while not os.path.exists(os.path.join(folder, ".git")) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return os.path.exists(os.path.join(folder, ".git", "index.lock"))
+
+
+def _project_of(lock_file: str, environ: Mapping[str, str]) -> tuple[str, str]:
     if not os.path.isfile(lock_file):
         raise NoLockFileError(
             f"no lock file at {lock_file}", hint="--lock takes the path of an existing file", start=lock_file
         )
-    return os.path.dirname(lock_file), lock_file
+    project = os.path.dirname(lock_file)
+    check_inputs(project, INPUTS, lock_file, environ)
+    return project, lock_file

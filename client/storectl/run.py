@@ -82,7 +82,8 @@ def _run_matrix(request: RunRequest) -> int:
 
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The whole command line with these options, and the program's variables. A script may have a lock file of its own."""
-    if _is_script(request) and options.lock_file is None and request.project is None:
+    named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
+    if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
         own = script_lock_file(request.arguments[0])
         options = options.with_lock_file(own) if own is not None else options

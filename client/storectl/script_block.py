@@ -5,8 +5,8 @@
     # dependencies = ["rich"]
     # ///
 
-A block counts where it stands before the first line of code: that is as far as the launcher looks, which decides by it
-in a few microseconds, and the two have to agree.
+The block may stand anywhere, as for uv. The launcher looks for a lock file beside the script, and for a block in its head:
+what stands before the first line of code, a docstring included. So it misses a block below code that nobody has locked.
 """
 
 from __future__ import annotations
@@ -23,21 +23,18 @@ def script_lock_file(script: str) -> str | None:
 
     NoLockFileError where the block has dependencies and no lock file is there; UsageError where the block is malformed.
     """
-    try:
-        with open(script, "rb") as file:
-            content = file.read()
-    except OSError:
-        return None
-    if not _begins_with_block(content):
+    blocks = _blocks(script)
+    if not blocks:
         return None
     real = os.path.realpath(script)
-    stem = os.path.splitext(os.path.basename(real))[0]
+    name = os.path.basename(real)
+    stem = os.path.splitext(name)[0]
     for path in (f"{real}.lock", os.path.join(os.path.dirname(real), f"pylock.{stem}.toml")):
         if os.path.isfile(path):
             return path
-    if _dependencies(script, content):
+    if _dependencies(script, blocks):
         raise NoLockFileError(
-            f"{script} has dependencies of its own and no lock file ({stem}.py.lock or pylock.{stem}.toml)",
+            f"{script} has dependencies of its own and no lock file ({name}.lock or pylock.{stem}.toml)",
             hint=f"lock them: storectl lock {script}, or uv lock --script {script}",
             start=script,
         )
@@ -45,36 +42,33 @@ def script_lock_file(script: str) -> str | None:
 
 
 def has_block(script: str) -> bool:
-    """Whether the script has a block at its top."""
+    """Whether the script has a block that begins and ends."""
+    return bool(_blocks(script))
+
+
+def _blocks(script: str) -> list[str]:
+    """The contents of the blocks of a script, whatever its line ends are; none of what cannot be read."""
     try:
         with open(script, "rb") as file:
-            return _begins_with_block(file.read())
+            content = file.read()
     except OSError:
-        return False
-
-
-def _begins_with_block(content: bytes) -> bool:
+        return []
     if BLOCK not in content:
-        return False
-    for line in content.splitlines():
-        if line.rstrip() == BLOCK:
-            return True
-        if line and not line.startswith(b"#"):
-            return False
-    return False
+        return []  # as in nearly every script: nothing more is loaded for it
+    import re  # noqa: PLC0415 - only a script with a block has to wait for it
+
+    text = content.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    return re.findall(r"(?m)^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$", text)
 
 
-def _dependencies(script: str, content: bytes) -> list[object]:
+def _dependencies(script: str, blocks: list[str]) -> list[object]:
     """The dependencies in the block; UsageError where there are several blocks, or it is no TOML."""
-    import re  # noqa: PLC0415 - only a script with a block has to wait for these
-    import tomllib  # noqa: PLC0415 - as above
+    import tomllib  # noqa: PLC0415 - only a script with a block has to wait for it
 
-    text = content.decode("utf-8", "replace").replace("\r\n", "\n")
-    found = re.findall(r"(?m)^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$", text)
-    if len(found) > 1:
-        raise UsageError(f"{script} has {len(found)} script blocks", hint="PEP 723 allows one")
+    if len(blocks) > 1:
+        raise UsageError(f"{script} has {len(blocks)} script blocks", hint="PEP 723 allows one")
     lines = "".join(
-        line[2:] if line.startswith("# ") else line[1:] for line in "".join(found).splitlines(keepends=True)
+        line[2:] if line.startswith("# ") else line[1:] for line in "".join(blocks).splitlines(keepends=True)
     )
     try:
         dependencies = tomllib.loads(lines).get("dependencies", [])

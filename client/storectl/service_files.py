@@ -1,8 +1,8 @@
 """The service files: where they are, and how they are filled in for this user.
 
 They are templates. In ``systemd/`` and ``launchd/`` of a checkout they stand as files, in an installed storectl below
-``storectl/service_files/``. Placeholders: ``@storectl-python@`` (the command line's absolute path), ``@socket@``,
-``@log@``.
+``storectl/service_files/``. Placeholders: ``@storectl-python@`` (the command line's absolute path), ``@store@``,
+``@socket@``, ``@socket-name@``, ``@log@``.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from storectl.errors import ServiceFileError
-from storectl_shim.locations import log_path, socket_path
+from storectl_shim.locations import log_path, socket_path, store_folder
 
 COMMAND = "storectl-python"
 
@@ -62,8 +62,11 @@ def filled_files(manager: ServiceManager, environ: Mapping[str, str]) -> dict[st
     """Each service file's name and its text, filled in; ServiceFileError where something is missing."""
     folder, command = template_folder(manager), command_path()
     quote = escape if manager is LAUNCHD else _systemd_quoted
+    store = store_folder(environ) if manager is LAUNCHD else f"STORECTL_STORE={store_folder(environ)}"
     values = {
         "@storectl-python@": quote(command),
+        "@store@": quote(store),
+        "@socket-name@": os.path.basename(socket_path(environ)),
         "@socket@": escape(socket_path(environ)),
         "@log@": escape(log_path(environ)),
     }

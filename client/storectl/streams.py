@@ -7,6 +7,8 @@ there is no other place to tell it.
 
 from __future__ import annotations
 
+import _locale
+import codecs
 import errno
 import io
 import os
@@ -40,6 +42,16 @@ def end_as_interrupted_writer() -> None:
 
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGPIPE)
+
+
+def output_encoding(own: str) -> str:
+    """The locale's encoding, which ``-X utf8`` hides; that of Python itself for one that is ASCII, or not known."""
+    found = _locale.getencoding()
+    try:
+        is_ascii = codecs.lookup(found).name == "ascii"
+    except LookupError:
+        return own
+    return own if is_ascii or own.lower() != "utf-8" else found
 
 
 def _occupy_standard_numbers() -> None:
@@ -97,7 +109,7 @@ class _Told(_Output):
 
 
 def _text_stream(raw: _Output, like: TextIO | None) -> io.TextIOWrapper:
-    encoding = getattr(like, "encoding", None) or "utf-8"
+    encoding = output_encoding(getattr(like, "encoding", None) or "utf-8")
     buffered = io.BufferedWriter(raw)  # type: ignore[type-var]
     line_buffering = isinstance(raw, _Told) or raw.isatty()
     return io.TextIOWrapper(buffered, encoding, "backslashreplace", line_buffering=line_buffering)

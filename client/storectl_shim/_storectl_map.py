@@ -133,8 +133,18 @@ class SourceFileLoader(_external.SourceFileLoader):
 
 
 def cache_folder(environ: "Mapping[str, str]") -> str:
-    """Where this user's own things that can be made again are; empty for nobody's."""
-    cache = environ.get("XDG_CACHE_HOME") or environ.get("HOME", "") + "/.cache"
+    """Where this user's own things that can be made again are; empty for nobody's.
+
+    Root keeps nothing in a home folder of another user, which ``sudo`` may have left in the variables.
+    """
+    home = environ.get("HOME", "")
+    cache = environ.get("XDG_CACHE_HOME") or home + "/.cache"
+    if os.geteuid() == 0:
+        try:
+            if os.stat(environ.get("XDG_CACHE_HOME") or home).st_uid != 0:
+                return ""
+        except OSError:
+            pass
     return cache + "/storectl" if cache.startswith("/") and cache != "/.cache" else ""
 
 

@@ -17,8 +17,9 @@ import sys
 from dataclasses import dataclass
 
 from storectl_shim.activation_errors import ActivationError
-from storectl_shim.locations import store_folder
+from storectl_shim.locations import NoHomeError, store_folder
 from storectl_shim.project_record import (
+    INPUTS,
     LOCK_FILES,
     absolute_interpreter,
     absolute_lock_file,
@@ -27,6 +28,7 @@ from storectl_shim.project_record import (
     options_key,
     read_ready,
 )
+from storectl_shim.trust import ForeignFileError, check_inputs
 
 TYPE_CHECKING = False  # importing typing takes longer than all of this
 if TYPE_CHECKING:
@@ -190,7 +192,10 @@ def make_environment(
     a lock file of one's own; ``python`` a version or the path of an interpreter, None for the project's own.
     """
     lock_file = None if lock is None else absolute_lock_file(os.fspath(lock))
-    folder, found, member = _locate(project, lock_file)
+    try:
+        folder, found, member = _locate(project, lock_file)
+    except ForeignFileError as error:
+        raise ActivationError(str(error), code=error.code, hint=error.hint, path=error.path) from None
     options: dict[str, Any] = {
         "python": None if python is None else absolute_interpreter(python),
         "extras": _names(extras),
@@ -199,10 +204,17 @@ def make_environment(
         "lock_file": lock_file,
         "member": member,
     }
-    path = read_ready(store_folder(os.environ), folder, options_key(**options))
+    path = read_ready(_store(), folder, options_key(**options))
     if path is None:
         path = str(_warm(member or folder, options, offline=offline)["path"])
     return Environment(path=path, project=folder, lock_file=found)
+
+
+def _store() -> str:
+    try:
+        return store_folder(os.environ)
+    except NoHomeError as error:
+        raise ActivationError(str(error), code="E_NO_HOME", hint=error.hint) from None
 
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
@@ -214,6 +226,7 @@ def _locate(project: str | os.PathLike[str] | None, lock_file: str | None) -> tu
     """The project's folder, its lock file, and the member of its workspace; ActivationError E_NO_LOCK where there is none."""
     if lock_file is not None and project is None:
         if os.path.isfile(lock_file):
+            check_inputs(os.path.dirname(lock_file), INPUTS, lock_file, os.environ)
             return os.path.dirname(lock_file), lock_file, None
         raise ActivationError(f"no lock file at {lock_file}", code="E_NO_LOCK", hint="check the path", start=lock_file)
     starts = [os.path.abspath(os.fspath(project))] if project is not None else _ambient_starts()

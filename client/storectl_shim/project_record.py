@@ -2,15 +2,24 @@
 
     <store>/projects/<absolute project folder>/@storectl/
       environment      for the launcher: one line, the environment of the default options
-      stamp.<input>    for the launcher: empty, with exactly the modification time of each input that exists
+      stamp.<input>    for the launcher: empty, with exactly the modification time of each usual input that exists
+      further          for the launcher: what else has to be as it was, as calls of its functions, joined by &&
+                         _storectl_same <path> <number>     as old as stamp.<number> is
+                         _storectl_there <path> …           something is there
+                         _storectl_absent <path> …          nothing is there
+                         _storectl_unset <name> …           the variables are not set
       ready.<key>      for the command line, one for each set of options:
-                         storectl-record 1
+                         storectl-record 2
                          environment <absolute path>
                          lock <absolute path of the lock file>
                          written <ns since the epoch>
                          notice <a sentence for whoever runs a program>                    as many as there are
                          input <sha256 hex> <mtime ns> <size in bytes> <absolute path>     each input that exists
-                         absent <absolute path>                                            each that does not
+                         names <sha256 hex> <mtime ns> <absolute path>                     each folder whose names count
+                         place <absolute path>                                             each that is only to be there
+                         absent <absolute path>                                            each that does not exist
+                         variable <name> <digest, or ->                                    each that a build looked at
+    <store>/variables.key                                                                  see ``variable_digest``
 
 An input is as it was when its time and size are, and it was at least two seconds old when the record was written (a file
 system may only see whole seconds, so that a second change in one tick has the same time); else when its sha256 is.
@@ -21,9 +30,19 @@ from __future__ import annotations
 
 import os
 
+from storectl_shim.trust import ForeignFileError, check_inputs, everybody_writes
+
 TYPE_CHECKING = False  # importing typing takes longer than reading a record
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+TOOL_MARKS = {
+    "uv.lock": (b"[tool.uv", b"uv_build"),
+    "poetry.lock": (b"[tool.poetry", b"poetry.core", b"poetry.masonry"),
+    "pdm.lock": (b"[tool.pdm", b"pdm.backend", b"pdm.pep517"),
+    "Pipfile.lock": (),
+}
+"""The lock files that one tool alone makes, and what a pyproject.toml says of that tool. Pipenv has a Pipfile instead."""
 
 LOCK_FILES = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 """The lock files, the preferred one first. A requirements.txt is one where it holds hashes."""
@@ -31,30 +50,73 @@ LOCK_FILES = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock
 INPUTS = (*LOCK_FILES, "pyproject.toml", "Pipfile", ".python-version")
 """The files of a project folder that decide what its environment is."""
 
-RECORD_FORMAT = "storectl-record 1"
+RECORD_FORMAT = "storectl-record 2"
 NOTICE = "notice "
+UNSET = "-"
+"""Stands for the digest of a variable that was not set."""
+
+VARIABLES_KEY_BYTES = 32
 
 SETTLED_NS = 2_000_000_000
 """How much older than the record an input has to be for its time to prove anything."""
 
 
-def find_project(start: str, home: str | None) -> tuple[str, str] | None:
+def find_project(start: str, home: str | None, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
     """The nearest project at or above the folder ``start``: its folder without symbolic links, and its lock file.
 
-    The way up ends with the folder that holds ``.git``, with ``home``, or at the root. A lock file in a folder that is
-    neither this user's nor root's is none. One that cannot be read, or is no file at all, is one: a broken project is not
-    to be taken for a part of the next one up.
+    The way up ends with the folder that holds ``.git``, with ``home``, or at the root. A lock file that cannot be read,
+    or is no file at all, is one: a broken project is not to be taken for a part of the next one up. ForeignFileError
+    for a project of another user that is not trusted; ``environ`` (this process's if None) says where the lists of trust
+    are. A lock file that another user left in a folder where everybody may write is passed by; it is that error if
+    there is no project further up.
     """
     folder = os.path.realpath(start)
     last = os.path.realpath(home) if home else None
+    passed_by: ForeignFileError | None = None
     while True:
         lock_file = _lock_file_in(folder)
         if lock_file is not None:
-            return folder, lock_file
+            stranger = _stranger(folder, lock_file, os.environ if environ is None else environ)
+            if stranger is None:
+                return folder, lock_file
+            if not stranger.passed_by:
+                raise stranger
+            passed_by = passed_by or stranger
         parent = os.path.dirname(folder)
         if folder in (last, parent) or os.path.exists(os.path.join(folder, ".git")):
-            return None
+            break
         folder = parent
+    if passed_by is not None:
+        raise passed_by
+    return None
+
+
+def lock_files_in(folder: str) -> list[str]:
+    """The names of the lock files in a folder, the one that counts first, those that are passed over last.
+
+    Where two tools have left their lock files, the one of which the project speaks counts: ``uv run`` leaves a uv.lock in any
+    project. One without a package is passed over for every other.
+    """
+    there = [name for name in LOCK_FILES if _is_lock_file(folder, name)]
+    made_by_tools = [name for name in there if name in TOOL_MARKS]
+    if len(there) < 2 or not made_by_tools:
+        return there
+    pyproject = _content(os.path.join(folder, "pyproject.toml"))
+    known = {name: _knows(folder, name, pyproject) for name in made_by_tools}
+    best = max(known.values())
+    passed = [name for name in there if known.get(name, best) < best or known.get(name) == 0]
+    return [name for name in there if name not in passed] + passed
+
+
+def doubt_about(folder: str, lock_file: str) -> str | None:
+    """What a person should know where the lock files of two tools are in one folder; None where there is no doubt."""
+    others = [name for name in lock_files_in(folder) if name in TOOL_MARKS and name != lock_file]
+    if not others or lock_file not in LOCK_FILES:
+        return None
+    return (
+        f"{folder} has {' and '.join(others)} beside {lock_file}, which is taken: "
+        "delete what is not kept up to date, or name one with --lock"
+    )
 
 
 def find_member(start: str, project: str, lock_file: str) -> str | None:
@@ -113,19 +175,53 @@ def options_key(
     return _sha256("\0".join(parts).encode("utf-8", "surrogateescape"))[:16] if parts else "default"
 
 
-def read_ready(store: str, project: str, key: str) -> str | None:
-    """The environment of these options, where every input is as it was and the environment is there; else None."""
+def read_ready(store: str, project: str, key: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """The environment of these options, if every input is as it was and the environment is there; else None.
+
+    ``environ`` are the variables of the command, by default those of this process.
+    """
     lines = _ready_lines(store, project, key)
     environment = _environment_of(lines)
     if environment is None:
         return None
     try:
         written = int(next(line for line in lines if line.startswith("written ")).partition(" ")[2])
-        inputs = [line for line in lines[4:] if not line.startswith(NOTICE)]
+        inputs = [line for line in lines[4:] if not line.startswith((NOTICE, "variable "))]
+        variables = dict(line.split(" ")[1:] for line in lines if line.startswith("variable "))
         unchanged = all(_is_unchanged(line, written) for line in inputs)
     except (ValueError, StopIteration, OSError):
         return None
-    return environment if unchanged and inputs else None
+    same = unchanged and (not variables or same_variables(store, variables, os.environ if environ is None else environ))
+    return environment if same and inputs else None
+
+
+def same_variables(store: str, variables: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+    """Whether the variables, digests by name as a record has them, have these values in ``environ``."""
+    if any((name in environ) != (digest != UNSET) for name, digest in variables.items()):
+        return False
+    if all(digest == UNSET for digest in variables.values()):
+        return True
+    key = variables_key(store)
+    return key is not None and all(
+        variable_digest(key, name, environ.get(name)) == digest for name, digest in variables.items()
+    )
+
+
+def variable_digest(key: bytes, name: str, value: str | None) -> str:
+    """What is written down of a variable: a digest that tells nothing of its value to whoever lacks the store's key."""
+    if value is None:
+        return UNSET
+    return _sha256(key + f"{name}={value}".encode("utf-8", "surrogateescape"))
+
+
+def variables_key(store: str) -> bytes | None:
+    """The key of the store's digests of variables, 32 random bytes; None if the store has none that is whole."""
+    try:
+        with open(os.path.join(store, "variables.key"), "rb") as file:
+            key = file.read()
+    except OSError:
+        return None
+    return key if len(key) == VARIABLES_KEY_BYTES else None
 
 
 def read_notices(store: str, project: str, key: str) -> list[str]:
@@ -140,15 +236,48 @@ def last_environment(store: str, project: str, key: str) -> str | None:
 
 
 def _lock_file_in(folder: str) -> str | None:
-    for name in LOCK_FILES:
-        path = os.path.join(folder, name)
-        if os.path.exists(path) and _is_trusted(folder) and (name != "requirements.txt" or _may_have_hashes(path)):
-            return path
+    found = lock_files_in(folder)
+    return os.path.join(folder, found[0]) if found else None
+
+
+def _is_lock_file(folder: str, name: str) -> bool:
+    path = os.path.join(folder, name)
+    return os.path.exists(path) and (name != "requirements.txt" or _may_have_hashes(path))
+
+
+def _knows(folder: str, name: str, pyproject: bytes) -> int:
+    """How well a tool's lock file knows the project: 0 if it has no package, 2 if the project speaks of its tool, else 1."""
+    path = os.path.join(folder, name)
+    if name == "Pipfile.lock":
+        return 2 if os.path.exists(os.path.join(folder, "Pipfile")) else 1
+    if os.path.isfile(path) and b"[[package]]" not in _content(path) and b"[[distribution]]" not in _content(path):
+        return 0
+    return 2 if any(mark in pyproject for mark in TOOL_MARKS[name]) else 1
+
+
+def _content(path: str) -> bytes:
+    """The bytes of a file, none where it cannot be read."""
+    try:
+        if not os.path.isfile(path):
+            return b""  # A FIFO would hold up whoever opens it.
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _stranger(folder: str, lock_file: str, environ: Mapping[str, str]) -> ForeignFileError | None:
+    """What in the project is another user's; None if all that decides what runs is this user's, root's or trusted."""
+    try:
+        check_inputs(folder, INPUTS, lock_file, environ)
+    except ForeignFileError as error:
+        error.passed_by = error.path == lock_file and everybody_writes(folder)
+        return error
     return None
 
 
-def _is_trusted(path: str) -> bool:
-    """Whether what is here can only be from this user or root."""
+def _is_own(path: str) -> bool:
+    """Whether a record is from this user, or from root, who made it for all."""
     try:
         return os.stat(path).st_uid in (os.geteuid(), 0)
     except OSError:
@@ -169,7 +298,7 @@ def _may_have_hashes(path: str) -> bool:
 def _ready_lines(store: str, project: str, key: str) -> list[str]:
     """The lines of a record that this version can read; empty where there is none."""
     folder = record_folder(store, project)
-    if not _is_trusted(folder):
+    if not _is_own(folder):
         return []
     try:
         with open(os.path.join(folder, f"ready.{key}"), "rb") as file:
@@ -188,22 +317,34 @@ def _environment_of(lines: list[str]) -> str | None:
 
 
 def _is_unchanged(line: str, written: int) -> bool:
-    """Whether the input of one ``input`` or ``absent`` line is as the line says; ValueError for any other line."""
+    """Whether the input of one line is as the line says; ValueError for a line that is of no input."""
     word, _, rest = line.partition(" ")
-    if word == "absent":
-        return not os.path.exists(rest)
-    if word != "input":
+    if word in ("absent", "place"):
+        return os.path.exists(rest) == (word == "place")
+    if word not in ("input", "names"):
         raise ValueError(line)
-    digest, mtime_ns, size, path = rest.split(" ", 3)
+    digest, mtime_ns, rest = rest.split(" ", 2)
+    size, _, path = rest.partition(" ") if word == "input" else ("", "", rest)
     status = os.stat(path)
-    if status.st_size != int(size):
+    if size and status.st_size != int(size):
         return False
     if status.st_mtime_ns == int(mtime_ns) and status.st_mtime_ns < written - SETTLED_NS:
         return True
+    return digest == (_file_digest(path) if size else names_digest(path))
+
+
+def _file_digest(path: str) -> str | None:
+    """sha256 (hex) of a regular file; None for anything else, such as a FIFO, which would hold up whoever opens it."""
     if not os.path.isfile(path):
-        return False  # A FIFO would hold up whoever opens it.
+        return None
     with open(path, "rb") as file:
-        return _sha256(file.read()) == digest
+        return _sha256(file.read())
+
+
+def names_digest(folder: str) -> str:
+    """sha256 (hex) over the sorted names of what is in a folder; bytecode, which running a program adds, is left out."""
+    names = sorted(name for name in os.listdir(os.fsencode(folder)) if name != b"__pycache__")
+    return _sha256(b"\0".join(names))
 
 
 def _sha256(data: bytes) -> str:

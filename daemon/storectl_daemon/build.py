@@ -7,45 +7,53 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self
 
 from packaging.utils import NormalizedName
 
-from storectl_daemon.building.builder import Builder, BuildError, Building
+from storectl_daemon.building.builder import Builder
+from storectl_daemon.building.pip_variables import NOWHERE, LockedPlaces, locked_places
+from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
-from storectl_daemon.inputs import Inputs
+from storectl_daemon.index import file_of
+from storectl_daemon.inputs import Inputs, doubts, read_states
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job, Options
+from storectl_daemon.ownership import check_local, check_unlocked
 from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.progress import Progress
-from storectl_daemon.warm import Built
+from storectl_daemon.settling import Built
+from storectl_daemon.source_builds import SourceBuilds, all_of
+from storectl_daemon.version_files import Around, look_around
 from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id
+from storectl_store.environments.input_state import InputKind, InputState, stronger
+from storectl_store.environments.local_inputs import check_is_project, local_inputs
 from storectl_store.environments.outlines import Outlines
 from storectl_store.environments.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
-from storectl_store.environments.static_metadata import build_inputs
-from storectl_store.errors import EnvironmentBuildError, ProblemError
+from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.lock_file import LockFile, read_lock_file
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
+from storectl_store.selection.uv_groups import AskedGroups
 
 if TYPE_CHECKING:
     from storectl_daemon.index_config import IndexSettings
 
-T = TypeVar("T")
-
 _KEPT_SELECTIONS = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
+_NAMES_ITS_INDEXES = frozenset({"requirements", "pipfile", "poetry", "pdm"})
+"""Lock files whose tools look in the indexes that they name for what they build with, too."""
 
 
 class Interpreters(Protocol):
@@ -74,6 +82,14 @@ class Access(Fetch, Protocol):
         """The pin with its file."""
         ...
 
+    async def identified(self, pins: Sequence[Pin], *, offline: bool) -> tuple[Pin, ...]:
+        """The pins, every wheel with its sha256."""
+        ...
+
+    async def identified_sources(self, pins: Sequence[SourcePin], *, offline: bool) -> tuple[SourcePin, ...]:
+        """The pins, every archive with its sha256."""
+        ...
+
     async def settings(self) -> "IndexSettings":
         """Where the project's packages come from."""
         ...
@@ -81,13 +97,23 @@ class Access(Fetch, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """What a lock file selects for one target, every pin with its file. ``notices`` are to be told at every run."""
+    """What a lock file selects for one target, every pin with its file and its sha256.
+
+    ``notices`` are to be told at every run.
+    """
 
     pins: tuple[Pin, ...]
     source_pins: tuple[SourcePin, ...]
     local_projects: tuple[LocalProject, ...]
+    places: LockedPlaces
     warnings: tuple[str, ...]
     notices: tuple[str, ...]
+
+    @property
+    def versions(self) -> Mapping[NormalizedName, str]:
+        """The versions of all that has one before it is built."""
+        built = {pin.name: pin.version for pin in self.source_pins if pin.version is not None}
+        return built | {pin.name: pin.version for pin in self.pins}
 
     def below(self, other: Self) -> Self:
         """This one with what the other adds: a project that is here already stays as it is here."""
@@ -140,7 +166,7 @@ class EnvironmentBuild:
         self._builder = builder
         self._compiling = compiling
         self._selections: OrderedDict[_Question, Selection] = OrderedDict()
-        self._required: dict[str, str | None] = {}
+        self._required: dict[tuple[str, AskedGroups], str | None] = {}
         self._shim = ShimBytecode(store.catalogue)
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -152,49 +178,44 @@ class EnvironmentBuild:
 
     async def _built(self, job: Job, inputs: Inputs, access: Access, progress: Progress) -> Built:
         lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
-        interpreter = await asyncio.to_thread(self._choose, job, lock_file)
+        around = await asyncio.to_thread(_look_around, job, lock_file)
+        interpreter = await asyncio.to_thread(self._choose, job, lock_file, around)
+        options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
         closure = await self._closure(job, lock_file, interpreter, access, progress)
         overlay = await asyncio.to_thread(_overlay, job)
         if overlay is not None:
             plain = replace(job, options=Options())
             closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
-        for warning in (*closure.warnings, *closure.notices):
+        await asyncio.to_thread(check_local, lock_file.included, closure.local_projects, job.environ)
+        for warning in (*doubts(inputs.located, job.options.lock_file), *closure.warnings, *closure.notices):
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
-        built = await self._build_sources(job, closure, interpreter, access, progress)
-        pins = (*closure.pins, *built)
-        await self._make_present(pins, interpreter, access, progress)
-        digests = [pin.wheel.digest for pin in pins]
-        path = await self._publish(digests, interpreter, _direct_urls(pins), progress)
-        environment = await asyncio.to_thread(self._info, path.name, inputs)
-        await self._compiling.start(job, digests, interpreter, progress)
-        extra = (*_extra_inputs(lock_file, closure), *([overlay.path] if overlay else ()))
-        return Built(environment=environment, extra_inputs=extra, notices=closure.notices)
-
-    async def _build_sources(
-        self, job: Job, closure: Closure, interpreter: Interpreter, access: Access, progress: Progress
-    ) -> list[Pin]:
-        """The pins of what is locked as a source and of local projects; the wheels of the others are fetched meanwhile."""
-        how = Building(access=access, environ=job.environ, offline=job.offline)
-        sources = (self._builder.wheel(pin, interpreter, progress, how) for pin in closure.source_pins)
-        local = (
-            self._editable(local, interpreter, progress, how) for local in closure.local_projects if local.packaged
+        lock_files = [lock_file, *([overlay] if overlay else [])]
+        extra = await asyncio.to_thread(_extra_inputs, lock_files, closure, options.files)
+        extra |= around.inputs
+        builds = SourceBuilds(
+            builder=self._builder,
+            job=job,
+            interpreter=interpreter,
+            access=access,
+            options=options,
+            versions=closure.versions,
+            environment_of=lambda made: self._environment_of((*closure.pins, *made), interpreter, access, progress),
+            places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
+            progress=progress,
         )
-        builds: list[Coroutine[Any, Any, Pin | None]] = [*sources, *local]
-        return [pin for pin in await _all(builds) if pin is not None]
-
-    async def _editable(
-        self, local: LocalProject, interpreter: Interpreter, progress: Progress, how: Building
-    ) -> Pin | None:
-        """The editable wheel of a local project; None, and a warning, for one that the environment can do without."""
-        try:
-            return await self._builder.editable(local, interpreter, progress, how)
-        except (BuildError, OfflineError) as error:
-            if not local.optional:
-                raise
-            progress.warn(f"without the project itself: {error.message}")
-            return None
+        built = await builds.made(closure.source_pins, closure.local_projects)
+        pins = (*closure.pins, *(made.pin for made in built))
+        path = await self._environment_of(pins, interpreter, access, progress)
+        environment = await asyncio.to_thread(self._info, path.name, inputs)
+        await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
+        return Built(
+            environment=environment,
+            extra_inputs=extra,
+            variables={name: digest for made in built for name, digest in made.variables.items()},
+            notices=closure.notices,
+        )
 
     def _check_present(self, pins: Sequence[Pin]) -> None:
         """OfflineError that names every wheel which would have to be fetched."""
@@ -207,22 +228,23 @@ class EnvironmentBuild:
         if missing:
             raise _offline(missing)
 
-    def _choose(self, job: Job, lock_file: LockFile) -> Interpreter:
+    def _choose(self, job: Job, lock_file: LockFile, around: Around) -> Interpreter:
         return self._interpreters.choose(
             job.options.python,
-            requires_python=self._requires_python(lock_file),
-            pinned=_pinned(job.project / ".python-version"),
+            requires_python=self._requires_python(lock_file, job.options) or around.requires_python,
+            pinned=around.pinned,
             environ=job.environ,
         )
 
-    def _requires_python(self, lock_file: LockFile) -> str | None:
-        """What the lock file requires; remembered, as finding it out means to parse the whole file."""
-        contents = _contents(lock_file)
-        if contents not in self._required:
+    def _requires_python(self, lock_file: LockFile, options: Options) -> str | None:
+        """What lock file and groups require; remembered, as finding it out means to parse the whole file."""
+        asked = AskedGroups(named=options.groups, defaults=options.default_groups and not options.only_groups)
+        question = _contents(lock_file), asked
+        if question not in self._required:
             if len(self._required) >= _KEPT_SELECTIONS:
                 self._required.clear()
-            self._required[contents] = requires_python_of(lock_file)
-        return self._required[contents]
+            self._required[question] = requires_python_of(lock_file, asked)
+        return self._required[question]
 
     async def _selection(self, job: Job, lock_file: LockFile, interpreter: Interpreter) -> Selection:
         question = _Question(
@@ -249,7 +271,7 @@ class EnvironmentBuild:
 
         async def look_up(pin: IndexPin) -> Pin | SourcePin | None:
             try:
-                return await access.resolve(pin, interpreter, offline=job.offline)
+                return await _resolved(pin, interpreter, access, job)
             except OfflineError:
                 if not job.offline:
                     raise
@@ -258,16 +280,26 @@ class EnvironmentBuild:
             finally:
                 progress.step("resolve", pin.name)
 
-        found = await _all([look_up(pin) for pin in selection.index_pins])
+        found = await all_of([look_up(pin) for pin in selection.index_pins])
         if unknown:
             raise _offline(unknown)
+        pins = (*selection.pins, *(pin for pin in found if isinstance(pin, Pin)))
+        source_pins = (*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin)))
         return Closure(
-            pins=(*selection.pins, *(pin for pin in found if isinstance(pin, Pin))),
-            source_pins=(*selection.source_pins, *(pin for pin in found if isinstance(pin, SourcePin))),
+            pins=await access.identified(pins, offline=job.offline),
+            source_pins=await access.identified_sources(source_pins, offline=job.offline),
             local_projects=selection.local_projects,
+            places=locked_places(selection.index_pins),
             warnings=selection.warnings,
             notices=(selection.stale,) if selection.stale else (),
         )
+
+    async def _environment_of(
+        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
+    ) -> Path:
+        await self._make_present(pins, interpreter, access, progress)
+        digests = [pin.wheel.digest for pin in pins]
+        return await self._publish(digests, interpreter, _direct_urls(pins), progress)
 
     async def _make_present(
         self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
@@ -286,7 +318,7 @@ class EnvironmentBuild:
             await self._shim.of(interpreter)  # publishing needs it, and an interpreter has to be run for it
 
         if missing:
-            await _all([know_the_shim(), *(complete(pin) for pin in biggest_first(missing))])
+            await all_of([know_the_shim(), *(complete(pin) for pin in biggest_first(missing))])
 
     def _present(self, pins: Sequence[Pin]) -> set[Digest]:
         return {pin.wheel.digest for pin in pins if self._store.has(pin.wheel.digest)}
@@ -334,19 +366,42 @@ def _overlay(job: Job) -> LockFile | None:
     return None if overlay is None else read_lock_file(Path(overlay), variables=job.environ)
 
 
-def _pinned(file: Path) -> str | None:
-    """The first version that a ``.python-version`` file names; None for none."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError):
-        return None
-    return next((line.strip() for line in lines if line.strip() and not line.strip().startswith("#")), None)
+async def _resolved(pin: IndexPin, interpreter: Interpreter, access: Access, job: Job) -> Pin | SourcePin:
+    found = await access.resolve(pin, interpreter, offline=job.offline)
+    if not pin.digests:
+        await asyncio.to_thread(check_unlocked, file_of(found).url, job.environ)
+    return found
 
 
-def _extra_inputs(lock_file: LockFile, closure: Closure) -> tuple[Path, ...]:
-    """Files beyond the usual ones: what a requirements file includes, and what says where local code is."""
-    local = [path for project in closure.local_projects for path in build_inputs(Path(project.path))]
-    return tuple(dict.fromkeys([*map(Path, lock_file.included), *local]))
+def _look_around(job: Job, lock_file: LockFile) -> Around:
+    """What the folders around say of the Python. Only a requirements file leaves the versions to the project around it."""
+    start = Path(job.options.member) if job.options.member else job.project
+    return look_around(start, job.environ, for_project=lock_file.kind == "requirements")
+
+
+def _extra_inputs(
+    lock_files: Sequence[LockFile], closure: Closure, settings: Sequence[Path]
+) -> dict[Path, InputState | None]:
+    """Inputs beyond the usual ones, as they are before anything is made from them.
+
+    They are what the lock files refer to, an overlay's lock file, settings files, and what local projects are built from.
+    """
+    kinds: dict[Path, InputKind] = {}
+    for project in closure.local_projects:
+        for path, kind in local_inputs(Path(project.path)).watched.items():
+            kinds[path] = stronger(kind, kinds.get(path))
+        if project.packaged:
+            check_is_project(Path(project.path))
+    further = [*settings, *(lock_file.path for lock_file in lock_files[1:])]
+    found = read_states(kinds | dict.fromkeys(further, "file"))
+    for lock_file in lock_files:
+        found |= {Path(path): _read_before(content) for path, content in lock_file.included.items()}
+        found |= dict.fromkeys(map(Path, lock_file.absent))
+    return found
+
+
+def _read_before(content: bytes) -> InputState:
+    return InputState(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
 
 def _direct_urls(pins: Sequence[Pin]) -> dict[NormalizedName, str]:
@@ -365,19 +420,3 @@ def _offline(missing: Sequence[str]) -> OfflineError:
         hint="warm the project once without --offline",
         missing=list(missing),
     )
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Every result, in order; at the first error the rest is cancelled, and that error is raised by itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(step) for step in work]
-    except BaseExceptionGroup as errors:
-        problems = errors.subgroup(ProblemError)
-        raise _first(problems or errors) from None
-    return [task.result() for task in tasks]
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,7 +1,8 @@
-"""The configuration files of pip and uv: where they are documented to be, and which of them count."""
+"""The configuration files of pip, uv and Poetry: where they are documented to be, and which of them count."""
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from storectl_daemon.errors import IndexLookupError
 
 _SPEAKS_OF_UV = re.compile(r"\btool\s*\.\s*[\"']?uv\b|^\s*\[\s*tool\s*\]", re.MULTILINE)
+_SPEAKS_OF_POETRY = re.compile(r"\btool\s*\.\s*[\"']?poetry\b")
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 
 
@@ -32,15 +34,17 @@ class ConfigFiles:
     pyproject: ConfigFile | None = None
     uv: tuple[ConfigFile, ...] = ()
     pip: tuple[ConfigFile, ...] = ()
+    poetry: tuple[ConfigFile, ...] = ()
 
 
 def config_files(environ: Mapping[str, str], home: Path, project: Path | None) -> ConfigFiles:
     """The configuration files that exist and count."""
     return ConfigFiles(
         project=next(iter(_existing(_project_places(environ, project))), None),
-        pyproject=next(iter(_existing([project / "pyproject.toml"] if project else [])), None),
+        pyproject=next(iter(_existing([project / "pyproject.toml"] if project else [], poetry=True)), None),
         uv=tuple(_existing(_uv_places(environ, home))),
         pip=tuple(_existing(_pip_places(environ, home, project))),
+        poetry=tuple(_existing(_poetry_places(environ, home, project))),
     )
 
 
@@ -80,19 +84,37 @@ def _pip_places(environ: Mapping[str, str], home: Path, project: Path | None) ->
     return [*virtual, *user, *everyone]
 
 
+def _poetry_places(environ: Mapping[str, str], home: Path, project: Path | None) -> list[Path]:
+    if project is None:
+        return []
+    if named := environ.get("POETRY_CONFIG_DIR"):
+        folders = [Path(named)]
+    elif sys.platform == "darwin":
+        folders = [home / "Library/Application Support/pypoetry", home / "Library/Preferences/pypoetry"]
+    else:
+        folders = [Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pypoetry"]
+    own = [folder / name for folder in folders for name in ("auth.toml", "config.toml")]
+    return [project / "poetry.toml", *own]
+
+
 def _config_dirs(environ: Mapping[str, str]) -> list[str]:
     return [folder for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep) if folder]
 
 
-def _existing(places: Iterable[Path]) -> Iterable[ConfigFile]:
+def _existing(places: Iterable[Path], *, poetry: bool = False) -> Iterable[ConfigFile]:
+    """The files that exist; a ``pyproject.toml`` if it speaks of uv, or with ``poetry`` of Poetry."""
     for path in places:
         try:
             text = path.read_text("utf-8") if path.is_file() else None
         except (OSError, UnicodeDecodeError) as error:
             raise broken_file(path, error) from error
-        # A pyproject.toml that does not speak of uv says nothing about indexes, and need not be parsed.
-        if text is not None and (path.name != "pyproject.toml" or _SPEAKS_OF_UV.search(text)):
+        if text is not None and (path.name != "pyproject.toml" or _concerns_indexes(text, poetry=poetry)):
             yield ConfigFile(path=path, text=text)
+
+
+def _concerns_indexes(text: str, *, poetry: bool) -> bool:
+    """Whether a ``pyproject.toml`` may say something about indexes; any other need not be parsed."""
+    return bool(_SPEAKS_OF_UV.search(text) or (poetry and _SPEAKS_OF_POETRY.search(text)))
 
 
 def _is_trusted(folder: Path) -> bool:

@@ -19,11 +19,25 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """Who vouches for one host (or host and port): a file of certificates, None for the usual ones; nobody unless ``checked``.
+
+    ``client_cert`` is the file with the certificate and its key that this host is shown.
+    """
+
+    host: str
+    ca_bundle: str | None = None
+    client_cert: str | None = None
+    checked: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """What one layer says; None or nothing where it says nothing.
 
     ``explicit`` are asked only for the projects that name them, ``named`` is every place with a name, and ``sources`` the
-    names that a project is to come from. ``keyring`` is whether the keyring program is to be asked.
+    names that a project is to come from. ``keyring`` is whether the keyring program is to be asked. ``logins`` are addresses with
+    a login, which are asked only if the lock file names them; ``authorities`` are those of single hosts.
     """
 
     default: str | None = None
@@ -38,6 +52,8 @@ class Layer:
     client_cert: str | None = None
     proxy: str | None = None
     keyring: bool | None = None
+    logins: tuple[str, ...] = field(default=(), repr=False)
+    authorities: tuple[Authority, ...] = ()
 
 
 def asks_keyring(provider: str | None) -> bool | None:
@@ -84,8 +100,13 @@ def with_login(url: str, name: str | None, environ: Mapping[str, str]) -> str:
     user, password = environ.get(f"{prefix}_USERNAME"), environ.get(f"{prefix}_PASSWORD")
     if user is None and password is None:
         return url
+    return written_into(url, user or "", password)
+
+
+def written_into(url: str, user: str, password: str | None) -> str:
+    """The address with this login in it, in place of any that it has."""
     parts = urlsplit(url)
-    login = quote(user or "", safe="") + (f":{quote(password, safe='')}" if password is not None else "")
+    login = quote(user, safe="") + (f":{quote(password, safe='')}" if password is not None else "")
     return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 

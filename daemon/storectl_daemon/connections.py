@@ -2,16 +2,18 @@
 
 import asyncio
 import os
+import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
+from storectl_daemon.config_layer import Authority
 from storectl_daemon.fetch import Fetcher
 from storectl_daemon.index_config import IndexSettings
 from storectl_daemon.proxies import Proxies, proxies_of
-from storectl_daemon.trust import certificate_places, tls_context
+from storectl_daemon.trust import certificate_places, show_certificate, tls_context, unchecked_context
 
 _MOST_IDLE = 4
 
@@ -28,27 +30,46 @@ class Way:
     ca_bundle: str | None
     client_cert: str | None
     trusted_hosts: frozenset[str]
+    authorities: tuple[Authority, ...]
 
     @classmethod
-    def of(cls, settings: IndexSettings, environ: Mapping[str, str]) -> Self:
-        """The way that the user's settings and these variables make. A project has no say in whom to trust."""
+    def of(cls, settings: IndexSettings, environ: Mapping[str, str], authorities: tuple[Authority, ...] = ()) -> Self:
+        """The way that the user's settings and these variables make.
+
+        A project has no say in whom to trust, but for the ``authorities`` of the sources that it names, as with Poetry.
+        """
         named = certificate_places(environ, settings.ca_bundle, settings.client_cert)
+        for authority in authorities:
+            own = {"cert": authority.ca_bundle, "client-cert": authority.client_cert}
+            named |= {f"{key} of {authority.host}": place for key, place in own.items() if place}
         return cls(
             proxies=proxies_of(environ, settings.proxy),
             certificates=tuple((name, place, _stamp(place)) for name, place in named.items()),
             ca_bundle=settings.ca_bundle,
             client_cert=settings.client_cert,
             trusted_hosts=settings.trusted_hosts,
+            authorities=authorities,
         )
 
     def fetcher(self) -> Fetcher:
         """A new pool of connections; FetchError if a certificate cannot be read. Blocking."""
+        named = {name: place for name, place, _ in self.certificates}
         return Fetcher(
-            tls=tls_context({name: place for name, place, _ in self.certificates}, self.ca_bundle, self.client_cert),
+            tls=tls_context(named, self.ca_bundle, self.client_cert),
+            contexts={authority.host: _context(authority, named, self.ca_bundle) for authority in self.authorities},
             trusted_hosts=self.trusted_hosts,
             client_cert=self.client_cert,
             proxies=self.proxies,
         )
+
+
+def _context(authority: Authority, named: Mapping[str, str], ca_bundle: str | None) -> ssl.SSLContext:
+    if authority.checked:
+        return tls_context(named, authority.ca_bundle or ca_bundle, authority.client_cert)
+    context = unchecked_context()
+    if authority.client_cert:
+        show_certificate(context, authority.client_cert)
+    return context
 
 
 @dataclass(slots=True)

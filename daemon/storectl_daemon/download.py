@@ -18,6 +18,7 @@ from storectl_daemon.pace import Pace
 from storectl_daemon.partial_file import PartialFile
 from storectl_daemon.redirects import answer
 from storectl_daemon.retries import TransientError, refusal
+from storectl_store.digest import algorithm_of
 from storectl_store.errors import WheelError
 from storectl_store.selection.pin import WheelFile
 
@@ -127,8 +128,8 @@ class Download:
 
 
 async def check_received(wheel: WheelFile, file: PartialFile) -> None:
-    """WheelError E_HASH unless the file has the locked size and digest."""
-    got = await file.digest()
+    """WheelError E_HASH unless the file has the locked size, and its digest or one of those that it may have."""
+    got = {algorithm: await file.digest(algorithm) for algorithm in locked_algorithms(wheel)}
     if wheel.size is not None and file.received != wheel.size:
         raise WheelError(
             f"{wheel.filename} has {file.received} bytes, {wheel.size} are locked",
@@ -139,16 +140,23 @@ async def check_received(wheel: WheelFile, file: PartialFile) -> None:
             got_size=file.received,
             url=redacted(wheel.url),
         )
-    if got != wheel.digest:
+    allowed = wheel.one_of or {wheel.digest}
+    if allowed.isdisjoint(got.values()):
+        expected = wheel.digest if len(allowed) == 1 else f"one of {len(allowed)} others"
         raise WheelError(
-            f"{wheel.filename} has digest {got}, {wheel.digest} is locked",
+            f"{wheel.filename} has digest {' and '.join(got.values())}, {expected} is locked",
             code="E_HASH",
             hint=_LOCK_HINT,
             filename=wheel.filename,
             expected=wheel.digest,
-            got=got,
+            got=" ".join(got.values()),
             url=redacted(wheel.url),
         )
+
+
+def locked_algorithms(wheel: WheelFile) -> list[str]:
+    """The algorithms of the digests that the lock file has of this wheel."""
+    return sorted({algorithm_of(digest) for digest in wheel.one_of or {wheel.digest}})
 
 
 def size_limit(wheel: WheelFile, limits: FetchLimits) -> int:

@@ -5,6 +5,7 @@
         ├── FetchError                    E_FETCH                a file or page could not be had
         │   └── OfflineError              E_OFFLINE              no connection to the host could be made at all
         ├── IndexLookupError              E_INDEX                no index knows the file, or one is misconfigured
+        ├── StoreGoneError                E_STORE_GONE           the store was deleted or replaced under the daemon
         ├── UnknownProjectError           E_UNKNOWN_PROJECT      the folder is not registered, or is gone
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
         └── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
@@ -40,6 +41,12 @@ class IndexLookupError(DaemonError):
     """
 
     default_code = "E_INDEX"
+
+
+class StoreGoneError(DaemonError):
+    """The store that this daemon writes is not there any more, or not whole; ``facts['path']`` is what is missing."""
+
+    default_code = "E_STORE_GONE"
 
 
 class UnknownProjectError(DaemonError):

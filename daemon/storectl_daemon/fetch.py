@@ -25,6 +25,7 @@ from storectl_daemon.download import (
     Progress,
     check_received,
     content_length,
+    locked_algorithms,
     refuse_encoding,
     size_limit,
     too_large,
@@ -55,7 +56,7 @@ for _name in ("httpx2", "httpcore2"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """A complete file. ``digest`` was counted over its bytes, and is the locked one; ``size`` in bytes."""
+    """A complete file that has a locked digest. ``digest`` is the sha256 counted over its bytes; ``size`` in bytes."""
 
     path: Path
     digest: Digest
@@ -87,7 +88,7 @@ class Fetcher:
 
     ``tls`` is what ``storectl_daemon.trust.tls_context`` gives (None: the system's). ``trusted_hosts`` are pip's: their
     certificates are not checked; each is a host, or host and port. ``proxies`` are those of the command that fetches.
-    ``client_cert`` is shown to trusted hosts, too; ``tls`` has it already.
+    ``client_cert`` is shown to trusted hosts, too; ``tls`` has it already. ``contexts`` are those of single hosts.
     """
 
     def __init__(
@@ -98,13 +99,16 @@ class Fetcher:
         tls: ssl.SSLContext | None = None,
         trusted_hosts: frozenset[str] = frozenset(),
         client_cert: str | None = None,
+        contexts: Mapping[str, ssl.SSLContext] | None = None,
         proxies: Proxies | None = None,
     ) -> None:
         self.credentials = credentials or Credentials()
         self.limits = limits or FetchLimits()
         tls, proxies = tls or httpx2.create_ssl_context(trust_env=False), proxies or Proxies()
-        unchecked = _unchecked(trusted_hosts, client_cert, proxies, self.limits)
-        self._client = _client(self.limits, tls, _proxied(proxies, tls, self.limits) | unchecked)
+        own = _unchecked(trusted_hosts, client_cert) | dict(contexts or {})
+        self._client = _client(
+            self.limits, tls, _proxied(proxies, tls, self.limits) | _single(own, proxies, self.limits)
+        )
         self._downloads = asyncio.Semaphore(self.limits.concurrency)
         self._pages = asyncio.Semaphore(self.limits.page_concurrency)
 
@@ -128,7 +132,7 @@ class Fetcher:
         had, WheelError E_HASH where it is not the locked one, StoreFullError where it cannot be written.
         """
         async with self._downloads:
-            with PartialFile(destination) as file:
+            with PartialFile(destination, locked_algorithms(wheel)) as file:
                 if scheme_of(wheel.url) == "file":
                     await self._copy(wheel, file, progress)
                 else:
@@ -240,18 +244,22 @@ def _proxied(proxies: Proxies, tls: ssl.SSLContext, limits: FetchLimits) -> dict
         ) from error
 
 
-def _unchecked(
-    trusted_hosts: frozenset[str], client_cert: str | None, proxies: Proxies, limits: FetchLimits
-) -> dict[str, httpx2.AsyncHTTPTransport]:
-    """The way to each trusted host: through the same proxy as to any other."""
+def _unchecked(trusted_hosts: frozenset[str], client_cert: str | None) -> dict[str, ssl.SSLContext]:
     if not trusted_hosts:
         return {}
     context = unchecked_context()
     if client_cert:
         show_certificate(context, client_cert)
+    return dict.fromkeys(trusted_hosts, context)
+
+
+def _single(
+    contexts: Mapping[str, ssl.SSLContext], proxies: Proxies, limits: FetchLimits
+) -> dict[str, httpx2.AsyncHTTPTransport | None]:
+    """The way to each host that has a context of its own: through the same proxy as to any other."""
     return {
         f"https://{host}": httpx2.AsyncHTTPTransport(verify=context, limits=_pool(limits), proxy=proxies.to(host))
-        for host in trusted_hosts
+        for host, context in contexts.items()
     }
 
 

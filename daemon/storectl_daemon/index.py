@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from storectl_daemon.errors import DaemonError, FetchError, IndexLookupError, OfflineError
 from storectl_daemon.fetch import Fetcher
@@ -13,13 +12,12 @@ from storectl_daemon.index_file import IndexFile, allows_python
 from storectl_daemon.origins import scheme_of
 from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
 from storectl_daemon.url_book import UrlBook, is_locked
+from storectl_store.digest import Digest, algorithm_of
 from storectl_store.errors import NoWheelError
+from storectl_store.selection.build_policy import format_refused
 from storectl_store.selection.choose import choose_wheel
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
-
-if TYPE_CHECKING:
-    from storectl_store.digest import Digest
 
 _MOST_ANSWERS = 5000
 
@@ -46,7 +44,8 @@ class Answers:
 class IndexClient:
     """Turns index pins into pins, from the book of addresses where it can, else by asking every source.
 
-    It asks as one command does: with its ``settings``, and a ``fetcher`` that has its logins.
+    It asks as one command does: with its ``settings``, and a ``fetcher`` that has its logins. ``present`` is whether the store
+    has a wheel: then it does not matter which index said that it is the pin's.
     """
 
     def __init__(
@@ -57,12 +56,14 @@ class IndexClient:
         settings: IndexSettings,
         pages: ProjectPages | None = None,
         answers: Answers | None = None,
+        present: Callable[[Digest], bool] = lambda _digest: False,
     ) -> None:
         self._fetcher = fetcher
         self._book = book
         self._settings = settings
         self._pages = pages or ProjectPages()
         self._answers = answers or Answers()
+        self._present = present
         self._asked: dict[Digest, tuple[IndexPin, Interpreter]] = {}
 
     async def resolve(
@@ -80,11 +81,21 @@ class IndexClient:
             self._fetcher.credentials.learn(place)
         places = [source.place for source in sources]
         found = None if refresh else self._answers.recall(pin, places, interpreter)
+        if found is None and not refresh:
+            found = await asyncio.to_thread(self._known_elsewhere, pin, interpreter, offline=offline)
         if found is None:
             found = choose_pin(pin, await self._files(pin, sources, refresh=refresh, offline=offline), interpreter)
             self._answers.note(pin, places, interpreter, found)
         self._asked[file_of(found).digest] = pin, interpreter
         return found
+
+    def _known_elsewhere(self, pin: IndexPin, interpreter: Interpreter, *, offline: bool) -> Pin | SourcePin | None:
+        """What the pin is by what any index has said, if it need not be fetched: none is asked for that."""
+        files = self._book.recall(pin, None) if pin.digests else None
+        if files is None:
+            return None
+        found = choose_pin(pin, files, interpreter)
+        return found if offline or self._present(file_of(found).digest) else None
 
     async def moved(self, file: WheelFile, failure: FetchError) -> WheelFile:
         """The file at the address that its index gives now; ``failure`` is raised again if that is the one that failed."""
@@ -120,6 +131,8 @@ class IndexClient:
     async def _ask(self, pin: IndexPin, sources: Sequence[Source], *, anew: bool = False) -> tuple[IndexFile, ...]:
         """Every file with a digest of the pin, each digest once, from the first source that has it.
 
+        If no source says a digest that can be compared with those of the pin, every file that may be locked.
+
         ``anew`` asks also where a page that is kept is fresh still.
         """
         answers = await asyncio.gather(
@@ -137,6 +150,7 @@ class IndexClient:
         if failures and _is_incomplete(pin, found):
             # What the failed source has could be a better fit: without it the choice would depend on the weather.
             raise _source_failed(pin, [f for f in failures if isinstance(f, FetchError)])
+        found = found or _undecided(pin, given)
         if not found:
             raise _unknown(pin, sources, given)
         return found
@@ -166,13 +180,15 @@ def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpret
     offered = tuple(files)
     usable = [file for file in offered if allows_python(file, interpreter.version)]
     allowed = [file for file in usable if file.is_wheel and "wheel" in pin.formats]
-    chosen = choose_wheel(filter(None, map(_wheel_file, allowed)), interpreter)
+    chosen = choose_wheel((_wheel_file(pin, file) for file in allowed), interpreter)
     if chosen is None:
-        source = next((file for file in usable if not file.is_wheel and file.digest is not None), None)
-        if source is None or "sdist" not in pin.formats:
+        source = next((file for file in usable if not file.is_wheel), None)
+        if refused := _refused(pin, usable):
+            raise format_refused(pin.name, pin.version, refused, pin.settings or "a setting")
+        if source is None:
             raise _nothing_fits(pin, offered, interpreter)
         return _source_pin(pin, source)
-    index = next(file.index for file in allowed if file.digest == chosen.digest)
+    index = next(file.index for file in allowed if file.url == chosen.url)
     return Pin(name=pin.name, version=pin.version, wheel=chosen, index=index)
 
 
@@ -185,24 +201,57 @@ def file_of(pin: Pin | SourcePin) -> WheelFile | SourceArchive:
 
 
 def _source_pin(pin: IndexPin, file: IndexFile) -> SourcePin:
-    assert file.digest is not None, "files are found by their digest"
-    archive = SourceArchive(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
-    return SourcePin(name=pin.name, version=pin.version, source=archive, index=file.index)
+    wheel = _wheel_file(pin, file)
+    archive = SourceArchive(
+        filename=wheel.filename, digest=wheel.digest, url=wheel.url, size=wheel.size, one_of=wheel.one_of
+    )
+    return SourcePin(
+        name=pin.name,
+        version=pin.version,
+        source=archive,
+        index=file.index,
+        config_settings=pin.config_settings,
+    )
 
 
-def _wheel_file(file: IndexFile) -> WheelFile | None:
-    if file.digest is None:
-        return None
-    return WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
+def _wheel_file(pin: IndexPin, file: IndexFile) -> WheelFile:
+    """The file with its locked digest, or with all that are locked if the index does not tell which of them it has."""
+    if file.digest is not None and is_locked(pin, file):
+        return WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
+    return WheelFile(filename=file.filename, digest=min(pin.digests), url=file.url, size=file.size, one_of=pin.digests)
 
 
 def _by_digest(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFile, ...]:
+    """The files that the answers say to be locked ones, each with the digest that is locked."""
     found: dict[str, IndexFile] = {}
     for answer in answers:
         for file in answer.files:
-            if file.digest is not None and is_locked(pin, file):
-                found.setdefault(file.digest, file)
+            known = _with_locked_digest(pin, file)
+            if known.digest is not None and is_locked(pin, known):
+                found.setdefault(known.digest, known)
     return tuple(found.values())
+
+
+def _with_locked_digest(pin: IndexPin, file: IndexFile) -> IndexFile:
+    """The file; known by another of its digests if that is the locked one."""
+    if file.others and pin.digests and file.digest not in pin.digests:
+        return replace(file, digest=min(file.others & pin.digests, default=file.digest), others=frozenset())
+    return file
+
+
+def _undecided(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFile, ...]:
+    """The files that may be locked ones by all that is said of them: only their bytes will tell.
+
+    No index states a digest of theirs by an algorithm that is locked. If file names are locked too, they have one.
+    """
+    algorithms = set(map(algorithm_of, pin.digests))
+    found: dict[str, IndexFile] = {}
+    for answer in answers:
+        for file in answer.files:
+            stated = {algorithm_of(digest) for digest in (file.digest, *file.others) if digest is not None}
+            if algorithms.isdisjoint(stated) and (not pin.filenames or file.filename in pin.filenames):
+                found.setdefault(file.filename, file)
+    return tuple(found.values()) if pin.digests else ()
 
 
 def _is_incomplete(pin: IndexPin, found: Sequence[IndexFile]) -> bool:
@@ -226,6 +275,14 @@ def _nothing_fits(pin: IndexPin, files: Sequence[IndexFile], interpreter: Interp
     )
 
 
+def _refused(pin: IndexPin, files: Sequence[IndexFile]) -> str | None:
+    """What there is of a pin that its settings leave no file of; None if they are not the reason."""
+    has_sdist = any(not file.is_wheel for file in files)
+    if "sdist" not in pin.formats and (has_sdist or "wheel" not in pin.formats):
+        return "has no wheel that may be taken and would have to be built"
+    return "has no source distribution to be built" if "wheel" not in pin.formats and not has_sdist else None
+
+
 def _source_failed(pin: IndexPin, failures: Sequence[FetchError]) -> DaemonError:
     kind = OfflineError if all(isinstance(failure, OfflineError) for failure in failures) else IndexLookupError
     return kind(
@@ -242,17 +299,23 @@ def _unknown(pin: IndexPin, sources: Sequence[Source], answers: Sequence[SourceA
     asked = [f"{s.shown} ({notes[s.shown]})" if s.shown in notes else s.shown for s in sources]
     where = _some(asked) if asked else "no index is configured"
     what = f"; {_some(others)} of that version {_why_others(pin)}" if others else ""
-    wanted = "a locked digest" if pin.digests else f"a sha256 for {_some(sorted(pin.filenames))}"
+    wanted = "a locked digest" if pin.digests else f"a strong digest for {_some(sorted(pin.filenames))}"
     return IndexLookupError(
         f"{pin.name} {pin.version} is offered by no index with {wanted}: {where}{what}",
-        hint="lock again"
-        if others
-        else "add the index that has it to the lock file or to your pip or uv configuration",
+        hint=_what_to_do(pin, others),
         name=pin.name,
         version=pin.version,
         asked=asked,
         other_files=others,
     )
+
+
+def _what_to_do(pin: IndexPin, others: Sequence[str]) -> str:
+    if not others:
+        return "add the index that has it to the lock file or to your pip or uv configuration"
+    if pin.digests:
+        return "lock again"
+    return "put the file into a folder and name that as find-links: its digest is counted; or lock with digests"
 
 
 def _why_others(pin: IndexPin) -> str:

@@ -1,10 +1,11 @@
-"""Which indexes a project uses: read from what pip and uv already know, nothing of our own.
+"""Which indexes a project uses: read from what pip, uv and Poetry already know, nothing of our own.
 
 Layers, the nearest first:
 
     project      its uv.toml, else [tool.uv] of its pyproject.toml, else those of the nearest folder above
     uv           UV_* variables, then UV_CONFIG_FILE, else the user's and the system's uv.toml
     pip          PIP_* variables, then PIP_CONFIG_FILE, the virtual environment's, the user's and the global pip.conf
+    poetry       logins and certificates of the sources that the project names: see ``storectl_daemon.poetry_config``
 
 The options of a lock file itself come before all of these; ``storectl_daemon.index`` adds them. The first layer that
 names a default index, or says that there is none (``no-index``), decides that. Further indexes and find-links places
@@ -23,8 +24,9 @@ from packaging.utils import NormalizedName
 from unearth import PackageFinder
 
 from storectl_daemon.config_files import ConfigFiles, config_files
-from storectl_daemon.config_layer import Layer, Place
+from storectl_daemon.config_layer import Authority, Layer, Place
 from storectl_daemon.pip_config import pip_layer
+from storectl_daemon.poetry_config import poetry_layer
 from storectl_daemon.uv_config import uv_environment, uv_file, with_sources
 
 
@@ -37,7 +39,8 @@ class IndexSettings:
 
     Addresses may hold logins: show them through ``storectl_daemon.origins.redacted`` only. ``trusted_hosts`` and
     ``ca_bundle`` are pip's ``trusted-host`` and ``cert``; ``client_cert`` is a file with a certificate and its key; ``proxy``
-    takes the place of the proxy variables; ``keyring`` is whether the keyring program may be asked.
+    takes the place of the proxy variables; ``keyring`` is whether the keyring program may be asked. ``logins`` are addresses
+    that are asked only if the lock file names them; ``authorities`` vouch for single hosts.
     """
 
     indexes: tuple[str, ...]
@@ -49,11 +52,13 @@ class IndexSettings:
     client_cert: str | None = None
     proxy: str | None = None
     keyring: bool = False
+    logins: tuple[str, ...] = field(default=(), repr=False)
+    authorities: tuple[Authority, ...] = ()
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """Every place that is named, whatever it is asked for."""
-        return (*self.indexes, *self.explicit, *self.find_links)
+        return (*self.indexes, *self.explicit, *self.find_links, *self.logins)
 
 
 def settings_of(environ: Mapping[str, str], files: ConfigFiles, project: Path | None = None) -> IndexSettings:
@@ -67,6 +72,7 @@ def settings_of(environ: Mapping[str, str], files: ConfigFiles, project: Path | 
         uv_environment(environ, project),
         *(uv_file(file, environ) for file in files.uv),
         pip_layer(environ, files.pip, project),
+        poetry_layer(environ, files.poetry, files.pyproject),
     ]
     return IndexSettings(
         indexes=_indexes(layers),
@@ -78,6 +84,8 @@ def settings_of(environ: Mapping[str, str], files: ConfigFiles, project: Path | 
         client_cert=next((layer.client_cert for layer in layers if layer.client_cert), None),
         proxy=next((layer.proxy for layer in layers if layer.proxy), None),
         keyring=next((layer.keyring for layer in layers if layer.keyring is not None), False),
+        logins=_unique(address for layer in layers for address in layer.logins),
+        authorities=tuple(authority for layer in layers for authority in layer.authorities),
     )
 
 

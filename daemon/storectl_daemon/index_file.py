@@ -24,13 +24,13 @@ from unearth.collector import IndexHTMLParser
 
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.origins import is_web, scheme_of, without_login
-from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.digest import STRONG_ALGORITHMS, Digest, parse_strong_digest
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"  # PEP 691
 _JSON = "application/vnd.pypi.simple.v1+json"
 _HTML = frozenset({"application/vnd.pypi.simple.v1+html", "text/html"})
 
-_SHA256_FRAGMENT = re.compile(r"(?:^|&)sha256=([0-9a-fA-F]{64})(?:&|$)")
+_HASH_FRAGMENT = re.compile(rf"(?:^|&)({'|'.join(STRONG_ALGORITHMS)})=([0-9a-fA-F]+)(?:&|$)")
 _PLAIN_ADDRESS = re.compile(r"https?://[\w.:-]+/[\w.~/+%-]*", re.ASCII)
 """Absolute, and without anything to resolve or take away: nearly every address on the pages of the large indexes,
 which have thousands of them."""
@@ -40,7 +40,8 @@ which have thousands of them."""
 class IndexFile:
     """A file as an index offers it. ``url`` is absolute and without a login; ``size`` in bytes.
 
-    ``digest`` is None where the index gives no sha256. ``index`` is the redacted address of the index.
+    ``digest`` is the sha256 if the index gives it, else another strong digest, else None; ``others`` are the rest of the
+    strong ones. ``index`` is the redacted address of the index.
     """
 
     filename: str
@@ -49,6 +50,7 @@ class IndexFile:
     size: int | None = None
     requires_python: str | None = None
     index: str | None = None
+    others: frozenset[Digest] = frozenset()
 
     @property
     def is_wheel(self) -> bool:
@@ -94,7 +96,8 @@ def _same_version(found: Version, wanted: Version) -> bool:
 def _json_files(content: bytes, base: str, index: str) -> Iterator[IndexFile]:
     page = _object_of(content)
     for entry in _dicts(page.get("files")):
-        filename, url, hashes = entry.get("filename"), entry.get("url"), entry.get("hashes")
+        filename, url = entry.get("filename"), entry.get("url")
+        digest, *others = _digests(entry.get("hashes"))
         size, requires_python = entry.get("size"), entry.get("requires-python")
         address = _address(base, url)
         if not isinstance(filename, str) or address is None:
@@ -102,7 +105,8 @@ def _json_files(content: bytes, base: str, index: str) -> Iterator[IndexFile]:
         yield IndexFile(
             filename=filename,
             url=address,
-            digest=_digest(hashes.get("sha256")) if isinstance(hashes, dict) else None,
+            digest=digest,
+            others=frozenset(filter(None, others)),
             size=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
             requires_python=requires_python if isinstance(requires_python, str) else None,
             index=index,
@@ -123,11 +127,11 @@ def _html_files(content: bytes, encoding: str, base: str, index: str) -> Iterato
         address = _address(start, url) if url else None
         if address is None:
             continue
-        sha256 = _SHA256_FRAGMENT.search(fragment)
+        stated = _HASH_FRAGMENT.search(fragment)
         yield IndexFile(
             filename=unquote(address.partition("?")[0].rpartition("/")[2]),
             url=address,
-            digest=_digest(sha256[1]) if sha256 else None,
+            digest=_digest(stated[1], stated[2]) if stated else None,
             requires_python=anchor.get("data-requires-python"),
             index=index,
         )
@@ -147,9 +151,17 @@ def _address(base: str, url: object) -> str | None:
     return address if allowed else None
 
 
-def _digest(hexdigest: object) -> Digest | None:
+def _digests(hashes: object) -> list[Digest | None]:
+    """The strong digests of a file, the preferred first; one None if there are none."""
+    if not isinstance(hashes, dict):
+        return [None]
+    given = (_digest(algorithm, hashes[algorithm]) for algorithm in STRONG_ALGORITHMS if algorithm in hashes)
+    return [digest for digest in given if digest is not None] or [None]
+
+
+def _digest(algorithm: str, hexdigest: object) -> Digest | None:
     try:
-        return digest_of_hex(hexdigest) if isinstance(hexdigest, str) else None
+        return parse_strong_digest(f"{algorithm}:{hexdigest}") if isinstance(hexdigest, str) else None
     except ValueError:
         return None
 

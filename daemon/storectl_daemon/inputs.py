@@ -1,4 +1,4 @@
-"""The inputs of a project: the files an environment is made of, as they were at one moment."""
+"""The inputs of a project: the files that an environment is made from, as they were at one moment."""
 
 import hashlib
 import os
@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
-from storectl_shim.project_record import INPUTS, find_project
-from storectl_store.environments.project_record import InputState
+from storectl_daemon.ownership import owner_errors
+from storectl_shim.project_record import INPUTS, doubt_about, find_project
+from storectl_shim.trust import check_inputs
+from storectl_store.environments.input_state import InputKind, InputState, read_state
 from storectl_store.errors import NoLockFileError
 from storectl_store.selection.snapshot import read_snapshot
 
@@ -27,41 +30,60 @@ class Located:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What was read. ``read_at_ns`` is a time of the system clock before the first byte was read."""
+    """What was read. ``read_at_ns`` is a time of the system clock before the first byte was read.
+
+    ``extra`` are those of the paths that not every project has, with what of each counts.
+    """
 
     located: Located
     files: Mapping[Path, InputState | None] = field(default_factory=dict)
+    extra: Mapping[Path, InputKind] = field(default_factory=dict)
     read_at_ns: int = 0
 
     @property
     def digest(self) -> str:
         """One hex digest over names and contents, for comparing; times do not matter."""
-        parts = [f"{path}\0{state.sha256 if state else '-'}" for path, state in sorted(self.files.items())]
+        parts = [
+            f"{path}\0{state.sha256 or state.kind if state else '-'}" for path, state in sorted(self.files.items())
+        ]
         return hashlib.sha256(
             "\0".join([str(self.located.lock_file), *parts]).encode("utf-8", "surrogateescape")
         ).hexdigest()
 
     def same_contents(self, later: "Inputs") -> bool:
-        """Whether every file that both know has the same contents in both."""
-        return self.located == later.located and all(
-            _sha256(state) == _sha256(later.files[path]) for path, state in self.files.items() if path in later.files
-        )
+        """Whether every input that both know is the same in both."""
+        return self.located == later.located and same_states(self.files, later.files)
 
 
-def _sha256(state: InputState | None) -> str | None:
-    return state.sha256 if state else None
+def same_states(earlier: Mapping[Path, InputState | None], later: Mapping[Path, InputState | None]) -> bool:
+    """Whether every input that both have is the same in both; times do not matter."""
+    return all(_contents(state) == _contents(later[path]) for path, state in earlier.items() if path in later)
 
 
-def locate(start: Path, lock_file: str | None, *, home: str | None) -> Located:
-    """The project at or above ``start``, or the folder of the lock file that was named. NoLockFileError for none."""
+def _contents(state: InputState | None) -> tuple[str, str] | None:
+    return (state.kind, state.sha256) if state else None
+
+
+def locate(start: Path, lock_file: str | None, *, home: str | None, environ: Mapping[str, str]) -> Located:
+    """The project at or above ``start``, or the folder of the lock file that was named. NoLockFileError for none.
+
+    ProjectOwnerError for one of another user whom no list trusts; ``environ`` leads to the user's own list.
+    """
+    with owner_errors():
+        return _locate(start, lock_file, home, environ)
+
+
+def _locate(start: Path, lock_file: str | None, home: str | None, environ: Mapping[str, str]) -> Located:
     if lock_file is not None:
         path = Path(lock_file)
         if not path.is_file():
             raise NoLockFileError(
                 f"there is no lock file {path}", hint="Check what you gave as --lock.", path=lock_file
             )
-        return Located(project=Path(os.path.realpath(path.parent)), lock_file=path)
-    found = find_project(os.path.realpath(start), home)
+        project = os.path.realpath(path.parent)
+        check_inputs(project, INPUTS, lock_file, environ)
+        return Located(project=Path(project), lock_file=path)
+    found = find_project(os.path.realpath(start), home, environ)
     if found is None:
         raise NoLockFileError(
             f"there is no lock file at or above {start}",
@@ -71,8 +93,14 @@ def locate(start: Path, lock_file: str | None, *, home: str | None) -> Located:
     return Located(project=Path(found[0]), lock_file=Path(found[1]))
 
 
+def doubts(located: Located, named: str | None) -> tuple[str, ...]:
+    """What a person should know of the choice between several lock files; nothing if one was ``named``."""
+    found = None if named else doubt_about(str(located.project), located.lock_file.name)
+    return (found,) if found else ()
+
+
 def input_paths(located: Located, extra: Iterable[Path] = ()) -> tuple[Path, ...]:
-    """Everything whose change can mean another environment; ``extra`` is what the lock file itself refers to."""
+    """Everything whose change can mean another environment; ``extra`` is what this project has beyond the usual."""
     return tuple(dict.fromkeys([*_usual_inputs(located.project), located.lock_file, *extra]))
 
 
@@ -95,11 +123,19 @@ def _signature(path: Path) -> tuple[int, int, int, int] | None:
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
-def read_inputs(located: Located, extra: Iterable[Path] = ()) -> Inputs:
+def read_inputs(located: Located, extra: Mapping[Path, InputKind] = MappingProxyType({})) -> Inputs:
     """Read and hash all inputs. LockFileError for one that is no regular file, too large, or never stands still."""
     now = time.time_ns()
-    files = {path: read_input(path) for path in input_paths(located, extra)}
-    return Inputs(located=located, files=files, read_at_ns=now)
+    usual = input_paths(located)
+    files = {path: read_input(path) for path in usual}
+    more = {path: kind for path, kind in extra.items() if path not in files}
+    files |= read_states(more)
+    return Inputs(located=located, files=files, extra=more, read_at_ns=now)
+
+
+def read_states(kinds: Mapping[Path, InputKind]) -> dict[Path, InputState | None]:
+    """The states of inputs beyond the usual ones, read now."""
+    return {path: read_state(path, kind) for path, kind in kinds.items()}
 
 
 def read_input(path: Path) -> InputState | None:

@@ -1,4 +1,7 @@
-"""Where the daemon's log goes: stderr in the foreground, else one file that is rotated before it grows large."""
+"""Where the daemon's log goes: stderr in the foreground, else one file that is rotated before it grows large.
+
+If that file cannot be opened, the log goes to stderr too.
+"""
 
 import logging
 import os
@@ -26,10 +29,13 @@ def configure_logs(log_file: Path | None) -> None:
 def _handler(log_file: Path | None) -> logging.Handler:
     if log_file is None:
         return logging.StreamHandler(sys.stderr)
-    log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return _PrivateFileHandler(
-        log_file, maxBytes=_MOST_BYTES, backupCount=_OLD_FILES, encoding="utf-8", errors="backslashreplace"
-    )
+    try:
+        log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _PrivateFileHandler(
+            log_file, maxBytes=_MOST_BYTES, backupCount=_OLD_FILES, encoding="utf-8", errors="backslashreplace"
+        )
+    except OSError:  # a log is no reason not to serve
+        return logging.StreamHandler(sys.stderr)
 
 
 class _PrivateFileHandler(RotatingFileHandler):

@@ -1,16 +1,18 @@
 """What is known of indexes, whichever command asked: addresses, pages, settings, and the answers of keyring programs."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from storectl_daemon.credentials import Credentials, credentials_of
-from storectl_daemon.index import Answers
+from storectl_daemon.fetch import Fetcher
+from storectl_daemon.index import Answers, IndexClient
 from storectl_daemon.index_config import IndexSettings, read_settings
 from storectl_daemon.keyring_program import KeyringProgram
 from storectl_daemon.page_store import PageStore
 from storectl_daemon.project_pages import ProjectPages
 from storectl_daemon.url_book import UrlBook
+from storectl_store.digest import Digest
 
 _MOST_KEYRINGS = 8
 
@@ -18,11 +20,23 @@ _MOST_KEYRINGS = 8
 class Lookups:
     """Shared by all commands of one daemon. For one event loop, but for ``settings``, which blocks."""
 
-    def __init__(self, book: UrlBook, pages: PageStore) -> None:
-        self.book = book
-        self.pages = ProjectPages(pages)
-        self.answers = Answers()
+    def __init__(self, book: UrlBook, pages: PageStore, *, present: Callable[[Digest], bool]) -> None:
+        self._book = book
+        self._pages = ProjectPages(pages)
+        self._answers = Answers()
+        self._present = present
         self._keyrings: OrderedDict[frozenset[tuple[str, str]], KeyringProgram] = OrderedDict()
+
+    def client(self, fetcher: Fetcher, settings: IndexSettings) -> IndexClient:
+        """What looks pins up for a command with these settings, whose logins the fetcher has."""
+        return IndexClient(
+            fetcher=fetcher,
+            book=self._book,
+            settings=settings,
+            pages=self._pages,
+            answers=self._answers,
+            present=self._present,
+        )
 
     def settings(self, environ: Mapping[str, str], home: Path, project: Path | None) -> IndexSettings:
         """The settings of a project, or those of the user; IndexLookupError if a file cannot be parsed."""

@@ -9,15 +9,19 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from socket import socket
+from typing import TYPE_CHECKING, TypeVar
 
 from storectl_daemon.bytecode import Compiler
 from storectl_daemon.compiling import Compiling
+from storectl_daemon.door import Door
 from storectl_daemon.environments import Environments
+from storectl_daemon.errors import DaemonError
 from storectl_daemon.events import Event, EventBus
+from storectl_daemon.identification import Identification
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.lifecycle import Background, IdleWatch, notify, rest
 from storectl_daemon.loading import Loaded
@@ -29,23 +33,27 @@ from storectl_daemon.options import Job
 from storectl_daemon.packing import Packing, records_folder
 from storectl_daemon.peers import Gate
 from storectl_daemon.pipeline import Pipeline
+from storectl_daemon.presence import Presence
 from storectl_daemon.progress import Progress
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import ProjectBook
 from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
-from storectl_daemon.settings import Settings
-from storectl_daemon.sockets import Listener, SocketBusyError, open_listener
+from storectl_daemon.settings import Settings, daemon_variables
+from storectl_daemon.settling import Built, Settling
+from storectl_daemon.sockets import SocketBusyError
+from storectl_daemon.stillness import Stillness
 from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.variables import KnownVariables
-from storectl_daemon.warm import Built, Warmer
+from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
 from storectl_shim import locations
-from storectl_store.entries.layout import StoreLayout
+from storectl_shim.locations import NoHomeError
 from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
+from storectl_store.entries.trash import empty_trash
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.outlines import Outlines
 from storectl_store.errors import ProblemError, StoreBusyError
@@ -56,9 +64,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Taken = TypeVar("Taken")
+
 EXIT_BUSY = 3
 HANDOVER_S = 3.0
 """How long to wait for the store: a daemon that was told to stop may still be ending its workers."""
+
+_UMASK = 0o022
+"""What the store holds has the same modes whoever started the daemon; what is private has a mode of its own."""
 
 REST_S = 1.0
 """How long after a warm its memory is given back: whoever waited for it asks for the environment first."""
@@ -73,12 +86,23 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     try:
         configure_logs(arguments.log_file)
-        settings = Settings.from_environ(dict(os.environ))
+        settings = Settings.from_environ(_only_own())
         return _serve_store(settings)
     except (StoreBusyError, SocketBusyError) as error:
         return _tell(error, EXIT_BUSY)
+    except NoHomeError as error:
+        return _tell(DaemonError(str(error), code="E_NO_HOME", hint=error.hint), 1)
     except ProblemError as error:
         return _tell(error, 1)
+
+
+def _only_own() -> dict[str, str]:
+    """The variables of this process, from now on only its own: no child of the daemon is to see those of whoever started it."""
+    own = daemon_variables(os.environ)
+    os.environ.clear()
+    os.environ.update(own)
+    os.chdir("/")
+    return own
 
 
 def _tell(error: ProblemError, code: int) -> int:
@@ -89,13 +113,13 @@ def _tell(error: ProblemError, code: int) -> int:
     return code
 
 
-def _become_writer(layout: StoreLayout) -> Writer:
-    """The writer's lock, waited for as long as a stopping daemon may need; StoreBusyError after that."""
+def _handed_over(take: Callable[[], Taken]) -> Taken:
+    """What ``take`` gives, tried again for as long as a stopping daemon may need; then its busy error."""
     deadline = time.monotonic() + HANDOVER_S
     while True:
         try:
-            return Writer.acquire(layout)
-        except StoreBusyError:
+            return take()
+        except (StoreBusyError, SocketBusyError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(_HANDOVER_POLL_S)
@@ -103,13 +127,15 @@ def _become_writer(layout: StoreLayout) -> Writer:
 
 def _serve_store(settings: Settings) -> int:
     keep_memory_together()
+    os.umask(_UMASK)
     store = Store.open(settings.store)
-    with _become_writer(store.layout) as writer:
+    with _handed_over(partial(Writer.acquire, store.layout)) as writer:
         recovered = recover(store)
         if recovered:
             logger.info("recovered the store: %s", recovered)
-        with open_listener(settings.socket, settings.environ) as listener:
-            daemon = for_good(partial(Daemon, settings, store, writer.session, listener))
+        with Door(settings.store, settings.sockets, settings.environ) as door:
+            _handed_over(door.open)
+            daemon = for_good(partial(Daemon, settings, store, writer, door))
             asyncio.run(daemon.run())
     store.close()
     return 0
@@ -126,17 +152,20 @@ def _made_something(event: Event) -> bool:
 class Daemon:
     """All parts, built on the event loop that they live on."""
 
-    def __init__(self, settings: Settings, store: Store, session: Path, listener: Listener) -> None:
+    def __init__(self, settings: Settings, store: Store, writer: Writer, door: Door) -> None:
         self._settings = settings
         self._store = store
-        self._session = session
-        self._listener = listener
+        self._session = writer.session
+        self._door = door
+        self._presence = Presence(door, store, writer, move=self._move, leave=self._leave)
+        self._emptying = True
 
     async def run(self) -> None:
         """Serve until the end, and end everything in order."""
         settings, layout = self._settings, self._store.layout
         self._workers = Workers(settings.workers)
-        self._network = Network(layout, home=Path(settings.home or "/"))
+        identification = Identification(self._store.catalogue, session=self._session)
+        self._network = Network(self._store, identification, home=Path(settings.home or "/"))
         self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
         self._pipeline = Pipeline(self._steps.pipeline_steps(), session=self._session)
         self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)
@@ -161,6 +190,8 @@ class Daemon:
             on_answer=on_answer,
             on_stop=partial(self._stop, service),
         )
+        self._background.start("staying present", self._presence.run())
+        self._background.start("emptying the trash", self._empty_trash())
         self._background.start("watching", service.watcher.run())
         self._background.start("following warms", service.follow_warms())
         self._background.start("idle exit", idle.run())
@@ -170,8 +201,8 @@ class Daemon:
             packing = Packing(layout, service.environments, records=records, session=self._session)
             self._background.start("packing", packing.run(busy=lambda: service.busy))
         self._background.start("telling the service manager", self._tell_ready())
-        logger.info("serving %s on %s", layout.root, self._listener.path)
-        await self._server.serve(self._listener.socket)
+        logger.info("serving %s on %s", layout.root, self._door.path)
+        await self._server.serve(self._door.socket)
         await self._end()
         logger.info("stopped")
 
@@ -188,7 +219,8 @@ class Daemon:
             build = await self._build.get()
             return await build(job, inputs, progress)
 
-        warmer = Warmer(build=build_noted, files=files, book=book, bus=bus)
+        stillness = Stillness()
+        warmer = Warmer(settling=Settling(build_noted, files, stillness), files=files, book=book, bus=bus)
 
         async def refresh(project: Path) -> None:
             await service.refresh(project)
@@ -203,10 +235,12 @@ class Daemon:
             compiling=compiling,
             watcher=watcher,
             bus=bus,
+            stillness=stillness,
             interpreters=Loaded(self._load_interpreters, name="interpreters").get,
             variables=KnownVariables(settings.home),
             home=settings.home,
-            socket=self._listener.path,
+            socket=lambda: self._door.path,
+            look=self._presence.look,
             started=time.monotonic(),
             stop=self._leave,
         )
@@ -262,6 +296,15 @@ class Daemon:
                 events.skip()
                 await asyncio.to_thread(give_memory_back)
 
+    async def _empty_trash(self) -> None:
+        """Delete what lies in the trash. Nobody waits for it, neither at the start nor at the end."""
+        deleted = await asyncio.to_thread(empty_trash, self._store.layout, lambda: self._emptying)
+        if deleted:
+            logger.info("deleted %d things from the trash", deleted)
+
+    def _move(self, listening: socket) -> None:
+        self._server.move(listening)
+
     def _leave(self) -> None:
         self._server.ask_to_stop()
 
@@ -273,15 +316,18 @@ class Daemon:
         """First of all at the end: no new work, and every stream gets its last line."""
         logger.info("stopping")
         notify(self._settings.notify_socket, "STOPPING=1")
+        self._emptying = False
         self._steps.stop()
         await self._background.stop()
         await service.warmer.stop()
         await service.compiling.stop()
+        await service.book.written()
         service.bus.close()
 
     async def _end(self) -> None:
         self._read_ahead.close()
         await self._pipeline.aclose()
         await self._compiler.aclose()
+        self._steps.close()
         self._workers.close()
         await self._network.aclose()

@@ -252,6 +252,7 @@ class BuildInfo(Model):
     backend: str
     build_requires: tuple[str, ...]
     installed: tuple[str, ...]
+    variables: tuple[str, ...]
 
 
 class EntryDetail(EntryInfo):

@@ -5,16 +5,18 @@ Opened when it is first needed: an idle daemon neither loads TLS nor holds conne
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from storectl_daemon.errors import DaemonError, FetchError
+from storectl_daemon.identification import Identification
 from storectl_daemon.loading import Loaded
 from storectl_daemon.memory import for_good
-from storectl_store.entries.layout import StoreLayout
+from storectl_daemon.pipeline import FetchedFile
+from storectl_store.entries.store import Store
 from storectl_store.selection.pin import IndexPin, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
@@ -35,8 +37,9 @@ class Network:
     ``home`` is that of the daemon's user, for a command that has none.
     """
 
-    def __init__(self, layout: StoreLayout, *, home: Path) -> None:
-        self._layout = layout
+    def __init__(self, store: Store, identification: Identification, *, home: Path) -> None:
+        self._store = store
+        self._identification = identification
         self._home = home
         self._made: Loaded[tuple[Connections, Lookups]] = Loaded(partial(for_good, self._make), name="the network")
 
@@ -46,7 +49,8 @@ class Network:
 
     def access(self, project: Path, environ: Mapping[str, str]) -> "Access":
         """The network for one job."""
-        return Access(self._made, project, environ, home=Path(environ.get("HOME") or self._home))
+        home = Path(environ.get("HOME") or self._home)
+        return Access(self._made, self._identification, project, environ, home=home)
 
     def _make(self) -> "tuple[Connections, Lookups]":
         # httpx2 and ssl cost more memory than all of the idle daemon beside them.
@@ -55,7 +59,8 @@ class Network:
         from storectl_daemon.page_store import PageStore  # noqa: PLC0415 - see above
         from storectl_daemon.url_book import UrlBook  # noqa: PLC0415 - see above
 
-        return Connections(), Lookups(UrlBook(self._layout.urls), PageStore(self._layout.index_pages))
+        layout = self._store.layout
+        return Connections(), Lookups(UrlBook(layout.urls), PageStore(layout.index_pages), present=self._store.has)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -68,9 +73,16 @@ class Access:
     """The network for one job, an async context manager. Calling it fetches: it is a ``pipeline.Fetch``."""
 
     def __init__(
-        self, network: "Loaded[tuple[Connections, Lookups]]", project: Path, environ: Mapping[str, str], *, home: Path
+        self,
+        network: "Loaded[tuple[Connections, Lookups]]",
+        identification: Identification,
+        project: Path,
+        environ: Mapping[str, str],
+        *,
+        home: Path,
     ) -> None:
         self._network = network
+        self._identification = identification
         self._project = project
         self._environ = environ
         self._home = home
@@ -92,8 +104,24 @@ class Access:
         if self._opened is None:
             self._opened = asyncio.create_task(self._open(), name="opening the network")
 
-    async def __call__(self, wheel: WheelFile, destination: Path, *, progress: "ByteProgress") -> "Fetched":
-        """The wheel as a new file; see ``Fetcher.fetch``. An address that an index gave and that fails is asked for anew."""
+    async def __call__(self, wheel: WheelFile, destination: Path, *, progress: "ByteProgress") -> FetchedFile:
+        """The wheel as a new file, which may have been fetched when it was identified; see ``Fetcher.fetch``.
+
+        An address that an index gave and that fails is asked for anew.
+        """
+        return await self._identification.hand_over(wheel, destination) or await self._fetch(
+            wheel, destination, progress
+        )
+
+    async def identified(self, pins: Sequence[Pin], *, offline: bool) -> tuple[Pin, ...]:
+        """The pins, every wheel with its sha256; see ``Identification.pins``."""
+        return await self._identification.pins(pins, self, offline=offline)
+
+    async def identified_sources(self, pins: Sequence[SourcePin], *, offline: bool) -> tuple[SourcePin, ...]:
+        """The pins, every archive with its sha256; see ``Identification.source_pins``."""
+        return await self._identification.source_pins(pins, self, offline=offline)
+
+    async def _fetch(self, wheel: WheelFile, destination: Path, progress: "ByteProgress") -> "Fetched":
         fetcher, index = await self._ready()
         try:
             return await fetcher.fetch(wheel, destination, progress=progress)
@@ -121,18 +149,15 @@ class Access:
     async def _open(self) -> "tuple[Fetcher, IndexClient]":
         connections, lookups = await self._network.get()
         from storectl_daemon.connections import Way  # noqa: PLC0415 - as in ``Network``
-        from storectl_daemon.index import IndexClient  # noqa: PLC0415 - as in ``Network``
 
         user = await asyncio.to_thread(lookups.settings, self._environ, self._home, None)
-        way = await asyncio.to_thread(Way.of, user, self._environ)
-        pool = await self._stack.enter_async_context(connections.pool(way))
         settings = user
         try:
             settings = await self.settings()
         except DaemonError as error:  # a lock file that names its own addresses may need nothing of it
             _log.warning("%s", error.message)
             self._unusable = error
+        way = await asyncio.to_thread(Way.of, user, self._environ, settings.authorities)
+        pool = await self._stack.enter_async_context(connections.pool(way))
         fetcher = pool.with_logins(lookups.credentials(settings, self._environ, self._home))
-        return fetcher, IndexClient(
-            fetcher=fetcher, book=lookups.book, settings=settings, pages=lookups.pages, answers=lookups.answers
-        )
+        return fetcher, lookups.client(fetcher, settings)

@@ -8,7 +8,8 @@ many files, and one that is being written is of no use yet.
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -25,20 +26,42 @@ Names = Collection[str] | None
 """The names of files of interest; None for all of them."""
 
 
-async def notifications(folders: Collection[Path], names: Names, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
+def _ignore(_folder: Path, _error: OSError) -> None:
+    """A folder that cannot be watched is nobody's concern."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to hear of. In the ``whole`` folders every name is of interest.
+
+    ``refused`` is called with each folder that the kernel does not watch, and with its reason: that folder is not to be
+    read, or the kernel watches enough. The others are watched all the same.
+    """
+
+    folders: Collection[Path]
+    names: Names = None
+    whole: Collection[Path] = frozenset()
+    refused: Callable[[Path, OSError], None] = _ignore
+
+    def concerns(self, folder: Path, name: str | None) -> bool:
+        """Whether a change of this name in this folder is of interest."""
+        return name is None or self.names is None or name in self.names or folder in self.whole
+
+
+async def notifications(wanted: Wanted, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
     """Batches until ``stop``. The kernel has been asked when the first step begins to wait.
 
-    FileNotFoundError where a folder is not there; another OSError where the kernel will not watch more.
+    FileNotFoundError if a folder is not there.
     """
-    if not folders:
+    if not wanted.folders:
         await stop.wait()
         return
     source = _inotify if sys.platform == "linux" else _watchfiles
-    async for batch in source(folders, names, stop):
+    async for batch in source(wanted, stop):
         yield batch
 
 
-async def _inotify(folders: Collection[Path], names: Names, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
+async def _inotify(wanted: Wanted, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
     from asyncinotify import Inotify, Mask  # noqa: PLC0415 - only Linux has it
 
     # A file counts when it is complete: closed by its writer, or renamed into place. CREATE is for links.
@@ -49,12 +72,17 @@ async def _inotify(folders: Collection[Path], names: Names, stop: anyio.Event) -
         async for event in inotify:
             if event.mask & Mask.Q_OVERFLOW:
                 queue.put_nowait(None)
-            elif event.watch is not None and (event.name is None or names is None or str(event.name) in names):
+            elif event.watch is not None and wanted.concerns(event.watch.path, str(event.name) if event.name else None):
                 queue.put_nowait({event.watch.path})
 
     with Inotify() as inotify:
-        for folder in folders:
-            inotify.add_watch(folder, mask | Mask.ONLYDIR)
+        for folder in wanted.folders:
+            try:
+                inotify.add_watch(folder, mask | Mask.ONLYDIR)
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                wanted.refused(folder, error)
         reader = asyncio.create_task(read(), name="inotify")
         ended = asyncio.create_task(stop.wait())
         try:
@@ -85,12 +113,12 @@ async def _whole_batch(first: Batch, queue: "asyncio.Queue[Batch]") -> Batch:
     return batch
 
 
-async def _watchfiles(folders: Collection[Path], names: Names, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
+async def _watchfiles(wanted: Wanted, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
     from watchfiles import awatch  # noqa: PLC0415 - Linux does without it
 
     changes = awatch(
-        *folders,
-        watch_filter=lambda _change, path: names is None or os.path.basename(path) in names,
+        *_readable(wanted),
+        watch_filter=lambda _change, path: wanted.concerns(Path(path).parent, os.path.basename(path)),
         debounce=_WATCHFILES_DEBOUNCE_MS,
         step=_WATCHFILES_STEP_MS,
         stop_event=stop,
@@ -98,3 +126,18 @@ async def _watchfiles(folders: Collection[Path], names: Names, stop: anyio.Event
     )
     async for batch in changes:
         yield {Path(path).parent for _change, path in batch}
+
+
+def _readable(wanted: Wanted) -> list[Path]:
+    """The folders without those that may not be read: one of them would end all."""
+    readable = []
+    for folder in wanted.folders:
+        try:
+            os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            wanted.refused(folder, error)
+        else:
+            readable.append(folder)
+    return readable

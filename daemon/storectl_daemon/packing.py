@@ -15,7 +15,7 @@ import anyio
 
 from storectl_daemon.environments import Environments
 from storectl_daemon.lifecycle import rest
-from storectl_daemon.notifications import notifications
+from storectl_daemon.notifications import Wanted, notifications
 from storectl_shim._storectl_map import cache_folder
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.pack import (
@@ -37,6 +37,10 @@ def records_folder(environ: Mapping[str, str], layout: StoreLayout) -> Path | No
     """Where programs leave their records for this store; None where this user has no place for it."""
     cache = cache_folder(environ)
     return Path(f"{cache}/imports{os.path.realpath(layout.environments)}") if cache else None
+
+
+def _give_up(_folder: Path, error: OSError) -> None:
+    raise error
 
 
 class Packing:
@@ -67,7 +71,7 @@ class Packing:
                 await asyncio.to_thread(lambda: self._records.mkdir(mode=0o700, parents=True, exist_ok=True))
                 # Told when the kernel has been asked, which is before anything else runs: what came earlier is seen too.
                 asyncio.get_running_loop().call_soon(tell)
-                async for _ in notifications([self._records], None, anyio.Event()):
+                async for _ in notifications(Wanted(folders=[self._records], refused=_give_up), anyio.Event()):
                     tell()
                     if not self._records.is_dir():
                         break  # somebody emptied the cache: the new folder is another one

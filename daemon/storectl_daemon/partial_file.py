@@ -3,11 +3,11 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self, TypeVar
 
-from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.digest import Digest
 from storectl_store.errors import StoreFullError
 
 T = TypeVar("T")
@@ -19,14 +19,15 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class PartialFile:
     """A new file at ``path``; it must not exist. As a context manager it removes the file unless ``keep`` was called.
 
-    ``received`` counts the bytes given to ``append`` since the last ``restart``; the digest is of exactly those.
+    ``received`` counts the bytes given to ``append`` since the last ``restart``; the digests are of exactly those: sha256,
+    and the other ``algorithms``.
     StoreFullError where the file system refuses a write.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, algorithms: Iterable[str] = ()) -> None:
         self.path = path
         self.received = 0
-        self._hash = hashlib.sha256()
+        self._hashes = {algorithm: hashlib.new(algorithm) for algorithm in ("sha256", *algorithms)}
         self._pieces: list[bytes] = []
         self._waiting = 0
         self._descriptor = -1
@@ -66,12 +67,12 @@ class PartialFile:
         if self.received:
             await finished_in_thread(self._truncate)
         self.received = 0
-        self._hash = hashlib.sha256()
+        self._hashes = {algorithm: hashlib.new(algorithm) for algorithm in self._hashes}
 
-    async def digest(self) -> Digest:
-        """The digest of all bytes so far."""
+    async def digest(self, algorithm: str = "sha256") -> Digest:
+        """The digest of all bytes so far, by sha256 or one of the other algorithms."""
         await self.flush()
-        return digest_of_hex(self._hash.hexdigest())
+        return Digest(f"{algorithm}:{self._hashes[algorithm].hexdigest()}")
 
     def keep(self) -> None:
         """The file is complete: do not remove it at the end of the block."""
@@ -80,7 +81,8 @@ class PartialFile:
     def _write(self, pieces: list[bytes]) -> None:
         try:
             for piece in pieces:
-                self._hash.update(piece)
+                for digest in self._hashes.values():
+                    digest.update(piece)
                 written = os.write(self._descriptor, piece)
                 while written < len(piece):  # a signal or a nearly full disk cuts a write short
                     written += os.write(self._descriptor, memoryview(piece)[written:])

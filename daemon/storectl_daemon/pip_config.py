@@ -1,7 +1,7 @@
 """What pip's variables and configuration files say: one layer, in which the nearest value of an option counts."""
 
 import configparser
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from storectl_daemon.config_files import ConfigFile, broken_file, is_true
@@ -23,13 +23,7 @@ _OPTIONS = (
 
 def pip_layer(environ: Mapping[str, str], files: tuple[ConfigFile, ...], project: Path | None) -> Layer:
     """The layer of ``PIP_*`` variables and of these files, nearest first; relative places start from the project."""
-    values: dict[str, str] = {}
-    for file in reversed(files):
-        values.update(_values(file))
-    for option in _OPTIONS:
-        variable = environ.get(f"PIP_{option.upper().replace('-', '_')}")
-        if variable:  # pip takes an empty variable for an absent one
-            values[option] = variable
+    values = pip_values(environ, files, _OPTIONS)
     default = values.get("index-url")
     extra = (index_url(url, project) for url in words(values.get("extra-index-url")))
     return Layer(
@@ -43,6 +37,18 @@ def pip_layer(environ: Mapping[str, str], files: tuple[ConfigFile, ...], project
         proxy=values.get("proxy") or None,
         keyring=asks_keyring(values.get("keyring-provider")),
     )
+
+
+def pip_values(environ: Mapping[str, str], files: tuple[ConfigFile, ...], options: Iterable[str]) -> dict[str, str]:
+    """What variables and files say of these options; the nearest value of each."""
+    values: dict[str, str] = {}
+    for file in reversed(files):
+        values.update(_values(file))
+    for option in options:
+        variable = environ.get(f"PIP_{option.upper().replace('-', '_')}")
+        if variable:  # pip takes an empty variable for an absent one
+            values[option] = variable
+    return values
 
 
 def _values(file: ConfigFile) -> dict[str, str]:

@@ -9,9 +9,10 @@ import contextlib
 import itertools
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from storectl_daemon.batches import Batcher
 from storectl_daemon.errors import FetchError
@@ -73,6 +74,60 @@ class PinReport(Protocol):
         """Its entry is in the store."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sofar:
+    """How far one wheel is: all of it, as who joins late hears the latest only."""
+
+    received: int = 0
+    fetched: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class _News:
+    """What happened to one wheel so far."""
+
+    def __init__(self, *, tell: Callable[[_Sofar], None]) -> None:
+        self._tell = tell
+        self._sofar = _Sofar()
+
+    def received(self, count: int) -> None:
+        self._change(received=count)
+
+    def fetched(self) -> None:
+        self._change(fetched=True)
+
+    def warn(self, warnings: Sequence[str]) -> None:
+        self._change(warnings=tuple(warnings))
+
+    def _change(self, **changed: Any) -> None:
+        self._sofar = replace(self._sofar, **changed)
+        self._tell(self._sofar)
+
+
+class _Told:
+    """What one of those who wait was told of its pin; each thing once, whoever began the work and whenever."""
+
+    def __init__(self, pin: Pin, report: PinReport) -> None:
+        self._pin = pin
+        self._report = report
+        self._last = _Sofar()
+
+    def hear(self, sofar: _Sofar) -> None:
+        """Pass on what is new."""
+        last, self._last = self._last, sofar
+        if sofar.received != last.received:
+            self._report.fetching(self._pin, sofar.received)
+        if sofar.fetched and not last.fetched:
+            self._report.fetched(self._pin)
+        for warning in sofar.warnings[len(last.warnings) :]:
+            self._report.warn(warning)
+
+    def end(self) -> None:
+        """The entry is there, although nobody may have fetched it under these eyes."""
+        self.hear(replace(self._last, fetched=True))
+        self._report.unpacked(self._pin)
+
+
 class Pipeline:
     """Makes wheels present. ``session`` is a folder of this process alone, on the store's file system."""
 
@@ -88,35 +143,34 @@ class Pipeline:
 
         If another caller's fetch of this wheel fails (it may have no login, or another mirror), this caller's own is tried.
         """
-        present = self._steps.present(pin.wheel.digest)
-        if present is not None:
-            return present
+        manifest = self._steps.present(pin.wheel.digest)
+        told = _Told(pin, report)
         tried: list[Fetch] = []
 
         async def make() -> Manifest:
             tried.append(fetch)
-            return await self._make(pin, report, fetch)
+            return await self._make(pin, fetch)
 
-        while True:
+        while manifest is None:
             try:
-                manifest = await self._flights.do(pin.wheel.digest, make)
+                manifest = await self._flights.do(pin.wheel.digest, make, progress=told.hear)
             except FetchError:
                 if tried:
                     raise
-            else:
-                report.unpacked(pin)
-                return manifest
+        told.end()
+        return manifest
 
-    async def _make(self, pin: Pin, report: PinReport, fetch: Fetch) -> Manifest:
+    async def _make(self, pin: Pin, fetch: Fetch) -> Manifest:
+        """Make the entry; everyone who waits for it hears how far it is."""
+        news = _News(tell=partial(self._flights.report, pin.wheel.digest))
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
         self._steps.expect()
         try:
-            fetched = await fetch(pin.wheel, wheel, progress=lambda count: report.fetching(pin, count))
-            report.fetched(pin)
+            fetched = await fetch(pin.wheel, wheel, progress=news.received)
+            news.fetched()
             staged = await self._steps.stage(wheel, expectation_of(pin), stage, fetched.digest)
-            for warning in staged.warnings:
-                report.warn(f"{pin.name}: {warning}")
+            news.warn([f"{pin.name}: {warning}" for warning in staged.warnings])
             return await self._commits.submit(staged)
         except BaseException:
             await asyncio.shield(self._steps.discard(stage))

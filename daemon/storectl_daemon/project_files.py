@@ -1,9 +1,10 @@
 """What stands on disk for a project: its inputs, its record in the store, its link to the environment."""
 
 import contextlib
+import errno
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from storectl_daemon.environments import Environments
@@ -12,8 +13,11 @@ from storectl_daemon.inputs import Inputs, locate, read_inputs
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job
 from storectl_daemon.projects import Wish
+from storectl_shim.project_record import same_variables
+from storectl_store.entries.durability import exchange
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments.project_record import forget_record, write_record
+from storectl_store.environments.input_state import InputKind
+from storectl_store.environments.project_record import forget_record, recorded_inputs, write_record
 from storectl_store.errors import NoLockFileError
 
 
@@ -31,19 +35,26 @@ class DiskProjectFiles:
         self._environments = environments
         self._home = home
 
-    def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
-        """Find and read the inputs; NoLockFileError where the project has no lock file of its own any more."""
-        located = locate(job.project, job.options.lock_file, home=self._home)
+    def read(self, job: Job, extra: Mapping[Path, InputKind] | None) -> Inputs:
+        """Find and read the inputs; NoLockFileError where the project has no lock file of its own any more.
+
+        ``extra`` are those beyond the usual ones; None for those that the project's record names.
+        """
+        located = locate(job.project, job.options.lock_file, home=self._home, environ=job.environ)
         if located.project != job.project:
             raise NoLockFileError(
                 f"there is no lock file in {job.project}",
                 hint="Make one, for example with `uv lock`.",
                 path=str(job.project),
             )
+        if extra is None:
+            extra = recorded_inputs(self._layout, job.project, job.options.key)
         return read_inputs(located, extra)
 
-    def write_record(self, job: Job, inputs: Inputs, environment: Path, notices: Sequence[str]) -> bool:
-        """Write the record; False where an input is too young for it to be complete."""
+    def write_record(
+        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
+    ) -> bool:
+        """Write the record; False if an input is too young for it to be complete."""
         return write_record(
             self._layout,
             job.project,
@@ -53,6 +64,7 @@ class DiskProjectFiles:
             inputs=inputs.files,
             now_ns=inputs.read_at_ns,
             notices=notices,
+            variables=variables,
         )
 
     def forget(self, project: Path) -> None:
@@ -65,23 +77,55 @@ class DiskProjectFiles:
             return None
         return self._environments.info(wish.environment, project=str(project), lock_file=wish.lock_file)
 
-    def point_link(self, project: Path, name: str, environment: Path) -> None:
-        """Let ``<project>/<name>`` be a symlink to the environment; it is never anything but a symlink that is replaced.
+    def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+        """Whether the variables have the values that these digests, by name, are of."""
+        return not digests or same_variables(str(self._layout.root), digests, environ)
 
-        LinkError where something else is in the way, or the folder cannot be written.
+    def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
+        """Let the symlink ``<project>/<name>`` lead to the environment, if it is there and so is the lock file.
+
+        It is never made: who deletes the project, or the link, finds nothing new in the folder meanwhile. LinkError if
+        something else than a symlink is there, or the folder cannot be written.
         """
         link = project / name
-        if not link.is_symlink() and link.exists():
-            raise LinkError(
-                f"{link} is in the way: it is not a symlink", hint="Move it away, then warm again.", path=str(link)
-            )
-        if link.is_symlink() and os.readlink(link) == str(environment):
+        if not os.path.lexists(link) or not lock_file.exists():
             return
-        temporary = project / f".{name}.{secrets.token_hex(6)}"
+        if not link.is_symlink():
+            raise _in_the_way(link)
         try:
-            os.symlink(environment, temporary)
-            os.rename(temporary, link)
+            if os.readlink(link) != str(environment):
+                self._exchange_link(link, environment)
+        except FileNotFoundError:
+            return  # removed while we looked
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
             raise LinkError(f"{link} cannot be made: {error.strerror}", path=str(link)) from error
+
+    def _exchange_link(self, link: Path, environment: Path) -> None:
+        """Swap the link for a new one that is made in the store, or beside it if that is on another disk."""
+        self._layout.tmp.mkdir(parents=True, exist_ok=True)
+        for folder in (self._layout.tmp, link.parent):
+            spare = folder / f".{link.name}.{secrets.token_hex(6)}"
+            os.symlink(environment, spare)
+            try:
+                exchange(spare, link)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+            else:
+                self._give_back(spare, link)
+                return
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(spare)
+
+    def _give_back(self, taken: Path, link: Path) -> None:
+        """Undo the swap if something that is no link had taken the link's place since we looked."""
+        if os.path.lexists(taken) and not taken.is_symlink():
+            exchange(taken, link)
+            raise _in_the_way(link)
+
+
+def _in_the_way(link: Path) -> LinkError:
+    return LinkError(
+        f"{link} is in the way: it is not a symlink", hint="Move it away, then warm again.", path=str(link)
+    )

@@ -1,19 +1,19 @@
 """The registered projects, in ``projects.json``: which environments each has asked for, and when.
 
 Format, version 1: ``{"format": 1, "projects": [{"path", "link", "wishes": [{"options", "inputs", "environment",
-"lock_file", "last_used"}]}]}``, the wishes of a project most recent first. ``inputs`` is the digest of the inputs the
-environment was made from, ``last_used`` seconds of the system clock.
+"lock_file", "last_used", "notices", "variables"}]}]}``, the wishes of a project most recent first. ``inputs`` is the digest of the inputs the
+environment was made from, ``last_used`` seconds of the system clock, ``variables`` digests by name.
 """
 
 import json
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from storectl_daemon.latest_file import LatestFile
 from storectl_daemon.options import DEFAULT_OPTIONS, Options
-from storectl_store.entries.whole_files import replace_file
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class Wish:
     environment: str | None = None
     last_used: float = 0.0
     notices: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +61,15 @@ class Project:
 
 
 class ProjectBook:
-    """All projects, in memory and in one file that is replaced by rename. A broken file is an empty book."""
+    """All projects, in memory and in one file that is replaced by rename. A broken file is an empty book.
+
+    On an event loop the file is written in a thread, soon after each change; ``written`` waits for it.
+    """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
         self._projects = {project.path: project for project in _read(file)}
+        self._lines = {project.path: _line(project) for project in self._projects.values()}
+        self._file = LatestFile(file, self._content)
 
     def __iter__(self) -> Iterator[Project]:
         return iter(tuple(self._projects.values()))
@@ -96,21 +101,29 @@ class ProjectBook:
         """Forget the project; whether it was known."""
         known = self._projects.pop(path, None)
         if known is not None:
-            self._write()
+            del self._lines[path]
+            self._file.changed()
         return known is not None
+
+    async def written(self) -> None:
+        """Return when every change so far is in the file."""
+        await self._file.written()
 
     def _put(self, project: Project) -> Project:
         if self._projects.get(project.path) != project:
             self._projects[project.path] = project
-            self._write()
+            self._lines[project.path] = _line(project)
+            self._file.changed()
         return project
 
-    def _write(self) -> None:
-        value = {"format": _FORMAT, "projects": [_encode(project) for project in self._projects.values()]}
-        try:
-            replace_file(self._file, json.dumps(value, indent=1).encode("utf-8", "surrogateescape"))
-        except OSError as error:
-            logger.warning("%s cannot be written: %s", self._file, error)
+    def _content(self) -> list[bytes]:
+        """The file, with a line for each project: only the line of one that changed is made anew."""
+        lines = [b",\n" + line for line in self._lines.values()]
+        return [b'{"format": %d, "projects": [' % _FORMAT, b"".join(lines).removeprefix(b","), b"\n]}\n"]
+
+
+def _line(project: Project) -> bytes:
+    return json.dumps(_encode(project)).encode()
 
 
 def _encode(project: Project) -> dict[str, Any]:
@@ -122,6 +135,7 @@ def _encode(project: Project) -> dict[str, Any]:
             "environment": wish.environment,
             "last_used": wish.last_used,
             "notices": list(wish.notices),
+            "variables": dict(wish.variables),
         }
         for wish in project.wishes
     ]
@@ -148,6 +162,7 @@ def _decode(value: dict[str, Any]) -> Project:
             environment=wish["environment"],
             last_used=float(wish["last_used"]),
             notices=tuple(map(str, wish["notices"])),
+            variables={str(name): str(digest) for name, digest in wish.get("variables", {}).items()},
         )
         for wish in value["wishes"]
     )

@@ -72,16 +72,29 @@ class Reception:
     def open(self, listening: socket.socket) -> None:
         """Begin, on the running event loop. The socket does not block, and stays its owner's."""
         self._loop = asyncio.get_running_loop()
+        self._pause = None
         self._listening = listening
         self._loop.add_reader(listening.fileno(), self._receive_all)
 
-    def close(self) -> None:
-        """Accept no more. A program whose answer is cut off reads the published map."""
+    def move(self, listening: socket.socket) -> None:
+        """Accept on this socket from now on; whoever still waits at the old one is let in first."""
+        if self._pause is None and self._listening is not None:
+            self._receive_all()
+        self.close_listening()
+        self.open(listening)
+
+    def close_listening(self) -> None:
+        """Accept no more, and leave the visits that there are alone."""
         if self._listening is not None:
             self._loop.remove_reader(self._listening.fileno())
             self._listening = None
         if self._pause is not None:
             self._pause.cancel()
+            self._pause = None
+
+    def close(self) -> None:
+        """Accept no more. A program whose answer is cut off reads the published map."""
+        self.close_listening()
         for visit in list(self._visits):
             visit.end()
 
@@ -92,6 +105,14 @@ class Reception:
         """
         for visit in [visit for connection in self._accepted() if (visit := self._receive(connection))]:
             self._hear(visit)
+
+    def _hear(self, visit: "_Visit") -> None:
+        """Hear one peer. Whatever goes wrong with it ends its own visit: the rest of the batch still has to be heard."""
+        try:
+            self._listen_to(visit)
+        except Exception:
+            logger.exception("a connection cannot be answered")
+            visit.end()
 
     def _accepted(self) -> Iterator[socket.socket]:
         assert self._listening is not None
@@ -116,14 +137,18 @@ class Reception:
 
     def _receive(self, connection: socket.socket) -> "_Visit | None":
         """The visit of a peer that may stay."""
-        uid = self._gate.enter(connection)
+        try:
+            uid = self._gate.enter(connection)
+        except Exception:
+            logger.exception("a connection cannot be let in")
+            uid = None
         if uid is None:
             connection.close()
             return None
         connection.setblocking(False)
         return _Visit(connection, self._loop, self._visits, lambda: self._gate.leave(uid))
 
-    def _hear(self, visit: "_Visit") -> None:
+    def _listen_to(self, visit: "_Visit") -> None:
         try:
             question = visit.connection.recv(_HEAD_BYTES, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
@@ -175,6 +200,9 @@ class Reception:
         except OSError as error:
             logger.debug("a connection was gone before it was served: %s", error)
             connection.close()
+        except Exception:
+            logger.exception("a connection cannot be served")
+            connection.close()
 
 
 class _Visit:
@@ -195,6 +223,7 @@ class _Visit:
         self._lasting = lasting
         self._on_end = on_end
         self._deadline: asyncio.TimerHandle | None = None
+        self._over = False
 
     def wait_until_it_speaks(self, seconds: float, hear: "Callable[[_Visit], None]") -> None:
         """Call ``hear`` as soon as there is something to read; the end comes where there is nothing for so long."""
@@ -237,7 +266,12 @@ class _Visit:
             self._sent = self._held.size
 
     def _send_on(self) -> None:
-        self._send()
+        try:
+            self._send()
+        except Exception:
+            logger.exception("a connection cannot be answered to its end")
+            self.end()
+            return
         if self._sent == self._held.size:
             self._loop.remove_writer(self.connection.fileno())
             self.end()
@@ -254,11 +288,15 @@ class _Visit:
 
     def leave(self) -> socket.socket:
         """The connection, for somebody else."""
+        self._over = True
         self._on_end()
         return self.connection
 
     def end(self) -> None:
-        """Close the connection, whatever has been said."""
+        """Close the connection, whatever has been said; one that is over stays as it is."""
+        if self._over:
+            return
+        self._over = True
         if self._deadline is not None:
             self._loop.remove_reader(self.connection.fileno())
             self._loop.remove_writer(self.connection.fileno())

@@ -63,6 +63,10 @@ class Server:
         """Begin the end; from the event loop."""
         self._asked.set()
 
+    def move(self, listening: socket.socket) -> None:
+        """Serve on this socket from now on, in place of the one that it served on; from the event loop."""
+        self._reception.move(listening)
+
     async def serve(self, listening: socket.socket) -> None:
         """Serve to the end, and close the socket; in the main thread, whose signals are its."""
         with self._signals():

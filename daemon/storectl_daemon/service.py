@@ -18,10 +18,12 @@ from storectl_daemon.models import EnvironmentInfo, Health, InterpreterInfo, Int
 from storectl_daemon.options import DEFAULT_OPTIONS, Job, Options
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import Project, ProjectBook
+from storectl_daemon.stillness import Stillness
 from storectl_daemon.variables import KnownVariables
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Sight, Watcher
 from storectl_store.entries.store import Store
+from storectl_store.environments.input_state import InputKind
 from storectl_store.version import installed_version
 
 if TYPE_CHECKING:
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once."""
+    """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
+
+    ``look`` raises StoreGoneError, and begins the end, if the store is gone; ``socket`` tells where the daemon listens.
+    """
 
     store: Store
     environments: Environments
@@ -40,10 +45,12 @@ class Service:
     compiling: Compiling
     watcher: Watcher
     bus: EventBus
+    stillness: Stillness
     interpreters: Callable[[], Awaitable["InterpreterBook"]]
     variables: KnownVariables
     home: str | None
-    socket: Path
+    socket: Callable[[], Path]
+    look: Callable[[], None]
     started: float
     stop: Callable[[], None]
 
@@ -53,12 +60,13 @@ class Service:
         return self.warmer.busy or self.compiling.busy
 
     def health(self) -> Health:
-        """Who is there."""
+        """Who is there; StoreGoneError if its store is not."""
+        self.look()
         return Health(
             version=installed_version(),
             pid=os.getpid(),
             store=str(self.store.layout.root),
-            socket=str(self.socket),
+            socket=str(self.socket()),
             uptime_s=round(time.monotonic() - self.started, 3),
             rss_bytes=resident_bytes(),
         )
@@ -71,7 +79,9 @@ class Service:
         ``environ`` are the variables of the command that asks; None: those of the last one that asked for the project.
         """
         home = self.home if environ is None else environ.get("HOME", self.home)
-        located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=home)
+        await self.stillness.wait_for(Path(start))
+        trusting = environ if environ is not None else {"HOME": self.home or ""}
+        located = await asyncio.to_thread(locate, Path(start), options.lock_file, home=home, environ=trusting)
         known = self.variables
         sent = known.of(located.project) if environ is None else known.note(located.project, environ)
         return Job(project=located.project, options=options, offline=offline, environ=sent)
@@ -82,6 +92,7 @@ class Service:
         project = self.book.add(job.project, link=link)
         self.watcher.projects_changed()
         self.warmer.start(job)
+        await self.book.written()
         return project
 
     async def unregister(self, path: str) -> None:
@@ -92,6 +103,7 @@ class Service:
         self.watcher.forget(project.path)
         self.variables.forget(project.path)
         await self.warmer.forget_record(project.path)
+        await self.book.written()
 
     def known(self, path: str, *, exactly: bool = False) -> Project:
         """The registered project with this folder, or around it; UnknownProjectError for none."""
@@ -160,9 +172,14 @@ class Service:
             await self.warmer.refresh(Job(project=project, options=wish.options, environ=environ))
 
 
-def sights_of(book: ProjectBook, extra_inputs: Callable[[Path], tuple[Path, ...]]) -> Iterator[Sight]:
+def sights_of(book: ProjectBook, extra_inputs: Callable[[Path], Mapping[Path, InputKind]]) -> Iterator[Sight]:
     """What to watch: the inputs of every registered project, and the lock files that options name."""
     for project in book:
         named = tuple(Path(wish.options.lock_file) for wish in project.wishes if wish.options.lock_file)
         located = Located(project=project.path, lock_file=project.path / "uv.lock")
-        yield Sight(project=project.path, inputs=input_paths(located, (*named, *extra_inputs(project.path))))
+        extra = extra_inputs(project.path)
+        yield Sight(
+            project=project.path,
+            inputs=input_paths(located, (*named, *extra)),
+            listed=frozenset(path for path, kind in extra.items() if kind == "names"),
+        )

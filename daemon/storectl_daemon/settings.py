@@ -8,6 +8,7 @@ from typing import Self
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.workers import usable_processors
 from storectl_shim import locations
+from storectl_shim.own_variables import own_variables
 
 _ACTIVATED_IDLE_EXIT = 3600.0
 _MOST_WORKERS = 2
@@ -21,13 +22,13 @@ class SettingsError(DaemonError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``idle_exit`` is seconds without anything to do, None for never.
+    """``sockets`` are the places to listen at, the best first; ``idle_exit`` is in seconds, None for never.
 
-    ``environ`` is what the parts that have variables of their own read: proxies, indexes, interpreters.
+    ``environ`` are the daemon's own variables: where its things are. All others are those of the commands that ask it.
     """
 
     store: Path
-    socket: Path
+    sockets: tuple[Path, ...]
     idle_exit: float | None
     workers: int
     home: str | None
@@ -39,13 +40,22 @@ class Settings:
         """The settings; SettingsError for a value that makes no sense."""
         return cls(
             store=Path(locations.store_folder(environ)),
-            socket=Path(locations.socket_path(environ)),
+            sockets=tuple(map(Path, locations.socket_paths(environ))),
             idle_exit=_idle_exit(environ),
             workers=min(_MOST_WORKERS, usable_processors()),
             home=environ.get("HOME"),
             notify_socket=environ.get("NOTIFY_SOCKET"),
             environ=environ,
         )
+
+
+_OF_A_SERVICE_MANAGER = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+
+
+def daemon_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Those of these variables that count for a daemon: where its things are, and what a service manager tells it."""
+    managed = {name: environ[name] for name in _OF_A_SERVICE_MANAGER if name in environ}
+    return own_variables(environ) | managed
 
 
 def _idle_exit(environ: Mapping[str, str]) -> float | None:

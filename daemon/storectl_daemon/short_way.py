@@ -9,11 +9,13 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from storectl_daemon.api.problems import response_of
 from storectl_daemon.api.streams import ndjson
 from storectl_daemon.models import API_VERSION, WarmRequest
 from storectl_daemon.request_limits import replay
 from storectl_daemon.service import Service
 from storectl_daemon.warm_request import warm_events
+from storectl_store.errors import ProblemError
 
 HEALTH = f"/v{API_VERSION}/health"
 WARM = f"/v{API_VERSION}/warm"
@@ -37,10 +39,16 @@ class ShortWay:
         """The answer; None where it is another question, or something is odd about it."""
         asked = scope["method"], scope["path"]
         if asked == ("GET", HEALTH):
-            return Response(self._service.health().model_dump_json(), media_type=_JSON)
+            return self._health()
         if asked == ("POST", WARM) and Headers(scope=scope).get("content-type") == _JSON:
             try:
                 return ndjson(warm_events(self._service, WarmRequest.model_validate_json(body)))
             except ValidationError:
                 return None
         return None
+
+    def _health(self) -> Response:
+        try:
+            return Response(self._service.health().model_dump_json(), media_type=_JSON)
+        except ProblemError as error:
+            return response_of(error)

@@ -1,7 +1,7 @@
 """The socket the daemon listens on: one it binds itself, or one a service manager passes.
 
     <runtime folder>/storectl/          0700, this user's
-      daemon.sock                       0600 from the first moment: bound with umask 0177
+      daemon-<name of the store>.sock   0600 from the first moment: bound with umask 0177
 
 Binding happens after the store's lock is held, so that no two daemons of one store do it at once.
 """
@@ -57,21 +57,21 @@ def open_listener(path: Path, environ: Mapping[str, str]) -> Iterator[Listener]:
             yield Listener(socket=passed, path=Path(passed.getsockname()), passed=True)
         return
     listening = bind(path)
-    identity = _identity(path)
+    identity = socket_identity(path)
     try:
         with listening:
             yield Listener(socket=listening, path=path, passed=False)
     finally:
-        if identity is not None and _identity(path) == identity:
+        if identity is not None and socket_identity(path) == identity:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
 
 
-def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Device, inode and change time: an inode number alone may be used again for another daemon's socket."""
+def socket_identity(path: Path) -> tuple[int, int, int] | None:
+    """Device, inode and change time, as inode numbers are used again; None if nothing can be seen at the path."""
     try:
         found = os.lstat(path)
-    except FileNotFoundError:
+    except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_ctime_ns
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from storectl_daemon.pipeline import Steps
@@ -19,6 +20,9 @@ from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Expectation
 
+_COMPILING_THREADS = 8
+"""Batches that compile or wait for their turn; those beyond wait in a queue of their own."""
+
 
 class StoreSteps:
     """What the pipeline and the compiler call. The caller holds the writer's lock; ``session`` is its folder."""
@@ -30,6 +34,8 @@ class StoreSteps:
         self._processes = processes
         self._stopping = False
         self._compiling = threading.Lock()
+        # Batches take seconds, and wait for each other: in the threads of everything else they would hold up all of it.
+        self._threads = ThreadPoolExecutor(_COMPILING_THREADS, thread_name_prefix="compiling")
 
     def pipeline_steps(self) -> Steps:
         """The steps from a pin to an entry."""
@@ -44,6 +50,10 @@ class StoreSteps:
     def stop(self) -> None:
         """The daemon is ending: compiling stops within a second, whatever it is at."""
         self._stopping = True
+
+    def close(self) -> None:
+        """Let the threads go; nothing is compiled any more."""
+        self._threads.shutdown()
 
     def expect(self) -> None:
         """There will be more than one wheel to stage: start all workers meanwhile."""
@@ -78,7 +88,8 @@ class StoreSteps:
 
     async def compile_batch(self, digests: Sequence[Digest], interpreter: Interpreter) -> None:
         """Compile the entries, in processes of the interpreter itself; one that is gone meanwhile is left out."""
-        await asyncio.to_thread(self._compile, digests, interpreter)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._compile, digests, interpreter)
 
     def _compile(self, digests: Sequence[Digest], interpreter: Interpreter) -> None:
         compile_entries(

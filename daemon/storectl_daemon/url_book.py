@@ -1,12 +1,13 @@
 """The book of addresses: what indexes have said, so that the second time needs no network.
 
     <folder>/<project name>.json
-      {"format": 1,
-       "files": {"sha256:…": {"filename": …, "url": …, "size": …, "requires_python": …, "index": …}},
+      {"format": 2,
+       "files": {"sha256:…": [{"filename": …, "url": …, "size": …, "requires_python": …, "index": …}, …]},
        "lookups": ["<64 hex digits>", …]}
 
-``files`` maps a digest to the file that has it, which never changes. ``lookups`` holds the questions whose answer is
-complete although some digest was offered by nobody: version, digests and the sources asked, hashed together.
+``files`` maps a digest, the locked one, to what each index that has it says of it, the latest first: an address counts only
+if its index is asked now. ``lookups`` holds the questions whose answer is complete although some digest was offered by
+nobody: version, digests and the sources asked, hashed together.
 
 A book that is broken, of another format, or cannot be written is as good as an empty one. Addresses with a query are
 never written: they hold signatures and tokens, and expire.
@@ -27,14 +28,15 @@ from packaging.utils import NormalizedName
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.index_file import IndexFile
 from storectl_daemon.origins import path_of_file_url, redacted, scheme_of
-from storectl_store.digest import Digest, parse_digest
+from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.entries.whole_files import PRIVATE, replace_file
 from storectl_store.selection.pin import IndexPin
 
-BOOK_FORMAT = 1
+BOOK_FORMAT = 2
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LARGEST_BOOK = 16 << 20
 _MOST_LOOKUPS = 500
+_MOST_INDEXES = 8
 
 _log = logging.getLogger(__name__)
 
@@ -46,16 +48,17 @@ class UrlBook:
         self._folder = folder
         self._lock = threading.Lock()
 
-    def recall(self, pin: IndexPin, sources: Sequence[str]) -> tuple[IndexFile, ...] | None:
+    def recall(self, pin: IndexPin, sources: Sequence[str] | None) -> tuple[IndexFile, ...] | None:
         """The files with the pin's digests, if they are all that asking ``sources`` again could give; else None.
 
-        That is so where every digest is known, or where these very sources have answered this very question. A local
+        None for the sources: whichever they were, for what is in the store already, or is not to be asked for.
+        That is so if one of these sources has each digest, or if these very sources have answered this very question. A local
         file that is gone makes the answer incomplete.
         """
         book = self._read(pin.name)
-        files = book["files"]
-        known = _known(pin, files)
-        complete = 0 < len(known) == len(pin.digests) or question(pin, sources) in book["lookups"]
+        known = _known(pin, _of_sources(book["files"], sources))
+        asked = sources is not None and question(pin, sources) in book["lookups"]
+        complete = 0 < len(known) == len(pin.digests) or asked
         return known if known and complete and all(map(_still_there, known)) else None
 
     def record(self, pin: IndexPin, sources: Sequence[str], files: Iterable[IndexFile]) -> None:
@@ -65,20 +68,12 @@ class UrlBook:
         with self._lock:
             book = self._read(pin.name)
             for file in durable:
-                book["files"][file.digest] = _entry(file)
+                others = [entry for entry in book["files"].get(file.digest, []) if entry["index"] != file.index]
+                book["files"][file.digest] = [_entry(file), *others][:_MOST_INDEXES]
             if durable and len(durable) == len(answers):
                 key = question(pin, sources)
                 book["lookups"] = [*(k for k in book["lookups"] if k != key), key][-_MOST_LOOKUPS:]
             self._write(pin.name, book)
-
-    def forget(self, name: NormalizedName, digests: Iterable[Digest]) -> None:
-        """Drop these files, for instance because their addresses no longer lead anywhere, and what relied on them."""
-        with self._lock:
-            book = self._read(name)
-            for digest in digests:
-                book["files"].pop(digest, None)
-            book["lookups"] = []
-            self._write(name, book)
 
     def _path(self, name: NormalizedName) -> Path:
         if not _NAME.fullmatch(name):
@@ -109,6 +104,19 @@ class UrlBook:
 def is_locked(pin: IndexPin, file: IndexFile) -> bool:
     """Whether the file is one of the locked ones: by its digest, by its name only where no digest is locked."""
     return file.digest in pin.digests if pin.digests else file.filename in pin.filenames
+
+
+def _of_sources(
+    files: Mapping[Digest, Sequence[dict[str, Any]]], sources: Sequence[str] | None
+) -> dict[Digest, dict[str, Any]]:
+    """What the first of the sources that has it says of each file; None: what whichever index said last."""
+    if sources is None:
+        return {digest: entries[0] for digest, entries in files.items() if entries}
+    order = {redacted(source): place for place, source in reversed(list(enumerate(sources)))}
+    offered = {digest: [entry for entry in entries if entry["index"] in order] for digest, entries in files.items()}
+    return {
+        digest: min(entries, key=lambda entry: order[entry["index"]]) for digest, entries in offered.items() if entries
+    }
 
 
 def _known(pin: IndexPin, files: Mapping[Digest, dict[str, Any]]) -> tuple[IndexFile, ...]:
@@ -143,14 +151,18 @@ def _checked(book: Any) -> dict[str, Any]:
     """The book, if every part of it has the right shape; any of several errors where it has not."""
     if book["format"] != BOOK_FORMAT:
         raise ValueError(f"format {book['format']!r} is not {BOOK_FORMAT}")
-    for digest, entry in book["files"].items():
-        _file(parse_digest(digest), entry)
-        texts = (entry["filename"], entry["url"], entry["requires_python"] or "", entry["index"] or "")
-        if not all(isinstance(text, str) for text in texts) or not isinstance(entry["size"], int | None):
+    for digest, entries in book["files"].items():
+        if not isinstance(entries, list) or not all(_is_entry(parse_strong_digest(digest), entry) for entry in entries):
             raise TypeError(f"the entry of {digest} is malformed")
     if not all(isinstance(key, str) for key in book["lookups"]):
         raise TypeError("a lookup is malformed")
     return {"format": BOOK_FORMAT, "files": dict(book["files"]), "lookups": list(book["lookups"])}
+
+
+def _is_entry(digest: Digest, entry: Any) -> bool:
+    _file(digest, entry)
+    texts = (entry["filename"], entry["url"], entry["requires_python"] or "", entry["index"] or "")
+    return all(isinstance(text, str) for text in texts) and isinstance(entry["size"], int | None)
 
 
 def _still_there(file: IndexFile) -> bool:

@@ -1,16 +1,16 @@
 """Warming: one flight for each project and set of options, and what is known of each.
 
-A flight reads the inputs, has the environment built, reads the inputs again and begins anew when they changed
-meanwhile. Then it writes the project's record and tells ``ready``. Whatever fails is told as ``failed``; record and
-environment stay what they were.
+A flight has the environment built from inputs that stand still, writes the project's record and tells ``ready``.
+Whatever fails is told as ``failed``; record and environment stay what they were.
 """
 
 import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -20,55 +20,40 @@ from storectl_daemon.models import EnvironmentInfo, FailedEvent, Problem, Progre
 from storectl_daemon.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
-from storectl_store.errors import LockFileError, ProblemError
+from storectl_daemon.settling import Built, InputFiles, Settling
+from storectl_daemon.single_flight import SingleFlight
+from storectl_store.environments.input_state import InputKind
+from storectl_store.errors import ProblemError
 
 logger = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 2.1
 """A record is complete only once its inputs are two seconds old; a little more than that."""
 
-_ROUNDS = 8
 _REMEMBERED = 16
 """How many sets of inputs are remembered for each job: the branches that somebody goes to and fro between."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """An environment that is there. ``extra_inputs`` are files beyond the usual ones that it was made from.
-
-    ``notices`` are sentences for whoever runs a program in it, every time: the lock file is older than the project.
-    """
-
-    environment: EnvironmentInfo
-    extra_inputs: tuple[Path, ...] = ()
-    notices: tuple[str, ...] = ()
-
-
-class Build(Protocol):
-    """Makes environments."""
-
-    async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
-        """The environment of a job, made from its inputs; a ProblemError says why not."""
-        ...
-
-
-class ProjectFiles(Protocol):
+class ProjectFiles(InputFiles, Protocol):
     """The files of projects, and what the daemon writes for them. Everything here may block."""
 
-    def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
-        """Find and read the inputs of a job; a SelectionError says why not."""
-
-    def write_record(self, job: Job, inputs: Inputs, environment: Path, notices: Sequence[str]) -> bool:
-        """Write the record; False where an input is too young for it to be complete."""
+    def write_record(
+        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
+    ) -> bool:
+        """Write the record; False if an input is too young for it to be complete."""
 
     def forget(self, project: Path) -> None:
         """Delete the project's record."""
 
-    def point_link(self, project: Path, name: str, environment: Path) -> None:
-        """Let the project's link follow; a ProblemError says why not."""
+    def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
+        """Let the project's link follow if it is there; a ProblemError says why not."""
 
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
         """The environment a wish was granted, None where it is gone."""
+
+    def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+        """Whether the variables have the values that these digests are of."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,22 +84,20 @@ class Warmer:
     def __init__(
         self,
         *,
-        build: Build,
+        settling: Settling,
         files: ProjectFiles,
         book: ProjectBook,
         bus: EventBus,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
-        self._build = build
+        self._settling = settling
         self._files = files
         self._book = book
         self._bus = bus
         self._settle_seconds = settle_seconds
-        self._flights: dict[Job, asyncio.Task[None]] = {}
-        self._waiting: dict[Job, list[Job]] = {}
+        self._flights: SingleFlight[Job, Job] = SingleFlight()
+        self._waiting: dict[asyncio.Task[None], Job] = {}
         self._states: dict[Job, WarmState] = {}
-        self._extra: dict[Job, tuple[Path, ...]] = {}
-        self._failed: dict[Job, str] = {}
         self._before: dict[Job, OrderedDict[str, Built]] = {}
         self._stale: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
@@ -125,15 +108,15 @@ class Warmer:
     @property
     def busy(self) -> bool:
         """Whether anything is being warmed."""
-        return bool(self._flights)
+        return bool(self._waiting)
 
     def state(self, job: Job) -> WarmState:
         """Where the job stands."""
         return self._states.get(job, WarmState())
 
-    def extra_inputs(self, project: Path) -> tuple[Path, ...]:
-        """Files beyond the usual ones that environments of the project were made from."""
-        return tuple({path for job, paths in self._extra.items() if job.project == project for path in paths})
+    def extra_inputs(self, project: Path) -> Mapping[Path, InputKind]:
+        """Inputs beyond the usual ones that environments of the project were made from, with what of each counts."""
+        return self._settling.extra_inputs(project)
 
     def start(self, job: Job, *, seen: Inputs | None = None) -> None:
         """Warm the job, or join the flight that is on its way. Its last event is ``ready`` or ``failed``.
@@ -143,25 +126,25 @@ class Warmer:
         ``seen`` are inputs that were read just now. If they were there before they have the environment they had then,
         as long as it is there, and nothing is looked at beyond that. Who asks for an environment gets all looked at.
         """
-        if job in self._flights:
-            self._wait_or_join(job)
-            return
         if self._stopping:
             self._tell(job, FailedEvent(problem=STOPPING))
             return
         if not job.offline:
             # Whoever is in the book is looked after, with the network: not what somebody wants who is offline.
             self._book.want(job.project, job.options)
-        self._states[job] = replace(self.state(job), state="warming", progress=None, problem=None)
-        task = asyncio.create_task(self._fly(job, seen), name=f"warm {job.project}")
-        self._flights[job] = task
-        self._waiting[job] = [job]
-        task.add_done_callback(lambda _task: self._landed(job))
+        if job not in self._flights:
+            self._begin(job)
+        task = asyncio.create_task(self._wait_for_own(job, seen), name=f"warm {job.project}")
+        self._waiting[task] = job
+        task.add_done_callback(self._landed)
 
-    def _wait_or_join(self, job: Job) -> None:
-        """Join the flight, or the one after it, that has the job's variables; else be the next."""
-        if not any(other.environ == job.environ for other in self._waiting[job]):
-            self._waiting[job].append(job)
+    async def _wait_for_own(self, job: Job, seen: Inputs | None) -> None:
+        """Wait for flights of the job until one had its variables: an earlier one, or one of its own."""
+        while (await self._flights.do(job, lambda: self._fly(job, seen))).environ != job.environ:
+            logger.debug("%s: that was for other variables", job.project)
+
+    def _begin(self, job: Job) -> None:
+        self._states[job] = replace(self.state(job), state="warming", progress=None, problem=None)
 
     async def refresh(self, job: Job) -> None:
         """Look whether the inputs changed: warm if so, otherwise bring the record up to date.
@@ -172,38 +155,46 @@ class Warmer:
             self._stale.add(job)
             return
         try:
-            inputs = await self._read(job)
+            inputs = await self._settling.read(job)
             granted = await asyncio.to_thread(self._granted, job, inputs)
             if self._book.get(job.project) is None:
                 self._states.pop(job, None)  # forgotten meanwhile: a change it saw before must not bring it back
-            elif granted is None and self._failed.get(job) != inputs.digest:
+            elif granted is None and not self._settling.failed_before(job, inputs):
                 self.start(job, seen=inputs)
             elif granted is None:
                 logger.debug("%s: still the inputs that failed", job.project)
             elif job not in self._flights:
-                await self._keep_record(job, inputs, granted, self._notices(job))
+                await self._keep_record(job, inputs, granted, self._wish(job))
                 self._states[job] = WarmState(state="ready", environment=granted, lock_file=granted.lock_file)
         except ProblemError as error:
             self._fail(job, error)
 
     def _granted(self, job: Job, inputs: Inputs) -> EnvironmentInfo | None:
         """The environment that was made from exactly these inputs."""
-        project = self._book.get(job.project)
-        wish = project.wish(job.options) if project else None
-        if wish is None or wish.inputs != inputs.digest:
+        wish = self._wish(job)
+        if wish.inputs != inputs.digest:
             return None
         return self._files.environment(wish, job.project)
 
     def forget(self, project: Path) -> None:
-        """Drop what is known of the project; a flight of it is cancelled."""
-        for job in [job for job in {**self._states, **self._flights} if job.project == project]:
+        """Drop what is known of the project; its flights are cancelled, and whoever waits for one is told so now.
+
+        A warm that comes after this waits for the end of a cancelled flight, and begins anew.
+        """
+        self._cancel({task: job for task, job in self._waiting.items() if job.project == project}, FORGOTTEN)
+        for job in [job for job in {*self._states, *self._timers} if job.project == project]:
             self._states.pop(job, None)
-            self._extra.pop(job, None)
-            self._failed.pop(job, None)
+            self._settling.forget(job)
             self._before.pop(job, None)
+            self._stale.discard(job)
             self._stop_timer(job)
-            if job in self._flights:
-                self._flights[job].cancel()
+
+    def _cancel(self, waiting: Mapping["asyncio.Task[None]", Job], problem: Problem) -> None:
+        """End the flights that nobody else waits for. They say nothing any more: what they would say is said here."""
+        for task, job in waiting.items():
+            self._states[job] = replace(self.state(job), state="idle", progress=None)
+            self._tell(job, FailedEvent(problem=problem))
+            task.cancel()
 
     async def forget_record(self, project: Path) -> None:
         """Delete the record of a project that is in the book no more: nothing writes it again after this."""
@@ -215,46 +206,30 @@ class Warmer:
         self._stopping = True
         for job in list(self._timers):
             self._stop_timer(job)
-        tasks = [*self._flights.values(), *self._visits]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._cancel(self._waiting, STOPPING)
+        for visit in self._visits:
+            visit.cancel()
+        await asyncio.gather(*self._waiting, *self._visits, return_exceptions=True)
 
-    async def _fly(self, job: Job, seen: Inputs | None) -> None:
+    async def _fly(self, job: Job, seen: Inputs | None) -> Job:
+        """One flight, for this job's variables. Nothing is awaited after its last event: who comes then begins anew."""
+        self._begin(job)
         try:
             built = await asyncio.to_thread(self._built_before, job, seen) if seen else None
             if built is None or seen is None:
-                built, seen = await self._settle(job, Progress(lambda message: self._tell(job, message)))
+                built, seen = await self._settling.build(job, Progress(lambda message: self._tell(job, message)))
             await self._grant(job, built, seen)
-        except asyncio.CancelledError:
-            if job in self._states:
-                self._states[job] = replace(self.state(job), state="idle", progress=None)
-            self._tell(job, FailedEvent(problem=STOPPING))
-            raise
         except ProblemError as error:
             self._fail(job, error)
         except Exception as error:
             logger.exception("warming %s", job.project)
             self._fail(job, error)
-
-    async def _settle(self, job: Job, progress: Progress) -> tuple[Built, Inputs]:
-        """Build until the inputs are afterwards what they were before."""
-        before = await self._read(job)
-        for _ in range(_ROUNDS):
-            outcome = await self._attempt(job, before, progress)
-            after = await self._read(job)
-            if before.same_contents(after):
-                if isinstance(outcome, ProblemError):
-                    self._failed[job] = after.digest
-                    raise outcome
-                return outcome, after
-            before = after
-        raise LockFileError(f"{job.project}: its lock file keeps changing", hint="Wait for what writes it.")
+        return job
 
     def _built_before(self, job: Job, inputs: Inputs) -> Built | None:
         """What these inputs gave when they were there before; None where they never were, or it is gone."""
         built = self._before[job].get(inputs.digest) if job in self._before else None
-        if built is None:
+        if built is None or not self._files.has_variables(built.variables, job.environ):
             return None
         wish = Wish(options=job.options, lock_file=str(inputs.located.lock_file), environment=built.environment.id)
         environment = self._files.environment(wish, job.project)
@@ -267,22 +242,8 @@ class Warmer:
         if len(before) > _REMEMBERED:
             before.popitem(last=False)
 
-    async def _attempt(self, job: Job, inputs: Inputs, progress: Progress) -> Built | ProblemError:
-        try:
-            built = await self._build(job, inputs, progress)
-        except ProblemError as error:
-            return error
-        self._extra[job] = built.extra_inputs
-        return built
-
-    async def _read(self, job: Job) -> Inputs:
-        inputs = await asyncio.to_thread(self._files.read, job, self._extra.get(job, ()))
-        self._states[job] = replace(self.state(job), lock_file=str(inputs.located.lock_file))
-        return inputs
-
     async def _grant(self, job: Job, built: Built, inputs: Inputs) -> None:
         environment = built.environment
-        self._failed.pop(job, None)
         self._remember(job, inputs, built)
         wish = Wish(
             options=job.options,
@@ -291,42 +252,40 @@ class Warmer:
             environment=environment.id,
             last_used=time.time(),
             notices=built.notices,
+            variables=built.variables,
         )
         if self._book.get(job.project) is None:
             self._book.record(job.project, wish)  # asked for offline, so that nobody wanted it before
-        await self._keep_record(job, inputs, environment, built.notices)  # what programs wait for comes first
+        await self._keep_record(job, inputs, environment, wish)  # what programs wait for comes first
         project = self._book.record(job.project, wish)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
-            await self._follow(job, project.link, environment)
+            await self._follow(job, project.link, environment, inputs.located.lock_file)
         self._states[job] = WarmState(state="ready", environment=environment, lock_file=environment.lock_file)
         self._tell(job, ReadyEvent(environment=environment))
 
-    async def _follow(self, job: Job, link: str, environment: EnvironmentInfo) -> None:
+    async def _follow(self, job: Job, link: str, environment: EnvironmentInfo, lock_file: Path) -> None:
         try:
-            await asyncio.to_thread(self._files.point_link, job.project, link, Path(environment.path))
+            await asyncio.to_thread(self._files.point_link, job.project, link, Path(environment.path), lock_file)
         except ProblemError as error:
             Progress(lambda message: self._tell(job, message)).warn(str(error))
 
-    def _notices(self, job: Job) -> tuple[str, ...]:
+    def _wish(self, job: Job) -> Wish:
+        """What is known of the job; a wish for nothing if that was forgotten."""
         project = self._book.get(job.project)
-        wish = project.wish(job.options) if project else None
-        return wish.notices if wish else ()
+        return (project.wish(job.options) if project else None) or Wish(options=job.options)
 
-    async def _keep_record(
-        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, notices: Sequence[str]
-    ) -> None:
+    async def _keep_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo, wish: Wish) -> None:
         # Shielded: a thread cannot be cancelled, so neither may the lock be let go before it is done.
-        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment, notices)))
+        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment, wish)))
         if not complete:
             self._come_back(job)
 
-    async def _write_record(
-        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, notices: Sequence[str]
-    ) -> bool:
+    async def _write_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo, wish: Wish) -> bool:
         async with self._records:
             if self._book.get(job.project) is None:
                 return True  # forgotten meanwhile
-            return await asyncio.to_thread(self._files.write_record, job, inputs, Path(environment.path), notices)
+            write = partial(self._files.write_record, notices=wish.notices, variables=wish.variables)
+            return await asyncio.to_thread(write, job, inputs, Path(environment.path))
 
     def _come_back(self, job: Job) -> None:
         self._stop_timer(job)
@@ -349,13 +308,10 @@ class Warmer:
         if timer is not None:
             timer.cancel()
 
-    def _landed(self, job: Job) -> None:
-        """The flight is over: begin the next, or look again if a change was seen while it was on its way."""
-        self._flights.pop(job, None)
-        _, *waiting = self._waiting.pop(job)
-        for following in waiting:
-            self.start(following)
-        if job in self._stale and not waiting:
+    def _landed(self, task: "asyncio.Task[None]") -> None:
+        """One of those who waited has what it wanted; look again if a change was seen while flights were on their way."""
+        job = self._waiting.pop(task)
+        if job in self._stale and job not in self._waiting.values():
             self._stale.discard(job)
             if not self._stopping:
                 self._visit(job)
@@ -371,5 +327,7 @@ class Warmer:
             self._states[job] = replace(self.state(job), progress=message)
         self._bus.publish(Event(job=job, message=message))
 
+
+FORGOTTEN = Problem(code="E_FORGOTTEN", detail="the project was forgotten meanwhile", hint="Warm it again.")
 
 STOPPING = Problem(code="E_STOPPING", detail="the daemon is stopping", hint="Try again; it starts by itself.")

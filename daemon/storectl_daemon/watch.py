@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import stat
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,59 +17,40 @@ from typing import Any
 import anyio
 
 from storectl_daemon.inputs import Signature, signature_of
-from storectl_daemon.notifications import Batch, notifications
+from storectl_daemon.notifications import Batch, Wanted, notifications
+from storectl_daemon.version_files import VERSION_FILES
 from storectl_shim.project_record import INPUTS
+from storectl_store.environments.git_refs import git_folder
 
 logger = logging.getLogger(__name__)
 
 RESCAN_SECONDS = 30.0
+_SAID_ABOVE = frozenset({*VERSION_FILES, "pyproject.toml"})
 _WATCHED_NAMES = frozenset({*INPUTS, "HEAD", "FETCH_HEAD"})
-_GIT_FILE_LIMIT = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What to look at for one project."""
+    """What to look at for one project. ``listed`` are those of the inputs that are folders whose names count."""
 
     project: Path
     inputs: tuple[Path, ...]
+    listed: frozenset[Path] = frozenset()
 
     @property
     def folders(self) -> frozenset[Path]:
         """The folders whose notifications concern the project."""
         git = git_folder(self.project)
-        parents = {os.path.dirname(path) for path in self.inputs}  # few, of many: a Path is made for each of these only
-        return frozenset({self.project, *map(Path, parents), *([git] if git else [])})
+        # Few, of many: a Path is made for each of these only.
+        parents = {os.path.dirname(path) for path in self.inputs if not self._is_said_above(path)}
+        return frozenset({self.project, *map(Path, parents), *self.listed, *([git] if git else [])})
 
+    def _is_said_above(self, path: Path) -> bool:
+        """Whether a folder above says something of the Python here: it may be the home folder, which changes all the time.
 
-def git_folder(project: Path) -> Path | None:
-    """The folder with this checkout's HEAD: ``.git``, or what the ``.git`` file of a worktree or submodule names."""
-    folder = os.fspath(project)
-    while True:
-        git = os.path.join(folder, ".git")
-        try:
-            mode = os.stat(git).st_mode
-        except (OSError, ValueError):
-            mode = 0
-        if stat.S_ISDIR(mode):
-            return Path(git)
-        if stat.S_ISREG(mode):
-            return _named_git_folder(Path(git))
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return None
-        folder = parent
-
-
-def _named_git_folder(file: Path) -> Path | None:
-    try:
-        with file.open(encoding="utf-8", errors="surrogateescape") as stream:
-            text = stream.read(_GIT_FILE_LIMIT)
-    except OSError:
-        return None
-    word, _, target = text.strip().partition("gitdir: ")
-    folder = file.parent / target
-    return folder if not word and target and folder.is_dir() else None
+        Such a file is looked at from time to time, and by every command.
+        """
+        return path.name in _SAID_ABOVE and self.project != path.parent and self.project.is_relative_to(path.parent)
 
 
 class Watcher:
@@ -92,6 +72,7 @@ class Watcher:
         self._rescan_seconds = rescan_seconds
         self._signatures: dict[Path, Signature] = {}
         self._watched: frozenset[Path] = frozenset()
+        self._refused: set[Path] = set()
         self._restart = asyncio.Event()
 
     def watches(self, project: Path) -> bool:
@@ -122,8 +103,15 @@ class Watcher:
 
     async def _watch(self, plan: "_Plan") -> None:
         """Follow notifications until another plan is needed."""
-        stop = anyio.Event()
-        async with contextlib.aclosing(notifications(plan.inodes, plan.names, stop)) as changes:
+        stop, refused = anyio.Event(), set[Path]()
+
+        def refuse(folder: Path, error: OSError) -> None:
+            refused.add(folder)
+            if folder not in self._refused:
+                logger.warning("%s is looked at every %g s only: %s", folder, self._rescan_seconds, error.strerror)
+
+        wanted = Wanted(folders=plan.inodes, names=plan.names, whole=plan.listed, refused=refuse)
+        async with contextlib.aclosing(notifications(wanted, stop)) as changes:
             step = asyncio.ensure_future(anext(changes))
             try:
                 # One turn of the loop: the kernel is asked to watch before the first look, so that nothing falls
@@ -131,7 +119,7 @@ class Watcher:
                 await asyncio.sleep(0)
                 if step.done():
                     step.result()
-                self._watched = frozenset(plan.inodes)
+                self._watched, self._refused = frozenset(plan.inodes) - refused, refused
                 await self._look(None)
                 while await asyncio.to_thread(_plan, list(self._sights())) == plan:
                     where = await self._turn(step)
@@ -189,6 +177,7 @@ class _Plan:
 
     inodes: Mapping[Path, int]
     names: frozenset[str]
+    listed: frozenset[Path]
 
 
 def _plan(sights: Sequence[Sight]) -> _Plan:
@@ -197,7 +186,8 @@ def _plan(sights: Sequence[Sight]) -> _Plan:
         with contextlib.suppress(OSError, ValueError):
             inodes[folder] = os.stat(folder).st_ino
     names = _WATCHED_NAMES.union(path.name for sight in sights for path in sight.inputs)
-    return _Plan(inodes=inodes, names=names)
+    listed = frozenset(folder for sight in sights for folder in sight.listed)
+    return _Plan(inodes=inodes, names=names, listed=listed)
 
 
 async def _let_go(step: "asyncio.Future[Batch]") -> None:

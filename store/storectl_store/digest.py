@@ -1,15 +1,25 @@
-"""Digests and prefixes: the prefix addresses an entry, the digest identifies it."""
+"""Digests and prefixes: the prefix addresses an entry, the digest identifies it.
+
+The store knows every wheel by its sha256. A lock file or an index may know a file by another strong digest alone; the
+sha256 is counted when the file is first fetched (``storectl_daemon.identification``), and used from then on.
+"""
 
 import re
 from typing import NewType
 
 Digest = NewType("Digest", str)
-"""``sha256:`` and 64 lower-case hex digits, over a wheel's bytes."""
+"""``<algorithm>:<lower-case hex digits>`` over a file's bytes: sha256 everywhere but in what was just locked or offered."""
 
 Prefix = NewType("Prefix", str)
 """The first 32 hex digits of a digest: an address, never an identity."""
 
+STRONG_ALGORITHMS = {
+    "sha256": 64, "sha512": 128, "sha384": 96, "sha3_512": 128, "sha3_384": 96, "sha3_256": 64, "blake2b": 128, "blake2s": 64,
+}  # fmt: skip
+"""Algorithms of which one match identifies a file, as hashlib calls them, with their hex digits, the preferred first."""
+
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_HEX = re.compile(r"[0-9a-f]+")
 _PREFIX_LENGTH = 32
 
 
@@ -21,14 +31,38 @@ def parse_digest(text: str) -> Digest:
     return Digest(lowered)
 
 
+def parse_strong_digest(text: str) -> Digest:
+    """``<algorithm>:<hex>`` in any case as a digest; ValueError unless the algorithm is strong and the digits are its."""
+    lowered = text.lower()
+    if _DIGEST.fullmatch(lowered):
+        return Digest(lowered)
+    algorithm, _, digits = lowered.partition(":")
+    length = STRONG_ALGORITHMS.get(algorithm)
+    if length is None:
+        raise ValueError(f"{text[:80]!r} is no digest of sha256 or another strong algorithm")
+    if length != len(digits) or not _HEX.fullmatch(digits):
+        raise ValueError(f"{text[:80]!r} is not a {algorithm} of {length} hex digits")
+    return Digest(lowered)
+
+
+def algorithm_of(digest: Digest) -> str:
+    """The algorithm, as hashlib calls it."""
+    return digest.partition(":")[0]
+
+
+def is_sha256(digest: Digest) -> bool:
+    """Whether this is a digest by which the store knows a file."""
+    return digest.startswith("sha256:")
+
+
 def digest_of_hex(hexdigest: str) -> Digest:
     """The digest with these 64 hex digits."""
     return parse_digest(f"sha256:{hexdigest}")
 
 
 def hex_of(digest: Digest) -> str:
-    """The 64 hex digits."""
-    return digest.removeprefix("sha256:")
+    """The hex digits."""
+    return digest.partition(":")[2]
 
 
 def prefix_of(digest: Digest) -> Prefix:

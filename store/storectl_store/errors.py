@@ -10,8 +10,10 @@
     ├── SelectionError
     │   ├── LockFileError             E_LOCK          unreadable, malformed or unsupported lock file
     │   ├── NoLockFileError           E_NO_LOCK       no lock file where one is needed
+    │   ├── ProjectOwnerError         E_PROJECT_OWNER another user's files would decide what runs
     │   ├── UnsupportedSourceError    E_SOURCE        a kind of source that cannot be used yet
     │   ├── NoWheelError              E_NO_WHEEL      no wheel of a pin fits the target
+    │   ├── FormatRefusedError        E_FORMAT        the project's settings leave no file of a pin
     │   └── TargetError               E_TARGET        extras, groups or interpreter do not fit the lock file
     └── EnvironmentBuildError         E_ENVIRONMENT   a closure cannot be made visible
 
@@ -145,6 +147,12 @@ class NoLockFileError(SelectionError):
     default_code = "E_NO_LOCK"
 
 
+class ProjectOwnerError(SelectionError):
+    """What decides what runs is another user's, and in no trusted folder; ``facts['path']`` is what, ``uid`` whose."""
+
+    default_code = "E_PROJECT_OWNER"
+
+
 class UnsupportedSourceError(SelectionError):
     """A pin whose source (sdist, VCS, archive) this version cannot use; ``facts['name']``."""
 
@@ -157,6 +165,12 @@ class NoWheelError(SelectionError):
     default_code = "E_NO_WHEEL"
 
 
+class FormatRefusedError(SelectionError):
+    """The settings of the project's tool (no-binary, no-build) leave no file of a pin; ``facts['name']``."""
+
+    default_code = "E_FORMAT"
+
+
 class TargetError(SelectionError):
     """The lock file does not allow the target: its Python, an unknown extra or group, a conflict."""
 
@@ -167,3 +181,7 @@ class EnvironmentBuildError(ProblemError):
     """A closure cannot be made visible as an environment."""
 
     default_code = "E_ENVIRONMENT"
+
+
+class MissingProjectError(EnvironmentBuildError):
+    """A local project is locked, and in its folder there is none; ``facts['path']``. It may be on its way."""

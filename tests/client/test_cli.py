@@ -190,7 +190,7 @@ def test_env_show_has_the_daemon_look_if_a_file_has_changed_since(home: ClientHo
     assert "state: ready\n" in home.storectl("env", "show").stdout
     home.write_input("uv.lock", "changed\n")
     home.storectl("env", "show")
-    assert daemon.asked("POST", "/v1/projects") == [{"path": str(home.project)}]
+    assert [body and body["path"] for body in daemon.asked("POST", "/v1/projects")] == [str(home.project)]
 
 
 def test_a_stale_lock_file_is_told_by_env_show_and_doctor(home: ClientHome, daemon: FakeDaemon) -> None:
@@ -426,7 +426,7 @@ def test_a_defect_shows_no_traceback_unless_asked_for(home: ClientHome) -> None:
         "import sys; import storectl.cli\n"
         "def defect(*_): raise ZeroDivisionError('odd')\n"
         "storectl.cli.main = defect; sys.argv = ['storectl', 'doctor']\n"
-        "from storectl.__main__ import main; sys.exit(main())\n"
+        "from storectl.command_line import main; sys.exit(main())\n"
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=home.environ(), capture_output=True, text=True, check=False)

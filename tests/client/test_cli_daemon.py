@@ -26,6 +26,7 @@ from support.fake_daemon import environment_info, serve_daemon, silent_socket
 
 DAEMON = """
 import os, sys
+sys.path.insert(0, sys.argv[2])
 from support.fake_daemon import serve_daemon
 from storectl_shim.locations import socket_path
 with open(sys.argv[1], "a") as file:
@@ -42,18 +43,13 @@ with ensure_daemon(os.environ, sys.argv[1:]) as daemon:
 """
 
 
-def daemon_environ(home: ClientHome) -> dict[str, str]:
-    environ = home.environ()
-    tests = os.path.dirname(os.path.dirname(support.__file__ or ""))
-    return {**environ, "PYTHONPATH": f"{environ['PYTHONPATH']}:{tests}"}
-
-
 def daemon_command(home: ClientHome) -> list[str]:
-    return [sys.executable, "-c", DAEMON, str(home.root / "started")]
+    tests = os.path.dirname(os.path.dirname(support.__file__ or ""))
+    return [sys.executable, "-c", DAEMON, str(home.root / "started"), tests]
 
 
 def test_it_is_started_in_the_background_where_none_runs(home: ClientHome) -> None:
-    environ = daemon_environ(home)
+    environ = home.environ()
     with ensure_daemon(environ, daemon_command(home)) as daemon:
         pid = daemon.health().pid
     try:
@@ -69,7 +65,7 @@ def test_it_is_started_in_the_background_where_none_runs(home: ClientHome) -> No
 
 
 def test_many_commands_at_once_start_one(home: ClientHome) -> None:
-    environ = daemon_environ(home)
+    environ = home.environ()
     command = [sys.executable, "-c", STARTER, *daemon_command(home)]
     starters = [subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) for _ in range(6)]
     try:
@@ -81,7 +77,7 @@ def test_many_commands_at_once_start_one(home: ClientHome) -> None:
 
 
 def test_a_program_never_finds_it_among_its_children(home: ClientHome) -> None:
-    environ = daemon_environ(home)
+    environ = home.environ()
     command = [sys.executable, "-c", "import os\ntry: os.wait()\nexcept ChildProcessError: print('none')"]
     code = STARTER.replace("print(", "0 and print(") + f"os.execv({command[0]!r}, {command!r})"
     starter = [sys.executable, "-c", code, *daemon_command(home)]
@@ -93,7 +89,7 @@ def test_a_program_never_finds_it_among_its_children(home: ClientHome) -> None:
 
 
 def test_one_that_ends_at_once_is_told_with_the_last_line_of_its_log(home: ClientHome) -> None:
-    environ = daemon_environ(home)
+    environ = home.environ()
     log = Path(log_path(environ))
     log.parent.mkdir(parents=True)
     log.write_text("from the last time\n")
@@ -110,13 +106,9 @@ def test_a_socket_left_behind_does_not_keep_a_new_one_from_starting(home: Client
         left_behind.bind(str(home.socket))
     with pytest.raises(DaemonNotRunningError, match="no daemon answers"):
         running_daemon(home.environ())
-    unlink_first = [
-        sys.executable,
-        "-c",
-        f"import os; os.unlink({str(home.socket)!r})\n{DAEMON}",
-        str(home.root / "started"),
-    ]
-    environ = daemon_environ(home)
+    python, option, program, *arguments = daemon_command(home)
+    unlink_first = [python, option, f"import os; os.unlink({str(home.socket)!r})\n{program}", *arguments]
+    environ = home.environ()
     try:
         ensure_daemon(environ, unlink_first).close()
     finally:
@@ -131,9 +123,11 @@ def test_the_socket_s_folder_is_for_this_user_alone(home: ClientHome) -> None:
 
 def test_a_socket_of_somebody_else_is_not_talked_to(home: ClientHome, monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() == 0:
-        monkeypatch.setattr(os, "geteuid", lambda: 1000)
-        with serve_daemon(home.socket) as daemon:
-            os.chown(home.socket, 1001, -1)
+        socket = home.socket
+        with serve_daemon(socket) as daemon:
+            home.write_daemon_file(str(socket))
+            os.chown(socket, 1001, -1)
+            monkeypatch.setattr(os, "geteuid", lambda: 1000)
             with pytest.raises(DaemonOwnerError, match="belongs to user 1001"):
                 running_daemon(home.environ())
             assert daemon.requests == []

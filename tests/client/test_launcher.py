@@ -6,13 +6,17 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from storectl_shim.project_record import INPUTS, LOCK_FILES
-from support.client_project import DEFAULT_PATH, LAUNCHER, ClientHome, client_home, make_environment, write_program
+from storectl_shim.project_record import INPUTS, LOCK_FILES, UNSET
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.environments.input_state import read_state
+from storectl_store.environments.project_record import write_record
+from support.client_project import DEFAULT_PATH, LAUNCHER, ClientHome, age, client_home, make_environment, write_program
 from support.fake_daemon import serve_daemon
 
 SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
@@ -109,7 +113,9 @@ def test_a_script_in_no_project_has_that_of_the_current_folder(home: ClientHome,
 
 
 def test_nothing_but_the_documented_variables_changes(home: ClientHome, shell: list[str]) -> None:
-    before = home.program_environ(CDPATH="/", OLDPWD="/usr", PWD=str(home.project), PYTHONHOME="", STRANGE="a\nb")
+    before = home.program_environ(
+        CDPATH="/", OLDPWD="/usr", PWD=str(home.project), PYTHONHOME="", PYTHONPATH="/x", STRANGE="a\nb"
+    )
     done = subprocess.run(
         [*shell, str(home.bin / "storectl"), "run", "./show.py"],
         cwd=home.project,
@@ -119,10 +125,9 @@ def test_nothing_but_the_documented_variables_changes(home: ClientHome, shell: l
         check=True,
     )
     after = json.loads(done.stdout)["environ"]
-    ignored = {"_", "SHLVL", "LC_CTYPE", "PYTHONHOME"}
+    ignored = {"_", "SHLVL", "LC_CTYPE"}
     changed = {name for name in {*before, *after} - ignored if before.get(name) != after.get(name)}
     assert changed == {"PATH", "VIRTUAL_ENV"}
-    assert "PYTHONHOME" not in after
 
 
 def test_oldpwd_stays_unset(home: ClientHome, shell: list[str]) -> None:
@@ -144,6 +149,8 @@ def test_path_begins_with_the_environment_once(home: ClientHome, shell: list[str
 
 def test_the_socket_is_named_only_where_it_is(home: ClientHome, shell: list[str]) -> None:
     stale = {"STORECTL_SOCKET": "/tmp/stale.sock"}
+    assert "STORECTL_SOCKET" not in json.loads(launch(home, shell, "run", "show.py", **stale).stdout)["environ"]
+    home.write_daemon_file()
     assert "STORECTL_SOCKET" not in json.loads(launch(home, shell, "run", "show.py", **stale).stdout)["environ"]
     with serve_daemon(home.socket):
         shown = json.loads(launch(home, shell, "run", "show.py", **stale).stdout)
@@ -349,10 +356,128 @@ def test_the_hot_path_starts_no_other_process(home: ClientHome, shell: list[str]
         ("# /// other\n", False),
         ("# about", False),
         ("x = 1\n# /// script\n# ///\n", False),
+        ('"""What it does."""\n# /// script\n# ///\n', True),
+        ('"""What\n\nit = does\n"""\n\n# /// script\n# ///\n', True),
+        ("#!/usr/bin/env python3\nr'''What\nit does'''\n# /// script\n# ///\n", True),
+        ('"What it does."\n# /// script\n# ///\n', True),
+        ('"""What it does."""\nx = 1\n# /// script\n# ///\n', False),
+        ('"""What\nit does\n"""\nimport os\n# /// script\n', False),
+        ("\ufeff# /// script\n# ///\n", True),
+        ('\ufeff"""What it does."""\n# /// script\n# ///\n', True),
+        ("\ufeff# about\n\r\n  \n# /// script\n# ///\n", True),
+        ('"""What it does."""\r# /// script\r# ///\r', True),
     ],
 )
-def test_a_script_with_a_block_at_its_top_is_handed_over(
+def test_a_script_with_a_block_in_its_head_is_handed_over(
     home: ClientHome, shell: list[str], head: str, *, slow: bool
 ) -> None:
     (home.project / "own.py").write_bytes((head + ("\n" if head.endswith("\n") else "")).encode())
     assert is_slow(launch(home, shell, "run", "own.py")) == slow
+
+
+# --- what not every project has -----------------------------------------------------------------------------------------
+
+
+class Further:
+    """Inputs outside of the project, in a folder whose name has what a shell would trip over."""
+
+    def __init__(self, home: ClientHome) -> None:
+        self.home = home
+        self.folder = home.home / "li b's $(x) ü"
+        self.folder.mkdir()
+        self.file = self.folder / "pyproject.toml"
+        self.file.write_text("one")
+        (self.folder / "src").mkdir()
+        for path in (self.file, self.folder):
+            age(path)
+        self.record()
+
+    def record(self, **variables: str) -> None:
+        """Written by the store's own writer."""
+        usual = {self.home.project / name: read_state(self.home.project / name) for name in INPUTS}
+        further = {
+            self.file: read_state(self.file),
+            self.folder / "setup.py": None,
+            self.folder / "src": read_state(self.folder / "src", "place"),
+            self.folder: read_state(self.folder, "names"),
+        }
+        assert write_record(
+            StoreLayout(self.home.store),
+            self.home.project,
+            key="default",
+            environment=self.home.environment,
+            lock_file=self.home.project / "uv.lock",
+            inputs=usual | further,
+            now_ns=time.time_ns(),
+            variables=variables,
+        )
+        assert (self.home.record / "environment").exists() == all(digest == UNSET for digest in variables.values())
+
+    def touch(self, name: str, text: str) -> None:
+        """Change an input and leave its folder's time as it was."""
+        time_before = self.folder.stat().st_mtime_ns
+        (self.folder / name).write_text(text)
+        os.utime(self.folder, ns=(time_before, time_before))
+
+
+@pytest.fixture
+def further(home: ClientHome) -> Further:
+    return Further(home)
+
+
+def test_a_project_whose_other_inputs_are_unchanged_is_started_at_once(further: Further, shell: list[str]) -> None:
+    assert not is_slow(launch(further.home, shell, "run", "show.py"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: f.touch("pyproject.toml", "two"),
+        lambda f: os.utime(f.file, ns=(1, 1)),
+        lambda f: f.file.unlink(),
+        lambda f: f.touch("setup.py", ""),
+        lambda f: (f.folder / "src").rmdir(),
+        lambda f: (f.folder / "new.c").touch(),
+        lambda f: (f.home.record / "stamp.1").unlink(),
+    ],
+)
+def test_a_change_of_any_other_input_is_seen_without_a_daemon(
+    further: Further, shell: list[str], change: Callable[[Further], None]
+) -> None:
+    change(further)
+    assert is_slow(launch(further.home, shell, "run", "show.py"))
+
+
+def test_a_variable_that_a_build_looked_for_is_seen(further: Further, shell: list[str]) -> None:
+    further.record(CFLAGS=UNSET, LDFLAGS=UNSET)
+    assert not is_slow(launch(further.home, shell, "run", "show.py", OTHER="x"))
+    assert is_slow(launch(further.home, shell, "run", "show.py", LDFLAGS=""))
+
+
+def test_the_value_of_a_variable_is_left_to_the_command_line(further: Further, shell: list[str]) -> None:
+    further.record(CFLAGS="0" * 64)
+    assert is_slow(launch(further.home, shell, "run", "show.py", CFLAGS="-O2"))
+
+
+def test_nothing_of_this_reaches_the_program(further: Further, shell: list[str]) -> None:
+    shown = json.loads(launch(further.home, shell, "run", "show.py").stdout)
+    assert shown["argv"] == ["show.py"]
+    assert not [name for name in shown["environ"] if name.startswith("_storectl")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("foreign", ["", "uv.lock", "pyproject.toml"])
+def test_what_another_user_owns_is_left_to_the_command_line(home: ClientHome, shell: list[str], foreign: str) -> None:
+    home.write_input("pyproject.toml", "")
+    home.write_record()
+    assert not is_slow(launch(home, shell, "run", "show.py"))
+    os.chown(home.project / foreign, 54321, -1)
+    assert is_slow(launch(home, shell, "run", "show.py"))
+
+
+@pytest.mark.parametrize("name", ["own.py", "./own"])
+def test_a_script_with_a_lock_file_beside_it_is_handed_over(home: ClientHome, shell: list[str], name: str) -> None:
+    (home.project / name).write_text("x = 1\n\n# /// script\n# ///\n")
+    assert not is_slow(launch(home, shell, "run", name))
+    (home.project / f"{name}.lock").touch()
+    assert is_slow(launch(home, shell, "run", name))

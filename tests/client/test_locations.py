@@ -8,72 +8,170 @@ from pathlib import Path
 
 import pytest
 
-from storectl_shim.locations import SOCKET_PATH_LIMIT, log_path, socket_path, state_folder, store_folder
-
-HOME = {"HOME": "/home/me"}
+from storectl_shim.locations import (
+    SOCKET_PATH_LIMIT,
+    NoHomeError,
+    config_folder,
+    log_path,
+    socket_path,
+    socket_paths,
+    state_folder,
+    store_folder,
+)
 
 linux = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has its own place for data")
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+not_root = pytest.mark.skipif(os.geteuid() == 0, reason="modes do not stop root")
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """The variables of a user with a home folder and nothing else, which is short enough for a socket."""
+    return {"HOME": str(tmp_path)}
+
+
+def name_of(store: str | Path) -> str:
+    return hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:12]
 
 
 @linux
-def test_the_defaults_are_below_home() -> None:
-    assert store_folder(HOME) == "/home/me/.local/share/storectl"
-    assert state_folder(HOME) == "/home/me/.local/state/storectl"
-    assert socket_path(HOME) == "/home/me/.local/state/storectl/daemon.sock"
-    assert log_path(HOME) == "/home/me/.local/state/storectl/daemon.log"
+def test_the_defaults_are_below_home(home: dict[str, str]) -> None:
+    base = home["HOME"]
+    name = name_of(f"{base}/.local/share/storectl")
+    assert store_folder(home) == f"{base}/.local/share/storectl"
+    assert state_folder(home) == f"{base}/.local/state/storectl"
+    assert config_folder(home) == f"{base}/.config/storectl"
+    assert log_path(home) == f"{base}/.local/state/storectl/daemon-{name}.log"
 
 
-def test_macos_keeps_data_in_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_macos_keeps_data_in_its_library(home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert store_folder(HOME) == "/home/me/Library/Application Support/storectl"
-    assert store_folder({**HOME, "XDG_DATA_HOME": "/data"}) == "/data/storectl"
+    assert store_folder(home) == f"{home['HOME']}/Library/Application Support/storectl"
+    assert store_folder({**home, "XDG_DATA_HOME": "/data"}) == "/data/storectl"
 
 
-def test_xdg_variables_are_followed() -> None:
-    environ = {**HOME, "XDG_DATA_HOME": "/data", "XDG_STATE_HOME": "/state", "XDG_RUNTIME_DIR": "/run/user/7"}
-    assert store_folder(environ) == "/data/storectl"
-    assert state_folder(environ) == "/state/storectl"
-    assert socket_path(environ) == "/run/user/7/storectl/daemon.sock"
-    assert log_path(environ) == "/state/storectl/daemon.log"
+def test_xdg_variables_are_followed(home: dict[str, str]) -> None:
+    base = home["HOME"]
+    environ = home | {f"XDG_{name}": f"{base}/{name[:4]}" for name in ("DATA_HOME", "STATE_HOME", "CONFIG_HOME")}
+    name = name_of(f"{base}/DATA/storectl")
+    assert store_folder(environ) == f"{base}/DATA/storectl"
+    assert state_folder(environ) == f"{base}/STAT/storectl"
+    assert config_folder(environ) == f"{base}/CONF/storectl"
+    assert log_path(environ) == f"{base}/STAT/storectl/daemon-{name}.log"
+    runtime = {**environ, "XDG_RUNTIME_DIR": f"{base}/r"}
+    assert socket_path(runtime) in (f"{base}/r/storectl/daemon-{name}.sock", moved(name))
+
+
+def moved(name: str) -> str:
+    """Where the socket is whose path would be too long for the kernel."""
+    return f"/tmp/storectl-{os.geteuid()}/daemon-{name}.sock"
 
 
 @linux
 @pytest.mark.parametrize("value", ["", "relative/folder"])
-def test_empty_and_relative_xdg_variables_count_as_not_set(value: str) -> None:
-    environ = {**HOME, "XDG_DATA_HOME": value, "XDG_STATE_HOME": value, "XDG_RUNTIME_DIR": value}
+def test_empty_and_relative_xdg_variables_count_as_not_set(home: dict[str, str], value: str) -> None:
+    environ = {**home, "XDG_DATA_HOME": value, "XDG_STATE_HOME": value, "XDG_RUNTIME_DIR": value}
     assert [f(environ) for f in (store_folder, state_folder, socket_path)] == [
-        f(HOME) for f in (store_folder, state_folder, socket_path)
+        f(home) for f in (store_folder, state_folder, socket_path)
     ]
 
 
-def test_a_store_of_one_s_own_has_a_socket_and_a_log_of_its_own(tmp_path: Path) -> None:
+def test_every_store_has_a_socket_and_a_log_of_its_own_by_its_real_path(home: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    real, link = ({**HOME, "STORECTL_STORE": str(tmp_path / name)} for name in ("real", "link"))
-    name = hashlib.sha256(os.fsencode(os.path.realpath(tmp_path / "real"))).hexdigest()[:12]
+    real, link = ({**home, "STORECTL_STORE": str(tmp_path / name)} for name in ("real", "link"))
     assert store_folder(real) == str(tmp_path / "real")
-    assert socket_path(real) == socket_path(link) == f"/home/me/.local/state/storectl/daemon-{name}.sock"
-    assert log_path(real) == f"/home/me/.local/state/storectl/daemon-{name}.log"
+    assert socket_path(real) == socket_path(link) != socket_path(home)
+    assert os.path.basename(socket_path(real)) == f"daemon-{name_of(tmp_path / 'real')}.sock"
+    assert log_path(real) == log_path(link) != log_path(home)
+    assert socket_path({**home, "XDG_DATA_HOME": str(tmp_path)}) != socket_path(home)
 
 
-def test_a_relative_store_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_store_is_made_absolute(
+    home: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert store_folder({**HOME, "STORECTL_STORE": "here"}) == os.path.join(os.getcwd(), "here")
+    assert store_folder({**home, "STORECTL_STORE": "here"}) == os.path.join(os.getcwd(), "here")
 
 
 def test_a_socket_path_too_long_for_the_kernel_is_moved() -> None:
-    fixed = len("/storectl/daemon.sock")
-    fits = {**HOME, "XDG_RUNTIME_DIR": "/" + "x" * (SOCKET_PATH_LIMIT - fixed - 1)}
+    store = {"STORECTL_STORE": "/tmp/s", "HOME": "/tmp"}
+    fixed = len(f"/tmp/{''}/storectl/daemon-{name_of('/tmp/s')}.sock")
+    fits = {**store, "XDG_RUNTIME_DIR": "/tmp/" + "x" * (SOCKET_PATH_LIMIT - fixed)}
     assert len(socket_path(fits)) == SOCKET_PATH_LIMIT
-    too_long = {**HOME, "XDG_RUNTIME_DIR": fits["XDG_RUNTIME_DIR"] + "x"}
-    assert socket_path(too_long) == f"/tmp/storectl-{os.getuid()}/daemon.sock"
+    too_long = {**store, "XDG_RUNTIME_DIR": fits["XDG_RUNTIME_DIR"] + "x"}
+    assert socket_path(too_long) == moved(name_of("/tmp/s"))
 
 
 def test_the_limit_counts_bytes() -> None:
-    environ = {**HOME, "XDG_RUNTIME_DIR": "/" + "é" * 60}
-    assert socket_path(environ).startswith("/tmp/storectl-")
+    environ = {"STORECTL_STORE": "/tmp/s", "HOME": "/tmp", "XDG_RUNTIME_DIR": "/tmp/" + "é" * 45}
+    assert socket_path(environ) == moved(name_of("/tmp/s"))
 
 
 def test_without_home_the_user_database_knows() -> None:
-    home = pwd.getpwuid(os.getuid()).pw_dir
-    assert state_folder({}) == os.path.join(home, ".local", "state", "storectl")
+    home = pwd.getpwuid(os.geteuid()).pw_dir
+    assert config_folder({}) == os.path.join(home, ".config", "storectl")
+
+
+def test_without_either_a_store_that_is_named_has_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    environ = {"STORECTL_STORE": str(tmp_path / "store")}
+    assert state_folder(environ) == f"{tmp_path}/store/state"
+    assert log_path(environ).startswith(f"{tmp_path}/store/state/")
+    assert socket_paths(environ)[0] in (
+        f"{tmp_path}/store/state/daemon-{(n := name_of(tmp_path / 'store'))}.sock",
+        moved(n),
+    )
+
+
+def test_without_anything_the_error_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(NoHomeError, match="no HOME") as caught:
+        store_folder({})
+    assert "STORECTL_STORE" in caught.value.hint
+
+
+def unknown(uid: int) -> object:
+    raise KeyError(uid)
+
+
+@not_root
+def test_a_home_that_cannot_be_written_leaves_log_and_socket_to_the_store(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o555)
+    environ = {"HOME": str(tmp_path / "home"), "STORECTL_STORE": str(tmp_path / "store")}
+    assert state_folder(environ) == f"{tmp_path}/store/state"
+
+
+@root
+def test_root_takes_its_own_home_where_sudo_has_kept_that_of_a_user(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    own = pwd.getpwuid(0).pw_dir
+    assert store_folder({"HOME": str(home)}).startswith(f"{own}/")
+    assert state_folder({"HOME": str(home)}).startswith(f"{own}/")
+    assert config_folder({"HOME": str(home)}).startswith(f"{own}/")
+
+
+@root
+def test_folders_of_another_user_are_passed_over(tmp_path: Path) -> None:
+    environ = {"HOME": "/tmp", "STORECTL_STORE": str(tmp_path / "store")}
+    for name in ("RUNTIME_DIR", "STATE_HOME"):
+        folder = tmp_path / name
+        (folder / "storectl").mkdir(parents=True)
+        os.chown(folder, NOBODY, NOBODY)
+        os.chown(folder / "storectl", NOBODY, NOBODY)
+        environ[f"XDG_{name}"] = str(folder)
+    assert state_folder(environ) == f"{tmp_path}/store/state"
+    assert not any("RUNTIME_DIR" in path or "STATE_HOME" in path for path in socket_paths(environ))
+
+
+def test_a_log_that_cannot_be_written_is_left_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"HOME": str(tmp_path), "STORECTL_STORE": str(tmp_path / "store")}
+    usual = log_path(environ)
+    Path(usual).parent.mkdir(parents=True)
+    Path(usual).touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != usual)
+    assert log_path(environ) == f"{tmp_path}/store/state/{os.path.basename(usual)}"

@@ -35,7 +35,17 @@ def locking(folder: Path, programs: Path, *, tool: str | None = None) -> Locking
     [
         ({"uv.lock": "", "poetry.lock": ""}, "uv lock"),
         ({"poetry.lock": "", "requirements.txt": ""}, "poetry lock"),
+        ({"uv.lock": "", "poetry.lock": "[[package]]"}, "poetry lock"),
+        ({"uv.lock": "[[package]]", "pdm.lock": "[[package]]", "pyproject.toml": "[tool.pdm]"}, "pdm lock"),
         ({"pdm.lock": "", "pyproject.toml": "[tool.poetry]"}, "pdm lock"),
+        ({"pylock.toml": PYLOCK.format("pipenv"), "pyproject.toml": ""}, "pipenv lock"),
+        ({"pylock.toml": PYLOCK.format("Pipenv 2026.1"), "Pipfile": ""}, "pipenv lock"),
+        ({"pylock.toml": PYLOCK.format("pip 26.1"), "pyproject.toml": ""}, "pip lock -e ."),
+        ({"pylock.toml": PYLOCK.format("piplike")}, "uv export --quiet --format pylock.toml -o pylock.toml"),
+        (
+            {"pylock.toml": PYLOCK.format("poetry-plugin-export"), "pyproject.toml": ""},
+            "poetry export --format pylock.toml --output pylock.toml",
+        ),
         ({"Pipfile.lock": ""}, "pipenv lock"),
         ({"Pipfile": ""}, "pipenv lock"),
         ({"pylock.toml": PYLOCK.format("pip"), "pyproject.toml": ""}, "pip lock -e ."),
@@ -108,10 +118,8 @@ def test_the_tool_runs_in_the_projects_folder_and_its_exit_code_is_ours(tmp_path
     environ = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path)}
     python = Path(os.__file__).parent / "nowhere"
     assert not python.exists()
-    command = [sys._base_executable, "-P", "-m", "storectl", "lock", "project", "--", "--no-cache"]  # type: ignore[attr-defined]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    start = f"import sys; sys.path[:0] = {sys.path}; from storectl.command_line import main; sys.exit(main())"
+    command = [sys._base_executable, "-P", "-c", start, "lock", "project", "--", "--no-cache"]  # type: ignore[attr-defined]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (7, f"poetry lock --no-cache in {project}\n"), done.stderr
     assert done.stderr == "storectl: poetry lock --no-cache (there is a poetry.lock)\n"

@@ -12,6 +12,7 @@ from storectl_shim.project_record import (
     INPUTS,
     LOCK_FILES,
     SETTLED_NS,
+    doubt_about,
     find_member,
     find_project,
     last_environment,
@@ -36,10 +37,53 @@ def test_the_nearest_lock_file_upward_makes_the_project(tmp_path: Path, name: st
 
 def test_lock_files_of_one_folder_have_an_order(tmp_path: Path) -> None:
     for name in LOCK_FILES:
-        (tmp_path / name).write_text("--hash")
+        (tmp_path / name).write_text("--hash [[package]]")
         found = find_project(str(tmp_path), None)
         assert found is not None
         assert Path(found[1]).name == "uv.lock"
+
+
+FULL, EMPTY = '[[package]]\nname = "a"\n', "version = 1\n"
+POETRY, UV, PDM = "[tool.poetry]\nname = 'a'\n", "[tool.uv]\n", "[tool.pdm.scripts]\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"uv.lock": EMPTY, "poetry.lock": FULL}, "poetry.lock"),
+        ({"uv.lock": EMPTY, "poetry.lock": FULL, "pyproject.toml": POETRY}, "poetry.lock"),
+        ({"uv.lock": FULL, "poetry.lock": FULL}, "uv.lock"),
+        ({"uv.lock": FULL, "poetry.lock": FULL, "pyproject.toml": POETRY}, "poetry.lock"),
+        ({"uv.lock": FULL, "poetry.lock": FULL, "pyproject.toml": "build-backend = 'poetry.core.masonry.api'"}, "poetry.lock"),
+        ({"uv.lock": FULL, "poetry.lock": FULL, "pyproject.toml": POETRY + UV}, "uv.lock"),
+        ({"uv.lock": FULL, "pdm.lock": FULL, "pyproject.toml": PDM}, "pdm.lock"),
+        ({"poetry.lock": FULL, "pdm.lock": FULL, "pyproject.toml": PDM}, "pdm.lock"),
+        ({"uv.lock": EMPTY, "Pipfile.lock": "{}", "Pipfile": ""}, "Pipfile.lock"),
+        ({"uv.lock": FULL, "Pipfile.lock": "{}", "Pipfile": ""}, "Pipfile.lock"),
+        ({"uv.lock": FULL, "Pipfile.lock": "{}"}, "uv.lock"),
+        ({"uv.lock": FULL, "pylock.toml": "", "pyproject.toml": POETRY}, "uv.lock"),
+        ({"uv.lock": EMPTY, "pylock.toml": ""}, "pylock.toml"),
+        ({"uv.lock": EMPTY, "requirements.txt": "--hash"}, "requirements.txt"),
+        ({"uv.lock": EMPTY, "requirements.txt": "six"}, "uv.lock"),
+        ({"uv.lock": EMPTY}, "uv.lock"),
+    ],
+)  # fmt: skip
+def test_of_two_tools_lock_files_the_one_that_knows_the_project_counts(
+    tmp_path: Path, files: dict[str, str], expected: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert find_project(str(tmp_path), None) == (os.path.realpath(tmp_path), os.path.realpath(tmp_path / expected))
+
+
+def test_several_lock_files_are_a_doubt_unless_they_are_exports(tmp_path: Path) -> None:
+    (tmp_path / "uv.lock").write_text(FULL)
+    (tmp_path / "requirements.txt").write_text("--hash")
+    (tmp_path / "pylock.toml").touch()
+    assert doubt_about(str(tmp_path), "uv.lock") is None
+    (tmp_path / "poetry.lock").write_text(FULL)
+    assert "has poetry.lock beside uv.lock, which is taken" in str(doubt_about(str(tmp_path), "uv.lock"))
+    assert doubt_about(str(tmp_path), "pylock.dev.toml") is None
 
 
 def test_an_empty_input_that_became_a_fifo_is_a_change_and_holds_up_nobody(home: ClientHome) -> None:
@@ -99,21 +143,6 @@ def test_the_project_is_where_links_lead(tmp_path: Path) -> None:
     found = find_project(str(tmp_path / "link"), None)
     assert found is not None
     assert found[0] == os.path.realpath(tmp_path / "real")
-
-
-def test_a_lock_file_in_somebody_else_s_folder_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "uv.lock").write_text("")
-    (tmp_path / ".git").mkdir()
-    theirs = tmp_path.stat().st_uid + 1
-    os_stat = os.stat
-
-    def stat(path: str | int) -> os.stat_result:
-        status = os_stat(path)
-        return os.stat_result((*status[:4], theirs, *status[5:])) if path == os.path.realpath(tmp_path) else status
-
-    assert find_project(str(tmp_path), None) is not None
-    monkeypatch.setattr(os, "stat", stat)
-    assert find_project(str(tmp_path), None) is None
 
 
 def test_a_project_below_a_uv_lock_may_be_a_member(tmp_path: Path) -> None:
@@ -201,14 +230,14 @@ def test_the_last_environment_is_known_though_inputs_changed(home: ClientHome) -
     "text",
     [
         "",
-        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten x\nabsent /nowhere\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\nsurprise\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\ninput 00\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\ninput 00 1 1 /nowhere\n",
-        "storectl-record 1\nenvironment relative\nlock /l\nwritten 1\nabsent /nowhere\n",
-        "storectl-record 1\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowh",
+        "storectl-record 0\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten x\nabsent /nowhere\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowhere\nsurprise\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\ninput 00\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\ninput 00 1 1 /nowhere\n",
+        "storectl-record 2\nenvironment relative\nlock /l\nwritten 1\nabsent /nowhere\n",
+        "storectl-record 2\nenvironment {e}\nlock /l\nwritten 1\nabsent /nowh",
     ],
 )
 def test_a_record_that_is_torn_or_strange_does_not_hold(home: ClientHome, text: str) -> None:
@@ -219,7 +248,7 @@ def test_a_record_that_is_torn_or_strange_does_not_hold(home: ClientHome, text: 
 def test_a_record_of_absent_inputs_and_odd_names_holds(home: ClientHome) -> None:
     odd = home.project / "a b\udcff"
     (home.record / "ready.default").write_bytes(
-        b"storectl-record 1\nenvironment %s\nlock /l\nwritten 1\nabsent %s\n"
+        b"storectl-record 2\nenvironment %s\nlock /l\nwritten 1\nabsent %s\n"
         % (os.fsencode(home.environment), os.fsencode(odd))
     )
     assert ready(home) == str(home.environment)
@@ -231,8 +260,10 @@ def test_reading_it_imports_nothing_else(home: ClientHome) -> None:
     code = (
         "import os, sys; before = set(sys.modules)\n"
         "from storectl_shim.project_record import read_ready, find_project\n"
-        "from storectl_shim.locations import store_folder, socket_path\n"
-        "socket_path(os.environ)\n"
+        "from storectl_shim.locations import store_folder\n"
+        "from storectl_shim.store_daemon import read_store_daemon\n"
+        f"find_project({str(home.project)!r}, None)\n"
+        "read_store_daemon(store_folder(os.environ))\n"
         f"assert read_ready(store_folder(os.environ), {str(home.project)!r}, 'default')\n"
         "print(*sorted(set(sys.modules) - before))"
     )
@@ -244,4 +275,6 @@ def test_reading_it_imports_nothing_else(home: ClientHome) -> None:
         "storectl_shim",
         "storectl_shim.locations",
         "storectl_shim.project_record",
+        "storectl_shim.store_daemon",
+        "storectl_shim.trust",
     ]

@@ -19,13 +19,32 @@ def write(folder: Path, text: str, *beside: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "text", [BLOCK, f"#!/usr/bin/env python3\n# why\n\n{BLOCK}print()\n", BLOCK.replace("\n", "\r\n")]
+    "text",
+    [
+        BLOCK,
+        f"#!/usr/bin/env python3\n# why\n\n{BLOCK}print()\n",
+        BLOCK.replace("\n", "\r\n"),
+        f'"""What\nit does.\n"""\n\n{BLOCK}print()\n',
+        f"\ufeff{BLOCK}",
+        f"print()\n{BLOCK}",
+        BLOCK.rstrip("\n"),
+        BLOCK.replace("\n", "\r"),
+    ],
 )
 def test_the_lock_file_beside_a_script_with_a_block_is_its_own(tmp_path: Path, text: str) -> None:
     script = write(tmp_path, text, "tool.py.lock", "pylock.tool.toml")
     assert script_lock_file(script) == str(tmp_path / "tool.py.lock")
     (tmp_path / "tool.py.lock").unlink()
     assert script_lock_file(script) == str(tmp_path / "pylock.tool.toml")
+
+
+@pytest.mark.parametrize("name", ["tool", "tool.cgi", "UPPER.PY"])
+def test_a_script_may_have_any_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(BLOCK)
+    with pytest.raises(NoLockFileError, match=rf"no lock file \({name}\.lock or "):
+        script_lock_file(str(tmp_path / name))
+    (tmp_path / f"{name}.lock").touch()
+    assert script_lock_file(str(tmp_path / name)) == str(tmp_path / f"{name}.lock")
 
 
 def test_dependencies_without_a_lock_file_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
@@ -38,7 +57,6 @@ def test_dependencies_without_a_lock_file_are_an_error_that_says_what_to_do(tmp_
     "text",
     [
         "print()\n",
-        f"print()\n{BLOCK}",
         "# /// script\n# requires-python = '>=3.11'\n# ///\n",
         "# /// script\n# dependencies = []\n# ///\n",
         "# /// other\n# x = 1\n# ///\n",

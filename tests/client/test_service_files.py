@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from storectl import service_files
 from storectl.errors import ServiceFileError
 from storectl.service_files import LAUNCHD, SYSTEMD, filled_files, install_folder
+from storectl_shim.locations import log_path, socket_path
 
 ENVIRON = {"HOME": "/home/me", "XDG_RUNTIME_DIR": "/run/user/7"}
 
@@ -39,7 +41,8 @@ def unit(text: str) -> ConfigParser:
 
 def test_the_socket_is_this_user_s_alone_and_where_commands_look(command: Path) -> None:
     socket = unit(filled_files(SYSTEMD, ENVIRON)["storectl.socket"])["Socket"]
-    assert socket["ListenStream"] == "%t/storectl/daemon.sock"  # %t is XDG_RUNTIME_DIR
+    name = os.path.basename(socket_path(ENVIRON))
+    assert socket["ListenStream"] == f"%t/storectl/{name}"  # %t is XDG_RUNTIME_DIR
     assert (socket["SocketMode"], socket["DirectoryMode"]) == ("0600", "0700")
 
 
@@ -50,19 +53,31 @@ def test_the_service_starts_the_command_line_s_daemon(command: Path) -> None:
     assert service["Type"] == "notify"
 
 
+@pytest.mark.parametrize("store", ["/home/me/.local/share/storectl", "/data/a b/100% $mine"])
+def test_the_service_serves_the_store_that_its_socket_is_named_after(command: Path, store: str) -> None:
+    environ = {**ENVIRON, "STORECTL_STORE": store}
+    files = filled_files(SYSTEMD, environ)
+    escaped = store.replace("%", "%%").replace("$", "$$")
+    assert unit(files["storectl.service"])["Service"]["Environment"] == f'"STORECTL_STORE={escaped}"'
+    assert files["storectl.socket"].count(f"/{os.path.basename(socket_path(environ))}\n") == 1
+    agent = plistlib.loads(filled_files(LAUNCHD, environ)["org.storectl.daemon.plist"].encode())
+    assert agent["EnvironmentVariables"] == {"STORECTL_STORE": store}
+    assert agent["Sockets"]["Listeners"]["SockPathName"] == socket_path(environ)
+
+
 def test_the_agent_s_file_is_a_property_list_with_every_path_filled_in(command: Path) -> None:
     (text,) = filled_files(LAUNCHD, ENVIRON).values()
     agent = plistlib.loads(text.encode())
     assert agent["ProgramArguments"] == [str(command), "daemon"]
     listener = agent["Sockets"]["Listeners"]
-    assert listener == {"SockPathName": "/run/user/7/storectl/daemon.sock", "SockPathMode": 0o600}
-    assert agent["StandardErrorPath"] == "/home/me/.local/state/storectl/daemon.log"
+    assert listener == {"SockPathName": socket_path(ENVIRON), "SockPathMode": 0o600}
+    assert agent["StandardErrorPath"] == log_path(ENVIRON)
 
 
 @pytest.mark.parametrize("manager", [SYSTEMD, LAUNCHD])
 def test_no_placeholder_is_left(command: Path, manager: service_files.ServiceManager) -> None:
     for text in filled_files(manager, ENVIRON).values():
-        for placeholder in ("@storectl-python@", "@socket@", "@log@"):
+        for placeholder in ("@storectl-python@", "@store@", "@socket@", "@socket-name@", "@log@"):
             assert placeholder not in text
 
 
@@ -104,14 +119,14 @@ def test_systemd_has_nothing_to_say_about_them(tmp_path: Path, monkeypatch: pyte
     units.mkdir()
     for name, text in filled_files(SYSTEMD, ENVIRON).items():
         (units / name).write_text(text)
-    (tmp_path / "run").mkdir(mode=0o700)
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--user", *map(str, sorted(units.iterdir()))],
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="stu-") as runtime:  # a socket's path is short
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--user", *map(str, sorted(units.iterdir()))],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_RUNTIME_DIR": runtime},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     said = [line for line in (done.stdout + done.stderr).splitlines() if "storectl" in line]
     assert said == []
     assert done.returncode == 0, done.stderr

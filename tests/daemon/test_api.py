@@ -151,6 +151,7 @@ def test_warm_of_a_folder_without_a_lock_file_fails_with_a_hint(daemon: Daemon, 
 
 def test_a_registered_project_is_warmed_and_found_from_inside(daemon: Daemon, project: Path) -> None:
     (project / "src").mkdir()
+    (project / ".venv").symlink_to("of an earlier environment")
     status, _, body = daemon.request("POST", "/v1/projects", {"path": str(project / "src"), "link": ".venv"})
     assert status == 200
     assert json.loads(body)["path"] == str(project)

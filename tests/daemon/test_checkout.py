@@ -1,11 +1,13 @@
 """Checking out a commit: what git and ssh say is what the user is told."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from storectl_daemon.building.checkout import check_out
+from storectl_daemon.building.checkout import Checkout
 from storectl_daemon.building.failure import BuildFailedError
+from storectl_daemon.building.log import Log
 from storectl_daemon.building.request import Repository
 
 
@@ -19,7 +21,7 @@ def test_why_ssh_failed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(
         BuildFailedError, match=r"Permission denied \(publickey\)\. .*Could not read from remote"
     ) as caught:
-        check_out(repository, tmp_path / "work")
+        Checkout(repository, environ=os.environ, log=Log()).into(tmp_path / "work")
     assert "git fetch" in str(caught.value.hint)
 
 
@@ -27,4 +29,4 @@ def test_a_repository_that_is_not_there_is_named(tmp_path: Path) -> None:
     where = tmp_path / "nowhere"
     repository = Repository(url=where.as_uri(), commit="a" * 40, mirror=str(tmp_path / "mirror"))
     with pytest.raises(BuildFailedError, match="nowhere"):
-        check_out(repository, tmp_path / "work")
+        Checkout(repository, environ=os.environ, log=Log()).into(tmp_path / "work")

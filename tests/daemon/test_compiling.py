@@ -1,20 +1,25 @@
 """Compiling behind an environment that is ready: what is told when, and what a failure costs."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
 
+from storectl_daemon import store_steps
 from storectl_daemon.bytecode import BATCH, Compiler
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.events import EventBus
 from storectl_daemon.models import CompiledEvent, ProgressEvent, WarmEvent, WarningEvent
 from storectl_daemon.options import Job
 from storectl_daemon.progress import Progress
+from storectl_daemon.store_steps import StoreSteps
+from storectl_daemon.workers import Workers
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest, ManifestFile
+from storectl_store.entries.store import Store
 from storectl_store.environments.outline import Outline, outline_of
 from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
@@ -199,3 +204,27 @@ def test_an_environment_is_ready_before_its_bytecode_for_those_who_do_not_wait(d
     assert "publish" in phases
     until(lambda: bool(list((daemon.store / "meta").glob("*.pyc.json"))))
     assert [event["event"] for event in daemon.warm(tmp_path)] == ["ready"]
+
+
+def test_batches_that_compile_or_wait_for_their_turn_take_no_thread_of_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, begun = threading.Event(), threading.Semaphore(0)
+
+    def compile_entries(*_arguments: object, **_options: object) -> None:
+        begun.release()
+        assert free.wait(DEADLINE)
+
+    async def main() -> None:
+        store = Store.open(tmp_path / "store")
+        steps = StoreSteps(store, Workers(1), session=tmp_path, processes=1)
+        batches = [asyncio.create_task(steps.compile_batch([], PYTHON)) for _ in range(100)]
+        assert await asyncio.to_thread(begun.acquire, timeout=DEADLINE)
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), DEADLINE) == 1
+        free.set()
+        await asyncio.gather(*batches)
+        steps.close()
+        store.close()
+
+    monkeypatch.setattr(store_steps, "compile_entries", compile_entries)
+    asyncio.run(main())

@@ -13,7 +13,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_daemon.config_layer import Place
-from storectl_daemon.errors import IndexLookupError, OfflineError
+from storectl_daemon.errors import FetchError, IndexLookupError, OfflineError
 from storectl_daemon.fetch import Fetcher
 from storectl_daemon.index import IndexClient
 from storectl_daemon.index_config import IndexSettings
@@ -24,10 +24,11 @@ from storectl_daemon.page_store import PageStore
 from storectl_daemon.project_pages import ProjectPages, Source
 from storectl_daemon.url_book import UrlBook
 from storectl_store.digest import parse_digest
-from storectl_store.errors import NoWheelError
+from storectl_store.errors import FormatRefusedError, NoWheelError
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin
 from storectl_store.selection.target import Interpreter
 from support.index import JSON_TYPE, serve_index
+from support.private_index import answer
 from support.wheels import WheelBytes, make_wheel
 
 ANY = make_wheel("Sam.ple", "1.0")
@@ -62,6 +63,7 @@ class Lookup:
     def __init__(self, folder: Path, *indexes: str, find_links: tuple[str, ...] = ()) -> None:
         self.settings = IndexSettings(indexes=indexes, find_links=find_links)
         self.folder = folder
+        self.present: frozenset[str] = frozenset()
 
     def any(self, wanted: IndexPin, *, offline: bool = False) -> Pin | SourcePin:
         async def main() -> Pin | SourcePin:
@@ -76,7 +78,9 @@ class Lookup:
         async def main() -> list[Pin]:
             async with Fetcher(limits=LIMITS) as fetcher:
                 book = UrlBook(self.folder / "urls")
-                client = IndexClient(fetcher=fetcher, book=book, settings=self.settings)
+                client = IndexClient(
+                    fetcher=fetcher, book=book, settings=self.settings, present=self.present.__contains__
+                )
                 work = (client.resolve(p, interpreter or python(), refresh=refresh) for p in pins)
                 return [found for found in await asyncio.gather(*work) if isinstance(found, Pin)]
 
@@ -139,10 +143,10 @@ def test_an_index_says_the_digest_of_a_file_locked_by_name_alone_once(tmp_path: 
 def test_a_file_locked_by_name_alone_that_nobody_gives_a_digest_for_is_an_error(tmp_path: Path) -> None:
     with (
         serve_index(ANY) as index,
-        pytest.raises(IndexLookupError, match=r"with a sha256 for .*cp312-win_amd64") as caught,
+        pytest.raises(IndexLookupError, match=r"with a strong digest for .*cp312-win_amd64") as caught,
     ):
         Lookup(tmp_path).one(named(WINDOWS, indexes=(index.url,)))
-    assert caught.value.hint
+    assert "find-links" in str(caught.value.hint)
 
 
 def test_only_locked_digests_are_candidates(tmp_path: Path) -> None:
@@ -165,9 +169,54 @@ def test_a_refresh_asks_again_and_corrects_the_book(tmp_path: Path) -> None:
         lookup = Lookup(tmp_path, old.url)
         assert lookup.one(pin(ANY)).wheel.url == old.file_url(ANY)
         lookup.settings = IndexSettings(indexes=(new.url,))
-        assert lookup.one(pin(ANY)).wheel.url == old.file_url(ANY)
-        assert lookup.one(pin(ANY), refresh=True).wheel.url == new.file_url(ANY)
         assert lookup.one(pin(ANY)).wheel.url == new.file_url(ANY)
+        assert old.requests == {"/simple/sam-ple/": 1}
+
+
+def test_what_is_in_the_store_is_not_looked_up_again_though_the_index_is_another(tmp_path: Path) -> None:
+    with serve_index(ANY) as old:
+        lookup = Lookup(tmp_path, old.url)
+        first = lookup.one(pin(ANY))
+        lookup.settings = IndexSettings(indexes=("http://127.0.0.1:9/simple",))
+        assert lookup.any(pin(ANY), offline=True) == first
+        lookup.present = frozenset({first.wheel.digest})
+        assert lookup.one(pin(ANY)) == first
+        lookup.present = frozenset()
+        with pytest.raises(OfflineError):
+            lookup.one(pin(ANY))
+
+
+def test_a_file_that_has_moved_is_found_where_its_index_has_it_now(tmp_path: Path) -> None:
+    moved = f"/elsewhere/{ANY.filename}"
+
+    def respond(handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path.startswith("/simple/"):
+            page = index.project_json("sam-ple")
+            page["files"][0]["url"] = f"{index.root}{moved}"
+            _send_json(handler, page)
+        elif handler.path == moved:
+            answer(handler, 200, ANY.data)
+        else:
+            answer(handler, 410)
+        return True
+
+    async def main() -> tuple[str, str]:
+        async with Fetcher(limits=LIMITS) as fetcher:
+            client = IndexClient(fetcher=fetcher, book=book, settings=IndexSettings(indexes=(index.url,)))
+            found = await client.resolve(pin(ANY), python())
+            assert isinstance(found, Pin)
+            with pytest.raises(FetchError) as caught:
+                await fetcher.fetch(found.wheel, tmp_path / "wheel")
+            again = await client.moved(found.wheel, caught.value)
+            with pytest.raises(FetchError, match="410"):
+                await client.moved(again, caught.value)  # once: it is there, whatever failed
+            return found.wheel.url, again.url
+
+    book = UrlBook(tmp_path / "urls")
+    with serve_index(ANY) as index:
+        Lookup(tmp_path, index.url).one(pin(ANY))
+        index.respond = respond
+        assert asyncio.run(main()) == (index.file_url(ANY), f"{index.root}{moved}")
 
 
 def test_an_incomplete_book_does_not_choose(tmp_path: Path) -> None:
@@ -296,7 +345,9 @@ def test_find_links_of_the_user_count_beside_the_indexes_of_the_lock_file(tmp_pa
 
 def test_the_logins_of_a_project_are_known_without_a_lookup(tmp_path: Path) -> None:
     settings = IndexSettings(indexes=("https://ann:s3cret@h.example/simple",))
-    credentials = Lookups(UrlBook(tmp_path), PageStore(tmp_path)).credentials(settings, {}, tmp_path)
+    credentials = Lookups(UrlBook(tmp_path), PageStore(tmp_path), present=lambda _: False).credentials(
+        settings, {}, tmp_path
+    )
     assert credentials.authorization("https://h.example/files/a.whl") == "Basic YW5uOnMzY3JldA=="
 
 
@@ -367,8 +418,12 @@ def test_an_sdist_alone_is_a_source_unless_only_wheels_may_be_used(tmp_path: Pat
         assert isinstance(found, SourcePin)
         assert isinstance(found.source, SourceArchive)
         assert (found.name, found.source.filename, found.source.digest) == ("sam-ple", "sam_ple-1.0.tar.gz", ANY.digest)
-        with pytest.raises(NoWheelError, match="source distribution only"):
-            Lookup(tmp_path, index.url).one(replace(pin(ANY), formats=frozenset({"wheel"})))
+        with pytest.raises(FormatRefusedError, match="would have to be built; `no-build` refuses that"):
+            Lookup(tmp_path, index.url).one(replace(pin(ANY), formats=frozenset({"wheel"}), settings="`no-build`"))
+        with serve_index(ANY) as other, pytest.raises(FormatRefusedError, match="no source distribution to be built"):
+            Lookup(tmp_path / "other", other.url).one(
+                replace(pin(ANY), formats=frozenset({"sdist"}), settings="`no-binary`")
+            )
 
 
 def test_without_the_network_only_the_book_answers(tmp_path: Path) -> None:

@@ -260,3 +260,24 @@ def test_memory_is_given_back_where_the_allocator_can(monkeypatch: pytest.Monkey
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: library)
     give_memory_back()
     assert trimmed == ([0] if libc == "glibc" else [])
+
+
+def test_a_full_trash_is_no_reason_to_answer_later_and_is_emptied(daemon: Daemon) -> None:
+    daemon.start().terminate()
+    assert daemon.processes[0].wait(DEADLINE) == 0
+    for number in range(3000):
+        (daemon.store / "trash" / str(number) / "deep").mkdir(parents=True)
+    (daemon.store / "tmp" / "another-boot.1.00" / "stage").mkdir(parents=True)
+    process = daemon.start()
+    until(lambda: "from the trash" in daemon.log)
+    serving, emptied = daemon.log.rindex("serving"), daemon.log.index("deleted 3001 things from the trash")
+    assert serving < emptied
+    assert os.listdir(daemon.store / "trash") == []
+    process.terminate()
+    assert process.wait(DEADLINE) == 0
+
+
+def test_a_log_file_that_cannot_be_opened_is_no_reason_not_to_serve(daemon: Daemon) -> None:
+    (daemon.root / "log").mkdir()
+    daemon.start("--log-file", str(daemon.root / "log"))
+    assert "serving" in daemon.log

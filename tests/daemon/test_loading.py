@@ -84,7 +84,7 @@ def loaded(*command: str, **variables: str) -> set[str]:
     """The top-level names of what a command imports, to its early end."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *command],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **variables},
+        env={"PATH": os.environ["PATH"], **variables},
         capture_output=True,
         text=True,
         check=False,

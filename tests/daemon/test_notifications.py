@@ -5,11 +5,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from storectl_daemon.notifications import Batch, notifications
+from storectl_daemon.notifications import Batch, Wanted, notifications
 
 NAMES = frozenset({"uv.lock"})
 DEADLINE = 20
@@ -26,12 +27,13 @@ def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @asynccontextmanager
-async def listening(*folders: Path) -> AsyncIterator["asyncio.Queue[Batch]"]:
+async def listening(*folders: Path, **more: Any) -> AsyncIterator["asyncio.Queue[Batch]"]:
+    wanted = Wanted(folders=folders, names=NAMES, **more)
     heard: asyncio.Queue[Batch] = asyncio.Queue()
     stop = anyio.Event()
 
     async def listen() -> None:
-        async for batch in notifications(folders, NAMES, stop):
+        async for batch in notifications(wanted, stop):
             heard.put_nowait(batch)
 
     task = asyncio.create_task(listen())
@@ -82,7 +84,7 @@ def test_a_folder_that_is_not_there_cannot_be_watched(tmp_path: Path) -> None:
     async def main() -> None:
         stop = anyio.Event()
         with pytest.raises(FileNotFoundError):
-            await anext(notifications([tmp_path / "gone"], NAMES, stop))
+            await anext(notifications(Wanted(folders=[tmp_path / "gone"], names=NAMES), stop))
 
     asyncio.run(main())
 
@@ -114,3 +116,29 @@ def test_many_changes_at_once_are_one_batch_and_none_is_lost(tmp_path: Path) -> 
             assert heard.empty()
 
     asyncio.run(main())
+
+
+@pytest.mark.usefixtures("platform")
+def test_in_a_folder_whose_names_count_every_file_is_told(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path, whole={tmp_path}) as heard:
+            (tmp_path / "new.c").write_text("x")
+            assert await next_of(heard) == {tmp_path}
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("platform")
+def test_a_folder_that_cannot_be_watched_costs_the_others_nothing(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.mkdir()
+    bad.write_text("no folder: the kernel refuses it, whoever asks")
+    refused: list[Path] = []
+
+    async def main() -> None:
+        async with listening(bad, good, refused=lambda folder, _error: refused.append(folder)) as heard:
+            (good / "uv.lock").write_text("x")
+            assert await next_of(heard) == {good}
+
+    asyncio.run(main())
+    assert refused == [bad]

@@ -104,3 +104,34 @@ def test_without_its_authority_the_index_is_not_trusted(daemon: Daemon, index: L
     daemon.start()
     problem = daemon.failed(requirements(tmp_path / "one", ALPHA))
     assert "not trusted" in problem["detail"]
+
+
+SOURCE = '[tool.poetry]\nname = "demo"\n[[tool.poetry.source]]\nname = "corp-main"\nurl = "{url}"\n'
+
+
+@pytest.mark.parametrize("where", ["variables", "auth.toml", "poetry.toml"])
+def test_a_source_of_poetry_has_the_login_and_the_authority_that_poetry_knows(
+    daemon: Daemon, index: LoopbackIndex, authority: Path, tmp_path: Path, where: str
+) -> None:
+    project = write_project(tmp_path / "project", index, [ALPHA], "poetry.lock")
+    (project / "pyproject.toml").write_text(SOURCE.format(url=index.url))
+    login = '[http-basic.corp-main]\nusername = "ann"\npassword = "s3cret"\n'
+    certificate = f'[certificates.corp-main]\ncert = "{authority}"\n'
+    own = daemon.home / ".config/pypoetry"
+    own.mkdir(parents=True)
+    if where == "variables":
+        daemon.variables = {
+            "POETRY_HTTP_BASIC_CORP_MAIN_USERNAME": "ann",
+            "POETRY_HTTP_BASIC_CORP_MAIN_PASSWORD": "s3cret",
+            "POETRY_CERTIFICATES_CORP_MAIN_CERT": str(authority),
+        }
+    elif where == "auth.toml":
+        (own / "auth.toml").write_text(login)
+        (own / "config.toml").write_text(certificate)
+    else:
+        (project / "poetry.toml").write_text(login + certificate)
+    seen = require_login(index, ANN)
+    daemon.start()
+    daemon.ready(project)
+    assert set(seen) == {ANN}
+    assert "s3cret" not in daemon.log

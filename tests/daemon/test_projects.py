@@ -1,12 +1,19 @@
+import errno
 import os
+import shutil
+import subprocess
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from storectl_daemon import project_files
 from storectl_daemon.environments import Environments
 from storectl_daemon.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.project_files import DiskProjectFiles, LinkError
 from storectl_daemon.projects import Project, ProjectBook, Wish
+from storectl_store.entries import durability
 from storectl_store.entries.layout import StoreLayout
 
 
@@ -95,24 +102,120 @@ def test_a_folder_whose_name_is_not_unicode_survives_a_restart(tmp_path: Path, b
     assert [project.path for project in ProjectBook(tmp_path / "projects.json")] == [folder]
 
 
-def test_a_link_is_moved_to_the_new_environment(tmp_path: Path, files: DiskProjectFiles) -> None:
-    for environment in ("one", "two"):
-        files.point_link(tmp_path, ".venv", tmp_path / environment)
-        assert os.readlink(tmp_path / ".venv") == str(tmp_path / environment)
-    assert os.listdir(tmp_path) == [".venv"]
+class Linked:
+    """A project with a lock file and a link."""
+
+    def __init__(self, folder: Path, files: DiskProjectFiles) -> None:
+        self.folder, self.files = folder / "project", files
+        self.folder.mkdir()
+        self.lock_file = self.folder / "uv.lock"
+        self.lock_file.touch()
+        self.link = self.folder / ".venv"
+        self.link.symlink_to(folder / "old")
+        self.new = folder / "new"
+
+    def renew(self) -> None:
+        self.files.point_link(self.folder, ".venv", self.new, self.lock_file)
+
+
+@pytest.fixture
+def linked(tmp_path: Path, files: DiskProjectFiles) -> Linked:
+    return Linked(tmp_path, files)
+
+
+@pytest.mark.parametrize("other_disk", [False, True])
+def test_a_link_is_moved_to_the_new_environment(linked: Linked, other_disk: bool, monkeypatch: Any) -> None:  # noqa: FBT001
+    exchange = durability.exchange
+
+    def as_on_another_disk(one: Path, other: Path) -> None:
+        if one.parent != other.parent:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        exchange(one, other)
+
+    if other_disk:
+        monkeypatch.setattr(project_files, "exchange", as_on_another_disk)
+    linked.renew()
+    assert os.readlink(linked.link) == str(linked.new)
+    assert sorted(os.listdir(linked.folder)) == [".venv", "uv.lock"]
+    assert os.listdir(linked.files._layout.tmp) == []
+
+
+@pytest.mark.parametrize("gone", ["link", "lock file", "folder"])
+def test_a_link_is_renewed_only_where_it_is_and_the_project_has_its_lock_file(linked: Linked, gone: str) -> None:
+    if gone == "folder":
+        shutil.rmtree(linked.folder)
+    else:
+        {"link": linked.link, "lock file": linked.lock_file}[gone].unlink()
+    before = os.listdir(linked.folder) if gone != "folder" else []
+    linked.renew()
+    assert (os.listdir(linked.folder) if linked.folder.exists() else []) == before
+    assert gone == "link" or not linked.link.is_symlink() or os.readlink(linked.link) != str(linked.new)
+
+
+def test_a_link_that_goes_while_it_is_renewed_stays_gone(linked: Linked, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange = durability.exchange
+
+    def late(one: Path, other: Path) -> None:
+        other.unlink()
+        exchange(one, other)
+
+    monkeypatch.setattr(project_files, "exchange", late)
+    linked.renew()
+    assert os.listdir(linked.folder) == ["uv.lock"]
+
+
+def test_a_checkout_can_be_deleted_whatever_the_daemon_does_meanwhile(linked: Linked) -> None:
+    """The link is renewed again and again, by a thread, until the folder is gone."""
+    gone = threading.Event()
+
+    def renew_always() -> None:
+        number = 0
+        while not gone.is_set():
+            number += 1
+            linked.files.point_link(linked.folder, ".venv", linked.new / str(number), linked.lock_file)
+
+    renewing = threading.Thread(target=renew_always)
+    renewing.start()
+    try:
+        for number in range(30):
+            subprocess.run(["rm", "-r", str(linked.folder)], check=True)
+            assert not linked.folder.exists()
+            linked.folder.mkdir()
+            for name in range(50):
+                (linked.folder / f"{name}").touch()
+            linked.link.symlink_to(str(number))
+            linked.lock_file.touch()
+    finally:
+        gone.set()
+        renewing.join()
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_a_link_never_replaces_anything_but_a_symlink(tmp_path: Path, files: DiskProjectFiles, kind: str) -> None:
-    place = tmp_path / ".venv"
-    if kind == "folder":
-        place.mkdir()
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_link_never_replaces_anything_but_a_symlink(
+    linked: Linked, kind: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = durability.exchange
+
+    def take_its_place() -> None:
+        linked.link.unlink()
+        if kind == "folder":
+            linked.link.mkdir()
+        (linked.link / "mine" if kind == "folder" else linked.link).write_text("mine")
+
+    def late(one: Path, other: Path) -> None:
+        if other.is_symlink() and os.readlink(other) != str(linked.new):
+            take_its_place()
+        exchange(one, other)
+
+    if when == "before":
+        take_its_place()
     else:
-        place.write_text("mine")
+        monkeypatch.setattr(project_files, "exchange", late)
     with pytest.raises(LinkError, match="not a symlink") as caught:
-        files.point_link(tmp_path, ".venv", tmp_path / "one")
+        linked.renew()
     assert caught.value.code == "E_LINK"
-    assert not place.is_symlink()
+    assert (linked.link / "mine" if kind == "folder" else linked.link).read_text() == "mine"
 
 
 def test_what_was_put_on_top_is_not_what_a_project_is(tmp_path: Path, book: ProjectBook) -> None:

@@ -358,3 +358,97 @@ def test_without_a_free_descriptor_the_connection_waits(
 
     asyncio.run(main())
     assert "Too many open files" in caplog.text
+
+
+class Broken:
+    """A map that cannot be sent, for a reason that nobody thought of."""
+
+    size = 10
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def send(self, connection: socket.socket, start: int) -> int:
+        raise RuntimeError("a defect")
+
+    def content(self) -> bytes:
+        return self._content
+
+
+class BrokenLater(Broken):
+    """It goes out in part, and then no more."""
+
+    def send(self, connection: socket.socket, start: int) -> int:
+        if start:
+            raise RuntimeError("a defect")
+        return connection.send(self._content[:1])
+
+
+def ask_at_once(path: str, questions: list[bytes]) -> list[socket.socket]:
+    """Connections that the reception finds all at the same time: the loop has no turn meanwhile."""
+    connections = []
+    for question in questions:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(path)
+        connection.sendall(question)
+        connection.setblocking(False)
+        connections.append(connection)
+    return connections
+
+
+@pytest.mark.parametrize("trouble", [RuntimeError, MemoryError, KeyError])
+def test_what_goes_wrong_with_one_of_a_batch_ends_only_that_one(tmp_path: Path, trouble: type[Exception]) -> None:
+    async def main() -> None:
+        async with desk(tmp_path) as made:
+            odd = "f" * 32
+            maps = made.reception._import_map
+
+            def import_map(environment_id: str) -> HeldMap:
+                if environment_id == odd:
+                    raise trouble("a defect")
+                return maps(environment_id)
+
+            made.reception._import_map = import_map
+            connections = ask_at_once(made.path, [QUESTION, QUESTION.replace(ID.encode(), odd.encode()), QUESTION])
+            answers = [await read_all(connection) for connection in connections]
+            assert answers == [head(SMALL) + SMALL, b"", head(SMALL) + SMALL]
+            await made.until_nobody_is_here()
+            assert await made.answer(QUESTION) == head(SMALL) + SMALL
+            for connection in connections:
+                connection.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", [Broken, BrokenLater])
+def test_a_map_that_cannot_be_sent_costs_no_place(tmp_path: Path, kind: Callable[[bytes], HeldMap]) -> None:
+    async def main() -> None:
+        async with desk(tmp_path, made=kind) as made:
+            connections = ask_at_once(made.path, [QUESTION, QUESTION])
+            assert [len(await read_all(connection)) <= 1 for connection in connections] == [True, True]
+            await made.until_nobody_is_here()
+            for connection in connections:
+                connection.close()
+
+    asyncio.run(main())
+
+
+def test_a_peer_who_cannot_be_looked_at_is_turned_away_and_the_next_is_answered(tmp_path: Path) -> None:
+    class Strange(Gate):
+        asked = 0
+
+        def enter(self, connection: socket.socket) -> int | None:
+            self.asked += 1
+            if self.asked == 1:
+                raise RuntimeError("a defect")
+            return super().enter(connection)
+
+    async def main() -> None:
+        async with desk(tmp_path, gate=Strange(limit=10)) as made:
+            connections = ask_at_once(made.path, [QUESTION, QUESTION])
+            assert [await read_all(connection) for connection in connections] == [b"", head(SMALL) + SMALL]
+            await made.until_nobody_is_here()
+            for connection in connections:
+                connection.close()
+
+    asyncio.run(main())

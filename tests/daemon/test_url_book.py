@@ -41,10 +41,36 @@ def test_an_answer_is_remembered_for_the_next_process(tmp_path: Path) -> None:
     assert UrlBook(tmp_path / "urls").recall(pin(1, 2), SOURCES) == (offered(1), offered(2))
 
 
-def test_known_digests_answer_whatever_sources_are_configured_now(tmp_path: Path) -> None:
-    book = UrlBook(tmp_path)
+def test_an_address_counts_only_while_its_index_is_asked(tmp_path: Path) -> None:
+    book, mirror = UrlBook(tmp_path), "https://mirror.example/simple"
     book.record(pin(1, 2), SOURCES, [offered(1), offered(2)])
-    assert book.recall(pin(1), ()) == (offered(1),)
+    assert book.recall(pin(1), ()) is None
+    assert book.recall(pin(1), (mirror,)) is None
+    assert book.recall(pin(1), (mirror, *SOURCES)) == (offered(1),)
+
+
+def test_each_index_has_an_address_of_its_own_for_a_file(tmp_path: Path) -> None:
+    book, mirror = UrlBook(tmp_path), "https://ann:s3cret@mirror.example/simple"
+    mirrored = replace(offered(1), url="https://mirror.example/files/1.whl", index="https://***@mirror.example/simple")
+    book.record(pin(1), SOURCES, [offered(1)])
+    book.record(pin(1), (mirror,), [mirrored])
+    assert book.recall(pin(1), SOURCES) == (offered(1),)
+    assert book.recall(pin(1), (mirror,)) == (mirrored,)
+    assert book.recall(pin(1), (mirror, *SOURCES)) == (mirrored,)
+    assert book.recall(pin(1), (*SOURCES, mirror)) == (offered(1),)
+    moved = replace(mirrored, url="https://mirror.example/elsewhere/1.whl")
+    book.record(pin(1), (mirror,), [moved])
+    assert book.recall(pin(1), (mirror,)) == (moved,)
+    assert "s3cret" not in (tmp_path / "sample.json").read_text()
+
+
+def test_the_addresses_of_one_file_are_bounded(tmp_path: Path) -> None:
+    book = UrlBook(tmp_path)
+    for number in range(20):
+        index = f"https://{number}.example/simple"
+        book.record(pin(1), (index,), [replace(offered(1), index=index)])
+    assert len(json.loads((tmp_path / "sample.json").read_text())["files"][digest(1)]) == 8
+    assert book.recall(pin(1), ("https://19.example/simple",)) is not None
 
 
 def test_an_answer_with_missing_digests_counts_for_the_same_question_only(tmp_path: Path) -> None:
@@ -83,14 +109,6 @@ def test_a_local_file_that_is_gone_has_to_be_looked_up_again(tmp_path: Path) -> 
     assert book.recall(pin(1), SOURCES) is None
 
 
-def test_forgotten_files_are_looked_up_again(tmp_path: Path) -> None:
-    book = UrlBook(tmp_path)
-    book.record(pin(1, 2, 3), SOURCES, [offered(1), offered(2)])
-    book.forget(NAME, [digest(1)])
-    assert book.recall(pin(1, 2, 3), SOURCES) is None
-    assert book.recall(pin(2), SOURCES) == (offered(2),)
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -98,10 +116,11 @@ def test_forgotten_files_are_looked_up_again(tmp_path: Path) -> None:
         "{",
         "[]",
         "null",
-        '{"format": 2, "files": {}, "lookups": []}',
-        '{"format": 1, "files": [], "lookups": []}',
-        '{"format": 1, "files": {"sha256:1": {}}, "lookups": []}',
-        '{"format": 1, "files": {}, "lookups": [1]}',
+        '{"format": 1, "files": {}, "lookups": []}',
+        '{"format": 2, "files": [], "lookups": []}',
+        '{"format": 2, "files": {"sha256:1": []}, "lookups": []}',
+        f'{{"format": 2, "files": {{"sha256:{1:064}": {{}}}}, "lookups": []}}',
+        '{"format": 2, "files": {}, "lookups": [1]}',
         "[" * 100_000,
     ],
 )
@@ -118,7 +137,7 @@ def test_a_malformed_entry_spoils_the_book_not_the_caller(tmp_path: Path) -> Non
     book.record(pin(1), SOURCES, [offered(1)])
     for key, value in (("url", 7), ("size", "7"), ("surprise", 1)):
         content = json.loads((tmp_path / "sample.json").read_text())
-        content["files"][digest(1)][key] = value
+        content["files"][digest(1)][0][key] = value
         (tmp_path / "sample.json").write_text(json.dumps(content))
         assert book.recall(pin(1), SOURCES) is None
         book.record(pin(1), SOURCES, [offered(1)])
@@ -136,7 +155,7 @@ def test_writing_leaves_one_file_per_project(tmp_path: Path) -> None:
     for number in range(1, 4):
         book.record(pin(number), SOURCES, [offered(number)])
     assert [path.name for path in tmp_path.iterdir()] == ["sample.json"]
-    assert book.recall(pin(1, 2, 3), ()) == (offered(1), offered(2), offered(3))
+    assert book.recall(pin(1, 2, 3), SOURCES) == (offered(1), offered(2), offered(3))
 
 
 def test_a_name_that_is_not_normalised_never_becomes_a_path(tmp_path: Path) -> None:

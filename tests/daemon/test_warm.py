@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -30,12 +30,14 @@ from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Pipeline, Steps, biggest_first
 from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
-from storectl_daemon.warm import STOPPING, Built, Warmer
+from storectl_daemon.settling import Built, Settling
+from storectl_daemon.stillness import Stillness
+from storectl_daemon.warm import FORGOTTEN, STOPPING, Warmer
 from storectl_daemon.warm_request import concerns
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.stage import StagedEntry
-from storectl_store.environments.project_record import InputState
+from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import LockFileError, ProblemError
 from storectl_store.selection.pin import Pin, WheelFile
 from storectl_store.wheel.checked import Expectation
@@ -60,14 +62,16 @@ class FakeFiles:
         self.may_write = threading.Event()
         self.may_write.set()
 
-    def read(self, job: Job, extra: Iterable[Path]) -> Inputs:
+    def read(self, job: Job, extra: Mapping[Path, InputKind] | None) -> Inputs:
         if self.text == "broken":
             raise LockFileError("uv.lock:1: broken")
         state = InputState(sha256=self.text, mtime_ns=1, size=1)
         located = Located(project=job.project, lock_file=job.project / "uv.lock")
         return Inputs(located=located, files={located.lock_file: state})
 
-    def write_record(self, job: Job, inputs: Inputs, environment: Path, notices: Sequence[str]) -> bool:
+    def write_record(
+        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
+    ) -> bool:
         self.writing.set()
         assert self.may_write.wait(DEADLINE)
         self.records.append((job, environment))
@@ -76,8 +80,11 @@ class FakeFiles:
     def forget(self, project: Path) -> None:
         self.records.clear()
 
-    def point_link(self, project: Path, name: str, environment: Path) -> None:
+    def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
         self.links.append(environment)
+
+    def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+        return digests.items() <= environ.items()
 
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
         return None if wish.environment in self.gone else info(str(wish.environment))
@@ -104,6 +111,7 @@ class FakeBuild:
         self.jobs: list[Job] = []
         self.gate: asyncio.Event | None = None
         self.trouble: Exception | None = None
+        self.variables: dict[str, str] = {}
         self.during: Callable[[], None] = lambda: None
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -115,7 +123,7 @@ class FakeBuild:
         self.during()
         if self.trouble is not None:
             raise self.trouble
-        return Built(environment=info(name))
+        return Built(environment=info(name), variables=self.variables)
 
 
 class Scene:
@@ -125,7 +133,11 @@ class Scene:
         self.bus = EventBus()
         self.book = ProjectBook(tmp_path / "projects.json")
         self.warmer = Warmer(
-            build=self.build, files=self.files, book=self.book, bus=self.bus, settle_seconds=settle_seconds
+            settling=Settling(self.build, self.files, Stillness(), again_seconds=0),
+            files=self.files,
+            book=self.book,
+            bus=self.bus,
+            settle_seconds=settle_seconds,
         )
         self.job = Job(project=tmp_path)
 
@@ -178,6 +190,73 @@ def test_many_who_ask_at_once_share_one_build(tmp_path: Path) -> None:
         messages = await asyncio.gather(*(scene.warm() for _ in range(20)))
         assert scene.build.built == ["one"]
         assert {message.event for message in messages} == {"ready"}
+
+    play(scenario, tmp_path)
+
+
+def test_a_warm_right_after_its_project_was_forgotten_has_a_flight_of_its_own(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.gate = asyncio.Event()
+        first = asyncio.create_task(scene.warm())
+        await turns_until(lambda: len(scene.build.built) == 1)
+        scene.book.remove(tmp_path)
+        scene.warmer.forget(tmp_path)
+        second = asyncio.create_task(scene.warm())
+        scene.build.gate.set()
+        told = await asyncio.gather(first, second)
+        assert [getattr(message, "problem", None) for message in told] == [FORGOTTEN, None]
+        assert (len(scene.build.built), scene.warmer.state(scene.job).state) == (2, "ready")
+        assert scene.book.get(tmp_path) is not None
+
+    play(scenario, tmp_path)
+
+
+def test_flights_of_a_forgotten_project_never_overlap_with_those_after_it(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        under_way, most = 0, 0
+
+        async def build(job: Job, inputs: Inputs, progress: Progress) -> Built:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            try:
+                await asyncio.sleep(0)
+                return Built(environment=info("one"))
+            finally:
+                await asyncio.shield(asyncio.sleep(0))
+                under_way -= 1
+
+        scene.warmer._settling._build = build
+        warms = []
+        for _ in range(20):
+            warms.append(asyncio.create_task(scene.warm()))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            scene.warmer.forget(tmp_path)
+        warms.append(asyncio.create_task(scene.warm()))
+        told = await asyncio.gather(*warms)
+        assert isinstance(told[-1], ReadyEvent)
+        assert most == 1
+
+    play(scenario, tmp_path)
+
+
+@pytest.mark.parametrize("trouble", [None, ProblemError("no", code="E_X")])
+def test_a_warm_in_the_turn_in_which_a_flight_ends_hears_of_its_own(
+    tmp_path: Path, trouble: ProblemError | None
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.build.trouble = trouble
+        ends = 0
+        with scene.bus.subscribe(partial(concerns, scene.job)) as events:
+            scene.warmer.start(scene.job)
+            async for event in events:  # it is heard before anything else that the end of a flight sets off
+                if isinstance(event.message, ReadyEvent | FailedEvent):
+                    ends += 1
+                    if ends == 5:
+                        break
+                    scene.warmer.start(scene.job)
+        assert ends == len(scene.build.built) == 5
 
     play(scenario, tmp_path)
 
@@ -397,6 +476,20 @@ def test_a_branch_that_was_seen_before_is_ready_without_being_built(tmp_path: Pa
         project = scene.book.get(tmp_path)
         assert project is not None
         assert [wish.environment for wish in project.wishes] == ["two"]
+
+    play(registered(scenario), tmp_path)
+
+
+def test_a_branch_that_was_seen_before_is_built_again_for_other_variables(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        for value, text in (("a", "one"), ("a", "two"), ("a", "one"), ("b", "two"), ("b", "two"), ("b", "one")):
+            scene.job = Job(project=tmp_path, environ={"PURE": value})
+            scene.build.variables = {"PURE": value}
+            await look(scene, text)
+        assert scene.build.built == ["one", "two", "two", "one"]
+        project = scene.book.get(tmp_path)
+        assert project is not None
+        assert [wish.variables for wish in project.wishes] == [{"PURE": "b"}]
 
     play(registered(scenario), tmp_path)
 
@@ -652,6 +745,47 @@ def test_a_command_whose_way_to_a_wheel_works_does_not_fail_with_another_s(tmp_p
         results = await asyncio.gather(without, within, return_exceptions=True)
         assert isinstance(results[0], FetchError)
         assert isinstance(results[1], Manifest)
+        assert len(fake.fetched) == 1
+
+    asyncio.run(main())
+
+
+class Told:
+    """What one job hears of its pins."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, tuple[int, int]] = {}
+        self.progress = Progress(self._hear)
+        self.progress.begin("fetch", 1, bytes_total=5)
+        self.progress.begin("unpack", 1)
+
+    def _hear(self, message: WarmEvent) -> None:
+        assert isinstance(message, ProgressEvent)
+        self.counts[message.phase] = (message.done, message.bytes_done)
+
+
+@pytest.mark.parametrize("joins", ["before", "during", "after"])
+def test_a_pin_that_another_job_fetches_counts_for_everyone_who_waits_for_it(tmp_path: Path, joins: str) -> None:
+    async def main() -> None:
+        fake = FakeSteps()
+        fake.fetch_gate, fake.commit_gate = asyncio.Event(), asyncio.Event()
+        pipeline = Pipeline(fake.steps(), session=tmp_path)
+        first, second = Told(), Told()
+        tasks = [asyncio.create_task(pipeline.ensure(pin_of("alpha"), first.progress, fake.fetch))]
+        await turns_until(lambda: bool(fake.fetched))
+        if joins != "before":
+            fake.fetch_gate.set()
+            await turns_until(lambda: bool(fake.batches))
+        if joins == "after":
+            fake.commit_gate.set()
+            await tasks[0]
+        tasks.append(asyncio.create_task(pipeline.ensure(pin_of("alpha"), second.progress, fake.fetch)))
+        await asyncio.sleep(0)
+        fake.fetch_gate.set()
+        fake.commit_gate.set()
+        await asyncio.gather(*tasks)
+        assert first.counts == {"fetch": (1, 5), "unpack": (1, 0)}
+        assert {phase: done for phase, (done, _) in second.counts.items()} == {"fetch": 1, "unpack": 1}
         assert len(fake.fetched) == 1
 
     asyncio.run(main())

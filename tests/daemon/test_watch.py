@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from storectl_daemon import watch
-from storectl_daemon.watch import Sight, Watcher, git_folder
+from storectl_daemon.watch import Sight, Watcher
+from storectl_store.environments.git_refs import git_folder
 from support.daemon import DEADLINE, Daemon, new_daemon, until
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import pylock_text, requirements_text
@@ -227,10 +229,88 @@ def test_the_git_folder_of_a_checkout_a_worktree_and_a_folder_inside(tmp_path: P
     assert git_folder(tree) == main / ".git/worktrees/tree"
 
 
-@pytest.mark.parametrize("text", ["", "gitdir: ", "gitdir: nowhere", "something else", "gitdir: \0"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "gitdir: ", "gitdir: nowhere", "something else", "gitdir: \0", f"gitdir: {'x' * 4000}", "gitdir: uv.lock/x"],
+)
 def test_a_git_file_that_leads_nowhere_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / ".git").write_text(text)
     assert git_folder(tmp_path) is None
+
+
+@pytest.mark.parametrize("target", ["x" * 4000, "closed/inner"])
+def test_a_project_whose_git_folder_cannot_be_looked_at_leaves_the_others_their_notifications(
+    tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may look at everything, so what another user hears of ``closed`` is a stand-in's answer."""
+    odd, good = tmp_path / "odd", tmp_path / "good"
+    odd.mkdir()
+    good.mkdir()
+    (odd / ".git").write_text(f"gitdir: {target}\n")
+    real = os.stat
+
+    def stat(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if "closed" in os.fsdecode(path):
+            raise PermissionError(13, os.strerror(13), path)
+        return real(path, *arguments, **options)
+
+    async def main() -> None:
+        seen = Seen()
+        async with watching([sight(odd), sight(good)], seen) as watcher:
+            assert watcher.watches(good)
+            (good / "uv.lock").write_text("one")
+            await seen.count(3)
+        assert seen.projects[-1] == good
+
+    monkeypatch.setattr(os, "stat", stat)
+    asyncio.run(main())
+
+
+def test_a_project_that_the_kernel_does_not_watch_is_looked_at_from_time_to_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inotify = pytest.importorskip("asyncinotify").Inotify
+    odd, good = tmp_path / "odd", tmp_path / "good"
+    odd.mkdir()
+    good.mkdir()
+    asked = inotify.add_watch
+
+    def add_watch(self: Any, path: Path, mask: Any) -> Any:
+        if path == odd:
+            raise PermissionError(13, os.strerror(13), path)
+        return asked(self, path, mask)
+
+    async def main() -> None:
+        seen = Seen()
+        async with watching([sight(odd), sight(good)], seen, rescan_seconds=0.05) as watcher:
+            assert watcher.watches(good)
+            assert not watcher.watches(odd)
+            (odd / "uv.lock").write_text("one")
+            await seen.count(3)
+        assert seen.projects[-1] == odd
+
+    monkeypatch.setattr(inotify, "add_watch", add_watch)
+    asyncio.run(main())
+
+
+def test_a_version_file_above_has_no_folder_watched_which_may_be_the_home_folder(tmp_path: Path) -> None:
+    project = tmp_path / "work" / "requirements"
+    above = [tmp_path / "work" / ".python-version", tmp_path / ".python-versions", tmp_path / "pyproject.toml"]
+    one = Sight(project=project, inputs=(project / "dev.txt", tmp_path / "base.txt", *above))
+    assert one.folders == {project, tmp_path}
+    assert Sight(project=project, inputs=(project / "dev.txt", *above)).folders == {project}
+
+
+def test_a_new_name_in_a_folder_whose_names_count_is_seen(tmp_path: Path) -> None:
+    async def main() -> None:
+        seen, native = Seen(), tmp_path / "native"
+        native.mkdir()
+        one = Sight(project=tmp_path, inputs=(tmp_path / "uv.lock", native), listed=frozenset({native}))
+        async with watching([one], seen):
+            (native / "new.c").write_text("x")
+            await seen.count(2)
+
+    asyncio.run(main())
 
 
 # --- with a daemon ----------------------------------------------------------------------------------------------------

@@ -27,6 +27,27 @@ def test_the_program_runs_under_each_python(machine: Machine, index: LoopbackInd
     assert index.file_requests == 1
 
 
+@pytest.mark.skipif(not (pyenv_python("3.10") and pyenv_python("3.12")), reason="needs Python 3.10 and 3.12")
+def test_a_group_that_needs_a_newer_python_chooses_it(machine: Machine, index: LoopbackIndex) -> None:
+    """The first Python on PATH is 3.10, which is all that the project needs without the group."""
+    folder = machine.home / "demo"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.9"\n[dependency-groups]\nlater = []\n'
+        '[tool.uv.dependency-groups]\nlater = { requires-python = ">=3.12" }\n'
+    )
+    pythons = [str(pyenv_python(version)).rpartition("/")[0] for version in ("3.10", "3.12")]
+    environ = machine.environ | {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+    subprocess.run([find_uv_bin(), "lock", "-q"], env=environ, check=True, cwd=folder)
+    environ = {"PATH": ":".join([*pythons, machine.environ["PATH"]])}
+    show = "import sys; print('%d.%d' % sys.version_info[:2])"
+    assert machine.run("run", "-c", show, cwd=folder, env=environ).stdout == "3.10\n"
+    assert machine.run("run", "--group", "later", "-c", show, cwd=folder, env=environ).stdout == "3.12\n"
+    refused = machine.run("run", "-p", "3.10", "--group", "later", "-c", show, cwd=folder, env=environ)
+    assert refused.returncode == 125
+    assert ">=3.9,>=3.12" in refused.stderr
+
+
 def test_a_ready_environment_needs_no_network_and_one_that_is_not_says_what_is_missing(
     machine: Machine, index: LoopbackIndex
 ) -> None:

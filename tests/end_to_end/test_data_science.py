@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.locked_day import as_of_that_day
 from support.machine import Machine
 
 pytestmark = pytest.mark.network
@@ -27,6 +28,7 @@ DISTRIBUTIONS = (
 
 def uv(machine: Machine, folder: Path, *arguments: str) -> str:
     environ = os.environ | {"UV_CACHE_DIR": machine.environ["UV_CACHE_DIR"], "UV_PYTHON": sys.executable}
+    environ |= as_of_that_day()
     environ.pop("VIRTUAL_ENV", None)
     return subprocess.run([UV, *arguments], cwd=folder, capture_output=True, text=True, check=True, env=environ).stdout
 

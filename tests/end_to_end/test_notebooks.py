@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from uv import find_uv_bin
 
+from support.locked_day import as_of_that_day
 from support.machine import STORECTL, Machine
 from support.tools import install_tool, shared_root
 
@@ -44,7 +45,7 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lock(machine: Machine, folder: Path) -> None:
-    environ = machine.environ | {"UV_PYTHON": sys.executable}
+    environ = machine.environ | {"UV_PYTHON": sys.executable} | as_of_that_day()
     subprocess.run([find_uv_bin(), "lock", "--quiet"], cwd=folder, env=environ, check=True)
 
 

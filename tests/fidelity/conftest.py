@@ -12,6 +12,7 @@ from fidelity.asked import Asked
 from fidelity.made import made_wheels, project_files
 from fidelity.pair import Pair
 from support.index import serve_index
+from support.locked_day import as_of_that_day
 from support.machine import Machine, base_python, new_machine
 
 REAL = Path(__file__).with_name("real_packages.toml")
@@ -28,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
 @pytest.fixture(scope="session")
 def real() -> Iterator[Asked]:
     """The packages of ``real_packages.toml``; tests that ask for it are marked ``network``."""
-    with _twins({"pyproject.toml": REAL.read_text()}) as twins:
+    with _twins({"pyproject.toml": REAL.read_text()}, **as_of_that_day()) as twins:
         yield twins
 
 

@@ -12,6 +12,7 @@ from uv import find_uv_bin
 
 from fidelity.comparison import compare, read_rules
 from fidelity.pair import Pair, expected_in
+from support.locked_day import as_of_that_day
 from support.machine import Machine, new_machine
 from support.workloads import own_workloads
 
@@ -42,5 +43,5 @@ def test_nothing_in_the_environment_differs_from_a_venv_but_what_is_meant_to(pai
 
 def _lock(machine: Machine, project: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    environ["UV_CACHE_DIR"] = str(machine.root / "uv-cache")
+    environ |= {"UV_CACHE_DIR": str(machine.root / "uv-cache"), **as_of_that_day()}
     subprocess.run([find_uv_bin(), "lock", "-q"], cwd=project, env=environ, check=True)

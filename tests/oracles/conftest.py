@@ -1,5 +1,6 @@
 """Real projects, locked by uv once per run, with stand-ins for their wheels; an index of made-up ones; other tools."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from uv import find_uv_bin
 
 from support.index import LoopbackIndex, serve_index
 from support.installed import FORKED_WHEELS
+from support.locked_day import as_of_that_day
 from support.stand_ins import Locked, StandInEnvironments, stand_ins_for
 from support.tools import shared_root
 from support.workloads import dealt_out, own_workloads
@@ -32,7 +34,7 @@ def locked(
     folder.mkdir()
     (folder / "pyproject.toml").write_text(dealt_out(workload, pinned=pinned))
     if (workload, pinned) not in texts:
-        subprocess.run([find_uv_bin(), "lock", "--quiet"], cwd=folder, check=True)
+        subprocess.run([find_uv_bin(), "lock", "--quiet"], cwd=folder, env=os.environ | as_of_that_day(), check=True)
         texts[workload, pinned] = (folder / "uv.lock").read_text()
     with stand_ins_for(texts[workload, pinned]) as (text, index):
         (folder / "uv.lock").write_text(text)

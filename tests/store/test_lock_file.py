@@ -16,6 +16,8 @@ from storectl_store.selection.lock_file import kind_of, read_lock_file
     [
         ("uv.lock", "uv"),
         ("script.py.lock", "uv"),
+        ("script.lock", "uv"),
+        ("a.cgi.lock", "uv"),
         ("pylock.toml", "pylock"),
         ("pylock.dev.toml", "pylock"),
         ("requirements.txt", "requirements"),
@@ -48,10 +50,11 @@ def test_a_lock_file_comes_with_its_project_file(tmp_path: Path) -> None:
     assert read.digest == hashlib.sha256(b"version = 1\n").hexdigest()
 
 
-def test_a_script_has_no_project_file(tmp_path: Path) -> None:
-    (tmp_path / "run.py.lock").write_bytes(b"version = 1\n")
+@pytest.mark.parametrize("name", ["run.py.lock", "run.lock"])
+def test_a_script_has_no_project_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"version = 1\n")
     (tmp_path / "pyproject.toml").write_bytes(b"[project]\n")
-    assert read_lock_file(tmp_path / "run.py.lock").pyproject is None
+    assert read_lock_file(tmp_path / name).pyproject is None
 
 
 def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

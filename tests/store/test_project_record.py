@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from storectl_shim.project_record import options_key, read_ready
+from storectl_shim.project_record import VARIABLES_KEY_BYTES, options_key, read_ready, variable_digest
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments.project_record import InputState, forget_record, write_record
+from storectl_store.environments.further_inputs import MOST_CHECKED
+from storectl_store.environments.input_state import InputState
+from storectl_store.environments.project_record import forget_record, recorded_inputs, write_record
 from storectl_store.errors import EnvironmentBuildError
 
 NOW = 1_800_000_000_000_000_000
@@ -76,7 +78,7 @@ def test_the_ready_file_has_this_form(project: Project) -> None:
     project.write()
     state = project.state()
     assert (project.record / "ready.default").read_text().splitlines() == [
-        "storectl-record 1",
+        "storectl-record 2",
         f"environment {project.environment}",
         f"lock {project.lock_file}",
         f"written {NOW}",
@@ -143,18 +145,132 @@ def test_other_options_have_their_own_file_and_leave_the_launchers_alone(project
     assert project.names() == {"environment", "stamp.uv.lock", "ready.default", f"ready.{key}"}
 
 
-def test_inputs_elsewhere_get_no_stamp(project: Project, tmp_path: Path) -> None:
-    elsewhere = tmp_path.resolve() / "uv.lock"
-    write_record(
+def write_further(
+    project: Project, inputs: dict[Path, InputState | None], variables: dict[str, str] | None = None
+) -> bool:
+    return write_record(
         project.layout,
         project.folder,
         key="default",
         environment=project.environment,
-        lock_file=elsewhere,
-        inputs={elsewhere: project.state(), project.folder / "notes.txt": project.state()},
+        lock_file=project.lock_file,
+        inputs={project.lock_file: project.state(), **inputs},
         now_ns=NOW,
+        variables=variables or {},
     )
-    assert project.names() == {"environment", "ready.default"}
+
+
+OLD = InputState(sha256="00", mtime_ns=NOW - 10 * SECOND, size=1)
+
+
+def test_inputs_elsewhere_are_what_the_launcher_calls_its_functions_for(project: Project) -> None:
+    write_further(
+        project,
+        {
+            Path("/else where/it's.toml"): OLD,
+            Path("/a/src"): InputState(kind="place"),
+            Path("/a/native"): InputState(sha256="00", mtime_ns=NOW - 20 * SECOND, kind="names"),
+            Path("/a/setup.py"): None,
+            Path("/a/setup.cfg"): None,
+        },
+        {"CFLAGS": "-", "LDFLAGS": "-"},
+    )
+    assert (project.record / "further").read_text().splitlines() == [
+        "_storectl_same '/a/native' 1 &&",
+        "_storectl_same '/else where/it'\\''s.toml' 2 &&",
+        "_storectl_there '/a/src' &&",
+        "_storectl_absent '/a/setup.cfg' '/a/setup.py' &&",
+        "_storectl_unset CFLAGS LDFLAGS",
+    ]
+    times = [(project.record / f"stamp.{number}").stat().st_mtime_ns for number in (1, 2)]
+    assert times == [NOW - 20 * SECOND, NOW - 10 * SECOND]
+    assert [
+        line for line in (project.record / "ready.default").read_text().splitlines()[4:] if "uv.lock" not in line
+    ] == [
+        f"names 00 {NOW - 20 * SECOND} /a/native",
+        "absent /a/setup.cfg",
+        "absent /a/setup.py",
+        "place /a/src",
+        f"input 00 {NOW - 10 * SECOND} 1 /else where/it's.toml",
+        "variable CFLAGS -",
+        "variable LDFLAGS -",
+    ]
+
+
+def test_what_was_recorded_can_be_read_back_with_what_of_it_counts(project: Project) -> None:
+    inputs = {Path("/a b/x"): OLD, Path("/src"): InputState(kind="place"), Path("/n"): InputState(kind="names")}
+    write_further(project, {**inputs, Path("/none"): None})
+    assert recorded_inputs(project.layout, project.folder, "default") == {
+        project.lock_file: "file",
+        Path("/a b/x"): "file",
+        Path("/src"): "place",
+        Path("/n"): "names",
+        Path("/none"): "file",
+    }
+    assert recorded_inputs(project.layout, project.folder, "other") == {}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "variables"),
+    [
+        ({Path("/new\nline"): OLD}, {}),
+        ({Path("/bell\a"): OLD}, {}),
+        ({Path("/not-utf-8-\udcff"): OLD}, {}),
+        ({Path(f"/many/{number}"): None for number in range(MOST_CHECKED + 1)}, {}),
+        ({}, {"SET": "0" * 64}),
+        ({}, {"not a name": "-"}),
+    ],
+)
+def test_what_the_launcher_cannot_check_is_left_to_the_command_line(
+    project: Project, inputs: dict[Path, InputState | None], variables: dict[str, str]
+) -> None:
+    assert write_further(project, inputs, variables)
+    assert project.names() == {"ready.default"}
+
+
+def test_an_input_that_no_line_can_hold_never_counts_as_unchanged(project: Project) -> None:
+    write_further(project, {project.folder / "new\nline": None})
+    assert project.read() is None
+
+
+def test_a_young_input_elsewhere_gives_a_ready_file_only(project: Project) -> None:
+    assert not write_further(project, {Path("/else"): InputState(sha256="00", mtime_ns=NOW - SECOND, size=1)})
+    assert project.names() == {"ready.default"}
+
+
+def test_what_the_launcher_was_to_call_goes_with_the_inputs(project: Project) -> None:
+    write_further(project, {Path("/else"): OLD})
+    assert {"further", "stamp.1"} <= project.names()
+    project.write()
+    assert project.names() == {"environment", "stamp.uv.lock", "ready.default"}
+
+
+def with_variables(project: Project, **values: str | None) -> None:
+    key = bytes(range(VARIABLES_KEY_BYTES))
+    (project.layout.root / "variables.key").write_bytes(key)
+    write_further(project, {}, {name: variable_digest(key, name, value) for name, value in values.items()})
+
+
+def read_with(project: Project, environ: dict[str, str]) -> str | None:
+    return read_ready(str(project.layout.root), str(project.folder), "default", environ)
+
+
+def test_a_record_holds_as_long_as_the_variables_that_a_build_looked_at_are_the_same(project: Project) -> None:
+    with_variables(project, DEMO_PURE="1", CFLAGS=None)
+    assert read_with(project, {"DEMO_PURE": "1", "OTHER": "x"}) == str(project.environment)
+    for environ in ({"DEMO_PURE": "2"}, {}, {"DEMO_PURE": "1", "CFLAGS": ""}):
+        assert read_with(project, environ) is None
+
+
+def test_a_record_of_a_variable_s_value_does_not_hold_without_the_key(project: Project) -> None:
+    with_variables(project, DEMO_PURE="1")
+    (project.layout.root / "variables.key").write_bytes(b"torn")
+    assert read_with(project, {"DEMO_PURE": "1"}) is None
+
+
+def test_the_value_of_a_variable_is_not_written_down(project: Project) -> None:
+    with_variables(project, TOKEN="password")
+    assert "password" not in (project.record / "ready.default").read_text()
 
 
 def test_the_fast_path_is_gone_while_the_record_changes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

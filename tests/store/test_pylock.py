@@ -227,8 +227,9 @@ def test_a_newer_minor_version_is_read_with_a_warning(tmp_path: Path) -> None:
         (r'name = "a"', 'name = "b"', "`b`: .*not consistent"),
         (r'name = "a"', "name = 1", "Unexpected type int"),
         (r'^version = "1.0"', 'version = "one"', "`a`: .*'one'"),
-        (r"sha256 = ", "sha512 = ", "`a`: 'a-1.0-py3-none-any.whl' has no sha256, only sha512"),
-        (HEX, "zz", "`a`: .*not a sha256 digest"),
+        (r"sha256 = ", "md5 = ", "`a`: 'a-1.0-py3-none-any.whl' has no strong digest, only md5"),
+        (r"sha256 = ", "sha512 = ", "`a`: .*is not a sha512 of 128 hex digits"),
+        (HEX, "zz", "`a`: .*is not a sha256 of 64 hex digits"),
         (r"https:", "ftp:", "`a`: .*scheme 'ftp'"),
         (r'url = "', 'path = "\\u0000', "`a`: .*NUL|wheel filename"),
         (r"^wheels = .*$", "wheels = 1", "`a`"),
@@ -244,7 +245,7 @@ def test_a_newer_minor_version_is_read_with_a_warning(tmp_path: Path) -> None:
         (r"\[\[packages\]\]", "environments = [\"extra == 'x'\"]\n[[packages]]", r"pylock\.toml:3:17: a marker cannot"),
         (r"^wheels", "marker = \"extra == 'x'\"\nwheels", r"pylock\.toml:6:1: a marker cannot be evaluated"),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_what_is_malformed_is_one_error_that_names_the_place(
     tmp_path: Path, pattern: str, replacement: str, message: str

@@ -191,3 +191,66 @@ def test_a_change_is_told_where_uv_would_lock_again(project: UvProject, edit: st
         path.write_text(FILES[file])
     assert (said is None) == is_current or (said is None and edit in UNCERTAIN), said
     assert said is None or said.endswith(": run `uv lock`")
+
+
+CONSTRAINTS: list[tuple[str, str, str, bool]] = [
+    ("constraint-dependencies", "[]", '["d<9"]', True),  # d is not in the lock file
+    ("constraint-dependencies", "[]", '["a"]', True),
+    ("constraint-dependencies", '["a"]', "[]", True),
+    ("constraint-dependencies", "[]", "[\"a<9; python_version < '3.8'\"]", True),
+    ("constraint-dependencies", "[]", "[\"a<9; sys_platform == 'win32'\"]", False),
+    ("constraint-dependencies", "[]", '["a<9"]', False),
+    ("constraint-dependencies", '["d<9"]', "[]", False),
+    ("constraint-dependencies", '["d<9"]', '["d<8"]', False),
+    ("constraint-dependencies", '["a<9"]', '["a<9", "d<9"]', True),
+    ("constraint-dependencies", '["a<9"]', '["a<9,<10"]', True),
+    ("constraint-dependencies", '["a<9"]', '["a<9", "a[x]<10"]', True),
+    ("constraint-dependencies", '["a<9"]', '["a<9", "a>0.5"]', False),
+    ("constraint-dependencies", '["a<9", "a>0.5"]', '["a<9,>0.5"]', True),
+    ("override-dependencies", "[]", '["d<9"]', True),
+    ("override-dependencies", "[]", '["a"]', False),
+    ("override-dependencies", '["d<9"]', "[]", False),
+    ("exclude-dependencies", "[]", '["d"]', True),
+    ("exclude-dependencies", "[]", '["b"]', False),
+    ("exclude-dependencies", '["d"]', "[]", False),
+    ("build-constraint-dependencies", "[]", '["d<9"]', False),
+    ("build-constraint-dependencies", '["d<9"]', '["d<9,<10"]', False),
+    ("dev-dependencies", '["a<9"]', '["a<9", "a<10"]', True),
+    ("dev-dependencies", '["a<9"]', '["a<9", "a[x]"]', False),
+    ("dev-dependencies", '["a<9"]', '["a<9", "a<10; sys_platform == \'win32\'"]', True),
+    ("dev-dependencies", '["a<9"]', '["a<9", "b"]', False),
+]
+"""A setting of [tool.uv], what it was when it was locked, what it is now, and whether uv finds nothing to do."""
+
+
+@pytest.mark.parametrize(("setting", "before", "after", "current"), CONSTRAINTS)
+def test_settings_are_compared_by_what_they_do_to_the_lock_file(
+    tmp_path: Path, setting: str, before: str, after: str, *, current: bool
+) -> None:
+    """Where uv finds nothing to do, to tell a user to lock again would never end."""
+    text = '[project]\nname = "foo"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = ["a", "b"]\n[tool.uv]\n'
+    with serve_index(*WHEELS) as index:
+        project = UvProject(tmp_path, index, {"pyproject.toml": f"{text}{setting} = {before}\n"})
+        (tmp_path / "pyproject.toml").write_text(f"{text}{setting} = {after}\n")
+        assert project.is_current() == current
+    assert (stale(project) is None) == current
+
+
+@pytest.mark.parametrize("place", ["flat", "./flat/", "../flat", "URL"])
+@pytest.mark.parametrize("explicit", ["true", "false"])
+def test_an_index_that_is_a_folder_is_recorded_as_an_address(tmp_path: Path, place: str, explicit: str) -> None:
+    folder = tmp_path / "project"
+    flat = tmp_path / "flat" if place == "../flat" else folder / "flat"
+    flat.mkdir(parents=True)
+    (flat / WHEELS[0].filename).write_bytes(WHEELS[0].data)
+    text = (
+        '[project]\nname = "foo"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = ["a"]\n'
+        f'[[tool.uv.index]]\nname = "here"\nurl = "{flat.as_uri() if place == "URL" else place}"\nformat = "flat"\n'
+        f'explicit = {explicit}\n[tool.uv.sources]\na = {{ index = "here" }}\n'
+    )
+    with serve_index() as index:
+        project = UvProject(folder, index, {"pyproject.toml": text})
+        assert project.is_current()
+    assert stale(project) is None
+    (folder / "pyproject.toml").write_text(text.replace('url = "', 'url = "file:///nowhere/'))
+    assert stale(project) is not None

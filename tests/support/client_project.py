@@ -13,7 +13,9 @@ from pathlib import Path
 
 import storectl
 import storectl_shim
+from storectl_shim.locations import socket_path
 from storectl_shim.project_record import INPUTS, record_folder
+from storectl_shim.store_daemon import daemon_file, this_daemon
 
 LAUNCHER = Path(__file__).resolve().parents[2] / "client" / "launcher" / "storectl"
 
@@ -50,7 +52,7 @@ class ClientHome:
 
     @property
     def socket(self) -> Path:
-        return self.root / "run" / "storectl" / "daemon.sock"
+        return Path(socket_path(self.environ()))
 
     @property
     def record(self) -> Path:
@@ -79,11 +81,17 @@ class ClientHome:
         age(path)
         return path
 
+    def write_daemon_file(self, socket: str | None = None) -> None:
+        """What the store says of its daemon: this process, on the socket of the tests' fake one."""
+        self.store.mkdir(parents=True, exist_ok=True)
+        Path(daemon_file(str(self.store))).write_bytes(this_daemon(socket or str(self.socket)).text())
+
     def write_record(self, key: str = "default", *, environment: Path | None = None) -> None:
         """The record of the inputs as they are, for the launcher too where the key is ``default``."""
         self.record.mkdir(parents=True, exist_ok=True)
+        (self.store / "VERSION").write_text("storectl store 1\n")
         lines = [
-            "storectl-record 1",
+            "storectl-record 2",
             f"environment {environment or self.environment}",
             f"lock {self.project / 'uv.lock'}",
         ]

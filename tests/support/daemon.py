@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from storectl_shim.locations import socket_path
+
 DEADLINE = 60.0
 START = "import sys; from storectl_daemon.main import main; sys.exit(main(sys.argv[1:]))"
 
@@ -44,12 +46,12 @@ class Daemon:
         self.root = root
         self.home = root / "home"
         self.store = self.home / ".local/share/storectl"
-        self.socket = root / "run/storectl/daemon.sock"
         self.log_file = root / "stderr"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.variables: dict[str, str] = {}
         self.home.mkdir()
         (root / "run").mkdir(mode=0o700)
+        self.socket = Path(socket_path(self.environ))
 
     @property
     def environ(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A package index on loopback: it serves the simple API (JSON and HTML) and wheel files, and counts requests."""
 
+import hashlib
 import html
 import json
 import ssl
@@ -23,7 +24,8 @@ class LoopbackIndex:
     """Wheels by file name, the requests seen so far, and knobs for misbehaviour.
 
     ``requests`` counts paths; ``file_requests`` only those for wheels. ``bodies`` overrides what is sent for a file
-    name; ``respond`` may answer a request itself: it gets the handler and returns True when it did.
+    name; ``hashes`` are the algorithms of the digests on the pages (HTML has the first alone); ``respond`` may answer a
+    request itself: it gets the handler and returns True when it did.
     """
 
     def __init__(self) -> None:
@@ -31,6 +33,7 @@ class LoopbackIndex:
         self.bodies: dict[str, bytes] = {}
         self.requests: Counter[str] = Counter()
         self.json = True
+        self.hashes: tuple[str, ...] = ("sha256",)
         self.respond: Callable[[BaseHTTPRequestHandler], bool] | None = None
         self.root = ""
         self._lock = threading.Lock()
@@ -59,7 +62,7 @@ class LoopbackIndex:
             {
                 "filename": wheel.filename,
                 "url": self.file_url(wheel),
-                "hashes": {"sha256": wheel.hexdigest},
+                "hashes": {name: hashlib.new(name, wheel.data).hexdigest() for name in self.hashes},
                 "size": len(wheel.data),
             }
             for wheel in self._wheels_of(name)
@@ -68,10 +71,13 @@ class LoopbackIndex:
 
     def project_html(self, name: str) -> str:
         links = [
-            f'<a href="../../files/{html.escape(wheel.filename)}#sha256={wheel.hexdigest}">{html.escape(wheel.filename)}</a>'
+            f'<a href="../../files/{html.escape(wheel.filename)}{self._fragment(wheel)}">{html.escape(wheel.filename)}</a>'
             for wheel in self._wheels_of(name)
         ]
         return "<!DOCTYPE html><html><body>" + "<br/>\n".join(links) + "</body></html>"
+
+    def _fragment(self, wheel: WheelBytes) -> str:
+        return "".join(f"#{name}={hashlib.new(name, wheel.data).hexdigest()}" for name in self.hashes[:1])
 
     def _wheels_of(self, name: str) -> list[WheelBytes]:
         return [wheel for wheel in self.wheels.values() if canonicalize_name(wheel.name) == name]

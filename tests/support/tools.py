@@ -9,9 +9,11 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
+from support.locked_day import as_of_that_day
+
 
 def install_tool(root: Path, *requirements: str) -> Path:
-    """The ``bin`` folder of an environment with these requirements, the newest on the index; made once below ``root``.
+    """The ``bin`` folder of an environment with these requirements, the newest of the locked day; made once below ``root``.
 
     Test processes that run side by side share what is below one root: the first one makes it, the others wait.
     """
@@ -33,6 +35,6 @@ def shared_root(basetemp: Path) -> Path:
 
 
 def _uv(*arguments: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"} | as_of_that_day()
     done = subprocess.run([find_uv_bin(), *arguments], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -49,6 +49,11 @@ class UvProject:
         """Whether uv says that the lock file needs no change."""
         return self._run("lock", "--check", "--python", sys.executable, *self._script).returncode == 0
 
+    def may_sync(self, variables: Mapping[str, str] | None = None, *arguments: str) -> bool:
+        """Whether uv would install what is locked, with these variables of the command."""
+        command = ("sync", "--frozen", "--dry-run", "--python", sys.executable, *arguments)
+        return self._run(*command, variables=variables).returncode == 0
+
     def needed(self, target: Target) -> Needed:
         """What uv says: its export, evaluated on the target's markers."""
         needed = self.needed_if_any(target)
@@ -97,7 +102,7 @@ class UvProject:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
@@ -107,6 +112,7 @@ class UvProject:
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_DEFAULT_INDEX": self._index.url,
             "UV_NO_PROGRESS": "1",
+            **(variables or {}),
         }
         return subprocess.run(
             [find_uv_bin(), *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False

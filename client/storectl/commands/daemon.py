@@ -12,7 +12,7 @@ import typer
 from storectl.answers import Health
 from storectl.commands.output import duration_text, print_json, print_lines, size_text
 from storectl.commands.parameters import Json
-from storectl.daemon_start import ensure_daemon, running_daemon, stop_daemon
+from storectl.daemon_start import GONE, ensure_daemon, running_daemon, stop_daemon
 from storectl.errors import DaemonNotRunningError, ServiceFileError
 from storectl.foreground import become_daemon
 from storectl.service_files import LAUNCHD, filled_files, install_folder, service_manager
@@ -56,7 +56,7 @@ def status(*, json: Json = False) -> None:
     try:
         with running_daemon(os.environ) as daemon:
             health = daemon.health()
-    except DaemonNotRunningError as error:
+    except GONE as error:
         if json:
             print_json({"status": "not running"})
         else:

@@ -9,9 +9,13 @@ from storectl.errors import printable
 
 
 def print_json(value: Any) -> None:
-    """The value as JSON, indented, keys in the order given."""
-    is_unicode = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not is_unicode) + "\n")
+    """The value as JSON, indented, keys in the order given. A byte of a path that is not UTF-8 is a lone surrogate (PEP 383)."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    sys.stdout.write(f"{text}\n")
 
 
 def print_lines(*lines: str) -> None:

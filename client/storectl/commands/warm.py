@@ -2,6 +2,9 @@
 
 import dataclasses
 import os
+from typing import Annotated
+
+import typer
 
 from storectl.commands.output import count_text, print_json, print_lines
 from storectl.commands.parameters import (
@@ -18,7 +21,14 @@ from storectl.commands.parameters import (
     options_of,
 )
 from storectl.project import locate_member
+from storectl.sharing import check_place, share_store
 from storectl.warming import warm as warm_project
+from storectl_shim.locations import store_folder
+
+Shared = Annotated[
+    bool,
+    typer.Option("--shared", envvar="STORECTL_SHARED", help="Let every account of the machine run what the store has."),
+]
 
 
 def warm(
@@ -32,6 +42,7 @@ def warm(
     no_default_groups: NoDefaultGroups = False,
     lock: LockFile = None,
     offline: Offline = False,
+    shared: Shared = False,
     json: Json = False,
 ) -> None:
     """Fetch, unpack and compile all that the project's lock file needs. Returns when all of that is done."""
@@ -46,7 +57,11 @@ def warm(
         offline=offline,
     )
     project, _, options = locate_member([folder], options, os.environ)
+    if shared:
+        check_place(store_folder(os.environ))
     environment = warm_project(project, options, os.environ, bytecode=True)
+    if shared:
+        share_store(store_folder(os.environ), environment.executable)
     if json:
         print_json(dataclasses.asdict(environment))
     else:

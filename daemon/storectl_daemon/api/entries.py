@@ -107,4 +107,5 @@ def _build_info(build: Provenance) -> BuildInfo:
         backend=build.backend,
         build_requires=build.build_requires,
         installed=build.installed,
+        variables=tuple(sorted(build.variables)),
     )

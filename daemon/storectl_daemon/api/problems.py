@@ -17,6 +17,7 @@ _STATUS = {
     "E_UNKNOWN_ENTRY": 404,
     "E_STORE_BUSY": 503,
     "E_STOPPING": 503,
+    "E_STORE_GONE": 503,
     "E_DISK": 507,
     "E_STORE_FORMAT": 500,
     "E_INTERNAL": 500,

@@ -15,32 +15,34 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from storectl_daemon.building.known_builds import KnownBuilds, MadeWheel
+from storectl_daemon.building.order import Building, Order, editable_order, wheel_order
+from storectl_daemon.building.pip_variables import pip_variables
 from storectl_daemon.building.request import BuildAnswer, BuildRequest, Repository, read_answer
+from storectl_daemon.building.secrets import secrets_of
 from storectl_daemon.errors import DaemonError, OfflineError
-from storectl_daemon.pipeline import Fetch, PinReport, Pipeline
+from storectl_daemon.pipeline import PinReport, Pipeline
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import digest_of_hex
-from storectl_store.entries.provenance import BuildKind, Provenance, build_key, read_provenance, write_provenance
 from storectl_store.entries.store import Store
 from storectl_store.environments.editable_wheel import EditableWheel, editable_wheel
-from storectl_store.environments.static_metadata import build_inputs
+from storectl_store.environments.local_inputs import local_inputs
 from storectl_store.selection.choose import choose_wheel, parsed_filename
-from storectl_store.selection.origins import folder_origin
-from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
+from storectl_store.selection.origins import folder_origin, without_login
+from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
-
-if TYPE_CHECKING:
-    from storectl_daemon.index_config import IndexSettings
 
 DEADLINE_SECONDS = 3600.0
 _MOST_AT_ONCE = 2
+_MOST_ROUNDS = 3
 
 
 class BuildError(DaemonError):
@@ -57,44 +59,6 @@ class BuildReport(PinReport, Protocol):
 
     def built(self, name: str) -> None:
         """It is there."""
-
-
-class Access(Fetch, Protocol):
-    """The network as the command that wants a build may use it."""
-
-    async def settings(self) -> "IndexSettings":
-        """Where the project's packages come from."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Building:
-    """How a command wants its builds: with which network and which variables, or ``offline``, not at all."""
-
-    access: Access
-    environ: Mapping[str, str] = field(repr=False)
-    offline: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Order:
-    """One build that is wanted."""
-
-    kind: BuildKind
-    name: NormalizedName
-    version: str | None
-    key: str
-    source: str
-    interpreter: Interpreter
-    how: Building
-    archive: SourceArchive | None = None
-    commit: GitCommit | None = None
-    folder: str | None = None
-    subdirectory: str | None = None
-
-    @property
-    def label(self) -> str:
-        return f"{self.name} {self.version}" if self.version else self.name
 
 
 class Builder:
@@ -114,55 +78,39 @@ class Builder:
         self._session = session
         self._logs = logs
         self._deadline = deadline
-        self._flights: SingleFlight[str, Pin] = SingleFlight()
+        self._known = KnownBuilds(store)
+        self._flights: SingleFlight[str, MadeWheel] = SingleFlight()
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
         self._numbers = itertools.count()
 
-    async def wheel(self, pin: SourcePin, interpreter: Interpreter, report: BuildReport, how: Building) -> Pin:
-        """The pin of the wheel that the source makes for this interpreter; its entry is in the store."""
-        archive = pin.source if isinstance(pin.source, SourceArchive) else None
-        commit = pin.source if isinstance(pin.source, GitCommit) else None
-        source = archive.digest if archive else f"git+{pin.source.url}@{commit.commit if commit else ''}"
-        order = _Order(
-            kind="wheel",
-            name=pin.name,
-            version=pin.version,
-            key=_key(
-                "wheel", f"git {commit.commit} lfs={commit.lfs}" if commit else source, pin.subdirectory, interpreter
-            ),
-            source=source,
-            interpreter=interpreter,
-            how=how,
-            archive=archive,
-            commit=commit,
-            subdirectory=pin.subdirectory,
-        )
-        built = await self._made(order, report)
-        return Pin(
-            name=built.name, version=built.version, wheel=built.wheel, index=pin.index, direct_url=pin.direct_url
-        )
+    async def wheel(self, pin: SourcePin, interpreter: Interpreter, report: BuildReport, how: Building) -> MadeWheel:
+        """The wheel that the source makes for this interpreter; its entry is in the store."""
+        built = await self._made(wheel_order(pin, interpreter, how), report)
+        return replace(built, pin=replace(built.pin, index=pin.index, direct_url=pin.direct_url))
 
-    async def editable(self, local: LocalProject, interpreter: Interpreter, report: BuildReport, how: Building) -> Pin:
-        """The pin of the editable wheel of a packaged local project; its entry is in the store."""
-        direct_url = folder_origin(local.path, editable=local.editable)
+    async def editable(
+        self, local: LocalProject, interpreter: Interpreter, report: BuildReport, how: Building
+    ) -> MadeWheel:
+        """The editable wheel of a packaged local project, as its folder is now; its entry is in the store."""
         wheel = await asyncio.to_thread(editable_wheel, local)
         if wheel is not None:
-            made = await self._keep(local.name, wheel, report, how)
+            made = MadeWheel(pin=await self._keep(local.name, wheel, report, how))
         else:
-            inputs = await asyncio.to_thread(_contents_of, Path(local.path))
-            source = f"{local.path} {inputs}"
-            order = _Order(
-                kind="editable",
-                name=local.name,
-                version=None,
-                key=_key("editable", source, None, interpreter),
-                source=source,
-                interpreter=interpreter,
-                how=how,
-                folder=local.path,
-            )
-            made = await self._made(order, report)
-        return Pin(name=made.name, version=made.version, wheel=made.wheel, direct_url=direct_url)
+            made = await self._made_of_folder(partial(editable_order, local, interpreter, how), report)
+        origin = folder_origin(local.path, editable=local.editable)
+        return replace(made, pin=replace(made.pin, index=None, direct_url=origin))
+
+    async def _made_of_folder(self, order_now: Callable[[], Order], report: BuildReport) -> MadeWheel:
+        """Build until the folder is afterwards what it was before; nothing is kept of a build that saw it change."""
+        order = await asyncio.to_thread(order_now)
+        for _ in range(_MOST_ROUNDS):
+            try:
+                return await self._made(order, report)
+            except _FolderChangedError:
+                order = await asyncio.to_thread(order_now)
+        raise BuildError(
+            f"{order.label} cannot be built: its files keep changing", hint="wait for what writes them", name=order.name
+        )
 
     async def _keep(self, name: NormalizedName, wheel: EditableWheel, report: BuildReport, how: Building) -> Pin:
         """Commit a wheel that is in memory."""
@@ -178,8 +126,8 @@ class Builder:
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _made(self, order: _Order, report: BuildReport) -> Pin:
-        known = await asyncio.to_thread(self._known, order)
+    async def _made(self, order: Order, report: BuildReport) -> MadeWheel:
+        known = await asyncio.to_thread(self._known.find, order)
         if known is not None:
             return known
         if order.how.offline:
@@ -188,31 +136,25 @@ class Builder:
                 hint="warm the project once without --offline",
                 name=order.name,
             )
-        return await self._flights.do(order.key, lambda: self._build(order, report))
+        return await self._flights.do(order.flight, lambda: self._build(order, report))
 
-    def _known(self, order: _Order) -> Pin | None:
-        """The wheel of an earlier build of the very same, whose entry is still there."""
-        record = read_provenance(self._store.layout, order.key)
-        if record is None or not self._store.has(record.digest):
-            return None
-        wheel = WheelFile(filename=record.filename, digest=record.digest, url=f"file:///{record.filename}")
-        return Pin(name=record.name, version=record.version, wheel=wheel)
-
-    async def _build(self, order: _Order, report: BuildReport) -> Pin:
+    async def _build(self, order: Order, report: BuildReport) -> MadeWheel:
         async with self._places:
             report.building(order.label)
             folder = self._new_folder("build")
             try:
                 answer = await self._ask_worker(order, await self._request(order, folder, report), folder)
                 pin = await asyncio.to_thread(_built_pin, order, folder / "out" / (answer.wheel or ""))
+                if order.folder is not None and order.contents != await asyncio.to_thread(_contents_of, order.folder):
+                    raise _FolderChangedError
                 await self._pipeline.ensure(pin, report, order.how.access)
-                await asyncio.to_thread(write_provenance, self._store.layout, _provenance(order, pin, answer))
+                made = await asyncio.to_thread(self._known.keep, order, pin, answer)
                 report.built(order.label)
-                return pin
+                return made
             finally:
                 await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
-    async def _request(self, order: _Order, folder: Path, report: BuildReport) -> BuildRequest:
+    async def _request(self, order: Order, folder: Path, report: BuildReport) -> BuildRequest:
         """The request, with the archive fetched and its digest checked."""
         archive: Path | None = None
         if order.archive is not None:
@@ -221,37 +163,39 @@ class Builder:
             wanted = WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
             as_pin = Pin(name=order.name, version=order.version or "", wheel=wanted)
             await order.how.access(wanted, archive, progress=lambda count: report.fetching(as_pin, count))
-        repository = None
-        if order.commit is not None:
-            mirror = self._store.layout.repositories / hashlib.sha256(order.commit.url.encode()).hexdigest()[:32]
-            repository = Repository(
-                url=order.commit.url, commit=order.commit.commit, mirror=str(mirror), lfs=order.commit.lfs
-            )
+        pip = pip_variables(await order.how.access.settings(), order.how.places)
         return BuildRequest(
             kind=order.kind,
             label=order.label,
             work=str(folder),
             python=order.interpreter.executable,
             archive=str(archive) if archive else None,
-            repository=repository,
+            repository=self._repository(order.commit) if order.commit else None,
             folder=order.folder,
             subdirectory=order.subdirectory,
+            recipe=order.how.recipe,
+            pip=pip,
+            secrets=secrets_of({**order.environ, **pip}, [order.commit.url] if order.commit else []),
         )
 
-    async def _ask_worker(self, order: _Order, request: BuildRequest, folder: Path) -> BuildAnswer:
-        """Let a process build, and end it with all that it started where it takes too long or nobody waits any more."""
-        environ = _environ_of(order.how.environ, await order.how.access.settings())
+    def _repository(self, commit: GitCommit) -> Repository:
+        address = without_login(commit.url)
+        mirror = self._store.layout.repositories / hashlib.sha256(address.encode()).hexdigest()[:32]
+        return Repository(url=commit.url, commit=commit.commit, mirror=str(mirror), lfs=commit.lfs)
+
+    async def _ask_worker(self, order: Order, request: BuildRequest, folder: Path) -> BuildAnswer:
+        """Let a process build, and end it with all that it started if it takes too long or nobody waits any more."""
         log = self._logs / f"build-{order.name}-{order.key[:12]}.log"
         out = await asyncio.to_thread(_new_log, log)
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "storectl_daemon.building.worker", str(request.write()),
-                stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, env=environ, cwd=folder, start_new_session=True,
+                sys.executable, "-I", "-m", "storectl_daemon.building.worker", stdin=asyncio.subprocess.PIPE,
+                stdout=out, stderr=out, env=dict(order.environ), cwd=folder, start_new_session=True,
             )  # fmt: skip
         finally:
             os.close(out)
         try:
-            await asyncio.wait_for(process.wait(), self._deadline)
+            await asyncio.wait_for(process.communicate(request.encode()), self._deadline)
         except TimeoutError:
             raise BuildError(
                 f"{order.label} cannot be built: it takes longer than {self._deadline:g} s", hint=f"its log is {log}"
@@ -271,42 +215,18 @@ class Builder:
         return folder
 
 
-def _environ_of(environ: Mapping[str, str], settings: "IndexSettings") -> dict[str, str]:
-    """The command's variables, and the project's indexes as pip's."""
-    default, *extra = (*reversed(settings.indexes),) or ("",)
-    pip = {
-        "PIP_INDEX_URL": default,
-        "PIP_EXTRA_INDEX_URL": " ".join(reversed(extra)),
-        "PIP_FIND_LINKS": " ".join(settings.find_links),
-        "PIP_TRUSTED_HOST": " ".join(sorted(settings.trusted_hosts)),
-        "PIP_CERT": settings.ca_bundle or "",
-        "PIP_NO_INDEX": "" if default else "1",
-    }
-    kept = {name: value for name, value in environ.items() if name not in pip and not name.startswith("STORECTL")}
-    return kept | {name: value for name, value in pip.items() if value}
-
-
 def _new_log(path: Path) -> int:
     """A descriptor of an empty log file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
 
 
-def _key(kind: BuildKind, source: str, subdirectory: str | None, interpreter: Interpreter) -> str:
-    return build_key(kind=kind, source=source, subdirectory=subdirectory, interpreter=interpreter.identity)
+class _FolderChangedError(Exception):
+    """The folder of a local project is no longer what it was when its build began."""
 
 
-def _contents_of(folder: Path) -> str:
-    """A digest over the files that decide what a build of the folder is."""
-    hasher = hashlib.sha256()
-    for path in build_inputs(folder):
-        try:
-            content = path.read_bytes()
-        except OSError:
-            continue
-        hasher.update(f"{path.name}\0{len(content)}\0".encode())
-        hasher.update(content)
-    return f"sha256:{hasher.hexdigest()}"
+def _contents_of(folder: str) -> str:
+    return local_inputs(Path(folder)).contents()
 
 
 def _pin(name: NormalizedName, version: str, path: Path, digest: object, size: int) -> Pin:
@@ -318,7 +238,7 @@ def _pin(name: NormalizedName, version: str, path: Path, digest: object, size: i
     )
 
 
-def _built_pin(order: _Order, path: Path) -> Pin:
+def _built_pin(order: Order, path: Path) -> Pin:
     """The wheel that the backend left, as a pin; BuildError where it is another project's, or of no use here."""
     with path.open("rb") as file:
         digest = digest_of_hex(hashlib.file_digest(file, "sha256").hexdigest())
@@ -336,24 +256,7 @@ def _built_pin(order: _Order, path: Path) -> Pin:
     return pin
 
 
-def _provenance(order: _Order, pin: Pin, answer: BuildAnswer) -> Provenance:
-    return Provenance(
-        key=order.key,
-        name=pin.name,
-        version=pin.version,
-        kind=order.kind,
-        source=order.source,
-        interpreter=order.interpreter.identity,
-        python=order.interpreter.version,
-        backend=answer.backend,
-        build_requires=answer.build_requires,
-        installed=answer.installed,
-        filename=pin.wheel.filename,
-        digest=pin.wheel.digest,
-    )
-
-
-def _problem(order: _Order, answer: BuildAnswer | None, log: Path) -> DaemonError:
+def _problem(order: Order, answer: BuildAnswer | None, log: Path) -> DaemonError:
     if answer is None:
         return BuildError(
             f"{order.label} cannot be built: its process ended", hint=f"its log is {log}", name=order.name

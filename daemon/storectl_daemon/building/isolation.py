@@ -3,15 +3,20 @@
 pip resolves and installs them, with the indexes that its variables name: the one step of all where anything is resolved.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from packaging.requirements import InvalidRequirement, Requirement
+
+from storectl_daemon.building import observer
 from storectl_daemon.building.failure import BuildFailedError
+from storectl_daemon.building.log import Log
 
 _OURS_FROM = (3, 10)
 """The oldest Python that the pip which storectl depends on runs on; an older one has a pip of its own (ensurepip)."""
@@ -21,71 +26,127 @@ _NO_NETWORK = re.compile(
 
 
 class Isolation:
-    """A new environment in this folder. ``python`` is its interpreter once it was made."""
+    """A new environment in ``work/env``. ``python`` is its interpreter once it was made.
 
-    def __init__(self, folder: Path, python: str) -> None:
-        self.folder = folder
-        self.python = str(folder / "bin" / "python")
+    ``environ`` are the variables of the command, ``pip`` those of pip; see ``variables`` and ``pip_variables``.
+    """
+
+    def __init__(
+        self, work: Path, python: str, *, environ: Mapping[str, str], pip: Mapping[str, str], log: Log
+    ) -> None:
+        self.folder = work / "env"
+        self.python = str(self.folder / "bin" / "python")
         self._base = python
+        self._environ = environ
+        self._pip = pip
+        self._log = log
+        self._work = work
+        self._notes = work / "looked-up"
+        self._lent: list[str] = []
 
     def make(self) -> None:
-        """Make the venv, empty but for pip where ours is too new for it."""
+        """Make the venv, empty but for pip if ours is too new for it."""
         without = ["--without-pip"] if self._runs_our_pip() else []
         done = subprocess.run(
             [self._base, "-I", "-m", "venv", *without, str(self.folder)],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
+            env=dict(self._environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
         )  # fmt: skip
         if done.returncode:
-            print(done.stdout, done.stderr, flush=True)
+            self._log.say(done.stdout, done.stderr)
             raise BuildFailedError(
                 f"{self._base} cannot make a virtual environment to build in",
                 hint="install the venv module of that Python (Debian: python3-venv)",
             )
 
-    def install(self, requirements: Iterable[str]) -> None:
+    def lend(self, environment: Path) -> None:
+        """Let everything see the packages and commands of the project's environment, which nothing here can change."""
+        self._lent = [str(environment / "bin")]
+        packages = [os.fsencode(path) for path in environment.glob("lib/python*/site-packages")]
+        calls = "; ".join(f"site.addsitedir(os.fsdecode({path!r}))" for path in packages)
+        for folder in self._site_packages():
+            (folder / "_storectl_lent.pth").write_text(f"import os, site; {calls}\n", encoding="ascii")
+
+    def install(self, requirements: Iterable[str], constraints: Iterable[str] = ()) -> None:
         """Install what satisfies the requirements; BuildFailedError with pip's own words."""
         wanted = sorted(set(requirements))
         if not wanted:
             return
-        pip = (
-            [sys.executable, "-m", "pip", "--python", self.python]
-            if self._runs_our_pip()
-            else [self.python, "-m", "pip"]
-        )
-        options = [
-            "--disable-pip-version-check",
-            "--no-input",
-            "--quiet",
-            "--no-warn-script-location",
-            "--prefer-binary",
-        ]
+        _check(wanted)
+        limits = self._constraints_file(sorted(set(constraints)))
+        # Requirements may be addresses with logins, so that pip reads them from a pipe: arguments are seen by anybody.
         done = subprocess.run(
-            [*pip, "install", *options, "--", *wanted],
-            env=self.environ(), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
+            [*self._pip_command(), "install", *_OPTIONS, *limits, "--requirement=/dev/stdin"],
+            env={**self.environ(), **self._pip}, input="\n".join(wanted) + "\n", capture_output=True, cwd=self._work,
+            encoding="utf-8", errors="replace", check=False,
         )  # fmt: skip
-        print("pip install", *wanted, done.stdout, done.stderr, sep="\n", flush=True)
+        self._log.say("pip install", *wanted, done.stdout, done.stderr)
         if done.returncode:
             raise self._failure(wanted, done.stderr)
 
+    def _constraints_file(self, constraints: list[str]) -> list[str]:
+        """Pip's options for constraints. They have to be in a file, as pip hands it on to builds of its own."""
+        if not constraints:
+            return []
+        for constraint in constraints:
+            if self._log.clean(constraint) != constraint:
+                raise BuildFailedError(
+                    "one of its build constraints is an address with a login",
+                    hint="put the login into a netrc file, or into the address of an index",
+                )
+        (self._work / "constraints.txt").write_text("".join(f"{line}\n" for line in constraints), encoding="utf-8")
+        return ["--constraint=constraints.txt"]
+
     def installed(self) -> tuple[str, ...]:
         """What is there, as ``name==version``, sorted."""
-        folders = [str(path) for path in self.folder.glob("lib/python*/site-packages")]
+        folders = [str(path) for path in self._site_packages()]
         found = importlib.metadata.distributions(path=folders)
         return tuple(sorted(f"{distribution.name}=={distribution.version}" for distribution in found))
 
     def environ(self) -> dict[str, str]:
-        """The variables of whatever runs in the environment: nothing of another one reaches it."""
-        kept = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER}
-        path = f"{self.folder / 'bin'}:{kept.get('PATH', os.defpath)}"
-        return kept | {"PATH": path, "VIRTUAL_ENV": str(self.folder), "PYTHONNOUSERSITE": "1"}
+        """The variables of whatever runs in the environment."""
+        path = ":".join([str(self.folder / "bin"), *self._lent, self._environ.get("PATH", os.defpath)])
+        return {
+            **self._environ,
+            "PATH": path,
+            "VIRTUAL_ENV": str(self.folder),
+            "PYTHONIOENCODING": "utf-8:backslashreplace",
+        }
+
+    @contextlib.contextmanager
+    def observed(self) -> Iterator[None]:
+        """As long as the block lasts, every Python of the environment notes which variables it looks up."""
+        line = _observing_line(self._notes)
+        places = [folder / "_storectl_observer.pth" for folder in self._site_packages()]
+        for place in places:
+            place.write_text(line, encoding="ascii")
+        try:
+            yield
+        finally:
+            for place in places:
+                place.unlink(missing_ok=True)
+
+    def looked_up(self) -> tuple[str, ...]:
+        """The names of variables that were looked up while it was observed."""
+        try:
+            lines = self._notes.read_bytes().splitlines()
+        except OSError:
+            return ()
+        return tuple(sorted({os.fsdecode(line) for line in lines}))
+
+    def _site_packages(self) -> list[Path]:
+        return list(self.folder.glob("lib/python*/site-packages"))
+
+    def _pip_command(self) -> list[str]:
+        ours = [sys.executable, "-I", "-m", "pip", "--python", self.python]
+        return ours if self._runs_our_pip() else [self.python, "-I", "-m", "pip"]
 
     def _runs_our_pip(self) -> bool:
-        return _version_of(self._base) >= _OURS_FROM
+        return _version_of(self._base, self._environ) >= _OURS_FROM
 
     def _failure(self, wanted: list[str], words: str) -> BuildFailedError:
         lines = [line.removeprefix("ERROR: ") for line in words.splitlines() if line.startswith("ERROR: ")]
         reason = lines[0] if lines else "pip failed"
-        offline = os.environ.get("PIP_NO_INDEX") == "1" or _NO_NETWORK.search(words) is not None
+        offline = self._pip.get("PIP_NO_INDEX") == "1" or _NO_NETWORK.search(words) is not None
         return BuildFailedError(
             f"its build requirements ({', '.join(wanted)[:200]}) cannot be installed: {reason[:300]}",
             hint="connect to the index, and try again"
@@ -95,14 +156,33 @@ class Isolation:
         )
 
 
-_OF_ANOTHER = frozenset(
-    {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV",
-     "PIP_CONSTRAINT", "PIP_REQUIRE_HASHES", "PYTHONSAFEPATH", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__"}
-)  # fmt: skip
+_OPTIONS = ("--quiet", "--no-warn-script-location", "--prefer-binary")
 
 
-def _version_of(python: str) -> tuple[int, int]:
+def _check(requirements: Iterable[str]) -> None:
+    """BuildFailedError for what is no requirement: pip would take a line with a dash for an option."""
+    for text in requirements:
+        try:
+            Requirement(text)
+        except InvalidRequirement:
+            raise BuildFailedError(
+                f"{text[:100]!r} is no build requirement", hint="look at the [build-system] of its pyproject.toml"
+            ) from None
+
+
+def _observing_line(notes: Path) -> str:
+    """The line of a ``.pth`` file that runs the observer; its paths as bytes, whatever the locale is."""
+    source, target = os.fsencode(observer.__file__), os.fsencode(notes)
+    return (
+        f"import os; exec(compile(open(os.fsdecode({source!r}), encoding='utf-8').read(), 'observer', 'exec'), "
+        f"{{'NOTES': os.fsdecode({target!r}), '__name__': '_storectl_observer'}})\n"
+    )
+
+
+def _version_of(python: str, environ: Mapping[str, str]) -> tuple[int, int]:
     program = "import sys; print(*sys.version_info[:2])"
-    done = subprocess.run([python, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [python, "-I", "-S", "-c", program], env=dict(environ), capture_output=True, text=True, check=True
+    )
     major, minor = done.stdout.split()
     return int(major), int(minor)

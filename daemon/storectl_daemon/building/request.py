@@ -1,13 +1,18 @@
-"""What the builder asks of a worker, and what that answers: two JSON files in a folder of their own."""
+"""What the builder asks of a worker, on its standard input, and what that answers, in a file of its own folder.
+
+The request is never a file: addresses in it may hold logins.
+"""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from storectl_daemon.building.recipe import PLAIN, Recipe
 from storectl_store.entries.provenance import BuildKind
 
-REQUEST_NAME = "request.json"
 ANSWER_NAME = "answer.json"
 
 
@@ -15,7 +20,7 @@ ANSWER_NAME = "answer.json"
 class Repository:
     """A commit to check out; ``mirror`` is the folder that keeps what was fetched of the repository."""
 
-    url: str
+    url: str = field(repr=False)
     commit: str
     mirror: str
     lfs: bool = False
@@ -26,7 +31,8 @@ class BuildRequest:
     """One wheel to build. Exactly one of ``archive``, ``repository`` and ``folder`` says where the source is.
 
     ``work`` is an empty folder of the worker's own; the wheel is put into ``work/out``. ``python`` is the interpreter
-    that it is for. ``label`` is what to call it in messages.
+    that it is for. ``label`` is what to call it in messages. ``pip`` are the variables of pip that say where build requirements
+    come from. ``secrets`` are texts that must be in no log and in no message.
     """
 
     kind: BuildKind
@@ -37,29 +43,40 @@ class BuildRequest:
     repository: Repository | None = None
     folder: str | None = None
     subdirectory: str | None = None
+    recipe: Recipe = PLAIN
+    pip: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
-    def write(self) -> Path:
-        """Put the request into the work folder; its path."""
-        path = Path(self.work) / REQUEST_NAME
-        path.write_text(json.dumps(asdict(self)))
-        return path
+    def encode(self) -> bytes:
+        """As what a worker reads; ``read_request`` is the inverse."""
+        names = ("kind", "label", "work", "python", "archive", "folder", "subdirectory", "secrets")
+        value = {name: getattr(self, name) for name in names}
+        value["repository"] = asdict(self.repository) if self.repository else None
+        return json.dumps({**value, "recipe": self.recipe.encode(), "pip": dict(self.pip)}).encode()
 
 
-def read_request(path: Path) -> BuildRequest:
-    """The request that ``write`` wrote."""
-    value: dict[str, Any] = json.loads(path.read_text())
+def read_request(content: bytes) -> BuildRequest:
+    """The request that ``encode`` made."""
+    value: dict[str, Any] = json.loads(content)
     repository = value.pop("repository")
-    return BuildRequest(**value, repository=Repository(**repository) if repository else None)
+    return BuildRequest(
+        **{**value, "secrets": tuple(value["secrets"]), "recipe": Recipe.decode(value["recipe"])},
+        repository=Repository(**repository) if repository else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildAnswer:
-    """What came of it: a wheel's file name and how it was made, or a code, a sentence and a hint why there is none."""
+    """What came of it: a wheel's file name and how it was made, or a code, a sentence and a hint why there is none.
+
+    ``looked_up`` are the names of the variables that the build asked for.
+    """
 
     wheel: str | None = None
     backend: str = ""
     build_requires: tuple[str, ...] = ()
     installed: tuple[str, ...] = ()
+    looked_up: tuple[str, ...] = ()
     code: str | None = None
     message: str = ""
     hint: str | None = None
@@ -72,10 +89,10 @@ class BuildAnswer:
 
 
 def read_answer(work: Path) -> BuildAnswer | None:
-    """The answer; None where the worker left none."""
+    """The answer; None if the worker left none."""
     try:
         value: dict[str, Any] = json.loads((work / ANSWER_NAME).read_text())
     except (OSError, ValueError):
         return None
-    lists = {name: tuple(value[name]) for name in ("build_requires", "installed")}
+    lists = {name: tuple(value[name]) for name in ("build_requires", "installed", "looked_up")}
     return BuildAnswer(**{**value, **lists})

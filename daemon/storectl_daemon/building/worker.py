@@ -1,9 +1,10 @@
-"""The process that builds one wheel: ``python -m storectl_daemon.building.worker REQUEST``.
+"""The process that builds one wheel: ``python -I -m storectl_daemon.building.worker``, with its request on standard input.
 
-Everything it and its children say goes to the log it was started with; its answer is a file. It leads a process group of
-its own, so that a build that takes too long ends with all of its compilers.
+Everything it and its children say goes to the log it was started with, without secrets; its answer is a file. It leads a
+process group of its own, so that a build that takes too long ends with all of its compilers. Its variables are the command's.
 """
 
+import os
 import subprocess
 import sys
 import traceback
@@ -14,61 +15,87 @@ from build import BuildBackendException, BuildException, FailedProcessError, Pro
 from pyproject_hooks import HookMissing
 
 from storectl_daemon.building.archive import unpack
-from storectl_daemon.building.checkout import check_out
+from storectl_daemon.building.checkout import Checkout
 from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.isolation import Isolation
+from storectl_daemon.building.log import Log
+from storectl_daemon.building.poetry_backend import PoetryBuilder
 from storectl_daemon.building.request import BuildAnswer, BuildRequest, read_request
 from storectl_store.environments.pyproject import read_pyproject, table_at
 
 _MOST_WORDS = 300
+_UMASK = 0o022
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Build what the request file says; 0 with an answer, be it a wheel or the reason why there is none."""
-    request = read_request(Path(arguments[0]))
+def main() -> int:
+    """Build what the request says; 0 with an answer, be it a wheel or the reason why there is none."""
+    os.umask(_UMASK)  # an entry is a function of what it was built from, not of whose shell asked first
+    request = read_request(sys.stdin.buffer.read())
+    log = Log(request.secrets)
     try:
-        answer = build_wheel(request)
+        answer = build_wheel(request, log)
     except BuildFailedError as failure:
-        answer = BuildAnswer(code=failure.code, message=failure.message, hint=failure.hint)
+        answer = BuildAnswer(code=failure.code, message=log.clean(failure.message), hint=failure.hint)
     except Exception as error:  # noqa: BLE001 - whatever a backend does, the answer is one sentence
-        traceback.print_exc()
-        answer = BuildAnswer(code="E_BUILD", message=f"{type(error).__name__}: {error}"[:_MOST_WORDS])
+        log.say(traceback.format_exc())
+        answer = BuildAnswer(code="E_BUILD", message=log.clean(f"{type(error).__name__}: {error}")[:_MOST_WORDS])
     answer.write(Path(request.work))
     return 0
 
 
-def build_wheel(request: BuildRequest) -> BuildAnswer:
+def build_wheel(request: BuildRequest, log: Log) -> BuildAnswer:
     """Come by the source, make the isolated environment, let the backend build."""
-    work = Path(request.work)
-    project = _project(request, work)
-    isolation = Isolation(work / "env", request.python)
+    work, recipe = Path(request.work), request.recipe
+    project = _project(request, work, log)
+    isolation = Isolation(work, request.python, environ=dict(os.environ), pip=request.pip, log=log)
     isolation.make()
-    log = _Log(isolation)
+    hooks = _Hooks(isolation, recipe.variables, log)
     try:
-        builder = ProjectBuilder(project, python_executable=isolation.python, runner=log.run)
-        isolation.install(builder.build_system_requires)
-        # The backend may need more than pyproject.toml says (PEP 517, get_requires_for_build_wheel).
-        more = builder.get_requires_for_build(request.kind)
-        isolation.install(more)
-        wheel = builder.build(request.kind, work / "out")
+        builder = _builder(project, request, isolation, hooks)
+        wanted = _furnish(isolation, builder, request)
+        wheel = builder.build(request.kind, work / "out", dict(recipe.config_settings))
     except (BuildBackendException, FailedProcessError) as error:
-        raise _failure(request, error, log.last) from error
+        raise _failure(request, error, hooks.last) from error
     except BuildException as error:
         raise BuildFailedError(str(error)[:_MOST_WORDS], hint="look at its pyproject.toml") from error
     return BuildAnswer(
         wheel=Path(wheel).name,
-        backend=_backend(project),
-        build_requires=tuple(sorted({*builder.build_system_requires, *more})),
+        backend=_backend(project, builder),
+        build_requires=tuple(sorted({log.clean(text) for text in wanted})),
         installed=isolation.installed(),
+        looked_up=isolation.looked_up(),
     )
 
 
-def _project(request: BuildRequest, work: Path) -> Path:
+def _furnish(isolation: Isolation, builder: ProjectBuilder | PoetryBuilder, request: BuildRequest) -> list[str]:
+    """Install the build requirements; which they are. Without isolation there are those that the environment has."""
+    recipe = request.recipe
+    if recipe.environment is not None:
+        isolation.lend(Path(recipe.environment))
+        return []
+    wanted = [*builder.build_system_requires, *recipe.requires]
+    isolation.install(wanted, recipe.constraints)
+    # The backend may need more than pyproject.toml says (PEP 517, get_requires_for_build_wheel).
+    more = builder.get_requires_for_build(request.kind, dict(recipe.config_settings))
+    isolation.install(more, recipe.constraints)
+    return [*wanted, *more]
+
+
+def _builder(
+    project: Path, request: BuildRequest, isolation: Isolation, hooks: "_Hooks"
+) -> ProjectBuilder | PoetryBuilder:
+    """What calls the project's backend."""
+    if request.recipe.default_backend == "poetry" and "build-system" not in read_pyproject(project):
+        return PoetryBuilder(project, isolation.python, hooks.run)
+    return ProjectBuilder(project, python_executable=isolation.python, runner=hooks.run)
+
+
+def _project(request: BuildRequest, work: Path, log: Log) -> Path:
     """The folder with the project's pyproject.toml or setup.py."""
     if request.archive is not None:
         root = unpack(Path(request.archive), work / "source")
     elif request.repository is not None:
-        root = check_out(request.repository, work / "source")
+        root = Checkout(request.repository, environ=os.environ, log=log).into(work / "source")
     else:
         root = Path(request.folder or "")
     project = (root / (request.subdirectory or "")).resolve()
@@ -82,25 +109,27 @@ def _project(request: BuildRequest, work: Path) -> Path:
     return project
 
 
-class _Log:
-    """Runs the backend's hooks in the isolated environment, and keeps the last thing that was said."""
+class _Hooks:
+    """Runs the backend's hooks in the isolated environment, observed, and keeps the last thing that was said."""
 
-    def __init__(self, isolation: Isolation) -> None:
+    def __init__(self, isolation: Isolation, variables: Mapping[str, str], log: Log) -> None:
         self._isolation = isolation
+        self._variables = variables
+        self._log = log
         self.last = ""
 
     def run(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
         """As ``pyproject_hooks.SubprocessRunner`` has it."""
-        environ = self._isolation.environ() | dict(extra_environ or {})
-        with subprocess.Popen(
+        environ = {**self._isolation.environ(), **self._variables, **(extra_environ or {})}
+        with self._isolation.observed(), subprocess.Popen(
             cmd, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace",
+            encoding="utf-8", errors="replace",
         ) as process:  # fmt: skip
             assert process.stdout is not None
             for line in process.stdout:
-                print(line, end="", flush=True)
-                if _is_telling(line):
-                    self.last = line.strip()
+                shown = self._log.line(line)
+                if _is_telling(shown):
+                    self.last = shown.strip()
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, list(cmd))
 
@@ -119,10 +148,12 @@ def _failure(request: BuildRequest, error: Exception, last: str) -> BuildFailedE
     return BuildFailedError(f"its build backend failed: {last or error}"[:_MOST_WORDS])
 
 
-def _backend(project: Path) -> str:
+def _backend(project: Path, builder: ProjectBuilder | PoetryBuilder) -> str:
+    if isinstance(builder, PoetryBuilder):
+        return builder.backend
     system = table_at(read_pyproject(project), "build-system")
     return str(system.get("build-backend", "setuptools.build_meta:__legacy__"))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())

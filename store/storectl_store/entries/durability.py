@@ -22,6 +22,7 @@ from storectl_store.errors import StoreError, StoreFullError
 _AT_FDCWD = -100
 _FEW_FOLDERS = 4
 _RENAME_NOREPLACE = 1  # linux/fs.h
+_RENAME_EXCHANGE = 2  # linux/fs.h; RENAME_SWAP of macOS is 2 as well
 _RENAME_EXCL = 4  # sys/stdio.h on macOS
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY})
 _REFUSED_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
@@ -135,20 +136,31 @@ def rename_noreplace(source: Path, destination: Path) -> None:
     _rename_without_flags(source, destination)
 
 
-def _renameat2(source: bytes, destination: bytes) -> bool:
+def exchange(one: Path, other: Path) -> None:
+    """Let two files or folders change names, in one step where the system can; both are on one file system."""
+    for rename in (_renameat2, _renamex_np):
+        if rename(os.fsencode(one), os.fsencode(other), _RENAME_EXCHANGE):
+            return
+    aside = other.with_name(f".{other.name}.aside")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
+
+
+def _renameat2(source: bytes, destination: bytes, flags: int = _RENAME_NOREPLACE) -> bool:
     function = _function("renameat2")
     if function is None:
         return False
-    if function(_AT_FDCWD, source, _AT_FDCWD, destination, ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
+    if function(_AT_FDCWD, source, _AT_FDCWD, destination, ctypes.c_uint(flags)) == 0:
         return True
     return _refused(ctypes.get_errno(), source, destination)
 
 
-def _renamex_np(source: bytes, destination: bytes) -> bool:
+def _renamex_np(source: bytes, destination: bytes, flags: int = _RENAME_EXCL) -> bool:
     function = _function("renamex_np")
     if function is None:
         return False
-    if function(source, destination, ctypes.c_uint(_RENAME_EXCL)) == 0:
+    if function(source, destination, ctypes.c_uint(flags)) == 0:
         return True
     return _refused(ctypes.get_errno(), source, destination)
 

@@ -3,6 +3,9 @@ r"""The one module that joins the store's paths.
 <store>/
 VERSION                          "storectl store <format>\n"
 lock                             OFD lock of the one writer; never deleted
+start.lock                       flock of the command that starts a daemon
+daemon                           where the daemon listens (storectl_shim.store_daemon)
+state/                           log and socket of the daemon where no other folder can have them
 store/<name>/<prefix>/           one entry: 0555 folders, 0444 files (0555 where the wheel says executable)
 site-packages/  scripts/  data/  headers/
 meta/<64 hex>.json               its manifest: entry visible <=> manifest present
@@ -11,9 +14,12 @@ environments/<id>/               views
 links/<32 hex>                   the symbolic links that views share
 packs/<id>                       bytecode that programs of an environment import, once more, in their order
 interpreters/<key>.json          what an interpreter said of itself, by path, size and time
+builds/<64 hex>.<16 hex>.json    what a built wheel was built from
+git/<32 hex>/                    a bare clone of a repository that sources are commits of
 urls/                            what an index said: file name + digest -> address
 urls/pages/                      its pages, for conditional requests
 projects/<absolute folder>/@storectl/   the record of one project: which environment its lock file has
+variables.key                    32 random bytes: the key of digests of variables
 projects.json                    the registered projects
 tmp/<boot id>.<pid>.<random>/    stages and downloads of one process
 trash/  quarantine/
@@ -78,6 +84,10 @@ class StoreLayout:
     @property
     def builds(self) -> Path:
         return self.root / "builds"
+
+    @property
+    def variables_key(self) -> Path:
+        return self.root / "variables.key"
 
     @property
     def repositories(self) -> Path:

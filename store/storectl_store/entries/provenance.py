@@ -1,27 +1,34 @@
 """Provenance: what a built wheel was built from, by what, for which interpreter. One JSON file for each build.
 
-    <store>/builds/<key>.json     format 1
-    {"format": 1, "key", "name", "version", "kind": "wheel"|"editable", "source", "interpreter", "python",
-     "backend", "build_requires": [as written], "installed": ["name==version"], "filename", "digest"}
+    <store>/builds/<key>.<16 hex>.json     format 2
+    {"format": 2, "key", "name", "version", "kind": "wheel"|"editable", "source", "interpreter", "python",
+     "backend", "build_requires": [as written], "installed": ["name==version"], "variables": {name: digest},
+     "filename", "digest"}
 
-The key is a digest of all that was asked for (see ``build_key``): whoever asks the same again finds the entry here, and
-neither fetches nor builds. An entry says nothing of its origin itself: it is a function of its wheel's bytes.
+The key is a digest of all that was asked for (see ``build_key``). Under one key there is a record for each set of values of
+the variables that builds looked up: whoever asks for the same with the same values finds the entry here, and neither
+fetches nor builds. A value may be a token: digests of variables are those of ``storectl_shim.project_record``, which need the
+store's key. Addresses are kept without logins. An entry says nothing of its origin itself: it is a function of its wheel's bytes.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+import secrets
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from packaging.utils import NormalizedName
 
+from storectl_shim.project_record import VARIABLES_KEY_BYTES, variables_key
 from storectl_store.digest import Digest, parse_digest
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.entries.whole_files import replace_file
+from storectl_store.entries.whole_files import PRIVATE, replace_file
 
-BUILD_FORMAT = 1
+BUILD_FORMAT = 2
 BuildKind = Literal["wheel", "editable"]
 
 
@@ -30,7 +37,7 @@ class Provenance:
     """One build. ``source`` is a digest, a commit with its repository, or a folder with the digest of its build files.
 
     ``interpreter`` is the identity of the interpreter, ``python`` its version. ``build_requires`` are the requirements as
-    the source states them, ``installed`` what they came to.
+    the source states them, ``installed`` what they came to. ``variables`` are those on which the build depends: their digests by name.
     """
 
     key: str
@@ -43,36 +50,87 @@ class Provenance:
     backend: str
     build_requires: tuple[str, ...]
     installed: tuple[str, ...]
+    variables: Mapping[str, str]
     filename: str
     digest: Digest
 
 
-def build_key(*, kind: BuildKind, source: str, subdirectory: str | None, interpreter: str) -> str:
-    """64 hex digits over what is built, for what. The build requirements are part of the source."""
+def build_key(*, kind: BuildKind, source: str, subdirectory: str | None, interpreter: str, recipe: str = "") -> str:
+    """64 hex digits over what is built, for what, and how. The build requirements are part of the source.
+
+    ``recipe`` is a digest of what a tool's configuration says of the build; empty if that is nothing.
+    """
     parts = {
         "format": BUILD_FORMAT,
         "kind": kind,
         "source": source,
         "subdirectory": subdirectory,
         "interpreter": interpreter,
+        "recipe": recipe,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def kept_variables_key(layout: StoreLayout) -> bytes:
+    """The key of the store's digests of variables, made now if there is none. The store's owner alone may read it."""
+    known = variables_key(str(layout.root))
+    if known is not None:
+        return known
+    made = secrets.token_bytes(VARIABLES_KEY_BYTES)
+    with disk_errors("keep a key for the variables of builds"):
+        replace_file(layout.variables_key, made, mode=PRIVATE)
+    return made
+
+
 def write_provenance(layout: StoreLayout, provenance: Provenance) -> None:
-    """Keep the record, in one step."""
-    path = layout.builds / f"{provenance.key}.json"
+    """Keep the record, in one step; one of the same build with the same variables is replaced."""
+    path = layout.builds / f"{provenance.key}.{_digest_of(provenance.variables)}.json"
     value = {"format": BUILD_FORMAT, **asdict(provenance)}
     with disk_errors(f"record the build of {provenance.name}"):
         path.parent.mkdir(exist_ok=True)
         replace_file(path, f"{json.dumps(value, sort_keys=True, indent=1)}\n".encode())
 
 
-def read_provenance(layout: StoreLayout, key: str) -> Provenance | None:
-    """The record of the build with this key; None where there is none that this version can read."""
+def _digest_of(variables: Mapping[str, str]) -> str:
+    text = json.dumps(dict(variables), sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def provenances(layout: StoreLayout, key: str) -> list[Provenance]:
+    """The records of builds with this key that this version can read, the newest first."""
+    found = [(record, path) for path in layout.builds.glob(f"{key}.*.json") if (record := _read(path)) is not None]
+    found = [(record, path) for record, path in found if record.key == key]
+    return [record for record, _ in sorted(found, key=lambda pair: -_time_of(pair[1]))]
+
+
+def provenance_of(layout: StoreLayout, digest: Digest) -> Iterator[Provenance]:
+    """Every build that this entry came of; usually none, or one."""
+    for path in sorted(layout.builds.glob("*.json")):
+        provenance = _read(path)
+        if provenance is not None and provenance.digest == digest:
+            yield provenance
+
+
+def remove_older_formats(layout: StoreLayout) -> None:
+    """Delete the records of format 1: nobody reads them, and there may be logins in them."""
+    with disk_errors("remove old records of builds"):
+        for path in layout.builds.glob("*.json"):
+            if "." not in path.stem:
+                path.unlink(missing_ok=True)
+
+
+def _time_of(path: Path) -> int:
     try:
-        value: dict[str, Any] = json.loads((layout.builds / f"{key}.json").read_bytes())
-        if value.pop("format") != BUILD_FORMAT or value["key"] != key:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _read(path: Path) -> Provenance | None:
+    """The record in this file; None if it is none that this version can read."""
+    try:
+        value: dict[str, Any] = json.loads(path.read_bytes())
+        if value.pop("format") != BUILD_FORMAT:
             return None
         return Provenance(
             **{
@@ -81,17 +139,8 @@ def read_provenance(layout: StoreLayout, key: str) -> Provenance | None:
                 "digest": parse_digest(value["digest"]),
                 "build_requires": tuple(value["build_requires"]),
                 "installed": tuple(value["installed"]),
+                "variables": {str(name): str(digest) for name, digest in value["variables"].items()},
             }
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def provenance_of(layout: StoreLayout, digest: Digest) -> Iterator[Provenance]:
-    """Every build that this entry came of; usually none, or one."""
-    if not layout.builds.is_dir():
-        return
-    for path in sorted(layout.builds.glob("*.json")):
-        provenance = read_provenance(layout, path.stem)
-        if provenance is not None and provenance.digest == digest:
-            yield provenance

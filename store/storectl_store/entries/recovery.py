@@ -1,7 +1,8 @@
-"""Recovery: what a crash left is swept away before the writer works. A second recovery finds nothing to do.
+"""Recovery: what a crash left is swept into the trash before the writer works. A second recovery finds nothing to do.
 
-It works by names, so that it costs the same for big and small entries: an entry without a manifest and a manifest
-without an entry are halves; nobody sees either as an entry, and both go.
+It works by names and renames, so that it costs the same for big and small entries, and deletes nothing that may be big:
+the trash is emptied later (``trash.empty_trash``), while the store is in use. An entry without a manifest and a
+manifest without an entry are halves; nobody sees either as an entry, and both go.
 """
 
 import os
@@ -14,7 +15,7 @@ from storectl_store.digest import hex_of, prefix_of
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 from storectl_store.entries.store import UNFINISHED_VERSION, Store
-from storectl_store.entries.trash import delete_tree, discard, empty_trash
+from storectl_store.entries.trash import delete_tree, discard
 from storectl_store.entries.writer import session_is_dead
 
 _MANIFEST = re.compile(r"([0-9a-f]{64})(?:\..+\.pyc)?\.json")  # of an entry, or of its bytecode
@@ -25,14 +26,13 @@ class Recovered:
     """What was swept away.
 
     ``sessions`` and ``environments`` are folder names, ``halves`` are ``name/prefix``, ``manifests`` file names in
-    ``meta/``; ``trash`` counts what lay there; ``catalogue`` counts its rows that changed.
+    ``meta/``; ``catalogue`` counts its rows that changed.
     """
 
     sessions: tuple[str, ...] = ()
     halves: tuple[str, ...] = ()
     manifests: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
-    trash: int = 0
     catalogue: int = 0
 
     def __bool__(self) -> bool:
@@ -44,16 +44,13 @@ def recover(store: Store) -> Recovered:
     layout = store.layout
     with disk_errors(f"recover the store {layout.root}"):
         _delete_unfinished(layout)
-        trash = empty_trash(layout)
         manifests = _delete_lone_manifests(store)
         halves = _discard_halves(store)
-        empty_trash(layout)
         return Recovered(
-            sessions=_delete_dead_sessions(layout),
+            sessions=_discard_dead_sessions(layout),
             halves=halves,
             manifests=manifests,
-            environments=_delete_unfinished_environments(layout),
-            trash=trash,
+            environments=_discard_unfinished_environments(layout),
             catalogue=_reconcile(store),
         )
 
@@ -65,17 +62,17 @@ def _delete_unfinished(layout: StoreLayout) -> None:
             delete_tree(layout.root / name)
 
 
-def _delete_dead_sessions(layout: StoreLayout) -> tuple[str, ...]:
+def _discard_dead_sessions(layout: StoreLayout) -> tuple[str, ...]:
     dead = sorted(name for name in os.listdir(layout.tmp) if session_is_dead(name))
     for name in dead:
-        delete_tree(layout.tmp / name)
+        discard(layout, layout.tmp / name)
     return tuple(dead)
 
 
-def _delete_unfinished_environments(layout: StoreLayout) -> tuple[str, ...]:
+def _discard_unfinished_environments(layout: StoreLayout) -> tuple[str, ...]:
     names = sorted(name for name in os.listdir(layout.environments) if name.startswith(UNPUBLISHED))
     for name in names:
-        delete_tree(layout.environments / name)
+        discard(layout, layout.environments / name)
     return tuple(names)
 
 

@@ -29,6 +29,8 @@ from storectl_store.wheel.checked import CheckedWheel, Expectation, Part
 
 INSTALLER = b"storectl\n"
 """The content of every entry's ``INSTALLER``."""
+_OF_INSTALLERS = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+"""Files of the dist-info folder that say how a wheel was installed ("Recording installed projects"): the wheel cannot know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,16 +117,15 @@ def _fill(stage: Path, data: mmap.mmap | bytes, checked: CheckedWheel, expectati
 
 
 def _unpack_all(data: mmap.mmap | bytes, checked: CheckedWheel, folders: Folders) -> list[ManifestFile]:
-    """All members but RECORD and the wheel's own INSTALLER, if it has one, which are checked and replaced."""
-    installer, record = (f"{checked.dist_info}/{name}" for name in ("INSTALLER", "RECORD"))
-    own = {installer.casefold(), record.casefold()}
-    replaced = [m for m in checked.members if m.part is Part.SITE_PACKAGES and m.path.casefold() in own]
-    for member in replaced:
+    """All members but those that only an installer may write, which are checked and left out or replaced."""
+    own = {f"{checked.dist_info}/{name}".casefold() for name in _OF_INSTALLERS}
+    left_out = [m for m in checked.members if m.part is Part.SITE_PACKAGES and m.path.casefold() in own]
+    for member in left_out:
         check_content(data, member)
-    files = unpack(data, [member for member in checked.members if member not in replaced], folders)
-    files.append(write_constant(Part.SITE_PACKAGES, installer, INSTALLER, folders))
+    files = unpack(data, [member for member in checked.members if member not in left_out], folders)
+    files.append(write_constant(Part.SITE_PACKAGES, f"{checked.dist_info}/INSTALLER", INSTALLER, folders))
     content = installed_record(checked.dist_info, files, checked.entry_points)
-    return [*files, write_constant(Part.SITE_PACKAGES, record, content, folders)]
+    return [*files, write_constant(Part.SITE_PACKAGES, f"{checked.dist_info}/RECORD", content, folders)]
 
 
 @contextmanager

@@ -23,6 +23,9 @@ _VERSION_TEXT = f"storectl store {STORE_FORMAT}\n"
 UNFINISHED_VERSION = ".VERSION."
 """How the name of a VERSION begins that is still being written."""
 
+_BEFORE_THE_STORE = {"start.lock", "state"}
+"""What the command that starts a daemon may have made in the folder before it is a store."""
+
 
 class Store:
     """A store on disk. ``layout`` says where everything is; ``catalogue`` is its database. Safe to share by threads."""
@@ -53,6 +56,12 @@ class Store:
         with suppress(OSError), os.scandir(self.layout.meta) as found:
             return next(found, None) is None
         return True
+
+    @property
+    def missing(self) -> Path | None:
+        """A file or folder without which this is no store any more; None if all of them are there."""
+        needed = (self.layout.version_file, *_folders(self.layout))
+        return next((path for path in needed if not path.exists()), None)
 
     def has(self, digest: Digest) -> bool:
         """Whether the entry with this digest is visible."""
@@ -150,6 +159,7 @@ def _create(layout: StoreLayout) -> None:
     root = layout.root
     root.mkdir(parents=True, exist_ok=True)
     strangers = [name for name in os.listdir(root) if not name.startswith(UNFINISHED_VERSION)]
+    strangers = [name for name in strangers if name not in _BEFORE_THE_STORE]
     if strangers and not layout.version_file.exists():
         raise StoreFormatError(
             f"{root} is not a store and not empty: it holds {min(strangers)!r}",

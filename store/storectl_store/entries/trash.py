@@ -6,6 +6,7 @@ Entries are 0555, so deleting makes folders writable on the way. It works on des
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,12 +25,15 @@ def discard(layout: StoreLayout, path: Path) -> Path:
     return place
 
 
-def empty_trash(layout: StoreLayout) -> int:
-    """Delete what is in the trash; how many things that were."""
-    names = sorted(os.listdir(layout.trash))
-    for name in names:
+def empty_trash(layout: StoreLayout, proceed: Callable[[], bool] = lambda: True) -> int:
+    """Delete what is in the trash, as long as ``proceed`` says so before each thing; how many were deleted."""
+    deleted = 0
+    for name in sorted(os.listdir(layout.trash)):
+        if not proceed():
+            break
         delete_tree(layout.trash / name)
-    return len(names)
+        deleted += 1
+    return deleted
 
 
 def delete_tree(path: Path) -> None:

@@ -33,8 +33,9 @@ _FLOCK = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, pid; l
 class Writer:
     """The held lock. ``session`` is this writer's folder in ``tmp``; leaving the block deletes it and lets go."""
 
-    def __init__(self, descriptor: int, session: Path) -> None:
+    def __init__(self, descriptor: int, lock: Path, session: Path) -> None:
         self.session = session
+        self._lock = lock
         self._descriptor: int | None = descriptor
         _open_writers.add(self)
 
@@ -47,10 +48,22 @@ class Writer:
                 _lock(descriptor, layout)
                 os.fchmod(descriptor, 0o600)
                 _write_owner(descriptor, os.getpid())
-                return cls(descriptor, _make_session(layout))
+                return cls(descriptor, layout.lock, _make_session(layout))
             except BaseException:
                 os.close(descriptor)
                 raise
+
+    @property
+    def lost(self) -> Path | None:
+        """The lock or the session folder, if it was deleted or replaced: then another process may become the writer."""
+        if self._descriptor is None:
+            return self._lock
+        try:
+            if not os.path.samestat(os.fstat(self._descriptor), os.lstat(self._lock)):
+                return self._lock
+        except OSError:
+            return self._lock
+        return None if self.session.exists() else self.session
 
     def close(self) -> None:
         """Delete the session folder and release the lock; twice is fine."""
@@ -166,9 +179,11 @@ def _busy(descriptor: int, layout: StoreLayout) -> StoreBusyError:
     text = os.pread(descriptor, 32, 0).strip()
     owner = int(text) if text.isdigit() else None
     who = "another process" if owner is None else f"process {owner}"
+    kill = "" if owner is None else f" (if no command finds it: kill {owner})"
     return StoreBusyError(
         f"the store {layout.root} is being written by {who}",
-        hint="let the daemon do it (`storectl daemon status`), or stop it first",
+        hint=f"let the daemon do it (`storectl daemon status`), or stop it first{kill}; if it runs in another container "
+        "or on another machine, stop it there, or take another store (STORECTL_STORE)",
         owner=owner,
     )
 

@@ -41,6 +41,12 @@ def import_roots(project: LocalProject) -> tuple[str, ...]:
     return tuple(dict.fromkeys(roots))
 
 
+def root_candidates(document: dict[str, Any]) -> tuple[str, ...]:
+    """The folders, relative to the project, whose existence decides what its import roots are."""
+    declared = [root for root in _declared(table_at(document, "tool")) if "\0" not in root]
+    return (*declared, "src")
+
+
 def _check_line(root: str) -> None:
     if root != root.rstrip() or any(c in root for c in "\n\r\0"):
         raise EnvironmentBuildError(

@@ -7,25 +7,18 @@ file ``environment`` goes first and comes back last, so whoever finds it finds t
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from storectl_shim.project_record import INPUTS, RECORD_FORMAT, SETTLED_NS
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.whole_files import replace_file
+from storectl_store.environments.further_inputs import Further, further_inputs
+from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import EnvironmentBuildError
 
 DEFAULT_KEY = "default"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputState:
-    """One input as it was when the environment was made from it: sha256 as hex digits, time in ns, size in bytes."""
-
-    sha256: str
-    mtime_ns: int
-    size: int
 
 
 def write_record(
@@ -38,6 +31,7 @@ def write_record(
     inputs: Mapping[Path, InputState | None],
     now_ns: int,
     notices: Sequence[str] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> bool:
     """Record that the options of this key have this environment. False: too young for the launcher's fast path.
 
@@ -45,20 +39,43 @@ def write_record(
 
     ``inputs`` maps absolute paths to their states, None for one that does not exist. While an input is younger than
     two seconds a second change in the same tick of the file system could not be told from the first, so neither
-    stamps nor ``environment`` are written then; ``ready.<key>`` always is.
+    stamps nor ``environment`` are written then; ``ready.<key>`` always is. ``variables`` are digests by name.
     """
     settled = all(state is None or state.mtime_ns < now_ns - SETTLED_NS for state in inputs.values())
-    lines = _ready_lines(environment, lock_file, inputs, now_ns, notices)
+    lines = _ready_lines(_head(environment, lock_file, now_ns, notices), inputs, variables)
     folder = layout.project_record(project)
+    usual = {path: state for path, state in inputs.items() if path.parent == project and path.name in INPUTS}
+    further = further_inputs({path: state for path, state in inputs.items() if path not in usual}, variables)
     with disk_errors(f"record the environment of {project}"):
         folder.mkdir(parents=True, exist_ok=True)
         if key == DEFAULT_KEY:
             _forget_fast_path(folder)
         replace_file(folder / f"ready.{key}", lines)
-        if key == DEFAULT_KEY and settled and not notices:
-            _write_stamps(folder, project, inputs)
+        if key == DEFAULT_KEY and settled and not notices and further is not None:
+            _write_fast_path(folder, usual, further)
             replace_file(folder / "environment", os.fsencode(environment) + b"\n")
     return settled
+
+
+def recorded_inputs(layout: StoreLayout, project: Path, key: str) -> dict[Path, InputKind]:
+    """The inputs in the record of these options, with what of each counts; none if there is no such record."""
+    try:
+        lines = os.fsdecode((layout.project_record(project) / f"ready.{key}").read_bytes()).split("\n")
+    except OSError:
+        return {}
+    fields: Mapping[str, tuple[int, InputKind]] = {
+        "input": (4, "file"),
+        "names": (3, "names"),
+        "place": (1, "place"),
+        "absent": (1, "file"),
+    }
+    found: dict[Path, InputKind] = {}
+    for line in lines[1:] if lines[0] == RECORD_FORMAT else []:
+        word, _, rest = line.partition(" ")
+        if word in fields and rest.count(" ") >= fields[word][0] - 1:
+            count, kind = fields[word]
+            found[Path(rest.split(" ", count - 1)[-1])] = kind
+    return found
 
 
 def forget_record(layout: StoreLayout, project: Path) -> None:
@@ -72,40 +89,58 @@ def forget_record(layout: StoreLayout, project: Path) -> None:
         _remove_empty(folder, layout.projects)
 
 
-def _ready_lines(
-    environment: Path,
-    lock_file: Path,
-    inputs: Mapping[Path, InputState | None],
-    now_ns: int,
-    notices: Sequence[str],
-) -> bytes:
-    for path in (environment, lock_file, *inputs):
-        if not path.is_absolute() or "\n" in str(path) or "\r" in str(path):
+def _head(environment: Path, lock_file: Path, now_ns: int, notices: Sequence[str]) -> list[str]:
+    for path in (environment, lock_file):
+        if not path.is_absolute() or not _fits_a_line(path):
             raise EnvironmentBuildError(
                 f"{str(path)!r} cannot stand in a project's record",
                 hint="paths there are absolute and hold no newline; rename the folder",
                 path=str(path),
             )
     lines = [RECORD_FORMAT, f"environment {environment}", f"lock {lock_file}", f"written {now_ns}"]
-    lines += [f"notice {' '.join(notice.split())}" for notice in notices]
-    lines += [
-        f"input {state.sha256} {state.mtime_ns} {state.size} {path}" if state else f"absent {path}"
-        for path, state in sorted(inputs.items())
-    ]
-    return os.fsencode("\n".join([*lines, ""]))
+    return lines + [f"notice {' '.join(notice.split())}" for notice in notices]
+
+
+def _fits_a_line(path: Path) -> bool:
+    return "\n" not in str(path) and "\r" not in str(path)
+
+
+def _ready_lines(head: Sequence[str], inputs: Mapping[Path, InputState | None], variables: Mapping[str, str]) -> bytes:
+    lines = [_input_line(path, state) for path, state in sorted(inputs.items())]
+    lines += [f"variable {name} {digest}" for name, digest in sorted(variables.items())]
+    return os.fsencode("\n".join([*head, *lines, ""]))
+
+
+def _input_line(path: Path, state: InputState | None) -> str:
+    if not _fits_a_line(path):
+        return "unknown"  # a line that no reader takes for unchanged
+    if state is None:
+        return f"absent {path}"
+    match state.kind:
+        case "file":
+            return f"input {state.sha256} {state.mtime_ns} {state.size} {path}"
+        case "names":
+            return f"names {state.sha256} {state.mtime_ns} {path}"
+        case "place":
+            return f"place {path}"
 
 
 def _forget_fast_path(folder: Path) -> None:
-    (folder / "environment").unlink(missing_ok=True)
+    for name in ("environment", "further"):
+        (folder / name).unlink(missing_ok=True)
     for stamp in folder.glob("stamp.*"):
         stamp.unlink(missing_ok=True)
 
 
-def _write_stamps(folder: Path, project: Path, inputs: Mapping[Path, InputState | None]) -> None:
-    """An empty file for each input of the project's folder, as old as the input was when it was read."""
-    for path, state in inputs.items():
-        if state is not None and path.parent == project and path.name in INPUTS:
+def _write_fast_path(folder: Path, usual: Mapping[Path, InputState | None], further: Further) -> None:
+    """An empty file for each input that exists, as old as the input was when it was read, and the calls for the others."""
+    for path, state in usual.items():
+        if state is not None:
             replace_file(folder / f"stamp.{path.name}", b"", mtime_ns=state.mtime_ns)
+    for number, mtime_ns in further.stamps.items():
+        replace_file(folder / f"stamp.{number}", b"", mtime_ns=mtime_ns)
+    if further.calls:
+        replace_file(folder / "further", further.calls)
 
 
 def _remove_empty(folder: Path, last: Path) -> None:

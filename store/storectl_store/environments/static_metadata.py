@@ -130,12 +130,26 @@ def _only(requires: Any, names: frozenset[str]) -> bool:
         return False
 
 
-def build_inputs(folder: Path) -> tuple[Path, ...]:
-    """The files of a project's folder that decide what an editable build of it is, whether they exist or not."""
-    return tuple(folder / name for name in _INPUTS)
+def backend_inputs(document: dict[str, Any]) -> tuple[str, ...]:
+    """The names of files in a project's folder that its backend looks for, whether they exist or not."""
+    system = table_at(document, "build-system")
+    backend = system.get("build-backend", _DEFAULT_BACKEND)
+    known = isinstance(backend, str) and "backend-path" not in system
+    if known and backend in _LOOKED_FOR and _only(system.get("requires", []), _BACKENDS[backend]):
+        return ("pyproject.toml", *_LOOKED_FOR[backend])
+    return _LOOKED_FOR_BY_ANY
 
 
-_INPUTS = (
+_LOOKED_FOR: Mapping[str, tuple[str, ...]] = {
+    "hatchling.build": ("hatch_build.py",),
+    "setuptools.build_meta": ("setup.py", "setup.cfg", "MANIFEST.in"),
+    "flit_core.buildapi": (),
+    "poetry.core.masonry.api": (),
+    "pdm.backend": ("pdm_build.py",),
+    "uv_build": (),
+}
+
+_LOOKED_FOR_BY_ANY = (
     "pyproject.toml",
     "setup.py",
     "setup.cfg",

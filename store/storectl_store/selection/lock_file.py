@@ -3,7 +3,7 @@
 A `LockFile` holds the file, the ``pyproject.toml`` beside it, and for requirements files everything they include, so that
 selecting from it is a pure function. The kinds and their names:
 
-    uv             uv.lock, and NAME.py.lock of a script
+    uv             uv.lock, and SCRIPT.lock of a script: NAME.py.lock, or any other name that is no other tool's
     pylock         pylock.toml, pylock.NAME.toml (PEP 751)
     poetry         poetry.lock
     pdm            pdm.lock
@@ -23,6 +23,7 @@ from typing import Literal
 from storectl_store.errors import LockFileError, NoLockFileError
 from storectl_store.selection.requirements_entries import references
 from storectl_store.selection.requirements_lines import used_variables, variables_in
+from storectl_store.selection.settings_files import SETTING_VARIABLES, settings_files
 from storectl_store.selection.snapshot import MAX_BYTES, read_snapshot
 from storectl_store.selection.uv_workspace import other_projects
 
@@ -30,13 +31,19 @@ LockKind = Literal["uv", "pylock", "poetry", "pdm", "pipfile", "requirements"]
 
 _MAX_INCLUDED = 200
 _NAMES: tuple[tuple[re.Pattern[str], LockKind], ...] = (
-    (re.compile(r"uv\.lock|.+\.py\.lock"), "uv"),
+    (re.compile(r"uv\.lock|.+\.py\.lock"), "uv"),  # the scripts first: one may be called as another tool's file
     (re.compile(r"pylock\.toml|pylock\.[^.]+\.toml"), "pylock"),
     (re.compile(r"poetry\.lock"), "poetry"),
     (re.compile(r"pdm\.lock|pdm\.[^.]+\.lock"), "pdm"),
     (re.compile(r"Pipfile\.lock"), "pipfile"),
     (re.compile(r".*requirements.*\.txt"), "requirements"),
+    (re.compile(r"[^.].*\.lock"), "uv"),
 )
+_FOREIGN = frozenset(
+    f"{name}.lock"
+    for name in ("Cargo", "Gemfile", "Podfile", "bun", "composer", "deno", "flake", "mix", "package", "pixi", "yarn")
+)
+"""Lock files of tools that lock something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +54,10 @@ class LockFile:
     the included files and variables where there are any. ``pyproject`` is the ``pyproject.toml`` beside it, None where
     there is none or the lock file is a script's; ``pipfile`` the ``Pipfile`` beside a ``Pipfile.lock``. ``included`` maps
     absolute paths to the files that a requirements file refers to (``-r``, ``-c``, and the ``pyproject.toml`` of local
-    projects), or that a ``uv.lock`` is of (those of workspace members and path dependencies); ``variables`` are the
-    values of the ``${NAME}`` that it uses.
+    projects), or that a ``uv.lock`` is of (those of workspace members and path dependencies), and the settings files of
+    its tool, which ``settings`` lists, the nearest first; ``variables`` are the values of the ``${NAME}`` that it uses, and
+    of the variables in which its tool takes settings. ``absent`` are the paths of files that it refers to and that are
+    not there.
     """
 
     kind: LockKind
@@ -59,11 +68,15 @@ class LockFile:
     pyproject: bytes | None = None
     pipfile: bytes | None = None
     included: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    settings: tuple[Path, ...] = ()
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    absent: frozenset[str] = frozenset()
 
 
 def kind_of(path: Path) -> LockKind | None:
     """The kind of lock file that this name says it is; None for other files."""
+    if path.name in _FOREIGN:
+        return None
     if path.suffix == ".txt" and path.parent.name == "requirements":
         return "requirements"
     return next((kind for pattern, kind in _NAMES if pattern.fullmatch(path.name)), None)
@@ -71,7 +84,7 @@ def kind_of(path: Path) -> LockKind | None:
 
 def is_script_lock(path: Path) -> bool:
     """Whether this is the lock file of one script, which no ``pyproject.toml`` concerns."""
-    return path.name.endswith(".py.lock")
+    return kind_of(path) == "uv" and path.name != "uv.lock"
 
 
 def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) -> LockFile:
@@ -85,14 +98,14 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
     if kind is None:
         raise LockFileError(
             f"{absolute}: not the name of a lock file",
-            hint="known are uv.lock, NAME.py.lock, pylock.toml, pylock.NAME.toml, poetry.lock, pdm.lock, Pipfile.lock, "
+            hint="known are uv.lock, SCRIPT.lock, pylock.toml, pylock.NAME.toml, poetry.lock, pdm.lock, Pipfile.lock, "
             "*requirements*.txt, and any .txt in a folder `requirements`",
             path=str(absolute),
         )
     content = _read(absolute)
     if content is None:
         raise NoLockFileError(f"{absolute}: no such file", path=str(absolute))
-    included: dict[str, bytes] = {}
+    included: dict[str, bytes | None] = {}
     used: dict[str, str] = {}
     if kind == "requirements":
         included, used = _read_included(absolute, content, variables or {})
@@ -101,16 +114,24 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
     pyproject = None if is_script_lock(absolute) else _read(absolute.parent / "pyproject.toml")
     if kind == "uv" and pyproject is not None:
         included = _read_projects(absolute.parent / "pyproject.toml", pyproject)
+    settings = _read_settings(kind, absolute.parent, variables or {})
+    included.update((str(file), content) for file, content in settings.items())
+    used.update(
+        (name, value) for name in SETTING_VARIABLES.get(kind, ()) if (value := (variables or {}).get(name)) is not None
+    )
+    found = {path: data for path, data in included.items() if data is not None}
     return LockFile(
         kind=kind,
         path=absolute,
         content=content,
-        digest=_digest(content, included, used),
+        digest=_digest(content, found, used),
         project=absolute.parent,
         pyproject=pyproject,
         pipfile=_read(absolute.parent / "Pipfile") if kind == "pipfile" else None,
-        included=MappingProxyType(included),
+        included=MappingProxyType(found),
+        settings=tuple(settings),
         variables=MappingProxyType(used),
+        absent=frozenset(included.keys() - found.keys()),
     )
 
 
@@ -124,12 +145,14 @@ def _digest(content: bytes, included: Mapping[str, bytes], used: Mapping[str, st
     return hasher.hexdigest()
 
 
-def _read_included(path: Path, content: bytes, variables: Mapping[str, str]) -> tuple[dict[str, bytes], dict[str, str]]:
+def _read_included(
+    path: Path, content: bytes, variables: Mapping[str, str]
+) -> tuple[dict[str, bytes | None], dict[str, str]]:
     """All that a requirements file refers to, directly or not, and the variables that any of it uses.
 
-    What is missing is left out: only the selection knows whether it is needed, and names the line that needs it.
+    What is missing is None: only the selection knows whether it is needed, and names the line that needs it.
     """
-    included: dict[str, bytes] = {}
+    included: dict[str, bytes | None] = {}
     used: dict[str, str] = {}
     waiting = [(str(path), content)]
     while waiting:
@@ -138,19 +161,19 @@ def _read_included(path: Path, content: bytes, variables: Mapping[str, str]) -> 
         for reference in references(name, data, variables, project=str(path.parent)):
             if reference.path in included or reference.path == str(path):
                 continue
-            found = _read(Path(reference.path))
-            if found is None:
-                continue
-            included[reference.path] = found
+            found = included[reference.path] = _read(Path(reference.path))
             _check_included(path, included)
-            if reference.is_requirements:
+            if found is not None and reference.is_requirements:
                 waiting.append((reference.path, found))
     return included, used
 
 
-def _read_projects(path: Path, content: bytes) -> dict[str, bytes]:
-    """The ``pyproject.toml`` files that this one names, directly or not; what cannot be read is left out."""
-    included: dict[str, bytes] = {}
+def _read_projects(path: Path, content: bytes) -> dict[str, bytes | None]:
+    """The ``pyproject.toml`` files that this one names, directly or not; None for one that is missing.
+
+    What is there and cannot be read is left out.
+    """
+    included: dict[str, bytes | None] = {}
     waiting = [(str(path), content)]
     while waiting and len(included) < _MAX_INCLUDED:
         for name in other_projects(*waiting.pop()):
@@ -160,14 +183,20 @@ def _read_projects(path: Path, content: bytes) -> dict[str, bytes]:
                 found = _read(Path(name))
             except LockFileError:
                 continue
+            included[name] = found
             if found is not None:
-                included[name] = found
                 waiting.append((name, found))
     return included
 
 
-def _check_included(path: Path, included: Mapping[str, bytes]) -> None:
-    if len(included) > _MAX_INCLUDED or sum(map(len, included.values())) > MAX_BYTES:
+def _read_settings(kind: LockKind, project: Path, variables: Mapping[str, str]) -> dict[Path, bytes]:
+    """The settings files that exist, the nearest first."""
+    found = ((path, _read(path)) for path in settings_files(kind, project, variables))
+    return {path: content for path, content in found if content is not None}
+
+
+def _check_included(path: Path, included: Mapping[str, bytes | None]) -> None:
+    if len(included) > _MAX_INCLUDED or sum(len(data or b"") for data in included.values()) > MAX_BYTES:
         raise LockFileError(
             f"{path}: includes more than {_MAX_INCLUDED} files or {MAX_BYTES} bytes",
             path=str(path),

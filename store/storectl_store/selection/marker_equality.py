@@ -45,6 +45,13 @@ def mean_the_same(first: Sequence[str | None], second: Sequence[str | None]) -> 
         return True
 
 
+def machines_of(markers: Iterable[str | None]) -> list[Environment] | None:
+    """Every kind of machine that the values in these markers can tell apart; None if there are too many."""
+    text = " ".join(marker for marker in markers if marker)
+    machines = list(itertools.islice(_environments(text), MAX_MACHINES + 1))
+    return machines if len(machines) <= MAX_MACHINES else None
+
+
 def specifiers_allow_the_same(first: str, second: str) -> bool:
     """Whether two lists of version specifiers of Python allow the same versions."""
     as_markers = [
@@ -68,10 +75,9 @@ def _normal(markers: Iterable[str | None]) -> set[str | None]:
 @lru_cache(maxsize=2048)
 def _equal_everywhere(first: tuple[str | None, ...], second: tuple[str | None, ...]) -> bool:
     """Remembered, as the same few markers are asked about again with every change of a project."""
-    text = " ".join(marker for marker in (*first, *second) if marker)
     ours, theirs = (_parsed(markers) for markers in (first, second))
-    machines = list(itertools.islice(_environments(text), MAX_MACHINES + 1))
-    if len(machines) > MAX_MACHINES:
+    machines = machines_of((*first, *second))
+    if machines is None:
         return True
     return all(_hold(ours, machine) == _hold(theirs, machine) for machine in machines)
 

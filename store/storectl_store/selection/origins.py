@@ -5,7 +5,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from packaging.direct_url import ArchiveInfo, DirectUrl, DirInfo, VcsInfo
 
-from storectl_store.digest import Digest, hex_of
+from storectl_store.digest import Digest, algorithm_of, hex_of
 from storectl_store.selection.pin import GitCommit
 
 _PLAIN = "/!$&'()*+,;=:@[]^|~"
@@ -19,7 +19,7 @@ def is_commit(text: str) -> bool:
 
 def archive_origin(url: str, digest: Digest, subdirectory: str | None = None) -> DirectUrl:
     """The origin of a wheel or source archive by its address."""
-    info = ArchiveInfo(hashes={"sha256": hex_of(digest)})
+    info = ArchiveInfo(hashes={algorithm_of(digest): hex_of(digest)})
     return DirectUrl(url=without_login(url), archive_info=info, subdirectory=subdirectory)
 
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
-from storectl_store.digest import Digest, parse_digest
+from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.selection.limits import check_count, check_markers
+from storectl_store.selection.locked_digests import STRONG_HINT
 from storectl_store.selection.toml_table import Table
-
-_STORED_EXACTLY = "storectl addresses files by their sha256: lock again with an index that gives one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +124,7 @@ def _file(table: Table) -> PdmFile:
     filename, url = table.optional_text("file"), table.optional_text("url")
     if filename is None and url is None:
         raise table.error("a file with neither `file` nor `url`")
-    if not digest.startswith("sha256:"):
-        raise table.error(f"{digest.partition(':')[0][:20]!r} is not sha256", key="hash", hint=_STORED_EXACTLY)
     try:
-        return PdmFile(filename=filename, url=url, digest=parse_digest(digest))
+        return PdmFile(filename=filename, url=url, digest=parse_strong_digest(digest))
     except ValueError as error:
-        raise table.error(str(error), key="hash") from error
+        raise table.error(str(error), key="hash", hint=STRONG_HINT) from error

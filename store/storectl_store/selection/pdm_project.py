@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
+from storectl_store.selection.dependency_groups import DependencyGroup, dependency_groups, flat_groups
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.staleness import sha256_of_json
 from storectl_store.selection.toml_table import Table, parse_toml
@@ -63,29 +64,12 @@ def _lists(table: Table) -> dict[NormalizedName, tuple[str, ...]]:
 
 
 def _groups(top: Table, pdm: Table) -> dict[NormalizedName, tuple[str, ...]]:
-    """The development groups of both tables, with what a group includes in it."""
-    table = top.table("dependency-groups")
-    raw = {table.as_name(key, key): table.array(key) for key in table.values}
-    groups = {name: tuple(_flat(table, raw, name, ())) for name in raw}
+    """The development groups of both tables, with what a group includes in it; PDM has one set of names for both."""
+    groups = dependency_groups(top)
     for name, texts in _lists(pdm.table("dev-dependencies")).items():
-        groups[name] = (*groups.get(name, ()), *texts)
-    return groups
-
-
-def _flat(
-    table: Table, raw: Mapping[NormalizedName, list[object]], name: NormalizedName, within: tuple[NormalizedName, ...]
-) -> list[str]:
-    if name in within:
-        raise table.error(f"the group `{name}` includes itself")
-    texts: list[str] = []
-    for item in raw.get(name, []):
-        if isinstance(item, str):
-            texts.append(item)
-        elif isinstance(item, dict) and isinstance(included := item.get("include-group"), str):
-            texts += _flat(table, raw, table.as_name(name, included), (*within, name))
-        else:
-            raise table.error(f"`{name}` must hold dependencies and included groups only")
-    return texts
+        standard = groups.get(name, DependencyGroup(requirements=(), includes=()))
+        groups[name] = DependencyGroup(requirements=(*standard.requirements, *texts), includes=standard.includes)
+    return flat_groups(top, groups)
 
 
 def _content_hash(top: Table, project: Table, pdm: Table) -> str:

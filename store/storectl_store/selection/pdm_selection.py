@@ -22,6 +22,7 @@ from storectl_store.selection.pdm_lock import PdmLock, PdmPackage, PdmTarget, re
 from storectl_store.selection.pdm_project import DEFAULT, PdmProject, pdm_project_of
 from storectl_store.selection.pdm_sources import Selected, selected_package
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
+from storectl_store.selection.policy_settings import build_policy_of
 from storectl_store.selection.requires_python import release_of
 from storectl_store.selection.target import Interpreter, Target
 from storectl_store.selection.toml_table import parse_toml
@@ -43,8 +44,10 @@ def select_from_pdm_lock(lock_file: LockFile, target: Target) -> Selection:
     groups = _groups(lock, project, target)
     values = MarkerValues({**target.interpreter.markers, "extra": ""})
     packages = _inherited(lock, groups, values) if lock.inherits else _walked(lock, project, groups, values)
+    policy = build_policy_of(lock_file)
     items = [
-        selected_package(package, lock_file, project, target.interpreter) for package in _one_of_each(lock, packages)
+        selected_package(package, lock_file, project, target.interpreter, policy)
+        for package in _one_of_each(lock, packages)
     ]
     local = [item for item in items if isinstance(item, LocalProject)]
     if project.packaged and project.name is not None and target.project:

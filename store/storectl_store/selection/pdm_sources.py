@@ -5,8 +5,10 @@ from pathlib import Path
 from storectl_store.errors import UnsupportedSourceError
 from storectl_store.selection.addressed_archive import addressed_archive
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
+from storectl_store.selection.build_policy import BuildPolicy, format_refused
 from storectl_store.selection.choose import choose_wheel, no_wheel_error
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.locked_digests import of_one_file
 from storectl_store.selection.origins import commit_origin, is_commit
 from storectl_store.selection.pdm_lock import PdmFile, PdmPackage
 from storectl_store.selection.pdm_project import PdmProject
@@ -26,9 +28,12 @@ _ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 
 
 def selected_package(
-    package: PdmPackage, lock_file: LockFile, project: PdmProject, interpreter: Interpreter
+    package: PdmPackage, lock_file: LockFile, project: PdmProject, interpreter: Interpreter, policy: BuildPolicy
 ) -> Selected:
-    """What the package is; UnsupportedSourceError or NoWheelError where it is nothing that storectl can take."""
+    """What the package is; UnsupportedSourceError or NoWheelError where it is nothing that storectl can take.
+
+    PDM asks its policy about files of an index only; FormatRefusedError if it leaves none of them.
+    """
     table = package.table
     try:
         if table.optional_text("git") is not None:
@@ -44,7 +49,7 @@ def selected_package(
             return _addressed(package, lock_file, path, url, interpreter)
     except ValueError as error:
         raise table.error(str(error)) from error
-    return _of_index(package, lock_file, project, interpreter)
+    return _of_index(package, lock_file, project, interpreter, policy)
 
 
 def _commit(package: PdmPackage) -> SourcePin:
@@ -84,12 +89,13 @@ def _addressed(
 
 
 def _archive(package: PdmPackage, address: str, subdirectory: str | None, interpreter: Interpreter) -> Pin | SourcePin:
-    if len(package.files) != 1:
+    digest = of_one_file({file.digest for file in package.files})
+    if digest is None:
         raise package.table.error(f"an address with {len(package.files)} hashes, where one file has one", key="files")
     return addressed_archive(
         package.name,
         address,
-        package.files[0].digest,
+        digest,
         interpreter,
         version=package.version,
         subdirectory=subdirectory,
@@ -97,12 +103,12 @@ def _archive(package: PdmPackage, address: str, subdirectory: str | None, interp
 
 
 def _of_index(
-    package: PdmPackage, lock_file: LockFile, project: PdmProject, interpreter: Interpreter
+    package: PdmPackage, lock_file: LockFile, project: PdmProject, interpreter: Interpreter, policy: BuildPolicy
 ) -> Pin | IndexPin | SourcePin:
     if package.version is None or not package.files:
         raise package.table.error("a package of an index without version or files", hint="make it anew with `pdm lock`")
     if all(file.url is not None for file in package.files):
-        return _of_addresses(package, lock_file, interpreter)
+        return _of_addresses(package, lock_file, interpreter, policy)
     return IndexPin(
         name=package.name,
         version=package.version,
@@ -111,20 +117,28 @@ def _of_index(
         indexes=project.indexes,
         find_links=project.find_links,
         exclusive=project.exclusive,
+        formats=policy.formats(package.name),
+        settings=policy.settings_against(package.name) or None,
     )
 
 
-def _of_addresses(package: PdmPackage, lock_file: LockFile, interpreter: Interpreter) -> Pin | SourcePin:
+def _of_addresses(
+    package: PdmPackage, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
+) -> Pin | SourcePin:
     """Strategy ``static_urls``: the lock file says where every file is."""
     version = package.version or ""
+    formats, settings = policy.formats(package.name), policy.settings_against(package.name)
     wheels = [_wheel_file(package, file, lock_file) for file in package.files]
-    chosen = choose_wheel(wheels, interpreter)
+    chosen = choose_wheel(wheels, interpreter) if "wheel" in formats else None
     if chosen is not None:
         return Pin(name=package.name, version=version, wheel=chosen)
     source = next((file for file in wheels if not file.filename.endswith(".whl")), None)
+    if source is None and "wheel" not in formats:
+        raise format_refused(package.name, version, "has no source distribution to be built", settings)
     if source is None:
         names = [file.filename for file in wheels]
         raise no_wheel_error(package.name, version, names, interpreter, has_sdist=False)
+    policy.check_build(package.name, version, "without a wheel that fits")
     archive = SourceArchive(filename=source.filename, digest=source.digest, url=source.url)
     return SourcePin(name=package.name, version=version, source=archive)
 

@@ -18,6 +18,9 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest
 
 FileFormat = Literal["wheel", "sdist"]
+LineSettings = tuple[str, ...]
+"""What a line of a requirements file says to its build backend: ``key=value``, each."""
+
 ANY_FORMAT: frozenset[FileFormat] = frozenset({"wheel", "sdist"})
 
 
@@ -25,13 +28,16 @@ ANY_FORMAT: frozenset[FileFormat] = frozenset({"wheel", "sdist"})
 class WheelFile:
     """One wheel as a lock file or an index offers it.
 
-    ``url`` is absolute (https, http or file); ``size`` in bytes where known.
+    ``url`` is absolute (https, http or file); ``size`` in bytes where known. ``digest`` is its sha256 if anybody stated
+    it, else another strong digest. ``one_of`` is for a file of which only that is known that it has one of these digests:
+    an index offers it without any, and several files of its version are locked. ``digest`` is then one of them.
     """
 
     filename: str
     digest: Digest
     url: str
     size: int | None = None
+    one_of: frozenset[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +59,8 @@ class IndexPin:
     under another name (mirrors rename). Without ``digests`` they are what is locked: the source was one that gives none when it
     was locked, a folder of wheels above all, and the file or the source has to say its digest now. ``indexes`` are those the lock file itself names, in its order (empty: those of
     the user's configuration); ``find_links`` likewise. ``exclusive`` is true where the lock file's indexes replace the
-    user's. ``formats`` are the kinds of file that may be used.
+    user's. ``formats`` are the kinds of file that may be used; ``settings`` are the settings that left out the others, in
+    words for a message. ``config_settings`` are for its build.
     """
 
     name: NormalizedName
@@ -64,16 +71,19 @@ class IndexPin:
     find_links: tuple[str, ...] = ()
     exclusive: bool = False
     formats: frozenset[FileFormat] = ANY_FORMAT
+    settings: str | None = None
+    config_settings: LineSettings = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceArchive:
-    """A source distribution, or another archive of sources. ``url`` is absolute (https, http or file)."""
+    """A source distribution, or another archive of sources. Its fields are those of ``WheelFile``."""
 
     filename: str
     digest: Digest
     url: str
     size: int | None = None
+    one_of: frozenset[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +112,7 @@ class SourcePin:
     subdirectory: str | None = None
     index: str | None = None
     direct_url: DirectUrl | None = None
+    config_settings: LineSettings = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +131,7 @@ class LocalProject:
     packaged: bool
     editable: bool = True
     optional: bool = False
+    config_settings: LineSettings = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

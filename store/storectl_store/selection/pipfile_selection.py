@@ -17,17 +17,19 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from storectl_store.digest import Digest, parse_digest
+from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.errors import LockFileError, UnsupportedSourceError
 from storectl_store.selection.addressed_archive import addressed_archive
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, is_url
 from storectl_store.selection.json_table import parse_json
 from storectl_store.selection.limits import check_count
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.locked_digests import STRONG_HINT, of_one_file
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.origins import commit_origin, is_commit
 from storectl_store.selection.pin import (
+    FileFormat,
     GitCommit,
     IndexPin,
     LocalProject,
@@ -35,6 +37,7 @@ from storectl_store.selection.pin import (
     Selection,
     SourcePin,
 )
+from storectl_store.selection.policy_settings import build_policy_of
 from storectl_store.selection.requirements_lines import with_variables
 from storectl_store.selection.requires_python import check_requires_python, requires_python_of
 from storectl_store.selection.staleness import sha256_of_json
@@ -107,6 +110,7 @@ class _Reader:
         self._lock_file = lock_file
         self._sources = sources
         self._interpreter = interpreter
+        self._policy = build_policy_of(lock_file)
         groups = frozenset(_GROUP.findall(lock_file.content.decode(errors="replace")))
         self._values = MarkerValues({**interpreter.markers, "extra": ""}, groups=groups)
 
@@ -164,13 +168,25 @@ class _Reader:
         if index is not None and index not in self._sources:
             raise entry.error(f"`index` {index[:80]!r} is none of the sources", key="index")
         indexes = (self._sources[index],) if index is not None else tuple(self._sources.values())
-        return IndexPin(name=name, version=version or "", digests=digests, indexes=indexes, exclusive=bool(indexes))
+        formats: frozenset[FileFormat] = self._policy.formats(name)
+        settings = self._policy.settings_against(name) or None
+        if entry.optional_boolean("no_binary"):  # what `pipenv install --no-binary` writes
+            formats, settings = frozenset({"sdist"}), "`no_binary` of the lock file"
+        return IndexPin(
+            name=name,
+            version=version or "",
+            digests=digests,
+            indexes=indexes,
+            exclusive=bool(indexes),
+            formats=formats,
+            settings=settings,
+        )
 
     def _digest(self, entry: Table, text: str) -> Digest:
         try:
-            return parse_digest(text)
+            return parse_strong_digest(text)
         except ValueError as error:
-            raise entry.error(f"`hashes`: {text[:80]!r} is no sha256", key="hashes") from error
+            raise entry.error(f"`hashes`: {error}", key="hashes", hint=STRONG_HINT) from error
 
     def _addressed(self, name: NormalizedName, entry: Table) -> Selected:
         """A folder, or an archive by its path or address."""
@@ -188,10 +204,10 @@ class _Reader:
         return self._archive(name, entry, address, subdirectory)
 
     def _archive(self, name: NormalizedName, entry: Table, address: str, subdirectory: str | None) -> Pin | SourcePin:
-        hashes = entry.texts("hashes")
-        if len(hashes) != 1:
-            raise entry.error(f"an address with {len(hashes)} hashes, where one file has one", key="hashes")
-        digest = self._digest(entry, hashes[0])
+        digests = {self._digest(entry, text) for text in entry.texts("hashes")}
+        digest = of_one_file(digests)
+        if digest is None:
+            raise entry.error(f"an address with {len(digests)} hashes, where one file has one", key="hashes")
         return addressed_archive(name, address, digest, self._interpreter, version=None, subdirectory=subdirectory)
 
 

@@ -20,6 +20,11 @@ class Constraint:
     def __init__(self, text: str) -> None:
         self._alternatives = [_specifiers(part) for part in _ALTERNATIVES.split(text.strip())]
 
+    @property
+    def specifier(self) -> str | None:
+        """The allowed versions as PEP 440 writes them; None if they are no single range."""
+        return str(self._alternatives[0]) if len(self._alternatives) == 1 else None
+
     def allows(self, version: str) -> bool:
         """Whether this version is allowed, be it a pre-release or not: a lock file has chosen it already."""
         return any(specifiers.contains(Version(version), prereleases=True) for specifiers in self._alternatives)

@@ -19,8 +19,9 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from storectl_store.digest import Digest, digest_of_hex, parse_digest
+from storectl_store.digest import Digest, digest_of_hex, parse_strong_digest
 from storectl_store.selection.limits import check_count
+from storectl_store.selection.locked_digests import STRONG_HINT
 from storectl_store.selection.poetry_constraints import Constraint
 from storectl_store.selection.toml_table import Table
 
@@ -135,9 +136,9 @@ def _shared_files(metadata: Table) -> dict[NormalizedName, tuple[PoetryFile, ...
 def _file(table: Table) -> PoetryFile:
     digest = table.text("hash")
     try:
-        return PoetryFile(filename=table.text("file"), digest=parse_digest(digest))
+        return PoetryFile(filename=table.text("file"), digest=parse_strong_digest(digest))
     except ValueError as error:
-        raise table.error(f"{digest[:80]!r} is no sha256", key="hash") from error
+        raise table.error(str(error), key="hash", hint=STRONG_HINT) from error
 
 
 def _package(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
+from storectl_store.selection.dependency_groups import DependencyGroup, dependency_groups, included_groups
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.poetry_constraints import Constraint
 from storectl_store.selection.poetry_lock import MAIN, PoetryEdge, edges_of
@@ -68,14 +69,9 @@ def _groups(
     own.setdefault(_DEV, []).extend(edges_of(poetry.table("dev-dependencies")))
     included: dict[NormalizedName, list[NormalizedName]] = {}
     standard = top.table("dependency-groups")
-    for key in standard.values:
-        name = standard.as_name(key, key)
-        for item in standard.array(key):
-            if isinstance(item, str):
-                own.setdefault(name, []).append(_of_requirement(standard, key, item))
-            elif isinstance(item, dict) and isinstance(other := item.get("include-group"), str):
-                included.setdefault(name, []).append(standard.as_name(key, other))
-        own.setdefault(name, [])
+    for name, group in dependency_groups(top).items():
+        own.setdefault(name, []).extend(_of_requirement(standard, name, text) for text in group.requirements)
+        included.setdefault(name, []).extend(group.includes)
     tables, optional = poetry.table("group"), set[NormalizedName]()
     for key in tables.values:
         name, table = tables.as_name(key, key), tables.table(key)
@@ -85,20 +81,9 @@ def _groups(
             optional.add(name)
     if not own[_DEV] and _DEV not in included:
         del own[_DEV]
-    return {name: tuple(_flat(own, included, name, ())) for name in own}, frozenset(optional)
-
-
-def _flat(
-    own: Mapping[NormalizedName, list[PoetryEdge]],
-    included: Mapping[NormalizedName, list[NormalizedName]],
-    name: NormalizedName,
-    within: tuple[NormalizedName, ...],
-) -> Iterator[PoetryEdge]:
-    """The dependencies of a group and of those that it includes; one that includes itself adds nothing."""
-    yield from own.get(name, ())
-    for other in included.get(name, ()):
-        if other not in (*within, name):
-            yield from _flat(own, included, other, (*within, name))
+    groups = {name: DependencyGroup(requirements=(), includes=tuple(included.get(name, ()))) for name in own}
+    flat = {name: [edge for each in included_groups(top, groups, name) for edge in own[each]] for name in own}
+    return {name: tuple(edges) for name, edges in flat.items()}, frozenset(optional)
 
 
 def _main(project: Table, poetry: Table) -> Iterator[PoetryEdge]:

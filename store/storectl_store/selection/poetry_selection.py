@@ -19,6 +19,7 @@ from storectl_store.selection.poetry_constraints import Constraint
 from storectl_store.selection.poetry_lock import MAIN, PoetryEdge, PoetryLock, PoetryPackage, read_poetry_lock
 from storectl_store.selection.poetry_project import PoetryProject, poetry_project_of
 from storectl_store.selection.poetry_sources import selected_package
+from storectl_store.selection.policy_settings import build_policy_of
 from storectl_store.selection.requires_python import release_of
 from storectl_store.selection.target import Target
 from storectl_store.selection.toml_table import Table, parse_toml
@@ -34,7 +35,8 @@ def select_from_poetry_lock(lock_file: LockFile, target: Target) -> Selection:
     project = poetry_project_of(lock_file)
     _check_python(lock, target)
     packages, warnings = selected_packages(lock, project, target)
-    items = [selected_package(package, lock_file, target.interpreter) for package in packages]
+    policy = build_policy_of(lock_file)
+    items = [selected_package(package, lock_file, target.interpreter, policy) for package in packages]
     local = [item for item in items if isinstance(item, LocalProject)]
     if project is not None and project.packaged and project.name is not None and target.project:
         local.append(

@@ -2,7 +2,9 @@
 
 from storectl_store.selection.addressed_archive import addressed_archive
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url
+from storectl_store.selection.build_policy import BuildPolicy
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.locked_digests import of_one_file
 from storectl_store.selection.origins import commit_origin, is_commit
 from storectl_store.selection.pin import (
     GitCommit,
@@ -18,12 +20,17 @@ from storectl_store.selection.toml_table import Table
 Selected = Pin | IndexPin | SourcePin | LocalProject
 
 
-def selected_package(package: PoetryPackage, lock_file: LockFile, interpreter: Interpreter) -> Selected:
-    """What the package is: files of an index, a commit, an archive by its address, a folder."""
+def selected_package(
+    package: PoetryPackage, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
+) -> Selected:
+    """What the package is: files of an index, a commit, an archive by its address, a folder.
+
+    Poetry asks its policy about files of an index only.
+    """
     source = package.table.optional_table("source")
     kind = source.text("type") if source else None
     if source is None or kind == "legacy":
-        return _index_pin(package, (source.text("url"),) if source else ())
+        return _index_pin(package, (source.text("url"),) if source else (), policy)
     try:
         match kind:
             case "git":
@@ -41,7 +48,7 @@ def selected_package(package: PoetryPackage, lock_file: LockFile, interpreter: I
     raise source.error(f"`type` {str(kind)[:40]!r} is no known kind of source", key="type")
 
 
-def _index_pin(package: PoetryPackage, indexes: tuple[str, ...]) -> IndexPin:
+def _index_pin(package: PoetryPackage, indexes: tuple[str, ...], policy: BuildPolicy) -> IndexPin:
     if not package.files:
         raise package.table.error("has no files", hint="make it anew with `poetry lock`")
     return IndexPin(
@@ -51,6 +58,8 @@ def _index_pin(package: PoetryPackage, indexes: tuple[str, ...]) -> IndexPin:
         filenames=frozenset(file.filename for file in package.files if file.filename),
         indexes=indexes,
         exclusive=bool(indexes),
+        formats=policy.formats(package.name),
+        settings=policy.settings_against(package.name) or None,
     )
 
 
@@ -82,12 +91,13 @@ def _folder(package: PoetryPackage, source: Table, lock_file: LockFile) -> Local
 
 
 def _archive(package: PoetryPackage, source: Table, address: str, interpreter: Interpreter) -> Pin | SourcePin:
-    if len(package.files) != 1:
+    digest = of_one_file({file.digest for file in package.files})
+    if digest is None:
         raise package.table.error(f"an address with {len(package.files)} hashes, where one file has one", key="files")
     return addressed_archive(
         package.name,
         address,
-        package.files[0].digest,
+        digest,
         interpreter,
         version=package.version,
         subdirectory=source.optional_text("subdirectory"),

@@ -15,11 +15,11 @@ from packaging.pylock import (
     PylockSelectError,
 )
 
-from storectl_store.digest import digest_of_hex
 from storectl_store.errors import SelectionError, TargetError, UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of
 from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.locked_digests import STRONG_HINT, strongest
 from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
 from storectl_store.selection.pin import GitCommit, LocalProject, Pin, Selection, SourceArchive, SourcePin, WheelFile
@@ -213,14 +213,17 @@ def _wheel_file(
     document: PylockDocument, package: Package, filename: str, file: PackageWheel | PackageSdist | PackageArchive
 ) -> WheelFile:
     """A file of the lock file; a path goes before a URL, as PEP 751 has it."""
-    hexdigest = file.hashes.get("sha256")
-    if hexdigest is None:
-        raise document.error(package, f"{filename[:120]!r} has no sha256, only {', '.join(sorted(file.hashes))[:80]}", file=file,
-            hint="storectl addresses wheels by their sha256: lock with a tool that writes it, such as uv or pip",
-        )  # fmt: skip
     try:
+        digest = strongest(file.hashes)
+        if digest is None:
+            raise document.error(
+                package,
+                f"{filename[:120]!r} has no strong digest, only {', '.join(sorted(file.hashes))[:80] or 'none'}",
+                file=file,
+                hint=STRONG_HINT,
+            )
         address = file_url(document.folder, file.path) if file.path else checked_url(file.url or "")
-        return WheelFile(filename=filename, digest=digest_of_hex(hexdigest), url=address, size=file.size)
+        return WheelFile(filename=filename, digest=digest, url=address, size=file.size)
     except ValueError as error:
         raise document.error(package, f"{filename[:120]!r}: {error}", file=file) from error
 

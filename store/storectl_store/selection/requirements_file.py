@@ -3,6 +3,7 @@
 Such a file names digests but no files, so most of it becomes `IndexPin`; wheels given by URL or path are pins at once.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -83,6 +84,11 @@ class _Reader:
             raise entry.line.error(str(error)) from error
 
     def _item(self, subject: Subject, constraints: tuple[Constraint, ...]) -> _Item:
+        if subject.entry.values("--global-option"):
+            raise subject.entry.line.error(
+                "`--global-option` is for setup.py, which no build runs by itself any more",
+                hint="say it with `--config-settings`",
+            )
         if subject.name is not None and subject.version is not None:
             return constrained(self._index_pin(subject.name, subject.version, subject), constraints)
         try:
@@ -99,6 +105,8 @@ class _Reader:
             find_links=tuple(self._tree.find_links),
             exclusive=self._tree.exclusive,
             formats=self._tree.formats(name),
+            config_settings=subject.entry.values("--config-settings"),
+            settings="`--no-binary` or `--only-binary` of the requirements file or of pip's variables",
         )
 
     def _addressed(self, subject: Subject) -> Pin | SourcePin | LocalProject:
@@ -117,9 +125,10 @@ class _Reader:
             return self._pin(address, subject)
         if address.endswith(".whl"):
             return self._pin(file_url(self._lock_file.project, address), subject)
-        return self._local_project(
+        local = self._local_project(
             absolute_path(self._lock_file.project, address), subject.name, editable=subject.entry.editable
         )
+        return replace(local, config_settings=subject.entry.values("--config-settings"))
 
     def _commit(self, subject: Subject) -> SourcePin:
         """``git+https://host/repository@<commit>#egg=name&subdirectory=folder``: what names a commit needs no hash."""
@@ -143,6 +152,7 @@ class _Reader:
             source=source,
             subdirectory=subdirectory,
             direct_url=commit_origin(source, subdirectory),
+            config_settings=subject.entry.values("--config-settings"),
         )
 
     def _archive(self, url: str, subject: Subject) -> SourcePin:
@@ -160,6 +170,7 @@ class _Reader:
             source=SourceArchive(filename=filename, digest=digest, url=url),
             subdirectory=subdirectory,
             direct_url=archive_origin(url, digest, subdirectory),
+            config_settings=subject.entry.values("--config-settings"),
         )
 
     def _pin(self, address: str, subject: Subject) -> Pin:

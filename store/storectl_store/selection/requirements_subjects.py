@@ -1,6 +1,6 @@
 """What one requirement is about: a version of an index, a wheel by URL or path, or a local project.
 
-Hash mode is all or nothing: a requirement that is not pinned or has no sha256 is an error even where its marker is false.
+Hash mode is all or nothing: a requirement that is not pinned or has no strong digest is an error even where its marker is false.
 """
 
 import re
@@ -10,12 +10,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.digest import STRONG_ALGORITHMS, Digest, parse_strong_digest
 from storectl_store.selection.addresses import is_url
+from storectl_store.selection.locked_digests import STRONG_HINT, of_one_file
 from storectl_store.selection.requirements_entries import Entry, editable_path, local_path, split_fragment, split_marker
 
 HASH_HINT = "make the file with `uv pip compile --generate-hashes` or `pip-compile --generate-hashes`"
-_FRAGMENT_HASH = re.compile(r"(?:^|&)sha256=([0-9a-fA-F]{64})(?:&|$)")
+_FRAGMENT_HASH = re.compile(rf"(?:^|&)({'|'.join(STRONG_ALGORITHMS)})=([0-9a-fA-F]+)(?:&|$)")
 _VCS = re.compile(r"(git|hg|svn|bzr)(\+|:)")
 
 
@@ -43,7 +44,7 @@ class Subject:
 
 
 def subject_of(entry: Entry) -> Subject:
-    """The requirement of this line; LockFileError where it is malformed, not pinned or has no sha256."""
+    """The requirement of this line; LockFileError where it is malformed, not pinned or has no strong digest."""
     local = local_path(entry.requirement) or (editable_path(entry) if entry.editable else None)
     if local is not None:
         path, marker = local
@@ -75,21 +76,15 @@ def parsed_requirement(entry: Entry) -> Requirement:
 
 
 def hashes_of(entry: Entry) -> frozenset[Digest]:
-    """The digests of all ``--hash`` options; LockFileError where one is not a sha256."""
+    """The digests of all ``--hash`` options; LockFileError if one is not strong."""
     return frozenset(_digest(entry, value) for value in entry.values("--hash"))
 
 
 def _digest(entry: Entry, value: str) -> Digest:
-    algorithm, _, hexdigest = value.partition(":")
-    if algorithm.lower() != "sha256":
-        raise entry.line.error(
-            f"`--hash={value[:24]}…` is {algorithm[:12]}, not sha256",
-            hint=f"storectl addresses wheels by their sha256: {HASH_HINT}",
-        )
     try:
-        return digest_of_hex(hexdigest)
+        return parse_strong_digest(value)
     except ValueError as error:
-        raise entry.line.error(f"`--hash={value[:80]}` is not a sha256 of 64 hex digits") from error
+        raise entry.line.error(f"`--hash={value[:80]}`: {error}", hint=STRONG_HINT) from error
 
 
 def _with_hash(
@@ -100,10 +95,12 @@ def _with_hash(
     in_fragment = _FRAGMENT_HASH.search(fragment)
     digests = hashes_of(entry)
     if in_fragment is not None:
-        digest = digest_of_hex(in_fragment[1])
+        digest = _digest(entry, f"{in_fragment[1]}:{in_fragment[2]}")
         if digests and digest not in digests:
             raise entry.line.error("the hash in the address is none of those beside it")
         digests = frozenset({digest})
+    elif known := of_one_file(digests):
+        digests = frozenset({known})
     if address.endswith(".whl") and len(digests) != 1:
         what = f"has {len(digests)} hashes, where one wheel has one" if digests else "has no hash"
         raise entry.line.error(f"{address[-120:]!r} {what}", hint=HASH_HINT)

@@ -49,6 +49,9 @@ class RequirementsTree:
 def read_tree(lock_file: LockFile) -> RequirementsTree:
     """The file and all that it includes; LockFileError where one is missing, includes itself or is malformed."""
     tree = RequirementsTree()
+    for option in ("--no-binary", "--only-binary"):
+        if value := lock_file.variables.get(f"PIP_{option[2:].upper().replace('-', '_')}"):
+            tree.format_control.apply(option, value)  # pip reads its variables before the file
     _read_file(lock_file, str(lock_file.path), lock_file.content, tree, (), is_constraint=False)
     check_count([entry.line for entry in (*tree.requirements, *tree.constraints)])
     return tree

@@ -8,10 +8,15 @@ from storectl_store.selection.json_table import parse_json
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.toml_table import parse_toml, parse_toml_head
+from storectl_store.selection.uv_groups import DEFAULT_GROUPS, AskedGroups, required_pythons
+from storectl_store.selection.uv_workspace import members_of, projects_of
 
 
-def requires_python_of(lock_file: LockFile) -> str | None:
-    """The version specifiers that the lock file gives; for requirements files and PDM's those of the project beside it."""
+def requires_python_of(lock_file: LockFile, asked: AskedGroups = DEFAULT_GROUPS) -> str | None:
+    """The version specifiers that the lock file gives; for requirements files and PDM's those of the project beside it.
+
+    For uv those of the groups that are ``asked`` for come on top. LockFileError if a file is malformed.
+    """
     match lock_file.kind:
         case "requirements" | "pdm":
             return _of_project(lock_file)
@@ -19,9 +24,19 @@ def requires_python_of(lock_file: LockFile) -> str | None:
             return _of_pipfile(lock_file)
         case "poetry":
             return None  # in Poetry's own words: the selection checks it
-        case _:
+        case "uv" | "pylock":
             pass
-    return parse_toml_head(lock_file.content, str(lock_file.path)).optional_specifiers("requires-python")
+    own = parse_toml_head(lock_file.content, str(lock_file.path)).optional_specifiers("requires-python")
+    return ",".join(filter(None, (own, *_of_groups(lock_file, asked)))) or None
+
+
+def _of_groups(lock_file: LockFile, asked: AskedGroups) -> tuple[str, ...]:
+    """What the groups of a workspace of uv ask for; looked for only if a project file may say so."""
+    files = (lock_file.pyproject or b"", *lock_file.included.values())
+    if lock_file.kind != "uv" or not lock_file.pyproject or not any(b"dependency-groups" in file for file in files):
+        return ()
+    projects = projects_of(lock_file.project, lock_file.pyproject, lock_file.included)
+    return required_pythons(members_of(projects), projects[0], asked)
 
 
 def _of_project(lock_file: LockFile) -> str | None:

@@ -4,15 +4,18 @@ from storectl_store.errors import TargetError
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
+from storectl_store.selection.policy_settings import build_policy_of
 from storectl_store.selection.project_file import ProjectFile, parse_project_file, project_file_of
 from storectl_store.selection.requires_python import check_requires_python
 from storectl_store.selection.target import Target
 from storectl_store.selection.toml_table import parse_toml
 from storectl_store.selection.uv_graph import reachable_packages
+from storectl_store.selection.uv_groups import check_groups
 from storectl_store.selection.uv_lock import UvLock, UvPackage, read_uv_lock
 from storectl_store.selection.uv_roots import find_member, find_roots, recorded_project
 from storectl_store.selection.uv_sources import selected_package
 from storectl_store.selection.uv_staleness import staleness
+from storectl_store.selection.uv_workspace import UvProject, members_of, projects_of
 
 
 def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
@@ -24,10 +27,13 @@ def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
     check_requires_python(lock.requires_python, target.interpreter, lock.table.file)
     values = MarkerValues(target.interpreter.markers)
     _check_supported(lock, values)
+    projects = _projects(lock_file)
+    check_groups(members_of(projects))
     member = find_member(lock, lock_file.project, target.member)
     roots = find_roots(lock, _project_file(lock, lock_file, member), target, member)
+    policy = build_policy_of(lock_file)
     selected = [
-        selected_package(package, lock, lock_file, target.interpreter)
+        selected_package(package, lock, lock_file, target.interpreter, policy)
         for package in reachable_packages(lock, roots, values)
     ]
     return Selection(
@@ -35,8 +41,14 @@ def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
         index_pins=tuple(item for item in selected if isinstance(item, IndexPin)),
         source_pins=tuple(item for item in selected if isinstance(item, SourcePin)),
         local_projects=tuple(item for item in selected if isinstance(item, LocalProject)),
-        stale=staleness(lock, lock_file),
+        stale=staleness(lock, lock_file, projects),
     )
+
+
+def _projects(lock_file: LockFile) -> list[UvProject]:
+    if lock_file.pyproject is None:
+        return []
+    return projects_of(lock_file.project, lock_file.pyproject, lock_file.included)
 
 
 def _project_file(lock: UvLock, lock_file: LockFile, member: UvPackage | None) -> ProjectFile:

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import assert_never
 from urllib.parse import parse_qsl
 
-from storectl_store.digest import parse_digest
+from storectl_store.digest import parse_strong_digest
 from storectl_store.errors import UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
+from storectl_store.selection.build_policy import BuildPolicy, format_refused
 from storectl_store.selection.choose import choose_wheel, may_fit, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.locked_digests import STRONG_HINT
 from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
 from storectl_store.selection.pin import GitCommit, IndexPin, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
@@ -18,21 +20,29 @@ from storectl_store.selection.uv_lock import UvLock, UvPackage
 
 
 def selected_package(
-    package: UvPackage, lock: UvLock, lock_file: LockFile, interpreter: Interpreter
+    package: UvPackage, lock: UvLock, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
 ) -> Pin | IndexPin | SourcePin | LocalProject:
-    """What the package is; UnsupportedSourceError or NoWheelError where it is nothing that storectl can take."""
+    """What the package is under this policy.
+
+    UnsupportedSourceError, NoWheelError or FormatRefusedError if it is nothing that storectl can or may take.
+    """
     match package.source.kind:
         case "registry" | "url" | "path":
-            return _pin(package, lock_file, interpreter)
+            return _pin(package, lock_file, interpreter, policy)
         case "directory" | "editable" | "virtual":
-            return _local_project(package, lock, lock_file)
+            return _local_project(package, lock, lock_file, policy)
         case "git":
+            policy.check_build(package.name, package.version, "a commit")
             return _commit(package)
     assert_never(package.source.kind)
 
 
-def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> Pin | IndexPin | SourcePin:
-    """The wheel that fits, else the source archive."""
+def _pin(
+    package: UvPackage, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
+) -> Pin | IndexPin | SourcePin:
+    """The wheel that fits, else the source archive, as far as the policy allows either."""
+    if "wheel" not in policy.formats(package.name):
+        return _pin_of_source(package, lock_file, interpreter, policy)
     names = [_filename(wheel, package) for wheel in package.table.array("wheels")]
     fitting = [number for number, name in enumerate(names) if not name or may_fit(name, interpreter)]
     tables = [package.table.table_in("wheels", number) for number in fitting]
@@ -41,6 +51,8 @@ def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> P
     chosen = choose_wheel([_file(table, package, lock_file.project, what="wheels") for table in tables], interpreter)
     index = _index(package, lock_file.project)
     if chosen is None:
+        if package.table.optional_table("sdist") is not None:
+            policy.check_build(package.name, package.version, "without a wheel that fits")
         return _source_archive(package, names, index, lock_file, interpreter)
     direct = index is None
     return Pin(
@@ -50,6 +62,17 @@ def _pin(package: UvPackage, lock_file: LockFile, interpreter: Interpreter) -> P
         index=index,
         direct_url=archive_origin(chosen.url, chosen.digest, package.source.subdirectory) if direct else None,
     )
+
+
+def _pin_of_source(
+    package: UvPackage, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
+) -> SourcePin | IndexPin:
+    """The source distribution of what may not be taken as a wheel; FormatRefusedError if it cannot be built either."""
+    settings = policy.settings_against(package.name)
+    if package.table.optional_table("sdist") is None:
+        raise format_refused(package.name, package.version, "has no source distribution to be built", settings)
+    policy.check_build(package.name, package.version, "neither to be taken as a wheel nor to be built")
+    return _source_archive(package, [], _index(package, lock_file.project), lock_file, interpreter)
 
 
 def _source_archive(
@@ -154,16 +177,13 @@ def _file(table: Table, package: UvPackage, folder: Path, *, what: str) -> Wheel
     except ValueError as error:
         raise table.error(f"`{what}`: {error}") from error
     digest = table.optional_text("hash")
-    if digest is None or not digest.lower().startswith("sha256:"):
-        raise table.error(
-            f"{filename[:120]!r} has no sha256",
-            key="hash",
-            hint="storectl addresses wheels by their sha256: use an index that gives one, and lock again",
-        )
+    if digest is None:
+        raise table.error(f"{filename[:120]!r} has no hash", key="hash", hint=STRONG_HINT)
     try:
-        return WheelFile(filename=filename, digest=parse_digest(digest), url=url, size=table.optional_integer("size"))
+        locked = parse_strong_digest(digest)
     except ValueError as error:
-        raise table.error(f"{filename[:120]!r}: {error}", key="hash") from error
+        raise table.error(f"{filename[:120]!r}: {error}", key="hash", hint=STRONG_HINT) from error
+    return WheelFile(filename=filename, digest=locked, url=url, size=table.optional_integer("size"))
 
 
 def _filename(wheel: object, package: UvPackage) -> str:
@@ -201,7 +221,8 @@ def _local_or_remote(location: str, folder: Path) -> str:
     return checked_url(location) if is_url(location) else file_url(folder, location)
 
 
-def _local_project(package: UvPackage, lock: UvLock, lock_file: LockFile) -> LocalProject:
+def _local_project(package: UvPackage, lock: UvLock, lock_file: LockFile, policy: BuildPolicy) -> LocalProject:
+    """The folder. uv builds its own workspace whatever the policy says, of other folders what the policy allows."""
     source = package.source
     try:
         path = absolute_path(lock_file.project, str(Path(source.location) / (source.subdirectory or "")))
@@ -211,6 +232,8 @@ def _local_project(package: UvPackage, lock: UvLock, lock_file: LockFile) -> Loc
     if path == str(lock_file.project):
         return LocalProject(name=package.name, path=path, kind="root", packaged=packaged)
     is_member = package.name in lock.members
+    if packaged and not is_member:
+        policy.check_build(package.name, package.version, "a folder")
     return LocalProject(
         name=package.name,
         path=path,

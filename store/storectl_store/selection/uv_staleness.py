@@ -6,49 +6,57 @@ the answer is not certain (what a backend computes, what a user's configuration 
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
 from storectl_store.errors import LockFileError
+from storectl_store.selection.dependency_groups import flat_groups
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_equality import mean_the_same, specifiers_allow_the_same
 from storectl_store.selection.project_file import default_groups_in
 from storectl_store.selection.toml_table import Table
+from storectl_store.selection.uv_constraints import Locked, changed_constraint, changed_override, excludes_changed
+from storectl_store.selection.uv_groups import groups_of
 from storectl_store.selection.uv_lock import LOCAL_KINDS, UvLock, UvPackage
 from storectl_store.selection.uv_requirements import (
     Sources,
     UvRequirement,
     declared,
     differing,
+    index_address,
     recorded,
     without_own_extras,
+    worded_otherwise,
 )
-from storectl_store.selection.uv_workspace import UvProject, projects_of
+from storectl_store.selection.uv_workspace import UvProject
 
-_MANIFEST = {
-    "constraints": "constraint-dependencies",
-    "overrides": "override-dependencies",
-    "build-constraints": "build-constraint-dependencies",
+Requirements = Sequence[UvRequirement]
+_MANIFEST: Mapping[str, tuple[str, Callable[[Requirements, Requirements, Locked], NormalizedName | None]]] = {
+    "constraints": ("constraint-dependencies", changed_constraint),
+    "overrides": ("override-dependencies", changed_override),
+    "build-constraints": ("build-constraint-dependencies", lambda before, after, _: worded_otherwise(before, after)),
 }
+"""Keys of the lock file, those of ``[tool.uv]``, and how uv compares them."""
 _OPTIONS = {
     "resolution-mode": ("resolution", "highest"),
     "prerelease-mode": ("prerelease", "if-necessary-or-explicit"),
     "fork-strategy": ("fork-strategy", "requires-python"),
 }
 """Keys of the lock file, those of ``[tool.uv]``, and the default, which the lock file leaves out."""
-_DEV = "dev"
 _RECORDS_DEFAULTS = 5
 """The revision of the format from which on the lock file says what the default groups are, and the Pythons of groups."""
 
 
-def staleness(lock: UvLock, lock_file: LockFile) -> str | None:
-    """One line that says what has changed since the lock file was made; None where nothing has, or none can tell."""
-    if lock_file.pyproject is None:
+def staleness(lock: UvLock, lock_file: LockFile, projects: Sequence[UvProject]) -> str | None:
+    """One line that says what has changed since the lock file was made; None where nothing has, or none can tell.
+
+    ``projects`` are those that the lock file is of, its own the first; none without a ``pyproject.toml``.
+    """
+    if not projects:
         return None
     try:
-        projects = projects_of(lock_file.project, lock_file.pyproject, lock_file.included)
         change = next(_changes(lock, projects), None)
     except (LockFileError, ValueError, RecursionError):
         return None
@@ -57,7 +65,7 @@ def staleness(lock: UvLock, lock_file: LockFile) -> str | None:
     return f"{lock_file.path.name} was made before {change}: run `uv lock`"
 
 
-def _changes(lock: UvLock, projects: list[UvProject]) -> Iterator[str]:
+def _changes(lock: UvLock, projects: Sequence[UvProject]) -> Iterator[str]:
     root = projects[0]
     packages = {package.source.location: package for package in _local_packages(lock)}
     is_recorded = (lock.table.optional_integer("revision") or 0) >= _RECORDS_DEFAULTS
@@ -77,7 +85,7 @@ def _local_packages(lock: UvLock) -> Iterator[UvPackage]:
     return (p for same in lock.packages.values() for p in same if p.source.kind in LOCAL_KINDS)
 
 
-def _changes_of_members(lock: UvLock, root: UvProject, projects: list[UvProject]) -> Iterator[str]:
+def _changes_of_members(lock: UvLock, root: UvProject, projects: Sequence[UvProject]) -> Iterator[str]:
     """A single project is no member in the lock file."""
     members = {project.name for project in projects if root.is_member(project.folder)} - {None}
     known = set(lock.members) or {package.name for package in _local_packages(lock) if package.source.location == "."}
@@ -85,7 +93,7 @@ def _changes_of_members(lock: UvLock, root: UvProject, projects: list[UvProject]
         yield f"`{name}` became a member of the workspace" if name in members else f"`{name}` was no member any more"
 
 
-def _changes_of_pythons(lock: UvLock, root: UvProject, projects: list[UvProject]) -> Iterator[str]:
+def _changes_of_pythons(lock: UvLock, root: UvProject, projects: Sequence[UvProject]) -> Iterator[str]:
     tables = [project.project for project in projects if root.is_member(project.folder)]
     required = [text for table in tables if table and (text := table.optional_text("requires-python"))]
     now = ",".join(required)
@@ -100,14 +108,15 @@ def _changes_of_pythons(lock: UvLock, root: UvProject, projects: list[UvProject]
             yield f"{root.file} changed (`{environments}`)"
 
 
-def _changes_of_workspace(lock: UvLock, root: UvProject, projects: list[UvProject]) -> Iterator[str]:
+def _changes_of_workspace(lock: UvLock, root: UvProject, projects: Sequence[UvProject]) -> Iterator[str]:
     """What the whole lock file was made with."""
     manifest = lock.table.table("manifest")
     sources = _sources(root, root, projects)
-    for before, after in _MANIFEST.items():
-        if name := differing(recorded(manifest.tables(before)), declared(root.uv.texts(after), sources)):
+    locked = Locked(names=lock.packages.keys(), requires_python=lock.requires_python or "")
+    for before, (after, changed) in _MANIFEST.items():
+        if name := changed(recorded(manifest.tables(before)), declared(root.uv.texts(after), sources), locked):
             yield f"{root.file} changed (`{after}`: `{name}`)"
-    if set(manifest.names("excludes")) != set(root.uv.names("exclude-dependencies")):
+    if excludes_changed(manifest.names("excludes"), root.uv.names("exclude-dependencies"), locked):
         yield f"{root.file} changed (`exclude-dependencies`)"
     options = lock.table.table("options")
     for before, (after, default) in _OPTIONS.items():
@@ -120,7 +129,7 @@ def _changes_of_workspace(lock: UvLock, root: UvProject, projects: list[UvProjec
     yield from _changes_of_conflicts(lock, root, projects)
 
 
-def _changes_of_conflicts(lock: UvLock, root: UvProject, projects: list[UvProject]) -> Iterator[str]:
+def _changes_of_conflicts(lock: UvLock, root: UvProject, projects: Sequence[UvProject]) -> Iterator[str]:
     """Uv adds to the declared conflicts what follows from them: some more in the lock file are no change."""
     before = {frozenset((item.package, item.extra, item.group) for item in items) for items in lock.conflicts}
     after = {
@@ -201,7 +210,7 @@ def _extras(project: Table, *, with_empty: bool) -> set[NormalizedName]:
 def _changes_of_groups(before: Table, project: UvProject, sources: Sources) -> Iterator[str]:
     if project.uv.table("dependency-groups").values:
         return  # Their own `requires-python` goes into the markers.
-    groups = _groups(project)
+    groups = flat_groups(project.table, groups_of(project))
     known = {before.as_name(name, name): name for name in before.values}
     for name in sorted({*groups, *known}):
         if (
@@ -227,32 +236,7 @@ def _changes_of_group_settings(before: Table, project: UvProject, *, is_recorded
             yield f"`requires-python` of group `{name}`"
 
 
-def _groups(project: UvProject) -> Mapping[NormalizedName, list[str]]:
-    """The requirements of each group, with those of the groups that it includes, and uv's own older ones of ``dev``."""
-    table = project.table.table("dependency-groups")
-    items = {table.as_name(key, key): table.array(key) for key in table.values}
-    groups = {name: list(_of_group(name, items, table, ())) for name in items}
-    if "dev-dependencies" in project.uv.values:
-        groups.setdefault(table.as_name(_DEV, _DEV), []).extend(project.uv.texts("dev-dependencies"))
-    return groups
-
-
-def _of_group(
-    name: NormalizedName,
-    items: Mapping[NormalizedName, list[object]],
-    table: Table,
-    including: tuple[NormalizedName, ...],
-) -> Iterator[str]:
-    if name in including:
-        raise ValueError(f"group {name} includes itself")
-    for item in items.get(name, []):
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict) and isinstance(included := item.get("include-group"), str):
-            yield from _of_group(table.as_name("include-group", included), items, table, (*including, name))
-
-
-def _is_within_another(project: UvProject, root: UvProject, projects: list[UvProject]) -> bool:
+def _is_within_another(project: UvProject, root: UvProject, projects: Sequence[UvProject]) -> bool:
     """Whether another project is on the way up from it to the root, at which uv gives up looking for the root."""
     within = project.folder.split("/")
     return any(
@@ -262,7 +246,7 @@ def _is_within_another(project: UvProject, root: UvProject, projects: list[UvPro
     )
 
 
-def _sources(project: UvProject, root: UvProject, projects: list[UvProject]) -> Sources:
+def _sources(project: UvProject, root: UvProject, projects: Sequence[UvProject]) -> Sources:
     """What ``[tool.uv.sources]`` of the root and of the project itself say, the latter first."""
     of_root = root.is_member(project.folder) and not _is_within_another(project, root, projects)
     tables: dict[NormalizedName, Table | None] = {}
@@ -275,7 +259,7 @@ def _sources(project: UvProject, root: UvProject, projects: list[UvProject]) -> 
             tables[sources.as_name(name, name)] = None if is_elsewhere else table
         for index in each.uv.tables("index"):
             if label := index.optional_text("name"):
-                indexes[label] = index.optional_text("url") or ""
+                indexes[label] = index_address(index.optional_text("url") or "", each.folder, each.base)
     return Sources(
         folder=project.folder,
         tables=tables,

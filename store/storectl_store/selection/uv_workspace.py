@@ -10,7 +10,7 @@ import fnmatch
 import glob
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,15 +62,28 @@ class UvProject:
 
 
 def projects_of(folder: Path, pyproject: bytes, included: Mapping[str, bytes]) -> list[UvProject]:
-    """The project beside the lock file, which is the first, and all others; LockFileError where one is malformed."""
-    files = {str(folder / "pyproject.toml"): pyproject, **included}
-    return [
-        UvProject(
-            base=str(folder), folder=os.path.relpath(os.path.dirname(file), folder), table=parse_toml(content, file)
-        )
-        for file, content in files.items()
-        if file.endswith("/pyproject.toml")
-    ]
+    """The project beside the lock file, which is the first, and all others.
+
+    LockFileError if the first or a member of its workspace is malformed; another one that is malformed is left out.
+    """
+    root = UvProject(base=str(folder), folder=".", table=parse_toml(pyproject, str(folder / "pyproject.toml")))
+    others = (_other(root, file, content) for file, content in included.items() if file.endswith("/pyproject.toml"))
+    return [root, *(project for project in others if project is not None)]
+
+
+def members_of(projects: Sequence[UvProject]) -> list[UvProject]:
+    """Those of the projects that are of the workspace, the root among them."""
+    return [project for project in projects if projects[0].is_member(project.folder)]
+
+
+def _other(root: UvProject, file: str, content: bytes) -> UvProject | None:
+    folder = os.path.relpath(os.path.dirname(file), root.base)
+    try:
+        return UvProject(base=root.base, folder=folder, table=parse_toml(content, file))
+    except LockFileError:
+        if root.is_member(folder):
+            raise
+        return None
 
 
 def other_projects(file: str, content: bytes) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The check of a wheel: ten steps, in this order, before a byte of it is unpacked.
 
 1 size and digest, 2 structure, 3 names, 4 features, 5 limits, 6 collisions, 7 layout, 8 metadata, 9 RECORD, 10 entry
-points. What members hold is proven later, while they are unpacked, against the digests that this check hands on.
+points. What members hold is proven later, while they are unpacked, against the digests that this check hands on. What is
+an attack or damage is refused; what is only untidy passes with a warning that names the rule (docs/wheel-checks.md).
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from storectl_store.errors import WheelError
 from storectl_store.wheel.archive import read_archive
 from storectl_store.wheel.archive_record import ArchiveRecord
 from storectl_store.wheel.checked import CheckedWheel, EntryPoint, Expectation
-from storectl_store.wheel.collisions import check_collisions
+from storectl_store.wheel.collisions import check_collisions, check_twins
 from storectl_store.wheel.contents import read_contents
 from storectl_store.wheel.digests import verify_digests
 from storectl_store.wheel.entry_points import parse_entry_points
@@ -25,6 +26,7 @@ from storectl_store.wheel.metadata import check_metadata, check_wheel_file
 from storectl_store.wheel.names import decode_names
 from storectl_store.wheel.record import check_record, longest_record
 from storectl_store.wheel.refusal import Code, refused, shown
+from storectl_store.wheel.remarks import Remarks
 
 _LIMITS = {"METADATA": 16 << 20, "WHEEL": 1 << 20, "entry_points.txt": 1 << 20}
 """Bytes at most of the files that are read here, except RECORD, whose length depends on the others."""
@@ -47,18 +49,22 @@ def check_wheel(data: mmap | bytes, expectation: Expectation, *, verified: Diges
 
 
 def _check_verified(data: mmap | bytes, expectation: Expectation) -> CheckedWheel:
+    remarks = Remarks()
     records = read_archive(data)
-    names = decode_names(records)
+    names = decode_names(records, remarks)
     check_features(records, names)
     check_limits(records, names)
-    check_collisions(names)
+    members = list(zip(names, records, strict=True))
+    twins = check_collisions(members)
     filename = parse_filename(expectation.filename)
     dist_info = check_layout(names, filename)
-    files = {name: record for name, record in zip(names, records, strict=True) if not name.endswith("/")}
+    files = {name: record for name, record in members if not name.endswith("/")}
     special = _DistInfo(data, dist_info, files)
-    wheel = check_wheel_file(special.read("WHEEL"), special.path("WHEEL"), filename)
-    metadata = check_metadata(special.read("METADATA"), special.path("METADATA"), filename, expectation)
-    digests = check_record(special.read("RECORD"), dist_info, files, data)
+    wheel = check_wheel_file(special.read("WHEEL"), special.path("WHEEL"), filename, remarks)
+    metadata = check_metadata(special.read("METADATA"), special.path("METADATA"), filename, expectation, remarks)
+    digests = check_record(special.read("RECORD"), dist_info, files, data, remarks)
+    left_out = check_twins(data, members, twins, digests, remarks)
+    kept = {name: record for n, (name, record) in enumerate(members) if name in files and n not in left_out}
     return CheckedWheel(
         filename=expectation.filename,
         name=filename.name,
@@ -66,16 +72,16 @@ def _check_verified(data: mmap | bytes, expectation: Expectation) -> CheckedWhee
         tags=filename.tags,
         root_is_purelib=wheel.root_is_purelib,
         dist_info=dist_info,
-        members=place_members(files, digests),
-        entry_points=_entry_points(special),
+        members=place_members(kept, digests),
+        entry_points=_entry_points(special, remarks),
         requires_dist=metadata.requires_dist,
-        warnings=wheel.warnings,
+        warnings=remarks.lines(),
     )
 
 
-def _entry_points(special: "_DistInfo") -> tuple[EntryPoint, ...]:
+def _entry_points(special: "_DistInfo", remarks: Remarks) -> tuple[EntryPoint, ...]:
     member = special.path("entry_points.txt")
-    return parse_entry_points(special.read("entry_points.txt"), member) if member in special.files else ()
+    return parse_entry_points(special.read("entry_points.txt"), member, remarks) if member in special.files else ()
 
 
 class _DistInfo:

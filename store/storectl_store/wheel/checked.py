@@ -31,7 +31,7 @@ class Member(NamedTuple):
     """One file of the archive and where it goes.
 
     ``data_offset`` is where its stored or deflated bytes begin; ``sha256`` is what RECORD says, as 64 hex digits, and
-    None only for RECORD itself and its signatures. A tuple, as there are many.
+    None if it does not say it, as of itself. A tuple, as there are many.
     """
 
     archive_name: str
@@ -58,7 +58,7 @@ class EntryPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedWheel:
-    """A wheel that passed every check. ``members`` are in archive order; ``warnings`` are for a person."""
+    """A wheel that passed every check. ``members`` are in archive order; ``warnings`` are for a person, each with its rule."""
 
     filename: str
     name: NormalizedName

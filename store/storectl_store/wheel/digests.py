@@ -3,14 +3,9 @@
 import hashlib
 from mmap import mmap
 
-from storectl_store.digest import Digest, hex_of
+from storectl_store.digest import STRONG_ALGORITHMS, Digest, hex_of
 from storectl_store.wheel.checked import Expectation
 from storectl_store.wheel.refusal import Code, refused, shown
-
-STRONG_ALGORITHMS = frozenset(
-    {"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s"},
-)
-"""Algorithms of which one match identifies a file; all others (md5, sha1, ...) prove nothing and are not looked at."""
 
 
 def verify_digests(data: mmap | bytes, expectation: Expectation, *, verified: Digest | None = None) -> None:

@@ -1,30 +1,43 @@
-"""Step 10: entry_points.txt, read line by line as ``importlib.metadata`` will read it again."""
+"""Step 10: entry_points.txt, read line by line as ``importlib.metadata`` will read it again.
+
+What is wrong with one script costs that script alone, and is a remark. Text that is no entry points file is refused, and
+a target that holds more than names: it would become code in a script.
+"""
 
 import re
 from collections.abc import Iterator
 
 from storectl_store.wheel.checked import EntryPoint
 from storectl_store.wheel.layout import replaces_interpreter
-from storectl_store.wheel.names import fault_of
+from storectl_store.wheel.names import has_invisible
 from storectl_store.wheel.refusal import Code, refused, shown
+from storectl_store.wheel.remarks import Remarks, Rule
 
 _SCRIPT_GROUPS = {"console_scripts": False, "gui_scripts": True}
-_NAME = re.compile(r"[\w.-]+", re.ASCII)
+_NO_NAME = re.compile(r".*[/\\].*|\.{1,2}", re.DOTALL)
+_LONGEST_NAME = 255
 _TARGET = re.compile(r"(?P<module>[\w.]+)\s*:\s*(?P<attribute>[\w.]+)\s*(?:\[[^\[\]]*\])?")
 
 
-def parse_entry_points(content: bytes, member: str) -> tuple[EntryPoint, ...]:
-    """The console and gui scripts, in the order of the file; E_ENTRYPOINT for any that no script can be made of.
+def parse_entry_points(content: bytes, member: str, remarks: Remarks) -> tuple[EntryPoint, ...]:
+    """The console and gui scripts, in the order of the file; E_ENTRYPOINT for a text that is none.
 
-    Extras in brackets are read over: by now they are installed or not. Of other groups only the form is checked.
+    If a name is declared twice the last one counts, and a gui script before a console script: pip and uv write the gui
+    scripts last. Names that differ in case are two scripts. Extras in brackets are read over: by now they are installed
+    or not. Of other groups only the form is checked.
     """
     scripts: dict[str, EntryPoint] = {}
     for group, name, target in _read_pairs(_text(content, member), member):
         if group not in _SCRIPT_GROUPS:
             continue
-        entry_point = _script(name, target, member, gui=_SCRIPT_GROUPS[group])
-        if scripts.setdefault(name.casefold(), entry_point) is not entry_point:
-            raise refused(Code.ENTRY_POINT, f"the script {shown(name)} is declared twice", member=member)
+        entry_point = _script(name, target, member, remarks, gui=_SCRIPT_GROUPS[group])
+        if entry_point is None:
+            continue
+        known = scripts.setdefault(name, entry_point)
+        if known != entry_point:
+            remarks.note(Rule.SCRIPT_REPEATED, name)
+        if entry_point.gui or not known.gui:
+            scripts[name] = entry_point
     return tuple(scripts.values())
 
 
@@ -50,15 +63,24 @@ def _read_pairs(text: str, member: str) -> Iterator[tuple[str, str, str]]:
         yield group, name, value
 
 
-def _script(name: str, target: str, member: str, *, gui: bool) -> EntryPoint:
-    if not _NAME.fullmatch(name) or fault_of(name):
-        raise refused(Code.ENTRY_POINT, f"{shown(name)} is no name for a script", member=member)
-    if replaces_interpreter(name):
-        raise refused(Code.ENTRY_POINT, f"the script {shown(name)} would replace the interpreter", member=member)
+def _script(name: str, target: str, member: str, remarks: Remarks, *, gui: bool) -> EntryPoint | None:
+    """The script; None, and a remark, if there can be none of this name or target."""
     match = _TARGET.fullmatch(target)
-    if match is None or not (_dotted(match["module"]) and _dotted(match["attribute"])):
+    if match is None:
         raise refused(Code.ENTRY_POINT, f"{shown(f'{name} = {target}')} is not module:function", member=member)
+    rule = _broken_rule(name, match["module"], match["attribute"])
+    if rule is not None:
+        remarks.note(rule, name if rule is not Rule.SCRIPT_TARGET else f"{name} = {target}")
+        return None
     return EntryPoint(name=name, module=match["module"], attribute=match["attribute"], gui=gui)
+
+
+def _broken_rule(name: str, module: str, attribute: str) -> Rule | None:
+    if replaces_interpreter(name):
+        return Rule.SCRIPT_INTERPRETER
+    if _NO_NAME.fullmatch(name) or has_invisible(name) or len(name.encode()) > _LONGEST_NAME:
+        return Rule.SCRIPT_NAME
+    return None if _dotted(module) and _dotted(attribute) else Rule.SCRIPT_TARGET
 
 
 def _dotted(text: str) -> bool:

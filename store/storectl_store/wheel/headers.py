@@ -4,6 +4,7 @@ import re
 from email.parser import HeaderParser
 
 from storectl_store.wheel.refusal import Code, refused
+from storectl_store.wheel.remarks import Remarks, Rule
 
 _LONGEST_HEAD = 1 << 20
 _BODY = re.compile(r"\r?\n\r?\n|\r\r")
@@ -11,11 +12,16 @@ _PARSER = HeaderParser()
 
 
 class Headers:
-    """The headers of one file; ``member`` is its name in the archive."""
+    """The headers of one file; ``member`` is its name in the archive.
 
-    def __init__(self, content: bytes, member: str) -> None:
+    ``lenient`` is for a file with a long text behind its headers: what is not UTF-8 there becomes U+FFFD, and that or a
+    NUL in the text is a remark.
+    """
+
+    def __init__(self, content: bytes, member: str, remarks: Remarks, *, lenient: bool = False) -> None:
         self.member = member
-        self._message = _PARSER.parsestr(_head(_text(content, member), member))
+        self._remarks = remarks
+        self._message = _PARSER.parsestr(self._head(self._text(content, lenient=lenient), lenient=lenient))
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, folded lines joined by one space."""
@@ -23,28 +29,36 @@ class Headers:
         return tuple(" ".join(value.split()) for value in values)
 
     def one(self, name: str) -> str:
-        """The value of a header that has to be there once; E_WHEEL_META otherwise."""
+        """The value of a header that has to be there; E_WHEEL_META if it is not, or is there with two values."""
         values = self.all(name)
-        if len(values) != 1 or not values[0]:
+        if len(set(values)) != 1 or not values[0]:
             count = "no" if not any(values) else "more than one"
             raise refused(Code.META, f"{self.member} has {count} {name}", member=self.member)
+        if len(values) > 1:
+            self._remarks.note(Rule.META_REPEATED, f"{self.member}: {name}")
         return values[0]
 
+    def _text(self, content: bytes, *, lenient: bool) -> str:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            if not lenient:
+                raise refused(Code.META, f"{self.member} is not UTF-8", member=self.member) from None
+            self._remarks.note(Rule.META_TEXT, self.member)
+            text = content.decode("utf-8-sig", "replace")
+        if not text.strip():
+            raise refused(Code.META, f"{self.member} is empty", member=self.member)
+        return text
 
-def _text(content: bytes, member: str) -> str:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise refused(Code.META, f"{member} is not UTF-8", member=member) from None
-    if not text.strip() or "\0" in text:
-        raise refused(Code.META, f"{member} is empty or binary", member=member)
-    return text
-
-
-def _head(text: str, member: str) -> str:
-    """The text before the first empty line."""
-    body = _BODY.search(text)
-    head = text[: body.start() + 1] if body else text
-    if len(head) > _LONGEST_HEAD:
-        raise refused(Code.META, f"{member} has headers of more than {_LONGEST_HEAD} characters", member=member)
-    return head
+    def _head(self, text: str, *, lenient: bool) -> str:
+        """The text before the first empty line."""
+        body = _BODY.search(text)
+        head = text[: body.start() + 1] if body else text
+        if len(head) > _LONGEST_HEAD:
+            message = f"{self.member} has headers of more than {_LONGEST_HEAD} characters"
+            raise refused(Code.META, message, member=self.member)
+        if "\0" in head or ("\0" in text and not lenient):
+            raise refused(Code.META, f"{self.member} is binary", member=self.member)
+        if "\0" in text:
+            self._remarks.note(Rule.META_TEXT, self.member)
+        return head

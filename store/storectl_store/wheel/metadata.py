@@ -1,7 +1,7 @@
 """Step 8: WHEEL and METADATA, against the file name and the lock file.
 
-WHEEL's tags may differ from those of the file name: installers choose by the file name, and retagged wheels often keep
-their old WHEEL. So that is a warning, while tags that cannot be read are refused.
+Nothing depends on WHEEL's tags and its Root-Is-Purelib: installers choose by the file name, and purelib and platlib are
+one folder in an entry. So whatever they say, or do not say, is a remark.
 """
 
 import re
@@ -15,6 +15,7 @@ from storectl_store.wheel.checked import Expectation
 from storectl_store.wheel.filename import WheelFilename
 from storectl_store.wheel.headers import Headers
 from storectl_store.wheel.refusal import Code, refused, shown
+from storectl_store.wheel.remarks import Remarks, Rule
 
 _WHEEL_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 _MOST_TAGS = 4096
@@ -25,7 +26,6 @@ class WheelInfo:
     """What the WHEEL file says."""
 
     root_is_purelib: bool
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,23 +35,24 @@ class Metadata:
     requires_dist: tuple[str, ...]
 
 
-def check_wheel_file(content: bytes, member: str, filename: WheelFilename) -> WheelInfo:
-    """The WHEEL file; E_WHEEL_META for another major version than 1 (or 0), or a field that is missing or unreadable."""
-    headers = Headers(content, member)
-    minor = _check_version(headers.one("Wheel-Version"), member)
-    purelib = headers.one("Root-Is-Purelib").lower()
+def check_wheel_file(content: bytes, member: str, filename: WheelFilename, remarks: Remarks) -> WheelInfo:
+    """The WHEEL file; E_WHEEL_META if it cannot be read, or has another major version than 1 (or 0)."""
+    headers = Headers(content, member, remarks)
+    version = headers.one("Wheel-Version")
+    if _minor_version(version, member):
+        remarks.note(Rule.WHEEL_VERSION, version)
+    purelib = " ".join(headers.all("Root-Is-Purelib")).lower()
     if purelib not in ("true", "false"):
-        raise refused(Code.META, f"Root-Is-Purelib is {shown(purelib)}, not true or false", member=member)
-    tags = _tags(headers)
-    warnings = [f"made to wheel format 1.{minor}, which is newer than 1.0"] if minor else []
-    if tags != set(filename.tags):
-        warnings.append("its WHEEL file has other tags than its file name")
-    return WheelInfo(root_is_purelib=purelib == "true", warnings=tuple(warnings))
+        remarks.note(Rule.WHEEL_PURELIB, purelib or "nothing")
+    _check_tags(headers, filename, remarks)
+    return WheelInfo(root_is_purelib=purelib == "true")
 
 
-def check_metadata(content: bytes, member: str, filename: WheelFilename, expectation: Expectation) -> Metadata:
+def check_metadata(
+    content: bytes, member: str, filename: WheelFilename, expectation: Expectation, remarks: Remarks
+) -> Metadata:
     """METADATA; E_WHEEL_META unless name and version are those of the file name, and both those of the lock file."""
-    headers = Headers(content, member)
+    headers = Headers(content, member, remarks, lenient=True)
     name, version = headers.one("Name"), headers.one("Version")
     if not filename.fits(name, version):
         message = f"METADATA is of {shown(f'{name} {version}')}, the file name of {filename.name} {filename.version}"
@@ -71,7 +72,7 @@ def _check_expectation(filename: WheelFilename, expectation: Expectation) -> Non
         raise refused(Code.META, f"the wheel is of version {filename.version}, the lock file says {shown(version)}")
 
 
-def _check_version(text: str, member: str) -> int:
+def _minor_version(text: str, member: str) -> int:
     """The minor version after 1, and 0 for the wheels of format 0.1 from before PEP 427 was final."""
     match = _WHEEL_VERSION.fullmatch(text)
     if match is None or int(match[1]) > 1:
@@ -79,14 +80,12 @@ def _check_version(text: str, member: str) -> int:
     return int(match[2]) if match[1] == "1" else 0
 
 
-def _tags(headers: Headers) -> set[str]:
-    """The tags, expanded. One line may hold several, from the time when they were folded."""
+def _check_tags(headers: Headers, filename: WheelFilename, remarks: Remarks) -> None:
+    """A remark unless the tags, expanded, are those of the file name. One line may hold several: they were folded once."""
     texts = [tag for line in headers.all("Tag") for tag in line.split()]
-    if not texts:
-        raise refused(Code.META, f"{headers.member} has no Tag", member=headers.member)
     parts = [text.split("-") for text in texts]
-    if any(len(part) != 3 or not all(part) for part in parts):
-        raise refused(Code.META, f"{headers.member} has a Tag that is not python-abi-platform", member=headers.member)
+    wrong = [text for text, part in zip(texts, parts, strict=True) if len(part) != 3 or not all(part)]
     if sum(prod(piece.count(".") + 1 for piece in part) for part in parts) > _MOST_TAGS:
         raise refused(Code.META, f"{headers.member} has more than {_MOST_TAGS} tags", member=headers.member)
-    return {str(tag) for text in texts for tag in parse_tag(text)}
+    if wrong or {str(tag) for text in texts for tag in parse_tag(text)} != set(filename.tags):
+        remarks.note(Rule.WHEEL_TAGS, wrong[0] if wrong else " ".join(texts) or "nothing")

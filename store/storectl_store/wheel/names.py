@@ -6,18 +6,24 @@ from collections.abc import Iterable
 
 from storectl_store.wheel.archive_record import ArchiveRecord
 from storectl_store.wheel.refusal import Code, refused, shown
+from storectl_store.wheel.remarks import Remarks, Rule
 
 _UTF8 = 0x0800
 _LONGEST_PART = 255
 _LONGEST_PATH = 512
 _DRIVE = re.compile(r"/[A-Za-z]:")
+_TRAILING = "has a part that ends with a dot or a space"
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of control, format (all bidi among them) and surrogate characters and line separators."""
 
 
-def decode_names(records: Iterable[ArchiveRecord]) -> list[str]:
-    """The members' names in the same order, those of folders with their final slash; E_ZIP_NAME for any unsafe one."""
-    return [_checked(_decoded(record)) for record in records]
+def decode_names(records: Iterable[ArchiveRecord], remarks: Remarks) -> list[str]:
+    """The members' names in the same order, those of folders with their final slash; E_ZIP_NAME for any unsafe one.
+
+    A folder that ends with a dot or a space is a remark, as long as there is nothing in it: only what is in it would fall
+    together with something else where such endings do not count (pyarrow 11.0.0 has an empty ``pyarrow./``).
+    """
+    return [_checked(_decoded(record), remarks) for record in records]
 
 
 def _decoded(record: ArchiveRecord) -> str:
@@ -30,9 +36,11 @@ def _decoded(record: ArchiveRecord) -> str:
         raise refused(Code.NAME, f"{name} is not {encoding}", member=name) from None
 
 
-def _checked(name: str) -> str:
+def _checked(name: str, remarks: Remarks) -> str:
     fault = fault_of(name.removesuffix("/"))
-    if fault:
+    if fault == _TRAILING and name.endswith("/"):
+        remarks.note(Rule.NAME_TRAILING, name)
+    elif fault:
         raise refused(Code.NAME, f"{shown(name)} {fault}", member=name)
     return name
 
@@ -59,8 +67,11 @@ def _fault_of_spelling(path: str) -> str | None:
         return "has a part '.' or '..'"
     if "\\" in parts or (":" in parts and _DRIVE.search(parts)):
         return "has a backslash or a drive"
-    if "./" in parts or " /" in parts:
-        return "has a part that ends with a dot or a space"
-    if not path.isprintable() and any(unicodedata.category(character) in _INVISIBLE for character in path):
+    if has_invisible(path):
         return "has control or invisible characters"
-    return None
+    return _TRAILING if "./" in parts or " /" in parts else None
+
+
+def has_invisible(text: str) -> bool:
+    """Whether there is a control, format or surrogate character or a line separator in it."""
+    return not text.isprintable() and any(unicodedata.category(character) in _INVISIBLE for character in text)

@@ -1,8 +1,10 @@
-"""Step 9: RECORD, a bijection between its rows and the files of the archive.
+"""Step 9: RECORD, against the files of the archive.
 
 Rows are ``path,sha256=<urlsafe base64, unpadded>,<size in bytes>`` as CSV (PEP 376, PEP 427); RECORD itself and its
-signatures have neither digest nor size. Two oddities of real wheels mean nothing else and are accepted: paths with one
-slash before them (selenium 4.1.0), and digests in hex (gmsh).
+signatures have neither digest nor size. A row that contradicts the archive is refused: another digest, another size, or a
+path outside. What a row or RECORD leaves out is a remark: the wheel's own digest has vouched for every byte, and an
+entry's RECORD is written anew from what was unpacked. Two oddities of real wheels mean nothing else and are not even
+told: paths with one slash before them (selenium 4.1.0), and digests in hex (gmsh).
 """
 
 import binascii
@@ -10,21 +12,26 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from mmap import mmap
 from typing import NamedTuple
 
 from storectl_store.wheel.archive_record import ArchiveRecord
 from storectl_store.wheel.contents import iterate_contents
+from storectl_store.wheel.names import fault_of
 from storectl_store.wheel.refusal import Code, refused, shown
+from storectl_store.wheel.remarks import Remarks, Rule
 
-_ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64}
-"""Accepted in RECORD, with the length of their digests in bytes: sha256 or better."""
+_ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64, "md5": 16, "sha1": 20, "sha224": 28}
+"""What is compared, with the length of the digests in bytes."""
+_STRONG = frozenset({"sha256", "sha384", "sha512"})
 _SIZE = re.compile(r"[0-9]{1,15}")
 _HEX = re.compile(r"[0-9a-f]+")
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 _ROW = 160
 """Bytes of a row beside its path: the longest digest, a size, commas and quotes, and some to spare."""
+_SPARE = 1 << 20
+"""Bytes for rows of files that are not in the archive."""
 
 
 class RecordRow(NamedTuple):
@@ -36,8 +43,8 @@ class RecordRow(NamedTuple):
 
 
 def longest_record(files: Mapping[str, ArchiveRecord]) -> int:
-    """The bytes that a RECORD of these files can need, with every character of a path quoted."""
-    return sum(_ROW + 2 * len(record.raw_name) for record in files.values())
+    """The bytes that a RECORD of these files may have, with every character of a path quoted, and some rows more."""
+    return _SPARE + sum(_ROW + 2 * len(record.raw_name) for record in files.values())
 
 
 def check_record(
@@ -45,37 +52,43 @@ def check_record(
     dist_info: str,
     files: Mapping[str, ArchiveRecord],
     data: mmap | bytes,
+    remarks: Remarks,
 ) -> dict[str, str | None]:
-    """The sha256 of each file as 64 hex digits, None for RECORD and its signatures; E_RECORD unless all fits.
+    """The sha256 of each file as 64 hex digits, None if RECORD does not say it; E_RECORD if it says something wrong.
 
-    ``files`` are all files of the archive by name. A file whose row has a better algorithm than sha256 is hashed here,
+    ``files`` are all files of the archive by name. A file whose row has another algorithm than sha256 is hashed here,
     with both.
     """
-    rows = _read_rows(content, files)
-    _check_complete(rows, files, dist_info)
-    exempt = {f"{dist_info}/RECORD", *(f"{dist_info}/{name}" for name in _SIGNATURES)}
-    digests: dict[str, str | None] = dict.fromkeys(exempt & files.keys())
+    record = f"{dist_info}/RECORD"
+    exempt = {record, *(f"{dist_info}/{name}" for name in _SIGNATURES)}
+    digests: dict[str, str | None] = dict.fromkeys(files)
+    rows = _read_rows(content, files, remarks)
     for path, row in rows.items():
-        if path in exempt and not row.digest and not row.size:
-            continue
-        if path == f"{dist_info}/RECORD":
-            raise refused(Code.RECORD, "RECORD has a digest or a size of itself", member=path)
-        digests[path] = _checked_digest(row, files[path], data)
+        if path == record and (row.digest or row.size):
+            remarks.note(Rule.RECORD_ITSELF, path)
+        elif path not in exempt or row.digest or row.size:
+            digests[path] = _checked_digest(row, files[path], data, remarks)
+    for path in files:
+        if path not in rows and (path == record or path not in exempt):
+            remarks.note(Rule.RECORD_UNLISTED, path)
     return digests
 
 
-def _read_rows(content: bytes, files: Mapping[str, ArchiveRecord]) -> dict[str, RecordRow]:
-    """The rows by path. It stops at the first that is no file of the archive, so it never grows beyond those."""
+def _read_rows(content: bytes, files: Mapping[str, ArchiveRecord], remarks: Remarks) -> dict[str, RecordRow]:
+    """The rows of files of the archive, by path."""
     rows: dict[str, RecordRow] = {}
     text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="")
     try:
         for fields in filter(None, csv.reader(text, strict=True)):
-            path, digest, size = fields
-            path = path.removeprefix("/")
+            written, digest, size = fields
+            path = written.removeprefix("/")
             if path not in files:
-                raise refused(Code.RECORD, f"RECORD lists {shown(path)}, which is not in the archive", member=path)
+                _check_absent(written)
+                remarks.note(Rule.RECORD_ABSENT, written)
+                continue
             if path in rows:
-                raise refused(Code.RECORD, f"RECORD lists {shown(path)} twice", member=path)
+                _check_repeated(rows[path], digest, size)
+                remarks.note(Rule.RECORD_REPEATED, path)
             rows[path] = RecordRow(path, digest, size)
     except UnicodeDecodeError:
         raise refused(Code.RECORD, "RECORD is not UTF-8") from None
@@ -84,25 +97,36 @@ def _read_rows(content: bytes, files: Mapping[str, ArchiveRecord]) -> dict[str, 
     return rows
 
 
-def _check_complete(rows: Iterable[str], files: Mapping[str, ArchiveRecord], dist_info: str) -> None:
-    """E_RECORD for a file without a row, unless it is a signature of RECORD."""
-    signatures = {f"{dist_info}/{name}" for name in _SIGNATURES}
-    unlisted = min(files.keys() - signatures - set(rows), default=None)
-    if unlisted is not None:
-        raise refused(Code.RECORD, f"{shown(unlisted)} is not listed in RECORD", member=unlisted)
+def _check_absent(path: str) -> None:
+    """E_RECORD for the path of no file if it is none that a wheel may have: outside the archive, or unsafe to show."""
+    fault = fault_of(path)
+    if fault:
+        raise refused(Code.RECORD, f"RECORD lists {shown(path)}, which {fault}", member=path)
 
 
-def _checked_digest(row: RecordRow, record: ArchiveRecord, data: mmap | bytes) -> str:
-    """The sha256 of the row's file as hex digits."""
-    if row.size != str(record.size) and (not _SIZE.fullmatch(row.size) or int(row.size) != record.size):
-        message = f"RECORD says {shown(row.size)} bytes of {shown(row.path)}, the archive has {record.size}"
-        raise refused(Code.RECORD, message, member=row.path)
+def _check_repeated(row: RecordRow, digest: str, size: str) -> None:
+    if (digest, size) != (row.digest, row.size):
+        raise refused(Code.RECORD, f"RECORD lists {shown(row.path)} twice, and differently", member=row.path)
+
+
+def _checked_digest(row: RecordRow, record: ArchiveRecord, data: mmap | bytes, remarks: Remarks) -> str | None:
+    """The sha256 of the row's file as hex digits; None if the row does not have a digest that can be compared."""
+    _check_size(row, record, remarks)
     algorithm, _, encoded = row.digest.partition("=")
+    if algorithm not in _STRONG:
+        remarks.note(Rule.RECORD_DIGEST, row.path)
     if algorithm not in _ALGORITHMS:
-        message = f"RECORD has {shown(algorithm) if algorithm else 'no digest'} for {shown(row.path)}, expected sha256"
-        raise refused(Code.RECORD, message, member=row.path)
+        return None
     digest = _decoded(encoded, _ALGORITHMS[algorithm], row.path)
     return digest.hex() if algorithm == "sha256" else _rehashed(row, digest, algorithm, record, data)
+
+
+def _check_size(row: RecordRow, record: ArchiveRecord, remarks: Remarks) -> None:
+    if not row.size:
+        remarks.note(Rule.RECORD_SIZE, row.path)
+    elif row.size != str(record.size) and (not _SIZE.fullmatch(row.size) or int(row.size) != record.size):
+        message = f"RECORD says {shown(row.size)} bytes of {shown(row.path)}, the archive has {record.size}"
+        raise refused(Code.RECORD, message, member=row.path)
 
 
 def _decoded(encoded: str, length: int, path: str) -> bytes:
@@ -120,7 +144,7 @@ def _decoded(encoded: str, length: int, path: str) -> bytes:
 
 def _rehashed(row: RecordRow, expected: bytes, algorithm: str, record: ArchiveRecord, data: mmap | bytes) -> str:
     """The sha256 of a file that RECORD knows by another algorithm, which has to match first."""
-    sha256, other = hashlib.sha256(), hashlib.new(algorithm)
+    sha256, other = hashlib.sha256(), hashlib.new(algorithm, usedforsecurity=False)
     for piece in iterate_contents(data, record):
         sha256.update(piece)
         other.update(piece)

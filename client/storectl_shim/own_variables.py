@@ -1,0 +1,19 @@
+"""The variables that count for storectl's own processes: where its things are. All others are those of a command."""
+
+import os
+from collections.abc import Mapping
+
+_OWN = ("XDG_", "STORECTL_")
+_NEEDED = frozenset({"HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"})
+"""An interpreter that was built with a shared library may not start without the last three."""
+
+
+def own_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Those of these variables that a daemon has: HOME, XDG_*, STORECTL_*, and the folders of shared libraries.
+
+    A relative STORECTL_STORE is made absolute: a daemon runs in another folder.
+    """
+    own = {name: value for name, value in environ.items() if name.startswith(_OWN) or name in _NEEDED}
+    if own.get("STORECTL_STORE"):
+        own["STORECTL_STORE"] = os.path.abspath(own["STORECTL_STORE"])
+    return own

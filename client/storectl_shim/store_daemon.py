@@ -1,0 +1,94 @@
+"""Which daemon a store has: the file by which whoever has the store finds it, whatever variables it was started with.
+
+    <store>/daemon      0600, written by the daemon that holds the store's lock, removed at its end
+      <absolute path of its socket>
+      storectl-daemon 1
+      process <process id>
+      identity <boot id>.<start, in clock ticks after boot>      empty where there is no /proc
+
+The socket is the first line, so that the launcher needs no more than one ``read``. Whether there is a writer is said by
+the lock alone. A daemon that was killed leaves this file behind: ``lives`` tells.
+"""
+
+from __future__ import annotations
+
+import os
+
+NAME = "daemon"
+FORMAT = "storectl-daemon 1"
+
+
+class StoreDaemon:
+    """What a store says of its daemon: the socket's absolute path, the process, and what tells it from later ones."""
+
+    __slots__ = ("identity", "pid", "socket")
+
+    def __init__(self, *, socket: str, pid: int, identity: str) -> None:
+        self.socket = socket
+        self.pid = pid
+        self.identity = identity
+
+    @property
+    def lives(self) -> bool:
+        """Whether the process that wrote it is known to be there: its number may be another's by now."""
+        return bool(self.identity) and self.identity == identity_of(self.pid)
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether it makes sense to connect: it lives, or the system does not tell and its socket is there."""
+        return self.lives or (not self.identity and os.path.exists(self.socket))
+
+    def text(self) -> bytes:
+        """The contents of the file."""
+        lines = [self.socket, FORMAT, f"process {self.pid}", f"identity {self.identity}", ""]
+        return os.fsencode("\n".join(lines))
+
+
+def daemon_file(store: str) -> str:
+    """The path of the file."""
+    return os.path.join(store, NAME)
+
+
+def read_store_daemon(store: str) -> StoreDaemon | None:
+    """What the store says; None if it says nothing, or nothing that this version can read."""
+    try:
+        with open(daemon_file(store), "rb") as file:
+            socket, version, process, identity, *_ = os.fsdecode(file.read(4096)).split("\n")
+        pid = int(process[len("process ") :])
+    except (OSError, ValueError):
+        return None
+    if version != FORMAT or not os.path.isabs(socket) or pid <= 0:
+        return None
+    return StoreDaemon(socket=socket, pid=pid, identity=identity[len("identity ") :])
+
+
+def this_daemon(socket: str) -> StoreDaemon:
+    """This process as the daemon that listens on the socket."""
+    return StoreDaemon(socket=socket, pid=os.getpid(), identity=identity_of(os.getpid()))
+
+
+def identity_of(pid: int) -> str:
+    """What no other process has that is given the same number: boot and start.
+
+    Empty if there is no such process, if it has ended and nobody has asked how, or if the system does not tell.
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            boot = file.read().strip().decode("ascii")
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # proc(5): the name may hold anything and ends at the last parenthesis; field 3 is state, 22 starttime.
+            fields = file.read().rpartition(b")")[2].split()
+        return "" if fields[0] in (b"Z", b"X") else f"{boot}.{fields[19].decode('ascii')}"
+    except (OSError, IndexError, UnicodeDecodeError):
+        return ""
+
+
+def is_there(pid: int) -> bool:
+    """Whether there is a process with this number."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,131 @@
+"""Whose files decide what runs here: this user's, root's, and those in folders that this user or the system trusts.
+
+    ~/.config/storectl/trusted      `storectl trust` writes it; below $XDG_CONFIG_HOME if that is set
+    /etc/storectl/trusted           for every user of the machine
+
+One absolute folder a line, which is trusted with all that is in it; ``*`` is every folder; ``#`` begins a comment. A
+list counts if it belongs to this user or root and not everybody may write it. The reasons are in docs/trust.md.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from storectl_shim.locations import NoHomeError, config_folder
+
+TYPE_CHECKING = False  # importing typing takes longer than all of this
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SYSTEM_LIST = "/etc/storectl/trusted"
+
+EVERYTHING = "*"
+
+
+class ForeignFileError(Exception):
+    """A file or folder that belongs to another user, in no trusted folder.
+
+    ``path`` is what belongs to the user ``uid``; ``folder`` is what would have to be trusted. ``passed_by``: it
+    lies in a folder where everybody may put files, so that it says nothing about what is below.
+    """
+
+    code = "E_PROJECT_OWNER"
+
+    def __init__(self, *, path: str, folder: str, uid: int, passed_by: bool = False) -> None:
+        self.path = path
+        self.folder = folder
+        self.uid = uid
+        self.passed_by = passed_by
+        super().__init__(
+            f"{path} belongs to {user_name(uid)}, whose files decide nothing here: their code would run as you"
+        )
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        if self.passed_by:
+            return f"everybody may write in {self.folder}: keep the project in a folder of your own"
+        return f"if you trust whoever can write there: storectl trust {self.folder}"
+
+
+def foreign_owner(path: str, environ: Mapping[str, str]) -> int | None:
+    """The user whose file or folder it is if it must not be believed; None for this user's, root's and trusted ones.
+
+    A symbolic link and what it leads to both have to be. OSError if nothing is there.
+    """
+    for status in (os.lstat(path), os.stat(path)):
+        if status.st_uid not in (os.geteuid(), 0):
+            return None if is_trusted(path, environ) else status.st_uid
+    return None
+
+
+def check_owner(path: str, environ: Mapping[str, str], *, folder: str | None = None) -> None:
+    """ForeignFileError for what belongs to another user; nothing if it is not there."""
+    try:
+        uid = foreign_owner(path, environ)
+    except OSError:
+        return
+    if uid is not None:
+        raise ForeignFileError(path=path, folder=folder or os.path.realpath(os.path.dirname(path)), uid=uid)
+
+
+def is_trusted(path: str, environ: Mapping[str, str]) -> bool:
+    """Whether the file or folder is in a folder that a list names."""
+    real = os.path.realpath(path)
+    return any(
+        entry in (EVERYTHING, real) or real.startswith(entry.rstrip("/") + "/") for entry in trusted_folders(environ)
+    )
+
+
+def trusted_folders(environ: Mapping[str, str]) -> list[str]:
+    """The lines of both lists that count, the user's own first."""
+    try:
+        own = read_list(list_path(environ))
+    except NoHomeError:
+        own = []
+    return own + read_list(SYSTEM_LIST)
+
+
+def list_path(environ: Mapping[str, str]) -> str:
+    """The absolute path of the user's own list; NoHomeError if there is no home folder."""
+    return os.path.join(config_folder(environ), "trusted")
+
+
+def read_list(path: str) -> list[str]:
+    """The folders of one list; empty if it is not there, or others could have written it."""
+    try:
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_uid not in (os.geteuid(), 0) or status.st_mode & stat.S_IWOTH:
+                return []
+            lines = os.fsdecode(file.read()).splitlines()
+    except OSError:
+        return []
+    return [line.strip() for line in lines if line.strip() == EVERYTHING or line.strip().startswith("/")]
+
+
+def check_inputs(folder: str, names: Iterable[str], lock_file: str, environ: Mapping[str, str]) -> None:
+    """ForeignFileError if the project's folder, its lock file, or one of the files of these names is another user's."""
+    check_owner(folder, environ, folder=folder)
+    check_owner(lock_file, environ, folder=folder)
+    for name in names:
+        check_owner(os.path.join(folder, name), environ, folder=folder)
+
+
+def everybody_writes(folder: str) -> bool:
+    """Whether any user may put files into the folder, as in /tmp."""
+    try:
+        return bool(os.stat(folder).st_mode & stat.S_IWOTH)
+    except OSError:
+        return False
+
+
+def user_name(uid: int) -> str:
+    """``user bob (1001)``, or the number alone of one whom the user database does not know."""
+    import pwd  # only for an error
+
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name} ({uid})"
+    except KeyError:
+        return f"user {uid}"

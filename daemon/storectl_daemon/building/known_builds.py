@@ -1,0 +1,84 @@
+"""Builds that were made before: found again if nothing on which they depend is different now."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from storectl_daemon.building.order import Order
+from storectl_daemon.building.request import BuildAnswer
+from storectl_daemon.building.variables import OFTEN_READ, counted, native_names
+from storectl_shim.project_record import same_variables, variable_digest
+from storectl_store.entries.provenance import (
+    Provenance,
+    kept_variables_key,
+    provenances,
+    remove_older_formats,
+    write_provenance,
+)
+from storectl_store.entries.store import Store
+from storectl_store.selection.pin import Pin, WheelFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeWheel:
+    """A wheel that is in the store. ``variables`` are those on which its build depends: their digests by name."""
+
+    pin: Pin
+    variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class KnownBuilds:
+    """The records of one store. Blocking, so meant for a thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._root = str(store.layout.root)
+        self._swept = False
+
+    def find(self, order: Order) -> MadeWheel | None:
+        """The wheel of an earlier build of the very same, whose entry is still there."""
+        for record in provenances(self._store.layout, order.key):
+            if self._store.has(record.digest) and self._fits(record, order):
+                wheel = WheelFile(filename=record.filename, digest=record.digest, url=f"file:///{record.filename}")
+                pin = Pin(name=record.name, version=record.version, wheel=wheel)
+                return MadeWheel(pin=pin, variables=record.variables)
+        return None
+
+    def keep(self, order: Order, pin: Pin, answer: BuildAnswer) -> MadeWheel:
+        """Record what came of an order."""
+        self._sweep()
+        names = (
+            counted(answer.looked_up, order.environ) | order.named | OFTEN_READ
+        ) - order.how.recipe.variables.keys()
+        key = kept_variables_key(self._store.layout)
+        variables = {name: variable_digest(key, name, order.environ.get(name)) for name in sorted(names)}
+        write_provenance(self._store.layout, _provenance(order, pin, answer, variables))
+        return MadeWheel(pin=pin, variables=variables)
+
+    def _fits(self, record: Provenance, order: Order) -> bool:
+        """Whether every variable that counted has the value it had, and no other one counts now."""
+        native = native_names(order.environ) - order.how.recipe.variables.keys()
+        return native <= record.variables.keys() and same_variables(self._root, record.variables, order.environ)
+
+    def _sweep(self) -> None:
+        if not self._swept:
+            self._swept = True
+            remove_older_formats(self._store.layout)
+
+
+def _provenance(order: Order, pin: Pin, answer: BuildAnswer, variables: Mapping[str, str]) -> Provenance:
+    return Provenance(
+        key=order.key,
+        name=pin.name,
+        version=pin.version,
+        kind=order.kind,
+        source=order.source,
+        interpreter=order.interpreter.identity,
+        python=order.interpreter.version,
+        backend=answer.backend,
+        build_requires=answer.build_requires,
+        installed=answer.installed,
+        variables=variables,
+        filename=pin.wheel.filename,
+        digest=pin.wheel.digest,
+    )

@@ -1,0 +1,81 @@
+"""Where the daemon can be reached: its socket, at the first place that can be used, and what the store says of it.
+
+A runtime folder goes away at logout, and a person may delete it: the daemon lives on, and listens at a new socket as
+soon as it sees that. Whoever has the store finds it by the store's file (``storectl_shim.store_daemon``).
+"""
+
+import contextlib
+import logging
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from storectl_daemon.sockets import Listener, SocketFolderError, open_listener, socket_identity
+from storectl_shim.store_daemon import daemon_file, this_daemon
+from storectl_store.entries.durability import disk_errors
+from storectl_store.entries.whole_files import PRIVATE, replace_file
+
+logger = logging.getLogger(__name__)
+
+
+class Door:
+    """The daemon's socket, from ``open`` to the end of the block. Only the process that holds the store's lock may."""
+
+    def __init__(self, store: Path, paths: Sequence[Path], environ: Mapping[str, str]) -> None:
+        self._file = Path(daemon_file(str(store)))
+        self._paths = paths
+        self._environ = environ
+        self._opened = ExitStack()
+
+    def open(self) -> Self:
+        """Listen, and say so in the store. SocketBusyError or SocketFolderError if that cannot be at any place."""
+        self._listener = self._first_listener()
+        self._identity = socket_identity(self._listener.path)
+        with disk_errors(f"say where the daemon of {self._file.parent} is"):
+            replace_file(self._file, this_daemon(str(self.path)).text(), mode=PRIVATE)
+        return self
+
+    @property
+    def path(self) -> Path:
+        """Where the socket is now."""
+        return self._listener.path
+
+    @property
+    def socket(self) -> socket.socket:
+        """The socket that listens now."""
+        return self._listener.socket
+
+    @property
+    def is_there(self) -> bool:
+        """Whether whoever follows the path still comes to this socket."""
+        return self._identity is not None and socket_identity(self.path) == self._identity
+
+    def open_anew(self) -> None:
+        """Listen at a new socket. The old one stays open until the end: its last clients may not have been accepted."""
+        gone = self.path
+        self._environ = {}  # what a service manager passed has been used
+        self.open()
+        logger.warning("the socket %s is gone; listening on %s", gone, self.path)
+
+    def _first_listener(self) -> Listener:
+        refusals: list[SocketFolderError] = []
+        for path in self._paths:
+            try:
+                return self._opened.enter_context(open_listener(path, self._environ))
+            except SocketFolderError as error:
+                refusals.append(error)
+        raise refusals[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            if self._file.read_bytes() == this_daemon(str(self.path)).text():  # else another daemon's, in a new store
+                self._file.unlink()
+        self._opened.close()

@@ -1,0 +1,51 @@
+"""A file that is written off the event loop, as often as it takes and in order: the latest content always comes last."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from storectl_store.entries.whole_files import replace_file
+
+logger = logging.getLogger(__name__)
+
+
+class LatestFile:
+    """Replaces a file whenever ``changed`` was called; several changes during one write share the next.
+
+    ``content`` is asked for on the event loop and gives pieces that a thread joins. Without a running loop the file is
+    written at once.
+    """
+
+    def __init__(self, path: Path, content: Callable[[], list[bytes]]) -> None:
+        self._path = path
+        self._content = content
+        self._is_stale = False
+        self._writing: asyncio.Task[None] | None = None
+
+    def changed(self) -> None:
+        """The content is another one."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write(self._content())
+            return
+        self._is_stale = True
+        if self._writing is None or self._writing.done():
+            self._writing = loop.create_task(self._write_until_fresh(), name=f"writing {self._path.name}")
+
+    async def written(self) -> None:
+        """Return when the file has every change so far, or could not be written."""
+        while self._writing is not None and not self._writing.done():
+            await asyncio.wait({self._writing})
+
+    async def _write_until_fresh(self) -> None:
+        while self._is_stale:
+            self._is_stale = False
+            await asyncio.to_thread(self._write, self._content())
+
+    def _write(self, pieces: list[bytes]) -> None:
+        try:
+            replace_file(self._path, b"".join(pieces))
+        except OSError as error:
+            logger.warning("%s cannot be written: %s", self._path, error)

@@ -1,0 +1,42 @@
+"""Whose files decide what runs in an environment: the rule of ``storectl_shim.trust`` for all that a lock file leads to.
+
+A wheel is checked by its hash, whoever has it. Local code has no hash, and neither has what a requirements file includes,
+nor a wheel in a folder that a lock file knows by its name alone.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from storectl_daemon.origins import path_of_file_url, scheme_of
+from storectl_shim.trust import ForeignFileError, check_inputs, check_owner
+from storectl_store.errors import NoLockFileError, ProjectOwnerError
+from storectl_store.selection.pin import LocalProject
+
+_BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+
+
+@contextmanager
+def owner_errors() -> Iterator[None]:
+    """Raise a ForeignFileError of the block as ProjectOwnerError, or NoLockFileError if it says nothing about a project."""
+    try:
+        yield
+    except ForeignFileError as error:
+        kind = NoLockFileError if error.passed_by else ProjectOwnerError
+        raise kind(str(error), code=error.code, hint=error.hint, path=error.path, uid=error.uid) from error
+
+
+def check_local(included: Iterable[str], projects: Iterable[LocalProject], environ: Mapping[str, str]) -> None:
+    """ProjectOwnerError if an included file, or the folder or a build file of local code, is an untrusted user's."""
+    with owner_errors():
+        for project in projects:
+            check_inputs(project.path, _BUILD_FILES, os.path.join(project.path, _BUILD_FILES[0]), environ)
+        for path in included:
+            check_owner(path, environ)
+
+
+def check_unlocked(url: str, environ: Mapping[str, str]) -> None:
+    """ProjectOwnerError if a file of this machine, for which no digest is locked, is an untrusted user's."""
+    if scheme_of(url) == "file":
+        with owner_errors():
+            check_owner(str(path_of_file_url(url)), environ)

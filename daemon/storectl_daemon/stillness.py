@@ -1,0 +1,45 @@
+"""Stillness: whether git is changing a checkout, and waiting for its end."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from storectl_store.environments.git_refs import index_lock
+
+PATIENCE_SECONDS = 1.0
+"""How long a lock of git's is waited for: longer than most switches take. ``git commit`` holds it while its editor is open."""
+
+_LOOK_SECONDS = 0.02
+
+
+class Stillness:
+    """Waits for git. A lock that was waited for in vain is not waited for again."""
+
+    def __init__(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._patience_seconds = patience_seconds
+        self._outlasted: dict[Path, tuple[int, int]] = {}
+
+    async def wait_for(self, folder: Path) -> None:
+        """Return when git is at rest around this folder, or when that takes too long."""
+        lock = await asyncio.to_thread(index_lock, folder)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._patience_seconds
+        while lock is not None and (found := _identity(lock)) is not None and found != self._outlasted.get(lock):
+            if loop.time() > end:
+                self._outlasted[lock] = found
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def is_disturbed(self, folder: Path) -> bool:
+        """Whether git is at work around this folder, however long it takes already."""
+        lock = await asyncio.to_thread(index_lock, folder)
+        return lock is not None and lock.exists()
+
+
+def _identity(lock: Path) -> tuple[int, int] | None:
+    """Which lock it is, None for none: another one has another inode, or another time."""
+    try:
+        found = os.stat(lock)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

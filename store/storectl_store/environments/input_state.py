@@ -1,0 +1,80 @@
+"""Inputs as they are at one moment: a file by its contents, a folder by the names in it, or only that something is there."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from storectl_shim.project_record import names_digest
+from storectl_store.errors import LockFileError
+
+InputKind = Literal["file", "names", "place"]
+"""What of an input counts: its contents; the names of what is in the folder; or whether something is there at all."""
+
+_ATTEMPTS = 5
+_STRENGTH: Mapping[InputKind, int] = {"place": 0, "file": 1, "names": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputState:
+    """One input as it was when the environment was made from it: sha256 as hex digits, time in ns, size in bytes.
+
+    The sha256 is over the contents of a file, or over the names in a folder, whose size is 0. A place has no more than
+    its kind.
+    """
+
+    sha256: str = ""
+    mtime_ns: int = 0
+    size: int = 0
+    kind: InputKind = "file"
+
+
+PLACE = InputState(kind="place")
+
+
+def stronger(one: InputKind, other: InputKind | None) -> InputKind:
+    """The kind that sees every change which either of them sees."""
+    return one if other is None or _STRENGTH[one] >= _STRENGTH[other] else other
+
+
+def read_state(path: Path, kind: InputKind = "file") -> InputState | None:
+    """The state of one input, None if nothing is there; LockFileError for a file that never stands still.
+
+    A folder that is asked for as a file counts by its names, as uv has it. What cannot be read is only known to be there.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            found = _read_once(path, kind)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError):
+            return PLACE if os.path.lexists(path) else None
+        if found is not None:
+            return found
+    raise LockFileError(f"{path}: keeps changing while it is read", hint="try again when it is written", path=str(path))
+
+
+def _read_once(path: Path, kind: InputKind) -> InputState | None:
+    """The state, or None if the input changed meanwhile."""
+    before = os.stat(path)
+    is_folder = stat.S_ISDIR(before.st_mode)
+    if kind == "place" or not (is_folder or stat.S_ISREG(before.st_mode)):
+        return PLACE
+    if is_folder:
+        state = InputState(sha256=names_digest(os.fspath(path)), mtime_ns=before.st_mtime_ns, kind="names")
+    else:
+        state = InputState(sha256=_file_digest(path), mtime_ns=before.st_mtime_ns, size=before.st_size)
+    return state if _identity(before) == _identity(os.stat(path)) else None
+
+
+def _file_digest(path: Path) -> str:
+    """Opened without blocking, so that a FIFO that takes the file's place cannot hold us."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,28 @@
+"""Digests as lock files state them: sha256, or another strong one by which a file is known until it is first fetched."""
+
+from collections.abc import Collection, Mapping
+
+from storectl_store.digest import STRONG_ALGORITHMS, Digest, algorithm_of, parse_strong_digest
+
+STRONG_HINT = (
+    "md5 and sha1 prove nothing: lock again with a tool or an index that gives sha256 (sha384, sha512, sha3 and blake2 "
+    "do as well)"
+)
+
+
+def strongest(hashes: Mapping[str, str]) -> Digest | None:
+    """The digest to know a file by, of several of its own by algorithm: its sha256 if there is one; None if none is strong.
+
+    ValueError if it does not have the digits of its algorithm.
+    """
+    given = {algorithm.lower(): digits for algorithm, digits in hashes.items()}
+    algorithm = next((algorithm for algorithm in STRONG_ALGORITHMS if algorithm in given), None)
+    return None if algorithm is None else parse_strong_digest(f"{algorithm}:{given[algorithm]}")
+
+
+def of_one_file(digests: Collection[Digest]) -> Digest | None:
+    """The digest to know one file by, of several that it has; None if they are none, or of more files than one."""
+    by_algorithm = {algorithm_of(digest): digest for digest in digests}
+    if len(by_algorithm) != len(digests):
+        return None
+    return next((by_algorithm[algorithm] for algorithm in STRONG_ALGORITHMS if algorithm in by_algorithm), None)
