@@ -55,8 +55,8 @@ class Project:
 
     @property
     def main(self) -> Wish | None:
-        """The wish a person means who names the project only: the default options, else the latest."""
-        return self.wish(DEFAULT_OPTIONS) or (self.wishes[0] if self.wishes else None)
+        """The wish a person means who names the project only: the default options, else the latest without an overlay."""
+        return self.wish(DEFAULT_OPTIONS) or next((wish for wish in self.wishes if not wish.options.overlay), None)
 
     def with_wish(self, wish: Wish) -> "Project":
         """The project with this wish in front and at most 16 in all; the default options are never pushed out."""
