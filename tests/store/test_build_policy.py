@@ -103,7 +103,8 @@ def test_a_path_dependency_is_built_only_if_uv_may(
 @pytest.mark.parametrize("name", ["uv.toml", ".config/uv/uv.toml"])
 def test_a_uv_toml_is_a_setting_and_an_input(tmp_path: Path, index: LoopbackIndex, name: str) -> None:
     project = uv_project(tmp_path, index, ["sdistonly"], "[tool.uv]\nno-build = false\n" if name == "uv.toml" else "")
-    before = project.lock_file
+    before = read_lock_file(project.path, variables={"HOME": str(tmp_path)})
+    assert str(tmp_path / name) in before.absent
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("no-build = true\n")
     variables = {"HOME": str(tmp_path)}

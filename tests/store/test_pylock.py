@@ -223,7 +223,7 @@ def test_a_newer_minor_version_is_read_with_a_warning(tmp_path: Path) -> None:
         (r"\[\[packages\]\]", "[[packages]", r"pylock\.toml:3:11: "),
         (r'"1\.0"', '"2.0"', "version 2.0 is not supported"),
         (r'created-by = "tests"', "", "'created-by'"),
-        (r'name = "a"', 'name = "A"', "`A`: Name 'A' is not normalized"),
+        (r'name = "a"', 'name = "a-"', "`a-`: Name 'a-' is not normalized"),
         (r'name = "a"', 'name = "b"', "`b`: .*not consistent"),
         (r'name = "a"', "name = 1", "Unexpected type int"),
         (r'^version = "1.0"', 'version = "one"', "`a`: .*'one'"),
@@ -266,3 +266,35 @@ def test_every_prefix_of_a_lock_file_is_a_selection_or_its_error(tmp_path: Path)
         except SelectionError as error:
             outcomes.add(type(error))
     assert outcomes <= {Selection, LockFileError}
+
+
+PIPENV = (
+    TOP.replace("tests", "pipenv") + 'environments = []\ndependency-groups = ["dev"]\ndefault-groups = ["default"]\n'
+)
+
+
+def test_names_that_are_not_normalised_are_taken_for_what_they_mean(tmp_path: Path) -> None:
+    assert names(selected(tmp_path, TOP + package("Jaraco.Classes_x"))) == ["jaraco-classes-x==1.0"]
+    with pytest.raises(LockFileError, match="Name '-a' is not normalized"):
+        selected(tmp_path, TOP + package("-a"))
+
+
+def test_what_is_wrong_with_another_package_is_said_rather_than_the_name(tmp_path: Path) -> None:
+    with pytest.raises(LockFileError, match=r"`B\.c`: Invalid version: 'no'"):
+        selected(tmp_path, TOP + package("a_b") + package("B.c", version="no"))
+
+
+def test_the_files_that_pipenv_made_up_are_asked_of_the_index_by_their_digests(tmp_path: Path) -> None:
+    index = "https://index.invalid/simple/"
+    made_up = [
+        wheel("a_b-1.0-py3-none-any.whl", f'url = "{index}A_b/a_b-1.0-py3-none-any.whl"', f'sha256 = "{digit * 64}"')
+        for digit in "12"
+    ]
+    text = PIPENV + package("A_b", *made_up, extra=f'index = "{index}"\n')
+    text += package("dev", extra=f'index = "{index}"\nmarker = "\'dev\' in dependency_groups"\n')
+    selection = selected(tmp_path, text, groups=("dev",))
+    (pin,) = selection.index_pins
+    assert (pin.name, pin.version, pin.indexes, pin.exclusive) == ("a-b", "1.0", (index,), True)
+    assert pin.digests == {f"sha256:{digit * 64}" for digit in "12"}
+    assert names(selection) == ["dev==1.0"]  # its file is where files are: it was not made up
+    assert [pin.name for pin in selected(tmp_path, text).index_pins] == ["a-b"]

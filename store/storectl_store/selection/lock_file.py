@@ -115,7 +115,7 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
     if kind == "uv" and pyproject is not None:
         included = _read_projects(absolute.parent / "pyproject.toml", pyproject)
     settings = _read_settings(kind, absolute.parent, variables or {})
-    included.update((str(file), content) for file, content in settings.items())
+    included.update((str(file), data) for file, data in settings.items())
     used.update(
         (name, value) for name in SETTING_VARIABLES.get(kind, ()) if (value := (variables or {}).get(name)) is not None
     )
@@ -129,7 +129,7 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
         pyproject=pyproject,
         pipfile=_read(absolute.parent / "Pipfile") if kind == "pipfile" else None,
         included=MappingProxyType(found),
-        settings=tuple(settings),
+        settings=tuple(path for path, data in settings.items() if data is not None),
         variables=MappingProxyType(used),
         absent=frozenset(included.keys() - found.keys()),
     )
@@ -189,10 +189,9 @@ def _read_projects(path: Path, content: bytes) -> dict[str, bytes | None]:
     return included
 
 
-def _read_settings(kind: LockKind, project: Path, variables: Mapping[str, str]) -> dict[Path, bytes]:
-    """The settings files that exist, the nearest first."""
-    found = ((path, _read(path)) for path in settings_files(kind, project, variables))
-    return {path: content for path, content in found if content is not None}
+def _read_settings(kind: LockKind, project: Path, variables: Mapping[str, str]) -> dict[Path, bytes | None]:
+    """The settings files of a tool, the nearest first; None for those that do not exist."""
+    return {path: _read(path) for path in settings_files(kind, project, variables)}
 
 
 def _check_included(path: Path, included: Mapping[str, bytes | None]) -> None:

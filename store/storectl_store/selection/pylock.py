@@ -22,7 +22,16 @@ from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.locked_digests import STRONG_HINT, strongest
 from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
-from storectl_store.selection.pin import GitCommit, LocalProject, Pin, Selection, SourceArchive, SourcePin, WheelFile
+from storectl_store.selection.pin import (
+    GitCommit,
+    IndexPin,
+    LocalProject,
+    Pin,
+    Selection,
+    SourceArchive,
+    SourcePin,
+    WheelFile,
+)
 from storectl_store.selection.project_file import root_project
 from storectl_store.selection.pylock_document import (
     PLACE,
@@ -51,10 +60,12 @@ def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
         _converted(document, package, source, target) for package, source in _selected(document, target, extras, groups)
     ]
     pins = tuple(sorted((item for item in selected if isinstance(item, Pin)), key=lambda pin: pin.name))
+    index_pins = tuple(sorted((item for item in selected if isinstance(item, IndexPin)), key=lambda pin: pin.name))
     local = tuple(item for item in selected if isinstance(item, LocalProject))
     local += root_project(lock_file, (*pins, *local))
     return Selection(
         pins=pins,
+        index_pins=index_pins,
         source_pins=tuple(sorted((item for item in selected if isinstance(item, SourcePin)), key=lambda pin: pin.name)),
         local_projects=tuple(sorted(local, key=lambda project: project.name)),
         warnings=_warnings(pylock, top.file),
@@ -123,8 +134,10 @@ def _select_error(pylock: Pylock, top: Table, target: Target, message: str) -> S
 
 def _converted(
     document: PylockDocument, package: Package, source: Source, target: Target
-) -> Pin | SourcePin | LocalProject:
+) -> Pin | IndexPin | SourcePin | LocalProject:
     match source:
+        case PackageWheel() if document.maker == "pipenv" and (pin := _pin_of_digests(document, package)):
+            return pin
         case PackageWheel():
             return _pin_of_wheels(document, package, target)
         case PackageDirectory():
@@ -135,6 +148,20 @@ def _converted(
             return _source_pin(document, package, source, index=package.index)
         case PackageVcs():
             return _commit(document, package, source)
+
+
+def _pin_of_digests(document: PylockDocument, package: Package) -> IndexPin | None:
+    """The digests and the index, if the files are guessed; None if they are those of an index.
+
+    Older versions of Pipenv had only digests, and made up a file for each: ``NAME-VERSION-py3-none-any.whl``, in the index.
+    """
+    index, wheels = package.index, package.wheels or ()
+    if index is None or package.version is None:
+        return None
+    if not all((wheel.url or "").startswith(f"{index.rstrip('/')}/") for wheel in wheels):
+        return None
+    digests = frozenset(_wheel_file(document, package, wheel.filename, wheel).digest for wheel in wheels)
+    return IndexPin(name=package.name, version=str(package.version), digests=digests, indexes=(index,), exclusive=True)
 
 
 def _pin_of_wheels(document: PylockDocument, package: Package, target: Target) -> Pin:

@@ -23,6 +23,7 @@ from packaging.pylock import (
     PylockValidationError,
 )
 from packaging.specifiers import InvalidSpecifier
+from packaging.utils import canonicalize_name, is_normalized_name
 from packaging.version import InvalidVersion
 
 from storectl_store.errors import LockFileError
@@ -55,6 +56,12 @@ class PylockDocument:
         """What paths in the file are relative to."""
         return Path(self.top.file).parent
 
+    @property
+    def maker(self) -> str:
+        """The first word of who made the file, in small letters: ``pipenv``, ``uv``, ``pip``."""
+        match = re.match(r"[a-z]*", self.pylock.created_by.lower())
+        return match[0] if match else ""
+
     def error(
         self, package: Package, what: str, *, file: Source | None = None, hint: str | None = None
     ) -> LockFileError:
@@ -73,7 +80,9 @@ def read_pylock(top: Table, interpreter: Interpreter) -> PylockDocument:
     check_count(packages)
     check_markers(packages)
     values = {key: value for key, value in top.values.items() if key != "requires-python"}
-    values["packages"] = [_as_needed(table.values, interpreter) for table in packages]
+    if values.get("environments") == []:
+        del values["environments"]  # Pipenv means that it says nothing of them; as it stands, none would do.
+    values["packages"] = [_as_needed(_named(table), interpreter) for table in packages]
     try:
         return PylockDocument(pylock=Pylock.from_dict(values), top=top)
     except PylockValidationError:
@@ -91,6 +100,14 @@ def wrong_marker(pylock: Pylock, values: Mapping[str, str | AbstractSet[str]]) -
         if package.marker and not _is_defined(package.marker, values, "lock_file"):
             return ("packages", number, "marker")
     return ()
+
+
+def _named(package: Table) -> Mapping[str, object]:
+    """The package with its name normalised, as PEP 751 wants it and Pipenv did not write it; as it is if it is no name."""
+    name = package.values.get("name")
+    if not isinstance(name, str) or not is_normalized_name(normal := canonicalize_name(name)):
+        return package.values
+    return {**package.values, "name": normal}
 
 
 def _as_needed(package: Mapping[str, object], interpreter: Interpreter) -> Mapping[str, object]:
@@ -115,7 +132,7 @@ def _filename(wheel: Mapping[str, object]) -> str:
 def _invalid(top: Table, packages: tuple[Table, ...]) -> LockFileError:
     """What is wrong with the whole file; packaging says where by position, we by name."""
     try:
-        Pylock.from_dict(top.values)
+        Pylock.from_dict({**top.values, "packages": [_named(table) for table in packages]})
     except PylockValidationError as error:
         context = error.context or ""
         return top.at(_package_name(packages, context)).error(str(error), key=_path(context))
