@@ -18,6 +18,7 @@ from benchmarks.processes import processor_seconds
 from benchmarks.results import Result
 from benchmarks.service import IDLE_SECONDS, Askers
 from benchmarks.world import World
+from storectl_shim.locations import socket_path
 from storectl_store.entries.trash import delete_tree
 from support.machine import STORECTL, Machine, new_machine
 from support.wheels import WheelBytes
@@ -181,7 +182,7 @@ class _Big:
 
     @property
     def _socket(self) -> str:
-        return str(Path(self._machine.environ["XDG_RUNTIME_DIR"]) / "storectl" / "daemon.sock")
+        return socket_path(self._machine.environ)
 
     def _storectl(self, *arguments: str) -> float:
         return run([STORECTL, *arguments], cwd=self._machine.home, environ=self._machine.environ).wall

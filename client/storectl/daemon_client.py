@@ -155,9 +155,15 @@ class DaemonClient:
         """One entry, with ``files`` (how many), ``tags`` and ``path`` as well."""
         return dict(self._json("GET", f"/v1/entries/{prefix}"))
 
-    def verify(self) -> Iterator[dict[str, Any]]:
+    def verify(self, *, repair: bool = False, offline: bool = False) -> Iterator[dict[str, Any]]:
         """Every event of a verification, the last one ``done``."""
-        for event in self._stream("/v1/verify", None):
+        if repair and "repair" not in self.health().features:
+            raise DaemonVersionError(
+                "the daemon is of an older storectl, which cannot repair",
+                hint="storectl daemon stop ends it; the next command starts its own",
+            )
+        body = {"repair": repair, "offline": offline, "environ": variables_on_wire(self._environ)}
+        for event in self._stream("/v1/verify", body if repair else None):
             yield dict(event)
             if event.get("event") == "done":
                 return
@@ -181,6 +187,7 @@ class DaemonClient:
             "only_groups": options.only_groups,
             "offline": options.offline,
             "bytecode": bytecode,
+            "thorough": bytecode,
             "environ": variables_on_wire(self._environ),
         }
         for event in self._stream("/v1/warm", body):

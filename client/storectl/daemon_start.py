@@ -28,7 +28,7 @@ from storectl.errors import (
     DaemonStartError,
 )
 from storectl.isolation import FLAGS
-from storectl.store_place import may_be_store, own_store
+from storectl.store_place import check_store_owner, may_be_store, own_store
 from storectl_shim.locations import log_path, socket_path, store_folder
 from storectl_shim.own_variables import own_variables
 from storectl_shim.store_daemon import StoreDaemon, is_there, read_store_daemon
@@ -110,11 +110,12 @@ def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = No
 
     ``command`` is what to start instead of storectl's own daemon.
     """
+    store = store_folder(environ)
+    check_store_owner(store)
     try:
         return running_daemon(environ)
     except GONE:
         pass
-    store = store_folder(environ)
     own_store(store)
     with _start_lock(store, lambda: _answers(environ)):
         try:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl.daemon_start import running_daemon
-from storectl.errors import ClientError, DaemonNotRunningError
+from storectl.errors import ClientError, DaemonNotRunningError, ProjectOwnerError
 from storectl.options import Options
 from storectl.project import locate_project
-from storectl_shim.locations import socket_path, store_folder
+from storectl.quarantine import set_aside
+from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_notices, read_ready
 
 WATCHES_NEEDED = 8192
@@ -39,6 +40,7 @@ def examine(environ: Mapping[str, str], folder: str) -> list[Finding]:
     """Every check, in an order in which an earlier one may explain a later."""
     checks: Mapping[str, Callable[[], Iterator[Finding]]] = {
         "store": lambda: _store(Path(store_folder(environ))),
+        "quarantine": lambda: _quarantine(Path(store_folder(environ))),
         "daemon": lambda: _daemon(environ),
         "interpreters": lambda: _interpreters(environ),
         "watches": lambda: _watches(Path("/proc/sys/fs/inotify/max_user_watches")),
@@ -63,7 +65,10 @@ def _store(store: Path) -> Iterator[Finding]:
     except FileNotFoundError:
         yield Finding(check="store", ok=True, detail=f"{store} is not there yet; the daemon makes it")
         return
-    hint = "it was made by another version of storectl, or is no store: set STORECTL_STORE to another folder"
+    hint = (
+        "it was made by another version of storectl, or is no store: set STORECTL_STORE to another folder;"
+        " if it is yours and was damaged, `storectl store verify --repair` mends it"
+    )
     yield Finding(check="store format", ok=found == STORE_FORMAT, detail=f"{store}: {found}", hint=hint)
     try:
         with tempfile.NamedTemporaryFile(dir=store, prefix=".doctor-") as file:
@@ -90,6 +95,11 @@ def _format_of(store: Path) -> str:
         return "no VERSION file"
 
 
+def _quarantine(store: Path) -> Iterator[Finding]:
+    for told in set_aside(store):
+        yield Finding(check="quarantine", ok=True, detail=told)
+
+
 def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
         with running_daemon(environ) as daemon:
@@ -101,7 +111,7 @@ def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(check="daemon", ok=False, detail=error.message, hint=error.hint or "")
         return
     yield Finding(check="daemon", ok=True, detail=f"storectl {health.version}, process {health.pid}")
-    yield from (_private(path) for path in (os.path.dirname(socket_path(environ)), socket_path(environ)))
+    yield from (_private(path) for path in (os.path.dirname(health.socket), health.socket))
 
 
 def _private(path: str) -> Finding:
@@ -154,6 +164,9 @@ def _watches(limit_file: Path) -> Iterator[Finding]:
 def _project(environ: Mapping[str, str], folder: str) -> Iterator[Finding]:
     try:
         project, lock_file = locate_project([folder], Options(), environ)
+    except ProjectOwnerError as error:
+        yield Finding(check="project", ok=False, detail=error.message, hint=error.hint or "")
+        return
     except ClientError:
         yield Finding(check="project", ok=True, detail=f"{folder} is in no project")
         return

@@ -89,10 +89,18 @@ def installed(data_folders: Sequence[Path]) -> Iterator[KernelSpec]:
     """The kernelspecs of ours below these data folders."""
     for data_folder in data_folders:
         root = data_folder / "kernels"
-        for folder in sorted(root.iterdir()) if root.is_dir() else ():
+        for folder in _folders_in(root):
             display_name = _read(folder)
             if display_name is not None:
                 yield KernelSpec(name=folder.name, display_name=display_name, folder=folder)
+
+
+def _folders_in(root: Path) -> list[Path]:
+    """What is in this folder; nothing if it is not there or may not be looked at, which Jupyter does not mind either."""
+    try:
+        return sorted(root.iterdir())
+    except OSError:
+        return []
 
 
 def remove(data_folders: Sequence[Path], name: str) -> list[KernelSpec]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from storectl.errors import NoLockFileError, ProjectOwnerError
 from storectl_shim.project_record import INPUTS, LOCK_FILES, find_member, find_project
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from storectl.options import Options
+
+
+_LOOKS, _LOOK_SECONDS = 100, 0.02
+"""Looks for a lock file as long as git is at work: two seconds."""
 
 
 def locate_project(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -43,6 +48,11 @@ def _search(starts: Iterable[str], options: Options, environ: Mapping[str, str])
     for each in starts:  # one after the other: there may be no current folder, and no need of one
         start = os.path.abspath(each)
         found = find_project(start, environ.get("HOME"), environ)
+        looks = 0
+        while found is None and looks < _LOOKS and _git_is_at_work(start):
+            time.sleep(_LOOK_SECONDS)  # a switch takes a lock file away before it puts another in its place
+            found = find_project(start, environ.get("HOME"), environ)
+            looks += 1
         if found is not None:
             return (*found, options.at_member(find_member(start, *found)))
         tried.append(start)
@@ -52,6 +62,13 @@ def _search(starts: Iterable[str], options: Options, environ: Mapping[str, str])
         "a requirements.txt counts where it holds hashes",
         start=tried[0],
     )
+
+
+def _git_is_at_work(folder: str) -> bool:
+    """Whether git changes the checkout around the folder; not seen in a worktree, whose lock is elsewhere."""
+    while not os.path.exists(os.path.join(folder, ".git")) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return os.path.exists(os.path.join(folder, ".git", "index.lock"))
 
 
 def _project_of(lock_file: str, environ: Mapping[str, str]) -> tuple[str, str]:

@@ -80,21 +80,8 @@ def _write_project(folder: Path, wanted: Wanted) -> None:
 
 
 def _run_locker(folder: Path, wanted: Wanted, environ: Mapping[str, str]) -> None:
-    """Uv where it is there, else pip; both say what they do on stderr, where a person can see it."""
-    uv, pip = find_program("uv", environ), find_program("pip", environ)
-    python = ["--python", wanted.python.executable] if wanted.python.executable else []
-    unnamed = [text for text in wanted.requirements if _is_unnamed(text)]
-    if uv is not None:
-        # `uv add` finds out which project a path or an address is of, and locks as well.
-        what = ["add", "--no-sync", "--quiet"] if unnamed else ["lock", "--quiet"]
-        command = [uv, *what, *python, *unnamed]
-    elif pip is not None:
-        constraints = ["-c", "constraints.txt"] if wanted.constraints else []
-        command = [pip, *python, "lock", "--quiet", *constraints, "-o", "pylock.toml", "--", *wanted.requirements]
-    else:
-        raise RequirementsError(
-            "neither uv nor pip is there to lock requirements", hint="install uv", requirements=wanted.requirements
-        )
+    """Run uv or pip in the folder; both say what they do on stderr, where a person can see it."""
+    command = _locker(wanted, environ)
     own = {name: value for name, value in environ.items() if name not in _LEFT_OUT}
     done = subprocess.run(command, cwd=folder, env={**wanted.variables, **own}, stdout=sys.stderr, check=False)
     if done.returncode:
@@ -103,6 +90,28 @@ def _run_locker(folder: Path, wanted: Wanted, environ: Mapping[str, str]) -> Non
             hint="what it says is above",
             requirements=wanted.requirements,
         )
+
+
+def _locker(wanted: Wanted, environ: Mapping[str, str]) -> list[str]:
+    """The command line of uv if it is there, else of pip; RequirementsError if neither is, or pip cannot do it."""
+    python = ["--python", wanted.python.executable] if wanted.python.executable else []
+    if uv := find_program("uv", environ):
+        # `uv add` finds out which project a path or an address is of, and locks as well.
+        unnamed = [text for text in wanted.requirements if _is_unnamed(text)]
+        what = ["add", "--no-sync", "--quiet"] if unnamed else ["lock", "--quiet"]
+        return [uv, *what, *python, *unnamed]
+    if folders := [text for text in wanted.requirements if os.path.isdir(text)]:
+        raise RequirementsError(
+            f"only uv can lock a folder such as {folders[0]}, and it is not there",
+            hint="install uv",
+            requirements=wanted.requirements,
+        )
+    if pip := find_program("pip", environ):
+        constraints = ["-c", "constraints.txt"] if wanted.constraints else []
+        return [pip, *python, "lock", "--quiet", *constraints, "-o", "pylock.toml", "--", *wanted.requirements]
+    raise RequirementsError(
+        "neither uv nor pip is there to lock requirements", hint="install uv", requirements=wanted.requirements
+    )
 
 
 def _is_unnamed(text: str) -> bool:

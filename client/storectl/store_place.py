@@ -10,20 +10,26 @@ OF_A_STORE = ("VERSION", ".VERSION.", "start.lock", "state")
 """What the names begin with that stand in a store's folder before it is one."""
 
 
+def check_store_owner(store: str) -> None:
+    """StoreOwnerError if the store is another user's: root could use his daemon, and run what he has put there."""
+    try:
+        owner = os.stat(store).st_uid
+    except OSError:
+        return
+    if owner != os.geteuid():
+        raise _of_another(store, owner)
+
+
 def own_store(store: str) -> None:
     """Make the folder of the store (0700) if it is not there.
 
     StoreOwnerError if it is another user's, or root would leave it in another user's folder; DaemonStartError if the
     system does not let this user write there.
     """
-    try:
-        owner = os.stat(store).st_uid
-    except OSError:
+    check_store_owner(store)
+    if not os.path.exists(store):
         _make(store)
-        return
-    if owner != os.geteuid():
-        raise _of_another(store, owner)
-    if not os.access(store, os.W_OK | os.X_OK):
+    elif not os.access(store, os.W_OK | os.X_OK):
         raise _not_writable(store)
 
 

@@ -7,6 +7,8 @@ there is no other place to tell it.
 
 from __future__ import annotations
 
+import _locale
+import codecs
 import errno
 import io
 import os
@@ -23,8 +25,9 @@ STDOUT, STDERR = 1, 2
 
 def check_output() -> None:
     """Replace ``sys.stdout`` and ``sys.stderr`` by streams whose failure is ours to tell."""
-    sys.stdout = _text_stream(_Output(STDOUT if sys.stdout is not None else None), sys.stdout, "backslashreplace")
-    sys.stderr = _text_stream(_Told(STDERR if sys.stderr is not None else None), sys.stderr, "backslashreplace")
+    _occupy_standard_numbers()
+    sys.stdout = _text_stream(_Output(STDOUT if sys.stdout is not None else None), sys.stdout)
+    sys.stderr = _text_stream(_Told(STDERR), sys.stderr)
 
 
 def flush_output() -> None:
@@ -41,8 +44,30 @@ def end_as_interrupted_writer() -> None:
     os.kill(os.getpid(), signal.SIGPIPE)
 
 
+def output_encoding(own: str) -> str:
+    """The locale's encoding, which ``-X utf8`` hides; that of Python itself for one that is ASCII, or not known."""
+    found = _locale.getencoding()
+    try:
+        is_ascii = codecs.lookup(found).name == "ascii"
+    except LookupError:
+        return own
+    return own if is_ascii or own.lower() != "utf-8" else found
+
+
+def _occupy_standard_numbers() -> None:
+    """See that no file that is opened later gets the number of a closed standard stream, and is taken for one.
+
+    A program that we become, or start, has them closed as they were.
+    """
+    for number in range(STDERR + 1):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # gets the lowest number that is free
+
+
 class _Output(io.RawIOBase):
-    """Standard output, or None if it was closed from the beginning: its number may be another file's by now."""
+    """Standard output, or None if it was closed from the beginning: what has its number now is not what was meant."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
@@ -77,17 +102,14 @@ class _Output(io.RawIOBase):
 
 
 class _Told(_Output):
-    """Standard error. If it was closed, programs that are to write there get a file that swallows everything."""
-
-    def __init__(self, descriptor: int | None) -> None:
-        super().__init__(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if descriptor is None else descriptor)
+    """Standard error. If it was closed, a file that swallows everything has its number by now."""
 
     def _refused(self, error: OSError, size: int) -> int:  # noqa: ARG002 - as above
         return size
 
 
-def _text_stream(raw: _Output, like: TextIO | None, errors: str) -> io.TextIOWrapper:
-    encoding = getattr(like, "encoding", None) or "utf-8"
+def _text_stream(raw: _Output, like: TextIO | None) -> io.TextIOWrapper:
+    encoding = output_encoding(getattr(like, "encoding", None) or "utf-8")
     buffered = io.BufferedWriter(raw)  # type: ignore[type-var]
     line_buffering = isinstance(raw, _Told) or raw.isatty()
-    return io.TextIOWrapper(buffered, encoding, errors, line_buffering=line_buffering)
+    return io.TextIOWrapper(buffered, encoding, "backslashreplace", line_buffering=line_buffering)

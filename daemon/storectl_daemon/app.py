@@ -5,6 +5,7 @@ request -> import map?                 -> bytes from memory     the shim waits f
                   -> api/application   -> FastAPI -> api/*.py   loaded by the first request that needs it
 """
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -20,6 +21,9 @@ from storectl_daemon.request_limits import RequestLimits
 from storectl_daemon.service import Service
 from storectl_daemon.short_way import ShortWay
 from storectl_store.errors import ProblemError
+from storectl_store.system_errors import refusal_of
+
+logger = logging.getLogger(__name__)
 
 _MAP_START = f"/v{API_VERSION}/environments/"
 _MAP_END = "/import-map"
@@ -40,6 +44,16 @@ def create_application(service: Service, *, on_request: Callable[[str], None] = 
     short_way = RequestLimits(ShortWay(service, otherwise=long_way))
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await serve(scope, receive, send)
+        except Exception as error:
+            refusal = refusal_of(error, "answer")
+            if refusal is None:
+                raise
+            logger.warning("%s", refusal)
+            await response_of(refusal)(scope, receive, send)
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "")
         on_request(path)
         if scope["type"] == "http" and path.endswith(_MAP_END) and path.startswith(_MAP_START):

@@ -6,6 +6,7 @@ Nothing is started, fetched or written where the environment and all its entries
 import asyncio
 import hashlib
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,42 +16,45 @@ from typing import TYPE_CHECKING, Protocol, Self
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.builder import Builder
+from storectl_daemon.building.pip_variables import NOWHERE, locked_places
 from storectl_daemon.building.project_options import build_options_of
-from storectl_daemon.bytecode import ShimBytecode
+from storectl_daemon.closure import Closure
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.index import file_of
 from storectl_daemon.inputs import Inputs, doubts, read_states
-from storectl_daemon.models import EnvironmentInfo
+from storectl_daemon.models import EnvironmentInfo, WarmEvent
 from storectl_daemon.options import Job, Options
 from storectl_daemon.ownership import check_local, check_unlocked
 from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.progress import Progress
+from storectl_daemon.publishing import Publishing
 from storectl_daemon.settling import Built
 from storectl_daemon.source_builds import SourceBuilds, all_of
 from storectl_daemon.version_files import Around, look_around
 from storectl_store.digest import Digest
+from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
-from storectl_store.environments.identity import environment_id
 from storectl_store.environments.input_state import InputKind, InputState, stronger
 from storectl_store.environments.local_inputs import check_is_project, local_inputs
 from storectl_store.environments.outlines import Outlines
-from storectl_store.environments.plan import EnvironmentPlan, plan_environment
-from storectl_store.environments.publish import publish_environment
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.lock_file import LockFile, read_lock_file
-from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
+from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.uv_groups import AskedGroups
+from storectl_store.wheel.checked import Part
 
 if TYPE_CHECKING:
     from storectl_daemon.index_config import IndexSettings
 
 _KEPT_SELECTIONS = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
+_NAMES_ITS_INDEXES = frozenset({"requirements", "pipfile", "poetry", "pdm"})
+"""Lock files whose tools look in the indexes that they name for what they build with, too."""
 
 
 class Interpreters(Protocol):
@@ -93,37 +97,6 @@ class Access(Fetch, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Closure:
-    """What a lock file selects for one target, every pin with its file and its sha256.
-
-    ``notices`` are to be told at every run.
-    """
-
-    pins: tuple[Pin, ...]
-    source_pins: tuple[SourcePin, ...]
-    local_projects: tuple[LocalProject, ...]
-    warnings: tuple[str, ...]
-    notices: tuple[str, ...]
-
-    @property
-    def versions(self) -> Mapping[NormalizedName, str]:
-        """The versions of all that has one before it is built."""
-        built = {pin.name: pin.version for pin in self.source_pins if pin.version is not None}
-        return built | {pin.name: pin.version for pin in self.pins}
-
-    def below(self, other: Self) -> Self:
-        """This one with what the other adds: a project that is here already stays as it is here."""
-        own = {item.name for group in (self.pins, self.source_pins, self.local_projects) for item in group}
-        return replace(
-            self,
-            pins=(*self.pins, *(pin for pin in other.pins if pin.name not in own)),
-            source_pins=(*self.source_pins, *(pin for pin in other.source_pins if pin.name not in own)),
-            local_projects=(*self.local_projects, *(local for local in other.local_projects if local.name not in own)),
-            warnings=(*self.warnings, *other.warnings),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
     """What a selection is a function of. ``contents`` is a digest over the lock file and all that it refers to."""
 
@@ -152,6 +125,7 @@ class EnvironmentBuild:
         pipeline: Pipeline,
         builder: Builder,
         compiling: Compiling,
+        publishing: Publishing,
     ) -> None:
         self._store = store
         self._outlines = outlines
@@ -163,7 +137,7 @@ class EnvironmentBuild:
         self._compiling = compiling
         self._selections: OrderedDict[_Question, Selection] = OrderedDict()
         self._required: dict[tuple[str, AskedGroups], str | None] = {}
-        self._shim = ShimBytecode(store.catalogue)
+        self._publishing = publishing
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
         """The environment of the job; a ProblemError says why there is none."""
@@ -197,21 +171,34 @@ class EnvironmentBuild:
             access=access,
             options=options,
             versions=closure.versions,
+            environment_of=lambda made: self._environment_of((*closure.pins, *made), interpreter, access, progress),
+            places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
             progress=progress,
         )
         built = await builds.made(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(made.pin for made in built))
-        await self._make_present(pins, interpreter, access, progress)
-        digests = [pin.wheel.digest for pin in pins]
-        path = await self._publish(digests, interpreter, _direct_urls(pins), progress)
+        path = await self._environment_of(pins, interpreter, access, progress)
         environment = await asyncio.to_thread(self._info, path.name, inputs)
-        await self._compiling.start(job, digests, interpreter, progress)
+        await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
         return Built(
             environment=environment,
             extra_inputs=extra,
             variables={name: digest for made in built for name, digest in made.variables.items()},
             notices=closure.notices,
         )
+
+    async def pins(self, job: Job, inputs: Inputs) -> tuple[Pin, ...]:
+        """The wheels that the job's lock file selects, but for those that are built; a ProblemError says why not."""
+        lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
+        around = await asyncio.to_thread(_look_around, job, lock_file)
+        interpreter = await asyncio.to_thread(self._choose, job, lock_file, around)
+        async with self._access(job.project, job.environ) as access:
+            return (await self._closure(job, lock_file, interpreter, access, Progress(_unheard))).pins
+
+    async def staged(self, job: Job, pin: Pin) -> StagedEntry:
+        """The wheel of this pin, fetched as the job may and unpacked into a stage, whatever the store has."""
+        async with self._access(job.project, job.environ) as access:
+            return await self._pipeline.staged(pin, access)
 
     def _check_present(self, pins: Sequence[Pin]) -> None:
         """OfflineError that names every wheel which would have to be fetched."""
@@ -285,9 +272,17 @@ class EnvironmentBuild:
             pins=await access.identified(pins, offline=job.offline),
             source_pins=await access.identified_sources(source_pins, offline=job.offline),
             local_projects=selection.local_projects,
+            places=locked_places(selection.index_pins),
             warnings=selection.warnings,
             notices=(selection.stale,) if selection.stale else (),
         )
+
+    async def _environment_of(
+        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
+    ) -> Path:
+        await self._make_present(pins, interpreter, access, progress)
+        digests = [pin.wheel.digest for pin in pins]
+        return await self._publishing.publish(digests, interpreter, _direct_urls(pins), progress)
 
     async def _make_present(
         self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
@@ -303,43 +298,19 @@ class EnvironmentBuild:
             await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
 
         async def know_the_shim() -> None:
-            await self._shim.of(interpreter)  # publishing needs it, and an interpreter has to be run for it
+            await self._publishing.shim.of(interpreter)  # publishing needs it, and an interpreter has to be run for it
 
         if missing:
             await all_of([know_the_shim(), *(complete(pin) for pin in biggest_first(missing))])
 
     def _present(self, pins: Sequence[Pin]) -> set[Digest]:
-        return {pin.wheel.digest for pin in pins if self._store.has(pin.wheel.digest)}
-
-    async def _publish(
-        self,
-        digests: Sequence[Digest],
-        interpreter: Interpreter,
-        direct_urls: Mapping[NormalizedName, str],
-        progress: Progress,
-    ) -> Path:
-        identity = environment_id(digests, interpreter, direct_urls)
-        record = await asyncio.to_thread(self._environments.record, identity)
-        if record is not None:
-            return self._store.layout.environment(identity)
-        progress.begin("publish", 1)
-        plan = await asyncio.to_thread(self._plan, digests, interpreter, direct_urls)
-        # The environment is read-only: bytecode of the shim that is not there now could never be kept later.
-        shim = await self._shim.of(interpreter)
-        extra = {f"lib/{interpreter.library_folder}/{path}": content for path, content in shim.items()}
-        path = await asyncio.to_thread(publish_environment, self._store, plan, extra_files=extra)
-        progress.step("publish", plan.id)
-        for warning in plan.warnings:
-            progress.warn(warning)
-        return path
-
-    def _plan(
-        self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
-    ) -> EnvironmentPlan:
-        outlines = self._outlines.get(digests, interpreter.extension_suffixes)
-        return plan_environment(
-            outlines, interpreter, self._store.layout, self._outlines.manifest, direct_urls=direct_urls
-        )
+        """What is in the store, as far as a look at the folder of each entry tells."""
+        return {
+            pin.wheel.digest
+            for pin in pins
+            if self._store.has(pin.wheel.digest)
+            and os.path.isdir(self._store.layout.entry(pin.name, pin.wheel.digest) / Part.SITE_PACKAGES)
+        }
 
     def _info(self, environment: str, inputs: Inputs) -> EnvironmentInfo:
         located = inputs.located
@@ -347,6 +318,10 @@ class EnvironmentBuild:
         if info is None:
             raise EnvironmentBuildError(f"the environment {environment} is gone again", hint="Warm the project again.")
         return info
+
+
+def _unheard(event: WarmEvent) -> None:
+    """Nobody is told how a look at a lock file goes."""
 
 
 def _overlay(job: Job) -> LockFile | None:
@@ -364,7 +339,7 @@ async def _resolved(pin: IndexPin, interpreter: Interpreter, access: Access, job
 def _look_around(job: Job, lock_file: LockFile) -> Around:
     """What the folders around say of the Python. Only a requirements file leaves the versions to the project around it."""
     start = Path(job.options.member) if job.options.member else job.project
-    return look_around(start, job.environ.get("HOME"), for_project=lock_file.kind == "requirements")
+    return look_around(start, job.environ, for_project=lock_file.kind == "requirements")
 
 
 def _extra_inputs(

@@ -18,6 +18,7 @@ from storectl_store.environments.identity import shim_digest, shim_sources
 from storectl_store.environments.import_map import MARSHAL_VERSION
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
+from storectl_store.system_errors import refusal_of
 
 CompileBatch = Callable[[Sequence[Digest], Interpreter], Awaitable[None]]
 _SHIM_SECONDS = 30
@@ -130,6 +131,8 @@ async def compile_shim(interpreter: Interpreter) -> dict[str, bytes]:
             subprocess.run, command, input=source, capture_output=True, timeout=_SHIM_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
+        if (refusal := refusal_of(error, f"run {interpreter.executable}")) is not None:
+            raise refusal from error
         raise EnvironmentBuildError(
             f"{interpreter.executable} cannot run: {type(error).__name__}",
             hint="Check that this Python works, or choose another one with -p.",

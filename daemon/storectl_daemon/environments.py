@@ -9,7 +9,7 @@ from storectl_daemon.errors import UnknownEnvironmentError
 from storectl_daemon.held_maps import HeldMap, HeldMaps
 from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
+from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord, read_environment
 from storectl_store.errors import StoreError
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -42,6 +42,16 @@ class Environments:
             if len(self._records) > _KEPT_RECORDS:
                 self._records.popitem(last=False)
         return record
+
+    def is_whole(self, environment_id: str) -> bool:
+        """Whether the environment is there with all that a program needs to start in it."""
+        record = self.record(environment_id)
+        if record is None:
+            return False
+        folder = self._layout.environment(environment_id)
+        library = folder / "lib" / f"python{'.'.join(record.version.split('.')[:2])}"
+        needed = ("bin/python", _MAP_NAME, RECORD_NAME)
+        return os.access(library / "site-packages", os.R_OK) and all((folder / name).exists() for name in needed)
 
     def info(self, environment_id: str, *, project: str | None, lock_file: str | None) -> EnvironmentInfo | None:
         """The environment as one that a project asked for."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from storectl_daemon.errors import OfflineError
+from storectl_daemon.errors import FetchError, OfflineError
 from storectl_daemon.pipeline import Fetch, FetchedFile
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import Digest, is_sha256, parse_digest
@@ -90,8 +90,23 @@ class Identification:
                 filename=file.filename,
             )
         else:
-            digest = await self._flights.do(key, lambda: self._count(key, file, fetch))
+            digest = await self._counted(key, file, fetch)
         return replace(file, digest=digest, one_of=frozenset())
+
+    async def _counted(self, key: Digest, file: WheelFile | SourceArchive, fetch: Fetch) -> Digest:
+        """The sha256 of the file, whoever fetches it; if another caller cannot, this one tries its own way."""
+        tried: list[Fetch] = []
+
+        async def count() -> Digest:
+            tried.append(fetch)
+            return await self._count(key, file, fetch)
+
+        while True:
+            try:
+                return await self._flights.do(key, count)
+            except FetchError:
+                if tried:
+                    raise
 
     async def _count(self, key: Digest, file: WheelFile | SourceArchive, fetch: Fetch) -> Digest:
         """Fetch the file, and count its sha256."""

@@ -2,7 +2,7 @@
 
 What an interpreter said is remembered as JSON in the store:
 
-    interpreters/<key>.json     {"format": 2, "facts": {…}}; the keys of facts are those of `interpreter_probe`
+    interpreters/<key>.json     {"format": 2, "facts": {…}}, sealed; the keys of facts are those of `interpreter_probe`
 
 The key is a digest of the real path of the file asked for with its size, time and inode, and of the kernel and C library,
 on which markers and tags depend. Tags are not remembered: each daemon works them out from the facts (`interpreter_tags`).
@@ -30,10 +30,12 @@ from storectl_daemon.interpreter_search import (
     pyenv_interpreter,
     shim_target,
 )
+from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import replace_file
 from storectl_store.errors import TargetError
 from storectl_store.selection.requires_python import check_requires_python, release_of
 from storectl_store.selection.target import Interpreter
+from storectl_store.system_errors import refusal_of
 
 __all__ = ["PROBE_TIMEOUT", "InterpreterBook", "find_interpreters"]
 
@@ -226,7 +228,7 @@ def _key(real: str) -> str:
 
 def _remembered(record: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(record.read_bytes())
+        value = json.loads(opened(record.read_bytes())[0])
     except (OSError, ValueError, RecursionError):
         return None
     facts = value.get("facts") if isinstance(value, dict) and value.get("format") == _FORMAT else None
@@ -235,7 +237,7 @@ def _remembered(record: Path) -> dict[str, Any] | None:
 
 def _remember(record: Path, facts: dict[str, Any]) -> None:
     """Write the record by rename. That it cannot be written costs time on the next start, nothing else."""
-    data = json.dumps({"format": _FORMAT, "facts": facts}, sort_keys=True).encode()
+    data = sealed(json.dumps({"format": _FORMAT, "facts": facts}, sort_keys=True).encode() + b"\n")
     try:
         record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(record, data)
@@ -255,6 +257,9 @@ def _probe(real: str, timeout: float) -> dict[str, Any]:
     except subprocess.TimeoutExpired as error:
         raise TargetError(f"{real} did not say what it is within {timeout:g} s", hint=_ANOTHER, path=real) from error
     except OSError as error:
+        refusal = refusal_of(error, f"run {real}")
+        if refusal is not None:
+            raise refusal from error
         raise TargetError(f"{real} cannot be run: {error.strerror}", hint=_ANOTHER, path=real) from error
     if done.returncode != 0 or len(done.stdout) > _MAX_ANSWER:
         said = _reason(done.stderr.decode(errors="replace").splitlines()) or f"exit code {done.returncode}"

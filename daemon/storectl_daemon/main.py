@@ -15,7 +15,7 @@ from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING, TypeVar
 
-from storectl_daemon.bytecode import Compiler
+from storectl_daemon.bytecode import Compiler, ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.door import Door
 from storectl_daemon.environments import Environments
@@ -36,7 +36,8 @@ from storectl_daemon.pipeline import Pipeline
 from storectl_daemon.presence import Presence
 from storectl_daemon.progress import Progress
 from storectl_daemon.project_files import DiskProjectFiles
-from storectl_daemon.projects import ProjectBook
+from storectl_daemon.projects import ProjectBook, projects_with_records
+from storectl_daemon.publishing import Publishing
 from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
@@ -51,16 +52,19 @@ from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
 from storectl_shim import locations
 from storectl_shim.locations import NoHomeError
+from storectl_store.entries.durability import store_error
 from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import empty_trash
 from storectl_store.entries.writer import Writer
+from storectl_store.environments.made_by import shown_digests
 from storectl_store.environments.outlines import Outlines
 from storectl_store.errors import ProblemError, StoreBusyError
 
 if TYPE_CHECKING:
     from storectl_daemon.build import EnvironmentBuild
     from storectl_daemon.interpreters import InterpreterBook
+    from storectl_daemon.repair.repairer import Repairer
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +98,8 @@ def main(argv: Sequence[str]) -> int:
         return _tell(DaemonError(str(error), code="E_NO_HOME", hint=error.hint), 1)
     except ProblemError as error:
         return _tell(error, 1)
+    except OSError as error:
+        return _tell(store_error(error, "serve"), 1)
 
 
 def _only_own() -> dict[str, str]:
@@ -130,7 +136,7 @@ def _serve_store(settings: Settings) -> int:
     os.umask(_UMASK)
     store = Store.open(settings.store)
     with _handed_over(partial(Writer.acquire, store.layout)) as writer:
-        recovered = recover(store)
+        recovered = recover(store, shown=partial(shown_digests, store.layout))
         if recovered:
             logger.info("recovered the store: %s", recovered)
         with Door(settings.store, settings.sockets, settings.environ) as door:
@@ -155,6 +161,7 @@ class Daemon:
     def __init__(self, settings: Settings, store: Store, writer: Writer, door: Door) -> None:
         self._settings = settings
         self._store = store
+        self._writer = writer
         self._session = writer.session
         self._door = door
         self._presence = Presence(door, store, writer, move=self._move, leave=self._leave)
@@ -208,11 +215,14 @@ class Daemon:
 
     def _service(self) -> Service:
         settings, layout = self._settings, self._store.layout
-        environments, bus, book = Environments(layout), EventBus(), ProjectBook(layout.projects_file)
+        environments, bus = Environments(layout), EventBus()
+        book = ProjectBook(layout.projects_file, otherwise=partial(projects_with_records, layout))
         files = DiskProjectFiles(layout, environments, home=settings.home)
         outlines = Outlines(self._store)
         compiling = Compiling(self._compiler, outlines.get, bus)
-        load = partial(for_good, partial(self._load_build, environments, outlines, compiling))
+        shim = ShimBytecode(self._store.catalogue)
+        publishing = Publishing(store=self._store, outlines=outlines, environments=environments, shim=shim)
+        load = partial(for_good, partial(self._load_build, environments, outlines, compiling, publishing))
         self._build: Loaded[EnvironmentBuild] = Loaded(load, name="the build")
 
         async def build_noted(job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -226,6 +236,7 @@ class Daemon:
             await service.refresh(project)
 
         watcher = Watcher(sights=lambda: sights_of(book, warmer.extra_inputs), on_change=refresh)
+        repairer = Loaded(lambda: for_good(partial(self._load_repair, service, publishing)), name="the repair")
         service = Service(
             store=self._store,
             environments=environments,
@@ -243,6 +254,7 @@ class Daemon:
             look=self._presence.look,
             started=time.monotonic(),
             stop=self._leave,
+            repairer=repairer.get,
         )
         return service
 
@@ -266,7 +278,14 @@ class Daemon:
 
         return InterpreterBook(self._store.layout.interpreters)
 
-    def _load_build(self, environments: Environments, outlines: Outlines, compiling: Compiling) -> "EnvironmentBuild":
+    def _load_repair(self, service: Service, publishing: Publishing) -> "Repairer":
+        from storectl_daemon.repair.assembly import assemble  # noqa: PLC0415 - few daemons need it
+
+        return assemble(service, writer=self._writer, build=self._build, compiler=self._compiler, publishing=publishing)
+
+    def _load_build(
+        self, environments: Environments, outlines: Outlines, compiling: Compiling, publishing: Publishing
+    ) -> "EnvironmentBuild":
         from storectl_daemon.build import EnvironmentBuild  # noqa: PLC0415 - what has nothing to build needs none of it
         from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - likewise
 
@@ -286,6 +305,7 @@ class Daemon:
             pipeline=self._pipeline,
             builder=builder,
             compiling=compiling,
+            publishing=publishing,
         )
 
     async def _rest_after_warms(self, service: Service) -> None:

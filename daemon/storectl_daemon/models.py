@@ -19,6 +19,7 @@ FEATURES = (
     "import-map",
     "entries",
     "verify",
+    "repair",
     "events",
     "shutdown",
     "interpreters",
@@ -169,7 +170,8 @@ WarmEvent = ProgressEvent | WarningEvent | ReadyEvent | FailedEvent | CompiledEv
 class WarmRequest(Model):
     """Which environment is wanted: that of the project at or above ``start``, or of the ``member`` of its workspace.
 
-    With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported.
+    With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported. With
+    ``thorough`` the files of what is there already are looked at first, and what is damaged is made again.
     ``environ`` are the variables of the command, which decide where packages come from, with which logins, and what builds see;
     without it those count that a command sent last for the project.
     """
@@ -186,6 +188,7 @@ class WarmRequest(Model):
     member: AbsolutePath | None = None
     offline: bool = False
     bytecode: bool = True
+    thorough: bool = False
     environ: Annotated[Variables | None, Field(repr=False)] = None
 
 
@@ -264,18 +267,31 @@ class EntryDetail(EntryInfo):
     builds: tuple[BuildInfo, ...] = ()
 
 
+class VerifyRequest(Model):
+    """Whether what is found is to be mended, and whether ``offline``, without anything from the network.
+
+    ``environ`` are the variables of the command. They count for projects for which no command has sent any.
+    """
+
+    repair: bool = False
+    offline: bool = False
+    environ: Annotated[Variables | None, Field(repr=False)] = None
+
+
 class CheckedEvent(Model):
-    """An entry was looked at."""
+    """One thing was looked at; ``prefix`` is that of an entry."""
 
     event: Literal["checked"] = "checked"
+    kind: str
     name: str
     prefix: str
 
 
 class FindingEvent(Model):
-    """Something in an entry is not as its manifest says."""
+    """Something is not as it should be; ``path`` is relative to the thing. Version and prefix are those of an entry."""
 
     event: Literal["finding"] = "finding"
+    kind: str
     name: str
     version: str
     prefix: str
@@ -283,9 +299,40 @@ class FindingEvent(Model):
     what: ShownPath
 
 
+class MendedEvent(Model):
+    """What was found of one thing is mended; ``how`` in a few words."""
+
+    event: Literal["mended"] = "mended"
+    kind: str
+    name: str
+    prefix: str
+    how: str
+
+
+class LeftEvent(Model):
+    """What was found of one thing cannot be mended; it is out of service as far as programs could have read it."""
+
+    event: Literal["left"] = "left"
+    kind: str
+    name: str
+    prefix: str
+    problem: Problem
+
+
+class WorkingEvent(Model):
+    """Nothing new: whoever listens is told every few seconds that it goes on."""
+
+    event: Literal["working"] = "working"
+
+
 class VerifyDone(Model):
-    """The last line of a verification."""
+    """The last line of a verification: entries looked at, findings, things that were mended, things that were not."""
 
     event: Literal["done"] = "done"
     entries: int
     findings: int
+    mended: int
+    left: int
+
+
+VerifyEvent = CheckedEvent | FindingEvent | MendedEvent | LeftEvent | WorkingEvent | VerifyDone

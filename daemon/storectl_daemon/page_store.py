@@ -1,8 +1,9 @@
 r"""Index pages on disk, so that the next daemon asks only whether they have changed.
 
     <folder>/<64 hex>
-      {"format": 1, "url": …, "content_type": …, "etag": …, "last_modified": …, "asked_at": …, "max_age": …, "sha256": …}\n
+      {"format": 2, "url": …, "content_type": …, "etag": …, "last_modified": …, "asked_at": …, "max_age": …}\n
       the body as it was sent
+      sha256 <64 hex digits of all before>\n
 
 The name is the sha256 of the address with its user name and without its password. ``asked_at`` is in seconds of the system
 clock, ``max_age`` in seconds (RFC 9111, 5.2.2.1). A page that cannot be read is as good as none. The folder is kept below
@@ -21,9 +22,10 @@ from typing import Any
 
 from storectl_daemon.fetch import Page
 from storectl_daemon.origins import login_of, without_login
+from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import PRIVATE, replace_file
 
-PAGE_FORMAT = 1
+PAGE_FORMAT = 2
 LARGEST_FOLDER = 256 << 20
 LONGEST_AGE = 86400
 """Seconds that no page is taken for fresh after, whatever its server says."""
@@ -97,8 +99,9 @@ class PageStore:
     def read(self, url: str) -> tuple[KeptPage, bytes] | None:
         """The page of this address, and its body; None where there is none that is whole."""
         try:
-            head, _, body = self._path(url).read_bytes().partition(b"\n")
-            return _read_head(json.loads(head), body), body
+            content, has_seal = opened(self._path(url).read_bytes())
+            head, _, body = content.partition(b"\n")
+            return _read_head(json.loads(head), has_seal=has_seal), body
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
@@ -107,11 +110,11 @@ class PageStore:
 
     def write(self, url: str, page: KeptPage, body: bytes) -> None:
         """Keep a page. That it cannot be written costs a request later, nothing else."""
-        head = {"format": PAGE_FORMAT, **asdict(page), "sha256": hashlib.sha256(body).hexdigest()}
+        head = {"format": PAGE_FORMAT, **asdict(page)}
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(len(body))
-            replace_file(self._path(url), json.dumps(head).encode() + b"\n" + body, mode=PRIVATE)
+            replace_file(self._path(url), sealed(json.dumps(head).encode() + b"\n" + body), mode=PRIVATE)
         except OSError as error:
             _log.warning("an index page is not kept: %s", error.strerror)
 
@@ -143,8 +146,8 @@ class PageStore:
                 yield status.st_mtime, status.st_size, path
 
 
-def _read_head(head: dict[str, Any], body: bytes) -> KeptPage:
-    if head.pop("format") != PAGE_FORMAT or head.pop("sha256") != hashlib.sha256(body).hexdigest():
+def _read_head(head: dict[str, Any], *, has_seal: bool) -> KeptPage:
+    if head.pop("format") != PAGE_FORMAT or not has_seal:
         raise ValueError("damaged, or of another format")
     page = KeptPage(**head)
     texts = (page.url, page.content_type, page.etag or "", page.last_modified or "")

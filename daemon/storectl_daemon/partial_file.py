@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from storectl_store.digest import Digest
-from storectl_store.errors import StoreFullError
+from storectl_store.entries.durability import store_error
+from storectl_store.errors import StoreError
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ class PartialFile:
 
     ``received`` counts the bytes given to ``append`` since the last ``restart``; the digests are of exactly those: sha256,
     and the other ``algorithms``.
-    StoreFullError where the file system refuses a write.
+    StoreFullError or StoreError if the file system refuses a write.
     """
 
     def __init__(self, path: Path, algorithms: Iterable[str] = ()) -> None:
@@ -116,7 +117,5 @@ async def finished_in_thread(work: Callable[[], T]) -> T:
     return task.result()
 
 
-def _refused(path: Path, error: OSError) -> StoreFullError:
-    return StoreFullError(
-        f"{path.name} cannot be written: {error.strerror}", hint="free some space, or check the store", path=str(path)
-    )
+def _refused(path: Path, error: OSError) -> StoreError:
+    return store_error(error, f"write {path.name}")

@@ -7,6 +7,7 @@ runs shares the next durability barrier.
 import asyncio
 import contextlib
 import itertools
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from storectl_store.selection.pin import Pin, WheelFile
 from storectl_store.wheel.checked import Expectation
 
 ByteProgress = Callable[[int], None]
+
+logger = logging.getLogger(__name__)
 
 
 class FetchedFile(Protocol):
@@ -128,6 +131,10 @@ class _Told:
         self._report.unpacked(self._pin)
 
 
+def _unheard(_sofar: _Sofar) -> None:
+    """Nobody waits to be told."""
+
+
 class Pipeline:
     """Makes wheels present. ``session`` is a folder of this process alone, on the store's file system."""
 
@@ -162,7 +169,16 @@ class Pipeline:
 
     async def _make(self, pin: Pin, fetch: Fetch) -> Manifest:
         """Make the entry; everyone who waits for it hears how far it is."""
-        news = _News(tell=partial(self._flights.report, pin.wheel.digest))
+        staged = await self.staged(pin, fetch, _News(tell=partial(self._flights.report, pin.wheel.digest)))
+        try:
+            return await self._commits.submit(staged)
+        except BaseException:
+            await asyncio.shield(self._steps.discard(staged.folder))
+            raise
+
+    async def staged(self, pin: Pin, fetch: Fetch, news: "_News | None" = None) -> StagedEntry:
+        """The pin's wheel, fetched, checked and unpacked into a stage, whatever the store has."""
+        news = news or _News(tell=_unheard)
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
         self._steps.expect()
@@ -170,11 +186,14 @@ class Pipeline:
             fetched = await fetch(pin.wheel, wheel, progress=news.received)
             news.fetched()
             staged = await self._steps.stage(wheel, expectation_of(pin), stage, fetched.digest)
+            for warning in staged.warnings:
+                logger.warning("%s %s: %s", pin.name, pin.version, warning)  # no command may be there to be told
             news.warn([f"{pin.name}: {warning}" for warning in staged.warnings])
-            return await self._commits.submit(staged)
         except BaseException:
             await asyncio.shield(self._steps.discard(stage))
             raise
+        else:
+            return staged
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(wheel)

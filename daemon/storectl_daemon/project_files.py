@@ -13,6 +13,7 @@ from storectl_daemon.inputs import Inputs, locate, read_inputs
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.options import Job
 from storectl_daemon.projects import Wish
+from storectl_shim.project_record import same_variables
 from storectl_store.entries.durability import exchange
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.input_state import InputKind
@@ -75,6 +76,10 @@ class DiskProjectFiles:
         if wish.environment is None:
             return None
         return self._environments.info(wish.environment, project=str(project), lock_file=wish.lock_file)
+
+    def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+        """Whether the variables have the values that these digests, by name, are of."""
+        return not digests or same_variables(str(self._layout.root), digests, environ)
 
     def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
         """Let the symlink ``<project>/<name>`` lead to the environment, if it is there and so is the lock file.

@@ -2,23 +2,30 @@
 
 Format, version 1: ``{"format": 1, "projects": [{"path", "link", "wishes": [{"options", "inputs", "environment",
 "lock_file", "last_used", "notices", "variables"}]}]}``, the wishes of a project most recent first. ``inputs`` is the digest of the inputs the
-environment was made from, ``last_used`` seconds of the system clock, ``variables`` digests by name.
+environment was made from, ``last_used`` seconds of the system clock, ``variables`` digests by name. The file is
+sealed; one from before there were seals is read too.
 """
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from storectl_daemon.latest_file import LatestFile
 from storectl_daemon.options import DEFAULT_OPTIONS, Options
+from storectl_shim.project_record import last_environment
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.sealed import opened, sealed
+from storectl_store.environments.project_record import project_of, record_folders
 
 logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 _WISHES = 16
+_USUAL_LINK = ".venv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +55,8 @@ class Project:
 
     @property
     def main(self) -> Wish | None:
-        """The wish a person means who names the project only: the default options, else the latest."""
-        return self.wish(DEFAULT_OPTIONS) or (self.wishes[0] if self.wishes else None)
+        """The wish a person means who names the project only: the default options, else the latest without an overlay."""
+        return self.wish(DEFAULT_OPTIONS) or next((wish for wish in self.wishes if not wish.options.overlay), None)
 
     def with_wish(self, wish: Wish) -> "Project":
         """The project with this wish in front and at most 16 in all; the default options are never pushed out."""
@@ -61,15 +68,21 @@ class Project:
 
 
 class ProjectBook:
-    """All projects, in memory and in one file that is replaced by rename. A broken file is an empty book.
+    """All projects, in memory and in one file that is replaced by rename.
 
-    On an event loop the file is written in a thread, soon after each change; ``written`` waits for it.
+    ``otherwise`` gives the projects if the file is broken, or gone: those that have a record. On an event loop the file is
+    written in a thread, soon after each change; ``written`` waits for it.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._projects = {project.path: project for project in _read(file)}
+    def __init__(self, file: Path, *, otherwise: Callable[[], Iterable[Project]] = tuple) -> None:
+        known = _read(file)
+        found = otherwise() if known is None else known
+        self._projects = {project.path: project for project in found}
         self._lines = {project.path: _line(project) for project in self._projects.values()}
+        self._path = file
         self._file = LatestFile(file, self._content)
+        if known is None and self._projects:
+            self._file.changed()
 
     def __iter__(self) -> Iterator[Project]:
         return iter(tuple(self._projects.values()))
@@ -109,6 +122,17 @@ class ProjectBook:
         """Return when every change so far is in the file."""
         await self._file.written()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file says what is known here. May raise OSError."""
+        if not self._projects and not self._path.exists():
+            return True
+        return self._path.exists() and self._path.read_bytes() == b"".join(self._content())
+
+    def write(self) -> None:
+        """Write the file anew; a warning in the log if the disk refuses."""
+        self._file.changed()
+
     def _put(self, project: Project) -> Project:
         if self._projects.get(project.path) != project:
             self._projects[project.path] = project
@@ -117,9 +141,9 @@ class ProjectBook:
         return project
 
     def _content(self) -> list[bytes]:
-        """The file, with a line for each project: only the line of one that changed is made anew."""
-        lines = [b",\n" + line for line in self._lines.values()]
-        return [b'{"format": %d, "projects": [' % _FORMAT, b"".join(lines).removeprefix(b","), b"\n]}\n"]
+        """The sealed file, with a line for each project: only the line of one that changed is made anew."""
+        lines = b"".join(b",\n" + line for line in self._lines.values()).removeprefix(b",")
+        return [sealed(b'{"format": %d, "projects": [%b\n]}\n' % (_FORMAT, lines))]
 
 
 def _line(project: Project) -> bytes:
@@ -142,15 +166,27 @@ def _encode(project: Project) -> dict[str, Any]:
     return {"path": str(project.path), "link": project.link, "wishes": wishes}
 
 
-def _read(file: Path) -> list[Project]:
+def projects_with_records(layout: StoreLayout) -> Iterator[Project]:
+    """Each project that has a record, with the environment of its default options, and its link if it is the usual one."""
+    for folder in record_folders(layout):
+        path = project_of(layout, folder)
+        environment = last_environment(str(layout.root), str(path), DEFAULT_OPTIONS.key)
+        wish = Wish(options=DEFAULT_OPTIONS, environment=os.path.basename(environment)) if environment else None
+        link = path / _USUAL_LINK
+        follows = link.is_symlink() and os.readlink(link).startswith(f"{layout.environments}/")
+        yield Project(path=path, link=_USUAL_LINK if follows else None, wishes=(wish,) if wish else ())
+
+
+def _read(file: Path) -> list[Project] | None:
+    """What the file says; None if it is gone or cannot be read."""
     try:
-        value = json.loads(file.read_text(encoding="utf-8", errors="surrogateescape"))
+        value = json.loads(opened(file.read_bytes())[0].decode("utf-8", "surrogateescape"))
         return [_decode(project) for project in value["projects"]] if value["format"] == _FORMAT else []
     except FileNotFoundError:
-        return []
+        return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        logger.warning("%s is not readable and starts empty: %s", file, error)
-        return []
+        logger.warning("%s is not readable, and is made of the records of projects: %s", file, error)
+        return None
 
 
 def _decode(value: dict[str, Any]) -> Project:

@@ -13,6 +13,7 @@ import httpx2
 from storectl_daemon.errors import FetchError, OfflineError
 from storectl_daemon.limits import FetchLimits
 from storectl_daemon.origins import redacted
+from storectl_store.system_errors import OF_PROCESSES, refusal_of
 
 T = TypeVar("T")
 
@@ -110,6 +111,9 @@ def transport_failure(error: httpx2.HTTPError | ssl.SSLError, url: str) -> Excep
             hint="name one in pip's `client-cert` or SSL_CLIENT_CERT",
             url=shown,
         )
+    refusal = refusal_of(error, f"fetch {shown}")
+    if refusal is not None and refusal.facts["errno"] in OF_PROCESSES:
+        return refusal
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
         hint = "check the network connection and the proxy settings"
         return TransientError(OfflineError(f"no connection to {shown}: {_reason(error)}", hint=hint, url=shown))

@@ -28,6 +28,7 @@ from storectl_store.version import installed_version
 
 if TYPE_CHECKING:
     from storectl_daemon.interpreters import InterpreterBook
+    from storectl_daemon.repair.repairer import Repairer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Service:
     """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
 
     ``look`` raises StoreGoneError, and begins the end, if the store is gone; ``socket`` tells where the daemon listens.
+    ``repairer`` is loaded by the first who needs it.
     """
 
     store: Store
@@ -53,6 +55,7 @@ class Service:
     look: Callable[[], None]
     started: float
     stop: Callable[[], None]
+    repairer: "Callable[[], Awaitable[Repairer]]"
 
     @property
     def busy(self) -> bool:

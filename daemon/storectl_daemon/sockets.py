@@ -1,7 +1,7 @@
 """The socket the daemon listens on: one it binds itself, or one a service manager passes.
 
     <runtime folder>/storectl/          0700, this user's
-      daemon-<name of the store>.sock   0600 from the first moment: bound with umask 0177
+      daemon-<name of the store>.sock   0600 from the first moment, without the umask, which all threads share
 
 Binding happens after the store's lock is held, so that no two daemons of one store do it at once.
 """
@@ -85,15 +85,17 @@ def bind(path: Path) -> socket.socket:
     secure_folder(path.parent)
     _remove_stale(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
     try:
+        with contextlib.suppress(
+            OSError
+        ):  # Linux gives a socket's file the mode of the socket; elsewhere the folder is shut
+            os.fchmod(listening.fileno(), 0o600)
         listening.bind(os.fspath(path))
+        os.chmod(path, 0o600)
         listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
         raise SocketFolderError(f"{path}: {error.strerror}", path=str(path)) from error
-    finally:
-        os.umask(before)
     listening.setblocking(False)
     return listening
 

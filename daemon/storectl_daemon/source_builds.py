@@ -1,8 +1,9 @@
 """What of a closure has to be built: sources and local projects, all at once, each with its recipe."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from packaging.utils import NormalizedName
@@ -11,11 +12,12 @@ from storectl_daemon.building.build_options import BuildOptions
 from storectl_daemon.building.builder import Builder, BuildError
 from storectl_daemon.building.known_builds import MadeWheel
 from storectl_daemon.building.order import Access, Building
+from storectl_daemon.building.pip_variables import LockedPlaces
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.options import Job
 from storectl_daemon.progress import Progress
 from storectl_store.errors import ProblemError
-from storectl_store.selection.pin import LocalProject, SourcePin
+from storectl_store.selection.pin import LocalProject, Pin, SourcePin
 from storectl_store.selection.target import Interpreter
 
 T = TypeVar("T")
@@ -23,7 +25,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceBuilds:
-    """The builds of one job. ``versions`` are those that its lock file selects."""
+    """The builds of one job. ``versions`` are those that its lock file selects, ``places`` the indexes that it names.
+
+    ``environment_of`` publishes the environment of the closure with some wheels more.
+    """
 
     builder: Builder
     job: Job
@@ -31,29 +36,42 @@ class SourceBuilds:
     access: Access
     options: BuildOptions
     versions: Mapping[NormalizedName, str]
+    places: LockedPlaces
+    environment_of: Callable[[Sequence[Pin]], Awaitable[Path]]
     progress: Progress
 
     async def made(self, pins: Sequence[SourcePin], projects: Sequence[LocalProject]) -> list[MadeWheel]:
-        """Their wheels; the first error ends all of it."""
-        builds: list[Coroutine[Any, Any, MadeWheel | None]] = [
-            *(self.builder.wheel(pin, self.interpreter, self.progress, self._how(pin)) for pin in pins),
-            *(self._editable(project) for project in projects if project.packaged),
-        ]
-        return [made for made in await all_of(builds) if made is not None]
+        """Their wheels; the first error ends all of it. What is built without isolation comes last: it sees the others."""
+        items: list[SourcePin | LocalProject] = [*pins, *(project for project in projects if project.packaged)]
+        last = [item for item in items if item.name in self.options.unisolated]
+        made = await self._all(item for item in items if item not in last)
+        if last:
+            environment = await self.environment_of([wheel.pin for wheel in made])
+            made += await self._all(last, environment)
+        return made
 
-    async def _editable(self, local: LocalProject) -> MadeWheel | None:
-        """The editable wheel of a local project; None, and a warning, for one that the environment can do without."""
+    async def _all(self, items: Iterable[SourcePin | LocalProject], environment: Path | None = None) -> list[MadeWheel]:
+        found = await all_of([self._one(item, environment) for item in items])
+        return [made for made in found if made is not None]
+
+    async def _one(self, item: SourcePin | LocalProject, environment: Path | None) -> MadeWheel | None:
+        """The wheel; None, and a warning, for a local project that the environment can do without."""
+        how = Building(
+            access=self.access,
+            environ=self.job.environ,
+            offline=self.job.offline,
+            recipe=self.options.recipe_of(item, self.versions, environment),
+            places=self.places,
+        )
+        if isinstance(item, SourcePin):
+            return await self.builder.wheel(item, self.interpreter, self.progress, how)
         try:
-            return await self.builder.editable(local, self.interpreter, self.progress, self._how(local))
+            return await self.builder.editable(item, self.interpreter, self.progress, how)
         except (BuildError, OfflineError) as error:
-            if not local.optional:
+            if not item.optional:
                 raise
             self.progress.warn(f"without the project itself: {error.message}")
             return None
-
-    def _how(self, item: SourcePin | LocalProject) -> Building:
-        recipe = self.options.recipe_of(item, self.versions)
-        return Building(access=self.access, environ=self.job.environ, offline=self.job.offline, recipe=recipe)
 
 
 async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from storectl_daemon.pipeline import Steps
@@ -40,7 +41,7 @@ class StoreSteps:
     def pipeline_steps(self) -> Steps:
         """The steps from a pin to an entry."""
         return Steps(
-            present=self._store.manifest,
+            present=self._store.usable_manifest,
             expect=self._expect_one,
             stage=self._stage,
             commit=self._commit,
@@ -80,7 +81,8 @@ class StoreSteps:
         return [committed.manifest for committed in done]
 
     async def _discard(self, stage: Path) -> None:
-        await asyncio.to_thread(delete_tree, stage)
+        with suppress(OSError):  # recovery sweeps what cannot be deleted now
+            await asyncio.to_thread(delete_tree, stage)
 
     def has_bytecode(self, digest: Digest, cache_tag: str) -> bool:
         """Whether the entry is compiled for interpreters with this tag."""

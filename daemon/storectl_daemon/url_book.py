@@ -7,7 +7,8 @@
 
 ``files`` maps a digest, the locked one, to what each index that has it says of it, the latest first: an address counts only
 if its index is asked now. ``lookups`` holds the questions whose answer is complete although some digest was offered by
-nobody: version, digests and the sources asked, hashed together.
+nobody: version, digests and the sources asked, hashed together. The file is sealed
+(``storectl_store.entries.sealed``); one from before there were seals is read too.
 
 A book that is broken, of another format, or cannot be written is as good as an empty one. Addresses with a query are
 never written: they hold signatures and tokens, and expire.
@@ -29,6 +30,7 @@ from storectl_daemon.errors import DaemonError
 from storectl_daemon.index_file import IndexFile
 from storectl_daemon.origins import path_of_file_url, redacted, scheme_of
 from storectl_store.digest import Digest, parse_strong_digest
+from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import PRIVATE, replace_file
 from storectl_store.selection.pin import IndexPin
 
@@ -61,6 +63,11 @@ class UrlBook:
         complete = 0 < len(known) == len(pin.digests) or asked
         return known if known and complete and all(map(_still_there, known)) else None
 
+    def address(self, name: NormalizedName, digest: Digest) -> IndexFile | None:
+        """The file with this digest, from whatever index it was; None if no index has said where it is."""
+        entries = self._read(name)["files"].get(digest)
+        return _file(digest, entries[0]) if entries else None
+
     def record(self, pin: IndexPin, sources: Sequence[str], files: Iterable[IndexFile]) -> None:
         """Remember the answer of ``sources``, all of which have answered, to the question that is ``pin``."""
         answers = [file for file in files if is_locked(pin, file)]
@@ -84,7 +91,7 @@ class UrlBook:
         path = self._path(name)
         try:
             with path.open("rb") as file:
-                return _checked(json.loads(file.read(_LARGEST_BOOK)))
+                return _checked(json.loads(opened(file.read(_LARGEST_BOOK))[0]))
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -96,7 +103,8 @@ class UrlBook:
         path = self._path(name)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            replace_file(path, json.dumps(book, separators=(",", ":"), sort_keys=True).encode(), mode=PRIVATE)
+            content = json.dumps(book, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+            replace_file(path, sealed(content), mode=PRIVATE)
         except OSError as error:
             _log.warning("%s is not written: %s", path, error)
 

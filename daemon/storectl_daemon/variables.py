@@ -42,6 +42,10 @@ class KnownVariables:
         path = f"{os.path.dirname(python)}:{_DEFAULT_PATH}" if python else _DEFAULT_PATH
         return MappingProxyType({"PATH": path} | ({"HOME": self._home} if self._home else {}))
 
+    def sent(self, project: Path) -> Mapping[str, str] | None:
+        """What the last command sent for the project; None if none did."""
+        return self._sent.get(project)
+
     def forget(self, project: Path) -> None:
         """Drop what was sent for the project."""
         self._sent.pop(project, None)

@@ -10,16 +10,18 @@ put there is passed over: a version file may name a program.
 """
 
 import os
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from storectl_daemon.inputs import read_states
+from storectl_shim.trust import foreign_owner
 from storectl_store.environments.input_state import InputState
+from storectl_store.errors import LockFileError
 from storectl_store.selection.snapshot import read_snapshot
 
-_VERSION_FILES = (".python-version", ".python-versions")
+VERSION_FILES = (".python-version", ".python-versions")
+"""The preferred one first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +36,11 @@ class Around:
     inputs: dict[Path, InputState | None] = field(default_factory=dict)
 
 
-def look_around(start: Path, home: str | None, *, for_project: bool) -> Around:
-    """What is said around the folder ``start``; of a project only ``for_project``. LockFileError for what is no file."""
+def look_around(start: Path, environ: Mapping[str, str], *, for_project: bool) -> Around:
+    """What is said around the folder ``start``; of a project only ``for_project``."""
     looked: list[Path] = []
-    pinned = _nearest(start, home, _VERSION_FILES, looked)
-    pyproject = _nearest(start, home, ("pyproject.toml",), looked) if for_project else None
+    pinned = _nearest(start, environ, VERSION_FILES, looked)
+    pyproject = _nearest(start, environ, ("pyproject.toml",), looked) if for_project else None
     inputs = read_states(dict.fromkeys(looked, "file"))
     return Around(
         pinned=pinned.decode(errors="replace") if pinned is not None else None,
@@ -47,14 +49,22 @@ def look_around(start: Path, home: str | None, *, for_project: bool) -> Around:
     )
 
 
-def _nearest(start: Path, home: str | None, names: tuple[str, ...], looked: list[Path]) -> bytes | None:
+def _nearest(start: Path, environ: Mapping[str, str], names: tuple[str, ...], looked: list[Path]) -> bytes | None:
     """The content of the nearest of the files; all that were looked for are added to ``looked``."""
-    for folder in _upwards(start, home):
+    for folder in _upwards(start, environ.get("HOME")):
         for name in names:
             looked.append(folder / name)
-            if _is_trusted(folder / name) and (found := read_snapshot(folder / name)) is not None:
-                return found.content
+            if _is_trusted(folder / name, environ) and (content := _content(folder / name)) is not None:
+                return content
     return None
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        found = read_snapshot(file)
+    except LockFileError:
+        return None  # a folder of this name, or nothing that may be read
+    return found.content if found else None
 
 
 def _upwards(start: Path, home: str | None) -> Iterator[Path]:
@@ -65,16 +75,18 @@ def _upwards(start: Path, home: str | None) -> Iterator[Path]:
             return
 
 
-def _is_trusted(file: Path) -> bool:
-    """Whether the file, and the folder that it is in, are this user's or root's."""
+def _is_trusted(file: Path, environ: Mapping[str, str]) -> bool:
+    """Whether the file and the folder that it is in are this user's, root's, or in a folder that this user trusts."""
     try:
-        return all(os.stat(path).st_uid in (os.geteuid(), 0) for path in (file, file.parent))
+        return all(foreign_owner(os.fspath(path), environ) is None for path in (file, file.parent))
     except OSError:
         return False
 
 
 def _requires_python(content: bytes) -> str | None:
     """``[project] requires-python``; None if the file does not say it, or says nothing that can be read."""
+    import tomllib  # noqa: PLC0415 - few lock files ask, and whoever watches needs none of it
+
     try:
         project = tomllib.loads(content.decode()).get("project", {})
     except (ValueError, RecursionError):

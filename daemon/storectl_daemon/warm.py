@@ -24,6 +24,7 @@ from storectl_daemon.settling import Built, InputFiles, Settling
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.environments.input_state import InputKind
 from storectl_store.errors import ProblemError
+from storectl_store.system_errors import refusal_of
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,10 @@ class ProjectFiles(InputFiles, Protocol):
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
         """The environment a wish was granted, None where it is gone."""
 
+    def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+        """Whether the variables have the values that these digests are of."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmState:
@@ -65,6 +70,8 @@ class WarmState:
 
 def problem_of(error: BaseException) -> Problem:
     """What a person is told of an error; of one that is a defect of storectl, no more than that it is one."""
+    refusal = None if isinstance(error, ProblemError) else refusal_of(error, "go on")
+    error = refusal or error
     if isinstance(error, ProblemError):
         return Problem(code=error.code, detail=error.message, hint=error.hint)
     return Problem(
@@ -100,6 +107,11 @@ class Warmer:
         self._visits: set[asyncio.Task[None]] = set()
         self._records = asyncio.Lock()
         self._stopping = False
+
+    @property
+    def records(self) -> asyncio.Lock:
+        """Held while a record is written."""
+        return self._records
 
     @property
     def busy(self) -> bool:
@@ -218,14 +230,15 @@ class Warmer:
         except ProblemError as error:
             self._fail(job, error)
         except Exception as error:
-            logger.exception("warming %s", job.project)
+            if refusal_of(error, "go on") is None:
+                logger.exception("warming %s", job.project)
             self._fail(job, error)
         return job
 
     def _built_before(self, job: Job, inputs: Inputs) -> Built | None:
         """What these inputs gave when they were there before; None where they never were, or it is gone."""
         built = self._before[job].get(inputs.digest) if job in self._before else None
-        if built is None:
+        if built is None or not self._files.has_variables(built.variables, job.environ):
             return None
         wish = Wish(options=job.options, lock_file=str(inputs.located.lock_file), environment=built.environment.id)
         environment = self._files.environment(wish, job.project)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from storectl_daemon.events import Event
-from storectl_daemon.models import CompiledEvent, FailedEvent, ReadyEvent, WarmEvent, WarmRequest
+from storectl_daemon.models import CompiledEvent, FailedEvent, ReadyEvent, WarmEvent, WarmRequest, WarningEvent
 from storectl_daemon.options import Job, Options
 from storectl_daemon.service import Service
 from storectl_daemon.warm import STOPPING, problem_of
@@ -39,6 +39,9 @@ async def warm_events(service: Service, request: WarmRequest) -> AsyncIterator[W
     except ProblemError as error:
         yield FailedEvent(problem=problem_of(error))
         return
+    if request.thorough:
+        for told in await (await service.repairer()).look_at(job):
+            yield WarningEvent(message=told)
     with service.bus.subscribe(partial(concerns, job)) as events:
         service.warmer.start(job)
         ready: ReadyEvent | None = None

@@ -18,12 +18,14 @@ import anyio
 
 from storectl_daemon.inputs import Signature, signature_of
 from storectl_daemon.notifications import Batch, Wanted, notifications
+from storectl_daemon.version_files import VERSION_FILES
 from storectl_shim.project_record import INPUTS
 from storectl_store.environments.git_refs import git_folder
 
 logger = logging.getLogger(__name__)
 
 RESCAN_SECONDS = 30.0
+_SAID_ABOVE = frozenset({*VERSION_FILES, "pyproject.toml"})
 _WATCHED_NAMES = frozenset({*INPUTS, "HEAD", "FETCH_HEAD"})
 
 
@@ -39,8 +41,16 @@ class Sight:
     def folders(self) -> frozenset[Path]:
         """The folders whose notifications concern the project."""
         git = git_folder(self.project)
-        parents = {os.path.dirname(path) for path in self.inputs}  # few, of many: a Path is made for each of these only
+        # Few, of many: a Path is made for each of these only.
+        parents = {os.path.dirname(path) for path in self.inputs if not self._is_said_above(path)}
         return frozenset({self.project, *map(Path, parents), *self.listed, *([git] if git else [])})
+
+    def _is_said_above(self, path: Path) -> bool:
+        """Whether a folder above says something of the Python here: it may be the home folder, which changes all the time.
+
+        Such a file is looked at from time to time, and by every command.
+        """
+        return path.name in _SAID_ABOVE and self.project != path.parent and self.project.is_relative_to(path.parent)
 
 
 class Watcher:

@@ -54,17 +54,16 @@ class Workers:
     def expect(self, module: str) -> None:
         """A job that needs this module will come: start a process for it meanwhile, unless all are there already.
 
-        For the event loop. A process that dies already here is the business of the job that comes.
+        For the event loop. A process that dies already here, or cannot be started, is the business of the job that comes.
         """
-        pool = self._pool or self._build()
-        if self._expected >= self._limit:
+        if self._pool is not None and self._expected >= self._limit:
             return
-        self._expected += 1
         loop = asyncio.get_running_loop()
         try:
-            started = pool.submit(worker_process.load, module)
-        except BrokenProcessPool:
+            started = self._submit(worker_process.load, module)
+        except (BrokenProcessPool, OSError):
             return
+        self._expected += 1
         self._hold()
         started.add_done_callback(lambda _: _from_thread(loop, self._release))
 
@@ -75,11 +74,14 @@ class Workers:
         WorkerError when a process died, be it under this job or under another one in the pool: ``run_alone`` tells.
         """
         self._hold()
-        pool = self._pool or self._build()
+        pool = self._pool
         try:
-            return await _finish(pool.submit(function, *args, **kwargs))
+            work = self._submit(function, *args, **kwargs)
+            pool = self._pool
+            return await _finish(work)
         except BrokenProcessPool as error:
-            self._discard(pool)
+            if pool is not None:
+                self._discard(pool)
             raise _died(job) from error
         finally:
             self._release()
@@ -94,6 +96,15 @@ class Workers:
                 raise _died(job) from error
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    def _submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Begin a job, in a new pool if there is none. OSError if the system lets no process be started."""
+        pool = self._pool or self._build()
+        try:
+            return pool.submit(function, *args, **kwargs)
+        except OSError:
+            self._discard(pool)  # it would never start another process
+            raise
 
     def _build(self) -> ProcessPoolExecutor:
         self._pool = _pool(self._limit)
@@ -114,7 +125,7 @@ class Workers:
     def _discard(self, pool: ProcessPoolExecutor) -> None:
         """Forget a broken pool; several jobs may report the same one."""
         if self._pool is pool:
-            logger.warning("a worker process died; the pool is built anew")
+            logger.warning("a worker process died, or cannot be started; the pool is built anew")
             self._pool = None
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -293,6 +293,7 @@ def test_nothing_but_the_standard_library_and_storectl_itself_is_loaded(machine:
         "storectl_shim.environment",
         "storectl_shim.locations",
         "storectl_shim.project_record",
+        "storectl_shim.trust",
     }
 
 

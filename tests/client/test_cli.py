@@ -190,7 +190,7 @@ def test_env_show_has_the_daemon_look_if_a_file_has_changed_since(home: ClientHo
     assert "state: ready\n" in home.storectl("env", "show").stdout
     home.write_input("uv.lock", "changed\n")
     home.storectl("env", "show")
-    assert daemon.asked("POST", "/v1/projects") == [{"path": str(home.project)}]
+    assert [body and body["path"] for body in daemon.asked("POST", "/v1/projects")] == [str(home.project)]
 
 
 def test_a_stale_lock_file_is_told_by_env_show_and_doctor(home: ClientHome, daemon: FakeDaemon) -> None:
@@ -296,19 +296,59 @@ def test_store_show_finds_by_name_and_by_prefix(home: ClientHome, daemon: FakeDa
 
 
 def test_store_verify_is_0_where_all_is_as_unpacked(home: ClientHome, daemon: FakeDaemon) -> None:
-    checked = {"event": "checked", "name": "six", "prefix": "b" * 32}
-    daemon.verify_events = [checked, {"event": "done", "entries": 1, "findings": 0}]
+    checked = {"event": "checked", "kind": "entry", "name": "six", "prefix": "b" * 32}
+    other = {"event": "checked", "kind": "environment", "name": "0" * 32, "prefix": ""}
+    daemon.verify_events = [checked, {"event": "working"}, other, {"event": "done", "entries": 1, "findings": 0}]
     done = home.storectl("store", "verify")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "1 entry, all as unpacked\n", "")
+    said = "1 entry and all that is made of them: as they should be\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
 
 
 def test_store_verify_is_1_where_something_is_not(home: ClientHome, daemon: FakeDaemon) -> None:
-    found = {"name": "six", "version": "1.0", "prefix": "b" * 32, "path": "six.py", "what": "sha256 differs"}
+    found = {
+        "kind": "entry",
+        "name": "six",
+        "version": "1.0",
+        "prefix": "b" * 32,
+        "path": "six.py",
+        "what": "sha256 differs",
+    }
     daemon.verify_events = [{"event": "finding", **found}, {"event": "done", "entries": 1, "findings": 1}]
     done = home.storectl("store", "verify")
     assert (done.returncode, "six.py: sha256 differs" in done.stdout) == (1, True)
     machine = home.storectl("store", "verify", "--json")
-    assert (machine.returncode, json.loads(machine.stdout)["findings"]) == (1, [found])
+    assert (machine.returncode, json.loads(machine.stdout)) == (1, {"entries": 0, "findings": [found]})
+
+
+FOUND = {"kind": "entry", "name": "six", "version": "1.0", "prefix": "b" * 32, "path": "six.py", "what": "it is gone"}
+MENDED = {"kind": "entry", "name": "six", "prefix": "b" * 32, "how": "fetched again"}
+PROBLEM = {"code": "E_LOST", "detail": "six is gone", "hint": "warm it"}
+LEFT = {"kind": "entry", "name": "six", "prefix": "b" * 32, "problem": PROBLEM}
+
+
+@pytest.mark.parametrize(
+    ("event", "exit_code", "line"),
+    [
+        ({"event": "mended", **MENDED}, 0, "mended: entry six: fetched again"),
+        ({"event": "left", **LEFT}, 1, "not mended: entry six: E_LOST: six is gone"),
+    ],
+)
+def test_a_repair_is_0_where_all_that_was_found_is_mended(
+    home: ClientHome, daemon: FakeDaemon, event: dict[str, object], exit_code: int, line: str
+) -> None:
+    daemon.features.append("repair")
+    daemon.verify_events = [{"event": "finding", **FOUND}, event, {"event": "done"}]
+    done = home.storectl("store", "verify", "--repair", "--offline")
+    assert (done.returncode, line in done.stdout.splitlines()) == (exit_code, True)
+    value = json.loads(home.storectl("store", "verify", "--repair", "--json").stdout)
+    what = {key: value for key, value in event.items() if key != "event"}
+    assert [value["findings"], value["mended"] + value["left"]] == [[FOUND], [what]]
+
+
+def test_a_daemon_that_cannot_repair_is_not_taken_for_one_that_did(home: ClientHome, daemon: FakeDaemon) -> None:
+    daemon.verify_events = [{"event": "done"}]
+    done = home.storectl("store", "verify", "--repair")
+    assert (done.returncode, "E_DAEMON_VERSION" in done.stderr, "daemon stop" in done.stderr) == (1, True, True)
 
 
 def test_link_points_venv_at_the_environment_and_tells_the_daemon(home: ClientHome, daemon: FakeDaemon) -> None:
@@ -426,7 +466,7 @@ def test_a_defect_shows_no_traceback_unless_asked_for(home: ClientHome) -> None:
         "import sys; import storectl.cli\n"
         "def defect(*_): raise ZeroDivisionError('odd')\n"
         "storectl.cli.main = defect; sys.argv = ['storectl', 'doctor']\n"
-        "from storectl.__main__ import main; sys.exit(main())\n"
+        "from storectl.command_line import main; sys.exit(main())\n"
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=home.environ(), capture_output=True, text=True, check=False)

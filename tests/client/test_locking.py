@@ -118,7 +118,7 @@ def test_the_tool_runs_in_the_projects_folder_and_its_exit_code_is_ours(tmp_path
     environ = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path)}
     python = Path(os.__file__).parent / "nowhere"
     assert not python.exists()
-    start = f"import sys; sys.path[:0] = {sys.path}; from storectl.__main__ import main; sys.exit(main())"
+    start = f"import sys; sys.path[:0] = {sys.path}; from storectl.command_line import main; sys.exit(main())"
     command = [sys._base_executable, "-P", "-c", start, "lock", "project", "--", "--no-cache"]  # type: ignore[attr-defined]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (7, f"poetry lock --no-cache in {project}\n"), done.stderr

@@ -8,13 +8,16 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 import pytest
 
+from storectl.errors import NoLockFileError
 from storectl.options import Options
+from storectl.project import locate_project
 from support.client_project import DEFAULT_PATH, ClientHome, client_home, make_environment, write_program
 from support.fake_daemon import environment_info, problem, progress, serve_daemon, silent_socket
 
@@ -101,7 +104,7 @@ def test_a_ready_environment_needs_no_heavy_module(home: ClientHome) -> None:
         "import os, sys\n"
         "os.execve = lambda command, *_: (print(command, *sorted(sys.modules)), sys.exit(0))\n"
         "sys.argv = ['storectl', 'run', '-p', '3.12', 'show.py']\n"
-        "from storectl.__main__ import main\n"
+        "from storectl.command_line import main\n"
         "main()\n"
     )
     done = subprocess.run(
@@ -386,3 +389,30 @@ def test_a_script_that_is_not_there_is_said_with_and_without_a_project(home: Cli
         done = home.storectl("run", "shwo.py", cwd=folder)
         assert (done.returncode, "E_NOT_FOUND: no such script" in done.stderr) == (127, True)
         assert "hint: there is show.py\n" in done.stderr
+
+
+def test_a_lock_file_that_git_is_about_to_replace_is_waited_for(
+    home: ClientHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock_file, aside = home.project / "uv.lock", home.root / "aside"
+    (home.project / ".git").mkdir()
+    (home.project / ".git" / "index.lock").touch()
+    lock_file.rename(aside)
+    waited = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            aside.rename(lock_file)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    start = str(home.project)
+    assert locate_project([start], Options(), {"HOME": str(home.home)}) == (start, str(lock_file))
+    lock_file.unlink()
+    with pytest.raises(NoLockFileError):
+        locate_project([start], Options(), {"HOME": str(home.home)})
+    (home.project / ".git" / "index.lock").unlink()
+    before = len(waited)
+    with pytest.raises(NoLockFileError):
+        locate_project([start], Options(), {"HOME": str(home.home)})
+    assert len(waited) == before

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,10 +102,19 @@ def test_a_program_has_its_output_closed_as_it_was_given(home: ClientHome) -> No
     assert done.stderr == "None "
 
 
+@pytest.mark.skipif(shutil.which("localedef") is None, reason="needs localedef")
 def test_characters_that_the_output_does_not_have_are_escaped(home: ClientHome, daemon: FakeDaemon) -> None:
+    subprocess.run(["localedef", "-i", "POSIX", "-f", "ISO-8859-5", "-c", str(home.root / "xx_XX")], check=False)
+    variables = {"LOCPATH": str(home.root), "LC_ALL": "xx_XX", "PYTHONIOENCODING": "utf-8"}
+    if not (home.root / "xx_XX" / "LC_CTYPE").exists():
+        pytest.skip("needs the sources of locales")
     daemon.known = {"/ü": project_state("/ü")}
-    variables = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     assert home.storectl("watch", "list", cwd=home.project, stdin="", **variables).stdout.startswith("/\\xfc  ")
-    assert (
-        '"path": "/\\u00fc"' in home.storectl("watch", "list", "--json", cwd=home.project, stdin="", **variables).stdout
-    )
+    shown = home.storectl("watch", "list", "--json", cwd=home.project, stdin="", **variables).stdout
+    assert '"path": "/\\u00fc"' in shown
+
+
+def test_a_folder_of_kernels_that_may_not_be_looked_at_hides_no_other(home: ClientHome) -> None:
+    assert home.storectl("kernel", "install").returncode == 0
+    unreadable = f"/{'a' * 300}"
+    assert home.storectl("kernel", "list", JUPYTER_PATH=unreadable).stdout.startswith("storectl  ")

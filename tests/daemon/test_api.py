@@ -231,7 +231,7 @@ def verified(daemon: Daemon) -> list[dict[str, Any]]:
 
 def test_verify_names_what_was_changed(daemon: Daemon, project: Path) -> None:
     daemon.ready(project)
-    assert verified(daemon)[-1] == {"event": "done", "entries": 2, "findings": 0}
+    assert verified(daemon)[-1] == {"event": "done", "entries": 2, "findings": 0, "mended": 0, "left": 0}
     victim = daemon.store / "store/beta" / BETA.hexdigest[:32] / "site-packages/beta/__init__.py"
     content = victim.read_bytes()
     try:
@@ -246,7 +246,7 @@ def test_verify_names_what_was_changed(daemon: Daemon, project: Path) -> None:
     findings = [event for event in events if event["event"] == "finding"]
     assert [(f["name"], f["version"], f["prefix"]) for f in findings] == [("beta", "2.0", BETA.hexdigest[:32])]
     assert findings[0]["path"].endswith("beta/__init__.py")
-    assert events[-1] == {"event": "done", "entries": 2, "findings": 1}
+    assert events[-1] == {"event": "done", "entries": 2, "findings": 1, "mended": 0, "left": 0}
 
 
 def test_the_event_stream_tells_of_every_project(daemon: Daemon, project: Path) -> None:

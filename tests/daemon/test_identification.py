@@ -10,10 +10,11 @@ from typing import TypeVar
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_daemon.errors import OfflineError
+from storectl_daemon.errors import FetchError, OfflineError
 from storectl_daemon.fetch import Fetcher
 from storectl_daemon.identification import Identification
 from storectl_daemon.limits import FetchLimits
+from storectl_daemon.pipeline import ByteProgress, FetchedFile
 from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.entries.catalogue import Catalogue
 from storectl_store.errors import WheelError
@@ -122,6 +123,28 @@ def test_one_fetch_serves_all_that_ask_at_once_and_by_two_digests_one_file_is_ke
         assert {pin.wheel.digest for pin in found} == {ALPHA.digest}
         assert index.file_requests == 2
     assert len(list(tmp_path.rglob("identified*"))) == 1
+
+
+def test_who_cannot_fetch_a_file_keeps_nobody_else_from_it(tmp_path: Path) -> None:
+    async def main(files: Identification, fetcher: Fetcher) -> list[object]:
+        begun = asyncio.Event()
+
+        async def without_login(wheel: WheelFile, destination: Path, *, progress: ByteProgress) -> FetchedFile:
+            begun.set()
+            await asyncio.sleep(0)
+            raise FetchError("no login", hint="give one")
+
+        first = asyncio.create_task(files.pins([wanted], without_login, offline=False))
+        await begun.wait()
+        second = asyncio.create_task(files.pins([wanted], fetcher.fetch, offline=False))
+        return list(await asyncio.gather(first, second, return_exceptions=True))
+
+    with serve_index(ALPHA) as index:
+        wanted = pin(index, ALPHA, digest_by("sha512", ALPHA))
+        failed, found = identify(tmp_path, main)
+    assert isinstance(failed, FetchError)
+    assert isinstance(found, tuple)
+    assert [pin.wheel.digest for pin in found] == [ALPHA.digest]
 
 
 def test_source_archives_are_identified_and_commits_need_not_be(tmp_path: Path) -> None:

@@ -216,3 +216,9 @@ def test_a_link_never_replaces_anything_but_a_symlink(
         linked.renew()
     assert caught.value.code == "E_LINK"
     assert (linked.link / "mine" if kind == "folder" else linked.link).read_text() == "mine"
+
+
+def test_what_was_put_on_top_is_not_what_a_project_is(tmp_path: Path, book: ProjectBook) -> None:
+    book.want(tmp_path, numbered(1))
+    project = book.want(tmp_path, Options(overlay="/state/overlays/0123/uv.lock"))
+    assert project.main == Wish(options=numbered(1))

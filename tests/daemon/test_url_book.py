@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from storectl_daemon.index_file import IndexFile
 from storectl_daemon.url_book import UrlBook
 from storectl_store.digest import Digest
+from storectl_store.entries.sealed import opened
 from storectl_store.selection.pin import IndexPin
 
 NAME = canonicalize_name("sample")
@@ -69,7 +70,8 @@ def test_the_addresses_of_one_file_are_bounded(tmp_path: Path) -> None:
     for number in range(20):
         index = f"https://{number}.example/simple"
         book.record(pin(1), (index,), [replace(offered(1), index=index)])
-    assert len(json.loads((tmp_path / "sample.json").read_text())["files"][digest(1)]) == 8
+    content, _ = opened((tmp_path / "sample.json").read_bytes())
+    assert len(json.loads(content)["files"][digest(1)]) == 8
     assert book.recall(pin(1), ("https://19.example/simple",)) is not None
 
 
@@ -136,7 +138,7 @@ def test_a_malformed_entry_spoils_the_book_not_the_caller(tmp_path: Path) -> Non
     book = UrlBook(tmp_path)
     book.record(pin(1), SOURCES, [offered(1)])
     for key, value in (("url", 7), ("size", "7"), ("surprise", 1)):
-        content = json.loads((tmp_path / "sample.json").read_text())
+        content = json.loads(opened((tmp_path / "sample.json").read_bytes())[0])
         content["files"][digest(1)][0][key] = value
         (tmp_path / "sample.json").write_text(json.dumps(content))
         assert book.recall(pin(1), SOURCES) is None

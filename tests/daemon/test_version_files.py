@@ -18,7 +18,7 @@ def folders(tmp_path: Path) -> Path:
 
 
 def look(folder: Path, home: Path | None = None, *, for_project: bool = False) -> Around:
-    return look_around(folder, str(home) if home else None, for_project=for_project)
+    return look_around(folder, {"HOME": str(home)} if home else {}, for_project=for_project)
 
 
 def test_the_nearest_version_file_upwards_counts(folders: Path) -> None:
@@ -77,7 +77,13 @@ def test_a_version_file_of_somebody_else_is_passed_over(folders: Path, monkeypat
 
     def stat(path: str | Path) -> os.stat_result:
         found = real(path)
-        return os.stat_result((*found[:4], found.st_uid + 1, *found[5:])) if path == theirs else found
+        return os.stat_result((*found[:4], found.st_uid + 1, *found[5:])) if Path(path) == theirs else found
 
     monkeypatch.setattr(os, "stat", stat)
+    assert look(folders / "requirements").pinned == "3.12\n"
+
+
+def test_a_folder_named_like_a_version_file_is_none(folders: Path) -> None:
+    (folders / "requirements" / ".python-version").mkdir()
+    (folders / ".python-version").write_text("3.12\n")
     assert look(folders / "requirements").pinned == "3.12\n"

@@ -36,6 +36,7 @@ from storectl_daemon.warm import FORGOTTEN, STOPPING, Warmer
 from storectl_daemon.warm_request import concerns
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest
+from storectl_store.entries.sealed import opened
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import LockFileError, ProblemError
@@ -83,6 +84,9 @@ class FakeFiles:
     def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
         self.links.append(environment)
 
+    def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+        return digests.items() <= environ.items()
+
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
         return None if wish.environment in self.gone else info(str(wish.environment))
 
@@ -108,6 +112,7 @@ class FakeBuild:
         self.jobs: list[Job] = []
         self.gate: asyncio.Event | None = None
         self.trouble: Exception | None = None
+        self.variables: dict[str, str] = {}
         self.during: Callable[[], None] = lambda: None
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -119,7 +124,7 @@ class FakeBuild:
         self.during()
         if self.trouble is not None:
             raise self.trouble
-        return Built(environment=info(name))
+        return Built(environment=info(name), variables=self.variables)
 
 
 class Scene:
@@ -472,6 +477,20 @@ def test_a_branch_that_was_seen_before_is_ready_without_being_built(tmp_path: Pa
         project = scene.book.get(tmp_path)
         assert project is not None
         assert [wish.environment for wish in project.wishes] == ["two"]
+
+    play(registered(scenario), tmp_path)
+
+
+def test_a_branch_that_was_seen_before_is_built_again_for_other_variables(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        for value, text in (("a", "one"), ("a", "two"), ("a", "one"), ("b", "two"), ("b", "two"), ("b", "one")):
+            scene.job = Job(project=tmp_path, environ={"PURE": value})
+            scene.build.variables = {"PURE": value}
+            await look(scene, text)
+        assert scene.build.built == ["one", "two", "two", "one"]
+        project = scene.book.get(tmp_path)
+        assert project is not None
+        assert [wish.variables for wish in project.wishes] == [{"PURE": "b"}]
 
     play(registered(scenario), tmp_path)
 
@@ -1102,9 +1121,11 @@ def test_the_record_becomes_complete_by_itself(daemon: Daemon, tmp_path: Path, i
     assert stamp.st_mtime_ns == lock_file.st_mtime_ns
 
 
-def test_the_book_of_projects_is_json_on_disk(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
+def test_the_book_of_projects_is_sealed_json_on_disk(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
     write_lock(tmp_path, index, unique(tmp_path, "alpha"))
     environment = daemon.ready(tmp_path)
-    book = json.loads((daemon.store / "projects.json").read_text())
+    content, has_seal = opened((daemon.store / "projects.json").read_bytes())
+    assert has_seal
+    book = json.loads(content)
     mine = next(project for project in book["projects"] if project["path"] == str(tmp_path))
     assert mine["wishes"][0]["environment"] == environment["id"]

@@ -293,6 +293,14 @@ def test_a_project_that_the_kernel_does_not_watch_is_looked_at_from_time_to_time
     asyncio.run(main())
 
 
+def test_a_version_file_above_has_no_folder_watched_which_may_be_the_home_folder(tmp_path: Path) -> None:
+    project = tmp_path / "work" / "requirements"
+    above = [tmp_path / "work" / ".python-version", tmp_path / ".python-versions", tmp_path / "pyproject.toml"]
+    one = Sight(project=project, inputs=(project / "dev.txt", tmp_path / "base.txt", *above))
+    assert one.folders == {project, tmp_path}
+    assert Sight(project=project, inputs=(project / "dev.txt", *above)).folders == {project}
+
+
 def test_a_new_name_in_a_folder_whose_names_count_is_seen(tmp_path: Path) -> None:
     async def main() -> None:
         seen, native = Seen(), tmp_path / "native"

@@ -361,6 +361,19 @@ def test_root_makes_no_store_in_a_folder_of_another_user(
     assert os.listdir(alice.home) == []
 
 
+def test_root_does_not_run_what_another_user_s_daemon_makes(
+    alice: Account, root: Account, index: LoopbackIndex, place: Path
+) -> None:
+    store = {"STORECTL_STORE": str(alice.home / "store")}
+    theirs = project_of(alice, alice.home / "project", index)
+    assert alice.ok("run", "-c", SHOW, cwd=theirs, env=store) == f"1.0 {alice.uid}\n"
+    folder = write_project(place / "project", index, [make_wheel("alpha", "1.0")])
+    done = root.storectl("run", "-c", SHOW, cwd=folder, env=store)
+    assert (done.returncode, done.stdout) == (125, "")
+    assert f"E_STORE_OWNER: the store {store['STORECTL_STORE']} belongs to user {alice.name}" in done.stderr
+    assert f"hint: run this as user {alice.name}" in done.stderr
+
+
 def end_daemon(account: Account, env: dict[str, str]) -> None:
     pid = account.ok("daemon", "status", env=env).partition("process ")[2].partition(",")[0]
     os.kill(int(pid), 9)

@@ -1,5 +1,6 @@
 """Builds: whose variables they see, what they depend on, what they obey, and what they never write down."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -70,7 +71,7 @@ def told(machine: Machine, folder: Path, **variables: str) -> dict[str, Any]:
 def builds(machine: Machine) -> list[dict[str, Any]]:
     """The records of the store's builds, the oldest first."""
     files = sorted((machine.store / "builds").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    return [json.loads(path.read_text()) for path in files]
+    return [json.JSONDecoder().raw_decode(path.read_text())[0] for path in files]  # a seal may come after it
 
 
 def hits(folder: Path, word: str) -> list[str]:
@@ -274,13 +275,25 @@ def test_without_a_source_distribution_no_binary_is_named(machine: Machine, inde
     assert "`demo` 1.0 has no source distribution to be built; `no-binary-package`" in done.stderr
 
 
-def test_a_build_without_isolation_is_refused_by_the_name_of_the_option(machine: Machine, index: LoopbackIndex) -> None:
-    index.add(telling_sdist("demo"))
-    folder = root(machine, index, uv='no-build-isolation-package = ["demo"]')
+@pytest.mark.parametrize("source", ["sdist", "editable"])
+def test_a_build_without_isolation_sees_what_the_environment_has_and_nothing_else(
+    machine: Machine, index: LoopbackIndex, source: str
+) -> None:
+    tool = make_wheel("tool", "1.0", files={"tool.py": ""})
+    index.add(telling_sdist("demo", requires=("never-there",), extra="import tool"), tool)
+    put(machine.home / "demo", telling_files("demo", requires=("never-there",), extra="import tool"))
+    uv = 'no-build-isolation-package = ["demo"]'
+    folder = root(
+        machine, index, uv=uv, source='demo = { path = "../demo", editable = true }' if source == "editable" else ""
+    )
     done = machine.run("warm", cwd=folder)
-    assert done.returncode == 1
-    assert "E_BUILD_OPTIONS: `demo` is to be built without isolation (`no-build-isolation-package`)" in done.stderr
-    assert "extra-build-dependencies" in done.stderr
+    assert "E_BUILD: demo" in done.stderr
+    assert "No module named 'tool'" in done.stderr
+    file = folder / "pyproject.toml"
+    file.write_text(file.read_text().replace('["demo"]', '["demo", "tool"]', 1))
+    assert run_uv(machine, folder, "lock", "-q").returncode == 0
+    assert told(machine, folder)["installed"] == ["tool 1.0"]
+    assert run_uv(machine, folder, "sync", "-q", "--frozen").returncode == 0
 
 
 def test_an_extra_build_dependency_may_have_the_version_of_the_project(machine: Machine, index: LoopbackIndex) -> None:
@@ -296,6 +309,20 @@ def test_an_extra_build_dependency_may_have_the_version_of_the_project(machine: 
     file.write_text(file.read_text().replace('["demo"]', '["demo", "tool"]', 1))
     assert run_uv(machine, folder, "lock", "-q").returncode == 0
     assert told(machine, folder)["installed"] == ["tool 1.0"]
+
+
+def test_a_build_requirement_of_a_local_project_comes_from_its_source_as_under_uv(
+    machine: Machine, index: LoopbackIndex
+) -> None:
+    tool = make_wheel("tool", "7.0")
+    index.add(make_wheel("tool", "1.0"))
+    (machine.home / tool.filename).write_bytes(tool.data)
+    sources = f'[tool.uv.sources]\ntool = {{ path = "../{tool.filename}" }}\n'
+    put(machine.home / "demo", telling_files("demo", requires=("tool",), uv=sources))
+    folder = root(machine, index, source='demo = { path = "../demo", editable = true }')
+    assert run_uv(machine, folder, "sync", "-q", "--frozen").returncode == 0
+    theirs = subprocess.run([folder / ".venv/bin/python", "-c", TOLD], capture_output=True, text=True, check=True)
+    assert told(machine, folder)["installed"] == json.loads(theirs.stdout)["installed"] == ["tool 7.0"]
 
 
 def test_what_a_configuration_says_of_a_build_is_part_of_its_key(machine: Machine, index: LoopbackIndex) -> None:
@@ -372,6 +399,41 @@ def test_poetrys_configuration_of_builds_counts(machine: Machine, index: Loopbac
     put(machine.home / ".config/pip", {"pip.conf": f"[global]\nindex-url = {index.url}\n"})
     folder = put(machine.home / "root", {"pyproject.toml": pyproject, "poetry.lock": lock, "poetry.toml": settings})
     assert told(machine, folder)["config settings"] == {"a": "1"}
+
+
+def test_build_requirements_come_from_the_indexes_that_the_lock_file_names(
+    machine: Machine, index: LoopbackIndex
+) -> None:
+    sdist = make_sdist("from-source")
+    index.add(sdist, tiny_backend())
+    with serve_index(tiny_backend()) as public:
+        put(machine.home / ".config/pip", {"pip.conf": f"[global]\nindex-url = {public.url}\n"})
+        lock = f"--index-url {index.url}\nfrom-source==1.0 --hash={sdist.digest}\n"
+        folder = put(machine.home / "root", {"requirements.txt": lock})
+        machine.ok("warm", cwd=folder)
+        assert public.requests.total() == 0
+
+
+def test_the_login_of_a_source_of_poetry_counts_for_build_requirements(machine: Machine, index: LoopbackIndex) -> None:
+    sdist = make_sdist("from-source")
+    index.add(sdist, tiny_backend())
+    require_login(index, basic("ann", PASSWORD))
+    address = index.url.rstrip("/")
+    lock = (
+        f'[[package]]\nname = "from-source"\nversion = "1.0"\ndescription = ""\noptional = false\npython-versions = "*"\n'
+        f'groups = ["main"]\nfiles = [{{file = "{sdist.filename}", hash = "{sdist.digest}"}}]\n'
+        f'[package.source]\ntype = "legacy"\nurl = "{address}"\nreference = "corp"\n'
+        '[metadata]\nlock-version = "2.1"\npython-versions = ">=3.9"\ncontent-hash = "0"\n'
+    )
+    text = (
+        '[project]\nname = "root"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["from-source"]\n'
+        f'[tool.poetry]\npackage-mode = false\n[[tool.poetry.source]]\nname = "corp"\nurl = "{address}/"\n'
+    )
+    folder = put(machine.home / "root", {"pyproject.toml": text, "poetry.lock": lock})
+    login = {"POETRY_HTTP_BASIC_CORP_USERNAME": "ann", "POETRY_HTTP_BASIC_CORP_PASSWORD": PASSWORD}
+    machine.ok("warm", cwd=folder, env=login)
+    assert len(builds(machine)) == 1
+    assert hits(machine.home, PASSWORD) == []
 
 
 # --- secrets -----------------------------------------------------------------------------------------------------------
@@ -462,6 +524,9 @@ def _clone_with_a_login(machine: Machine, index: LoopbackIndex, private: Loopbac
     address = f"{index.root}/repository.git".replace("//", f"//ann:{PASSWORD}@")
     hashed = f"--index-url {private.url}\ntool==1.0 --hash={tool.digest}\n"
     folder = put(machine.home / "root", {"requirements.txt": f"{hashed}demo @ git+{address}@{commit}\n"})
+    machine.ok("daemon", "start")  # which makes the store
+    of_before = machine.store / "git" / hashlib.sha256(address.encode()).hexdigest()[:32]
+    put(of_before, {"config": f"url = {address}\n"})
     trace = machine.root / "trace"
     variables = {"GIT_TRACE2_EVENT": str(trace), "GIT_TRACE_REDACT": "0"}
     machine.ok("warm", cwd=folder, env=variables)

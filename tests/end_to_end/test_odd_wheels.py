@@ -24,6 +24,7 @@ def test_an_untidy_wheel_is_used_and_its_rule_is_told_when_it_comes_into_the_sto
     again = machine.run("run", "-c", "import more, odd; print(odd.x + more.y)", cwd=folder)
     assert (again.stdout, again.stderr) == ("3\n", "")
     machine.ok("store", "verify")
+    assert machine.ok("daemon", "logs").count("odd 1.0: W_RECORD_UNLISTED") == 1
 
 
 def test_commands_of_any_name_run_and_none_replaces_python(machine: Machine, index: LoopbackIndex) -> None:

@@ -4,6 +4,7 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from storectl_shim.store_daemon import read_store_daemon
 from support.index import LoopbackIndex
-from support.machine import Machine
+from support.machine import STORECTL, Machine
 from support.project import write_project
 from support.wheels import make_wheel
 
@@ -178,3 +179,34 @@ def test_nothing_is_left_in_a_folder_that_is_no_store(machine: Machine, index: L
     done = machine.run("warm", folder, env={"STORECTL_STORE": str(machine.home / "mine")})
     assert "E_STORE_FORMAT" in done.stderr
     assert os.listdir(machine.home / "mine") == ["letter"]
+
+
+IN_A_CONTAINER = """
+mount -t tmpfs none "$XDG_RUNTIME_DIR"
+exec "$STORECTL" run -c "$SHOW"
+"""
+
+ISOLATED = ["unshare", "--mount", "--pid", "--fork", "--mount-proc"]
+
+
+@pytest.mark.skipif(
+    subprocess.run([*ISOLATED, "true"], check=False, capture_output=True).returncode != 0,
+    reason="needs mount and process namespaces",
+)
+def test_a_container_with_the_same_store_is_told_that_another_has_it(machine: Machine, index: LoopbackIndex) -> None:
+    run_of_a_new_lock_file(machine, index, "1.0")
+    pid = machine.daemon_pid()
+    folder = write_project(machine.home / "project", index, [make_wheel("alpha", "2.0")])
+    done = subprocess.run(
+        [*ISOLATED, "sh", "-c", IN_A_CONTAINER],
+        cwd=folder,
+        env=machine.environ | {"STORECTL": str(STORECTL), "SHOW": SHOW},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 125
+    assert f"E_STORE_BUSY: the store {machine.store} is being written by process {pid}" in done.stderr
+    assert "another container" in done.stderr
+    assert machine.daemon_processes() == [pid]

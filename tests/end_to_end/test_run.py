@@ -175,3 +175,21 @@ def read_until(descriptor: int, wanted: bytes) -> bytes:
         if select.select([descriptor], [], [], 1)[0]:
             seen += os.read(descriptor, 4096)
     return seen
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_a_first_run_starts_the_daemon_whatever_streams_are_closed(
+    machine: Machine, project: Path, closed: str
+) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"'{STORECTL}' run -c 'import os; os.mkdir(\"was-here\")' {closed}"],
+        cwd=project,
+        env=machine.environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert (project / "was-here").is_dir()
+    assert machine.run("daemon", "status").returncode == 0

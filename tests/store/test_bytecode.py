@@ -22,6 +22,7 @@ from storectl_store.entries.bytecode import InterpreterError, compile_entries, h
 from storectl_store.entries.durability import barrier
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, ManifestFile
+from storectl_store.entries.sealed import opened
 from storectl_store.errors import StoreFullError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Part
@@ -106,7 +107,9 @@ def site_packages(layout: StoreLayout, manifest: Manifest) -> Path:
 
 
 def side_manifest(layout: StoreLayout, manifest: Manifest, cache_tag: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(layout.bytecode_manifest(manifest.digest, cache_tag).read_bytes())
+    content, has_seal = opened(layout.bytecode_manifest(manifest.digest, cache_tag).read_bytes())
+    assert has_seal
+    found: dict[str, object] = json.loads(content)
     return found
 
 
@@ -126,7 +129,7 @@ def test_every_module_gets_unchecked_bytecode_under_a_relative_name(layout: Stor
     assert all(int.from_bytes(content[4:8], "little") == UNCHECKED for content in written.values())
     assert all(str(layout.root).encode() not in content for content in written.values())
     assert side_manifest(layout, manifest, python.cache_tag) == {
-        "format": 1,
+        "format": 2,
         "digest": manifest.digest,
         "cache_tag": python.cache_tag,
         "files": {f"site-packages/{path}": hashlib.sha256(content).hexdigest() for path, content in written.items()},

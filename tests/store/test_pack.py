@@ -15,6 +15,7 @@ from storectl_store.environments.pack import (
     Imports,
     Places,
     drop_packs_without_environment,
+    pack_problem,
     packed_imports,
     parse_imports,
     write_pack,
@@ -249,3 +250,17 @@ def test_packs_of_environments_that_are_gone_are_deleted(place: PackedPlace) -> 
     shutil.copy(place.pack, place.layout.pack("0" * 32))
     assert drop_packs_without_environment(place.layout) == 1
     assert list(place.layout.packs.iterdir()) == [place.pack]
+
+
+def test_no_flipped_byte_of_a_pack_passes(place: PackedPlace) -> None:
+    place.make_pack(*ALPHA, standard=[f"{place.standard_library}/os.py"])
+    assert pack_problem(place.layout, place.record) is None
+    right = place.pack.read_bytes()
+    place.pack.chmod(0o644)
+    for at in range(0, len(right), 7):
+        place.pack.write_bytes(right[:at] + bytes([right[at] ^ 1]) + right[at + 1 :])
+        assert pack_problem(place.layout, place.record), at
+    place.pack.write_bytes(right + b"more")
+    assert pack_problem(place.layout, place.record) == "it is longer than its table says"
+    place.pack.write_bytes(right[:-1])
+    assert pack_problem(place.layout, place.record)

@@ -10,7 +10,14 @@ from storectl_shim.project_record import VARIABLES_KEY_BYTES, options_key, read_
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.further_inputs import MOST_CHECKED
 from storectl_store.environments.input_state import InputState
-from storectl_store.environments.project_record import forget_record, recorded_inputs, write_record
+from storectl_store.environments.project_record import (
+    forget_record,
+    project_of,
+    record_folders,
+    record_problem,
+    recorded_inputs,
+    write_record,
+)
 from storectl_store.errors import EnvironmentBuildError
 
 NOW = 1_800_000_000_000_000_000
@@ -58,7 +65,8 @@ class Project:
         return read_ready(str(self.layout.root), str(self.folder), key)
 
     def names(self) -> set[str]:
-        return set(os.listdir(self.record))
+        """All but what is for ``verify`` alone."""
+        return set(os.listdir(self.record)) - {"sums"}
 
 
 @pytest.fixture
@@ -284,7 +292,7 @@ def test_the_fast_path_is_gone_while_the_record_changes(project: Project, monkey
 
     monkeypatch.setattr(Path, "rename", watching)
     project.write()
-    assert seen == [("ready.default", False), ("stamp.uv.lock", False), ("environment", False)]
+    assert seen == [("ready.default", False), ("stamp.uv.lock", False), ("environment", False), ("sums", True)]
 
 
 def test_a_failed_write_leaves_no_scrap_and_no_fast_path(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,3 +336,27 @@ def test_forgetting_leaves_the_projects_inside_and_beside(project: Project) -> N
     forget_record(project.layout, project.folder)
     assert not project.record.exists()
     assert (project.layout.project_record(inner) / "environment").is_file()
+
+
+def test_a_record_that_is_as_it_was_written_has_no_problem(project: Project) -> None:
+    project.write()
+    project.write("0123456789abcdef")
+    assert list(record_folders(project.layout)) == [project.record]
+    assert project_of(project.layout, project.record) == project.folder
+    assert record_problem(project.record) is None
+
+
+@pytest.mark.parametrize("name", ["environment", "ready.default", "stamp.uv.lock", "sums"])
+def test_a_file_of_the_record_that_changes_or_goes_is_noticed(project: Project, name: str) -> None:
+    project.write()
+    content = (project.record / name).read_bytes()
+    (project.record / name).write_bytes(content + b"x")
+    assert record_problem(project.record)
+    (project.record / name).unlink()
+    assert record_problem(project.record)
+
+
+def test_a_stamp_of_another_time_is_noticed(project: Project) -> None:
+    project.write()
+    os.utime(project.record / "stamp.uv.lock", ns=(NOW, NOW))
+    assert record_problem(project.record)

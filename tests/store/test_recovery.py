@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from storectl_store.digest import Digest
 from storectl_store.entries.recovery import Recovered, recover
 from storectl_store.entries.trash import empty_trash
 from storectl_store.entries.writer import boot_id
@@ -76,6 +77,24 @@ def test_an_entry_without_a_manifest_is_deleted(written: WrittenStore) -> None:
     assert not half.parent.exists()
     assert written.entry(TWO).is_dir()
     assert len(list(written.store.layout.trash.iterdir())) == 1
+
+
+def test_halves_of_entries_that_environments_show_are_kept(written: WrittenStore) -> None:
+    written.commit(ONE, TWO)
+    written.store.layout.manifest(digest(ONE)).unlink()
+    written.entry(TWO).rename(written.store.layout.trash / "gone")
+    assert recover(written.store, shown=lambda: {digest(ONE), digest(TWO)}) == Recovered(halves=("two",), catalogue=1)
+    assert (written.store.layout.entries / "one" / ONE.hexdigest[:32]).is_dir()
+    assert written.store.layout.manifest(digest(TWO)).exists()
+    assert len(recover(written.store).halves) == 1  # nothing shows them any more
+
+
+def test_what_environments_show_is_only_asked_where_there_are_halves(written: WrittenStore) -> None:
+    def never() -> set[Digest]:
+        raise AssertionError("asked")
+
+    written.commit(ONE)
+    assert recover(written.store, shown=never) == Recovered()
 
 
 def test_a_manifest_without_an_entry_is_deleted(written: WrittenStore) -> None:

@@ -198,3 +198,34 @@ def test_the_session_of_a_process_that_ended_is_dead() -> None:
 @pytest.mark.parametrize("name", ["", "download", "a.b.c", f"x.{10**30}.00", "a.1.zz"])
 def test_a_name_that_no_session_has_is_dead(name: str) -> None:
     assert session_is_dead(name)
+
+
+def test_a_lock_file_that_was_deleted_is_made_again_and_held(layout: StoreLayout) -> None:
+    with Writer.acquire(layout) as writer:
+        assert writer.problem(layout) is None
+        layout.lock.unlink()
+        assert writer.problem(layout) == "it is gone"
+        writer.renew(layout)
+        assert writer.problem(layout) is None
+        with pytest.raises(StoreBusyError):
+            Writer.acquire(layout)
+    Writer.acquire(layout).close()
+
+
+def test_a_lock_file_that_names_another_process_is_written_again(layout: StoreLayout) -> None:
+    with Writer.acquire(layout) as writer:
+        layout.lock.write_text("1\n")
+        assert writer.problem(layout) == "it names another process"
+        writer.renew(layout)
+        assert layout.lock.read_text() == f"{os.getpid()}\n"
+        with pytest.raises(StoreBusyError):
+            Writer.acquire(layout)
+
+
+def test_a_lock_that_somebody_else_holds_by_now_is_not_taken_from_them(layout: StoreLayout) -> None:
+    with Writer.acquire(layout) as writer:
+        layout.lock.unlink()
+        with writer_in_another_process(layout):
+            assert writer.problem(layout) == "it is another file than the one that is held"
+            with pytest.raises(StoreBusyError):
+                writer.renew(layout)

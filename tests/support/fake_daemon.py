@@ -28,6 +28,7 @@ class FakeDaemon:
         self.requests: list[tuple[str, str, Json | None]] = []
         self.warm_events: list[Json] = []
         self.verify_events: list[Json] = []
+        self.features = ["warm", "projects"]
         self.states: dict[str, Json] = {}
         self.known: dict[str, Json] = {}
         self.environments: list[Json] = []
@@ -39,7 +40,7 @@ class FakeDaemon:
         return {
             "status": "ok",
             "version": "0.1.0",
-            "api": {"version": self.api_version, "features": ["warm", "projects"]},
+            "api": {"version": self.api_version, "features": self.features},
             "pid": os.getpid(),
             "store": "/the/store",
             "socket": self.socket,

@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from storectl.commands.output import count_text, print_json, print_lines, print_table, size_text
-from storectl.commands.parameters import Json
+from storectl.commands.output import print_json, print_lines, print_table, size_text
+from storectl.commands.parameters import Json, Offline
 from storectl.daemon_start import ensure_daemon
 from storectl.errors import UnknownEntryError, printable
+from storectl.verification import Report
 
 app = typer.Typer(no_args_is_help=True, help="What is in the store, and whether it is as it was unpacked.")
 
+Repair = Annotated[bool, typer.Option("--repair", help="Make again what is damaged.")]
 Entry = Annotated[str, typer.Argument(metavar="NAME|PREFIX", help="A project name, or the beginning of a prefix.")]
 
 
@@ -47,24 +49,22 @@ def show(entry: Entry, *, json: Json = False) -> None:
 
 
 @app.command()
-def verify(*, json: Json = False) -> None:
-    """Hash every file of every entry against its manifest. Exits with 1 where one is not as it was unpacked."""
-    findings: list[dict[str, Any]] = []
-    checked = 0
+def verify(*, repair: Repair = False, offline: Offline = False, json: Json = False) -> None:
+    """Compare everything below the store with what it was made from. Exits with 1 if something is not right.
+
+    With --repair what is damaged is fetched, built or written again, and what was found goes to the quarantine; then it
+    exits with 1 if something is left that could not be mended.
+    """
+    report = Report()
     with ensure_daemon(os.environ) as daemon:
-        for event in daemon.verify():
-            if event["event"] == "finding":
-                findings.append({key: event[key] for key in ("name", "version", "prefix", "path", "what")})
-            elif event["event"] == "checked":
-                checked += 1
-                _show_progress(checked, event["name"])
+        for event in daemon.verify(repair=repair, offline=offline):
+            if report.note(event):
+                _show_progress(report.entries, event["name"])
     if json:
-        print_json({"entries": checked, "findings": findings})
+        print_json(report.as_json(repair=repair))
     else:
-        print_lines(*(f"{f['name']} {f['version']} {f['prefix']}: {f['path']}: {f['what']}" for f in findings))
-        entries = count_text(checked, "entry", "entries")
-        print_lines(f"{entries}, {count_text(len(findings), 'finding')}" if findings else f"{entries}, all as unpacked")
-    if findings:
+        print_lines(*report.lines(repair=repair))
+    if report.left if repair else report.findings:
         raise typer.Exit(1)
 
 

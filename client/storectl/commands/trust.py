@@ -17,7 +17,7 @@ Remove = Annotated[bool, typer.Option("--remove", help="Trust these folders no m
 
 
 def trust(folders: Folders = None, *, remove: Remove = False) -> None:
-    """Trust folders of other users: their lock files and code then count as yours. Without a folder: print the list."""
+    """Trust folders of other users. Their lock files and code then count as yours. Without a folder: print the list."""
     path = list_path(os.environ)
     own = read_list(path)
     if not folders:

@@ -9,11 +9,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from storectl_daemon.api import daemon_itself, entries, environments, events, interpreters, projects
+from storectl_daemon.api import daemon_itself, entries, environments, events, interpreters, projects, verification
 from storectl_daemon.api.problems import RESPONSES, problem_response, response_of
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
 from storectl_store.errors import ProblemError
+from storectl_store.system_errors import refusal_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     _install_handlers(api)
-    for module in (daemon_itself, projects, environments, interpreters, entries, events):
+    for module in (daemon_itself, projects, environments, interpreters, entries, verification, events):
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 
@@ -75,6 +76,10 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 async def _on_defect(request: Request, error: Exception) -> Response:
+    refusal = refusal_of(error, "answer")
+    if refusal is not None:
+        logger.warning("%s %s failed: %s", request.method, request.url.path, refusal)
+        return response_of(refusal)
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return problem_response(
         500,

@@ -1,21 +1,13 @@
-"""``/v1/entries`` and ``/v1/verify``: the entries of the store."""
-
-import asyncio
-from collections.abc import AsyncIterator
+"""``/v1/entries``: the entries of the store."""
 
 from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
 
-from storectl_daemon.api.streams import lines_of, ndjson
 from storectl_daemon.errors import UnknownEntryError
-from storectl_daemon.models import BuildInfo, CheckedEvent, EntryDetail, EntryInfo, FindingEvent, VerifyDone
+from storectl_daemon.models import BuildInfo, EntryDetail, EntryInfo
 from storectl_daemon.service import Service
 from storectl_store.digest import prefix_of
 from storectl_store.entries.provenance import Provenance, provenance_of
 from storectl_store.entries.store import Store
-from storectl_store.entries.verify import Checked, Finding, verify
-from storectl_store.errors import StoreError
 
 
 def routes(service: Service) -> APIRouter:
@@ -43,13 +35,6 @@ def routes(service: Service) -> APIRouter:
         """One entry, by its whole prefix."""
         return _detail(store, prefix)
 
-    @router.post(
-        "/verify", response_class=StreamingResponse, responses=lines_of(CheckedEvent, FindingEvent, VerifyDone)
-    )
-    async def verify_entries() -> StreamingResponse:
-        """Check every file of every entry; the last line is ``done``."""
-        return ndjson(_verification(store))
-
     return router
 
 
@@ -72,31 +57,6 @@ def _detail(store: Store, prefix: str) -> EntryDetail:
         tags=manifest.tags,
         builds=tuple(_build_info(build) for build in provenance_of(store.layout, manifest.digest)),
     )
-
-
-async def _verification(store: Store) -> AsyncIterator[BaseModel]:
-    entries = findings = 0
-    steps = verify(store)
-    while (step := await asyncio.to_thread(next, steps, None)) is not None:
-        if isinstance(step, Finding):
-            findings += 1
-        else:
-            entries += 1
-        yield await asyncio.to_thread(_event, store, step)
-    yield VerifyDone(entries=entries, findings=findings)
-
-
-def _event(store: Store, step: Checked | Finding) -> CheckedEvent | FindingEvent:
-    """The step with the name of its entry, as far as the entry can still say it."""
-    prefix = prefix_of(step.digest)
-    try:
-        manifest = store.manifest(step.digest)
-    except StoreError:
-        manifest = None
-    name, version = (manifest.name, manifest.version) if manifest else ("?", "?")
-    if isinstance(step, Finding):
-        return FindingEvent(name=name, version=version, prefix=prefix, path=step.path, what=step.message)
-    return CheckedEvent(name=name, prefix=prefix)
 
 
 def _build_info(build: Provenance) -> BuildInfo:

@@ -4,12 +4,11 @@
     Poetry      poetry.toml, its config.toml      installer.build-config-settings; build constraints: ``poetry_build``
     pip, Pipenv pip.conf, PIP_*                   config-settings, build-constraint: ``pip_build``
 
-Which files may be used at all (``no-build``, ``no-binary``) is a matter of selection: ``storectl_store.selection.build_policy``. What
-cannot be obeyed is refused by its name, when it would matter: see ``unisolated``.
+Which files may be used at all (``no-build``, ``no-binary``) is a matter of selection: ``storectl_store.selection.build_policy``.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -28,11 +27,10 @@ class BuildOptionsError(DaemonError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """Some projects, or ``everything``. ``option`` is what says so, for people."""
+    """Some projects, or ``everything``."""
 
     everything: bool = False
     names: frozenset[NormalizedName] = frozenset()
-    option: str = ""
 
     def __contains__(self, name: NormalizedName) -> bool:
         return self.everything or name in self.names
@@ -53,6 +51,7 @@ class ExtraRequirement:
 class BuildOptions:
     """What a configuration says of builds; by project if it is a mapping. ``files`` say it, beside those of the lock file.
 
+    ``uv_sources`` is whether ``[tool.uv.sources]`` of a local project counts for its build requirements.
     ``constraints`` hold for all builds, ``constraints_of`` for those of one project. ``unisolated`` are to be built in the
     project's own environment.
     """
@@ -67,31 +66,26 @@ class BuildOptions:
     config_settings_of: Mapping[NormalizedName, ConfigSettings] = field(default_factory=lambda: MappingProxyType({}))
     unisolated: Names = NOTHING
     default_backend: DefaultBackend = "setuptools"
+    uv_sources: bool = False
     files: tuple[Path, ...] = ()
 
-    def recipe_of(self, item: SourcePin | LocalProject, versions: Mapping[NormalizedName, str]) -> Recipe:
-        """How to build this one; what its line of a requirements file says takes the place of what holds for all."""
-        recipe = self.recipe(item.name, versions)
-        own = settings_of(item.config_settings)
-        return replace(recipe, config_settings=own) if own else recipe
+    def recipe_of(
+        self, item: SourcePin | LocalProject, versions: Mapping[NormalizedName, str], environment: Path | None = None
+    ) -> Recipe:
+        """How to build this one; what its line of a requirements file says takes the place of what holds for all.
 
-    def recipe(self, name: NormalizedName, versions: Mapping[NormalizedName, str]) -> Recipe:
-        """How to build this project. ``versions`` are those that the lock file selects.
-
+        ``versions`` are those that the lock file selects, ``environment`` is for a build without isolation.
         BuildOptionsError for what cannot be obeyed.
         """
-        if name in self.unisolated:
-            raise BuildOptionsError(
-                f"`{name}` is to be built without isolation (`{self.unisolated.option}`), and storectl builds in isolation only",
-                hint="name what its build needs in `[tool.uv.extra-build-dependencies]`, and take it out of that option",
-                name=name,
-            )
         return Recipe(
-            constraints=(*self.constraints, *self.constraints_of.get(name, ())),
-            requires=tuple(_requirement(extra, versions) for extra in self.requires.get(name, ())),
-            variables=self.variables.get(name, {}),
-            config_settings=merged(self.config_settings_of.get(name, {}), self.config_settings),
+            constraints=(*self.constraints, *self.constraints_of.get(item.name, ())),
+            requires=tuple(_requirement(extra, versions) for extra in self.requires.get(item.name, ())),
+            variables=self.variables.get(item.name, {}),
+            config_settings=settings_of(item.config_settings)
+            or merged(self.config_settings_of.get(item.name, {}), self.config_settings),
             default_backend=self.default_backend,
+            environment=str(environment) if environment else None,
+            uv_sources=self.uv_sources and isinstance(item, LocalProject),
         )
 
 

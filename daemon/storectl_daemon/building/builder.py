@@ -163,7 +163,7 @@ class Builder:
             wanted = WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
             as_pin = Pin(name=order.name, version=order.version or "", wheel=wanted)
             await order.how.access(wanted, archive, progress=lambda count: report.fetching(as_pin, count))
-        pip = pip_variables(await order.how.access.settings())
+        pip = pip_variables(await order.how.access.settings(), order.how.places)
         return BuildRequest(
             kind=order.kind,
             label=order.label,

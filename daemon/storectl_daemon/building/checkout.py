@@ -6,6 +6,7 @@ asks anybody anything, runs no hooks of the repository, and takes no transport t
 
 import contextlib
 import fcntl
+import hashlib
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.git_login import login_variables
 from storectl_daemon.building.log import Log
+from storectl_daemon.building.mirror_sums import lock_file, write_sums
 from storectl_daemon.building.request import Repository
 from storectl_store.selection.origins import without_login
 
@@ -46,6 +48,7 @@ class Checkout:
             self._git("-C", self._mirror, "worktree", "prune")
             add = ("worktree", "add", "--quiet", "--force", "--detach")
             self._git("-C", self._mirror, *add, folder, repository.commit, **skip)
+            write_sums(self._mirror)
         if (folder / ".gitmodules").exists():
             self._git("-C", folder, "submodule", "--quiet", "update", "--init", "--recursive", **skip)
         return folder
@@ -53,6 +56,9 @@ class Checkout:
     def _bring(self) -> None:
         """Have the commit in the mirror, with all tags: backends make versions of them. Files come when they are needed."""
         mirror, commit = self._mirror, self._repository.commit
+        if self._address != self._repository.url:  # earlier versions kept a clone with the login in its configuration
+            earlier = hashlib.sha256(self._repository.url.encode()).hexdigest()[:32]
+            shutil.rmtree(mirror.with_name(earlier), ignore_errors=True)
         if not mirror.exists():
             stage = mirror.with_name(f"{mirror.name}.new")
             shutil.rmtree(stage, ignore_errors=True)
@@ -118,6 +124,6 @@ def _quiet(environ: Mapping[str, str]) -> dict[str, str]:
 @contextlib.contextmanager
 def _locked(mirror: Path) -> Iterator[None]:
     """One process at a time works on a repository."""
-    with open(mirror.with_name(f"{mirror.name}.lock"), "w", encoding="ascii") as file:
+    with lock_file(mirror).open("w", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

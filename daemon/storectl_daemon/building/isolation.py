@@ -42,6 +42,7 @@ class Isolation:
         self._log = log
         self._work = work
         self._notes = work / "looked-up"
+        self._lent: list[str] = []
 
     def make(self) -> None:
         """Make the venv, empty but for pip if ours is too new for it."""
@@ -56,6 +57,14 @@ class Isolation:
                 f"{self._base} cannot make a virtual environment to build in",
                 hint="install the venv module of that Python (Debian: python3-venv)",
             )
+
+    def lend(self, environment: Path) -> None:
+        """Let everything see the packages and commands of the project's environment, which nothing here can change."""
+        self._lent = [str(environment / "bin")]
+        packages = [os.fsencode(path) for path in environment.glob("lib/python*/site-packages")]
+        calls = "; ".join(f"site.addsitedir(os.fsdecode({path!r}))" for path in packages)
+        for folder in self._site_packages():
+            (folder / "_storectl_lent.pth").write_text(f"import os, site; {calls}\n", encoding="ascii")
 
     def install(self, requirements: Iterable[str], constraints: Iterable[str] = ()) -> None:
         """Install what satisfies the requirements; BuildFailedError with pip's own words."""
@@ -95,7 +104,7 @@ class Isolation:
 
     def environ(self) -> dict[str, str]:
         """The variables of whatever runs in the environment."""
-        path = f"{self.folder / 'bin'}:{self._environ.get('PATH', os.defpath)}"
+        path = ":".join([str(self.folder / "bin"), *self._lent, self._environ.get("PATH", os.defpath)])
         return {
             **self._environ,
             "PATH": path,

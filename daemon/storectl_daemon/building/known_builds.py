@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from storectl_daemon.building.order import Order
 from storectl_daemon.building.request import BuildAnswer
-from storectl_daemon.building.variables import counted, native_names
+from storectl_daemon.building.variables import OFTEN_READ, counted, native_names
 from storectl_shim.project_record import same_variables, variable_digest
 from storectl_store.entries.provenance import (
     Provenance,
@@ -47,7 +47,9 @@ class KnownBuilds:
     def keep(self, order: Order, pin: Pin, answer: BuildAnswer) -> MadeWheel:
         """Record what came of an order."""
         self._sweep()
-        names = (counted(answer.looked_up, order.environ) | order.named) - order.how.recipe.variables.keys()
+        names = (
+            counted(answer.looked_up, order.environ) | order.named | OFTEN_READ
+        ) - order.how.recipe.variables.keys()
         key = kept_variables_key(self._store.layout)
         variables = {name: variable_digest(key, name, order.environ.get(name)) for name in sorted(names)}
         write_provenance(self._store.layout, _provenance(order, pin, answer, variables))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from packaging.utils import NormalizedName
 
+from storectl_daemon.building.pip_variables import NOWHERE, LockedPlaces
 from storectl_daemon.building.recipe import PLAIN, Recipe
 from storectl_daemon.building.variables import build_environ, may_count
 from storectl_daemon.pipeline import Fetch
@@ -31,12 +32,16 @@ class Access(Fetch, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Building:
-    """How a command wants a build: with which network and which variables, or ``offline``, not at all; by which recipe."""
+    """How a command wants a build: with which network and which variables, or ``offline``, not at all; by which recipe.
+
+    ``places`` are where the project's lock file says that packages come from.
+    """
 
     access: Access
     environ: Mapping[str, str] = field(repr=False)
     offline: bool
     recipe: Recipe = PLAIN
+    places: LockedPlaces = NOWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,4 @@ from storectl_daemon.config_files import is_true
 def pdm_build_options(environ: Mapping[str, str]) -> BuildOptions:
     """What PDM would obey."""
     isolation = environ.get("PDM_BUILD_ISOLATION")
-    return BuildOptions(
-        unisolated=Names(everything=bool(isolation) and not is_true(isolation), option="PDM_BUILD_ISOLATION")
-    )
+    return BuildOptions(unisolated=Names(everything=bool(isolation) and not is_true(isolation)))

@@ -25,7 +25,7 @@ def pip_build_options(environ: Mapping[str, str], files: ConfigFiles, project: P
     return BuildOptions(
         constraints=tuple(line for file in constraint_files for line in _lines(file)),
         config_settings=settings_of(words(values.get("config-settings"))),
-        unisolated=Names(everything=bool(isolation) and not is_true(isolation), option="no-build-isolation"),
+        unisolated=Names(everything=bool(isolation) and not is_true(isolation)),
         files=(*(file.path for file in files.pip), *constraint_files),
     )
 

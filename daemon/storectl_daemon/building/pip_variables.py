@@ -2,22 +2,53 @@
 
 pip reads none of its configuration files then: ``user``, ``target``, ``no-deps``, ``require-hashes`` or ``dry-run`` in them are meant
 for what somebody installs by hand. Logins stand in variables, never on a command line or in a file.
+
+Build requirements come from where the project's packages come from: the indexes that its lock file names, then those of the
+configuration, unless the lock file's take their place. A private name is asked of no public index that the project does not use.
 """
 
 import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from storectl_daemon.origins import is_web, login_of, origin_of, without_login
+from storectl_store.selection.pin import IndexPin
 
 if TYPE_CHECKING:
     from storectl_daemon.index_config import IndexSettings
 
 
-def pip_variables(settings: "IndexSettings") -> dict[str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedPlaces:
+    """Where a lock file says that its packages come from; ``exclusive`` if the configuration's indexes do not count."""
+
+    indexes: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    exclusive: bool = False
+
+
+NOWHERE = LockedPlaces()
+
+
+def locked_places(pins: Sequence[IndexPin]) -> LockedPlaces:
+    """The places of these pins: those of a whole lock file."""
+    return LockedPlaces(
+        indexes=tuple(dict.fromkeys(index for pin in pins for index in pin.indexes)),
+        find_links=tuple(dict.fromkeys(place for pin in pins for place in pin.find_links)),
+        exclusive=bool(pins) and all(pin.exclusive for pin in pins),
+    )
+
+
+def pip_variables(settings: "IndexSettings", places: LockedPlaces) -> dict[str, str]:
     """The project's indexes as pip's variables."""
-    default, *extra = (*reversed(settings.indexes),) or ("",)
+    named = [_with_login(index, settings.addresses) for index in places.indexes]
+    indexes = [*named, *([] if places.exclusive else settings.indexes)]
+    default, *extra = [*dict.fromkeys(reversed(indexes))] or [""]
     found = {
         "PIP_INDEX_URL": default,
         "PIP_EXTRA_INDEX_URL": " ".join(reversed(extra)),
-        "PIP_FIND_LINKS": " ".join(settings.find_links),
+        "PIP_FIND_LINKS": " ".join(dict.fromkeys((*places.find_links, *settings.find_links))),
         "PIP_TRUSTED_HOST": " ".join(sorted(settings.trusted_hosts)),
         "PIP_CERT": settings.ca_bundle or "",
         "PIP_CLIENT_CERT": settings.client_cert or "",
@@ -29,3 +60,16 @@ def pip_variables(settings: "IndexSettings") -> dict[str, str]:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _with_login(index: str, known: Iterable[str]) -> str:
+    """The address with the login that a configuration has for it, or for another one of its origin."""
+    if not is_web(index) or login_of(index) is not None:
+        return index
+    fitting = [place for place in known if is_web(place) and login_of(place) and origin_of(place) == origin_of(index)]
+    same = [place for place in fitting if without_login(place).rstrip("/") == index.rstrip("/")]
+    if not fitting:
+        return index
+    login = (same or fitting)[0].partition("://")[2].rpartition("@")[0]
+    scheme, _, rest = index.partition("://")
+    return f"{scheme}://{login}@{rest}"

@@ -21,7 +21,8 @@ class Recipe:
 
     ``requires`` are build requirements beyond those that the source states; ``variables`` are set for its backend alone;
     ``config_settings`` are handed to its hooks (PEP 517). ``default_backend`` builds it if its ``pyproject.toml`` has no
-    ``[build-system]``. ``python`` is the interpreter of an environment to build in without isolation, None for isolation.
+    ``[build-system]``. ``environment`` is that of the project, absolute, for a build without isolation: its packages and commands
+    are there instead of build requirements. None for isolation. ``uv_sources`` is whether ``[tool.uv.sources]`` counts.
     """
 
     constraints: tuple[str, ...] = ()
@@ -29,7 +30,8 @@ class Recipe:
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     config_settings: ConfigSettings = field(default_factory=lambda: MappingProxyType({}))
     default_backend: DefaultBackend = "setuptools"
-    python: str | None = None
+    environment: str | None = None
+    uv_sources: bool = False
 
     @property
     def digest(self) -> str:
@@ -49,7 +51,7 @@ class Recipe:
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
-    names = ("constraints", "requires", "default_backend", "python")
+    names = ("constraints", "requires", "default_backend", "environment", "uv_sources")
     return {name: getattr(recipe, name) for name in names}
 
 

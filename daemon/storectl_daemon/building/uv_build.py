@@ -34,6 +34,7 @@ def uv_build_options(lock_file: LockFile, environ: Mapping[str, str]) -> BuildOp
             config_settings=_settings(table.get("config-settings") for table in tables),
             config_settings_of=_by_project(tables, "config-settings-package", _settings),
             unisolated=_names(environ, tables, "no-build-isolation"),
+            uv_sources=not is_true(environ.get("UV_NO_SOURCES")),
         )
     except _OddValueError as error:
         raise BuildOptionsError(
@@ -55,15 +56,14 @@ class _OddValueError(ValueError):
 
 
 def _names(environ: Mapping[str, str], tables: Tables, option: str) -> Names:
-    """``no-build`` with ``no-build-package``, and the like; the variables of both come first."""
+    """``no-build-isolation`` with ``no-build-isolation-package``; the variable comes first."""
     variable = f"UV_{option.upper().replace('-', '_')}"
     said = [environ[variable]] if environ.get(variable) else []
     switches = [is_true(text) for text in said] + [table[option] for table in tables if option in table]
     everything = bool(switches) and switches[0] is True
-    texts = [*environ.get(f"{variable}_PACKAGE", "").replace(",", " ").split()]
-    texts += [text for table in tables for text in _texts(table.get(f"{option}-package"))]
+    texts = [text for table in tables for text in _texts(table.get(f"{option}-package"))]
     names = frozenset(canonicalize_name(text) for text in texts)
-    return Names(everything=everything, names=names, option=option if everything else f"{option}-package")
+    return Names(everything=everything, names=names)
 
 
 def _requires(tables: Tables) -> dict[NormalizedName, tuple[ExtraRequirement, ...]]:

@@ -59,6 +59,12 @@ _NATIVE = re.compile(
 )
 
 
+OFTEN_READ = frozenset(
+    ["AR", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LD", "LDFLAGS", "CMAKE_ARGS", "PKG_CONFIG_PATH", "RUSTFLAGS"]
+)
+"""Those of the native ones that people set: noted for every build, so that a record tells when one of them appears."""
+
+
 def build_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """The command's variables as a build sees them; ``Isolation`` adds PATH and VIRTUAL_ENV of its environment.
 

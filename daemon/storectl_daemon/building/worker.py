@@ -15,6 +15,7 @@ from build import BuildBackendException, BuildException, FailedProcessError, Pro
 from pyproject_hooks import HookMissing
 
 from storectl_daemon.building.archive import unpack
+from storectl_daemon.building.build_sources import sourced
 from storectl_daemon.building.checkout import Checkout
 from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.isolation import Isolation
@@ -52,13 +53,8 @@ def build_wheel(request: BuildRequest, log: Log) -> BuildAnswer:
     hooks = _Hooks(isolation, recipe.variables, log)
     try:
         builder = _builder(project, request, isolation, hooks)
-        wanted = [*builder.build_system_requires, *recipe.requires]
-        isolation.install(wanted, recipe.constraints)
-        # The backend may need more than pyproject.toml says (PEP 517, get_requires_for_build_wheel).
-        settings = dict(recipe.config_settings)
-        more = builder.get_requires_for_build(request.kind, settings)
-        isolation.install(more, recipe.constraints)
-        wheel = builder.build(request.kind, work / "out", settings)
+        wanted = _furnish(isolation, builder, project, request)
+        wheel = builder.build(request.kind, work / "out", dict(recipe.config_settings))
     except (BuildBackendException, FailedProcessError) as error:
         raise _failure(request, error, hooks.last) from error
     except BuildException as error:
@@ -66,10 +62,27 @@ def build_wheel(request: BuildRequest, log: Log) -> BuildAnswer:
     return BuildAnswer(
         wheel=Path(wheel).name,
         backend=_backend(project, builder),
-        build_requires=tuple(sorted({log.clean(text) for text in (*wanted, *more)})),
+        build_requires=tuple(sorted({log.clean(text) for text in wanted})),
         installed=isolation.installed(),
         looked_up=isolation.looked_up(),
     )
+
+
+def _furnish(
+    isolation: Isolation, builder: ProjectBuilder | PoetryBuilder, project: Path, request: BuildRequest
+) -> list[str]:
+    """Install the build requirements; which they are. Without isolation there are those that the environment has."""
+    recipe = request.recipe
+    if recipe.environment is not None:
+        isolation.lend(Path(recipe.environment))
+        return []
+    document = read_pyproject(project) if recipe.uv_sources else {}
+    wanted = sourced([*builder.build_system_requires, *recipe.requires], document, project)
+    isolation.install(wanted, recipe.constraints)
+    # The backend may need more than pyproject.toml says (PEP 517, get_requires_for_build_wheel).
+    more = sourced(builder.get_requires_for_build(request.kind, dict(recipe.config_settings)), document, project)
+    isolation.install(more, recipe.constraints)
+    return [*wanted, *more]
 
 
 def _builder(

@@ -1,11 +1,7 @@
 """Bytecode of entries: compiled by the interpreter it is for, in worker processes, after an entry is visible.
 
-The side manifest ``meta/<64 hex>.<cache tag>.pyc.json``, format 1, is one JSON object, written last::
-
-    {"cache_tag":"cpython-312","digest":"sha256:…","files":{"site-packages/pkg/__pycache__/x.cpython-312.pyc":"<sha256 hex>"},"format":1}
-
-An entry has bytecode for a cache tag if and only if that file is there. Bytecode without it, left by a crash, is whole and
-is written again.
+The side manifest (``bytecode_files``) is written last: an entry has bytecode for a cache tag if and only if that file is
+there. Bytecode without it, left by a crash, is whole and is written again.
 """
 
 import json
@@ -26,6 +22,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest
 from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
+from storectl_store.system_errors import refusal_of
 from storectl_store.wheel.checked import Part
 
 _WORKER = Path(__file__).with_name("compile_worker.py")
@@ -236,6 +233,8 @@ class _Worker:
                 cwd="/",
             )
         except OSError as error:
+            if (refusal := refusal_of(error, f"run {interpreter.executable}")) is not None:
+                raise refusal from error
             raise _does_not_run(interpreter, error.strerror or str(error)) from error
         cache_tag = self._receive(_START_LIMIT)
         if cache_tag != interpreter.cache_tag:

@@ -3,6 +3,11 @@
 1 a barrier: every compiled file is on the disk; 2 each is renamed into its ``__pycache__``; 3 a second barrier, which
 covers the renames and the side manifests; 4 each side manifest is renamed into ``meta/``. Two barriers serve any number of
 entries, where a sync for each file or piece would make everybody's writes wait several times a second.
+
+The side manifest ``meta/<64 hex>.<cache tag>.pyc.json``, format 2, is one JSON object, sealed (``sealed``). Format 1,
+which is read too, has no seal::
+
+    {"cache_tag":"cpython-312","digest":"sha256:…","files":{"site-packages/pkg/__pycache__/x.cpython-312.pyc":"<sha256 hex>"},"format":2}
 """
 
 import errno
@@ -13,13 +18,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from storectl_store.digest import Digest
+from storectl_store.digest import Digest, hex_of
 from storectl_store.entries.descriptors import opened_folder
 from storectl_store.entries.durability import barrier
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.sealed import opened, sealed
 
-BYTECODE_FORMAT = 1
+BYTECODE_FORMAT = 2
+_FORMAT_WITHOUT_SEAL = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,22 @@ def place_bytecode(layout: StoreLayout, entries: Sequence[CompiledEntry], cache_
         path.replace(final)
 
 
+def read_side_manifest(path: Path, digest: Digest, cache_tag: str) -> dict[str, str]:
+    """What is listed: path in the entry -> sha256 hex. OSError, or ValueError, KeyError, TypeError for one that is broken."""
+    content, has_seal = opened(path.read_bytes())
+    value: dict[str, Any] = json.loads(content)
+    expected = (BYTECODE_FORMAT if has_seal else _FORMAT_WITHOUT_SEAL, digest, cache_tag)
+    if (value["format"], value["digest"], value["cache_tag"]) != expected:
+        raise ValueError("it is of another format, or about another entry or interpreter")
+    return {str(name): str(sha256) for name, sha256 in value["files"].items()}
+
+
+def side_manifests(layout: StoreLayout, digest: Digest) -> dict[str, Path]:
+    """The side manifests of one entry, by cache tag."""
+    head, tail = f"{hex_of(digest)}.", ".pyc.json"
+    return {path.name[len(head) : -len(tail)]: path for path in sorted(layout.meta.glob(f"{head}*{tail}"))}
+
+
 def drop_bytecode(entry: CompiledEntry) -> None:
     """Delete what is still in ``tmp/``."""
     for file in entry.files.values():
@@ -71,7 +95,7 @@ def _write_side_manifest(entry: CompiledEntry, placed: Sequence[str], cache_tag:
     files = {f"{entry.part}/{target}": entry.files[target].sha256 for target in placed}
     value = {"format": BYTECODE_FORMAT, "digest": entry.digest, "cache_tag": cache_tag, "files": files}
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    path.write_bytes(text.encode() + b"\n")
+    path.write_bytes(sealed(text.encode() + b"\n"))
     return path
 
 
@@ -81,7 +105,7 @@ def _place(entry: CompiledEntry) -> list[str]:
     for target in entry.files:
         by_cache.setdefault(os.path.dirname(target), []).append(target)
     placed = []
-    with _locked(entry.folder):
+    with alone_in(entry.folder):
         for cache, targets in by_cache.items():
             with _opened_up(os.path.join(entry.folder, cache)):
                 placed += [target for target in targets if _rename(entry, target)]
@@ -102,7 +126,7 @@ def _rename(entry: CompiledEntry, target: str) -> bool:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path) -> Iterator[None]:
     """Alone in the entry, among all that compile it for some interpreter: they open and close its folders."""
     with opened_folder(folder) as descriptor:
         with suppress(OSError):  # a file system without locks: a folder closed too early costs bytecode, nothing else

@@ -7,6 +7,7 @@ It is SQLite in WAL mode. A database that is corrupt, or of another schema versi
 manifests. Losing it loses time only, so whoever writes to it may ignore that it failed; of blobs nobody hears of it at all.
 """
 
+import contextlib
 import sqlite3
 import threading
 import weakref
@@ -102,6 +103,22 @@ class Catalogue:
             return self._run(lambda database: dict(_select_blobs(database, kind, wanted)))
         except (sqlite3.Error, OSError):
             return {}
+
+    def problems(self) -> list[str]:
+        """What SQLite says of its own file, read anew, and whether that file is there at all."""
+        if not self._path.exists():
+            return ["it is gone"]
+        self.close()  # what an open connection has in memory says nothing of the file
+        try:
+            with contextlib.closing(sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT)) as database:
+                found = database.execute("PRAGMA integrity_check").fetchall()
+        except sqlite3.Error as error:
+            return [f"it cannot be read: {error}"]
+        return [str(message) for (message,) in found if message != "ok"]
+
+    def blobs(self) -> list[tuple[Digest, str, bytes]]:
+        """All data that others derived: digest, kind, data."""
+        return self._run(lambda database: database.execute("SELECT digest, kind, data FROM blobs").fetchall())
 
     def put(self, kind: str, blobs: Mapping[Digest, bytes]) -> None:
         """Keep data derived from entries, replacing what was there under this kind, where it can be written."""

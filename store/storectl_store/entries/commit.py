@@ -31,7 +31,7 @@ from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree, discard
-from storectl_store.errors import PrefixCollisionError, StoreFormatError
+from storectl_store.errors import PrefixCollisionError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +82,10 @@ def _present(store: Store, staged: Sequence[StagedEntry]) -> dict[Digest, Manife
         owner = owners.setdefault(prefix_of(digest), digest)
         if owner != digest:
             raise _collision(stage.manifest, owner)
-        manifest = _usable_manifest(store, digest)
+        manifest = store.usable_manifest(digest)
         if manifest is not None:
             present[digest] = manifest
     return present
-
-
-def _usable_manifest(store: Store, digest: Digest) -> Manifest | None:
-    """The manifest of a visible entry; None also where it is broken or its entry gone, so that both are made anew."""
-    with suppress(StoreFormatError):
-        manifest = store.manifest(digest)
-        if manifest is not None and store.entry_folder(manifest).is_dir():
-            return manifest
-    return None
 
 
 def _publish(store: Store, fresh: list[StagedEntry]) -> None:

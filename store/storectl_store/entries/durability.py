@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from storectl_store.entries.descriptors import opened_folder
-from storectl_store.errors import StoreError, StoreFullError
+from storectl_store.errors import StoreError
+from storectl_store.system_errors import reason_of, refusal_of
 
 _AT_FDCWD = -100
 _FEW_FOLDERS = 4
-_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
-_RENAME_EXCL, _RENAME_SWAP = 4, 2  # sys/stdio.h on macOS
+_RENAME_NOREPLACE = 1  # linux/fs.h
+_RENAME_EXCHANGE = 2  # linux/fs.h; RENAME_SWAP of macOS is 2 as well
+_RENAME_EXCL = 4  # sys/stdio.h on macOS
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY})
-_REFUSED_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
 
 
 @contextmanager
@@ -38,13 +39,11 @@ def disk_errors(doing: str) -> Iterator[None]:
 
 def store_error(error: OSError, doing: str) -> StoreError:
     """The error of the store for this OSError; ``doing`` reads as in "cannot <doing>"."""
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    facts = {"errno": error.errno, "path": error.filename}
-    if error.errno in _REFUSED_WRITE:
-        hint = "make room on the store's file system and check its disk, then try again; nothing was left behind"
-        return StoreFullError(f"cannot {doing}: {reason}", hint=hint, **facts)
+    refusal = refusal_of(error, doing)
+    if refusal is not None:
+        return refusal
     hint = "the store's folders must belong to you and be writable; `storectl doctor` looks at them"
-    return StoreError(f"cannot {doing}: {reason}", hint=hint, **facts)
+    return StoreError(f"cannot {doing}: {reason_of(error)}", hint=hint, errno=error.errno, path=error.filename)
 
 
 def barrier(folder: Path) -> None:
@@ -129,40 +128,37 @@ def sync_descriptor(descriptor: int) -> None:
 
 def rename_noreplace(source: Path, destination: Path) -> None:
     """Rename, atomically, only where nothing has the new name; FileExistsError otherwise."""
-    if not _renamed(source, destination, _RENAME_NOREPLACE, _RENAME_EXCL):
-        _rename_without_flags(source, destination)
+    for rename in (_renameat2, _renamex_np):
+        if rename(os.fsencode(source), os.fsencode(destination)):
+            return
+    _rename_without_flags(source, destination)
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Swap two names in one step; FileNotFoundError if nothing has one of them.
-
-    If the kernel or the file system cannot do that, ``one`` takes the name of ``other`` and is gone.
-    """
-    if not _renamed(one, other, _RENAME_EXCHANGE, _RENAME_SWAP):
-        os.lstat(other)
-        os.rename(one, other)
-
-
-def _renamed(source: Path, destination: Path, linux: int, macos: int) -> bool:
-    """Whether one of the two systems' calls did it with its flag."""
-    names = os.fsencode(source), os.fsencode(destination)
-    return _renameat2(*names, linux) or _renamex_np(*names, macos)
+    """Let two files or folders change names, in one step where the system can; both are on one file system."""
+    for rename in (_renameat2, _renamex_np):
+        if rename(os.fsencode(one), os.fsencode(other), _RENAME_EXCHANGE):
+            return
+    aside = other.with_name(f".{other.name}.aside")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
 
 
-def _renameat2(source: bytes, destination: bytes, flag: int) -> bool:
+def _renameat2(source: bytes, destination: bytes, flags: int = _RENAME_NOREPLACE) -> bool:
     function = _function("renameat2")
     if function is None:
         return False
-    if function(_AT_FDCWD, source, _AT_FDCWD, destination, ctypes.c_uint(flag)) == 0:
+    if function(_AT_FDCWD, source, _AT_FDCWD, destination, ctypes.c_uint(flags)) == 0:
         return True
     return _refused(ctypes.get_errno(), source, destination)
 
 
-def _renamex_np(source: bytes, destination: bytes, flag: int) -> bool:
+def _renamex_np(source: bytes, destination: bytes, flags: int = _RENAME_EXCL) -> bool:
     function = _function("renamex_np")
     if function is None:
         return False
-    if function(source, destination, ctypes.c_uint(flag)) == 0:
+    if function(source, destination, ctypes.c_uint(flags)) == 0:
         return True
     return _refused(ctypes.get_errno(), source, destination)
 

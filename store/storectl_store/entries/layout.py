@@ -1,7 +1,7 @@
 r"""The one module that joins the store's paths.
 
 <store>/
-VERSION                          "storectl store <format>\n"
+VERSION  VERSION.copy            "storectl store <format>\n", twice
 lock                             OFD lock of the one writer; never deleted
 start.lock                       flock of the command that starts a daemon
 daemon                           where the daemon listens (storectl_shim.store_daemon)
@@ -48,6 +48,10 @@ class StoreLayout:
     @property
     def version_file(self) -> Path:
         return self.root / "VERSION"
+
+    @property
+    def version_copy(self) -> Path:
+        return self.root / "VERSION.copy"
 
     @property
     def lock(self) -> Path:

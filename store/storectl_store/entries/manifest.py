@@ -1,8 +1,8 @@
 """The manifest of an entry: what the wheel was and every file that came of it. Published last, as JSON.
 
-The format, version 1, is one JSON object with the fields of ``Manifest`` in sorted order and no spaces; ``files`` is a
-list of ``[part, path, size, sha256 hex, executable]`` sorted by part and path. It is a pure function of the wheel's
-bytes and file name.
+The format, version 2, is one JSON object with the fields of ``Manifest`` in sorted order and no spaces, sealed
+(``sealed``); ``files`` is a list of ``[part, path, size, sha256 hex, executable]`` sorted by part and path. It is a pure
+function of the wheel's bytes and file name. Version 1, which is read too, has no seal.
 """
 
 import json
@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest, parse_digest
+from storectl_store.entries.sealed import opened, sealed
 from storectl_store.errors import StoreFormatError
 from storectl_store.wheel.checked import EntryPoint, Part
 
-MANIFEST_FORMAT = 1
+MANIFEST_FORMAT = 2
+_FORMAT_WITHOUT_SEAL = 1
 
 _PARTS = {part.value: part for part in Part}
 
@@ -77,14 +79,15 @@ def encode_manifest(manifest: Manifest) -> bytes:
         "escaping_libraries": list(manifest.escaping_libraries),
         "files": sorted([f.part.value, f.path, f.size, f.sha256, f.executable] for f in manifest.files),
     }
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return sealed(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
 
 
 def decode_manifest(data: bytes) -> Manifest:
     """The manifest in these bytes; StoreFormatError where they are none of this version."""
     try:
-        value: dict[str, Any] = json.loads(data)
-        if value["format"] != MANIFEST_FORMAT:
+        content, has_seal = opened(data)
+        value: dict[str, Any] = json.loads(content)
+        if value["format"] != (MANIFEST_FORMAT if has_seal else _FORMAT_WITHOUT_SEAL):
             raise StoreFormatError(f"manifest format {value['format']!r} is not {MANIFEST_FORMAT}")
         return Manifest(
             digest=parse_digest(value["digest"]),

@@ -1,6 +1,6 @@
 """Provenance: what a built wheel was built from, by what, for which interpreter. One JSON file for each build.
 
-    <store>/builds/<key>.<16 hex>.json     format 2
+    <store>/builds/<key>.<16 hex>.json     format 2, sealed (``sealed``)
     {"format": 2, "key", "name", "version", "kind": "wheel"|"editable", "source", "interpreter", "python",
      "backend", "build_requires": [as written], "installed": ["name==version"], "variables": {name: digest},
      "filename", "digest"}
@@ -26,8 +26,10 @@ from storectl_shim.project_record import VARIABLES_KEY_BYTES, variables_key
 from storectl_store.digest import Digest, parse_digest
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import PRIVATE, replace_file
 
+_CHECK_BYTES = 4  # of the key of variables, at its end: the first bytes of the sha256 of what comes before
 BUILD_FORMAT = 2
 BuildKind = Literal["wheel", "editable"]
 
@@ -76,10 +78,22 @@ def kept_variables_key(layout: StoreLayout) -> bytes:
     known = variables_key(str(layout.root))
     if known is not None:
         return known
-    made = secrets.token_bytes(VARIABLES_KEY_BYTES)
+    head = secrets.token_bytes(VARIABLES_KEY_BYTES - _CHECK_BYTES)
+    made = head + hashlib.sha256(head).digest()[:_CHECK_BYTES]
     with disk_errors("keep a key for the variables of builds"):
         replace_file(layout.variables_key, made, mode=PRIVATE)
     return made
+
+
+def variables_key_problem(layout: StoreLayout) -> str | None:
+    """What is wrong with the key; None if it is as it was made, or there is none."""
+    try:
+        key = layout.variables_key.read_bytes()
+    except FileNotFoundError:
+        return None
+    head, check = key[:-_CHECK_BYTES], key[-_CHECK_BYTES:]
+    is_whole = len(key) == VARIABLES_KEY_BYTES and hashlib.sha256(head).digest()[:_CHECK_BYTES] == check
+    return None if is_whole else "its last bytes are not the check of the others"
 
 
 def write_provenance(layout: StoreLayout, provenance: Provenance) -> None:
@@ -88,7 +102,7 @@ def write_provenance(layout: StoreLayout, provenance: Provenance) -> None:
     value = {"format": BUILD_FORMAT, **asdict(provenance)}
     with disk_errors(f"record the build of {provenance.name}"):
         path.parent.mkdir(exist_ok=True)
-        replace_file(path, f"{json.dumps(value, sort_keys=True, indent=1)}\n".encode())
+        replace_file(path, sealed(f"{json.dumps(value, sort_keys=True, indent=1)}\n".encode()))
 
 
 def _digest_of(variables: Mapping[str, str]) -> str:
@@ -129,7 +143,7 @@ def _time_of(path: Path) -> int:
 def _read(path: Path) -> Provenance | None:
     """The record in this file; None if it is none that this version can read."""
     try:
-        value: dict[str, Any] = json.loads(path.read_bytes())
+        value: dict[str, Any] = json.loads(opened(path.read_bytes())[0])
         if value.pop("format") != BUILD_FORMAT:
             return None
         return Provenance(

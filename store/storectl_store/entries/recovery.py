@@ -2,20 +2,26 @@
 
 It works by names and renames, so that it costs the same for big and small entries, and deletes nothing that may be big:
 the trash is emptied later (``trash.empty_trash``), while the store is in use. An entry without a manifest and a
-manifest without an entry are halves; nobody sees either as an entry, and both go.
+manifest without an entry are halves; nobody sees either as an entry, and both go. Halves of
+entries that an environment shows are not left by a crash: somebody lost the other half. They stay: programs go on, and
+``verify`` finds them.
 """
 
 import os
 import re
 import sqlite3
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
-from storectl_store.digest import hex_of, prefix_of
+from storectl_store.digest import Digest, hex_of, prefix_of
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
-from storectl_store.entries.store import UNFINISHED_VERSION, Store
+from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree, discard
+from storectl_store.entries.version_file import UNFINISHED_VERSION
 from storectl_store.entries.writer import session_is_dead
 
 _MANIFEST = re.compile(r"([0-9a-f]{64})(?:\..+\.pyc)?\.json")  # of an entry, or of its bytecode
@@ -39,13 +45,17 @@ class Recovered:
         return self != Recovered()
 
 
-def recover(store: Store) -> Recovered:
-    """Sweep the store. Only the writer may, and before it starts anything else. StoreError where the disk objects."""
+def recover(store: Store, *, shown: Callable[[], AbstractSet[Digest]] = frozenset) -> Recovered:
+    """Sweep the store. Only the writer may, and before it starts anything else. StoreError where the disk objects.
+
+    ``shown`` gives the digests that environments name; it is called only if there are halves.
+    """
     layout = store.layout
     with disk_errors(f"recover the store {layout.root}"):
         _delete_unfinished(layout)
-        manifests = _delete_lone_manifests(store)
-        halves = _discard_halves(store)
+        keep = _Shown(shown)
+        manifests = _delete_lone_manifests(store, keep)
+        halves = _discard_halves(store, keep)
         return Recovered(
             sessions=_discard_dead_sessions(layout),
             halves=halves,
@@ -87,14 +97,28 @@ def _addresses(layout: StoreLayout) -> list[str]:
     return addresses
 
 
-def _delete_lone_manifests(store: Store) -> tuple[str, ...]:
+class _Shown:
+    """What environments name, by hex digits and by prefix; found out when it is first asked for."""
+
+    def __init__(self, digests: Callable[[], AbstractSet[Digest]]) -> None:
+        self._digests = digests
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Hex digits and prefixes of all of them."""
+        digests = self._digests()
+        return frozenset(map(hex_of, digests)) | frozenset(map(prefix_of, digests))
+
+
+def _delete_lone_manifests(store: Store, shown: _Shown) -> tuple[str, ...]:
     """Delete manifests without an entry, side manifests without a manifest, and what a writer of either left.
 
     An entry is known by its prefix: no crash moves one below another name, and ``verify`` finds it if a person does.
     """
     standing = {address.rpartition("/")[2] for address in _addresses(store.layout)}
     visible = {hex_of(digest) for digest in store.digests() if prefix_of(digest) in standing}
-    deleted = sorted(name for name in os.listdir(store.layout.meta) if _is_lone(name, visible))
+    lone = sorted(name for name in os.listdir(store.layout.meta) if _is_lone(name, visible))
+    deleted = [name for name in lone if name.startswith(".") or name.partition(".")[0] not in shown.names]
     for name in deleted:
         (store.layout.meta / name).unlink()
     return tuple(deleted)
@@ -105,9 +129,19 @@ def _is_lone(name: str, visible: set[str]) -> bool:
     return name.startswith(".") if manifest is None else manifest[1] not in visible
 
 
-def _discard_halves(store: Store) -> tuple[str, ...]:
+def lone_entries(store: Store, shown: Callable[[], AbstractSet[Digest]]) -> list[str]:
+    """What stands where entries do and is none that is visible, nor one that an environment shows, as ``name/prefix``."""
+    return _halves(store, _Shown(shown))
+
+
+def _halves(store: Store, shown: _Shown) -> list[str]:
     visible = {prefix_of(digest) for digest in store.digests()}
-    halves = [address for address in _addresses(store.layout) if address.rpartition("/")[2] not in visible]
+    found = [address for address in _addresses(store.layout) if address.rpartition("/")[2] not in visible]
+    return [address for address in found if address.rpartition("/")[2] not in shown.names]
+
+
+def _discard_halves(store: Store, shown: _Shown) -> tuple[str, ...]:
+    halves = _halves(store, shown)
     for half in halves:
         discard(store.layout, store.layout.entries / half)
         _delete_if_empty(store.layout, half)

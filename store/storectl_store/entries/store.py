@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -12,19 +11,13 @@ from typing import Self
 
 from storectl_store.digest import Digest, digest_of_hex, hex_of
 from storectl_store.entries.catalogue import Catalogue, Summary, summary_of
-from storectl_store.entries.durability import disk_errors, fsync_folder, sync_descriptor
-from storectl_store.entries.layout import STORE_FORMAT, StoreLayout
+from storectl_store.entries.durability import disk_errors, fsync_folder
+from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, decode_manifest
+from storectl_store.entries.version_file import ensure_version
 from storectl_store.errors import StoreError, StoreFormatError
 
 _MANIFEST_NAME = re.compile(r"([0-9a-f]{64})\.json")
-_VERSION_TEXT = f"storectl store {STORE_FORMAT}\n"
-
-UNFINISHED_VERSION = ".VERSION."
-"""How the name of a VERSION begins that is still being written."""
-
-_BEFORE_THE_STORE = {"start.lock", "state"}
-"""What the command that starts a daemon may have made in the folder before it is a store."""
 
 
 class Store:
@@ -38,16 +31,13 @@ class Store:
     def open(cls, root: Path) -> Self:
         """The store in this folder, made (0700) where there is none.
 
-        StoreFormatError for a store of another version and for a folder that holds other things; StoreError or
-        StoreFullError where the folders cannot be made.
+        A damaged VERSION is mended. StoreFormatError for a store of another version and for a folder that holds other
+        things; StoreError or StoreFullError if the folders cannot be made.
         """
         layout = StoreLayout(root)
         with disk_errors(f"open the store {root}"):
-            if not layout.version_file.exists():
-                _create(layout)
-            _check_version(layout)
-            if sum(_make_folder(folder) for folder in _folders(layout)):
-                fsync_folder(root)
+            ensure_version(layout)
+            make_folders(layout)
         return cls(layout)
 
     @property
@@ -92,6 +82,14 @@ class Store:
             raise _broken(path, f"it is about {hex_of(manifest.digest)}")
         return manifest
 
+    def usable_manifest(self, digest: Digest) -> Manifest | None:
+        """The manifest of an entry that is there; None also if it is broken or its folder gone: both are then made anew."""
+        with suppress(StoreFormatError):
+            manifest = self.manifest(digest)
+            if manifest is not None and self.entry_folder(manifest).is_dir():
+                return manifest
+        return None
+
     def manifests(self) -> Iterator[Manifest]:
         """Every manifest that can be read, in order of digest; broken ones are left to ``verify``."""
         return self.readable(sorted(self.digests()))
@@ -134,9 +132,22 @@ class Store:
 def _broken(path: Path, reason: str) -> StoreFormatError:
     return StoreFormatError(
         f"the manifest {path.name} cannot be used: {reason}",
-        hint="warm the project again: the entry is then unpacked anew",
+        hint="`storectl store verify --repair` fetches the entry again",
         path=str(path),
     )
+
+
+def make_folders(layout: StoreLayout) -> int:
+    """Make the folders of a store that are missing; how many were. May raise OSError."""
+    made = sum(_make_folder(folder) for folder in _folders(layout))
+    if made:
+        fsync_folder(layout.root)
+    return made
+
+
+def missing_folders(layout: StoreLayout) -> list[Path]:
+    """The folders of a store that are not there."""
+    return [folder for folder in _folders(layout) if not folder.is_dir()]
 
 
 def _folders(layout: StoreLayout) -> tuple[Path, ...]:
@@ -152,41 +163,6 @@ def _folders(layout: StoreLayout) -> tuple[Path, ...]:
         layout.trash,
         layout.quarantine,
     )
-
-
-def _create(layout: StoreLayout) -> None:
-    """Make the root folder a store: VERSION comes first, whole, so that two processes may do this at once."""
-    root = layout.root
-    root.mkdir(parents=True, exist_ok=True)
-    strangers = [name for name in os.listdir(root) if not name.startswith(UNFINISHED_VERSION)]
-    strangers = [name for name in strangers if name not in _BEFORE_THE_STORE]
-    if strangers and not layout.version_file.exists():
-        raise StoreFormatError(
-            f"{root} is not a store and not empty: it holds {min(strangers)!r}",
-            hint="choose an empty or new folder for the store (STORECTL_STORE)",
-            path=str(root),
-        )
-    root.chmod(0o700)
-    unfinished = root / f"{UNFINISHED_VERSION}{secrets.token_hex(8)}"
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-        os.write(descriptor, _VERSION_TEXT.encode())
-        sync_descriptor(descriptor)
-    finally:
-        os.close(descriptor)
-    unfinished.rename(layout.version_file)
-    fsync_folder(root)
-
-
-def _check_version(layout: StoreLayout) -> None:
-    text = layout.version_file.read_bytes()[:100].decode(errors="replace")
-    if text != _VERSION_TEXT:
-        raise StoreFormatError(
-            f"{layout.root} is {text.strip()!r}, and this storectl reads {_VERSION_TEXT.strip()!r}",
-            hint="use the storectl that made it, or another folder (STORECTL_STORE)",
-            found=text.strip(),
-        )
 
 
 def _make_folder(folder: Path) -> bool:

@@ -1,29 +1,28 @@
-"""Verify: every file of an entry is read and compared with its manifest, and nothing else may stand beside them.
+"""Verify: every file of an entry is compared with its manifest, and nothing else may stand beside them.
 
-Bytecode is the exception: what a side manifest ``meta/<hex>.<cache tag>.pyc.json`` lists is compared with it, and a
-``.pyc`` that none lists is no finding, because a crash can leave one before it is listed. The side manifest is
-``{"format": 1, "digest": ..., "cache_tag": ..., "files": {"site-packages/x/__pycache__/y.cpython-312.pyc": "<sha256 hex>"}}``.
+What a side manifest of bytecode lists (``bytecode_files``) is compared with it. A ``.pyc`` for an interpreter whose side
+manifest does not list it is a finding. One without any side manifest is none, because a crash can leave one before it is
+listed; with ``unlisted_bytecode`` it is one too.
 """
 
 import hashlib
-import json
 import os
 import re
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from storectl_store.digest import Digest, hex_of
+from storectl_store.entries.bytecode_files import read_side_manifest
 from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.entries.store import Store
 from storectl_store.errors import StoreError
 
-_BYTECODE_FORMAT = 1
-_BYTECODE_MANIFEST = re.compile(r"([0-9a-f]{64})\..+\.pyc\.json")
+_BYTECODE_MANIFEST = re.compile(r"([0-9a-f]{64})\.(.+)\.pyc\.json")
 _BYTECODE_FOLDER = "__pycache__"
 
 
@@ -62,20 +61,35 @@ class Checked:
     findings: int
 
 
-def verify(store: Store, digests: Iterable[Digest] | None = None) -> Iterator[Checked | Finding]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """How much is looked at. Without ``contents`` no file is read: its size and mode have to do."""
+
+    contents: bool = True
+    unlisted_bytecode: bool = False
+
+
+THOROUGH = Depth()
+
+
+def verify(
+    store: Store, digests: Iterable[Digest] | None = None, *, depth: Depth = THOROUGH
+) -> Iterator[Checked | Finding]:
     """Look at these entries, or at all: for each its findings, then one Checked. It changes nothing.
 
     It may run beside the writer; an entry that is collected meanwhile is then reported as absent.
     """
     side_manifests = _side_manifests(store)
     for digest in sorted(store.digests()) if digests is None else digests:
-        yield from _verify_entry(store, digest, side_manifests[hex_of(digest)])
+        yield from _verify_entry(store, digest, side_manifests[hex_of(digest)], depth)
 
 
-def _verify_entry(store: Store, digest: Digest, side_manifests: list[Path]) -> Iterator[Checked | Finding]:
+def _verify_entry(
+    store: Store, digest: Digest, side_manifests: dict[str, Path], depth: Depth
+) -> Iterator[Checked | Finding]:
     manifest, findings = _manifest(store, digest)
     if manifest is not None:
-        findings += _compare(store.entry_folder(manifest), manifest, side_manifests)
+        findings += _compare(store.entry_folder(manifest), manifest, side_manifests, depth)
     yield from findings
     files = manifest.files if manifest else ()
     yield Checked(digest=digest, files=len(files), size=sum(file.size for file in files), findings=len(findings))
@@ -94,17 +108,30 @@ def _manifest(store: Store, digest: Digest) -> tuple[Manifest | None, list[Findi
     return manifest, []
 
 
-def _compare(entry: Path, manifest: Manifest, side_manifests: list[Path]) -> list[Finding]:
+def _compare(entry: Path, manifest: Manifest, side_manifests: dict[str, Path], depth: Depth) -> list[Finding]:
     expected = {f"{file.part.value}/{file.path}": file for file in manifest.files}
-    bytecode, findings = _bytecode(manifest.digest, side_manifests)
+    listed, findings = _bytecode(manifest.digest, side_manifests)
     found = _Tree(entry)
-    findings += [
-        *_compare_files(found, manifest.digest, expected),
-        *_compare_bytecode(found, manifest.digest, bytecode),
-    ]
-    folders = {str(parent) for path in expected for parent in PurePosixPath(path).parents}
+    findings += _compare_files(found, manifest.digest, expected, depth)
+    if depth.contents:
+        findings += _compare_bytecode(found, manifest.digest, listed)
+    folders = _folders_above(expected)
     findings += _unlisted(found, manifest.digest, expected, folders)
+    tags = None if depth.unlisted_bytecode else side_manifests.keys()
+    explained = expected.keys() | listed.keys()
+    findings += _unlisted_bytecode(found, manifest.digest, explained, folders, tags)
     return findings
+
+
+def _folders_above(paths: Iterable[str]) -> set[str]:
+    """Every folder on the way to these paths."""
+    folders: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return folders
 
 
 class _Tree:
@@ -134,13 +161,13 @@ class _Tree:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _compare_files(found: _Tree, digest: Digest, expected: dict[str, ManifestFile]) -> Iterator[Finding]:
+def _compare_files(found: _Tree, digest: Digest, expected: dict[str, ManifestFile], depth: Depth) -> Iterator[Finding]:
     for path, file in expected.items():
-        for kind, message in _compare_file(found, path, file):
+        for kind, message in _compare_file(found, path, file, depth):
             yield Finding(digest=digest, kind=kind, path=path, message=message)
 
 
-def _compare_file(found: _Tree, path: str, file: ManifestFile) -> Iterator[tuple[Kind, str]]:
+def _compare_file(found: _Tree, path: str, file: ManifestFile, depth: Depth) -> Iterator[tuple[Kind, str]]:
     status = found.files.get(path)
     if status is None:
         yield (Kind.NOT_REGULAR, "it is a folder") if path in found.folders else (Kind.MISSING, "it is gone")
@@ -155,6 +182,8 @@ def _compare_file(found: _Tree, path: str, file: ManifestFile) -> Iterator[tuple
         )
     if status.st_size != file.size:
         yield Kind.SIZE, f"it has {status.st_size} bytes, not {file.size}"
+        return
+    if not depth.contents:
         return
     try:
         if found.sha256(path) != file.sha256:
@@ -198,31 +227,34 @@ def _is_bytecode(path: str, found: _Tree, folders: set[str]) -> bool:
     return is_file and path.endswith(".pyc") and _is_bytecode_folder(path.rpartition("/")[0], folders)
 
 
-def _side_manifests(store: Store) -> defaultdict[str, list[Path]]:
-    """The side manifests of bytecode, by the hex digits of their entry."""
-    paths: defaultdict[str, list[Path]] = defaultdict(list)
+def _unlisted_bytecode(
+    found: _Tree, digest: Digest, explained: AbstractSet[str], folders: set[str], tags: Iterable[str] | None
+) -> Iterator[Finding]:
+    """Bytecode that is not ``explained``, for the interpreters with these cache tags, or for any."""
+    ends = (".pyc",) if tags is None else tuple(f".{tag}.pyc" for tag in tags)
+    for path in sorted(found.files.keys() - explained):
+        if path.endswith(ends) and _is_bytecode(path, found, folders):
+            yield Finding(digest=digest, kind=Kind.BYTECODE, path=path, message="no side manifest lists it")
+
+
+def _side_manifests(store: Store) -> defaultdict[str, dict[str, Path]]:
+    """The side manifests of bytecode, by the hex digits of their entry and by cache tag."""
+    paths: defaultdict[str, dict[str, Path]] = defaultdict(dict)
     for name in sorted(os.listdir(store.layout.meta)):
         match = _BYTECODE_MANIFEST.fullmatch(name)
         if match:
-            paths[match[1]].append(store.layout.meta / name)
+            paths[match[1]][match[2]] = store.layout.meta / name
     return paths
 
 
-def _bytecode(digest: Digest, side_manifests: list[Path]) -> tuple[dict[str, str], list[Finding]]:
+def _bytecode(digest: Digest, side_manifests: dict[str, Path]) -> tuple[dict[str, str], list[Finding]]:
     """What the side manifests list, and a finding for each that cannot be used."""
     files: dict[str, str] = {}
     findings = []
-    for path in side_manifests:
+    for tag, path in side_manifests.items():
         try:
-            files |= _listed(digest, path)
+            files |= read_side_manifest(path, digest, tag)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             message = f"it cannot be used: {error}"
             findings.append(Finding(digest=digest, kind=Kind.MANIFEST, path=path.name, message=message))
     return files, findings
-
-
-def _listed(digest: Digest, path: Path) -> dict[str, str]:
-    value: dict[str, Any] = json.loads(path.read_bytes())
-    if (value["format"], value["digest"]) != (_BYTECODE_FORMAT, digest):
-        raise ValueError("it is of another format or about another entry")
-    return {str(name): str(sha256) for name, sha256 in value["files"].items()}

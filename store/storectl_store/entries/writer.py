@@ -65,6 +65,45 @@ class Writer:
             return self._lock
         return None if self.session.exists() else self.session
 
+    def problem(self, layout: StoreLayout) -> str | None:
+        """Why the lock file is not the one that is held here, or does not name this process; None if all is well."""
+        if self._descriptor is None:
+            return "nobody holds it"
+        try:
+            same = os.path.samestat(os.stat(layout.lock, follow_symlinks=False), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return "it is gone"
+        if not same:
+            return "it is another file than the one that is held"
+        return None if os.pread(self._descriptor, 32, 0) == _owner_text(os.getpid()) else "it names another process"
+
+    def renew(self, layout: StoreLayout) -> None:
+        """Hold the lock file that is there now, made if need be, and name this process in it.
+
+        StoreBusyError if another process holds it, StoreError if it cannot be made.
+        """
+        with disk_errors(f"lock the store {layout.root}"):
+            descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                if self._descriptor is None or not os.path.samestat(os.fstat(descriptor), os.fstat(self._descriptor)):
+                    _lock(descriptor, layout)
+                os.fchmod(descriptor, 0o600)
+                _write_owner(descriptor, os.getpid())
+            except BaseException:
+                os.close(descriptor)
+                raise
+            self._keep(descriptor)
+
+    def _keep(self, descriptor: int) -> None:
+        """Hold this descriptor from now on. Locks of open file descriptions stay with the one that has them."""
+        held = self._descriptor
+        if held is not None and os.path.samestat(os.fstat(descriptor), os.fstat(held)):
+            os.close(descriptor)
+            return
+        self._descriptor = descriptor
+        if held is not None:
+            os.close(held)
+
     def close(self) -> None:
         """Delete the session folder and release the lock; twice is fine."""
         if self._descriptor is None:
@@ -179,10 +218,11 @@ def _busy(descriptor: int, layout: StoreLayout) -> StoreBusyError:
     text = os.pread(descriptor, 32, 0).strip()
     owner = int(text) if text.isdigit() else None
     who = "another process" if owner is None else f"process {owner}"
+    kill = "" if owner is None else f" (if no command finds it: kill {owner})"
     return StoreBusyError(
         f"the store {layout.root} is being written by {who}",
-        hint="let the daemon do it (`storectl daemon status`), or stop it first; if it runs in another container or on "
-        "another machine, stop it there, or take another store (STORECTL_STORE)",
+        hint=f"let the daemon do it (`storectl daemon status`), or stop it first{kill}; if it runs in another container "
+        "or on another machine, stop it there, or take another store (STORECTL_STORE)",
         owner=owner,
     )
 
@@ -191,4 +231,8 @@ def _write_owner(descriptor: int, pid: int | None) -> None:
     """Tell people and programs who holds the lock; the lock itself is what counts."""
     os.ftruncate(descriptor, 0)
     if pid is not None:
-        os.pwrite(descriptor, f"{pid}\n".encode(), 0)
+        os.pwrite(descriptor, _owner_text(pid), 0)
+
+
+def _owner_text(pid: int) -> bytes:
+    return f"{pid}\n".encode()

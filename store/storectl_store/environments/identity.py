@@ -27,10 +27,22 @@ def environment_id(
     digests: Iterable[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str] = NOTHING
 ) -> str:
     """32 hex digits; no order matters. ``direct_urls`` are the contents of ``direct_url.json`` by project."""
+    return identity_of(digests, interpreter.identity, direct_urls, shim=shim_digest(), view_format=VIEW_FORMAT)
+
+
+def identity_of(
+    digests: Iterable[Digest],
+    interpreter: str,
+    direct_urls: Mapping[NormalizedName, str],
+    *,
+    shim: Digest,
+    view_format: int,
+) -> str:
+    """The id of an environment that this shim and this format of views made, for the interpreter with this identity."""
     parts = {
-        "format": VIEW_FORMAT,
-        "shim": shim_digest(),
-        "interpreter": interpreter.identity,
+        "format": view_format,
+        "shim": shim,
+        "interpreter": interpreter,
         "digests": sorted(digests),
         "direct_urls": dict(direct_urls),
     }
@@ -47,5 +59,10 @@ def shim_sources() -> Mapping[str, bytes]:
 @cache
 def shim_digest() -> Digest:
     """One digest over all of them and their places."""
-    parts = {path: hashlib.sha256(source).hexdigest() for path, source in shim_sources().items()}
+    return digest_of_shim(shim_sources())
+
+
+def digest_of_shim(sources: Mapping[str, bytes]) -> Digest:
+    """One digest over these modules and their places."""
+    parts = {path: hashlib.sha256(source).hexdigest() for path, source in sources.items()}
     return digest_of_hex(hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest())

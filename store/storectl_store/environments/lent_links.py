@@ -70,5 +70,12 @@ def lent_links(folder: Path) -> Iterator[LentLinks]:
         yield LentLinks(descriptor)
 
 
+def misnamed_links(folder: Path) -> list[Path]:
+    """What in the folder is no link, or one that leads elsewhere than its name says."""
+    with os.scandir(folder) as found:
+        names = sorted((child.name, child.is_symlink()) for child in found)
+    return [folder / name for name, is_link in names if not is_link or _name_of(os.readlink(folder / name)) != name]
+
+
 def _name_of(target: str) -> str:
     return sha256(os.fsencode(target)).hexdigest()[:_NAME_DIGITS]

@@ -117,13 +117,7 @@ def write_pack(layout: StoreLayout, record: EnvironmentRecord, imports: Imports,
     A module without bytecode for this interpreter is left out, as is what is not in an entry, and of ``standard`` what is
     not a file of the interpreter's standard library. ``tmp`` is a folder of this process on the file system of the store.
     """
-    view = _View(layout, record)
-    pieces = _first_of(view.bytecode(imports.modules), LARGEST_PACK)
-    packed = Imports(
-        modules=tuple(piece.module for piece in pieces),
-        libraries={name: places for name, places in imports.libraries.items() if view.entry_file(name)},
-        standard=tuple(dict.fromkeys(filter(None, map(view.standard_file, imports.standard)))),
-    )
+    pieces, packed = _chosen(_View(layout, record), imports)
     if set(packed.modules) == set(packed_imports(layout, record.id).modules):
         return packed
     descriptor, path = tempfile.mkstemp(dir=tmp, suffix=".pack")
@@ -142,6 +136,32 @@ def write_pack(layout: StoreLayout, record: EnvironmentRecord, imports: Imports,
             os.unlink(path)
         raise
     return packed
+
+
+def pack_problem(layout: StoreLayout, record: EnvironmentRecord) -> str | None:
+    """What is wrong with the environment's pack: it is compared with the bytecode that it repeats. OSError if it is gone."""
+    imports = packed_imports(layout, record.id)
+    pieces, packed = _chosen(_View(layout, record), imports)
+    if packed != imports or not imports.modules:
+        return "its table cannot be read, or names what is not there"
+    with layout.pack(record.id).open("rb") as file:
+        head = _head(record, pieces, packed)
+        if file.read(len(head)) != head:
+            return "its head is another"
+        if any(file.read(piece.size) != piece.content() for piece in pieces):
+            return "its bytecode is not that of the entries"
+        return "it is longer than its table says" if file.read(1) else None
+
+
+def _chosen(view: "_View", imports: Imports) -> "tuple[list[_Piece], Imports]":
+    """What a pack of these imports holds now, and says of itself."""
+    pieces = _first_of(view.bytecode(imports.modules), LARGEST_PACK)
+    packed = Imports(
+        modules=tuple(piece.module for piece in pieces),
+        libraries={name: places for name, places in imports.libraries.items() if view.entry_file(name)},
+        standard=tuple(dict.fromkeys(filter(None, map(view.standard_file, imports.standard)))),
+    )
+    return pieces, packed
 
 
 def drop_packs_without_environment(layout: StoreLayout) -> int:

@@ -2,10 +2,13 @@
 
 The format and its reader are in ``storectl_shim.project_record``. The order of writing is what makes it safe: the
 file ``environment`` goes first and comes back last, so whoever finds it finds the stamps that belong to it.
+
+Beside them ``sums`` says what was written, for ``verify``: a line ``<sha256 hex> <mtime ns> <name>`` for each file.
 """
 
+import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +22,8 @@ from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import EnvironmentBuildError
 
 DEFAULT_KEY = "default"
+_SUMS = "sums"
+_RECORD = "@storectl"
 
 
 def write_record(
@@ -48,12 +53,14 @@ def write_record(
     further = further_inputs({path: state for path, state in inputs.items() if path not in usual}, variables)
     with disk_errors(f"record the environment of {project}"):
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / _SUMS).unlink(missing_ok=True)
         if key == DEFAULT_KEY:
             _forget_fast_path(folder)
         replace_file(folder / f"ready.{key}", lines)
         if key == DEFAULT_KEY and settled and not notices and further is not None:
             _write_fast_path(folder, usual, further)
             replace_file(folder / "environment", os.fsencode(environment) + b"\n")
+        replace_file(folder / _SUMS, _sums(folder))
     return settled
 
 
@@ -76,6 +83,38 @@ def recorded_inputs(layout: StoreLayout, project: Path, key: str) -> dict[Path, 
             count, kind = fields[word]
             found[Path(rest.split(" ", count - 1)[-1])] = kind
     return found
+
+
+def record_folders(layout: StoreLayout) -> Iterator[Path]:
+    """The record of every project that has one."""
+    for parent, names, _ in os.walk(layout.projects):
+        if _RECORD in names:
+            names.remove(_RECORD)
+            yield Path(parent, _RECORD)
+
+
+def project_of(layout: StoreLayout, folder: Path) -> Path:
+    """The project whose record is in this folder."""
+    return Path("/") / folder.parent.relative_to(layout.projects)
+
+
+def record_problem(folder: Path) -> str | None:
+    """What is wrong with the record in this folder; None if all is as it was written. May raise OSError."""
+    try:
+        written = (folder / _SUMS).read_bytes()
+    except FileNotFoundError:
+        return "it does not say what was written"
+    return None if written == _sums(folder) else "its files are not as they were written"
+
+
+def _sums(folder: Path) -> bytes:
+    names = sorted(name for name in os.listdir(folder) if name != _SUMS and not name.startswith("."))
+    return b"".join(_sum(folder / name) for name in names)
+
+
+def _sum(file: Path) -> bytes:
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return os.fsencode(f"{digest} {file.stat().st_mtime_ns} {file.name}\n")
 
 
 def forget_record(layout: StoreLayout, project: Path) -> None:

@@ -3,19 +3,22 @@
     environments/.tmp-<random>/    being built; left behind by a crash, swept by ``recovery``
     environments/<id>/             published, read-only, never changed again
 
-The paths inside (first lines of scripts, ``pyvenv.cfg``) are those of the final place.
+The paths inside (first lines of scripts, ``pyvenv.cfg``) are those of the final place. A damaged environment is built once
+more and changes places with what is there, in one step; what was there goes to the quarantine.
 """
 
+import dataclasses
 import os
 import posixpath
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from storectl_store.entries.descriptors import opened_folder
-from storectl_store.entries.durability import barrier, disk_errors, rename_noreplace
+from storectl_store.entries.durability import barrier, disk_errors, exchange, rename_noreplace
 from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
+from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.trash import delete_tree
 from storectl_store.environments.import_map import encode_import_map, index_paths
 from storectl_store.environments.lent_links import NO_HARD_LINK, LentLinks, lent_links
@@ -47,23 +50,47 @@ def publish_environment(
     as the shim's bytecode. StoreFullError or StoreError where the disk refuses, EnvironmentBuildError for an extra
     file that would be outside.
     """
-    if plan.path.is_dir():
-        return plan.path
-    with disk_errors(f"publish the environment {plan.id}"), lent_links(store.layout.links) as lent:
-        store.layout.environments.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=UNPUBLISHED, dir=store.layout.environments))
+    if not plan.path.is_dir():
+        _publish(store.layout, plan, extra_files or {}, _rename)
+    return plan.path
+
+
+def republish_environment(
+    store: HasLayout, plan: EnvironmentPlan, reason: Reason, *, extra_files: Mapping[str, bytes]
+) -> None:
+    """Make the environment anew in the place of a damaged one, which is set aside. Errors as ``publish_environment``."""
+
+    def replace(stage: Path, final: Path) -> None:
+        if os.path.lexists(final):
+            if not final.is_symlink() and final.is_dir():
+                final.chmod(0o700)  # a folder that moves has to be writable
+            exchange(stage, final)
+            set_aside(store.layout, {final.name: stage}, dataclasses.replace(reason, was=(final,)))
+        else:
+            rename_noreplace(stage, final)
+        final.chmod(_FOLDER_MODE)
+
+    _publish(store.layout, plan, extra_files, replace)
+
+
+def _publish(
+    layout: StoreLayout, plan: EnvironmentPlan, extra_files: Mapping[str, bytes], place: Callable[[Path, Path], None]
+) -> None:
+    """Build the environment beside its place, and let ``place`` put the finished folder there."""
+    with disk_errors(f"publish the environment {plan.id}"), lent_links(layout.links) as lent:
+        layout.environments.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=UNPUBLISHED, dir=layout.environments))
         try:
             with opened_folder(stage) as view:
-                builder = _Builder(view, plan, extra_files or {}, lent)
+                builder = _Builder(view, plan, extra_files, lent)
                 builder.build()
                 # Without it a power cut could show the folder with empty files in it. Entries have been through theirs.
                 barrier(stage)
-                _rename(stage, plan.path)
+                place(stage, plan.path)
                 builder.lend()
         except BaseException:
             delete_tree(stage)
             raise
-    return plan.path
 
 
 def _rename(stage: Path, final: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from storectl_store.errors import LockFileError
+from storectl_store.system_errors import refusal_of
 
 MAX_BYTES = 32 * 1024 * 1024
 """Largest lock file, or other input of a selection, that is read."""
@@ -24,7 +25,8 @@ class Snapshot(NamedTuple):
 def read_snapshot(path: Path) -> Snapshot | None:
     """The regular file at this path, None where there is none.
 
-    LockFileError where something else is there, or it cannot be read, is too large, or keeps changing.
+    LockFileError where something else is there, or it cannot be read, is too large, or keeps changing. StoreFullError if
+    the system refuses to open or read any file.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -32,6 +34,9 @@ def read_snapshot(path: Path) -> Snapshot | None:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
+            refusal = refusal_of(error, f"read {path}")
+            if refusal is not None:
+                raise refusal from error
             reason = error.strerror if isinstance(error, OSError) else "not a possible path"
             raise LockFileError(f"{path}: cannot be read: {reason}", path=str(path)) from error
         if found is not None:

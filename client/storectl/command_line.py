@@ -1,0 +1,87 @@
+"""The command line: to `run` and the daemon directly, to everything else through typer.
+
+The one place that turns exceptions into exit codes: no traceback reaches a user, unless STORECTL_DEBUG is set.
+"""
+
+import errno
+import os
+import sys
+
+from storectl.errors import ClientError, CurrentFolderError, FileAccessError, HomeMissingError, OutputError
+from storectl.streams import check_output, end_as_interrupted_writer, flush_output
+from storectl_shim.locations import NoHomeError
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells count."""
+
+
+def main() -> int:
+    """Run the command in ``sys.argv``; its exit code."""
+    arguments = sys.argv[1:]
+    running = arguments[:1] == ["run"]
+    check_output()
+    try:
+        code = _dispatch(arguments, running=running)
+        flush_output()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if isinstance(error, OutputError) and error.facts["errno"] == errno.EPIPE:
+            end_as_interrupted_writer()
+        if os.environ.get("STORECTL_DEBUG"):
+            raise
+        return _report(error, running=running)
+    return code
+
+
+def _dispatch(arguments: list[str], *, running: bool) -> int:
+    # Imported here: `run` has no time for typer, the daemon no room, and everything else no use for what `run` imports.
+    if running:
+        from storectl.run import main as run  # noqa: PLC0415 - see above
+
+        return run(arguments[1:])
+    if arguments in (["--version"], ["-V"]):
+        from storectl import __version__  # noqa: PLC0415 - see above
+
+        sys.stdout.write(f"storectl {__version__}\n")
+        return 0
+    if arguments[:1] == ["daemon"]:
+        from storectl.foreground import become_daemon, is_plain  # noqa: PLC0415 - see above
+
+        if is_plain(arguments):
+            return become_daemon(arguments[1:])
+    from storectl.cli import main as command_line  # noqa: PLC0415 - see above
+
+    return command_line(arguments)
+
+
+def _report(error: Exception, *, running: bool) -> int:
+    sys.stderr.write(_problem_of(error).report())
+    return 125 if running else 1
+
+
+def _problem_of(error: Exception) -> ClientError:
+    """What a person is told of an exception that no command has told of itself."""
+    if isinstance(error, ClientError):  # of output: the others are told by their command
+        return error
+    if isinstance(error, NoHomeError):
+        return HomeMissingError(str(error), hint=error.hint)
+    if isinstance(error, FileNotFoundError) and not _has_current_folder():
+        return CurrentFolderError(
+            "the current folder is gone", hint='where there is one of its name again, cd into it: cd "$PWD"'
+        )
+    if isinstance(error, OSError) and isinstance(error.filename, (str, bytes)):
+        return FileAccessError(
+            f"{os.fsdecode(error.filename)}: {error.strerror}",
+            hint="see whose it is and what its mode allows; STORECTL_DEBUG=1 shows what it was needed for",
+        )
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return ClientError(what, code="E_DEFECT", hint="a defect of storectl; STORECTL_DEBUG=1 shows where it happened")
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True

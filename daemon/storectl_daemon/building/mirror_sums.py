@@ -1,0 +1,59 @@
+"""The sums of a repository's mirror: what every file in it was when git was done with it.
+
+    git/<name>.sums     a line ``<sha256 hex> <path in the mirror>`` for each file, sorted; worktrees are left out
+
+git checks its objects, but neither its configuration, which names the address, nor its lists of refs.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from storectl_store.entries.whole_files import replace_file
+
+_OTHERS = frozenset({"worktrees", "hooks", "FETCH_HEAD"})
+
+
+def sums_file(mirror: Path) -> Path:
+    """Where the sums of this mirror are."""
+    return mirror.with_name(f"{mirror.name}.sums")
+
+
+def lock_file(mirror: Path) -> Path:
+    """What is locked by whoever works on this mirror."""
+    return mirror.with_name(f"{mirror.name}.lock")
+
+
+def write_sums(mirror: Path) -> None:
+    """Note what the files are now. The caller has locked the mirror."""
+    replace_file(sums_file(mirror), _sums(mirror))
+
+
+def sums_problem(mirror: Path) -> str | None:
+    """What is wrong with the mirror; None if nothing is, or somebody is at work on it. May raise OSError."""
+    with lock_file(mirror).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        if not sums_file(mirror).exists():
+            return "it does not say what was fetched"
+        return None if sums_file(mirror).read_bytes() == _sums(mirror) else "its files are not as git left them"
+
+
+def _sums(mirror: Path) -> bytes:
+    return b"".join(sorted(_lines(mirror)))
+
+
+def _lines(mirror: Path) -> Iterator[bytes]:
+    for parent, folders, names in os.walk(mirror):
+        if Path(parent) == mirror:
+            folders[:] = [folder for folder in folders if folder not in _OTHERS]
+            names = [name for name in names if name not in _OTHERS]  # noqa: PLW2901 - the rest of them
+        for name in names:
+            path = Path(parent, name)
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            yield os.fsencode(f"{digest} {path.relative_to(mirror)}\n")

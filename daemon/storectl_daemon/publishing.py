@@ -1,0 +1,88 @@
+"""Publishing: the plan of an environment with all that only its interpreter can make, and the environment itself."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from storectl_daemon.bytecode import ShimBytecode
+from storectl_daemon.environments import Environments
+from storectl_daemon.progress import Progress
+from storectl_store.digest import Digest
+from storectl_store.entries.quarantine import Reason
+from storectl_store.entries.store import Store
+from storectl_store.environments.identity import environment_id
+from storectl_store.environments.outlines import Outlines
+from storectl_store.environments.plan import EnvironmentPlan, plan_environment
+from storectl_store.environments.publish import publish_environment, republish_environment
+from storectl_store.selection.target import Interpreter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """An environment as it has to be: ``extra_files`` is the shim's bytecode."""
+
+    plan: EnvironmentPlan
+    extra_files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """Plans and publishes environments of entries that are in the store."""
+
+    store: Store
+    outlines: Outlines
+    environments: Environments
+    shim: ShimBytecode
+
+    async def publish(
+        self,
+        digests: Sequence[Digest],
+        interpreter: Interpreter,
+        direct_urls: Mapping[NormalizedName, str],
+        progress: Progress,
+    ) -> Path:
+        """The environment's folder. One that is there is taken as it is, unless a part is missing that every start needs."""
+        identity = environment_id(digests, interpreter, direct_urls)
+        folder = self.store.layout.environment(identity)
+        if await asyncio.to_thread(self.environments.is_whole, identity):
+            return folder
+        progress.begin("publish", 1)
+        planned = await self.planned(digests, interpreter, direct_urls)
+        await asyncio.to_thread(self._place, planned, folder)
+        progress.step("publish", identity)
+        for warning in planned.plan.warnings:
+            progress.warn(warning)
+        return folder
+
+    async def planned(
+        self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
+    ) -> Planned:
+        """The environment as it has to be. Raises StoreError if an entry is gone, EnvironmentBuildError if it cannot be."""
+        plan = await asyncio.to_thread(self._plan, digests, interpreter, direct_urls)
+        # The environment is read-only: bytecode of the shim that is not there now could never be kept later.
+        shim = await self.shim.of(interpreter)
+        extra = {f"lib/{interpreter.library_folder}/{path}": content for path, content in shim.items()}
+        return Planned(plan=plan, extra_files=extra)
+
+    def replace(self, planned: Planned, reason: Reason) -> None:
+        """Make the environment anew in the place of a damaged one. Blocking."""
+        republish_environment(self.store, planned.plan, reason, extra_files=planned.extra_files)
+
+    def _place(self, planned: Planned, folder: Path) -> None:
+        if os.path.lexists(folder):
+            why = ["a warm found that parts of it are missing"]
+            self.replace(planned, Reason(what=f"environment {folder.name}", why=why))
+        else:
+            publish_environment(self.store, planned.plan, extra_files=planned.extra_files)
+
+    def _plan(
+        self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
+    ) -> EnvironmentPlan:
+        outlines = self.outlines.get(digests, interpreter.extension_suffixes)
+        return plan_environment(
+            outlines, interpreter, self.store.layout, self.outlines.manifest, direct_urls=direct_urls
+        )

@@ -1,0 +1,104 @@
+"""What is derived from entries and environments: the catalogue, packs, links that views share."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from storectl_daemon.repair.examined import Examined, Found, Order
+from storectl_store.entries.durability import disk_errors
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.quarantine import Reason, set_aside
+from storectl_store.entries.store import Store
+from storectl_store.environments.catalogue_check import catalogue_problems
+from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
+from storectl_store.environments.lent_links import misnamed_links
+from storectl_store.environments.pack import pack_problem, packed_imports, write_pack
+from storectl_store.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CataloguePart:
+    """``index.db``. A repair builds it again in any case: that costs little, and no look at a database is complete."""
+
+    store: Store
+
+    async def look(self, order: Order) -> AsyncIterator[Examined]:
+        """The one file."""
+        found = [Found(path=self.store.layout.index.name, message=each) for each in await self._problems()]
+        if order.repair and not found:
+            await self._rebuild()
+        yield Examined(kind="catalogue", name="index.db", found=tuple(found), mend=self._rebuild)
+
+    async def _problems(self) -> list[str]:
+        return await asyncio.to_thread(catalogue_problems, self.store)
+
+    async def _rebuild(self) -> str:
+        with disk_errors("build the catalogue again"):
+            await asyncio.to_thread(self.store.catalogue.rebuild)
+        return "built again from the manifests"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackPart:
+    """All packs. ``session`` is a folder of this process on the file system of the store."""
+
+    layout: StoreLayout
+    session: Path
+
+    async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
+        """Every pack, compared with the bytecode that it repeats."""
+        for name in await asyncio.to_thread(_names, self.layout.packs):
+            record, problem = await asyncio.to_thread(self._examine, name)
+            found = (Found(path=name, message=problem),) if problem else ()
+            yield Examined(kind="pack", name=name, found=found, mend=partial(self._mend, name, record, problem or ""))
+
+    def _examine(self, name: str) -> tuple[EnvironmentRecord | None, str | None]:
+        try:
+            record = read_environment(self.layout.environment(name))
+        except StoreError:
+            return None, "its environment is gone"
+        try:
+            return record, pack_problem(self.layout, record)
+        except (OSError, ValueError) as error:
+            return record, f"it cannot be read: {error}"
+
+    async def _mend(self, name: str, record: EnvironmentRecord | None, problem: str) -> str:
+        return await asyncio.to_thread(self._mend_now, name, record, problem)
+
+    def _mend_now(self, name: str, record: EnvironmentRecord | None, problem: str) -> str:
+        imports = packed_imports(self.layout, name)
+        with disk_errors(f"mend the pack {name}"):
+            set_aside(self.layout, {name: self.layout.pack(name)}, Reason(what=f"pack {name}", why=[problem]))
+            if record is not None and imports.modules:
+                write_pack(self.layout, record, imports, tmp=self.session)
+                return "packed again"
+        return "set aside: the next programs of the environment tell what is to be in it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkPart:
+    """The links that views share."""
+
+    layout: StoreLayout
+
+    async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
+        """Every link that does not lead to where its name says."""
+        for path in await asyncio.to_thread(misnamed_links, self.layout.links):
+            found = (Found(path=path.name, message="it does not lead to what its name is made of"),)
+            yield Examined(kind="link", name=path.name, found=found, mend=partial(self._mend, path))
+
+    async def _mend(self, path: Path) -> str:
+        reason = Reason(what=f"link {path.name}", why=["it does not lead to what its name is made of"])
+        with disk_errors("set a link aside"):
+            await asyncio.to_thread(set_aside, self.layout, {path.name: path}, reason)
+        return "set aside: the next environment makes its own"
+
+
+def _names(folder: Path) -> list[str]:
+    with suppress(FileNotFoundError):
+        return sorted(os.listdir(folder))
+    return []

@@ -1,0 +1,121 @@
+"""All parts of a verification, in the order in which one is made of another; and the look that a warm takes."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from storectl_daemon.options import Job
+from storectl_daemon.projects import ProjectBook
+from storectl_daemon.repair.derived_part import CataloguePart, LinkPart, PackPart
+from storectl_daemon.repair.entry_part import EntryPart
+from storectl_daemon.repair.examined import Examined, Order, Part
+from storectl_daemon.repair.note_part import NotePart, RepositoryPart
+from storectl_daemon.repair.record_part import BookPart, RecordPart
+from storectl_daemon.repair.store_part import StorePart
+from storectl_daemon.repair.users import Users
+from storectl_daemon.repair.view_part import ViewPart
+from storectl_daemon.warm import Warmer
+from storectl_store.entries.store import Store
+from storectl_store.entries.verify import Depth
+from storectl_store.entries.writer import Writer
+from storectl_store.environments.environment_record import read_environment
+from storectl_store.errors import ProblemError, StoreError
+
+logger = logging.getLogger(__name__)
+
+_GLANCE = Depth(contents=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One thing that was looked at, and what came of its repair: ``how`` it was mended, or the ``problem`` that it has."""
+
+    examined: Examined
+    how: str | None = None
+    problem: ProblemError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repairer:
+    """One verification at a time. ``entries_for`` makes the part of entries for one order: what is known lasts as long."""
+
+    store: Store
+    writer: Writer
+    book: ProjectBook
+    warmer: Warmer
+    users: Users
+    views: ViewPart
+    entries_for: Callable[[Order], EntryPart]
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self, order: Order) -> AsyncIterator[Outcome]:
+        """Look at everything, and mend what was found if that is the order."""
+        async with self._turn:
+            for part in self._parts(order):
+                async for examined in part.look(order):
+                    yield await _outcome(examined, order)
+
+    def _parts(self, order: Order) -> Sequence[Part]:
+        layout = self.store.layout
+        return (
+            StorePart(layout=layout, writer=self.writer),
+            NotePart(layout=layout),
+            RepositoryPart(layout=layout),
+            LinkPart(layout=layout),
+            self.entries_for(order),
+            CataloguePart(store=self.store),
+            self.views,
+            PackPart(layout=layout, session=self.writer.session),
+            RecordPart(layout=layout, book=self.book, warmer=self.warmer, users=self.users),
+            BookPart(layout=layout, book=self.book),
+        )
+
+    async def look_at(self, job: Job) -> list[str]:
+        """Look at the environment that this job was given last, without reading all bytes, and mend it.
+
+        Returns a sentence for each thing that was mended. What cannot be mended is told by the warm that follows.
+        """
+        project = self.book.get(job.project)
+        wish = project.wish(job.options) if project else None
+        if wish is None or wish.environment is None:
+            return []
+        order = Order(repair=True, offline=job.offline, environ=job.environ)
+        folder = self.store.layout.environment(wish.environment)
+        async with self._turn:
+            return [told async for told in self._mended(folder, order)]
+
+    async def _mended(self, folder: Path, order: Order) -> AsyncIterator[str]:
+        with suppress(StoreError):
+            record = await asyncio.to_thread(read_environment, folder)
+            async for examined in self.entries_for(order).look_at(record.digests, order, _GLANCE):
+                if told := _told(await _outcome(examined, order)):
+                    yield told
+        if await asyncio.to_thread(
+            os.path.exists, folder
+        ):  # a warm makes one that is gone, which this is the beginning of
+            async for examined in self.views.look_at([folder], order, contents=False):
+                if told := _told(await _outcome(examined, order)):
+                    yield told
+
+
+async def _outcome(examined: Examined, order: Order) -> Outcome:
+    if not examined.found or not order.repair:
+        return Outcome(examined=examined)
+    try:
+        how = await examined.mend()
+    except ProblemError as problem:
+        logger.warning("%s: %s: not mended: %s", examined.label, examined.reasons[0], problem)
+        return Outcome(examined=examined, problem=problem)
+    logger.info("%s: %s: %s", examined.label, examined.reasons[0], how)
+    return Outcome(examined=examined, how=how)
+
+
+def _told(outcome: Outcome) -> str | None:
+    if not outcome.examined.found:
+        return None
+    said = outcome.how or (outcome.problem.message if outcome.problem else "")
+    return f"{outcome.examined.label} was damaged ({outcome.examined.reasons[0]}): {said}"

@@ -1,0 +1,153 @@
+"""Compare a published environment with its plan: everything that is planned is there as planned, and nothing else."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from storectl_store.environments.plan import IMPORT_MAP, EnvironmentPlan
+from storectl_store.environments.publish import import_map_of
+from storectl_store.environments.scripts import PYTHON_SHEBANG, with_own_shebang
+from storectl_store.environments.tree import SameFile, SmallFile, StoreScript
+
+_MADE_BY = re.compile(rb"^storectl = .*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One path of a view, relative to it, that is not as planned, and in what way."""
+
+    path: str
+    message: str
+
+
+def differences(
+    plan: EnvironmentPlan, extra_files: Mapping[str, bytes], *, contents: bool = True
+) -> Iterator[Difference]:
+    """Look at the environment of this plan. Without ``contents`` nothing is read: sizes and link targets have to do.
+
+    ``extra_files`` are those that it was published with. May raise OSError.
+    """
+    found = _Found(plan.path)
+    expected = _Expected(plan, extra_files)
+    for path, target in expected.links.items():
+        if found.links.get(path) != target:
+            yield Difference(path=path, message=_missing(path, found) or f"it does not lead to {target}")
+    for path, content in expected.contents.items():
+        if message := _missing(path, found) or _wrong_content(path, content, found, contents=contents):
+            yield Difference(path=path, message=message)
+    for path, target in expected.same_files.items():
+        if message := _missing(path, found) or _wrong_copy(path, target, found, contents=contents):
+            yield Difference(path=path, message=message)
+    for path in sorted(expected.folders - found.folders):
+        yield Difference(path=path, message="the folder is gone")
+    for path in sorted((found.files.keys() | found.links.keys() | found.folders) - expected.paths):
+        yield Difference(path=path, message="nothing in the environment has brought it")
+
+
+class _Found:
+    """What stands below a view. ``files`` are all that are neither links nor folders, with their status."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files: dict[str, os.stat_result] = {}
+        self.links: dict[str, str] = {}
+        self.folders: set[str] = set()
+        self._walk("")
+
+    def _walk(self, folder: str) -> None:
+        with os.scandir(self.root / folder) as found:
+            children = list(found)
+        for child in children:
+            path = f"{folder}/{child.name}" if folder else child.name
+            if child.is_symlink():
+                self.links[path] = os.readlink(child.path)
+            elif child.is_dir(follow_symlinks=False):
+                self.folders.add(path)
+                self._walk(path)
+            else:
+                self.files[path] = child.stat(follow_symlinks=False)
+
+
+class _Expected:
+    """What a plan says, sorted by how it is compared."""
+
+    def __init__(self, plan: EnvironmentPlan, extra_files: Mapping[str, bytes]) -> None:
+        self.links = {link.path: link.target for link in plan.links}
+        self.same_files = {file.path: file.target for file in plan.same_files}
+        self.contents = {file.path: file for file in plan.files}
+        made = {IMPORT_MAP: import_map_of(plan), **extra_files}
+        self.contents |= {path: SmallFile(path=path, content=content) for path, content in made.items()}
+        for script in plan.scripts:
+            self._add_script(script, plan.python)
+        above = {above for path in extra_files for above in _folders_above(path)}
+        self.folders = {*plan.folders, *above}
+        self.paths = self.folders | self.links.keys() | self.same_files.keys() | self.contents.keys()
+
+    def _add_script(self, script: StoreScript, python: str) -> None:
+        """A copy with a first line of its own, or the file of the entry: its bytes say which."""
+        try:
+            content = Path(script.source).read_bytes()
+        except OSError:
+            content = b""  # the entry is damaged, which is found there
+        if content.startswith(PYTHON_SHEBANG):
+            own = with_own_shebang(content, python)
+            self.contents[script.path] = SmallFile(path=script.path, content=own, executable=True)
+        else:
+            shared = SameFile(path=script.path, target=script.source)
+            self.same_files[shared.path] = shared.target
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    folder = os.path.dirname(path)
+    while folder:
+        yield folder
+        folder = os.path.dirname(folder)
+
+
+def _missing(path: str, found: _Found) -> str | None:
+    if path in found.files or path in found.links:
+        return None
+    return "it is a folder" if path in found.folders else "it is gone"
+
+
+def _wrong_content(path: str, file: SmallFile, found: _Found, *, contents: bool) -> str | None:
+    status = found.files.get(path)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    mode = 0o555 if file.executable else 0o444
+    if stat.S_IMODE(status.st_mode) != mode:
+        return f"its mode is {stat.filemode(status.st_mode)}"
+    is_settings = path == "pyvenv.cfg"  # names the storectl that made it, which may be another
+    if not is_settings and status.st_size != len(file.content):
+        return f"it has {status.st_size} bytes, not {len(file.content)}"
+    if not contents:
+        return None
+    content = (found.root / path).read_bytes()
+    if is_settings:
+        return None if _unsigned(content) == _unsigned(file.content) else "its content is another"
+    return None if content == file.content else "its content is another"
+
+
+def _unsigned(settings: bytes) -> bytes:
+    return _MADE_BY.sub(b"", settings)
+
+
+def _wrong_copy(path: str, target: str, found: _Found, *, contents: bool) -> str | None:
+    """A hard link to the entry's file, a symbolic one if there can be no hard link, or the same bytes."""
+    if path in found.links:
+        return None if found.links[path] == target else f"it does not lead to {target}"
+    status = found.files[path]
+    try:
+        wanted = os.stat(target)
+    except OSError:
+        return f"{target} is gone"
+    if os.path.samestat(status, wanted):
+        return None
+    if status.st_size != wanted.st_size or stat.S_IMODE(status.st_mode) != stat.S_IMODE(wanted.st_mode):
+        return "it is not the entry's file"
+    if contents and (found.root / path).read_bytes() != Path(target).read_bytes():
+        return "it is not the entry's file"
+    return None
