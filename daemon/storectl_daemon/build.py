@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Protocol, Self
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.builder import Builder
-from storectl_daemon.building.pip_variables import NOWHERE, LockedPlaces, locked_places
+from storectl_daemon.building.pip_variables import NOWHERE, locked_places
 from storectl_daemon.building.project_options import build_options_of
+from storectl_daemon.closure import Closure
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
@@ -40,7 +41,7 @@ from storectl_store.environments.local_inputs import check_is_project, local_inp
 from storectl_store.environments.outlines import Outlines
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.lock_file import LockFile, read_lock_file
-from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
+from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
@@ -93,38 +94,6 @@ class Access(Fetch, Protocol):
     async def settings(self) -> "IndexSettings":
         """Where the project's packages come from."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closure:
-    """What a lock file selects for one target, every pin with its file and its sha256.
-
-    ``notices`` are to be told at every run.
-    """
-
-    pins: tuple[Pin, ...]
-    source_pins: tuple[SourcePin, ...]
-    local_projects: tuple[LocalProject, ...]
-    places: LockedPlaces
-    warnings: tuple[str, ...]
-    notices: tuple[str, ...]
-
-    @property
-    def versions(self) -> Mapping[NormalizedName, str]:
-        """The versions of all that has one before it is built."""
-        built = {pin.name: pin.version for pin in self.source_pins if pin.version is not None}
-        return built | {pin.name: pin.version for pin in self.pins}
-
-    def below(self, other: Self) -> Self:
-        """This one with what the other adds: a project that is here already stays as it is here."""
-        own = {item.name for group in (self.pins, self.source_pins, self.local_projects) for item in group}
-        return replace(
-            self,
-            pins=(*self.pins, *(pin for pin in other.pins if pin.name not in own)),
-            source_pins=(*self.source_pins, *(pin for pin in other.source_pins if pin.name not in own)),
-            local_projects=(*self.local_projects, *(local for local in other.local_projects if local.name not in own)),
-            warnings=(*self.warnings, *other.warnings),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,6 +119,11 @@ class Fetcher:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
+    @property
+    def closed(self) -> bool:
+        """Whether its connections are closed for good."""
+        return self._client.is_closed
+
     def with_logins(self, credentials: Credentials) -> Self:
         """The same connections and limits, with the logins of another command."""
         other = copy.copy(self)

@@ -70,7 +70,8 @@ def test_the_addresses_of_one_file_are_bounded(tmp_path: Path) -> None:
     for number in range(20):
         index = f"https://{number}.example/simple"
         book.record(pin(1), (index,), [replace(offered(1), index=index)])
-    assert len(json.loads((tmp_path / "sample.json").read_text())["files"][digest(1)]) == 8
+    content, _ = opened((tmp_path / "sample.json").read_bytes())
+    assert len(json.loads(content)["files"][digest(1)]) == 8
     assert book.recall(pin(1), ("https://19.example/simple",)) is not None
 
 

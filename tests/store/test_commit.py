@@ -26,6 +26,7 @@ AS_NOBODY = """
 import json, os, sys
 from pathlib import Path
 from storectl_store.entries.recovery import recover
+from storectl_store.entries.trash import empty_trash
 from support.stores import digest, umask, written_store
 from support.wheels import make_wheel
 
@@ -42,6 +43,7 @@ def work(root):
         findings = [str(finding) for finding in written.findings()]
         manifest.unlink()
         halves = recover(written.store).halves
+        empty_trash(written.store.layout)
         left = os.listdir(written.store.layout.entries) + os.listdir(written.store.layout.trash)
     return dict(modes=modes, writable=writable, again=again, findings=findings, halves=halves, left=left)
 

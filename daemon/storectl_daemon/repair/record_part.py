@@ -61,6 +61,7 @@ class BookPart:
     async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
         """The one file, compared with what the daemon has in memory."""
         name = self.layout.projects_file.name
+        await self.book.written()
         try:
             is_whole = await asyncio.to_thread(lambda: self.book.is_whole)
         except OSError:
@@ -74,6 +75,7 @@ class BookPart:
         with disk_errors(f"write {path.name} again"):
             await asyncio.to_thread(set_aside, self.layout, {path.name: path}, reason)
         self.book.write()
+        await self.book.written()
         return "written again"
 
 

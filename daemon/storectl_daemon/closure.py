@@ -1,0 +1,42 @@
+"""The closure of a lock file for one target: everything that an environment will hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+from packaging.utils import NormalizedName
+
+from storectl_daemon.building.pip_variables import LockedPlaces
+from storectl_store.selection.pin import LocalProject, Pin, SourcePin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """What a lock file selects for one target, every pin with its file and its sha256.
+
+    ``notices`` are to be told at every run.
+    """
+
+    pins: tuple[Pin, ...]
+    source_pins: tuple[SourcePin, ...]
+    local_projects: tuple[LocalProject, ...]
+    places: LockedPlaces
+    warnings: tuple[str, ...]
+    notices: tuple[str, ...]
+
+    @property
+    def versions(self) -> Mapping[NormalizedName, str]:
+        """The versions of all that has one before it is built."""
+        built = {pin.name: pin.version for pin in self.source_pins if pin.version is not None}
+        return built | {pin.name: pin.version for pin in self.pins}
+
+    def below(self, other: Self) -> Self:
+        """This one with what the other adds: a project that is here already stays as it is here."""
+        own = {item.name for group in (self.pins, self.source_pins, self.local_projects) for item in group}
+        return replace(
+            self,
+            pins=(*self.pins, *(pin for pin in other.pins if pin.name not in own)),
+            source_pins=(*self.source_pins, *(pin for pin in other.source_pins if pin.name not in own)),
+            local_projects=(*self.local_projects, *(local for local in other.local_projects if local.name not in own)),
+            warnings=(*self.warnings, *other.warnings),
+        )
