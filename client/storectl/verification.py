@@ -49,8 +49,14 @@ class Report:
 
     def _last_line(self, *, repair: bool) -> str:
         if not self.findings:
-            return f"{self.entries} entries and all that is made of them: as they should be"
-        counted = f"{self.entries} entries, {len(self.findings)} findings"
+            return f"{_counted(self.entries, 'entry', 'entries')} and all that is made of them: as they should be"
+        findings = _counted(len(self.findings), "finding", "findings")
+        counted = f"{_counted(self.entries, 'entry', 'entries')}, {findings}"
         if repair:
-            return f"{counted}: {len(self.mended)} things mended, {len(self.left)} not; see `storectl doctor`"
+            mended = _counted(len(self.mended), "thing", "things")
+            return f"{counted}: {mended} mended, {len(self.left)} not; see `storectl doctor`"
         return f"{counted}; `storectl store verify --repair` mends what can be mended"
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -60,6 +60,6 @@ def test_a_store_whose_version_and_book_are_damaged_opens_again(machine: Machine
     (machine.store / "VERSION").write_bytes(b"storectl store 5\n")
     (machine.store / "projects.json").write_bytes(b"\xff")
     (machine.store / "index.db").write_bytes(b"nonsense")
-    assert machine.ok("store", "verify") == "1 entries and all that is made of them: as they should be\n"
+    assert machine.ok("store", "verify") == "1 entry and all that is made of them: as they should be\n"
     assert [project["path"] for project in machine.json("watch", "list", "--json")] == [str(folder)]
     assert machine.ok("run", "-c", SHOW, cwd=folder) == "2\n"

@@ -140,6 +140,6 @@ def test_a_full_sync_falls_back_only_where_it_is_unknown(
 def test_an_error_of_the_disk_names_its_cause_and_what_to_do() -> None:
     error = store_error(OSError(errno.ENOSPC, "", "file"), "unpack sample")
     assert isinstance(error, StoreFullError)
-    assert error.message == "cannot unpack sample: No space left on device (ENOSPC)"
+    assert error.message == "cannot unpack sample: No space left on device (ENOSPC): file"
     assert error.facts == {"errno": errno.ENOSPC, "path": "file"}
     assert error.hint

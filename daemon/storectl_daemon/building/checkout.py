@@ -16,7 +16,7 @@ from pathlib import Path
 from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.git_login import login_variables
 from storectl_daemon.building.log import Log
-from storectl_daemon.building.mirror_sums import lock_file, write_sums
+from storectl_daemon.building.mirror_sums import is_damaged, lock_file, write_sums
 from storectl_daemon.building.request import Repository
 from storectl_store.selection.origins import without_login
 
@@ -44,6 +44,8 @@ class Checkout:
         self._mirror.parent.mkdir(parents=True, exist_ok=True)
         skip = {} if repository.lfs else {"GIT_LFS_SKIP_SMUDGE": "1"}
         with _locked(self._mirror):
+            if is_damaged(self._mirror):
+                shutil.rmtree(self._mirror)
             self._bring()
             self._git("-C", self._mirror, "worktree", "prune")
             add = ("worktree", "add", "--quiet", "--force", "--detach")

@@ -31,6 +31,11 @@ def write_sums(mirror: Path) -> None:
     replace_file(sums_file(mirror), _sums(mirror))
 
 
+def is_damaged(mirror: Path) -> bool:
+    """Whether the mirror is not as git left it when it was done. The caller has locked the mirror. May raise OSError."""
+    return mirror.exists() and (not sums_file(mirror).exists() or sums_file(mirror).read_bytes() != _sums(mirror))
+
+
 def sums_problem(mirror: Path) -> str | None:
     """What is wrong with the mirror; None if nothing is, or somebody is at work on it. May raise OSError."""
     with lock_file(mirror).open("a") as file:
