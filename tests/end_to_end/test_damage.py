@@ -25,7 +25,7 @@ from support.wheels import make_wheel
 
 DAMAGES = int(os.environ.get("STORECTL_DAMAGES", "60"))
 SEED = int(os.environ.get("STORECTL_SEED", "20260101"))
-AT_ONCE = 20
+AT_ONCE = 30
 
 MODULES = [f"m{number}" for number in range(20)]
 WHEELS = [
@@ -150,7 +150,7 @@ def spread(store: Path, chance: random.Random, count: int) -> Iterator[Damage]:
             things.add(thing_of(path))
             yield damage(store, path, chance)
             count -= 1
-        elif len(things) > 12 and chance.random() < 0.1:
+        elif len(things) > 20 and chance.random() < 0.1:
             return  # a small store has few things
 
 
