@@ -238,6 +238,7 @@ def test_an_environment_that_is_not_ready_is_made_by_the_daemon(home: ClientHome
             "only_groups": False,
             "offline": False,
             "bytecode": False,
+            "thorough": False,
         }
     ]
 
