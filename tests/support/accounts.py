@@ -150,7 +150,7 @@ def _install(made: Installed) -> None:
     (pth / "tests.pth").write_text(f"import site; site.addsitedir({own!r})\n")
     shutil.copy2(LAUNCHER, made.bin / "storectl")
     command = made.bin / "storectl-python"
-    command.write_text(f"#!{made.bin / 'python'}\nimport sys\nfrom storectl.__main__ import main\nsys.exit(main())\n")
+    command.write_text(f"#!{made.bin / 'python'}\nimport sys\nfrom storectl.__main__ import start\nsys.exit(start())\n")
     command.chmod(0o755)
     (made.bin / "storectl").chmod(0o755)
 
