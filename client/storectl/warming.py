@@ -9,6 +9,9 @@ from storectl.errors import DaemonGoneError
 from storectl.options import Options
 from storectl.progress import ProgressLine, progress_line
 
+GOES_ON = "storectl: the daemon goes on with it: `storectl env show` says how far, `storectl daemon stop` ends it\n"
+"""What is said to a person who no longer waits."""
+
 
 def warm(project: str, options: Options, environ: Mapping[str, str], *, bytecode: bool = False) -> EnvironmentInfo:
     """Wait for the environment of these options, and for its ``bytecode`` where asked to; ClientError where it cannot be made.
@@ -21,6 +24,10 @@ def warm(project: str, options: Options, environ: Mapping[str, str], *, bytecode
             return _warm(project, options, environ, line, bytecode=bytecode)
         except DaemonGoneError:
             return _warm(project, options, environ, line, bytecode=bytecode)
+    except KeyboardInterrupt:
+        line.close()
+        sys.stderr.write(GOES_ON)
+        raise
     finally:
         line.close()
 

@@ -6,6 +6,7 @@ import hashlib
 import marshal
 import posixpath
 import subprocess
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -20,7 +21,10 @@ from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 from storectl_store.system_errors import refusal_of
 
-CompileBatch = Callable[[Sequence[Digest], Interpreter], Awaitable[None]]
+Compiled = Callable[[Digest, int], None]
+"""Told of which entry how many bytes of source have just been compiled."""
+
+CompileBatch = Callable[[Sequence[Digest], Interpreter, Compiled], Awaitable[None]]
 _SHIM_SECONDS = 30
 _CHECK_BYTES = 32
 BATCH = 32 << 20
@@ -50,17 +54,28 @@ class Compiler:
         """Whether the entry has the interpreter's bytecode."""
         return self._present(digest, interpreter.cache_tag)
 
-    async def ensure(self, digest: Digest, interpreter: Interpreter, *, source_size: int) -> None:
-        """Compile the entry where that has not been done; a ProblemError where the interpreter cannot run."""
+    async def ensure(
+        self, digest: Digest, interpreter: Interpreter, *, source_size: int, heard: Callable[[int], None] | None = None
+    ) -> None:
+        """Compile the entry if that has not been done; a ProblemError if the interpreter cannot run.
+
+        ``heard`` is told how many bytes of its source have been compiled so far, whoever asked first.
+        """
         if self.has(digest, interpreter):
             return
         batches = self._batches.setdefault(interpreter.identity, self._batcher(interpreter))
         wanted = _Wanted(digest=digest, source_size=source_size)
-        await self._flights.do((digest, interpreter.cache_tag), lambda: batches.submit(wanted))
+        await self._flights.do((digest, interpreter.cache_tag), lambda: batches.submit(wanted), progress=heard)
 
     def _batcher(self, interpreter: Interpreter) -> Batcher[_Wanted, None]:
         async def run(batch: Sequence[_Wanted]) -> Sequence[None]:
-            await self._compile_batch([wanted.digest for wanted in batch], interpreter)
+            sofar: Counter[Digest] = Counter()
+
+            def compiled(digest: Digest, size: int) -> None:
+                sofar[digest] += size
+                self._flights.report((digest, interpreter.cache_tag), sofar[digest])
+
+            await self._compile_batch([wanted.digest for wanted in batch], interpreter, compiled)
             return [None] * len(batch)
 
         return Batcher(run, at_once=AT_ONCE, weigh=attrgetter("source_size"), enough=BATCH)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from storectl_daemon.bytecode import AT_ONCE, BATCH, Compiler
 from storectl_daemon.events import Event, EventBus
@@ -46,7 +47,7 @@ class Compiling:
         missing = await asyncio.to_thread(self._without_bytecode, digests, interpreter)
         if not missing:
             return
-        progress.begin("compile", len(missing))
+        progress.begin("compile", len(missing), bytes_total=sum(entry.source_size for entry in missing))
         self._running[job] += 1
         self._background.start(f"compiling for {job.project}", self._compile(job, missing, interpreter, progress))
 
@@ -58,7 +59,9 @@ class Compiling:
         self, job: Job, entries: Sequence[Outline], interpreter: Interpreter, progress: Progress
     ) -> None:
         async def compile_one(entry: Outline) -> None:
-            await self._compiler.ensure(entry.digest, interpreter, source_size=entry.source_size)
+            heard = partial(progress.compiling, entry.name)
+            await self._compiler.ensure(entry.digest, interpreter, source_size=entry.source_size, heard=heard)
+            heard(entry.source_size)
             progress.step("compile", entry.name)
 
         try:

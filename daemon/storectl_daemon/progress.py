@@ -26,7 +26,7 @@ class Progress:
         self._tell = tell
         self._clock = clock
         self._counts: dict[Phase, _Count] = {}
-        self._received: dict[str, int] = {}
+        self._sizes: dict[tuple[Phase, str], int] = {}
 
     def begin(self, phase: Phase, total: int, *, bytes_total: int = 0) -> None:
         """A phase with this many things to do; nothing is told where there is nothing to do."""
@@ -48,15 +48,23 @@ class Progress:
 
     def fetching(self, pin: Pin, received: int) -> None:
         """So many bytes of the pin's wheel are here; fewer than before when its download began anew."""
-        count = self._counts.get("fetch")
-        if count is not None:
-            count.bytes_done += received - self._received.get(pin.wheel.digest, 0)
-            self._received[pin.wheel.digest] = received
-            self._report("fetch", pin.name, always=False)
+        self._advance("fetch", pin.wheel.digest, pin.name, received)
 
     def fetched(self, pin: Pin) -> None:
         """The pin's wheel is here."""
         self.step("fetch", pin.name)
+
+    def compiling(self, name: str, size: int) -> None:
+        """So many bytes of the source of this entry have been compiled."""
+        self._advance("compile", name, name, size)
+
+    def _advance(self, phase: Phase, key: str, current: str, size: int) -> None:
+        """``size`` is how much of one thing is done by now, in bytes."""
+        count = self._counts.get(phase)
+        if count is not None:
+            count.bytes_done += size - self._sizes.get((phase, key), 0)
+            self._sizes[phase, key] = size
+            self._report(phase, current, always=False)
 
     def building(self, name: str) -> None:
         """One more wheel is being built, which nobody could know before; that it uses the network is told."""

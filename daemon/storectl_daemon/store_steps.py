@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from storectl_daemon.bytecode import Compiled
 from storectl_daemon.pipeline import Steps
 from storectl_daemon.warm import STOPPING
 from storectl_daemon.workers import WorkerError, Workers
@@ -88,12 +89,16 @@ class StoreSteps:
         """Whether the entry is compiled for interpreters with this tag."""
         return has_bytecode(self._store.layout, digest, cache_tag)
 
-    async def compile_batch(self, digests: Sequence[Digest], interpreter: Interpreter) -> None:
+    async def compile_batch(self, digests: Sequence[Digest], interpreter: Interpreter, compiled: Compiled) -> None:
         """Compile the entries, in processes of the interpreter itself; one that is gone meanwhile is left out."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, self._compile, digests, interpreter)
 
-    def _compile(self, digests: Sequence[Digest], interpreter: Interpreter) -> None:
+        def tell(digest: Digest, size: int) -> None:
+            loop.call_soon_threadsafe(compiled, digest, size)
+
+        await loop.run_in_executor(self._threads, self._compile, digests, interpreter, tell)
+
+    def _compile(self, digests: Sequence[Digest], interpreter: Interpreter, tell: Compiled) -> None:
         compile_entries(
             self._store.layout,
             self._store.readable(digests),
@@ -101,6 +106,7 @@ class StoreSteps:
             processes=self._processes,
             tmp=self._session,
             proceed=self._proceed,
+            compiled=tell,
             turn=self._compiling,
         )
 

@@ -1,7 +1,9 @@
 """Compiling behind an environment that is ready: what is told when, and what a failure costs."""
 
 import asyncio
+import itertools
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_daemon import store_steps
-from storectl_daemon.bytecode import BATCH, Compiler
+from storectl_daemon.bytecode import BATCH, Compiled, Compiler
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.events import EventBus
 from storectl_daemon.models import CompiledEvent, ProgressEvent, WarmEvent, WarningEvent
@@ -52,6 +54,8 @@ class Scene:
         self.batches: list[list[str]] = []
         self.done: set[Digest] = set()
         self.gate = asyncio.Event()
+        self.clock: Callable[[], float] = time.monotonic
+        self.compiled: Compiled = lambda _digest, _size: None
         self.trouble: Exception | None = None
         self.told: list[WarmEvent] = []
         self.bus = EventBus()
@@ -59,8 +63,9 @@ class Scene:
         self.entries: dict[Digest, Outline] = {}
         self.compiling = Compiling(compiler, lambda digests, _: [self.entries[digest] for digest in digests], self.bus)
 
-    async def compile(self, digests: Sequence[Digest], _interpreter: Interpreter) -> None:
+    async def compile(self, digests: Sequence[Digest], _interpreter: Interpreter, compiled: Compiled) -> None:
         self.batches.append([self.entries[digest].name for digest in digests])
+        self.compiled = compiled
         await self.gate.wait()
         if self.trouble is not None:
             raise self.trouble
@@ -69,7 +74,7 @@ class Scene:
     async def start(self, *manifests: Manifest) -> None:
         self.entries |= {manifest.digest: outline_of(manifest, ()) for manifest in manifests}
         digests = [manifest.digest for manifest in manifests]
-        await self.compiling.start(self.job, digests, PYTHON, Progress(self.told.append))
+        await self.compiling.start(self.job, digests, PYTHON, Progress(self.told.append, clock=self.clock))
 
 
 def play(scenario: Callable[[Scene], Awaitable[None]], tmp_path: Path) -> None:
@@ -124,6 +129,27 @@ def test_progress_is_told_after_each_batch(tmp_path: Path) -> None:
         assert scene.batches[-1] == ["p3"]
         last = [message for message in scene.told if isinstance(message, ProgressEvent)][-1]
         assert (last.phase, last.done, last.total) == ("compile", 3, 3)
+
+    play(scenario, tmp_path)
+
+
+def test_progress_moves_while_one_batch_is_compiled(tmp_path: Path) -> None:
+    def last(scene: Scene) -> tuple[int, int, int]:
+        event = [event for event in scene.told if isinstance(event, ProgressEvent)][-1]
+        return event.done, event.bytes_done, event.bytes_total
+
+    async def scenario(scene: Scene) -> None:
+        scene.clock = itertools.count().__next__  # a second passes between any two looks at it
+        await scene.start(manifest(1, 600), manifest(2, 400))
+        await turns_until(lambda: bool(scene.batches))
+        assert last(scene) == (0, 0, 1000)
+        scene.compiled(manifest(1).digest, 250)
+        assert last(scene) == (0, 250, 1000)
+        scene.compiled(manifest(1).digest, 250)
+        assert last(scene) == (0, 500, 1000)
+        scene.gate.set()
+        await turns_until(lambda: not scene.compiling.busy)
+        assert last(scene) == (2, 1000, 1000)
 
     play(scenario, tmp_path)
 
@@ -218,7 +244,9 @@ def test_batches_that_compile_or_wait_for_their_turn_take_no_thread_of_anything_
     async def main() -> None:
         store = Store.open(tmp_path / "store")
         steps = StoreSteps(store, Workers(1), session=tmp_path, processes=1)
-        batches = [asyncio.create_task(steps.compile_batch([], PYTHON)) for _ in range(100)]
+        batches = [
+            asyncio.create_task(steps.compile_batch([], PYTHON, lambda _digest, _size: None)) for _ in range(100)
+        ]
         assert await asyncio.to_thread(begun.acquire, timeout=DEADLINE)
         assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), DEADLINE) == 1
         free.set()

@@ -88,6 +88,27 @@ def test_in_the_folder_of_a_workspace_member_its_own_environment_counts(machine:
         assert machine.ok("run", "-P", "-c", show, "--", cwd=folder) == "alpha\n"
 
 
+def test_a_stray_lock_file_is_passed_over_and_said(machine: Machine, index: LoopbackIndex) -> None:
+    """`uv run` leaves a uv.lock that knows nothing in the project of another tool."""
+    alpha = make_wheel("alpha", "1.0")
+    index.add(alpha)
+    folder = machine.home / "demo"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(
+        '[tool.poetry]\npackage-mode = false\n[tool.poetry.dependencies]\npython = ">=3.9"\nalpha = "*"\n'
+    )
+    (folder / "poetry.lock").write_text(
+        '[[package]]\nname = "alpha"\nversion = "1.0"\ndescription = ""\noptional = false\npython-versions = "*"\n'
+        f'groups = ["main"]\nfiles = [{{ file = "{alpha.filename}", hash = "{alpha.digest}" }}]\n'
+        f'[package.source]\ntype = "legacy"\nurl = "{index.url}"\nreference = "here"\n'
+        '[metadata]\nlock-version = "2.1"\npython-versions = ">=3.9"\n'
+    )
+    (folder / "uv.lock").write_text('version = 1\nrevision = 3\nrequires-python = ">=3.9"\n')
+    done = machine.run("run", "-c", "import alpha; print(alpha.__version__)", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, "1.0\n"), done.stderr
+    assert f"{folder} has uv.lock beside poetry.lock, which is taken" in done.stderr
+
+
 def test_a_script_with_a_lock_file_of_its_own_does_not_see_the_projects(machine: Machine, index: LoopbackIndex) -> None:
     folder = write_project(machine.home / "demo", index, [make_wheel("alpha", "1.0")])
     beta = make_wheel("beta", "2.0")

@@ -159,7 +159,7 @@ def test_a_build_that_fails_says_why_in_one_line_and_where_the_rest_is(machine: 
     lock = _lock_of(index, "from-source")
     folder = put(machine.home / "demo", project("") | {"uv.lock": lock})
     put(machine.home / ".config/pip", {"pip.conf": f"[global]\nindex-url = {index.url}\n"})
-    done = machine.run("run", "-c", "pass", cwd=folder)
+    done = machine.run("run", "-c", "pass", cwd=folder, env={"UV_NO_PROGRESS": "1"})
     assert done.returncode == 125
     lines = [line for line in done.stderr.splitlines() if "warning" not in line]
     assert (

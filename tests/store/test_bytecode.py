@@ -9,6 +9,7 @@ import stat
 import sys
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_store.digest import digest_of_hex
+from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries import bytecode, bytecode_files
 from storectl_store.entries.bytecode import InterpreterError, compile_entries, has_bytecode
 from storectl_store.entries.durability import barrier
@@ -189,7 +190,14 @@ def test_the_environment_of_the_caller_does_not_matter(
 def test_entries_in_many_pieces_are_put_together(layout: StoreLayout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bytecode, "_CHUNK", 1)
     manifests = [add_entry(layout, f"entry-{n}", {f"m{i}.py": "X = 1\n" for i in range(5)}) for n in range(3)]
-    compile_entries(layout, manifests, interpreter_of(pythons()[0]), processes=2, tmp=layout.tmp)
+    told: Counter[Digest] = Counter()
+
+    def compiled(digest: Digest, size: int) -> None:
+        told[digest] += size
+
+    python = interpreter_of(pythons()[0])
+    compile_entries(layout, manifests, python, processes=2, tmp=layout.tmp, compiled=compiled)
+    assert told == {manifest.digest: 5 * len("X = 1\n") for manifest in manifests}
     for manifest in manifests:
         files = side_manifest(layout, manifest, pythons()[0].cache_tag)["files"]
         assert isinstance(files, dict)

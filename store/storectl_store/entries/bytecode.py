@@ -37,6 +37,10 @@ def _always() -> None:
     """Nothing stops the work."""
 
 
+def _untold(_digest: Digest, _size: int) -> None:
+    """Nobody is told how far it is."""
+
+
 class InterpreterError(ProblemError):
     """The interpreter cannot run, or is another than it was; ``facts['executable']``."""
 
@@ -47,11 +51,14 @@ class InterpreterError(ProblemError):
 class _Job:
     """Some modules of one entry, as the line that asks a worker for them; ``owner`` is the place of the entry.
 
+    ``size`` is that of their source in bytes.
+
     A line is one object, where manifests of a batch are fifty thousand, between which the daemon's memory falls to pieces.
     """
 
     owner: int
     request: bytes
+    size: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,12 +90,14 @@ def compile_entries(
     processes: int,
     tmp: Path,
     proceed: Callable[[], None] = _always,
+    compiled: Callable[[Digest, int], None] = _untold,
     turn: AbstractContextManager[object] | None = None,
 ) -> None:
     """Give each of these entries bytecode for the interpreter, where it has none; all of them get it together, at the end.
 
     One manifest at a time is asked for and looked at. ``tmp`` is a folder of this process on the file system of the store. ``proceed`` is called every half second or more often, in
     this thread; what it raises ends the work, and whatever a worker is at. An entry over which a worker dies stays without bytecode.
+    ``compiled`` is told, in this thread too, of which entry how many bytes of source have just been compiled.
     InterpreterError where none starts, StoreFullError where the disk does not take it. Calls with the same ``turn``, a lock, compile one
     after the other, but each while the one before makes its files durable, which is waiting for the most part.
     """
@@ -99,7 +108,7 @@ def compile_entries(
         done = has_bytecode(layout, manifest.digest, interpreter.cache_tag)
         jobs += (own := [] if done else list(_jobs(folder, owner, manifest, tmp)))
         states.append(_Progress(digest=manifest.digest, folder=folder, waiting=len(own)))
-    compiled: list[CompiledEntry] = []
+    whole: list[CompiledEntry] = []
     try:
         with turn or nullcontext():
             for job, files in _run(jobs, interpreter, processes=processes, proceed=proceed):
@@ -107,11 +116,12 @@ def compile_entries(
                 state.waiting -= 1
                 state.crashed |= files is None
                 state.files.update(files or {})
+                compiled(state.digest, job.size)
                 if state.waiting:
                     continue
-                drop_bytecode(state.compiled) if state.crashed else compiled.append(state.compiled)
+                drop_bytecode(state.compiled) if state.crashed else whole.append(state.compiled)
         with disk_errors("write bytecode"):
-            place_bytecode(layout, compiled, interpreter.cache_tag, tmp)
+            place_bytecode(layout, whole, interpreter.cache_tag, tmp)
     except BaseException:
         for state in states:
             drop_bytecode(state.compiled)
@@ -127,9 +137,9 @@ def _jobs(folder: Path, owner: int, manifest: Manifest, tmp: Path) -> Iterator[_
             chunk.append(file.path)
             size += file.size
         if size >= _CHUNK:
-            yield _Job(owner=owner, request=_request(folder, chunk, tmp))
+            yield _Job(owner=owner, request=_request(folder, chunk, tmp), size=size)
             chunk, size = [], 0
-    yield _Job(owner=owner, request=_request(folder, chunk, tmp) if chunk else b"")
+    yield _Job(owner=owner, request=_request(folder, chunk, tmp) if chunk else b"", size=size)
 
 
 def _request(folder: Path, files: Sequence[str], tmp: Path) -> bytes:

@@ -20,6 +20,8 @@ class PdmProject:
 
     ``packaged`` is whether PDM installs the project itself: it has a name, and ``distribution`` is not false. ``indexes``
     are those of ``[[tool.pdm.source]]``; ``exclusive`` where one of them replaces the default one, by its name.
+    ``overrides`` are the projects whose version ``[tool.pdm.resolution.overrides]`` says, whatever asks for them;
+    ``excludes`` those that are left out.
     """
 
     name: NormalizedName | None
@@ -31,6 +33,8 @@ class PdmProject:
     find_links: tuple[str, ...]
     exclusive: bool
     content_hash: str
+    overrides: frozenset[NormalizedName] = frozenset()
+    excludes: frozenset[NormalizedName] = frozenset()
 
 
 def pdm_project_of(lock_file: LockFile) -> PdmProject | None:
@@ -42,6 +46,8 @@ def pdm_project_of(lock_file: LockFile) -> PdmProject | None:
     pdm = top.table("tool").table("pdm")
     sources = pdm.tables("source")
     distribution = pdm.optional_boolean("distribution")
+    resolution = pdm.table("resolution")
+    overrides = resolution.table("overrides")
     return PdmProject(
         name=project.name("name") if "name" in project.values else None,
         packaged="name" in project.values and distribution is not False,
@@ -52,6 +58,8 @@ def pdm_project_of(lock_file: LockFile) -> PdmProject | None:
         find_links=tuple(_url(source) for source in sources if source.optional_text("type") == "find_links"),
         exclusive=any(source.optional_text("name") == "pypi" for source in sources),
         content_hash=_content_hash(top, project, pdm),
+        overrides=frozenset(overrides.as_name(key, key) for key in overrides.values),
+        excludes=frozenset(resolution.names("excludes")),
     )
 
 

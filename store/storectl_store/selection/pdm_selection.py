@@ -19,6 +19,7 @@ from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.pdm_lock import PdmLock, PdmPackage, PdmTarget, read_pdm_lock
+from storectl_store.selection.pdm_platforms import allows_platform
 from storectl_store.selection.pdm_project import DEFAULT, PdmProject, pdm_project_of
 from storectl_store.selection.pdm_sources import Selected, selected_package
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
@@ -29,7 +30,6 @@ from storectl_store.selection.toml_table import parse_toml
 
 T = TypeVar("T", Pin, IndexPin, SourcePin)
 
-_PLATFORMS = {"linux": "linux", "manylinux": "linux", "musllinux": "linux", "macos": "darwin", "windows": "win32"}
 _NO_PROJECT = PdmProject(
     name=None, packaged=False, dependencies=(), extras={}, groups={}, indexes=(), find_links=(), exclusive=False, content_hash=""
 )  # fmt: skip
@@ -93,8 +93,7 @@ def _allows(target: PdmTarget, interpreter: Interpreter) -> bool:
             return False
     if target.implementation is not None and target.implementation.lower() != interpreter.implementation.lower():
         return False
-    platform = (target.platform or "").partition("_")[0].rstrip("0123456789")
-    return not platform or _PLATFORMS.get(platform, platform) == interpreter.markers.get("sys_platform")
+    return target.platform is None or allows_platform(target.platform, interpreter)
 
 
 def _groups(lock: PdmLock, project: PdmProject, target: Target) -> frozenset[NormalizedName]:
@@ -167,11 +166,14 @@ class _Walk:
     def _reach(self, requirement: Requirement, source: PdmPackage | None) -> None:
         name = canonicalize_name(requirement.name)
         extras = frozenset(canonicalize_name(extra) for extra in requirement.extras)
+        if name in self.project.excludes:
+            return
         if name == self.project.name and name not in self.lock.packages:
             self._follow_extras(extras)
             return
         same = self.lock.packages.get(name, ())
-        fitting = [package for package in same if _satisfies(package, requirement)]
+        overridden = name in self.project.overrides  # PDM takes what it locked by the override, whatever is asked for
+        fitting = [package for package in same if overridden or _satisfies(package, requirement)]
         wanted = [package for package in fitting if package.extras == extras] or [
             package for package in fitting if not package.extras or package.extras <= extras
         ]
