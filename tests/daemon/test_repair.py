@@ -168,10 +168,12 @@ def test_a_warm_makes_an_environment_anew_that_lacks_what_a_start_needs(place: P
 
 
 def test_a_warm_fetches_an_entry_again_whose_folder_is_gone(place: Place, tmp_path: Path) -> None:
+    until(lambda: len(list(place.layout.meta.glob("*.pyc.json"))) == 2)
     place.entry(ALPHA).chmod(0o755)
     place.entry(ALPHA).rename(tmp_path / "gone")
     assert place.daemon.ready(place.project)["id"] == place.id
     assert (place.entry(ALPHA) / MORE).exists()
+    assert place.found() == []
 
 
 def test_a_thorough_warm_finds_the_one_file_that_is_gone(place: Place) -> None:

@@ -147,7 +147,8 @@ class EntryPart:
         path = self.store.layout.entries / address
         reason = Reason(what=f"entry {address}", why=["it has no manifest, and no environment shows it"])
         with disk_errors(f"set {reason.what} aside"):
-            await asyncio.to_thread(set_aside, self.store.layout, {path.name: path}, reason)
+            sides = {side.name: side for side in self.store.layout.meta.glob(f"{path.name}*.pyc.json")}
+            await asyncio.to_thread(set_aside, self.store.layout, {path.name: path, **sides}, reason)
         with suppress(OSError):
             os.rmdir(path.parent)  # the folder of the name, with its last entry
         return "set aside: no project uses it"

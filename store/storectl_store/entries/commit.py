@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_store.digest import Digest, prefix_of
+from storectl_store.digest import Digest, hex_of, prefix_of
 from storectl_store.entries.durability import (
     barrier,
     disk_errors,
@@ -91,6 +91,7 @@ def _present(store: Store, staged: Sequence[StagedEntry]) -> dict[Digest, Manife
 def _publish(store: Store, fresh: list[StagedEntry]) -> None:
     barrier(store.layout.tmp)
     try:
+        _drop_side_manifests(store, fresh)
         for stage in fresh:
             _place(store, stage)
         fsync_folders(_changed_folders(store, fresh))
@@ -101,6 +102,14 @@ def _publish(store: Store, fresh: list[StagedEntry]) -> None:
         for stage in fresh:
             _withdraw(store, stage)
         raise
+
+
+def _drop_side_manifests(store: Store, fresh: Iterable[StagedEntry]) -> None:
+    """Delete those of an entry that was there before and was lost: nobody has compiled the one that takes its place."""
+    names = {hex_of(stage.manifest.digest) for stage in fresh}
+    for name in os.listdir(store.layout.meta):
+        if name.endswith(".pyc.json") and name.partition(".")[0] in names:
+            (store.layout.meta / name).unlink()
 
 
 def _place(store: Store, stage: StagedEntry) -> None:
