@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from storectl_store.selection.lock_file import read_lock_file
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import SELECTORS, select
 from support.targets import make_target

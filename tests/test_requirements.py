@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from storectl_store.selection.lock_file import read_lock_file
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from support.targets import make_target
 

@@ -40,8 +40,9 @@ from storectl_store.environments.input_state import InputKind, InputState, stron
 from storectl_store.environments.local_inputs import check_is_project, local_inputs
 from storectl_store.environments.outlines import Outlines
 from storectl_store.errors import EnvironmentBuildError
-from storectl_store.selection.lock_file import LockFile, read_lock_file
+from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter

@@ -14,15 +14,13 @@ from operator import attrgetter
 from storectl_daemon.batches import Batcher
 from storectl_daemon.single_flight import SingleFlight
 from storectl_store.digest import Digest
+from storectl_store.entries.bytecode import Compiled
 from storectl_store.entries.catalogue import Catalogue
 from storectl_store.environments.identity import shim_digest, shim_sources
 from storectl_store.environments.import_map import MARSHAL_VERSION
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 from storectl_store.system_errors import refusal_of
-
-Compiled = Callable[[Digest, int], None]
-"""Told of which entry how many bytes of source have just been compiled."""
 
 CompileBatch = Callable[[Sequence[Digest], Interpreter, Compiled], Awaitable[None]]
 _SHIM_SECONDS = 30

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from storectl_daemon.models import ProgressEvent, WarmEvent
+from storectl_daemon.models import CompiledEvent, ProgressEvent, WarmEvent
 from storectl_daemon.options import Job
 
 _BACKLOG = 256
@@ -23,6 +23,12 @@ class Event:
     def droppable(self) -> bool:
         """Whether a slow listener may miss it: a later one says the same better."""
         return isinstance(self.message, ProgressEvent)
+
+
+def concerns(job: Job, event: Event) -> bool:
+    """Whether the event is of this job. What ends a flight that had other variables is no answer for it."""
+    passing = event.droppable or isinstance(event.message, CompiledEvent)
+    return event.job == job and (passing or event.job.environ == job.environ)
 
 
 class Subscription:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from storectl_daemon.interpreter_tags import System, tags_of
-from storectl_store.selection.requires_python import release_of
+from storectl_store.selection.python_version import release_of
 from storectl_store.selection.target import Interpreter
 
 _VOLATILE_MARKERS = frozenset({"platform_release", "platform_version"})

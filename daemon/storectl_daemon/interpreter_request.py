@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from storectl_store.errors import TargetError
-from storectl_store.selection.requires_python import release_of
+from storectl_store.selection.python_version import release_of
 from storectl_store.selection.target import Interpreter
 
 _VERSION = re.compile(

@@ -33,7 +33,7 @@ from storectl_daemon.interpreter_search import (
 from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import replace_file
 from storectl_store.errors import TargetError
-from storectl_store.selection.requires_python import check_requires_python, release_of
+from storectl_store.selection.python_version import check_requires_python, release_of
 from storectl_store.selection.target import Interpreter
 from storectl_store.system_errors import refusal_of
 

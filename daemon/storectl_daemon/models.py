@@ -84,6 +84,10 @@ class Problem(Model):
     hint: ShownPath | None = None
 
 
+STOPPING = Problem(code="E_STOPPING", detail="the daemon is stopping", hint="Try again; it starts by itself.")
+"""What everyone is told who waits when the daemon ends."""
+
+
 class ProblemDocument(Problem):
     """The body of every error answer (application/problem+json, RFC 9457)."""
 

@@ -7,12 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from storectl_daemon.bytecode import Compiled
+from storectl_daemon.models import STOPPING
 from storectl_daemon.pipeline import Steps
-from storectl_daemon.warm import STOPPING
 from storectl_daemon.workers import WorkerError, Workers
 from storectl_store.digest import Digest
-from storectl_store.entries.bytecode import compile_entries, has_bytecode
+from storectl_store.entries.bytecode import Compiled, compile_entries, has_bytecode
 from storectl_store.entries.commit import commit
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.stage import StagedEntry, stage_wheel

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from storectl_daemon.events import Event, EventBus
 from storectl_daemon.inputs import Inputs
-from storectl_daemon.models import EnvironmentInfo, FailedEvent, Problem, ProgressEvent, ReadyEvent, WarmEvent
+from storectl_daemon.models import STOPPING, EnvironmentInfo, FailedEvent, Problem, ProgressEvent, ReadyEvent, WarmEvent
 from storectl_daemon.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
@@ -338,5 +338,3 @@ class Warmer:
 
 
 FORGOTTEN = Problem(code="E_FORGOTTEN", detail="the project was forgotten meanwhile", hint="Warm it again.")
-
-STOPPING = Problem(code="E_STOPPING", detail="the daemon is stopping", hint="Try again; it starts by itself.")

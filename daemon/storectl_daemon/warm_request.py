@@ -3,11 +3,19 @@
 from collections.abc import AsyncIterator
 from functools import partial
 
-from storectl_daemon.events import Event
-from storectl_daemon.models import CompiledEvent, FailedEvent, ReadyEvent, WarmEvent, WarmRequest, WarningEvent
-from storectl_daemon.options import Job, Options
+from storectl_daemon.events import concerns
+from storectl_daemon.models import (
+    STOPPING,
+    CompiledEvent,
+    FailedEvent,
+    ReadyEvent,
+    WarmEvent,
+    WarmRequest,
+    WarningEvent,
+)
+from storectl_daemon.options import Options
 from storectl_daemon.service import Service
-from storectl_daemon.warm import STOPPING, problem_of
+from storectl_daemon.warm import problem_of
 from storectl_store.errors import ProblemError
 
 
@@ -24,12 +32,6 @@ def options_of(request: WarmRequest) -> Options:
         overlay=request.overlay,
         member=request.member,
     )
-
-
-def concerns(job: Job, event: Event) -> bool:
-    """Whether the event is of this job. What ends a flight that had other variables is no answer for it."""
-    passing = event.droppable or isinstance(event.message, CompiledEvent)
-    return event.job == job and (passing or event.job.environ == job.environ)
 
 
 async def warm_events(service: Service, request: WarmRequest) -> AsyncIterator[WarmEvent]:

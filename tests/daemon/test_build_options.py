@@ -11,8 +11,8 @@ from storectl_daemon.building.build_sources import sourced
 from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.building.recipe import PLAIN, Recipe
-from storectl_store.selection.lock_file import read_lock_file
 from storectl_store.selection.pin import LocalProject
+from storectl_store.selection.reading import read_lock_file
 
 DEMO = NormalizedName("demo")
 LOCKS = {

@@ -11,7 +11,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_daemon import store_steps
-from storectl_daemon.bytecode import BATCH, Compiled, Compiler
+from storectl_daemon.bytecode import BATCH, Compiler
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.events import EventBus
 from storectl_daemon.models import CompiledEvent, ProgressEvent, WarmEvent, WarningEvent
@@ -20,6 +20,7 @@ from storectl_daemon.progress import Progress
 from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.workers import Workers
 from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.entries.bytecode import Compiled
 from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.entries.store import Store
 from storectl_store.environments.outline import Outline, outline_of

@@ -15,10 +15,11 @@ import pytest
 
 from storectl_daemon.batches import Batcher
 from storectl_daemon.errors import FetchError
-from storectl_daemon.events import Event, EventBus
+from storectl_daemon.events import Event, EventBus, concerns
 from storectl_daemon.fetch import Fetched
 from storectl_daemon.inputs import Inputs, Located
 from storectl_daemon.models import (
+    STOPPING,
     EnvironmentInfo,
     FailedEvent,
     InterpreterInfo,
@@ -32,8 +33,7 @@ from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
 from storectl_daemon.settling import Built, Settling
 from storectl_daemon.stillness import Stillness
-from storectl_daemon.warm import FORGOTTEN, STOPPING, Warmer
-from storectl_daemon.warm_request import concerns
+from storectl_daemon.warm import FORGOTTEN, Warmer
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.sealed import opened

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from storectl_store.selection.lock_file import read_lock_file
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from support.index import LoopbackIndex
 from support.installed import FORKED_WHEELS, installed_in, run_tool, selected_from

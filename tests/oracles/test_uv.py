@@ -12,7 +12,7 @@ import pytest
 from uv import find_uv_bin
 
 from storectl_store.errors import NoWheelError
-from storectl_store.selection.lock_file import read_lock_file
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Target
 from support.index import LoopbackIndex

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from storectl_store.errors import FormatRefusedError
-from storectl_store.selection.lock_file import read_lock_file
 from storectl_store.selection.pin import Selection
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from support.index import LoopbackIndex, serve_index
 from support.sources import make_sdist, tiny_backend

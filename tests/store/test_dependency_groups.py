@@ -8,7 +8,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from storectl_store.errors import LockFileError
-from storectl_store.selection.lock_file import read_lock_file
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.uv_groups import AskedGroups

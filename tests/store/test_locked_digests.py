@@ -7,9 +7,9 @@ import pytest
 
 from storectl_store.digest import STRONG_ALGORITHMS, algorithm_of, is_sha256, parse_strong_digest
 from storectl_store.errors import LockFileError
-from storectl_store.selection.lock_file import read_lock_file
 from storectl_store.selection.locked_digests import of_one_file, strongest
 from storectl_store.selection.pin import IndexPin, Pin, Selection, SourceArchive, SourcePin
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from support.index import LoopbackIndex
 from support.project import lock_file_text

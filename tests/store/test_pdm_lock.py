@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from storectl_store.errors import LockFileError, TargetError
-from storectl_store.selection.lock_file import read_lock_file
 from storectl_store.selection.pdm_platforms import allows_platform
 from storectl_store.selection.pin import Selection
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from support.targets import make_target
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from storectl_store.errors import LockFileError, NoWheelError, TargetError, UnsupportedSourceError
-from storectl_store.selection.lock_file import read_lock_file
 from storectl_store.selection.pin import GitCommit, Selection, SourceArchive
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from support.targets import make_target
 

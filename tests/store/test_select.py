@@ -11,9 +11,11 @@ from packaging.markers import Marker
 from uv import find_uv_bin
 
 from storectl_store.errors import LockFileError, SelectionError, TargetError
-from storectl_store.selection.lock_file import LockFile, LockKind, read_lock_file
+from storectl_store.selection.lock_file import LockFile, LockKind
 from storectl_store.selection.pin import Selection
-from storectl_store.selection.requires_python import check_requires_python, requires_python_of
+from storectl_store.selection.python_version import check_requires_python
+from storectl_store.selection.reading import read_lock_file
+from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import SELECTORS, select
 from support.index import serve_index
 from support.lock_files import pyproject_text

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from storectl_store.errors import LockFileError, NoWheelError, SelectionError, TargetError, UnsupportedSourceError
-from storectl_store.selection.lock_file import read_lock_file
 from storectl_store.selection.pin import Selection, SourceArchive
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import pyproject_text, uv_lock_text

@@ -14,8 +14,8 @@ from packaging.utils import canonicalize_name
 
 from storectl_store.digest import parse_digest
 from storectl_store.selection.choose import choose_wheel
-from storectl_store.selection.lock_file import read_lock_file
 from storectl_store.selection.pin import WheelFile
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Target
 from support.wheels import WheelBytes, make_wheel

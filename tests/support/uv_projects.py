@@ -10,7 +10,8 @@ from pathlib import Path
 from packaging.markers import Marker
 from uv import find_uv_bin
 
-from storectl_store.selection.lock_file import LockFile, read_lock_file
+from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Target
 from support.index import LoopbackIndex

@@ -32,6 +32,9 @@ _JOB_LIMIT = 300.0  # seconds for a job: source can be made to compile for ever
 _PROCEED_EVERY = 0.5  # seconds
 _Files = dict[str, CompiledFile]
 
+Compiled = Callable[[Digest, int], None]
+"""Told of which entry how many bytes of source have just been compiled."""
+
 
 def _always() -> None:
     """Nothing stops the work."""
@@ -90,7 +93,7 @@ def compile_entries(
     processes: int,
     tmp: Path,
     proceed: Callable[[], None] = _always,
-    compiled: Callable[[Digest, int], None] = _untold,
+    compiled: Compiled = _untold,
     turn: AbstractContextManager[object] | None = None,
 ) -> None:
     """Give each of these entries bytecode for the interpreter, where it has none; all of them get it together, at the end.

@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 from storectl_store.errors import FormatRefusedError
 from storectl_store.selection.pin import ANY_FORMAT, FileFormat
 
-ALL = ":all:"
+ALL, NONE = ":all:", ":none:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

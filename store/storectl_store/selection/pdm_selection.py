@@ -24,7 +24,7 @@ from storectl_store.selection.pdm_project import DEFAULT, PdmProject, pdm_projec
 from storectl_store.selection.pdm_sources import Selected, selected_package
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
 from storectl_store.selection.policy_settings import build_policy_of
-from storectl_store.selection.requires_python import release_of
+from storectl_store.selection.python_version import release_of
 from storectl_store.selection.target import Interpreter, Target
 from storectl_store.selection.toml_table import parse_toml
 

@@ -37,9 +37,10 @@ from storectl_store.selection.pin import (
     Selection,
     SourcePin,
 )
+from storectl_store.selection.pipfile_python import pipfile_requires_python
 from storectl_store.selection.policy_settings import build_policy_of
+from storectl_store.selection.python_version import check_requires_python
 from storectl_store.selection.requirements_lines import with_variables
-from storectl_store.selection.requires_python import check_requires_python, requires_python_of
 from storectl_store.selection.staleness import sha256_of_json
 from storectl_store.selection.target import Interpreter, Target
 from storectl_store.selection.toml_table import Table, parse_toml
@@ -61,7 +62,7 @@ def select_from_pipfile_lock(lock_file: LockFile, target: Target) -> Selection:
     spec = meta.optional_integer("pipfile-spec")
     if spec != _SPEC:
         raise meta.error(f"pipfile-spec {spec} is not supported, only {_SPEC}", key="pipfile-spec")
-    check_requires_python(requires_python_of(lock_file), target.interpreter, top.file)
+    check_requires_python(pipfile_requires_python(lock_file), target.interpreter, top.file)
     sections = _sections(top, target)
     check_count([table for section in sections for table in _entries(section)])
     reader = _Reader(lock_file, _sources(meta, lock_file.variables), target.interpreter)

@@ -20,7 +20,7 @@ from storectl_store.selection.poetry_lock import MAIN, PoetryEdge, PoetryLock, P
 from storectl_store.selection.poetry_project import PoetryProject, poetry_project_of
 from storectl_store.selection.poetry_sources import selected_package
 from storectl_store.selection.policy_settings import build_policy_of
-from storectl_store.selection.requires_python import release_of
+from storectl_store.selection.python_version import release_of
 from storectl_store.selection.target import Target
 from storectl_store.selection.toml_table import Table, parse_toml
 

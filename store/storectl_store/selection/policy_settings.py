@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 from packaging.utils import canonicalize_name
 
-from storectl_store.selection.build_policy import ALL, ANYTHING, BuildPolicy, FormatRule, rule_for
+from storectl_store.selection.build_policy import ALL, ANYTHING, NONE, BuildPolicy, FormatRule, rule_for
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.requirements_formats import NONE
 from storectl_store.selection.settings_files import is_true
 from storectl_store.selection.toml_table import Table, parse_toml
 

@@ -71,3 +71,11 @@ def default_groups_in(uv: Table) -> DefaultGroups:
     if uv.values.get("default-groups") == "all":
         return "all"
     return uv.names("default-groups") if "default-groups" in uv.values else None
+
+
+def project_requires_python(lock_file: LockFile) -> str | None:
+    """``requires-python`` of the ``pyproject.toml`` beside a lock file; None if it has none."""
+    if lock_file.pyproject is None:
+        return None
+    top = parse_toml(lock_file.pyproject, str(lock_file.project / "pyproject.toml"))
+    return top.table("project").optional_specifiers("requires-python")

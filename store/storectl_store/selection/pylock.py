@@ -41,7 +41,7 @@ from storectl_store.selection.pylock_document import (
     read_pylock,
     wrong_marker,
 )
-from storectl_store.selection.requires_python import check_requires_python
+from storectl_store.selection.python_version import check_requires_python
 from storectl_store.selection.target import Target
 from storectl_store.selection.toml_table import Table, parse_toml
 

@@ -26,12 +26,12 @@ from storectl_store.selection.pin import (
     SourcePin,
     WheelFile,
 )
-from storectl_store.selection.project_file import parse_project_file, root_project
+from storectl_store.selection.project_file import parse_project_file, project_requires_python, root_project
+from storectl_store.selection.python_version import check_requires_python
 from storectl_store.selection.requirements_constraints import Constraint, constrained, narrowed, read_constraints
 from storectl_store.selection.requirements_entries import Entry, metadata_path
 from storectl_store.selection.requirements_subjects import HASH_HINT, Subject, subject_of
 from storectl_store.selection.requirements_tree import RequirementsTree, read_tree
-from storectl_store.selection.requires_python import check_requires_python, requires_python_of
 from storectl_store.selection.target import Target
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
@@ -45,7 +45,7 @@ def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
     check_known("group", canonical_names(target.groups), frozenset(), file)
     if not target.project:
         raise TargetError(f"{file} has no groups, so nothing is left of it without the project", path=file)
-    check_requires_python(requires_python_of(lock_file), target.interpreter, file)
+    check_requires_python(project_requires_python(lock_file), target.interpreter, file)
     items = _Reader(lock_file, target, read_tree(lock_file)).items()
     local = tuple(item for item in items if isinstance(item, LocalProject))
     pins = tuple(item for item in items if isinstance(item, Pin))

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from storectl_store.selection.build_policy import ALL, NONE
 from storectl_store.selection.pin import ANY_FORMAT, FileFormat
-
-ALL, NONE = ":all:", ":none:"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 
 from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.project_file import ProjectFile, default_groups_in
-from storectl_store.selection.requires_python import check_requires_python
+from storectl_store.selection.python_version import check_requires_python
 from storectl_store.selection.target import Interpreter, Target
 from storectl_store.selection.toml_table import Table
 from storectl_store.selection.uv_conflicts import Active, extra_marker, group_marker, project_marker

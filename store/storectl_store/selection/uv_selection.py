@@ -6,7 +6,7 @@ from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
 from storectl_store.selection.policy_settings import build_policy_of
 from storectl_store.selection.project_file import ProjectFile, parse_project_file, project_file_of
-from storectl_store.selection.requires_python import check_requires_python
+from storectl_store.selection.python_version import check_requires_python
 from storectl_store.selection.target import Target
 from storectl_store.selection.toml_table import parse_toml
 from storectl_store.selection.uv_graph import reachable_packages

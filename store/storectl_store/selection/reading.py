@@ -1,0 +1,138 @@
+"""Reading a lock file: the file itself, and every other file and variable that decides what it means."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from storectl_store.errors import LockFileError, NoLockFileError
+from storectl_store.selection.lock_file import LockFile, LockKind, is_script_lock, kind_of
+from storectl_store.selection.requirements_entries import references
+from storectl_store.selection.requirements_lines import used_variables, variables_in
+from storectl_store.selection.settings_files import SETTING_VARIABLES, settings_files
+from storectl_store.selection.snapshot import MAX_BYTES, read_snapshot
+from storectl_store.selection.uv_workspace import other_projects
+
+_MAX_INCLUDED = 200
+
+
+def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) -> LockFile:
+    """The lock file at this path.
+
+    ``variables`` are what ``${NAME}`` in a requirements file may name. NoLockFileError where there is no such file;
+    LockFileError where its name is not that of a lock file, it is no regular file, too large, or keeps changing.
+    """
+    absolute = Path(os.path.abspath(path))
+    kind = kind_of(absolute)
+    if kind is None:
+        raise LockFileError(
+            f"{absolute}: not the name of a lock file",
+            hint="known are uv.lock, SCRIPT.lock, pylock.toml, pylock.NAME.toml, poetry.lock, pdm.lock, Pipfile.lock, "
+            "*requirements*.txt, and any .txt in a folder `requirements`",
+            path=str(absolute),
+        )
+    content = _read(absolute)
+    if content is None:
+        raise NoLockFileError(f"{absolute}: no such file", path=str(absolute))
+    included: dict[str, bytes | None] = {}
+    used: dict[str, str] = {}
+    if kind == "requirements":
+        included, used = _read_included(absolute, content, variables or {})
+    elif kind == "pipfile":
+        used = used_variables(content.decode(errors="replace"), variables or {})
+    pyproject = None if is_script_lock(absolute) else _read(absolute.parent / "pyproject.toml")
+    if kind == "uv" and pyproject is not None:
+        included = _read_projects(absolute.parent / "pyproject.toml", pyproject)
+    settings = _read_settings(kind, absolute.parent, variables or {})
+    included.update((str(file), data) for file, data in settings.items())
+    used.update(
+        (name, value) for name in SETTING_VARIABLES.get(kind, ()) if (value := (variables or {}).get(name)) is not None
+    )
+    found = {path: data for path, data in included.items() if data is not None}
+    return LockFile(
+        kind=kind,
+        path=absolute,
+        content=content,
+        digest=_digest(content, found, used),
+        project=absolute.parent,
+        pyproject=pyproject,
+        pipfile=_read(absolute.parent / "Pipfile") if kind == "pipfile" else None,
+        included=MappingProxyType(found),
+        settings=tuple(path for path, data in settings.items() if data is not None),
+        variables=MappingProxyType(used),
+        absent=frozenset(included.keys() - found.keys()),
+    )
+
+
+def _digest(content: bytes, included: Mapping[str, bytes], used: Mapping[str, str]) -> str:
+    hasher = hashlib.sha256(content)
+    for name, data in sorted(included.items()):
+        hasher.update(f"\0{name}\0{len(data)}\0".encode(errors="surrogateescape"))
+        hasher.update(data)
+    for name, value in sorted(used.items()):
+        hasher.update(f"\0{name}={value}".encode(errors="surrogateescape"))
+    return hasher.hexdigest()
+
+
+def _read_included(
+    path: Path, content: bytes, variables: Mapping[str, str]
+) -> tuple[dict[str, bytes | None], dict[str, str]]:
+    """All that a requirements file refers to, directly or not, and the variables that any of it uses.
+
+    What is missing is None: only the selection knows whether it is needed, and names the line that needs it.
+    """
+    included: dict[str, bytes | None] = {}
+    used: dict[str, str] = {}
+    waiting = [(str(path), content)]
+    while waiting:
+        name, data = waiting.pop()
+        used.update(variables_in(name, data, variables))
+        for reference in references(name, data, variables, project=str(path.parent)):
+            if reference.path in included or reference.path == str(path):
+                continue
+            found = included[reference.path] = _read(Path(reference.path))
+            _check_included(path, included)
+            if found is not None and reference.is_requirements:
+                waiting.append((reference.path, found))
+    return included, used
+
+
+def _read_projects(path: Path, content: bytes) -> dict[str, bytes | None]:
+    """The ``pyproject.toml`` files that this one names, directly or not; None for one that is missing.
+
+    What is there and cannot be read is left out.
+    """
+    included: dict[str, bytes | None] = {}
+    waiting = [(str(path), content)]
+    while waiting and len(included) < _MAX_INCLUDED:
+        for name in other_projects(*waiting.pop()):
+            if name == str(path) or name in included:
+                continue
+            try:
+                found = _read(Path(name))
+            except LockFileError:
+                continue
+            included[name] = found
+            if found is not None:
+                waiting.append((name, found))
+    return included
+
+
+def _read_settings(kind: LockKind, project: Path, variables: Mapping[str, str]) -> dict[Path, bytes | None]:
+    """The settings files of a tool, the nearest first; None for those that do not exist."""
+    return {path: _read(path) for path in settings_files(kind, project, variables)}
+
+
+def _check_included(path: Path, included: Mapping[str, bytes | None]) -> None:
+    if len(included) > _MAX_INCLUDED or sum(len(data or b"") for data in included.values()) > MAX_BYTES:
+        raise LockFileError(
+            f"{path}: includes more than {_MAX_INCLUDED} files or {MAX_BYTES} bytes",
+            path=str(path),
+        )
+
+
+def _read(path: Path) -> bytes | None:
+    """The content of a regular file, as it was at one moment; None where there is none."""
+    found = read_snapshot(path)
+    return None if found is None else found.content
