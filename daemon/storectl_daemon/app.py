@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from storectl_daemon.api.problems import problem_response, response_of
 from storectl_daemon.environments import Environments
-from storectl_daemon.loading import Loaded
-from storectl_daemon.memory import for_good
 from storectl_daemon.models import API_VERSION
+from storectl_daemon.process.loading import Loaded
+from storectl_daemon.process.memory import for_good
 from storectl_daemon.request_limits import RequestLimits
 from storectl_daemon.service import Service
 from storectl_daemon.short_way import ShortWay

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from storectl_daemon.batches import Batcher
-from storectl_daemon.single_flight import SingleFlight
+from storectl_daemon.process.batches import Batcher
+from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import Digest
 from storectl_store.entries.bytecode import Compiled
 from storectl_store.entries.catalogue import Catalogue

@@ -8,9 +8,9 @@ from functools import partial
 
 from storectl_daemon.bytecode import AT_ONCE, BATCH, Compiler
 from storectl_daemon.events import Event, EventBus
-from storectl_daemon.lifecycle import Background
 from storectl_daemon.models import CompiledEvent
 from storectl_daemon.options import Job
+from storectl_daemon.process.lifecycle import Background
 from storectl_daemon.progress import Progress
 from storectl_store.digest import Digest
 from storectl_store.environments.outline import Outline

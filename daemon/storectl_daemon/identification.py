@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from storectl_daemon.errors import FetchError, OfflineError
 from storectl_daemon.pipeline import Fetch, FetchedFile
-from storectl_daemon.single_flight import SingleFlight
+from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import Digest, is_sha256, parse_digest
 from storectl_store.entries.catalogue import Catalogue
 from storectl_store.selection.pin import GitCommit, Pin, SourceArchive, SourcePin, WheelFile

@@ -23,10 +23,6 @@ from storectl_daemon.errors import DaemonError
 from storectl_daemon.events import Event, EventBus
 from storectl_daemon.identification import Identification
 from storectl_daemon.inputs import Inputs
-from storectl_daemon.lifecycle import Background, IdleWatch, notify, rest
-from storectl_daemon.loading import Loaded
-from storectl_daemon.logs import configure_logs
-from storectl_daemon.memory import for_good, give_memory_back, keep_memory_together
 from storectl_daemon.models import CompiledEvent, ProgressEvent
 from storectl_daemon.network import Network
 from storectl_daemon.options import Job
@@ -34,6 +30,11 @@ from storectl_daemon.packing import Packing, records_folder
 from storectl_daemon.peers import Gate
 from storectl_daemon.pipeline import Pipeline
 from storectl_daemon.presence import Presence
+from storectl_daemon.process.lifecycle import Background, IdleWatch, notify, rest
+from storectl_daemon.process.loading import Loaded
+from storectl_daemon.process.logs import configure_logs
+from storectl_daemon.process.memory import for_good, give_memory_back, keep_memory_together
+from storectl_daemon.process.settings import Settings, daemon_variables
 from storectl_daemon.progress import Progress
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import ProjectBook, projects_with_records
@@ -41,7 +42,6 @@ from storectl_daemon.publishing import Publishing
 from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
-from storectl_daemon.settings import Settings, daemon_variables
 from storectl_daemon.settling import Built, Settling
 from storectl_daemon.sockets import SocketBusyError
 from storectl_daemon.stillness import Stillness

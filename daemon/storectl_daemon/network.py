@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Self
 
 from storectl_daemon.errors import DaemonError, FetchError
 from storectl_daemon.identification import Identification
-from storectl_daemon.loading import Loaded
-from storectl_daemon.memory import for_good
 from storectl_daemon.pipeline import FetchedFile
+from storectl_daemon.process.loading import Loaded
+from storectl_daemon.process.memory import for_good
 from storectl_store.entries.store import Store
 from storectl_store.selection.pin import IndexPin, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter

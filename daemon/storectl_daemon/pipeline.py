@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from storectl_daemon.batches import Batcher
 from storectl_daemon.errors import FetchError
-from storectl_daemon.single_flight import SingleFlight
+from storectl_daemon.process.batches import Batcher
+from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import Digest, hex_of
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.stage import StagedEntry

@@ -15,7 +15,7 @@ from storectl_daemon.index_file import ACCEPT, IndexFile, is_of_version, read_pr
 from storectl_daemon.local_folder import LocalFolders
 from storectl_daemon.origins import path_of_file_url, redacted, scheme_of
 from storectl_daemon.page_store import KeptPage, PageStore, kept_page
-from storectl_daemon.single_flight import SingleFlight
+from storectl_daemon.process.single_flight import SingleFlight
 
 _MOST_PAGES = 32  # one of a large project is a few megabytes
 

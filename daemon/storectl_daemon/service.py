@@ -13,9 +13,9 @@ from storectl_daemon.environments import Environments
 from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.events import EventBus
 from storectl_daemon.inputs import Located, input_paths, locate
-from storectl_daemon.memory import resident_bytes
 from storectl_daemon.models import EnvironmentInfo, Health, InterpreterInfo, InterpreterRequest, ProjectState
 from storectl_daemon.options import DEFAULT_OPTIONS, Job, Options
+from storectl_daemon.process.memory import resident_bytes
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import Project, ProjectBook
 from storectl_daemon.stillness import Stillness

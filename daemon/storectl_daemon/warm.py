@@ -18,10 +18,10 @@ from storectl_daemon.events import Event, EventBus
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.models import STOPPING, EnvironmentInfo, FailedEvent, Problem, ProgressEvent, ReadyEvent, WarmEvent
 from storectl_daemon.options import DEFAULT_OPTIONS, Job
+from storectl_daemon.process.single_flight import SingleFlight
 from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
 from storectl_daemon.settling import Built, InputFiles, Settling
-from storectl_daemon.single_flight import SingleFlight
 from storectl_store.environments.input_state import InputKind
 from storectl_store.errors import ProblemError
 from storectl_store.system_errors import refusal_of

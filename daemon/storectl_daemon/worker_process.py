@@ -8,7 +8,7 @@ import threading
 from functools import partial
 from typing import Any
 
-from storectl_daemon.memory import for_good
+from storectl_daemon.process.memory import for_good
 
 
 def start() -> None:

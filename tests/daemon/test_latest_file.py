@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon import latest_file
-from storectl_daemon.latest_file import LatestFile
 from storectl_daemon.options import DEFAULT_OPTIONS
+from storectl_daemon.process import latest_file
+from storectl_daemon.process.latest_file import LatestFile
 from storectl_daemon.projects import ProjectBook
 from support.daemon import DEADLINE, turns_until
 

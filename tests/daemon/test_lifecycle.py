@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from storectl_daemon.lifecycle import IdleWatch, notify
-from storectl_daemon.memory import for_good, give_memory_back, keep_memory_together
-from storectl_daemon.settings import Settings, SettingsError
+from storectl_daemon.process.lifecycle import IdleWatch, notify
+from storectl_daemon.process.memory import for_good, give_memory_back, keep_memory_together
+from storectl_daemon.process.settings import Settings, SettingsError
 from support.daemon import DEADLINE, Daemon, UnixConnection, until
 from support.index import serve_index
 from support.lock_files import pylock_text

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon.loading import Loaded
+from storectl_daemon.process.loading import Loaded
 
 
 class Part:

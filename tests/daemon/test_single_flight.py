@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from storectl_daemon.single_flight import SingleFlight
+from storectl_daemon.process.single_flight import SingleFlight
 
 
 class Work:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from storectl_daemon.batches import Batcher
 from storectl_daemon.errors import FetchError
 from storectl_daemon.events import Event, EventBus, concerns
 from storectl_daemon.fetch import Fetched
@@ -29,6 +28,7 @@ from storectl_daemon.models import (
 )
 from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Pipeline, Steps, biggest_first
+from storectl_daemon.process.batches import Batcher
 from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
 from storectl_daemon.settling import Built, Settling

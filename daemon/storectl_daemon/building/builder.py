@@ -30,7 +30,7 @@ from storectl_daemon.building.request import BuildAnswer, BuildRequest, Reposito
 from storectl_daemon.building.secrets import secrets_of
 from storectl_daemon.errors import DaemonError, OfflineError
 from storectl_daemon.pipeline import PinReport, Pipeline
-from storectl_daemon.single_flight import SingleFlight
+from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import digest_of_hex
 from storectl_store.entries.store import Store
 from storectl_store.environments.editable_wheel import EditableWheel, editable_wheel

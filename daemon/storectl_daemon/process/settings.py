@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from storectl_daemon.errors import DaemonError
-from storectl_daemon.processors import usable_processors
+from storectl_daemon.process.processors import usable_processors
 from storectl_shim import locations
 from storectl_shim.own_variables import own_variables
 
