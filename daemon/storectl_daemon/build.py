@@ -22,7 +22,7 @@ from storectl_daemon.closure import Closure
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
-from storectl_daemon.index import file_of
+from storectl_daemon.indexes.look_up import file_of
 from storectl_daemon.inputs import Inputs, doubts, read_states
 from storectl_daemon.models import EnvironmentInfo, WarmEvent
 from storectl_daemon.options import Job, Options
@@ -50,7 +50,7 @@ from storectl_store.selection.uv_groups import AskedGroups
 from storectl_store.wheel.checked import Part
 
 if TYPE_CHECKING:
-    from storectl_daemon.index_config import IndexSettings
+    from storectl_daemon.indexes.configuration import IndexSettings
 
 _KEPT_SELECTIONS = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20

@@ -22,9 +22,9 @@ from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.events import Event, EventBus
 from storectl_daemon.identification import Identification
+from storectl_daemon.indexes.network import Network
 from storectl_daemon.inputs import Inputs
 from storectl_daemon.models import CompiledEvent, ProgressEvent
-from storectl_daemon.network import Network
 from storectl_daemon.options import Job
 from storectl_daemon.packing import Packing, records_folder
 from storectl_daemon.peers import Gate

@@ -12,7 +12,7 @@ from storectl_daemon.building.git_login import login_variables
 from storectl_daemon.building.pip_variables import LockedPlaces, locked_places, pip_variables
 from storectl_daemon.building.secrets import secrets_of, without_secrets
 from storectl_daemon.building.variables import build_environ, counted, may_count
-from storectl_daemon.index_config import IndexSettings
+from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_store.selection.pin import IndexPin
 from support.machine import pyenv_python
 

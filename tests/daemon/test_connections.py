@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon.connections import Connections, Way
 from storectl_daemon.errors import FetchError
-from storectl_daemon.index_config import IndexSettings
+from storectl_daemon.indexes.configuration import IndexSettings
+from storectl_daemon.indexes.connections import Connections, Way
 from support.certificates import make_certificate, needs_openssl
 
 SETTINGS = IndexSettings(indexes=())

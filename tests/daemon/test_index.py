@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_daemon.config_layer import Place
 from storectl_daemon.errors import FetchError, IndexLookupError, OfflineError
 from storectl_daemon.fetch import Fetcher
-from storectl_daemon.index import IndexClient
-from storectl_daemon.index_config import IndexSettings
-from storectl_daemon.index_file import IndexFile, allows_python, is_of_version, read_project_page
+from storectl_daemon.indexes.addresses import UrlBook
+from storectl_daemon.indexes.config_layer import Place
+from storectl_daemon.indexes.configuration import IndexSettings
+from storectl_daemon.indexes.file import IndexFile, allows_python, is_of_version, read_project_page
+from storectl_daemon.indexes.look_up import IndexClient
+from storectl_daemon.indexes.lookups import Lookups
+from storectl_daemon.indexes.page_store import PageStore
+from storectl_daemon.indexes.pages import ProjectPages, Source
 from storectl_daemon.limits import FetchLimits
-from storectl_daemon.lookups import Lookups
-from storectl_daemon.page_store import PageStore
-from storectl_daemon.project_pages import ProjectPages, Source
-from storectl_daemon.url_book import UrlBook
 from storectl_store.digest import parse_digest
 from storectl_store.errors import FormatRefusedError, NoWheelError
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin

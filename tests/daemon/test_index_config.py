@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_daemon.config_files import ConfigFile, ConfigFiles, config_files
-from storectl_daemon.config_layer import Place
 from storectl_daemon.errors import IndexLookupError
-from storectl_daemon.index_config import IndexSettings, default_index, read_settings, settings_of
+from storectl_daemon.indexes.config_files import ConfigFile, ConfigFiles, config_files
+from storectl_daemon.indexes.config_layer import Place
+from storectl_daemon.indexes.configuration import IndexSettings, default_index, read_settings, settings_of
 
 A, B, C, D = (f"https://{name}.example/simple" for name in "abcd")
 PROJECT = Path("/project")

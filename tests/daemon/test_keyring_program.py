@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from storectl_daemon.config_layer import asks_keyring
 from storectl_daemon.credentials import Credentials, credentials_of
 from storectl_daemon.errors import FetchError
 from storectl_daemon.fetch import Fetcher, Page
+from storectl_daemon.indexes.config_layer import asks_keyring
 from storectl_daemon.keyring_program import FORGOTTEN_AFTER, KeyringProgram
 from storectl_daemon.limits import FetchLimits
 from storectl_daemon.origins import Login

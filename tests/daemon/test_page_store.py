@@ -8,12 +8,12 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_daemon.fetch import Fetcher, Page
-from storectl_daemon.index import IndexClient
-from storectl_daemon.index_config import IndexSettings
+from storectl_daemon.indexes.addresses import UrlBook
+from storectl_daemon.indexes.configuration import IndexSettings
+from storectl_daemon.indexes.look_up import IndexClient
+from storectl_daemon.indexes.page_store import LONGEST_AGE, KeptPage, PageStore, kept_page, max_age_of
+from storectl_daemon.indexes.pages import ProjectPages, Source, SourceAnswer
 from storectl_daemon.limits import FetchLimits
-from storectl_daemon.page_store import LONGEST_AGE, KeptPage, PageStore, kept_page, max_age_of
-from storectl_daemon.project_pages import ProjectPages, Source, SourceAnswer
-from storectl_daemon.url_book import UrlBook
 from storectl_store.digest import parse_digest
 from storectl_store.selection.pin import IndexPin, Pin
 from storectl_store.selection.target import Interpreter

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon.config_files import ConfigFile, config_files
-from storectl_daemon.config_layer import Authority, Layer
 from storectl_daemon.errors import IndexLookupError
-from storectl_daemon.index_config import read_settings
-from storectl_daemon.poetry_config import poetry_layer
+from storectl_daemon.indexes.config_files import ConfigFile, config_files
+from storectl_daemon.indexes.config_layer import Authority, Layer
+from storectl_daemon.indexes.configuration import read_settings
+from storectl_daemon.indexes.poetry import poetry_layer
 
 PROJECT = Path("/project")
 SOURCES = """

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_daemon.index_file import IndexFile
-from storectl_daemon.url_book import UrlBook
+from storectl_daemon.indexes.addresses import UrlBook
+from storectl_daemon.indexes.file import IndexFile
 from storectl_store.digest import Digest
 from storectl_store.entries.sealed import opened
 from storectl_store.selection.pin import IndexPin

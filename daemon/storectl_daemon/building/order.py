@@ -19,7 +19,7 @@ from storectl_store.selection.pin import GitCommit, LocalProject, SourceArchive,
 from storectl_store.selection.target import Interpreter
 
 if TYPE_CHECKING:
-    from storectl_daemon.index_config import IndexSettings
+    from storectl_daemon.indexes.configuration import IndexSettings
 
 
 class Access(Fetch, Protocol):

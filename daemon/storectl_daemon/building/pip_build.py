@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from storectl_daemon.building.build_options import BuildOptions, BuildOptionsError, Names, settings_of
-from storectl_daemon.config_files import ConfigFiles, is_true
-from storectl_daemon.config_layer import words
-from storectl_daemon.pip_config import pip_values
+from storectl_daemon.indexes.config_files import ConfigFiles, is_true
+from storectl_daemon.indexes.config_layer import words
+from storectl_daemon.indexes.pip import pip_values
 
 _OPTIONS = ("config-settings", "build-constraint", "no-build-isolation")
 

@@ -16,7 +16,7 @@ from storectl_daemon.origins import is_web, login_of, origin_of, without_login
 from storectl_store.selection.pin import IndexPin
 
 if TYPE_CHECKING:
-    from storectl_daemon.index_config import IndexSettings
+    from storectl_daemon.indexes.configuration import IndexSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from storectl_daemon.building.pdm_build import pdm_build_options
 from storectl_daemon.building.pip_build import pip_build_options
 from storectl_daemon.building.poetry_build import poetry_build_options
 from storectl_daemon.building.uv_build import uv_build_options
-from storectl_daemon.config_files import config_files
+from storectl_daemon.indexes.config_files import config_files
 from storectl_store.selection.lock_file import LockFile
 
 

@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from storectl_daemon.building.build_options import BuildOptions, BuildOptionsError, ExtraRequirement, Names, merged
 from storectl_daemon.building.recipe import ConfigSettings
-from storectl_daemon.config_files import is_true
+from storectl_daemon.indexes.config_files import is_true
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.toml_table import parse_toml
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from storectl_daemon.errors import DaemonError
-from storectl_daemon.index_file import IndexFile, is_of_version, read_project_page
+from storectl_daemon.indexes.file import IndexFile, is_of_version, read_project_page
 from storectl_daemon.origins import path_of_file_url, scheme_of
 from storectl_store.digest import Digest, digest_of_hex
 

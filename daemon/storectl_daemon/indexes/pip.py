@@ -4,8 +4,8 @@ import configparser
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from storectl_daemon.config_files import ConfigFile, broken_file, is_true
-from storectl_daemon.config_layer import Layer, asks_keyring, index_url, places, words
+from storectl_daemon.indexes.config_files import ConfigFile, broken_file, is_true
+from storectl_daemon.indexes.config_layer import Layer, asks_keyring, index_url, places, words
 
 _SECTIONS = ("global", "download", "install")  # later ones win, as pip reads them for `pip install`
 _OPTIONS = (

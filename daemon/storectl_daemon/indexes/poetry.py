@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from storectl_daemon.config_files import ConfigFile, broken_file
-from storectl_daemon.config_layer import Authority, Layer, is_address, written_into
+from storectl_daemon.indexes.config_files import ConfigFile, broken_file
+from storectl_daemon.indexes.config_layer import Authority, Layer, is_address, written_into
 
 
 def poetry_layer(environ: Mapping[str, str], files: tuple[ConfigFile, ...], pyproject: ConfigFile | None) -> Layer:

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from storectl_daemon.config_layer import Authority
 from storectl_daemon.fetch import Fetcher
-from storectl_daemon.index_config import IndexSettings
+from storectl_daemon.indexes.config_layer import Authority
+from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.proxies import Proxies, proxies_of
 from storectl_daemon.trust import certificate_places, show_certificate, tls_context, unchecked_context
 

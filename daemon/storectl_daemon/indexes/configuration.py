@@ -5,9 +5,9 @@ Layers, the nearest first:
     project      its uv.toml, else [tool.uv] of its pyproject.toml, else those of the nearest folder above
     uv           UV_* variables, then UV_CONFIG_FILE, else the user's and the system's uv.toml
     pip          PIP_* variables, then PIP_CONFIG_FILE, the virtual environment's, the user's and the global pip.conf
-    poetry       logins and certificates of the sources that the project names: see ``storectl_daemon.poetry_config``
+    poetry       logins and certificates of the sources that the project names: see ``storectl_daemon.indexes.poetry``
 
-The options of a lock file itself come before all of these; ``storectl_daemon.index`` adds them. The first layer that
+The options of a lock file itself come before all of these; ``storectl_daemon.indexes.look_up`` adds them. The first layer that
 names a default index, or says that there is none (``no-index``), decides that. Further indexes and find-links places
 of all layers of one tool are merged as that tool does (uv: all of them; pip: the nearest value replaces the others), and
 those of both tools count: a digest decides in the end, so one index more can make nothing wrong. A project that
@@ -23,11 +23,11 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 from unearth import PackageFinder
 
-from storectl_daemon.config_files import ConfigFiles, config_files
-from storectl_daemon.config_layer import Authority, Layer, Place
-from storectl_daemon.pip_config import pip_layer
-from storectl_daemon.poetry_config import poetry_layer
-from storectl_daemon.uv_config import uv_environment, uv_file, with_sources
+from storectl_daemon.indexes.config_files import ConfigFiles, config_files
+from storectl_daemon.indexes.config_layer import Authority, Layer, Place
+from storectl_daemon.indexes.pip import pip_layer
+from storectl_daemon.indexes.poetry import poetry_layer
+from storectl_daemon.indexes.uv import uv_environment, uv_file, with_sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

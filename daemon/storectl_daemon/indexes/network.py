@@ -21,11 +21,11 @@ from storectl_store.selection.pin import IndexPin, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
 if TYPE_CHECKING:
-    from storectl_daemon.connections import Connections
     from storectl_daemon.fetch import Fetched, Fetcher
-    from storectl_daemon.index import IndexClient
-    from storectl_daemon.index_config import IndexSettings
-    from storectl_daemon.lookups import Lookups
+    from storectl_daemon.indexes.configuration import IndexSettings
+    from storectl_daemon.indexes.connections import Connections
+    from storectl_daemon.indexes.look_up import IndexClient
+    from storectl_daemon.indexes.lookups import Lookups
     from storectl_daemon.pipeline import ByteProgress
 
 _log = logging.getLogger(__name__)
@@ -54,10 +54,10 @@ class Network:
 
     def _make(self) -> "tuple[Connections, Lookups]":
         # httpx2 and ssl cost more memory than all of the idle daemon beside them.
-        from storectl_daemon.connections import Connections  # noqa: PLC0415 - see above
-        from storectl_daemon.lookups import Lookups  # noqa: PLC0415 - see above
-        from storectl_daemon.page_store import PageStore  # noqa: PLC0415 - see above
-        from storectl_daemon.url_book import UrlBook  # noqa: PLC0415 - see above
+        from storectl_daemon.indexes.addresses import UrlBook  # noqa: PLC0415 - see above
+        from storectl_daemon.indexes.connections import Connections  # noqa: PLC0415 - see above
+        from storectl_daemon.indexes.lookups import Lookups  # noqa: PLC0415 - see above
+        from storectl_daemon.indexes.page_store import PageStore  # noqa: PLC0415 - see above
 
         layout = self._store.layout
         return Connections(), Lookups(UrlBook(layout.urls), PageStore(layout.index_pages), present=self._store.has)
@@ -148,7 +148,7 @@ class Access:
 
     async def _open(self) -> "tuple[Fetcher, IndexClient]":
         connections, lookups = await self._network.get()
-        from storectl_daemon.connections import Way  # noqa: PLC0415 - as in ``Network``
+        from storectl_daemon.indexes.connections import Way  # noqa: PLC0415 - as in ``Network``
 
         user = await asyncio.to_thread(lookups.settings, self._environ, self._home, None)
         settings = user

@@ -14,8 +14,8 @@ from typing import Any
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from storectl_daemon.config_files import ConfigFile, broken_file, is_true
-from storectl_daemon.config_layer import (
+from storectl_daemon.indexes.config_files import ConfigFile, broken_file, is_true
+from storectl_daemon.indexes.config_layer import (
     Layer,
     Place,
     absolute_place,
