@@ -10,7 +10,7 @@
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
         └── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
 
-No message, hint or fact ever holds a credential: addresses pass through ``storectl_daemon.origins.redacted`` first.
+No message, hint or fact ever holds a credential: addresses pass through ``storectl_daemon.network.origins.redacted`` first.
 """
 
 from storectl_store.errors import ProblemError

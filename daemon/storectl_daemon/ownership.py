@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from storectl_daemon.origins import path_of_file_url, scheme_of
+from storectl_daemon.network.origins import path_of_file_url, scheme_of
 from storectl_shim.trust import ForeignFileError, check_inputs, check_owner
 from storectl_store.errors import NoLockFileError, ProjectOwnerError
 from storectl_store.selection.pin import LocalProject

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon.credentials import Credentials, credentials_of
+from storectl_daemon.network.credentials import Credentials, credentials_of
 
 ANN = "Basic YW5uOnMzY3JldA=="
 TOM = "Basic dG9tOm90aGVy"

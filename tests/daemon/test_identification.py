@@ -11,9 +11,9 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_daemon.errors import FetchError, OfflineError
-from storectl_daemon.fetch import Fetcher
 from storectl_daemon.identification import Identification
-from storectl_daemon.limits import FetchLimits
+from storectl_daemon.network.fetch import Fetcher
+from storectl_daemon.network.limits import FetchLimits
 from storectl_daemon.pipeline import ByteProgress, FetchedFile
 from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.entries.catalogue import Catalogue

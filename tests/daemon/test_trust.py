@@ -15,10 +15,10 @@ from typing import ClassVar
 import pytest
 
 from storectl_daemon.errors import FetchError
-from storectl_daemon.fetch import Fetcher, Page
-from storectl_daemon.limits import FetchLimits
-from storectl_daemon.proxies import Proxies, proxies_of
-from storectl_daemon.trust import tls_context
+from storectl_daemon.network.fetch import Fetcher, Page
+from storectl_daemon.network.limits import FetchLimits
+from storectl_daemon.network.proxies import Proxies, proxies_of
+from storectl_daemon.network.tls import tls_context
 from support.certificates import make_certificate, needs_openssl
 
 IMPATIENT = FetchLimits(pause=0.001, page_deadline=20)

@@ -15,7 +15,6 @@ import pytest
 
 from storectl_daemon.errors import FetchError
 from storectl_daemon.events import Event, EventBus, concerns
-from storectl_daemon.fetch import Fetched
 from storectl_daemon.inputs import Inputs, Located
 from storectl_daemon.models import (
     STOPPING,
@@ -26,6 +25,7 @@ from storectl_daemon.models import (
     ReadyEvent,
     WarmEvent,
 )
+from storectl_daemon.network.fetch import Fetched
 from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Pipeline, Steps, biggest_first
 from storectl_daemon.process.batches import Batcher

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storectl_daemon.origins import is_web, login_of, origin_of, without_login
+from storectl_daemon.network.origins import is_web, login_of, origin_of, without_login
 from storectl_store.selection.pin import IndexPin
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ class IndexSettings:
     ``find_links`` are addresses or absolute paths; ``explicit`` are indexes that are asked only for the projects in
     ``assigned``, which come from the places there and nowhere else.
 
-    Addresses may hold logins: show them through ``storectl_daemon.origins.redacted`` only. ``trusted_hosts`` and
+    Addresses may hold logins: show them through ``storectl_daemon.network.origins.redacted`` only. ``trusted_hosts`` and
     ``ca_bundle`` are pip's ``trusted-host`` and ``cert``; ``client_cert`` is a file with a certificate and its key; ``proxy``
     takes the place of the proxy variables; ``keyring`` is whether the keyring program may be asked. ``logins`` are addresses
     that are asked only if the lock file names them; ``authorities`` vouch for single hosts.

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from storectl_daemon.fetch import Fetcher
 from storectl_daemon.indexes.config_layer import Authority
 from storectl_daemon.indexes.configuration import IndexSettings
-from storectl_daemon.proxies import Proxies, proxies_of
-from storectl_daemon.trust import certificate_places, show_certificate, tls_context, unchecked_context
+from storectl_daemon.network.fetch import Fetcher
+from storectl_daemon.network.proxies import Proxies, proxies_of
+from storectl_daemon.network.tls import certificate_places, show_certificate, tls_context, unchecked_context
 
 _MOST_IDLE = 4
 

@@ -23,7 +23,7 @@ from packaging.version import InvalidVersion, Version
 from unearth.collector import IndexHTMLParser
 
 from storectl_daemon.errors import DaemonError
-from storectl_daemon.origins import is_web, scheme_of, without_login
+from storectl_daemon.network.origins import is_web, scheme_of, without_login
 from storectl_store.digest import STRONG_ALGORITHMS, Digest, parse_strong_digest
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"  # PEP 691

@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.indexes.file import IndexFile, is_of_version, read_project_page
-from storectl_daemon.origins import path_of_file_url, scheme_of
+from storectl_daemon.network.origins import path_of_file_url, scheme_of
 from storectl_store.digest import Digest, digest_of_hex
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip")

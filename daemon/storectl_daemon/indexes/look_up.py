@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from storectl_daemon.errors import DaemonError, FetchError, IndexLookupError, OfflineError
-from storectl_daemon.fetch import Fetcher
 from storectl_daemon.indexes.addresses import UrlBook, is_locked
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.file import IndexFile, allows_python
 from storectl_daemon.indexes.pages import ProjectPages, Source, SourceAnswer
-from storectl_daemon.origins import scheme_of
+from storectl_daemon.network.fetch import Fetcher
+from storectl_daemon.network.origins import scheme_of
 from storectl_store.digest import Digest, algorithm_of
 from storectl_store.errors import NoWheelError
 from storectl_store.selection.build_policy import format_refused

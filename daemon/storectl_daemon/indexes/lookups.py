@@ -4,14 +4,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from storectl_daemon.credentials import Credentials, credentials_of
-from storectl_daemon.fetch import Fetcher
 from storectl_daemon.indexes.addresses import UrlBook
 from storectl_daemon.indexes.configuration import IndexSettings, read_settings
 from storectl_daemon.indexes.look_up import Answers, IndexClient
 from storectl_daemon.indexes.page_store import PageStore
 from storectl_daemon.indexes.pages import ProjectPages
-from storectl_daemon.keyring_program import KeyringProgram
+from storectl_daemon.network.credentials import Credentials, credentials_of
+from storectl_daemon.network.fetch import Fetcher
+from storectl_daemon.network.keyring_program import KeyringProgram
 from storectl_store.digest import Digest
 
 _MOST_KEYRINGS = 8

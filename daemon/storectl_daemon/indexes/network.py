@@ -21,11 +21,11 @@ from storectl_store.selection.pin import IndexPin, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
 if TYPE_CHECKING:
-    from storectl_daemon.fetch import Fetched, Fetcher
     from storectl_daemon.indexes.configuration import IndexSettings
     from storectl_daemon.indexes.connections import Connections
     from storectl_daemon.indexes.look_up import IndexClient
     from storectl_daemon.indexes.lookups import Lookups
+    from storectl_daemon.network.fetch import Fetched, Fetcher
     from storectl_daemon.pipeline import ByteProgress
 
 _log = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from storectl_daemon.fetch import Page
-from storectl_daemon.origins import login_of, without_login
+from storectl_daemon.network.fetch import Page
+from storectl_daemon.network.origins import login_of, without_login
 from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.whole_files import PRIVATE, replace_file
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from storectl_daemon.errors import FetchError
-from storectl_daemon.fetch import Fetcher, Page
 from storectl_daemon.indexes.file import ACCEPT, IndexFile, is_of_version, read_project_page
 from storectl_daemon.indexes.local_folder import LocalFolders
 from storectl_daemon.indexes.page_store import KeptPage, PageStore, kept_page
-from storectl_daemon.origins import path_of_file_url, redacted, scheme_of
+from storectl_daemon.network.fetch import Fetcher, Page
+from storectl_daemon.network.origins import path_of_file_url, redacted, scheme_of
 from storectl_daemon.process.single_flight import SingleFlight
 
 _MOST_PAGES = 32  # one of a large project is a few megabytes

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from storectl_daemon.keyring_program import KeyringProgram
-from storectl_daemon.origins import Login, Origin, is_web, login_of, origin_of, without_login
+from storectl_daemon.network.keyring_program import KeyringProgram
+from storectl_daemon.network.origins import Login, Origin, is_web, login_of, origin_of, without_login
 
 _log = logging.getLogger(__name__)
 

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 
 import httpx2
 
-from storectl_daemon.credentials import Credentials
 from storectl_daemon.errors import FetchError
-from storectl_daemon.limits import FetchLimits
-from storectl_daemon.origins import redacted
-from storectl_daemon.pace import Pace
-from storectl_daemon.partial_file import PartialFile
-from storectl_daemon.redirects import answer
-from storectl_daemon.retries import TransientError, refusal
+from storectl_daemon.network.credentials import Credentials
+from storectl_daemon.network.limits import FetchLimits
+from storectl_daemon.network.origins import redacted
+from storectl_daemon.network.pace import Pace
+from storectl_daemon.network.partial_file import PartialFile
+from storectl_daemon.network.redirects import answer
+from storectl_daemon.network.retries import TransientError, refusal
 from storectl_store.digest import algorithm_of
 from storectl_store.errors import WheelError
 from storectl_store.selection.pin import WheelFile

@@ -11,11 +11,11 @@ from urllib.parse import urljoin
 
 import httpx2
 
-from storectl_daemon.credentials import Credentials
 from storectl_daemon.errors import FetchError
-from storectl_daemon.limits import FetchLimits
-from storectl_daemon.origins import Origin, is_web, login_of, origin_of, redacted, scheme_of, without_login
-from storectl_daemon.retries import transport_failure
+from storectl_daemon.network.credentials import Credentials
+from storectl_daemon.network.limits import FetchLimits
+from storectl_daemon.network.origins import Origin, is_web, login_of, origin_of, redacted, scheme_of, without_login
+from storectl_daemon.network.retries import transport_failure
 
 _UNAUTHORIZED = 401
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from storectl_daemon.limits import FetchLimits
+from storectl_daemon.network.limits import FetchLimits
 
 
 class Pace:

@@ -19,8 +19,9 @@ from typing import Self
 import httpcore2
 import httpx2
 
-from storectl_daemon.credentials import Credentials
-from storectl_daemon.download import (
+from storectl_daemon.errors import FetchError
+from storectl_daemon.network.credentials import Credentials
+from storectl_daemon.network.download import (
     Download,
     Progress,
     check_received,
@@ -30,15 +31,14 @@ from storectl_daemon.download import (
     size_limit,
     too_large,
 )
-from storectl_daemon.errors import FetchError
-from storectl_daemon.limits import FetchLimits
-from storectl_daemon.origins import is_web, path_of_file_url, redacted, scheme_of
-from storectl_daemon.pace import Pace
-from storectl_daemon.partial_file import PartialFile, finished_in_thread
-from storectl_daemon.proxies import Proxies
-from storectl_daemon.redirects import answer
-from storectl_daemon.retries import TransientError, refusal, with_retries
-from storectl_daemon.trust import show_certificate, unchecked_context
+from storectl_daemon.network.limits import FetchLimits
+from storectl_daemon.network.origins import is_web, path_of_file_url, redacted, scheme_of
+from storectl_daemon.network.pace import Pace
+from storectl_daemon.network.partial_file import PartialFile, finished_in_thread
+from storectl_daemon.network.proxies import Proxies
+from storectl_daemon.network.redirects import answer
+from storectl_daemon.network.retries import TransientError, refusal, with_retries
+from storectl_daemon.network.tls import show_certificate, unchecked_context
 from storectl_store.digest import Digest
 from storectl_store.selection.pin import WheelFile
 
@@ -86,7 +86,7 @@ def _no_progress(_received: int) -> None:
 class Fetcher:
     """The one owner of connections; an async context manager for one event loop.
 
-    ``tls`` is what ``storectl_daemon.trust.tls_context`` gives (None: the system's). ``trusted_hosts`` are pip's: their
+    ``tls`` is what ``storectl_daemon.network.tls.tls_context`` gives (None: the system's). ``trusted_hosts`` are pip's: their
     certificates are not checked; each is a host, or host and port. ``proxies`` are those of the command that fetches.
     ``client_cert`` is shown to trusted hosts, too; ``tls`` has it already. ``contexts`` are those of single hosts.
     """

@@ -11,8 +11,8 @@ from typing import TypeVar
 import httpx2
 
 from storectl_daemon.errors import FetchError, OfflineError
-from storectl_daemon.limits import FetchLimits
-from storectl_daemon.origins import redacted
+from storectl_daemon.network.limits import FetchLimits
+from storectl_daemon.network.origins import redacted
 from storectl_store.system_errors import OF_PROCESSES, refusal_of
 
 T = TypeVar("T")
