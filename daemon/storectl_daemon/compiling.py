@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from storectl_daemon.bytecode import AT_ONCE, BATCH, Compiler
-from storectl_daemon.events import Event, EventBus
+from storectl_daemon.jobs.events import Event, EventBus
+from storectl_daemon.jobs.options import Job
+from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import CompiledEvent
-from storectl_daemon.options import Job
 from storectl_daemon.process.lifecycle import Background
-from storectl_daemon.progress import Progress
 from storectl_store.digest import Digest
 from storectl_store.environments.outline import Outline
 from storectl_store.errors import ProblemError

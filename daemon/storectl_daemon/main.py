@@ -20,12 +20,14 @@ from storectl_daemon.compiling import Compiling
 from storectl_daemon.door import Door
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
-from storectl_daemon.events import Event, EventBus
 from storectl_daemon.identification import Identification
 from storectl_daemon.indexes.network import Network
 from storectl_daemon.inputs import Inputs
+from storectl_daemon.jobs.events import Event, EventBus
+from storectl_daemon.jobs.options import Job
+from storectl_daemon.jobs.progress import Progress
+from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import CompiledEvent, ProgressEvent
-from storectl_daemon.options import Job
 from storectl_daemon.packing import Packing, records_folder
 from storectl_daemon.peers import Gate
 from storectl_daemon.pipeline import Pipeline
@@ -35,7 +37,6 @@ from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.logs import configure_logs
 from storectl_daemon.process.memory import for_good, give_memory_back, keep_memory_together
 from storectl_daemon.process.settings import Settings, daemon_variables
-from storectl_daemon.progress import Progress
 from storectl_daemon.project_files import DiskProjectFiles
 from storectl_daemon.projects import ProjectBook, projects_with_records
 from storectl_daemon.publishing import Publishing
@@ -46,7 +47,6 @@ from storectl_daemon.settling import Built, Settling
 from storectl_daemon.sockets import SocketBusyError
 from storectl_daemon.stillness import Stillness
 from storectl_daemon.store_steps import StoreSteps
-from storectl_daemon.variables import KnownVariables
 from storectl_daemon.warm import Warmer
 from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from storectl_daemon.options import DEFAULT_OPTIONS, Options
+from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.process.latest_file import LatestFile
 from storectl_shim.project_record import last_environment
 from storectl_store.entries.layout import StoreLayout

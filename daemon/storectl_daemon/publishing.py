@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 
 from storectl_daemon.bytecode import ShimBytecode
 from storectl_daemon.environments import Environments
-from storectl_daemon.progress import Progress
+from storectl_daemon.jobs.progress import Progress
 from storectl_store.digest import Digest
 from storectl_store.entries.quarantine import Reason
 from storectl_store.entries.store import Store

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from storectl_daemon.inputs import Inputs, same_states
+from storectl_daemon.jobs.options import Job
+from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo
-from storectl_daemon.options import Job
-from storectl_daemon.progress import Progress
 from storectl_daemon.stillness import Stillness
 from storectl_store.environments.input_state import InputKind, InputState, stronger
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError

@@ -14,8 +14,8 @@ from storectl_daemon.building.known_builds import MadeWheel
 from storectl_daemon.building.order import Access, Building
 from storectl_daemon.building.pip_variables import LockedPlaces
 from storectl_daemon.errors import OfflineError
-from storectl_daemon.options import Job
-from storectl_daemon.progress import Progress
+from storectl_daemon.jobs.options import Job
+from storectl_daemon.jobs.progress import Progress
 from storectl_store.errors import ProblemError
 from storectl_store.selection.pin import LocalProject, Pin, SourcePin
 from storectl_store.selection.target import Interpreter

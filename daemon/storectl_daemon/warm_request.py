@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from functools import partial
 
-from storectl_daemon.events import concerns
+from storectl_daemon.jobs.events import concerns
+from storectl_daemon.jobs.options import Options
 from storectl_daemon.models import (
     STOPPING,
     CompiledEvent,
@@ -13,7 +14,6 @@ from storectl_daemon.models import (
     WarmRequest,
     WarningEvent,
 )
-from storectl_daemon.options import Options
 from storectl_daemon.service import Service
 from storectl_daemon.warm import problem_of
 from storectl_store.errors import ProblemError

@@ -13,10 +13,10 @@ from packaging.utils import canonicalize_name
 from storectl_daemon import store_steps
 from storectl_daemon.bytecode import BATCH, Compiler
 from storectl_daemon.compiling import Compiling
-from storectl_daemon.events import EventBus
+from storectl_daemon.jobs.events import EventBus
+from storectl_daemon.jobs.options import Job
+from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import CompiledEvent, ProgressEvent, WarmEvent, WarningEvent
-from storectl_daemon.options import Job
-from storectl_daemon.progress import Progress
 from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.workers import Workers
 from storectl_store.digest import Digest, digest_of_hex

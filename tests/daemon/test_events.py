@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from storectl_daemon.events import Event, EventBus
+from storectl_daemon.jobs.events import Event, EventBus
+from storectl_daemon.jobs.options import Job
 from storectl_daemon.models import CompiledEvent, WarningEvent
-from storectl_daemon.options import Job
 
 
 def test_a_listener_that_skips_hears_what_comes_after(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon.options import DEFAULT_OPTIONS
+from storectl_daemon.jobs.options import DEFAULT_OPTIONS
 from storectl_daemon.process import latest_file
 from storectl_daemon.process.latest_file import LatestFile
 from storectl_daemon.projects import ProjectBook

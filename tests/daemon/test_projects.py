@@ -10,7 +10,7 @@ import pytest
 
 from storectl_daemon import project_files
 from storectl_daemon.environments import Environments
-from storectl_daemon.options import DEFAULT_OPTIONS, Options
+from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.project_files import DiskProjectFiles, LinkError
 from storectl_daemon.projects import Project, ProjectBook, Wish
 from storectl_store.entries import durability

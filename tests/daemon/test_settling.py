@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from storectl_daemon.inputs import Inputs, Located
+from storectl_daemon.jobs.options import Job
+from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
-from storectl_daemon.options import Job
-from storectl_daemon.progress import Progress
 from storectl_daemon.settling import Built, Settling
 from storectl_daemon.stillness import Stillness
 from storectl_store.environments.input_state import InputKind, InputState

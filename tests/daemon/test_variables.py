@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from storectl_daemon.variables import KnownVariables
+from storectl_daemon.jobs.variables import KnownVariables
 
 PROJECT = Path("/home/ann/project")
 

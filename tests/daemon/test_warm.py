@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from storectl_daemon.errors import FetchError
-from storectl_daemon.events import Event, EventBus, concerns
 from storectl_daemon.inputs import Inputs, Located
+from storectl_daemon.jobs.events import Event, EventBus, concerns
+from storectl_daemon.jobs.options import Job, Options
+from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import (
     STOPPING,
     EnvironmentInfo,
@@ -26,10 +28,8 @@ from storectl_daemon.models import (
     WarmEvent,
 )
 from storectl_daemon.network.fetch import Fetched
-from storectl_daemon.options import Job, Options
 from storectl_daemon.pipeline import Pipeline, Steps, biggest_first
 from storectl_daemon.process.batches import Batcher
-from storectl_daemon.progress import Progress
 from storectl_daemon.projects import ProjectBook, Wish
 from storectl_daemon.settling import Built, Settling
 from storectl_daemon.stillness import Stillness

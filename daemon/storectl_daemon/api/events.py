@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from storectl_daemon.events import Event
+from storectl_daemon.jobs.events import Event
 from storectl_daemon.models import WarningEvent
 from storectl_daemon.service import Service
 

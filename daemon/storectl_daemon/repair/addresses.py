@@ -9,8 +9,8 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from storectl_daemon.indexes.addresses import UrlBook
+from storectl_daemon.jobs.options import Job
 from storectl_daemon.network.origins import scheme_of
-from storectl_daemon.options import Job
 from storectl_store.digest import Digest
 from storectl_store.errors import ProblemError
 from storectl_store.selection.choose import parsed_filename

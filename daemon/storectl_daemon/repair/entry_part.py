@@ -10,8 +10,8 @@ from pathlib import Path
 
 from storectl_daemon.bytecode import Compiler
 from storectl_daemon.interpreters import InterpreterBook
+from storectl_daemon.jobs.options import Job
 from storectl_daemon.network.origins import redacted
-from storectl_daemon.options import Job
 from storectl_daemon.repair.addresses import Addresses
 from storectl_daemon.repair.examined import Examined, Found, LostError, Order
 from storectl_daemon.repair.users import Users

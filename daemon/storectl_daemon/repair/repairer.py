@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storectl_daemon.options import Job
+from storectl_daemon.jobs.options import Job
 from storectl_daemon.projects import ProjectBook
 from storectl_daemon.repair.derived_part import CataloguePart, LinkPart, PackPart
 from storectl_daemon.repair.entry_part import EntryPart

@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
-from storectl_daemon.events import EventBus, concerns
+from storectl_daemon.jobs.events import EventBus, concerns
+from storectl_daemon.jobs.options import Job, Options
+from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import FailedEvent, ReadyEvent
-from storectl_daemon.options import Job, Options
 from storectl_daemon.projects import ProjectBook
 from storectl_daemon.repair.examined import Order
-from storectl_daemon.variables import KnownVariables
 from storectl_daemon.warm import Warmer
 from storectl_store.digest import Digest
 from storectl_store.entries.layout import StoreLayout

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from storectl_daemon.jobs.options import Job
 from storectl_daemon.models import CompiledEvent, ProgressEvent, WarmEvent
-from storectl_daemon.options import Job
 
 _BACKLOG = 256
 
