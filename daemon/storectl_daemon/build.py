@@ -23,16 +23,16 @@ from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.indexes.look_up import file_of
-from storectl_daemon.inputs import Inputs, doubts, read_states
 from storectl_daemon.jobs.options import Job, Options
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, WarmEvent
-from storectl_daemon.ownership import check_local, check_unlocked
 from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
+from storectl_daemon.projects.inputs import Inputs, doubts, read_states
+from storectl_daemon.projects.ownership import check_local, check_unlocked
+from storectl_daemon.projects.version_files import Around, look_around
 from storectl_daemon.publishing import Publishing
 from storectl_daemon.settling import Built
 from storectl_daemon.source_builds import SourceBuilds, all_of
-from storectl_daemon.version_files import Around, look_around
 from storectl_store.digest import Digest
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store

@@ -22,7 +22,6 @@ from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.identification import Identification
 from storectl_daemon.indexes.network import Network
-from storectl_daemon.inputs import Inputs
 from storectl_daemon.jobs.events import Event, EventBus
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
@@ -37,18 +36,19 @@ from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.logs import configure_logs
 from storectl_daemon.process.memory import for_good, give_memory_back, keep_memory_together
 from storectl_daemon.process.settings import Settings, daemon_variables
-from storectl_daemon.project_files import DiskProjectFiles
-from storectl_daemon.projects import ProjectBook, projects_with_records
+from storectl_daemon.projects.book import ProjectBook, projects_with_records
+from storectl_daemon.projects.files import DiskProjectFiles
+from storectl_daemon.projects.inputs import Inputs
+from storectl_daemon.projects.stillness import Stillness
+from storectl_daemon.projects.watch import Watcher
 from storectl_daemon.publishing import Publishing
 from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settling import Built, Settling
 from storectl_daemon.sockets import SocketBusyError
-from storectl_daemon.stillness import Stillness
 from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.warm import Warmer
-from storectl_daemon.watch import Watcher
 from storectl_daemon.workers import Workers
 from storectl_shim import locations
 from storectl_shim.locations import NoHomeError

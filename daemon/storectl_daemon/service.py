@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import UnknownProjectError
-from storectl_daemon.inputs import Located, input_paths, locate
 from storectl_daemon.jobs.events import EventBus
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job, Options
 from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import EnvironmentInfo, Health, InterpreterInfo, InterpreterRequest, ProjectState
 from storectl_daemon.process.memory import resident_bytes
-from storectl_daemon.project_files import DiskProjectFiles
-from storectl_daemon.projects import Project, ProjectBook
-from storectl_daemon.stillness import Stillness
+from storectl_daemon.projects.book import Project, ProjectBook
+from storectl_daemon.projects.files import DiskProjectFiles
+from storectl_daemon.projects.inputs import Located, input_paths, locate
+from storectl_daemon.projects.stillness import Stillness
+from storectl_daemon.projects.watch import Sight, Watcher
 from storectl_daemon.warm import Warmer
-from storectl_daemon.watch import Sight, Watcher
 from storectl_store.entries.store import Store
 from storectl_store.environments.input_state import InputKind
 from storectl_store.version import installed_version

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from storectl_daemon.inputs import Inputs, same_states
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo
-from storectl_daemon.stillness import Stillness
+from storectl_daemon.projects.inputs import Inputs, same_states
+from storectl_daemon.projects.stillness import Stillness
 from storectl_store.environments.input_state import InputKind, InputState, stronger
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
 

@@ -14,13 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
-from storectl_daemon.inputs import Inputs
 from storectl_daemon.jobs.events import Event, EventBus
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import STOPPING, EnvironmentInfo, FailedEvent, Problem, ProgressEvent, ReadyEvent, WarmEvent
 from storectl_daemon.process.single_flight import SingleFlight
-from storectl_daemon.projects import ProjectBook, Wish
+from storectl_daemon.projects.book import ProjectBook, Wish
+from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.settling import Built, InputFiles, Settling
 from storectl_store.environments.input_state import InputKind
 from storectl_store.errors import ProblemError

@@ -10,7 +10,7 @@ import pytest
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS
 from storectl_daemon.process import latest_file
 from storectl_daemon.process.latest_file import LatestFile
-from storectl_daemon.projects import ProjectBook
+from storectl_daemon.projects.book import ProjectBook
 from support.daemon import DEADLINE, turns_until
 
 

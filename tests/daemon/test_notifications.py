@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from storectl_daemon.notifications import Batch, Wanted, notifications
+from storectl_daemon.projects.notifications import Batch, Wanted, notifications
 
 NAMES = frozenset({"uv.lock"})
 DEADLINE = 20

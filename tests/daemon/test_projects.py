@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from storectl_daemon import project_files
 from storectl_daemon.environments import Environments
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
-from storectl_daemon.project_files import DiskProjectFiles, LinkError
-from storectl_daemon.projects import Project, ProjectBook, Wish
+from storectl_daemon.projects import files as project_files
+from storectl_daemon.projects.book import Project, ProjectBook, Wish
+from storectl_daemon.projects.files import DiskProjectFiles, LinkError
 from storectl_store.entries import durability
 from storectl_store.entries.layout import StoreLayout
 

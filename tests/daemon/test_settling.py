@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon.inputs import Inputs, Located
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
+from storectl_daemon.projects.inputs import Inputs, Located
+from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.settling import Built, Settling
-from storectl_daemon.stillness import Stillness
 from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
 from support.daemon import DEADLINE

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from storectl_daemon.errors import FetchError
-from storectl_daemon.inputs import Inputs, Located
 from storectl_daemon.jobs.events import Event, EventBus, concerns
 from storectl_daemon.jobs.options import Job, Options
 from storectl_daemon.jobs.progress import Progress
@@ -30,9 +29,10 @@ from storectl_daemon.models import (
 from storectl_daemon.network.fetch import Fetched
 from storectl_daemon.pipeline import Pipeline, Steps, biggest_first
 from storectl_daemon.process.batches import Batcher
-from storectl_daemon.projects import ProjectBook, Wish
+from storectl_daemon.projects.book import ProjectBook, Wish
+from storectl_daemon.projects.inputs import Inputs, Located
+from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.settling import Built, Settling
-from storectl_daemon.stillness import Stillness
 from storectl_daemon.warm import FORGOTTEN, Warmer
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest

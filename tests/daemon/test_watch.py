@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from storectl_daemon import watch
-from storectl_daemon.watch import Sight, Watcher
+from storectl_daemon.projects import watch
+from storectl_daemon.projects.watch import Sight, Watcher
 from storectl_store.environments.git_refs import git_folder
 from support.daemon import DEADLINE, Daemon, new_daemon, until
 from support.index import LoopbackIndex, serve_index

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from storectl_daemon.projects import ProjectBook
+from storectl_daemon.projects.book import ProjectBook
 from storectl_daemon.repair.examined import Examined, Found, Order
 from storectl_daemon.repair.users import Users
 from storectl_daemon.warm import Warmer

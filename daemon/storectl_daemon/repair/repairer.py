@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storectl_daemon.jobs.options import Job
-from storectl_daemon.projects import ProjectBook
+from storectl_daemon.projects.book import ProjectBook
 from storectl_daemon.repair.derived_part import CataloguePart, LinkPart, PackPart
 from storectl_daemon.repair.entry_part import EntryPart
 from storectl_daemon.repair.examined import Examined, Order, Part

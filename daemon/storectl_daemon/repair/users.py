@@ -8,7 +8,7 @@ from storectl_daemon.jobs.events import EventBus, concerns
 from storectl_daemon.jobs.options import Job, Options
 from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import FailedEvent, ReadyEvent
-from storectl_daemon.projects import ProjectBook
+from storectl_daemon.projects.book import ProjectBook
 from storectl_daemon.repair.examined import Order
 from storectl_daemon.warm import Warmer
 from storectl_store.digest import Digest

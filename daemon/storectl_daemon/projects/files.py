@@ -9,10 +9,10 @@ from pathlib import Path
 
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
-from storectl_daemon.inputs import Inputs, locate, read_inputs
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.models import EnvironmentInfo
-from storectl_daemon.projects import Wish
+from storectl_daemon.projects.book import Wish
+from storectl_daemon.projects.inputs import Inputs, locate, read_inputs
 from storectl_shim.project_record import same_variables
 from storectl_store.entries.durability import exchange
 from storectl_store.entries.layout import StoreLayout

@@ -16,9 +16,9 @@ from typing import Any
 
 import anyio
 
-from storectl_daemon.inputs import Signature, signature_of
-from storectl_daemon.notifications import Batch, Wanted, notifications
-from storectl_daemon.version_files import VERSION_FILES
+from storectl_daemon.projects.inputs import Signature, signature_of
+from storectl_daemon.projects.notifications import Batch, Wanted, notifications
+from storectl_daemon.projects.version_files import VERSION_FILES
 from storectl_shim.project_record import INPUTS
 from storectl_store.environments.git_refs import git_folder
 

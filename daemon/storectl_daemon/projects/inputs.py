@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
-from storectl_daemon.ownership import owner_errors
+from storectl_daemon.projects.ownership import owner_errors
 from storectl_shim.project_record import INPUTS, doubt_about, find_project
 from storectl_shim.trust import check_inputs
 from storectl_store.environments.input_state import InputKind, InputState, read_state

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storectl_daemon.inputs import read_states
+from storectl_daemon.projects.inputs import read_states
 from storectl_shim.trust import foreign_owner
 from storectl_store.environments.input_state import InputState
 from storectl_store.errors import LockFileError
