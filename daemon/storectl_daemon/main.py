@@ -63,7 +63,7 @@ from storectl_store.errors import ProblemError, StoreBusyError
 
 if TYPE_CHECKING:
     from storectl_daemon.build import EnvironmentBuild
-    from storectl_daemon.interpreters import InterpreterBook
+    from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
 
 logger = logging.getLogger(__name__)
@@ -274,7 +274,7 @@ class Daemon:
         return HttpServer(create_application(service, on_request=on_request), gate)
 
     def _load_interpreters(self) -> "InterpreterBook":
-        from storectl_daemon.interpreters import InterpreterBook  # noqa: PLC0415 - likewise
+        from storectl_daemon.interpreters.book import InterpreterBook  # noqa: PLC0415 - likewise
 
         return InterpreterBook(self._store.layout.interpreters)
 

@@ -27,7 +27,7 @@ from storectl_store.environments.input_state import InputKind
 from storectl_store.version import installed_version
 
 if TYPE_CHECKING:
-    from storectl_daemon.interpreters import InterpreterBook
+    from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
 
 

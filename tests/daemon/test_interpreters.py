@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from storectl_daemon import interpreter_probe, interpreters
-from storectl_daemon.interpreter_facts import interpreter_of
-from storectl_daemon.interpreters import InterpreterBook, find_interpreters
+from storectl_daemon.interpreters.book import InterpreterBook, find_interpreters
+from storectl_daemon.interpreters.facts import interpreter_of
 from storectl_store.errors import LockFileError, TargetError
 from storectl_store.selection.target import Interpreter
 

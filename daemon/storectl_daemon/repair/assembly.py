@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from storectl_daemon.build import EnvironmentBuild
 from storectl_daemon.bytecode import Compiler
-from storectl_daemon.interpreters import InterpreterBook
+from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.publishing import Publishing

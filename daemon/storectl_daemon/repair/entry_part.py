@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from storectl_daemon.bytecode import Compiler
-from storectl_daemon.interpreters import InterpreterBook
+from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.network.origins import redacted
 from storectl_daemon.repair.addresses import Addresses

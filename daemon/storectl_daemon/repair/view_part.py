@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from storectl_daemon.interpreters import InterpreterBook
+from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.publishing import Planned, Publishing
 from storectl_daemon.repair.examined import Examined, Found, LostError, Order
 from storectl_daemon.repair.users import Users

@@ -20,10 +20,10 @@ from typing import Any
 
 from packaging.version import Version
 
-from storectl_daemon import interpreter_probe
-from storectl_daemon.interpreter_facts import interpreter_of
-from storectl_daemon.interpreter_request import ANY, OLDEST, InterpreterRequest, parse_request, pinned_request
-from storectl_daemon.interpreter_search import (
+from storectl_daemon.interpreters import probe as interpreter_probe
+from storectl_daemon.interpreters.facts import interpreter_of
+from storectl_daemon.interpreters.request import ANY, OLDEST, InterpreterRequest, parse_request, pinned_request
+from storectl_daemon.interpreters.search import (
     find_interpreters,
     is_shim,
     path_interpreters,
