@@ -20,13 +20,13 @@ from storectl_daemon.building.pip_variables import NOWHERE, locked_places
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.closure import Closure
 from storectl_daemon.compiling import Compiling
+from storectl_daemon.entries.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.indexes.look_up import file_of
 from storectl_daemon.jobs.options import Job, Options
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, WarmEvent
-from storectl_daemon.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.projects.inputs import Inputs, doubts, read_states
 from storectl_daemon.projects.ownership import check_local, check_unlocked
 from storectl_daemon.projects.version_files import Around, look_around

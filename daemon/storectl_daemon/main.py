@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, TypeVar
 from storectl_daemon.bytecode import Compiler, ShimBytecode
 from storectl_daemon.compiling import Compiling
 from storectl_daemon.door import Door
+from storectl_daemon.entries.identification import Identification
+from storectl_daemon.entries.pipeline import Pipeline
+from storectl_daemon.entries.steps import StoreSteps
+from storectl_daemon.entries.workers import Workers
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
-from storectl_daemon.identification import Identification
 from storectl_daemon.indexes.network import Network
 from storectl_daemon.jobs.events import Event, EventBus
 from storectl_daemon.jobs.options import Job
@@ -29,7 +32,6 @@ from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import CompiledEvent, ProgressEvent
 from storectl_daemon.packing import Packing, records_folder
 from storectl_daemon.peers import Gate
-from storectl_daemon.pipeline import Pipeline
 from storectl_daemon.presence import Presence
 from storectl_daemon.process.lifecycle import Background, IdleWatch, notify, rest
 from storectl_daemon.process.loading import Loaded
@@ -47,9 +49,7 @@ from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settling import Built, Settling
 from storectl_daemon.sockets import SocketBusyError
-from storectl_daemon.store_steps import StoreSteps
 from storectl_daemon.warm import Warmer
-from storectl_daemon.workers import Workers
 from storectl_shim import locations
 from storectl_shim.locations import NoHomeError
 from storectl_store.entries.durability import store_error

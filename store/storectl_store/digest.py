@@ -1,7 +1,7 @@
 """Digests and prefixes: the prefix addresses an entry, the digest identifies it.
 
 The store knows every wheel by its sha256. A lock file or an index may know a file by another strong digest alone; the
-sha256 is counted when the file is first fetched (``storectl_daemon.identification``), and used from then on.
+sha256 is counted when the file is first fetched (``storectl_daemon.entries.identification``), and used from then on.
 """
 
 import re

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_daemon import store_steps
 from storectl_daemon.bytecode import BATCH, Compiler
 from storectl_daemon.compiling import Compiling
+from storectl_daemon.entries import steps as store_steps
+from storectl_daemon.entries.steps import StoreSteps
+from storectl_daemon.entries.workers import Workers
 from storectl_daemon.jobs.events import EventBus
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import CompiledEvent, ProgressEvent, WarmEvent, WarningEvent
-from storectl_daemon.store_steps import StoreSteps
-from storectl_daemon.workers import Workers
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.bytecode import Compiled
 from storectl_store.entries.manifest import Manifest, ManifestFile

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from storectl_daemon.entries.pipeline import Pipeline, Steps, biggest_first
 from storectl_daemon.errors import FetchError
 from storectl_daemon.jobs.events import Event, EventBus, concerns
 from storectl_daemon.jobs.options import Job, Options
@@ -27,7 +28,6 @@ from storectl_daemon.models import (
     WarmEvent,
 )
 from storectl_daemon.network.fetch import Fetched
-from storectl_daemon.pipeline import Pipeline, Steps, biggest_first
 from storectl_daemon.process.batches import Batcher
 from storectl_daemon.projects.book import ProjectBook, Wish
 from storectl_daemon.projects.inputs import Inputs, Located

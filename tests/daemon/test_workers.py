@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon.workers import WorkerError, Workers
+from storectl_daemon.entries.workers import WorkerError, Workers
 from support.daemon import turns_until, until
 
 
@@ -148,7 +148,7 @@ def test_a_cancelled_caller_waits_for_a_job_that_has_begun(tmp_path: Path) -> No
 
 PARENT = """
 import asyncio, os
-from storectl_daemon.workers import Workers
+from storectl_daemon.entries.workers import Workers
 
 async def main():
     print(await Workers(1).run("job", os.getpid), flush=True)

@@ -28,8 +28,8 @@ from storectl_daemon.building.order import Building, Order, editable_order, whee
 from storectl_daemon.building.pip_variables import pip_variables
 from storectl_daemon.building.request import BuildAnswer, BuildRequest, Repository, read_answer
 from storectl_daemon.building.secrets import secrets_of
+from storectl_daemon.entries.pipeline import PinReport, Pipeline
 from storectl_daemon.errors import DaemonError, OfflineError
-from storectl_daemon.pipeline import PinReport, Pipeline
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import digest_of_hex
 from storectl_store.entries.store import Store

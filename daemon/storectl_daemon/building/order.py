@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from storectl_daemon.building.pip_variables import NOWHERE, LockedPlaces
 from storectl_daemon.building.recipe import PLAIN, Recipe
 from storectl_daemon.building.variables import build_environ, may_count
-from storectl_daemon.pipeline import Fetch
+from storectl_daemon.entries.pipeline import Fetch
 from storectl_store.entries.provenance import BuildKind, build_key
 from storectl_store.environments.local_inputs import local_inputs
 from storectl_store.selection.origins import without_login

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from storectl_daemon.entries.identification import Identification
+from storectl_daemon.entries.pipeline import FetchedFile
 from storectl_daemon.errors import DaemonError, FetchError
-from storectl_daemon.identification import Identification
-from storectl_daemon.pipeline import FetchedFile
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.memory import for_good
 from storectl_store.entries.store import Store
@@ -21,12 +21,12 @@ from storectl_store.selection.pin import IndexPin, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
 if TYPE_CHECKING:
+    from storectl_daemon.entries.pipeline import ByteProgress
     from storectl_daemon.indexes.configuration import IndexSettings
     from storectl_daemon.indexes.connections import Connections
     from storectl_daemon.indexes.look_up import IndexClient
     from storectl_daemon.indexes.lookups import Lookups
     from storectl_daemon.network.fetch import Fetched, Fetcher
-    from storectl_daemon.pipeline import ByteProgress
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
-from storectl_daemon import worker_process
+from storectl_daemon.entries import worker_process
 from storectl_daemon.errors import DaemonError
 
 logger = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from storectl_daemon.entries.pipeline import Steps
+from storectl_daemon.entries.workers import WorkerError, Workers
 from storectl_daemon.models import STOPPING
-from storectl_daemon.pipeline import Steps
-from storectl_daemon.workers import WorkerError, Workers
 from storectl_store.digest import Digest
 from storectl_store.entries.bytecode import Compiled, compile_entries, has_bytecode
 from storectl_store.entries.commit import commit

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from storectl_daemon.entries.pipeline import Fetch, FetchedFile
 from storectl_daemon.errors import FetchError, OfflineError
-from storectl_daemon.pipeline import Fetch, FetchedFile
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import Digest, is_sha256, parse_digest
 from storectl_store.entries.catalogue import Catalogue
