@@ -19,7 +19,7 @@ from storectl_daemon.building.builder import Builder
 from storectl_daemon.building.pip_variables import NOWHERE, locked_places
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.closure import Closure
-from storectl_daemon.compiling import Compiling
+from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.entries.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError

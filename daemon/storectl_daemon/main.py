@@ -15,8 +15,8 @@ from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING, TypeVar
 
-from storectl_daemon.bytecode import Compiler, ShimBytecode
-from storectl_daemon.compiling import Compiling
+from storectl_daemon.compiling.compiler import Compiler, ShimBytecode
+from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.door import Door
 from storectl_daemon.entries.identification import Identification
 from storectl_daemon.entries.pipeline import Pipeline

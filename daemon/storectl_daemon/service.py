@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storectl_daemon.compiling import Compiling
+from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.jobs.events import EventBus

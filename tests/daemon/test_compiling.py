@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_daemon.bytecode import BATCH, Compiler
-from storectl_daemon.compiling import Compiling
+from storectl_daemon.compiling.compiler import BATCH, Compiler
+from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.entries import steps as store_steps
 from storectl_daemon.entries.steps import StoreSteps
 from storectl_daemon.entries.workers import Workers

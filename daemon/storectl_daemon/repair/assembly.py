@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from storectl_daemon.build import EnvironmentBuild
-from storectl_daemon.bytecode import Compiler
+from storectl_daemon.compiling.compiler import Compiler
 from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.process.loading import Loaded

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from storectl_daemon.bytecode import Compiler
+from storectl_daemon.compiling.compiler import Compiler
 from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.network.origins import redacted

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from storectl_daemon.bytecode import AT_ONCE, BATCH, Compiler
+from storectl_daemon.compiling.compiler import AT_ONCE, BATCH, Compiler
 from storectl_daemon.jobs.events import Event, EventBus
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
