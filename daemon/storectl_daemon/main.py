@@ -30,7 +30,8 @@ from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import CompiledEvent, ProgressEvent
-from storectl_daemon.packing import Packing, records_folder
+from storectl_daemon.packing.packing import Packing, records_folder
+from storectl_daemon.packing.read_ahead import ReadAhead
 from storectl_daemon.peers import Gate
 from storectl_daemon.presence import Presence
 from storectl_daemon.process.lifecycle import Background, IdleWatch, notify, rest
@@ -44,7 +45,6 @@ from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
 from storectl_daemon.publishing import Publishing
-from storectl_daemon.read_ahead import ReadAhead
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
 from storectl_daemon.settling import Built, Settling

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from storectl_daemon.environments import Environments
-from storectl_daemon.packing import Packing, records_folder
+from storectl_daemon.packing.packing import Packing, records_folder
 from storectl_shim._storectl_map import RECORD_MAGIC
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.pack import packed_imports

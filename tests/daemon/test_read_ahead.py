@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from storectl_daemon.environments import Environments
+from storectl_daemon.packing.read_ahead import ReadAhead, ask_kernel
 from storectl_daemon.peers import Gate
-from storectl_daemon.read_ahead import ReadAhead, ask_kernel
 from storectl_daemon.server import Server
 from storectl_daemon.sockets import bind
 from storectl_shim._storectl_map import PACK_MAGIC
