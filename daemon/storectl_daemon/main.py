@@ -44,12 +44,12 @@ from storectl_daemon.projects.files import DiskProjectFiles
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
-from storectl_daemon.publishing import Publishing
 from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
-from storectl_daemon.settling import Built, Settling
 from storectl_daemon.sockets import SocketBusyError
-from storectl_daemon.warm import Warmer
+from storectl_daemon.warming.publishing import Publishing
+from storectl_daemon.warming.settling import Built, Settling
+from storectl_daemon.warming.warm import Warmer
 from storectl_shim import locations
 from storectl_shim.locations import NoHomeError
 from storectl_store.entries.durability import store_error
@@ -62,9 +62,9 @@ from storectl_store.environments.outlines import Outlines
 from storectl_store.errors import ProblemError, StoreBusyError
 
 if TYPE_CHECKING:
-    from storectl_daemon.build import EnvironmentBuild
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
+    from storectl_daemon.warming.build import EnvironmentBuild
 
 logger = logging.getLogger(__name__)
 
@@ -286,8 +286,8 @@ class Daemon:
     def _load_build(
         self, environments: Environments, outlines: Outlines, compiling: Compiling, publishing: Publishing
     ) -> "EnvironmentBuild":
-        from storectl_daemon.build import EnvironmentBuild  # noqa: PLC0415 - what has nothing to build needs none of it
         from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - likewise
+        from storectl_daemon.warming.build import EnvironmentBuild  # noqa: PLC0415 - what has nothing to build needs none of it
 
         settings = self._settings
         builder = Builder(

@@ -15,7 +15,7 @@ from storectl_daemon.models import (
     WarningEvent,
 )
 from storectl_daemon.service import Service
-from storectl_daemon.warm import problem_of
+from storectl_daemon.warming.warm import problem_of
 from storectl_store.errors import ProblemError
 
 

@@ -11,7 +11,7 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
-from storectl_daemon.settling import Built, Settling
+from storectl_daemon.warming.settling import Built, Settling
 from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
 from support.daemon import DEADLINE

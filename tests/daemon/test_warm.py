@@ -32,8 +32,8 @@ from storectl_daemon.process.batches import Batcher
 from storectl_daemon.projects.book import ProjectBook, Wish
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
-from storectl_daemon.settling import Built, Settling
-from storectl_daemon.warm import FORGOTTEN, Warmer
+from storectl_daemon.warming.settling import Built, Settling
+from storectl_daemon.warming.warm import FORGOTTEN, Warmer
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.sealed import opened

@@ -20,7 +20,7 @@ from storectl_daemon.models import (
 from storectl_daemon.repair.examined import Order
 from storectl_daemon.repair.repairer import Outcome
 from storectl_daemon.service import Service
-from storectl_daemon.warm import problem_of
+from storectl_daemon.warming.warm import problem_of
 
 WORKING_SECONDS = 5.0
 """The longest that a listener hears nothing."""

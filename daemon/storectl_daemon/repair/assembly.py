@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-from storectl_daemon.build import EnvironmentBuild
 from storectl_daemon.compiling.compiler import Compiler
 from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.process.loading import Loaded
-from storectl_daemon.publishing import Publishing
 from storectl_daemon.repair.addresses import Addresses
 from storectl_daemon.repair.entry_part import EntryPart
 from storectl_daemon.repair.examined import Order
@@ -16,6 +14,8 @@ from storectl_daemon.repair.repairer import Repairer
 from storectl_daemon.repair.users import Users
 from storectl_daemon.repair.view_part import ViewPart
 from storectl_daemon.service import Service
+from storectl_daemon.warming.build import EnvironmentBuild
+from storectl_daemon.warming.publishing import Publishing
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.writer import Writer
 from storectl_store.selection.pin import Pin

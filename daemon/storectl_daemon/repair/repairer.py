@@ -18,7 +18,7 @@ from storectl_daemon.repair.record_part import BookPart, RecordPart
 from storectl_daemon.repair.store_part import StorePart
 from storectl_daemon.repair.users import Users
 from storectl_daemon.repair.view_part import ViewPart
-from storectl_daemon.warm import Warmer
+from storectl_daemon.warming.warm import Warmer
 from storectl_store.entries.store import Store
 from storectl_store.entries.verify import Depth
 from storectl_store.entries.writer import Writer

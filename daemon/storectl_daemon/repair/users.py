@@ -10,7 +10,7 @@ from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import FailedEvent, ReadyEvent
 from storectl_daemon.projects.book import ProjectBook
 from storectl_daemon.repair.examined import Order
-from storectl_daemon.warm import Warmer
+from storectl_daemon.warming.warm import Warmer
 from storectl_store.digest import Digest
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.made_by import environment_records

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from storectl_daemon.interpreters.book import InterpreterBook
-from storectl_daemon.publishing import Planned, Publishing
 from storectl_daemon.repair.examined import Examined, Found, LostError, Order
 from storectl_daemon.repair.users import Users
+from storectl_daemon.warming.publishing import Planned, Publishing
 from storectl_store.digest import Digest
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.quarantine import Reason, set_aside

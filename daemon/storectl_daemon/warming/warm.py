@@ -21,7 +21,7 @@ from storectl_daemon.models import STOPPING, EnvironmentInfo, FailedEvent, Probl
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_daemon.projects.book import ProjectBook, Wish
 from storectl_daemon.projects.inputs import Inputs
-from storectl_daemon.settling import Built, InputFiles, Settling
+from storectl_daemon.warming.settling import Built, InputFiles, Settling
 from storectl_store.environments.input_state import InputKind
 from storectl_store.errors import ProblemError
 from storectl_store.system_errors import refusal_of

@@ -18,7 +18,6 @@ from packaging.utils import NormalizedName
 from storectl_daemon.building.builder import Builder
 from storectl_daemon.building.pip_variables import NOWHERE, locked_places
 from storectl_daemon.building.project_options import build_options_of
-from storectl_daemon.closure import Closure
 from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.entries.pipeline import Fetch, Pipeline, biggest_first
 from storectl_daemon.environments import Environments
@@ -30,9 +29,10 @@ from storectl_daemon.models import EnvironmentInfo, WarmEvent
 from storectl_daemon.projects.inputs import Inputs, doubts, read_states
 from storectl_daemon.projects.ownership import check_local, check_unlocked
 from storectl_daemon.projects.version_files import Around, look_around
-from storectl_daemon.publishing import Publishing
-from storectl_daemon.settling import Built
-from storectl_daemon.source_builds import SourceBuilds, all_of
+from storectl_daemon.warming.closure import Closure
+from storectl_daemon.warming.publishing import Publishing
+from storectl_daemon.warming.settling import Built
+from storectl_daemon.warming.source_builds import SourceBuilds, all_of
 from storectl_store.digest import Digest
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
