@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from storectl_daemon.compiling.compiler import Compiler, ShimBytecode
 from storectl_daemon.compiling.compiling import Compiling
-from storectl_daemon.door import Door
 from storectl_daemon.entries.identification import Identification
 from storectl_daemon.entries.pipeline import Pipeline
 from storectl_daemon.entries.steps import StoreSteps
@@ -32,8 +31,6 @@ from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import CompiledEvent, ProgressEvent
 from storectl_daemon.packing.packing import Packing, records_folder
 from storectl_daemon.packing.read_ahead import ReadAhead
-from storectl_daemon.peers import Gate
-from storectl_daemon.presence import Presence
 from storectl_daemon.process.lifecycle import Background, IdleWatch, notify, rest
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.logs import configure_logs
@@ -44,9 +41,12 @@ from storectl_daemon.projects.files import DiskProjectFiles
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
-from storectl_daemon.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.service import Service, sights_of
-from storectl_daemon.sockets import SocketBusyError
+from storectl_daemon.serving.door import Door
+from storectl_daemon.serving.peers import Gate
+from storectl_daemon.serving.presence import Presence
+from storectl_daemon.serving.server import CONNECTIONS_PER_USER, Http, Server
+from storectl_daemon.serving.sockets import SocketBusyError
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import Built, Settling
 from storectl_daemon.warming.warm import Warmer
@@ -259,9 +259,9 @@ class Daemon:
         return service
 
     def _load_http(self, service: Service, gate: Gate, idle: IdleWatch) -> Http:
-        from storectl_daemon.app import create_application  # noqa: PLC0415 - what only answers programs needs none of it
-        from storectl_daemon.http_server import HttpServer  # noqa: PLC0415 - likewise
-        from storectl_daemon.short_way import HEALTH, WARM  # noqa: PLC0415 - likewise
+        from storectl_daemon.serving.app import create_application  # noqa: PLC0415 - what only answers programs needs none of it
+        from storectl_daemon.serving.http_server import HttpServer  # noqa: PLC0415 - likewise
+        from storectl_daemon.serving.short_way import HEALTH, WARM  # noqa: PLC0415 - likewise
 
         def on_request(path: str) -> None:
             idle.touch()

@@ -101,7 +101,7 @@ def test_a_daemon_that_only_answers_programs_loads_nothing_for_commands() -> Non
 
 
 def test_what_answers_the_commands_that_make_environments_loads_no_fastapi() -> None:
-    found = loaded("-c", "import storectl_daemon.app, storectl_daemon.http_server")
+    found = loaded("-c", "import storectl_daemon.serving.app, storectl_daemon.serving.http_server")
     assert {"starlette", "uvicorn"} <= found
     assert "fastapi" not in found
 

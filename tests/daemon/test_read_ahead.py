@@ -10,9 +10,9 @@ import pytest
 
 from storectl_daemon.environments import Environments
 from storectl_daemon.packing.read_ahead import ReadAhead, ask_kernel
-from storectl_daemon.peers import Gate
-from storectl_daemon.server import Server
-from storectl_daemon.sockets import bind
+from storectl_daemon.serving.peers import Gate
+from storectl_daemon.serving.server import Server
+from storectl_daemon.serving.sockets import bind
 from storectl_shim._storectl_map import PACK_MAGIC
 from storectl_store.entries.layout import STORE_FORMAT
 from storectl_store.environments import pack as packs

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from storectl_daemon import reception
 from storectl_daemon.errors import UnknownEnvironmentError
 from storectl_daemon.held_maps import Bytes, FileInMemory, HeldMap
-from storectl_daemon.peers import Gate
-from storectl_daemon.reception import Reception
-from storectl_daemon.sockets import bind
+from storectl_daemon.serving import reception
+from storectl_daemon.serving.peers import Gate
+from storectl_daemon.serving.reception import Reception
+from storectl_daemon.serving.sockets import bind
 
 ID = "0123456789abcdef" * 2
 PATH = f"/v1/environments/{ID}/import-map".encode()

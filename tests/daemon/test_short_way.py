@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from storectl_daemon.api.application import create_api
 from storectl_daemon.models import Health
-from storectl_daemon.short_way import ShortWay
+from storectl_daemon.serving.api.application import create_api
+from storectl_daemon.serving.short_way import ShortWay
 from storectl_store.errors import NoLockFileError
 
 JSON = {"content-type": "application/json"}

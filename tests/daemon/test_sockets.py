@@ -12,10 +12,10 @@ import pytest
 
 from storectl_daemon.errors import UnknownEnvironmentError
 from storectl_daemon.held_maps import HeldMap
-from storectl_daemon.http_server import HEAD_BYTES, HttpServer
-from storectl_daemon.peers import Gate, peer_uid
-from storectl_daemon.server import Server
-from storectl_daemon.sockets import SocketBusyError, SocketFolderError, bind, open_listener
+from storectl_daemon.serving.http_server import HEAD_BYTES, HttpServer
+from storectl_daemon.serving.peers import Gate, peer_uid
+from storectl_daemon.serving.server import Server
+from storectl_daemon.serving.sockets import SocketBusyError, SocketFolderError, bind, open_listener
 from support.daemon import DEADLINE, Daemon, until
 
 NOBODY = 65534

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from storectl_daemon.api.problems import problem_response
+from storectl_daemon.serving.api.problems import problem_response
 
 BODY_BYTES = 1 << 20
 BODY_SECONDS = 2.0

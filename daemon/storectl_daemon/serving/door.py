@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from storectl_daemon.sockets import Listener, SocketFolderError, open_listener, socket_identity
+from storectl_daemon.serving.sockets import Listener, SocketFolderError, open_listener, socket_identity
 from storectl_shim.store_daemon import daemon_file, this_daemon
 from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.whole_files import PRIVATE, replace_file

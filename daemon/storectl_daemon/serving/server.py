@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
 from storectl_daemon.held_maps import HeldMap
-from storectl_daemon.peers import Gate
 from storectl_daemon.process.loading import Loaded
-from storectl_daemon.reception import SILENT_SECONDS, Reception
+from storectl_daemon.serving.peers import Gate
+from storectl_daemon.serving.reception import SILENT_SECONDS, Reception
 
 logger = logging.getLogger(__name__)
 

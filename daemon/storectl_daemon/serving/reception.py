@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from storectl_daemon.held_maps import HeldMap
 from storectl_daemon.models import API_VERSION
-from storectl_daemon.peers import Gate
+from storectl_daemon.serving.peers import Gate
 from storectl_store.errors import ProblemError
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from storectl_daemon.api.streams import lines_of, ndjson
 from storectl_daemon.models import (
     AbsolutePath,
     FailedEvent,
@@ -17,7 +16,8 @@ from storectl_daemon.models import (
     WarningEvent,
 )
 from storectl_daemon.service import Service
-from storectl_daemon.warm_request import warm_events
+from storectl_daemon.serving.api.streams import lines_of, ndjson
+from storectl_daemon.serving.warm_request import warm_events
 
 PathQuery = Annotated[AbsolutePath, Query()]
 

@@ -12,14 +12,14 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from storectl_daemon.api.problems import problem_response, response_of
 from storectl_daemon.environments import Environments
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.memory import for_good
-from storectl_daemon.request_limits import RequestLimits
 from storectl_daemon.service import Service
-from storectl_daemon.short_way import ShortWay
+from storectl_daemon.serving.api.problems import problem_response, response_of
+from storectl_daemon.serving.request_limits import RequestLimits
+from storectl_daemon.serving.short_way import ShortWay
 from storectl_store.errors import ProblemError
 from storectl_store.system_errors import refusal_of
 
@@ -65,7 +65,7 @@ def create_application(service: Service, *, on_request: Callable[[str], None] = 
 
 
 def _load_api(service: Service) -> ASGIApp:
-    from storectl_daemon.api.application import create_api  # noqa: PLC0415 - FastAPI, which most commands do without
+    from storectl_daemon.serving.api.application import create_api  # noqa: PLC0415 - FastAPI, which most commands do without
 
     return create_api(service)
 

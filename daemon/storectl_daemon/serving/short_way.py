@@ -9,12 +9,12 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from storectl_daemon.api.problems import response_of
-from storectl_daemon.api.streams import ndjson
 from storectl_daemon.models import API_VERSION, WarmRequest
-from storectl_daemon.request_limits import replay
 from storectl_daemon.service import Service
-from storectl_daemon.warm_request import warm_events
+from storectl_daemon.serving.api.problems import response_of
+from storectl_daemon.serving.api.streams import ndjson
+from storectl_daemon.serving.request_limits import replay
+from storectl_daemon.serving.warm_request import warm_events
 from storectl_store.errors import ProblemError
 
 HEALTH = f"/v{API_VERSION}/health"

@@ -13,8 +13,8 @@ from uvicorn import Config
 from uvicorn import Server as UvicornServer
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from storectl_daemon.api.problems import problem_bytes
-from storectl_daemon.peers import Gate
+from storectl_daemon.serving.api.problems import problem_bytes
+from storectl_daemon.serving.peers import Gate
 
 HEAD_BYTES = 16 << 10
 HEAD_SECONDS = 2.0

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from storectl_daemon.api.streams import lines_of, ndjson
 from storectl_daemon.models import (
     CheckedEvent,
     FindingEvent,
@@ -20,6 +19,7 @@ from storectl_daemon.models import (
 from storectl_daemon.repair.examined import Order
 from storectl_daemon.repair.repairer import Outcome
 from storectl_daemon.service import Service
+from storectl_daemon.serving.api.streams import lines_of, ndjson
 from storectl_daemon.warming.warm import problem_of
 
 WORKING_SECONDS = 5.0

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from socket import socket
 
-from storectl_daemon.door import Door
 from storectl_daemon.errors import StoreGoneError
+from storectl_daemon.serving.door import Door
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.errors import ProblemError

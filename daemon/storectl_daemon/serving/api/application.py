@@ -9,10 +9,18 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from storectl_daemon.api import daemon_itself, entries, environments, events, interpreters, projects, verification
-from storectl_daemon.api.problems import RESPONSES, problem_response, response_of
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
+from storectl_daemon.serving.api import (
+    daemon_itself,
+    entries,
+    environments,
+    events,
+    interpreters,
+    projects,
+    verification,
+)
+from storectl_daemon.serving.api.problems import RESPONSES, problem_response, response_of
 from storectl_store.errors import ProblemError
 from storectl_store.system_errors import refusal_of
 

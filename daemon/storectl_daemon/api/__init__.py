@@ -1,1 +1,0 @@
-"""The HTTP API, version 1: one module a resource, over the parts of the daemon."""
