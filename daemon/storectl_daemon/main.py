@@ -52,7 +52,7 @@ from storectl_daemon.warming.settling import Built, Settling
 from storectl_daemon.warming.warm import Warmer
 from storectl_shim import locations
 from storectl_shim.locations import NoHomeError
-from storectl_store.entries.durability import store_error
+from storectl_store.disk.durability import store_error
 from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import empty_trash

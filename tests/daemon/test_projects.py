@@ -13,7 +13,7 @@ from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.projects import files as project_files
 from storectl_daemon.projects.book import Project, ProjectBook, Wish
 from storectl_daemon.projects.files import DiskProjectFiles, LinkError
-from storectl_store.entries import durability
+from storectl_store.disk import durability
 from storectl_store.entries.layout import StoreLayout
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from storectl_store.entries import durability
-from storectl_store.entries.durability import barrier, fsync_folder, fsync_folders, rename_noreplace, store_error
+from storectl_store.disk import durability
+from storectl_store.disk.durability import barrier, fsync_folder, fsync_folders, rename_noreplace, store_error
 from storectl_store.errors import StoreFullError
 
 

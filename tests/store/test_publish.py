@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
-from storectl_store.entries.durability import rename_noreplace
+from storectl_store.disk.durability import rename_noreplace
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments import publish as publishing
 from storectl_store.environments.environment_record import read_environment

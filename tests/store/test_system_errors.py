@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_store.entries.durability import disk_errors
+from storectl_store.disk.durability import disk_errors
 from storectl_store.errors import StoreError, StoreFullError
 from storectl_store.system_errors import refusal_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_store.entries.whole_files import PRIVATE, replace_file
+from storectl_store.disk.whole_files import PRIVATE, replace_file
 from support.stores import umask
 
 

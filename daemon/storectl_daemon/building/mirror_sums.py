@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from storectl_store.entries.whole_files import replace_file
+from storectl_store.disk.whole_files import replace_file
 
 _OTHERS = frozenset({"worktrees", "hooks", "FETCH_HEAD"})
 

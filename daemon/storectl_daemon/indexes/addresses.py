@@ -30,8 +30,8 @@ from storectl_daemon.errors import DaemonError
 from storectl_daemon.indexes.file import IndexFile
 from storectl_daemon.network.origins import path_of_file_url, redacted, scheme_of
 from storectl_store.digest import Digest, parse_strong_digest
+from storectl_store.disk.whole_files import PRIVATE, replace_file
 from storectl_store.entries.sealed import opened, sealed
-from storectl_store.entries.whole_files import PRIVATE, replace_file
 from storectl_store.selection.pin import IndexPin
 
 BOOK_FORMAT = 2

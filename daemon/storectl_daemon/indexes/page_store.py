@@ -22,8 +22,8 @@ from typing import Any
 
 from storectl_daemon.network.fetch import Page
 from storectl_daemon.network.origins import login_of, without_login
+from storectl_store.disk.whole_files import PRIVATE, replace_file
 from storectl_store.entries.sealed import opened, sealed
-from storectl_store.entries.whole_files import PRIVATE, replace_file
 
 PAGE_FORMAT = 2
 LARGEST_FOLDER = 256 << 20

@@ -30,8 +30,8 @@ from storectl_daemon.interpreters.search import (
     pyenv_interpreter,
     shim_target,
 )
+from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.sealed import opened, sealed
-from storectl_store.entries.whole_files import replace_file
 from storectl_store.errors import TargetError
 from storectl_store.selection.python_version import check_requires_python, release_of
 from storectl_store.selection.target import Interpreter

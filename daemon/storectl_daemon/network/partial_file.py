@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from storectl_store.digest import Digest
-from storectl_store.entries.durability import store_error
+from storectl_store.disk.durability import store_error
 from storectl_store.errors import StoreError
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from storectl_store.entries.whole_files import replace_file
+from storectl_store.disk.whole_files import replace_file
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from storectl_daemon.repair.addresses import Addresses
 from storectl_daemon.repair.examined import Examined, Found, LostError, Order
 from storectl_daemon.repair.users import Users
 from storectl_store.digest import Digest, prefix_of
+from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.bytecode_files import side_manifests
 from storectl_store.entries.catalogue import Summary
-from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.mend import discard_bytecode, mend_in_place
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.recovery import lone_entries

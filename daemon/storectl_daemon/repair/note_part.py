@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storectl_daemon.building.mirror_sums import sums_file, sums_problem
 from storectl_daemon.repair.examined import Examined, Found, Kind, Order
-from storectl_store.entries.durability import disk_errors
+from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.provenance import variables_key_problem
 from storectl_store.entries.quarantine import Reason, set_aside

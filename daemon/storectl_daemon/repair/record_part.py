@@ -10,7 +10,7 @@ from storectl_daemon.projects.book import ProjectBook
 from storectl_daemon.repair.examined import Examined, Found, Order
 from storectl_daemon.repair.users import Users
 from storectl_daemon.warming.warm import Warmer
-from storectl_store.entries.durability import disk_errors
+from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.environments.project_record import project_of, record_folders, record_problem

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from storectl_daemon.repair.examined import Examined, Found, Order
-from storectl_store.entries.durability import disk_errors
+from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.store import make_folders, missing_folders
 from storectl_store.entries.version_file import ensure_version, version_problems

@@ -11,7 +11,7 @@ from storectl_daemon.repair.examined import Examined, Found, LostError, Order
 from storectl_daemon.repair.users import Users
 from storectl_daemon.warming.publishing import Planned, Publishing
 from storectl_store.digest import Digest
-from storectl_store.entries.durability import disk_errors
+from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.replace import entry_folders
 from storectl_store.entries.store import Store

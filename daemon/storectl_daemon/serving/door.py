@@ -15,8 +15,8 @@ from typing import Self
 
 from storectl_daemon.serving.sockets import Listener, SocketFolderError, open_listener, socket_identity
 from storectl_shim.store_daemon import daemon_file, this_daemon
-from storectl_store.entries.durability import disk_errors
-from storectl_store.entries.whole_files import PRIVATE, replace_file
+from storectl_store.disk.durability import disk_errors
+from storectl_store.disk.whole_files import PRIVATE, replace_file
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from storectl_store.digest import Digest
+from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.bytecode_files import CompiledEntry, CompiledFile, drop_bytecode, place_bytecode
-from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest
 from storectl_store.errors import ProblemError

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from storectl_store.digest import Digest, hex_of
-from storectl_store.entries.descriptors import opened_folder
-from storectl_store.entries.durability import barrier
+from storectl_store.disk.descriptors import opened_folder
+from storectl_store.disk.durability import barrier
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.sealed import opened, sealed
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_store.digest import Digest, hex_of, prefix_of
-from storectl_store.entries.durability import (
+from storectl_store.disk.durability import (
     barrier,
     disk_errors,
     fsync_folder,

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storectl_store.digest import Digest
+from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.bytecode_files import alone_in, side_manifests
-from storectl_store.entries.durability import disk_errors
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.store import Store
 from storectl_store.entries.verify import Finding, Kind

@@ -24,10 +24,10 @@ from packaging.utils import NormalizedName
 
 from storectl_shim.project_record import VARIABLES_KEY_BYTES, variables_key
 from storectl_store.digest import Digest, parse_digest
-from storectl_store.entries.durability import disk_errors
+from storectl_store.disk.durability import disk_errors
+from storectl_store.disk.whole_files import PRIVATE, replace_file
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.sealed import opened, sealed
-from storectl_store.entries.whole_files import PRIVATE, replace_file
 
 _CHECK_BYTES = 4  # of the key of variables, at its end: the first bytes of the sha256 of what comes before
 BUILD_FORMAT = 2

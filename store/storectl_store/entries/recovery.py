@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from storectl_store.digest import Digest, hex_of, prefix_of
-from storectl_store.entries.durability import disk_errors
+from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree, discard

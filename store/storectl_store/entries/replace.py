@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from storectl_store.digest import Digest, prefix_of
+from storectl_store.disk.durability import barrier, disk_errors, exchange, fsync_folders, rename_noreplace
 from storectl_store.entries.bytecode_files import side_manifests
-from storectl_store.entries.durability import barrier, disk_errors, exchange, fsync_folders, rename_noreplace
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.stage import StagedEntry

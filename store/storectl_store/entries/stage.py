@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storectl_store.digest import Digest, digest_of_hex, hex_of
-from storectl_store.entries.durability import disk_errors
+from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.installed_record import installed_record
 from storectl_store.entries.manifest import Manifest, ManifestFile, encode_manifest
 from storectl_store.entries.native import escaping_library

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from storectl_store.digest import Digest, digest_of_hex, hex_of
+from storectl_store.disk.durability import disk_errors, fsync_folder
 from storectl_store.entries.catalogue import Catalogue, Summary, summary_of
-from storectl_store.entries.durability import disk_errors, fsync_folder
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, decode_manifest
 from storectl_store.entries.version_file import ensure_version

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from storectl_store.entries.descriptors import REAL_FOLDER, opened_folder
+from storectl_store.disk.descriptors import REAL_FOLDER, opened_folder
 from storectl_store.entries.layout import StoreLayout
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from isal import igzip_lib, isal_zlib
 
-from storectl_store.entries.descriptors import REAL_FOLDER
+from storectl_store.disk.descriptors import REAL_FOLDER
 from storectl_store.entries.manifest import ManifestFile
 from storectl_store.errors import WheelError
 from storectl_store.wheel.checked import Member, Part

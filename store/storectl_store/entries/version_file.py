@@ -10,9 +10,9 @@ import os
 import secrets
 from pathlib import Path
 
-from storectl_store.entries.durability import fsync_folder, sync_descriptor
+from storectl_store.disk.durability import fsync_folder, sync_descriptor
+from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.layout import STORE_FORMAT, StoreLayout
-from storectl_store.entries.whole_files import replace_file
 from storectl_store.errors import StoreFormatError
 
 VERSION_TEXT = f"storectl store {STORE_FORMAT}\n"

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from storectl_store.entries.descriptors import opened_folder
+from storectl_store.disk.descriptors import opened_folder
 
 NO_HARD_LINK = frozenset({errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP})
 """What is said of a file system without hard links, of a file that has all it can have, and of somebody else's file."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC, joined
-from storectl_store.entries.durability import fsync_folder, sync_descriptor
+from storectl_store.disk.durability import fsync_folder, sync_descriptor
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord
 from storectl_store.environments.import_map import MARSHAL_VERSION, checksum

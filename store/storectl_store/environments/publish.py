@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from storectl_store.entries.descriptors import opened_folder
-from storectl_store.entries.durability import barrier, disk_errors, exchange, rename_noreplace
+from storectl_store.disk.descriptors import opened_folder
+from storectl_store.disk.durability import barrier, disk_errors, exchange, rename_noreplace
 from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.trash import delete_tree

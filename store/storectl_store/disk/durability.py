@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from storectl_store.entries.descriptors import opened_folder
+from storectl_store.disk.descriptors import opened_folder
 from storectl_store.errors import StoreError
 from storectl_store.system_errors import reason_of, refusal_of
 
