@@ -11,7 +11,7 @@ from storectl_store.errors import LockFileError
 from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
-from storectl_store.selection.uv_groups import AskedGroups
+from storectl_store.selection.uv.groups import AskedGroups
 from support.index import LoopbackIndex, serve_index
 from support.targets import make_target
 from support.uv_projects import UvProject

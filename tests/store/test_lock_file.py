@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from storectl_store.errors import LockFileError, NoLockFileError
-from storectl_store.selection import snapshot
 from storectl_store.selection.lock_file import kind_of
 from storectl_store.selection.reading import read_lock_file
+from storectl_store.selection.tables import snapshot
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from storectl_store.errors import LockFileError, SelectionError
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.requirements_entries import references
+from storectl_store.selection.requirements.entries import references
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import SELECTORS, select
 from storectl_store.selection.target import Target

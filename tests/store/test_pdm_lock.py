@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storectl_store.errors import LockFileError, TargetError
-from storectl_store.selection.pdm_platforms import allows_platform
+from storectl_store.selection.pdm.platforms import allows_platform
 from storectl_store.selection.pin import Selection
 from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select

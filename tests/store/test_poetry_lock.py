@@ -8,13 +8,13 @@ import pytest
 from storectl_store.errors import LockFileError, TargetError
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import IndexPin, Selection
-from storectl_store.selection.poetry_constraints import Constraint
-from storectl_store.selection.poetry_lock import read_poetry_lock
-from storectl_store.selection.poetry_project import poetry_project_of
-from storectl_store.selection.poetry_selection import selected_packages
+from storectl_store.selection.poetry.constraints import Constraint
+from storectl_store.selection.poetry.lock import read_poetry_lock
+from storectl_store.selection.poetry.project import poetry_project_of
+from storectl_store.selection.poetry.selection import selected_packages
 from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
-from storectl_store.selection.toml_table import parse_toml
+from storectl_store.selection.tables.toml_table import parse_toml
 from support.targets import make_target
 
 MONOTRAIL = Path(os.environ.get("STORECTL_MONOTRAIL", "/nowhere"))

@@ -10,7 +10,7 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storectl_store.selection.positions import (
+from storectl_store.selection.tables.positions import (
     KeyPath,
     Position,
     deep_position,

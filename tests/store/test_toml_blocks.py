@@ -8,8 +8,8 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storectl_store.selection import toml_blocks
-from storectl_store.selection.toml_blocks import Blocks
+from storectl_store.selection.tables import toml_blocks
+from storectl_store.selection.tables.toml_blocks import Blocks
 
 PACKAGES = "".join(
     f'[[package]]\nname = "p{n}"\ndependencies = [\n    {{ name = "q" }},\n]\n\n[package.metadata]\nextras = ["x"]\n'

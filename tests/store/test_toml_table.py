@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from storectl_store.errors import LockFileError
-from storectl_store.selection.json_table import parse_json
-from storectl_store.selection.toml_table import Table, parse_toml, parse_toml_head
+from storectl_store.selection.tables.json_table import parse_json
+from storectl_store.selection.tables.toml_table import Table, parse_toml, parse_toml_head
 
 TOML = b"""\
 version = "x"

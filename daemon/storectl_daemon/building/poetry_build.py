@@ -16,8 +16,8 @@ from storectl_daemon.building.build_options import BuildOptions, BuildOptionsErr
 from storectl_daemon.building.recipe import ConfigSettings
 from storectl_store.environments.pyproject import table_at
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.poetry_constraints import Constraint
-from storectl_store.selection.toml_table import parse_toml
+from storectl_store.selection.poetry.constraints import Constraint
+from storectl_store.selection.tables.toml_table import parse_toml
 
 _SETTINGS = "POETRY_INSTALLER_BUILD_CONFIG_SETTINGS_"
 

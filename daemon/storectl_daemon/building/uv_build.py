@@ -14,7 +14,7 @@ from storectl_daemon.building.build_options import BuildOptions, BuildOptionsErr
 from storectl_daemon.building.recipe import ConfigSettings
 from storectl_daemon.indexes.config_files import is_true
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.toml_table import parse_toml
+from storectl_store.selection.tables.toml_table import parse_toml
 
 Tables = list[dict[str, Any]]
 

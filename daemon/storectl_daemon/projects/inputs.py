@@ -14,7 +14,7 @@ from storectl_shim.project_record import INPUTS, doubt_about, find_project
 from storectl_shim.trust import check_inputs
 from storectl_store.environments.input_state import InputKind, InputState, read_state
 from storectl_store.errors import NoLockFileError
-from storectl_store.selection.snapshot import read_snapshot
+from storectl_store.selection.tables.snapshot import read_snapshot
 
 Signature = tuple[tuple[int, int, int, int] | None, ...]
 """mtime (ns), ctime (ns), size and inode of each input, None for one that is absent."""

@@ -46,7 +46,7 @@ from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
-from storectl_store.selection.uv_groups import AskedGroups
+from storectl_store.selection.uv.groups import AskedGroups
 from storectl_store.wheel.checked import Part
 
 if TYPE_CHECKING:

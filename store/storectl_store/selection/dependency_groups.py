@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
-from storectl_store.selection.toml_table import Table
+from storectl_store.selection.tables.toml_table import Table
 
 _KEY = "dependency-groups"
 _INCLUDE = "include-group"

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from storectl_store.errors import LockFileError
 from storectl_store.selection.marker_values import MAX_MARKER
-from storectl_store.selection.toml_table import Table
+from storectl_store.selection.tables.toml_table import Table
 
 MAX_PACKAGES = 20_000
 

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from storectl_store.selection.build_policy import ALL, ANYTHING, NONE, BuildPolicy, FormatRule, rule_for
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.settings_files import is_true
-from storectl_store.selection.toml_table import Table, parse_toml
+from storectl_store.selection.tables.toml_table import Table, parse_toml
 
 _OFF = frozenset({"", "0", "false", "no", "off", NONE})
 _Places = list[tuple[Table, str]]

@@ -7,7 +7,7 @@ from packaging.utils import NormalizedName
 
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import LocalProject, Pin
-from storectl_store.selection.toml_table import Table, parse_toml
+from storectl_store.selection.tables.toml_table import Table, parse_toml
 
 DefaultGroups = tuple[NormalizedName, ...] | Literal["all"] | None
 

@@ -8,11 +8,11 @@ from types import MappingProxyType
 
 from storectl_store.errors import LockFileError, NoLockFileError
 from storectl_store.selection.lock_file import LockFile, LockKind, is_script_lock, kind_of
-from storectl_store.selection.requirements_entries import references
-from storectl_store.selection.requirements_lines import used_variables, variables_in
+from storectl_store.selection.requirements.entries import references
+from storectl_store.selection.requirements.lines import used_variables, variables_in
 from storectl_store.selection.settings_files import SETTING_VARIABLES, settings_files
-from storectl_store.selection.snapshot import MAX_BYTES, read_snapshot
-from storectl_store.selection.uv_workspace import other_projects
+from storectl_store.selection.tables.snapshot import MAX_BYTES, read_snapshot
+from storectl_store.selection.uv.workspace import other_projects
 
 _MAX_INCLUDED = 200
 

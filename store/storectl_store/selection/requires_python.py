@@ -1,11 +1,11 @@
 """The Python versions that a lock file is for. Known before there is a target, because it helps to choose one."""
 
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.pipfile_python import pipfile_requires_python
+from storectl_store.selection.pipfile.python import pipfile_requires_python
 from storectl_store.selection.project_file import project_requires_python
-from storectl_store.selection.toml_table import parse_toml_head
-from storectl_store.selection.uv_groups import DEFAULT_GROUPS, AskedGroups, required_pythons
-from storectl_store.selection.uv_workspace import members_of, projects_of
+from storectl_store.selection.tables.toml_table import parse_toml_head
+from storectl_store.selection.uv.groups import DEFAULT_GROUPS, AskedGroups, required_pythons
+from storectl_store.selection.uv.workspace import members_of, projects_of
 
 
 def requires_python_of(lock_file: LockFile, asked: AskedGroups = DEFAULT_GROUPS) -> str | None:

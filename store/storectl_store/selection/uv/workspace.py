@@ -1,0 +1,135 @@
+"""The projects that a ``uv.lock`` is of: the folder it stands in, the members of its workspace, and path dependencies.
+
+    [tool.uv.workspace]  members = ["packages/*"], exclude = ["packages/old"]
+    [tool.uv.sources]    lib = { path = "../lib" }
+
+Which files these are is found out when the lock file is read, so that what is selected from it depends on bytes only.
+"""
+
+import fnmatch
+import glob
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from storectl_store.errors import LockFileError
+from storectl_store.selection.tables.toml_table import Table, parse_toml
+
+MAX_MEMBERS = 500
+"""Most folders that a pattern of members is asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UvProject:
+    """A ``pyproject.toml``. ``folder`` is where it is, relative to ``base``, the lock file's: ``.`` for the one beside it."""
+
+    base: str
+    folder: str
+    table: Table
+
+    @property
+    def file(self) -> str:
+        """The file, relative to the lock file."""
+        return os.path.normpath(os.path.join(self.folder, "pyproject.toml"))
+
+    @property
+    def project(self) -> Table | None:
+        """``[project]``."""
+        return self.table.optional_table("project")
+
+    @property
+    def name(self) -> NormalizedName | None:
+        """The project's name; None where there is no project."""
+        return self.project.name("name") if self.project else None
+
+    @property
+    def uv(self) -> Table:
+        """``[tool.uv]``."""
+        return self.table.table("tool").table("uv")
+
+    def is_member(self, folder: str) -> bool:
+        """Whether the folder, relative to the lock file, is of the workspace that this project is the root of."""
+        workspace = self.uv.table("workspace")
+        parts = folder.split("/")
+        return folder == "." or (
+            any(_matches(parts, pattern) for pattern in workspace.texts("members"))
+            and not any(_matches(parts, pattern) for pattern in workspace.texts("exclude"))
+        )
+
+
+def projects_of(folder: Path, pyproject: bytes, included: Mapping[str, bytes]) -> list[UvProject]:
+    """The project beside the lock file, which is the first, and all others.
+
+    LockFileError if the first or a member of its workspace is malformed; another one that is malformed is left out.
+    """
+    root = UvProject(base=str(folder), folder=".", table=parse_toml(pyproject, str(folder / "pyproject.toml")))
+    others = (_other(root, file, content) for file, content in included.items() if file.endswith("/pyproject.toml"))
+    return [root, *(project for project in others if project is not None)]
+
+
+def members_of(projects: Sequence[UvProject]) -> list[UvProject]:
+    """Those of the projects that are of the workspace, the root among them."""
+    return [project for project in projects if projects[0].is_member(project.folder)]
+
+
+def _other(root: UvProject, file: str, content: bytes) -> UvProject | None:
+    folder = os.path.relpath(os.path.dirname(file), root.base)
+    try:
+        return UvProject(base=root.base, folder=folder, table=parse_toml(content, file))
+    except LockFileError:
+        if root.is_member(folder):
+            raise
+        return None
+
+
+def other_projects(file: str, content: bytes) -> Iterator[str]:
+    """The ``pyproject.toml`` files that this one names, as members or by their path; none where it is malformed.
+
+    They need not exist. Folders are looked for on disk.
+    """
+    if b"workspace" not in content and b"path" not in content:
+        return
+    folder = os.path.dirname(file)
+    try:
+        uv = parse_toml(content, file).table("tool").table("uv")
+        found = [*_member_folders(uv.table("workspace"), folder), *_source_folders(uv.table("sources"))]
+    except LockFileError:
+        return
+    for other in found:
+        yield os.path.normpath(os.path.join(folder, other, "pyproject.toml"))
+
+
+def _member_folders(workspace: Table, folder: str) -> Iterator[str]:
+    excluded = workspace.texts("exclude")
+    for pattern in workspace.texts("members"):
+        if "\0" in pattern:
+            continue
+        for found in itertools.islice(glob.iglob(pattern, root_dir=folder, recursive=True), MAX_MEMBERS):
+            if not any(_matches(os.path.normpath(found).split("/"), other) for other in excluded):
+                yield found
+
+
+def _source_folders(sources: Table) -> Iterator[str]:
+    for name in sources.values:
+        single = isinstance(sources.values[name], dict)
+        for table in (sources.table(name),) if single else sources.tables(name):
+            path = table.optional_text("path")
+            if path and "\0" not in path and not path.endswith((".whl", ".gz", ".zip")):
+                yield os.path.join(path, table.optional_text("subdirectory") or "")
+
+
+def _matches(parts: list[str], pattern: str) -> bool:
+    """Whether a folder matches a pattern part by part; ``**`` stands for any number of them."""
+    return _match_parts(parts, os.path.normpath(pattern).split("/"))
+
+
+def _match_parts(parts: list[str], patterns: list[str]) -> bool:
+    if not patterns or not parts:
+        return parts == patterns or (all(pattern == "**" for pattern in patterns) and not parts)
+    if patterns[0] == "**":
+        return _match_parts(parts, patterns[1:]) or _match_parts(parts[1:], patterns)
+    return fnmatch.fnmatchcase(parts[0], patterns[0]) and _match_parts(parts[1:], patterns[1:])
