@@ -20,7 +20,7 @@ from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import CompiledEvent, ProgressEvent, WarmEvent, WarningEvent
 from storectl_store.digest import Digest, digest_of_hex
-from storectl_store.entries.bytecode import Compiled
+from storectl_store.entries.bytecode.compile import Compiled
 from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.entries.store import Store
 from storectl_store.environments.outline import Outline, outline_of

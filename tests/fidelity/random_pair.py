@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from storectl_store.entries.bytecode import compile_entries
+from storectl_store.entries.bytecode.compile import compile_entries
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.trash import delete_tree
 from storectl_store.environments.order import InstallationOrder

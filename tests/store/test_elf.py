@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from storectl_store.entries.elf import search_paths
+from storectl_store.entries.native.elf import search_paths
 
 LAYOUTS = {
     # class: header, program header with its fields in order, tag; sizes in bytes

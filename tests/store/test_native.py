@@ -4,7 +4,7 @@ from typing import BinaryIO
 
 import pytest
 
-from storectl_store.entries.native import escaping_library
+from storectl_store.entries.native.libraries import escaping_library
 
 DT_NULL, DT_STRTAB, DT_RPATH, DT_STRSZ, DT_RUNPATH = 0, 5, 15, 10, 29
 PT_LOAD, PT_DYNAMIC = 1, 2

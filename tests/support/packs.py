@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_store.entries.bytecode import compile_entries
+from storectl_store.entries.bytecode.compile import compile_entries
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
 from storectl_store.environments.pack import Imports, Places, write_pack

@@ -14,7 +14,7 @@ from operator import attrgetter
 from storectl_daemon.process.batches import Batcher
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import Digest
-from storectl_store.entries.bytecode import Compiled
+from storectl_store.entries.bytecode.compile import Compiled
 from storectl_store.entries.catalogue import Catalogue
 from storectl_store.environments.identity import shim_digest, shim_sources
 from storectl_store.environments.import_map import MARSHAL_VERSION

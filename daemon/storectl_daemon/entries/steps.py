@@ -11,7 +11,7 @@ from storectl_daemon.entries.pipeline import Steps
 from storectl_daemon.entries.workers import WorkerError, Workers
 from storectl_daemon.models import STOPPING
 from storectl_store.digest import Digest
-from storectl_store.entries.bytecode import Compiled, compile_entries, has_bytecode
+from storectl_store.entries.bytecode.compile import Compiled, compile_entries, has_bytecode
 from storectl_store.entries.commit import commit
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.stage import StagedEntry, stage_wheel

@@ -20,7 +20,7 @@ from storectl_store.digest import Digest, digest_of_hex, hex_of
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.installed_record import installed_record
 from storectl_store.entries.manifest import Manifest, ManifestFile, encode_manifest
-from storectl_store.entries.native import escaping_library
+from storectl_store.entries.native.libraries import escaping_library
 from storectl_store.entries.trash import delete_tree
 from storectl_store.entries.unpack import Folders, check_content, unpack, write_constant
 from storectl_store.errors import WheelError

@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Container, Iterable, Iterator
 from typing import BinaryIO
 
-from storectl_store.entries import elf
+from storectl_store.entries.native import elf
 
 _ORIGINS = ("$ORIGIN", "${ORIGIN}")
 _GRAFTED = ".libs"
