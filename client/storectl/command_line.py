@@ -46,7 +46,7 @@ def _dispatch(arguments: list[str], *, running: bool) -> int:
         sys.stdout.write(f"storectl {__version__}\n")
         return 0
     if arguments[:1] == ["daemon"]:
-        from storectl.foreground import become_daemon, is_plain  # noqa: PLC0415 - see above
+        from storectl.daemon.foreground import become_daemon, is_plain  # noqa: PLC0415 - see above
 
         if is_plain(arguments):
             return become_daemon(arguments[1:])

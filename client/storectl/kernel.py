@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import storectl_shim
-from storectl.chosen_python import ChosenPython
+from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import ClientError, NoLockFileError
 from storectl.fit import Installed, Misfit, installed_in, markers_of, misfits
 from storectl.options import Options

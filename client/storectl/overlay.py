@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from storectl.chosen_python import PIN, ChosenPython, chosen_python, first_on_path, pinned_at
+from storectl.daemon.chosen_python import PIN, ChosenPython, chosen_python, first_on_path, pinned_at
 from storectl.requirements import absolute_requirements, check_requirements, fingerprints
 from storectl_shim.locations import state_folder
 

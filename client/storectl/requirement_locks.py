@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storectl.chosen_python import ChosenPython
+from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import ClientError
 from storectl.locking import find_program
 from storectl.overlay import LOCK_FILES

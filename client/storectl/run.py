@@ -157,7 +157,7 @@ def _is_script(request: RunRequest) -> bool:
 
 def _made_environment(options: Options, project: str, last: str | None) -> str:
     """What the daemon makes; the last good environment where only the lock file is at fault."""
-    from storectl.warming import warm  # noqa: PLC0415 - an environment that is ready needs no daemon and no HTTP
+    from storectl.daemon.warming import warm  # noqa: PLC0415 - an environment that is ready needs no daemon and no HTTP
 
     try:
         return warm(project, options, os.environ).path

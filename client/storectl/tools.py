@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl.chosen_python import ChosenPython
+from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import UsageError
 from storectl.overlay import LOCK_FILES, has_its_python, offline_variables
 from storectl.requirement_locks import Wanted, lock_requirements

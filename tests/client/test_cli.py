@@ -16,8 +16,8 @@ import pytest
 
 import storectl
 from storectl.commands.link import ASIDE
+from storectl.daemon.warming import GOES_ON
 from storectl.examination import examine
-from storectl.warming import GOES_ON
 from support.client_project import LAUNCHER, ClientHome, make_environment
 from support.fake_daemon import (
     FakeDaemon,

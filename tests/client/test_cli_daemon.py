@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import support
-from storectl.daemon_client import DaemonClient
-from storectl.daemon_start import ensure_daemon, own_folder, running_daemon, stop_daemon
+from storectl.daemon.client import DaemonClient
+from storectl.daemon.start import ensure_daemon, own_folder, running_daemon, stop_daemon
 from storectl.errors import (
     DaemonNotRunningError,
     DaemonOwnerError,
@@ -37,7 +37,7 @@ with serve_daemon(socket_path(os.environ)) as daemon:
 
 STARTER = """
 import os, sys
-from storectl.daemon_start import ensure_daemon
+from storectl.daemon.start import ensure_daemon
 with ensure_daemon(os.environ, sys.argv[1:]) as daemon:
     print(daemon.health().pid, len(os.popen("ps -o pid= --ppid %d" % os.getpid()).read().split()))
 """

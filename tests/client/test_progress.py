@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from storectl.answers import Progress
-from storectl.progress import CLEAR_LINE, ProgressLine, describe, progress_line
+from storectl.daemon.answers import Progress
+from storectl.daemon.progress import CLEAR_LINE, ProgressLine, describe, progress_line
 
 
 class Clock:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from storectl import requirement_locks
-from storectl.chosen_python import ChosenPython
+from storectl.daemon.chosen_python import ChosenPython
 from storectl.requirement_locks import RequirementsError, Wanted, lock_requirements
 
 PYTHON = ChosenPython(version="3.12.1", executable="/somewhere/python")

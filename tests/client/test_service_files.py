@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from storectl import service_files
+from storectl.daemon import service_files
+from storectl.daemon.service_files import LAUNCHD, SYSTEMD, filled_files, install_folder
 from storectl.errors import ServiceFileError
-from storectl.service_files import LAUNCHD, SYSTEMD, filled_files, install_folder
 from storectl_shim.locations import log_path, socket_path
 
 ENVIRON = {"HOME": "/home/me", "XDG_RUNTIME_DIR": "/run/user/7"}

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from storectl.answers import Health
 from storectl.commands.output import duration_text, print_json, print_lines, size_text
 from storectl.commands.parameters import Json
-from storectl.daemon_start import GONE, ensure_daemon, running_daemon, stop_daemon
+from storectl.daemon.answers import Health
+from storectl.daemon.foreground import become_daemon
+from storectl.daemon.service_files import LAUNCHD, filled_files, install_folder, service_manager
+from storectl.daemon.start import GONE, ensure_daemon, running_daemon, stop_daemon
 from storectl.errors import DaemonNotRunningError, ServiceFileError
-from storectl.foreground import become_daemon
-from storectl.service_files import LAUNCHD, filled_files, install_folder, service_manager
 from storectl_shim.locations import log_path
 
 NOT_RUNNING = 3

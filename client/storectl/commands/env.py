@@ -7,13 +7,13 @@ from typing import Any
 import typer
 
 import storectl_shim
-from storectl.answers import ProjectState
 from storectl.commands.output import print_json, print_lines, print_table
 from storectl.commands.parameters import Folder, Json
-from storectl.daemon_start import ensure_daemon
+from storectl.daemon.answers import ProjectState
+from storectl.daemon.progress import describe
+from storectl.daemon.start import ensure_daemon
 from storectl.errors import ClientError, NoLockFileError
 from storectl.options import Options
-from storectl.progress import describe
 from storectl.project import locate_member, locate_project
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_notices, read_ready

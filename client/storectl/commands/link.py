@@ -8,11 +8,11 @@ import typer
 
 from storectl.commands.output import print_lines
 from storectl.commands.parameters import Folder
-from storectl.daemon_start import ensure_daemon
+from storectl.daemon.start import ensure_daemon
+from storectl.daemon.warming import warm
 from storectl.errors import LinkRefusedError
 from storectl.options import Options
 from storectl.project import locate_project
-from storectl.warming import warm
 from storectl_shim.locations import store_folder
 
 ASIDE = ".before-storectl"

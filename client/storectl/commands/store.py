@@ -8,7 +8,7 @@ import typer
 
 from storectl.commands.output import print_json, print_lines, print_table, size_text
 from storectl.commands.parameters import Json, Offline
-from storectl.daemon_start import ensure_daemon
+from storectl.daemon.start import ensure_daemon
 from storectl.errors import UnknownEntryError, printable
 from storectl.verification import Report
 

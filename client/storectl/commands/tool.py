@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from storectl.chosen_python import chosen_python
 from storectl.commands.output import print_lines
 from storectl.commands.parameters import Offline, Python
+from storectl.daemon.chosen_python import chosen_python
 from storectl.errors import TargetNotFoundError
 from storectl.options import Options, options_of_environment
 from storectl.program import execute, tool_environ

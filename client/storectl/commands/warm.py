@@ -20,9 +20,9 @@ from storectl.commands.parameters import (
     Python,
     options_of,
 )
+from storectl.daemon.warming import warm as warm_project
 from storectl.project import locate_member
 from storectl.sharing import check_place, share_store
-from storectl.warming import warm as warm_project
 from storectl_shim.locations import store_folder
 
 Shared = Annotated[

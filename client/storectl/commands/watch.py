@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from storectl.answers import ProjectState
 from storectl.commands.env import state_json, state_text
 from storectl.commands.output import print_json, print_lines, print_table
 from storectl.commands.parameters import Folder, Json
-from storectl.daemon_start import ensure_daemon
+from storectl.daemon.answers import ProjectState
+from storectl.daemon.start import ensure_daemon
 from storectl.options import Options
 from storectl.project import locate_project
 from storectl_shim.locations import state_folder

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
-from storectl.answers import Progress
+from storectl.daemon.answers import Progress
 from storectl.errors import printable
 from storectl.options import is_true
 

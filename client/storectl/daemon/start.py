@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storectl.daemon_socket import check_listener, check_owner, unreachable
+from storectl.daemon.socket import check_listener, check_owner, unreachable
+from storectl.daemon.store_place import check_store_owner, may_be_store, own_store
 from storectl.errors import (
     DaemonError,
     DaemonGoneError,
@@ -28,13 +29,12 @@ from storectl.errors import (
     DaemonStartError,
 )
 from storectl.isolation import FLAGS
-from storectl.store_place import check_store_owner, may_be_store, own_store
 from storectl_shim.locations import log_path, socket_path, store_folder
 from storectl_shim.own_variables import own_variables
 from storectl_shim.store_daemon import StoreDaemon, is_there, read_store_daemon
 
 if TYPE_CHECKING:
-    from storectl.daemon_client import DaemonClient
+    from storectl.daemon.client import DaemonClient
 
 START_S = 10.0
 """How long a new daemon may take until it answers."""
@@ -89,7 +89,7 @@ def _reached(environ: Mapping[str, str]) -> "DaemonClient":
     path = known.socket if known is not None and known.may_answer else socket_path(environ)
     check_owner(path)
     check_listener(path)
-    from storectl.daemon_client import DaemonClient  # noqa: PLC0415 - HTTP, of no use where nobody listens
+    from storectl.daemon.client import DaemonClient  # noqa: PLC0415 - HTTP, of no use where nobody listens
 
     client = DaemonClient(path, environ=environ)
     try:
@@ -239,7 +239,7 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> None:
             )
         os.close(held)
         held = -1
-        import storectl.daemon_client  # noqa: F401, PLC0415 - while the daemon loads what it needs
+        import storectl.daemon.client  # noqa: F401, PLC0415 - while the daemon loads what it needs
 
         _wait_until_well(alive, environ, log, before)
     except (OSError, subprocess.CalledProcessError) as error:

@@ -12,9 +12,10 @@ from typing import Any, Protocol, Self, TypeVar
 
 import httpx2
 
-from storectl.answers import EnvironmentInfo, Health, Progress, ProjectState, problem_from_json
-from storectl.chosen_python import ChosenPython
-from storectl.daemon_socket import CONNECT_S, check_listener, check_owner, stuck
+from storectl.daemon.answers import EnvironmentInfo, Health, Progress, ProjectState, problem_from_json
+from storectl.daemon.chosen_python import ChosenPython
+from storectl.daemon.socket import CONNECT_S, check_listener, check_owner, stuck
+from storectl.daemon.wire import path_from_wire, path_on_wire, variables_on_wire
 from storectl.errors import (
     DaemonGoneError,
     DaemonNotRunningError,
@@ -23,7 +24,6 @@ from storectl.errors import (
     DaemonVersionError,
 )
 from storectl.options import Options
-from storectl.wire import path_from_wire, path_on_wire, variables_on_wire
 
 API_VERSION = 1
 

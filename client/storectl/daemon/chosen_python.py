@@ -38,7 +38,7 @@ def chosen_python(python: str | None, environ: Mapping[str, str], *, pinned: str
 
     ``pinned`` is the content of a ``.python-version``. DaemonProblemError (E_TARGET) if there is none.
     """
-    from storectl.daemon_start import ensure_daemon  # noqa: PLC0415 - for the first run only
+    from storectl.daemon.start import ensure_daemon  # noqa: PLC0415 - for the first run only
 
     with ensure_daemon(environ) as daemon:
         return daemon.interpreter(absolute_interpreter(python) if python else None, pinned)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from storectl.daemon.wire import path_from_wire
 from storectl.errors import DaemonProblemError
-from storectl.wire import path_from_wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

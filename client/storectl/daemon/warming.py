@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Mapping
 
-from storectl.answers import EnvironmentInfo
-from storectl.daemon_start import ensure_daemon
+from storectl.daemon.answers import EnvironmentInfo
+from storectl.daemon.progress import ProgressLine, progress_line
+from storectl.daemon.start import ensure_daemon
 from storectl.errors import DaemonGoneError
 from storectl.options import Options
-from storectl.progress import ProgressLine, progress_line
 
 GOES_ON = "storectl: the daemon goes on with it: `storectl env show` says how far, `storectl daemon stop` ends it\n"
 """What is said to a person who no longer waits."""
