@@ -18,10 +18,10 @@ import storectl_shim
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import ClientError, NoLockFileError
 from storectl.fit import Installed, Misfit, installed_in, markers_of, misfits
+from storectl.locks.tools import Tool, lock_tool
 from storectl.options import Options
 from storectl.project import locate_member
 from storectl.run import environment_at
-from storectl.tools import Tool, lock_tool
 from storectl_shim.environment import Environment
 from storectl_shim.locations import state_folder
 

@@ -9,10 +9,10 @@ import os
 import sys
 
 from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, OutputError, printable
+from storectl.locks.script_block import script_lock_file
 from storectl.program import execute, program_environ
 from storectl.project import locate_member
 from storectl.run_arguments import Kind, RunRequest, parse_run
-from storectl.script_block import script_lock_file
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import last_environment, read_notices, read_ready
@@ -106,7 +106,7 @@ def environment_for(request: RunRequest, options: Options, environ: Mapping[str,
 
 def _environment_with(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
     """The environment that has the requirements of --with on top, or nothing else where there is no project."""
-    from storectl.overlay import locked_alone, locked_overlay  # noqa: PLC0415 - nobody else has to wait for it
+    from storectl.locks.overlay import locked_alone, locked_overlay  # noqa: PLC0415 - nobody else has to wait for it
 
     wanted, refresh, offline = request.requirements, request.refresh, options.offline
     try:

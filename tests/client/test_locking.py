@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storectl.errors import UsageError
-from storectl.locking import Locking, NoLockerError, locking_of
+from storectl.locks.lock import Locking, NoLockerError, locking_of
 
 TOOLS = ("uv", "poetry", "pdm", "pipenv", "pip", "pip-compile")
 PYLOCK = 'lock-version = "1.0"\ncreated-by = "{}"\npackages = []\n'

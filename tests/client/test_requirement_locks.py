@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from storectl import requirement_locks
 from storectl.daemon.chosen_python import ChosenPython
-from storectl.requirement_locks import RequirementsError, Wanted, lock_requirements
+from storectl.locks import requirements as requirement_locks
+from storectl.locks.requirements import RequirementsError, Wanted, lock_requirements
 
 PYTHON = ChosenPython(version="3.12.1", executable="/somewhere/python")
 RECORD = """#!/bin/sh

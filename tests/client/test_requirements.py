@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from storectl.errors import UsageError
-from storectl.requirements import absolute_requirements, check_requirements, fingerprints, is_address, is_path
+from storectl.locks.requirement_words import (
+    absolute_requirements,
+    check_requirements,
+    fingerprints,
+    is_address,
+    is_path,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from storectl.errors import NoLockFileError, UsageError
-from storectl.script_block import script_lock_file
+from storectl.locks.script_block import script_lock_file
 
 BLOCK = '# /// script\n# requires-python = ">=3.11"\n# dependencies = ["rich"]\n# ///\n'
 

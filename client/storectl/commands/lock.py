@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from storectl.locking import locking_of
+from storectl.locks.lock import locking_of
 
 Place = Annotated[str, typer.Argument(metavar="DIR|SCRIPT", help="A project's folder, or a script with a block.")]
 Tool = Annotated[str | None, typer.Option("--with", metavar="TOOL", help="uv, poetry, pdm, pipenv or pip.")]

@@ -9,10 +9,10 @@ from storectl.commands.output import print_lines
 from storectl.commands.parameters import Offline, Python
 from storectl.daemon.chosen_python import chosen_python
 from storectl.errors import TargetNotFoundError
+from storectl.locks.tools import known_tools, lock_tool, remove_tool, tool_of
 from storectl.options import Options, options_of_environment
 from storectl.program import execute, tool_environ
 from storectl.run import environment_at
-from storectl.tools import known_tools, lock_tool, remove_tool, tool_of
 from storectl_shim.locations import state_folder
 
 app = typer.Typer(no_args_is_help=True, help="Run commands of packages that belong to no project.")

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import ClientError
-from storectl.locking import find_program
-from storectl.overlay import LOCK_FILES
-from storectl.requirements import check_requirements, is_address, is_path
+from storectl.locks.lock import find_program
+from storectl.locks.overlay import LOCK_FILES
+from storectl.locks.requirement_words import check_requirements, is_address, is_path
 
 _LEFT_OUT = frozenset(
     {"VIRTUAL_ENV", "UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY", "UV_FROZEN", "UV_LOCKED", "UV_PYTHON"}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from storectl.daemon.chosen_python import PIN, ChosenPython, chosen_python, first_on_path, pinned_at
-from storectl.requirements import absolute_requirements, check_requirements, fingerprints
+from storectl.locks.requirement_words import absolute_requirements, check_requirements, fingerprints
 from storectl_shim.locations import state_folder
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
@@ -37,7 +37,7 @@ def locked_overlay(
     found = _lock_file_in(folder)
     if found is not None and not refresh:
         return found
-    from storectl.requirement_locks import Wanted, lock_requirements  # noqa: PLC0415 - for the first run only
+    from storectl.locks.requirements import Wanted, lock_requirements  # noqa: PLC0415 - for the first run only
 
     python = ChosenPython(version=_feature_version(environment), executable=os.path.join(environment, "bin", "python"))
     wanted = Wanted(
@@ -67,7 +67,7 @@ def locked_alone(
     found = _lock_file_in(folder)
     if found is not None and not refresh and has_its_python(folder):
         return found
-    from storectl.requirement_locks import Wanted, lock_requirements  # noqa: PLC0415 - for the first run only
+    from storectl.locks.requirements import Wanted, lock_requirements  # noqa: PLC0415 - for the first run only
 
     check_requirements(requirements)
     chosen = chosen_python(python, environ, pinned=pinned)

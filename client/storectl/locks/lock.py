@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl.errors import ClientError, UsageError
-from storectl.script_block import has_block
+from storectl.locks.script_block import has_block
 from storectl_shim.project_record import lock_files_in
 
 _COMPILE = ("uv", "pip", "compile", "--generate-hashes", "--universal", "requirements.in", "-o", "requirements.txt")

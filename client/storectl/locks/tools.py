@@ -18,9 +18,9 @@ from pathlib import Path
 
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import UsageError
-from storectl.overlay import LOCK_FILES, has_its_python, offline_variables
-from storectl.requirement_locks import Wanted, lock_requirements
-from storectl.requirements import absolute_requirements, check_requirements
+from storectl.locks.overlay import LOCK_FILES, has_its_python, offline_variables
+from storectl.locks.requirement_words import absolute_requirements, check_requirements
+from storectl.locks.requirements import Wanted, lock_requirements
 
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?P<extras>\[[^\]]*\])?(?:@(?P<version>[^/\s]+))?"
