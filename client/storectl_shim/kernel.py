@@ -2,7 +2,7 @@
 
     <environment>/bin/python kernel.py PLAN -f CONNECTION_FILE
 
-PLAN is JSON, as ``storectl.kernel.Kernel.command`` writes it. Standard library only, CPython 3.9 to 3.14, one file: it is
+PLAN is JSON, as ``storectl.kernels.kernel.Kernel.command`` writes it. Standard library only, CPython 3.9 to 3.14, one file: it is
 run by its path, and nothing else that is installed beside it becomes importable.
 """
 

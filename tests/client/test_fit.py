@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl.fit import installed_in, markers_of, misfits
+from storectl.kernels.fit import installed_in, markers_of, misfits
 from support.wheels import WheelBytes, make_wheel
 
 MARKERS = markers_of("3.12.1")

@@ -11,9 +11,9 @@ import typer
 from storectl.commands.output import print_json, print_lines, print_table
 from storectl.commands.parameters import Json
 from storectl.errors import UsageError, printable
-from storectl.kernelspecs import install as install_spec
-from storectl.kernelspecs import installed, known_data_folders, prefix_data_folder, user_data_folder
-from storectl.kernelspecs import remove as remove_spec
+from storectl.kernels.specs import install as install_spec
+from storectl.kernels.specs import installed, known_data_folders, prefix_data_folder, user_data_folder
+from storectl.kernels.specs import remove as remove_spec
 from storectl.options import options_of_environment
 from storectl.program import execute, program_environ
 from storectl_shim.environment import storectl_command
@@ -73,7 +73,7 @@ def remove(
 def start(arguments: Arguments = None) -> None:
     """Become the kernel of the project here. What Jupyter runs; its log has what goes to stderr."""
     # Imported here: what reads requirements takes 30 ms, and no other command needs it.
-    from storectl.kernel import notebook_starts, prepare_kernel  # noqa: PLC0415 - see above
+    from storectl.kernels.kernel import notebook_starts, prepare_kernel  # noqa: PLC0415 - see above
 
     kernel = prepare_kernel(notebook_starts(os.environ), options_of_environment(os.environ), os.environ)
     for notice in kernel.notices:

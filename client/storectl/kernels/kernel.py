@@ -17,7 +17,7 @@ from pathlib import Path
 import storectl_shim
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import ClientError, NoLockFileError
-from storectl.fit import Installed, Misfit, installed_in, markers_of, misfits
+from storectl.kernels.fit import Installed, Misfit, installed_in, markers_of, misfits
 from storectl.locks.tools import Tool, lock_tool
 from storectl.options import Options
 from storectl.project import locate_member
