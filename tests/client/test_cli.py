@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import storectl
+from storectl.commands.examination import examine
 from storectl.commands.link import ASIDE
 from storectl.daemon.warming import GOES_ON
-from storectl.examination import examine
 from support.client_project import LAUNCHER, ClientHome, make_environment
 from support.fake_daemon import (
     FakeDaemon,

@@ -5,9 +5,9 @@ import sys
 
 import typer
 
+from storectl.commands.examination import Finding, examine
 from storectl.commands.output import print_json, print_lines
 from storectl.commands.parameters import Json
-from storectl.examination import Finding, examine
 
 
 def doctor(*, json: Json = False) -> None:

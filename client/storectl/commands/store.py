@@ -8,9 +8,9 @@ import typer
 
 from storectl.commands.output import print_json, print_lines, print_table, size_text
 from storectl.commands.parameters import Json, Offline
+from storectl.commands.verification import Report
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import UnknownEntryError, printable
-from storectl.verification import Report
 
 app = typer.Typer(no_args_is_help=True, help="What is in the store, and whether it is as it was unpacked.")
 

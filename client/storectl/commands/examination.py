@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl.commands.quarantine import set_aside
 from storectl.daemon.start import running_daemon
 from storectl.errors import ClientError, DaemonNotRunningError, ProjectOwnerError
 from storectl.options import Options
 from storectl.project import locate_project
-from storectl.quarantine import set_aside
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_notices, read_ready
 
