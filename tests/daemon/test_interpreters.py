@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from storectl_daemon import interpreter_probe, interpreters
+from storectl_daemon.interpreters import book as interpreters
+from storectl_daemon.interpreters import probe as interpreter_probe
 from storectl_daemon.interpreters.book import InterpreterBook, find_interpreters
 from storectl_daemon.interpreters.facts import interpreter_of
 from storectl_store.errors import LockFileError, TargetError
@@ -281,7 +282,7 @@ def test_the_distributor_may_refuse_wheels(book: InterpreterBook, tmp_path: Path
     """PEP 600: a module `_manylinux` in the standard library has a say; here of an interpreter with one of its own."""
     policy = tmp_path / "_manylinux.py"
     policy.write_text("def manylinux_compatible(major, minor, machine):\n    return False if minor > 20 else None\n")
-    code = "import json, sys; sys.path[:0] = sys.argv[1:]; import interpreter_probe; print(json.dumps(interpreter_probe.facts()))"
+    code = "import json, sys; sys.path[:0] = sys.argv[1:]; import probe as interpreter_probe; print(json.dumps(interpreter_probe.facts()))"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, str(Path(interpreter_probe.__file__).parent), str(tmp_path)],
         capture_output=True,

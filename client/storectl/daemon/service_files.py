@@ -78,7 +78,7 @@ def filled_files(manager: ServiceManager, environ: Mapping[str, str]) -> dict[st
 
 def template_folder(manager: ServiceManager) -> Path:
     """Where the templates are: in the installed package, or in the checkout it is imported from."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "service_files" / manager.name, package.parents[1] / manager.name):
         if (folder / manager.files[0]).is_file():
             return folder

@@ -25,7 +25,7 @@ from storectl_store.selection.target import Interpreter
 from storectl_store.system_errors import refusal_of
 from storectl_store.wheel.checked import Part
 
-_WORKER = Path(__file__).with_name("compile_worker.py")
+_WORKER = Path(__file__).with_name("worker.py")
 _CHUNK = 512 * 1024  # bytes of source in one job: about half a second, so that all workers end together
 _START_LIMIT = 30.0  # seconds for an interpreter to start
 _JOB_LIMIT = 300.0  # seconds for a job: source can be made to compile for ever
@@ -146,7 +146,7 @@ def _jobs(folder: Path, owner: int, manifest: Manifest, tmp: Path) -> Iterator[_
 
 
 def _request(folder: Path, files: Sequence[str], tmp: Path) -> bytes:
-    """The line that ``compile_worker.py`` reads."""
+    """The line that ``worker.py`` reads."""
     value = {"folder": os.fspath(folder), "files": files, "tmp": os.fspath(tmp), "optimize": [0]}
     return json.dumps(value).encode() + b"\n"
 
@@ -234,7 +234,7 @@ class _Crew:
 
 
 class _Worker:
-    """The interpreter, running ``compile_worker.py``; its protocol is described there."""
+    """The interpreter, running ``worker.py``; its protocol is described there."""
 
     def __init__(self, interpreter: Interpreter) -> None:
         try:

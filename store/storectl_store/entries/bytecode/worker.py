@@ -1,4 +1,4 @@
-"""Compiles modules of entries, in the interpreter they are for: ``<python> -I -S -X utf8 compile_worker.py``.
+"""Compiles modules of entries, in the interpreter they are for: ``<python> -I -S -X utf8 worker.py``.
 
 Standard library only, CPython 3.9 and newer. The first line it writes is its cache tag, as JSON. Then each line on stdin is a
 job, each line on stdout its result::
