@@ -12,12 +12,12 @@ Selector = Callable[[LockFile, Target], Selection]
 
 SELECTORS: Mapping[LockKind, str] = MappingProxyType(
     {
-        "uv": "uv_selection.select_from_uv_lock",
-        "pylock": "pylock.select_from_pylock",
-        "poetry": "poetry_selection.select_from_poetry_lock",
-        "pdm": "pdm_selection.select_from_pdm_lock",
-        "pipfile": "pipfile_selection.select_from_pipfile_lock",
-        "requirements": "requirements_file.select_from_requirements",
+        "uv": "uv.selection.select_from_uv_lock",
+        "pylock": "pylock.selection.select_from_pylock",
+        "poetry": "poetry.selection.select_from_poetry_lock",
+        "pdm": "pdm.selection.select_from_pdm_lock",
+        "pipfile": "pipfile.selection.select_from_pipfile_lock",
+        "requirements": "requirements.file.select_from_requirements",
     }
 )
 """One function a kind: a further format is one more module, one more name in `lock_file` and one more line here.
@@ -33,6 +33,6 @@ def select(lock_file: LockFile, target: Target) -> Selection:
 
 def selector_of(kind: LockKind) -> Selector:
     """The function that selects from lock files of this kind."""
-    module, _, name = SELECTORS[kind].partition(".")
+    module, _, name = SELECTORS[kind].rpartition(".")
     selector: Selector = getattr(import_module(f"{__package__}.{module}"), name)
     return selector
