@@ -109,12 +109,12 @@ def test_an_equal_copy_of_metadata_is_right(published: Published) -> None:
     assert published.different() == []
 
 
-def test_which_storectl_made_it_makes_no_difference(published: Published) -> None:
+def test_every_bit_of_the_settings_of_a_venv_counts(published: Published) -> None:
     path = published.open_up("pyvenv.cfg")
     path.chmod(0o644)
-    path.write_text(path.read_text().replace("storectl = ", "storectl = 9."))
+    path.write_text(path.read_text().replace("storectl = 6", "storectl = 7"))
     path.chmod(0o444)
-    assert published.different() == []
+    assert published.different() == ["pyvenv.cfg"]
 
 
 def test_a_glance_finds_what_is_gone_and_reads_nothing(published: Published) -> None:

@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.selection.target import Interpreter
 
-VIEW_FORMAT = 5
+VIEW_FORMAT = 6
 _ID_LENGTH = 32
 _SHIM = ("site-packages/_storectl.py", "_storectl_map.py")
 NOTHING: Mapping[NormalizedName, str] = MappingProxyType({})

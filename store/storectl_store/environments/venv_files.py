@@ -15,11 +15,10 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from storectl_shim._storectl import CUSTOMIZATIONS
-from storectl_store.environments.identity import shim_sources
+from storectl_store.environments.identity import VIEW_FORMAT, shim_sources
 from storectl_store.environments.tree import Leaf, Link, SmallFile
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
-from storectl_store.version import installed_version
 
 _EXTERNALLY_MANAGED = b"""\
 [externally-managed]
@@ -70,7 +69,10 @@ def _python_links(interpreter: Interpreter) -> Iterator[Leaf]:
 
 
 def _pyvenv_cfg(interpreter: Interpreter) -> bytes:
-    """``home`` is what CPython finds the standard library by; ``version_info`` is what uv and virtualenv call the version."""
+    """``home`` is what CPython finds the standard library by; ``version_info`` is what uv and virtualenv call the version.
+
+    The last line tells the format of the view, which is part of the environment's id: equal ids have equal files.
+    """
     if "\n" in interpreter.executable or not os.path.isabs(interpreter.executable):
         raise EnvironmentBuildError(f"no environment can be made for the interpreter {interpreter.executable!r}")
     lines = [
@@ -80,6 +82,6 @@ def _pyvenv_cfg(interpreter: Interpreter) -> bytes:
         f"version = {interpreter.version}",
         f"version_info = {interpreter.version}",
         f"executable = {interpreter.executable}",
-        f"storectl = {installed_version()}",
+        f"storectl = {VIEW_FORMAT}",
     ]
     return os.fsencode("\n".join([*lines, ""]))

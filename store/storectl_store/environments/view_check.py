@@ -1,7 +1,6 @@
 """Compare a published environment with its plan: everything that is planned is there as planned, and nothing else."""
 
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,8 +10,6 @@ from storectl_store.environments.plan import IMPORT_MAP, EnvironmentPlan
 from storectl_store.environments.publish import import_map_of
 from storectl_store.environments.scripts import PYTHON_SHEBANG, with_own_shebang
 from storectl_store.environments.tree import SameFile, SmallFile, StoreScript
-
-_MADE_BY = re.compile(rb"^storectl = .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,19 +117,11 @@ def _wrong_content(path: str, file: SmallFile, found: _Found, *, contents: bool)
     mode = 0o555 if file.executable else 0o444
     if stat.S_IMODE(status.st_mode) != mode:
         return f"its mode is {stat.filemode(status.st_mode)}"
-    is_settings = path == "pyvenv.cfg"  # names the storectl that made it, which may be another
-    if not is_settings and status.st_size != len(file.content):
+    if status.st_size != len(file.content):
         return f"it has {status.st_size} bytes, not {len(file.content)}"
     if not contents:
         return None
-    content = (found.root / path).read_bytes()
-    if is_settings:
-        return None if _unsigned(content) == _unsigned(file.content) else "its content is another"
-    return None if content == file.content else "its content is another"
-
-
-def _unsigned(settings: bytes) -> bytes:
-    return _MADE_BY.sub(b"", settings)
+    return None if (found.root / path).read_bytes() == file.content else "its content is another"
 
 
 def _wrong_copy(path: str, target: str, found: _Found, *, contents: bool) -> str | None:
