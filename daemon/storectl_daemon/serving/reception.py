@@ -294,7 +294,7 @@ class _Visit:
         return self.connection
 
     def end(self) -> None:
-        """Close the connection, whatever state it is in. If it has been closed or given up, nothing happens."""
+        """Close the connection, in any state. If it has been closed or given up, nothing happens."""
         if self._over:
             return
         self._over = True

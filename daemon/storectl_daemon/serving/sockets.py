@@ -153,7 +153,7 @@ def passed_socket(environ: Mapping[str, str]) -> socket.socket | None:
 
 
 def _systemd_descriptor(environ: Mapping[str, str]) -> int | None:
-    """sd_listen_fds(3): LISTEN_FDS counts only where LISTEN_PID is this process."""
+    """The descriptor by sd_listen_fds(3), or None: LISTEN_FDS counts only if LISTEN_PID is this process."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return None
     count = environ.get("LISTEN_FDS", "")
