@@ -18,7 +18,7 @@ _MAP_NAME = "import-map"
 
 
 class Environments:
-    """Reads environments. They never change once published, so what was read stays true while the folder is there."""
+    """Reads environments. A published one never changes, so what was read holds as long as its folder exists."""
 
     def __init__(self, layout: StoreLayout) -> None:
         self._layout = layout
@@ -27,7 +27,7 @@ class Environments:
         self._maps = HeldMaps()
 
     def record(self, environment_id: str) -> EnvironmentRecord | None:
-        """What the environment says of itself; None where there is none with this id."""
+        """What the environment says of itself; None if there is none with this id."""
         folder = self._layout.environment(environment_id)
         if not _ID.fullmatch(environment_id) or not (folder / "pyvenv.cfg").exists():
             self._records.pop(environment_id, None)
@@ -44,7 +44,7 @@ class Environments:
         return record
 
     def is_whole(self, environment_id: str) -> bool:
-        """Whether the environment is there with all that a program needs to start in it."""
+        """Whether the environment exists and has everything that a program needs to start in it."""
         record = self.record(environment_id)
         if record is None:
             return False
@@ -54,7 +54,7 @@ class Environments:
         return os.access(library / "site-packages", os.R_OK) and all((folder / name).exists() for name in needed)
 
     def info(self, environment_id: str, *, project: str | None, lock_file: str | None) -> EnvironmentInfo | None:
-        """The environment as one that a project asked for."""
+        """The environment, as one that this project asked for; None if there is none with this id."""
         record = self.record(environment_id)
         if record is None:
             return None
@@ -70,11 +70,11 @@ class Environments:
         )
 
     def ids(self) -> Iterator[str]:
-        """All environments, sorted."""
+        """The ids of all environments, sorted."""
         return (name for name in sorted(os.listdir(self._layout.environments)) if _ID.fullmatch(name))
 
     def import_map(self, environment_id: str) -> HeldMap:
-        """The import map; UnknownEnvironmentError where there is none."""
+        """The import map. Raises UnknownEnvironmentError if there is none."""
         try:
             if not _ID.fullmatch(environment_id):
                 raise FileNotFoundError
@@ -90,7 +90,7 @@ def _unknown(environment_id: str) -> UnknownEnvironmentError:
 
 
 def known_environment(environments: Environments, environment_id: str) -> EnvironmentInfo:
-    """The environment by itself; UnknownEnvironmentError where there is none."""
+    """The environment, without a project. Raises UnknownEnvironmentError if there is none with this id."""
     info = environments.info(environment_id, project=None, lock_file=None)
     if info is None:
         raise _unknown(environment_id)

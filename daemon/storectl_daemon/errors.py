@@ -1,4 +1,4 @@
-"""The errors of the daemon, one class per thing that somebody can do something about.
+"""The errors of the daemon: one class for each kind of problem that calls for a reaction of its own.
 
     ProblemError                          (of the store) anything a person is told in one line
     └── DaemonError                       E_DAEMON
@@ -10,7 +10,8 @@
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
         └── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
 
-No message, hint or fact ever holds a credential: addresses pass through ``storectl_daemon.network.origins.redacted`` first.
+No message, hint or fact ever holds a credential: addresses pass through ``storectl_daemon.network.origins.redacted``
+first.
 """
 
 from storectl_store.errors import ProblemError

@@ -1,7 +1,7 @@
-"""Import maps as they are answered, head and all: files in memory, from which the kernel takes them without copying.
+"""Import maps in memory as complete HTTP answers: in files that the kernel can send without copying them.
 
-A map of 300 wheels has 800 KB. ``sendfile`` from a file that lives in memory lends its pages to the connection, where
-``send`` copies them into buffers; nor are they part of this process.
+A map of 300 wheels has 800 KB. ``sendfile`` from a file in memory lends its pages to the connection, while ``send``
+copies them into buffers. Nor do these pages count as memory of this process.
 """
 
 import os
@@ -13,20 +13,20 @@ from typing import Protocol
 
 _KEPT_BYTES = 16 << 20
 _KEPT_MAPS = 64
-"""Each may be an open file, of which a process has a thousand as a rule."""
+"""The most maps that are kept. Each may be an open file, and a process may usually have a thousand of those."""
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 
 
 class HeldMap(Protocol):
-    """One map. ``size`` are the bytes of the whole answer."""
+    """One map with its HTTP head. ``size`` is the number of bytes of the whole answer."""
 
     size: int
 
     def send(self, connection: socket.socket, start: int) -> int:
-        """Send the answer from this byte on, as far as the kernel takes it at once; how many bytes went.
+        """Send the answer from byte ``start`` on, as far as the kernel takes it at once. Returns the bytes sent.
 
-        OSError as ``send`` has it: BlockingIOError where none went.
+        Raises OSError as ``socket.send`` does: BlockingIOError if no byte could be sent.
         """
 
     def content(self) -> bytes:
@@ -34,11 +34,11 @@ class HeldMap(Protocol):
 
 
 class FileInMemory:
-    """A map in a file of no folder; ``memfd_create(2)``, Linux. OSError where there can be none."""
+    """A map in a file without a folder: ``memfd_create(2)``, Linux. Raises OSError if none can be made."""
 
     def __init__(self, content: bytes) -> None:
         self._descriptor = os.memfd_create("storectl-import-map", os.MFD_CLOEXEC)
-        weakref.finalize(self, os.close, self._descriptor)  # an answer may be under way when the map is no longer kept
+        weakref.finalize(self, os.close, self._descriptor)  # an answer may still be under way when the map is dropped
         head = _HEAD % len(content)
         self._start, self.size = len(head), len(head) + len(content)
         with open(self._descriptor, "wb", closefd=False) as file:
@@ -46,16 +46,16 @@ class FileInMemory:
             file.write(content)
 
     def send(self, connection: socket.socket, start: int) -> int:
-        """As ``HeldMap`` says."""
+        """Send the answer from byte ``start`` on; see ``HeldMap.send``. Uses ``sendfile``."""
         return os.sendfile(connection.fileno(), self._descriptor, start, self.size - start)
 
     def content(self) -> bytes:
-        """As ``HeldMap`` says."""
+        """The map without the head."""
         return os.pread(self._descriptor, self.size - self._start, self._start)
 
 
 class Bytes:
-    """A map in this process, where there are no files in memory."""
+    """A map in the memory of this process, for systems without files in memory."""
 
     def __init__(self, content: bytes) -> None:
         head = _HEAD % len(content)
@@ -63,24 +63,24 @@ class Bytes:
         self.size = len(self._answer)
 
     def send(self, connection: socket.socket, start: int) -> int:
-        """As ``HeldMap`` says."""
+        """Send the answer from byte ``start`` on; see ``HeldMap.send``."""
         return connection.send(memoryview(self._answer)[start:])
 
     def content(self) -> bytes:
-        """As ``HeldMap`` says."""
+        """The map without the head."""
         return self._answer[self._start :]
 
 
 def hold(content: bytes) -> HeldMap:
-    """The map in the best way that this system has."""
+    """The map in a file in memory; if the system has none, in the memory of this process."""
     try:
         return FileInMemory(content)
-    except (OSError, AttributeError):  # a sandbox, or a system, without
+    except (OSError, AttributeError):  # not on this system, or a sandbox forbids it
         return Bytes(content)
 
 
 class HeldMaps:
-    """The maps that were asked for lately, each as long as its file is the one that was read."""
+    """The maps that were asked for lately. A map is read again if its file has been replaced."""
 
     def __init__(self, *, limit: int = _KEPT_BYTES, most: int = _KEPT_MAPS) -> None:
         self._limit = limit
@@ -88,7 +88,7 @@ class HeldMaps:
         self._kept: OrderedDict[str, tuple[int, HeldMap]] = OrderedDict()
 
     def held(self, path: str) -> HeldMap:
-        """The map in this file; OSError where it cannot be read."""
+        """The map in the file at this path. Raises OSError if it cannot be read."""
         try:
             inode = os.stat(path).st_ino
             kept = self._kept.get(path)

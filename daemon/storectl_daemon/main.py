@@ -1,6 +1,6 @@
 """The daemon's start: the one place that reads the environment and builds the parts.
 
-Exit codes: 0 after a clean end, 1 for a problem, 3 where another daemon serves the store.
+Exit codes: 0 after an orderly end, 1 for a problem, 3 if another daemon serves the store.
 """
 
 import argparse
@@ -72,19 +72,19 @@ Taken = TypeVar("Taken")
 
 EXIT_BUSY = 3
 HANDOVER_S = 3.0
-"""How long to wait for the store: a daemon that was told to stop may still be ending its workers."""
+"""Seconds to wait for the store: a daemon that was told to stop may still be ending its workers."""
 
 _UMASK = 0o022
-"""What the store holds has the same modes whoever started the daemon; what is private has a mode of its own."""
+"""The store's files have the same modes, whatever umask the daemon was started with. Private files set their own."""
 
 REST_S = 1.0
-"""How long after a warm its memory is given back: whoever waited for it asks for the environment first."""
+"""Seconds after a warm before its memory is given back: the client that waited now asks for the environment."""
 
 _HANDOVER_POLL_S = 0.05
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve until told to stop. ``argv`` is without the program's name."""
+    """Serve until told to stop. ``argv`` is without the program's name. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="storectl daemon", description="Serve one store on a Unix socket.")
     parser.add_argument("--log-file", type=Path, help="write the log here instead of to stderr")
     arguments = parser.parse_args(argv)
@@ -103,7 +103,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _only_own() -> dict[str, str]:
-    """The variables of this process, from now on only its own: no child of the daemon is to see those of whoever started it."""
+    """Remove from this process all variables that are not the daemon's, and return those that are left.
+
+    No child of the daemon is to see the other variables of the shell that started it.
+    """
     own = daemon_variables(os.environ)
     os.environ.clear()
     os.environ.update(own)
@@ -112,7 +115,7 @@ def _only_own() -> dict[str, str]:
 
 
 def _tell(error: ProblemError, code: int) -> int:
-    """One line for a person, and in the log where that is a file."""
+    """Print one line for a person, and log it if the log is a file. Returns ``code``."""
     if not any(getattr(handler, "stream", None) is sys.stderr for handler in logging.getLogger().handlers):
         logger.error("%s", error)
     sys.stderr.write(f"storectl: {error}\n")
@@ -120,7 +123,7 @@ def _tell(error: ProblemError, code: int) -> int:
 
 
 def _handed_over(take: Callable[[], Taken]) -> Taken:
-    """What ``take`` gives, tried again for as long as a stopping daemon may need; then its busy error."""
+    """The value of ``take``, tried again for as long as a stopping daemon may need; then its busy error is raised."""
     deadline = time.monotonic() + HANDOVER_S
     while True:
         try:
@@ -148,7 +151,7 @@ def _serve_store(settings: Settings) -> int:
 
 
 def _made_something(event: Event) -> bool:
-    """Whether it tells of an environment that was published, or of all its bytecode."""
+    """Whether the event reports an environment that was published, or all of its bytecode."""
     message = event.message
     if isinstance(message, ProgressEvent):
         return message.phase == "publish" and message.done == message.total
@@ -168,7 +171,7 @@ class Daemon:
         self._emptying = True
 
     async def run(self) -> None:
-        """Serve until the end, and end everything in order."""
+        """Serve until asked to stop, then end everything in order."""
         settings, layout = self._settings, self._store.layout
         self._workers = Workers(settings.workers)
         identification = Identification(self._store.catalogue, session=self._session)
@@ -259,22 +262,22 @@ class Daemon:
         return service
 
     def _load_http(self, service: Service, gate: Gate, idle: IdleWatch) -> Http:
-        from storectl_daemon.serving.app import create_application  # noqa: PLC0415 - what only answers programs needs none of it
-        from storectl_daemon.serving.http_server import HttpServer  # noqa: PLC0415 - likewise
-        from storectl_daemon.serving.short_way import HEALTH, WARM  # noqa: PLC0415 - likewise
+        from storectl_daemon.serving.app import create_application  # noqa: PLC0415 - map requests need none of it
+        from storectl_daemon.serving.http_server import HttpServer  # noqa: PLC0415 - map requests need none of it
+        from storectl_daemon.serving.short_way import HEALTH, WARM  # noqa: PLC0415 - map requests need none of it
 
         def on_request(path: str) -> None:
             idle.touch()
             if path != HEALTH:
-                self._build.begin()  # who comes with a command will want a build soon
-            if path == WARM and self._store.empty:  # everything has to be fetched, whatever it is
+                self._build.begin()  # a command will want a build soon
+            if path == WARM and self._store.empty:  # everything has to be fetched
                 self._network.begin()
                 self._steps.expect()
 
         return HttpServer(create_application(service, on_request=on_request), gate)
 
     def _load_interpreters(self) -> "InterpreterBook":
-        from storectl_daemon.interpreters.book import InterpreterBook  # noqa: PLC0415 - likewise
+        from storectl_daemon.interpreters.book import InterpreterBook  # noqa: PLC0415 - map requests need none of it
 
         return InterpreterBook(self._store.layout.interpreters)
 
@@ -286,8 +289,8 @@ class Daemon:
     def _load_build(
         self, environments: Environments, outlines: Outlines, compiling: Compiling, publishing: Publishing
     ) -> "EnvironmentBuild":
-        from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - likewise
-        from storectl_daemon.warming.build import EnvironmentBuild  # noqa: PLC0415 - what has nothing to build needs none of it
+        from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - only a build needs it
+        from storectl_daemon.warming.build import EnvironmentBuild  # noqa: PLC0415 - only a build needs it
 
         settings = self._settings
         builder = Builder(
@@ -309,7 +312,7 @@ class Daemon:
         )
 
     async def _rest_after_warms(self, service: Service) -> None:
-        """What was new has been published or compiled: nobody will need as much memory soon."""
+        """After each warm, once all is published and compiled, give memory back: it is not needed again soon."""
         with service.bus.subscribe(_made_something) as events:
             async for _event in events:
                 await rest(REST_S, lambda: service.busy)
@@ -317,7 +320,7 @@ class Daemon:
                 await asyncio.to_thread(give_memory_back)
 
     async def _empty_trash(self) -> None:
-        """Delete what lies in the trash. Nobody waits for it, neither at the start nor at the end."""
+        """Delete what lies in the trash. Neither the start nor the end of the daemon waits for this."""
         deleted = await asyncio.to_thread(empty_trash, self._store.layout, lambda: self._emptying)
         if deleted:
             logger.info("deleted %d things from the trash", deleted)
@@ -333,7 +336,7 @@ class Daemon:
         notify(self._settings.notify_socket, "READY=1")
 
     async def _stop(self, service: Service) -> None:
-        """First of all at the end: no new work, and every stream gets its last line."""
+        """The first step of the end: refuse new work, and send every stream its last line."""
         logger.info("stopping")
         notify(self._settings.notify_socket, "STOPPING=1")
         self._emptying = False

@@ -85,7 +85,7 @@ class Problem(Model):
 
 
 STOPPING = Problem(code="E_STOPPING", detail="the daemon is stopping", hint="Try again; it starts by itself.")
-"""What everyone is told who waits when the daemon ends."""
+"""The problem that every waiting client is told when the daemon ends."""
 
 
 class ProblemDocument(Problem):

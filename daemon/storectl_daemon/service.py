@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class Service:
     """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
 
-    ``look`` raises StoreGoneError, and begins the end, if the store is gone; ``socket`` tells where the daemon listens.
-    ``repairer`` is loaded by the first who needs it.
+    If the store is gone, ``look`` begins the end and raises StoreGoneError. ``socket`` returns the path on which the
+    daemon listens. ``repairer`` is loaded by the first request that needs it.
     """
 
     store: Store
@@ -63,7 +63,7 @@ class Service:
         return self.warmer.busy or self.compiling.busy
 
     def health(self) -> Health:
-        """Who is there; StoreGoneError if its store is not."""
+        """The state of this daemon. Raises StoreGoneError if its store is gone."""
         self.look()
         return Health(
             version=installed_version(),
@@ -77,9 +77,10 @@ class Service:
     async def job_at(
         self, start: str, options: Options, *, offline: bool = False, environ: Mapping[str, str] | None = None
     ) -> Job:
-        """The job that somebody in this folder means; NoLockFileError for none.
+        """The job for a command that is run in this folder. Raises NoLockFileError if there is no project.
 
-        ``environ`` are the variables of the command that asks; None: those of the last one that asked for the project.
+        ``environ`` are the variables of the command that asks. If it is None, those count that a command last sent for
+        the project.
         """
         home = self.home if environ is None else environ.get("HOME", self.home)
         await self.stillness.wait_for(Path(start))
@@ -99,7 +100,7 @@ class Service:
         return project
 
     async def unregister(self, path: str) -> None:
-        """Forget the project; UnknownProjectError where it is not known."""
+        """Forget the project. Raises UnknownProjectError if it is not registered."""
         project = self.known(path, exactly=True)
         self.book.remove(project.path)
         self.warmer.forget(project.path)
@@ -109,7 +110,7 @@ class Service:
         await self.book.written()
 
     def known(self, path: str, *, exactly: bool = False) -> Project:
-        """The registered project with this folder, or around it; UnknownProjectError for none."""
+        """The registered project with this folder, or around it. Raises UnknownProjectError if there is none."""
         folder = Path(os.path.realpath(path))
         project = self.book.get(folder) if exactly else self.book.containing(folder)
         if project is None:
@@ -121,7 +122,7 @@ class Service:
         return project
 
     def state_of(self, project: Project) -> ProjectState:
-        """Where the project stands: with the default options, else with those used last."""
+        """The state of the project: with the default options, or else with those that were used last."""
         wish = project.main
         job = Job(project=project.path, options=wish.options if wish else DEFAULT_OPTIONS)
         state = self.warmer.state(job)
@@ -137,7 +138,7 @@ class Service:
         )
 
     def all_environments(self) -> Iterator[EnvironmentInfo]:
-        """Every published environment, with a project that uses it where there is one."""
+        """Every published environment, with a project that uses it if there is one."""
         users = {wish.environment: (project, wish) for project in self.book for wish in project.wishes}
         for environment_id in self.environments.ids():
             project, wish = users.get(environment_id, (None, None))
@@ -150,7 +151,7 @@ class Service:
                 yield info
 
     async def interpreter(self, request: InterpreterRequest) -> InterpreterInfo:
-        """The interpreter that is meant; TargetError if there is none."""
+        """The interpreter that the request means. Raises TargetError if there is none."""
         book = await self.interpreters()
         chosen = await asyncio.to_thread(
             book.choose, request.python, requires_python=None, pinned=request.pinned, environ=request.environ
@@ -158,15 +159,16 @@ class Service:
         return InterpreterInfo(executable=chosen.executable, version=chosen.version)
 
     async def follow_warms(self) -> None:
-        """After each warm the watcher looks at what is to be watched: a project, or an input of one, may be new."""
+        """After each warm, have the watcher ask again what to watch: a project, or an input of one, may be new."""
         with self.bus.subscribe(lambda event: not event.droppable) as events:
             async for _event in events:
                 self.watcher.projects_changed()
 
     async def refresh(self, project: Path) -> None:
-        """Something about the project's inputs may have changed: look, for every set of options that was used.
+        """Look at the project again, for every set of options that was used: its inputs may have changed.
 
-        An overlay was locked on top of what the project was: whoever wants one again brings another.
+        Options with an overlay are left out. An overlay was locked on top of the project as it was; a command that
+        wants one again brings a new one.
         """
         known = self.book.get(project)
         for wish in [wish for wish in known.wishes if not wish.options.overlay] if known else []:

@@ -1,7 +1,7 @@
-"""Unpacking source archives, whose digest was checked and whose content is still anybody's.
+"""Unpacking source archives. Their digest has been checked, but their content is still untrusted.
 
-Links that leave the folder, devices, absolute names and names with ``..`` are refused, as PEP 706's ``data`` filter has
-it; so is what is larger than anything that is built from source.
+Links that leave the folder, devices, absolute names and names with ``..`` are refused, as by PEP 706's ``data`` filter.
+An archive that is larger than anything that is built from source is refused, too.
 """
 
 import shutil
@@ -16,7 +16,7 @@ MOST_FILES = 300_000
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack into the empty folder; where the project is: its one top-level folder, else the folder itself."""
+    """Unpack into the empty folder. Returns the project's folder: the one top-level folder, else ``folder`` itself."""
     folder.mkdir()
     try:
         if zipfile.is_zipfile(archive):

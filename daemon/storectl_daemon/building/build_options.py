@@ -1,10 +1,12 @@
-"""How a project's own tool would build: what its configuration says of builds, by the kind of the lock file.
+"""How a project's own tool would build: its configuration of builds, by the kind of the lock file.
 
-    uv          [tool.uv] and uv.toml             config-settings, build constraints, extra build dependencies, …: ``uv_build``
+    uv          [tool.uv] and uv.toml             config-settings, build constraints, extra build dependencies, …:
+                                                  ``uv_build``
     Poetry      poetry.toml, its config.toml      installer.build-config-settings; build constraints: ``poetry_build``
     pip, Pipenv pip.conf, PIP_*                   config-settings, build-constraint: ``pip_build``
 
-Which files may be used at all (``no-build``, ``no-binary``) is a matter of selection: ``storectl_store.selection.build_policy``.
+Which files may be used at all (``no-build``, ``no-binary``) is a matter of selection:
+``storectl_store.selection.build_policy``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,14 +22,14 @@ from storectl_store.selection.pin import LocalProject, SourcePin
 
 
 class BuildOptionsError(DaemonError):
-    """A configuration of builds that cannot be obeyed or understood; ``facts['path']`` if it stands in a file."""
+    """A configuration of builds that cannot be obeyed or understood; ``facts['path']`` if it is in a file."""
 
     default_code = "E_BUILD_OPTIONS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """Some projects, or ``everything``."""
+    """The names of some projects, or ``everything``."""
 
     everything: bool = False
     names: frozenset[NormalizedName] = frozenset()
@@ -41,7 +43,10 @@ NOTHING = Names()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraRequirement:
-    """A build requirement that a configuration adds. ``of_runtime`` takes the version that the project itself has."""
+    """A build requirement that a configuration adds.
+
+    With ``of_runtime`` its version is the one that the lock file selects.
+    """
 
     text: str
     of_runtime: bool = False
@@ -49,11 +54,11 @@ class ExtraRequirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """What a configuration says of builds; by project if it is a mapping. ``files`` say it, beside those of the lock file.
+    """What a configuration says of builds. A mapping has a value for each project.
 
-    ``uv_sources`` is whether ``[tool.uv.sources]`` of a local project counts for its build requirements.
-    ``constraints`` hold for all builds, ``constraints_of`` for those of one project. ``unisolated`` are to be built in the
-    project's own environment.
+    ``files`` are the files that say it, besides those of the lock file. ``uv_sources`` is whether ``[tool.uv.sources]``
+    of a local project counts for its build requirements. ``constraints`` hold for all builds, ``constraints_of`` for
+    those of one project. ``unisolated`` are to be built in the project's own environment.
     """
 
     constraints: tuple[str, ...] = ()
@@ -72,10 +77,10 @@ class BuildOptions:
     def recipe_of(
         self, item: SourcePin | LocalProject, versions: Mapping[NormalizedName, str], environment: Path | None = None
     ) -> Recipe:
-        """How to build this one; what its line of a requirements file says takes the place of what holds for all.
+        """How to build this one. What its line of a requirements file says replaces what holds for all.
 
-        ``versions`` are those that the lock file selects, ``environment`` is for a build without isolation.
-        BuildOptionsError for what cannot be obeyed.
+        ``versions`` are those that the lock file selects; ``environment`` is for a build without isolation. Raises
+        BuildOptionsError for an option that cannot be obeyed.
         """
         return Recipe(
             constraints=(*self.constraints, *self.constraints_of.get(item.name, ())),
@@ -90,7 +95,7 @@ class BuildOptions:
 
 
 def merged(first: ConfigSettings, second: ConfigSettings) -> dict[str, str | list[str]]:
-    """The settings of both; the values of a key that is in both become one list, as uv does it."""
+    """The settings of both. If a key is in both, its values become one list, as in uv."""
     found = {**second, **first}
     for key in first.keys() & second.keys():
         found[key] = [*_listed(first[key]), *_listed(second[key])]
@@ -98,7 +103,7 @@ def merged(first: ConfigSettings, second: ConfigSettings) -> dict[str, str | lis
 
 
 def settings_of(texts: Iterable[str]) -> ConfigSettings:
-    """Settings of ``key=value``, of which one key may have several."""
+    """The settings in texts ``key=value``; a key may come several times."""
     found: ConfigSettings = {}
     for text in texts:
         key, _, value = text.partition("=")

@@ -1,8 +1,11 @@
-"""``[tool.uv.sources]`` for build requirements of a local project: uv takes them from there, as it does its dependencies.
+"""``[tool.uv.sources]`` for build requirements of a local project: uv applies them there as to dependencies.
 
-    tool = { path = "../tool" }   { url = "https://…" }   { git = "https://…", rev | tag | branch = …, subdirectory = … }
+    tool = { path = "../tool" }
+    tool = { url = "https://…" }
+    tool = { git = "https://…", rev | tag | branch = …, subdirectory = … }
 
-What pip cannot be told of a single requirement is refused by its name: an index of its own, a member of a workspace, several sources.
+A source that pip cannot be told for a single requirement is refused by its name: an index of its own, a member of a
+workspace, several sources.
 """
 
 from collections.abc import Iterable
@@ -19,7 +22,7 @@ _REVISIONS = ("rev", "tag", "branch")
 
 
 def sourced(requirements: Iterable[str], document: dict[str, Any], folder: Path) -> list[str]:
-    """The requirements, each with the address that its source says; ``document`` is the project's pyproject.toml."""
+    """The requirements, each with the address of its source. ``document`` is the project's pyproject.toml."""
     sources = {canonicalize_name(name): source for name, source in table_at(document, "tool", "uv", "sources").items()}
     return [_sourced(text, sources, folder) for text in requirements]
 
@@ -28,7 +31,7 @@ def _sourced(text: str, sources: dict[Any, Any], folder: Path) -> str:
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
-        return text  # installing it says what is wrong with it
+        return text  # pip will say what is wrong with it
     name = canonicalize_name(requirement.name)
     if name not in sources or requirement.url is not None:
         return text

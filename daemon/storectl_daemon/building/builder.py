@@ -1,10 +1,11 @@
-"""The builder: what is locked as a source becomes an entry, and is known by its wheel from then on.
+"""The builder: makes an entry of what is locked as a source, which from then on is known by its wheel.
 
     source pin     -> known build? -> archive or commit -> worker -> wheel -> pipeline -> entry, provenance
     local project  -> static?      -> editable wheel of our own             -> pipeline -> entry
                    -> known build? -> worker (PEP 660) -> wheel             -> pipeline -> entry, provenance
 
-A wheel that was built is checked, staged and committed like any other; only its digest is known last instead of first.
+A wheel that was built is checked, staged and committed like any other. The only difference is that its digest is known
+last instead of first.
 """
 
 import asyncio
@@ -46,23 +47,26 @@ _MOST_ROUNDS = 3
 
 
 class BuildError(DaemonError):
-    """A wheel cannot be built; ``facts`` may hold ``name`` and ``log``, the path of everything that was said."""
+    """A wheel cannot be built; ``facts`` may hold ``name`` and ``log``, the path of the build's whole output."""
 
     default_code = "E_BUILD"
 
 
 class BuildReport(PinReport, Protocol):
-    """Who is told of builds."""
+    """Receives the progress of builds."""
 
     def building(self, name: str) -> None:
-        """One more is being built."""
+        """One more wheel is being built."""
 
     def built(self, name: str) -> None:
-        """It is there."""
+        """The wheel has been built."""
 
 
 class Builder:
-    """Makes wheels; each build once, however many ask. ``session`` is a folder of this process, ``logs`` one that stays."""
+    """Makes wheels, each once for any number of callers.
+
+    ``session`` is a folder of this process, ``logs`` is one that stays.
+    """
 
     def __init__(
         self,
@@ -101,7 +105,7 @@ class Builder:
         return replace(made, pin=replace(made.pin, index=None, direct_url=origin))
 
     async def _made_of_folder(self, order_now: Callable[[], Order], report: BuildReport) -> MadeWheel:
-        """Build until the folder is afterwards what it was before; nothing is kept of a build that saw it change."""
+        """Build until the folder is the same before and after. A build that saw it change is thrown away."""
         order = await asyncio.to_thread(order_now)
         for _ in range(_MOST_ROUNDS):
             try:
@@ -155,7 +159,7 @@ class Builder:
                 await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
     async def _request(self, order: Order, folder: Path, report: BuildReport) -> BuildRequest:
-        """The request, with the archive fetched and its digest checked."""
+        """The request. The archive is fetched and its digest checked."""
         archive: Path | None = None
         if order.archive is not None:
             file = order.archive
@@ -184,7 +188,7 @@ class Builder:
         return Repository(url=commit.url, commit=commit.commit, mirror=str(mirror), lfs=commit.lfs)
 
     async def _ask_worker(self, order: Order, request: BuildRequest, folder: Path) -> BuildAnswer:
-        """Let a process build, and end it with all that it started if it takes too long or nobody waits any more."""
+        """Have a process build. If it takes too long or the caller is cancelled, end it with all that it started."""
         log = self._logs / f"build-{order.name}-{order.key[:12]}.log"
         out = await asyncio.to_thread(_new_log, log)
         try:
@@ -239,7 +243,10 @@ def _pin(name: NormalizedName, version: str, path: Path, digest: object, size: i
 
 
 def _built_pin(order: Order, path: Path) -> Pin:
-    """The wheel that the backend left, as a pin; BuildError where it is another project's, or of no use here."""
+    """The wheel that the backend left, as a pin.
+
+    Raises BuildError if it is another project's, or if it cannot be used here.
+    """
     with path.open("rb") as file:
         digest = digest_of_hex(hashlib.file_digest(file, "sha256").hexdigest())
     parsed = parsed_filename(path.name)

@@ -1,7 +1,8 @@
 """Checking out a commit with the ``git`` program: the user's own configuration, keys and credential helpers count.
 
-What was fetched is kept in a bare repository, so that another commit costs little and the same one nothing. It never
-asks anybody anything, runs no hooks of the repository, and takes no transport that runs a command of the address.
+What was fetched is kept in a bare repository, so that another commit costs little, and a commit that was fetched before
+costs nothing. git never asks the user anything here, runs no hooks of the repository, and uses no transport that runs a
+command from the address.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ _SAFE = ("-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null", "-c
 
 
 class Checkout:
-    """A commit to be checked out, by the ``git`` on the command's PATH, with the command's variables."""
+    """A commit to check out, by the ``git`` on the command's PATH, with the command's variables."""
 
     def __init__(self, repository: Repository, *, environ: Mapping[str, str], log: Log) -> None:
         self._repository = repository
@@ -35,7 +36,7 @@ class Checkout:
         self._log = log
 
     def into(self, folder: Path) -> Path:
-        """The commit's files in the new folder, with its submodules; BuildFailedError if it cannot be had."""
+        """The commit's files in the new folder, with its submodules. Raises BuildFailedError if it cannot be had."""
         repository = self._repository
         if not _COMMIT.fullmatch(repository.commit) or repository.url.startswith("-"):
             raise BuildFailedError(
@@ -56,7 +57,10 @@ class Checkout:
         return folder
 
     def _bring(self) -> None:
-        """Have the commit in the mirror, with all tags: backends make versions of them. Files come when they are needed."""
+        """Fetch the commit into the mirror, with all tags: backends make versions of them.
+
+        Contents of files are fetched when they are needed.
+        """
         mirror, commit = self._mirror, self._repository.commit
         if self._address != self._repository.url:  # earlier versions kept a clone with the login in its configuration
             earlier = hashlib.sha256(self._repository.url.encode()).hexdigest()[:32]
@@ -70,7 +74,7 @@ class Checkout:
             fetch = ("fetch", "--quiet", "--force", "--tags", "origin")
             self._git("-C", mirror, *fetch, "+refs/heads/*:refs/heads/*")
         if not self._has_commit():
-            # A commit that no branch leads to, such as one of a pull request.
+            # The commit is on no branch, like one of a pull request.
             with contextlib.suppress(BuildFailedError):
                 self._git("-C", mirror, "fetch", "--quiet", "origin", commit)
         if not self._has_commit():
@@ -106,7 +110,7 @@ class Checkout:
 
 
 def _reason(stderr: str) -> str:
-    """The line of git's that says most. Of ssh it only says that it failed: why stands in ssh's own line before."""
+    """The line of git's output that says most. If ssh failed, that is ssh's own line before git's."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     at = next((at for at, line in enumerate(lines) if line.startswith(("fatal:", "error:", "ERROR:"))), len(lines) - 1)
     if at > 0 and lines[at].endswith("Could not read from remote repository."):
@@ -115,7 +119,7 @@ def _reason(stderr: str) -> str:
 
 
 def _quiet(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a git that asks nobody anything, and says it in English."""
+    """The variables for a git that never asks the user anything, and writes English."""
     return (
         dict(environ)
         | {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never", "LC_ALL": "C"}
@@ -125,7 +129,7 @@ def _quiet(environ: Mapping[str, str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _locked(mirror: Path) -> Iterator[None]:
-    """One process at a time works on a repository."""
+    """Hold the lock of a repository, so that one process at a time works on it."""
     with lock_file(mirror).open("w", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

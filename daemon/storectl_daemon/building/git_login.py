@@ -1,14 +1,15 @@
-"""The login in the address of a repository: given to git in variables, so that no command line and no file holds it.
+"""The login in a repository's address: given to git in variables, so that no command line and no file holds it.
 
-git would put the address into the configuration of its clone, and on the command line of the program that speaks https. So
-it gets the address without the login, and a credential helper for that host alone that says what is in two variables:
+git would write the address into the configuration of its clone, and put it on the command line of the program that
+speaks https. So git gets the address without the login, and for that host alone a credential helper that prints the
+login from two variables:
 
     GIT_CONFIG_COUNT=… GIT_CONFIG_KEY_0=credential.https://host.helper GIT_CONFIG_VALUE_0=
                        GIT_CONFIG_KEY_1=credential.https://host.helper GIT_CONFIG_VALUE_1=!f() { … }; f
 
-The empty helper before it takes the user's own away for this host: git tells every helper what worked, and one that keeps
-passwords in a file would write this one down. A user without a password is only told as ``credential.….username``: the user's
-own helpers know the rest.
+The empty helper before it removes the user's own helpers for this host: git tells every helper which login worked, and
+one that keeps passwords in a file would write this one down. If the address has a user without a password, git is only
+told ``credential.….username``: the user's own helpers know the password.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ _HELPER = f'!f() {{ test "$1" = get || exit 0; printf "username=%s\\npassword=%s
 
 
 def login_variables(url: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that give git the login of this address, on top of what ``environ`` configures already."""
+    """The variables that give git the login of this address, added to the configuration that ``environ`` has."""
     parts = urlsplit(url)
     user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
     if parts.scheme not in {"http", "https"} or not user:
@@ -33,7 +34,7 @@ def login_variables(url: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _configured(environ: Mapping[str, str], settings: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """The settings as variables, after those that are there."""
+    """The settings as variables, numbered after those that ``environ`` has already."""
     text = environ.get("GIT_CONFIG_COUNT", "")
     first = int(text) if text.isdigit() else 0
     for number, (key, value) in enumerate(settings, first):

@@ -1,6 +1,6 @@
 """The isolated environment of a build: a venv of the interpreter that the wheel is for, with the build requirements.
 
-pip resolves and installs them, with the indexes that its variables name: the one step of all where anything is resolved.
+pip resolves and installs them, from the indexes that its variables name. Nothing else in storectl resolves versions.
 """
 
 import contextlib
@@ -19,14 +19,14 @@ from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.log import Log
 
 _OURS_FROM = (3, 10)
-"""The oldest Python that the pip which storectl depends on runs on; an older one has a pip of its own (ensurepip)."""
+"""The oldest Python that our own pip runs on. For an older one the pip of its ``ensurepip`` is used."""
 _NO_NETWORK = re.compile(
     r"(NewConnectionError|Name or service not known|Temporary failure in name|Connection refused|Max retries)"
 )
 
 
 class Isolation:
-    """A new environment in ``work/env``. ``python`` is its interpreter once it was made.
+    """A new environment in ``work/env``. ``python`` is its interpreter, once it has been made.
 
     ``environ`` are the variables of the command, ``pip`` those of pip; see ``variables`` and ``pip_variables``.
     """
@@ -45,7 +45,7 @@ class Isolation:
         self._lent: list[str] = []
 
     def make(self) -> None:
-        """Make the venv, empty but for pip if ours is too new for it."""
+        """Make the venv. It is empty, except for a pip if ours does not run on its Python."""
         without = ["--without-pip"] if self._runs_our_pip() else []
         done = subprocess.run(
             [self._base, "-I", "-m", "venv", *without, str(self.folder)],
@@ -59,7 +59,7 @@ class Isolation:
             )
 
     def lend(self, environment: Path) -> None:
-        """Let everything see the packages and commands of the project's environment, which nothing here can change."""
+        """Make the packages and commands of the project's environment visible here. The build cannot change them."""
         self._lent = [str(environment / "bin")]
         packages = [os.fsencode(path) for path in environment.glob("lib/python*/site-packages")]
         calls = "; ".join(f"site.addsitedir(os.fsdecode({path!r}))" for path in packages)
@@ -67,13 +67,14 @@ class Isolation:
             (folder / "_storectl_lent.pth").write_text(f"import os, site; {calls}\n", encoding="ascii")
 
     def install(self, requirements: Iterable[str], constraints: Iterable[str] = ()) -> None:
-        """Install what satisfies the requirements; BuildFailedError with pip's own words."""
+        """Install what satisfies the requirements. Raises BuildFailedError with pip's own words."""
         wanted = sorted(set(requirements))
         if not wanted:
             return
         _check(wanted)
         limits = self._constraints_file(sorted(set(constraints)))
-        # Requirements may be addresses with logins, so that pip reads them from a pipe: arguments are seen by anybody.
+        # pip reads the requirements from a pipe, because they may be addresses with logins: every user can see
+        # arguments.
         done = subprocess.run(
             [*self._pip_command(), "install", *_OPTIONS, *limits, "--requirement=/dev/stdin"],
             env={**self.environ(), **self._pip}, input="\n".join(wanted) + "\n", capture_output=True, cwd=self._work,
@@ -84,7 +85,7 @@ class Isolation:
             raise self._failure(wanted, done.stderr)
 
     def _constraints_file(self, constraints: list[str]) -> list[str]:
-        """Pip's options for constraints. They have to be in a file, as pip hands it on to builds of its own."""
+        """Options of pip for constraints. They are in a file, because pip hands it on to builds that it runs itself."""
         if not constraints:
             return []
         for constraint in constraints:
@@ -97,13 +98,13 @@ class Isolation:
         return ["--constraint=constraints.txt"]
 
     def installed(self) -> tuple[str, ...]:
-        """What is there, as ``name==version``, sorted."""
+        """What is installed, as ``name==version``, sorted."""
         folders = [str(path) for path in self._site_packages()]
         found = importlib.metadata.distributions(path=folders)
         return tuple(sorted(f"{distribution.name}=={distribution.version}" for distribution in found))
 
     def environ(self) -> dict[str, str]:
-        """The variables of whatever runs in the environment."""
+        """The variables of every process that runs in the environment."""
         path = ":".join([str(self.folder / "bin"), *self._lent, self._environ.get("PATH", os.defpath)])
         return {
             **self._environ,
@@ -114,7 +115,7 @@ class Isolation:
 
     @contextlib.contextmanager
     def observed(self) -> Iterator[None]:
-        """As long as the block lasts, every Python of the environment notes which variables it looks up."""
+        """During the block, every Python of the environment notes the names of the variables that it looks up."""
         line = _observing_line(self._notes)
         places = [folder / "_storectl_observer.pth" for folder in self._site_packages()]
         for place in places:
@@ -126,7 +127,7 @@ class Isolation:
                 place.unlink(missing_ok=True)
 
     def looked_up(self) -> tuple[str, ...]:
-        """The names of variables that were looked up while it was observed."""
+        """The names of the variables that were looked up inside ``observed``."""
         try:
             lines = self._notes.read_bytes().splitlines()
         except OSError:
@@ -160,7 +161,7 @@ _OPTIONS = ("--quiet", "--no-warn-script-location", "--prefer-binary")
 
 
 def _check(requirements: Iterable[str]) -> None:
-    """BuildFailedError for what is no requirement: pip would take a line with a dash for an option."""
+    """Raise BuildFailedError for a text that is no requirement: pip would read a line with a dash as an option."""
     for text in requirements:
         try:
             Requirement(text)
@@ -171,7 +172,7 @@ def _check(requirements: Iterable[str]) -> None:
 
 
 def _observing_line(notes: Path) -> str:
-    """The line of a ``.pth`` file that runs the observer; its paths as bytes, whatever the locale is."""
+    """The line of a ``.pth`` file that runs the observer. Its paths are bytes, so that it works in every locale."""
     source, target = os.fsencode(observer.__file__), os.fsencode(notes)
     return (
         f"import os; exec(compile(open(os.fsdecode({source!r}), encoding='utf-8').read(), 'observer', 'exec'), "

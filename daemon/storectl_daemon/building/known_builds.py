@@ -1,4 +1,4 @@
-"""Builds that were made before: found again if nothing on which they depend is different now."""
+"""Earlier builds: one is used again if nothing that it depends on has changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from storectl_store.selection.pin import Pin, WheelFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeWheel:
-    """A wheel that is in the store. ``variables`` are those on which its build depends: their digests by name."""
+    """A wheel that is in the store. ``variables`` are those that its build depends on: digests by name."""
 
     pin: Pin
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -36,7 +36,7 @@ class KnownBuilds:
         self._swept = False
 
     def find(self, order: Order) -> MadeWheel | None:
-        """The wheel of an earlier build of the very same, whose entry is still there."""
+        """The wheel of an earlier build for an equal order, if its entry still exists; otherwise None."""
         for record in provenances(self._store.layout, order.key):
             if self._store.has(record.digest) and self._fits(record, order):
                 wheel = WheelFile(filename=record.filename, digest=record.digest, url=f"file:///{record.filename}")
@@ -45,7 +45,7 @@ class KnownBuilds:
         return None
 
     def keep(self, order: Order, pin: Pin, answer: BuildAnswer) -> MadeWheel:
-        """Record what came of an order."""
+        """Record the result of an order."""
         self._sweep()
         names = (
             counted(answer.looked_up, order.environ) | order.named | OFTEN_READ
@@ -56,7 +56,7 @@ class KnownBuilds:
         return MadeWheel(pin=pin, variables=variables)
 
     def _fits(self, record: Provenance, order: Order) -> bool:
-        """Whether every variable that counted has the value it had, and no other one counts now."""
+        """Whether every variable that counted has the value of then, and no other variable counts now."""
         native = native_names(order.environ) - order.how.recipe.variables.keys()
         return native <= record.variables.keys() and same_variables(self._root, record.variables, order.environ)
 

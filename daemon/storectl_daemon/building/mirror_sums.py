@@ -1,4 +1,4 @@
-"""The sums of a repository's mirror: what every file in it was when git was done with it.
+"""The sums of a repository's mirror: the digest of every file in it when git was done with it.
 
     git/<name>.sums     a line ``<sha256 hex> <path in the mirror>`` for each file, sorted; worktrees are left out
 
@@ -17,27 +17,27 @@ _OTHERS = frozenset({"worktrees", "hooks", "FETCH_HEAD"})
 
 
 def sums_file(mirror: Path) -> Path:
-    """Where the sums of this mirror are."""
+    """The path of the file with this mirror's sums."""
     return mirror.with_name(f"{mirror.name}.sums")
 
 
 def lock_file(mirror: Path) -> Path:
-    """What is locked by whoever works on this mirror."""
+    """The file that a process locks while it works on this mirror."""
     return mirror.with_name(f"{mirror.name}.lock")
 
 
 def write_sums(mirror: Path) -> None:
-    """Note what the files are now. The caller has locked the mirror."""
+    """Write the sums of the files as they are now. The caller has locked the mirror."""
     replace_file(sums_file(mirror), _sums(mirror))
 
 
 def is_damaged(mirror: Path) -> bool:
-    """Whether the mirror is not as git left it when it was done. The caller has locked the mirror. May raise OSError."""
+    """Whether the mirror has changed since git was done with it. The caller holds its lock. May raise OSError."""
     return mirror.exists() and (not sums_file(mirror).exists() or sums_file(mirror).read_bytes() != _sums(mirror))
 
 
 def sums_problem(mirror: Path) -> str | None:
-    """What is wrong with the mirror; None if nothing is, or somebody is at work on it. May raise OSError."""
+    """What is wrong with the mirror; None if nothing is, or if a process works on it. May raise OSError."""
     with lock_file(mirror).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

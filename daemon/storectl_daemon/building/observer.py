@@ -1,17 +1,17 @@
 """What runs first in every Python process of a build: it notes which variables are looked up.
 
-``exec``uted by a line of a ``.pth`` file in the build environment, with ``NOTES`` set to the path of a file, to which it
-appends each name once a process, a line each. It needs nothing but the standard library of Python 3.9.
+A line of a ``.pth`` file in the build environment runs it by ``exec``, with ``NOTES`` set to the path of a file. It
+appends each name to that file once a process, a line each. It needs nothing but the standard library of Python 3.9.
 
-A name counts also if it was not there. Whoever goes through all variables, as to hand them to a child, looks none of them
-up; a child that is Python tells itself.
+A name counts even if there is no such variable. A process that goes through all variables, such as to hand them to a
+child, looks none of them up. A child that is Python notes its own look-ups.
 """
 
 from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False  # of ``typing``, which nothing may import here that a build does not import itself
+TYPE_CHECKING = False  # ``typing`` must not be imported here unless the build imports it itself
 if TYPE_CHECKING:
     from typing import Any
 

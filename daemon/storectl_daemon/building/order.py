@@ -1,4 +1,4 @@
-"""One build that is wanted: of what, for which interpreter, with which variables, and the keys by which it is known."""
+"""One build that is wanted: its source, its interpreter, its variables, and the keys by which it is known."""
 
 import hashlib
 from collections.abc import Mapping
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class Access(Fetch, Protocol):
-    """The network as the command that wants a build may use it."""
+    """The network, for the command that wants a build."""
 
     async def settings(self) -> "IndexSettings":
-        """Where the project's packages come from."""
+        """The indexes of the project, and how they are reached."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Building:
-    """How a command wants a build: with which network and which variables, or ``offline``, not at all; by which recipe.
+    """How a command wants a build to be done: its network, its variables, and the recipe.
 
-    ``places`` are where the project's lock file says that packages come from.
+    With ``offline`` nothing is built. ``places`` are the places that the project's lock file names for packages.
     """
 
     access: Access
@@ -46,10 +46,10 @@ class Building:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """``source`` says what is built, for people; ``of_source`` for the key, without an address.
+    """One build. ``source`` names the source for people, ``of_source`` names it in the key, without an address.
 
-    ``environ`` are the variables that the build sees. Of a local project there is its ``folder``, with a digest of its
-    ``contents`` as they were, and ``named``: the variables that its cache keys name.
+    ``environ`` are the variables that the build sees. For a local project, ``folder`` is its folder, ``contents`` a
+    digest of the folder's contents as they were, and ``named`` are the variables that its cache keys name.
     """
 
     kind: BuildKind
@@ -69,12 +69,12 @@ class Order:
 
     @property
     def label(self) -> str:
-        """What to call it."""
+        """The name of the build in messages."""
         return f"{self.name} {self.version}" if self.version else self.name
 
     @property
     def key(self) -> str:
-        """What is built, for what, and how; not with which variables, as nobody knows yet which of them count."""
+        """The key of source, interpreter and recipe, without variables: which of those count is not known yet."""
         return build_key(
             kind=self.kind,
             source=self.of_source,
@@ -85,14 +85,14 @@ class Order:
 
     @property
     def flight(self) -> str:
-        """The key, with all variables that might count: who asks meanwhile with the same ones joins."""
+        """The key, with all variables that might count. A caller with the same ones joins the build under way."""
         values = [f"{name}\0{value}" for name, value in sorted(self.environ.items()) if may_count(name)]
         counting = "\0".join(values).encode("utf-8", "surrogateescape")
         return f"{self.key}.{hashlib.sha256(counting).hexdigest()}"
 
 
 def wheel_order(pin: SourcePin, interpreter: Interpreter, how: Building) -> Order:
-    """The order for what is locked as a source."""
+    """The order for a pin that is locked as a source."""
     archive = pin.source if isinstance(pin.source, SourceArchive) else None
     commit = pin.source if isinstance(pin.source, GitCommit) else None
     assert archive is not None or commit is not None, "a source is an archive or a commit"

@@ -7,6 +7,6 @@ from storectl_daemon.indexes.config_files import is_true
 
 
 def pdm_build_options(environ: Mapping[str, str]) -> BuildOptions:
-    """What PDM would obey."""
+    """The build options that PDM would obey."""
     isolation = environ.get("PDM_BUILD_ISOLATION")
     return BuildOptions(unisolated=Names(everything=bool(isolation) and not is_true(isolation)))

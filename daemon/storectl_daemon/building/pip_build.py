@@ -18,7 +18,7 @@ _OPTIONS = ("config-settings", "build-constraint", "no-build-isolation")
 
 
 def pip_build_options(environ: Mapping[str, str], files: ConfigFiles, project: Path) -> BuildOptions:
-    """What pip would obey. BuildOptionsError for a constraints file that cannot be read."""
+    """The build options that pip would obey. Raises BuildOptionsError if a constraints file cannot be read."""
     values = pip_values(environ, files.pip, _OPTIONS)
     constraint_files = [project / text for text in words(values.get("build-constraint"))]
     isolation = values.get("no-build-isolation")

@@ -1,10 +1,12 @@
-"""pip's variables for a build: where packages come from, and nothing else of what somebody configured for pip.
+"""pip's variables for a build: where packages come from, and no other setting that the user has made for pip.
 
-pip reads none of its configuration files then: ``user``, ``target``, ``no-deps``, ``require-hashes`` or ``dry-run`` in them are meant
-for what somebody installs by hand. Logins stand in variables, never on a command line or in a file.
+pip then reads none of its configuration files. ``user``, ``target``, ``no-deps``, ``require-hashes`` or ``dry-run`` in
+them are meant for packages that the user installs by hand. Logins are in variables, never on a command line or in a
+file.
 
-Build requirements come from where the project's packages come from: the indexes that its lock file names, then those of the
-configuration, unless the lock file's take their place. A private name is asked of no public index that the project does not use.
+Build requirements come from the project's own sources of packages: the indexes that its lock file names, then those of
+the configuration, unless the lock file's replace these. No public index that the project does not use is asked for a
+private name.
 """
 
 import os
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedPlaces:
-    """Where a lock file says that its packages come from; ``exclusive`` if the configuration's indexes do not count."""
+    """The places that a lock file names for packages. With ``exclusive`` the configuration's indexes do not count."""
 
     indexes: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
@@ -32,7 +34,7 @@ NOWHERE = LockedPlaces()
 
 
 def locked_places(pins: Sequence[IndexPin]) -> LockedPlaces:
-    """The places of these pins: those of a whole lock file."""
+    """The places of these pins, which are all pins of a lock file."""
     return LockedPlaces(
         indexes=tuple(dict.fromkeys(index for pin in pins for index in pin.indexes)),
         find_links=tuple(dict.fromkeys(place for pin in pins for place in pin.find_links)),
@@ -63,7 +65,7 @@ def pip_variables(settings: "IndexSettings", places: LockedPlaces) -> dict[str, 
 
 
 def _with_login(index: str, known: Iterable[str]) -> str:
-    """The address with the login that a configuration has for it, or for another one of its origin."""
+    """The address, with the login that a configuration has for it or for another address of its origin."""
     if not is_web(index) or login_of(index) is not None:
         return index
     fitting = [place for place in known if is_web(place) and login_of(place) and origin_of(place) == origin_of(index)]

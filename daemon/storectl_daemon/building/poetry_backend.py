@@ -1,4 +1,4 @@
-"""Poetry's own backend for a project without ``[build-system]``: Poetry builds such a project by it, not by setuptools."""
+"""Poetry's own backend. Poetry uses it, not setuptools, for a project without ``[build-system]``."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from storectl_store.entries.provenance import BuildKind
 
 
 class PoetryBuilder:
-    """Calls poetry-core for the project in this folder; the part of ``build.ProjectBuilder`` that a worker needs."""
+    """Calls poetry-core for the project in this folder: the part of ``build.ProjectBuilder`` that a worker needs."""
 
     backend = "poetry.core.masonry.api"
     build_system_requires = frozenset({"poetry-core>=1.0.0"})
@@ -22,7 +22,7 @@ class PoetryBuilder:
         self._hooks = BuildBackendHookCaller(str(project), self.backend, runner=runner, python_executable=python)
 
     def get_requires_for_build(self, kind: BuildKind, settings: Mapping[str, str | list[str]]) -> set[str]:
-        """What it needs beyond itself."""
+        """The requirements of the backend beyond itself."""
         return set(self._call(f"get_requires_for_build_{kind}", dict(settings)))
 
     def build(self, kind: BuildKind, folder: Path, settings: Mapping[str, str | list[str]]) -> str:

@@ -23,7 +23,10 @@ _SETTINGS = "POETRY_INSTALLER_BUILD_CONFIG_SETTINGS_"
 
 
 def poetry_build_options(lock_file: LockFile, environ: Mapping[str, str]) -> BuildOptions:
-    """What Poetry would obey. BuildOptionsError for a value that it would not take either; LockFileError for no TOML."""
+    """The build options that Poetry would obey.
+
+    Raises BuildOptionsError for a value that Poetry would not accept either, LockFileError for a file that is no TOML.
+    """
     files = [(str(path), lock_file.included[str(path)]) for path in lock_file.settings]
     tables = [table_at(dict(parse_toml(content, path).values), "installer") for path, content in files]
     return BuildOptions(

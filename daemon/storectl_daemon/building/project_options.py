@@ -13,7 +13,10 @@ from storectl_store.selection.lock_file import LockFile
 
 
 def build_options_of(lock_file: LockFile, environ: Mapping[str, str]) -> BuildOptions:
-    """What the lock file's own tool would obey, with these variables. Reads its configuration files; may block."""
+    """The options that the lock file's own tool would obey, with these variables. Reads its configuration files.
+
+    May block.
+    """
     match lock_file.kind:
         case "uv":
             return uv_build_options(lock_file, environ)

@@ -1,7 +1,7 @@
-"""How one project is to be built: what its tool's configuration says beyond the source itself.
+"""How one project is to be built: what its tool's configuration adds to the source itself.
 
-A recipe is part of the key of a build, and goes to the worker as JSON. It holds what users wrote into their own files, so
-nothing of it is kept in the store but its digest.
+A recipe is part of the key of a build, and goes to the worker as JSON. It holds what users wrote into their own files,
+so the store keeps only its digest.
 """
 
 import hashlib
@@ -19,10 +19,13 @@ DefaultBackend = Literal["setuptools", "poetry"]
 class Recipe:
     """How to build. ``constraints`` hold for everything that is installed to build with.
 
-    ``requires`` are build requirements beyond those that the source states; ``variables`` are set for its backend alone;
-    ``config_settings`` are handed to its hooks (PEP 517). ``default_backend`` builds it if its ``pyproject.toml`` has no
-    ``[build-system]``. ``environment`` is that of the project, absolute, for a build without isolation: its packages and commands
-    are there instead of build requirements. None for isolation. ``uv_sources`` is whether ``[tool.uv.sources]`` counts.
+    ``requires`` are build requirements beyond those that the source states. ``variables`` are set for the backend
+    alone. ``config_settings`` are handed to its hooks (PEP 517). ``default_backend`` builds a project whose
+    ``pyproject.toml`` has no ``[build-system]``.
+
+    ``environment`` is for a build without isolation, otherwise None: the absolute path of the project's environment,
+    whose packages and commands take the place of build requirements. ``uv_sources`` is whether ``[tool.uv.sources]``
+    counts.
     """
 
     constraints: tuple[str, ...] = ()
@@ -35,7 +38,7 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """A hex digest of all of it; empty for the recipe that says nothing."""
+        """A hex digest of the whole recipe; empty if the recipe sets nothing."""
         if self == Recipe():
             return ""
         return hashlib.sha256(json.dumps(self.encode(), sort_keys=True).encode()).hexdigest()
@@ -46,7 +49,7 @@ class Recipe:
 
     @classmethod
     def decode(cls, value: dict[str, Any]) -> Self:
-        """The recipe that ``encode`` made these values of."""
+        """The recipe from the values of ``encode``."""
         return cls(**{**value, "constraints": tuple(value["constraints"]), "requires": tuple(value["requires"])})
 
 

@@ -1,6 +1,6 @@
-"""What the builder asks of a worker, on its standard input, and what that answers, in a file of its own folder.
+"""The builder's request to a worker, on its standard input, and the worker's answer, in a file of its own folder.
 
-The request is never a file: addresses in it may hold logins.
+The request is never a file, because addresses in it may hold logins.
 """
 
 import json
@@ -18,7 +18,7 @@ ANSWER_NAME = "answer.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A commit to check out; ``mirror`` is the folder that keeps what was fetched of the repository."""
+    """A commit to check out. ``mirror`` is the folder that keeps what was fetched of the repository."""
 
     url: str = field(repr=False)
     commit: str
@@ -28,11 +28,11 @@ class Repository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """One wheel to build. Exactly one of ``archive``, ``repository`` and ``folder`` says where the source is.
+    """One wheel to build. The source is exactly one of ``archive``, ``repository`` and ``folder``.
 
     ``work`` is an empty folder of the worker's own; the wheel is put into ``work/out``. ``python`` is the interpreter
-    that it is for. ``label`` is what to call it in messages. ``pip`` are the variables of pip that say where build requirements
-    come from. ``secrets`` are texts that must be in no log and in no message.
+    that the wheel is for. ``label`` is its name in messages. ``pip`` are pip's variables, which name the indexes for
+    build requirements. ``secrets`` are texts that must be in no log and in no message.
     """
 
     kind: BuildKind
@@ -48,7 +48,7 @@ class BuildRequest:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def encode(self) -> bytes:
-        """As what a worker reads; ``read_request`` is the inverse."""
+        """The bytes that a worker reads; ``read_request`` is the inverse."""
         names = ("kind", "label", "work", "python", "archive", "folder", "subdirectory", "secrets")
         value = {name: getattr(self, name) for name in names}
         value["repository"] = asdict(self.repository) if self.repository else None
@@ -56,7 +56,7 @@ class BuildRequest:
 
 
 def read_request(content: bytes) -> BuildRequest:
-    """The request that ``encode`` made."""
+    """The request from the bytes of ``encode``."""
     value: dict[str, Any] = json.loads(content)
     repository = value.pop("repository")
     return BuildRequest(
@@ -67,9 +67,9 @@ def read_request(content: bytes) -> BuildRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildAnswer:
-    """What came of it: a wheel's file name and how it was made, or a code, a sentence and a hint why there is none.
+    """The result: a wheel's file name and how it was made; or a code, a sentence and a hint why there is none.
 
-    ``looked_up`` are the names of the variables that the build asked for.
+    ``looked_up`` are the names of the variables that the build looked up.
     """
 
     wheel: str | None = None
@@ -82,7 +82,7 @@ class BuildAnswer:
     hint: str | None = None
 
     def write(self, work: Path) -> None:
-        """Put the answer into the work folder, in one step."""
+        """Write the answer into the work folder, in one step."""
         stage = work / f"{ANSWER_NAME}.new"
         stage.write_text(json.dumps(asdict(self)))
         stage.rename(work / ANSWER_NAME)

@@ -1,4 +1,4 @@
-"""Secrets: what must be in no log, no message, no record and no command line, though a build needs it.
+"""Secrets: texts that a build needs, but that must be in no log, no message, no record and no command line.
 
 They come from the logins in addresses, and from variables whose names say that they are secrets.
 """
@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 LEFT_OUT = "****"
 _LEAST = 4
-"""Shorter texts are no secrets worth the name: to leave out every ``a`` makes a log of no use."""
+"""The length of the shortest secret. A log without every ``a``, for example, would be useless."""
 
 _IS_SECRET = re.compile(r"(PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|CREDENTIAL)", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
@@ -17,7 +17,7 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s]+@[^\s'\"]*", re.IGNORECASE)
 
 
 def secrets_of(environ: Mapping[str, str], texts: Iterable[str] = ()) -> tuple[str, ...]:
-    """Every secret in these variables and texts, longest first: a shorter one may be a part of it."""
+    """Every secret in these variables and texts, longest first, because a shorter one may be part of a longer."""
     found = {value for name, value in environ.items() if _IS_SECRET.search(name) and len(value) >= _LEAST}
     for text in (*environ.values(), *texts):
         if "@" in text:
@@ -26,7 +26,7 @@ def secrets_of(environ: Mapping[str, str], texts: Iterable[str] = ()) -> tuple[s
 
 
 def _in_addresses(text: str) -> set[str]:
-    """The passwords in the addresses of a text, as they are written and decoded; a user alone may be a token."""
+    """The passwords in the addresses of a text, as written and decoded. A user without a password may be a token."""
     found: set[str] = set()
     for match in _ADDRESS.finditer(text):
         user, colon, password = urlsplit(match[0]).netloc.rpartition("@")[0].partition(":")
@@ -37,7 +37,7 @@ def _in_addresses(text: str) -> set[str]:
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
-    """The text without any of them, and without logins in addresses."""
+    """The text without these secrets, and without logins in addresses."""
     for secret in secrets:
         text = text.replace(secret, LEFT_OUT)
     return _LOGIN.sub("", text)

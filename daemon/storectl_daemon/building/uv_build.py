@@ -1,7 +1,7 @@
 """uv's configuration of builds: ``[tool.uv]`` of the workspace root or its ``uv.toml``, then the user's ``uv.toml``.
 
-A switch counts where it is nearest, lists and tables of all files count together, as uv reads them. Build constraints are
-those of the root's ``pyproject.toml`` alone.
+Of a switch the nearest value counts. Lists and tables of all files are merged, as uv does it. Build constraints are
+only those of the root's ``pyproject.toml``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,11 +20,14 @@ Tables = list[dict[str, Any]]
 
 
 def uv_build_options(lock_file: LockFile, environ: Mapping[str, str]) -> BuildOptions:
-    """What uv would obey. BuildOptionsError for what is no such option; LockFileError for a file that is no TOML."""
+    """The build options that uv would obey.
+
+    Raises BuildOptionsError for a value that its option cannot have, LockFileError for a file that is no TOML.
+    """
     root = _root(lock_file)
     settings = [(str(path), lock_file.included[str(path)]) for path in lock_file.settings]
     tables = [dict(parse_toml(content, path).values) for path, content in settings]
-    if lock_file.project / "uv.toml" not in lock_file.settings:  # beside one, uv does not look at [tool.uv]
+    if lock_file.project / "uv.toml" not in lock_file.settings:  # if there is one, uv ignores [tool.uv]
         tables.insert(0, root)
     try:
         return BuildOptions(
@@ -52,7 +55,7 @@ def _root(lock_file: LockFile) -> dict[str, Any]:
 
 
 class _OddValueError(ValueError):
-    """A value of another kind than its option has."""
+    """A value whose type does not suit its option."""
 
 
 def _names(environ: Mapping[str, str], tables: Tables, option: str) -> Names:
@@ -91,7 +94,7 @@ def _extra(entry: object, of: NormalizedName) -> ExtraRequirement:
 
 
 def _by_project(tables: Tables, option: str, read: Any) -> dict[NormalizedName, Any]:
-    """An option that is a table by project: what all files say of one, the nearest first."""
+    """An option that is a table by project: for each project the values of all files, the nearest first."""
     said: dict[NormalizedName, list[Any]] = {}
     for table in tables:
         for name, value in _table(table.get(option)).items():
@@ -110,7 +113,7 @@ def _variables(values: Iterable[object]) -> dict[str, str]:
 
 
 def _settings(values: Iterable[object]) -> ConfigSettings:
-    """``config-settings``: texts or lists of them, of all files."""
+    """``config-settings``: the texts, or lists of texts, of all files."""
     found: ConfigSettings = {}
     for value in values:
         found = merged(found, {key: _setting(key, item) for key, item in _table(value).items()})

@@ -1,13 +1,13 @@
-"""Which of a command's variables a build sees, and which of them its result depends on.
+"""The variables of a command that a build sees, and those of them that its result depends on.
 
-A build gets all variables of the command that asked for it, as under uv, but for three kinds (see docs/adr/0019):
+A build gets all variables of the command that asked for it, as under uv, except three kinds (see docs/adr/0019):
 
-- those that say in which git repository somebody stands (``git rev-parse --local-env-vars``, and what hooks set);
+- those that name the git repository that the command runs in (``git rev-parse --local-env-vars``, and what hooks set);
 - those that change what Python itself does: they are meant for a program, and a backend is none;
 - storectl's own, and those of another virtual environment.
 
-What counts for the result is what the build looked up (``observer`` tells), also if it was not there, and what native
-tools read without telling anybody. Names that every shell has another value of never count.
+A result depends on every variable that the build looked up (``observer`` notes them), even if it was not set. It also
+depends on those that native tools read without a trace. Variables that differ in every shell never count.
 """
 
 import re
@@ -32,7 +32,7 @@ _OF_PYTHON_NAMES = """
     """
 _OF_PYTHON = frozenset(_OF_PYTHON_NAMES.split())
 SET_BY_US = frozenset({"PATH", "VIRTUAL_ENV", "PYTHONIOENCODING"})
-"""What every build has a value of that is not the command's."""
+"""Variables that every build has, with values that are not the command's."""
 
 _PIP_KEPT = frozenset({"PIP_CACHE_DIR", "PIP_NO_CACHE_DIR", "PIP_DEFAULT_TIMEOUT", "PIP_TIMEOUT", "PIP_RETRIES"})
 _NOISE_NAMES = """
@@ -62,13 +62,14 @@ _NATIVE = re.compile(
 OFTEN_READ = frozenset(
     ["AR", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LD", "LDFLAGS", "CMAKE_ARGS", "PKG_CONFIG_PATH", "RUSTFLAGS"]
 )
-"""Those of the native ones that people set: noted for every build, so that a record tells when one of them appears."""
+"""Variables of native tools that people set. Every build notes them, so that its record tells when one appears."""
 
 
 def build_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The command's variables as a build sees them; ``Isolation`` adds PATH and VIRTUAL_ENV of its environment.
+    """The command's variables as a build sees them. ``Isolation`` adds PATH and VIRTUAL_ENV of its environment.
 
-    pip's own variables are left out, but for where its cache is and how patient it is: ``pip_variables`` says the rest.
+    pip's own variables are left out, except those for its cache folder, timeout and retries; ``pip_variables`` sets the
+    others.
     """
     return {name: value for name, value in environ.items() if not _is_left_out(name)}
 
@@ -83,7 +84,7 @@ def _is_left_out(name: str) -> bool:
 
 
 def may_count(name: str) -> bool:
-    """Whether a result can depend on this variable: a build sees the command's value, and it is no noise."""
+    """Whether a result can depend on this variable: the build sees the command's value, and it means something."""
     return (
         _PLAIN.fullmatch(name) is not None
         and name not in _NOISE
@@ -94,10 +95,10 @@ def may_count(name: str) -> bool:
 
 
 def native_names(environ: Mapping[str, str]) -> frozenset[str]:
-    """The variables there that compilers and their like read, and of which nothing tells that they did."""
+    """The variables in ``environ`` that compilers and similar tools read without a trace."""
     return frozenset(name for name in environ if _NATIVE.match(name))
 
 
 def counted(looked_up: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
-    """The names on which a build depends that looked these up and was given this environment."""
+    """The names that a build depends on, if it looked up ``looked_up`` and was given ``environ``."""
     return frozenset(name for name in looked_up if may_count(name)) | native_names(environ)

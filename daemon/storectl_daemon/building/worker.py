@@ -1,7 +1,8 @@
-"""The process that builds one wheel: ``python -I -m storectl_daemon.building.worker``, with its request on standard input.
+"""The process that builds one wheel: ``python -I -m storectl_daemon.building.worker``, its request on stdin.
 
-Everything it and its children say goes to the log it was started with, without secrets; its answer is a file. It leads a
-process group of its own, so that a build that takes too long ends with all of its compilers. Its variables are the command's.
+Its output and that of its children goes, without secrets, to the log that it was started with. Its answer is a file. It
+leads a process group of its own, so that a build that takes too long can be ended with all of its compilers. Its
+variables are the command's.
 """
 
 import os
@@ -29,8 +30,8 @@ _UMASK = 0o022
 
 
 def main() -> int:
-    """Build what the request says; 0 with an answer, be it a wheel or the reason why there is none."""
-    os.umask(_UMASK)  # an entry is a function of what it was built from, not of whose shell asked first
+    """Build what the request says. Returns 0 if there is an answer: a wheel, or the reason why there is none."""
+    os.umask(_UMASK)  # an entry depends on its source alone, not on the umask of the shell that asked first
     request = read_request(sys.stdin.buffer.read())
     log = Log(request.secrets)
     try:
@@ -45,7 +46,7 @@ def main() -> int:
 
 
 def build_wheel(request: BuildRequest, log: Log) -> BuildAnswer:
-    """Come by the source, make the isolated environment, let the backend build."""
+    """Get the source, make the isolated environment, let the backend build."""
     work, recipe = Path(request.work), request.recipe
     project = _project(request, work, log)
     isolation = Isolation(work, request.python, environ=dict(os.environ), pip=request.pip, log=log)
@@ -71,7 +72,10 @@ def build_wheel(request: BuildRequest, log: Log) -> BuildAnswer:
 def _furnish(
     isolation: Isolation, builder: ProjectBuilder | PoetryBuilder, project: Path, request: BuildRequest
 ) -> list[str]:
-    """Install the build requirements; which they are. Without isolation there are those that the environment has."""
+    """Install the build requirements. Returns those that are installed.
+
+    Without isolation nothing is installed: the project's environment has them.
+    """
     recipe = request.recipe
     if recipe.environment is not None:
         isolation.lend(Path(recipe.environment))
@@ -88,7 +92,7 @@ def _furnish(
 def _builder(
     project: Path, request: BuildRequest, isolation: Isolation, hooks: "_Hooks"
 ) -> ProjectBuilder | PoetryBuilder:
-    """What calls the project's backend."""
+    """An object that calls the project's backend."""
     if request.recipe.default_backend == "poetry" and "build-system" not in read_pyproject(project):
         return PoetryBuilder(project, isolation.python, hooks.run)
     return ProjectBuilder(project, python_executable=isolation.python, runner=hooks.run)
@@ -114,7 +118,7 @@ def _project(request: BuildRequest, work: Path, log: Log) -> Path:
 
 
 class _Hooks:
-    """Runs the backend's hooks in the isolated environment, observed, and keeps the last thing that was said."""
+    """Runs the backend's hooks in the isolated environment, observed, and keeps the last line that tells something."""
 
     def __init__(self, isolation: Isolation, variables: Mapping[str, str], log: Log) -> None:
         self._isolation = isolation
@@ -123,7 +127,7 @@ class _Hooks:
         self.last = ""
 
     def run(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
-        """As ``pyproject_hooks.SubprocessRunner`` has it."""
+        """Run a hook, as a ``pyproject_hooks.SubprocessRunner``."""
         environ = {**self._isolation.environ(), **self._variables, **(extra_environ or {})}
         with self._isolation.observed(), subprocess.Popen(
             cmd, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -139,7 +143,7 @@ class _Hooks:
 
 
 def _is_telling(line: str) -> bool:
-    """Whether a line of output may say what went wrong: not one that only ends a report."""
+    """Whether a line of output may tell what went wrong. A line that only ends a report does not."""
     text = line.strip()
     return bool(text) and not text.startswith(("^", "~", "During handling", "The above exception", "Traceback"))
 

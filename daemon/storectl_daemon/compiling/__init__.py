@@ -1,1 +1,1 @@
-"""compiling."""
+"""Bytecode: of entries, compiled after their environment is ready, and of the shim, compiled before it."""

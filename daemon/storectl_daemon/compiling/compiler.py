@@ -26,7 +26,7 @@ CompileBatch = Callable[[Sequence[Digest], Interpreter, Compiled], Awaitable[Non
 _SHIM_SECONDS = 30
 _CHECK_BYTES = 32
 BATCH = 32 << 20
-"""Bytes of source: seconds of work, beside which the start of the interpreters is nothing."""
+"""Bytes of source in a batch: seconds of work, so that the start of the interpreters hardly counts."""
 AT_ONCE = 2
 """Batches under way: one is compiled while the one before is made durable."""
 
@@ -40,7 +40,7 @@ class _Wanted:
 
 
 class Compiler:
-    """Compiles entries, once per digest and cache tag; what is committed while one batch runs forms the next."""
+    """Compiles entries, once for each digest and cache tag. Entries that arrive while a batch runs form the next."""
 
     def __init__(self, *, compile_batch: CompileBatch, present: Callable[[Digest, str], bool]) -> None:
         self._compile_batch = compile_batch
@@ -55,9 +55,10 @@ class Compiler:
     async def ensure(
         self, digest: Digest, interpreter: Interpreter, *, source_size: int, heard: Callable[[int], None] | None = None
     ) -> None:
-        """Compile the entry if that has not been done; a ProblemError if the interpreter cannot run.
+        """Compile the entry if that has not been done. Raises a ProblemError if the interpreter cannot run.
 
-        ``heard`` is told how many bytes of its source have been compiled so far, whoever asked first.
+        ``heard`` is called with the bytes of its source that have been compiled so far, also if an earlier caller began
+        this.
         """
         if self.has(digest, interpreter):
             return
@@ -84,7 +85,7 @@ class Compiler:
             await batches.aclose()
 
 
-# An unchecked-hash pyc (PEP 552): the view's shim never changes, so nobody has to compare anything.
+# An unchecked-hash pyc (PEP 552): the shim in a view never changes, so no comparison with its source is needed.
 _COMPILE_SHIM = """
 import sys, base64, marshal, importlib.util
 for name, line in zip(sys.argv[1:], sys.stdin):
@@ -99,8 +100,8 @@ for name, line in zip(sys.argv[1:], sys.stdin):
 class ShimBytecode:
     """The shim as bytecode, compiled once for each interpreter.
 
-    The catalogue keeps it under the digest of the shim's sources: the sha256 of the rest, then ``marshal`` (version 2) of
-    path -> content.
+    The catalogue keeps it under the digest of the shim's sources: the sha256 of the rest, then ``marshal`` (version 2)
+    of path -> content.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
@@ -108,7 +109,7 @@ class ShimBytecode:
         self._known: dict[str, dict[str, bytes]] = {}
 
     async def of(self, interpreter: Interpreter) -> dict[str, bytes]:
-        """The files, by path below ``lib/pythonX.Y``; EnvironmentBuildError where the interpreter cannot run."""
+        """The files, by path below ``lib/pythonX.Y``. Raises EnvironmentBuildError if the interpreter cannot run."""
         if interpreter.identity not in self._known:
             kind = f"shim 2 {interpreter.identity}"
             files = await asyncio.to_thread(self._kept, kind)
@@ -119,7 +120,7 @@ class ShimBytecode:
         return self._known[interpreter.identity]
 
     def _kept(self, kind: str) -> dict[str, bytes] | None:
-        """What the catalogue has, if it is whole: programs trust this bytecode without a look at its source."""
+        """The bytecode in the catalogue, if it is whole: programs trust it without a look at its source."""
         data = self._catalogue.get_many(kind, [shim_digest()]).get(shim_digest(), b"")
         if hashlib.sha256(data[_CHECK_BYTES:]).digest() != data[:_CHECK_BYTES]:
             return None
@@ -134,7 +135,7 @@ class ShimBytecode:
 async def compile_shim(interpreter: Interpreter) -> dict[str, bytes]:
     """The shim as bytecode of this interpreter, by path below ``lib/pythonX.Y``, for every level of ``-O``.
 
-    EnvironmentBuildError where the interpreter cannot run.
+    Raises EnvironmentBuildError if the interpreter cannot run.
     """
     paths = [posixpath.split(path) for path in shim_sources()]
     command = [interpreter.executable, "-I", "-S", "-c", _COMPILE_SHIM, *(name for _, name in paths)]

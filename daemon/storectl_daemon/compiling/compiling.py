@@ -1,4 +1,4 @@
-"""Compiling behind environments that are ready: their programs start meanwhile, and compile for themselves what they need."""
+"""Compiling after an environment is ready: its programs already start, and compile what they need by themselves."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ OutlinesOf = Callable[[Sequence[Digest], Sequence[str]], list[Outline]]
 
 
 class Compiling:
-    """Compiles for jobs in tasks of its own; a ``compiled`` event tells when nothing is left to do for a job."""
+    """Compiles for jobs in tasks of its own. A ``compiled`` event tells when nothing is left to do for a job."""
 
     def __init__(self, compiler: Compiler, outlines: OutlinesOf, bus: EventBus) -> None:
         self._compiler = compiler
@@ -43,7 +43,7 @@ class Compiling:
         return self._running[job] > 0
 
     async def start(self, job: Job, digests: Sequence[Digest], interpreter: Interpreter, progress: Progress) -> None:
-        """Give the entries bytecode behind the caller, as far as they have none; nothing happens where all have it."""
+        """Begin to compile the entries that have no bytecode, and return. If all have it, nothing happens."""
         missing = await asyncio.to_thread(self._without_bytecode, digests, interpreter)
         if not missing:
             return
@@ -81,15 +81,15 @@ class Compiling:
                 self._bus.publish(Event(job=job, message=CompiledEvent()))
 
     async def stop(self) -> None:
-        """Cancel all of it and wait for its end."""
+        """Cancel everything and wait for the end."""
         await self._background.stop()
 
 
 def _batches(entries: Sequence[Outline]) -> Iterator[list[Outline]]:
-    """The entries in order, as many at a time as share a durability barrier.
+    """The entries in order, in batches that share a durability barrier.
 
-    The compiler would cut the same batches out of all of them. Handed in one by one, they leave room between them for what
-    another project wants of it meanwhile.
+    The compiler would cut all of them into the same batches. Handed in one after the other, they leave room in between
+    for the entries of another project.
     """
     batch: list[Outline] = []
     size = 0

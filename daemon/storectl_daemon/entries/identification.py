@@ -1,7 +1,8 @@
 """Identification: the sha256 of files that a lock file or an index knows by another digest.
 
-Such a file is fetched, its locked digest checked while it arrives, and its sha256 counted. The store knows it by that from
-then on. The catalogue remembers which is which, so it is fetched once; without the catalogue it is fetched again.
+Such a file is fetched. Its locked digest is checked while it arrives, and its sha256 is counted; from then on the store
+knows the file by that. The catalogue remembers both digests, so the file is fetched only once. If the catalogue is
+lost, the file is fetched again.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ class _Held:
 class Identification:
     """Gives pins the sha256 of their files. ``session`` is a folder of this process alone. Shared by all commands.
 
-    A file that had to be fetched for it waits in ``session`` until somebody wants it.
+    A file that had to be fetched for this stays in ``session`` until ``hand_over`` takes it.
     """
 
     def __init__(self, catalogue: Catalogue, *, session: Path) -> None:
@@ -47,9 +48,10 @@ class Identification:
         self._numbers = itertools.count()
 
     async def pins(self, pins: Sequence[Pin], fetch: Fetch, *, offline: bool) -> tuple[Pin, ...]:
-        """These pins, in their order, every wheel with its sha256. ``fetch`` is the way that the caller has to files.
+        """These pins, in their order, every wheel with its sha256. ``fetch`` fetches on behalf of the caller.
 
-        WheelError E_HASH for a file that has no locked digest; OfflineError for one that would have to be fetched.
+        Raises WheelError E_HASH for a file that has no locked digest, OfflineError for one that would have to be
+        fetched.
         """
         wheels = await asyncio.gather(*(self._identified(pin.wheel, fetch, offline=offline) for pin in pins))
         return tuple(
@@ -57,7 +59,7 @@ class Identification:
         )
 
     async def source_pins(self, pins: Sequence[SourcePin], fetch: Fetch, *, offline: bool) -> tuple[SourcePin, ...]:
-        """These pins, in their order, every archive with its sha256; the errors of ``pins``."""
+        """These pins, in their order, every archive with its sha256. Raises the errors of ``pins``."""
         return tuple(await asyncio.gather(*(self._source_pin(pin, fetch, offline=offline) for pin in pins)))
 
     async def hand_over(self, wheel: WheelFile, destination: Path) -> FetchedFile | None:
@@ -94,7 +96,7 @@ class Identification:
         return replace(file, digest=digest, one_of=frozenset())
 
     async def _counted(self, key: Digest, file: WheelFile | SourceArchive, fetch: Fetch) -> Digest:
-        """The sha256 of the file, whoever fetches it; if another caller cannot, this one tries its own way."""
+        """The sha256 of the file, fetched by any caller. If another caller's fetch fails, this caller tries its own."""
         tried: list[Fetch] = []
 
         async def count() -> Digest:
@@ -122,5 +124,5 @@ class Identification:
 
 
 def _key(file: WheelFile | SourceArchive) -> Digest:
-    """What the catalogue knows the file by: its digest, or its name and all digests of which it has one."""
+    """The file's name in the catalogue: its digest, or if it has one of several, its file name and all of these."""
     return Digest(" ".join([file.filename, *sorted(file.one_of)])) if file.one_of else file.digest

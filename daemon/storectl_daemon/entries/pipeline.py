@@ -1,7 +1,7 @@
-"""From a pinned wheel to an entry: fetch -> stage -> commit, once per digest however many ask.
+"""From a pinned wheel to an entry: fetch -> stage -> commit, once per digest for any number of callers.
 
-Downloads are bounded by the fetcher, staging by the worker processes, and everything that is staged while a commit
-runs shares the next durability barrier.
+The fetcher bounds the downloads, the worker processes bound the staging. Everything that is staged while a commit runs
+shares the next durability barrier.
 """
 
 import asyncio
@@ -30,28 +30,28 @@ logger = logging.getLogger(__name__)
 
 
 class FetchedFile(Protocol):
-    """What a fetch leaves behind."""
+    """The file that a fetch makes."""
 
     @property
     def digest(self) -> Digest:
-        """The digest that was counted over every byte as it was written, never one that somebody stated."""
+        """The digest that was counted over every byte as it was written, never one that was only stated."""
         ...
 
 
 class Fetch(Protocol):
-    """Brings one wheel into a new file, its digest checked; reports how many bytes are here."""
+    """Fetches one wheel into a new file and checks its digest; reports how many bytes are here."""
 
     async def __call__(self, wheel: WheelFile, destination: Path, *, progress: ByteProgress) -> FetchedFile:
-        """A ProblemError says why not; then there is no file."""
+        """Fetch the wheel. Raises a ProblemError if that fails; then there is no file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """The collaborators of a pipeline, each one step of the way.
+    """The steps of a pipeline, as the objects that do them.
 
-    ``present`` answers from memory or with a single look at the disk; ``expect`` is told that something will be staged, so
-    that what does it can start while the wheel is fetched; ``stage`` checks and unpacks a wheel file into a
-    folder that does not exist yet; ``commit`` makes all it is given visible, in order; ``discard`` removes a stage.
+    ``present`` answers from memory or with a single look at the disk. ``expect`` is told that something will be staged,
+    so that a worker can start while the wheel is fetched. ``stage`` checks a wheel file and unpacks it into a folder
+    that does not exist yet. ``commit`` makes all that it is given visible, in order. ``discard`` removes a stage.
     """
 
     present: Callable[[Digest], Manifest | None]
@@ -62,16 +62,16 @@ class Steps:
 
 
 class PinReport(Protocol):
-    """Who is told how far one pin is."""
+    """Receives the progress of one pin."""
 
     def fetching(self, pin: Pin, received: int) -> None:
-        """So many bytes of its wheel are here."""
+        """This many bytes of its wheel are here."""
 
     def fetched(self, pin: Pin) -> None:
         """Its wheel is here."""
 
     def warn(self, message: str) -> None:
-        """Something a person should know of it."""
+        """A warning about it, for a person."""
 
     def unpacked(self, pin: Pin) -> None:
         """Its entry is in the store."""
@@ -79,7 +79,7 @@ class PinReport(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sofar:
-    """How far one wheel is: all of it, as who joins late hears the latest only."""
+    """How far one wheel is, in full: a caller that joins late gets only the latest of these."""
 
     received: int = 0
     fetched: bool = False
@@ -87,7 +87,7 @@ class _Sofar:
 
 
 class _News:
-    """What happened to one wheel so far."""
+    """Collects what happens to one wheel."""
 
     def __init__(self, *, tell: Callable[[_Sofar], None]) -> None:
         self._tell = tell
@@ -108,7 +108,7 @@ class _News:
 
 
 class _Told:
-    """What one of those who wait was told of its pin; each thing once, whoever began the work and whenever."""
+    """What one caller has been told of its pin. Each thing is told once, also to a caller that joined late."""
 
     def __init__(self, pin: Pin, report: PinReport) -> None:
         self._pin = pin
@@ -126,13 +126,13 @@ class _Told:
             self._report.warn(warning)
 
     def end(self) -> None:
-        """The entry is there, although nobody may have fetched it under these eyes."""
+        """The entry exists. Report the wheel as fetched, even if this caller saw no fetch."""
         self.hear(replace(self._last, fetched=True))
         self._report.unpacked(self._pin)
 
 
 def _unheard(_sofar: _Sofar) -> None:
-    """Nobody waits to be told."""
+    """Ignore the report: no caller waits for it."""
 
 
 class Pipeline:
@@ -146,9 +146,10 @@ class Pipeline:
         self._numbers = itertools.count()
 
     async def ensure(self, pin: Pin, report: PinReport, fetch: Fetch) -> Manifest:
-        """The manifest of the pin's entry, made now if it is not there. ``fetch`` is the way that the caller has to wheels.
+        """The manifest of the pin's entry, made now if it is missing. ``fetch`` is the caller's own access to wheels.
 
-        If another caller's fetch of this wheel fails (it may have no login, or another mirror), this caller's own is tried.
+        If another caller's fetch of this wheel fails (it may have no login, or another mirror), this caller's own is
+        tried.
         """
         manifest = self._steps.present(pin.wheel.digest)
         told = _Told(pin, report)
@@ -168,7 +169,7 @@ class Pipeline:
         return manifest
 
     async def _make(self, pin: Pin, fetch: Fetch) -> Manifest:
-        """Make the entry; everyone who waits for it hears how far it is."""
+        """Make the entry. Every caller that waits for it is told how far it is."""
         staged = await self.staged(pin, fetch, _News(tell=partial(self._flights.report, pin.wheel.digest)))
         try:
             return await self._commits.submit(staged)
@@ -177,7 +178,7 @@ class Pipeline:
             raise
 
     async def staged(self, pin: Pin, fetch: Fetch, news: "_News | None" = None) -> StagedEntry:
-        """The pin's wheel, fetched, checked and unpacked into a stage, whatever the store has."""
+        """The pin's wheel, fetched, checked and unpacked into a stage, even if the store has it."""
         news = news or _News(tell=_unheard)
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
@@ -187,7 +188,7 @@ class Pipeline:
             news.fetched()
             staged = await self._steps.stage(wheel, expectation_of(pin), stage, fetched.digest)
             for warning in staged.warnings:
-                logger.warning("%s %s: %s", pin.name, pin.version, warning)  # no command may be there to be told
+                logger.warning("%s %s: %s", pin.name, pin.version, warning)  # there may be no command to tell
             news.warn([f"{pin.name}: {warning}" for warning in staged.warnings])
         except BaseException:
             await asyncio.shield(self._steps.discard(stage))
@@ -199,7 +200,7 @@ class Pipeline:
                 os.unlink(wheel)
 
     async def aclose(self) -> None:
-        """Wait for a commit that is running; a half one would have to be recovered."""
+        """Wait for a commit that is running, because a half one would have to be recovered."""
         await self._commits.aclose()
 
 
@@ -215,5 +216,5 @@ def expectation_of(pin: Pin) -> Expectation:
 
 
 def biggest_first(pins: Sequence[Pin]) -> list[Pin]:
-    """The order to ask for them in: the last download should not be the longest."""
+    """The order to fetch them in: the biggest first, so that the last download is not the longest."""
     return sorted(pins, key=lambda pin: -(pin.wheel.size or 0))

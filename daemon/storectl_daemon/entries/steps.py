@@ -22,7 +22,7 @@ from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Expectation
 
 _COMPILING_THREADS = 8
-"""Batches that compile or wait for their turn; those beyond wait in a queue of their own."""
+"""Batches that compile or wait for their turn. Further ones wait in a queue of their own."""
 
 
 class StoreSteps:
@@ -35,7 +35,7 @@ class StoreSteps:
         self._processes = processes
         self._stopping = False
         self._compiling = threading.Lock()
-        # Batches take seconds, and wait for each other: in the threads of everything else they would hold up all of it.
+        # Batches take seconds, and wait for each other. In the threads of everything else they would delay all of that.
         self._threads = ThreadPoolExecutor(_COMPILING_THREADS, thread_name_prefix="compiling")
 
     def pipeline_steps(self) -> Steps:
@@ -49,15 +49,15 @@ class StoreSteps:
         )
 
     def stop(self) -> None:
-        """The daemon is ending: compiling stops within a second, whatever it is at."""
+        """The daemon is ending: stop compiling within a second, at any point."""
         self._stopping = True
 
     def close(self) -> None:
-        """Let the threads go; nothing is compiled any more."""
+        """Let the threads go. Nothing may be compiled any more."""
         self._threads.shutdown()
 
     def expect(self) -> None:
-        """There will be more than one wheel to stage: start all workers meanwhile."""
+        """More than one wheel will be staged: start all workers in the background."""
         for _ in range(self._processes):
             self._expect_one()
 
@@ -65,7 +65,7 @@ class StoreSteps:
         self._workers.expect(stage_wheel.__module__)
 
     async def _stage(self, wheel: Path, expectation: Expectation, stage: Path, verified: Digest) -> StagedEntry:
-        """Stage the wheel. When a worker dies, once more and alone: it may have died of another wheel."""
+        """Stage the wheel. If a worker dies, try once more and alone: it may have died of another wheel."""
         try:
             return await self._workers.run(
                 expectation.filename, stage_wheel, wheel, expectation, stage, verified=verified
@@ -89,7 +89,7 @@ class StoreSteps:
         return has_bytecode(self._store.layout, digest, cache_tag)
 
     async def compile_batch(self, digests: Sequence[Digest], interpreter: Interpreter, compiled: Compiled) -> None:
-        """Compile the entries, in processes of the interpreter itself; one that is gone meanwhile is left out."""
+        """Compile the entries, in processes of the interpreter itself. An entry that is gone meanwhile is left out."""
         loop = asyncio.get_running_loop()
 
         def tell(digest: Digest, size: int) -> None:
@@ -110,6 +110,6 @@ class StoreSteps:
         )
 
     def _proceed(self) -> None:
-        """Called by the compiler again and again: the only place where it can be stopped."""
+        """Raise if compiling has to stop. The compiler calls this again and again; it can be stopped only here."""
         if self._stopping:
             raise ProblemError(STOPPING.detail, code=STOPPING.code, hint=STOPPING.hint)

@@ -1,4 +1,4 @@
-"""What runs in a worker process before its first job; it imports as little as it can, for every worker pays for it."""
+"""What runs in a worker process before its first job. It imports as little as it can: every worker pays for it."""
 
 import importlib
 import multiprocessing
@@ -14,7 +14,7 @@ from storectl_daemon.process.memory import for_good
 def start() -> None:
     """Leave signals to the daemon, and never outlive it.
 
-    A pool's worker waits on a pipe of which it holds both ends, so it would not notice that the daemon was killed; the
+    A pool's worker waits on a pipe of which it holds both ends, so it would not notice that the daemon was killed. The
     sentinel of the parent process is a pipe that only the parent holds.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -24,7 +24,7 @@ def start() -> None:
 
 
 def load(module: str) -> None:
-    """Import a module that the jobs to come will need; no collection looks at it while that lasts, nor again."""
+    """Import a module that later jobs need. No garbage collection looks at it meanwhile or afterwards."""
     for_good(partial(importlib.import_module, module))
 
 

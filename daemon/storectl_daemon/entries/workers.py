@@ -21,7 +21,7 @@ IDLE_SECONDS = 10.0
 
 
 class WorkerError(DaemonError):
-    """A worker process died under a job; ``facts['job']`` names it."""
+    """A worker process died while it ran a job; ``facts['job']`` names the job."""
 
     default_code = "E_WORKER"
 
@@ -40,13 +40,13 @@ class Workers:
 
     @property
     def started(self) -> bool:
-        """Whether there is a pool at this moment."""
+        """Whether there is a pool now."""
         return self._pool is not None
 
     def expect(self, module: str) -> None:
-        """A job that needs this module will come: start a process for it meanwhile, unless all are there already.
+        """Start a process, unless all are there already, for a job that will come and needs this module.
 
-        For the event loop. A process that dies already here, or cannot be started, is the business of the job that comes.
+        For the event loop. If the process dies or cannot be started, the job that comes reports that.
         """
         if self._pool is not None and self._expected >= self._limit:
             return
@@ -62,8 +62,8 @@ class Workers:
     async def run(self, job: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result, computed in a worker. Function and arguments must be picklable.
 
-        A caller that is cancelled still waits for a job that has begun, so that nobody removes files under it.
-        WorkerError when a process died, be it under this job or under another one in the pool: ``run_alone`` tells.
+        A caller that is cancelled still waits for a job that has begun, so that no files are removed while the job uses
+        them. Raises WorkerError if any process of the pool died; ``run_alone`` tells whether this job was the cause.
         """
         self._hold()
         pool = self._pool
@@ -79,7 +79,10 @@ class Workers:
             self._release()
 
     async def run_alone(self, job: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same in a process of its own, one such job at a time: if that one dies, it was this job's doing."""
+        """The function's result, computed in a process of its own, one such job at a time. See ``run`` for the rest.
+
+        If that process dies, this job was the cause.
+        """
         async with self._alone:
             pool = _pool(1)
             try:
@@ -90,7 +93,7 @@ class Workers:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """Begin a job, in a new pool if there is none. OSError if the system lets no process be started."""
+        """Begin a job, in a new pool if there is none. Raises OSError if the system lets no process be started."""
         pool = self._pool or self._build()
         try:
             return pool.submit(function, *args, **kwargs)
@@ -122,7 +125,7 @@ class Workers:
         pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """End the processes; what they are doing is finished first, what waits is dropped."""
+        """End the processes. Running jobs are finished first; waiting ones are dropped."""
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
@@ -137,7 +140,7 @@ def _pool(processes: int) -> ProcessPoolExecutor:
 
 
 def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody counts any more
+    with contextlib.suppress(RuntimeError):  # the loop is closed: the count matters no more
         loop.call_soon_threadsafe(call)
 
 
@@ -147,7 +150,7 @@ def _died(job: str) -> WorkerError:
 
 
 async def _finish(work: "Future[T]") -> T:
-    """The result; for a caller that is cancelled meanwhile, only after the work has stopped or can never begin."""
+    """The result. If the caller is cancelled, it still waits until the work has stopped or can never begin."""
     future = asyncio.wrap_future(work)
     try:
         return await asyncio.shield(future)
@@ -155,5 +158,5 @@ async def _finish(work: "Future[T]") -> T:
         if not work.cancel():
             await asyncio.wait({future})
         if not future.cancelled() and future.done():
-            future.exception()  # seen, although nobody is there to hear it
+            future.exception()  # retrieved, so that asyncio does not log it
         raise

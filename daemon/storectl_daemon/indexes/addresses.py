@@ -5,13 +5,13 @@
        "files": {"sha256:…": [{"filename": …, "url": …, "size": …, "requires_python": …, "index": …}, …]},
        "lookups": ["<64 hex digits>", …]}
 
-``files`` maps a digest, the locked one, to what each index that has it says of it, the latest first: an address counts only
-if its index is asked now. ``lookups`` holds the questions whose answer is complete although some digest was offered by
-nobody: version, digests and the sources asked, hashed together. The file is sealed
-(``storectl_store.entries.sealed``); one from before there were seals is read too.
+``files`` maps a locked digest to what each index that has it says of the file, the latest first. An address counts only
+if its index is among those asked now. ``lookups`` holds the questions whose answer is complete although no index
+offered some digest: version, digests and the sources asked, hashed together. The file is sealed
+(``storectl_store.entries.sealed``). A file from before there were seals is read, too.
 
-A book that is broken, of another format, or cannot be written is as good as an empty one. Addresses with a query are
-never written: they hold signatures and tokens, and expire.
+A book that is broken, has another format, or cannot be written counts as empty. Addresses with a query are never
+written: they hold signatures and tokens, and expire.
 """
 
 import hashlib
@@ -51,11 +51,11 @@ class UrlBook:
         self._lock = threading.Lock()
 
     def recall(self, pin: IndexPin, sources: Sequence[str] | None) -> tuple[IndexFile, ...] | None:
-        """The files with the pin's digests, if they are all that asking ``sources`` again could give; else None.
+        """The files with the pin's digests if the book has all of them; otherwise None (ask the indexes).
 
-        None for the sources: whichever they were, for what is in the store already, or is not to be asked for.
-        That is so if one of these sources has each digest, or if these very sources have answered this very question. A local
-        file that is gone makes the answer incomplete.
+        The book has all of them if one of ``sources`` has each digest, or if exactly these sources have already
+        answered exactly this question. A local file that is gone makes the answer incomplete. With None for ``sources``
+        the answers of every index count: that is for a wheel that the store has already, or that must not be asked for.
         """
         book = self._read(pin.name)
         known = _known(pin, _of_sources(book["files"], sources))
@@ -64,12 +64,12 @@ class UrlBook:
         return known if known and complete and all(map(_still_there, known)) else None
 
     def address(self, name: NormalizedName, digest: Digest) -> IndexFile | None:
-        """The file with this digest, from whatever index it was; None if no index has said where it is."""
+        """The file with this digest, from any index; None if no index has given an address for it."""
         entries = self._read(name)["files"].get(digest)
         return _file(digest, entries[0]) if entries else None
 
     def record(self, pin: IndexPin, sources: Sequence[str], files: Iterable[IndexFile]) -> None:
-        """Remember the answer of ``sources``, all of which have answered, to the question that is ``pin``."""
+        """Remember the answer to the question ``pin``. All of ``sources`` must have answered."""
         answers = [file for file in files if is_locked(pin, file)]
         durable = [file for file in answers if not urlsplit(file.url).query]
         with self._lock:
@@ -99,7 +99,7 @@ class UrlBook:
         return {"format": BOOK_FORMAT, "files": {}, "lookups": []}
 
     def _write(self, name: NormalizedName, book: dict[str, Any]) -> None:
-        """Replace the file in one step. Not synced: the indexes can be asked again."""
+        """Replace the file in one step. It is not synced, because the indexes can be asked again."""
         path = self._path(name)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -110,14 +110,14 @@ class UrlBook:
 
 
 def is_locked(pin: IndexPin, file: IndexFile) -> bool:
-    """Whether the file is one of the locked ones: by its digest, by its name only where no digest is locked."""
+    """Whether the file is one of the locked ones: by its digest; by its name only if no digest is locked."""
     return file.digest in pin.digests if pin.digests else file.filename in pin.filenames
 
 
 def _of_sources(
     files: Mapping[Digest, Sequence[dict[str, Any]]], sources: Sequence[str] | None
 ) -> dict[Digest, dict[str, Any]]:
-    """What the first of the sources that has it says of each file; None: what whichever index said last."""
+    """For each digest, what the first of the sources that has it says; if ``sources`` is None, what any said last."""
     if sources is None:
         return {digest: entries[0] for digest, entries in files.items() if entries}
     order = {redacted(source): place for place, source in reversed(list(enumerate(sources)))}
@@ -128,7 +128,10 @@ def _of_sources(
 
 
 def _known(pin: IndexPin, files: Mapping[Digest, dict[str, Any]]) -> tuple[IndexFile, ...]:
-    """What the book has of the pin. A file in a folder may have been replaced: only its bytes say what is its digest."""
+    """The files of the pin that the book has.
+
+    A local file is left out if no digest is locked: it may have been replaced.
+    """
     if pin.digests:
         return tuple(_file(digest, files[digest]) for digest in sorted(pin.digests) if digest in files)
     named = (_file(digest, entry) for digest, entry in files.items() if entry["filename"] in pin.filenames)
@@ -156,7 +159,7 @@ def _file(digest: Digest, entry: dict[str, Any]) -> IndexFile:
 
 
 def _checked(book: Any) -> dict[str, Any]:
-    """The book, if every part of it has the right shape; any of several errors where it has not."""
+    """The book, if every part of it has the right shape; otherwise one of several errors is raised."""
     if book["format"] != BOOK_FORMAT:
         raise ValueError(f"format {book['format']!r} is not {BOOK_FORMAT}")
     for digest, entries in book["files"].items():

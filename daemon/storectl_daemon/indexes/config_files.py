@@ -1,4 +1,4 @@
-"""The configuration files of pip, uv and Poetry: where they are documented to be, and which of them count."""
+"""The configuration files of pip, uv and Poetry: the places that their documentation gives, and which files count."""
 
 import os
 import re
@@ -16,7 +16,7 @@ _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigFile:
-    """A configuration file that exists: where it is and what it says."""
+    """A configuration file that exists: its path and its content."""
 
     path: Path
     text: str
@@ -26,8 +26,8 @@ class ConfigFile:
 class ConfigFiles:
     """The files that count, nearest first.
 
-    ``project`` is a ``uv.toml`` or a ``pyproject.toml``, of the project's folder or the nearest above that speaks of uv;
-    ``pyproject`` is the project's own in any case.
+    ``project`` is the ``uv.toml`` of the project, or a ``pyproject.toml`` that configures uv: in the project's folder,
+    or in the nearest folder above that has one. ``pyproject`` is always the project's own.
     """
 
     project: ConfigFile | None = None
@@ -66,9 +66,9 @@ def _uv_places(environ: Mapping[str, str], home: Path) -> list[Path]:
 
 
 def _pip_places(environ: Mapping[str, str], home: Path, project: Path | None) -> list[Path]:
-    """Where pip looks (its documentation, "Configuration files"), nearest first.
+    """The paths that pip reads (its documentation, "Configuration files"), nearest first.
 
-    The virtual environment is the project's ``.venv``: the one that the daemon was started in has nothing to do with it.
+    The virtual environment is the project's ``.venv``. The one that the daemon was started in does not count.
     """
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:
@@ -79,7 +79,7 @@ def _pip_places(environ: Mapping[str, str], home: Path, project: Path | None) ->
     shared = [Path(folder) / "pip" / "pip.conf" for folder in _config_dirs(environ)]
     virtual = [project / ".venv" / "pip.conf"] if project is not None else []
     everyone = [Path("/etc/pip.conf"), *shared, mac_global / "pip.conf"]
-    if named:  # pip then leaves out the user's files, if this one exists
+    if named:  # if this file exists, pip leaves out the user's files
         return [Path(named), *virtual, *([] if os.path.exists(named) else user), *everyone]
     return [*virtual, *user, *everyone]
 
@@ -102,7 +102,7 @@ def _config_dirs(environ: Mapping[str, str]) -> list[str]:
 
 
 def _existing(places: Iterable[Path], *, poetry: bool = False) -> Iterable[ConfigFile]:
-    """The files that exist; a ``pyproject.toml`` if it speaks of uv, or with ``poetry`` of Poetry."""
+    """The files that exist. A ``pyproject.toml`` counts if it configures uv, or with ``poetry`` Poetry."""
     for path in places:
         try:
             text = path.read_text("utf-8") if path.is_file() else None
@@ -113,12 +113,12 @@ def _existing(places: Iterable[Path], *, poetry: bool = False) -> Iterable[Confi
 
 
 def _concerns_indexes(text: str, *, poetry: bool) -> bool:
-    """Whether a ``pyproject.toml`` may say something about indexes; any other need not be parsed."""
+    """Whether a ``pyproject.toml`` may configure indexes. Any other need not be parsed."""
     return bool(_SPEAKS_OF_UV.search(text) or (poetry and _SPEAKS_OF_POETRY.search(text)))
 
 
 def _is_trusted(folder: Path) -> bool:
-    """Whether only this user or root can have put a file here: above a project may be anybody's folder, such as /tmp."""
+    """Whether only this user or root can have put a file here. A folder above a project may be for all: /tmp."""
     try:
         status = folder.stat()
     except OSError:
@@ -127,13 +127,13 @@ def _is_trusted(folder: Path) -> bool:
 
 
 def is_true(value: str | None) -> bool:
-    """Whether a variable or option is switched on, as pip and uv read it."""
+    """Whether a variable or option is switched on, by the rules of pip and uv."""
     return (value or "").strip().lower() in _TRUE
 
 
 def broken_file(path: Path, error: Exception) -> IndexLookupError:
     """The error for a configuration file that cannot be read or parsed."""
-    # Parsers quote the line they fail at, which may hold a login: only their kind is told.
+    # A parser quotes the line at which it fails, and that may hold a login. Therefore only the kind of error is told.
     return IndexLookupError(
         f"{path} cannot be read as configuration: {type(error).__name__}", hint="correct the file", path=str(path)
     )

@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where to ask: the address of an index or, with ``flat``, a find-links folder or page. It may hold a login."""
+    """One source: the address of an index or, with ``flat``, a find-links folder or page. It may hold a login."""
 
     address: str
     flat: bool = False
@@ -20,9 +20,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """Who vouches for one host (or host and port): a file of certificates, None for the usual ones; nobody unless ``checked``.
+    """The certificate authorities for one host (or host and port): a file of certificates, or None for the usual ones.
 
-    ``client_cert`` is the file with the certificate and its key that this host is shown.
+    Unless ``checked``, certificates of the host are not checked at all. ``client_cert`` is the file with the
+    certificate, and its key, that this host is shown.
     """
 
     host: str
@@ -33,11 +34,11 @@ class Authority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """What one layer says; None or nothing where it says nothing.
+    """What one layer of configuration says. A field is None or empty if the layer does not set it.
 
-    ``explicit`` are asked only for the projects that name them, ``named`` is every place with a name, and ``sources`` the
-    names that a project is to come from. ``keyring`` is whether the keyring program is to be asked. ``logins`` are addresses with
-    a login, which are asked only if the lock file names them; ``authorities`` are those of single hosts.
+    ``explicit`` are asked only for the projects that name them, ``named`` is every place with a name, and ``sources``
+    the names that a project is to come from. ``keyring`` is whether the keyring program is to be asked. ``logins`` are
+    addresses with a login, which are asked only if the lock file names them; ``authorities`` are those of single hosts.
     """
 
     default: str | None = None
@@ -57,9 +58,9 @@ class Layer:
 
 
 def asks_keyring(provider: str | None) -> bool | None:
-    """Whether pip's or uv's ``keyring-provider`` means the keyring program; None where nothing is said.
+    """Whether pip's or uv's ``keyring-provider`` means the keyring program; None if it is not set.
 
-    ``import`` and ``auto`` mean it too: the keyring of the daemon's own Python is nobody's.
+    ``import`` and ``auto`` mean it, too: the daemon's own Python has no keyring of its own.
     """
     if not provider:
         return None
@@ -67,12 +68,12 @@ def asks_keyring(provider: str | None) -> bool | None:
 
 
 def places(texts: Iterable[str], base: Path | None) -> tuple[str, ...]:
-    """Addresses as they are, paths absolute; a relative path without a folder to start from is no place."""
+    """Addresses as they are, paths made absolute. A relative path is left out if there is no ``base`` to resolve it."""
     return tuple(place for text in texts if text and (place := absolute_place(text, base)) is not None)
 
 
 def absolute_place(text: str, base: Path | None) -> str | None:
-    """One of ``places``."""
+    """One text as ``places`` reads it; None if it is a relative path without a ``base``."""
     if is_address(text):
         return text
     path = Path(text).expanduser()
@@ -82,7 +83,7 @@ def absolute_place(text: str, base: Path | None) -> str | None:
 
 
 def index_url(index: str, base: Path | None) -> str | None:
-    """The address of an index; a local path, which uv and pip allow too, as a ``file:`` address."""
+    """The address of an index. A local path, which uv and pip allow too, becomes a ``file:`` address."""
     place = absolute_place(index, base)
     return place if place is None or is_address(place) else Path(place).as_uri()
 
@@ -93,7 +94,7 @@ def is_address(text: str) -> bool:
 
 
 def with_login(url: str, name: str | None, environ: Mapping[str, str]) -> str:
-    """The address, with the login of ``UV_INDEX_<NAME>_USERNAME`` and ``…_PASSWORD`` where they are set."""
+    """The address with the login of ``UV_INDEX_<NAME>_USERNAME`` and ``…_PASSWORD``, if these variables are set."""
     if name is None or "://" not in url:
         return url
     prefix = f"UV_INDEX_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"

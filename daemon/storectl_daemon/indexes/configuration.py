@@ -1,4 +1,4 @@
-"""Which indexes a project uses: read from what pip, uv and Poetry already know, nothing of our own.
+"""Which indexes a project uses: read from what pip, uv and Poetry already know. storectl has no setting of its own.
 
 Layers, the nearest first:
 
@@ -7,11 +7,13 @@ Layers, the nearest first:
     pip          PIP_* variables, then PIP_CONFIG_FILE, the virtual environment's, the user's and the global pip.conf
     poetry       logins and certificates of the sources that the project names: see ``storectl_daemon.indexes.poetry``
 
-The options of a lock file itself come before all of these; ``storectl_daemon.indexes.look_up`` adds them. The first layer that
-names a default index, or says that there is none (``no-index``), decides that. Further indexes and find-links places
-of all layers of one tool are merged as that tool does (uv: all of them; pip: the nearest value replaces the others), and
-those of both tools count: a digest decides in the end, so one index more can make nothing wrong. A project that
-``[tool.uv.sources]`` sends to an index is looked for there, and an explicit index is asked for such projects only.
+The options of a lock file come before all of these; ``storectl_daemon.indexes.look_up`` adds them. The first layer that
+names a default index, or states that there is none (``no-index``), decides about the default index. Further indexes and
+find-links places of all layers of one tool are merged as that tool does it (uv: all of them; pip: the nearest value
+replaces the others). Those of both tools count: one index more can do no harm, because a digest decides in the end.
+
+A project that ``[tool.uv.sources]`` assigns to an index is looked for in that index. An explicit index is asked for
+such projects only.
 
 ``settings_of`` is a pure function of what was read; ``read_settings`` does the reading.
 """
@@ -34,13 +36,14 @@ from storectl_daemon.indexes.uv import uv_environment, uv_file, with_sources
 class IndexSettings:
     """What to ask, in order.
 
-    ``find_links`` are addresses or absolute paths; ``explicit`` are indexes that are asked only for the projects in
-    ``assigned``, which come from the places there and nowhere else.
+    ``find_links`` are addresses or absolute paths. ``explicit`` are indexes that are asked only for the projects in
+    ``assigned``. These projects come from the places listed there and from no other.
 
-    Addresses may hold logins: show them through ``storectl_daemon.network.origins.redacted`` only. ``trusted_hosts`` and
-    ``ca_bundle`` are pip's ``trusted-host`` and ``cert``; ``client_cert`` is a file with a certificate and its key; ``proxy``
-    takes the place of the proxy variables; ``keyring`` is whether the keyring program may be asked. ``logins`` are addresses
-    that are asked only if the lock file names them; ``authorities`` vouch for single hosts.
+    Addresses may hold logins: show them through ``storectl_daemon.network.origins.redacted`` only. ``trusted_hosts``
+    and ``ca_bundle`` are pip's ``trusted-host`` and ``cert``; ``client_cert`` is a file with a certificate and its key;
+    ``proxy`` takes the place of the proxy variables; ``keyring`` is whether the keyring program may be asked.
+    ``logins`` are addresses that are asked only if the lock file names them; ``authorities`` are the certificate
+    authorities of single hosts.
     """
 
     indexes: tuple[str, ...]
@@ -57,14 +60,14 @@ class IndexSettings:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Every place that is named, whatever it is asked for."""
+        """Every place that is named, for whichever projects it is asked."""
         return (*self.indexes, *self.explicit, *self.find_links, *self.logins)
 
 
 def settings_of(environ: Mapping[str, str], files: ConfigFiles, project: Path | None = None) -> IndexSettings:
-    """The settings that these variables and files make. ``project`` is the folder that relative places start from.
+    """The settings that these variables and files make. Relative places are resolved from the folder ``project``.
 
-    IndexLookupError where a file cannot be parsed.
+    Raises IndexLookupError if a file cannot be parsed.
     """
     nearest = uv_file(files.project, environ) if files.project else Layer()
     layers = [
@@ -90,14 +93,14 @@ def settings_of(environ: Mapping[str, str], files: ConfigFiles, project: Path | 
 
 
 def default_index() -> str:
-    """The index that is asked where none is configured: the one that ``unearth`` adds by itself."""
+    """The index that is asked if none is configured: the one that ``unearth`` adds by itself."""
     return PackageFinder().sources[0]["url"]
 
 
 def read_settings(environ: Mapping[str, str], home: Path, project: Path | None) -> IndexSettings:
-    """The settings for the project in this folder, or those of the user if it is None, as the files are now. Blocking.
+    """The settings for the project in this folder, as the files are now; if it is None, those of the user. Blocking.
 
-    IndexLookupError if one of them cannot be read.
+    Raises IndexLookupError if a file cannot be read.
     """
     return settings_of(environ, config_files(environ, home, project), project)
 
@@ -113,7 +116,7 @@ def _indexes(layers: Iterable[Layer]) -> tuple[str, ...]:
 
 
 def _assigned(layers: Iterable[Layer]) -> dict[NormalizedName, tuple[Place, ...]]:
-    """Where each project with a source comes from; a name that no index has says nothing."""
+    """The places that each project with a source comes from. A name that no index has is left out."""
     layers = list(layers)
     named = {name: place for layer in reversed(layers) for name, place in layer.named.items()}
     found = {

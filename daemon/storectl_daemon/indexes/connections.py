@@ -1,4 +1,4 @@
-"""Connections: one pool for each way to the servers that commands ask for, by their proxies and certificates."""
+"""Connections: one pool for each combination of proxies and certificates by which commands reach servers."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ Stamp = tuple[int, int, int] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """How a command reaches servers. ``certificates`` are the variables and files that decide which of them it trusts."""
+    """How a command reaches servers. ``certificates`` are the variables and files that decide which ones it trusts."""
 
     proxies: Proxies
     certificates: tuple[tuple[str, str, Stamp], ...]
@@ -36,7 +36,8 @@ class Way:
     def of(cls, settings: IndexSettings, environ: Mapping[str, str], authorities: tuple[Authority, ...] = ()) -> Self:
         """The way that the user's settings and these variables make.
 
-        A project has no say in whom to trust, but for the ``authorities`` of the sources that it names, as with Poetry.
+        A project cannot decide which authorities to trust, except by the ``authorities`` of the sources that it names,
+        as with Poetry.
         """
         named = certificate_places(environ, settings.ca_bundle, settings.client_cert)
         for authority in authorities:
@@ -52,7 +53,7 @@ class Way:
         )
 
     def fetcher(self) -> Fetcher:
-        """A new pool of connections; FetchError if a certificate cannot be read. Blocking."""
+        """A new pool of connections. Raises FetchError if a certificate cannot be read. Blocking."""
         named = {name: place for name, place, _ in self.certificates}
         return Fetcher(
             tls=tls_context(named, self.ca_bundle, self.client_cert),
@@ -79,7 +80,7 @@ class _Pool:
 
 
 class Connections:
-    """Every pool that is in use, and of the others the four that were used last. For one event loop."""
+    """Every pool that is in use, and the four others that were used last. For one event loop."""
 
     def __init__(self) -> None:
         self._pools: OrderedDict[Way, _Pool] = OrderedDict()
@@ -87,7 +88,7 @@ class Connections:
 
     @asynccontextmanager
     async def pool(self, way: Way) -> AsyncIterator[Fetcher]:
-        """The pool of this way, until the block ends; FetchError if a certificate cannot be read."""
+        """The pool of this way, until the block ends. Raises FetchError if a certificate cannot be read."""
         async with self._making:
             if way not in self._pools:
                 fetcher = await asyncio.to_thread(way.fetcher)
@@ -102,7 +103,7 @@ class Connections:
             await self._close(_MOST_IDLE)
 
     async def aclose(self) -> None:
-        """Close what nobody uses."""
+        """Close the pools that are not in use."""
         await self._close(0)
 
     async def _close(self, most: int) -> None:

@@ -1,4 +1,4 @@
-"""What an index says of one file, and how the pages of an index are read.
+"""One file as an index describes it, and how the pages of an index are read.
 
 A page is JSON (PEP 691, PEP 700 for ``size``) or HTML (PEP 503). Both are untrusted: what cannot be understood is left
 out, never guessed.
@@ -32,16 +32,18 @@ _HTML = frozenset({"application/vnd.pypi.simple.v1+html", "text/html"})
 
 _HASH_FRAGMENT = re.compile(rf"(?:^|&)({'|'.join(STRONG_ALGORITHMS)})=([0-9a-fA-F]+)(?:&|$)")
 _PLAIN_ADDRESS = re.compile(r"https?://[\w.:-]+/[\w.~/+%-]*", re.ASCII)
-"""Absolute, and without anything to resolve or take away: nearly every address on the pages of the large indexes,
-which have thousands of them."""
+"""Matches absolute addresses that need no resolving and no cleaning: nearly every address on a large index's page.
+
+Such pages have thousands of addresses.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexFile:
-    """A file as an index offers it. ``url`` is absolute and without a login; ``size`` in bytes.
+    """A file that an index offers. ``url`` is absolute and without a login; ``size`` in bytes.
 
-    ``digest`` is the sha256 if the index gives it, else another strong digest, else None; ``others`` are the rest of the
-    strong ones. ``index`` is the redacted address of the index.
+    ``digest`` is the sha256 if the index gives it, else another strong digest, else None; ``others`` are the rest of
+    the strong ones. ``index`` is the redacted address of the index.
     """
 
     filename: str
@@ -59,7 +61,7 @@ class IndexFile:
 
 
 def read_project_page(content: bytes, content_type: str, base: str, *, index: str) -> tuple[IndexFile, ...]:
-    """The files on a page; ``base`` is its address. ValueError where it is neither JSON nor HTML of an index."""
+    """The files on a page; ``base`` is its address. Raises ValueError if it is neither JSON nor HTML of an index."""
     kind, _, parameters = content_type.partition(";")
     if kind.strip().lower() == _JSON:
         return tuple(_json_files(content, base, index))
@@ -78,11 +80,11 @@ def is_of_version(file: IndexFile, name: NormalizedName, version: str) -> bool:
 
 
 def allows_python(file: IndexFile, version: str) -> bool:
-    """Whether the file's ``requires-python`` allows this version; one that cannot be read allows all, as with pip."""
+    """Whether the file's ``requires-python`` allows this version. If it cannot be read it allows all, as with pip."""
     if not file.requires_python:
         return True
     try:
-        # A pre-release of Python counts as the release it leads to, as with pip; an unreleased build ends with "+".
+        # A pre-release of Python counts as the release that follows it, as with pip. An unreleased build ends with "+".
         release = Version(version.removesuffix("+")).base_version
         return SpecifierSet(file.requires_python).contains(release, prereleases=True)
     except (InvalidSpecifier, InvalidVersion):
@@ -118,7 +120,7 @@ def _html_files(content: bytes, encoding: str, base: str, index: str) -> Iterato
         text = content.decode(encoding, "replace")
     except LookupError:
         text = content.decode("utf-8", "replace")
-    # unearth's parser, but not its Link objects: those take seconds for the pages of large projects.
+    # unearth's parser is used, but not its Link objects: those take seconds for the pages of large projects.
     parser = IndexHTMLParser()
     parser.feed(text)
     start = _address(base, parser.base_url) or base if parser.base_url else base
@@ -138,7 +140,7 @@ def _html_files(content: bytes, encoding: str, base: str, index: str) -> Iterato
 
 
 def _address(base: str, url: object) -> str | None:
-    """The absolute address; None for what may not be followed from here: only a local page may name local files."""
+    """The absolute address; None if it may not be followed from this page: only a local page may name local files."""
     if not isinstance(url, str):
         return None
     if _PLAIN_ADDRESS.fullmatch(url):
@@ -152,7 +154,7 @@ def _address(base: str, url: object) -> str | None:
 
 
 def _digests(hashes: object) -> list[Digest | None]:
-    """The strong digests of a file, the preferred first; one None if there are none."""
+    """The strong digests of a file, the preferred first; a single None if there are none."""
     if not isinstance(hashes, dict):
         return [None]
     given = (_digest(algorithm, hashes[algorithm]) for algorithm in STRONG_ALGORITHMS if algorithm in hashes)

@@ -1,7 +1,7 @@
 """Local folders as sources: find-links folders, and indexes with ``file:`` addresses.
 
     find-links:  <folder>/*.whl, *.tar.gz …             and the links of its *.html files
-    index:       <index>/<project>/index.html           or the files in that folder, where there is no such page
+    index:       <index>/<project>/index.html           or the files in that folder, if there is no such page
 
 A missing folder offers nothing. Files without a digest in their link are hashed here.
 """
@@ -24,13 +24,13 @@ _LARGEST_PAGE = 64 << 20
 
 
 class LocalFolders:
-    """Reads local sources; blocking, so meant for a thread. Digests are remembered by path, size and time."""
+    """Reads local sources. Blocking, so meant for a thread. Digests are remembered by path, size and time."""
 
     def __init__(self) -> None:
         self._digests: dict[tuple[str, int, int], Digest] = {}
 
     def project(self, index: Path, name: NormalizedName, version: str, shown: str) -> tuple[IndexFile, ...]:
-        """The files of this version in a local index; ``shown`` is its address for people."""
+        """The files of this version in a local index. ``shown`` is the address of the index as people may see it."""
         folder = index / name
         page = folder / "index.html"
         files = _page_files(page, shown) if page.is_file() else _folder_files(folder, shown)

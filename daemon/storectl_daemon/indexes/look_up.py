@@ -1,4 +1,4 @@
-"""Index lookup: which file a pin is that has only digests, as pip's, Poetry's, PDM's and Pipenv's locks do."""
+"""Index lookup: finds the file of a pin that has only digests, as pip's, Poetry's, PDM's and Pipenv's locks do."""
 
 import asyncio
 from collections import OrderedDict
@@ -23,17 +23,17 @@ _MOST_ANSWERS = 5000
 
 
 class Answers:
-    """What pins turned out to be, in memory: for the same sources and interpreter they are that again."""
+    """The files that pins were found to be, in memory. They hold for the same places and interpreter."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[tuple[IndexPin, tuple[str, ...], str], Pin | SourcePin] = OrderedDict()
 
     def recall(self, pin: IndexPin, places: Sequence[str], interpreter: Interpreter) -> Pin | SourcePin | None:
-        """What the pin was, if these places were asked."""
+        """The file found earlier for this pin, if these places were asked; otherwise None."""
         return self._found.get((pin, tuple(places), interpreter.identity))
 
     def note(self, pin: IndexPin, places: Sequence[str], interpreter: Interpreter, found: Pin | SourcePin) -> None:
-        """Remember it, unless it is a file of this machine, which may be another by the next time."""
+        """Remember the file that was found, unless it is a file of this machine: that may be another one next time."""
         if scheme_of(file_of(found).url) == "file":
             return
         self._found[pin, tuple(places), interpreter.identity] = found
@@ -42,10 +42,11 @@ class Answers:
 
 
 class IndexClient:
-    """Turns index pins into pins, from the book of addresses where it can, else by asking every source.
+    """Turns index pins into pins: from the book of addresses if it has the answer, else by asking every source.
 
-    It asks as one command does: with its ``settings``, and a ``fetcher`` that has its logins. ``present`` is whether the store
-    has a wheel: then it does not matter which index said that it is the pin's.
+    It asks on behalf of one command: with the command's ``settings``, and with a ``fetcher`` that has the command's
+    logins. ``present`` tells whether the store has a wheel. If it has, it does not matter which index offered that
+    wheel.
     """
 
     def __init__(
@@ -69,12 +70,14 @@ class IndexClient:
     async def resolve(
         self, pin: IndexPin, interpreter: Interpreter, *, refresh: bool = False, offline: bool = False
     ) -> Pin | SourcePin:
-        """The best wheel for the interpreter among the files with one of the pin's digests; without one, the sdist.
+        """The best wheel for the interpreter among the files with one of the digests; if there is no wheel, the sdist.
 
-        ``offline`` answers from the book or not at all (OfflineError); folders are asked where no digest is locked. ``refresh`` asks
-        the sources even where the book knows the answer: for an address that no longer leads anywhere.
-        NoWheelError where files have the digests but none fits; IndexLookupError where no source offers one, or one
-        that was needed could not be asked (OfflineError: could not be reached).
+        With ``offline`` only the book answers (OfflineError if it cannot); folders are still asked if no digest is
+        locked. With ``refresh`` the sources are asked even if the book knows the answer, because the known address no
+        longer works.
+
+        Raises NoWheelError if files have the digests but none fits. Raises IndexLookupError if no source offers such a
+        file, or if a source that was needed could not be asked (OfflineError if it could not be reached).
         """
         sources = sources_of(pin, self._settings)
         for place in (*pin.indexes, *pin.find_links):
@@ -90,7 +93,7 @@ class IndexClient:
         return found
 
     def _known_elsewhere(self, pin: IndexPin, interpreter: Interpreter, *, offline: bool) -> Pin | SourcePin | None:
-        """What the pin is by what any index has said, if it need not be fetched: none is asked for that."""
+        """The file by what any index has said, provided that it need not be fetched. No index is asked."""
         files = self._book.recall(pin, None) if pin.digests else None
         if files is None:
             return None
@@ -98,7 +101,7 @@ class IndexClient:
         return found if offline or self._present(file_of(found).digest) else None
 
     async def moved(self, file: WheelFile, failure: FetchError) -> WheelFile:
-        """The file at the address that its index gives now; ``failure`` is raised again if that is the one that failed."""
+        """The file at the address that its index gives now; raises ``failure`` again if just that address failed."""
         if file.digest not in self._asked:
             raise failure
         pin, interpreter = self._asked[file.digest]
@@ -131,9 +134,8 @@ class IndexClient:
     async def _ask(self, pin: IndexPin, sources: Sequence[Source], *, anew: bool = False) -> tuple[IndexFile, ...]:
         """Every file with a digest of the pin, each digest once, from the first source that has it.
 
-        If no source says a digest that can be compared with those of the pin, every file that may be locked.
-
-        ``anew`` asks also where a page that is kept is fresh still.
+        If no source states a digest that can be compared with those of the pin: every file that may be a locked one.
+        With ``anew`` a source is asked even if a page that was kept is still fresh.
         """
         answers = await asyncio.gather(
             *(self._pages.ask(self._fetcher, source, pin.name, pin.version, anew=anew) for source in sources),
@@ -146,9 +148,9 @@ class IndexClient:
                 raise failure
         found = _by_digest(pin, given)
         if _is_incomplete(pin, found) and any(answer.kept for answer in given):
-            return await self._ask(pin, sources, anew=True)  # what is missing may have come since
+            return await self._ask(pin, sources, anew=True)  # a missing file may have been uploaded since
         if failures and _is_incomplete(pin, found):
-            # What the failed source has could be a better fit: without it the choice would depend on the weather.
+            # The failed source may have a better fit. Without it the choice would depend on the state of the network.
             raise _source_failed(pin, [f for f in failures if isinstance(f, FetchError)])
         found = found or _undecided(pin, given)
         if not found:
@@ -157,10 +159,10 @@ class IndexClient:
 
 
 def sources_of(pin: IndexPin, settings: IndexSettings) -> tuple[Source, ...]:
-    """Where to ask, in order: what the lock file names, then the user's, unless its indexes replace those.
+    """The sources to ask, in order: those that the lock file names, then the user's unless the file replaces them.
 
-    Find-links places only ever add to each other, as with pip. A project that has places of its own (``[tool.uv.sources]``)
-    is looked for in those alone.
+    Find-links places only ever add to each other, as with pip. A project that has places of its own
+    (``[tool.uv.sources]``) is looked for in those alone.
     """
     assigned = settings.assigned.get(pin.name)
     if assigned is not None and not pin.exclusive:
@@ -176,7 +178,7 @@ def sources_of(pin: IndexPin, settings: IndexSettings) -> tuple[Source, ...]:
 
 
 def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpreter) -> Pin | SourcePin:
-    """The pin with the wheel that fits best, else with its source distribution; NoWheelError where nothing fits."""
+    """The pin with the wheel that fits best, else with its source distribution. Raises NoWheelError if nothing fits."""
     offered = tuple(files)
     usable = [file for file in offered if allows_python(file, interpreter.version)]
     allowed = [file for file in usable if file.is_wheel and "wheel" in pin.formats]
@@ -193,7 +195,7 @@ def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpret
 
 
 def file_of(pin: Pin | SourcePin) -> WheelFile | SourceArchive:
-    """The file that a pin is, which an index gave."""
+    """The file of a pin that an index gave."""
     if isinstance(pin, Pin):
         return pin.wheel
     assert isinstance(pin.source, SourceArchive), "an index gives no commits"
@@ -215,14 +217,14 @@ def _source_pin(pin: IndexPin, file: IndexFile) -> SourcePin:
 
 
 def _wheel_file(pin: IndexPin, file: IndexFile) -> WheelFile:
-    """The file with its locked digest, or with all that are locked if the index does not tell which of them it has."""
+    """The file with its locked digest, or with all of them if the index does not tell which of them it has."""
     if file.digest is not None and is_locked(pin, file):
         return WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
     return WheelFile(filename=file.filename, digest=min(pin.digests), url=file.url, size=file.size, one_of=pin.digests)
 
 
 def _by_digest(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFile, ...]:
-    """The files that the answers say to be locked ones, each with the digest that is locked."""
+    """The files that the answers state a locked digest for, each with that digest."""
     found: dict[str, IndexFile] = {}
     for answer in answers:
         for file in answer.files:
@@ -233,16 +235,17 @@ def _by_digest(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFil
 
 
 def _with_locked_digest(pin: IndexPin, file: IndexFile) -> IndexFile:
-    """The file; known by another of its digests if that is the locked one."""
+    """The file. If the locked digest is another one of its digests, the file gets that one as its ``digest``."""
     if file.others and pin.digests and file.digest not in pin.digests:
         return replace(file, digest=min(file.others & pin.digests, default=file.digest), others=frozenset())
     return file
 
 
 def _undecided(pin: IndexPin, answers: Iterable[SourceAnswer]) -> tuple[IndexFile, ...]:
-    """The files that may be locked ones by all that is said of them: only their bytes will tell.
+    """The files that may be locked ones although no index states it: only their bytes can tell.
 
-    No index states a digest of theirs by an algorithm that is locked. If file names are locked too, they have one.
+    No index states a digest of theirs by a locked algorithm. If file names are locked too, each of these files has such
+    a name.
     """
     algorithms = set(map(algorithm_of, pin.digests))
     found: dict[str, IndexFile] = {}
@@ -276,7 +279,7 @@ def _nothing_fits(pin: IndexPin, files: Sequence[IndexFile], interpreter: Interp
 
 
 def _refused(pin: IndexPin, files: Sequence[IndexFile]) -> str | None:
-    """What there is of a pin that its settings leave no file of; None if they are not the reason."""
+    """Why the pin's settings allow none of these files, in words; None if the settings are not the reason."""
     has_sdist = any(not file.is_wheel for file in files)
     if "sdist" not in pin.formats and (has_sdist or "wheel" not in pin.formats):
         return "has no wheel that may be taken and would have to be built"

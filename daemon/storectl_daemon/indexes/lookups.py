@@ -1,4 +1,4 @@
-"""What is known of indexes, whichever command asked: addresses, pages, settings, and the answers of keyring programs."""
+"""What is known of indexes for all commands together: addresses, pages, settings, and answers of keyring programs."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ _MOST_KEYRINGS = 8
 
 
 class Lookups:
-    """Shared by all commands of one daemon. For one event loop, but for ``settings``, which blocks."""
+    """Shared by all commands of one daemon. For one event loop, except ``settings``, which blocks."""
 
     def __init__(self, book: UrlBook, pages: PageStore, *, present: Callable[[Digest], bool]) -> None:
         self._book = book
@@ -28,7 +28,7 @@ class Lookups:
         self._keyrings: OrderedDict[frozenset[tuple[str, str]], KeyringProgram] = OrderedDict()
 
     def client(self, fetcher: Fetcher, settings: IndexSettings) -> IndexClient:
-        """What looks pins up for a command with these settings, whose logins the fetcher has."""
+        """A client that looks pins up for a command with these settings. The fetcher has the command's logins."""
         return IndexClient(
             fetcher=fetcher,
             book=self._book,
@@ -39,7 +39,7 @@ class Lookups:
         )
 
     def settings(self, environ: Mapping[str, str], home: Path, project: Path | None) -> IndexSettings:
-        """The settings of a project, or those of the user; IndexLookupError if a file cannot be parsed."""
+        """The settings of a project, or those of the user. Raises IndexLookupError if a file cannot be parsed."""
         return read_settings(environ, home, project)
 
     def credentials(self, settings: IndexSettings, environ: Mapping[str, str], home: Path) -> Credentials:
@@ -50,7 +50,7 @@ class Lookups:
         return found
 
     def _keyring(self, environ: Mapping[str, str]) -> KeyringProgram:
-        """The program as these variables find it. It has been asked before: somebody may have had to unlock a keyring."""
+        """The program that these variables find, with its answers: the user may have had to unlock a keyring."""
         key = frozenset(environ.items())
         known = self._keyrings.setdefault(key, KeyringProgram(environ))
         self._keyrings.move_to_end(key)

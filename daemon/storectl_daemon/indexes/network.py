@@ -1,6 +1,6 @@
-"""The network of the daemon, as one command may use it: with its variables, and the settings of its project.
+"""The network of the daemon for one command: with the command's variables, and the settings of its project.
 
-Opened when it is first needed: an idle daemon neither loads TLS nor holds connections.
+It is opened when it is first needed: an idle daemon neither loads TLS nor holds connections.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 class Network:
     """Connections, and what indexes have said: shared by all commands. For one event loop.
 
-    ``home`` is that of the daemon's user, for a command that has none.
+    ``home`` is the home folder of the daemon's user. It is used for a command that has none.
     """
 
     def __init__(self, store: Store, identification: Identification, *, home: Path) -> None:
@@ -44,7 +44,7 @@ class Network:
         self._made: Loaded[tuple[Connections, Lookups]] = Loaded(partial(for_good, self._make), name="the network")
 
     def begin(self) -> None:
-        """Something will have to be fetched: load what that takes meanwhile."""
+        """Load in the background what fetching needs: something will have to be fetched."""
         self._made.begin()
 
     def access(self, project: Path, environ: Mapping[str, str]) -> "Access":
@@ -100,14 +100,14 @@ class Access:
         await self._stack.aclose()
 
     def begin(self) -> None:
-        """Open it meanwhile: something will have to be fetched."""
+        """Open the network in the background: something will have to be fetched."""
         if self._opened is None:
             self._opened = asyncio.create_task(self._open(), name="opening the network")
 
     async def __call__(self, wheel: WheelFile, destination: Path, *, progress: "ByteProgress") -> FetchedFile:
-        """The wheel as a new file, which may have been fetched when it was identified; see ``Fetcher.fetch``.
+        """The wheel as a new file; see ``Fetcher.fetch``. It may have been fetched already when it was identified.
 
-        An address that an index gave and that fails is asked for anew.
+        If an address that an index gave fails, the index is asked for the address again.
         """
         return await self._identification.hand_over(wheel, destination) or await self._fetch(
             wheel, destination, progress
@@ -137,7 +137,7 @@ class Access:
         return await index.resolve(pin, interpreter, offline=offline)
 
     async def settings(self) -> "IndexSettings":
-        """Where the project's packages come from."""
+        """The indexes of the project, and how they are reached."""
         _, lookups = await self._network.get()
         return await asyncio.to_thread(lookups.settings, self._environ, self._home, self._project)
 

@@ -5,9 +5,9 @@ r"""Index pages on disk, so that the next daemon asks only whether they have cha
       the body as it was sent
       sha256 <64 hex digits of all before>\n
 
-The name is the sha256 of the address with its user name and without its password. ``asked_at`` is in seconds of the system
-clock, ``max_age`` in seconds (RFC 9111, 5.2.2.1). A page that cannot be read is as good as none. The folder is kept below
-``LARGEST_FOLDER`` bytes: the pages that were written longest ago go first.
+The name is the sha256 of the address with its user name and without its password. ``asked_at`` is in seconds of the
+system clock, ``max_age`` in seconds (RFC 9111, 5.2.2.1). A page that cannot be read is as good as none. The folder is
+kept below ``LARGEST_FOLDER`` bytes: the pages that were written longest ago go first.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from storectl_store.entries.sealed import opened, sealed
 PAGE_FORMAT = 2
 LARGEST_FOLDER = 256 << 20
 LONGEST_AGE = 86400
-"""Seconds that no page is taken for fresh after, whatever its server says."""
+"""Seconds after which every page is asked for again, whatever its server says."""
 
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})")
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPage:
-    """All about a page but its body. ``url`` is where redirects ended, without a login."""
+    """Everything about a page except its body. ``url`` is where redirects ended, without a login."""
 
     url: str
     content_type: str
@@ -52,11 +52,11 @@ class KeptPage:
         return {name: value for name, value in found.items() if value}
 
     def is_fresh(self, now: float) -> bool:
-        """Whether the server has said that it need not be asked again yet."""
+        """Whether the server has said that the page need not be asked for again yet."""
         return self.asked_at <= now < self.asked_at + self.max_age
 
     def confirmed(self, answer: Page, now: float) -> "KeptPage":
-        """The same after the server has said that nothing has changed."""
+        """This page after the server has said that nothing has changed: with the age and headers of that ``answer``."""
         return replace(
             self,
             etag=answer.etag or self.etag,
@@ -67,7 +67,7 @@ class KeptPage:
 
 
 def kept_page(answer: Page, now: float) -> KeptPage | None:
-    """What is kept of an answer; None where it may not be, or never could be used again."""
+    """What to keep of an answer; None if it may not be kept, or if it could never be used again."""
     if _has(answer.cache_control, "no-store"):
         return None
     page = KeptPage(
@@ -82,7 +82,7 @@ def kept_page(answer: Page, now: float) -> KeptPage | None:
 
 
 def max_age_of(cache_control: str) -> int:
-    """Seconds that a page may be used without asking; 0 where the server does not say, or says to ask."""
+    """Seconds that a page may be used without asking; 0 if the server states none, or states that it must be asked."""
     found = _MAX_AGE.search(cache_control.lower())
     if found is None or _has(cache_control, "no-cache"):
         return 0
@@ -90,14 +90,14 @@ def max_age_of(cache_control: str) -> int:
 
 
 class PageStore:
-    """The pages below one folder. Blocking; safe in threads and processes: a file is replaced as a whole."""
+    """The pages below one folder. Blocking; safe in threads and processes, because a file is replaced as a whole."""
 
     def __init__(self, folder: Path, *, largest: int = LARGEST_FOLDER) -> None:
         self._folder = folder
         self._largest = largest
 
     def read(self, url: str) -> tuple[KeptPage, bytes] | None:
-        """The page of this address, and its body; None where there is none that is whole."""
+        """The page of this address, and its body; None if there is none, or if it is damaged."""
         try:
             content, has_seal = opened(self._path(url).read_bytes())
             head, _, body = content.partition(b"\n")
@@ -109,7 +109,7 @@ class PageStore:
             return None
 
     def write(self, url: str, page: KeptPage, body: bytes) -> None:
-        """Keep a page. That it cannot be written costs a request later, nothing else."""
+        """Keep a page. If it cannot be written, the only cost is a request later."""
         head = {"format": PAGE_FORMAT, **asdict(page)}
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

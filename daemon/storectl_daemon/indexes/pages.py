@@ -1,4 +1,4 @@
-"""Project pages: what one source says of one project, asked once at a time, and kept for as long as the server says."""
+"""Project pages: what one source says of one project, asked once at a time, and kept while the server allows."""
 
 import asyncio
 import time
@@ -22,27 +22,27 @@ _MOST_PAGES = 32  # one of a large project is a few megabytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One place to ask. ``place`` is an address, which may hold a login, or for find-links an absolute path."""
+    """One source to ask. ``place`` is an address, which may hold a login, or for find-links an absolute path."""
 
     place: str
     find_links: bool = False
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a folder or file of this machine."""
+        """Whether the source is a folder or file of this machine."""
         return not _is_remote(self.place)
 
     @property
     def shown(self) -> str:
-        """The place as people and files may see it."""
+        """The place as it may be shown to people and written into files."""
         return redacted(self.place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceAnswer:
-    """What a source said. ``note`` is why it said nothing, where that is worth telling.
+    """The answer of a source. ``note`` says why it has no files, if that is worth telling.
 
-    ``kept`` is whether it said so earlier, and was not asked now.
+    ``kept`` is true if the answer is an earlier one, and the source was not asked now.
     """
 
     source: Source
@@ -60,7 +60,7 @@ class _KnownPage:
 class ProjectPages:
     """Asks sources for the files of one version of a project.
 
-    ``store`` is where pages are kept for the next process; ``clock`` the time that their age is counted by.
+    ``store`` keeps pages for the next process; ``clock`` is the time that the age of a page is counted by.
     """
 
     def __init__(self, store: PageStore | None = None, *, clock: Callable[[], float] = time.time) -> None:
@@ -73,10 +73,10 @@ class ProjectPages:
     async def ask(
         self, fetcher: Fetcher, source: Source, name: NormalizedName, version: str, *, anew: bool = False
     ) -> SourceAnswer:
-        """The files of this version; FetchError where the source could not answer ``fetcher``.
+        """The files of this version. Raises FetchError if the source could not answer ``fetcher``.
 
-        A page that is fresh still is taken as it is, unless it is to be asked for ``anew``.
-        A source that does not know the project, and a folder that is missing, have no files.
+        A page that is still fresh is used without a request, unless ``anew``. The result is empty if the source does
+        not know the project, or if its folder does not exist.
         """
         if source.find_links and source.is_local:
             place = _local_path(source.place)
@@ -120,7 +120,7 @@ class ProjectPages:
     async def _confirm(self, source: Source, url: str, known: _KnownPage, answer: Page) -> SourceAnswer:
         page = known.page.confirmed(answer, self._clock())
         self._remember(url, _KnownPage(page=page, files=known.files))
-        if self._store is not None and page.max_age:  # else there is nothing new to be written down
+        if self._store is not None and page.max_age:  # otherwise there is nothing new to write down
             await asyncio.to_thread(self._rewrite, self._store, url, page)
         return SourceAnswer(source=source, files=known.files)
 

@@ -22,7 +22,7 @@ _OPTIONS = (
 
 
 def pip_layer(environ: Mapping[str, str], files: tuple[ConfigFile, ...], project: Path | None) -> Layer:
-    """The layer of ``PIP_*`` variables and of these files, nearest first; relative places start from the project."""
+    """The layer of ``PIP_*`` variables and these files, nearest first. Relative places start at the project."""
     values = pip_values(environ, files, _OPTIONS)
     default = values.get("index-url")
     extra = (index_url(url, project) for url in words(values.get("extra-index-url")))
@@ -40,7 +40,7 @@ def pip_layer(environ: Mapping[str, str], files: tuple[ConfigFile, ...], project
 
 
 def pip_values(environ: Mapping[str, str], files: tuple[ConfigFile, ...], options: Iterable[str]) -> dict[str, str]:
-    """What variables and files say of these options; the nearest value of each."""
+    """The values that variables and files give these options. Of each option the nearest value counts."""
     values: dict[str, str] = {}
     for file in reversed(files):
         values.update(_values(file))

@@ -2,11 +2,11 @@
 
     variables      POETRY_HTTP_BASIC_<NAME>_USERNAME and …_PASSWORD, POETRY_CERTIFICATES_<NAME>_CERT and …_CLIENT_CERT
     poetry.toml    of the project
-    auth.toml      below $POETRY_CONFIG_DIR, else where Poetry keeps it: what `poetry config http-basic.<name>` writes
+    auth.toml      below $POETRY_CONFIG_DIR, else in Poetry's own folder: what `poetry config http-basic.<name>` writes
     config.toml    beside it: what `poetry config certificates.<name>.cert` writes
 
-The nearest that says something of a source counts, as in ``poetry.config.config.Config.get`` (Poetry 2.5). In <NAME> a hyphen is an
-underscore, as was a dot in earlier versions. Which source is asked for what, the lock file says.
+The nearest that has a value for a source counts, as in ``poetry.config.config.Config.get`` (Poetry 2.5). In <NAME> a
+hyphen is an underscore; in earlier versions a dot is, too. The lock file says which source is asked for which project.
 """
 
 import os
@@ -34,7 +34,7 @@ def poetry_layer(environ: Mapping[str, str], files: tuple[ConfigFile, ...], pypr
 
 
 class _Settings:
-    """What is said of one source."""
+    """What is configured for one source."""
 
     def __init__(self, name: str, environ: Mapping[str, str], tables: Iterable[Mapping[str, Any]]) -> None:
         self._name = name
@@ -42,12 +42,12 @@ class _Settings:
         self._tables = tables
 
     def login(self, url: str) -> str | None:
-        """The address with its login; None without one."""
+        """The address with its login; None if no login is configured."""
         user, password = self._text("http-basic", "username"), self._text("http-basic", "password")
         return written_into(url, user or "", password or "") if user or password else None
 
     def authority(self, url: str, base: Path) -> Authority | None:
-        """Who vouches for the source's host; None for whoever vouches for all others."""
+        """The certificate authority of the source's host; None if it is the usual one."""
         verify, client_cert = self._value("certificates", "verify"), self._text("certificates", "client-cert")
         cert = self._value("certificates", "cert") if verify is None else verify
         if cert is not False and not isinstance(cert, str) and not client_cert:

@@ -1,8 +1,8 @@
 """What uv's variables and configuration files say: a layer for the variables, and one for each file.
 
-``[[index]]`` of a ``uv.toml``, ``[[tool.uv.index]]`` of a ``pyproject.toml``: with ``default`` it takes the place of the default
-index, with ``explicit`` it is asked only for the projects whose ``[tool.uv.sources]`` names it, with ``format = "flat"`` it
-is a find-links place.
+Indexes are ``[[index]]`` of a ``uv.toml`` and ``[[tool.uv.index]]`` of a ``pyproject.toml``. One with ``default`` takes
+the place of the default index. One with ``explicit`` is asked only for the projects whose ``[tool.uv.sources]`` names
+it. One with ``format = "flat"`` is a find-links place.
 """
 
 import re
@@ -30,7 +30,7 @@ _NAMED_INDEX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
 
 
 def uv_environment(environ: Mapping[str, str], project: Path | None) -> Layer:
-    """The layer of the ``UV_*`` variables; relative places start from the project."""
+    """The layer of the ``UV_*`` variables. Relative places are resolved from the project."""
     default = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
     named: dict[str, Place] = {}
     extra = [*words(environ.get("UV_INDEX")), *words(environ.get("UV_EXTRA_INDEX_URL"))]
@@ -48,7 +48,7 @@ def uv_environment(environ: Mapping[str, str], project: Path | None) -> Layer:
 
 
 def uv_file(file: ConfigFile, environ: Mapping[str, str]) -> Layer:
-    """The layer of one file; relative places start from its folder."""
+    """The layer of one file. Relative places are resolved from its folder."""
     table, base = _table(file), file.path.parent
     entries = [entry for entry in _list(table.get("index")) if isinstance(entry, dict)]
     found = [(entry, place) for entry in entries if (place := _place(entry, environ, base)) is not None]
@@ -74,7 +74,7 @@ def uv_file(file: ConfigFile, environ: Mapping[str, str]) -> Layer:
 
 
 def with_sources(layer: Layer, pyproject: ConfigFile) -> Layer:
-    """The layer with ``[tool.uv.sources]``, which only a ``pyproject.toml`` may have, whatever a ``uv.toml`` says."""
+    """The layer with ``[tool.uv.sources]``. Only a ``pyproject.toml`` may have it, even if there is a ``uv.toml``."""
     sources = _table(pyproject).get("sources")
     found: dict[NormalizedName, tuple[str, ...]] = {}
     for project, source in (sources if isinstance(sources, dict) else {}).items():
@@ -105,7 +105,7 @@ def _place(entry: Mapping[str, Any], environ: Mapping[str, str], base: Path) -> 
 
 
 def _of_variable(text: str, environ: Mapping[str, str], project: Path | None, named: dict[str, Place]) -> str | None:
-    """The address in ``name=address`` or ``address``; a named one joins ``named``, with its login."""
+    """The address in ``name=address`` or ``address``. A named one is added to ``named``, with its login."""
     match = _NAMED_INDEX.fullmatch(text)
     address = index_url(match[2] if match else text, project)
     if match is None or address is None:

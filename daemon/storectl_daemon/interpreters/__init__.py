@@ -1,1 +1,1 @@
-"""interpreters."""
+"""Python interpreters: where they are found, what each one is, and which one a request means."""

@@ -1,11 +1,12 @@
-"""Interpreters: found, asked once what they are, and chosen for a request.
+"""Interpreters: found, asked once for their facts, and chosen for a request.
 
-What an interpreter said is remembered as JSON in the store:
+The answer of an interpreter is kept as JSON in the store:
 
     interpreters/<key>.json     {"format": 2, "facts": {…}}, sealed; the keys of facts are those of `interpreter_probe`
 
-The key is a digest of the real path of the file asked for with its size, time and inode, and of the kernel and C library,
-on which markers and tags depend. Tags are not remembered: each daemon works them out from the facts (`interpreter_tags`).
+The key is a digest of the real path of the file asked for with its size, time and inode, and of the kernel and C
+library, on which markers and tags depend. Tags are not kept: each daemon works them out from the facts
+(`interpreter_tags`).
 """
 
 import hashlib
@@ -40,7 +41,7 @@ from storectl_store.system_errors import refusal_of
 __all__ = ["PROBE_TIMEOUT", "InterpreterBook", "find_interpreters"]
 
 PROBE_TIMEOUT = 10.0
-"""Seconds that an interpreter has to say what it is."""
+"""Seconds that an interpreter has for its answer."""
 
 _FORMAT = 2
 _ANOTHER = "choose another Python with -p"
@@ -49,21 +50,21 @@ _MOST_LISTED = 8
 
 
 class InterpreterBook:
-    """What interpreters said of themselves, remembered below one folder. Safe to use from several threads."""
+    """The answers of interpreters, kept below one folder. Safe to use from several threads."""
 
     def __init__(self, folder: Path, *, timeout: float = PROBE_TIMEOUT) -> None:
         self._folder = folder
         self._timeout = timeout
-        # One object for each, so that what is worked out from its thousand tags is worked out once.
+        # One object for each interpreter, so that what follows from its thousand tags is worked out only once.
         self._known: dict[str, Interpreter] = {}
 
     def inspect(self, path: str) -> Interpreter:
         """The base interpreter behind this path, which may be the python of a virtual environment.
 
-        TargetError where it does not answer, or is nothing that environments can be made for.
+        Raises TargetError if it does not answer, or if environments cannot be made for it.
         """
         interpreter = self._asked(path)
-        # A virtual environment may hold a copy that outlives its base: what counts is what the base is by now.
+        # A virtual environment may hold a copy that outlives its base. The base counts, as it is now.
         if interpreter.executable != os.path.realpath(path):
             interpreter = self._asked(interpreter.executable)
         _check_supported(path, interpreter)
@@ -79,9 +80,9 @@ class InterpreterBook:
     ) -> Interpreter:
         """The interpreter for a project.
 
-        ``request`` is what the user asks for; without it ``pinned``, the content of ``.python-version``, counts. Of
-        those that fit, the first on PATH is taken, else the newest that is found elsewhere. TargetError where there is
-        none, or where the one asked for is not what ``requires_python`` allows.
+        ``request`` is what the user asks for. Without it ``pinned`` counts, the content of ``.python-version``. Of the
+        interpreters that fit, the first on PATH is taken; if none of these fits, the newest that is found elsewhere.
+        Raises TargetError if none fits, or if ``requires_python`` does not allow the one asked for.
         """
         asked = _asked_for(request, pinned, environ)
         if asked.path is not None:
@@ -101,12 +102,12 @@ class InterpreterBook:
         found += self._answering(find_interpreters(environ))
         fitting = [i for i in found if asked.allows(i) and _satisfies(requires_python, i)]
         if fitting:
-            # The first of the newest: where two have one version, that of the better place is taken.
+            # The first of the newest: if two have the same version, the one from the preferred place is taken.
             return max(fitting, key=lambda interpreter: Version(release_of(interpreter.version)))
         raise _none_found(asked, requires_python, found)
 
     def _answering(self, paths: Iterable[str]) -> Iterator[Interpreter]:
-        """Those that can be used; what is broken or foreign is not what a search is about."""
+        """The interpreters among these paths. A broken or foreign program is left out, as no error of the search."""
         for path in paths:
             try:
                 yield self.inspect(path)
@@ -114,7 +115,7 @@ class InterpreterBook:
                 continue
 
     def _asked(self, path: str) -> Interpreter:
-        """What the interpreter said, now or earlier; of one that was changed since, the key is another."""
+        """The answer of the interpreter, now or earlier. If its file has changed, the key is another one."""
         try:
             real = os.path.realpath(path)
             record = self._folder / f"{_key(real)}.json"
@@ -153,14 +154,14 @@ def _asked_for(request: str | None, pinned: str | None, environ: Mapping[str, st
 
 
 def _parsed(said: str, environ: Mapping[str, str]) -> InterpreterRequest:
-    """The request; a name that is no version may be that of a version or virtual environment of pyenv."""
+    """The request. A name that is no version may be that of a version or virtual environment of pyenv."""
     if os.sep not in said and not re.fullmatch(r"[\d.]+", said) and (python := pyenv_interpreter(environ, said)):
         return InterpreterRequest(said=said, path=python)
     return parse_request(said)
 
 
 def _program(path: str, environ: Mapping[str, str]) -> str:
-    """The program that a path means: a folder is an environment or installation, a shim what it stands for."""
+    """The program that a path means: for a folder the environment's or installation's, for a shim the one it runs."""
     if os.path.isdir(path):
         path = os.path.join(path, "bin", "python")
     if not is_shim(environ, path):
@@ -172,7 +173,7 @@ def _program(path: str, environ: Mapping[str, str]) -> str:
 
 
 def _check_supported(path: str, interpreter: Interpreter) -> None:
-    """TargetError, with the true reason, if environments cannot be made for this interpreter."""
+    """Raise TargetError, with the true reason, if environments cannot be made for this interpreter."""
     said = f"{path} is {interpreter.implementation} {interpreter.version}"
     if interpreter.implementation != "cpython":
         raise TargetError(f"{said}; only CPython is supported", hint=_ANOTHER, path=path)
@@ -236,7 +237,7 @@ def _remembered(record: Path) -> dict[str, Any] | None:
 
 
 def _remember(record: Path, facts: dict[str, Any]) -> None:
-    """Write the record by rename. That it cannot be written costs time on the next start, nothing else."""
+    """Write the record by rename. If it cannot be written, the only cost is time at the next start."""
     data = sealed(json.dumps({"format": _FORMAT, "facts": facts}, sort_keys=True).encode() + b"\n")
     try:
         record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -246,9 +247,9 @@ def _remember(record: Path, facts: dict[str, Any]) -> None:
 
 
 def _probe(real: str, timeout: float) -> dict[str, Any]:
-    """The facts, from the interpreter itself; TargetError where it does not give them in time."""
+    """The facts, from the interpreter itself. Raises TargetError if it does not give them in time."""
     command = [real, "-I", "-S", interpreter_probe.__file__]
-    # macOS calls itself 10.16 to a Python that was built on an old one, unless it is told not to.
+    # Without this variable, macOS calls itself 10.16 to a Python that was built on an old macOS.
     environ = {**os.environ, "SYSTEM_VERSION_COMPAT": "0"}
     try:
         done = subprocess.run(
@@ -274,7 +275,7 @@ def _probe(real: str, timeout: float) -> dict[str, Any]:
 
 
 def _reason(lines: list[str]) -> str:
-    """The line that says what went wrong: the last one, as of a traceback, but not what follows a usage error."""
+    """The line that says what went wrong: the last one, as in a traceback, but nothing after a usage error."""
     told = [line for line in lines if line.strip()]
     if told and told[0].startswith("Unknown option"):
         return told[0][:200]

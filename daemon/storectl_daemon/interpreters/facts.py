@@ -1,4 +1,4 @@
-"""From the facts that an interpreter told (`interpreter_probe`) to an Interpreter, with its wheel tags. Pure."""
+"""Makes an Interpreter, with its wheel tags, from the facts that the interpreter told (`interpreter_probe`). Pure."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ _VOLATILE_MARKERS = frozenset({"platform_release", "platform_version"})
 
 
 def interpreter_of(facts: Mapping[str, Any]) -> Interpreter:
-    """The interpreter with these facts; KeyError, TypeError or ValueError where one is missing or of a wrong type."""
+    """The interpreter with these facts. Raises KeyError, TypeError or ValueError if one is missing or malformed."""
     texts = {
         name: _text(facts[name])
         for name in ("executable", "version", "implementation", "cache_tag", "base_prefix", "platlibdir", "abiflags")
@@ -25,7 +25,7 @@ def interpreter_of(facts: Mapping[str, Any]) -> Interpreter:
     threaded = "t" if facts["free_threaded"] else ""
     if threaded not in texts["abiflags"]:
         texts["abiflags"] += threaded
-    # A debug build loads extension modules of ordinary builds too.
+    # A debug build also loads extension modules of ordinary builds.
     abi_flags = [f"{threaded}d", threaded] if facts["debug"] else [threaded]
     return Interpreter(
         identity=_identity(texts, markers, system, suffixes),
@@ -57,11 +57,11 @@ def _text(value: object) -> str:
 
 
 def _identity(texts: Mapping[str, str], markers: Mapping[str, str], system: System, suffixes: tuple[str, ...]) -> str:
-    """Digest of all that decides what environments of it look like.
+    """A digest of everything that decides what environments of the interpreter look like.
 
-    The kernel's release and version are left out: they change with every update, and count only by way of a marker,
-    which the selection has then seen. Tags are left out for what they are made from: another version of packaging orders
-    them anew, and an environment is already named after the wheels that were chosen by them.
+    The kernel's release and version are left out: they change with every update, and count only through a marker, which
+    the selection has then seen. Tags are left out, because they follow from the rest: another version of packaging
+    orders them anew, and an environment is already named after the wheels that were chosen by them.
     """
     lasting = {name: value for name, value in markers.items() if name not in _VOLATILE_MARKERS}
     runs_on = [system.platform, system.pointer_bits, system.glibc, system.musl, system.macos]

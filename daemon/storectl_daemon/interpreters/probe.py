@@ -2,9 +2,9 @@
 
     <python> -I -S interpreter_probe.py
 
-It tells facts only: `interpreter_tags` makes wheel tags of them, in storectl's own process. So it imports the standard
-library and nothing else, whatever is installed for storectl. It runs on whatever answers to the name of Python, and keeps
-to syntax of 3.6: an old Python shall say its version, not fail.
+It states facts only: `interpreter_tags` makes wheel tags of them, in storectl's own process. So it imports nothing but
+the standard library, whatever is installed for storectl. It may be run by anything that is called Python, and keeps to
+the syntax of 3.6: an old Python is to state its version, not to fail.
 
 Keys: executable, version, implementation, cache_tag, base_prefix, platlibdir, abiflags, free_threaded, debug,
 extension_suffixes, markers (all variables of dependency specifiers), and what wheel tags need besides: platform,

@@ -1,6 +1,7 @@
-"""What was asked for where an interpreter is chosen: a version, a range of versions, or a path.
+"""A request for an interpreter: a version, a range of versions, or a path.
 
-3.12  3.12.1  3  3.13t  python3.12  cpython-3.12  cpython@3.12  cpython-3.12.1-linux-x86_64-gnu  >=3.11,<3.13  /path/to/python
+3.12  3.12.1  3  3.13t  python3.12  cpython-3.12  cpython@3.12  cpython-3.12.1-linux-x86_64-gnu  >=3.11,<3.13
+/path/to/python
 """
 
 import os
@@ -19,7 +20,7 @@ _VERSION = re.compile(
 _OTHERS = re.compile(r"(pypy|graalpy|graalpython|pyston|pyodide|jython|micropython)", re.IGNORECASE)
 
 _MINORS, _MICROS = 100, 40
-"""More than there are, to see whether two ranges of versions have one in common."""
+"""More minor and micro versions than exist, to test whether two ranges have a version in common."""
 
 OLDEST = "3.9"
 """The oldest CPython that environments are made for."""
@@ -27,9 +28,9 @@ OLDEST = "3.9"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterpreterRequest:
-    """A request read. ``path`` is given or ``versions`` is; ``exact`` is a pre-release that is asked for by name.
+    """A request that was parsed. Either ``path`` or ``versions`` is set; ``exact`` is a pre-release asked for by name.
 
-    Free-threaded builds are taken only where they are asked for, because they need wheels of their own.
+    Free-threaded builds are taken only if they are asked for, because they need wheels of their own.
     """
 
     said: str
@@ -39,7 +40,7 @@ class InterpreterRequest:
     free_threaded: bool = False
 
     def allows(self, interpreter: Interpreter) -> bool:
-        """Whether this interpreter is one of those asked for; a path allows any."""
+        """Whether this interpreter fits the request. A path allows any."""
         if self.versions is None:
             return True
         if self.free_threaded != ("t" in interpreter.abiflags):
@@ -49,7 +50,7 @@ class InterpreterRequest:
         return self.versions.contains(release_of(interpreter.version), prereleases=True)
 
     def can_satisfy(self, requires_python: str) -> bool:
-        """Whether any version that is asked for is one that ``requires_python`` allows, installed or not."""
+        """Whether ``requires_python`` allows some version that is asked for, installed or not."""
         if self.versions is None:
             return True
         required = SpecifierSet(requires_python)
@@ -60,11 +61,11 @@ class InterpreterRequest:
 
 
 ANY = InterpreterRequest(said="any Python", versions=SpecifierSet())
-"""What is asked for where nothing is said."""
+"""The request that counts if nothing is asked for."""
 
 
 def parse_request(text: str) -> InterpreterRequest:
-    """Read a request; TargetError where it is none."""
+    """Parse a request. Raises TargetError if it is none."""
     text = text.strip()
     if os.sep in text:
         return InterpreterRequest(said=text, path=os.path.expanduser(text))
@@ -84,7 +85,7 @@ def parse_request(text: str) -> InterpreterRequest:
 
 
 def pinned_request(text: str) -> str | None:
-    """What a ``.python-version`` file asks for: its first line that is no comment."""
+    """The request in a ``.python-version`` file: its first line that is no comment; None if there is none."""
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return next((line for line in lines if line), None)
 

@@ -1,10 +1,12 @@
-"""Where interpreters are looked for: PATH, pyenv, uv, and the one that runs this.
+"""The search for interpreters: on PATH, in pyenv, in uv, and the one that runs this.
 
-UV_PYTHON_PREFERENCE, UV_MANAGED_PYTHON and UV_NO_MANAGED_PYTHON mean what they mean to uv: whether the interpreters that uv
-installed count alone, before all others, or not at all. If none is set they come after those on PATH and of pyenv.
+UV_PYTHON_PREFERENCE, UV_MANAGED_PYTHON and UV_NO_MANAGED_PYTHON have the meaning that uv gives them: the interpreters
+that uv installed count alone, before all others, or not at all. If none is set, they come after those on PATH and of
+pyenv.
 
-Nothing is run here. A shim of pyenv is a script that picks an interpreter by the folder it is called in, so its folder on
-PATH is read as the versions that pyenv has chosen globally, and other scripts that call themselves ``python`` are skipped.
+Nothing is run here. A shim of pyenv is a script that picks an interpreter by the folder it is called in. So pyenv's
+folder on PATH stands for the versions that pyenv has chosen globally. Other scripts that call themselves ``python`` are
+skipped.
 """
 
 import os
@@ -17,12 +19,12 @@ _VERSION = re.compile(r"\d+")
 
 
 def find_interpreters(environ: Mapping[str, str]) -> Iterator[str]:
-    """Paths of what may be interpreters, the most wanted first, each real file once."""
+    """Paths of possible interpreters, the most wanted first, each real file once."""
     yield from _once(_everything(environ))
 
 
 def path_interpreters(environ: Mapping[str, str]) -> Iterator[str]:
-    """Those that count before all others: that PATH leads to, in its order, each real file once."""
+    """Paths that count before all others: those on PATH, in its order, each real file once."""
     preference = _preference(environ)
     if preference in _UV_FIRST:
         yield from _once(_of_uv(environ))
@@ -31,13 +33,13 @@ def path_interpreters(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def pyenv_root(environ: Mapping[str, str]) -> str | None:
-    """Where pyenv keeps its versions; None where it is not known to be in use."""
+    """The folder in which pyenv keeps its versions; None if pyenv is not in use as far as can be seen."""
     root = environ.get("PYENV_ROOT") or _below_home(environ, ".pyenv")
     return root if root and os.path.isabs(root) and os.path.isdir(os.path.join(root, "versions")) else None
 
 
 def pyenv_interpreter(environ: Mapping[str, str], version: str) -> str | None:
-    """The python of a pyenv version or virtual environment of this name."""
+    """The python of a pyenv version or virtual environment of this name; None if there is none."""
     root = pyenv_root(environ)
     if root is None or not re.fullmatch(r"[A-Za-z0-9._+-]+", version) or version in (".", ".."):
         return None
@@ -52,7 +54,7 @@ def is_shim(environ: Mapping[str, str], path: str) -> bool:
 
 
 def shim_target(environ: Mapping[str, str], path: str) -> str | None:
-    """The program a shim of pyenv stands for: that of a globally chosen version, else that of the newest that has it."""
+    """The program that a shim of pyenv runs: of a globally chosen version, else of the newest that has it."""
     root = pyenv_root(environ)
     if root is None:
         return None
@@ -66,7 +68,7 @@ _UV_FIRST = frozenset({"managed", "only-managed"})
 
 
 def _preference(environ: Mapping[str, str]) -> str:
-    """``only-managed``, ``managed``, ``system``, ``only-system``, or empty if nothing is said."""
+    """``only-managed``, ``managed``, ``system``, ``only-system``, or empty if none of the variables is set."""
     if _is_true(environ.get("UV_MANAGED_PYTHON")):
         return "only-managed"
     if _is_true(environ.get("UV_NO_MANAGED_PYTHON")):

@@ -1,7 +1,8 @@
-"""The wheel tags of an interpreter, from the facts that it told. Pure: nothing is asked of the process that computes them.
+"""The wheel tags of an interpreter, from the facts that it told. Pure: nothing is asked of the running process.
 
-``packaging`` computes the tags of the interpreter that imports it; most of its functions take what they need as arguments.
-What it only finds out by looking at its own process, which is the platforms of Linux and the ABIs, is given to it here.
+``packaging`` computes the tags of the interpreter that imports it. Most of its functions take what they need as
+arguments. What it finds out only by looking at its own process is given to it here: the platforms of Linux and the
+ABIs.
 """
 
 import re
@@ -24,7 +25,7 @@ _ARM_ABI_MASK, _ARM_ABI_5, _ARM_HARD_FLOAT = 0xFF000000, 0x05000000, 0x00000400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """What an interpreter runs on: all that its wheel tags depend on besides its version and ABI.
+    """The system that an interpreter runs on: all that its wheel tags depend on besides its version and ABI.
 
     ``platform`` is ``sysconfig.get_platform()``, ``machine`` and ``name`` are ``platform.machine()`` and ``.system()``.
     Versions are texts such as ``2.36``, empty if the interpreter has another C library or system. ``elf_header`` is the
@@ -79,7 +80,7 @@ def _mac_architecture(system: System) -> str:
 
 
 def _linux_architectures(architecture: str, pointer_bits: int) -> list[str]:
-    """Those whose wheels run here, the best first; a 32-bit interpreter may run on a 64-bit kernel."""
+    """The architectures whose wheels run here, best first. A 32-bit interpreter may run on a 64-bit kernel."""
     if pointer_bits == 32:
         architecture = {"x86_64": "i686", "aarch64": "armv8l"}.get(architecture, architecture)
     return ["armv8l", "armv7l"] if architecture == "armv8l" else [architecture]

@@ -1,4 +1,4 @@
-"""The bus inside the daemon: what happens to which project, for everyone who listens."""
+"""The event bus inside the daemon: every event of a project, for all that subscribe."""
 
 import asyncio
 from collections import deque
@@ -21,18 +21,18 @@ class Event:
 
     @property
     def droppable(self) -> bool:
-        """Whether a slow listener may miss it: a later one says the same better."""
+        """Whether a slow listener may miss it, because a later event replaces it."""
         return isinstance(self.message, ProgressEvent)
 
 
 def concerns(job: Job, event: Event) -> bool:
-    """Whether the event is of this job. What ends a flight that had other variables is no answer for it."""
+    """Whether the event answers this job. The end of a flight with other variables does not."""
     passing = event.droppable or isinstance(event.message, CompiledEvent)
     return event.job == job and (passing or event.job.environ == job.environ)
 
 
 class Subscription:
-    """The events of one listener, in order. Beyond ``_BACKLOG`` waiting ones the oldest droppable one goes."""
+    """The events of one listener, in order. If more than ``_BACKLOG`` wait, the oldest droppable one is dropped."""
 
     def __init__(self, accepts: Callable[[Event], bool]) -> None:
         self._accepts = accepts
@@ -41,7 +41,7 @@ class Subscription:
         self._closed = False
 
     def offer(self, event: Event) -> None:
-        """Take the event if it is of interest."""
+        """Queue the event if ``accepts`` says yes to it."""
         if self._closed or not self._accepts(event):
             return
         if len(self._waiting) >= _BACKLOG:
@@ -56,11 +56,11 @@ class Subscription:
                 return
 
     def skip(self) -> None:
-        """Forget what has arrived and was not taken yet."""
+        """Drop the events that have arrived and were not taken yet."""
         self._waiting.clear()
 
     def close(self) -> None:
-        """End the iteration after what has arrived."""
+        """End the iteration after the events that have arrived."""
         self._closed = True
         self._arrived.set()
 
@@ -75,7 +75,7 @@ class Subscription:
 
 
 class EventBus:
-    """Publish never waits; it must be called on the event loop."""
+    """Gives events to listeners. ``publish`` never waits; it must be called on the event loop."""
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
@@ -88,7 +88,7 @@ class EventBus:
 
     @contextmanager
     def subscribe(self, accepts: Callable[[Event], bool] = lambda _event: True) -> Iterator[Subscription]:
-        """A listener for the events that ``accepts`` says yes to, until the block ends."""
+        """A listener, until the block ends, for the events that ``accepts`` says yes to."""
         subscription = Subscription(accepts)
         if self._closed:
             subscription.close()
@@ -99,7 +99,7 @@ class EventBus:
             self._subscriptions.discard(subscription)
 
     def close(self) -> None:
-        """End every stream; the daemon is stopping."""
+        """End every stream, because the daemon is stopping."""
         self._closed = True
         for subscription in self._subscriptions:
             subscription.close()

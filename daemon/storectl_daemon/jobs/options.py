@@ -1,4 +1,4 @@
-"""What was asked for: the options of a warm, and the job they make together with a project."""
+"""The options of a warm, and the job that they make together with a project."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ from storectl_store.selection.target import Interpreter, Target
 class Options:
     """The options of ``storectl run`` that decide which environment is meant.
 
-    ``groups`` are asked for in addition to the default groups of the project, or instead of them where
-    ``default_groups`` is false. ``only_groups`` leaves out the project itself, what it depends on, and the default
-    groups. ``lock_file`` is an absolute path, None for the one that is found in the project. ``overlay`` is the absolute
-    path of a lock file of what comes on top: what both select is taken as the project's own selects it. ``member`` is the
-    absolute folder of the workspace member that is meant instead of the root.
+    ``groups`` are asked for in addition to the default groups of the project, or instead of them if ``default_groups``
+    is false. ``only_groups`` leaves out the project itself, what it depends on, and the default groups. ``lock_file``
+    is an absolute path, or None for the one that is found in the project. ``overlay`` is the absolute path of a lock
+    file whose packages are added; a package that both lock files select is taken from the project's own. ``member`` is
+    the absolute folder of the workspace member that is meant instead of the root.
     """
 
     python: str | None = None
@@ -37,7 +37,7 @@ class Options:
         return options_key(**self.encode())
 
     def target(self, interpreter: Interpreter) -> Target:
-        """What is asked for, on this interpreter."""
+        """The target: these options on this interpreter."""
         return Target(
             interpreter=interpreter,
             extras=self.extras,
@@ -64,7 +64,7 @@ class Options:
 
     @classmethod
     def decode(cls, value: dict[str, Any]) -> Self:
-        """Options from JSON values; KeyError or TypeError where they are none."""
+        """Options from JSON values. Raises KeyError or TypeError if these are no options."""
         return cls(
             python=value["python"],
             extras=frozenset(value["extras"]),
@@ -83,10 +83,11 @@ DEFAULT_OPTIONS = Options()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One environment that somebody wants: a project, an absolute folder free of symlinks, and options.
+    """One environment that is wanted: a project, as an absolute folder free of symlinks, and options.
 
-    With ``offline`` the network is not touched for it: what is missing is said instead. ``environ`` are the variables of the
-    command that wants it. They may hold passwords: they are never shown or written, and make it no other job.
+    With ``offline`` the job does not use the network; a missing file is an error instead. ``environ`` are the variables
+    of the command that wants the environment. They may hold passwords: they are never shown or written. Jobs that
+    differ only in them are equal.
     """
 
     project: Path

@@ -1,4 +1,4 @@
-"""How far a warm is, phase by phase, told at most twenty times a second."""
+"""How far a warm is, phase by phase, reported at most twenty times a second."""
 
 import time
 from collections.abc import Callable
@@ -29,13 +29,13 @@ class Progress:
         self._sizes: dict[tuple[Phase, str], int] = {}
 
     def begin(self, phase: Phase, total: int, *, bytes_total: int = 0) -> None:
-        """A phase with this many things to do; nothing is told where there is nothing to do."""
+        """Begin a phase with this many things to do. If there are none, nothing is reported."""
         self._counts[phase] = _Count(total=total, bytes_total=bytes_total)
         if total:
             self._report(phase, "", always=True)
 
     def step(self, phase: Phase, current: str) -> None:
-        """One more thing of the phase is done; a thing that nobody announced is not counted."""
+        """One more thing of the phase is done. It is not counted if the phase was not begun."""
         count = self._counts.get(phase)
         if count is None or count.done >= count.total:
             return
@@ -43,23 +43,23 @@ class Progress:
         self._report(phase, current, always=count.done == count.total)
 
     def warn(self, message: str) -> None:
-        """Tell a warning."""
+        """Report a warning."""
         self._tell(WarningEvent(message=message))
 
     def fetching(self, pin: Pin, received: int) -> None:
-        """So many bytes of the pin's wheel are here; fewer than before when its download began anew."""
+        """Report how many bytes of the pin's wheel are here. The number falls if its download begins anew."""
         self._advance("fetch", pin.wheel.digest, pin.name, received)
 
     def fetched(self, pin: Pin) -> None:
-        """The pin's wheel is here."""
+        """Report that the pin's wheel is here."""
         self.step("fetch", pin.name)
 
     def compiling(self, name: str, size: int) -> None:
-        """So many bytes of the source of this entry have been compiled."""
+        """Report how many bytes of this entry's source have been compiled."""
         self._advance("compile", name, name, size)
 
     def _advance(self, phase: Phase, key: str, current: str, size: int) -> None:
-        """``size`` is how much of one thing is done by now, in bytes."""
+        """Note that ``size`` bytes of one thing are done by now."""
         count = self._counts.get(phase)
         if count is not None:
             count.bytes_done += size - self._sizes.get((phase, key), 0)
@@ -67,18 +67,18 @@ class Progress:
             self._report(phase, current, always=False)
 
     def building(self, name: str) -> None:
-        """One more wheel is being built, which nobody could know before; that it uses the network is told."""
+        """Report that one more wheel is being built, which could not be counted before. Building uses the network."""
         self.warn(f"building {name} from source, in isolation: its build requirements come from the index")
         count = self._counts.setdefault("build", _Count(total=0, bytes_total=0))
         count.total += 1
         self._report("build", name, always=True)
 
     def built(self, name: str) -> None:
-        """It is there."""
+        """Report that the wheel has been built."""
         self.step("build", name)
 
     def unpacked(self, pin: Pin) -> None:
-        """The pin's entry is in the store."""
+        """Report that the pin's entry is in the store."""
         self.step("unpack", pin.name)
 
     def _report(self, phase: Phase, current: str, *, always: bool) -> None:

@@ -1,7 +1,7 @@
 """The variables that count for a project: those of the command that asked last, in memory only.
 
-The daemon's own count for nothing: it may have been started by another shell, or by a service manager. They are never
-written to a disk or a log, as they may hold passwords.
+The daemon's own variables do not count: another shell, or a service manager, may have started it. Commands' variables
+are never written to a disk or a log, because they may hold passwords.
 """
 
 import os
@@ -16,15 +16,18 @@ _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 class KnownVariables:
-    """What commands sent, by project. ``home`` is that of the daemon's user, for a project that no command asked for."""
+    """The variables that commands sent, by project.
+
+    ``home`` is the home folder of the daemon's user. It is used for a project that no command asked for.
+    """
 
     def __init__(self, home: str | None) -> None:
         self._home = home
         self._sent: OrderedDict[Path, Mapping[str, str]] = OrderedDict()
 
     def note(self, project: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
-        """Remember what a command sent for the project; the same variables, to be kept with its job."""
-        # Interned: hundreds of projects are asked for from a few shells, whose values are mostly equal.
+        """Remember what a command sent for the project. Returns the same variables, to be kept with its job."""
+        # Interned: a few shells ask for hundreds of projects, and their values are mostly equal.
         sent = MappingProxyType({sys.intern(name): sys.intern(value) for name, value in environ.items()})
         self._sent[project] = sent
         self._sent.move_to_end(project)
@@ -33,9 +36,9 @@ class KnownVariables:
         return sent
 
     def of(self, project: Path, *, python: str | None = None) -> Mapping[str, str]:
-        """The variables of the last command, else HOME and a PATH.
+        """The variables of the last command; without one, HOME and a PATH.
 
-        ``python`` is the interpreter of the project's environment: without a command it stays the first choice.
+        ``python`` is the interpreter of the project's environment. Without a command it comes first on that PATH.
         """
         if project in self._sent:
             return self._sent[project]

@@ -1,1 +1,1 @@
-"""network."""
+"""The network: fetching wheels and pages, with retries, redirects, proxies, certificates and logins."""

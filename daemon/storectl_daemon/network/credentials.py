@@ -1,8 +1,13 @@
 """Credentials: which login belongs to which origin.
 
-They come from three places: a login written into the address of an index (it holds for every file on the same origin, and
-of several indexes there, that with the longest common path counts, as with pip), a netrc file, and, once a server has
-refused what those say, the keyring program. A source of another kind is one more ``LoginSource``.
+They come from three places:
+
+- A login written into the address of an index. It holds for every file on the same origin. Of several indexes there,
+  the one with the longest common path counts, as with pip.
+- A netrc file.
+- The keyring program, once a server has refused the logins of the first two.
+
+Any further source of logins implements ``LoginSource``.
 """
 
 import base64
@@ -20,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class LoginSource(Protocol):
-    """Anything that may know the login of an origin."""
+    """A source that may have the login of an origin."""
 
     def login(self, origin: Origin) -> Login | None:
         """The login of this origin, or None."""
@@ -42,9 +47,9 @@ class NetrcLogins:
 
 
 class Credentials:
-    """What to put into an ``Authorization`` header: learnt addresses first, then the sources in their order.
+    """Makes the ``Authorization`` header: from addresses that were learnt, then from the sources in their order.
 
-    ``ask_keyring`` is whether the program is asked where a server refuses.
+    ``ask_keyring`` is whether the keyring program is asked after a server has refused.
     """
 
     def __init__(self, *sources: LoginSource, keyring: KeyringProgram | None = None, ask_keyring: bool = False) -> None:
@@ -52,10 +57,10 @@ class Credentials:
         self._sources = sources
         self._keyring = keyring
         self._learnt: dict[Origin, dict[str, Login | None]] = {}
-        self._answers: dict[Login, str | None] = {}  # the keyring's, with the user it was asked for
+        self._answers: dict[Login, str | None] = {}  # the keyring's answers, each with the user it was asked for
 
     def learn(self, url: str) -> None:
-        """Remember this address, for its origin: the login written into it if there is one."""
+        """Remember this address for its origin, with the login written into it if it has one."""
         if not is_web(url):
             return
         places = self._learnt.setdefault(origin_of(url), {})
@@ -68,7 +73,7 @@ class Credentials:
             places.setdefault(address, None)
 
     def authorization(self, url: str) -> str | None:
-        """The value of the header for this address; a login written into the address itself goes first."""
+        """The value of the header for this address; None without a login. A login in the address itself comes first."""
         login = self._login(url)
         if login is None:
             return None
@@ -76,7 +81,10 @@ class Credentials:
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
     async def challenged(self, url: str) -> bool:
-        """Whether there is another login now than ``authorization`` gave, after the server has refused that (or none)."""
+        """Whether a login other than that of ``authorization`` can be had, now that the server has refused.
+
+        This may ask the keyring program. Call it after a 401, also if the request had no login.
+        """
         if self._keyring is None or not self.ask_keyring:
             return False
         used = self._login(url)
@@ -94,7 +102,7 @@ class Credentials:
         return True
 
     def _login(self, url: str) -> Login | None:
-        """What the address itself says, completed by what is known where it lacks the password; else what is known."""
+        """The login in the address, with the known password if it has none; without one, the login that is known."""
         written = login_of(url)
         if written is not None and written.password:
             return written
@@ -112,7 +120,7 @@ class Credentials:
         return next(fitting, learnt)
 
     def _nearest(self, url: str, *, with_login: bool) -> str | None:
-        """The learnt address on the same origin that shares most of its path with this one; the latest of equals."""
+        """The learnt address on the same origin that shares most of its path with this one; of equals the latest."""
         places = self._learnt.get(origin_of(url), {})
         wanted = _segments(url)
         found = [address for address, login in places.items() if login is not None or not with_login]
@@ -122,9 +130,9 @@ class Credentials:
 def credentials_of(
     environ: Mapping[str, str], home: Path, *, keyring: KeyringProgram | None = None, ask_keyring: bool = False
 ) -> Credentials:
-    """The credentials of a command: ``$NETRC``, else ``~/.netrc``, else ``~/_netrc`` as it is now; and the keyring program.
+    """The credentials of a command: from ``$NETRC``, else ``~/.netrc``, else ``~/_netrc`` as it is now.
 
-    ``keyring`` is the program as these variables find it, if it is known already.
+    ``keyring`` is the keyring program that these variables find, if the caller has it already.
     """
     named = environ.get("NETRC")
     candidates = [Path(named)] if named else [home / ".netrc", home / "_netrc"]
@@ -134,7 +142,7 @@ def credentials_of(
 
 
 def _is_completed_by(login: Login, known: Login) -> bool:
-    """Whether the known login is this one with its password, as the keyring gave it."""
+    """Whether ``known`` is ``login`` completed by the password that the keyring gave."""
     return not login.password and login.user == known.user
 
 
@@ -143,7 +151,7 @@ def _segments(url: str) -> list[str]:
 
 
 def _common(first: list[str], second: list[str]) -> int:
-    """How many segments two paths have in common at their beginning."""
+    """The number of segments that two paths share at their beginning."""
     differ = (i for i, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
     return next(differ, min(len(first), len(second)))
 
@@ -152,7 +160,7 @@ def _read_netrc(path: Path) -> dict[str, Login]:
     try:
         hosts = netrc.netrc(str(path)).hosts
     except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
-        # The error of the parser may quote a password, so only its kind is told.
+        # The error of the parser may quote a password. Therefore only the kind of error is told.
         _log.warning("%s is ignored: %s", path, type(error).__name__)
         return {}
     return {

@@ -1,7 +1,7 @@
 """Downloads: one wheel into one file, over as many connections as it takes.
 
-A broken transfer goes on where it stopped if, and only if, the server gives the same strong ETag again (RFC 9110,
-13.1.5 and 14); otherwise it starts from nothing. Whatever happened on the way, the digest over all bytes decides.
+If a transfer breaks, the next try continues it, provided that the server gives the same strong ETag again (RFC 9110,
+13.1.5 and 14). Otherwise the next try starts from the beginning. In either case the digest over all bytes decides.
 """
 
 import asyncio
@@ -51,7 +51,10 @@ class Download:
         self._resumed = False
 
     async def attempt(self) -> None:
-        """One try. TransientError where another may succeed; WheelError E_HASH where the bytes are not the locked ones."""
+        """One try. Raises TransientError if another try may succeed.
+
+        Raises WheelError E_HASH if the bytes are not the locked ones.
+        """
         headers = await self._range_headers()
         exchange = answer(
             self._client, self._wheel.url, headers=headers, credentials=self._credentials, limits=self._limits
@@ -69,7 +72,7 @@ class Download:
         return {}
 
     async def _begin(self, response: httpx2.Response) -> None:
-        """Accept the head of an answer: decide between going on and starting anew, and refuse a body too large."""
+        """Read the head of an answer: go on or start anew, and refuse a body that is too large."""
         if response.status_code == 206:
             self._continue(response)
         elif response.status_code == 200:
@@ -109,7 +112,7 @@ class Download:
                 raise TransientError(self._problem(f"sends less than {self._limits.floor:g} bytes a second"))
 
     async def _finish(self, *, complete: bool) -> None:
-        """Compare with the lock file. ``complete`` is true where the server said how long the body would be."""
+        """Compare the file with the lock file. ``complete`` is true if the server stated the length of the body."""
         size = self._wheel.size
         if size is not None and self._file.received < size and not complete:
             raise TransientError(self._problem(f"ended after {self._file.received} of {size} bytes"))
@@ -118,7 +121,7 @@ class Download:
         except WheelError as error:
             if not self._resumed:
                 raise
-            # Two halves that do not fit prove nothing about the whole: it is fetched once more from its beginning.
+            # The two halves may be of different files. So the file is fetched once more from its beginning.
             self._etag = None
             raise TransientError(self._problem("changed during the download")) from error
 
@@ -128,7 +131,7 @@ class Download:
 
 
 async def check_received(wheel: WheelFile, file: PartialFile) -> None:
-    """WheelError E_HASH unless the file has the locked size, and its digest or one of those that it may have."""
+    """Raise WheelError E_HASH unless the file has the locked size and one of the locked digests."""
     got = {algorithm: await file.digest(algorithm) for algorithm in locked_algorithms(wheel)}
     if wheel.size is not None and file.received != wheel.size:
         raise WheelError(
@@ -155,12 +158,12 @@ async def check_received(wheel: WheelFile, file: PartialFile) -> None:
 
 
 def locked_algorithms(wheel: WheelFile) -> list[str]:
-    """The algorithms of the digests that the lock file has of this wheel."""
+    """The algorithms of the digests that the lock file has for this wheel."""
     return sorted({algorithm_of(digest) for digest in wheel.one_of or {wheel.digest}})
 
 
 def size_limit(wheel: WheelFile, limits: FetchLimits) -> int:
-    """The most bytes that a body of this wheel may have."""
+    """The largest number of bytes that a body of this wheel may have."""
     return limits.largest_wheel if wheel.size is None else min(wheel.size, limits.largest_wheel)
 
 
@@ -179,19 +182,19 @@ def too_large(wheel: WheelFile, limits: FetchLimits) -> WheelError:
 
 
 def content_length(headers: httpx2.Headers) -> int | None:
-    """How many bytes of body were announced; None where that is unknown."""
+    """The number of bytes that the server announced for the body; None if it announced none."""
     text = headers.get("Content-Length", "")
     return int(text) if text.isascii() and text.isdigit() else None
 
 
 def strong_etag(headers: httpx2.Headers) -> str | None:
-    """The ETag, unless there is none or it is a weak one (RFC 9110, 8.8.3)."""
+    """The ETag; None if there is none, or if it is a weak one (RFC 9110, 8.8.3)."""
     etag = headers.get("ETag", "")
     return etag if etag.startswith('"') and etag.endswith('"') and len(etag) > 2 else None
 
 
 def refuse_encoding(response: httpx2.Response, url: str) -> None:
-    """FetchError for a compressed body: none was asked for, and what it inflates to is unknown."""
+    """Raise FetchError for a compressed body: none was asked for, and its uncompressed size is unknown."""
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
         shown = redacted(url)

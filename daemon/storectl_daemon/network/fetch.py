@@ -1,6 +1,7 @@
 """Fetch: wheels into files, pages into memory, over one pool of connections.
 
-The bytes of a wheel are hashed while they arrive and compared with the lock file before anybody can read one of them.
+The bytes of a wheel are hashed while they arrive. They are compared with the lock file before anything can read the
+file.
 """
 
 import asyncio
@@ -46,7 +47,7 @@ _PIECE = 1 << 20
 _HEADERS = {"User-Agent": "storectl", "Accept-Encoding": "identity"}
 _PAGE_STATUS = frozenset({200, 304, 403, 404, 410})
 
-# As much as the event loop receives at a time: a body read in quarters of it costs a third more processor time.
+# The event loop receives this many bytes at a time. Reading a body in quarters of it costs a third more processor time.
 httpcore2.AsyncHTTP11Connection.READ_NUM_BYTES = 1 << 18
 
 # They log whole addresses and headers, which may hold signatures and logins.
@@ -80,15 +81,16 @@ class Page:
 
 
 def _no_progress(_received: int) -> None:
-    """Nobody wants to know."""
+    """Report nothing: the caller did not ask for progress."""
 
 
 class Fetcher:
     """The one owner of connections; an async context manager for one event loop.
 
-    ``tls`` is what ``storectl_daemon.network.tls.tls_context`` gives (None: the system's). ``trusted_hosts`` are pip's: their
-    certificates are not checked; each is a host, or host and port. ``proxies`` are those of the command that fetches.
-    ``client_cert`` is shown to trusted hosts, too; ``tls`` has it already. ``contexts`` are those of single hosts.
+    ``tls`` is what ``storectl_daemon.network.tls.tls_context`` returns (None: the system's). ``trusted_hosts`` are
+    pip's, each a host, or host and port: their certificates are not checked. ``proxies`` are those of the command that
+    fetches. ``client_cert`` is shown to trusted hosts, too; ``tls`` has it already. ``contexts`` are those of single
+    hosts.
     """
 
     def __init__(
@@ -121,11 +123,11 @@ class Fetcher:
 
     @property
     def closed(self) -> bool:
-        """Whether its connections are closed for good."""
+        """Whether the connections are closed for good."""
         return self._client.is_closed
 
     def with_logins(self, credentials: Credentials) -> Self:
-        """The same connections and limits, with the logins of another command."""
+        """A fetcher with these connections and limits, and the logins of another command."""
         other = copy.copy(self)
         other.credentials = credentials
         return other
@@ -133,8 +135,8 @@ class Fetcher:
     async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Progress = _no_progress) -> Fetched:
         """The wheel as a new file at ``destination``, which must not exist and is removed again on any failure.
 
-        ``progress`` gets the bytes received so far; a restart makes it smaller. FetchError where the file cannot be
-        had, WheelError E_HASH where it is not the locked one, StoreFullError where it cannot be written.
+        ``progress`` gets the number of bytes received so far; a restart makes it smaller. Raises FetchError if the file
+        cannot be had, WheelError E_HASH if it is not the locked one, StoreFullError if it cannot be written.
         """
         async with self._downloads:
             with PartialFile(destination, locked_algorithms(wheel)) as file:
@@ -147,7 +149,7 @@ class Fetcher:
                 return fetched
 
     async def read(self, url: str, headers: Mapping[str, str]) -> Page:
-        """The page at this address, at most ``limits.largest_page`` bytes; FetchError where it cannot be had."""
+        """The page at this address, at most ``limits.largest_page`` bytes. Raises FetchError if it cannot be had."""
         _refuse_scheme(url)
         async with self._pages:
             return await with_retries(
@@ -226,9 +228,9 @@ def _client(
         verify=tls,
         mounts=mounts,
         headers=_HEADERS,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept, so none can be sent anywhere
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no cookie is kept, so none is sent
         limits=_pool(limits),
-        # The semaphores bound the requests, so waiting for a place in the pool is no failure.
+        # The semaphores bound the requests. So a request that waits for a connection of the pool has not failed.
         timeout=httpx2.Timeout(limits.read_timeout, connect=limits.connect_timeout, pool=None),
         trust_env=False,
         follow_redirects=False,
@@ -236,7 +238,10 @@ def _client(
 
 
 def _proxied(proxies: Proxies, tls: ssl.SSLContext, limits: FetchLimits) -> dict[str, httpx2.AsyncHTTPTransport | None]:
-    """The way to the addresses of each pattern; None for one without a proxy. FetchError for a proxy's unusable address."""
+    """The transport for each pattern of addresses; None for a pattern without a proxy.
+
+    Raises FetchError if the address of a proxy cannot be used.
+    """
     try:
         return {
             pattern: httpx2.AsyncHTTPTransport(verify=tls, limits=_pool(limits), proxy=proxy) if proxy else None
@@ -261,7 +266,7 @@ def _unchecked(trusted_hosts: frozenset[str], client_cert: str | None) -> dict[s
 def _single(
     contexts: Mapping[str, ssl.SSLContext], proxies: Proxies, limits: FetchLimits
 ) -> dict[str, httpx2.AsyncHTTPTransport | None]:
-    """The way to each host that has a context of its own: through the same proxy as to any other."""
+    """The transport for each host that has a context of its own, by the proxy that also serves all other hosts."""
     return {
         f"https://{host}": httpx2.AsyncHTTPTransport(verify=context, limits=_pool(limits), proxy=proxies.to(host))
         for host, context in contexts.items()
@@ -283,7 +288,7 @@ def _refuse_scheme(url: str) -> None:
 
 
 def _open_regular(path: Path, url: str) -> int:
-    """A descriptor to read the file with. A FIFO must not block here, hence O_NONBLOCK; it means nothing to a file."""
+    """A descriptor to read the file with. O_NONBLOCK keeps a FIFO from blocking here; for a file it has no effect."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The keyring program: where pip and uv look for a login that nobody has written down.
+"""The keyring program, which pip and uv ask for a login that is written down nowhere else.
 
-It is the command ``keyring`` on PATH, asked only where ``PIP_KEYRING_PROVIDER``, ``UV_KEYRING_PROVIDER`` or a configuration file
-says so, and only after a server has refused (401):
+It is the command ``keyring`` on PATH. It is asked only if ``PIP_KEYRING_PROVIDER``, ``UV_KEYRING_PROVIDER`` or a
+configuration file says so, and only after a server has refused (401):
 
     keyring get <service> <user>              the password on one line
     keyring --mode creds get <service>        user and password on two lines; keyring 25.2 and newer
@@ -19,10 +19,10 @@ from collections.abc import Callable, Mapping, Sequence
 from storectl_daemon.network.origins import Login
 
 DEADLINE = 30.0
-"""Seconds for one question: the program may wait for somebody to unlock a keyring."""
+"""Seconds for one question: the program may wait until the user has unlocked a keyring."""
 
 FORGOTTEN_AFTER = 60.0
-"""Seconds until the program is asked again for what it did not have."""
+"""Seconds until the program is asked again for a login that it did not have."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +46,9 @@ class KeyringProgram:
     async def login(
         self, services: Sequence[str], user: str | None, *, instead_of: Login | None = None
     ) -> Login | None:
-        """The login of this user (None: of whoever has one) at the first of the services that has one.
+        """The login of this user (None: of any user) from the first of the services that has one; None if none has.
 
-        ``instead_of`` is an earlier answer that a server no longer takes: tokens expire.
+        ``instead_of`` is an earlier answer that a server no longer accepts: tokens expire.
         """
         key = (tuple(services), user)
         async with self._asking:
@@ -79,7 +79,7 @@ class KeyringProgram:
         return Login(user=lines[0], password=lines[1]) if len(lines) > 1 else None
 
     def _run(self, command: list[str]) -> list[str]:
-        """The lines that the program printed; none where it has no answer. What it says is never logged."""
+        """The lines that the program printed; empty if it has no answer. They are never logged."""
         try:
             done = subprocess.run(
                 command,

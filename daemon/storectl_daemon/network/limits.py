@@ -1,4 +1,4 @@
-"""How patient and how generous the network side is, in one value."""
+"""The limits of the network: how long it waits, and how much it accepts, in one value."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""Addresses: their origin, their credentials, and what of them may be shown.
+"""Addresses: their origin, their login, and the part of them that may be shown.
 
-An origin is scheme, host and port (RFC 6454): the unit that credentials belong to.
+An origin is scheme, host and port (RFC 6454). Credentials belong to an origin.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Scheme, host (lower case) and port (the scheme's own where none is written)."""
+    """Scheme, host (lower case) and port (the default port of the scheme if the address has none)."""
 
     scheme: str
     host: str
@@ -32,7 +32,7 @@ class Login:
 
 
 def origin_of(url: str) -> Origin:
-    """The origin of an absolute address; FetchError where it cannot be read."""
+    """The origin of an absolute address. Raises FetchError if the address cannot be read."""
     parts = _split(url)
     try:
         port = parts.port
@@ -42,7 +42,7 @@ def origin_of(url: str) -> Origin:
 
 
 def scheme_of(url: str) -> str:
-    """The scheme in lower case; empty where there is none."""
+    """The scheme in lower case; empty if there is none."""
     return _split(url).scheme
 
 
@@ -59,7 +59,7 @@ def without_login(url: str) -> str:
 
 
 def login_of(url: str) -> Login | None:
-    """The user name and password written into the address, decoded; None where there are none."""
+    """The user name and password written into the address, decoded; None if it has none."""
     userinfo, found, _ = _split(url).netloc.rpartition("@")
     if not found:
         return None
@@ -79,7 +79,7 @@ def redacted(url: str) -> str:
 
 
 def path_of_file_url(url: str) -> Path:
-    """The local path of a ``file:`` address (RFC 8089); FetchError where it names another host or is relative."""
+    """The local path of a ``file:`` address (RFC 8089). Raises FetchError if it names another host or is relative."""
     parts = _split(url)
     if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
         raise FetchError(

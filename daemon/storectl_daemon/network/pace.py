@@ -1,4 +1,4 @@
-"""Pace: whether a body still comes fast enough to be waited for."""
+"""Pace: whether a body still arrives fast enough to wait for it."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from storectl_daemon.network.limits import FetchLimits
 class Pace:
     """Counts bytes in windows of ``limits.floor_window`` seconds. ``clock`` is monotonic, in seconds.
 
-    A body that stops altogether is not seen here, but by the read timeout.
+    If a body stops altogether, the read timeout notices that, not this class.
     """
 
     def __init__(self, limits: FetchLimits, clock: Callable[[], float]) -> None:
@@ -18,7 +18,7 @@ class Pace:
         self._window_bytes = 0
 
     def is_too_slow(self, received: int) -> bool:
-        """Count these bytes; True where the window that they complete had too few."""
+        """Count these bytes. Returns True if the window that they complete had less than ``limits.floor``."""
         self._window_bytes += received
         elapsed = self._clock() - self._window_start
         if elapsed < self._limits.floor_window:

@@ -20,9 +20,8 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class PartialFile:
     """A new file at ``path``; it must not exist. As a context manager it removes the file unless ``keep`` was called.
 
-    ``received`` counts the bytes given to ``append`` since the last ``restart``; the digests are of exactly those: sha256,
-    and the other ``algorithms``.
-    StoreFullError or StoreError if the file system refuses a write.
+    ``received`` counts the bytes given to ``append`` since the last ``restart``; the digests are of exactly those:
+    sha256, and the other ``algorithms``. StoreFullError or StoreError if the file system refuses a write.
     """
 
     def __init__(self, path: Path, algorithms: Iterable[str] = ()) -> None:
@@ -99,9 +98,9 @@ class PartialFile:
 
 
 async def finished_in_thread(work: Callable[[], T]) -> T:
-    """The value of ``work``, run in a thread and waited for even when the caller is cancelled.
+    """The value of ``work``, run in a thread. If the caller is cancelled, it still waits for the thread.
 
-    A thread cannot be stopped: were it left behind, it would write to a descriptor that is closed by then, or that
+    A thread cannot be stopped. If it were left behind, it would write to a descriptor that is closed by then, or that
     already belongs to another file.
     """
     task = asyncio.ensure_future(asyncio.to_thread(work))

@@ -17,9 +17,10 @@ _PORT = re.compile(r"[^:]:\d+$|\]:\d+$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxies:
-    """Which proxy is used: ``proxy`` for everything if it is given, else that of the scheme; no proxy to ``bypassed`` hosts.
+    """Which proxy is used: ``proxy`` for everything if it is given, else the one of the scheme.
 
-    ``by_scheme`` holds pairs of http, https or all and an address, which may hold a login.
+    ``bypassed`` hosts are reached without a proxy. ``by_scheme`` holds pairs of a scheme (http, https or all) and an
+    address, which may hold a login.
     """
 
     proxy: str | None = field(default=None, repr=False)
@@ -27,7 +28,7 @@ class Proxies:
     bypassed: tuple[str, ...] = ()
 
     def to(self, host: str) -> str | None:
-        """The proxy on the way to this host (or host and port) over https."""
+        """The proxy on the way to this host (or host and port) over https; None for none."""
         if self.proxy is not None:
             return self.proxy
         if any(_concerns(entry, host) for entry in self.bypassed):
@@ -36,7 +37,7 @@ class Proxies:
         return found.get("https") or found.get("all")
 
     def routes(self) -> dict[str, str | None]:
-        """The proxy of each pattern of addresses as httpx2 has them (``https://``, ``all://*.example``); None for none."""
+        """The proxy of each pattern of addresses in httpx2's form (``https://``, ``all://*.example``), or None."""
         if self.proxy is not None:
             return {"all://": self.proxy}
         routes: dict[str, str | None] = {f"{scheme}://": address for scheme, address in self.by_scheme}
@@ -45,7 +46,7 @@ class Proxies:
 
 
 def proxies_of(environ: Mapping[str, str], proxy: str | None = None) -> Proxies:
-    """The proxies that these variables name, unless ``proxy`` is given; on macOS without any, those of the system."""
+    """The proxies that these variables name, unless ``proxy`` is given. On macOS, without any, those of the system."""
     if proxy is not None:
         return Proxies(proxy=proxy)
     found = {scheme: _value(environ, scheme) for scheme in (*_SCHEMES, "no")}
@@ -74,7 +75,10 @@ def _concerns(entry: str, host: str) -> bool:
 
 
 def _pattern(host: str) -> str | None:
-    """What NO_PROXY means: a name stands for itself and all below it, with a dot in front only for what is below."""
+    """The pattern for an entry of NO_PROXY.
+
+    A name stands for itself and all names below it; with a dot in front, only for the names below it.
+    """
     network = _network(host)
     if network is not None:
         address = f"[{network.network_address}]" if network.version == 6 else f"{network.network_address}"

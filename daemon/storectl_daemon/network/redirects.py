@@ -1,7 +1,8 @@
 """Redirects: one GET followed to its answer, by rules stricter than a general HTTP client's.
 
-At most ``limits.redirects`` steps, never from https to http or to another scheme. Each origin on the way gets its own login,
-if there is one, and never that of another; one that refuses it (401) is asked once more where a login can still be found.
+At most ``limits.redirects`` steps, never from https to http or to another scheme. Each origin on the way gets its own
+login, if there is one, and never that of another. If an origin refuses the login (401) and another login can be found,
+it is asked once more.
 """
 
 import ssl
@@ -32,13 +33,13 @@ async def answer(
 ) -> AsyncIterator[httpx2.Response]:
     """The answer at the end of the redirects, its body not yet read.
 
-    TransientError or FetchError where the exchange fails, also while the body is read inside the block.
+    Raises TransientError or FetchError if the exchange fails, also while the block reads the body.
     """
     current, steps = url, 0
     refused: set[Origin] = set()
     try:
         while steps <= limits.redirects:
-            # A login written into the address holds for its origin, wherever that leads next.
+            # A login written into the address is used for its whole origin, also for the next address there.
             subject = url if origin_of(current) == origin_of(url) and login_of(url) else current
             authorization = credentials.authorization(subject)
             allowed = {**headers, **({"Authorization": authorization} if authorization else {})}
@@ -59,7 +60,7 @@ async def answer(
     except (
         httpx2.HTTPError,
         ssl.SSLError,
-    ) as error:  # TLS 1.3 may refuse while the answer is awaited: httpx2 lets it pass
+    ) as error:  # TLS 1.3 may refuse a certificate while the answer is awaited; httpx2 does not catch that
         raise transport_failure(error, current) from error
     except httpx2.InvalidURL as error:
         raise _refused(url, f"leads to an address that cannot be read: {redacted(current)}") from error
@@ -67,7 +68,10 @@ async def answer(
 
 
 def redirect_target(current: str, location: str | None) -> str:
-    """Where a redirect from ``current`` may lead: an absolute address without login; FetchError where it may not."""
+    """The address that a redirect from ``current`` leads to, absolute and without login.
+
+    Raises FetchError if the redirect must not be followed.
+    """
     if not location:
         raise _refused(current, "redirects to nowhere")
     try:

@@ -1,4 +1,4 @@
-"""Retries: which failures pass by themselves, and how long to wait for that."""
+"""Retries: which failures may pass by themselves, and how long to wait before the next try."""
 
 import asyncio
 import email.utils
@@ -27,9 +27,9 @@ _STATUS_HINTS = {
 
 
 class TransientError(Exception):
-    """A failure that may pass. ``problem`` is what a person is told where it does not.
+    """A failure that may pass. ``problem`` is what the user is told if it does not.
 
-    ``retry_after`` is the wait in seconds that the server asked for, None where it did not.
+    ``retry_after`` is the wait in seconds that the server asked for; None if it asked for none.
     """
 
     def __init__(self, problem: FetchError, *, retry_after: float | None = None) -> None:
@@ -41,7 +41,8 @@ class TransientError(Exception):
 async def with_retries(attempt: Callable[[], Awaitable[T]], limits: FetchLimits, *, deadline: float, subject: str) -> T:
     """The value of the first attempt that succeeds, out of ``limits.tries``, all within ``deadline`` seconds.
 
-    ``subject`` names the thing in the error of a missed deadline. Every other error passes through at once.
+    ``subject`` names the thing in the error for a missed deadline. Only a TransientError leads to another try; any
+    other error is raised at once.
     """
     try:
         async with asyncio.timeout(deadline) as scope:
@@ -67,7 +68,10 @@ async def _tried(attempt: Callable[[], Awaitable[T]], limits: FetchLimits) -> T:
 
 
 def pause_after(number: int, retry_after: float | None, limits: FetchLimits) -> float:
-    """Seconds to wait after failed try ``number`` (from 1): what the server asked for, capped, else a doubling with jitter."""
+    """Seconds to wait after failed try ``number`` (from 1).
+
+    That is what the server asked for, capped; otherwise it doubles with each try, with jitter.
+    """
     if retry_after is not None:
         return min(max(retry_after, 0.0), limits.retry_after_cap)
     doubled: float = limits.pause * 2 ** (number - 1)
@@ -75,7 +79,7 @@ def pause_after(number: int, retry_after: float | None, limits: FetchLimits) -> 
 
 
 def refusal(status: int, headers: httpx2.Headers, url: str) -> Exception:
-    """The error to raise for an answer that is none of those the caller can use."""
+    """The error to raise for an answer whose status the caller cannot use."""
     shown = redacted(url)
     hint = _STATUS_HINTS.get(status, "try again later, or ask the owner of the index")
     problem = FetchError(f"{shown} answered with status {status}", hint=hint, url=shown, status=status)
@@ -85,7 +89,7 @@ def refusal(status: int, headers: httpx2.Headers, url: str) -> Exception:
 
 
 def retry_after_of(value: str | None) -> float | None:
-    """Seconds of a ``Retry-After`` header (RFC 9110, 10.2.3): a number or a date; None where it is neither."""
+    """Seconds of a ``Retry-After`` header (RFC 9110, 10.2.3): a number or a date; None if it is neither."""
     if value is None:
         return None
     if value.strip().isascii() and value.strip().isdigit():
@@ -97,7 +101,7 @@ def retry_after_of(value: str | None) -> float | None:
 
 
 def transport_failure(error: httpx2.HTTPError | ssl.SSLError, url: str) -> Exception:
-    """The error to raise where the exchange itself failed: transient, unless trying again cannot help."""
+    """The error to raise if the exchange itself failed: a TransientError, unless another try cannot help."""
     shown = redacted(url)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return FetchError(
@@ -125,5 +129,5 @@ def transport_failure(error: httpx2.HTTPError | ssl.SSLError, url: str) -> Excep
 
 
 def _reason(error: httpx2.HTTPError | ssl.SSLError) -> str:
-    # Texts of the transport name the failure, never an address or header; some are empty.
+    # The texts of the transport name the failure, never an address or header. Some are empty.
     return str(error) or type(error).__name__

@@ -1,8 +1,8 @@
-"""Trust: which certificate authorities a connection may be signed by.
+"""Trust: the certificate authorities that may sign a server's certificate.
 
-The first that is named wins: pip's ``cert`` (``PIP_CERT``), ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``, then
-``SSL_CERT_FILE`` with ``SSL_CERT_DIR``. Where none is named the operating system's own store is used, which is also
-what ``UV_NATIVE_TLS`` and ``UV_SYSTEM_CERTS`` ask for. ``SSL_CERT_DIR`` may name several folders. A client certificate is pip's
+The first that is named counts: pip's ``cert`` (``PIP_CERT``), ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``, then
+``SSL_CERT_FILE`` with ``SSL_CERT_DIR``, which may name several folders. If none is named, the operating system's own
+store is used. ``UV_NATIVE_TLS`` and ``UV_SYSTEM_CERTS`` ask for that store, too. A client certificate is pip's
 ``client-cert`` (``PIP_CLIENT_CERT``) or uv's ``SSL_CLIENT_CERT``: one file with the certificate and its key.
 """
 
@@ -20,9 +20,9 @@ _BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 def tls_context(
     environ: Mapping[str, str], bundle: str | None = None, client_cert: str | None = None
 ) -> ssl.SSLContext:
-    """The context for every connection; ``bundle`` is pip's ``cert``: a file, or a folder as OpenSSL hashes it.
+    """The context for every connection. ``bundle`` is pip's ``cert``: a file, or a folder as OpenSSL hashes it.
 
-    FetchError where a named file or folder is missing or holds no certificate.
+    Raises FetchError if a named file or folder is missing or holds no certificate.
     """
     context = _trusting(environ, bundle)
     if client_cert:
@@ -33,14 +33,14 @@ def tls_context(
 def certificate_places(
     environ: Mapping[str, str], bundle: str | None = None, client_cert: str | None = None
 ) -> dict[str, str]:
-    """The files and folders that ``tls_context`` reads, by what names them."""
+    """The files and folders that ``tls_context`` reads, by the option or variable that names them."""
     named = {name: environ.get(name) for name in (*_BUNDLE_VARIABLES, "SSL_CERT_FILE", "SSL_CERT_DIR")}
     named |= {"cert": bundle, "client-cert": client_cert}
     return {name: place for name, place in named.items() if place}
 
 
 def show_certificate(context: ssl.SSLContext, client_cert: str) -> None:
-    """Let servers that ask for it see this certificate; FetchError where it cannot be read."""
+    """Show this certificate to servers that ask for one. Raises FetchError if it cannot be read."""
     try:
         context.load_cert_chain(client_cert)
     except OSError as error:
@@ -85,7 +85,7 @@ def _context(place: str, *, origin: str) -> ssl.SSLContext:
         if os.path.isdir(place):
             return ssl.create_default_context(capath=place)
         return ssl.create_default_context(cafile=place)
-    except OSError as error:  # ssl.SSLError is one, too
+    except OSError as error:  # ssl.SSLError is an OSError
         raise FetchError(
             f"{place} (from {origin}) holds no certificates that can be read: {error.strerror or error}",
             hint=f"correct or unset {origin}",

@@ -1,7 +1,7 @@
-"""Packing: what programs said at their end that they import becomes the pack of their environment, once nobody waits.
+"""Packing: when a program ends it records what it imported; later that becomes the pack of its environment.
 
-A record is a file of the user's, beside other things that can be made again; it is read, and deleted. What it names goes
-in front of what the pack has already: the next start of the same program reads its pack from front to end.
+A record is a file in the user's cache folder. It is read, and then deleted. The modules it names are put in front of
+those that the pack has already. So the next start of the same program reads its pack from front to end.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ from storectl_store.environments.pack import (
 logger = logging.getLogger(__name__)
 
 REST_SECONDS = 2.0
-"""How long after a program's end: the next may have begun, and say something too."""
+"""Seconds after a program's end: the next program may have begun, and will leave a record, too."""
 _RETRY_SECONDS = 600.0
 
 
 def records_folder(environ: Mapping[str, str], layout: StoreLayout) -> Path | None:
-    """Where programs leave their records for this store; None where this user has no place for it."""
+    """The folder in which programs leave their records for this store; None if this user has no folder for it."""
     cache = cache_folder(environ)
     return Path(f"{cache}/imports{os.path.realpath(layout.environments)}") if cache else None
 
@@ -44,7 +44,7 @@ def _give_up(_folder: Path, error: OSError) -> None:
 
 
 class Packing:
-    """Packs what records say, when there are new ones. ``records`` is their folder for this store, by environment."""
+    """Makes packs from records, when there are new ones. ``records`` is their folder for this store, by environment."""
 
     def __init__(self, layout: StoreLayout, environments: Environments, *, records: Path, session: Path) -> None:
         self._layout = layout
@@ -54,7 +54,10 @@ class Packing:
         self._unreadable: set[str] = set()
 
     async def run(self, *, busy: Callable[[], bool], seconds: float = REST_SECONDS) -> None:
-        """Pack until cancelled, ``seconds`` after each record and while nothing is going on; what is there already first."""
+        """Pack until cancelled: ``seconds`` after each record, while ``busy`` is false.
+
+        Records that are there already come first.
+        """
         await asyncio.to_thread(drop_packs_without_environment, self._layout)
         told = asyncio.Event()
         async with asyncio.TaskGroup() as group:
@@ -65,23 +68,24 @@ class Packing:
                 await asyncio.to_thread(self.pack_recorded)
 
     async def _listen(self, tell: Callable[[], object]) -> None:
-        """Tell of every record that comes."""
+        """Call ``tell`` for every record that comes."""
         while True:
             try:
                 await asyncio.to_thread(lambda: self._records.mkdir(mode=0o700, parents=True, exist_ok=True))
-                # Told when the kernel has been asked, which is before anything else runs: what came earlier is seen too.
+                # Called once the kernel has been asked to watch, before anything else runs. So no earlier record is
+                # missed.
                 asyncio.get_running_loop().call_soon(tell)
                 async for _ in notifications(Wanted(folders=[self._records], refused=_give_up), anyio.Event()):
                     tell()
                     if not self._records.is_dir():
-                        break  # somebody emptied the cache: the new folder is another one
+                        break  # the cache was emptied: the folder that is made anew is another one
             except OSError as error:  # no folder, or the kernel will not watch more
                 logger.info("what programs import is looked for every ten minutes only: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 tell()
 
     def pack_recorded(self) -> None:
-        """Deal with the records that are there; what the disk refuses is said, and comes again with a later program."""
+        """Pack the records that are there. What the disk refuses is logged; a later program records it again."""
         for record in self._waiting():
             try:
                 self._pack(record)

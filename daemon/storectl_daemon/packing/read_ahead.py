@@ -1,7 +1,8 @@
-"""Reading ahead: who asks for a map is about to load the standard library from the disk, so the kernel is asked for it now.
+"""Reading ahead: a program that asks for its map is about to load the standard library, so the kernel reads it now.
 
-A program asks only where its map was not in the page cache, and then hardly anything else is. Which files programs of the
-environment load its pack says. To open a file that is not in memory is to wait for its inode: here that happens beside the program.
+A program asks only if its map was not in the page cache, and then hardly anything else is. The pack of an environment
+tells which files of the standard library its programs load. Opening a file that is not in memory means waiting for its
+inode; here that happens while the program does something else.
 """
 
 import logging
@@ -18,15 +19,18 @@ from storectl_store.environments.pack import packed_imports
 logger = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 1.0
-"""For so long what was read for an environment is taken to be in the page cache still."""
+"""For this long after a read the files of an environment are taken to be in the page cache still."""
 
 _THREADS = 6
-"""They wait for the disk; without work all of them have 0.1 MiB, and nothing wakes them."""
+"""They wait for the disk. When idle, all of them together have 0.1 MiB, and nothing wakes them."""
 _REMEMBERED = 256
 
 
 class ReadAhead:
-    """Has the kernel read what programs of an environment load of the standard library. Nothing happens without a pack."""
+    """Has the kernel read the files of the standard library that programs of an environment load.
+
+    If the environment has no pack, nothing happens.
+    """
 
     def __init__(self, layout: StoreLayout, *, seconds: float = AGAIN_SECONDS) -> None:
         self._layout = layout
@@ -36,7 +40,7 @@ class ReadAhead:
         self._can_ask = hasattr(os, "posix_fadvise")  # not macOS
 
     def begin(self, environment_id: str) -> None:
-        """Begin, unless that was done within the last ``seconds``; nobody waits, and no error comes back."""
+        """Begin, unless that was done within the last ``seconds``. Returns at once, and raises no error."""
         now = time.monotonic()
         if not self._can_ask or now - self._begun.get(environment_id, -math.inf) < self._seconds:
             return
@@ -46,11 +50,11 @@ class ReadAhead:
             del self._begun[next(iter(self._begun))]
         if self._layout.pack(
             environment_id
-        ).exists():  # looked at here: to wake a thread costs whoever is answered meanwhile 5 ms
+        ).exists():  # in this thread: waking another one delays a program's answer by 5 ms
             self._submit(self._read, environment_id)
 
     def close(self) -> None:
-        """Read nothing more, and wait for nobody."""
+        """Read nothing more, without waiting for reads under way."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _submit(self, work: Callable[[str], None], argument: str) -> None:
@@ -67,12 +71,15 @@ class ReadAhead:
 def _quietly(work: Callable[[str], None], argument: str) -> None:
     try:
         work(argument)
-    except Exception as error:  # noqa: BLE001 - nobody depends on it
+    except Exception as error:  # noqa: BLE001 - nothing depends on it
         logger.debug("%s is not read ahead: %s", argument, error)
 
 
 def ask_kernel(path: str) -> None:
-    """Have the kernel read this regular file, without waiting for it; OSError or ValueError where it cannot be opened."""
+    """Have the kernel read this regular file, without waiting for it.
+
+    Raises OSError or ValueError if it cannot be opened.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -1,4 +1,4 @@
-"""Batches: whatever has been handed in while a run was busy shares the next run."""
+"""Batches: items that arrive while a run is busy share the next run."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,10 +13,10 @@ def _weightless(_item: object) -> int:
 
 
 class Batcher(Generic[Item, Result]):
-    """Runs one batch at a time, or ``at_once`` of them; each item gets its own result, or the error of its batch.
+    """Runs one batch at a time, or ``at_once`` of them. Each item gets its own result, or the error of its batch.
 
-    ``run`` gets at least one item and answers with one result an item, in the same order. A batch is complete with the item
-    that makes it weigh ``enough``; by default it takes all that waits.
+    ``run`` gets at least one item and returns one result for each item, in the same order. A batch is complete with the
+    item that makes it weigh ``enough``; by default it takes all items that wait.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class Batcher(Generic[Item, Result]):
     async def submit(self, item: Item) -> Result:
         """The item's result, after the batch it was part of.
 
-        A caller that is cancelled takes its item back, or waits for the end of a batch that has begun: nobody may
-        clean up under it.
+        A caller that is cancelled takes its item back. If the batch has begun, the caller waits for its end instead,
+        because it must not remove files that the batch still uses.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         place = (item, future)
@@ -53,7 +53,7 @@ class Batcher(Generic[Item, Result]):
             elif not future.done():
                 await asyncio.wait({future})
             if future.done() and not future.cancelled():
-                future.exception()  # seen, although nobody is there to hear it
+                future.exception()  # retrieved, so that asyncio does not log it
             raise
 
     async def _drain(self) -> None:
@@ -86,6 +86,6 @@ class Batcher(Generic[Item, Result]):
                     future.set_result(result)
 
     async def aclose(self) -> None:
-        """Wait for what is running; nothing new may be handed in."""
+        """Wait for what is running. Nothing new may be submitted."""
         if self._runners:
             await asyncio.wait(set(self._runners))

@@ -1,4 +1,4 @@
-"""A file that is written off the event loop, as often as it takes and in order: the latest content always comes last."""
+"""A file that is written off the event loop, in order, so that the latest content always comes last."""
 
 import asyncio
 import logging
@@ -11,9 +11,9 @@ logger = logging.getLogger(__name__)
 
 
 class LatestFile:
-    """Replaces a file whenever ``changed`` was called; several changes during one write share the next.
+    """Replaces a file after each call of ``changed``. Several changes during one write share the next write.
 
-    ``content`` is asked for on the event loop and gives pieces that a thread joins. Without a running loop the file is
+    ``content`` is called on the event loop and returns pieces, which a thread joins. Without a running loop the file is
     written at once.
     """
 
@@ -24,7 +24,7 @@ class LatestFile:
         self._writing: asyncio.Task[None] | None = None
 
     def changed(self) -> None:
-        """The content is another one."""
+        """Tell that the content has changed."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -35,7 +35,7 @@ class LatestFile:
             self._writing = loop.create_task(self._write_until_fresh(), name=f"writing {self._path.name}")
 
     async def written(self) -> None:
-        """Return when the file has every change so far, or could not be written."""
+        """Return when the file has every change so far, or when it could not be written."""
         while self._writing is not None and not self._writing.done():
             await asyncio.wait({self._writing})
 

@@ -1,4 +1,4 @@
-"""The daemon's life beyond requests: telling the service manager, leaving when idle, background tasks that never end it."""
+"""The life of the daemon: messages to the service manager, leaving when idle, and background tasks."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def notify(address: str | None, message: str) -> None:
-    """Send ``READY=1`` or the like to the service manager (sd_notify(3)); nothing happens where there is none."""
+    """Send ``READY=1`` or the like to the service manager (sd_notify(3)). If ``address`` is None, nothing happens."""
     if not address:
         return
     name = "\0" + address[1:] if address.startswith("@") else address
@@ -23,14 +23,14 @@ def notify(address: str | None, message: str) -> None:
 
 
 async def rest(seconds: float, busy: Callable[[], bool]) -> None:
-    """Wait so many seconds, and as many again as often as something is going on then."""
+    """Wait so many seconds, and again as long as ``busy`` then returns true."""
     await asyncio.sleep(seconds)
-    while busy():  # noqa: ASYNC110  # nobody tells when all is over
+    while busy():  # noqa: ASYNC110  # there is no event for the moment when all is over
         await asyncio.sleep(seconds)
 
 
 class IdleWatch:
-    """Calls ``leave`` once nothing has been going on for ``seconds``; never where that is None."""
+    """Calls ``leave`` once nothing has been going on for ``seconds``; never if that is None."""
 
     def __init__(self, *, seconds: float | None, busy: Callable[[], bool], leave: Callable[[], None]) -> None:
         self._seconds = seconds
@@ -39,11 +39,11 @@ class IdleWatch:
         self._last = time.monotonic()
 
     def touch(self) -> None:
-        """Something is going on."""
+        """Note that something is going on."""
         self._last = time.monotonic()
 
     async def run(self) -> None:
-        """Look again whenever the time could be up."""
+        """Look again each time when the seconds could be over."""
         if self._seconds is None:
             return
         while True:
@@ -58,14 +58,14 @@ class IdleWatch:
 
 
 class Background:
-    """Tasks that nobody waits for; an error ends up in the log and ends the task alone."""
+    """Tasks that nothing waits for. An error goes to the log and ends only the task that raised it."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def busy(self) -> bool:
-        """Whether any task has not ended."""
+        """Whether any task has not ended yet."""
         return bool(self._tasks)
 
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:

@@ -1,4 +1,4 @@
-"""Parts of the daemon that are loaded when they are first needed: what only answers programs is small, and starts at once."""
+"""Parts of the daemon that are loaded when first needed: a daemon that only answers programs stays small."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 class Loaded(Generic[T]):
-    """What ``load`` makes, in a thread and once, however many wait for it. For one event loop.
+    """The value that ``load`` makes, in a thread and once, for any number of callers. For one event loop.
 
-    ``load`` imports, which takes some tenths of a second: programs are answered meanwhile. What it raises reaches all
-    who waited; who asks after that has it tried again.
+    ``load`` imports, which takes some tenths of a second; programs are answered meanwhile. If ``load`` raises, every
+    waiter gets the exception; the next call tries again.
     """
 
     def __init__(self, load: Callable[[], T], *, name: str) -> None:
@@ -21,17 +21,17 @@ class Loaded(Generic[T]):
 
     @property
     def begun(self) -> bool:
-        """Whether somebody has needed it."""
+        """Whether loading has begun."""
         return self._loading is not None
 
     def begin(self) -> None:
-        """Load it, if nobody has; somebody is going to need it."""
+        """Begin to load in the background, unless that has begun already: the value will be needed."""
         if self._loading is None:
             self._loading = asyncio.create_task(asyncio.to_thread(self._load), name=f"loading {self._name}")
             self._loading.add_done_callback(self._note_failure)
 
     async def get(self) -> T:
-        """What was made, as soon as it is."""
+        """The value, as soon as it has been loaded."""
         self.begin()
         assert self._loading is not None
         return await asyncio.shield(self._loading)

@@ -1,6 +1,6 @@
-"""Where the daemon's log goes: stderr in the foreground, else one file that is rotated before it grows large.
+"""The daemon's log: on stderr in the foreground, otherwise in one file that is rotated before it grows large.
 
-If that file cannot be opened, the log goes to stderr too.
+If that file cannot be opened, the log goes to stderr, too.
 """
 
 import logging
@@ -16,7 +16,7 @@ _CHATTY = ("httpx2", "httpcore2", "watchfiles", "uvicorn", "asyncio")
 
 
 def configure_logs(log_file: Path | None) -> None:
-    """Send every record of the process to one place; libraries only speak when something is wrong."""
+    """Send every record of the process to one place. Libraries log only what is wrong."""
     handler = _handler(log_file)
     handler.setFormatter(_PlainFormatter(_FORMAT))
     root = logging.getLogger()
@@ -39,7 +39,7 @@ def _handler(log_file: Path | None) -> logging.Handler:
 
 
 class _PrivateFileHandler(RotatingFileHandler):
-    """Log files only their owner can read: they name projects and folders."""
+    """Log files that only their owner can read, because they name projects and folders."""
 
     def _open(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - the type is the base class's own
         return os.fdopen(
@@ -51,7 +51,7 @@ class _PrivateFileHandler(RotatingFileHandler):
 
 
 class _PlainFormatter(logging.Formatter):
-    """One record, one line unless there is a traceback: no text from outside can forge a second record."""
+    """One line for each record, unless there is a traceback: text from outside cannot forge a second record."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is the base class's own
         return super().formatMessage(record).replace("\n", "\\n").replace("\r", "\\r")

@@ -1,6 +1,6 @@
-"""The memory of a process: how much it has, what is free given back, what stays out of the collector's sight.
+"""The memory of a process: how much it uses, returning what is free, and keeping objects from the garbage collector.
 
-Workers import this before anything else, so it imports little.
+Worker processes import this before anything else, so it imports little.
 """
 
 import contextlib
@@ -20,28 +20,30 @@ _ARENAS = 2
 
 
 def resident_bytes() -> int:
-    """How much memory this process has in RAM; its peak where the system only tells that."""
+    """The bytes of this process that are in RAM; their peak if the system tells only that."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-    import resource  # noqa: PLC0415 - only where there is no /proc
+    import resource  # noqa: PLC0415 - only if there is no /proc
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def keep_memory_together() -> None:
-    """Let all threads allocate from few places: what each leaves free between its pages the others can use.
+    """Let all threads allocate from few arenas, so that one thread can use what another has left free.
 
-    glibc's own number is eight a core; after a cold warm of 300 wheels two in all are 9 MiB less. Before the first thread.
+    By default glibc has eight arenas a core. After a cold warm of 300 wheels, two arenas in all take 9 MiB less. Call
+    it before the first thread starts.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def for_good(load: Callable[[], T]) -> T:
-    """What ``load`` makes. No collection looks at anything while it is made, or again that is there by then, as code and types are.
+    """The value of ``load``, made without garbage collections. Later ones look at nothing that exists by then.
 
-    Looking at all of it takes 50 ms, in which no thread of this process answers anybody. Of 100,000 objects some 700 are garbage.
+    That is code and types for the most part, which stay for good. Looking at all of it takes 50 ms, in which no thread
+    of this process answers. Of 100,000 objects some 700 are garbage.
     """
     gc.disable()
     try:
@@ -53,9 +55,9 @@ def for_good(load: Callable[[], T]) -> T:
 
 
 def give_memory_back() -> None:
-    """Return what is free to the system: the allocator keeps the pages that a warm of hundreds of wheels has touched.
+    """Return free memory to the system: the allocator keeps the pages that a warm of hundreds of wheels has touched.
 
-    ``malloc_trim`` is glibc's; elsewhere the allocator is left alone.
+    ``malloc_trim`` is glibc's. With another C library nothing happens.
     """
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):

@@ -1,4 +1,4 @@
-"""What the daemon is told from outside: environment variables and command line, read once, at the start."""
+"""The settings that the daemon gets from outside: environment variables and command line, read once, at the start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,9 +22,10 @@ class SettingsError(DaemonError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``sockets`` are the places to listen at, the best first; ``idle_exit`` is in seconds, None for never.
+    """``sockets`` are the paths to listen at, the best first; ``idle_exit`` is in seconds, None for never.
 
-    ``environ`` are the daemon's own variables: where its things are. All others are those of the commands that ask it.
+    ``environ`` are the daemon's own variables, which say where its things are. All other variables come with the
+    requests of commands.
     """
 
     store: Path
@@ -37,7 +38,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """The settings; SettingsError for a value that makes no sense."""
+        """The settings. Raises SettingsError for a value that cannot be used."""
         return cls(
             store=Path(locations.store_folder(environ)),
             sockets=tuple(map(Path, locations.socket_paths(environ))),
@@ -53,13 +54,16 @@ _OF_A_SERVICE_MANAGER = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FD
 
 
 def daemon_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Those of these variables that count for a daemon: where its things are, and what a service manager tells it."""
+    """The variables that count for a daemon: those that say where its things are, and those of a service manager."""
     managed = {name: environ[name] for name in _OF_A_SERVICE_MANAGER if name in environ}
     return own_variables(environ) | managed
 
 
 def _idle_exit(environ: Mapping[str, str]) -> float | None:
-    """STORECTL_IDLE_EXIT in seconds, 0 for never. Unset: an hour where a service manager can start the daemon again."""
+    """STORECTL_IDLE_EXIT in seconds; None for 0, which means never.
+
+    If it is not set: an hour if a service manager can start the daemon again.
+    """
     text = environ.get("STORECTL_IDLE_EXIT")
     if not text:
         return _ACTIVATED_IDLE_EXIT if environ.get("LISTEN_FDS") else None

@@ -1,6 +1,6 @@
-"""Single flight: one piece of work per key, however many ask for it at the same time.
+"""Single flight: one piece of work per key, for all callers that ask at the same time.
 
-Nothing is remembered once the work is done: neither its value nor its error.
+Once the work is done, nothing is remembered: neither its value nor its error.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ class _Flight(Generic[V]):
 
 
 class SingleFlight(Generic[K, V]):
-    """Work in the air, by key. For one event loop; not for threads.
+    """Work in progress, by key. For one event loop; not for threads.
 
-    A caller that is cancelled leaves; the work goes on for the others, and is cancelled when the last one has left.
-    A caller that comes while abandoned work is still ending waits for that end and starts anew, so that two runs for
+    If a caller is cancelled, the work goes on for the other callers; when the last one has left, the work is cancelled.
+    A caller that comes while cancelled work is still ending waits for that end and starts anew, so that two runs for
     one key never overlap.
     """
 
@@ -39,15 +39,15 @@ class SingleFlight(Generic[K, V]):
         self._flights: dict[K, _Flight[V]] = {}
 
     def __contains__(self, key: K) -> bool:
-        """Whether work for this key is in the air."""
+        """Whether work for this key is in progress."""
         flight = self._flights.get(key)
         return flight is not None and not flight.task.done()
 
     async def do(self, key: K, factory: Callable[[], Coroutine[Any, Any, V]], *, progress: Listener | None = None) -> V:
-        """The value of the work for ``key``, joined where it is in the air, else started with ``factory``.
+        """The value of the work for ``key``: joins work in progress, otherwise starts it with ``factory``.
 
-        ``progress`` gets every later ``report`` for the key, and at once the latest one there was. An error of the
-        work is raised to every caller.
+        ``progress`` gets at once the latest ``report`` for the key, if there was one, and then every later one. If the
+        work raises, every caller gets the error.
         """
         flight = await self._join(key, factory)
         flight.waiters += 1
@@ -60,7 +60,7 @@ class SingleFlight(Generic[K, V]):
             await self._leave(flight, progress)
 
     def report(self, key: K, value: Any) -> None:
-        """Tell everybody who waits for ``key`` how far the work is. Without such work: nothing happens."""
+        """Report to every caller of ``key`` how far the work is. Without such work nothing happens."""
         flight = self._flights.get(key)
         if flight is None:
             return
@@ -83,7 +83,7 @@ class SingleFlight(Generic[K, V]):
             if self._flights.get(key) is flight:
                 del self._flights[key]
             if not task.cancelled():
-                task.exception()  # seen, even if nobody waits for it any more
+                task.exception()  # retrieved, so that asyncio does not log it
 
         flight.task.add_done_callback(land)
         return flight
@@ -107,5 +107,5 @@ class SingleFlight(Generic[K, V]):
 def _tell(listener: Listener, value: Any) -> None:
     try:
         listener(value)
-    except Exception:  # noqa: BLE001  # the work of all must not fail because one of them cannot be told
+    except Exception:  # noqa: BLE001  # an error of one listener must not fail the work of all
         _log.exception("a progress listener failed")

@@ -1,9 +1,13 @@
 """The registered projects, in ``projects.json``: which environments each has asked for, and when.
 
-Format, version 1: ``{"format": 1, "projects": [{"path", "link", "wishes": [{"options", "inputs", "environment",
-"lock_file", "last_used", "notices", "variables"}]}]}``, the wishes of a project most recent first. ``inputs`` is the digest of the inputs the
-environment was made from, ``last_used`` seconds of the system clock, ``variables`` digests by name. The file is
-sealed; one from before there were seals is read too.
+Format, version 1:
+
+    {"format": 1, "projects": [{"path", "link", "wishes": [
+        {"options", "inputs", "environment", "lock_file", "last_used", "notices", "variables"}]}]}
+
+The wishes of a project are listed most recent first. ``inputs`` is the digest of the inputs that the environment was
+made from, ``last_used`` is in seconds of the system clock, ``variables`` are digests by name. The file is sealed. A
+file from before there were seals is read, too.
 """
 
 import json
@@ -30,7 +34,7 @@ _USUAL_LINK = ".venv"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """One set of options that a project was warmed for, and what came of it last; None until something did."""
+    """One set of options that a project was warmed for, and its last outcome, which is None until there is one."""
 
     options: Options
     lock_file: str | None = None
@@ -50,12 +54,15 @@ class Project:
     wishes: tuple[Wish, ...] = ()
 
     def wish(self, options: Options) -> Wish | None:
-        """What is known of these options."""
+        """The wish with these options; None if the project never had it."""
         return next((wish for wish in self.wishes if wish.options == options), None)
 
     @property
     def main(self) -> Wish | None:
-        """The wish a person means who names the project only: the default options, else the latest without an overlay."""
+        """The wish that is meant if only the project is named.
+
+        That is the wish of the default options, else the latest without an overlay.
+        """
         return self.wish(DEFAULT_OPTIONS) or next((wish for wish in self.wishes if not wish.options.overlay), None)
 
     def with_wish(self, wish: Wish) -> "Project":
@@ -70,8 +77,8 @@ class Project:
 class ProjectBook:
     """All projects, in memory and in one file that is replaced by rename.
 
-    ``otherwise`` gives the projects if the file is broken, or gone: those that have a record. On an event loop the file is
-    written in a thread, soon after each change; ``written`` waits for it.
+    ``otherwise`` gives the projects if the file is broken or gone: those that have a record. On an event loop a thread
+    writes the file soon after each change; ``written`` waits for that.
     """
 
     def __init__(self, file: Path, *, otherwise: Callable[[], Iterable[Project]] = tuple) -> None:
@@ -96,7 +103,7 @@ class ProjectBook:
         return next((self._projects[path] for path in (folder, *folder.parents) if path in self._projects), None)
 
     def add(self, path: Path, *, link: str | None = None) -> Project:
-        """Register the folder; a link given before stays unless there is a new one."""
+        """Register the folder. Without a new ``link`` the earlier one stays."""
         known = self._projects.get(path) or Project(path=path)
         project = replace(known, link=link or known.link)
         return self._put(project)
@@ -111,7 +118,7 @@ class ProjectBook:
         return self._put((self._projects.get(path) or Project(path=path)).with_wish(wish))
 
     def remove(self, path: Path) -> bool:
-        """Forget the project; whether it was known."""
+        """Forget the project. Returns whether it was registered."""
         known = self._projects.pop(path, None)
         if known is not None:
             del self._lines[path]
@@ -124,13 +131,13 @@ class ProjectBook:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the file says what is known here. May raise OSError."""
+        """Whether the file has what is in memory. May raise OSError."""
         if not self._projects and not self._path.exists():
             return True
         return self._path.exists() and self._path.read_bytes() == b"".join(self._content())
 
     def write(self) -> None:
-        """Write the file anew; a warning in the log if the disk refuses."""
+        """Write the file anew. If the disk refuses, a warning goes to the log."""
         self._file.changed()
 
     def _put(self, project: Project) -> Project:
@@ -141,7 +148,7 @@ class ProjectBook:
         return project
 
     def _content(self) -> list[bytes]:
-        """The sealed file, with a line for each project: only the line of one that changed is made anew."""
+        """The sealed file, one line for each project. Only the lines of projects that changed are made anew."""
         lines = b"".join(b",\n" + line for line in self._lines.values()).removeprefix(b",")
         return [sealed(b'{"format": %d, "projects": [%b\n]}\n' % (_FORMAT, lines))]
 
@@ -167,7 +174,7 @@ def _encode(project: Project) -> dict[str, Any]:
 
 
 def projects_with_records(layout: StoreLayout) -> Iterator[Project]:
-    """Each project that has a record, with the environment of its default options, and its link if it is the usual one."""
+    """Each project that has a record, with its default environment, and its link if that has the usual name."""
     for folder in record_folders(layout):
         path = project_of(layout, folder)
         environment = last_environment(str(layout.root), str(path), DEFAULT_OPTIONS.key)

@@ -1,4 +1,4 @@
-"""What stands on disk for a project: its inputs, its record in the store, its link to the environment."""
+"""The files of a project on disk: its inputs, its record in the store, its link to the environment."""
 
 import contextlib
 import errno
@@ -22,7 +22,7 @@ from storectl_store.errors import NoLockFileError
 
 
 class LinkError(DaemonError):
-    """The link in a project cannot follow its environment; ``facts['path']``."""
+    """The link in a project cannot be pointed at its environment; ``facts['path']``."""
 
     default_code = "E_LINK"
 
@@ -36,9 +36,9 @@ class DiskProjectFiles:
         self._home = home
 
     def read(self, job: Job, extra: Mapping[Path, InputKind] | None) -> Inputs:
-        """Find and read the inputs; NoLockFileError where the project has no lock file of its own any more.
+        """Find and read the inputs. Raises NoLockFileError if the project no longer has a lock file of its own.
 
-        ``extra`` are those beyond the usual ones; None for those that the project's record names.
+        ``extra`` are the inputs beyond the usual ones. None stands for those that the project's record names.
         """
         located = locate(job.project, job.options.lock_file, home=self._home, environ=job.environ)
         if located.project != job.project:
@@ -54,7 +54,7 @@ class DiskProjectFiles:
     def write_record(
         self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
     ) -> bool:
-        """Write the record; False if an input is too young for it to be complete."""
+        """Write the record. Returns False if an input is so young that the record is not complete yet."""
         return write_record(
             self._layout,
             job.project,
@@ -68,24 +68,24 @@ class DiskProjectFiles:
         )
 
     def forget(self, project: Path) -> None:
-        """Delete the record: the launcher no longer knows the project."""
+        """Delete the record, so that the launcher no longer knows the project."""
         forget_record(self._layout, project)
 
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
-        """The environment a wish was granted, None where it is gone."""
+        """The environment that the wish got; None if it is gone."""
         if wish.environment is None:
             return None
         return self._environments.info(wish.environment, project=str(project), lock_file=wish.lock_file)
 
     def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-        """Whether the variables have the values that these digests, by name, are of."""
+        """Whether the variables have the values that ``digests`` were made of. The digests are by name."""
         return not digests or same_variables(str(self._layout.root), digests, environ)
 
     def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
-        """Let the symlink ``<project>/<name>`` lead to the environment, if it is there and so is the lock file.
+        """Point the symlink ``<project>/<name>`` at the environment, if the symlink and the lock file exist.
 
-        It is never made: who deletes the project, or the link, finds nothing new in the folder meanwhile. LinkError if
-        something else than a symlink is there, or the folder cannot be written.
+        The link is replaced, never created: if the user deletes the project or the link meanwhile, nothing new appears
+        in the folder. Raises LinkError if something else than a symlink is there, or if the folder cannot be written.
         """
         link = project / name
         if not os.path.lexists(link) or not lock_file.exists():
@@ -101,7 +101,7 @@ class DiskProjectFiles:
             raise LinkError(f"{link} cannot be made: {error.strerror}", path=str(link)) from error
 
     def _exchange_link(self, link: Path, environment: Path) -> None:
-        """Swap the link for a new one that is made in the store, or beside it if that is on another disk."""
+        """Swap the link for a new one, made in the store, or beside the link if the store is on another disk."""
         self._layout.tmp.mkdir(parents=True, exist_ok=True)
         for folder in (self._layout.tmp, link.parent):
             spare = folder / f".{link.name}.{secrets.token_hex(6)}"
@@ -119,7 +119,7 @@ class DiskProjectFiles:
                     os.unlink(spare)
 
     def _give_back(self, taken: Path, link: Path) -> None:
-        """Undo the swap if something that is no link had taken the link's place since we looked."""
+        """Undo the swap if something that is no link took the link's place after it was looked at."""
         if os.path.lexists(taken) and not taken.is_symlink():
             exchange(taken, link)
             raise _in_the_way(link)

@@ -32,7 +32,7 @@ class Located:
 class Inputs:
     """What was read. ``read_at_ns`` is a time of the system clock before the first byte was read.
 
-    ``extra`` are those of the paths that not every project has, with what of each counts.
+    ``extra`` are the inputs that only some projects have, each with what of it counts.
     """
 
     located: Located
@@ -65,9 +65,10 @@ def _contents(state: InputState | None) -> tuple[str, str] | None:
 
 
 def locate(start: Path, lock_file: str | None, *, home: str | None, environ: Mapping[str, str]) -> Located:
-    """The project at or above ``start``, or the folder of the lock file that was named. NoLockFileError for none.
+    """The project at or above ``start``, or the folder of the lock file if one is named.
 
-    ProjectOwnerError for one of another user whom no list trusts; ``environ`` leads to the user's own list.
+    Raises NoLockFileError if there is none. Raises ProjectOwnerError if another user owns the project and no list
+    trusts that user. ``environ`` leads to the user's own list.
     """
     with owner_errors():
         return _locate(start, lock_file, home, environ)
@@ -94,24 +95,24 @@ def _locate(start: Path, lock_file: str | None, home: str | None, environ: Mappi
 
 
 def doubts(located: Located, named: str | None) -> tuple[str, ...]:
-    """What a person should know of the choice between several lock files; nothing if one was ``named``."""
+    """Warnings about the choice between several lock files; empty if one was ``named``."""
     found = None if named else doubt_about(str(located.project), located.lock_file.name)
     return (found,) if found else ()
 
 
 def input_paths(located: Located, extra: Iterable[Path] = ()) -> tuple[Path, ...]:
-    """Everything whose change can mean another environment; ``extra`` is what this project has beyond the usual."""
+    """Every path whose change can lead to another environment. ``extra`` are this project's, beyond the usual ones."""
     return tuple(dict.fromkeys([*_usual_inputs(located.project), located.lock_file, *extra]))
 
 
 @lru_cache(maxsize=1024)
 def _usual_inputs(project: Path) -> tuple[Path, ...]:
-    """The inputs that any project may have; remembered, as hundreds of projects are looked at again and again."""
+    """The inputs that any project may have. They are cached: hundreds of projects are looked at again and again."""
     return tuple(project / name for name in INPUTS)
 
 
 def signature_of(paths: Iterable[Path]) -> Signature:
-    """A cheap look at the files; equal signatures mean that nothing needs to be read."""
+    """The signature of these files. If two signatures are equal, nothing has to be read again."""
     return tuple(map(_signature, paths))
 
 
@@ -124,7 +125,10 @@ def _signature(path: Path) -> tuple[int, int, int, int] | None:
 
 
 def read_inputs(located: Located, extra: Mapping[Path, InputKind] = MappingProxyType({})) -> Inputs:
-    """Read and hash all inputs. LockFileError for one that is no regular file, too large, or never stands still."""
+    """Read and hash all inputs.
+
+    Raises LockFileError for an input that is no regular file, is too large, or changes at every read.
+    """
     now = time.time_ns()
     usual = input_paths(located)
     files = {path: read_input(path) for path in usual}

@@ -1,8 +1,8 @@
-"""Notifications of the kernel: in which folders a file of interest changed.
+"""Notifications of the kernel: the folders in which a file of interest changed.
 
-On Linux inotify itself, which wakes nobody up until something happens and is heard at once; elsewhere watchfiles, which
-looks into its queue fifty times a second. A batch ends when nothing more comes for a moment: a ``git checkout`` changes
-many files, and one that is being written is of no use yet.
+On Linux inotify is used directly: it reports at once, and wakes this process only if something happens. Elsewhere
+watchfiles is used, which looks into its queue fifty times a second. A batch ends when nothing more comes for a moment:
+a ``git checkout`` changes many files, and a file that is still being written is of no use yet.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ Names = Collection[str] | None
 
 
 def _ignore(_folder: Path, _error: OSError) -> None:
-    """A folder that cannot be watched is nobody's concern."""
+    """Ignore a folder that cannot be watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to hear of. In the ``whole`` folders every name is of interest.
+    """Which changes to report. In the ``whole`` folders every name is of interest.
 
-    ``refused`` is called with each folder that the kernel does not watch, and with its reason: that folder is not to be
-    read, or the kernel watches enough. The others are watched all the same.
+    ``refused`` is called with each folder that the kernel does not watch, and with the reason: the folder may not be
+    read, or the kernel already watches as many as it allows. The other folders are watched all the same.
     """
 
     folders: Collection[Path]
@@ -49,9 +49,9 @@ class Wanted:
 
 
 async def notifications(wanted: Wanted, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
-    """Batches until ``stop``. The kernel has been asked when the first step begins to wait.
+    """Batches until ``stop``. When the first step begins to wait, the kernel has already been asked to watch.
 
-    FileNotFoundError if a folder is not there.
+    Raises FileNotFoundError if a folder does not exist.
     """
     if not wanted.folders:
         await stop.wait()
@@ -101,7 +101,7 @@ async def _inotify(wanted: Wanted, stop: anyio.Event) -> AsyncGenerator[Batch, N
 
 
 async def _whole_batch(first: Batch, queue: "asyncio.Queue[Batch]") -> Batch:
-    """The first one and all that follows it closely."""
+    """The first batch and all that follow it closely, as one."""
     loop = asyncio.get_running_loop()
     batch, end = first, loop.time() + _LONGEST_BATCH_SECONDS
     while (left := min(QUIET_SECONDS, end - loop.time())) > 0:
@@ -129,7 +129,7 @@ async def _watchfiles(wanted: Wanted, stop: anyio.Event) -> AsyncGenerator[Batch
 
 
 def _readable(wanted: Wanted) -> list[Path]:
-    """The folders without those that may not be read: one of them would end all."""
+    """The folders without those that may not be read: a single one of these would end all watching."""
     readable = []
     for folder in wanted.folders:
         try:

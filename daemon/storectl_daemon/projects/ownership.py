@@ -1,7 +1,7 @@
-"""Whose files decide what runs in an environment: the rule of ``storectl_shim.trust`` for all that a lock file leads to.
+"""Whose files decide what runs in an environment: ``storectl_shim.trust``, for everything that a lock file leads to.
 
-A wheel is checked by its hash, whoever has it. Local code has no hash, and neither has what a requirements file includes,
-nor a wheel in a folder that a lock file knows by its name alone.
+A wheel is checked by its hash, so its owner does not matter. Local code has no hash. Nor does a file that a
+requirements file includes, nor a wheel in a folder that a lock file knows by its name alone.
 """
 
 import os
@@ -18,7 +18,10 @@ _BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 @contextmanager
 def owner_errors() -> Iterator[None]:
-    """Raise a ForeignFileError of the block as ProjectOwnerError, or NoLockFileError if it says nothing about a project."""
+    """Raise a ForeignFileError of the block as a ProjectOwnerError.
+
+    If the file only made a search pass by a project, a NoLockFileError is raised.
+    """
     try:
         yield
     except ForeignFileError as error:
@@ -27,7 +30,10 @@ def owner_errors() -> Iterator[None]:
 
 
 def check_local(included: Iterable[str], projects: Iterable[LocalProject], environ: Mapping[str, str]) -> None:
-    """ProjectOwnerError if an included file, or the folder or a build file of local code, is an untrusted user's."""
+    """Check the owners of included files, and of the folder and the build files of local code.
+
+    Raises ProjectOwnerError if one of them is an untrusted user's.
+    """
     with owner_errors():
         for project in projects:
             check_inputs(project.path, _BUILD_FILES, os.path.join(project.path, _BUILD_FILES[0]), environ)
@@ -36,7 +42,10 @@ def check_local(included: Iterable[str], projects: Iterable[LocalProject], envir
 
 
 def check_unlocked(url: str, environ: Mapping[str, str]) -> None:
-    """ProjectOwnerError if a file of this machine, for which no digest is locked, is an untrusted user's."""
+    """Check the owner of a file of this machine for which no digest is locked; other addresses are not checked.
+
+    Raises ProjectOwnerError if the file is an untrusted user's.
+    """
     if scheme_of(url) == "file":
         with owner_errors():
             check_owner(str(path_of_file_url(url)), environ)

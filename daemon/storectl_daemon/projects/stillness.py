@@ -1,4 +1,4 @@
-"""Stillness: whether git is changing a checkout, and waiting for its end."""
+"""Stillness: whether git is changing a checkout, and waiting until it has finished."""
 
 import asyncio
 import os
@@ -7,20 +7,20 @@ from pathlib import Path
 from storectl_store.environments.git_refs import index_lock
 
 PATIENCE_SECONDS = 1.0
-"""How long a lock of git's is waited for: longer than most switches take. ``git commit`` holds it while its editor is open."""
+"""How long to wait for a lock of git's: longer than most switches. ``git commit`` holds one while its editor runs."""
 
 _LOOK_SECONDS = 0.02
 
 
 class Stillness:
-    """Waits for git. A lock that was waited for in vain is not waited for again."""
+    """Waits for git. If a wait for a lock timed out, that lock is not waited for again."""
 
     def __init__(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._patience_seconds = patience_seconds
         self._outlasted: dict[Path, tuple[int, int]] = {}
 
     async def wait_for(self, folder: Path) -> None:
-        """Return when git is at rest around this folder, or when that takes too long."""
+        """Return when git is at rest around this folder, or after ``PATIENCE_SECONDS``."""
         lock = await asyncio.to_thread(index_lock, folder)
         loop = asyncio.get_running_loop()
         end = loop.time() + self._patience_seconds
@@ -31,13 +31,13 @@ class Stillness:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def is_disturbed(self, folder: Path) -> bool:
-        """Whether git is at work around this folder, however long it takes already."""
+        """Whether git is at work around this folder, no matter for how long already."""
         lock = await asyncio.to_thread(index_lock, folder)
         return lock is not None and lock.exists()
 
 
 def _identity(lock: Path) -> tuple[int, int] | None:
-    """Which lock it is, None for none: another one has another inode, or another time."""
+    """The identity of a lock; None if there is none. Another lock has another inode, or another time."""
     try:
         found = os.stat(lock)
     except OSError:

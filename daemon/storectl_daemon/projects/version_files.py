@@ -1,12 +1,12 @@
-"""What the folders around a lock file say about its Python: the nearest ``.python-version``, and whose project it is of.
+"""The Python that the folders around a lock file ask for: the nearest ``.python-version``, and the project's own table.
 
     work/pyproject.toml               requires-python, if the lock file says nothing of it and no nearer file is there
     work/.python-version              looked for from the lock file's folder, or the member's, upwards, as uv does;
     work/.python-versions             its first line counts if there is no .python-version beside it
     work/requirements/dev.txt         the lock file
 
-The way up ends with the folder that holds ``.git``, with the home folder, or at the root. What somebody else could have
-put there is passed over: a version file may name a program.
+The way up ends with the folder that holds ``.git``, with the home folder, or at the root. A file that another user
+could have put there is passed over, because a version file may name a program.
 """
 
 import os
@@ -26,9 +26,9 @@ VERSION_FILES = (".python-version", ".python-versions")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """``pinned`` is the content of the version file, ``requires_python`` that of the project's table.
+    """``pinned`` is the content of the version file, ``requires_python`` is what the project's table says.
 
-    ``inputs`` are all files that were looked for, as they are.
+    ``inputs`` are all files that were looked for, each as it was found.
     """
 
     pinned: str | None = None
@@ -37,7 +37,7 @@ class Around:
 
 
 def look_around(start: Path, environ: Mapping[str, str], *, for_project: bool) -> Around:
-    """What is said around the folder ``start``; of a project only ``for_project``."""
+    """What the folders around ``start`` say. The project's table is read only if ``for_project``."""
     looked: list[Path] = []
     pinned = _nearest(start, environ, VERSION_FILES, looked)
     pyproject = _nearest(start, environ, ("pyproject.toml",), looked) if for_project else None
@@ -50,7 +50,7 @@ def look_around(start: Path, environ: Mapping[str, str], *, for_project: bool) -
 
 
 def _nearest(start: Path, environ: Mapping[str, str], names: tuple[str, ...], looked: list[Path]) -> bytes | None:
-    """The content of the nearest of the files; all that were looked for are added to ``looked``."""
+    """The content of the nearest of these files. Every path that was tried is added to ``looked``."""
     for folder in _upwards(start, environ.get("HOME")):
         for name in names:
             looked.append(folder / name)
@@ -76,7 +76,7 @@ def _upwards(start: Path, home: str | None) -> Iterator[Path]:
 
 
 def _is_trusted(file: Path, environ: Mapping[str, str]) -> bool:
-    """Whether the file and the folder that it is in are this user's, root's, or in a folder that this user trusts."""
+    """Whether the file and its folder are this user's or root's, or are in a folder that this user trusts."""
     try:
         return all(foreign_owner(os.fspath(path), environ) is None for path in (file, file.parent))
     except OSError:
@@ -84,8 +84,8 @@ def _is_trusted(file: Path, environ: Mapping[str, str]) -> bool:
 
 
 def _requires_python(content: bytes) -> str | None:
-    """``[project] requires-python``; None if the file does not say it, or says nothing that can be read."""
-    import tomllib  # noqa: PLC0415 - few lock files ask, and whoever watches needs none of it
+    """``[project] requires-python``; None if the file does not have it, or has nothing that can be read."""
+    import tomllib  # noqa: PLC0415 - few lock files ask, and watching needs none of it
 
     try:
         project = tomllib.loads(content.decode()).get("project", {})

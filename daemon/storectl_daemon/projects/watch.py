@@ -1,8 +1,8 @@
 """Watching projects: the folder of each lock file and its ``.git``, by notification and by looking again.
 
-Notifications only say *where* to look; whether anything changed is seen by a cheap signature of the inputs. The kernel
-drops notifications when its queue is full, and sends none for network file systems or for a folder that was replaced,
-so that everything is looked at again every ``RESCAN_SECONDS``.
+A notification only names a folder to look at. A cheap signature of the inputs then tells whether anything changed. The
+kernel drops notifications when its queue is full, and sends none for network file systems or for a folder that was
+replaced. Therefore everything is looked at again every ``RESCAN_SECONDS``.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _WATCHED_NAMES = frozenset({*INPUTS, "HEAD", "FETCH_HEAD"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What to look at for one project. ``listed`` are those of the inputs that are folders whose names count."""
+    """What to look at for one project. ``listed`` are the inputs that are folders whose list of names counts."""
 
     project: Path
     inputs: tuple[Path, ...]
@@ -41,23 +41,24 @@ class Sight:
     def folders(self) -> frozenset[Path]:
         """The folders whose notifications concern the project."""
         git = git_folder(self.project)
-        # Few, of many: a Path is made for each of these only.
+        # A Path is made for each of these folders only: they are few, the inputs are many.
         parents = {os.path.dirname(path) for path in self.inputs if not self._is_said_above(path)}
         return frozenset({self.project, *map(Path, parents), *self.listed, *([git] if git else [])})
 
     def _is_said_above(self, path: Path) -> bool:
-        """Whether a folder above says something of the Python here: it may be the home folder, which changes all the time.
+        """Whether this is a version file or project table of a folder above the project's.
 
-        Such a file is looked at from time to time, and by every command.
+        That folder may be the home folder, which changes all the time. Such a file is therefore looked at every
+        ``RESCAN_SECONDS``, and by every command.
         """
         return path.name in _SAID_ABOVE and self.project != path.parent and self.project.is_relative_to(path.parent)
 
 
 class Watcher:
-    """Calls ``on_change`` with a project whose inputs may have changed.
+    """Calls ``on_change`` with each project whose inputs may have changed.
 
-    ``sights`` answers what is to be looked at now; call ``projects_changed`` when its answer changed. ``on_change`` is
-    called for every project once after it is first seen: what happened before is unknown.
+    ``sights`` returns what to look at now; call ``projects_changed`` when it would return something else. ``on_change``
+    is also called once for every project after it is first seen, because what happened before is unknown.
     """
 
     def __init__(
@@ -80,16 +81,16 @@ class Watcher:
         return project in self._watched
 
     def projects_changed(self) -> None:
-        """The set of projects, or of their inputs, is another one."""
+        """Call this when the set of projects, or the inputs of one, has changed."""
         self._restart.set()
 
     def forget(self, project: Path) -> None:
-        """The project is no longer watched; seen again, it counts as new."""
+        """Stop watching the project. If it is seen again, it counts as new."""
         self._signatures.pop(project, None)
         self._restart.set()
 
     async def run(self) -> None:
-        """Watch until cancelled. Without notifications there is still the looking again."""
+        """Watch until cancelled. If notifications fail, everything is still looked at every ``RESCAN_SECONDS``."""
         while True:
             try:
                 await self._watch(await asyncio.to_thread(_plan, list(self._sights())))
@@ -131,7 +132,7 @@ class Watcher:
                 await _let_go(step)
 
     async def _turn(self, step: "asyncio.Future[Batch]") -> Batch:
-        """Wait for something to happen: the folders to look at, None for all."""
+        """Wait until something happens. Returns the folders to look at, None for all."""
         restart = asyncio.ensure_future(self._restart.wait())
         try:
             both: set[asyncio.Future[Any]] = {step, restart}
@@ -149,7 +150,7 @@ class Watcher:
         self._restart.clear()
 
     async def _look(self, where: Batch) -> None:
-        """Compare signatures of the projects that ``where`` concerns (None: of all) and report the changed ones."""
+        """Compare signatures of the projects with inputs in these folders (None: all), and report what changed."""
         for project, signature in await asyncio.to_thread(_signatures, list(self._sights()), where):
             if self._signatures.get(project) != signature:
                 self._signatures[project] = signature
@@ -163,7 +164,7 @@ class Watcher:
 
 
 def _signatures(sights: Sequence[Sight], where: Batch) -> list[tuple[Path, Signature]]:
-    """The signature of each project that ``where`` concerns."""
+    """The signature of each project that has inputs in these folders (None: of all)."""
     return [
         (sight.project, signature_of(sight.inputs))
         for sight in sights
@@ -173,7 +174,7 @@ def _signatures(sights: Sequence[Sight], where: Batch) -> list[tuple[Path, Signa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """Folders that exist, with their inode: one that was replaced has to be watched anew. And names of interest."""
+    """Existing folders, each with its inode, and names of interest. A folder that was replaced has another inode."""
 
     inodes: Mapping[Path, int]
     names: frozenset[str]

@@ -1,4 +1,4 @@
-"""Where a wheel can be fetched again: what the lock files of projects name, then what an index said of its digest."""
+"""Addresses at which a wheel can be fetched again: from the lock files of projects, then from the indexes."""
 
 import asyncio
 import logging
@@ -19,21 +19,21 @@ from storectl_store.selection.pin import Pin, WheelFile
 logger = logging.getLogger(__name__)
 
 PinsOf = Callable[[Job], Awaitable[Sequence[Pin]]]
-"""The wheels that the lock file of a job selects; a ProblemError says why not."""
+"""The wheels that the lock file of a job selects. Raises a ProblemError if they cannot be found out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """A wheel, and the job that may fetch it: with the settings and logins of its project."""
+    """A wheel, and the job that may fetch it, with the settings and logins of its project."""
 
     pin: Pin
     job: Job
 
 
 class Addresses:
-    """What is known during one repair. The lock files are read once, when the first wheel is asked for.
+    """The addresses known during one repair. The lock files are read once, when the first wheel is asked for.
 
-    ``otherwise`` fetches what no lock file names, and an index has told of.
+    If no lock file names a wheel, but an index has told of it, the job ``otherwise`` fetches it.
     """
 
     def __init__(self, urls: Path, *, jobs: Iterable[Job], otherwise: Job, pins_of: PinsOf) -> None:
@@ -45,7 +45,11 @@ class Addresses:
         self._locked: dict[Digest, Address] | None = None
 
     async def of(self, digest: Digest, names: Sequence[str]) -> list[Address]:
-        """The wheel with this digest, at every address that is known; ``names`` are the projects it may be of, if known."""
+        """The wheel with this digest, at every known address.
+
+        ``names`` are the projects that the wheel may be of. If there are none, the addresses of all projects are
+        searched.
+        """
         if self._locked is None:
             self._locked = await self._read_lock_files()
         locked = self._locked.get(digest)

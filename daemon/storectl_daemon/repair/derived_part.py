@@ -1,4 +1,4 @@
-"""What is derived from entries and environments: the catalogue, packs, links that views share."""
+"""The files that are derived from entries and environments: the catalogue, packs, links that views share."""
 
 import asyncio
 import os
@@ -22,12 +22,12 @@ from storectl_store.errors import StoreError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CataloguePart:
-    """``index.db``. A repair builds it again in any case: that costs little, and no look at a database is complete."""
+    """``index.db``. A repair always builds it again: that costs little, and no check of a database is complete."""
 
     store: Store
 
     async def look(self, order: Order) -> AsyncIterator[Examined]:
-        """The one file."""
+        """The one file, as one thing."""
         found = [Found(path=self.store.layout.index.name, message=each) for each in await self._problems()]
         if order.repair and not found:
             await self._rebuild()
@@ -50,7 +50,7 @@ class PackPart:
     session: Path
 
     async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
-        """Every pack, compared with the bytecode that it repeats."""
+        """Every pack, compared with the bytecode that it copies."""
         for name in await asyncio.to_thread(_names, self.layout.packs):
             record, problem = await asyncio.to_thread(self._examine, name)
             found = (Found(path=name, message=problem),) if problem else ()
@@ -86,7 +86,7 @@ class LinkPart:
     layout: StoreLayout
 
     async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
-        """Every link that does not lead to where its name says."""
+        """Every link that does not lead to the file in its name."""
         for path in await asyncio.to_thread(misnamed_links, self.layout.links):
             found = (Found(path=path.name, message="it does not lead to what its name is made of"),)
             yield Examined(kind="link", name=path.name, found=found, mend=partial(self._mend, path))

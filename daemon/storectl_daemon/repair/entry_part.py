@@ -1,4 +1,4 @@
-"""Entries: fetched again by digest, else withdrawn and made again by a warm of the projects that use them."""
+"""Entries: fetched again by digest; if that fails, withdrawn and made again by warming the projects that use them."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ _IN_PLACE = frozenset({Kind.MODE, Kind.UNLISTED})
 
 
 StagedOf = Callable[[Job, Pin], Awaitable[StagedEntry]]
-"""Fetches a wheel as the job may, and unpacks it into a stage."""
+"""Fetches a wheel on behalf of the job, and unpacks it into a stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class EntryPart:
     async def look_at(
         self, digests: Iterable[Digest], order: Order, depth: Depth = THOROUGH
     ) -> AsyncIterator[Examined]:
-        """These entries, as deep as that."""
+        """These entries, looked at in this depth."""
         known = {summary.digest: summary for summary in await asyncio.to_thread(self.store.summaries)}
         steps = verify(self.store, sorted(digests), depth=depth)
         found: list[Finding] = []
@@ -121,12 +121,12 @@ class EntryPart:
         return await self._withdraw(damage, problems, order)
 
     async def _withdraw(self, damage: "_Damage", problems: Sequence[ProblemError], order: Order) -> str:
-        """Nothing damaged is left in service: neither the entry nor an environment that shows it."""
+        """Take a damaged entry out of service, and every environment that shows it. Returns what was done, in words."""
         reason = f": {problems[0].message}" if problems else ": no address of its wheel is known"
         folders = await asyncio.to_thread(self.users.showing, damage.digest)
         jobs = self.users.jobs_of([folder.name for folder in folders], order)
         keep = bool(jobs) and damage.is_about_manifest_only(self.store)
-        if keep:  # no program reads it: what they read may well be right
+        if keep:  # no program reads the manifest, and the files that programs read may be right
             await asyncio.to_thread(self._set_manifest_aside, damage)
         else:
             await asyncio.to_thread(self._set_aside, damage, folders)
@@ -139,7 +139,7 @@ class EntryPart:
                 f"{damage.what} was damaged and cannot be made again: {problem.message}",
                 hint=f"with the network, `storectl warm {jobs[0].project}` brings it back",
             ) from problem
-        if keep and not self.store.has(damage.digest):  # it was built again, and is another wheel now
+        if keep and not self.store.has(damage.digest):  # it was built again, with another digest
             await asyncio.to_thread(self._set_aside, damage, folders)
         return how
 
@@ -164,7 +164,7 @@ class EntryPart:
         withdraw_entry(self.store, damage.digest, damage.reason)
 
     async def _compile(self, digest: Digest, tags: Iterable[str]) -> None:
-        """Give the entry bytecode for these cache tags, as far as an environment says which interpreter has one."""
+        """Compile the entry for these cache tags, as far as an environment has an interpreter with such a tag."""
         manifest = await asyncio.to_thread(self.store.usable_manifest, digest)
         size = sum(file.size for file in manifest.files if file.path.endswith(".py")) if manifest else 0
         executables = await asyncio.to_thread(self._executables, digest)
@@ -174,10 +174,10 @@ class EntryPart:
                     interpreter = await asyncio.to_thread(self.interpreters.inspect, executables[tag])
                     await self.compiler.ensure(digest, interpreter, source_size=size)
                 except ProblemError:
-                    continue  # the interpreter is gone: nobody needs its bytecode
+                    continue  # the interpreter is gone, and nothing can use its bytecode
 
     def _executables(self, digest: Digest) -> dict[str, str]:
-        """An interpreter for each cache tag, of the environments that show the entry or, if none does, of any."""
+        """An interpreter for each cache tag, of the environments that show the entry; if none does, of any."""
         records = list(environment_records(self.store.layout))
         any_of = {record.cache_tag: record.executable for record in records}
         return any_of | {record.cache_tag: record.executable for record in records if digest in record.digests}

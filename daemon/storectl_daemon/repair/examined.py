@@ -1,4 +1,4 @@
-"""What is said of one thing that was looked at, and what can be done about it."""
+"""The findings about one thing that was looked at, and what can be done about them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,18 +7,18 @@ from typing import Literal, Protocol
 from storectl_daemon.errors import DaemonError
 
 Kind = Literal["store", "entry", "catalogue", "environment", "pack", "link", "note", "repository", "record", "projects"]
-"""What a thing is. A note is what something outside said and what can be asked again: indexes, interpreters, builds."""
+"""The kind of a thing. A note holds what can be asked again: answers of indexes and interpreters, known builds."""
 
 
 class LostError(DaemonError):
-    """A damaged thing cannot be made again; message and hint say what is missing and how it comes back."""
+    """A damaged thing cannot be made again. Message and hint say what is missing and how the thing comes back."""
 
     default_code = "E_LOST"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """One thing that is not as it should be: the path says where, below the thing itself, the message what."""
+    """One finding: ``path`` is below the thing itself, ``message`` says what is wrong."""
 
     path: str
     message: str
@@ -32,7 +32,7 @@ async def _nothing_to_mend() -> str:
 class Examined:
     """One thing, and what was found.
 
-    ``mend`` makes it right and returns how, in a few words; it raises a ProblemError if that cannot be done. It is called
+    ``mend`` repairs it and returns in a few words how; it raises a ProblemError if that cannot be done. It is called
     only if something was found.
     """
 
@@ -45,7 +45,7 @@ class Examined:
 
     @property
     def label(self) -> str:
-        """The thing in a sentence: ``entry idna 3.4``."""
+        """The name of the thing in a sentence: ``entry idna 3.4``."""
         return " ".join(filter(None, (self.kind, self.name, self.version)))
 
     @property
@@ -58,7 +58,7 @@ class Examined:
 class Order:
     """What is to be done. With ``offline`` nothing is fetched from the network for a repair.
 
-    ``environ`` are the variables of the command that asks. They count for a project for which no command sent any.
+    ``environ`` are the variables of the command that asks. They count for a project for which no command has sent any.
     """
 
     repair: bool = False
@@ -70,5 +70,5 @@ class Part(Protocol):
     """One part of the store."""
 
     def look(self, order: Order) -> AsyncIterator[Examined]:
-        """Every thing of the part; what was found of one is mended before the next is looked at."""
+        """Every thing of the part. What was found of one thing is mended before the next one is looked at."""
         ...

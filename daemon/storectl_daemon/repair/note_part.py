@@ -1,4 +1,4 @@
-"""Notes: what indexes, interpreters and builds said, and repositories that were fetched. All of it can be asked again."""
+"""Notes: answers of indexes and interpreters, known builds, fetched repositories. All can be asked for again."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from storectl_store.entries.sealed import opened
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotePart:
-    """Sealed files. One from before there were seals is right if it can be read."""
+    """Sealed files. A file from before there were seals is right if it can be read."""
 
     layout: StoreLayout
 
@@ -32,7 +32,7 @@ class NotePart:
             yield _examined(self.layout, "note", path, problem, again)
 
     def _notes(self) -> Iterator[tuple[Path, str]]:
-        """The files, and how each comes again."""
+        """The files, and for each the way in which it comes back."""
         layout = self.layout
         yield from ((path, "the interpreter is asked again") for path in sorted(layout.interpreters.glob("*.json")))
         yield from ((path, "it is built again when it is wanted") for path in sorted(layout.builds.glob("*.json")))

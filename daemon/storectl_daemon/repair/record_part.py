@@ -1,4 +1,4 @@
-"""The records of projects, which the launcher reads, and the book of projects: written anew from what the daemon knows."""
+"""The records of projects, which the launcher reads, and the book of projects: rewritten from the daemon's memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ class RecordPart:
             )
 
     async def _mend(self, folder: Path, project: Path, problem: str, order: Order) -> str:
-        """Without its record a project takes the slow way, which is always right; then it is written again."""
+        """Set the record aside, then have it written again. Until then programs take the slow way, which is right."""
         async with self.warmer.records:
             reason = Reason(what=f"record of {project}", why=[problem])
             with disk_errors(f"set the record of {project} aside"):

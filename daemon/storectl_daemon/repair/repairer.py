@@ -32,7 +32,7 @@ _GLANCE = Depth(contents=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One thing that was looked at, and what came of its repair: ``how`` it was mended, or the ``problem`` that it has."""
+    """One thing that was looked at, and the result of its repair: ``how`` it was mended, or its ``problem``."""
 
     examined: Examined
     how: str | None = None
@@ -41,7 +41,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repairer:
-    """One verification at a time. ``entries_for`` makes the part of entries for one order: what is known lasts as long."""
+    """One verification at a time. ``entries_for`` makes the part of entries for one order.
+
+    What that part knows of addresses lasts as long as the order.
+    """
 
     store: Store
     writer: Writer
@@ -53,7 +56,7 @@ class Repairer:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, order: Order) -> AsyncIterator[Outcome]:
-        """Look at everything, and mend what was found if that is the order."""
+        """Look at everything. If the order says so, mend what was found."""
         async with self._turn:
             for part in self._parts(order):
                 async for examined in part.look(order):
@@ -77,7 +80,7 @@ class Repairer:
     async def look_at(self, job: Job) -> list[str]:
         """Look at the environment that this job was given last, without reading all bytes, and mend it.
 
-        Returns a sentence for each thing that was mended. What cannot be mended is told by the warm that follows.
+        Returns a sentence for each thing that was mended. The warm that follows reports what cannot be mended.
         """
         project = self.book.get(job.project)
         wish = project.wish(job.options) if project else None
@@ -96,7 +99,7 @@ class Repairer:
                     yield told
         if await asyncio.to_thread(
             os.path.exists, folder
-        ):  # a warm makes one that is gone, which this is the beginning of
+        ):  # if the environment is gone, the warm that follows makes it
             async for examined in self.views.look_at([folder], order, contents=False):
                 if told := _told(await _outcome(examined, order)):
                     yield told

@@ -1,4 +1,4 @@
-"""What makes the folder a store: VERSION, the lock of the one writer, the folders."""
+"""The parts that make a folder a store: VERSION, the lock of the one writer, the folders."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Whose environments these are: the projects that asked for them, which a warm makes them again for."""
+"""The projects that use an environment: the environment is made again by warming them."""
 
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -31,7 +31,7 @@ class Users:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being made for anybody, so that nothing is half there."""
+        """Whether nothing is being made, so that nothing is half finished."""
         return not self._warmer.busy
 
     def environments(self) -> set[str]:
@@ -39,7 +39,7 @@ class Users:
         return {wish.environment for project in self._book for wish in project.wishes if wish.environment is not None}
 
     def jobs_of(self, environment_ids: Collection[str], order: Order) -> list[Job]:
-        """The jobs that these environments were made for last."""
+        """The last jobs that these environments were made for."""
         return [
             self._job(project.path, wish.options, order)
             for project in self._book
@@ -48,11 +48,11 @@ class Users:
         ]
 
     def all_jobs(self, order: Order) -> list[Job]:
-        """Everything that a project has asked for."""
+        """The jobs for everything that projects have asked for."""
         return [self._job(project.path, wish.options, order) for project in self._book for wish in project.wishes]
 
     def nobodys_job(self, order: Order) -> Job:
-        """A job for what no project is known to use: it fetches as the command that asks may."""
+        """A job for a thing that no project is known to use: it fetches on behalf of the command that asks."""
         return Job(project=self._layout.root, offline=order.offline, environ=order.environ)
 
     def showing(self, digest: Digest) -> list[Path]:
@@ -61,13 +61,13 @@ class Users:
         return [self._layout.environment(record.id) for record in records if digest in record.digests]
 
     async def refresh(self, project: Path, order: Order) -> None:
-        """Have the record of the project written anew, as far as its inputs are what they were."""
+        """Have the record of the project written anew, provided that its inputs have not changed."""
         for job in self.all_jobs(order):
             if job.project == project and not job.options.overlay:
                 await self._warmer.refresh(job)
 
     async def warm(self, jobs: Sequence[Job]) -> str:
-        """Make the environments of these jobs, one after the other. Raises the first problem, after all were tried."""
+        """Make the environments of these jobs, one after the other. Raises the first problem once all were tried."""
         problems = []
         for job in jobs:
             try:

@@ -1,4 +1,4 @@
-"""Environments: planned again from what they name and compared with it; made anew in their place if they differ."""
+"""Environments: planned again from what they name, compared with that plan, and made anew in place if they differ."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -24,7 +24,7 @@ from storectl_store.selection.target import Interpreter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewPart:
-    """All environments: those that are there, and those that a project was given and that are gone."""
+    """All environments: those that exist, and those that a project was given and that are gone."""
 
     store: Store
     publishing: Publishing
@@ -50,7 +50,7 @@ class ViewPart:
             )
 
     async def _examine(self, folder: Path, *, contents: bool) -> tuple[Planned | None, list[Found]]:
-        """How it has to be, None if only a warm can tell, and what is not so."""
+        """The plan of the environment (None if only a warm can make it), and what differs from it."""
         if not await asyncio.to_thread(_is_real_folder, folder):
             return None, [Found(path=".", message="its folder is gone")]
         try:
@@ -79,17 +79,17 @@ class ViewPart:
             planned = await self.publishing.planned(record.digests, interpreter, record.direct_urls)
             return planned, await asyncio.to_thread(_different, planned, contents=contents)
         except StoreError:
-            return None, []  # a manifest is damaged or lost, which is found and mended as the entry's
+            return None, []  # a manifest is damaged or lost, which the part of entries finds and mends
         except (ProblemError, OSError) as error:
             return None, [Found(path=".", message=f"it cannot be looked at: {error}")]
 
     def _gone(self, record: EnvironmentRecord) -> list[Digest]:
-        """The entries of which nothing is there. One that has only lost its manifest is shown as before."""
+        """The entries that are gone completely. If only the manifest of an entry is lost, the entry is still shown."""
         absent = [digest for digest in record.digests if not self.store.has(digest)]
         return [digest for digest in absent if not entry_folders(self.store.layout, digest)]
 
     def _interpreter(self, record: EnvironmentRecord) -> Interpreter | None:
-        """The interpreter that the environment was made for, None if there is another by now, or none."""
+        """The interpreter that the environment was made for; None if it is gone, or is another one now."""
         try:
             interpreter = self.interpreters.inspect(record.executable)
         except ProblemError:
@@ -129,7 +129,7 @@ def _different(planned: Planned, *, contents: bool) -> list[Found]:
 
 
 def _other_interpreter(folder: Path, record: EnvironmentRecord) -> list[Found]:
-    """Of an environment whose interpreter is gone or changed, which nobody can plan: what its link says of it."""
+    """What the environment's own link tells, if its interpreter is gone or changed: then it cannot be planned."""
     try:
         leads_to = str((folder / "bin" / "python").readlink())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The application: what programs and commands wait for by short ways, everything else by FastAPI.
+"""The application: map requests, health and warm are answered without FastAPI, everything else by FastAPI.
 
 request -> import map?                 -> bytes from memory     the shim waits for this, within its 20 ms
         -> limits -> health? warm?     -> short_way.py          every command that makes an environment asks these
@@ -30,14 +30,14 @@ _MAP_END = "/import-map"
 
 
 def create_application(service: Service, *, on_request: Callable[[str], None] = lambda _: None) -> ASGIApp:
-    """All that the server serves. ``on_request`` is called at every request, with its path."""
+    """The whole application. ``on_request`` is called at every request, with its path."""
     api = Loaded(partial(for_good, partial(_load_api, service)), name="the API")
 
     async def long_way(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             serve = await api.get()
         except Exception:
-            service.stop()  # its files have been replaced: the next command starts another daemon
+            service.stop()  # the daemon's files have been replaced: the next command starts another daemon
             raise
         await serve(scope, receive, send)
 

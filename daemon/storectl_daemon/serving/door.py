@@ -1,7 +1,8 @@
-"""Where the daemon can be reached: its socket, at the first place that can be used, and what the store says of it.
+"""The place of the daemon's socket, and the file in the store that names it.
 
-A runtime folder goes away at logout, and a person may delete it: the daemon lives on, and listens at a new socket as
-soon as it sees that. Whoever has the store finds it by the store's file (``storectl_shim.store_daemon``).
+The socket is at the first place that can be used. A runtime folder goes away at logout, and a person may delete it. The
+daemon then lives on, and listens at a new socket as soon as it sees that. A client of the store reads the socket's path
+from the store's file (``storectl_shim.store_daemon``).
 """
 
 import contextlib
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Door:
-    """The daemon's socket, from ``open`` to the end of the block. Only the process that holds the store's lock may."""
+    """The daemon's socket, from ``open`` to the end of the block. Only a process with the store's lock may use it."""
 
     def __init__(self, store: Path, paths: Sequence[Path], environ: Mapping[str, str]) -> None:
         self._file = Path(daemon_file(str(store)))
@@ -31,7 +32,10 @@ class Door:
         self._opened = ExitStack()
 
     def open(self) -> Self:
-        """Listen, and say so in the store. SocketBusyError or SocketFolderError if that cannot be at any place."""
+        """Listen, and write the socket's path into the store.
+
+        Raises SocketBusyError or SocketFolderError if no place can be used.
+        """
         self._listener = self._first_listener()
         self._identity = socket_identity(self._listener.path)
         with disk_errors(f"say where the daemon of {self._file.parent} is"):
@@ -40,7 +44,7 @@ class Door:
 
     @property
     def path(self) -> Path:
-        """Where the socket is now."""
+        """The path of the socket now."""
         return self._listener.path
 
     @property
@@ -50,13 +54,13 @@ class Door:
 
     @property
     def is_there(self) -> bool:
-        """Whether whoever follows the path still comes to this socket."""
+        """Whether a client that connects to the path still reaches this socket."""
         return self._identity is not None and socket_identity(self.path) == self._identity
 
     def open_anew(self) -> None:
-        """Listen at a new socket. The old one stays open until the end: its last clients may not have been accepted."""
+        """Listen at a new socket. The old one stays open until the end: clients may still wait on it to be accepted."""
         gone = self.path
-        self._environ = {}  # what a service manager passed has been used
+        self._environ = {}  # what a service manager passed has been used already
         self.open()
         logger.warning("the socket %s is gone; listening on %s", gone, self.path)
 
@@ -76,6 +80,6 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         with contextlib.suppress(OSError):
-            if self._file.read_bytes() == this_daemon(str(self.path)).text():  # else another daemon's, in a new store
+            if self._file.read_bytes() == this_daemon(str(self.path)).text():  # otherwise another daemon's
                 self._file.unlink()
         self._opened.close()

@@ -1,6 +1,6 @@
-"""HTTP on connections that are not answered at the door: uvicorn's protocol, with limits for a peer that may be hostile.
+"""HTTP on connections that the listener hands on: uvicorn's protocol, with limits for a peer that may be hostile.
 
-A peer's user id is checked before a byte of it is read; a request's head must arrive within ``HEAD_SECONDS`` and fit in
+A peer's user id is checked before a byte of it is read. A request's head must arrive within ``HEAD_SECONDS`` and fit in
 ``HEAD_BYTES``.
 """
 
@@ -48,7 +48,7 @@ def guarded_protocol(gate: Gate, *, head_seconds: float = HEAD_SECONDS) -> type[
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            """Hand on the head of a request in pieces, so that h11 sees when it is too long even if it is complete."""
+            """Hand on the head of a request in pieces, so that h11 refuses one that is too long even if complete."""
             while data and not self.transport.is_closing():
                 if self.conn.their_state is not h11.IDLE:
                     self._feed(data)
@@ -77,7 +77,7 @@ def guarded_protocol(gate: Gate, *, head_seconds: float = HEAD_SECONDS) -> type[
             self.transport.abort()
 
         def send_400_response(self, msg: str) -> None:
-            """Answer a request that is none as problem+json, and hang up."""
+            """Answer a request that cannot be parsed as problem+json, and close the connection."""
             body = problem_bytes(400, code="E_REQUEST", detail=msg, hint=None)
             headers = [
                 ("content-type", "application/problem+json"),
@@ -93,7 +93,7 @@ def guarded_protocol(gate: Gate, *, head_seconds: float = HEAD_SECONDS) -> type[
 
 
 class HttpServer(UvicornServer):
-    """Serves one application on connections that are accepted elsewhere, for the running or a later event loop."""
+    """Serves one application on connections that are accepted elsewhere, on the event loop that then runs."""
 
     def __init__(
         self, application: Callable[..., Awaitable[None]], gate: Gate, *, head_seconds: float = HEAD_SECONDS
@@ -109,7 +109,7 @@ class HttpServer(UvicornServer):
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
-                # A head that is not complete with its last allowed byte is too long.
+                # A head that is still not complete with its last allowed byte is too long.
                 h11_max_incomplete_event_size=HEAD_BYTES - 1,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
@@ -120,10 +120,10 @@ class HttpServer(UvicornServer):
         self.servers = []
 
     def protocol(self) -> asyncio.Protocol:
-        """The protocol of one more connection."""
+        """The protocol for one more connection."""
         kind = self.config.http_protocol_class
         return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
 
     async def close(self) -> None:
-        """End what is idle, and wait a little for answers under way."""
+        """Close idle connections, and wait a little for answers under way."""
         await self.shutdown()

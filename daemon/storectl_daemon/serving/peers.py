@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket."""
+"""The user at the other end of a Unix socket."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ _UCRED = struct.Struct("=iII")
 
 
 def peer_uid(connection: socket.socket) -> int:
-    """The user id of the process that connected, as the kernel saw it then. OSError where it cannot tell."""
+    """The user id of the process that connected, at the time it did. Raises OSError if the kernel cannot tell."""
     option: int | None = getattr(socket, "SO_PEERCRED", None)
     if option is not None:
         credentials = connection.getsockopt(socket.SOL_SOCKET, option, _UCRED.size)
@@ -19,7 +19,7 @@ def peer_uid(connection: socket.socket) -> int:
 
 
 def _getpeereid(descriptor: int) -> int:
-    """``getpeereid(3)``, which macOS and the BSDs make of LOCAL_PEERCRED."""
+    """The user id by ``getpeereid(3)``, which macOS and the BSDs make of LOCAL_PEERCRED."""
     library = ctypes.CDLL(None, use_errno=True)
     uid, gid = ctypes.c_uint32(), ctypes.c_uint32()
     if library.getpeereid(descriptor, ctypes.byref(uid), ctypes.byref(gid)) != 0:
@@ -28,7 +28,7 @@ def _getpeereid(descriptor: int) -> int:
 
 
 class Gate:
-    """Lets in connections of this user and of root, at most ``limit`` a user at a time."""
+    """Lets in connections of this user and of root, at most ``limit`` for each user at a time."""
 
     def __init__(self, *, limit: int, allowed: frozenset[int] | None = None) -> None:
         self._limit = limit
@@ -37,11 +37,11 @@ class Gate:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return sum(self._open.values())
 
     def enter(self, connection: socket.socket) -> int | None:
-        """The user id of a connection that may stay, to be given to ``leave``; None for one that may not."""
+        """Count a connection in. Returns the user id, to be given to ``leave``; None if the connection may not stay."""
         try:
             uid = peer_uid(connection)
         except OSError:
@@ -52,5 +52,5 @@ class Gate:
         return uid
 
     def leave(self, uid: int) -> None:
-        """The connection is closed."""
+        """Count a connection of this user out, once it is closed."""
         self._open[uid] -= 1

@@ -1,7 +1,7 @@
-"""Whether the daemon can still be found, and still has a store: looked at every few seconds, and at every command.
+"""Whether the daemon can still be found, and still has a store: checked every few seconds, and at every command.
 
 A daemon whose socket is gone (a runtime folder ends with the login) listens at a new one. A daemon whose store was
-deleted, replaced or emptied leaves: the next command starts another, which makes the store anew.
+deleted, replaced or emptied ends. The next command starts another one, which makes the store anew.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from storectl_store.errors import ProblemError
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
-"""How often to look: a command waits for a socket that is gone, and is not to wait for long."""
+"""Seconds between two looks. A command waits while the socket is gone, so this must be short."""
 
 
 class Presence:
-    """``move`` is given the socket to serve on from now on; ``leave`` is called when the store is gone."""
+    """``move`` is given the socket to serve on from now on; ``leave`` is called if the store is gone."""
 
     def __init__(
         self, door: Door, store: Store, writer: Writer, *, move: Callable[[socket], None], leave: Callable[[], None]
@@ -35,7 +35,7 @@ class Presence:
         self._leave = leave
 
     async def run(self, seconds: float = LOOK_SECONDS) -> None:
-        """Look until cancelled, or until there is nothing to stay for."""
+        """Look again and again, until cancelled or until the store is gone."""
         while True:
             await asyncio.sleep(seconds)
             lost = await asyncio.to_thread(self._lost)
@@ -46,7 +46,7 @@ class Presence:
                 return
 
     def look(self) -> None:
-        """StoreGoneError if the store is gone; the end is begun then."""
+        """Check the store. If it is gone, raises StoreGoneError after the end of the daemon has begun."""
         lost = self._lost()
         if lost is not None:
             self._give_up(lost)

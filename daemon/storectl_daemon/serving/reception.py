@@ -1,12 +1,12 @@
-"""Accepting connections: what a starting program waits for is answered at once, everything else goes on to the server.
+"""Accepting connections: a starting program's request is answered at once, everything else goes to the HTTP server.
 
 connection -> may it stay? -> a complete, plain request for an import map?  -> answered from memory, closed
-                           -> nothing sent yet                              -> looked at again when there is something
+                           -> nothing sent yet                              -> looked at again when bytes arrive
                            -> anything else                                 -> untouched to the HTTP protocol
 
-A program asks once, on a connection of its own, and has 20 ms: transports, tasks and an HTTP parser for each such
-connection would be nine tenths of the work. What is looked at here is only peeked at, so that the protocol sees all of it.
-A program's connection wakes this process, which may well be there before the request is.
+A program asks once, on a connection of its own, and has 20 ms. Transports, tasks and an HTTP parser for each such
+connection would be nine tenths of the work. The bytes are only peeked at here, so the protocol still sees all of them.
+The kernel wakes us when a program connects; its request may not have arrived yet.
 """
 
 import asyncio
@@ -24,15 +24,15 @@ from storectl_store.errors import ProblemError
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 10.0
-"""The longest that a peer may take to read an answer."""
+"""The longest time, in seconds, that a peer may take to read an answer."""
 
 SILENT_SECONDS = 2.0
-"""The longest that a peer may say nothing."""
+"""The longest time, in seconds, that a peer may send nothing."""
 
 _HEAD_BYTES = 1024
 _AT_ONCE = 64
 _DEFAULT_ROOM = 150_000
-"""Bytes that a connection takes at once as it is: less than Linux's 212,992, which count what surrounds them too."""
+"""Bytes that a connection takes at once by default: less than Linux's 212,992, which include the kernel's overhead."""
 
 _RETRY_SECONDS = 1.0
 _QUESTION = re.compile(
@@ -43,11 +43,12 @@ _QUESTION = re.compile(
 
 
 class Reception:
-    """Accepts on one listening socket from ``open`` to ``close``.
+    """Accepts connections on one listening socket from ``open`` to ``close``.
 
-    ``import_map`` gives the map of an environment's id, or raises a ProblemError; ``protocol`` makes the protocol of
-    a connection that goes on, which counts as one that is here meanwhile; ``on_answer`` is called with the environment's id
-    for every connection that does not, once it is answered. Who has sent nothing after ``seconds`` has to leave.
+    ``import_map`` returns the map of an environment's id, or raises a ProblemError. ``protocol`` makes the protocol for
+    a connection that is handed on; until then that connection counts as one that is here. ``on_answer`` is called with
+    the environment's id for each connection that is answered here, after the answer. A peer that has sent nothing after
+    ``seconds`` is disconnected.
     """
 
     def __init__(
@@ -70,21 +71,21 @@ class Reception:
         self._handovers: set[asyncio.Task[object]] = set()
 
     def open(self, listening: socket.socket) -> None:
-        """Begin, on the running event loop. The socket does not block, and stays its owner's."""
+        """Begin to accept, on the running event loop. ``listening`` must not block; its owner still has to close it."""
         self._loop = asyncio.get_running_loop()
         self._pause = None
         self._listening = listening
         self._loop.add_reader(listening.fileno(), self._receive_all)
 
     def move(self, listening: socket.socket) -> None:
-        """Accept on this socket from now on; whoever still waits at the old one is let in first."""
+        """Accept on this socket from now on. Connections that still wait at the old one are accepted first."""
         if self._pause is None and self._listening is not None:
             self._receive_all()
         self.close_listening()
         self.open(listening)
 
     def close_listening(self) -> None:
-        """Accept no more, and leave the visits that there are alone."""
+        """Accept no more. Connections that are here already stay."""
         if self._listening is not None:
             self._loop.remove_reader(self._listening.fileno())
             self._listening = None
@@ -93,21 +94,21 @@ class Reception:
             self._pause = None
 
     def close(self) -> None:
-        """Accept no more. A program whose answer is cut off reads the published map."""
+        """Accept no more, and close the connections that are here. A program without an answer reads the file."""
         self.close_listening()
         for visit in list(self._visits):
             visit.end()
 
     def _receive_all(self) -> None:
-        """Take all who wait, as far as that holds up nobody else, then hear them in the order in which they came.
+        """Accept all connections that wait, up to ``_AT_ONCE``. Then handle them in the order in which they came.
 
-        Taking is quick, answering is not: until the first is answered, what the last wants has arrived.
+        Accepting is quick and answering is not: while the first is answered, the request of the last arrives.
         """
         for visit in [visit for connection in self._accepted() if (visit := self._receive(connection))]:
             self._hear(visit)
 
     def _hear(self, visit: "_Visit") -> None:
-        """Hear one peer. Whatever goes wrong with it ends its own visit: the rest of the batch still has to be heard."""
+        """Handle one connection. An error ends this connection only: the rest of the batch still has to be handled."""
         try:
             self._listen_to(visit)
         except Exception:
@@ -123,20 +124,20 @@ class Reception:
                 return
             except ConnectionAbortedError:
                 continue
-            except OSError as error:  # out of descriptors, as a rule
+            except OSError as error:  # as a rule because no descriptors are left
                 logger.warning("no connection can be accepted: %s", error)
                 self._rest()
                 return
 
     def _rest(self) -> None:
-        """The socket stays readable while nothing can be accepted: look again in a while."""
+        """Stop accepting for a while: the socket stays readable although nothing can be accepted."""
         assert self._listening is not None
         listening = self._listening
         self._loop.remove_reader(listening.fileno())
         self._pause = self._loop.call_later(_RETRY_SECONDS, self.open, listening)
 
     def _receive(self, connection: socket.socket) -> "_Visit | None":
-        """The visit of a peer that may stay."""
+        """The visit of this connection; None if its peer may not stay."""
         try:
             uid = self._gate.enter(connection)
         except Exception:
@@ -157,7 +158,7 @@ class Reception:
         except OSError:
             visit.end()
             return
-        if not question:  # somebody who only wanted to know whether anybody listens
+        if not question:  # the peer only wanted to know whether anything listens here
             visit.end()
             return
         found = self._asked_for(question)
@@ -169,7 +170,7 @@ class Reception:
         self._on_answer(environment_id)
 
     def _asked_for(self, question: bytes) -> tuple[str, HeldMap] | None:
-        """The environment's id and the map; None where the question is another one, or the answer is a problem."""
+        """The environment's id and its map; None if this is another request, or if the answer is a problem."""
         found = _QUESTION.fullmatch(question)
         if found is None:
             return None
@@ -194,7 +195,7 @@ class Reception:
         if self._listening is None:
             visit.end()
             return
-        connection = visit.leave()  # the protocol enters by itself
+        connection = visit.leave()  # the protocol counts it at the gate again
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, connection)
         except OSError as error:
@@ -206,9 +207,9 @@ class Reception:
 
 
 class _Visit:
-    """One connection that may stay, from its arrival to its end here: heard, answered, or left to somebody else.
+    """One connection that may stay, from its arrival until it is answered here, handed on, or closed.
 
-    ``lasting`` are the visits that wait for the peer, be it to speak or to read.
+    ``lasting`` is the set of visits that wait for their peer to send or to read.
     """
 
     def __init__(
@@ -226,7 +227,7 @@ class _Visit:
         self._over = False
 
     def wait_until_it_speaks(self, seconds: float, hear: "Callable[[_Visit], None]") -> None:
-        """Call ``hear`` as soon as there is something to read; the end comes where there is nothing for so long."""
+        """Call ``hear`` as soon as there is something to read. After ``seconds`` without that the visit ends."""
         self._last(seconds)
         self._loop.add_reader(self.connection.fileno(), self._spoken, hear)
 
@@ -236,7 +237,7 @@ class _Visit:
         hear(self)
 
     def answer(self, question: int, held: HeldMap) -> None:
-        """Take so many bytes from the connection and send the map; what does not go at once follows as the peer reads."""
+        """Take ``question`` bytes from the connection and send the map. What does not fit is sent as the peer reads."""
         self._held, self._sent = held, 0
         try:
             self.connection.recv(question)
@@ -253,7 +254,7 @@ class _Visit:
             self.end()
 
     def _make_room(self, size: int) -> None:
-        """Ask for room for all of it, so that nobody has to come back; the system has a limit of its own."""
+        """Ask for room for the whole answer, so that one call can send it. The system has a limit of its own."""
         with contextlib.suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
@@ -287,13 +288,13 @@ class _Visit:
             self._lasting.discard(self)
 
     def leave(self) -> socket.socket:
-        """The connection, for somebody else."""
+        """Give up the connection: the caller handles and closes it from now on."""
         self._over = True
         self._on_end()
         return self.connection
 
     def end(self) -> None:
-        """Close the connection, whatever has been said; one that is over stays as it is."""
+        """Close the connection, in any state. If it has been closed or given up, nothing happens."""
         if self._over:
             return
         self._over = True

@@ -14,7 +14,7 @@ _DEPTH = 32
 
 
 class RequestLimits:
-    """ASGI middleware: reads the body, refuses what breaks a limit, and hands on the rest unchanged."""
+    """ASGI middleware: reads the body, refuses a request that breaks a limit, and hands on the rest unchanged."""
 
     def __init__(self, application: ASGIApp, *, body_seconds: float = BODY_SECONDS) -> None:
         self._application = application
@@ -44,7 +44,7 @@ class RequestLimits:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """The whole body; None when it is too large."""
+    """The whole body; None if it is too large."""
     body = bytearray()
     while True:
         message = await receive()
@@ -58,7 +58,7 @@ async def _read_body(receive: Receive) -> bytes | None:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """What tells the whole body once, and then what ``receive`` tells."""
+    """A ``receive`` that returns the whole body once, and then what the original one returns."""
     told = False
 
     async def replayed() -> Message:
@@ -72,7 +72,7 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 def trouble_with(body: bytes) -> str | None:
-    """Why this is no JSON that a client of ours would send; None when it is."""
+    """Why this is not JSON that a client of ours would send; None if it is."""
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
         json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -90,7 +90,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _depth(value: Any) -> int:
-    """How many containers are around the innermost value; counts no further than the limit needs."""
+    """How deep the containers are nested; counts no further than the limit needs."""
     level, depth = [value], 0
     while level and depth <= _DEPTH:
         inner = [child for item in level for child in _children(item)]

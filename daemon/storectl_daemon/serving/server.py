@@ -1,7 +1,7 @@
-"""The daemon on its socket: the reception from the start, HTTP as soon as somebody needs it, and the end in order.
+"""The daemon on its socket: map requests from the start, HTTP as soon as a client needs it, and an orderly end.
 
-Nine in ten connections are programs that ask for their map. Nothing of uvicorn, FastAPI and the API is loaded for them,
-a third of the memory and of the time of a start: a command is the first to need it.
+Nine in ten connections are programs that ask for their map. uvicorn, FastAPI and the API are not loaded for these: that
+saves a third of the memory and of the time of a start. A command is the first to need them.
 """
 
 import asyncio
@@ -23,22 +23,23 @@ CONNECTIONS_PER_USER = 256
 
 
 class Http(Protocol):
-    """What serves the connections that the reception hands on."""
+    """Serves the connections that the reception hands on."""
 
     def protocol(self) -> asyncio.Protocol:
-        """The protocol of one more connection."""
+        """The protocol for one more connection."""
         ...
 
     async def close(self) -> None:
-        """End all of them."""
+        """End all connections."""
         ...
 
 
 class Server:
-    """Serves on one listening socket until it is asked to stop. Signals only ask for the end.
+    """Serves on one listening socket until it is asked to stop. A signal only asks it to stop.
 
-    ``http`` is called once, in a thread, when the first connection is handed on. ``import_map`` and ``on_answer``: see
-    ``Reception``, as for ``seconds``. ``on_stop`` ends what the daemon is doing, so that streams end and connections become idle.
+    ``http`` is called once, in a thread, when the first connection is handed on. For ``import_map``, ``on_answer`` and
+    ``seconds`` see ``Reception``. ``on_stop`` ends the work of the daemon, so that streams end and connections become
+    idle.
     """
 
     def __init__(
@@ -60,20 +61,20 @@ class Server:
         self.accepting = asyncio.Event()
 
     def ask_to_stop(self) -> None:
-        """Begin the end; from the event loop."""
+        """Begin the end. Call it on the event loop."""
         self._asked.set()
 
     def move(self, listening: socket.socket) -> None:
-        """Serve on this socket from now on, in place of the one that it served on; from the event loop."""
+        """Serve on this socket from now on, instead of the present one. Call it on the event loop."""
         self._reception.move(listening)
 
     async def serve(self, listening: socket.socket) -> None:
-        """Serve to the end, and close the socket; in the main thread, whose signals are its."""
+        """Serve until asked to stop, then close the socket. Call it in the main thread, which receives the signals."""
         with self._signals():
             await self.serve_unsignalled(listening)
 
     async def serve_unsignalled(self, listening: socket.socket) -> None:
-        """Serve to the end; no signal is looked at."""
+        """Serve until asked to stop, without handling signals."""
         self._reception.open(listening)
         self.accepting.set()
         await self._asked.wait()
@@ -81,12 +82,12 @@ class Server:
         await self._on_stop()
         listening.close()
         if self._http.begun:
-            with contextlib.suppress(Exception):  # it could not be loaded, which has been told
+            with contextlib.suppress(Exception):  # it could not be loaded, which is in the log already
                 await (await self._http.get()).close()
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the daemon cleanly, with exit code 0: nothing is raised again afterwards."""
+        """SIGTERM and SIGINT end the daemon in order, with exit code 0: nothing is raised again afterwards."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.ask_to_stop)
@@ -97,7 +98,10 @@ class Server:
                 loop.remove_signal_handler(number)
 
     async def _protocol(self) -> asyncio.Protocol:
-        """The protocol of one more connection. Where it cannot be loaded the daemon ends: its files have been replaced."""
+        """The protocol for one more connection.
+
+        If it cannot be loaded, the daemon ends, because its files have been replaced.
+        """
         try:
             return (await self._http.get()).protocol()
         except Exception:

@@ -1,7 +1,8 @@
-"""The short way of what every command asks that makes an environment: health and warm, answered without FastAPI.
+"""Answers without FastAPI to the two requests of every command that makes an environment: health and warm.
 
-FastAPI takes as long to load as all that a first environment is selected and fetched with, and 7 MiB. So a request that is exactly what a
-client of ours sends is answered here. FastAPI has the same routes: it describes them, and answers whatever is different.
+Loading FastAPI takes 7 MiB, and as much time as loading all that selects and fetches a first environment. So a request
+that is exactly what a client of ours sends is answered here. FastAPI has routes for both, too: it describes them, and
+answers any other request to them.
 """
 
 from pydantic import ValidationError
@@ -23,7 +24,10 @@ _JSON = "application/json"
 
 
 class ShortWay:
-    """ASGI middleware below the limits, so that the first message has the whole body. ``otherwise`` answers what it does not."""
+    """ASGI middleware below the limits, so that the first message has the whole body.
+
+    ``otherwise`` answers every request that this one does not.
+    """
 
     def __init__(self, service: Service, *, otherwise: ASGIApp) -> None:
         self._service = service
@@ -36,7 +40,7 @@ class ShortWay:
         await answer(scope, replay(body, receive), send)
 
     def _answer(self, scope: Scope, body: bytes) -> Response | None:
-        """The answer; None where it is another question, or something is odd about it."""
+        """The answer; None if this is another request, or one that our clients do not send."""
         asked = scope["method"], scope["path"]
         if asked == ("GET", HEALTH):
             return self._health()

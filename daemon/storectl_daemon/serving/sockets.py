@@ -1,9 +1,9 @@
-"""The socket the daemon listens on: one it binds itself, or one a service manager passes.
+"""The socket that the daemon listens on: the daemon binds it, or a service manager passes it.
 
     <runtime folder>/storectl/          0700, this user's
       daemon-<name of the store>.sock   0600 from the first moment, without the umask, which all threads share
 
-Binding happens after the store's lock is held, so that no two daemons of one store do it at once.
+Binding happens while the store's lock is held, so that two daemons of one store never bind at once.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from storectl_daemon.errors import DaemonError
 from storectl_shim.locations import SOCKET_PATH_LIMIT
 
 _BACKLOG = 2048
-"""How many may wait to be accepted; the kernel has a limit of its own."""
+"""The number of connections that may wait to be accepted. The kernel has a limit of its own."""
 
 _FIRST_PASSED = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
@@ -41,7 +41,7 @@ class SocketFolderError(DaemonError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """A listening socket. ``passed`` ones belong to the service manager, who keeps them open across restarts."""
+    """A listening socket. ``passed`` ones belong to the service manager, which keeps them open across restarts."""
 
     socket: socket.socket
     path: Path
@@ -50,7 +50,7 @@ class Listener:
 
 @contextmanager
 def open_listener(path: Path, environ: Mapping[str, str]) -> Iterator[Listener]:
-    """The socket to serve on. One we bound is removed at the end if it is still ours."""
+    """The socket to serve on. If the daemon bound it, and it is still the daemon's, it is removed at the end."""
     passed = passed_socket(environ)
     if passed is not None:
         with passed:
@@ -68,7 +68,7 @@ def open_listener(path: Path, environ: Mapping[str, str]) -> Iterator[Listener]:
 
 
 def socket_identity(path: Path) -> tuple[int, int, int] | None:
-    """Device, inode and change time, as inode numbers are used again; None if nothing can be seen at the path."""
+    """Device, inode and change time, because inode numbers are used again; None if nothing can be seen at the path."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -77,7 +77,7 @@ def socket_identity(path: Path) -> tuple[int, int, int] | None:
 
 
 def bind(path: Path) -> socket.socket:
-    """A socket at the path, listening. SocketBusyError where a live one answers there."""
+    """A listening socket at the path. Raises SocketBusyError if a daemon answers there."""
     if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
         raise SocketFolderError(
             f"{path} is too long for a socket", hint="Set XDG_RUNTIME_DIR to a short path.", path=str(path)
@@ -88,7 +88,7 @@ def bind(path: Path) -> socket.socket:
     try:
         with contextlib.suppress(
             OSError
-        ):  # Linux gives a socket's file the mode of the socket; elsewhere the folder is shut
+        ):  # Linux gives a socket's file the mode of the socket; elsewhere the folder keeps others out
             os.fchmod(listening.fileno(), 0o600)
         listening.bind(os.fspath(path))
         os.chmod(path, 0o600)
@@ -101,7 +101,7 @@ def bind(path: Path) -> socket.socket:
 
 
 def secure_folder(folder: Path) -> None:
-    """Make the folder, or see that it is this user's own, and that nobody else can enter it."""
+    """Make the folder, or check that it is this user's own and that no other user can enter it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = os.lstat(folder)
@@ -118,7 +118,7 @@ def secure_folder(folder: Path) -> None:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket on which nobody listens; anything else at the path stays and is an error."""
+    """Remove a socket on which nothing listens. Anything else at the path stays and is an error."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -137,7 +137,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def passed_socket(environ: Mapping[str, str]) -> socket.socket | None:
-    """The listening Unix socket that systemd or launchd passed to exactly this process; None for none."""
+    """The listening Unix socket that systemd or launchd passed to exactly this process; None if there is none."""
     descriptor = _systemd_descriptor(environ) if sys.platform != "darwin" else _launchd_descriptor()
     if descriptor is None:
         return None
@@ -153,7 +153,7 @@ def passed_socket(environ: Mapping[str, str]) -> socket.socket | None:
 
 
 def _systemd_descriptor(environ: Mapping[str, str]) -> int | None:
-    """sd_listen_fds(3): LISTEN_FDS counts only where LISTEN_PID is this process."""
+    """The descriptor by sd_listen_fds(3), or None: LISTEN_FDS counts only if LISTEN_PID is this process."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return None
     count = environ.get("LISTEN_FDS", "")
@@ -163,7 +163,7 @@ def _systemd_descriptor(environ: Mapping[str, str]) -> int | None:
 
 
 def _launchd_descriptor() -> int | None:
-    """launch_activate_socket(3) for the socket named ``Listener``; None where launchd did not start this process."""
+    """launch_activate_socket(3) for the socket named ``Listener``; None if launchd did not start this process."""
     import ctypes  # noqa: PLC0415 - only on macOS
 
     library = ctypes.CDLL(None)

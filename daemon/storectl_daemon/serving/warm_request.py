@@ -1,4 +1,4 @@
-"""A request for an environment: which job it means, and what whoever waits for it is told."""
+"""A request for an environment: the job that it means, and the events that its client is sent."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -20,7 +20,7 @@ from storectl_store.errors import ProblemError
 
 
 def options_of(request: WarmRequest) -> Options:
-    """The options of a request."""
+    """The options in a request."""
     return Options(
         python=request.python,
         extras=frozenset(request.extras),
@@ -35,7 +35,10 @@ def options_of(request: WarmRequest) -> Options:
 
 
 async def warm_events(service: Service, request: WarmRequest) -> AsyncIterator[WarmEvent]:
-    """Warm, and tell how far it is; the last event is ``ready`` or ``failed``. The work goes on when nobody listens any more."""
+    """Warm, and report how far it is. The last event is ``ready`` or ``failed``.
+
+    The work goes on even if the client stops listening.
+    """
     try:
         job = await service.job_at(request.start, options_of(request), offline=request.offline, environ=request.environ)
     except ProblemError as error:

@@ -1,6 +1,6 @@
-"""From the inputs of a project to its environment: read, choose, select, look up, make present, publish; then compile.
+"""From the inputs of a project to its environment: read, choose, select, look up, make present, publish, compile.
 
-Nothing is started, fetched or written where the environment and all its entries are there already.
+If the environment and all its entries exist already, nothing is started, fetched or written.
 """
 
 import asyncio
@@ -55,11 +55,11 @@ if TYPE_CHECKING:
 _KEPT_SELECTIONS = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
 _NAMES_ITS_INDEXES = frozenset({"requirements", "pipfile", "poetry", "pdm"})
-"""Lock files whose tools look in the indexes that they name for what they build with, too."""
+"""Lock files whose tools use the indexes named in them for build requirements, too."""
 
 
 class Interpreters(Protocol):
-    """Finds the interpreter for a lock file; a TargetError says what was found instead."""
+    """Finds the interpreter for a lock file. Raises a TargetError that says what was found instead."""
 
     def choose(
         self, request: str | None, *, requires_python: str | None, pinned: str | None, environ: Mapping[str, str]
@@ -72,13 +72,13 @@ class Access(Fetch, Protocol):
     """The network as one command may use it: its indexes, logins, proxies and certificates."""
 
     async def __aenter__(self) -> Self:
-        """Nothing is opened before it is needed."""
+        """Open nothing: the network is opened when it is first needed."""
 
     async def __aexit__(self, *_: object) -> None:
-        """What was opened may be closed."""
+        """Let what was opened be closed."""
 
     def begin(self) -> None:
-        """Open it meanwhile: something will have to be fetched."""
+        """Open the network in the background: something will have to be fetched."""
 
     async def resolve(self, pin: IndexPin, interpreter: Interpreter, *, offline: bool) -> Pin | SourcePin:
         """The pin with its file."""
@@ -93,13 +93,13 @@ class Access(Fetch, Protocol):
         ...
 
     async def settings(self) -> "IndexSettings":
-        """Where the project's packages come from."""
+        """The indexes of the project, and how they are reached."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """What a selection is a function of. ``contents`` is a digest over the lock file and all that it refers to."""
+    """Everything that a selection depends on. ``contents`` is a digest over the lock file and all that it refers to."""
 
     lock_file: Path
     contents: str
@@ -113,7 +113,7 @@ def _contents(lock_file: LockFile) -> str:
 
 
 class EnvironmentBuild:
-    """Builds environments. ``access`` gives the network as a project may use it with a command's variables."""
+    """Builds environments. ``access`` returns the network for a project and a command's variables."""
 
     def __init__(
         self,
@@ -141,9 +141,9 @@ class EnvironmentBuild:
         self._publishing = publishing
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
-        """The environment of the job; a ProblemError says why there is none."""
+        """The environment of the job. Raises a ProblemError if there can be none."""
         async with self._access(job.project, job.environ) as access:
-            if self._store.empty:  # everything has to be fetched, whatever it is
+            if self._store.empty:  # everything has to be fetched
                 access.begin()
             return await self._built(job, inputs, access, progress)
 
@@ -189,7 +189,7 @@ class EnvironmentBuild:
         )
 
     async def pins(self, job: Job, inputs: Inputs) -> tuple[Pin, ...]:
-        """The wheels that the job's lock file selects, but for those that are built; a ProblemError says why not."""
+        """The wheels that the job's lock file selects, except those to be built. Raises a ProblemError on failure."""
         lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
         around = await asyncio.to_thread(_look_around, job, lock_file)
         interpreter = await asyncio.to_thread(self._choose, job, lock_file, around)
@@ -197,12 +197,12 @@ class EnvironmentBuild:
             return (await self._closure(job, lock_file, interpreter, access, Progress(_unheard))).pins
 
     async def staged(self, job: Job, pin: Pin) -> StagedEntry:
-        """The wheel of this pin, fetched as the job may and unpacked into a stage, whatever the store has."""
+        """The wheel of this pin, fetched on behalf of the job and unpacked into a stage, even if the store has it."""
         async with self._access(job.project, job.environ) as access:
             return await self._pipeline.staged(pin, access)
 
     def _check_present(self, pins: Sequence[Pin]) -> None:
-        """OfflineError that names every wheel which would have to be fetched."""
+        """Raise OfflineError if a wheel would have to be fetched; it names all of these."""
         present = self._present(pins)
         missing = [
             f"{pin.name} {pin.version}"
@@ -221,7 +221,7 @@ class EnvironmentBuild:
         )
 
     def _requires_python(self, lock_file: LockFile, options: Options) -> str | None:
-        """What lock file and groups require; remembered, as finding it out means to parse the whole file."""
+        """What the lock file and its groups require. Remembered: to find it out means to parse the whole file."""
         asked = AskedGroups(named=options.groups, defaults=options.default_groups and not options.only_groups)
         question = _contents(lock_file), asked
         if question not in self._required:
@@ -299,13 +299,13 @@ class EnvironmentBuild:
             await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
 
         async def know_the_shim() -> None:
-            await self._publishing.shim.of(interpreter)  # publishing needs it, and an interpreter has to be run for it
+            await self._publishing.shim.of(interpreter)  # publishing needs it, and the interpreter has to be run for it
 
         if missing:
             await all_of([know_the_shim(), *(complete(pin) for pin in biggest_first(missing))])
 
     def _present(self, pins: Sequence[Pin]) -> set[Digest]:
-        """What is in the store, as far as a look at the folder of each entry tells."""
+        """The pins whose entries are in the store, as far as a look at the folder of each tells."""
         return {
             pin.wheel.digest
             for pin in pins
@@ -322,7 +322,7 @@ class EnvironmentBuild:
 
 
 def _unheard(event: WarmEvent) -> None:
-    """Nobody is told how a look at a lock file goes."""
+    """Ignore the event: reading a lock file reports no progress."""
 
 
 def _overlay(job: Job) -> LockFile | None:
@@ -338,7 +338,7 @@ async def _resolved(pin: IndexPin, interpreter: Interpreter, access: Access, job
 
 
 def _look_around(job: Job, lock_file: LockFile) -> Around:
-    """What the folders around say of the Python. Only a requirements file leaves the versions to the project around it."""
+    """The Python that the folders around ask for. The project around counts only for a requirements file."""
     start = Path(job.options.member) if job.options.member else job.project
     return look_around(start, job.environ, for_project=lock_file.kind == "requirements")
 
@@ -348,7 +348,8 @@ def _extra_inputs(
 ) -> dict[Path, InputState | None]:
     """Inputs beyond the usual ones, as they are before anything is made from them.
 
-    They are what the lock files refer to, an overlay's lock file, settings files, and what local projects are built from.
+    They are what the lock files refer to, an overlay's lock file, settings files, and what local projects are built
+    from.
     """
     kinds: dict[Path, InputKind] = {}
     for project in closure.local_projects:
@@ -369,7 +370,7 @@ def _read_before(content: bytes) -> InputState:
 
 
 def _direct_urls(pins: Sequence[Pin]) -> dict[NormalizedName, str]:
-    """The contents of ``direct_url.json``, for all that comes from no index."""
+    """The contents of ``direct_url.json``, by project, for everything that comes from no index."""
     return {
         pin.name: json.dumps(pin.direct_url.to_dict(), sort_keys=True) for pin in pins if pin.direct_url is not None
     }

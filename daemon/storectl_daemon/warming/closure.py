@@ -14,7 +14,7 @@ from storectl_store.selection.pin import LocalProject, Pin, SourcePin
 class Closure:
     """What a lock file selects for one target, every pin with its file and its sha256.
 
-    ``notices`` are to be told at every run.
+    ``notices`` are shown at every run.
     """
 
     pins: tuple[Pin, ...]
@@ -26,12 +26,12 @@ class Closure:
 
     @property
     def versions(self) -> Mapping[NormalizedName, str]:
-        """The versions of all that has one before it is built."""
+        """The versions of all projects whose version is known before they are built."""
         built = {pin.name: pin.version for pin in self.source_pins if pin.version is not None}
         return built | {pin.name: pin.version for pin in self.pins}
 
     def below(self, other: Self) -> Self:
-        """This one with what the other adds: a project that is here already stays as it is here."""
+        """This closure with what the other adds. A project that both have stays as it is in this one."""
         own = {item.name for group in (self.pins, self.source_pins, self.local_projects) for item in group}
         return replace(
             self,

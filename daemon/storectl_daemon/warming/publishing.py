@@ -1,4 +1,4 @@
-"""Publishing: the plan of an environment with all that only its interpreter can make, and the environment itself."""
+"""Publishing: plans an environment, with the parts that only its interpreter can make, and writes it."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from storectl_store.selection.target import Interpreter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """An environment as it has to be: ``extra_files`` is the shim's bytecode."""
+    """An environment as it has to be. ``extra_files`` is the shim's bytecode."""
 
     plan: EnvironmentPlan
     extra_files: Mapping[str, bytes]
@@ -45,7 +45,7 @@ class Publishing:
         direct_urls: Mapping[NormalizedName, str],
         progress: Progress,
     ) -> Path:
-        """The environment's folder. One that is there is taken as it is, unless a part is missing that every start needs."""
+        """The environment's folder. One that exists is used, unless it lacks a part that every start needs."""
         identity = environment_id(digests, interpreter, direct_urls)
         folder = self.store.layout.environment(identity)
         if await asyncio.to_thread(self.environments.is_whole, identity):
@@ -61,15 +61,18 @@ class Publishing:
     async def planned(
         self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
     ) -> Planned:
-        """The environment as it has to be. Raises StoreError if an entry is gone, EnvironmentBuildError if it cannot be."""
+        """The environment as it has to be.
+
+        Raises StoreError if an entry is gone, and EnvironmentBuildError if the environment cannot be made.
+        """
         plan = await asyncio.to_thread(self._plan, digests, interpreter, direct_urls)
-        # The environment is read-only: bytecode of the shim that is not there now could never be kept later.
+        # The environment is read-only. So bytecode of the shim that is not in it now could never be added later.
         shim = await self.shim.of(interpreter)
         extra = {f"lib/{interpreter.library_folder}/{path}": content for path, content in shim.items()}
         return Planned(plan=plan, extra_files=extra)
 
     def replace(self, planned: Planned, reason: Reason) -> None:
-        """Make the environment anew in the place of a damaged one. Blocking."""
+        """Make the environment anew, in the place of a damaged one. Blocking."""
         republish_environment(self.store, planned.plan, reason, extra_files=planned.extra_files)
 
     def _place(self, planned: Planned, folder: Path) -> None:

@@ -1,8 +1,8 @@
-"""Settling: inputs are read when nothing changes them, and an environment counts if they are the same afterwards.
+"""Settling: inputs are read while nothing changes them, and an environment counts if they are the same afterwards.
 
-A ``git switch`` takes files away and puts others in their place, one by one. It holds ``index.lock`` meanwhile: that is
-waited for, though not for ever, as an editor may hold it for an hour. A project that has lost its ``pyproject.toml`` is
-looked at again after a moment; nothing is ever made from what is missing.
+A ``git switch`` takes files away and puts others in their place, one by one. It holds ``index.lock`` meanwhile. That
+lock is waited for, but only for a limited time: an editor may hold it for an hour. If a project has lost its
+``pyproject.toml``, it is looked at again after a moment. Nothing is ever made from a file that is missing.
 """
 
 import asyncio
@@ -20,21 +20,22 @@ from storectl_store.environments.input_state import InputKind, InputState, stron
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
 
 AGAIN_SECONDS = 0.25
-"""How long what is missing is waited for, before each new look."""
+"""Seconds to wait before each new look for a missing file."""
 
 _ROUNDS = 8
 _LOOKS = 4
 _LOOKS_WITH_GIT = 40
-"""Looks for what is missing as long as git is at work: ten seconds."""
+"""Looks for a missing file as long as git is at work: ten seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """An environment that is there.
+    """An environment that exists.
 
-    ``extra_inputs`` are the inputs beyond the usual ones, as they were before anything was made from them. ``variables``
-    are those of the command that its builds looked at: digests by name, as ``project_record.variable_digest`` makes
-    them. ``notices`` are sentences for whoever runs a program in it, every time: the lock file is older than the project.
+    ``extra_inputs`` are the inputs beyond the usual ones, as they were before anything was made from them.
+    ``variables`` are those of the command that its builds looked at: digests by name, as
+    ``project_record.variable_digest`` makes them. ``notices`` are sentences shown whenever a program runs in it, such
+    as that the lock file is older than the project.
     """
 
     environment: EnvironmentInfo
@@ -47,7 +48,7 @@ class Build(Protocol):
     """Makes environments."""
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
-        """The environment of a job, made from its inputs; a ProblemError says why not."""
+        """The environment of a job, made from its inputs. Raises a ProblemError if it cannot be made."""
         ...
 
 
@@ -55,11 +56,14 @@ class InputFiles(Protocol):
     """Reads the inputs of projects; it may block."""
 
     def read(self, job: Job, extra: Mapping[Path, InputKind] | None) -> Inputs:
-        """Find and read the inputs of a job; a SelectionError says why not. None: those beyond the usual are recorded."""
+        """Find and read the inputs of a job. Raises a SelectionError if they cannot be read.
+
+        ``extra`` are the inputs beyond the usual ones; None stands for those that the project's record names.
+        """
 
 
 class Settling:
-    """Knows for each job what it was made from beyond the usual inputs, and which inputs failed."""
+    """Remembers for each job the inputs beyond the usual ones, and which inputs failed."""
 
     def __init__(
         self, build: Build, files: InputFiles, stillness: Stillness, *, again_seconds: float = AGAIN_SECONDS
@@ -72,23 +76,23 @@ class Settling:
         self._failed: dict[Job, str] = {}
 
     def extra_inputs(self, project: Path) -> Mapping[Path, InputKind]:
-        """Inputs beyond the usual ones that environments of the project were made from, with what of each counts."""
+        """Inputs beyond the usual ones that environments of the project were made from, each with what of it counts."""
         found: dict[Path, InputKind] = {}
         for kinds in (kinds for job, kinds in self._extra.items() if job.project == project):
             found |= {path: stronger(kind, found.get(path)) for path, kind in kinds.items()}
         return found
 
     def failed_before(self, job: Job, inputs: Inputs) -> bool:
-        """Whether just these inputs gave no environment the last time."""
+        """Whether exactly these inputs gave no environment the last time."""
         return self._failed.get(job) == inputs.digest
 
     def forget(self, job: Job) -> None:
-        """Drop what is known of the job."""
+        """Drop what is remembered of the job."""
         self._extra.pop(job, None)
         self._failed.pop(job, None)
 
     async def read(self, job: Job) -> Inputs:
-        """The inputs, when nothing changes them. A lock file that is missing is looked for again before it is an error."""
+        """The inputs, read once nothing changes them. A missing lock file is looked for again before it is an error."""
         await self._stillness.wait_for(job.project)
         try:
             return await self._read_now(job)
@@ -98,7 +102,7 @@ class Settling:
             return await self._read_now(job)
 
     async def build(self, job: Job, progress: Progress) -> tuple[Built, Inputs]:
-        """Build until the inputs are afterwards what they were before; a ProblemError says why there is nothing."""
+        """Build until the inputs are the same before and after. Raises a ProblemError if nothing can be made."""
         before = await self.read(job)
         looks = 0
         for _ in range(_ROUNDS):
@@ -119,7 +123,7 @@ class Settling:
         raise LockFileError(f"{job.project}: its lock file keeps changing", hint="Wait for what writes it.")
 
     async def _is_to_come(self, job: Job, looks: int) -> bool:
-        """Wait a moment; whether what is missing may be there by now."""
+        """Wait a moment. Returns whether the missing file may be there now."""
         if looks >= (_LOOKS_WITH_GIT if await self._stillness.is_disturbed(job.project) else _LOOKS):
             return False
         await asyncio.sleep(self._again_seconds)

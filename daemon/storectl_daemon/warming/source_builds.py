@@ -1,4 +1,4 @@
-"""What of a closure has to be built: sources and local projects, all at once, each with its recipe."""
+"""The builds that a closure needs: of sources and local projects, all at once, each with its recipe."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ T = TypeVar("T")
 class SourceBuilds:
     """The builds of one job. ``versions`` are those that its lock file selects, ``places`` the indexes that it names.
 
-    ``environment_of`` publishes the environment of the closure with some wheels more.
+    ``environment_of`` publishes the environment of the closure with some more wheels.
     """
 
     builder: Builder
@@ -41,7 +41,10 @@ class SourceBuilds:
     progress: Progress
 
     async def made(self, pins: Sequence[SourcePin], projects: Sequence[LocalProject]) -> list[MadeWheel]:
-        """Their wheels; the first error ends all of it. What is built without isolation comes last: it sees the others."""
+        """The wheels of these sources and projects. The first error ends all builds and is raised.
+
+        What is built without isolation is built last, because it uses the others.
+        """
         items: list[SourcePin | LocalProject] = [*pins, *(project for project in projects if project.packaged)]
         last = [item for item in items if item.name in self.options.unisolated]
         made = await self._all(item for item in items if item not in last)
@@ -55,7 +58,7 @@ class SourceBuilds:
         return [made for made in found if made is not None]
 
     async def _one(self, item: SourcePin | LocalProject, environment: Path | None) -> MadeWheel | None:
-        """The wheel; None, and a warning, for a local project that the environment can do without."""
+        """The wheel; None, with a warning, for a local project that the environment can do without."""
         how = Building(
             access=self.access,
             environ=self.job.environ,
@@ -75,7 +78,7 @@ class SourceBuilds:
 
 
 async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Every result, in order; at the first error the rest is cancelled, and that error is raised by itself."""
+    """Every result, in order. At the first error the rest is cancelled, and that error is raised by itself."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(step) for step in work]

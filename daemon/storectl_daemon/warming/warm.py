@@ -1,7 +1,7 @@
-"""Warming: one flight for each project and set of options, and what is known of each.
+"""Warming: one flight for each project and set of options, and the state of each.
 
-A flight has the environment built from inputs that stand still, writes the project's record and tells ``ready``.
-Whatever fails is told as ``failed``; record and environment stay what they were.
+A flight has the environment built from inputs that do not change meanwhile, writes the project's record and reports
+``ready``. Any failure is reported as ``failed``; record and environment then stay what they were.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ from storectl_store.system_errors import refusal_of
 logger = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 2.1
-"""A record is complete only once its inputs are two seconds old; a little more than that."""
+"""A little more than two seconds: a record is complete only once its inputs are two seconds old."""
 
 _REMEMBERED = 16
-"""How many sets of inputs are remembered for each job: the branches that somebody goes to and fro between."""
+"""How many sets of inputs are remembered for each job, such as the branches that a user switches between."""
 
 
 class ProjectFiles(InputFiles, Protocol):
@@ -41,25 +41,25 @@ class ProjectFiles(InputFiles, Protocol):
     def write_record(
         self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
     ) -> bool:
-        """Write the record; False if an input is too young for it to be complete."""
+        """Write the record. Returns False if an input is so young that the record is not complete yet."""
 
     def forget(self, project: Path) -> None:
         """Delete the project's record."""
 
     def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
-        """Let the project's link follow if it is there; a ProblemError says why not."""
+        """Point the project's link at the environment if the link exists. Raises a ProblemError if it cannot be."""
 
     def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
-        """The environment a wish was granted, None where it is gone."""
+        """The environment that the wish got; None if it is gone."""
 
     def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-        """Whether the variables have the values that these digests are of."""
+        """Whether the variables have the values that ``digests`` were made of."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmState:
-    """Where one job stands; ``environment`` is the last good one."""
+    """The state of one job; ``environment`` is the last good one."""
 
     state: Literal["ready", "warming", "failed", "idle"] = "idle"
     environment: EnvironmentInfo | None = None
@@ -69,7 +69,7 @@ class WarmState:
 
 
 def problem_of(error: BaseException) -> Problem:
-    """What a person is told of an error; of one that is a defect of storectl, no more than that it is one."""
+    """The problem to report for an error. For a defect of storectl it says only that it is one."""
     refusal = None if isinstance(error, ProblemError) else refusal_of(error, "go on")
     error = refusal or error
     if isinstance(error, ProblemError):
@@ -110,7 +110,7 @@ class Warmer:
 
     @property
     def records(self) -> asyncio.Lock:
-        """Held while a record is written."""
+        """The lock that is held while a record is written."""
         return self._records
 
     @property
@@ -119,7 +119,7 @@ class Warmer:
         return bool(self._waiting)
 
     def state(self, job: Job) -> WarmState:
-        """Where the job stands."""
+        """The state of the job."""
         return self._states.get(job, WarmState())
 
     def extra_inputs(self, project: Path) -> Mapping[Path, InputKind]:
@@ -127,18 +127,20 @@ class Warmer:
         return self._settling.extra_inputs(project)
 
     def start(self, job: Job, *, seen: Inputs | None = None) -> None:
-        """Warm the job, or join the flight that is on its way. Its last event is ``ready`` or ``failed``.
+        """Warm the job, or join the flight that is under way. Its last event is ``ready`` or ``failed``.
 
-        A flight that a command with other variables began is waited for; then the job has one of its own.
+        If a command with other variables began that flight, the job waits for its end, and then gets a flight of its
+        own.
 
-        ``seen`` are inputs that were read just now. If they were there before they have the environment they had then,
-        as long as it is there, and nothing is looked at beyond that. Who asks for an environment gets all looked at.
+        ``seen`` are inputs that were read just now. If an earlier flight had these inputs, the job gets the environment
+        of then, as long as it exists, and nothing else is looked at. Without ``seen`` everything is looked at, which is
+        for a request.
         """
         if self._stopping:
             self._tell(job, FailedEvent(problem=STOPPING))
             return
         if not job.offline:
-            # Whoever is in the book is looked after, with the network: not what somebody wants who is offline.
+            # A project in the book is kept warm, by the network. An offline job does not ask for that.
             self._book.want(job.project, job.options)
         if job not in self._flights:
             self._begin(job)
@@ -155,9 +157,9 @@ class Warmer:
         self._states[job] = replace(self.state(job), state="warming", progress=None, problem=None)
 
     async def refresh(self, job: Job) -> None:
-        """Look whether the inputs changed: warm if so, otherwise bring the record up to date.
+        """Read the inputs again. If they changed, warm the job; otherwise bring its record up to date.
 
-        Inputs that failed before are left alone: only who asks for the environment tries them again.
+        Inputs that failed before are left alone: only a request for the environment tries them again.
         """
         if job in self._flights:
             self._stale.add(job)
@@ -166,7 +168,7 @@ class Warmer:
             inputs = await self._settling.read(job)
             granted = await asyncio.to_thread(self._granted, job, inputs)
             if self._book.get(job.project) is None:
-                self._states.pop(job, None)  # forgotten meanwhile: a change it saw before must not bring it back
+                self._states.pop(job, None)  # forgotten meanwhile: a change seen before that must not bring it back
             elif granted is None and not self._settling.failed_before(job, inputs):
                 self.start(job, seen=inputs)
             elif granted is None:
@@ -178,14 +180,14 @@ class Warmer:
             self._fail(job, error)
 
     def _granted(self, job: Job, inputs: Inputs) -> EnvironmentInfo | None:
-        """The environment that was made from exactly these inputs."""
+        """The environment of the job, if it was made from exactly these inputs; otherwise None."""
         wish = self._wish(job)
         if wish.inputs != inputs.digest:
             return None
         return self._files.environment(wish, job.project)
 
     def forget(self, project: Path) -> None:
-        """Drop what is known of the project; its flights are cancelled, and whoever waits for one is told so now.
+        """Drop the state of the project and cancel its flights. Every client that waits for one is told at once.
 
         A warm that comes after this waits for the end of a cancelled flight, and begins anew.
         """
@@ -198,19 +200,22 @@ class Warmer:
             self._stop_timer(job)
 
     def _cancel(self, waiting: Mapping["asyncio.Task[None]", Job], problem: Problem) -> None:
-        """End the flights that nobody else waits for. They say nothing any more: what they would say is said here."""
+        """End these waits, and with them the flights that no other job waits for.
+
+        A cancelled flight reports nothing any more, so the last event is sent from here.
+        """
         for task, job in waiting.items():
             self._states[job] = replace(self.state(job), state="idle", progress=None)
             self._tell(job, FailedEvent(problem=problem))
             task.cancel()
 
     async def forget_record(self, project: Path) -> None:
-        """Delete the record of a project that is in the book no more: nothing writes it again after this."""
+        """Delete the record of a project that is no longer in the book. Nothing writes the record again after this."""
         async with self._records:
             await asyncio.to_thread(self._files.forget, project)
 
     async def stop(self) -> None:
-        """Cancel every flight and wait for the end of all."""
+        """Cancel every flight and wait until all have ended."""
         self._stopping = True
         for job in list(self._timers):
             self._stop_timer(job)
@@ -220,7 +225,10 @@ class Warmer:
         await asyncio.gather(*self._waiting, *self._visits, return_exceptions=True)
 
     async def _fly(self, job: Job, seen: Inputs | None) -> Job:
-        """One flight, for this job's variables. Nothing is awaited after its last event: who comes then begins anew."""
+        """One flight, for this job's variables.
+
+        Nothing is awaited after its last event, so that a job that comes after it begins a new flight.
+        """
         self._begin(job)
         try:
             built = await asyncio.to_thread(self._built_before, job, seen) if seen else None
@@ -236,7 +244,7 @@ class Warmer:
         return job
 
     def _built_before(self, job: Job, inputs: Inputs) -> Built | None:
-        """What these inputs gave when they were there before; None where they never were, or it is gone."""
+        """The environment that an earlier flight made from these inputs; None if none did, or if it is gone."""
         built = self._before[job].get(inputs.digest) if job in self._before else None
         if built is None or not self._files.has_variables(built.variables, job.environ):
             return None
@@ -264,8 +272,8 @@ class Warmer:
             variables=built.variables,
         )
         if self._book.get(job.project) is None:
-            self._book.record(job.project, wish)  # asked for offline, so that nobody wanted it before
-        await self._keep_record(job, inputs, environment, wish)  # what programs wait for comes first
+            self._book.record(job.project, wish)  # it was an offline job, which puts nothing into the book
+        await self._keep_record(job, inputs, environment, wish)  # first of all: programs wait for the record
         project = self._book.record(job.project, wish)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
             await self._follow(job, project.link, environment, inputs.located.lock_file)
@@ -279,12 +287,12 @@ class Warmer:
             Progress(lambda message: self._tell(job, message)).warn(str(error))
 
     def _wish(self, job: Job) -> Wish:
-        """What is known of the job; a wish for nothing if that was forgotten."""
+        """The wish for the job's options; a wish without an outcome if the project was forgotten."""
         project = self._book.get(job.project)
         return (project.wish(job.options) if project else None) or Wish(options=job.options)
 
     async def _keep_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo, wish: Wish) -> None:
-        # Shielded: a thread cannot be cancelled, so neither may the lock be let go before it is done.
+        # Shielded: a thread cannot be cancelled, so the lock must not be released before the thread is done.
         complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment, wish)))
         if not complete:
             self._come_back(job)
@@ -318,7 +326,7 @@ class Warmer:
             timer.cancel()
 
     def _landed(self, task: "asyncio.Task[None]") -> None:
-        """One of those who waited has what it wanted; look again if a change was seen while flights were on their way."""
+        """A wait is over. If a change was seen while flights were under way, look at the job again."""
         job = self._waiting.pop(task)
         if job in self._stale and job not in self._waiting.values():
             self._stale.discard(job)

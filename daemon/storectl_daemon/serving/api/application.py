@@ -1,4 +1,4 @@
-"""The API behind its limits: every route of version 1, every error as a problem, and the OpenAPI document that describes them."""
+"""The API behind its limits: the routes of version 1, the answers for errors, and the OpenAPI document."""
 
 import logging
 import re
@@ -48,7 +48,7 @@ def create_api(service: Service) -> FastAPI:
 
 
 def _install_handlers(application: FastAPI) -> None:
-    """Make every error of the application such an answer."""
+    """Answer every error of the application as a problem."""
     application.add_exception_handler(ProblemError, _on_problem)
     application.add_exception_handler(RequestValidationError, _on_invalid)
     application.add_exception_handler(HTTPException, _on_http)
@@ -61,7 +61,7 @@ async def _on_problem(_request: Request, error: Exception) -> Response:
 
 
 async def _on_invalid(_request: Request, error: Exception) -> Response:
-    """Name the fields and what is wrong, never the values: they may be anything."""
+    """Name the fields and what is wrong, never the values: these may hold anything."""
     assert isinstance(error, RequestValidationError)
     places = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5]]
     return problem_response(422, code="E_REQUEST", detail="; ".join(places)[:1000])

@@ -1,4 +1,4 @@
-"""``/v1/environments``: what is published. The import map has a way of its own, see ``storectl_daemon.serving.app``."""
+"""``/v1/environments``: what is published. ``storectl_daemon.serving.app`` answers for the import map."""
 
 from fastapi import APIRouter
 

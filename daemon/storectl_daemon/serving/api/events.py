@@ -31,7 +31,7 @@ def routes(service: Service) -> APIRouter:
 
 async def _events(service: Service) -> AsyncIterator[bytes]:
     with service.bus.subscribe(lambda event: not isinstance(event.message, WarningEvent)) as events:
-        # A comment: the client sees at once that it is heard.
+        # A comment: the client sees at once that its request has arrived.
         yield b": storectl\n\n"
         async for event in events:
             yield _encode(event)

@@ -1,4 +1,4 @@
-"""``/v1/interpreters``: which interpreter a request means, for tools that lock what belongs to no project."""
+"""``/v1/interpreters``: the interpreter that a request means, for tools that lock what belongs to no project."""
 
 from fastapi import APIRouter
 

@@ -1,4 +1,4 @@
-"""Errors as the API tells them: application/problem+json (RFC 9457) with a stable code and a hint."""
+"""Errors as the API answers them: application/problem+json (RFC 9457) with a stable code and a hint."""
 
 import json
 from http import HTTPStatus
@@ -26,7 +26,7 @@ _STATUS = {
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {"model": ProblemDocument, "description": "A problem", "content": {MEDIA_TYPE: {}}}
 }
-"""For the OpenAPI document: every answer that is no success looks like this."""
+"""For the OpenAPI document: the form of every answer that is no success."""
 
 
 def problem_bytes(status: int, *, code: str, detail: str, hint: str | None) -> bytes:
@@ -51,5 +51,5 @@ def problem_response(
 
 
 def response_of(error: ProblemError) -> Response:
-    """The answer that tells this error."""
+    """The answer for this error."""
     return problem_response(_STATUS.get(error.code, 422), code=error.code, detail=error.message, hint=error.hint)

@@ -1,4 +1,4 @@
-"""Answers that go on for a while: one JSON object a line, each sent as soon as there is one."""
+"""Answers that go on for a while: one JSON object a line, each sent as soon as it exists."""
 
 from collections.abc import AsyncIterator
 
@@ -9,7 +9,7 @@ NDJSON = "application/x-ndjson"
 
 
 def ndjson(events: AsyncIterator[BaseModel]) -> StreamingResponse:
-    """The events as lines."""
+    """An answer with each event as a line."""
     return StreamingResponse(_lines(events), media_type=NDJSON)
 
 

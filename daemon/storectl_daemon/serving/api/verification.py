@@ -1,4 +1,4 @@
-"""``/v1/verify``: everything below the store looked at, and mended if asked."""
+"""``/v1/verify``: everything below the store is looked at, and mended if asked."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ from storectl_daemon.serving.api.streams import lines_of, ndjson
 from storectl_daemon.warming.warm import problem_of
 
 WORKING_SECONDS = 5.0
-"""The longest that a listener hears nothing."""
+"""The longest time, in seconds, without a line for the client."""
 
 
 def routes(service: Service) -> APIRouter:
@@ -75,7 +75,7 @@ def _events(outcome: Outcome) -> Iterator[VerifyEvent]:
 
 
 async def _alive(events: AsyncIterator[VerifyEvent]) -> AsyncIterator[VerifyEvent]:
-    """The events, and between them a sign of life."""
+    """The events, with a ``working`` event whenever nothing came for ``WORKING_SECONDS``."""
     step = asyncio.ensure_future(anext(events, None))
     try:
         while True:
