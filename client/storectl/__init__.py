@@ -1,6 +1,6 @@
 """The command line and the Python API of storectl.
 
-The API is documented in docs/python-api.md. It is loaded when a name of it is first used: the command line imports this
+The API is documented in docs/python-api.md. A name of it is loaded when it is first used: the command line imports this
 module on its way to every program.
 """
 

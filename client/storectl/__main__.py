@@ -1,4 +1,4 @@
-"""The start of `storectl-python` and `python -m storectl`: isolated first, before anything else is imported."""
+"""What `storectl-python` and `python -m storectl` start. It isolates the interpreter before any other import."""
 
 import os
 import sys
@@ -7,9 +7,9 @@ from storectl.isolation import isolate
 
 
 def start() -> int:
-    """Run the command in ``sys.argv``; its exit code."""
+    """Run the command in ``sys.argv``; return its exit code."""
     isolate(sys.argv[1:], os.environ)
-    from storectl.command_line import main  # noqa: PLC0415 - what is imported may be the wrong one until here
+    from storectl.command_line import main  # noqa: PLC0415 - before that, an import may find the wrong module
 
     return main()
 

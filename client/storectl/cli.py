@@ -1,4 +1,4 @@
-"""The command line but `run`: the commands put together, and their errors as lines and exit codes."""
+"""The command line without `run`: it puts the commands together, and turns their errors into lines and exit codes."""
 
 import sys
 from collections.abc import Sequence
@@ -56,11 +56,11 @@ def root(*, version: Version = False) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; its exit code. Every error a person can cause is told in one line and a hint."""
+    """Run one command; return its exit code. An error that a user can cause is told in one line and a hint."""
     try:
         return int(app(list(arguments), prog_name="storectl", standalone_mode=False) or 0)
     except OutputError:
-        raise  # a command that nobody listens to has nothing to report; the caller ends it
+        raise  # the reader of the output is gone: there is nothing to report, and the caller ends the command
     except ClientError as error:
         return _report(error)
     except typer.Abort:
@@ -80,7 +80,7 @@ def _report(error: ClientError) -> int:
 def _report_usage(error: Any) -> int:
     """Report an error of the command line's parser.
 
-    It is told by what it can do: some versions of typer raise click's own classes, others theirs.
+    It is known by its methods, not by its class: some versions of typer raise click's own classes, others theirs.
     """
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()

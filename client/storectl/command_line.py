@@ -1,6 +1,6 @@
-"""The command line: to `run` and the daemon directly, to everything else through typer.
+"""The command line's entry: it hands `run` and the daemon to their modules directly, and all other commands to typer.
 
-The one place that turns exceptions into exit codes: no traceback reaches a user, unless STORECTL_DEBUG is set.
+It is the one place that turns exceptions into exit codes: a user sees no traceback, unless STORECTL_DEBUG is set.
 """
 
 import errno
@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run the command in ``sys.argv``; its exit code."""
+    """Run the command in ``sys.argv``; return its exit code."""
     arguments = sys.argv[1:]
     running = arguments[:1] == ["run"]
     check_output()
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def _dispatch(arguments: list[str], *, running: bool) -> int:
-    # Imported here: `run` has no time for typer, the daemon no room, and everything else no use for what `run` imports.
+    # Imported here: typer would make `run` slow and the daemon large, and the other commands need nothing of `run`.
     if running:
         from storectl.run import main as run  # noqa: PLC0415 - see above
 
@@ -61,8 +61,8 @@ def _report(error: Exception, *, running: bool) -> int:
 
 
 def _problem_of(error: Exception) -> ClientError:
-    """What a person is told of an exception that no command has told of itself."""
-    if isinstance(error, ClientError):  # of output: the others are told by their command
+    """The error to report for an exception that no command has reported itself."""
+    if isinstance(error, ClientError):  # an OutputError: commands report all others themselves
         return error
     if isinstance(error, NoHomeError):
         return HomeMissingError(str(error), hint=error.hint)

@@ -1,4 +1,4 @@
-"""The errors of the command line, one class per thing that somebody can do something about.
+"""The errors of the command line: one class for each thing that can be done about them.
 
     ClientError                       one line, a code, a hint; exit code 1
     ├── UsageError                    E_USAGE           the command was not understood; exit code 2
@@ -18,22 +18,22 @@
     ├── EnvironSizeError              E_ENVIRON         the environment variables are too large
     ├── DaemonProblemError            the daemon's code: it refused or failed
     └── DaemonError                   E_DAEMON          the daemon cannot be talked to
-        ├── DaemonNotRunningError     E_DAEMON_DOWN     nobody listens
-        ├── DaemonGoneError       E_DAEMON_GONE     it ended in the middle of an answer
+            ├── DaemonNotRunningError     E_DAEMON_DOWN     no process listens on its socket
+            ├── DaemonGoneError           E_DAEMON_GONE     it ended in the middle of an answer
         ├── DaemonTimeoutError        E_DAEMON_TIMEOUT  it does not answer
         ├── DaemonStartError          E_DAEMON_START    it could not be started
-        ├── DaemonOwnerError          E_DAEMON_OWNER    the socket is somebody else's
+            ├── DaemonOwnerError          E_DAEMON_OWNER    the socket belongs to another user
         └── DaemonVersionError        E_DAEMON_VERSION  it speaks another version of the API
 
-This module is imported on the way to every program: it imports nothing.
+This module is imported on the way to every program, so it imports nothing itself.
 """
 
 
 class ClientError(Exception):
-    """Something a person is told in one line.
+    """An error that is told in one line.
 
-    ``code`` is stable and machine-readable, ``message`` names the thing and what was expected, ``hint`` says what to
-    do, ``facts`` holds the values behind the message. ``exit_code`` is that of the commands (docs/exit-codes.md).
+    ``code`` is stable, for scripts; ``message`` names the thing and what was expected; ``hint`` says what to do;
+    ``facts`` holds the values behind the message. ``exit_code`` is the exit code of the command (docs/exit-codes.md).
     """
 
     default_code = "E_PROBLEM"
@@ -47,7 +47,7 @@ class ClientError(Exception):
         super().__init__(self.message)
 
     def report(self) -> str:
-        """The lines for stderr: ``storectl: E_X: message``, and ``hint: …`` where there is one. Ends with a newline."""
+        """The lines for stderr: ``storectl: E_X: message``, then ``hint: …`` if there is one. Ends with a newline."""
         hint = f"hint: {self.hint}\n" if self.hint else ""
         return f"storectl: {self.code}: {self.message}\n{hint}"
 
@@ -71,7 +71,7 @@ class NoLockFileError(ClientError):
 
 
 class ProjectOwnerError(ClientError):
-    """What decides what runs is another user's, and in no trusted folder; ``facts['path']`` is what, ``uid`` whose."""
+    """A file that decides what runs is another user's, and not trusted: ``facts['path']``, ``facts['uid']``."""
 
     default_code = "E_PROJECT_OWNER"
 
@@ -83,33 +83,33 @@ class HomeMissingError(ClientError):
 
 
 class StoreOwnerError(ClientError):
-    """The store cannot be this user's to write; ``facts['path']`` and, if somebody has it, ``facts['owner']``."""
+    """This user cannot write the store; ``facts['path']`` and, if another user has it, ``facts['owner']``."""
 
     default_code = "E_STORE_OWNER"
 
 
 class SharedStoreError(ClientError):
-    """What is to be shared is in a folder that other accounts cannot enter; ``facts['path']``."""
+    """What is to be shared is in a folder that other accounts cannot enter: ``facts['path']``."""
 
     default_code = "E_SHARED"
 
 
 class TargetNotFoundError(ClientError):
-    """What is to run is no script, no command of the environment and no command on PATH."""
+    """The name of the program is no script, no command of the environment and no command on PATH."""
 
     default_code = "E_NOT_FOUND"
     exit_code = 127
 
 
 class TargetNotExecutableError(ClientError):
-    """What is to run was found and cannot be executed."""
+    """The program was found, but it cannot be executed."""
 
     default_code = "E_NOT_EXECUTABLE"
     exit_code = 126
 
 
 class CurrentFolderError(ClientError):
-    """The current folder is gone, and something is relative to it."""
+    """The current folder is gone, and a path is relative to it."""
 
     default_code = "E_NO_FOLDER"
 
@@ -127,7 +127,7 @@ class FileAccessError(ClientError):
 
 
 class LinkRefusedError(ClientError):
-    """Something that is not ours stands where the link is to be."""
+    """A file or folder that is not storectl's stands where the link is to be."""
 
     default_code = "E_LINK"
 
@@ -145,13 +145,13 @@ class ServiceFileError(ClientError):
 
 
 class EnvironSizeError(ClientError):
-    """The environment variables of the command are larger than what is sent to the daemon."""
+    """The command's environment variables are larger than what can be sent to the daemon."""
 
     default_code = "E_ENVIRON"
 
 
 class DaemonProblemError(ClientError):
-    """The daemon answered, and the answer is a problem: its code, its detail, its hint."""
+    """The daemon refused or failed; code, detail and hint are those of its answer."""
 
 
 class DaemonError(ClientError):
@@ -161,7 +161,7 @@ class DaemonError(ClientError):
 
 
 class DaemonNotRunningError(DaemonError):
-    """Nobody listens on the socket."""
+    """No process listens on the socket."""
 
     default_code = "E_DAEMON_DOWN"
 
@@ -173,7 +173,7 @@ class DaemonGoneError(DaemonError):
 
 
 class DaemonTimeoutError(DaemonError):
-    """The daemon is there and does not answer in time: stopped, or stuck."""
+    """The daemon's process is there, but does not answer in time: it is stopped or stuck."""
 
     default_code = "E_DAEMON_TIMEOUT"
 
@@ -185,12 +185,12 @@ class DaemonStartError(DaemonError):
 
 
 class DaemonOwnerError(DaemonError):
-    """The socket or its folder belongs to somebody whose word we must not take."""
+    """The socket or its folder belongs to another user, whose answers must not be believed."""
 
     default_code = "E_DAEMON_OWNER"
 
 
 class DaemonVersionError(DaemonError):
-    """The daemon speaks another version of the API, or what it says cannot be read."""
+    """The daemon speaks another version of the API, or its answer cannot be read."""
 
     default_code = "E_DAEMON_VERSION"

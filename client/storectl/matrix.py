@@ -1,6 +1,6 @@
-"""Running one program under several Pythons: in turn, or side by side with the version before each line.
+"""Run one program under several Pythons: in turn, or side by side with the version before each line.
 
-All of them run, whatever becomes of the others. The exit code is 0 if all succeed, else that of the first that failed.
+All of them run, even if one fails. The exit code is 0 if all succeed, else that of the first that failed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Prepared:
 
 
 def run_in_turn(runs: Iterable[Prepared]) -> int:
-    """Run one after the other, each with the terminal to itself. Ctrl-C ends the one that runs, and the rest is left."""
+    """Run one after the other, each with the terminal to itself. Ctrl-C ends the one that runs, and starts no other."""
     codes = []
     for run in runs:
         _say(f"python {run.python}")
@@ -46,7 +46,7 @@ def run_in_turn(runs: Iterable[Prepared]) -> int:
 
 
 def run_side_by_side(runs: Sequence[Prepared]) -> int:
-    """Run all at once, without a standard input; each line they write comes with its version before it."""
+    """Run all at once, without a standard input. Each line that they print has the version before it."""
     width = max(len(run.python) for run in runs)
     with _interrupts_left_to_programs() as interrupted:
         started = [_Started(run, f"{run.python:{width}} | ") for run in runs]
@@ -57,7 +57,7 @@ def run_side_by_side(runs: Sequence[Prepared]) -> int:
 
 
 class _Started:
-    """One program, and the two threads that pass on what it writes."""
+    """One program that runs, and the two threads that pass on its output."""
 
     def __init__(self, run: Prepared, label: str) -> None:
         self._process = subprocess.Popen(
@@ -81,7 +81,7 @@ _writing = threading.Lock()
 
 
 def _pass_on(source: IO[bytes], out: IO[bytes], label: bytes) -> None:
-    """Write whole lines, so that those of several programs are never mixed."""
+    """Pass on whole lines, so that those of several programs are never mixed."""
     for line in source:
         with _writing, contextlib.suppress(OutputError):
             out.write(label + line + (b"" if line.endswith(b"\n") else b"\n"))
@@ -90,7 +90,7 @@ def _pass_on(source: IO[bytes], out: IO[bytes], label: bytes) -> None:
 
 @contextlib.contextmanager
 def _interrupts_left_to_programs() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C reaches the programs by themselves, as they are in our process group; here it is only remembered."""
+    """Only remember Ctrl-C: the terminal sends it to the programs too, as they are in our process group."""
     seen: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
     try:
@@ -100,7 +100,7 @@ def _interrupts_left_to_programs() -> Iterator[Callable[[], bool]]:
 
 
 def _exit_code(code: int) -> int:
-    """As shells count: a program that a signal ended has 128 and its number."""
+    """The exit code as shells count it: for a program that a signal ended, 128 and the signal's number."""
     return 128 - code if code < 0 else code
 
 

@@ -1,7 +1,7 @@
-"""Options: what may be asked of a project's environment.
+"""Options: what can be asked of a project's environment.
 
-No dataclass: this module is on the way to every program that the launcher does not start itself, and ``dataclasses``
-takes longer to import (with ``inspect``) than everything else on it together.
+No dataclass: this module is on the way to every program that the launcher does not start itself, and to import
+``dataclasses`` (with ``inspect``) takes longer than all the rest of that way.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Options:
-    """Which environment of a project: an interpreter, extras, groups, a lock file of one's own. Not to be changed.
+    """Which environment of a project is meant: interpreter, extras, groups, another lock file. Not to be changed.
 
-    ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own; ``extras`` and
-    ``groups`` are sorted; ``groups`` come on top of the default groups where ``default_groups`` is true, and are all there
-    is with ``only_groups``; ``lock_file`` is absolute, None for the project's own; ``overlay`` is the absolute path of a
-    lock file of what comes on top; ``member`` is the absolute folder of a workspace member that is meant instead of the root. ``offline`` is how to come by the
-    environment, not which it is: it is no part of the key.
+    ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own. ``extras``
+    and ``groups`` are sorted. ``groups`` come on top of the default groups if ``default_groups`` is true; with
+    ``only_groups`` there is nothing else. ``lock_file`` is absolute, None for the project's own; ``overlay`` is the
+    absolute path of a lock file for packages on top; ``member`` is the absolute folder of a workspace member that is
+    meant instead of the root. ``offline`` says how to get the environment, not which: it is not part of the key.
     """
 
     __slots__ = (
@@ -63,19 +63,19 @@ class Options:
         self.member = member
 
     def with_lock_file(self, path: str) -> Options:
-        """The same options for another lock file."""
+        """These options with another lock file."""
         return self._with(lock_file=path, member=None)
 
     def alone(self) -> Options:
-        """For what is no project: its Python stands beside its lock file."""
+        """These options without a project: the Python is the one that stands beside the lock file."""
         return Options(offline=self.offline)
 
     def with_overlay(self, path: str) -> Options:
-        """The same options with what another lock file has on top."""
+        """These options with the packages of another lock file on top."""
         return self._with(overlay=path)
 
     def at_member(self, folder: str | None) -> Options:
-        """The same options for the workspace member in this folder; None for the root of the workspace."""
+        """These options for the workspace member in this folder; None for the root of the workspace."""
         return self._with(member=folder)
 
     def _with(self, **changed: str | None) -> Options:
@@ -93,10 +93,10 @@ class Options:
 
 
 def options_of_environment(environ: Mapping[str, str]) -> Options:
-    """What STORECTL_PYTHON, STORECTL_EXTRAS, STORECTL_GROUPS and STORECTL_OFFLINE say, and those of uv that mean as much.
+    """The options that variables ask for: STORECTL_PYTHON, STORECTL_EXTRAS, STORECTL_GROUPS and STORECTL_OFFLINE.
 
-    The lists are split at commas and spaces; STORECTL_OFFLINE is anything but nothing and ``0``. What says nothing here
-    leaves it to UV_PYTHON, UV_OFFLINE and UV_NO_DEFAULT_GROUPS.
+    The lists are split at commas and spaces; STORECTL_OFFLINE is true unless it is empty or ``0``. If one of them is
+    not set, UV_PYTHON, UV_OFFLINE or UV_NO_DEFAULT_GROUPS counts.
     """
     offline = environ.get("STORECTL_OFFLINE", "") or ("1" if is_true(environ.get("UV_OFFLINE")) else "")
     return Options(
@@ -109,12 +109,12 @@ def options_of_environment(environ: Mapping[str, str]) -> Options:
 
 
 def combined_groups(groups: list[str], only_groups: list[str], ambient: Options) -> tuple[str, ...]:
-    """The groups of --group and --only-group, or those of the environment where neither is given."""
+    """The groups of --group and --only-group; those of the variables if neither is given."""
     return (*groups, *only_groups) or ambient.groups
 
 
 def is_true(text: str | None) -> bool:
-    """As uv reads its variables."""
+    """Whether the value of a variable means yes; the words are uv's."""
     return (text or "").lower() in ("1", "true", "yes", "on", "y", "t")
 
 

@@ -1,4 +1,4 @@
-"""The program that takes this process over: its environment variables, and the exec."""
+"""How this process becomes the program: its environment variables, and the exec."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 def program_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of a program in this environment, as ``client/launcher/storectl`` sets them.
 
-    VIRTUAL_ENV and the front of PATH name the environment, and STORECTL_SOCKET is the daemon's socket if the store
-    names one that is there (the program's first process asks for its import map, and takes the variable away). All others are
-    as they were given.
+    VIRTUAL_ENV and the first folder of PATH name the environment. STORECTL_SOCKET is the daemon's socket, if the
+    store names one that is there: the program's first process asks it for the import map, and removes the variable.
+    All others stay.
     """
     return tool_environ(environment, environ) | {"VIRTUAL_ENV": environment}
 
 
 def tool_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a tool in an environment of its own: VIRTUAL_ENV stays the caller's, as with uvx.
+    """The variables of a tool in an environment of its own: VIRTUAL_ENV stays that of the caller, as with uvx.
 
-    A tool that looks at it means the project it works on: ``ty``, ``poetry``, ``pdm`` and ``pipenv`` do.
+    ``ty``, ``poetry``, ``pdm`` and ``pipenv`` look at it to find the project that they work on.
     """
     changed = {name: value for name, value in environ.items() if name != "STORECTL_SOCKET"}
     changed["PATH"] = path_with(os.path.join(environment, "bin"), environ.get("PATH", os.defpath))
@@ -42,17 +42,17 @@ def tool_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]
 
 
 def path_with(folder: str, path: str) -> str:
-    """PATH with this folder first; as it is where it begins with it already."""
+    """PATH with this folder first; unchanged if it is the first already."""
     if path == folder or path.startswith(f"{folder}{os.pathsep}"):
         return path
     return f"{folder}{os.pathsep}{path}" if path else folder
 
 
 def execute(command: list[str], environ: Mapping[str, str]) -> NoReturn:
-    """Become the program. TargetNotExecutableError or TargetNotFoundError where the system refuses."""
+    """Become the program; TargetNotExecutableError or TargetNotFoundError if the system refuses."""
     sys.stdout.flush()
     sys.stderr.flush()
-    for name in ("SIGPIPE", "SIGXFSZ"):  # ignored by Python, and what is ignored stays so in the program
+    for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, and the program would inherit that
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     try:
         os.execve(command[0], command, environ)  # noqa: S606 - to become the program is the whole point

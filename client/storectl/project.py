@@ -1,4 +1,4 @@
-"""Which project a command is about."""
+"""Find the project that a command is about."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 _LOOKS, _LOOK_SECONDS = 100, 0.02
-"""Looks for a lock file as long as git is at work: two seconds."""
+"""How often to look for a lock file while git is at work: for two seconds."""
 
 
 def locate_project(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str]:
-    """The project's folder without symbolic links, and its lock file; NoLockFileError where there is none.
+    """The project's folder without symbolic links, and its lock file; NoLockFileError if there is none.
 
     It is the folder of the lock file that the options name, else the first project found upward from one of ``starts``.
     """
@@ -30,9 +30,9 @@ def locate_project(starts: Iterable[str], options: Options, environ: Mapping[str
 
 
 def locate_member(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str, Options]:
-    """The project's folder and lock file, and the options for the workspace member that the search started in, if any.
+    """The project's folder and lock file, and the options, for the workspace member that the search started in, if any.
 
-    ProjectOwnerError if all of that belongs to another user whom nobody trusts.
+    ProjectOwnerError if the project belongs to another user and is not trusted.
     """
     try:
         if options.lock_file is not None:
@@ -45,12 +45,12 @@ def locate_member(starts: Iterable[str], options: Options, environ: Mapping[str,
 
 def _search(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str, Options]:
     tried: list[str] = []
-    for each in starts:  # one after the other: there may be no current folder, and no need of one
+    for each in starts:  # one by one: the current folder may be gone, and may not be needed
         start = os.path.abspath(each)
         found = find_project(start, environ.get("HOME"), environ)
         looks = 0
         while found is None and looks < _LOOKS and _git_is_at_work(start):
-            time.sleep(_LOOK_SECONDS)  # a switch takes a lock file away before it puts another in its place
+            time.sleep(_LOOK_SECONDS)  # a switch of branches removes a lock file before it writes the other
             found = find_project(start, environ.get("HOME"), environ)
             looks += 1
         if found is not None:
@@ -65,7 +65,7 @@ def _search(starts: Iterable[str], options: Options, environ: Mapping[str, str])
 
 
 def _git_is_at_work(folder: str) -> bool:
-    """Whether git changes the checkout around the folder; not seen in a worktree, whose lock is elsewhere."""
+    """Whether git is changing the checkout around the folder. Not seen in a worktree, whose lock is elsewhere."""
     while not os.path.exists(os.path.join(folder, ".git")) and folder != os.path.dirname(folder):
         folder = os.path.dirname(folder)
     return os.path.exists(os.path.join(folder, ".git", "index.lock"))

@@ -1,6 +1,6 @@
-"""`storectl run`, where the launcher does not do it: options, links, first runs, changed lock files, errors.
+"""`storectl run`, if the launcher hands it over: options, links, first runs, changed lock files, errors.
 
-What it imports is part of what it promises: neither typer, rich, httpx2 nor json, unless the environment must be made.
+It has to be quick: it imports neither typer, rich, httpx2 nor json, unless the environment must be made.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from storectl.options import Options
 
 CANNOT_RUN = 125
-"""The exit code where storectl itself is the reason that nothing ran; that of `env`, `timeout` and `docker run`."""
+"""The exit code if storectl itself is the reason that nothing ran; also that of `env`, `timeout` and `docker run`."""
 
 HELP = """\
 Usage: storectl run [OPTIONS] [PYTHON OPTIONS] script.py | -m module | -c code | command | -  [ARGUMENTS]
@@ -52,7 +52,7 @@ Python's own options (-X dev, -W error, -I, -O, -u, -i, …) may stand there too
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the arguments after `storectl run` say. Returns only where that failed, with the exit code."""
+    """Do what the arguments after `storectl run` ask for: become the program, or return an exit code."""
     try:
         request = parse_run(arguments, os.environ)
         if request.kind is Kind.HELP:
@@ -63,15 +63,15 @@ def main(arguments: list[str]) -> int:
         command, environ = _prepared(request, request.options)
         execute(command, environ)
     except OutputError:
-        raise  # as for every other command
+        raise  # the caller ends this command as any other
     except ClientError as error:
         sys.stderr.write(error.report())
         return error.exit_code if error.exit_code != ClientError.exit_code else CANNOT_RUN
 
 
 def _run_matrix(request: RunRequest) -> int:
-    """The program under each Python; every environment is made before the first one runs."""
-    from storectl.matrix import Prepared, run_in_turn, run_side_by_side  # noqa: PLC0415 - only where there are several
+    """Run the program under each Python. Every environment is made before the first program starts."""
+    from storectl.matrix import Prepared, run_in_turn, run_side_by_side  # noqa: PLC0415 - only if there are several
 
     runs = []
     for options in request.choices:
@@ -81,7 +81,7 @@ def _run_matrix(request: RunRequest) -> int:
 
 
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
-    """The whole command line with these options, and the program's variables. A script may have a lock file of its own."""
+    """The program's command line and variables with these options. A script may have a lock file of its own."""
     named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
     if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
@@ -97,7 +97,7 @@ def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[st
 
 
 def environment_for(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
-    """The absolute path of the environment with these options, made by the daemon where it is not ready."""
+    """The absolute path of the environment with these options; the daemon makes it if it is not ready."""
     if request.requirements:
         return _environment_with(request, options, environ)
     project, _, options = locate_member(_starts(request), options, environ)
@@ -105,8 +105,8 @@ def environment_for(request: RunRequest, options: Options, environ: Mapping[str,
 
 
 def _environment_with(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
-    """The environment that has the requirements of --with on top, or nothing else where there is no project."""
-    from storectl.locks.overlay import locked_alone, locked_overlay  # noqa: PLC0415 - nobody else has to wait for it
+    """The environment with the requirements of --with on top of the project's; without a project, with them alone."""
+    from storectl.locks.overlay import locked_alone, locked_overlay  # noqa: PLC0415 - only --with has to wait for it
 
     wanted, refresh, offline = request.requirements, request.refresh, options.offline
     try:
@@ -122,7 +122,7 @@ def _environment_with(request: RunRequest, options: Options, environ: Mapping[st
 
 
 def environment_at(project: str, options: Options, environ: Mapping[str, str]) -> str:
-    """The same for the project in this folder without symbolic links."""
+    """The absolute path of the environment of the project in this folder, which has no symbolic links in its path."""
     store, key = store_folder(environ), options.key
     ready = read_ready(store, project, key)
     if ready is None:
@@ -133,7 +133,7 @@ def environment_at(project: str, options: Options, environ: Mapping[str, str]) -
 
 
 def _starts(request: RunRequest) -> Iterator[str]:
-    """Where the search for the project starts, the first first; TargetNotFoundError for a script that is not there."""
+    """Where the search for the project starts, in order; TargetNotFoundError for a script that is not there."""
     script = _is_script(request)
     if script:
         check_script(request.arguments[0])
@@ -146,7 +146,7 @@ def _starts(request: RunRequest) -> Iterator[str]:
 
 
 def _check_meant_script(request: RunRequest) -> None:
-    """TargetNotFoundError for a script that is not there: outside a project it cannot be a command of its environment."""
+    """TargetNotFoundError for a script that is not there. Without a project its name cannot be a command's."""
     if request.kind is Kind.NAMED and request.arguments[0].endswith(SCRIPT_SUFFIXES):
         check_script(request.arguments[0])
 
@@ -156,7 +156,7 @@ def _is_script(request: RunRequest) -> bool:
 
 
 def _made_environment(options: Options, project: str, last: str | None) -> str:
-    """What the daemon makes; the last good environment where only the lock file is at fault."""
+    """The environment that the daemon makes; the last good one if it refuses the lock file."""
     from storectl.daemon.warming import warm  # noqa: PLC0415 - an environment that is ready needs no daemon and no HTTP
 
     try:

@@ -1,11 +1,11 @@
-"""The arguments of `storectl run`: our options, then those of Python, then the program's, which nobody may touch.
+"""The arguments of `storectl run`: our options, then those of Python, then the program's, which stay as they are.
 
     storectl run [our options] [interpreter options] script.py | -m module | -c code | command | -   arguments…
     storectl run [our options] [interpreter options] -- script.py | command | -   arguments…
 
-Ours and the interpreter's may be mixed, up to the script, ``-m``, ``-c``, the command or ``-``; everything from there
-on is the program's, though it may look like ours. ``--`` ends both, as for Python and uv: what follows is the name of a
-script or command, though it may begin with a dash. Nothing at all is the interactive interpreter.
+Ours and the interpreter's may be mixed, up to the script, ``-m``, ``-c``, the command or ``-``. Everything after that
+is the program's, even if it looks like ours. ``--`` ends both, as for Python and uv: what follows is the name of a
+script or command, even if it begins with a dash. Without a program it is the interactive interpreter.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INTERPRETER_FLAGS = "bBdEiIOPqRsStuvVx?"
 """The one-letter options of CPython that take no value (3.9 to 3.14: `python --help`)."""
 
 INTERPRETER_VALUES = "WX"
-"""Those that do, in the same argument or the next."""
+"""The one-letter options of CPython that take a value, in the same argument or the next."""
 
 INTERPRETER_LONG = ("--version", "--help-env", "--help-xoptions", "--help-all")
 
@@ -37,14 +37,14 @@ VALUE_OPTIONS = {
     "--project": "project",
     "--with": "requirements",
 }
-"""Ours with a value, and where it goes."""
+"""Our options with a value, and the list that each is added to."""
 
 FLAGS = ("--no-default-groups", "--all-extras", "--offline", "--parallel", "--refresh")
-"""Ours without one."""
+"""Our options without a value."""
 
 
 class Kind(Enum):
-    """What the target is, as far as the arguments tell."""
+    """What the program is, as far as the arguments show."""
 
     INTERPRETER = "interpreter"  # -m, -c, - or nothing: the arguments go to python as they are
     NAMED = "named"  # a script or a command: the first of the arguments
@@ -52,16 +52,17 @@ class Kind(Enum):
 
 
 class RunRequest:
-    """What is to run, and in which environment. Not to be changed; no dataclass for the reason ``options`` gives.
+    """What is to run, and in which environment. Not to be changed; no dataclass, for the reason in ``options``.
 
-    ``interpreter_options`` stand before the target; ``arguments`` begin with it. ``project`` is the folder --project
-    names. ``choices`` are the options for each of several Pythons, ``options`` those for the first; ``parallel`` is
-    whether they are to run side by side. ``requirements`` are what comes on top of the project, to be locked anew with
-    ``refresh``.
+    ``interpreter_options`` stand before the program; ``arguments`` begin with it. ``project`` is the folder of
+    --project. ``choices`` are the options for each of several Pythons, ``options`` those for the first; ``parallel``
+    is whether they run side by side. ``requirements`` come on top of the project; with ``refresh`` they are locked
+    anew.
     """
 
     __slots__ = (
-        "arguments", "choices", "interpreter_options", "kind", "options", "parallel", "project", "refresh", "requirements"
+        "arguments", "choices", "interpreter_options", "kind", "options",
+        "parallel", "project", "refresh", "requirements",
     )  # fmt: skip
 
     def __init__(
@@ -88,9 +89,9 @@ class RunRequest:
 
 
 def parse_run(arguments: list[str], environ: Mapping[str, str]) -> RunRequest:
-    """The request in what follows `storectl run`; UsageError where it is none.
+    """The request that the arguments after `storectl run` make; UsageError if they make none.
 
-    What the environment says (STORECTL_PYTHON, …) holds where no option of that kind is given.
+    A variable (STORECTL_PYTHON, …) counts if no option of its kind is given.
     """
     return _Parser(arguments).parse(environ)
 
@@ -124,7 +125,7 @@ class _Parser:
         )
 
     def _is_target(self) -> bool:
-        """Whether the next argument, or a letter of it, is where the program's own arguments begin."""
+        """Whether the program's own arguments begin with the next argument, or with a letter in it."""
         first = self.rest[0]
         if self.kind is Kind.HELP or first == "-":
             return True
@@ -139,7 +140,7 @@ class _Parser:
             self.kind = Kind.NAMED
 
     def _take_ours(self) -> bool:
-        """Take one option of ours off the rest, with its value; False where it is not ours."""
+        """Take one option of ours off the rest, with its value; False if it is not ours."""
         first = self.rest[0]
         if first in ("-h", "--help"):
             self.kind = Kind.HELP
@@ -170,7 +171,7 @@ class _Parser:
         return True
 
     def _take_interpreter_option(self) -> None:
-        """Take one option of Python off the rest, with its value; UsageError where Python has no such option."""
+        """Take one option of Python off the rest, with its value; UsageError if Python has no such option."""
         first = self.rest.pop(0)
         self.interpreter_options.append(first)
         if first in INTERPRETER_LONG:
@@ -201,7 +202,7 @@ class _Parser:
         return values[0] if values else None
 
     def _choices(self, environ: Mapping[str, str]) -> tuple[Options, ...]:
-        """One for each Python, in the order given; each version once."""
+        """The options for each Python, in the given order; each version once."""
         ambient = options_of_environment(environ)
         pythons: list[str | None] = [*dict.fromkeys(self.values["python"])] or [ambient.python]
         return tuple(self._options(python, ambient) for python in pythons)
@@ -220,7 +221,7 @@ class _Parser:
 
 
 def _module_or_code(cluster: str) -> bool:
-    """Whether a cluster of one-letter options (``-Im``) holds -m or -c before any letter that takes the rest."""
+    """Whether a cluster of one-letter options (``-Im``) holds -m or -c before any letter that takes the rest of it."""
     for letter in cluster[1:]:
         if letter in "mc":
             return True

@@ -1,7 +1,8 @@
-"""A store for every account of the machine or image: its owner makes environments in it, the others run them.
+"""A store for every account of a machine or image: its owner makes the environments, and the others run them.
 
-What is in a store can be read by all; a store is private because nobody else can enter its folder. Sharing opens that, and
-keeps to the owner what nobody else needs. Nobody but the owner can write there, before or after.
+The files in a store can be read by all. A store is private only because other accounts cannot enter its folder.
+Sharing lets them enter, and closes the folders inside that only the owner needs. Only the owner can write there,
+before and after.
 """
 
 import os
@@ -11,11 +12,11 @@ from storectl.errors import SharedStoreError, StoreOwnerError
 from storectl_shim.trust import user_name
 
 _PRIVATE = ("builds", "git", "quarantine", "state", "tmp", "trash", "urls")
-"""Folders of the store that tell where things came from, or hold what is not finished."""
+"""Folders of the store that say where packages came from, or hold what is not finished."""
 
 
 def check_reachable(path: str, what: str, hint: str) -> None:
-    """SharedStoreError if another account could not come to this file or folder, or to what it is a link to."""
+    """SharedStoreError if another account cannot reach this file or folder, or what it is a link to."""
     for each in (os.path.abspath(path), os.path.realpath(path)):
         folder = os.path.dirname(each)
         while True:
@@ -29,12 +30,12 @@ def check_reachable(path: str, what: str, hint: str) -> None:
 
 
 def check_place(store: str) -> None:
-    """SharedStoreError if the store is where no other account comes, which had better be known before it is filled."""
+    """SharedStoreError if other accounts cannot reach the store: to be asked before it is filled."""
     check_reachable(store, "the store", "set STORECTL_STORE to a folder such as /opt/storectl")
 
 
 def share_store(store: str, interpreter: str) -> None:
-    """Let every account read the store; ``interpreter`` is the one that programs of the environment run in."""
+    """Let every account read the store. ``interpreter`` is the one that the environment's programs run in."""
     owner = os.stat(store).st_uid
     if owner != os.geteuid():
         raise StoreOwnerError(f"the store {store} belongs to {user_name(owner)}", hint="only its owner can share it")

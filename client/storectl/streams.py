@@ -1,8 +1,8 @@
-"""The standard streams of the command line: output that cannot be written is an error told in one line.
+"""The standard streams of the command line: if output cannot be written, that is an error told in one line.
 
-Python leaves a closed stream as None, and tells of a full disk only at the end of the process. Here every write that fails
-raises OutputError once; what is written after it is thrown away, so that nothing is told twice. Of stderr nothing is told:
-there is no other place to tell it.
+Python makes a closed stream None, and reports a full disk only when the process ends. Here the first write that fails
+raises OutputError; later output is thrown away, so that the error is told once. A failure of stderr is not told:
+there is no other stream to tell it on.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ STDOUT, STDERR = 1, 2
 
 
 def check_output() -> None:
-    """Replace ``sys.stdout`` and ``sys.stderr`` by streams whose failure is ours to tell."""
+    """Replace ``sys.stdout`` by a stream that raises OutputError, and ``sys.stderr`` by one that fails silently."""
     _occupy_standard_numbers()
     sys.stdout = _text_stream(_Output(STDOUT if sys.stdout is not None else None), sys.stdout)
     sys.stderr = _text_stream(_Told(STDERR), sys.stderr)
 
 
 def flush_output() -> None:
-    """Write what is still held back; OutputError if that fails."""
+    """Write what is still in the buffers; OutputError if that fails."""
     sys.stdout.flush()
     sys.stderr.flush()
 
 
 def end_as_interrupted_writer() -> None:
-    """End this process as the system ends one that writes into a pipe that nobody reads: by SIGPIPE, without a word."""
+    """End this process silently by SIGPIPE, as the system ends one that writes into a pipe without a reader."""
     import signal  # noqa: PLC0415 - few commands come here
 
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -45,7 +45,7 @@ def end_as_interrupted_writer() -> None:
 
 
 def output_encoding(own: str) -> str:
-    """The locale's encoding, which ``-X utf8`` hides; that of Python itself for one that is ASCII, or not known."""
+    """The locale's encoding, which ``-X utf8`` hides; ``own``, which is Python's, if that is ASCII or not known."""
     found = _locale.getencoding()
     try:
         is_ascii = codecs.lookup(found).name == "ascii"
@@ -55,9 +55,9 @@ def output_encoding(own: str) -> str:
 
 
 def _occupy_standard_numbers() -> None:
-    """See that no file that is opened later gets the number of a closed standard stream, and is taken for one.
+    """Make sure that no file opened later gets the number of a closed standard stream, and is then taken for it.
 
-    A program that we become, or start, has them closed as they were.
+    A program that this process becomes or starts has those streams closed as they were.
     """
     for number in range(STDERR + 1):
         try:
@@ -67,7 +67,7 @@ def _occupy_standard_numbers() -> None:
 
 
 class _Output(io.RawIOBase):
-    """Standard output, or None if it was closed from the beginning: what has its number now is not what was meant."""
+    """Standard output; None if it was closed from the beginning: another file has its number by now."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
@@ -102,7 +102,7 @@ class _Output(io.RawIOBase):
 
 
 class _Told(_Output):
-    """Standard error. If it was closed, a file that swallows everything has its number by now."""
+    """Standard error. If it was closed, its number is that of a file that swallows everything."""
 
     def _refused(self, error: OSError, size: int) -> int:  # noqa: ARG002 - as above
         return size

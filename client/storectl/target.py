@@ -1,4 +1,4 @@
-"""What `storectl run NAME` means: a script, a command of the environment, or one on PATH."""
+"""What NAME means in `storectl run NAME`: a script, a command of the environment, or one on PATH."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ SCRIPT_SUFFIXES = (".py", ".pyw", ".pyz")
 
 
 def names_script(name: str) -> bool:
-    """Whether a script is meant: a path with a slash, or a file here with a suffix of scripts.
+    """Whether the name is a script's: a path with a slash, or a file here with a suffix of scripts.
 
-    A name with such a suffix that is no file here may be a command of the environment: ``rst2html.py``.
+    A name with such a suffix, but no file here, may be a command of the environment: ``rst2html.py``.
     """
     return "/" in name or (name.endswith(SCRIPT_SUFFIXES) and os.path.exists(name))
 
 
 def script_folder(name: str) -> str:
-    """The folder where the search for a script's project starts: that of the file it leads to, or the script itself."""
+    """The folder where the search for a script's project starts: that of the file it links to, or a folder itself."""
     real = os.path.realpath(name)
     return real if os.path.isdir(real) else os.path.dirname(real)
 
 
 def check_script(name: str) -> None:
-    """TargetNotFoundError where there is no such script, with the names like it that are there."""
+    """TargetNotFoundError if there is no such script; its hint lists files with similar names."""
     if os.path.exists(name):
         return
     raise TargetNotFoundError(
@@ -46,9 +46,9 @@ def command_line(
 ) -> list[str]:
     """The program's whole command line, its executable first.
 
-    A script is meant if ``names_script`` says so. Else a command of the environment wins over a file of the current folder
-    or one of its folders with ``__main__.py`` (a project's package, as often as not), and that over a command on PATH. TargetNotFoundError or TargetNotExecutableError
-    where it is none of them.
+    If ``names_script`` says so, the name is a script's. Else it is a command of the environment, if it has one of
+    that name; else a file of the current folder, or a folder there with ``__main__.py`` (often a project's package);
+    else a command on PATH. TargetNotFoundError or TargetNotExecutableError if it is none of them.
     """
     dashes = ["--"] if name.startswith("-") else []
     python = [os.path.join(environment, "bin", "python"), *interpreter_options, *dashes]
@@ -87,7 +87,7 @@ def _on_path(name: str, environment: str, environ: Mapping[str, str]) -> str:
 
 
 def _near_script(name: str) -> str:
-    """A hint with the files beside a script that is not there; empty if none is like it, or no script is meant."""
+    """A hint with the files beside a missing script that have similar names; empty if there are none."""
     folder, base = os.path.split(name)
     if not folder and not base.endswith(SCRIPT_SUFFIXES):
         return ""
@@ -107,7 +107,7 @@ def _check_executable(path: str) -> None:
 
 
 def _near(name: str, names: Iterable[str], lead: str) -> str:
-    """A hint with the names like this one; empty where there are none."""
+    """A hint with the names that are similar to this one; empty if there are none."""
     import difflib  # noqa: PLC0415 - only an error pays for it
 
     near = difflib.get_close_matches(name, names, n=5, cutoff=0.6)

@@ -1,1 +1,1 @@
-"""The commands, one module each; ``storectl.cli`` puts them together."""
+"""The commands, one module for each; ``storectl.cli`` puts them together."""

@@ -1,4 +1,4 @@
-"""`storectl daemon`: the daemon in the foreground, and what is done about the one in the background."""
+"""`storectl daemon`: run the daemon in the foreground, or start, stop and look at the one in the background."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ from storectl.errors import DaemonNotRunningError, ServiceFileError
 from storectl_shim.locations import log_path
 
 NOT_RUNNING = 3
-"""The exit code of `daemon status` where there is none: that of an init script's status."""
+"""The exit code of `daemon status` if no daemon runs: the one that init scripts use for that."""
 
 app = typer.Typer(help="Be the daemon, or start, stop and look at it.")
 
@@ -31,7 +31,7 @@ Enable = Annotated[bool, typer.Option("--enable", help="Enable the service as we
 
 @app.callback(invoke_without_command=True)
 def foreground(context: typer.Context, *, log_file: LogFile = None) -> None:
-    """Be the daemon, in the foreground, where no command is given."""
+    """Be the daemon, in the foreground, if no command is given."""
     if context.invoked_subcommand is not None:
         return
     raise typer.Exit(become_daemon(["--log-file", log_file] if log_file else []))

@@ -1,4 +1,4 @@
-"""`storectl doctor`: whether all that storectl needs is there, one line each."""
+"""`storectl doctor`: say whether all that storectl needs is there, one line for each check."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`storectl env`: the environments, and how that of a project is."""
+"""`storectl env`: the environments of the store, and the state of a project's own."""
 
 import dataclasses
 import os
@@ -23,7 +23,7 @@ app = typer.Typer(help="The environments, and how that of a project is.")
 
 @app.callback(invoke_without_command=True)
 def default(context: typer.Context) -> None:
-    """Show the environment of the current folder's project, where no command is given."""
+    """Show the environment of the current folder's project, if no command is given."""
     if context.invoked_subcommand is None:
         show()
 
@@ -76,7 +76,7 @@ def api() -> None:
 
 
 def state_json(state: ProjectState) -> dict[str, Any]:
-    """The state as scripts read it: the fields of the API, the progress with its percentage."""
+    """The state for scripts: the fields of the API, and the progress with its percentage."""
     problem, progress = state.problem, state.progress
     return {
         "path": state.path,
@@ -90,7 +90,7 @@ def state_json(state: ProjectState) -> dict[str, Any]:
 
 
 def state_text(state: ProjectState) -> str:
-    """The state in a few words for a person."""
+    """The state in a few words, for people."""
     if state.state == "warming" and state.progress is not None:
         return f"warming: {describe(state.progress)}"
     if not os.path.isdir(state.path):
@@ -102,7 +102,10 @@ def state_text(state: ProjectState) -> str:
 
 
 def _state(folder: str) -> ProjectState:
-    """The state of the project that this folder is in; of one without a lock file any more, what the daemon remembers."""
+    """The state of the project that this folder is in.
+
+    If the project has no lock file any more, it is the state that the daemon remembers.
+    """
     start = os.path.realpath(folder)
     with ensure_daemon(os.environ) as daemon:
         try:
@@ -119,7 +122,7 @@ def _state(folder: str) -> ProjectState:
 
 
 def _is_current(state: ProjectState) -> bool:
-    """Whether what is ready was made from the files as they are now: the daemon may not have seen a change yet."""
+    """Whether a ready environment fits the files as they are now: the daemon may not have seen a change yet."""
     return state.state != "ready" or read_ready(store_folder(os.environ), state.path, Options().key) is not None
 
 

@@ -1,4 +1,4 @@
-"""What `storectl doctor` looks at, each a function from the environment's variables to findings."""
+"""What `storectl doctor` checks: one function for each check, from the environment's variables to findings."""
 
 import os
 import re
@@ -18,17 +18,17 @@ from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_notices, read_ready
 
 WATCHES_NEEDED = 8192
-"""inotify watches that leave room for an editor beside a few hundred watched folders."""
+"""So many inotify watches are enough for an editor and a few hundred watched folders."""
 
 CLOCK_SKEW_S = 2.0
-"""The time the record of a project counts on."""
+"""The record of a project is right as long as clocks differ by less than this."""
 
 STORE_FORMAT = "storectl store 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One check and how it came out; ``hint`` says what to do where it is not ``ok``."""
+    """The result of one check; ``hint`` says what to do if it is not ``ok``."""
 
     check: str
     ok: bool
@@ -37,7 +37,7 @@ class Finding:
 
 
 def examine(environ: Mapping[str, str], folder: str) -> list[Finding]:
-    """Every check, in an order in which an earlier one may explain a later."""
+    """The findings of every check. A check comes before those that its result may explain."""
     checks: Mapping[str, Callable[[], Iterator[Finding]]] = {
         "store": lambda: _store(Path(store_folder(environ))),
         "quarantine": lambda: _quarantine(Path(store_folder(environ))),
@@ -50,7 +50,7 @@ def examine(environ: Mapping[str, str], folder: str) -> list[Finding]:
 
 
 def _findings(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What a check finds; that the system lets it look at nothing is a finding too, and not the end of the others."""
+    """What a check finds. If the system lets it look at nothing, that is a finding, and the other checks run."""
     try:
         yield from check()
     except OSError as error:
@@ -87,7 +87,7 @@ def _store(store: Path) -> Iterator[Finding]:
 
 
 def _format_of(store: Path) -> str:
-    """What the store says that it is; FileNotFoundError if there is none."""
+    """What the store's own VERSION file says of its format; FileNotFoundError if there is none."""
     os.stat(store)
     try:
         return (store / "VERSION").read_text(errors="replace").strip()
@@ -142,7 +142,7 @@ def _versions(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 def _names(folder: str | Path) -> list[str]:
-    """What is in this folder; nothing if it is not there or may not be looked at, which no search minds."""
+    """The names in this folder; none if it is not there or cannot be read: that is no fault for a search."""
     try:
         return sorted(os.listdir(folder))
     except OSError:
@@ -150,7 +150,7 @@ def _names(folder: str | Path) -> list[str]:
 
 
 def _watches(limit_file: Path) -> Iterator[Finding]:
-    if not limit_file.is_file():  # macOS and containers without /proc
+    if not limit_file.is_file():  # as on macOS, and in containers without /proc
         return
     limit = int(limit_file.read_text())
     yield Finding(

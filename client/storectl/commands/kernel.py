@@ -72,7 +72,7 @@ def remove(
 @app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def start(arguments: Arguments = None) -> None:
     """Become the kernel of the project here. What Jupyter runs; its log has what goes to stderr."""
-    # Imported here: what reads requirements takes 30 ms, and no other command needs it.
+    # Imported here: the module that parses requirements takes 30 ms to load, and no other command needs it.
     from storectl.kernels.kernel import notebook_starts, prepare_kernel  # noqa: PLC0415 - see above
 
     kernel = prepare_kernel(notebook_starts(os.environ), options_of_environment(os.environ), os.environ)
@@ -82,7 +82,7 @@ def start(arguments: Arguments = None) -> None:
 
 
 def _data_folder(*, user: bool, prefix: str | None, sys_prefix: bool) -> Path | None:
-    """The one that the options name; None where they name none, UsageError for several."""
+    """The data folder that the options name; None if they name none. UsageError if they name several."""
     if user + (prefix is not None) + sys_prefix > 1:
         raise UsageError("--user, --prefix and --sys-prefix exclude each other", hint="give one of them")
     if user:

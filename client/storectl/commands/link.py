@@ -1,4 +1,4 @@
-"""`storectl link`: `.venv` in the project's folder, for editors and type checkers that look there."""
+"""`storectl link`: make `.venv` in the project's folder, for editors and type checkers that look there."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ from storectl.project import locate_project
 from storectl_shim.locations import store_folder
 
 ASIDE = ".before-storectl"
-"""What --force puts behind the name of that which stood in the way: nothing is ever deleted."""
+"""`--force` adds this to the name of the file or folder that is in the way; it deletes nothing."""
 
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The link's name in the project's folder.")]
 Force = Annotated[bool, typer.Option("--force", help=f"Move what stands there aside, to NAME{ASIDE}.")]
@@ -37,9 +37,10 @@ def link(folder: Folder = ".", *, name: Name = ".venv", force: Force = False) ->
 
 
 def clear_way(path: str, store: str, *, force: bool) -> None:
-    """See that a link may be put at ``path``: nothing is there, or one into the store.
+    """Make sure that a link can be put at ``path``: nothing is there, or a link into the store.
 
-    With ``force`` anything else is moved aside; without, and where something is aside already, LinkRefusedError.
+    With ``force`` anything else is moved aside. LinkRefusedError without ``force``, or if something was moved aside
+    before.
     """
     if not os.path.lexists(path) or _is_ours(path, store):
         return
@@ -53,7 +54,7 @@ def clear_way(path: str, store: str, *, force: bool) -> None:
 
 
 def point(path: str, environment: str) -> None:
-    """Make ``path`` a link to the environment, in one step for whoever looks."""
+    """Make ``path`` a link to the environment. Other processes see the old link or the new one, never none."""
     temporary = f"{path}.{secrets.token_hex(4)}"
     try:
         os.symlink(environment, temporary)
@@ -65,7 +66,7 @@ def point(path: str, environment: str) -> None:
 
 
 def _is_ours(path: str, store: str) -> bool:
-    """Whether this is a link into the store's environments, if perhaps to one that is gone."""
+    """Whether this is a link into the store's environments; the environment itself may be gone."""
     if not os.path.islink(path):
         return False
     target = os.path.join(os.path.dirname(path), os.readlink(path))

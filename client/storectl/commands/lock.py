@@ -1,4 +1,4 @@
-"""`storectl lock`: hand the project over to the tool that locks it."""
+"""`storectl lock`: lock the project with the tool that it belongs to."""
 
 import os
 import subprocess

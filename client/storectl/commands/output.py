@@ -9,7 +9,10 @@ from storectl.errors import printable
 
 
 def print_json(value: Any) -> None:
-    """The value as JSON, indented, keys in the order given. A byte of a path that is not UTF-8 is a lone surrogate (PEP 383)."""
+    """Print the value as indented JSON, keys in the given order.
+
+    A byte of a path that is not UTF-8 is a lone surrogate in it (PEP 383).
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding)
@@ -19,12 +22,15 @@ def print_json(value: Any) -> None:
 
 
 def print_lines(*lines: str) -> None:
-    """Each line, with what could steer a terminal escaped."""
+    """Print each line, with every character escaped that could steer a terminal."""
     sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table: one line a row, columns aligned, nothing cut off; with a heading on a terminal, for grep and awk without."""
+    """Print a table: one line for each row, columns aligned, nothing cut off.
+
+    On a terminal it has a heading; elsewhere it has none, for grep and awk.
+    """
     lines = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         lines.insert(0, list(columns))
@@ -35,7 +41,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def count_text(count: int, one: str, many: str | None = None) -> str:
-    """``1 wheel``, ``2 wheels``; ``many`` is for words that do not end in s."""
+    """``1 wheel``, ``2 wheels``; ``many`` is the plural if it does not end in s."""
     return f"{count} {one if count == 1 else many or f'{one}s'}"
 
 

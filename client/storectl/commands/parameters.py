@@ -32,7 +32,7 @@ def options_of(
     lock: str | None,
     offline: bool,
 ) -> Options:
-    """What the parameters say, and the environment where they say nothing; as `storectl run` has it."""
+    """The options that these parameters ask for; variables count for those that are not given, as for `run`."""
     ambient = options_of_environment(os.environ)
     return Options(
         python=python or ambient.python,

@@ -1,6 +1,6 @@
-"""The quarantine of the store, for a person: what ``storectl store verify --repair`` found damaged and set aside.
+"""The store's quarantine, shown to people: what ``storectl store verify --repair`` found damaged and set aside.
 
-Each folder in ``quarantine/`` holds what was set aside together, and ``why.json``, format 1:
+Each folder in ``quarantine/`` holds what was set aside together, and a file ``why.json``, format 1:
 ``{"format": 1, "at": seconds since the epoch, "what": text, "was": [paths below the store], "why": [sentences]}``.
 """
 
@@ -16,7 +16,7 @@ from storectl.commands.output import size_text
 
 
 def set_aside(store: Path) -> list[str]:
-    """A line for each thing that was set aside: what, when, why, its size, and the command that removes it."""
+    """One line for each thing that was set aside: what, when, why, its size, and the command that removes it."""
     with suppress(FileNotFoundError):
         places = sorted((store / "quarantine").iterdir())
         return [f"{_told(place)}; remove with: rm -r {shlex.quote(str(place))}" for place in places]

@@ -1,4 +1,4 @@
-"""`storectl run`, as the list of commands shows it. What runs is ``storectl.run``, which typer never gets in the way of."""
+"""`storectl run` in the list of commands. ``storectl.run`` does the work; the command line calls it without typer."""
 
 from typing import Annotated
 

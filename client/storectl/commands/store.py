@@ -1,4 +1,4 @@
-"""`storectl store`: what is in the store, and whether it is as it was unpacked."""
+"""`storectl store`: show what is in the store, and check that it is still what was unpacked."""
 
 import os
 import sys

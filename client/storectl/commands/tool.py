@@ -1,4 +1,4 @@
-"""`storectl tool`: commands of packages that belong to no project."""
+"""`storectl tool`: run commands of packages that belong to no project."""
 
 import os
 from typing import Annotated

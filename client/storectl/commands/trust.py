@@ -1,4 +1,4 @@
-"""`storectl trust`: the folders whose files may decide what runs here although another user owns them."""
+"""`storectl trust`: the list of folders whose files may decide what runs, although they belong to other users."""
 
 import os
 from typing import Annotated
@@ -43,7 +43,7 @@ def _check(folder: str, own: list[str], *, remove: bool) -> None:
 
 
 def _write(path: str, entries: list[str]) -> None:
-    """Replace the list as a whole; only its owner may write it."""
+    """Replace the whole list; only its owner may write to the new file."""
     stage = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

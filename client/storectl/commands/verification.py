@@ -1,4 +1,4 @@
-"""What a verification of the store came to, gathered from its events."""
+"""The result of a verification of the store, gathered from the daemon's events."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ _FINDING = ("kind", "name", "version", "prefix", "path", "what")
 
 
 class Report:
-    """``entries`` counts those that were looked at; the lists hold the events that matter, in order."""
+    """``entries`` counts the entries that were verified; the lists hold the events that matter, in order."""
 
     def __init__(self) -> None:
         self.entries = 0
@@ -16,7 +16,7 @@ class Report:
         self.left: list[dict[str, Any]] = []
 
     def note(self, event: Mapping[str, Any]) -> bool:
-        """Take one event in; whether one more entry has been looked at."""
+        """Add one event; return whether it says that another entry was verified."""
         kind = event.get("event")
         if kind == "finding":
             self.findings.append({key: event[key] for key in _FINDING})
@@ -29,12 +29,12 @@ class Report:
         return is_entry
 
     def as_json(self, *, repair: bool) -> dict[str, Any]:
-        """For a program; what was mended, and what is left, only of a repair."""
+        """The report for scripts; only that of a repair says what was mended and what is left."""
         value: dict[str, Any] = {"entries": self.entries, "findings": self.findings}
         return value | {"mended": self.mended, "left": self.left} if repair else value
 
     def lines(self, *, repair: bool) -> Iterator[str]:
-        """For a person."""
+        """The report for people."""
         for found in self.findings:
             thing = " ".join(filter(None, (found["kind"], found["name"], found["version"], found["prefix"])))
             yield f"{thing}: {found['path']}: {found['what']}"

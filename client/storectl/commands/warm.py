@@ -1,4 +1,4 @@
-"""`storectl warm`: make the environment of a project, and wait for it."""
+"""`storectl warm`: make the environment of a project, and wait until it is made."""
 
 import dataclasses
 import os

@@ -43,14 +43,14 @@ def remove(folder: Path = ".") -> None:
     """Watch a project no more. Its environments stay, and it runs as before."""
     with ensure_daemon(os.environ) as daemon:
         state = daemon.project_state(os.path.realpath(folder))
-        # A folder that is gone from the disk is known under its own name only.
+        # The daemon may know no project there if the folder is gone from the disk: then its path is the name.
         path = state.path if state is not None else os.path.realpath(folder)
         daemon.forget(path)
     print_lines(f"no longer watching {path}")
 
 
 def _is_own(path: str) -> bool:
-    """Whether this is a folder of ours, with what a tool or --with was locked to: nobody asked to watch it."""
+    """Whether this is a folder that storectl made for a tool or for --with: the user did not ask to watch it."""
     state = os.path.realpath(state_folder(os.environ))
     return path.startswith((os.path.join(state, "overlays", ""), os.path.join(state, "tools", "")))
 

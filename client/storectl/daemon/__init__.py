@@ -1,1 +1,1 @@
-"""daemon."""
+"""How the command line finds, starts and talks to the daemon."""

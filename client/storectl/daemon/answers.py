@@ -1,4 +1,4 @@
-"""What the daemon answers, as values: the objects of the API, version 1."""
+"""The daemon's answers as values: the objects of version 1 of its API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from storectl.errors import DaemonProblemError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """A daemon that is well. ``uptime_s`` in seconds, ``rss_bytes`` its resident memory."""
+    """The daemon says that it works. ``uptime_s`` is in seconds, ``rss_bytes`` its resident memory."""
 
     version: str
     api: int
@@ -23,7 +23,7 @@ class Health:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """From the answer of ``/v1/health``; KeyError or TypeError where it is none."""
+        """Read the answer of ``/v1/health``; KeyError or TypeError if the object is something else."""
         api = value["api"]
         return cls(
             version=value["version"],
@@ -55,7 +55,7 @@ class EnvironmentInfo:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """From an EnvironmentInfo of the API; KeyError or TypeError where it is none."""
+        """Read an EnvironmentInfo of the API; KeyError or TypeError if the object is something else."""
         interpreter = value["interpreter"]
         return cls(
             id=value["id"],
@@ -71,7 +71,7 @@ class EnvironmentInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a warming is: ``done`` of ``total`` wheels in this phase, in bytes where ``bytes_total`` is not 0."""
+    """How far a warm is: ``done`` of ``total`` wheels in this phase, and of their bytes if ``bytes_total`` is not 0."""
 
     phase: str
     done: int
@@ -82,7 +82,7 @@ class Progress:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """From a progress event; KeyError or TypeError where it is none."""
+        """Read a progress event; KeyError or TypeError if the object is something else."""
         return cls(
             phase=value["phase"],
             done=value["done"],
@@ -94,7 +94,7 @@ class Progress:
 
     @property
     def percent(self) -> int:
-        """0 to 100, of the bytes where they are known, else of the wheels."""
+        """0 to 100: the share of the bytes if their total is known, else of the wheels."""
         done, total = (self.bytes_done, self.bytes_total) if self.bytes_total else (self.done, self.total)
         return min(100, done * 100 // total) if total > 0 else 0
 
@@ -113,7 +113,7 @@ class ProjectState:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """From a ProjectState of the API; KeyError or TypeError where it is none."""
+        """Read a ProjectState of the API; KeyError or TypeError if the object is something else."""
         environment, progress, problem = value.get("environment"), value.get("progress"), value.get("problem")
         return cls(
             path=path_from_wire(value["path"]),
@@ -127,6 +127,6 @@ class ProjectState:
 
 
 def problem_from_json(value: Mapping[str, Any]) -> DaemonProblemError:
-    """The error in a problem+json object or a failed event; it may lack anything."""
+    """The error in a problem+json object or a failed event; any of its fields may be missing."""
     message = value.get("detail") or value.get("title") or "the daemon gave no reason"
     return DaemonProblemError(str(message), code=str(value.get("code") or "E_PROBLEM"), hint=value.get("hint"))

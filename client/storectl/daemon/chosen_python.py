@@ -1,4 +1,4 @@
-"""The Python of what belongs to no project: chosen by the daemon, which finds those of pyenv and uv too, and told by its path."""
+"""The Python for what belongs to no project: the daemon chooses it, as it also finds those of pyenv and uv."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ PIN = ".python-version"
 
 
 class ChosenPython:
-    """One interpreter. ``version`` is at least its feature version; ``executable`` its path, None if any of it will do."""
+    """One interpreter. ``version`` is at least its feature version.
+
+    ``executable`` is its path, or None if any interpreter of that version will do.
+    """
 
     __slots__ = ("executable", "version")
 
@@ -29,14 +32,14 @@ class ChosenPython:
 
     @property
     def pin(self) -> dict[str, str]:
-        """The file that keeps a folder to this interpreter, by its name; nothing if any will do."""
+        """The file, by its name, that ties a folder to this interpreter; empty if any of the version will do."""
         return {PIN: f"{self.executable}\n"} if self.executable else {}
 
 
 def chosen_python(python: str | None, environ: Mapping[str, str], *, pinned: str | None = None) -> ChosenPython:
-    """The interpreter for a request such as 3.12 or a path, else for ``pinned``, else the first on PATH.
+    """The interpreter for ``python`` (such as 3.12, or a path), else for ``pinned``, else the first on PATH.
 
-    ``pinned`` is the content of a ``.python-version``. DaemonProblemError (E_TARGET) if there is none.
+    ``pinned`` is the content of a ``.python-version``. DaemonProblemError (E_TARGET) if there is no such interpreter.
     """
     from storectl.daemon.start import ensure_daemon  # noqa: PLC0415 - for the first run only
 
@@ -45,9 +48,9 @@ def chosen_python(python: str | None, environ: Mapping[str, str], *, pinned: str
 
 
 def pinned_at(folder: str, environ: Mapping[str, str]) -> str | None:
-    """What the nearest ``.python-version`` at or above this folder says, no further up than HOME; as for `uv run`.
+    """The content of the nearest ``.python-version`` at or above this folder, no further up than HOME; as for `uv run`.
 
-    A file of another user, who may have put it into a folder that all can write to, says nothing.
+    A file of another user does not count: any user can put one into a folder that all may write to.
     """
     for each in _upward(os.path.realpath(folder), environ.get("HOME")):
         path = os.path.join(each, PIN)
@@ -62,7 +65,7 @@ def pinned_at(folder: str, environ: Mapping[str, str]) -> str | None:
 
 
 def first_on_path(environ: Mapping[str, str]) -> str:
-    """What tells that another Python has become the first on PATH: its path without links; empty if there is none."""
+    """The path, without links, of the first Python on PATH, by which a change of it is seen; empty if there is none."""
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
         for name in ("python3", "python"):
             path = os.path.join(folder, name)

@@ -1,8 +1,8 @@
-"""The daemon's HTTP API, version 1, over its Unix socket: synchronous, with a deadline on everything.
+"""A synchronous client of the daemon's HTTP API, version 1, over its Unix socket. Every request has a deadline.
 
-A daemon that is stopped, or stuck, must never hang a command. Connecting takes at most a second, an answer five; a stream
-may be silent for half a minute (one large wheel compiles), then the daemon is asked for its health, and the request is
-made again: it does each piece of work once, however many ask.
+A daemon that is stopped or stuck must never hang a command. Connecting takes at most a second, an answer five. A
+stream may be silent for half a minute (while one large wheel compiles); then the client asks the daemon for its
+health and makes the request again. The daemon does each piece of work once, however many ask for it.
 """
 
 import json
@@ -35,19 +35,19 @@ Answer = TypeVar("Answer")
 
 
 class WarmListener(Protocol):
-    """Who is told how a warming goes."""
+    """Gets the progress and the warnings of a warm."""
 
     def progress(self, progress: Progress) -> None:
-        """One step further."""
+        """The warm has come one step further."""
 
     def warning(self, message: str) -> None:
-        """Something a person should know."""
+        """There is something that the user should know."""
 
 
 class DaemonClient:
-    """One daemon, behind the socket at this path. A context manager; every method raises ClientError only.
+    """A connection to the daemon whose socket is at this path. A context manager; its methods raise ClientError only.
 
-    ``environ`` are the variables of this command: the daemon's own count for nothing.
+    ``environ`` are the variables of this command; they count for what it asks for, and the daemon's own do not.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class DaemonClient:
         self._environ = environ
         self._stream_timeout = httpx2.Timeout(answer_s, connect=CONNECT_S, read=stream_silence_s)
         self._http = httpx2.Client(
-            # verify=False: no TLS on a Unix socket, and reading the system's certificates all the same takes 85 ms.
+            # verify=False: there is no TLS on a Unix socket, and reading the system's certificates would take 85 ms.
             transport=httpx2.HTTPTransport(uds=path, verify=False),
             base_url="http://storectl",
             timeout=httpx2.Timeout(answer_s, connect=CONNECT_S),
@@ -80,7 +80,7 @@ class DaemonClient:
         self._http.close()
 
     def health(self) -> Health:
-        """How the daemon is, once it is certain that it is ours and speaks our API."""
+        """The daemon's health; an error if the socket is another user's, or the API of another version."""
         check_owner(self.socket)
         check_listener(self.socket)
         health = _read(Health.from_json, self._json("GET", "/v1/health"))
@@ -94,9 +94,9 @@ class DaemonClient:
         return health
 
     def warm(self, start: str, options: Options, listener: WarmListener, *, bytecode: bool = False) -> EnvironmentInfo:
-        """Wait until the environment is made. DaemonProblemError with the daemon's reason where it cannot be.
+        """Wait until the environment is made; DaemonProblemError with the daemon's reason if it cannot be made.
 
-        With ``bytecode`` until it is compiled as well, which otherwise goes on behind it.
+        With ``bytecode`` also wait until it is compiled; otherwise the daemon compiles it later.
         """
         while True:
             try:
@@ -109,9 +109,9 @@ class DaemonClient:
         return [_read(ProjectState.from_json, value) for value in self._json("GET", "/v1/projects")]
 
     def register(self, path: str, *, link: str | None = None) -> ProjectState:
-        """Register the project at or above this folder and begin to warm it.
+        """Register the project at or above this folder, and begin to warm it.
 
-        ``link`` is the name in its folder that the daemon keeps leading to its environment.
+        ``link`` is a name in the project's folder: the daemon keeps a link of that name that leads to the environment.
         """
         body: dict[str, Any] = {"path": path_on_wire(path), "environ": variables_on_wire(self._environ)}
         if link is not None:
@@ -119,11 +119,11 @@ class DaemonClient:
         return _read(ProjectState.from_json, self._json("POST", "/v1/projects", json=body))
 
     def forget(self, path: str) -> None:
-        """Take a project off the register; its environments stay."""
+        """Remove a project from the register; its environments stay."""
         self._request("DELETE", "/v1/projects", params={"path": path_on_wire(path)})
 
     def project_state(self, path: str) -> ProjectState | None:
-        """The state of the project that this folder is in; None where the daemon knows none."""
+        """The state of the project that this folder is in; None if the daemon knows none."""
         try:
             return _read(
                 ProjectState.from_json, self._json("GET", "/v1/projects/state", params={"path": path_on_wire(path)})
@@ -134,7 +134,7 @@ class DaemonClient:
             raise
 
     def interpreter(self, python: str | None, pinned: str | None) -> ChosenPython:
-        """The interpreter that a version, a range of versions or a path means, else a pin, else the first on PATH."""
+        """The interpreter for ``python`` (version, range or path), else for ``pinned``, else the first on PATH."""
         if "interpreters" not in self.health().features:
             raise DaemonVersionError(
                 "the daemon is of an older storectl, and cannot choose an interpreter",
@@ -148,15 +148,15 @@ class DaemonClient:
         return [_read(EnvironmentInfo.from_json, value) for value in self._json("GET", "/v1/environments")]
 
     def entries(self) -> list[dict[str, Any]]:
-        """Every entry: name, version, prefix, digest, size in bytes, filename."""
+        """Every entry: name, version, prefix, digest, size in bytes, file name."""
         return [dict(value) for value in self._json("GET", "/v1/entries")]
 
     def entry(self, prefix: str) -> dict[str, Any]:
-        """One entry, with ``files`` (how many), ``tags`` and ``path`` as well."""
+        """One entry, also with ``files`` (how many), ``tags`` and ``path``."""
         return dict(self._json("GET", f"/v1/entries/{prefix}"))
 
     def verify(self, *, repair: bool = False, offline: bool = False) -> Iterator[dict[str, Any]]:
-        """Every event of a verification, the last one ``done``."""
+        """The events of a verification, as they come; the last one is ``done``."""
         if repair and "repair" not in self.health().features:
             raise DaemonVersionError(
                 "the daemon is of an older storectl, which cannot repair",
@@ -170,7 +170,7 @@ class DaemonClient:
         raise _went_away()
 
     def shutdown(self) -> None:
-        """Ask the daemon to end; it may take a moment."""
+        """Ask the daemon to end. It may still run for a moment."""
         self._request("POST", "/v1/shutdown")
 
     def _warm_once(self, start: str, options: Options, listener: WarmListener, *, bytecode: bool) -> EnvironmentInfo:
@@ -203,7 +203,7 @@ class DaemonClient:
         raise _went_away()
 
     def _stream(self, path: str, body: Json | None) -> Iterator[Json]:
-        """Each line of an NDJSON answer as it comes."""
+        """The lines of an NDJSON answer, each as it comes."""
         with (
             self._errors(),
             self._http.stream("POST", path, json=body, timeout=self._stream_timeout) as response,
@@ -232,7 +232,7 @@ class DaemonClient:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """The errors of HTTP as ours."""
+        """Turn the errors of HTTP into ClientErrors."""
         try:
             yield
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:

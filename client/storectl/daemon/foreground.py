@@ -1,6 +1,7 @@
-"""Being the daemon: the one module of the command line that imports it.
+"""How this process becomes the daemon. No other module of the command line imports the daemon.
 
-A daemon lives for days, and whatever its process has loaded stays: as it is started as a rule, it never sees typer.
+A daemon lives for days, and the modules that its process has loaded stay in memory. Started in the usual way, it never
+loads typer.
 """
 
 import gc
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 
 
 def is_plain(arguments: Sequence[str]) -> bool:
-    """Whether a command line is the daemon's own, in the form that service files and other commands use."""
+    """Whether the command line is one of the two that service files and other commands start the daemon with."""
     return list(arguments[:1]) == ["daemon"] and (
         len(arguments) == 1
         or (len(arguments) == 3 and arguments[1] == "--log-file" and arguments[2][:1] not in {"", "-"})
@@ -16,8 +17,8 @@ def is_plain(arguments: Sequence[str]) -> bool:
 
 
 def become_daemon(options: Sequence[str]) -> int:
-    """Serve until told to stop; the exit code."""
-    gc.disable()  # what is imported stays: to look at it again and again takes a seventh of importing it
+    """Serve until told to stop; return the exit code."""
+    gc.disable()  # what is imported stays; to have the collector look at it repeatedly takes a seventh of the import
     try:
         from storectl_daemon.main import main  # noqa: PLC0415 - only the daemon itself needs the daemon
     finally:

@@ -1,4 +1,4 @@
-"""Progress on stderr: nothing for what is quick, one line that changes on a terminal, a rare line elsewhere."""
+"""Progress on stderr: nothing if the work is quick, one changing line on a terminal, a line now and then elsewhere."""
 
 import math
 import time
@@ -10,10 +10,10 @@ from storectl.errors import printable
 from storectl.options import is_true
 
 SLOW_S = 0.3
-"""What takes no longer than this is not worth a word."""
+"""On a terminal, nothing is printed of work that takes no longer than this."""
 
 SLOW_IN_LOGS_S = 5.0
-"""Where nobody watches, a line is for whoever wonders later why it took so long: after this time, and again after it."""
+"""Elsewhere, such as in a log, the first line comes after this time, and the next after as much time again."""
 
 CLEAR_LINE = "\r\x1b[K"
 
@@ -28,7 +28,7 @@ VERBS = {
 
 
 class ProgressLine:
-    """A WarmListener that tells a person. ``close`` takes the line away."""
+    """A WarmListener that prints for people. ``close`` removes the line."""
 
     def __init__(
         self, stream: TextIO, *, slow_s: float | None = None, clock: Callable[[], float] = time.monotonic
@@ -43,7 +43,7 @@ class ProgressLine:
         self._shown = False
 
     def progress(self, progress: Progress) -> None:
-        """Show this step, where the whole has been slow."""
+        """Show this step, if the work has taken long enough."""
         now = self._clock()
         if now < self._speak_at:
             return
@@ -56,13 +56,13 @@ class ProgressLine:
         self._stream.flush()
 
     def warning(self, message: str) -> None:
-        """Show a warning, slow or not."""
+        """Show a warning, however long the work has taken."""
         self.close()
         self._stream.write(f"storectl: warning: {printable(message)}\n")
         self._stream.flush()
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Leave the terminal as it was before."""
         if self._shown:
             self._stream.write(CLEAR_LINE)
             self._stream.flush()
@@ -70,12 +70,12 @@ class ProgressLine:
 
 
 def progress_line(stream: TextIO, environ: Mapping[str, str]) -> ProgressLine:
-    """The line for a person; one that only warns if UV_NO_PROGRESS says so."""
+    """The progress line of this stream; if UV_NO_PROGRESS says so, it shows warnings only."""
     return ProgressLine(stream, slow_s=math.inf if is_true(environ.get("UV_NO_PROGRESS")) else None)
 
 
 def describe(progress: Progress) -> str:
-    """``fetching 3 of 20 (45 %, 12.0 of 26.7 MB): numpy``."""
+    """Such as ``fetching 3 of 20 (45 %, 12.0 of 26.7 MB): numpy``."""
     verb = VERBS.get(progress.phase, printable(progress.phase))
     if progress.phase == "resolve" or not progress.total:
         return verb

@@ -1,7 +1,7 @@
-"""The service files: where they are, and how they are filled in for this user.
+"""The service files: where their templates are, and how they are filled in for this user.
 
-They are templates. In ``systemd/`` and ``launchd/`` of a checkout they stand as files, in an installed storectl below
-``storectl/service_files/``. Placeholders: ``@storectl-python@`` (the command line's absolute path), ``@store@``,
+In a checkout the templates are in ``systemd/`` and ``launchd/``, in an installed storectl below
+``storectl/service_files/``. Their placeholders: ``@storectl-python@`` (the command line's absolute path), ``@store@``,
 ``@socket@``, ``@socket-name@``, ``@log@``.
 """
 
@@ -21,7 +21,7 @@ COMMAND = "storectl-python"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceManager:
-    """One kind of service manager: its templates' folder, where its files go, and the commands that come next."""
+    """A kind of service manager: its templates, the folder that its files go to, and the command that enables them."""
 
     name: str
     files: tuple[str, ...]
@@ -45,12 +45,12 @@ LAUNCHD = ServiceManager(
 
 
 def service_manager() -> ServiceManager:
-    """That of this platform."""
+    """The service manager of this platform."""
     return LAUNCHD if sys.platform == "darwin" else SYSTEMD
 
 
 def install_folder(manager: ServiceManager, environ: Mapping[str, str]) -> Path:
-    """Where a user's service files go."""
+    """The folder that this user's service files go to."""
     home = Path(environ.get("HOME") or Path.home())
     if manager is LAUNCHD:
         return home / manager.folder
@@ -59,7 +59,7 @@ def install_folder(manager: ServiceManager, environ: Mapping[str, str]) -> Path:
 
 
 def filled_files(manager: ServiceManager, environ: Mapping[str, str]) -> dict[str, str]:
-    """Each service file's name and its text, filled in; ServiceFileError where something is missing."""
+    """The text of each service file, filled in, by its name; ServiceFileError if one or the command is missing."""
     folder, command = template_folder(manager), command_path()
     quote = escape if manager is LAUNCHD else _systemd_quoted
     store = store_folder(environ) if manager is LAUNCHD else f"STORECTL_STORE={store_folder(environ)}"
@@ -77,7 +77,7 @@ def filled_files(manager: ServiceManager, environ: Mapping[str, str]) -> dict[st
 
 
 def template_folder(manager: ServiceManager) -> Path:
-    """Where the templates are: in the installed package, or in the checkout it is imported from."""
+    """The folder of the templates: in the installed package, or in the checkout that the package is imported from."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "service_files" / manager.name, package.parents[1] / manager.name):
         if (folder / manager.files[0]).is_file():
@@ -97,6 +97,6 @@ def command_path() -> str:
 
 
 def _systemd_quoted(path: str) -> str:
-    """The path as one word of ExecStart: systemd.service(5), command lines; ``%`` starts a specifier there."""
+    """The path as one word of ExecStart (systemd.service(5), "Command lines"); ``%`` starts a specifier there."""
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"'

@@ -1,6 +1,6 @@
-"""The daemon's socket, before anything is said over it: whose it is, and whether anybody listens.
+"""The daemon's socket, before any request: to whom it belongs, and whether a process listens on it.
 
-No HTTP is loaded for that. Where nobody listens it can be loaded while a daemon starts, of whose start it takes a third.
+This loads no HTTP. If no daemon listens, HTTP is loaded while a new one starts; it takes a third of that time.
 """
 
 import os
@@ -14,7 +14,7 @@ CONNECT_S = 1.0
 
 
 def check_owner(path: str) -> None:
-    """DaemonNotRunningError where there is no socket, DaemonOwnerError where it is not this user's or root's."""
+    """DaemonNotRunningError if there is no socket; DaemonOwnerError if it belongs neither to this user nor to root."""
     for place in (os.path.dirname(path), path):
         try:
             status = os.lstat(place)
@@ -31,7 +31,7 @@ def check_owner(path: str) -> None:
 
 
 def check_listener(path: str) -> None:
-    """DaemonNotRunningError where nobody listens on the socket; cheaper, and tidier, than to have HTTP find out."""
+    """DaemonNotRunningError if no process listens on the socket. HTTP would find that out too, but later."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(CONNECT_S)
         try:
@@ -45,7 +45,7 @@ def check_listener(path: str) -> None:
 
 
 def stuck(path: str) -> DaemonTimeoutError:
-    """The error for a daemon that lets a deadline pass."""
+    """The error for a daemon that misses a deadline."""
     return DaemonTimeoutError(
         f"the daemon on {path} is there and does not answer",
         hint="it may be stopped or stuck: look at its log (storectl daemon logs), end its process, try again",
@@ -53,7 +53,7 @@ def stuck(path: str) -> DaemonTimeoutError:
 
 
 def unreachable(daemon: StoreDaemon) -> DaemonTimeoutError:
-    """The error for a daemon that the store names, whose process is there and whose socket is not."""
+    """The error for a daemon that the store names, and whose process lives, but whose socket is gone."""
     return DaemonTimeoutError(
         f"the store's daemon, process {daemon.pid}, cannot be reached at {daemon.socket}",
         hint=f"it may be stopped or stuck: end it (kill {daemon.pid}); the next command starts another",

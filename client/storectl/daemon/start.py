@@ -1,10 +1,11 @@
-"""Finding the store's daemon, and starting it when a command needs it: one, however many commands need it at once.
+"""Find the store's daemon, and start one if a command needs it: only one, however many commands need it at once.
 
-The store says where its daemon listens (``storectl_shim.store_daemon``), whatever variables it was started with; if it
-says nothing, a service manager may listen for it at the usual place. If none is there, commands take an flock on
-``start.lock`` in the store, look again, and the first of them starts the daemon. It is no child of the command: the
-command is about to become somebody's program, and that must not find a strange child. So that an early end is seen all
-the same, the daemon holds one end of a pipe for as long as it lives.
+The store says where its daemon listens (``storectl_shim.store_daemon``), whatever variables it was started with. If
+the store says nothing, a service manager may listen at the usual place. If no daemon is there either, each command
+takes an flock on ``start.lock`` in the store and looks again; the first of them starts the daemon. The daemon is not
+a child of the command: the command is about to become the user's program, which must not find a child it does not
+know. To see all the same that the daemon has ended early, the command holds a pipe; the daemon keeps its other end
+open while it lives.
 """
 
 import fcntl
@@ -40,29 +41,29 @@ START_S = 10.0
 """How long a new daemon may take until it answers."""
 
 LOCK_S = 2 * START_S
-"""How long another command may take to start it."""
+"""How long another command may take to start the daemon."""
 
 STOP_S = 10.0
 
 BIND_S = 5.0
-"""How long a daemon may take to see that its socket is gone, and to listen at another place."""
+"""How long a daemon may take to see that its socket is gone, and to listen at another path."""
 
 STORE_GONE = "E_STORE_GONE"
-"""What a daemon answers whose store was deleted or replaced: it leaves, and the next one makes the store anew."""
+"""A daemon answers this if its store was deleted or replaced. It then leaves, and the next one makes the store anew."""
 
 POLL_S = 0.02
 
 GONE = (DaemonNotRunningError, DaemonGoneError)
-"""What is found of a daemon that has been killed: no listener, or for a moment one that answers nobody."""
+"""The errors that a killed daemon causes: no process listens, or for a moment one listens that no longer answers."""
 
 DETACH = "import os, sys; os.fork() or os.execv(sys.argv[1], sys.argv[1:])"
-"""What runs in between: the daemon's parent ends at once, so that the daemon becomes a child of init."""
+"""The code of a process in between: it ends at once, so that its child, the daemon, becomes a child of init."""
 
 
 def running_daemon(environ: Mapping[str, str]) -> "DaemonClient":
-    """The store's daemon; DaemonNotRunningError if none is running, DaemonTimeoutError for one that cannot be reached.
+    """The store's daemon; DaemonNotRunningError if none is running, DaemonTimeoutError if it cannot be reached.
 
-    A daemon whose socket is gone listens again in a moment, and is waited for.
+    If the daemon's socket is gone, this waits until the daemon listens again, which takes a moment.
     """
     deadline = time.monotonic() + BIND_S
     while True:
@@ -84,12 +85,12 @@ def _living(environ: Mapping[str, str]) -> StoreDaemon | None:
 
 
 def _reached(environ: Mapping[str, str]) -> "DaemonClient":
-    """The daemon where the store says it is, else where a service manager would listen for it."""
+    """A client of the daemon: at the socket that the store names, else where a service manager would listen for it."""
     known = read_store_daemon(store_folder(environ))
     path = known.socket if known is not None and known.may_answer else socket_path(environ)
     check_owner(path)
     check_listener(path)
-    from storectl.daemon.client import DaemonClient  # noqa: PLC0415 - HTTP, of no use where nobody listens
+    from storectl.daemon.client import DaemonClient  # noqa: PLC0415 - HTTP, of no use if no daemon listens
 
     client = DaemonClient(path, environ=environ)
     try:
@@ -106,9 +107,9 @@ def _reached(environ: Mapping[str, str]) -> "DaemonClient":
 
 
 def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = None) -> "DaemonClient":
-    """The daemon of this environment's store, started if none is running; ClientError if that fails.
+    """The daemon of this environment's store, started if none is running; ClientError if it cannot be started.
 
-    ``command`` is what to start instead of storectl's own daemon.
+    ``command`` is run instead of storectl's own daemon, if given.
     """
     store = store_folder(environ)
     check_store_owner(store)
@@ -144,14 +145,14 @@ def stop_daemon(environ: Mapping[str, str]) -> bool:
             return True
         time.sleep(POLL_S)
     if not _listens(socket):
-        return True  # a zombie nobody reaps, or its number was given to another
+        return True  # a zombie that its parent never reaps, or another process has its number now
     raise DaemonError(
         f"the daemon still listens {STOP_S:.0f} s after it was asked to end", hint="see storectl daemon logs"
     )
 
 
 def own_folder(folder: str) -> None:
-    """Make a folder for this user alone if there is none; DaemonOwnerError if it is somebody else's."""
+    """Make a folder for this user alone if there is none; DaemonOwnerError if it belongs to another user."""
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         status = os.lstat(folder)
@@ -168,9 +169,9 @@ def own_folder(folder: str) -> None:
 
 @contextmanager
 def _start_lock(store: str, give_up: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock that only one starter has; without it once ``give_up`` says that it is not needed any more.
+    """Hold the lock that only one starter can have. Without it, if ``give_up`` says meanwhile that it is not needed.
 
-    Nothing is left in a folder that is no store: the daemon is about to say so.
+    Makes no file in a folder that is not a store: the daemon is about to report that folder.
     """
     if not may_be_store(store):
         yield
@@ -214,12 +215,12 @@ def _answers(environ: Mapping[str, str]) -> bool:
     except GONE:
         return False
     except DaemonError:
-        return True  # there is one, and what is wrong with it is not for the starter to tell
+        return True  # there is a daemon; its fault is reported later, not by the start
     return True
 
 
 def _start(command: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Start the daemon and wait until it answers; DaemonStartError where it ends first or takes too long."""
+    """Start the daemon and wait until it answers; DaemonStartError if it ends before that, or takes too long."""
     log = log_path(environ)
     own_folder(os.path.dirname(log))
     alive, held = os.pipe()
@@ -258,7 +259,7 @@ def _wait_until_well(alive: int, environ: Mapping[str, str], log: str, before: i
             return
         ended, _, _ = select.select([alive], [], [], POLL_S)
         if ended:
-            if _answers(environ):  # somebody else's daemon was quicker
+            if _answers(environ):  # the daemon of another command was quicker
                 return
             raise DaemonStartError(f"the daemon ended at once: {_last_line(log, before)}", hint=f"its log is {log}")
     raise DaemonStartError(

@@ -1,4 +1,4 @@
-"""The store as commands find it: whether it is, or can be, this user's to write, before anything is started for it."""
+"""What commands check before they start a daemon: whether this user can write the store, or make it."""
 
 import os
 
@@ -7,7 +7,7 @@ from storectl_shim.locations import can_keep
 from storectl_shim.trust import user_name
 
 OF_A_STORE = ("VERSION", ".VERSION.", "start.lock", "state")
-"""What the names begin with that stand in a store's folder before it is one."""
+"""Before a folder is a store, only names with these beginnings stand in it."""
 
 
 def check_store_owner(store: str) -> None:
@@ -34,7 +34,7 @@ def own_store(store: str) -> None:
 
 
 def may_be_store(store: str) -> bool:
-    """Whether the folder is a store or may become one: nothing is to be left in a folder that is something else."""
+    """Whether the folder is a store, or may become one. In any other folder nothing may be left."""
     names = os.listdir(store)
     return "VERSION" in names or all(name.startswith(OF_A_STORE) for name in names)
 

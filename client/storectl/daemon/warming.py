@@ -1,4 +1,4 @@
-"""Warming from the command line: the daemon started where it is not running, progress on stderr."""
+"""Warm from the command line: start the daemon if it is not running, and show progress on stderr."""
 
 import sys
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from storectl.errors import DaemonGoneError
 from storectl.options import Options
 
 GOES_ON = "storectl: the daemon goes on with it: `storectl env show` says how far, `storectl daemon stop` ends it\n"
-"""What is said to a person who no longer waits."""
+"""Printed when the user interrupts the wait."""
 
 
 def warm(project: str, options: Options, environ: Mapping[str, str], *, bytecode: bool = False) -> EnvironmentInfo:
-    """Wait for the environment of these options, and for its ``bytecode`` where asked to; ClientError where it cannot be made.
+    """Wait for the environment of these options, with ``bytecode`` also for that; ClientError if it cannot be made.
 
-    A daemon that dies over it is started again, once: what it had committed is still there.
+    If the daemon dies meanwhile, it is started again, once: what it had committed is still there.
     """
     line = progress_line(sys.stderr, environ)
     try:

@@ -1,6 +1,6 @@
 """Two environments on one ``sys.path``: which requirements of the later one the earlier one breaks.
 
-A distribution that both have is the earlier one's. Where it is another version than one of the later needs, that is a misfit.
+If both have a distribution, the one of the earlier is imported. It is a misfit if the later one needs another version.
 """
 
 import os
@@ -19,14 +19,14 @@ _MODULE = re.compile(r"(?P<name>[^\W\d]\w*)(?:/|\.(?:[\w-]+\.)?(?:py|so|pyd)$)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """A distribution by its ``.dist-info`` folder, an absolute path. ``name`` is normalised."""
+    """A distribution, by the absolute path of its ``.dist-info`` folder. ``name`` is normalised."""
 
     name: str
     version: str
     folder: str
 
     def requirements(self, markers: Mapping[str, str]) -> Iterator[Requirement]:
-        """What it requires without extras, for the interpreter that the markers describe; unreadable lines are left out."""
+        """Its requirements without extras, for the interpreter that the markers describe; without unreadable lines."""
         for line in _header_lines(os.path.join(self.folder, "METADATA")):
             field, _, value = line.partition(":")
             if field.lower() != "requires-dist":
@@ -39,7 +39,7 @@ class Installed:
                 yield requirement
 
     def modules(self) -> tuple[str, ...]:
-        """The names that it puts right below site-packages, by its RECORD; sorted."""
+        """The top-level names that it installs into site-packages, by its RECORD; sorted."""
         with open(os.path.join(self.folder, "RECORD"), encoding="utf-8") as file:
             matches = [_MODULE.match(line.rpartition(",")[0].rpartition(",")[0].strip('"')) for line in file]
         return tuple(sorted({match["name"] for match in matches if match is not None}))
@@ -47,7 +47,7 @@ class Installed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misfit:
-    """``wanted_by`` needs another version than ``locked``; ``beside`` is the one that fits it."""
+    """``wanted_by`` needs another version than ``locked``; ``beside`` is the distribution that fits it."""
 
     wanted_by: Installed
     specifier: str
@@ -56,7 +56,7 @@ class Misfit:
 
     @property
     def text(self) -> str:
-        """``traitlets 5.14.3 is loaded, the lock file has 4.1.0: ipykernel 7.1.0 needs >=5.4``."""
+        """Such as ``traitlets 5.14.3 is loaded, the lock file has 4.1.0: ipykernel 7.1.0 needs >=5.4``."""
         return (
             f"{self.beside.name} {self.beside.version} is loaded, the lock file has {self.locked.version}: "
             f"{self.wanted_by.name} {self.wanted_by.version} needs {self.specifier}"
@@ -64,7 +64,7 @@ class Misfit:
 
 
 def installed_in(site_packages: str) -> dict[str, Installed]:
-    """The distributions of a folder, by name."""
+    """The distributions in a site-packages folder, by name."""
     found: dict[str, Installed] = {}
     for entry in sorted(os.listdir(site_packages)):
         match = _DIST_INFO.fullmatch(entry)
@@ -75,7 +75,7 @@ def installed_in(site_packages: str) -> dict[str, Installed]:
 
 
 def markers_of(version: str) -> dict[str, str]:
-    """The markers of this machine, for a CPython of this full version."""
+    """The markers of this machine for a CPython of this full version."""
     feature = ".".join(version.split(".")[:2])
     return {
         **{name: str(value) for name, value in default_environment().items()},
@@ -88,7 +88,11 @@ def markers_of(version: str) -> dict[str, str]:
 def misfits(
     earlier: Mapping[str, Installed], later: Mapping[str, Installed], markers: Mapping[str, str]
 ) -> list[Misfit]:
-    """Every misfit, sorted by name: those of what only the later one has, and then of what has to be the later one's."""
+    """Every misfit, sorted by name.
+
+    Those distributions are checked that would be imported from the later environment: only it has them, or the
+    earlier one's is a misfit itself.
+    """
     own = set(later) - set(earlier)
     found: dict[str, Misfit] = {}
     while True:
@@ -116,7 +120,7 @@ def _misfits_of(
 
 
 def _fits(requirement: Requirement, version: str) -> bool:
-    """Versions that no specifier can be held against fit: nothing is known against them."""
+    """Whether the version meets the requirement; a version that cannot be compared counts as one that does."""
     try:
         return requirement.specifier.contains(Version(version), prereleases=True)
     except InvalidVersion:
@@ -128,7 +132,7 @@ def _header_lines(path: str) -> Iterator[str]:
         with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:
                 if not line.strip():
-                    return  # the description follows
+                    return  # all that follows is the description
                 yield line
     except OSError:
         return

@@ -1,9 +1,9 @@
 """A Jupyter kernel: the project's environment, and beside it what a kernel needs and the project does not lock.
 
-The kernel runs the project's Python in the project's environment. Where that has no ``ipykernel``, the environment of a
-remembered tool for the same interpreter comes after it on ``sys.path``: the project's versions win. Where they are not what
-ipykernel needs, one is locked that can live with them; where there is none, the modules in question are the kernel's, and the
-user is told. docs/adr/0010-a-kernel-beside-the-project.md has the reasons.
+The kernel runs the project's Python in the project's environment. If that has no ``ipykernel``, the environment of a
+remembered tool for the same interpreter comes after it on ``sys.path``: the project's versions win. If they are too old
+for that ipykernel, storectl locks another one that fits them. If there is none, the modules in question come from the
+kernel's environment after all, and the user is told. docs/adr/0010-a-kernel-beside-the-project.md has the reasons.
 """
 
 import json
@@ -27,7 +27,7 @@ from storectl_shim.locations import state_folder
 
 KERNEL = "ipykernel"
 OLDEST = "ipykernel>=6.29"
-"""What may be locked for a project with old versions: what is older has no limit to the Pythons it says it runs on."""
+"""Locked for a project with old versions. Releases older than this state no limit to the Pythons they run on."""
 
 _CHANGES: Mapping[str, tuple[str, str]] = {
     "uv.lock": ("`uv add {}`", "`uv remove {}`"),
@@ -41,15 +41,16 @@ _CHANGES: Mapping[str, tuple[str, str]] = {
     ),
     "": ("there is no project here: `uv init`, `uv add {}`", "there is no project here"),
 }
-"""By the kind of lock file: what to do instead of installing or removing something in a kernel."""
+"""By the kind of lock file: the commands to use instead of installing or removing packages in a kernel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
     """A kernel that can be started. Paths are absolute.
 
-    ``beside`` is the site-packages folder that comes after the environment's, None where that has ipykernel; ``overlaid``
-    are the top-level modules that come from ``beside`` all the same; ``notices`` are for whoever runs the first cell.
+    ``beside`` is the site-packages folder that comes after the environment's, None if the environment has ipykernel.
+    ``overlaid`` are the top-level modules that come from ``beside`` in any case. ``notices`` are shown with the first
+    cell.
     """
 
     environment: str
@@ -59,7 +60,7 @@ class Kernel:
     notices: tuple[str, ...] = ()
 
     def command(self, arguments: Sequence[str]) -> list[str]:
-        """The command line of the kernel's process; the arguments are ipykernel's."""
+        """The command line of the kernel's process; ``arguments`` are for ipykernel."""
         add, remove = _CHANGES.get(os.path.basename(self.lock_file or ""), _CHANGES["uv.lock"])
         plan = {
             "beside": self.beside,
@@ -75,8 +76,8 @@ class Kernel:
 def prepare_kernel(starts: Sequence[str], options: Options, environ: Mapping[str, str]) -> Kernel:
     """The kernel of the project at or above the first of ``starts`` that has one.
 
-    Without a project, or where its environment cannot be made, the kernel is an empty one with a notice that says so.
-    ClientError where not even ipykernel can be had.
+    If there is no project, or its environment cannot be made, the kernel has no project's packages, and a notice that
+    says so. ClientError if not even ipykernel can be had.
     """
     try:
         project, lock_file, options = locate_member(starts, options, environ)
@@ -90,7 +91,7 @@ def prepare_kernel(starts: Sequence[str], options: Options, environ: Mapping[str
 
 
 def notebook_starts(environ: Mapping[str, str]) -> list[str]:
-    """Where the search for the project starts: the notebook, where the server tells its path, and the current folder."""
+    """Where the search for the project starts: the notebook, if the server tells its path, then the current folder."""
     notebook = environ.get("JPY_SESSION_NAME", "")
     return [*([notebook] if os.path.isabs(notebook) and os.path.exists(notebook) else []), os.getcwd()]
 
@@ -119,7 +120,7 @@ def _kernel_of(environment: str, lock_file: str, options: Options, environ: Mapp
 def _fitting(
     environment: str, locked: Mapping[str, Installed], options: Options, environ: Mapping[str, str]
 ) -> tuple[str, list[Misfit]]:
-    """The site-packages folder with the ipykernel that fits best to what is locked, and what does not fit even so."""
+    """The site-packages folder of the ipykernel that fits best to what is locked, and the misfits that remain."""
     python, version = _interpreter_of(environment)
     tool_options = Options(python=python, offline=options.offline)
     markers = markers_of(version)
@@ -153,7 +154,7 @@ def _site_packages(environment: str) -> str:
 
 
 def _interpreter_of(environment: str) -> tuple[str, str]:
-    """The base interpreter's path, and its full version such as 3.12.1, by ``pyvenv.cfg``."""
+    """The path of the base interpreter and its full version, such as 3.12.1, as ``pyvenv.cfg`` has them."""
     text = Path(environment, "pyvenv.cfg").read_text(encoding="utf-8")
     fields = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
     return fields["executable"], fields["version"]

@@ -1,9 +1,9 @@
-"""Kernelspecs: how Jupyter learns of the kernel that finds the project by itself.
+"""Kernelspecs: the files that tell Jupyter of storectl's kernel, which finds the project of each notebook.
 
-<data folder>/kernels/<name>/kernel.json    argv, display_name, language, and metadata.storectl, by which we know our own
+<data folder>/kernels/<name>/kernel.json    argv, display_name, language, and metadata.storectl, which marks our own
 
-The data folders are Jupyter's: $JUPYTER_DATA_DIR, else $XDG_DATA_HOME/jupyter, else ~/.local/share/jupyter (macOS:
-~/Library/Jupyter) for a user, and <prefix>/share/jupyter below a prefix.
+The data folders are Jupyter's. A user's is $JUPYTER_DATA_DIR, else $XDG_DATA_HOME/jupyter, else ~/.local/share/jupyter
+(macOS: ~/Library/Jupyter); below a prefix it is <prefix>/share/jupyter.
 """
 
 import json
@@ -24,14 +24,14 @@ _SYSTEM = ("/usr/local/share/jupyter", "/usr/share/jupyter")
 
 
 class KernelSpecError(ClientError):
-    """A kernelspec is somebody else's, is not there, or cannot be written; ``facts['folder']``."""
+    """A kernelspec is another program's, is not there, or cannot be written; ``facts['folder']``."""
 
     default_code = "E_KERNEL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelSpec:
-    """One kernelspec of ours."""
+    """A kernelspec that storectl wrote."""
 
     name: str
     display_name: str
@@ -57,14 +57,17 @@ def prefix_data_folder(prefix: str) -> Path:
 
 
 def known_data_folders(environ: Mapping[str, str]) -> list[Path]:
-    """Every data folder that a kernelspec of ours may be in: the user's, those of JUPYTER_PATH, our prefix, the system's."""
+    """Every data folder that may hold a kernelspec of ours.
+
+    The user's, those of JUPYTER_PATH, that of our prefix, the system's.
+    """
     more = [Path(path) for path in environ.get("JUPYTER_PATH", "").split(os.pathsep) if path]
     folders = [user_data_folder(environ), *more, prefix_data_folder(sys.prefix), *map(Path, _SYSTEM)]
     return list(dict.fromkeys(folders))
 
 
 def install(data_folder: Path, name: str, display_name: str, command: Sequence[str]) -> KernelSpec:
-    """Write the kernelspec, over one of ours; KernelSpecError where another program's is there."""
+    """Write the kernelspec, over one of ours; KernelSpecError if another program's is there."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"--name {name!r} is no name for a kernel", hint="letters, digits, '.', '_' and '-'")
     folder = data_folder / "kernels" / name.lower()
@@ -86,7 +89,7 @@ def install(data_folder: Path, name: str, display_name: str, command: Sequence[s
 
 
 def installed(data_folders: Sequence[Path]) -> Iterator[KernelSpec]:
-    """The kernelspecs of ours below these data folders."""
+    """The kernelspecs of ours in these data folders."""
     for data_folder in data_folders:
         root = data_folder / "kernels"
         for folder in _folders_in(root):
@@ -96,7 +99,7 @@ def installed(data_folders: Sequence[Path]) -> Iterator[KernelSpec]:
 
 
 def _folders_in(root: Path) -> list[Path]:
-    """What is in this folder; nothing if it is not there or may not be looked at, which Jupyter does not mind either."""
+    """The paths in this folder; none if it is not there or cannot be read, which Jupyter ignores too."""
     try:
         return sorted(root.iterdir())
     except OSError:
@@ -104,7 +107,7 @@ def _folders_in(root: Path) -> list[Path]:
 
 
 def remove(data_folders: Sequence[Path], name: str) -> list[KernelSpec]:
-    """Remove the kernelspecs of ours with this name; KernelSpecError where there is none."""
+    """Remove our kernelspecs of this name; KernelSpecError if there is none."""
     found = [spec for spec in installed(data_folders) if spec.name == name.lower()]
     if not found:
         raise KernelSpecError(f"there is no kernel {name} of storectl", hint="storectl kernel list prints them")
@@ -114,7 +117,7 @@ def remove(data_folders: Sequence[Path], name: str) -> list[KernelSpec]:
 
 
 def _read(folder: Path) -> str | None:
-    """The display name of a kernelspec of ours; None for another's, or what is none."""
+    """The display name of a kernelspec of ours; None if it is another program's, or cannot be read."""
     try:
         content = json.loads((folder / _SPEC).read_text(encoding="utf-8"))
         return str(content["display_name"]) if "storectl" in content["metadata"] else None
@@ -123,7 +126,7 @@ def _read(folder: Path) -> str | None:
 
 
 def _write(folder: Path, text: str) -> None:
-    """One rename puts it there: Jupyter may read at any time."""
+    """Put the file in place by one rename: Jupyter may read it at any time."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
         file.write(text)

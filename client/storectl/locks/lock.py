@@ -1,8 +1,9 @@
 """`storectl lock`: which tool locks a project, and its command line. storectl itself never resolves anything.
 
-What is there decides, the first that holds: the lock file that the folder has, in the order in which one is chosen to run
-from; ``Pipfile``; a ``requirements.in``; ``[tool.poetry]``, ``[tool.pdm]`` or ``[tool.uv]`` in ``pyproject.toml``; and for a
-``pyproject.toml`` that says nothing of the kind the first installed one of uv and pip.
+The first of these that the folder has decides: a lock file, in the order in which one is chosen to run from (a
+``requirements.txt`` only with a ``requirements.in``);
+``Pipfile``; ``[tool.poetry]``, ``[tool.pdm]`` or ``[tool.uv]`` in ``pyproject.toml``; any other ``pyproject.toml``, for
+which the first of uv and pip that is installed is taken; ``requirements.in``.
 """
 
 import os
@@ -29,7 +30,7 @@ _COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("pip-compile", "--generate-hashes", "requirements.in", "-o", "requirements.txt"),
     ),
 }
-"""By the lock file that comes of it: the command lines that make it, the preferred one first."""
+"""By the lock file: the command lines that make it, the preferred one first."""
 
 _PYLOCK: Mapping[str, tuple[str, ...]] = {
     "uv": ("uv", "export", "--quiet", "--format", "pylock.toml", "-o", "pylock.toml"),
@@ -44,7 +45,7 @@ _OF_TOOL: Mapping[str, str] = {
 
 
 class NoLockerError(ClientError):
-    """No tool is there that could lock the project; ``facts['folder']``."""
+    """No tool is installed that could lock the project; ``facts['folder']``."""
 
     default_code = "E_NO_LOCKER"
     exit_code = 127
@@ -52,7 +53,7 @@ class NoLockerError(ClientError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locking:
-    """What is to be run, where, and why that: a sentence for a person."""
+    """A command line, the folder it runs in, and the reason for it: a sentence for the user."""
 
     command: tuple[str, ...]
     folder: Path
@@ -60,7 +61,7 @@ class Locking:
 
 
 def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
-    """How to lock the project in this folder, or this script; NoLockerError where nothing can."""
+    """How to lock the project in this folder, or this script; NoLockerError if no tool can."""
     if place.is_file():
         return _of_script(place, arguments, environ)
     if not place.is_dir():
@@ -109,7 +110,7 @@ def _of_named_tool(tool: str, folder: Path) -> Iterator[tuple[tuple[str, ...], s
 
 
 def _candidates(folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Command lines that fit, the best first, with the reason; only those for one kind of lock file."""
+    """Command lines that could lock the folder, with reasons, the best first; all make the same kind of lock file."""
     names = [*lock_files_in(str(folder)), "requirements.txt"]
     for name in names:
         if name == "requirements.txt" and not ((folder / name).exists() and (folder / "requirements.in").exists()):
@@ -138,7 +139,7 @@ def _of_project(file: Path) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _maker_of(pylock: Path) -> str:
-    """The tool that a ``pylock.toml`` says it was made by; uv where it is none that is known here."""
+    """The tool that a ``pylock.toml`` says it was made by; uv if it names none that is known here."""
     maker = str(_tables(pylock).get("created-by", "")).lower()
     word = re.match(r"[a-z]*", maker)
     return word[0] if word and word[0] in _PYLOCK else "uv"
@@ -154,6 +155,6 @@ def _tables(file: Path, key: str | None = None) -> dict[str, object]:
 
 
 def find_program(program: str, environ: Mapping[str, str]) -> str | None:
-    """The program's path: on PATH, or beside storectl's own interpreter."""
+    """The path of the program: on PATH, or beside storectl's own interpreter."""
     beside = os.path.dirname(sys.executable)
     return shutil.which(program, path=os.pathsep.join([environ.get("PATH", os.defpath), beside]))

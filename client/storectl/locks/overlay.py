@@ -1,9 +1,9 @@
-"""`storectl run --with`: packages on top of a project's environment, locked once to fit what is in it.
+"""`storectl run --with`: packages on top of a project's environment, locked once so that they fit it.
 
-    <state>/overlays/<key>/    the requirements' own lock file, see ``requirement_locks``
+        <state>/overlays/<key>/    the requirements' own lock file, see ``requirements``
 
-The key is made of the requirements and of the environment's id, so that another lock file of the project means another
-overlay. A second run finds the folder there and asks nobody.
+The key is made of the requirements and the environment's id, so that another lock file of the project means another
+overlay. A second run finds the folder, and needs neither uv nor pip.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 LOCK_FILES = ("uv.lock", "pylock.toml")
-"""What uv and pip make of requirements."""
+"""What uv and pip name the lock files that they make of requirements."""
 
 
 def locked_overlay(
@@ -31,7 +31,7 @@ def locked_overlay(
     refresh: bool = False,
     offline: bool = False,
 ) -> str:
-    """The absolute path of the lock file of requirements on top of an environment, made now if it is not there."""
+    """The absolute path of the lock file for requirements on top of an environment, made now if it is not there."""
     requirements = absolute_requirements(requirements)
     folder = _folder([os.path.basename(environment), *_parts(requirements)], environ)
     found = _lock_file_in(folder)
@@ -57,9 +57,9 @@ def locked_alone(
     refresh: bool = False,
     offline: bool = False,
 ) -> str:
-    """The absolute path of the lock file of requirements on top of nothing, if there is no project.
+    """The absolute path of the lock file for requirements without a project.
 
-    ``python`` is a version or a path, None for that of a ``.python-version`` here or above, else for the first on PATH.
+    ``python`` is a version or a path; None means a ``.python-version`` here or above, else the first Python on PATH.
     """
     requirements = absolute_requirements(requirements)
     pinned = None if python else pinned_at(os.getcwd(), environ)
@@ -93,7 +93,7 @@ def _feature_version(environment: str) -> str:
 
 
 def has_its_python(folder: str) -> bool:
-    """Whether the interpreter that was locked for is there, by the pin in the folder; a folder without a pin minds none."""
+    """Whether the interpreter that the folder was locked for, by the pin in it, is there; true without a pin."""
     try:
         with open(os.path.join(folder, PIN), encoding="utf-8", errors="surrogateescape") as file:
             return os.access(file.read().strip(), os.X_OK)
@@ -102,7 +102,7 @@ def has_its_python(folder: str) -> bool:
 
 
 def offline_variables(offline: bool) -> dict[str, str]:  # noqa: FBT001 - the answer to one option
-    """What keeps uv and pip from the network."""
+    """The variables that keep uv and pip from the network, if ``offline``."""
     return {"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"} if offline else {}
 
 
@@ -112,7 +112,7 @@ def _lock_file_in(folder: str) -> str | None:
 
 
 def _versions(environment: str) -> Iterator[str]:
-    """``name==version`` of every project in the environment, by the names of its ``.dist-info`` folders."""
+    """``name==version`` of every distribution in the environment, by the names of its ``.dist-info`` folders."""
     library = os.path.join(environment, "lib")
     for python in sorted(os.listdir(library)):
         for name in sorted(os.listdir(os.path.join(library, python, "site-packages"))):
@@ -123,7 +123,7 @@ def _versions(environment: str) -> Iterator[str]:
 
 
 def _indexes(project: str) -> dict[str, str]:
-    """The indexes that the project gives uv, as variables: what is added comes from where the project comes from."""
+    """The indexes of the project, as variables for uv: added packages come from where the project's own come from."""
     import tomllib  # noqa: PLC0415 - the first run only
 
     try:
@@ -136,7 +136,7 @@ def _indexes(project: str) -> dict[str, str]:
             if not index.get("default") and not index.get("explicit")
         ]
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
-        return {}  # a project without the file, or without indexes that uv would take
+        return {}  # the project has no such file, or no indexes that uv would take
     return {
         **({"UV_DEFAULT_INDEX": default[0]} if default else {}),
         **({"UV_INDEX": " ".join(others)} if others else {}),

@@ -1,8 +1,9 @@
-"""What --with and --from may name: a project and its version, a folder or file, or an address.
+"""What may follow --with and --from: a project and its version, a folder or file, or an address.
 
     black    black[d]>=25,<26    ./folder    ~/wheels/x-1.0-py3-none-any.whl    git+https://host/repository    x @ https://host/x.whl
 
-``absolute_requirements`` is for every run, and imports nothing; what is said to a person is said before the first locking.
+Every run calls ``absolute_requirements``, which imports nothing. ``check_requirements``, with its messages for
+people, is called before the first locking only.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _NAMED_PATH = re.compile(r"\s*(?P<name>[\w.-]+(?:\[[^\]]*\])?)\s*@\s*(?P<path>(?
 
 
 def absolute_requirements(texts: Iterable[str]) -> tuple[str, ...]:
-    """Each requirement by itself, with the paths in them made absolute; a list with commas is several, as for uv."""
+    """The requirements, one by one, their paths made absolute. A text with commas may hold several, as for uv."""
     return tuple(_absolute(text) for listed in texts for text in _split(listed))
 
 
@@ -37,17 +38,17 @@ def check_requirements(texts: Iterable[str]) -> None:
 
 
 def is_path(text: str) -> bool:
-    """Whether a folder or file is named, by its path."""
+    """Whether the text names a folder or file by its path."""
     return text.startswith(("/", "./", "../", "~")) or text in (".", "..") or _is_plain_path(text)
 
 
 def is_address(text: str) -> bool:
-    """Whether an address stands there without a name."""
+    """Whether the text is an address without a name before it."""
     return _ADDRESS.match(text) is not None
 
 
 def fingerprints(requirements: Iterable[str]) -> Iterator[str]:
-    """What tells a change of the folders and files that are named by path: what was locked of them before is stale then."""
+    """A text for each folder or file that is named by path. After a change it differs, and the lock file is stale."""
     for path in filter(is_path, requirements):
         names = [os.path.join(path, name) for name in _PROJECT_FILES] if os.path.isdir(path) else [path]
         for name in names:
@@ -59,7 +60,7 @@ def fingerprints(requirements: Iterable[str]) -> Iterator[str]:
 
 
 def _is_plain_path(text: str) -> bool:
-    """``folder/project`` and ``x-1.0.zip``: a name of a project has neither a slash nor such an end."""
+    """Whether this is a path, by a slash or an end that no project's name has: ``folder/project``, ``x-1.0.zip``."""
     return not is_address(text) and "@" not in text and ("/" in text or text.endswith(_ARCHIVES))
 
 
@@ -74,7 +75,7 @@ def _absolute(text: str) -> str:
 
 
 def _split(listed: str) -> list[str]:
-    """``six,idna>=3,<4,black[d,jupyter]`` as three: a comma before a version or in brackets separates nothing."""
+    """``six,idna>=3,<4,black[d,jupyter]`` as three: a comma before a version, or in brackets, does not separate."""
     if is_path(listed) or is_address(listed):
         return [listed]
     parts: list[str] = []

@@ -1,11 +1,11 @@
-"""Lock files of requirements that no project has written down: made by uv or pip, kept in a folder of their own.
+"""Lock files for requirements that no project has written down: uv or pip makes them, in a folder of their own.
 
-    <folder>/pyproject.toml    what was asked for
-    <folder>/.python-version   the path of the interpreter that it is for, if it stands alone
-    <folder>/constraints.txt   what it has to fit, where there is something
-    <folder>/uv.lock           what uv made of it, or pylock.toml by pip
+        <folder>/pyproject.toml    what was asked for
+        <folder>/.python-version   the path of the interpreter that it is for, if it is not for a project
+        <folder>/constraints.txt   the versions that it has to fit, if there are any
+        <folder>/uv.lock           what uv made of it; or pylock.toml, made by pip
 
-A folder is there whole or not at all: what looks for it looks for the lock file, which is moved in last.
+A folder counts only if it has its lock file, which is moved in last. So no command finds half of one.
 """
 
 import json
@@ -26,21 +26,21 @@ from storectl.locks.requirement_words import check_requirements, is_address, is_
 _LEFT_OUT = frozenset(
     {"VIRTUAL_ENV", "UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY", "UV_FROZEN", "UV_LOCKED", "UV_PYTHON"}
 )
-"""Variables that would have uv lock another project, nothing at all, or for another Python than the one chosen."""
+"""Variables that would have uv lock another project, or nothing at all, or for another Python than the chosen one."""
 
 
 class RequirementsError(ClientError):
-    """Requirements cannot be locked; ``facts['requirements']``."""
+    """The requirements cannot be locked: ``facts['requirements']``."""
 
     default_code = "E_REQUIREMENTS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is to be locked. ``constraints`` are versions it has to fit (``name==1.0``), ``notes`` files to keep with it.
+    """What is to be locked. ``constraints`` are versions that it has to fit (``name==1.0``).
 
-    What is locked is what ``python`` can run: its path is told to the locker, which may not find it by itself.
-    ``variables`` are for the locker, if they are not set already.
+    It is locked for ``python``. The locker is told its path, as it might not find it by itself. ``notes`` are files
+    to keep beside the lock file. ``variables`` are for the locker, if they are not set already.
     """
 
     requirements: tuple[str, ...]
@@ -51,9 +51,9 @@ class Wanted:
 
 
 def lock_requirements(path: str, wanted: Wanted, environ: Mapping[str, str]) -> str:
-    """Lock them into the folder at this path, over what is there; the path of the lock file.
+    """Lock what is wanted into the folder at ``path``, over what is there; return the path of the lock file.
 
-    RequirementsError if that fails, UsageError for what is no requirement; the folder stays as it was.
+    RequirementsError if that fails, UsageError for a malformed requirement; the folder then stays as it was.
     """
     check_requirements(wanted.requirements)
     folder = Path(path)
@@ -80,7 +80,7 @@ def _write_project(folder: Path, wanted: Wanted) -> None:
 
 
 def _run_locker(folder: Path, wanted: Wanted, environ: Mapping[str, str]) -> None:
-    """Run uv or pip in the folder; both say what they do on stderr, where a person can see it."""
+    """Run uv or pip in the folder. Their output goes to stderr, so that the user sees it."""
     command = _locker(wanted, environ)
     own = {name: value for name, value in environ.items() if name not in _LEFT_OUT}
     done = subprocess.run(command, cwd=folder, env={**wanted.variables, **own}, stdout=sys.stderr, check=False)
@@ -96,7 +96,7 @@ def _locker(wanted: Wanted, environ: Mapping[str, str]) -> list[str]:
     """The command line of uv if it is there, else of pip; RequirementsError if neither is, or pip cannot do it."""
     python = ["--python", wanted.python.executable] if wanted.python.executable else []
     if uv := find_program("uv", environ):
-        # `uv add` finds out which project a path or an address is of, and locks as well.
+        # `uv add` finds out which project a path or an address is, and locks as well.
         unnamed = [text for text in wanted.requirements if _is_unnamed(text)]
         what = ["add", "--no-sync", "--quiet"] if unnamed else ["lock", "--quiet"]
         return [uv, *what, *python, *unnamed]
@@ -119,7 +119,7 @@ def _is_unnamed(text: str) -> bool:
 
 
 def _put(stage: Path, folder: Path) -> str:
-    """Move the files one by one over what is there: the lock file last, as it is what is looked for."""
+    """Move the files one by one over what is there. The lock file is last: other commands look for that one."""
     folder.mkdir(exist_ok=True)
     files = sorted((path for path in stage.iterdir() if path.is_file()), key=lambda path: path.name in LOCK_FILES)
     moved = [path.replace(folder / path.name) for path in files]

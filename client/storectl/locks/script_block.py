@@ -5,8 +5,9 @@
     # dependencies = ["rich"]
     # ///
 
-The block may stand anywhere, as for uv. The launcher looks for a lock file beside the script, and for a block in its head:
-what stands before the first line of code, a docstring included. So it misses a block below code that nobody has locked.
+The block may stand anywhere in the file, as for uv. The launcher looks for a lock file beside the script, and for a
+block only before the first line of code that is no docstring. So it misses a block further down, if the script has no
+lock file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ BLOCK = b"# /// script"
 def script_lock_file(script: str) -> str | None:
     """The absolute path of the lock file of a script with a block; None for a script that needs none.
 
-    NoLockFileError where the block has dependencies and no lock file is there; UsageError where the block is malformed.
+    NoLockFileError if the block has dependencies and there is no lock file; UsageError if the block is malformed.
     """
     blocks = _blocks(script)
     if not blocks:
@@ -42,19 +43,19 @@ def script_lock_file(script: str) -> str | None:
 
 
 def has_block(script: str) -> bool:
-    """Whether the script has a block that begins and ends."""
+    """Whether the script has a block, with its first and its last line."""
     return bool(_blocks(script))
 
 
 def _blocks(script: str) -> list[str]:
-    """The contents of the blocks of a script, whatever its line ends are; none of what cannot be read."""
+    """The contents of a script's blocks, whatever its line ends are; none if the file cannot be read."""
     try:
         with open(script, "rb") as file:
             content = file.read()
     except OSError:
         return []
     if BLOCK not in content:
-        return []  # as in nearly every script: nothing more is loaded for it
+        return []  # nearly every script ends here, before anything more is loaded
     import re  # noqa: PLC0415 - only a script with a block has to wait for it
 
     text = content.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
@@ -62,7 +63,7 @@ def _blocks(script: str) -> list[str]:
 
 
 def _dependencies(script: str, blocks: list[str]) -> list[object]:
-    """The dependencies in the block; UsageError where there are several blocks, or it is no TOML."""
+    """The dependencies in the block; UsageError if there are several blocks, or the block is not TOML."""
     import tomllib  # noqa: PLC0415 - only a script with a block has to wait for it
 
     if len(blocks) > 1:

@@ -1,11 +1,11 @@
-"""Tools: commands of packages that belong to no project, each with a remembered lock file of its own.
+"""Tools: commands of packages that belong to no project, each with a lock file of its own that is kept.
 
-    <state>/tools/<key>/pyproject.toml    what was asked for
-    <state>/tools/<key>/uv.lock           what uv made of it, or pylock.toml by pip
-    <state>/tools/<key>/tool              the name it was asked for by, for lists
+        <state>/tools/<key>/pyproject.toml    what was asked for
+        <state>/tools/<key>/uv.lock           what uv made of it; or pylock.toml, made by pip
+        <state>/tools/<key>/tool              the name that the user asked for, shown in lists
 
-The folder is a project like any other: its record says that nothing has changed, so a second run asks neither a resolver
-nor the daemon. ``--refresh`` locks anew.
+The folder is a project like any other. Its record says that nothing has changed, so that a second run asks neither a
+resolver nor the daemon. ``--refresh`` locks anew.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _REQUIREMENT = re.compile(
 class Tool:
     """A command and the requirements that bring it. ``python`` is a version or a path, None for the first on PATH.
 
-    ``constraints`` are requirements that hold where something else brings the project.
+    ``constraints`` limit the versions of what other requirements bring, and bring nothing themselves.
     """
 
     command: str
@@ -48,7 +48,10 @@ class Tool:
 
 
 def tool_of(text: str, *, source: str | None, more: Sequence[str], python: str | None) -> Tool:
-    """``black``, ``black@25.1.0``, ``black[d]``, or another project's command with ``source``; UsageError for others."""
+    """The tool that ``black``, ``black@25.1.0`` or ``black[d]`` means; UsageError for anything else.
+
+    ``source`` is the project that has the command, if it is not the one of that name.
+    """
     match = _REQUIREMENT.fullmatch(text)
     if match is None:
         raise UsageError(
@@ -60,7 +63,7 @@ def tool_of(text: str, *, source: str | None, more: Sequence[str], python: str |
 
 
 def tool_folder(state: str, tool: Tool) -> Path:
-    """Where the tool's lock file is, or will be."""
+    """The folder that the tool's lock file is in, or will be."""
     return Path(state) / "tools" / tool.key
 
 
@@ -75,8 +78,8 @@ def lock_tool(
 ) -> Path:
     """The folder with the tool's lock file, made now if it is not there; RequirementsError if that fails.
 
-    ``choose`` finds the interpreter that the tool is locked for, and runs under from then on. If that is gone, or cannot be
-    executed any more, the tool is locked anew.
+    ``choose`` finds the interpreter that the tool is locked for and then always runs under. If that interpreter is
+    gone, or cannot be executed any more, the tool is locked anew.
     """
     folder = tool_folder(state, tool)
     if _is_locked(folder) and not refresh:
@@ -96,7 +99,7 @@ def lock_tool(
 
 
 def known_tools(state: str) -> Iterator[tuple[str, Path]]:
-    """Every tool that was locked, by the name it was asked for, with its folder."""
+    """Every tool that was locked: the name that the user asked for, and its folder."""
     root = Path(state) / "tools"
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
         if _is_locked(folder):
@@ -104,7 +107,7 @@ def known_tools(state: str) -> Iterator[tuple[str, Path]]:
 
 
 def remove_tool(folder: Path) -> None:
-    """Forget a tool; its entries stay in the store."""
+    """Remove a tool's lock file; its wheels stay in the store."""
     shutil.rmtree(folder)
 
 
