@@ -1,14 +1,18 @@
 """Digests and prefixes: the prefix addresses an entry, the digest identifies it.
 
-The store knows every wheel by its sha256. A lock file or an index may know a file by another strong digest alone; the
-sha256 is counted when the file is first fetched (``storectl_daemon.entries.identification``), and used from then on.
+The store knows every wheel by its sha256. A lock file or an index may know a file by another strong digest alone. Then
+storectl computes the sha256 when it first fetches the file (``storectl_daemon.entries.identification``) and uses it
+from then on.
 """
 
 import re
 from typing import NewType
 
 Digest = NewType("Digest", str)
-"""``<algorithm>:<lower-case hex digits>`` over a file's bytes: sha256 everywhere but in what was just locked or offered."""
+"""``<algorithm>:<lower-case hex digits>`` over a file's bytes.
+
+It is a sha256 everywhere except in what was just locked or offered.
+"""
 
 Prefix = NewType("Prefix", str)
 """The first 32 hex digits of a digest: an address, never an identity."""
@@ -16,7 +20,10 @@ Prefix = NewType("Prefix", str)
 STRONG_ALGORITHMS = {
     "sha256": 64, "sha512": 128, "sha384": 96, "sha3_512": 128, "sha3_384": 96, "sha3_256": 64, "blake2b": 128, "blake2s": 64,
 }  # fmt: skip
-"""Algorithms of which one match identifies a file, as hashlib calls them, with their hex digits, the preferred first."""
+"""The algorithms of which one match identifies a file, with their number of hex digits.
+
+The names are those of hashlib; the preferred algorithm comes first.
+"""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9a-f]+")
@@ -24,7 +31,7 @@ _PREFIX_LENGTH = 32
 
 
 def parse_digest(text: str) -> Digest:
-    """``sha256:<hex>`` in any case as a digest; ValueError for everything else."""
+    """Parse ``sha256:<64 hex digits>``, in any case, as a digest. Raises ValueError for everything else."""
     lowered = text.lower()
     if not _DIGEST.fullmatch(lowered):
         raise ValueError(f"not a sha256 digest: {text[:80]!r}")
@@ -32,7 +39,10 @@ def parse_digest(text: str) -> Digest:
 
 
 def parse_strong_digest(text: str) -> Digest:
-    """``<algorithm>:<hex>`` in any case as a digest; ValueError unless the algorithm is strong and the digits are its."""
+    """Parse ``<algorithm>:<hex>``, in any case, as a digest.
+
+    Raises ValueError if the algorithm is not strong, or if the digits are not as many as it has.
+    """
     lowered = text.lower()
     if _DIGEST.fullmatch(lowered):
         return Digest(lowered)

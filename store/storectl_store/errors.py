@@ -1,4 +1,4 @@
-"""The errors of the store, one class per thing that somebody can do something about.
+"""The errors of the store: one class for each thing that a person or a caller can act on.
 
     ProblemError                      anything a person is told in one line, with a code and a hint
     ├── StoreError                    the store on disk
@@ -9,7 +9,7 @@
     ├── WheelError                    E_HASH, E_ZIP_*, E_LAYOUT, E_WHEEL_META, E_RECORD, E_ENTRYPOINT
     ├── SelectionError
     │   ├── LockFileError             E_LOCK          unreadable, malformed or unsupported lock file
-    │   ├── NoLockFileError           E_NO_LOCK       no lock file where one is needed
+    │   ├── NoLockFileError           E_NO_LOCK       no lock file at or above a folder
     │   ├── ProjectOwnerError         E_PROJECT_OWNER another user's files would decide what runs
     │   ├── UnsupportedSourceError    E_SOURCE        a kind of source that cannot be used yet
     │   ├── NoWheelError              E_NO_WHEEL      no wheel of a pin fits the target
@@ -32,20 +32,20 @@ _LOGIN = re.compile(
     re.VERBOSE,
 )
 _SHORTEST_PASSWORD = 6
-"""Characters of a password that is looked for in the rest of a text; a shorter one is part of other words."""
+"""The shortest password (in characters) that is looked for in the rest of a text; shorter ones are parts of words."""
 
 
 class ProblemError(Exception):
     """Something a person is told in one line.
 
     ``code`` is stable and machine-readable, ``message`` names the thing and what was expected, ``hint`` says what to
-    do, ``facts`` holds the values behind the message. Control characters of untrusted text are escaped, and the logins of
-    addresses in it are left out.
+    do, ``facts`` holds the values behind the message. Control characters of untrusted text are escaped, and the logins
+    of addresses in it are left out.
     """
 
     default_code: ClassVar[str] = "E_PROBLEM"
     longest: ClassVar[int] = 10_000
-    """Where message and hint are cut off, in characters."""
+    """The length, in characters, at which message and hint are cut off."""
 
     def __init__(self, message: str, *, code: str | None = None, hint: str | None = None, **facts: Any) -> None:
         self.code = code or self.default_code
@@ -76,9 +76,10 @@ def printable(text: str) -> str:
 
 
 def without_logins(text: str) -> str:
-    """The text with the login of every address in it, which may be cut off before its end, replaced by asterisks.
+    """The text with the login of every address replaced by asterisks; an address may be cut off before its end.
 
-    A password of theirs is left out wherever else it stands, be it in a path or in a program's own words.
+    The passwords of these logins are replaced wherever else they stand too, for instance in a path or a program's
+    output.
     """
     told = _LOGIN.sub(lambda match: f"{'//' * match[0].startswith('//')}****{'@' * match[0].endswith('@')}", text)
     passwords = {_password_in(match[0]) for match in _LOGIN.finditer(text)}
@@ -99,7 +100,7 @@ class StoreError(ProblemError):
 
 
 class StoreBusyError(StoreError):
-    """Another process holds the writer's lock; ``facts['owner']`` is its process id where known."""
+    """Another process holds the writer's lock; ``facts['owner']`` is its process id if known."""
 
     default_code = "E_STORE_BUSY"
 
@@ -123,13 +124,13 @@ class PrefixCollisionError(StoreError):
 
 
 class WheelError(ProblemError):
-    """A wheel was refused; ``code`` names the step, ``facts['member']`` the member where there is one."""
+    """A wheel was refused; ``code`` names the step, ``facts['member']`` the member if there is one."""
 
     default_code = "E_WHEEL"
 
 
 class SelectionError(ProblemError):
-    """A lock file and a target do not make a selection. What quotes more than a line holds is cut off."""
+    """A lock file and a target do not make a selection. Messages are cut off at 600 characters."""
 
     default_code = "E_SELECTION"
     longest = 600
@@ -148,7 +149,10 @@ class NoLockFileError(SelectionError):
 
 
 class ProjectOwnerError(SelectionError):
-    """What decides what runs is another user's, and in no trusted folder; ``facts['path']`` is what, ``uid`` whose."""
+    """A file that decides what runs belongs to another user and is in no trusted folder.
+
+    ``facts['path']`` is the file, ``facts['uid']`` its owner.
+    """
 
     default_code = "E_PROJECT_OWNER"
 
@@ -184,4 +188,4 @@ class EnvironmentBuildError(ProblemError):
 
 
 class MissingProjectError(EnvironmentBuildError):
-    """A local project is locked, and in its folder there is none; ``facts['path']``. It may be on its way."""
+    """A local project is locked, and its folder holds none; ``facts['path']``. It may still be created."""

@@ -1,7 +1,7 @@
-"""What the file system is asked for beyond the standard library: one barrier for many files, renames that never replace.
+"""What the standard library lacks of the file system: one barrier for many files, renames that never replace.
 
-Linux gives ``syncfs`` and ``renameat2``, macOS ``F_FULLFSYNC`` and ``renamex_np``; both are reached through ctypes. Where
-the kernel or the file system lacks them, slower calls with the same promise take their place.
+Linux gives ``syncfs`` and ``renameat2``, macOS ``F_FULLFSYNC`` and ``renamex_np``; ctypes reaches both. If the kernel
+or the file system lacks them, slower calls with the same promise take their place.
 """
 
 import ctypes
@@ -49,15 +49,18 @@ def store_error(error: OSError, doing: str) -> StoreError:
 def barrier(folder: Path) -> None:
     """Return when everything written to this folder's file system, or at least below the folder, is durable.
 
-    OSError (EIO, ENOSPC, EDQUOT) where a write was lost. It must not be called again for the same data: the kernel
-    reports a lost write once and then forgets it.
+    Raises OSError (EIO, ENOSPC, EDQUOT) if a write was lost. After an error it must not be called again for the same
+    data: the kernel reports a lost write once and then forgets it.
     """
     if not _syncs_all_around(folder):
         _sync_tree(folder)
 
 
 def _synced_file_system(descriptor: int) -> bool:
-    """Whether syncfs did it; errors of earlier writes are reported from Linux 5.8 on."""
+    """Sync the file system with syncfs; false if syncfs is missing.
+
+    It reports errors of earlier writes from Linux 5.8 on.
+    """
     syncfs = _function("syncfs")
     if syncfs is None or not sys.platform.startswith("linux"):
         return False
@@ -86,10 +89,10 @@ def fsync_folder(folder: Path) -> None:
 
 
 def fsync_folders(folders: Iterable[Path]) -> None:
-    """Likewise for each folder, once; all on one file system.
+    """Make the names in each of these folders, and its own mode, durable. All folders are on one file system.
 
-    For more than a few, one syncfs does it: after the first fsync there is nothing left to write for the others, and each
-    still has the drive empty its cache.
+    For more than a few, one syncfs does it. After the first fsync nothing is left to write for the other folders, yet
+    each fsync would make the drive empty its cache again.
     """
     wanted = list(dict.fromkeys(folders))
     if len(wanted) > _FEW_FOLDERS and _syncs_all_around(wanted[0]):
@@ -127,7 +130,7 @@ def sync_descriptor(descriptor: int) -> None:
 
 
 def rename_noreplace(source: Path, destination: Path) -> None:
-    """Rename, atomically, only where nothing has the new name; FileExistsError otherwise."""
+    """Rename atomically, unless something has the new name: then FileExistsError."""
     for rename in (_renameat2, _renamex_np):
         if rename(os.fsencode(source), os.fsencode(destination)):
             return
@@ -135,7 +138,7 @@ def rename_noreplace(source: Path, destination: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Let two files or folders change names, in one step where the system can; both are on one file system."""
+    """Let two files or folders on one file system change names, in one step if the system can."""
     for rename in (_renameat2, _renamex_np):
         if rename(os.fsencode(one), os.fsencode(other), _RENAME_EXCHANGE):
             return
@@ -164,17 +167,18 @@ def _renamex_np(source: bytes, destination: bytes, flags: int = _RENAME_EXCL) ->
 
 
 def _refused(number: int, source: bytes | None = None, destination: bytes | None = None) -> bool:
-    """Not done, because the call is unknown here (false), or because it failed (raises)."""
+    """Return false if the call is unknown here; raise OSError if it is known and failed."""
     if number in _UNSUPPORTED:
         return False
     raise OSError(number, os.strerror(number), source, None, destination)
 
 
 def _rename_without_flags(source: Path, destination: Path) -> None:
-    """The same with POSIX calls only.
+    """Rename without replacing anything, with POSIX calls only. Raises FileExistsError if the name is taken.
 
     A folder: rename replaces nothing but an empty folder, which is never an entry, and fails for everything else. A
-    file: link fails where the name is taken; a crash between the two calls leaves a second name in ``tmp``, no half.
+    file: link fails if the name is taken. A crash between link and unlink leaves a second name in ``tmp``, never a half
+    file.
     """
     if not stat.S_ISDIR(source.lstat().st_mode):
         os.link(source, destination, follow_symlinks=False)
@@ -190,6 +194,6 @@ def _rename_without_flags(source: Path, destination: Path) -> None:
 
 @cache
 def _function(name: str) -> Callable[..., Any] | None:
-    """A function of the C library, or None where it lacks it."""
+    """A function of the C library; None if the library lacks it."""
     function: Callable[..., Any] | None = getattr(ctypes.CDLL(None, use_errno=True), name, None)
     return function

@@ -1,6 +1,6 @@
-"""Small files that change as a whole: a reader finds what was there before or what is there now, and never a part of it.
+"""Small files that change as a whole: a reader finds the old content or the new one, never a part of either.
 
-    .tmp-<16 hex digits>    a file on its way to its name beside it; left behind by a crash only
+    .tmp-<16 hex digits>    a file before it is renamed to its name beside it; only a crash leaves it behind
 
 Nothing is synced: what is written like this can be made again.
 """
@@ -11,15 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 
 PRIVATE = 0o600
-"""The mode of a file that nobody else may read."""
+"""The mode of a file that only its owner may read."""
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o666, mtime_ns: int | None = None) -> None:
-    """Let the file have this content, and this modification time if there is one; an OSError where the disk refuses.
+    """Replace the file's content in one step, and set its modification time to ``mtime_ns`` (ns) if given.
 
-    ``mode`` is what it may have at most: the umask takes from it.
+    ``mode`` is what the file may have at most: the umask takes from it. Raises OSError if the disk refuses.
     """
     stage = path.with_name(f".tmp-{secrets.token_hex(8)}")
     try:

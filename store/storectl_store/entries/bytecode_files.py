@@ -1,13 +1,15 @@
-"""Bytecode on its way from ``tmp/`` into entries: for all that was compiled together, durable first, visible then.
+"""Place bytecode from ``tmp/`` into entries: all that was compiled together becomes durable first, then visible.
 
-1 a barrier: every compiled file is on the disk; 2 each is renamed into its ``__pycache__``; 3 a second barrier, which
-covers the renames and the side manifests; 4 each side manifest is renamed into ``meta/``. Two barriers serve any number of
-entries, where a sync for each file or piece would make everybody's writes wait several times a second.
+1 a barrier: every compiled file is on the disk; 2 each file is renamed into its ``__pycache__``; 3 a second barrier,
+which covers the renames and the side manifests; 4 each side manifest is renamed into ``meta/``. Two barriers serve any
+number of entries. A sync for each file or piece of work would make the writes of every program wait several times a
+second.
 
 The side manifest ``meta/<64 hex>.<cache tag>.pyc.json``, format 2, is one JSON object, sealed (``sealed``). Format 1,
 which is read too, has no seal::
 
-    {"cache_tag":"cpython-312","digest":"sha256:…","files":{"site-packages/pkg/__pycache__/x.cpython-312.pyc":"<sha256 hex>"},"format":2}
+    {"cache_tag":"cpython-312","digest":"sha256:…",
+     "files":{"site-packages/pkg/__pycache__/x.cpython-312.pyc":"<sha256 hex>"},"format":2}
 """
 
 import errno
@@ -40,7 +42,10 @@ class CompiledFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledEntry:
-    """All bytecode of one entry for one cache tag. ``files`` are by their path in ``folder``, the entry's site-packages."""
+    """All bytecode of one entry for one cache tag.
+
+    The keys of ``files`` are paths in ``folder``, the entry's site-packages.
+    """
 
     digest: Digest
     folder: Path
@@ -51,7 +56,7 @@ class CompiledEntry:
 def place_bytecode(layout: StoreLayout, entries: Sequence[CompiledEntry], cache_tag: str, tmp: Path) -> None:
     """Make the bytecode of these entries visible. An entry that does not take its files stays without a side manifest.
 
-    OSError where the disk lost something; then no side manifest is written.
+    Raises OSError if the disk lost something; then no side manifest is written.
     """
     barrier(tmp)
     staged: list[tuple[Path, Path]] = []
@@ -69,7 +74,10 @@ def place_bytecode(layout: StoreLayout, entries: Sequence[CompiledEntry], cache_
 
 
 def read_side_manifest(path: Path, digest: Digest, cache_tag: str) -> dict[str, str]:
-    """What is listed: path in the entry -> sha256 hex. OSError, or ValueError, KeyError, TypeError for one that is broken."""
+    """The files that a side manifest lists: path in the entry -> sha256 hex.
+
+    Raises OSError if it cannot be read, and ValueError, KeyError or TypeError if it is broken.
+    """
     content, has_seal = opened(path.read_bytes())
     value: dict[str, Any] = json.loads(content)
     expected = (BYTECODE_FORMAT if has_seal else _FORMAT_WITHOUT_SEAL, digest, cache_tag)
@@ -85,7 +93,7 @@ def side_manifests(layout: StoreLayout, digest: Digest) -> dict[str, Path]:
 
 
 def drop_bytecode(entry: CompiledEntry) -> None:
-    """Delete what is still in ``tmp/``."""
+    """Delete the entry's bytecode files that are still in ``tmp/``."""
     for file in entry.files.values():
         with suppress(FileNotFoundError):
             os.unlink(file.staged)
@@ -100,7 +108,7 @@ def _write_side_manifest(entry: CompiledEntry, placed: Sequence[str], cache_tag:
 
 
 def _place(entry: CompiledEntry) -> list[str]:
-    """Rename the files to their places; the paths of those that could be."""
+    """Rename the files to their places. Returns the paths of those that could be renamed."""
     by_cache: dict[str, list[str]] = {}
     for target in entry.files:
         by_cache.setdefault(os.path.dirname(target), []).append(target)
@@ -113,7 +121,10 @@ def _place(entry: CompiledEntry) -> list[str]:
 
 
 def _rename(entry: CompiledEntry, target: str) -> bool:
-    """Let it be seen; a name that gets too long with the tag in it cannot be, and is not worth more than that."""
+    """Rename one file to its place.
+
+    Returns false if its name is too long with the tag in it; such a file is given up.
+    """
     staged = entry.files[target].staged
     try:
         os.rename(staged, os.path.join(entry.folder, target))
@@ -127,7 +138,7 @@ def _rename(entry: CompiledEntry, target: str) -> bool:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Alone in the entry, among all that compile it for some interpreter: they open and close its folders."""
+    """Keep all other processes that compile this entry out of it: they open up and close its folders."""
     with opened_folder(folder) as descriptor:
         with suppress(OSError):  # a file system without locks: a folder closed too early costs bytecode, nothing else
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -136,7 +147,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _opened_up(cache: str) -> Iterator[None]:
-    """The ``__pycache__`` folder, made if need be, writable meanwhile and read-only after."""
+    """Make the ``__pycache__`` folder if it is missing; it is writable within the block and read-only after it."""
     parent = os.path.dirname(cache)
     mode = os.stat(parent).st_mode & 0o7777
     if not os.path.isdir(cache):

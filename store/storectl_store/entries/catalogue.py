@@ -1,10 +1,11 @@
 """The catalogue: ``index.db``, what is quick to know about the entries. Rebuildable; the files are the truth.
 
     entries(digest, name, version, filename, wheel_size, unpacked_size)    sizes in bytes
-    blobs(digest, kind, data)       what others derived from an entry and would rather not derive again
+    blobs(digest, kind, data)       what other parts derived from an entry and would rather not derive again
 
-It is SQLite in WAL mode. A database that is corrupt, or of another schema version, is deleted and built again from the
-manifests. Losing it loses time only, so whoever writes to it may ignore that it failed; of blobs nobody hears of it at all.
+It is SQLite in WAL mode. If the database is corrupt, or of another schema version, it is deleted and built again from
+the manifests. Losing it loses only time. So a caller may ignore that writing to it failed, and a blob that cannot be
+read or written is no error.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One entry in a listing. ``wheel_size`` and ``unpacked_size`` in bytes, bytecode not counted."""
+    """One entry in a listing. ``wheel_size`` and ``unpacked_size`` are in bytes, bytecode not counted."""
 
     digest: Digest
     name: NormalizedName
@@ -50,7 +51,7 @@ class Summary:
 
 
 def summary_of(manifest: Manifest) -> Summary:
-    """What a listing says of the entry with this manifest."""
+    """The line of a listing for the entry with this manifest."""
     return Summary(
         digest=manifest.digest,
         name=manifest.name,
@@ -64,8 +65,8 @@ def summary_of(manifest: Manifest) -> Summary:
 class Catalogue:
     """The database at ``path``. ``manifests`` gives what to build it from.
 
-    One connection, opened when first needed, used by one thread at a time. Raises sqlite3.Error where the database
-    cannot be written or stays busy, but for blobs.
+    It has one connection, opened when first needed and used by one thread at a time. It raises sqlite3.Error if the
+    database cannot be written or stays busy, except in ``get_many`` and ``put``.
     """
 
     def __init__(self, path: Path, manifests: Callable[[], Iterable[Manifest]]) -> None:
@@ -97,7 +98,10 @@ class Catalogue:
         self._run(lambda database: _delete(database, rows))
 
     def get_many(self, kind: str, digests: Iterable[Digest]) -> dict[Digest, bytes]:
-        """The data of this kind, for those of the digests that have some and where it can be read."""
+        """The data of this kind, by digest, for those of the digests that have some.
+
+        Empty if the database cannot be read.
+        """
         wanted = list(dict.fromkeys(digests))
         try:
             return self._run(lambda database: dict(_select_blobs(database, kind, wanted)))
@@ -117,11 +121,14 @@ class Catalogue:
         return [str(message) for (message,) in found if message != "ok"]
 
     def blobs(self) -> list[tuple[Digest, str, bytes]]:
-        """All data that others derived: digest, kind, data."""
+        """All derived data: digest, kind, data."""
         return self._run(lambda database: database.execute("SELECT digest, kind, data FROM blobs").fetchall())
 
     def put(self, kind: str, blobs: Mapping[Digest, bytes]) -> None:
-        """Keep data derived from entries, replacing what was there under this kind, where it can be written."""
+        """Keep data derived from entries, replacing what was there under this kind.
+
+        If it cannot be written, nothing happens.
+        """
         rows = [(digest, kind, data) for digest, data in blobs.items()]
         statement = "INSERT OR REPLACE INTO blobs (digest, kind, data) VALUES (?, ?, ?)"
         with suppress(sqlite3.Error, OSError):
@@ -167,7 +174,7 @@ class Catalogue:
         return self._connection
 
     def _prepare(self, database: sqlite3.Connection) -> None:
-        """Set the connection up, see that the database is ours, and build it where it is empty."""
+        """Set the connection up, check that the database is ours, and build it if it is empty."""
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")  # in WAL mode a power cut loses commits, never consistency
         if _is_built(database):
@@ -186,12 +193,12 @@ class _ForeignSchemaError(sqlite3.DatabaseError):
 
 
 def _is_broken(error: sqlite3.DatabaseError) -> bool:
-    code: int | None = getattr(error, "sqlite_errorcode", None)  # absent where Python itself raised it
+    code: int | None = getattr(error, "sqlite_errorcode", None)  # absent if Python itself raised it
     return isinstance(error, _ForeignSchemaError) or (code is not None and code & 0xFF in _CORRUPT)
 
 
 def _is_built(database: sqlite3.Connection) -> bool:
-    """Whether the database is ours (true) or empty (false); an error for any other."""
+    """Whether the database is ours (true) or empty (false). Raises _ForeignSchemaError for any other."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if version != _SCHEMA_VERSION and (version or tables):

@@ -3,13 +3,14 @@
 The order, for one batch:
 
 1. one barrier: every staged file and manifest is on the disk;
-2. each entry is renamed to its address, where nothing may be, and loses its last write permission;
+2. each entry is renamed to its address, which must be free, and loses its last write permission;
 3. the folders that got a name are synced;
 4. each manifest is renamed into ``meta/``: from here on the entry is visible;
 5. ``meta/`` is synced.
 
-A crash before 4 leaves an entry without a manifest, which nobody sees and recovery deletes. A disk that fails is asked once:
-what it lost is gone from its memory, so the stages are dropped and have to be made again from the wheels.
+A crash before 4 leaves an entry without a manifest. No reader sees it, and recovery deletes it. A disk that fails is
+asked once: the kernel forgets what it could not write, so the stages are dropped and have to be made again from the
+wheels.
 """
 
 import os
@@ -36,7 +37,7 @@ from storectl_store.errors import PrefixCollisionError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """A visible entry; ``already_present`` where it was so before, and the stage was not needed."""
+    """A visible entry. ``already_present``: it was visible before, and the stage was not needed."""
 
     manifest: Manifest
     already_present: bool
@@ -45,8 +46,8 @@ class Committed:
 def commit(store: Store, staged: Sequence[StagedEntry]) -> list[Committed]:
     """Make these entries visible; one result for each, in order. The caller holds the writer's lock.
 
-    Raises PrefixCollisionError, StoreFullError or StoreError; then none of the batch is visible that was not before. The
-    stages are gone in every case.
+    Raises PrefixCollisionError, StoreFullError or StoreError; then none of the batch is visible that was not visible
+    before. The stages are gone in every case.
     """
     try:
         with disk_errors(f"commit {_names(staged)}"):
@@ -74,7 +75,10 @@ def _commit(store: Store, staged: Sequence[StagedEntry]) -> list[Committed]:
 
 
 def _present(store: Store, staged: Sequence[StagedEntry]) -> dict[Digest, Manifest]:
-    """What is visible already. PrefixCollisionError where only the prefix is the same, in the store or the batch."""
+    """The staged entries that are visible already, by digest.
+
+    Raises PrefixCollisionError if two digests, in the store or in the batch, agree in the prefix only.
+    """
     owners = {prefix_of(digest): digest for digest in store.digests()}
     present = {}
     for stage in staged:
@@ -105,7 +109,10 @@ def _publish(store: Store, fresh: list[StagedEntry]) -> None:
 
 
 def _drop_side_manifests(store: Store, fresh: Iterable[StagedEntry]) -> None:
-    """Delete those of an entry that was there before and was lost: nobody has compiled the one that takes its place."""
+    """Delete the side manifests of entries that were lost.
+
+    No bytecode has been compiled for the entries that take their place.
+    """
     names = {hex_of(stage.manifest.digest) for stage in fresh}
     for name in os.listdir(store.layout.meta):
         if name.endswith(".pyc.json") and name.partition(".")[0] in names:
@@ -113,7 +120,7 @@ def _drop_side_manifests(store: Store, fresh: Iterable[StagedEntry]) -> None:
 
 
 def _place(store: Store, stage: StagedEntry) -> None:
-    """Give the entry its address; a half that a crash left there goes to the trash."""
+    """Rename the entry to its address. A half entry that a crash left there goes to the trash."""
     entry = store.entry_folder(stage.manifest)
     _make_parent(entry.parent)
     try:
@@ -133,13 +140,13 @@ def _make_parent(folder: Path) -> None:
 
 
 def _changed_folders(store: Store, fresh: Iterable[StagedEntry]) -> Iterable[Path]:
-    """The entries, for their last mode, then what got a name in it."""
+    """The folders to sync: the entries, for their last mode, and the folders that got a name in them."""
     entries = [store.entry_folder(stage.manifest) for stage in fresh]
     return [*entries, *(entry.parent for entry in entries), store.layout.entries]
 
 
 def _withdraw(store: Store, stage: StagedEntry) -> None:
-    """Undo as far as the disk allows; the manifest goes first, and without it the rest is a half."""
+    """Undo the publication as far as the disk allows. The manifest goes first: without it the rest is a half entry."""
     with suppress(OSError):
         if not stage.manifest_file.exists():
             store.layout.manifest(stage.manifest.digest).unlink()

@@ -1,10 +1,10 @@
-"""The RECORD of an entry: every file of the wheel where an environment shows it, as an installer writes it.
+"""The RECORD of an entry: every file of the wheel at its place in an environment, as an installer writes it.
 
 Rows are ``path,sha256=<urlsafe base64, unpadded>,<size in bytes>``, sorted; paths are relative to site-packages (the
-"Recording installed projects" specification). What a wheel keeps in its ``.data`` folder stands in RECORD below
-``../../..``, three folders above ``lib/pythonX.Y/site-packages``: programs find their data files and commands that way
+"Recording installed projects" specification). Files of a wheel's ``.data`` folder stand in RECORD below ``../../..``,
+three folders above ``lib/pythonX.Y/site-packages``: programs find their data files and commands that way
 (``importlib.metadata.files``). Commands have no digest, since each environment writes its own first line. Headers are
-left out: the name of their folder has the Python version in it, and one entry serves them all.
+left out: the name of their folder contains the Python version, and one entry serves all versions.
 """
 
 import base64

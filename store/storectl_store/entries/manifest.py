@@ -1,8 +1,8 @@
-"""The manifest of an entry: what the wheel was and every file that came of it. Published last, as JSON.
+"""The manifest of an entry: what the wheel was, and every file that came of it. Published last, as JSON.
 
 The format, version 2, is one JSON object with the fields of ``Manifest`` in sorted order and no spaces, sealed
-(``sealed``); ``files`` is a list of ``[part, path, size, sha256 hex, executable]`` sorted by part and path. It is a pure
-function of the wheel's bytes and file name. Version 1, which is read too, has no seal.
+(``sealed``). ``files`` is a list of ``[part, path, size, sha256 hex, executable]`` sorted by part and path. The
+manifest is a pure function of the wheel's bytes and file name. Version 1, which is read too, has no seal.
 """
 
 import json
@@ -23,9 +23,10 @@ _PARTS = {part.value: part for part in Part}
 
 
 class ManifestFile(NamedTuple):
-    """One file of an entry. ``path`` is relative to its part, with forward slashes; ``size`` in bytes.
+    """One file of an entry. ``path`` is relative to its part, with forward slashes; ``size`` is in bytes.
 
-    A tuple, as there are tens of thousands: made, sent from process to process and read again in half to two thirds of the time.
+    It is a tuple because there are tens of thousands: to make them, send them between processes and read them again
+    takes half to two thirds of the time that it would take otherwise.
     """
 
     part: Part
@@ -39,8 +40,8 @@ class ManifestFile(NamedTuple):
 class Manifest:
     """The record of an entry.
 
-    ``wheel_size`` is the archive's size in bytes. ``escaping_libraries`` are paths in site-packages of ELF files whose
-    RPATH or RUNPATH leaves the wheel, so that their folders must be real in a view.
+    ``wheel_size`` is the archive's size in bytes. ``escaping_libraries`` are the paths, in site-packages, of ELF files
+    whose RPATH or RUNPATH leaves the wheel; their folders must be real in a view.
     """
 
     digest: Digest
@@ -63,7 +64,7 @@ class Manifest:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """The manifest as the bytes that stand in ``meta/``."""
+    """The manifest as the bytes of its file in ``meta/``."""
     value = {
         "format": MANIFEST_FORMAT,
         "digest": manifest.digest,
@@ -83,7 +84,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def decode_manifest(data: bytes) -> Manifest:
-    """The manifest in these bytes; StoreFormatError where they are none of this version."""
+    """The manifest in these bytes. Raises StoreFormatError if they are no manifest of a version that is read."""
     try:
         content, has_seal = opened(data)
         value: dict[str, Any] = json.loads(content)

@@ -1,4 +1,7 @@
-"""Mend an entry in place: what needs no wheel. Modes are set right, strangers set aside, bytecode dropped to be made again."""
+"""Mend an entry in place, without its wheel.
+
+Modes are set right, files that the manifest does not list are set aside, and bytecode is dropped to be made again.
+"""
 
 import os
 import stat
@@ -16,7 +19,10 @@ from storectl_store.wheel.checked import Part
 
 
 def mend_in_place(store: Store, digest: Digest, findings: Sequence[Finding], reason: Reason) -> None:
-    """Set right what these findings about modes and strangers say. StoreError if the disk refuses."""
+    """Set right the modes, and set aside the unlisted files, that these findings name.
+
+    Raises StoreError if the disk refuses.
+    """
     manifest = store.usable_manifest(digest)
     if manifest is None:
         return
@@ -31,7 +37,10 @@ def mend_in_place(store: Store, digest: Digest, findings: Sequence[Finding], rea
 
 
 def discard_bytecode(store: Store, digest: Digest, cache_tags: Collection[str]) -> None:
-    """Delete all bytecode of the entry for these cache tags, and their side manifests first. StoreError if the disk refuses."""
+    """Delete all bytecode of the entry for these cache tags, after deleting their side manifests.
+
+    Raises StoreError if the disk refuses.
+    """
     with disk_errors(f"discard bytecode of {digest}"):
         for tag, path in side_manifests(store.layout, digest).items():
             if tag in cache_tags:
@@ -54,7 +63,7 @@ def _bytecode_folders(root: Path) -> Iterator[Path]:
 
 
 def _empty(folder: Path, entry: Path, cache_tags: Collection[str], own: Collection[str]) -> None:
-    """Delete the bytecode for these tags from one folder, but for the wheel's ``own`` files."""
+    """Delete the bytecode for these tags from one folder, except for the files of the wheel itself (``own``)."""
     with _opened_up(folder):
         for name in os.listdir(folder):
             path = folder / name

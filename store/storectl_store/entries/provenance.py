@@ -1,14 +1,17 @@
-"""Provenance: what a built wheel was built from, by what, for which interpreter. One JSON file for each build.
+"""Provenance: what a wheel was built from, by which backend, for which interpreter. One JSON file for each build.
 
     <store>/builds/<key>.<16 hex>.json     format 2, sealed (``sealed``)
     {"format": 2, "key", "name", "version", "kind": "wheel"|"editable", "source", "interpreter", "python",
      "backend", "build_requires": [as written], "installed": ["name==version"], "variables": {name: digest},
      "filename", "digest"}
 
-The key is a digest of all that was asked for (see ``build_key``). Under one key there is a record for each set of values of
-the variables that builds looked up: whoever asks for the same with the same values finds the entry here, and neither
-fetches nor builds. A value may be a token: digests of variables are those of ``storectl_shim.project_record``, which need the
-store's key. Addresses are kept without logins. An entry says nothing of its origin itself: it is a function of its wheel's bytes.
+The key is a digest of all that was asked for (see ``build_key``). A build may look up variables. Under one key there is
+a record for each set of their values: a later request with the same values finds the entry here, and neither fetches
+nor builds.
+
+A value may be a token, so the record holds digests of variables as ``storectl_shim.project_record`` makes them, with
+the store's key. Addresses are kept without logins. The entry itself says nothing of its origin: it is a function of its
+wheel's bytes.
 """
 
 import hashlib
@@ -29,7 +32,7 @@ from storectl_store.disk.whole_files import PRIVATE, replace_file
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.sealed import opened, sealed
 
-_CHECK_BYTES = 4  # of the key of variables, at its end: the first bytes of the sha256 of what comes before
+_CHECK_BYTES = 4  # of the variables' key, at its end: the first bytes of the sha256 of what comes before
 BUILD_FORMAT = 2
 BuildKind = Literal["wheel", "editable"]
 
@@ -38,8 +41,9 @@ BuildKind = Literal["wheel", "editable"]
 class Provenance:
     """One build. ``source`` is a digest, a commit with its repository, or a folder with the digest of its build files.
 
-    ``interpreter`` is the identity of the interpreter, ``python`` its version. ``build_requires`` are the requirements as
-    the source states them, ``installed`` what they came to. ``variables`` are those on which the build depends: their digests by name.
+    ``interpreter`` is the identity of the interpreter, ``python`` its version. ``build_requires`` are the requirements
+    as the source states them, ``installed`` the distributions that satisfied them. ``variables`` are those on which the
+    build depends: name -> digest of the value.
     """
 
     key: str
@@ -58,9 +62,9 @@ class Provenance:
 
 
 def build_key(*, kind: BuildKind, source: str, subdirectory: str | None, interpreter: str, recipe: str = "") -> str:
-    """64 hex digits over what is built, for what, and how. The build requirements are part of the source.
+    """64 hex digits over what is built, for which interpreter, and how. The build requirements are part of the source.
 
-    ``recipe`` is a digest of what a tool's configuration says of the build; empty if that is nothing.
+    ``recipe`` is a digest of what a tool's configuration says of the build; empty if it says nothing.
     """
     parts = {
         "format": BUILD_FORMAT,
@@ -74,7 +78,10 @@ def build_key(*, kind: BuildKind, source: str, subdirectory: str | None, interpr
 
 
 def kept_variables_key(layout: StoreLayout) -> bytes:
-    """The key of the store's digests of variables, made now if there is none. The store's owner alone may read it."""
+    """The key of the store's digests of variables; made now if there is none.
+
+    Only the store's owner may read the file.
+    """
     known = variables_key(str(layout.root))
     if known is not None:
         return known
@@ -86,7 +93,7 @@ def kept_variables_key(layout: StoreLayout) -> bytes:
 
 
 def variables_key_problem(layout: StoreLayout) -> str | None:
-    """What is wrong with the key; None if it is as it was made, or there is none."""
+    """What is wrong with the key of variables; None if it is as it was made, or if there is none."""
     try:
         key = layout.variables_key.read_bytes()
     except FileNotFoundError:
@@ -97,7 +104,7 @@ def variables_key_problem(layout: StoreLayout) -> str | None:
 
 
 def write_provenance(layout: StoreLayout, provenance: Provenance) -> None:
-    """Keep the record, in one step; one of the same build with the same variables is replaced."""
+    """Write the record, in one step. It replaces the record of the same build with the same variables."""
     path = layout.builds / f"{provenance.key}.{_digest_of(provenance.variables)}.json"
     value = {"format": BUILD_FORMAT, **asdict(provenance)}
     with disk_errors(f"record the build of {provenance.name}"):
@@ -118,7 +125,7 @@ def provenances(layout: StoreLayout, key: str) -> list[Provenance]:
 
 
 def provenance_of(layout: StoreLayout, digest: Digest) -> Iterator[Provenance]:
-    """Every build that this entry came of; usually none, or one."""
+    """Every build that produced this entry; usually none, or one."""
     for path in sorted(layout.builds.glob("*.json")):
         provenance = _read(path)
         if provenance is not None and provenance.digest == digest:
@@ -126,7 +133,7 @@ def provenance_of(layout: StoreLayout, digest: Digest) -> Iterator[Provenance]:
 
 
 def remove_older_formats(layout: StoreLayout) -> None:
-    """Delete the records of format 1: nobody reads them, and there may be logins in them."""
+    """Delete the records of format 1: no code reads them, and there may be logins in them."""
     with disk_errors("remove old records of builds"):
         for path in layout.builds.glob("*.json"):
             if "." not in path.stem:
@@ -141,7 +148,7 @@ def _time_of(path: Path) -> int:
 
 
 def _read(path: Path) -> Provenance | None:
-    """The record in this file; None if it is none that this version can read."""
+    """The record in this file; None if this version cannot read it."""
     try:
         value: dict[str, Any] = json.loads(opened(path.read_bytes())[0])
         if value.pop("format") != BUILD_FORMAT:

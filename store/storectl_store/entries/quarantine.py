@@ -1,4 +1,4 @@
-"""The quarantine: what was found damaged is moved here, with the reasons, and stays until a person removes it.
+"""The quarantine: damaged things are moved here, with the reasons, and stay until a person removes them.
 
     quarantine/<UTC time>-<8 hex digits>/
       why.json        {"format": 1, "at": seconds since the epoch, "what": text, "was": [paths below the store],
@@ -26,9 +26,9 @@ _MOST_REASONS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """What is set aside, for a person ("entry idna 3.4"), and why: a sentence for each thing that was found.
+    """What is set aside, for a person ("entry idna 3.4"), and why: a sentence for each finding.
 
-    ``was`` are the places it had, if it has left them already.
+    ``was`` are the paths the things had, if they have left them already.
     """
 
     what: str
@@ -37,9 +37,10 @@ class Reason:
 
 
 def set_aside(layout: StoreLayout, things: Mapping[str, Path], reason: Reason) -> Path | None:
-    """Move these files and folders of the store into one new folder of the quarantine, by the names given.
+    """Move these files and folders of the store into one new folder of the quarantine, under the names given.
 
-    A thing that is gone is left out. Returns the folder, or None if all of them were gone. OSError if the disk refuses.
+    A thing that is gone is left out. Returns the folder, or None if all of them were gone. Raises OSError if the disk
+    refuses.
     """
     there = {name: path for name, path in things.items() if os.path.lexists(path)}
     if not there:
@@ -65,7 +66,7 @@ def _explained(layout: StoreLayout, there: Mapping[str, Path], reason: Reason) -
 
 
 def _move(path: Path, place: Path) -> None:
-    """Rename it, with the folder that it leaves writable meanwhile: those of entries and views are not."""
+    """Rename the thing. Folders of entries and views are read-only, so its parent is made writable for the moment."""
     parent = stat.S_IMODE(path.parent.stat().st_mode)
     is_folder = stat.S_ISDIR(path.lstat().st_mode)
     if is_folder:

@@ -1,10 +1,11 @@
-"""Recovery: what a crash left is swept into the trash before the writer works. A second recovery finds nothing to do.
+"""Recovery: before the writer works, it moves what a crash left into the trash. A second recovery finds nothing to do.
 
-It works by names and renames, so that it costs the same for big and small entries, and deletes nothing that may be big:
-the trash is emptied later (``trash.empty_trash``), while the store is in use. An entry without a manifest and a
-manifest without an entry are halves; nobody sees either as an entry, and both go. Halves of
-entries that an environment shows are not left by a crash: somebody lost the other half. They stay: programs go on, and
-``verify`` finds them.
+It works by names and renames, so that it costs the same for big and small entries. It deletes nothing that may be big:
+``trash.empty_trash`` does that later, while the store is in use.
+
+An entry without a manifest and a manifest without an entry are halves. No reader sees either as an entry, and both go.
+A half that an environment shows was not left by a crash: its other half was lost in some other way. Such halves stay,
+so that programs go on, and ``verify`` finds them.
 """
 
 import os
@@ -31,8 +32,8 @@ _MANIFEST = re.compile(r"([0-9a-f]{64})(?:\..+\.pyc)?\.json")  # of an entry, or
 class Recovered:
     """What was swept away.
 
-    ``sessions`` and ``environments`` are folder names, ``halves`` are ``name/prefix``, ``manifests`` file names in
-    ``meta/``; ``catalogue`` counts its rows that changed.
+    ``sessions`` and ``environments`` are folder names, ``halves`` are ``name/prefix``, ``manifests`` are file names in
+    ``meta/``. ``catalogue`` is the number of its rows that changed.
     """
 
     sessions: tuple[str, ...] = ()
@@ -46,9 +47,10 @@ class Recovered:
 
 
 def recover(store: Store, *, shown: Callable[[], AbstractSet[Digest]] = frozenset) -> Recovered:
-    """Sweep the store. Only the writer may, and before it starts anything else. StoreError where the disk objects.
+    """Sweep the store. Only the writer may do it, before it starts anything else.
 
-    ``shown`` gives the digests that environments name; it is called only if there are halves.
+    ``shown`` gives the digests that environments name; it is called only if there are halves. Raises StoreError if the
+    disk refuses.
     """
     layout = store.layout
     with disk_errors(f"recover the store {layout.root}"):
@@ -66,7 +68,7 @@ def recover(store: Store, *, shown: Callable[[], AbstractSet[Digest]] = frozense
 
 
 def _delete_unfinished(layout: StoreLayout) -> None:
-    """Delete what a crash while the store was made left beside VERSION."""
+    """Delete the files that a crash during the making of the store left beside VERSION."""
     for name in os.listdir(layout.root):
         if name.startswith(UNFINISHED_VERSION):
             delete_tree(layout.root / name)
@@ -87,7 +89,7 @@ def _discard_unfinished_environments(layout: StoreLayout) -> tuple[str, ...]:
 
 
 def _addresses(layout: StoreLayout) -> list[str]:
-    """Everything that stands where an entry may, as ``name/prefix``; a file beside the name folders counts as one."""
+    """Everything at a path that an entry may have, as ``name/prefix``; a file beside the name folders counts as one."""
     with os.scandir(layout.entries) as found:
         names = [(folder.name, folder.is_dir(follow_symlinks=False)) for folder in found]
     addresses = []
@@ -98,7 +100,7 @@ def _addresses(layout: StoreLayout) -> list[str]:
 
 
 class _Shown:
-    """What environments name, by hex digits and by prefix; found out when it is first asked for."""
+    """The entries that environments name, by hex digits and by prefix; found out when first asked for."""
 
     def __init__(self, digests: Callable[[], AbstractSet[Digest]]) -> None:
         self._digests = digests
@@ -111,9 +113,10 @@ class _Shown:
 
 
 def _delete_lone_manifests(store: Store, shown: _Shown) -> tuple[str, ...]:
-    """Delete manifests without an entry, side manifests without a manifest, and what a writer of either left.
+    """Delete manifests without an entry, side manifests without a manifest, and unfinished files of either kind.
 
-    An entry is known by its prefix: no crash moves one below another name, and ``verify`` finds it if a person does.
+    An entry is known by its prefix: no crash moves an entry below another name, and if a person does, ``verify`` finds
+    it.
     """
     standing = {address.rpartition("/")[2] for address in _addresses(store.layout)}
     visible = {hex_of(digest) for digest in store.digests() if prefix_of(digest) in standing}
@@ -130,7 +133,7 @@ def _is_lone(name: str, visible: set[str]) -> bool:
 
 
 def lone_entries(store: Store, shown: Callable[[], AbstractSet[Digest]]) -> list[str]:
-    """What stands where entries do and is none that is visible, nor one that an environment shows, as ``name/prefix``."""
+    """Everything at the path of an entry that is neither visible nor shown by an environment, as ``name/prefix``."""
     return _halves(store, _Shown(shown))
 
 
@@ -157,7 +160,10 @@ def _delete_if_empty(layout: StoreLayout, address: str) -> None:
 
 
 def _reconcile(store: Store) -> int:
-    """Make the catalogue list what is visible; how many rows that changed. A catalogue that fails is left for later."""
+    """Make the catalogue list what is visible. Returns how many rows changed.
+
+    A catalogue that fails is left for later.
+    """
     with suppress(sqlite3.Error):
         known, visible = store.catalogue.digests(), set(store.digests())
         gone = known - visible

@@ -1,8 +1,10 @@
-"""Replace and withdraw entries: what is damaged goes to the quarantine, and a freshly staged entry takes its place.
+"""Replace and withdraw entries: a damaged one goes to the quarantine, and a freshly staged one takes its place.
 
-The order of a replacement: 1 the new one is durable; 2 side manifests of bytecode go, which nobody has compiled for the
-new one; 3 the folders change places in one step; 4 the new manifest replaces the old one; 5 what was found is set aside.
-A program that runs keeps the files that it has open; a crash in between leaves what ``verify`` finds again.
+The order of a replacement: 1 the new entry becomes durable; 2 the side manifests of bytecode go, since no bytecode has
+been compiled for the new entry; 3 the folders change places in one step; 4 the new manifest replaces the old one; 5 the
+old folder and manifest are set aside.
+
+A running program keeps the files that it has open. A crash in between leaves what ``verify`` finds again.
 """
 
 import os
@@ -23,7 +25,7 @@ from storectl_store.entries.trash import delete_tree
 
 
 def replace_entry(store: Store, staged: StagedEntry, reason: Reason) -> None:
-    """Let the staged entry stand where a damaged one stands, or none. The caller holds the writer's lock.
+    """Put the staged entry at its address, in place of a damaged one or of none. The caller holds the writer's lock.
 
     Raises StoreFullError or StoreError if the disk refuses. The stage is gone in every case.
     """
@@ -47,7 +49,7 @@ def replace_entry(store: Store, staged: StagedEntry, reason: Reason) -> None:
 
 
 def withdraw_entry(store: Store, digest: Digest, reason: Reason) -> None:
-    """Set the entry aside, so that it is visible no more. Its manifest goes first."""
+    """Set the entry aside, so that it is no longer visible. Its manifest goes first."""
     layout = store.layout
     with disk_errors(f"withdraw {reason.what}"):
         manifest = layout.manifest(digest)
@@ -62,7 +64,7 @@ def withdraw_entry(store: Store, digest: Digest, reason: Reason) -> None:
 
 
 def entry_folders(layout: StoreLayout, digest: Digest) -> list[Path]:
-    """What stands at the address of the digest below any name: more than one only if a person put it there."""
+    """What stands at the address of the digest below any name. There is more than one only if a person put it there."""
     with os.scandir(layout.entries) as found:
         places = [Path(name.path, prefix_of(digest)) for name in found if name.is_dir(follow_symlinks=False)]
     return sorted(place for place in places if os.path.lexists(place))
@@ -74,7 +76,7 @@ def _drop_side_manifests(layout: StoreLayout, digest: Digest) -> None:
 
 
 def _swap(stage: Path, entry: Path) -> Path:
-    """Give the staged folder the entry's place; returns where the old one is then, which may be nothing."""
+    """Give the staged folder the entry's place. Returns the path of the old entry, which may not exist."""
     with suppress(FileExistsError):
         entry.parent.mkdir()
         entry.parent.chmod(0o755)
@@ -89,7 +91,7 @@ def _swap(stage: Path, entry: Path) -> Path:
 
 
 def _swap_manifest(staged: StagedEntry, manifest: Path) -> Path:
-    """Replace the manifest; returns where the old one is then, which may be nothing."""
+    """Replace the manifest. Returns the path of the old one, which may not exist."""
     kept = staged.folder / manifest.name
     with suppress(FileNotFoundError):
         os.link(manifest, kept)

@@ -3,7 +3,7 @@
     <content>
     sha256 <64 hex digits>
 
-A file from before there were seals has no such line; its own format says whether it may lack one.
+A file from before there were seals has no such line. Its own format says whether it may lack one.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ class BrokenSealError(ValueError):
 
 
 def sealed(content: bytes) -> bytes:
-    """The content with its seal. Text ends with a newline, so that the seal is a line of its own."""
+    """The content with its seal. Text should end with a newline, so that the seal is a line of its own."""
     return content + b"sha256 %s\n" % hashlib.sha256(content).hexdigest().encode()
 
 
 def opened(data: bytes) -> tuple[bytes, bool]:
-    """The content, and whether it had a seal. Raises BrokenSealError if it had one that does not fit."""
+    """The content, and whether it had a seal. Raises BrokenSealError if it had a seal that does not fit."""
     content, seal = data[:-_SEAL_LENGTH], _SEAL.fullmatch(data[-_SEAL_LENGTH:])
     if seal is None:
         return data, False

@@ -4,7 +4,8 @@
       entry/            site-packages/ scripts/ data/ headers/, sealed; itself 0700 until it has been renamed
       manifest.json     what goes to meta/
 
-Both must be on the store's file system. It runs in a worker process: values in, a value out, and nothing left on failure.
+The wheel and the stage must be on the store's file system. Staging runs in a worker process: it takes values, returns a
+value, and leaves nothing on failure.
 """
 
 import hashlib
@@ -30,12 +31,15 @@ from storectl_store.wheel.checked import CheckedWheel, Expectation, Part
 INSTALLER = b"storectl\n"
 """The content of every entry's ``INSTALLER``."""
 _OF_INSTALLERS = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
-"""Files of the dist-info folder that say how a wheel was installed ("Recording installed projects"): the wheel cannot know."""
+"""Files of the dist-info folder that say how a wheel was installed, which the wheel cannot know.
+
+Source: the "Recording installed projects" specification.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedEntry:
-    """An entry in ``folder``, ready to commit. ``warnings`` are what the checks want a person to know."""
+    """An entry in ``folder``, ready to commit. ``warnings`` are sentences of the checks for a person."""
 
     folder: Path
     manifest: Manifest
@@ -43,23 +47,26 @@ class StagedEntry:
 
     @property
     def entry(self) -> Path:
-        """The entry, to be renamed."""
+        """The folder of the entry, to be renamed to its address."""
         return self.folder / "entry"
 
     @property
     def manifest_file(self) -> Path:
-        """Its manifest, to be renamed into ``meta/``."""
+        """The entry's manifest, to be renamed into ``meta/``."""
         return self.folder / "manifest.json"
 
 
 def stage_wheel(wheel: Path, expectation: Expectation, stage: Path, *, verified: Digest | None = None) -> StagedEntry:
     """Check the wheel and unpack it into the new folder ``stage``, whose parent exists.
 
-    The wheel is mapped, so it has to be a file that nobody changes meanwhile: one in the session of the writer.
-    ``verified`` is the sha256 that the fetcher counted over every byte while it wrote this very file. Where the lock
-    file has a sha256, that is what it is compared with, and the archive is not hashed again: nobody else can write to
-    the file in between. Where the lock file has none, it is one more digest that the bytes must have. Raises WheelError
-    for a wheel that is refused, StoreFullError or StoreError for a disk that is in the way, and leaves no ``stage`` then.
+    The wheel is mapped, so it has to be a file that no process changes meanwhile: one in the session of the writer.
+
+    ``verified`` is the sha256 that the fetcher computed over every byte while it wrote this very file. If the lock file
+    has a sha256, the two are compared and the archive is not hashed again: no other process can write to the file in
+    between. If the lock file has none, ``verified`` is one more digest that the bytes must have.
+
+    Raises WheelError if the wheel is refused, and StoreFullError or StoreError if the disk refuses. Then there is no
+    ``stage``.
     """
     counted = verified if "sha256" in expectation.digests else None
     if verified is not None:
@@ -77,7 +84,10 @@ def stage_wheel(wheel: Path, expectation: Expectation, stage: Path, *, verified:
 
 
 def _mapped(wheel: Path) -> mmap.mmap | bytes:
-    """The wheel's bytes. The map is closed with its last view: closing it by hand fails while an error holds one."""
+    """Map the wheel's bytes.
+
+    The map is closed with its last view: closing it by hand fails while an error holds one.
+    """
     descriptor = os.open(wheel, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
@@ -117,7 +127,7 @@ def _fill(stage: Path, data: mmap.mmap | bytes, checked: CheckedWheel, expectati
 
 
 def _unpack_all(data: mmap.mmap | bytes, checked: CheckedWheel, folders: Folders) -> list[ManifestFile]:
-    """All members but those that only an installer may write, which are checked and left out or replaced."""
+    """Unpack all members. Files that only an installer may write are checked, then left out or replaced."""
     own = {f"{checked.dist_info}/{name}".casefold() for name in _OF_INSTALLERS}
     left_out = [m for m in checked.members if m.part is Part.SITE_PACKAGES and m.path.casefold() in own]
     for member in left_out:
@@ -130,7 +140,7 @@ def _unpack_all(data: mmap.mmap | bytes, checked: CheckedWheel, folders: Folders
 
 @contextmanager
 def _named(filename: str) -> Iterator[None]:
-    """Name the wheel in the errors of its members, as its check does."""
+    """Put the wheel's file name before the errors of its members."""
     try:
         yield
     except WheelError as error:
@@ -138,7 +148,7 @@ def _named(filename: str) -> Iterator[None]:
 
 
 def _digest(data: mmap.mmap | bytes, expectation: Expectation) -> Digest:
-    """The wheel's sha256: the expected one, which the checks found true, or counted now."""
+    """The wheel's sha256: the expected one, which the checks have compared, or else computed now."""
     return digest_of_hex(expectation.digests.get("sha256") or hashlib.sha256(data).hexdigest())
 
 
@@ -153,7 +163,7 @@ def _escaping_libraries(entry: Path, files: list[ManifestFile]) -> tuple[str, ..
 
 
 def _folders_of(paths: Iterable[str]) -> set[str]:
-    """Every folder on the way to these paths but site-packages itself, which is every wheel's."""
+    """Every folder on the way to these paths, except site-packages itself, which every wheel has."""
     folders: set[str] = set()
     for path in paths:
         folder = path.rpartition("/")[0]

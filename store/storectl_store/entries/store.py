@@ -1,4 +1,4 @@
-"""The store as a subject: its folders, its format, and reading what is committed. It does not know its writer."""
+"""The store as a subject: its folders, its format, and how to read what is committed. It does not know its writer."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ _MANIFEST_NAME = re.compile(r"([0-9a-f]{64})\.json")
 
 
 class Store:
-    """A store on disk. ``layout`` says where everything is; ``catalogue`` is its database. Safe to share by threads."""
+    """A store on disk. ``layout`` gives all paths; ``catalogue`` is its database. Threads may share it."""
 
     def __init__(self, layout: StoreLayout) -> None:
         self.layout = layout
@@ -29,10 +29,10 @@ class Store:
 
     @classmethod
     def open(cls, root: Path) -> Self:
-        """The store in this folder, made (0700) where there is none.
+        """Open the store in this folder; if there is none, make it (mode 0700).
 
-        A damaged VERSION is mended. StoreFormatError for a store of another version and for a folder that holds other
-        things; StoreError or StoreFullError if the folders cannot be made.
+        A damaged VERSION is mended. Raises StoreFormatError if the store is of another version or the folder holds
+        other things, and StoreError or StoreFullError if the folders cannot be made.
         """
         layout = StoreLayout(root)
         with disk_errors(f"open the store {root}"):
@@ -42,14 +42,14 @@ class Store:
 
     @property
     def empty(self) -> bool:
-        """Whether no entry can be seen."""
+        """Whether no entry is visible."""
         with suppress(OSError), os.scandir(self.layout.meta) as found:
             return next(found, None) is None
         return True
 
     @property
     def missing(self) -> Path | None:
-        """A file or folder without which this is no store any more; None if all of them are there."""
+        """A file or folder without which this is no longer a store; None if all of them are there."""
         needed = (self.layout.version_file, *_folders(self.layout))
         return next((path for path in needed if not path.exists()), None)
 
@@ -58,15 +58,15 @@ class Store:
         return os.path.exists(self.layout.manifest(digest))
 
     def digests(self) -> Iterator[Digest]:
-        """Every visible entry, in no order, straight from the folder."""
+        """The digest of every visible entry, in no order, read from the folder ``meta/``."""
         with os.scandir(self.layout.meta) as found:
             matches = [_MANIFEST_NAME.fullmatch(file.name) for file in found]
         return (digest_of_hex(match[1]) for match in matches if match)
 
     def manifest(self, digest: Digest) -> Manifest | None:
-        """The manifest of a visible entry, None where there is none; StoreFormatError where it is broken.
+        """The manifest of a visible entry; None if there is none. Raises StoreFormatError if it is broken.
 
-        It is read each time, and large: outlines are what to ask for many entries (``environments.outlines``).
+        It is large, and read from disk each time. To ask about many entries, use outlines (``environments.outlines``).
         """
         path = self.layout.manifest(digest)
         try:
@@ -83,7 +83,10 @@ class Store:
         return manifest
 
     def usable_manifest(self, digest: Digest) -> Manifest | None:
-        """The manifest of an entry that is there; None also if it is broken or its folder gone: both are then made anew."""
+        """The manifest of an entry that is whole; None if its manifest is missing or broken, or its folder gone.
+
+        In all of these cases the entry is then made anew.
+        """
         with suppress(StoreFormatError):
             manifest = self.manifest(digest)
             if manifest is not None and self.entry_folder(manifest).is_dir():
@@ -95,7 +98,7 @@ class Store:
         return self.readable(sorted(self.digests()))
 
     def readable(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
-        """The manifests of these entries, in their order, but for those that are gone or broken."""
+        """The manifests of these entries, in their order; those that are gone or broken are left out."""
         for digest in digests:
             with suppress(StoreError):
                 manifest = self.manifest(digest)
@@ -109,7 +112,7 @@ class Store:
     def summaries(self) -> list[Summary]:
         """Every visible entry for a listing, by name, version and file name.
 
-        The catalogue makes it quick; what it lacks, or all where it fails, comes from the manifests.
+        The catalogue makes it quick. What it lacks, or everything if it fails, comes from the manifests.
         """
         visible = set(self.digests())
         known = {summary.digest: summary for summary in self._catalogued() if summary.digest in visible}
@@ -125,7 +128,7 @@ class Store:
             return []
 
     def close(self) -> None:
-        """Let go of the catalogue's connection; the store may be used again."""
+        """Close the catalogue's connection; the store may be used again."""
         self.catalogue.close()
 
 
@@ -138,7 +141,7 @@ def _broken(path: Path, reason: str) -> StoreFormatError:
 
 
 def make_folders(layout: StoreLayout) -> int:
-    """Make the folders of a store that are missing; how many were. May raise OSError."""
+    """Make the folders of a store that are missing. Returns how many were missing. May raise OSError."""
     made = sum(_make_folder(folder) for folder in _folders(layout))
     if made:
         fsync_folder(layout.root)
@@ -166,7 +169,7 @@ def _folders(layout: StoreLayout) -> tuple[Path, ...]:
 
 
 def _make_folder(folder: Path) -> bool:
-    """Make the folder where it is missing, its mode whatever the umask; whether it was."""
+    """Make the folder if it is missing, with mode 0755 whatever the umask. Returns whether it was missing."""
     try:
         folder.mkdir()
     except FileExistsError:

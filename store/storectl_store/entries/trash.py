@@ -1,6 +1,7 @@
-"""The trash: where a folder goes that must vanish at once but takes long to delete.
+"""The trash: folders that must vanish at once but take long to delete are moved here.
 
-Entries are 0555, so deleting makes folders writable on the way. It works on descriptors and never follows a symlink.
+The folders of entries are 0555, so deleting makes them writable on the way. It works on descriptors and never follows a
+symbolic link.
 """
 
 import os
@@ -15,7 +16,7 @@ from storectl_store.entries.layout import StoreLayout
 
 
 def discard(layout: StoreLayout, path: Path) -> Path:
-    """Move a file or folder of the store into the trash, atomically; it is deleted from there. Returns its new place."""
+    """Move a file or folder of the store into the trash, atomically, to be deleted from there. Returns its new path."""
     place = layout.trash / secrets.token_hex(16)
     mode = path.lstat().st_mode
     if stat.S_ISDIR(mode):
@@ -26,7 +27,10 @@ def discard(layout: StoreLayout, path: Path) -> Path:
 
 
 def empty_trash(layout: StoreLayout, proceed: Callable[[], bool] = lambda: True) -> int:
-    """Delete what is in the trash, as long as ``proceed`` says so before each thing; how many were deleted."""
+    """Delete what is in the trash. Returns how many things were deleted.
+
+    ``proceed`` is called before each thing; if it returns false, the rest stays.
+    """
     deleted = 0
     for name in sorted(os.listdir(layout.trash)):
         if not proceed():
@@ -37,7 +41,7 @@ def empty_trash(layout: StoreLayout, proceed: Callable[[], bool] = lambda: True)
 
 
 def delete_tree(path: Path) -> None:
-    """Delete a file, symlink or whole folder, whatever the modes in it; nothing there is fine."""
+    """Delete a file, symbolic link or whole folder, whatever the modes in it. It is no error if nothing is there."""
     with suppress(FileNotFoundError), opened_folder(path.parent) as parent:
         _delete(parent, path.name)
 
@@ -61,7 +65,7 @@ def _delete(parent: int, name: str) -> None:
 
 
 def _open_writable(parent: int, name: str) -> int:
-    """A descriptor of the folder, made ours to change."""
+    """Open the folder, after making it writable for us. Returns its descriptor."""
     try:
         folder = os.open(name, REAL_FOLDER, dir_fd=parent)
     except PermissionError:

@@ -1,8 +1,8 @@
 """Unpacking: the members of a checked wheel become files below one new folder.
 
-Files are made through descriptors of their folders, never through a path that could pass a symlink, and never over
-something that is there. What comes out depends on the wheel alone: modes are constant, whatever the umask. Every byte is
-counted, CRC-checked and hashed against RECORD on its way.
+Files are made through descriptors of their folders, never through a path that could pass a symbolic link, and never
+over something that is there. The result depends on the wheel alone: modes are constant, whatever the umask. Every byte
+is counted, CRC-checked and hashed against RECORD on its way.
 """
 
 import hashlib
@@ -31,7 +31,10 @@ _EXECUTABLE = 0o555
 
 
 class Folders:
-    """The folders below ``root``, which is new, empty and ours; made when first needed, kept open while in use."""
+    """The folders below ``root``, which is new, empty and ours.
+
+    Each is made when first needed and kept open while in use.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = os.open(root, REAL_FOLDER)
@@ -43,7 +46,7 @@ class Folders:
     @classmethod
     @contextmanager
     def below(cls, root: Path) -> Iterator["Folders"]:
-        """The folders below ``root``, their descriptors closed with the block."""
+        """The folders below ``root``; their descriptors are closed with the block."""
         folders = cls(root)
         try:
             yield folders
@@ -51,7 +54,7 @@ class Folders:
             folders.close()
 
     def create(self, folder: str, name: str, *, executable: bool) -> int:
-        """A descriptor of the new file of this name; FileExistsError where something has it."""
+        """Make a new file of this name and return its descriptor. Raises FileExistsError if something has the name."""
         above = self._open.get(folder)
         if above is None:
             above = self._folder(folder)
@@ -99,7 +102,9 @@ class Folders:
 
 
 def _is_masked(root: int) -> bool:
-    """Whether umask or a default ACL takes bits that an entry needs: then modes cost a call more for each file.
+    """Whether umask or a default ACL takes bits that an entry needs.
+
+    Then each file costs one more call, to set its mode.
 
     Found by trying, because a process can read its umask only by changing it, for all its threads.
     """
@@ -110,17 +115,17 @@ def _is_masked(root: int) -> bool:
 
 
 def unpack(data: mmap | bytes, members: Iterable[Member], folders: Folders) -> list[ManifestFile]:
-    """Write every member below its part's folder; what they are on disk.
+    """Write every member below its part's folder. Returns them as files of a manifest.
 
-    WheelError: E_RECORD for a content that RECORD does not state, E_ZIP_STRUCT for one that the archive contradicts,
-    E_ZIP_LIMIT for one that is longer than declared, E_ZIP_COLLISION where two members meet on this file system.
+    Raises WheelError: E_RECORD if the content does not match RECORD, E_ZIP_STRUCT if the archive contradicts it,
+    E_ZIP_LIMIT if it is longer than declared, E_ZIP_COLLISION if two members have the same name on this file system.
     """
     view = memoryview(data)
     return [_unpack_member(view, member, folders) for member in members]
 
 
 def write_constant(part: Part, path: str, content: bytes, folders: Folders) -> ManifestFile:
-    """Write a file that is not the wheel's, readable and not executable."""
+    """Write a file that the wheel does not bring, readable and not executable."""
     descriptor = _create(part, path, folders, executable=False)
     try:
         _write(descriptor, content)
@@ -131,7 +136,7 @@ def write_constant(part: Part, path: str, content: bytes, folders: Folders) -> M
 
 
 def check_content(data: mmap | bytes, member: Member) -> None:
-    """Check a member's content as unpacking does, and write nothing."""
+    """Check a member's content as ``unpack`` does, and write nothing. Raises the same WheelErrors for the content."""
     _copy(memoryview(data), member, None)
 
 
@@ -153,9 +158,9 @@ def _create(part: Part, path: str, folders: Folders, *, executable: bool) -> int
 
 
 def _copy_whole(view: memoryview, member: Member, descriptor: int) -> str | None:
-    """``_copy`` in one piece, for a member that is not large and as it should be; None, and nothing written, for others.
+    """Copy a small sound member in one piece and return its sha256 in hex; None, and nothing written, for any other.
 
-    Nearly all members are like that; what is wrong with one is for ``_copy`` to say.
+    Nearly all members are small and sound. ``_copy`` then says what is wrong with the others.
     """
     if member.size > _WHOLE or member.sha256 is None:
         return None
@@ -177,7 +182,7 @@ def _copy_whole(view: memoryview, member: Member, descriptor: int) -> str | None
 
 
 def _copy(view: memoryview, member: Member, descriptor: int | None) -> str:
-    """Check the member's content, write it where there is a descriptor, and return its sha256 in hex."""
+    """Check the member's content, write it if there is a descriptor, and return its sha256 in hex."""
     digest = hashlib.sha256()
     size = crc = 0
     for chunk in _content(view, member):
@@ -205,7 +210,7 @@ def _content(view: memoryview, member: Member) -> Iterator[bytes | memoryview]:
 
 
 def _inflated(stored: memoryview, member: Member) -> Iterator[bytes]:
-    """The content in chunks, at most one byte more than declared; the deflate stream must fill its place exactly."""
+    """The content in chunks, at most one byte more than declared. The deflate stream must fill its place exactly."""
     inflater = igzip_lib.IgzipDecompressor()  # without flags: raw deflate
     taken, room = 0, member.size + 1
     while not inflater.eof and room > 0:

@@ -1,8 +1,8 @@
 """Verify: every file of an entry is compared with its manifest, and nothing else may stand beside them.
 
-What a side manifest of bytecode lists (``bytecode_files``) is compared with it. A ``.pyc`` for an interpreter whose side
-manifest does not list it is a finding. One without any side manifest is none, because a crash can leave one before it is
-listed; with ``unlisted_bytecode`` it is one too.
+The files that a side manifest of bytecode lists (``bytecode_files``) are compared with it. If an interpreter has a side
+manifest, a ``.pyc`` for it that is not listed is a finding. If it has none, its ``.pyc`` is no finding, because a crash
+can leave bytecode before it is listed; with ``unlisted_bytecode`` it is one too.
 """
 
 import hashlib
@@ -53,7 +53,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """An entry that was looked at to the end, with this many files, bytes of them, and findings reported before."""
+    """An entry that was looked at to the end.
+
+    ``files`` is their number, ``size`` their bytes, ``findings`` the number of findings reported before.
+    """
 
     digest: Digest
     files: int
@@ -63,7 +66,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
-    """How much is looked at. Without ``contents`` no file is read: its size and mode have to do."""
+    """How much is looked at. Without ``contents`` no file is read; only its size and mode are compared."""
 
     contents: bool = True
     unlisted_bytecode: bool = False
@@ -75,9 +78,9 @@ THOROUGH = Depth()
 def verify(
     store: Store, digests: Iterable[Digest] | None = None, *, depth: Depth = THOROUGH
 ) -> Iterator[Checked | Finding]:
-    """Look at these entries, or at all: for each its findings, then one Checked. It changes nothing.
+    """Look at these entries, or at all: for each its findings, then one Checked. Nothing is changed.
 
-    It may run beside the writer; an entry that is collected meanwhile is then reported as absent.
+    It may run beside the writer. An entry that is collected meanwhile is then reported as absent.
     """
     side_manifests = _side_manifests(store)
     for digest in sorted(store.digests()) if digests is None else digests:
@@ -135,7 +138,10 @@ def _folders_above(paths: Iterable[str]) -> set[str]:
 
 
 class _Tree:
-    """What stands below an entry: ``files`` are all that are no folders, with their status; symlinks are not followed."""
+    """Everything below an entry.
+
+    ``files`` are all that are no folders, with their status; symbolic links are not followed.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -155,7 +161,7 @@ class _Tree:
                 self.files[path] = child.stat(follow_symlinks=False)
 
     def sha256(self, path: str) -> str:
-        """The hex digest of the file's content; OSError where it cannot be read."""
+        """The sha256 of the file's content, 64 hex digits. Raises OSError if it cannot be read."""
         descriptor = os.open(self.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with open(descriptor, "rb", buffering=0) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -209,7 +215,7 @@ def _compare_bytecode(found: _Tree, digest: Digest, bytecode: dict[str, str]) ->
 
 
 def _unlisted(found: _Tree, digest: Digest, expected: dict[str, ManifestFile], folders: set[str]) -> Iterator[Finding]:
-    """Files and folders that nothing explains, the topmost of each only."""
+    """Files and folders that neither the wheel nor its bytecode explains; of nested ones only the topmost."""
     strangers = {path for path in found.folders if path not in folders and not _is_bytecode_folder(path, folders)}
     strangers |= {path for path in found.files.keys() - expected.keys() if not _is_bytecode(path, found, folders)}
     for path in sorted(strangers):
@@ -230,7 +236,7 @@ def _is_bytecode(path: str, found: _Tree, folders: set[str]) -> bool:
 def _unlisted_bytecode(
     found: _Tree, digest: Digest, explained: AbstractSet[str], folders: set[str], tags: Iterable[str] | None
 ) -> Iterator[Finding]:
-    """Bytecode that is not ``explained``, for the interpreters with these cache tags, or for any."""
+    """Bytecode that is not ``explained``, for interpreters with these cache tags, or for all if ``tags`` is None."""
     ends = (".pyc",) if tags is None else tuple(f".{tag}.pyc" for tag in tags)
     for path in sorted(found.files.keys() - explained):
         if path.endswith(ends) and _is_bytecode(path, found, folders):
@@ -248,7 +254,7 @@ def _side_manifests(store: Store) -> defaultdict[str, dict[str, Path]]:
 
 
 def _bytecode(digest: Digest, side_manifests: dict[str, Path]) -> tuple[dict[str, str], list[Finding]]:
-    """What the side manifests list, and a finding for each that cannot be used."""
+    """The files that the side manifests list (path in the entry -> sha256 hex), and a finding for each unusable one."""
     files: dict[str, str] = {}
     findings = []
     for tag, path in side_manifests.items():

@@ -1,9 +1,10 @@
 r"""``VERSION``: what makes a folder a store, and says which storectl can read it.
 
     VERSION         "storectl store <format>\n"
-    VERSION.copy    once more, for a damaged VERSION; who changes the format deletes the copy first
+    VERSION.copy    the same text, for a damaged VERSION; code that changes the format deletes the copy first
 
-A VERSION that is gone, or has one bit changed, is written again if the copy, or the folders of a store, say so.
+If VERSION is gone, or has one bit changed, it is written again, provided that the copy, or the folders of a store, show
+that this is one.
 """
 
 import os
@@ -18,16 +19,19 @@ from storectl_store.errors import StoreFormatError
 VERSION_TEXT = f"storectl store {STORE_FORMAT}\n"
 
 UNFINISHED_VERSION = ".VERSION."
-"""How the name of a VERSION begins that is still being written."""
+"""The beginning of the name of a VERSION that is still being written."""
 
 _BEFORE_THE_STORE = {"start.lock", "state"}
 """What the command that starts a daemon may have made in the folder before it is a store."""
 
-_LARGEST = 100  # bytes of it that are looked at
+_LARGEST = 100  # bytes of the file that are read
 
 
 def ensure_version(layout: StoreLayout) -> None:
-    """Make the folder a store if it is empty, and mend its VERSION. StoreFormatError for any other folder. May raise OSError."""
+    """Make the folder a store if it is empty, and mend its VERSION.
+
+    Raises StoreFormatError for any other folder. May raise OSError.
+    """
     if not layout.version_file.exists():
         layout.root.mkdir(parents=True, exist_ok=True)
         _refuse_strangers(layout)
@@ -60,7 +64,11 @@ def _read(file: Path) -> str:
 
 
 def _is_damaged(layout: StoreLayout, found: str) -> bool:
-    """Whether it once was ours: the copy still says so, and one bit is another, or it is no VERSION of any format."""
+    """Whether this VERSION was once ours and is damaged.
+
+    It was if the copy is right, and VERSION differs from it in one bit or names no format at all. It also was if there
+    are the folders of a store, and VERSION names no format.
+    """
     head, _, number = found.rstrip("\n").rpartition(" ")
     is_some_format = head == "storectl store" and number.isdecimal()
     if _read(layout.version_copy) == VERSION_TEXT:
@@ -69,7 +77,7 @@ def _is_damaged(layout: StoreLayout, found: str) -> bool:
 
 
 def _bits_apart(one: str, other: str) -> int | None:
-    """How many bits two texts of one length differ in; None for other lengths."""
+    """How many bits two texts of one length differ in; None if their lengths differ."""
     if len(one) != len(other):
         return None
     return sum((ord(a) ^ ord(b)).bit_count() for a, b in zip(one, other, strict=True))
@@ -91,7 +99,7 @@ def _refuse_strangers(layout: StoreLayout) -> None:
 
 
 def _write(layout: StoreLayout) -> None:
-    """VERSION comes first, whole, so that two processes may do this at once."""
+    """Write VERSION, whole and in one step, so that two processes may do this at once."""
     root = layout.root
     root.chmod(0o700)
     unfinished = root / f"{UNFINISHED_VERSION}{secrets.token_hex(8)}"

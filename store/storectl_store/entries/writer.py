@@ -1,10 +1,11 @@
 """The one writer of a store: a lock that its process holds, and a session folder for all that is not yet finished.
 
-The lock is an open file description lock (``F_OFD_SETLK``) on a file that is never deleted: unlike a POSIX lock it
-belongs to the descriptor, so two writers in one process exclude each other and closing another descriptor of the file
-does not drop it. Where the platform lacks it (macOS), ``flock`` gives the same, except over NFS.
+The lock is an open file description lock (``F_OFD_SETLK``) on a file that is never deleted. Unlike a POSIX lock it
+belongs to the descriptor: two writers in one process exclude each other, and closing another descriptor of the file
+does not drop it. If the platform lacks it (macOS), ``flock`` gives the same, except over NFS.
 
-A session is ``tmp/<boot id>.<pid>.<random>``: whoever finds it can tell whether its process still lives.
+A session is ``tmp/<boot id>.<pid>.<random>``: its name tells any other process whether the one that made it still
+lives.
 """
 
 import errno
@@ -31,7 +32,10 @@ _FLOCK = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, pid; l
 
 
 class Writer:
-    """The held lock. ``session`` is this writer's folder in ``tmp``; leaving the block deletes it and lets go."""
+    """The held lock. ``session`` is this writer's folder in ``tmp``.
+
+    Leaving the block deletes it and releases the lock.
+    """
 
     def __init__(self, descriptor: int, lock: Path, session: Path) -> None:
         self.session = session
@@ -41,7 +45,10 @@ class Writer:
 
     @classmethod
     def acquire(cls, layout: StoreLayout) -> Self:
-        """Become the writer at once, or StoreBusyError with ``owner``, the process id of the one that is."""
+        """Become the writer at once.
+
+        Raises StoreBusyError if another process is the writer; ``facts['owner']`` is its process id if known.
+        """
         with disk_errors(f"lock the store {layout.root}"):
             descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
@@ -55,7 +62,10 @@ class Writer:
 
     @property
     def lost(self) -> Path | None:
-        """The lock or the session folder, if it was deleted or replaced: then another process may become the writer."""
+        """The lock file or the session folder, if it was deleted or replaced; None if both are as they were made.
+
+        If one is lost, another process may become the writer.
+        """
         if self._descriptor is None:
             return self._lock
         try:
@@ -78,9 +88,9 @@ class Writer:
         return None if os.pread(self._descriptor, 32, 0) == _owner_text(os.getpid()) else "it names another process"
 
     def renew(self, layout: StoreLayout) -> None:
-        """Hold the lock file that is there now, made if need be, and name this process in it.
+        """Hold the lock file that is there now, made if missing, and write this process's id into it.
 
-        StoreBusyError if another process holds it, StoreError if it cannot be made.
+        Raises StoreBusyError if another process holds it, StoreError if it cannot be made.
         """
         with disk_errors(f"lock the store {layout.root}"):
             descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -95,7 +105,7 @@ class Writer:
             self._keep(descriptor)
 
     def _keep(self, descriptor: int) -> None:
-        """Hold this descriptor from now on. Locks of open file descriptions stay with the one that has them."""
+        """Hold this descriptor from now on. An open file description keeps its lock when another one is closed."""
         held = self._descriptor
         if held is not None and os.path.samestat(os.fstat(descriptor), os.fstat(held)):
             os.close(descriptor)
@@ -105,7 +115,7 @@ class Writer:
             os.close(held)
 
     def close(self) -> None:
-        """Delete the session folder and release the lock; twice is fine."""
+        """Delete the session folder and release the lock. A second call does nothing."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
@@ -144,13 +154,14 @@ os.register_at_fork(after_in_child=_forget_all_in_child)
 
 
 def session_is_dead(name: str) -> bool:
-    """Whether the process that made the ``tmp`` folder of this name is gone; true for a name no session has."""
+    """Whether the process that made the ``tmp`` folder of this name is gone; true for a name that is no session's."""
     match = _SESSION.fullmatch(name)
     if match is None or match["boot"] != boot_id():
         return True
     pid = int(match["pid"])
     if pid == os.getpid():
-        # In a container every start may have the same process id: only what this process holds open is its own.
+        # In a container every start may have the same process id. So of this process's id, only the open sessions are
+        # alive.
         return name not in {writer.session.name for writer in _open_writers}
     return not _lives(pid)
 
@@ -167,7 +178,7 @@ def _lives(pid: int) -> bool:
 
 @cache
 def boot_id() -> str:
-    """What tells one boot of this machine from the next, without dots; "none" where nothing does."""
+    """A text that differs between two boots of this machine, without dots; "none" if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -202,7 +213,10 @@ def _lock(descriptor: int, layout: StoreLayout) -> None:
 
 
 def _locked_description(descriptor: int) -> bool:
-    """Whether the lock is held as an open file description lock; false where the kernel has none."""
+    """Take the open file description lock.
+
+    Returns false if the kernel has none; raises OSError if another writer holds it.
+    """
     if sys.platform != "linux" or not hasattr(fcntl, "F_OFD_SETLK"):
         return False
     try:
@@ -228,7 +242,7 @@ def _busy(descriptor: int, layout: StoreLayout) -> StoreBusyError:
 
 
 def _write_owner(descriptor: int, pid: int | None) -> None:
-    """Tell people and programs who holds the lock; the lock itself is what counts."""
+    """Write the holder's process id into the lock file, for people and programs. The lock itself is what counts."""
     os.ftruncate(descriptor, 0)
     if pid is not None:
         os.pwrite(descriptor, _owner_text(pid), 0)

@@ -19,7 +19,10 @@ from storectl_store.environments.pyproject import table_at
 
 
 def named_files(document: dict[str, Any], folder: Path, *, metadata: bool) -> list[str]:
-    """The files, relative to the project's folder or as patterns; ``metadata``: readme and licences too."""
+    """The files that ``pyproject.toml`` or its backend names, relative to the project's folder, or as patterns.
+
+    ``metadata``: include readme and licences.
+    """
     tool = table_at(document, "tool")
     found = [
         *_setuptools(tool, folder),
@@ -63,7 +66,7 @@ def _setup_cfg(folder: Path) -> Iterator[str]:
 
 
 def _attribute(dotted: Any, folder: Path, root: Any) -> Iterator[str]:
-    """The module that holds ``package.module.NAME``, in each of the folders where code can be."""
+    """The module files that may hold ``package.module.NAME``: those that exist in any folder where code can be."""
     if not isinstance(dotted, str) or "." not in dotted:
         return
     module = dotted.rpartition(".")[0].replace(".", "/")
@@ -84,7 +87,7 @@ def _hatch(hatch: dict[str, Any]) -> Iterator[str]:
 
 
 def _flit(document: dict[str, Any], folder: Path) -> Iterator[str]:
-    """Flit reads version and summary of the module's own source."""
+    """The module's own source, from which Flit reads version and summary."""
     if table_at(document, "build-system").get("build-backend") != "flit_core.buildapi":
         return
     project = table_at(document, "project")
@@ -114,6 +117,6 @@ def _project(project: dict[str, Any], folder: Path) -> Iterator[str]:
 
 
 def _texts(value: Any) -> list[str]:
-    """A text, or the texts of a list, as a list."""
+    """A text, or the texts of a list, as a list; everything else is left out."""
     values = value if isinstance(value, list) else [value]
     return [item for item in values if isinstance(item, str)]

@@ -1,8 +1,8 @@
-"""``[tool.uv] cache-keys`` of a local project: what decides, beyond the project's own files, what a build of it is.
+"""``[tool.uv] cache-keys`` of a local project: what decides the result of a build, beyond the project's own files.
 
     cache-keys = ["VERSION", { file = "src/**/*.c" }, { dir = "src" }, { env = "CFLAGS" }, { git = { tags = true } }]
 
-In a pattern ``*`` matches slashes too, as uv has it: ``*.c`` is every C file at any depth.
+In a pattern ``*`` matches slashes too, as in uv: ``*.c`` is every C file at any depth.
 """
 
 import re
@@ -20,7 +20,11 @@ _MOST_ALTERNATIVES = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheKeys:
-    """``files`` are paths or patterns and ``folders`` paths, relative to the project; ``variables`` are names."""
+    """The parsed keys. ``files`` are paths or patterns and ``folders`` are paths, both relative to the project.
+
+    ``variables`` are names of variables of the process environment. ``commit`` and ``tags`` are those of the git
+    checkout.
+    """
 
     files: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
@@ -30,7 +34,10 @@ class CacheKeys:
 
 
 def cache_keys(document: dict[str, Any], file: str) -> CacheKeys:
-    """The cache keys in a parsed ``pyproject.toml``, none if it has none; EnvironmentBuildError if one is malformed."""
+    """The cache keys in a parsed ``pyproject.toml``; none if it has none.
+
+    Raises EnvironmentBuildError if one is malformed. ``file`` is the path to name in it.
+    """
     value = table_at(document, "tool", "uv").get("cache-keys", [])
     if not isinstance(value, list):
         _refuse(value, file)
@@ -46,7 +53,7 @@ def cache_keys(document: dict[str, Any], file: str) -> CacheKeys:
 
 
 def _key(item: Any, file: str) -> tuple[str, Any]:
-    """The kind of a cache key and its value, checked."""
+    """The kind of a cache key and its value. Raises EnvironmentBuildError if it is malformed."""
     if isinstance(item, str):
         item = {"file": item}
     if not isinstance(item, dict) or len(item) != 1:
@@ -80,14 +87,17 @@ def is_pattern(path: str) -> bool:
 
 
 def base_of(pattern: str) -> tuple[str, str]:
-    """The folder that a pattern is to be looked for in, ``.`` for the project's own, and what is left of the pattern."""
+    """The folder in which to look for a pattern (``.`` for the project's own), and the rest of the pattern."""
     parts = pattern.split("/")
     fixed = next(place for place, part in enumerate(parts) if _MAGIC.search(part))
     return "/".join(parts[:fixed]) or ("/" if fixed else "."), "/".join(parts[fixed:])
 
 
 def pattern_regex(pattern: str) -> re.Pattern[str]:
-    """What matches the paths of files below the pattern's base; EnvironmentBuildError if the pattern has no meaning."""
+    """A regular expression for the paths of files below the pattern's base, where ``*`` matches slashes too.
+
+    Raises EnvironmentBuildError if the pattern has no meaning.
+    """
     try:
         return re.compile("|".join(_regex(plain) for plain in _plain_patterns(pattern)), re.DOTALL)
     except re.error as error:
@@ -97,7 +107,7 @@ def pattern_regex(pattern: str) -> re.Pattern[str]:
 
 
 def _plain_patterns(pattern: str) -> list[str]:
-    """The pattern with each ``{a,b}`` written out."""
+    """The pattern with each ``{a,b}`` written out. Raises EnvironmentBuildError if it stands for too many patterns."""
     waiting, plain = [pattern], list[str]()
     while waiting and len(waiting) + len(plain) <= _MOST_ALTERNATIVES:
         text = waiting.pop()

@@ -13,7 +13,7 @@ _KINDS = ("outline ", "shim ")
 
 
 def catalogue_problems(store: Store) -> list[str]:
-    """A sentence for each thing in it that is not as the manifests say."""
+    """A sentence for each thing in the catalogue that does not match the manifests; empty if all is well."""
     try:
         return store.catalogue.problems() or [*_rows(store), *_blobs(store)]
     except (sqlite3.Error, OSError, ValueError, TypeError) as error:

@@ -1,10 +1,10 @@
-"""The editable wheel of a project that needs no build: its metadata, its entry points, and where its code is.
+"""The editable wheel of a project that needs no build: its metadata, its entry points, and the folders of its code.
 
     <name>-<version>.dist-info/METADATA WHEEL RECORD [entry_points.txt] [licenses/…]
     _editable_<name>.pth              one line for each import root, absolute
 
-That is what a build backend's PEP 660 hook makes for a pure project. The bytes are a pure function of the files read,
-so an unchanged project has one entry in the store however often it is asked for.
+A build backend's PEP 660 hook makes the same for a pure project. The bytes are a pure function of the files read, so an
+unchanged project has one entry in the store however often it is asked for.
 """
 
 import base64
@@ -46,9 +46,9 @@ class EditableWheel:
 
 
 def editable_wheel(project: LocalProject) -> EditableWheel | None:
-    """The wheel of a packaged local project; None where only its build backend can make one.
+    """Make the wheel of a packaged local project; None if only its build backend can make one.
 
-    EnvironmentBuildError where ``[project]`` is not valid, or where the code cannot be imported from its folder.
+    Raises EnvironmentBuildError if ``[project]`` is not valid, or if the code cannot be imported from its folder.
     """
     folder = Path(project.path)
     document = static_project(folder)

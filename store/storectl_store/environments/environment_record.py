@@ -23,7 +23,7 @@ RECORD_FORMAT = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentRecord:
-    """What a published environment says of itself; ``digests`` are sorted."""
+    """What a published environment was made of, as its ``environment.json`` says it; ``digests`` are sorted."""
 
     id: str
     executable: str
@@ -75,7 +75,10 @@ def encode_record(record: EnvironmentRecord) -> bytes:
 
 
 def read_environment(folder: Path) -> EnvironmentRecord:
-    """The record of the environment in this folder; StoreFormatError where there is none that this version can read."""
+    """Read the record of the environment in this folder.
+
+    Raises StoreFormatError if this version finds none it can read.
+    """
     try:
         value: dict[str, Any] = json.loads((folder / RECORD_NAME).read_bytes())
         if value["format"] != RECORD_FORMAT:

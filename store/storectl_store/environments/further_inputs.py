@@ -1,12 +1,12 @@
-"""What the launcher checks beyond a project's usual inputs, as calls of its own functions that it reads at one go.
+"""What the launcher checks beyond a project's usual inputs: a file of calls of its own functions, which it sources.
 
     _storectl_same '/home/me/work/lib/pyproject.toml' 1 &&
     _storectl_there '/home/me/work/lib/src' &&
     _storectl_absent '/home/me/work/lib/setup.py' '/home/me/work/lib/setup.cfg' &&
     _storectl_unset CFLAGS CXXFLAGS
 
-A shell reads a file that it executes in blocks, but byte by byte what its ``read`` reads; and it has no trouble with what
-is quoted. Whoever can write the record decides already which Python runs.
+A shell reads a file that it executes in blocks, but what its ``read`` reads byte by byte; and quoted words need no
+care. It is no further risk to execute the file: a user who can write the record decides already which Python runs.
 """
 
 import re
@@ -18,23 +18,24 @@ from storectl_shim.project_record import UNSET
 from storectl_store.environments.input_state import InputState
 
 MOST_CHECKED = 400
-"""More inputs than this take the shell longer than the Python command line takes."""
+"""Most inputs that are checked. With more, the shell takes longer than the Python command line."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Further:
-    """``calls`` are the contents of the file, empty if there is nothing to check; ``stamps`` are times (ns) by number."""
+    """``calls`` is the content of the file, empty if there is nothing to check; ``stamps`` are times (ns) by number."""
 
     calls: bytes = b""
     stamps: Mapping[int, int] = field(default_factory=dict)
 
 
 def further_inputs(inputs: Mapping[Path, InputState | None], variables: Mapping[str, str]) -> Further | None:
-    """What to check for these inputs and digests of variables; None if the launcher cannot, or not soon enough.
+    """The checks of these inputs and digests of variables; None if the launcher cannot do them, or not fast enough.
 
-    It cannot compute a digest, so no variable may be set; and it is not trusted with paths that no person would read.
+    The launcher cannot compute a digest, so every variable has to be unset. It does not get paths with characters that
+    cannot be printed.
     """
     checkable = all(_is_plain(path) for path in inputs) and all(map(_may_be_checked, variables.items()))
     if not checkable or len(inputs) > MOST_CHECKED:

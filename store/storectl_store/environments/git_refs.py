@@ -1,4 +1,4 @@
-"""What git says of a checkout, read from its files: where its folder is, which commit it is at, which tags there are.
+"""What git says of a checkout, read from its files: its git folder, its commit, its tags.
 
 <checkout>/.git           a folder; or a file ``gitdir: <folder>`` in a worktree or submodule
 <git folder>/HEAD         ``ref: refs/heads/main``, or a commit
@@ -19,7 +19,10 @@ _REF = re.compile(r"ref: (refs/[^\0\n]+)\n?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitState:
-    """``text`` changes with the commit or the tags that were asked for; the paths are what it was read from."""
+    """``text`` changes with the commit or the tags, whichever were asked for.
+
+    ``files`` and ``listed`` are the files and the folders that it was read from.
+    """
 
     text: str = ""
     files: tuple[Path, ...] = ()
@@ -27,7 +30,7 @@ class GitState:
 
 
 def git_folder(project: Path) -> Path | None:
-    """The folder with this checkout's HEAD: ``.git``, or what the ``.git`` file of a worktree or submodule names.
+    """The folder with this checkout's HEAD: ``.git``, or what the file ``.git`` of a worktree or submodule names.
 
     None if there is none, or if it may not be looked at.
     """
@@ -55,13 +58,13 @@ def _named_git_folder(file: Path) -> Path | None:
 
 
 def index_lock(project: Path) -> Path | None:
-    """The file that is there while git changes the checkout around this folder; None outside of a checkout."""
+    """The file that exists while git changes the checkout around this folder; None outside of a checkout."""
     folder = git_folder(project)
     return None if folder is None else folder / "index.lock"
 
 
 def git_state(project: Path, *, commit: bool, tags: bool) -> GitState:
-    """The state of the checkout around this folder; nothing outside of one."""
+    """The state of the checkout around this folder; empty outside of a checkout."""
     folder = git_folder(project) if commit or tags else None
     if folder is None:
         return GitState()
@@ -89,7 +92,7 @@ def git_state(project: Path, *, commit: bool, tags: bool) -> GitState:
 
 
 def _loose_tags(folder: Path) -> tuple[list[str], list[Path]]:
-    """The names of tags that have a file of their own, ``refs/tags/…``, and the folders that were looked through."""
+    """The names of tags that have a file of their own (``refs/tags/…``), and the folders that were searched."""
     names, folders = [], [folder]
     for parent, inner, files in os.walk(folder):
         folders += [Path(parent, name) for name in inner]
@@ -98,7 +101,10 @@ def _loose_tags(folder: Path) -> tuple[list[str], list[Path]]:
 
 
 def _packed(file: Path) -> dict[str, str]:
-    """Object names by ref, of the lines ``<object> <ref>``."""
+    """Object names by ref, from the lines ``<object> <ref>`` of ``packed-refs``.
+
+    Empty if it is too large or cannot be read.
+    """
     try:
         if file.stat().st_size > _MOST_PACKED_BYTES:
             return {}
@@ -110,7 +116,7 @@ def _packed(file: Path) -> dict[str, str]:
 
 
 def _small_text(file: Path) -> str:
-    """The beginning of a file as text; empty if it cannot be read."""
+    """The first 4096 characters of a file as text; empty if it cannot be read."""
     try:
         with open(file, encoding="utf-8", errors="surrogateescape") as stream:
             return stream.read(_SMALL_BYTES)

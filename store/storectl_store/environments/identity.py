@@ -1,8 +1,8 @@
 """The id of an environment: equal closures share one across checkouts, worktrees and branches.
 
-It is a digest of all that decides what the view looks like: the entries (an editable wheel is one, so that the folder of
-a project's own code is among them), the interpreter, what is said of direct origins, the format of views, and the shim's
-own bytes, so that a new version of storectl never runs an old shim.
+It is a digest of all that decides what the view looks like: the entries, the interpreter, the contents of
+``direct_url.json``, the format of views, and the shim's own bytes. An editable wheel is an entry, so the folder of a
+project's own code counts too. Because of the shim's bytes a new version of storectl never runs an old shim.
 """
 
 import hashlib
@@ -26,7 +26,10 @@ NOTHING: Mapping[NormalizedName, str] = MappingProxyType({})
 def environment_id(
     digests: Iterable[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str] = NOTHING
 ) -> str:
-    """32 hex digits; no order matters. ``direct_urls`` are the contents of ``direct_url.json`` by project."""
+    """32 hex digits for this closure, in any order.
+
+    ``direct_urls`` are the contents of ``direct_url.json`` by project.
+    """
     return identity_of(digests, interpreter.identity, direct_urls, shim=shim_digest(), view_format=VIEW_FORMAT)
 
 
@@ -38,7 +41,7 @@ def identity_of(
     shim: Digest,
     view_format: int,
 ) -> str:
-    """The id of an environment that this shim and this format of views made, for the interpreter with this identity."""
+    """The id of an environment made by this shim and this format of views, for the interpreter with this identity."""
     parts = {
         "format": view_format,
         "shim": shim,
@@ -58,11 +61,11 @@ def shim_sources() -> Mapping[str, bytes]:
 
 @cache
 def shim_digest() -> Digest:
-    """One digest over all of them and their places."""
+    """One digest over all modules of the shim that an environment gets, and their paths."""
     return digest_of_shim(shim_sources())
 
 
 def digest_of_shim(sources: Mapping[str, bytes]) -> Digest:
-    """One digest over these modules and their places."""
+    """One digest over these modules of a shim and their paths."""
     parts = {path: hashlib.sha256(source).hexdigest() for path, source in sources.items()}
     return digest_of_hex(hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest())

@@ -1,8 +1,8 @@
 """The writer of import maps; the format is documented beside its reader, in ``storectl_shim._storectl_map``.
 
 Tables say for each folder of site-packages ("" is the view itself) what a stock finder would find in it: tail of the
-module name -> record. The section of a folder that a single entry shows is made once per entry, kept with its outline and
-copied into every map: equal tables give equal bytes, whatever environment they go into.
+module name -> record. If a single entry shows a folder, the folder's section is made once per entry, kept with its
+outline and copied into every map. Equal tables give equal bytes, whatever environment they go into.
 """
 
 import marshal
@@ -14,17 +14,17 @@ from typing import TypeAlias
 from storectl_shim._storectl_map import MAGIC, MODULE, NAMESPACE, PRIME
 
 Tables: TypeAlias = Mapping[str, Mapping[str, int]]
-"""Folder -> tail -> record, ``kind * 64 + index of the suffix``; of two records for one name the lower one wins."""
+"""Folder -> tail -> record, ``kind * 64 + index of the suffix``. Of two records for one name the lower one wins."""
 
 MARSHAL_VERSION = 2
-"""The last without references: its bytes depend on the value alone, not on who else holds a part of it."""
+"""The last version without references: its bytes depend on the value alone, not on what else refers to a part of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """A folder right below the view: its record there, and all that can be imported below it, ready to be copied.
 
-    ``content`` is empty where there is only the folder itself; ``check`` is its ``checksum``.
+    ``content`` is empty if there is only the folder itself; ``check`` is its ``checksum``.
     """
 
     record: int
@@ -43,8 +43,9 @@ def finder_suffixes(extension_suffixes: Sequence[str]) -> tuple[str, ...]:
 def index_paths(paths: Iterable[str], extension_suffixes: Sequence[str]) -> Tables:
     """What can be imported from a tree with these files.
 
-    ``paths`` are relative to site-packages, with forward slashes. A name with a dot cannot be asked for, so neither it
-    nor anything below it has a record. ``__pycache__`` is left to the stock finder: bytecode comes later than the map.
+    ``paths`` are relative to site-packages, with forward slashes. No import can ask for a name with a dot, so neither
+    it nor anything below it has a record. ``__pycache__`` is left to the stock finder: bytecode comes later than the
+    map.
     """
     modules = _modules_by_folder(paths, extension_suffixes)
     tables: dict[str, dict[str, int]] = {
@@ -76,7 +77,7 @@ def _modules_by_folder(paths: Iterable[str], extension_suffixes: Sequence[str]) 
 
 
 def _add_folder(modules: dict[str, dict[str, int]], folder: str) -> dict[str, int]:
-    """The new folder's files, none yet; the folders above it are there afterwards too."""
+    """Add this folder, and those above it that are missing, without files. Returns the folder's table."""
     above = folder
     while above and above not in modules:
         modules[above] = {}
@@ -98,7 +99,7 @@ def encode_sections(tables: Tables) -> Mapping[str, bytes]:
 
 
 def section_of(folder: str, tables: Tables) -> Section | None:
-    """The section of this folder from the tables of all that is below it; None where it cannot be imported."""
+    """The section of this folder, from the tables of all that is below it; None if the folder cannot be imported."""
     record = tables.get("", {}).get(folder)
     if record is None:
         return None
@@ -107,7 +108,11 @@ def section_of(folder: str, tables: Tables) -> Section | None:
 
 
 def encode_import_map(environment_id: str, tables: Tables, sections: Mapping[str, Section] = _NO_SECTIONS) -> bytes:
-    """The whole map of an environment with these tables, and with these folders below the view that no table tells of."""
+    """The whole map of an environment, in bytes.
+
+    ``tables`` describe the folders that several entries share, ``sections`` the folders right below the view that they
+    do not describe.
+    """
     encoded = {folder: (content, checksum(content)) for folder, content in encode_sections(tables).items()} | {
         folder: (section.content, section.check) for folder, section in sections.items() if section.content
     }
@@ -126,5 +131,8 @@ def encode_import_map(environment_id: str, tables: Tables, sections: Mapping[str
 
 
 def checksum(data: bytes) -> int:
-    """The check on one part of a map: cheap for every version of the reader, and no one flipped byte passes it."""
+    """The check on one part of a map.
+
+    Every version of the reader computes it cheaply, and no single flipped byte passes it.
+    """
     return int.from_bytes(data, "little") % PRIME

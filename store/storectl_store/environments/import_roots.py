@@ -1,7 +1,7 @@
 """Import roots: the folders of a local project from which its own packages are imported.
 
-They become lines of the ``.pth`` file in its editable wheel. What the build
-backend is configured to look for is read from ``pyproject.toml``, where that is a matter of folders:
+They become lines of the ``.pth`` file in its editable wheel. If the build backend is configured by folders alone, they
+are read from ``pyproject.toml``:
 
     setuptools    [tool.setuptools.packages.find] where, [tool.setuptools] package-dir
     hatchling     [tool.hatch.build] dev-mode-dirs, [tool.hatch.build.targets.wheel] sources, packages
@@ -10,7 +10,7 @@ backend is configured to look for is read from ``pyproject.toml``, where that is
     pdm-backend   [tool.pdm.build] package-dir
     maturin       [tool.maturin] python-source
 
-Without any of these it is ``src`` where that holds packages or modules, and else the project's folder.
+Without any of these, the root is ``src`` if that holds packages or modules, and otherwise the project's folder.
 """
 
 import os
@@ -29,7 +29,7 @@ _DEEPEST_NAMESPACE = 3
 def import_roots(project: LocalProject) -> tuple[str, ...]:
     """Absolute folders to import the project's code from; none for a virtual project.
 
-    EnvironmentBuildError where a folder's path cannot be a line of a ``.pth`` file.
+    Raises EnvironmentBuildError if the path of one cannot be a line of a ``.pth`` file.
     """
     if not project.packaged:
         return ()
@@ -59,7 +59,7 @@ def _check_line(root: str) -> None:
 
 
 def _declared(tool: dict[str, Any]) -> list[str]:
-    """What the first backend with a setting says, relative to the project."""
+    """The folders of the first backend that has a setting for them, relative to the project."""
     for reader in _READERS:
         if roots := list(reader(tool)):
             return roots
@@ -122,7 +122,10 @@ _READERS: tuple[Callable[[dict[str, Any]], Iterator[str]], ...] = (
 
 
 def folder_above(folder: str, package: str) -> str:
-    """The folder above ``package`` where the folder ends with it; "" where it does not: that takes more than a path."""
+    """The folder above ``package`` if ``folder`` ends with it.
+
+    "" if it does not: to import such a package takes more than a path.
+    """
     folder = folder.rstrip("/")
     if not package:
         return folder
@@ -138,7 +141,7 @@ def _conventional(project: str) -> str:
 
 
 def _holds_code(folder: str, depth: int) -> bool:
-    """Whether a module is here, or within ``depth`` folders whose names can be imported."""
+    """Whether a module is in this folder, or within ``depth`` folders below whose names can be imported."""
     try:
         with os.scandir(folder) as found:
             children = list(found)

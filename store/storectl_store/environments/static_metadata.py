@@ -1,8 +1,8 @@
-"""Which local projects need no build: those whose ``pyproject.toml`` says everything, with a backend that adds nothing.
+"""Which local projects need no build: ``pyproject.toml`` says everything, and the backend adds nothing.
 
-An editable installation of such a project is a line in a ``.pth`` file and the metadata of ``[project]`` (PEP 621), so
-that storectl can make it without running anybody's code. Whatever is computed (``dynamic``), compiled, generated or done
-by a plugin needs the backend itself.
+An editable installation of such a project is a line in a ``.pth`` file and the metadata of ``[project]`` (PEP 621). So
+storectl can make it without running any code of the project or its backend. If anything is computed (``dynamic``),
+compiled, generated or done by a plugin, the backend itself is needed.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,14 +23,17 @@ _BACKENDS: Mapping[str, frozenset[str]] = {
     "pdm.backend": frozenset({"pdm-backend"}),
     "uv_build": frozenset({"uv-build"}),
 }
-"""Backends that only copy Python files unless told otherwise, and the build requirements that tell them nothing."""
+"""Backends that only copy Python files unless configured otherwise.
+
+Each has the build requirements that do not configure it.
+"""
 
 
-_DEFAULT_BACKEND = "setuptools.build_meta"  # PEP 517 has it build a project that names no backend
+_DEFAULT_BACKEND = "setuptools.build_meta"  # PEP 517: a project that names no backend is built with this one
 
 
 def static_project(folder: Path) -> dict[str, Any] | None:
-    """The parsed ``pyproject.toml`` of a project in this folder that needs no build; None for any other."""
+    """The parsed ``pyproject.toml`` of the project in this folder if it needs no build; otherwise None."""
     document = read_pyproject(folder)
     project, system = table_at(document, "project"), table_at(document, "build-system")
     backend = system.get("build-backend", _DEFAULT_BACKEND)
@@ -65,7 +68,7 @@ def _hatchling(tool: dict[str, Any], folder: Path) -> bool:
 
 
 def _renames(folders: Mapping[str, Any]) -> bool:
-    """Whether a package is imported by another name than its folder has, for which no line of a path is enough."""
+    """Whether a package's import name differs from the name of its folder: then a line of a path is not enough."""
     return any(
         isinstance(folder, str) and not folder_above(folder, package.replace(".", "/"))
         for package, folder in folders.items()
@@ -73,7 +76,7 @@ def _renames(folders: Mapping[str, Any]) -> bool:
 
 
 def _by_package(sources: Mapping[str, Any]) -> dict[str, str]:
-    """Folders by package, as setuptools has them, of Hatchling's packages by folder."""
+    """Hatchling's packages by folder, turned into folders by package, as setuptools has them."""
     return {package: folder for folder, package in sources.items() if isinstance(package, str)}
 
 

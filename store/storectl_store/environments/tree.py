@@ -1,6 +1,7 @@
-"""What a view consists of: links into the store, files shared with it, small files of its own, scripts whose first line is its own.
+"""What a view consists of.
 
-Paths are relative to the environment, with forward slashes; targets and sources are absolute, except the few links
+It has links into the store, files shared with it, small files of its own, and scripts with a first line of its own.
+Paths are relative to the environment, with forward slashes. Targets and sources are absolute, except for the few links
 that a view makes to itself (``lib64 -> lib``).
 """
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A symbolic link. ``folder`` is true where it stands for a whole folder of one entry."""
+    """A symbolic link. ``folder`` is true if it stands for a whole folder of one entry."""
 
     path: str
     target: str
@@ -18,7 +19,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SameFile:
-    """The file of an entry under a second name: a hard link, which costs no inode, or a symbolic one where none can be."""
+    """The file of an entry under a second name.
+
+    It is a hard link, which costs no inode, or a symbolic link if there can be no hard link.
+    """
 
     path: str
     target: str
@@ -26,7 +30,7 @@ class SameFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmallFile:
-    """A file that belongs to the view alone: mode 0555 where executable, else 0444."""
+    """A file that belongs to the view alone: mode 0555 if executable, otherwise 0444."""
 
     path: str
     content: bytes
@@ -35,9 +39,9 @@ class SmallFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreScript:
-    """A script of a wheel: a copy with another first line where that is ``#!python``, else ``source`` as a ``SameFile``.
+    """A script of a wheel. If its first line is ``#!python``, a copy with another first line; otherwise a ``SameFile``.
 
-    Which of the two is only known when its bytes are read, so the plan leaves it to the publisher.
+    Only its bytes tell which of the two, so the plan leaves that to the publisher, which reads them.
     """
 
     path: str

@@ -2,8 +2,8 @@
 
 pyvenv.cfg                         as ``venv`` and uv write it
 bin/python  python3  python3.X     the first to the base interpreter, the others to the first
-lib64 -> lib                       where ``venv`` makes it: 64-bit Linux, or an interpreter whose platlibdir is lib64
-lib/pythonX.Y/EXTERNALLY-MANAGED   PEP 668: who looks after this environment
+lib64 -> lib                       as ``venv`` makes it: 64-bit Linux, or an interpreter whose platlibdir is lib64
+lib/pythonX.Y/EXTERNALLY-MANAGED   PEP 668: tells pip and others that storectl manages this environment
 lib/pythonX.Y/_storectl_map.py     the shim: what reads the import map
 lib/pythonX.Y/site-packages/
   _storectl.py                     the shim: all that a start needs
@@ -34,7 +34,7 @@ def site_packages(interpreter: Interpreter) -> str:
 
 
 def venv_leaves(interpreter: Interpreter) -> Iterator[Leaf]:
-    """All links and files of a view that come from no wheel, but for the import map and the record."""
+    """All links and files of a view that come from no wheel, except for the import map and the record."""
     yield SmallFile(path="pyvenv.cfg", content=_pyvenv_cfg(interpreter))
     yield from _python_links(interpreter)
     if has_lib64(interpreter):
@@ -46,7 +46,10 @@ def venv_leaves(interpreter: Interpreter) -> Iterator[Leaf]:
 
 
 def starting_files(interpreter: Interpreter, names: Iterable[str]) -> Iterator[SmallFile]:
-    """What starts the shim in a view that shows these names: without modules of ``site`` it starts by a shorter way."""
+    """The files that start the shim in a view that shows these names.
+
+    Without modules that customize ``site`` the shim starts by a shorter way.
+    """
     customized = not {name.partition(".")[0] for name in names}.isdisjoint(CUSTOMIZATIONS)
     start = b"start" if customized else b"start_uncustomized"
     folder = site_packages(interpreter)
@@ -69,8 +72,9 @@ def _python_links(interpreter: Interpreter) -> Iterator[Leaf]:
 
 
 def _pyvenv_cfg(interpreter: Interpreter) -> bytes:
-    """``home`` is what CPython finds the standard library by; ``version_info`` is what uv and virtualenv call the version.
+    """The content of ``pyvenv.cfg``.
 
+    CPython finds the standard library by ``home``; uv and virtualenv call the version ``version_info``.
     The last line tells the format of the view, which is part of the environment's id: equal ids have equal files.
     """
     if "\n" in interpreter.executable or not os.path.isabs(interpreter.executable):

@@ -1,4 +1,4 @@
-"""Compare a published environment with its plan: everything that is planned is there as planned, and nothing else."""
+"""Compare a published environment with its plan: everything planned is there as planned, and nothing else is there."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ from storectl_store.environments.tree import SameFile, SmallFile, StoreScript
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One path of a view, relative to it, that is not as planned, and in what way."""
+    """One path of a view, relative to it, that is not as planned. ``message`` says in what way."""
 
     path: str
     message: str
@@ -23,9 +23,11 @@ class Difference:
 def differences(
     plan: EnvironmentPlan, extra_files: Mapping[str, bytes], *, contents: bool = True
 ) -> Iterator[Difference]:
-    """Look at the environment of this plan. Without ``contents`` nothing is read: sizes and link targets have to do.
+    """Compare the environment of this plan with it.
 
-    ``extra_files`` are those that it was published with. May raise OSError.
+    Without ``contents`` no file is read: only sizes and link targets count.
+
+    ``extra_files`` are those that it was published with: path -> content. May raise OSError.
     """
     found = _Found(plan.path)
     expected = _Expected(plan, extra_files)
@@ -45,7 +47,7 @@ def differences(
 
 
 class _Found:
-    """What stands below a view. ``files`` are all that are neither links nor folders, with their status."""
+    """Everything below a view. ``files`` are all that are neither links nor folders, with their status."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -69,7 +71,7 @@ class _Found:
 
 
 class _Expected:
-    """What a plan says, sorted by how it is compared."""
+    """What a plan wants to be there, sorted by how it is compared."""
 
     def __init__(self, plan: EnvironmentPlan, extra_files: Mapping[str, bytes]) -> None:
         self.links = {link.path: link.target for link in plan.links}
@@ -84,7 +86,7 @@ class _Expected:
         self.paths = self.folders | self.links.keys() | self.same_files.keys() | self.contents.keys()
 
     def _add_script(self, script: StoreScript, python: str) -> None:
-        """A copy with a first line of its own, or the file of the entry: its bytes say which."""
+        """Expect a copy with a first line of its own, or the file of the entry: the script's bytes decide which."""
         try:
             content = Path(script.source).read_bytes()
         except OSError:
@@ -125,7 +127,11 @@ def _wrong_content(path: str, file: SmallFile, found: _Found, *, contents: bool)
 
 
 def _wrong_copy(path: str, target: str, found: _Found, *, contents: bool) -> str | None:
-    """A hard link to the entry's file, a symbolic one if there can be no hard link, or the same bytes."""
+    """What is wrong with a shared file; None if nothing is.
+
+    It may be a hard link to the entry's file, a symbolic link if there can be no hard link, or a copy of the same
+    bytes.
+    """
     if path in found.links:
         return None if found.links[path] == target else f"it does not lead to {target}"
     status = found.files[path]

@@ -1,4 +1,4 @@
-"""An archive that a lock file knows by its address and digest: a wheel that is taken as it is, or sources to be built."""
+"""An archive that a lock file knows by its address and digest: a wheel to be taken as it is, or sources to be built."""
 
 from packaging.utils import NormalizedName
 
@@ -19,9 +19,10 @@ def addressed_archive(
     version: str | None,
     subdirectory: str | None,
 ) -> Pin | SourcePin:
-    """The archive at this address. ``version`` is that of sources, where it is known: a wheel's file name has its own.
+    """The archive at this address. ``version`` is that of sources, if known: a wheel's file name has its own.
 
-    ValueError where the file name is that of another project's wheel, or of none; NoWheelError where it does not fit.
+    Raises ValueError if the file name is that of another project's wheel, or a wheel's name that cannot be read. Raises
+    NoWheelError if the wheel does not fit.
     """
     filename = filename_of(address)
     origin = archive_origin(address, digest, subdirectory)

@@ -1,4 +1,4 @@
-"""Which of several wheels an interpreter takes: the best tag, then the highest build number."""
+"""Which of several wheels an interpreter takes: the one with the best tag, then with the highest build number."""
 
 import re
 from collections.abc import Iterable
@@ -18,19 +18,20 @@ _MOST_NAMED = 6
 
 
 def choose_wheel(candidates: Iterable[WheelFile], interpreter: Interpreter) -> WheelFile | None:
-    """The wheel this interpreter prefers; None where none fits. What is not a wheel by its name is skipped."""
+    """The wheel this interpreter prefers; None if none fits. A file whose name is no wheel's is skipped."""
     fitting = [(order, wheel) for wheel in candidates if (order := _order(wheel.filename, interpreter)) is not None]
     if not fitting:
         return None
     best = max(order for order, _ in fitting)
-    # One order for several files: a lock file that lists a wheel twice, or under two spellings.
+    # Several files of one rank: a lock file lists a wheel twice, or under two spellings.
     return min((wheel for order, wheel in fitting if order == best), key=lambda w: (w.filename, w.digest, w.url))
 
 
 def may_fit(filename: str, interpreter: Interpreter) -> bool:
     """Whether the name ends in a tag of the interpreter: a quick look that spares most names a thorough one.
 
-    Lock files list dozens of wheels for each one that is chosen. What fits passes, with much that is no wheel's name.
+    Lock files list dozens of wheels for each one that is chosen. Every wheel that fits passes, and so does much that is
+    no wheel's name.
     """
     *_, pythons, abis, platforms = ("", "", *filename.rsplit("-", 3))
     return _is_one_of(pythons, abis, platforms, interpreter.tag_texts)
@@ -49,7 +50,7 @@ def _is_one_of(pythons: str, abis: str, platforms: str, known: frozenset[str]) -
 def no_wheel_error(
     name: NormalizedName, version: str, filenames: Iterable[str], interpreter: Interpreter, *, has_sdist: bool
 ) -> NoWheelError:
-    """The error that says what there is and what would have been needed."""
+    """The error for a version without a wheel that fits: it says what there is and what would have been needed."""
     tags = [tag for filename in filenames if (parsed := parsed_filename(filename)) for tag in parsed[3]]
     accepted = {(tag.interpreter, tag.abi) for tag in interpreter.tag_rank}
     if right_python := [tag for tag in tags if (tag.interpreter, tag.abi) in accepted]:
@@ -73,7 +74,7 @@ def no_wheel_error(
 
 @lru_cache(maxsize=4096)
 def parsed_filename(filename: str) -> tuple[NormalizedName, Version, BuildTag, frozenset[Tag]] | None:
-    """Name, version, build and tags of a wheel's file name; None where it is no safe wheel file name."""
+    """Name, version, build and tags of a wheel's file name; None if it is no safe wheel file name."""
     if len(filename) > _MAX_FILENAME or not _SAFE.fullmatch(filename):
         return None
     try:
@@ -83,7 +84,7 @@ def parsed_filename(filename: str) -> tuple[NormalizedName, Version, BuildTag, f
 
 
 def _order(filename: str, interpreter: Interpreter) -> tuple[int, BuildTag] | None:
-    """Greater is better; None where the wheel does not fit."""
+    """The rank of a wheel, greater is better; None if the wheel does not fit."""
     parsed = parsed_filename(filename)
     if parsed is None:
         return None
@@ -93,7 +94,10 @@ def _order(filename: str, interpreter: Interpreter) -> tuple[int, BuildTag] | No
 
 
 def _pythons(tags: Iterable[Tag], interpreter: Interpreter) -> set[str]:
-    """The Python tags that exist; with their ABI where the Python is the right one, such as ``cp313-cp313t``."""
+    """The Python tags that exist, such as ``cp313``.
+
+    A tag of the interpreter's own Python gets its ABI: ``cp313-cp313t``.
+    """
     own = next((tag.interpreter for tag in interpreter.tag_rank), "")
     return {f"{tag.interpreter}-{tag.abi}" if tag.interpreter == own else tag.interpreter for tag in tags}
 

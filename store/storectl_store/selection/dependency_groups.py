@@ -3,8 +3,8 @@
     [dependency-groups]
     test = ["pytest", { include-group = "base" }]
 
-uv, Poetry and PDM all refuse a project whose groups include themselves, or a group that there is none of, even if its lock
-file says everything that is needed. So does storectl: an environment of the old lock file would hide the mistake.
+If a group includes itself, or a group that does not exist, then uv, Poetry and PDM all refuse the project, even if its
+lock file says everything that is needed. So does storectl: an environment of the old lock file would hide the mistake.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ _INCLUDE = "include-group"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DependencyGroup:
-    """One group by itself: its own ``requirements`` as they are written, and the names of those it ``includes``."""
+    """One group by itself: its own ``requirements`` as written, and the names of the groups it ``includes``."""
 
     requirements: tuple[str, ...]
     includes: tuple[NormalizedName, ...]
@@ -30,7 +30,7 @@ Groups = Mapping[NormalizedName, DependencyGroup]
 
 
 def dependency_groups(top: Table) -> dict[NormalizedName, DependencyGroup]:
-    """The groups of a ``pyproject.toml``; LockFileError, with its line, if one is malformed or there twice."""
+    """The groups of a ``pyproject.toml``. Raises LockFileError, with its line, if one is malformed or there twice."""
     table = top.table(_KEY)
     groups: dict[NormalizedName, DependencyGroup] = {}
     for key in table.values:
@@ -42,19 +42,25 @@ def dependency_groups(top: Table) -> dict[NormalizedName, DependencyGroup]:
 
 
 def check_includes(top: Table, groups: Groups) -> None:
-    """LockFileError, with its line, if a group includes itself, directly or not, or one that there is none of."""
+    """Raise LockFileError, with its line, if a group includes itself, directly or not, or one that does not exist."""
     for name in groups:
         for _ in included_groups(top, groups, name):
             pass
 
 
 def included_groups(top: Table, groups: Groups, name: NormalizedName) -> Iterator[NormalizedName]:
-    """This group and every group that it includes, in the order of their requirements; LockFileError as above."""
+    """This group and every group that it includes, in the order of their requirements.
+
+    Raises LockFileError if a group includes itself, directly or not, or a group that does not exist.
+    """
     yield from _included(top, groups, name, ())
 
 
 def flat_groups(top: Table, groups: Groups) -> dict[NormalizedName, tuple[str, ...]]:
-    """The requirements of each group, with those of the groups that it includes; LockFileError as above."""
+    """The requirements of each group, with those of the groups that it includes.
+
+    Raises LockFileError if a group includes itself, directly or not, or a group that does not exist.
+    """
     return {
         name: tuple(text for each in included_groups(top, groups, name) for text in groups[each].requirements)
         for name in groups

@@ -1,4 +1,4 @@
-"""How much a lock file may hold: a bound on what a hostile one costs."""
+"""Bounds on what a lock file may hold, and so on what a hostile one costs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -11,21 +11,21 @@ MAX_PACKAGES = 20_000
 
 
 class Placed(Protocol):
-    """A table or line of a lock file, which knows where it is."""
+    """A table or line of a lock file, which knows its place in the file."""
 
     def error(self, what: str, /) -> LockFileError:
-        """The error that says this of it."""
+        """The error that says this of it, with its place."""
         ...
 
 
 def check_count(packages: Sequence[Placed]) -> None:
-    """LockFileError, at the first too many, where a lock file has more packages than any real one."""
+    """Raise LockFileError if a lock file has more packages than any real one. It points at the first one too many."""
     if len(packages) > MAX_PACKAGES:
         raise packages[MAX_PACKAGES].error(f"{len(packages)} packages, more than {MAX_PACKAGES}")
 
 
 def check_markers(tables: Iterable[Table]) -> None:
-    """LockFileError where the ``marker`` of a table is longer than any real one."""
+    """Raise LockFileError if the ``marker`` of a table is longer than any real one."""
     for table in tables:
         length = len(table.optional_text("marker") or "")
         if length > MAX_MARKER:

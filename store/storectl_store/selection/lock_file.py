@@ -1,7 +1,7 @@
 """Lock files as bytes: everything that a selection reads (``selection.reading`` takes it from disk once).
 
-A `LockFile` holds the file, the ``pyproject.toml`` beside it, and for requirements files everything they include, so that
-selecting from it is a pure function. The kinds and their names:
+A `LockFile` holds the file, the ``pyproject.toml`` beside it, and for requirements files everything they include. So a
+selection from it is a pure function. The kinds and their names:
 
     uv             uv.lock, and SCRIPT.lock of a script: NAME.py.lock, or any other name that is no other tool's
     pylock         pylock.toml, pylock.NAME.toml (PEP 751)
@@ -21,7 +21,7 @@ from typing import Literal
 LockKind = Literal["uv", "pylock", "poetry", "pdm", "pipfile", "requirements"]
 
 _NAMES: tuple[tuple[re.Pattern[str], LockKind], ...] = (
-    (re.compile(r"uv\.lock|.+\.py\.lock"), "uv"),  # the scripts first: one may be called as another tool's file
+    (re.compile(r"uv\.lock|.+\.py\.lock"), "uv"),  # the scripts first: one may be named like another tool's file
     (re.compile(r"pylock\.toml|pylock\.[^.]+\.toml"), "pylock"),
     (re.compile(r"poetry\.lock"), "poetry"),
     (re.compile(r"pdm\.lock|pdm\.[^.]+\.lock"), "pdm"),
@@ -40,14 +40,18 @@ _FOREIGN = frozenset(
 class LockFile:
     """One lock file and all that decides what it means, apart from the target.
 
-    ``path`` is absolute; ``project`` is the folder it stands in. ``digest`` is the sha256 hex over ``content``, and over
-    the included files and variables where there are any. ``pyproject`` is the ``pyproject.toml`` beside it, None where
-    there is none or the lock file is a script's; ``pipfile`` the ``Pipfile`` beside a ``Pipfile.lock``. ``included`` maps
-    absolute paths to the files that a requirements file refers to (``-r``, ``-c``, and the ``pyproject.toml`` of local
-    projects), or that a ``uv.lock`` is of (those of workspace members and path dependencies), and the settings files of
-    its tool, which ``settings`` lists, the nearest first; ``variables`` are the values of the ``${NAME}`` that it uses, and
-    of the variables in which its tool takes settings. ``absent`` are the paths of files that it refers to and that are
-    not there.
+    ``path`` is absolute; ``project`` is its folder. ``digest`` is the sha256 hex over ``content``, and over the
+    included files and variables if there are any.
+
+    ``pyproject`` is the ``pyproject.toml`` beside it; None if there is none, or if the lock file is a script's.
+    ``pipfile`` is the ``Pipfile`` beside a ``Pipfile.lock``.
+
+    ``included`` maps absolute paths to contents. It holds the files that a requirements file refers to (``-r``, ``-c``,
+    and the ``pyproject.toml`` of local projects), those that a ``uv.lock`` covers (of workspace members and path
+    dependencies), and the settings files of the tool. ``settings`` lists the paths of the latter, the nearest first.
+
+    ``variables`` are the values of the ``${NAME}`` that it uses, and of the variables in which its tool takes settings.
+    ``absent`` are the paths of files that it refers to and that do not exist.
     """
 
     kind: LockKind
@@ -73,5 +77,5 @@ def kind_of(path: Path) -> LockKind | None:
 
 
 def is_script_lock(path: Path) -> bool:
-    """Whether this is the lock file of one script, which no ``pyproject.toml`` concerns."""
+    """Whether this is the lock file of one script; no ``pyproject.toml`` concerns such a file."""
     return kind_of(path) == "uv" and path.name != "uv.lock"

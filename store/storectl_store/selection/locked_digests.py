@@ -1,4 +1,4 @@
-"""Digests as lock files state them: sha256, or another strong one by which a file is known until it is first fetched."""
+"""Digests as lock files state them: sha256, or another strong one that identifies a file until its first fetch."""
 
 from collections.abc import Collection, Mapping
 
@@ -11,9 +11,10 @@ STRONG_HINT = (
 
 
 def strongest(hashes: Mapping[str, str]) -> Digest | None:
-    """The digest to know a file by, of several of its own by algorithm: its sha256 if there is one; None if none is strong.
+    """The digest to know a file by, of several of its own by algorithm.
 
-    ValueError if it does not have the digits of its algorithm.
+    It is the sha256 if there is one, otherwise another strong digest; None if none is strong. Raises ValueError if the
+    chosen one does not have the digits of its algorithm.
     """
     given = {algorithm.lower(): digits for algorithm, digits in hashes.items()}
     algorithm = next((algorithm for algorithm in STRONG_ALGORITHMS if algorithm in given), None)
@@ -21,7 +22,10 @@ def strongest(hashes: Mapping[str, str]) -> Digest | None:
 
 
 def of_one_file(digests: Collection[Digest]) -> Digest | None:
-    """The digest to know one file by, of several that it has; None if they are none, or of more files than one."""
+    """The digest to know one file by, of several that it has.
+
+    None if there are none, or if they belong to several files.
+    """
     by_algorithm = {algorithm_of(digest): digest for digest in digests}
     if len(by_algorithm) != len(digests):
         return None

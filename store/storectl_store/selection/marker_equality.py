@@ -1,7 +1,8 @@
 """Whether two markers mean the same: uv writes them in its own words.
 
 ``platform_system == 'Windows'`` becomes ``sys_platform == 'win32'``, ``python_version >= '3.11'`` becomes
-``python_full_version >= '3.11'``. So both are asked about every kind of machine that their values can tell apart.
+``python_full_version >= '3.11'``. So both markers are evaluated for every kind of machine that their values can tell
+apart.
 """
 
 import itertools
@@ -12,7 +13,7 @@ from functools import lru_cache
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 
 MAX_MACHINES = 4000
-"""Most machines that are asked about; with more, markers are taken for the same."""
+"""Most machines for which markers are evaluated; with more, markers count as equal."""
 
 _VERSION = re.compile(r"""['"\s,]v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.\*|(?:a|b|rc)\d+)?(?=['"\s,])""")
 _TEXT = re.compile(r"""["']([^"']*)["']""")
@@ -33,9 +34,12 @@ Environment = Mapping[str, str]
 
 
 def mean_the_same(first: Sequence[str | None], second: Sequence[str | None]) -> bool:
-    """Whether one of the first markers holds wherever one of the second ones does, and only there.
+    """Whether the first markers and the second ones hold on the same machines.
 
-    No marker always holds. True also for what cannot be compared: markers that are none, or with too many values.
+    A list of markers holds as soon as one of them does.
+
+    No marker (None) always holds. Also true if they cannot be compared: a marker is malformed, or they name too many
+    values.
     """
     if _normal(first) == _normal(second):
         return True
@@ -74,7 +78,7 @@ def _normal(markers: Iterable[str | None]) -> set[str | None]:
 
 @lru_cache(maxsize=2048)
 def _equal_everywhere(first: tuple[str | None, ...], second: tuple[str | None, ...]) -> bool:
-    """Remembered, as the same few markers are asked about again with every change of a project."""
+    """Evaluate both for every machine. Remembered: the same few markers come again with every change of a project."""
     ours, theirs = (_parsed(markers) for markers in (first, second))
     machines = machines_of((*first, *second))
     if machines is None:
@@ -91,7 +95,7 @@ def _hold(markers: Iterable[Marker | None], environment: Environment) -> bool:
 
 
 def _environments(text: str) -> Iterator[Environment]:
-    """Every combination of what the text of the markers asks about; what it does not ask about is the same in all."""
+    """Every combination of the values that the text of the markers asks about; all other variables keep one value."""
     texts = sorted(set(_TEXT.findall(text)))
     asks_platform = any(name in text for name in ("sys_platform", "os_name", "platform_system"))
     versions = _versions(text) if "python" in text or "implementation_version" in text else ["3.12.0"]

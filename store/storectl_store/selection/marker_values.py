@@ -1,8 +1,8 @@
-"""Markers evaluated for one target, with every way they can be wrong turned into one error.
+"""Markers evaluated for one target; every way in which they can be wrong becomes one error.
 
-uv writes the extras, groups and projects of a conflict as fake extras: ``extra == 'extra-3-foo-x1'``. Several of them can
-be active at once, which the variable ``extra`` cannot say; the variable ``extras`` of lock files (PEP 751) can, so such a
-comparison is read as ``'extra-3-foo-x1' in extras``.
+uv writes the extras, groups and projects of a conflict as fake extras: ``extra == 'extra-3-foo-x1'``. Several of them
+can be active at once, which the variable ``extra`` cannot say. The variable ``extras`` of lock files (PEP 751) can, so
+such a comparison is read as ``'extra-3-foo-x1' in extras``.
 """
 
 import re
@@ -28,7 +28,10 @@ _WRONG = (
 
 
 class MarkerValues:
-    """The marker values of one interpreter. `hold` remembers its answers: lock files repeat their markers a lot."""
+    """The marker values of one interpreter.
+
+    `hold` remembers its answers, because lock files repeat their markers a lot.
+    """
 
     def __init__(self, values: Mapping[str, str], *, groups: frozenset[str] = frozenset()) -> None:
         """``groups`` are the members of the variable ``dependency_groups``."""
@@ -37,11 +40,14 @@ class MarkerValues:
         self._known: dict[tuple[str, frozenset[str]], bool] = {}
 
     def value(self, name: str) -> str:
-        """The value of one variable, such as ``sys_platform``; empty for one that is not there."""
+        """The value of one variable, such as ``sys_platform``; empty if there is no such variable."""
         return self._values.get(name, "")
 
     def hold(self, marker: str | None, active: frozenset[str] = frozenset()) -> bool:
-        """Whether the marker is true with these extras active; no marker is always true. ValueError where it is none."""
+        """Whether the marker is true with these extras active; no marker is always true.
+
+        Raises ValueError if it is no marker.
+        """
         if marker is None:
             return True
         key = (marker, active)

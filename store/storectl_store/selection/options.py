@@ -1,4 +1,4 @@
-"""The extras and groups asked for, checked against those that there are."""
+"""The extras and groups that were asked for, checked against those that exist."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from storectl_store.errors import TargetError
 
 
 def canonical_names(names: Iterable[str]) -> frozenset[NormalizedName]:
-    """Names of extras or groups, normalised; TargetError where one is no name at all."""
+    """Names of extras or groups, normalised. Raises TargetError if one is no valid name."""
     try:
         return frozenset(canonicalize_name(name, validate=True) for name in names)
     except InvalidName as error:
@@ -16,7 +16,10 @@ def canonical_names(names: Iterable[str]) -> frozenset[NormalizedName]:
 
 
 def check_known(kind: str, asked: frozenset[NormalizedName], known: frozenset[NormalizedName], file: str) -> None:
-    """TargetError where an extra or group is asked for that the lock file does not know. ``kind`` is its word."""
+    """Raise TargetError if the lock file has none of an extra or group that was asked for.
+
+    ``kind`` is the word for it in the message; ``file`` is the lock file.
+    """
     unknown = sorted(asked - known)
     if unknown:
         listed = ", ".join(f"`{name}`" for name in sorted(known)) or "none"

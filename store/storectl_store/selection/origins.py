@@ -1,4 +1,4 @@
-"""Where a pin comes from, as ``direct_url.json`` says it (PEP 610): archives, commits, never an index, never a login."""
+"""Where a pin comes from, as ``direct_url.json`` says it (PEP 610): archives and commits; never an index or a login."""
 
 import re
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -13,7 +13,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def is_commit(text: str) -> bool:
-    """Whether this is the whole name of a commit, in SHA-1 or SHA-256."""
+    """Whether this is the full name of a commit: 40 hex digits of SHA-1 or 64 of SHA-256."""
     return _COMMIT.fullmatch(text) is not None
 
 
@@ -30,12 +30,15 @@ def commit_origin(commit: GitCommit, subdirectory: str | None = None) -> DirectU
 
 
 def folder_origin(path: str, *, editable: bool) -> DirectUrl:
-    """The origin of a local project in this absolute folder. Its address is quoted as uv does it: no more than must be."""
+    """The origin of a local project in this absolute folder.
+
+    Its address is quoted as little as possible, as uv does it.
+    """
     return DirectUrl(url=f"file://{quote(path, safe=_PLAIN)}", dir_info=DirInfo(editable=editable or None))
 
 
 def without_login(url: str) -> str:
-    """The address without user and password; ``git@`` of an ssh address is no secret and stays."""
+    """The address without user and password. ``git@`` of an ssh address is no secret and stays."""
     parts = urlsplit(url)
     login, at, host = parts.netloc.rpartition("@")
     if not at or (parts.scheme == "ssh" and ":" not in login):

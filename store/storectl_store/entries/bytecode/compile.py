@@ -33,30 +33,31 @@ _PROCEED_EVERY = 0.5  # seconds
 _Files = dict[str, CompiledFile]
 
 Compiled = Callable[[Digest, int], None]
-"""Told of which entry how many bytes of source have just been compiled."""
+"""Called with an entry's digest and the number of bytes of its source that have just been compiled."""
 
 
 def _always() -> None:
-    """Nothing stops the work."""
+    """Let the work go on."""
 
 
 def _untold(_digest: Digest, _size: int) -> None:
-    """Nobody is told how far it is."""
+    """Ignore progress: the caller did not ask for it."""
 
 
 class InterpreterError(ProblemError):
-    """The interpreter cannot run, or is another than it was; ``facts['executable']``."""
+    """The interpreter does not run, or is no longer the one it was. ``facts['executable']`` is its path."""
 
     default_code = "E_INTERPRETER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """Some modules of one entry, as the line that asks a worker for them; ``owner`` is the place of the entry.
+    """Some modules of one entry, as the line that asks a worker for them.
 
-    ``size`` is that of their source in bytes.
+    ``owner`` is the index of the entry in the batch; ``size`` is the size of the modules' source in bytes.
 
-    A line is one object, where manifests of a batch are fifty thousand, between which the daemon's memory falls to pieces.
+    A request is one line of bytes, because the manifests of a batch are fifty thousand objects, which fragment the
+    daemon's memory.
     """
 
     owner: int
@@ -66,7 +67,10 @@ class _Job:
 
 @dataclass(slots=True, kw_only=True)
 class _Progress:
-    """What has come back for one entry. ``crashed``: a worker died over it, so it stays without bytecode."""
+    """What the workers have returned for one entry.
+
+    ``crashed``: a worker died over it, so it stays without bytecode.
+    """
 
     digest: Digest
     folder: Path
@@ -76,7 +80,7 @@ class _Progress:
 
     @property
     def compiled(self) -> CompiledEntry:
-        """All of it, to be placed or dropped."""
+        """All bytecode of the entry, to be placed or dropped."""
         return CompiledEntry(digest=self.digest, folder=self.folder, part=Part.SITE_PACKAGES.value, files=self.files)
 
 
@@ -96,13 +100,17 @@ def compile_entries(
     compiled: Compiled = _untold,
     turn: AbstractContextManager[object] | None = None,
 ) -> None:
-    """Give each of these entries bytecode for the interpreter, where it has none; all of them get it together, at the end.
+    """Compile those of these entries that have no bytecode for the interpreter. All of it appears together, at the end.
 
-    One manifest at a time is asked for and looked at. ``tmp`` is a folder of this process on the file system of the store. ``proceed`` is called every half second or more often, in
-    this thread; what it raises ends the work, and whatever a worker is at. An entry over which a worker dies stays without bytecode.
-    ``compiled`` is told, in this thread too, of which entry how many bytes of source have just been compiled.
-    InterpreterError where none starts, StoreFullError where the disk does not take it. Calls with the same ``turn``, a lock, compile one
-    after the other, but each while the one before makes its files durable, which is waiting for the most part.
+    ``manifests`` is read one manifest at a time. ``tmp`` is a folder of this process on the file system of the store.
+    ``proceed`` is called in this thread every half second or more often; if it raises, the work ends, and the workers
+    with it. ``compiled`` is called in this thread too, with an entry and the bytes of its source that have just been
+    compiled. An entry over which a worker dies stays without bytecode.
+
+    Calls that share a ``turn`` (a lock) compile one after the other. The next one starts while the one before makes its
+    files durable, which is mostly waiting.
+
+    Raises InterpreterError if no worker starts, StoreFullError if the disk does not take the bytecode.
     """
     jobs: list[_Job] = []
     states: list[_Progress] = []
@@ -132,7 +140,10 @@ def compile_entries(
 
 
 def _jobs(folder: Path, owner: int, manifest: Manifest, tmp: Path) -> Iterator[_Job]:
-    """The modules of an entry, in chunks; one empty job where there are none, so that every entry comes back."""
+    """The modules of an entry, in chunks.
+
+    An entry without modules gives one empty job, so that every entry comes back.
+    """
     chunk: list[str] = []
     size = 0
     for file in manifest.files:
@@ -154,7 +165,7 @@ def _request(folder: Path, files: Sequence[str], tmp: Path) -> bytes:
 def _run(
     jobs: Sequence[_Job], interpreter: Interpreter, *, processes: int, proceed: Callable[[], None]
 ) -> Iterator[tuple[_Job, _Files | None]]:
-    """Every job with what was compiled for it, None where the worker died, as they come back."""
+    """Every job with its compiled files, or None if the worker died over it, in the order in which the jobs end."""
     crew = _Crew(interpreter=interpreter)
     for job in jobs:
         if job.request:
@@ -190,7 +201,7 @@ class _Crew:
     dismissed: threading.Event = field(default_factory=threading.Event)
 
     def work(self) -> None:
-        """Do jobs until there are no more; a worker process that dies is replaced for the next one."""
+        """Do jobs until none is left. If a worker process dies, start another one for the next job."""
         worker: _Worker | None = None
         try:
             while True:
@@ -217,14 +228,14 @@ class _Crew:
             self.busy.discard(worker)
 
     def next_done(self, proceed: Callable[[], None]) -> tuple[_Job, _Files | None] | Exception:
-        """What comes back next; ``proceed`` is called meanwhile."""
+        """Wait for the next finished job, and call ``proceed`` meanwhile."""
         while True:
             proceed()
             with suppress(queue.Empty):
                 return self.done.get(timeout=_PROCEED_EVERY)
 
     def dismiss(self) -> None:
-        """Leave the jobs that nobody has begun, and end those that somebody is at."""
+        """Drop the jobs that no worker has begun, and kill the workers of the others."""
         self.dismissed.set()
         with suppress(queue.Empty):
             while True:
@@ -256,7 +267,7 @@ class _Worker:
             raise _does_not_run(interpreter, f"exit code {status}" if cache_tag is None else f"it is {cache_tag} now")
 
     def compile(self, job: _Job) -> _Files | None:
-        """The bytecode, by its path in the folder; None when the worker died or took too long."""
+        """The bytecode files of this job by their path in the folder; None if the worker died or took too long."""
         try:
             self._pipe_in.write(job.request)
             self._pipe_in.flush()
@@ -268,7 +279,7 @@ class _Worker:
         return {path: CompiledFile(staged=staged, sha256=sha256) for path, (staged, sha256) in result["staged"].items()}
 
     def kill(self) -> None:
-        """End the process under the thread that waits for it, which closes it then."""
+        """Kill the process from another thread. The thread that waits for its answer then closes it."""
         self._process.kill()
 
     def close(self) -> None:

@@ -1,14 +1,15 @@
-"""Compiles modules of entries, in the interpreter they are for: ``<python> -I -S -X utf8 worker.py``.
+"""Compile modules of entries, in the interpreter they are for: ``<python> -I -S -X utf8 worker.py``.
 
-Standard library only, CPython 3.9 and newer. The first line it writes is its cache tag, as JSON. Then each line on stdin is a
-job, each line on stdout its result::
+Standard library only, CPython 3.9 and newer. The first line it writes is its cache tag, as JSON. Then each line on
+stdin is a job, and each line on stdout its result::
 
     {"folder": "/…/site-packages", "files": ["pkg/x.py"], "tmp": "/…/tmp", "optimize": [0]}
     {"staged": {"pkg/__pycache__/x.cpython-312.pyc": ["/…/tmp/7.0.pyc", "<sha256 hex>"]}, "failed": 0}
 
-Bytecode is unchecked and hash-based (PEP 552), compiled under the path relative to the folder, so that it depends on the
-wheel and the interpreter alone. What cannot be compiled has none: a wheel may carry Python 2, templates, or nonsense. What
-cannot be read or written ends the process, so that nobody takes the entry for done.
+Bytecode is unchecked and hash-based (PEP 552). It is compiled under the path relative to the folder, so that it depends
+on the wheel and the interpreter alone. A module that does not compile gets no bytecode: a wheel may carry Python 2,
+templates, or nonsense. If a file cannot be read or written, the process ends, so that its caller does not take the
+entry for done.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main() -> None:
 
 
 def run(folder: str, files: list[str], tmp: str, optimize: list[int]) -> dict[str, Any]:
-    """Compile all the files; their bytecode stays in ``tmp`` until somebody has made it durable."""
+    """Compile all the files. The bytecode stays in ``tmp`` until the caller has made it durable."""
     staged: dict[str, list[str]] = {}
     failed = 0
     for file in files:
@@ -53,7 +54,10 @@ def run(folder: str, files: list[str], tmp: str, optimize: list[int]) -> dict[st
 
 
 def compile_file(path: str, name: str, level: int) -> bytes:
-    """The content of the .pyc of this source file; bytes are given to ``compile``, so that it finds the encoding (PEP 263)."""
+    """The content of the .pyc of this source file.
+
+    ``compile`` gets bytes, so that it finds the encoding itself (PEP 263).
+    """
     with open(path, "rb") as file:
         source = file.read()
     code = compile(source, name, "exec", dont_inherit=True, optimize=level)

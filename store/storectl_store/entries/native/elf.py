@@ -1,11 +1,11 @@
-"""ELF files, as far as the dynamic linker's search paths go: where a library looks for others.
+"""The search paths of ELF files: the folders in which the dynamic linker looks for a library's own dependencies.
 
     <header> -> <program headers> -> PT_DYNAMIC: tags -> DT_RPATH, DT_RUNPATH: offsets in the string table
                                      PT_LOAD: from the address in DT_STRTAB to its place in the file
 
-(System V ABI, "Object Files" and "Program Loading and Dynamic Linking".) It goes the way that the loader goes, by the
-program headers: section headers may be stripped. Bytes are untrusted: whatever does not fit is a ValueError, and what
-is read of one file is bounded.
+(System V ABI, "Object Files" and "Program Loading and Dynamic Linking".) Like the loader it reads the program headers,
+since section headers may be stripped. Bytes are untrusted: what does not fit raises ValueError, and the amount read of
+one file is bounded.
 """
 
 import struct
@@ -26,7 +26,10 @@ _BYTE_ORDERS = {1: "<", 2: ">"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Class:
-    """How one of the two classes writes things. ``place`` picks (type, offset, address, size in the file) of a segment."""
+    """The struct layouts of one ELF class.
+
+    ``place`` holds the indexes of a segment's type, offset, address and size in the file.
+    """
 
     header: str
     segment: str
@@ -43,7 +46,7 @@ _CLASSES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Segment:
-    """One program header; ``size`` is that in the file, in bytes."""
+    """One program header; ``size`` is its size in the file, in bytes."""
 
     kind: int
     offset: int
@@ -52,7 +55,10 @@ class _Segment:
 
 
 def search_paths(file: BinaryIO) -> list[str]:
-    """Every RPATH and RUNPATH of a seekable ELF file, in the order of its tags; ValueError for one that is not sound."""
+    """Every RPATH and RUNPATH of a seekable ELF file, in the order of its tags.
+
+    Raises ValueError if the file is not sound.
+    """
     ident = _read(file, 0, 6)
     order, kind = _BYTE_ORDERS.get(ident[5]), _CLASSES.get(ident[4])
     if not ident.startswith(MAGIC) or order is None or kind is None:
@@ -124,7 +130,7 @@ def _unpack(layout: str, file: BinaryIO, offset: int) -> tuple[int, ...]:
 
 
 def _read(file: BinaryIO, offset: int, size: int) -> bytes:
-    """Exactly so many bytes."""
+    """Exactly ``size`` bytes at this offset. Raises ValueError if the file ends before."""
     _seek(file, offset)
     data = file.read(size)
     if len(data) != size:

@@ -1,8 +1,8 @@
-"""Native libraries that look for others outside their own wheel, relative to where they are.
+"""Native libraries that look for others outside their own wheel, relative to their own folder.
 
-An RPATH or RUNPATH of ``$ORIGIN/../../nvidia/cublas/lib`` works in a real site-packages. In a view whose top-level folders
-are symlinks the kernel resolves ``..`` in the store instead, where no other wheel is: so the folders on the way to such
-a library have to be real.
+An RPATH or RUNPATH of ``$ORIGIN/../../nvidia/cublas/lib`` works in a real site-packages. In a view the top-level
+folders are symbolic links, and the kernel resolves ``..`` in the store instead, which has no other wheel there. So the
+folders on the way to such a library have to be real.
 """
 
 import posixpath
@@ -18,12 +18,12 @@ _GRAFTED = ".libs"
 def escaping_library(file: BinaryIO, path: str, folders: Container[str] | None = None) -> bool:
     """Whether the loader would search, from this library, below ``$ORIGIN`` in a folder of another wheel.
 
-    ``file`` is readable and seekable, ``path`` its place in site-packages. ``folders`` are all folders of the wheel
-    there: with them, every folder that the wheel does not have counts once ``..`` leads to it, as in ``nvidia``, which
-    many wheels share. Without them, only those outside the library's top-level folder count.
+    ``file`` is readable and seekable; ``path`` is its path in site-packages. ``folders`` are all folders that the wheel
+    has in site-packages. With them, every folder that the wheel does not have counts once ``..`` leads to it, as in
+    ``nvidia``, which many wheels share. Without them, only folders outside the library's top-level folder count.
 
-    ``<name>.libs`` never counts: repair tools graft it into the same wheel, so ``..`` finds it in the store. Nor does
-    what is no ELF file, or a broken one that no loader takes.
+    ``<name>.libs`` never counts: repair tools graft it into the same wheel, so ``..`` finds it in the store. A file
+    that is not ELF, or is broken so that no loader takes it, does not count either.
     """
     file.seek(0)
     if "/" not in path or file.read(len(elf.MAGIC)) != elf.MAGIC:
@@ -49,7 +49,7 @@ def _is_foreign(target: str, top: str, folders: Container[str] | None) -> bool:
 
 
 def _search_paths(file: BinaryIO) -> list[str]:
-    """Every RPATH and RUNPATH of the library; none for a file that is no sound ELF file."""
+    """Every RPATH and RUNPATH of the library; none if the file is no sound ELF file."""
     try:
         return elf.search_paths(file)
     except (ValueError, OSError):

@@ -29,7 +29,7 @@ class PdmFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PdmTarget:
-    """What the lock file was made for; None where everything will do."""
+    """What the lock file was made for. A field is None if any value will do."""
 
     requires_python: str | None
     platform: str | None
@@ -53,7 +53,7 @@ class PdmPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PdmLock:
-    """A whole lock file. ``inherits`` says that each package knows its groups and its marker."""
+    """A whole lock file. ``inherits``: each package says its groups and its marker."""
 
     groups: frozenset[NormalizedName]
     inherits: bool
@@ -64,7 +64,7 @@ class PdmLock:
 
 
 def read_pdm_lock(top: Table) -> PdmLock:
-    """The lock file in this table; LockFileError where it is malformed or of another major version."""
+    """The lock file in this table. Raises LockFileError if it is malformed or of another major version."""
     metadata = top.optional_table("metadata")
     if metadata is None:
         raise top.error("`metadata` is missing", hint="make it anew with `pdm lock`")
@@ -102,7 +102,7 @@ def _target(table: Table) -> PdmTarget:
 
 
 def _package(table: Table, files: Table) -> PdmPackage:
-    """``files`` are those of all packages, where the lock file is of a time (4.0 to 4.2) when they stood there."""
+    """The package in this table. Lock files 4.0 to 4.2 list the ``files`` of all packages in one place."""
     of_all = f"{table.text('name')} {table.optional_text('version')}"
     name = table.name("name")
     table = table.at(f"`{name}`")

@@ -4,8 +4,9 @@
     manylinux_2_17_x86_64, macos_14_0_arm64         a system with its version, and the architecture
     windows_amd64, macos_arm64                      a system without a version
 
-A target allows an interpreter of the same system and architecture (``EnvSpec.compare`` of dep-logic, which PDM uses). A
-newer version of the system than there is only makes PDM warn: the wheel that fits is chosen in any case.
+A target allows an interpreter of the same system and architecture (``EnvSpec.compare`` of dep-logic, which PDM uses).
+If the target's version of the system is newer than the machine's, PDM only warns: it chooses a wheel that fits in any
+case.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What ``pyproject.toml`` says to PDM: dependencies by group, sources, and the hash by which PDM knows its lock file."""
+"""What ``pyproject.toml`` says to PDM: dependencies by group, sources, and the hash that its lock file has of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from storectl_store.selection.staleness import sha256_of_json
 from storectl_store.selection.tables.toml_table import Table, parse_toml
 
 DEFAULT = NormalizedName("default")
-"""What PDM calls the dependencies of the project itself, among its groups."""
+"""PDM's name, among its groups, for the dependencies of the project itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PdmProject:
     """A project of PDM. ``dependencies``, ``extras`` and ``groups`` are dependency specifiers as they are written.
 
-    ``packaged`` is whether PDM installs the project itself: it has a name, and ``distribution`` is not false. ``indexes``
-    are those of ``[[tool.pdm.source]]``; ``exclusive`` where one of them replaces the default one, by its name.
-    ``overrides`` are the projects whose version ``[tool.pdm.resolution.overrides]`` says, whatever asks for them;
-    ``excludes`` those that are left out.
+    ``packaged``: PDM installs the project itself, since it has a name and ``distribution`` is not false. ``indexes``
+    and ``find_links`` are the addresses in ``[[tool.pdm.source]]``. ``exclusive``: one of these sources replaces the
+    default index, by its name. ``overrides`` are the projects whose version ``[tool.pdm.resolution.overrides]`` sets,
+    whatever other projects require; ``excludes`` are the projects that are left out.
     """
 
     name: NormalizedName | None
@@ -38,7 +38,7 @@ class PdmProject:
 
 
 def pdm_project_of(lock_file: LockFile) -> PdmProject | None:
-    """The project beside the lock file, None where there is none; LockFileError where it is malformed."""
+    """The project beside the lock file; None if there is none. Raises LockFileError if it is malformed."""
     if lock_file.pyproject is None:
         return None
     top = parse_toml(lock_file.pyproject, str(lock_file.project / "pyproject.toml"))
@@ -72,7 +72,7 @@ def _lists(table: Table) -> dict[NormalizedName, tuple[str, ...]]:
 
 
 def _groups(top: Table, pdm: Table) -> dict[NormalizedName, tuple[str, ...]]:
-    """The development groups of both tables, with what a group includes in it; PDM has one set of names for both."""
+    """The development groups of both tables, each with those it includes. PDM has one set of names for both tables."""
     groups = dependency_groups(top)
     for name, texts in _lists(pdm.table("dev-dependencies")).items():
         standard = groups.get(name, DependencyGroup(requirements=(), includes=()))
@@ -81,7 +81,7 @@ def _groups(top: Table, pdm: Table) -> dict[NormalizedName, tuple[str, ...]]:
 
 
 def _content_hash(top: Table, project: Table, pdm: Table) -> str:
-    """As PDM computes ``content_hash``: sha256 over what its resolver reads, as JSON with sorted keys."""
+    """``content_hash`` as PDM computes it: sha256 over what its resolver reads, as JSON with sorted keys."""
     groups: dict[str, list[object]] = {}
     for table in (top.table("dependency-groups"), pdm.table("dev-dependencies")):
         for key in table.values:

@@ -1,8 +1,8 @@
 """Selection from ``pdm.lock``.
 
 With the strategy ``inherit_metadata`` every package says in which groups it is needed, and under which marker. Without
-it the way goes from the dependencies of ``pyproject.toml`` along those of the packages. Either way ``name`` and
-``name[extra]`` are one project in the end.
+it, storectl starts at the dependencies in ``pyproject.toml`` and follows those of the packages. Either way ``name`` and
+``name[extra]`` become one project in the end.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ _NO_PROJECT = PdmProject(
 
 
 def select_from_pdm_lock(lock_file: LockFile, target: Target) -> Selection:
-    """What a ``pdm.lock`` selects for the target."""
+    """What a ``pdm.lock`` selects for the target. Raises SelectionError if it is malformed or does not fit."""
     lock = read_pdm_lock(parse_toml(lock_file.content, str(lock_file.path)))
     found = pdm_project_of(lock_file)
     project = found or _NO_PROJECT
@@ -73,7 +73,7 @@ def _stale(lock: PdmLock, project: PdmProject | None) -> str | None:
 
 
 def _check_targets(lock: PdmLock, interpreter: Interpreter) -> None:
-    """TargetError where the lock file was made for other Pythons or platforms only."""
+    """Raise TargetError if the lock file was made for other Pythons or platforms only."""
     if lock.targets and not any(_allows(target, interpreter) for target in lock.targets):
         wanted = " or ".join(
             " ".join(filter(None, (target.requires_python, target.platform, target.implementation)))
@@ -99,8 +99,8 @@ def _allows(target: PdmTarget, interpreter: Interpreter) -> bool:
 def _groups(lock: PdmLock, project: PdmProject, target: Target) -> frozenset[NormalizedName]:
     """The groups asked for, as PDM counts them: extras are groups too, and so is the project itself.
 
-    Where nothing in particular is asked for they are all that the lock file was made with, extras included, as for
-    ``pdm sync`` (``GroupSelection`` in PDM 2.29).
+    If nothing in particular is asked for, they are all groups and extras that the lock file was made with, as for ``pdm
+    sync`` (``GroupSelection`` in PDM 2.29).
     """
     file = lock.table.file
     known_extras = frozenset(project.extras) & (lock.groups or frozenset(project.extras))
@@ -132,7 +132,7 @@ def _holds(package: PdmPackage, values: MarkerValues) -> bool:
 
 @dataclass(slots=True)
 class _Walk:
-    """The way through a lock file whose packages do not say where they are needed."""
+    """The walk along dependencies, for a lock file whose packages do not say in which groups they are needed."""
 
     lock: PdmLock
     values: MarkerValues
@@ -172,7 +172,7 @@ class _Walk:
             self._follow_extras(extras)
             return
         same = self.lock.packages.get(name, ())
-        overridden = name in self.project.overrides  # PDM takes what it locked by the override, whatever is asked for
+        overridden = name in self.project.overrides  # PDM locks by the override, whatever is required
         fitting = [package for package in same if overridden or _satisfies(package, requirement)]
         wanted = [package for package in fitting if package.extras == extras] or [
             package for package in fitting if not package.extras or package.extras <= extras
@@ -188,7 +188,7 @@ class _Walk:
                 self.follow(package.dependencies, package)
 
     def _follow_extras(self, extras: frozenset[NormalizedName]) -> None:
-        """Extras of the project itself, which it asks for by its own name."""
+        """Follow extras of the project itself, which it requires by its own name."""
         for extra in sorted(extras - self.own_extras):
             self.own_extras.add(extra)
             self.follow(self.project.extras.get(extra, ()), None)
@@ -215,7 +215,10 @@ def _walked(
 
 
 def _one_of_each(lock: PdmLock, packages: Iterable[PdmPackage]) -> list[PdmPackage]:
-    """One package a project, the one without extras where there is one; LockFileError for two versions at once."""
+    """One package for each project, the one without extras if there is one.
+
+    Raises LockFileError for two versions at once.
+    """
     chosen: dict[NormalizedName, PdmPackage] = {}
     for package in sorted(packages, key=lambda package: (package.name, len(package.extras))):
         other = chosen.setdefault(package.name, package)

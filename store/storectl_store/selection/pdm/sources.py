@@ -1,4 +1,4 @@
-"""A package of a ``pdm.lock`` as what it is for an environment."""
+"""A package of a ``pdm.lock`` as what it is for an environment: a pin, an index pin, a source or a local project."""
 
 from pathlib import Path
 
@@ -30,9 +30,9 @@ _ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 def selected_package(
     package: PdmPackage, lock_file: LockFile, project: PdmProject, interpreter: Interpreter, policy: BuildPolicy
 ) -> Selected:
-    """What the package is; UnsupportedSourceError or NoWheelError where it is nothing that storectl can take.
+    """What the package is. Raises UnsupportedSourceError or NoWheelError if storectl cannot use it.
 
-    PDM asks its policy about files of an index only; FormatRefusedError if it leaves none of them.
+    As in PDM, the policy applies to files of an index only; FormatRefusedError if it leaves none of them.
     """
     table = package.table
     try:
@@ -125,7 +125,7 @@ def _of_index(
 def _of_addresses(
     package: PdmPackage, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
 ) -> Pin | SourcePin:
-    """Strategy ``static_urls``: the lock file says where every file is."""
+    """The wheel or sources of a package locked with the strategy ``static_urls``: the lock file has all addresses."""
     version = package.version or ""
     formats, settings = policy.formats(package.name), policy.settings_against(package.name)
     wheels = [_wheel_file(package, file, lock_file) for file in package.files]
