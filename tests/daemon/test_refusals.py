@@ -1,6 +1,5 @@
 """The system refuses: a full or read-only file system, too few open files. The true reason is told, and nothing is lost."""
 
-import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ import pytest
 
 from support.daemon import Daemon
 from support.index import LoopbackIndex, serve_index
+from support.mounts import mounted
 from support.project import write_project
 from support.wheels import make_wheel
 
@@ -23,18 +23,6 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts file systems, 
 def index() -> Iterator[LoopbackIndex]:
     with serve_index(BIG, SMALL) as index:
         yield index
-
-
-@contextlib.contextmanager
-def mounted(*arguments: str) -> Iterator[None]:
-    """A mount, until the block ends; skipped in a sandbox that lets nobody mount."""
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mount: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", arguments[-1]], check=True)
 
 
 @pytest.mark.system

@@ -183,8 +183,7 @@ class Builder:
         )
 
     def _repository(self, commit: GitCommit) -> Repository:
-        address = without_login(commit.url)
-        mirror = self._store.layout.repositories / hashlib.sha256(address.encode()).hexdigest()[:32]
+        mirror = self._store.layout.repository(without_login(commit.url))
         return Repository(url=commit.url, commit=commit.commit, mirror=str(mirror), lfs=commit.lfs)
 
     async def _ask_worker(self, order: Order, request: BuildRequest, folder: Path) -> BuildAnswer:

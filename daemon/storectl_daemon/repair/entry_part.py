@@ -144,7 +144,7 @@ class EntryPart:
         return how
 
     async def _drop(self, address: str) -> str:
-        path = self.store.layout.entries / address
+        path = self.store.layout.entry_at(address)
         reason = Reason(what=f"entry {address}", why=["it has no manifest, and no environment shows it"])
         with disk_errors(f"set {reason.what} aside"):
             sides = {side.name: side for side in self.store.layout.meta.glob(f"{path.name}*.pyc.json")}

@@ -26,6 +26,7 @@ trash/  quarantine/
 index.db                         SQLite, rebuildable from the files at any time
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,8 @@ STORE_FORMAT = 1
 
 UNPUBLISHED = ".tmp-"
 """How the name of an environment begins that is still being made, or never was."""
+
+_REPOSITORY_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,10 @@ class StoreLayout:
     def entry(self, name: NormalizedName, digest: Digest) -> Path:
         return self.entries / name / prefix_of(digest)
 
+    def entry_at(self, address: str) -> Path:
+        """The entry with this ``<name>/<prefix>``, as findings of ``verify`` name it."""
+        return self.entries / address
+
     def manifest(self, digest: Digest) -> Path:
         return self.meta / f"{hex_of(digest)}.json"
 
@@ -139,6 +146,10 @@ class StoreLayout:
 
     def pack(self, environment_id: str) -> Path:
         return self.packs / environment_id
+
+    def repository(self, address: str) -> Path:
+        """The clone of the repository at this address without a login."""
+        return self.repositories / hashlib.sha256(address.encode()).hexdigest()[:_REPOSITORY_DIGITS]
 
     def project_record(self, project: Path) -> Path:
         """The record of the project in this absolute, symlink-free folder."""

@@ -39,14 +39,21 @@ def ensure_version(layout: StoreLayout) -> None:
     found = _read(layout.version_file)
     if found != VERSION_TEXT:
         if not _is_damaged(layout, found):
-            raise StoreFormatError(
-                f"{layout.root} is {found.strip()!r}, and this storectl reads {VERSION_TEXT.strip()!r}",
-                hint="use the storectl that made it, or another folder (STORECTL_STORE)",
-                found=found.strip(),
-            )
+            raise _of_another_format(layout, found)
         _write(layout)
     if _read(layout.version_copy) != VERSION_TEXT:
         replace_file(layout.version_copy, VERSION_TEXT.encode(), mode=0o600)
+
+
+def check_version(layout: StoreLayout) -> None:
+    """StoreFormatError unless the folder is a store of this format; a damaged VERSION is taken for what it was. Writes nothing."""
+    found = _read(layout.version_file)
+    if found == VERSION_TEXT or _is_damaged(layout, found):
+        return
+    if not found:
+        hint = "name the folder of one (STORECTL_STORE)"
+        raise StoreFormatError(f"{layout.root} is not a store", hint=hint, path=str(layout.root))
+    raise _of_another_format(layout, found)
 
 
 def version_problems(layout: StoreLayout) -> list[str]:
@@ -74,6 +81,14 @@ def _is_damaged(layout: StoreLayout, found: str) -> bool:
     if _read(layout.version_copy) == VERSION_TEXT:
         return not is_some_format or _bits_apart(found, VERSION_TEXT) == 1
     return not is_some_format and _looks_like_store(layout)
+
+
+def _of_another_format(layout: StoreLayout, found: str) -> StoreFormatError:
+    return StoreFormatError(
+        f"{layout.root} is {found.strip()!r}, and this storectl reads {VERSION_TEXT.strip()!r}",
+        hint="use the storectl that made it, or another folder (STORECTL_STORE)",
+        found=found.strip(),
+    )
 
 
 def _bits_apart(one: str, other: str) -> int | None:

@@ -1,0 +1,402 @@
+"""Every format with a version: its writer makes exactly the golden bytes, and its reader reads them."""
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from packaging.utils import NormalizedName
+
+from storectl.commands import quarantine as quarantine_command
+from storectl_daemon.indexes.addresses import BOOK_FORMAT, UrlBook
+from storectl_daemon.indexes.file import IndexFile
+from storectl_daemon.indexes.page_store import PAGE_FORMAT, KeptPage, PageStore
+from storectl_daemon.interpreters import book as interpreter_book
+from storectl_daemon.interpreters.facts import interpreter_of
+from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
+from storectl_daemon.projects import book as project_book
+from storectl_daemon.projects.book import Project, ProjectBook, Wish
+from storectl_shim import store_daemon
+from storectl_shim.store_daemon import StoreDaemon, daemon_file, read_store_daemon
+from storectl_store.digest import digest_of_hex
+from storectl_store.entries import catalogue
+from storectl_store.entries.bytecode_files import (
+    BYTECODE_FORMAT,
+    CompiledEntry,
+    CompiledFile,
+    place_bytecode,
+    read_side_manifest,
+)
+from storectl_store.entries.catalogue import Catalogue, summary_of
+from storectl_store.entries.layout import STORE_FORMAT, StoreLayout
+from storectl_store.entries.manifest import MANIFEST_FORMAT, Manifest, ManifestFile, decode_manifest, encode_manifest
+from storectl_store.entries.provenance import BUILD_FORMAT, Provenance, provenances, write_provenance
+from storectl_store.entries.quarantine import QUARANTINE_FORMAT, Reason, set_aside
+from storectl_store.entries.read_only import ReadOnlyStore
+from storectl_store.entries.store import Store
+from storectl_store.environments.environment_record import (
+    RECORD_FORMAT,
+    RECORD_NAME,
+    EnvironmentRecord,
+    encode_record,
+    read_environment,
+)
+from storectl_store.environments.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
+from storectl_store.selection.pin import IndexPin
+from storectl_store.wheel.checked import EntryPoint, Part
+from support.golden import GOLDEN, GoldenFormat, check_golden
+
+ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v2", "imports.v1", "project-record.v2"}
+"""Import map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; the others: ``test_golden_records.py``."""
+
+DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)
+NAME = NormalizedName("sample")
+TAG = "cpython-312"
+SUFFIXES = (f".{TAG}-x86_64-linux-gnu.so", ".abi3.so", ".so")
+BYTECODE = "sample/__pycache__/__init__.cpython-312.pyc"
+AT = 1_700_000_000.5
+
+MANIFEST = Manifest(
+    digest=DIGEST,
+    filename="Sample-1.0-cp312-cp312-linux_x86_64.whl",
+    name=NAME,
+    version="1.0",
+    wheel_size=1234,
+    tags=("cp312-cp312-linux_x86_64",),
+    root_is_purelib=False,
+    dist_info="sample-1.0.dist-info",
+    requires_dist=("idna>=3 ; extra == 'späť'",),
+    entry_points=(EntryPoint(name="go", module="sample.main", attribute="run", gui=False),),
+    escaping_libraries=("sample/native/_x.so",),
+    files=(
+        ManifestFile(Part.DATA, "share/späť.txt", 3, "01" * 32, False),
+        ManifestFile(Part.HEADERS, "sample.h", 4, "02" * 32, False),
+        ManifestFile(Part.SCRIPTS, "tool", 5, "03" * 32, True),
+        ManifestFile(Part.SITE_PACKAGES, "sample-1.0.dist-info/METADATA", 6, "04" * 32, False),
+        ManifestFile(Part.SITE_PACKAGES, "sample/__init__.py", 7, "05" * 32, False),
+        ManifestFile(Part.SITE_PACKAGES, "sample/native/_x.so", 8, "06" * 32, True),
+        ManifestFile(Part.SITE_PACKAGES, "single.py", 9, "07" * 32, False),
+    ),
+)
+ENVIRONMENT = EnvironmentRecord(
+    id="0123456789abcdef" * 2,
+    executable="/usr/bin/python3.12",
+    version="3.12.1",
+    cache_tag=TAG,
+    interpreter_identity="ab" * 32,
+    digests=(DIGEST, OTHER),
+    direct_urls={NAME: '{"url": "https://files.example/späť"}'},
+    warnings=("two entries write sample/x.py",),
+)
+PROVENANCE = Provenance(
+    key="cd" * 32,
+    name=NAME,
+    version="1.0",
+    kind="wheel",
+    source=OTHER,
+    interpreter="ab" * 32,
+    python="3.12.1",
+    backend="hatchling.build",
+    build_requires=("hatchling>=1.27",),
+    installed=("hatchling==1.27.0",),
+    variables={"CC": "ef" * 32, "CFLAGS": "-"},
+    filename=MANIFEST.filename,
+    digest=DIGEST,
+)
+OPTIONS = Options(python="3.12", extras=frozenset({"b", "a"}), overlay="/golden/overlay.txt", member="/golden/späť/one")
+PROJECT = Project(
+    path=Path("/golden/späť"),
+    link=".venv",
+    wishes=(
+        Wish(
+            options=OPTIONS,
+            lock_file="/golden/späť/uv.lock",
+            inputs="12" * 32,
+            environment=ENVIRONMENT.id,
+            last_used=AT,
+            notices=("the lock file is older than the project",),
+            variables={"CFLAGS": "-"},
+        ),
+        Wish(options=DEFAULT_OPTIONS),
+    ),
+)
+INDEX = "https://index.example/simple"
+PIN = IndexPin(name=NAME, version="1.0", digests=frozenset({DIGEST}))
+OFFERED = IndexFile(
+    filename=MANIFEST.filename,
+    url=f"https://files.example/{MANIFEST.filename}",
+    digest=DIGEST,
+    size=1234,
+    requires_python=">=3.9",
+    index=INDEX,
+)
+PAGE = KeptPage(
+    url=f"{INDEX}/sample/",
+    content_type="text/html",
+    etag='"1"',
+    last_modified="Tue, 14 Nov 2023 22:13:20 GMT",
+    asked_at=AT,
+    max_age=600,
+)
+FACTS = {
+    "executable": "/usr/bin/python3.12",
+    "version": "3.12.1",
+    "implementation": "cpython",
+    "cache_tag": TAG,
+    "base_prefix": "/usr",
+    "platlibdir": "lib",
+    "abiflags": "",
+    "markers": {
+        "implementation_name": "cpython",
+        "implementation_version": "3.12.1",
+        "os_name": "posix",
+        "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+        "platform_release": "6.1.0",
+        "platform_system": "Linux",
+        "platform_version": "#1",
+        "python_full_version": "3.12.1",
+        "python_version": "3.12",
+        "sys_platform": "linux",
+    },
+    "extension_suffixes": list(SUFFIXES),
+    "free_threaded": False,
+    "debug": False,
+    "platform": "linux-x86_64",
+    "pointer_bits": 64,
+    "glibc": "2.36",
+    "musl": "",
+    "macos": "",
+    "elf_header": "7f454c46020101000000000000000000",
+    "manylinux_refused": [],
+}
+
+
+def write_side_manifest(folder: Path) -> bytes:
+    layout, staged = StoreLayout(folder), folder / "tmp" / "1.pyc"
+    site_packages = layout.entry(NAME, DIGEST) / Part.SITE_PACKAGES
+    for made in (staged.parent, layout.meta, site_packages / "sample"):
+        made.mkdir(parents=True)
+    staged.write_bytes(b"bytecode")
+    files = {BYTECODE: CompiledFile(staged=str(staged), sha256="08" * 32)}
+    entry = CompiledEntry(digest=DIGEST, folder=site_packages, part=Part.SITE_PACKAGES, files=files)
+    place_bytecode(layout, [entry], TAG, layout.tmp)
+    return layout.bytecode_manifest(DIGEST, TAG).read_bytes()
+
+
+def read_bytecode(folder: Path, data: bytes) -> object:
+    return read_side_manifest(written(folder / "side.json", data), DIGEST, TAG)
+
+
+def write_provenance_file(folder: Path) -> bytes:
+    write_provenance(StoreLayout(folder), PROVENANCE)
+    return only(folder / "builds")
+
+
+def read_provenance(folder: Path, data: bytes) -> object:
+    layout = StoreLayout(folder)
+    written(layout.builds / f"{PROVENANCE.key}.{'0' * 16}.json", data)
+    return provenances(layout, PROVENANCE.key)
+
+
+def write_version(folder: Path) -> bytes:
+    layout = Store.open(folder / "store").layout
+    assert layout.version_file.read_bytes() == layout.version_copy.read_bytes()
+    return layout.version_file.read_bytes()
+
+
+def read_version(folder: Path, data: bytes) -> object:
+    written(folder / "VERSION", data)
+    return ReadOnlyStore.open(folder).layout.root
+
+
+def write_why(folder: Path) -> bytes:
+    layout = StoreLayout(folder)
+    thing = written(layout.meta / "thing.json", b"")
+    with mock.patch("storectl_store.entries.quarantine.time.time", return_value=AT):
+        place = set_aside(layout, {"thing.json": thing}, Reason(what="entry sample 1.0", why=["späť", "it is torn"]))
+    assert place is not None
+    return (place / "why.json").read_bytes()
+
+
+def read_why(folder: Path, data: bytes) -> object:
+    written(folder / "quarantine" / "1" / "why.json", data)
+    (line,) = quarantine_command.set_aside(folder)
+    return re.sub(r"aside \d{4}-\d\d-\d\d \d\d:\d\d|, \d+ .*", "", line)
+
+
+def write_projects(folder: Path) -> bytes:
+    book = ProjectBook(folder / "projects.json")
+    book.add(PROJECT.path, link=PROJECT.link)
+    for wish in reversed(PROJECT.wishes):
+        book.record(PROJECT.path, wish)
+    return only(folder)
+
+
+def read_projects(folder: Path, data: bytes) -> object:
+    return list(ProjectBook(written(folder / "projects.json", data)))
+
+
+def write_addresses(folder: Path) -> bytes:
+    UrlBook(folder).record(PIN, [INDEX], [OFFERED])
+    return only(folder)
+
+
+def read_addresses(folder: Path, data: bytes) -> object:
+    written(folder / "sample.json", data)
+    return UrlBook(folder).recall(PIN, [INDEX])
+
+
+def write_page(folder: Path) -> bytes:
+    PageStore(folder).write(PAGE.url, PAGE, b"<a>sp\xc3\xa4t\n")
+    return only(folder)
+
+
+def read_page(folder: Path, data: bytes) -> object:
+    PageStore(folder).write(PAGE.url, PAGE, b"")
+    (path,) = folder.iterdir()
+    path.write_bytes(data)
+    return PageStore(folder).read(PAGE.url)
+
+
+def write_facts(folder: Path) -> bytes:
+    interpreter_book._remember(folder / "facts.json", FACTS)
+    return only(folder)
+
+
+def read_facts(folder: Path, data: bytes) -> object:
+    facts = interpreter_book._remembered(written(folder / "facts.json", data))
+    assert facts is not None
+    interpreter = interpreter_of(facts)
+    return facts, interpreter.identity
+
+
+def write_daemon(_: Path) -> bytes:
+    return StoreDaemon(socket="/run/user/1000/späť.sock", pid=4321, identity="boot.987").text()
+
+
+def read_daemon(folder: Path, data: bytes) -> object:
+    written(Path(daemon_file(str(folder))), data)
+    found = read_store_daemon(str(folder))
+    assert found is not None
+    return found.socket, found.pid, found.identity
+
+
+def write_catalogue(folder: Path) -> bytes:
+    with closing(Catalogue(folder / "index.db", lambda: [MANIFEST])) as made:
+        made.put("outline 1", {DIGEST: b"data"})
+    with closing(sqlite3.connect(folder / "index.db")) as database:
+        return "\n".join([*database.iterdump(), ""]).encode()
+
+
+def read_catalogue(folder: Path, data: bytes) -> object:
+    with closing(sqlite3.connect(folder / "index.db")) as database:
+        database.executescript(data.decode())
+        database.execute(f"PRAGMA user_version = {catalogue._SCHEMA_VERSION}")
+    with closing(Catalogue(folder / "index.db", list)) as made:
+        return made.summaries(), made.blobs()
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def only(folder: Path) -> bytes:
+    (path,) = folder.iterdir()
+    return path.read_bytes()
+
+
+FORMATS = [
+    GoldenFormat(
+        name=f"VERSION.v{STORE_FORMAT}",
+        write=write_version,
+        read=lambda folder, data: read_version(folder, data) == folder,
+        value=True,
+    ),
+    GoldenFormat(
+        name=f"manifest.v{MANIFEST_FORMAT}.json",
+        write=lambda _: encode_manifest(MANIFEST),
+        read=lambda _, data: decode_manifest(data),
+        value=MANIFEST,
+    ),
+    GoldenFormat(name="manifest.v1.json", write=None, read=lambda _, data: decode_manifest(data), value=MANIFEST),
+    GoldenFormat(
+        name=f"bytecode-manifest.v{BYTECODE_FORMAT}.json",
+        write=write_side_manifest,
+        read=read_bytecode,
+        value={f"site-packages/{BYTECODE}": "08" * 32},
+    ),
+    GoldenFormat(
+        name="bytecode-manifest.v1.json",
+        write=None,
+        read=read_bytecode,
+        value={f"site-packages/{BYTECODE}": "08" * 32},
+    ),
+    GoldenFormat(
+        name=f"provenance.v{BUILD_FORMAT}.json",
+        write=write_provenance_file,
+        read=read_provenance,
+        value=[PROVENANCE],
+    ),
+    GoldenFormat(
+        name=f"why.v{QUARANTINE_FORMAT}.json",
+        write=write_why,
+        read=read_why,
+        value="entry sample 1.0, set  (späť, and 1 findings more)",
+    ),
+    GoldenFormat(
+        name=f"catalogue.v{catalogue._SCHEMA_VERSION}.sql",
+        write=write_catalogue,
+        read=read_catalogue,
+        value=([summary_of(MANIFEST)], [(DIGEST, "outline 1", b"data")]),
+    ),
+    GoldenFormat(
+        name=f"environment.v{RECORD_FORMAT}.json",
+        write=lambda _: encode_record(ENVIRONMENT),
+        read=lambda folder, data: read_environment(written(folder / RECORD_NAME, data).parent),
+        value=ENVIRONMENT,
+    ),
+    GoldenFormat(
+        name=f"outline.v{OUTLINE_FORMAT}",
+        write=lambda _: encode_outline(outline_of(MANIFEST, SUFFIXES)),
+        read=lambda _, data: decode_outline(DIGEST, data),
+        value=outline_of(MANIFEST, SUFFIXES),
+    ),
+    GoldenFormat(
+        name=f"store-daemon.v{store_daemon.FORMAT.rpartition(' ')[2]}",
+        write=write_daemon,
+        read=read_daemon,
+        value=("/run/user/1000/späť.sock", 4321, "boot.987"),
+    ),
+    GoldenFormat(
+        name=f"projects.v{project_book._FORMAT}.json", write=write_projects, read=read_projects, value=[PROJECT]
+    ),
+    GoldenFormat(name=f"addresses.v{BOOK_FORMAT}.json", write=write_addresses, read=read_addresses, value=(OFFERED,)),
+    GoldenFormat(name=f"page.v{PAGE_FORMAT}", write=write_page, read=read_page, value=(PAGE, b"<a>sp\xc3\xa4t\n")),
+    GoldenFormat(
+        name=f"interpreter.v{interpreter_book._FORMAT}.json",
+        write=write_facts,
+        read=read_facts,
+        value=(FACTS, "c049fd1d7536defd725ddef39cfee0bf4edfabba9ede530bc207d523cf02108e"),
+    ),
+]
+WRITTEN = [golden for golden in FORMATS if golden.write]
+
+
+@pytest.mark.parametrize("golden", WRITTEN, ids=lambda golden: golden.name)
+def test_the_writer_writes_the_golden_bytes(tmp_path: Path, golden: GoldenFormat) -> None:
+    assert golden.write is not None
+    check_golden(golden.name, golden.write(tmp_path))
+
+
+@pytest.mark.parametrize("golden", FORMATS, ids=lambda golden: golden.name)
+def test_the_reader_reads_the_golden_bytes(tmp_path: Path, golden: GoldenFormat) -> None:
+    assert golden.read(tmp_path, golden.data) == golden.value
+
+
+def test_every_golden_file_has_its_tests() -> None:
+    assert {path.name for path in GOLDEN.iterdir()} == {golden.name for golden in FORMATS} | ELSEWHERE
