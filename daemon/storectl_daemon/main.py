@@ -159,7 +159,7 @@ def _made_something(event: Event) -> bool:
 
 
 class Daemon:
-    """All parts, built on the event loop that they live on."""
+    """All parts of a daemon. They are built on the event loop on which they run."""
 
     def __init__(self, settings: Settings, store: Store, writer: Writer, door: Door) -> None:
         self._settings = settings

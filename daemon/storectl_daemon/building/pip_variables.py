@@ -1,4 +1,4 @@
-"""pip's variables for a build: where packages come from, and no other setting that the user has made for pip.
+"""pip's variables for a build: the sources of packages, and no other setting that the user has made for pip.
 
 pip then reads none of its configuration files. ``user``, ``target``, ``no-deps``, ``require-hashes`` or ``dry-run`` in
 them are meant for packages that the user installs by hand. Logins are in variables, never on a command line or in a

@@ -136,7 +136,7 @@ def _unheard(_sofar: _Sofar) -> None:
 
 
 class Pipeline:
-    """Makes wheels present. ``session`` is a folder of this process alone, on the store's file system."""
+    """Makes the entries of wheels. ``session`` is a folder of this process alone, on the store's file system."""
 
     def __init__(self, steps: Steps, *, session: Path) -> None:
         self._steps = steps

@@ -118,7 +118,10 @@ def _concerns_indexes(text: str, *, poetry: bool) -> bool:
 
 
 def _is_trusted(folder: Path) -> bool:
-    """Whether only this user or root can have put a file here. A folder above a project may be for all: /tmp."""
+    """Whether only this user or root can have put a file here.
+
+    A folder above a project may belong to all users, like /tmp.
+    """
     try:
         status = folder.stat()
     except OSError:

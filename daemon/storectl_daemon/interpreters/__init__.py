@@ -1,1 +1,1 @@
-"""Python interpreters: where they are found, what each one is, and which one a request means."""
+"""Python interpreters: found on the machine, asked for their facts, and chosen for a request."""

@@ -46,7 +46,7 @@ class KnownVariables:
         return MappingProxyType({"PATH": path} | ({"HOME": self._home} if self._home else {}))
 
     def sent(self, project: Path) -> Mapping[str, str] | None:
-        """What the last command sent for the project; None if none did."""
+        """The variables that the last command sent for the project; None if no command sent any."""
         return self._sent.get(project)
 
     def forget(self, project: Path) -> None:

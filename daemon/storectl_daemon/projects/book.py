@@ -185,7 +185,7 @@ def projects_with_records(layout: StoreLayout) -> Iterator[Project]:
 
 
 def _read(file: Path) -> list[Project] | None:
-    """What the file says; None if it is gone or cannot be read."""
+    """The projects in the file; None if it is gone or cannot be read."""
     try:
         value = json.loads(opened(file.read_bytes())[0].decode("utf-8", "surrogateescape"))
         return [_decode(project) for project in value["projects"]] if value["format"] == _FORMAT else []

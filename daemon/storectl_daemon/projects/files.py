@@ -28,7 +28,7 @@ class LinkError(DaemonError):
 
 
 class DiskProjectFiles:
-    """The real files. Every method may block; none needs the event loop."""
+    """The files of projects on disk. Every method may block; none needs the event loop."""
 
     def __init__(self, layout: StoreLayout, environments: Environments, *, home: str | None) -> None:
         self._layout = layout

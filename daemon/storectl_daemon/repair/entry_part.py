@@ -185,7 +185,7 @@ class EntryPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Damage:
-    """What was found of one entry."""
+    """The findings about one entry."""
 
     digest: Digest
     names: tuple[str, ...]

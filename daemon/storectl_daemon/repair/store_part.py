@@ -14,13 +14,13 @@ from storectl_store.entries.writer import Writer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorePart:
-    """The store itself."""
+    """The files and folders that make it a store."""
 
     layout: StoreLayout
     writer: Writer
 
     async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
-        """All of it as one thing."""
+        """All of them, as one thing."""
         with disk_errors(f"look at the store {self.layout.root}"):
             found = await asyncio.to_thread(self._found)
         yield Examined(kind="store", name=str(self.layout.root), found=tuple(found), mend=self._mend)

@@ -80,6 +80,6 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         with contextlib.suppress(OSError):
-            if self._file.read_bytes() == this_daemon(str(self.path)).text():  # otherwise another daemon's
+            if self._file.read_bytes() == this_daemon(str(self.path)).text():  # else another daemon's, in a new store
                 self._file.unlink()
         self._opened.close()

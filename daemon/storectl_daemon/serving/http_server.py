@@ -26,7 +26,7 @@ def guarded_protocol(gate: Gate, *, head_seconds: float = HEAD_SECONDS) -> type[
     """The protocol class for connections that pass this gate."""
 
     class GuardedProtocol(H11Protocol):
-        """One connection."""
+        """The protocol of uvicorn for one connection, behind the gate."""
 
         _uid: int | None = None
         _deadline: asyncio.TimerHandle | None = None
@@ -93,7 +93,7 @@ def guarded_protocol(gate: Gate, *, head_seconds: float = HEAD_SECONDS) -> type[
 
 
 class HttpServer(UvicornServer):
-    """Serves one application on connections that are accepted elsewhere, on the event loop that then runs."""
+    """Serves one application on connections that are accepted elsewhere, on the running event loop or a later one."""
 
     def __init__(
         self, application: Callable[..., Awaitable[None]], gate: Gate, *, head_seconds: float = HEAD_SECONDS

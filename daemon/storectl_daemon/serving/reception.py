@@ -94,7 +94,10 @@ class Reception:
             self._pause = None
 
     def close(self) -> None:
-        """Accept no more, and close the connections that are here. A program without an answer reads the file."""
+        """Accept no more, and close the connections that are here.
+
+        A program whose answer is cut off reads the published map itself.
+        """
         self.close_listening()
         for visit in list(self._visits):
             visit.end()

@@ -82,7 +82,7 @@ def problem_of(error: BaseException) -> Problem:
 
 
 class Warmer:
-    """All flights. Its methods are called on the event loop."""
+    """Warms jobs, and keeps the state of each. Call its methods on the event loop."""
 
     def __init__(
         self,
@@ -133,8 +133,8 @@ class Warmer:
         own.
 
         ``seen`` are inputs that were read just now. If an earlier flight had these inputs, the job gets the environment
-        of then, as long as it exists, and nothing else is looked at. Without ``seen`` everything is looked at, which is
-        for a request.
+        of then, as long as it exists, and nothing else is looked at. A request for an environment passes no ``seen``:
+        everything is looked at.
         """
         if self._stopping:
             self._tell(job, FailedEvent(problem=STOPPING))
