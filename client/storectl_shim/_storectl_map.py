@@ -637,7 +637,7 @@ def decode(data: bytes, length: int, checksum: int) -> "Any":
 
 
 def trusted(uid: int, path: str) -> bool:
-    """Whether a file of this user's may be used: the user is this process's, root, or the owner of ``path``."""
+    """Whether a file of the user ``uid`` may be used: that is us, root, or the owner of ``path``."""
     return uid in (os.geteuid(), 0) or uid == os.stat(path).st_uid
 
 
