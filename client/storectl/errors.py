@@ -18,11 +18,11 @@
     ├── EnvironSizeError              E_ENVIRON         the environment variables are too large
     ├── DaemonProblemError            the daemon's code: it refused or failed
     └── DaemonError                   E_DAEMON          the daemon cannot be talked to
-            ├── DaemonNotRunningError     E_DAEMON_DOWN     no process listens on its socket
-            ├── DaemonGoneError           E_DAEMON_GONE     it ended in the middle of an answer
+        ├── DaemonNotRunningError     E_DAEMON_DOWN     no process listens on its socket
+        ├── DaemonGoneError           E_DAEMON_GONE     it ended in the middle of an answer
         ├── DaemonTimeoutError        E_DAEMON_TIMEOUT  it does not answer
         ├── DaemonStartError          E_DAEMON_START    it could not be started
-            ├── DaemonOwnerError          E_DAEMON_OWNER    the socket belongs to another user
+        ├── DaemonOwnerError          E_DAEMON_OWNER    the socket belongs to another user
         └── DaemonVersionError        E_DAEMON_VERSION  it speaks another version of the API
 
 This module is imported on the way to every program, so it imports nothing itself.

@@ -1,10 +1,11 @@
-"""What a project's interpreter loads at start: a hook that has packages of its environment found by their import map.
+"""What a project's interpreter loads at its start: a hook that finds the environment's packages by their import map.
 
-CPython 3.9 to 3.14. A copy is in the site-packages folder ("the view") of each environment and started by ``_storectl.pth``
-(``import _storectl; _storectl.start()``) or ``_storectl.start`` (``_storectl:start``, PEP 829), or by ``start_uncustomized``
-in their place. It is all that a program needs which imports nothing from its environment: what reads the map is beside
-site-packages, in ``_storectl_map.py``, and loaded when the first package is asked for. The view imports correctly without
-either: whatever goes wrong here is one line on stderr, and then the plain view.
+CPython 3.9 to 3.14. A copy is in the site-packages folder ("the view") of each environment. It is started by
+``_storectl.pth`` (``import _storectl; _storectl.start()``) or ``_storectl.start`` (``_storectl:start``, PEP 829), or
+by ``start_uncustomized`` in their place. A program that imports nothing from its environment needs nothing else. The
+module that reads the map, ``_storectl_map.py`` beside site-packages, is loaded when the first package is asked for.
+The view can be imported from without either: if anything goes wrong here, there is one line on stderr, and then the
+plain view.
 """
 
 import _frozen_importlib_external as _external
@@ -12,21 +13,21 @@ import os
 import sys
 from _frozen_importlib import ModuleSpec, module_from_spec
 
-TYPE_CHECKING = False  # what type checkers take for true: typing is too much to import here
+TYPE_CHECKING = False  # type checkers take it for true; to import typing would take too long here
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
-CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # what site looks for at every start
+CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # site looks for these at every start
 
 _stock: "Any" = _external  # some of what we build on has no public name
 
 
 class FileFinder(_external.FileFinder):
-    """The finder of the view itself, which is asked at every start and lets the map be read only where it has to be.
+    """The finder of the view itself. Every start asks it, so it has the map read only if that must be.
 
-    It is built like the stock one, and is one until it is given a view.
+    It is built like the stock finder, and behaves like it until it is given a view.
     """
 
     _view: "View | None" = None
@@ -34,7 +35,7 @@ class FileFinder(_external.FileFinder):
     _changed = False
 
     def answer_for(self, view: "View") -> "FileFinder":
-        """This finder, which has the import map answer from now on."""
+        """Have the import map of the view answer from now on; return this finder."""
         self._view = view
         return self
 
@@ -54,7 +55,7 @@ class FileFinder(_external.FileFinder):
         return spec
 
     def invalidate_caches(self) -> None:
-        """Somebody says that the folder has changed: what the map does not know is looked for on disk from now on."""
+        """Look on disk, from now on, for what the map does not know: the caller says that the folder has changed."""
         self._changed = True
         super().invalidate_caches()
         if self._answering is not None:
@@ -62,7 +63,7 @@ class FileFinder(_external.FileFinder):
 
 
 class Started:
-    """The loader of this module once it has left ``sys.modules``: site starts it twice in a venv, and it is here."""
+    """The loader of this module once it has left ``sys.modules``: in a venv site imports it a second time."""
 
     module: "ModuleType | None" = None
 
@@ -74,10 +75,10 @@ class Started:
 
 
 class View:
-    """A site-packages folder and its import map, which nobody reads before the first question that needs it.
+    """A site-packages folder and its import map, which is not read before a question needs it.
 
-    ``alias`` is the folder as a path through a symlink, as ``.pth`` files after ours may still have it in hand; ``address`` the
-    daemon's socket, None for nobody to ask; ``absent`` are names known not to be right below the folder.
+    ``alias`` is the folder's path through a symlink, which ``.pth`` files after ours may still use. ``address`` is the
+    daemon's socket, None if there is no daemon to ask. ``absent`` are names known not to be right below the folder.
     Threads may race: only one reader is kept.
     """
 
@@ -90,7 +91,10 @@ class View:
         self._address = address
 
     def finder(self, folder: str) -> "Any":
-        """The finder of a folder below, or of the view itself (""); None where the map knows none, or cannot be used."""
+        """The finder of a folder below the view, or of the view itself ("").
+
+        None if the map does not know the folder, or cannot be used.
+        """
         if self._map is None:
             try:
                 made = load_reader(self.path).ImportMap(root_of(self.path), self.path, self._address, complain)
@@ -102,14 +106,14 @@ class View:
 
 
 class NoMap:
-    """In place of a map that nothing can read."""
+    """Stands for a map that cannot be read."""
 
     def finder(self, folder: str) -> None:
         """None: the stock finders answer."""
 
 
 def load_reader(view: str) -> "Any":
-    """The module beside site-packages; ``sys.modules`` stays as it was."""
+    """The module beside site-packages, loaded; ``sys.modules`` stays as it was."""
     spec: "Any" = _external.spec_from_file_location("_storectl_map", view.rpartition("/")[0] + "/_storectl_map.py")
     reader = module_from_spec(spec)
     spec.loader.exec_module(reader)
@@ -117,7 +121,7 @@ def load_reader(view: str) -> "Any":
 
 
 def hooks() -> "list[Any]":
-    """What ``sys.path_hooks`` has, and behind it each hook that one of ours stands for."""
+    """The hooks of ``sys.path_hooks``, and behind them those that our hooks have replaced."""
     found = list(sys.path_hooks)
     for hook in found:
         stands_for = getattr(hook, "storectl_stands_for", None)
@@ -127,9 +131,9 @@ def hooks() -> "list[Any]":
 
 
 def path_hook(view: View, stands_for: "Any") -> "Callable[[Any], Any]":
-    """What ``sys.path_hooks`` has in place of the standard one, which it asks for all but the folders that the map knows.
+    """The hook that replaces the standard one on ``sys.path_hooks``, and asks it for the folders that the map lacks.
 
-    Tools look for the one hook of the standard name (Ansible), and for the loaders in its closure (beartype).
+    Tools look for the one hook with the standard name (Ansible), and for the loaders in its closure (beartype).
     """
     loader_details = tuple(_stock._get_supported_file_loaders())  # noqa: SLF001  # the only place that knows them
 
@@ -155,9 +159,9 @@ def path_hook(view: View, stands_for: "Any") -> "Callable[[Any], Any]":
 
 
 def pin(alias: str, view: str) -> None:
-    """Take the process from the path through a symlink to the environment itself: a later move of the link is not ours.
+    """Have this process use the environment itself in place of a link to it, so that the link may move later.
 
-    In a venv site adds the folder twice, the second time by its new name: it stays on ``sys.path`` once, and so do the
+    In a venv site adds the folder twice, the second time by its new name. It stays on ``sys.path`` once, and so do the
     folders below it that ``.pth`` files name.
     """
 
@@ -190,7 +194,7 @@ def root_of(view: str) -> str:
 
 
 def complain(trouble: str) -> None:
-    """The one line."""
+    """Write the one line on stderr."""
     if sys.stderr is not None:
         sys.stderr.write(f"storectl: {' '.join(trouble.split())}; using the plain environment\n")
 
@@ -201,9 +205,9 @@ def start_uncustomized() -> None:
 
 
 def start(absent: "tuple[str, ...]" = ()) -> None:
-    """Put the hook in the place of the standard one, once for a view, and leave ``sys.modules`` as it was. Never an exception."""
+    """Replace the standard hook, once for each view. ``sys.modules`` stays as it was. Never raises an exception."""
     try:
-        address = os.environ.pop("STORECTL_SOCKET", None)  # children read the file
+        address = os.environ.pop("STORECTL_SOCKET", None)  # the program's children read the file instead
         if os.getuid() == os.geteuid() and os.getgid() == os.getegid():
             install(os.path.dirname(__file__), address, absent)
     except Exception as error:
@@ -213,16 +217,16 @@ def start(absent: "tuple[str, ...]" = ()) -> None:
 
 
 def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> None:
-    """The steps of a start, for the view on ``sys.path`` as ``alias``."""
+    """Do the steps of a start, for the view that is on ``sys.path`` as ``alias``."""
     hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
     if alias in hooked:
-        return  # site starts us twice in a venv
+        return  # in a venv site starts this module twice
     view = real_path(alias)
     of_prefix = f"{sys.prefix}/lib/{library()}/site-packages"
     if alias == view != of_prefix and real_path(of_prefix) == view:
         alias = of_prefix  # PYTHONPATH names the environment itself
     if not view.endswith(f"/{library()}/site-packages"):
-        return  # another interpreter was sent here: its suffixes are others
+        return  # this is another interpreter, whose suffixes differ
     if view != alias:
         pin(alias, view)
     if view not in hooked:
@@ -239,7 +243,7 @@ def library() -> str:
 
 
 def real_path(path: str) -> str:
-    """The path of this folder without symbolic links: the kernel tells it at once, where ``/proc`` says what is open."""
+    """The path of this folder without symbolic links. With ``/proc`` the kernel tells it in one call."""
     try:
         descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

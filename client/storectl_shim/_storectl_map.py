@@ -1,29 +1,31 @@
-r"""What finds and loads the modules of an environment by its import map: the part of the shim that many starts do without.
+r"""How modules of an environment are found by its import map, and loaded: the part of the shim that many starts skip.
 
-CPython 3.9 to 3.14, a copy beside the site-packages folder ("the view") of each environment, loaded by ``_storectl`` there.
+CPython 3.9 to 3.14. A copy is beside the site-packages folder ("the view") of each environment; ``_storectl`` in the
+view loads it.
 
-The file ``<environment>/import-map``, format 1. Both levels are ``marshal.dumps(..., 2)``, which every version reads and
-which writes equal values as equal bytes; a checksum is the bytes as a little-endian number, modulo ``PRIME``::
+The file ``<environment>/import-map``, format 1. Table and sections are ``marshal.dumps(..., 2)``, which every version
+reads and which writes equal values as equal bytes. A checksum is the bytes as a little-endian number, modulo
+``PRIME``::
 
     storectl import map 1 <environment id> <length of table> <checksum of table>\n
     <table>       (names, sections)
                     names     {tail: record}    the modules and folders right below site-packages
-                    sections  {folder: (offset, length, checksum)}    of top-level folders; offset from the end of the table
+                    sections  {folder: (offset, length, checksum)}    of top-level folders; offset from the table's end
     <section>*    {folder: {tail: record}}    "pkg", "pkg/sub", ...: every folder below with something importable
 
-A record is ``kind * 64 + index of the suffix`` in the order of a stock finder, [extension suffixes..., .py, .pyc]: kind 0 is
-a package by its ``__init__``, 1 a module, 2 (128) a folder that can be a namespace portion. Of two records for one name the
-lower one wins.
+A record is ``kind * 64 + index of the suffix``, in the order of a stock finder: [extension suffixes..., .py, .pyc].
+Kind 0 is a package by its ``__init__``, 1 a module, 2 (128) a folder that can be a namespace portion. If there are
+two records for one name, the lower one wins.
 
-The file ``<store>/packs/<environment id>``, format 2, is what ``.pyc`` files hold, once more, of the modules that programs of
-the environment import, in the order in which they do (``Pack``). The daemon makes it from what they say at their end in
-``<cache>/storectl/imports<environment>``, format 1, paths relative to site-packages, and absolute ones of what they loaded of
-the standard library (``record``)::
+The file ``<store>/packs/<environment id>``, format 2, holds a second copy of ``.pyc`` files: those of the modules
+that programs of the environment import, in the order in which they do (``Pack``). The daemon makes it from the files
+that programs write at their end, ``<cache>/storectl/imports<environment>``, format 1, with paths relative to
+site-packages, and absolute paths of the files of the standard library that they loaded (``record``)::
 
     storectl pack 2 <environment id> <cache tag> <bytes after the table> <length of table> <checksum of table>\n
     <table>       (modules, libraries, standard)
                     modules   {path of the source: (offset, length)}    offset from the end of the table
-                    libraries {path: ((offset, length), ...)}    native libraries that were mapped, and what was looked at; () for all
+                    libraries {path: ((offset, length), ...)}    mapped native libraries, and the pages used; () for all
                     standard  (absolute path, ...)    files of the standard library, which the daemon has read ahead
     <.pyc>*
 
@@ -41,7 +43,7 @@ import sys
 from _frozen_importlib import ModuleSpec
 from time import monotonic  # built in, and loaded at every start
 
-TYPE_CHECKING = False  # what type checkers take for true: typing is too much to import here
+TYPE_CHECKING = False  # type checkers take it for true; to import typing would take too long here
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import CodeType, ModuleType
@@ -52,26 +54,26 @@ PRIME = 1073741789  # the largest below 2**30, one digit of an int: the modulo i
 MODULE, NAMESPACE = 64, 128
 PACK_MAGIC = b"storectl pack 2"
 RECORD_MAGIC = b"storectl imports 1"
-RUN = (1 << 17) - 64  # bytes that are read of a pack at once; malloc maps, and unmaps, what is larger
-FEW = 16  # modules that a pack does not have are no reason to make one
-SHARE = 16  # nor is one more for so many that it has
+RUN = (1 << 17) - 64  # bytes of a pack that are read at once; malloc would map and unmap more each time
+FEW = 16  # fewer modules than this that a pack lacks are no reason to make a new one
+SHARE = 16  # nor is one that it lacks for each so many that it has
 DEADLINE = 0.020  # seconds for the daemon's whole answer
-COLD = 60e-6  # seconds; a page that is in memory is here within some 10 us, one on a quick disk takes 100
+COLD = 60e-6  # seconds; to read a page from memory takes some 10 us, from a quick disk 100
 LARGEST = 1 << 27  # bytes of a map
 MOST_AHEAD = 64  # native modules of one package
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 _stock: "Any" = _external  # some of what we build on has no public name
-# Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
+# Tracebacks leave out frames of importlib, by file name, and only as far as no other frame is in between.
 IMPORTLIB: str = _stock.SourceFileLoader.get_code.__code__.co_filename
 _UNCHECKED_PYC = _external.MAGIC_NUMBER + b"\x01\0\0\0"  # PEP 552: hash-based, source not looked at
 
 
 class SourceFileLoader(_external.SourceFileLoader):
-    """The stock loader, which opens the bytecode of a module and nothing else, and never writes into the store."""
+    """The stock loader, but for this: it opens only the bytecode of a module, and never writes into the store."""
 
     def get_code(self, fullname: str) -> "CodeType | None":
-        """The code from unchecked bytecode where it is there and whole; everything else as the stock loader does it."""
+        """The code from unchecked bytecode, if that is there and whole; otherwise as the stock loader gets it."""
         path, bytecode_path = self.get_filename(fullname), ""
         data: "Any" = b""
         if sys.pycache_prefix is None and _imp.check_hash_based_pycs != "always":
@@ -80,20 +82,20 @@ class SourceFileLoader(_external.SourceFileLoader):
                 data = packed(path) or self.get_data(bytecode_path)
             except (OSError, NotImplementedError):
                 pass
-        if data[:8] != _UNCHECKED_PYC:  # not within the handler: what is wrong with a module has no context
+        if data[:8] != _UNCHECKED_PYC:  # not within the handler: an error in a module must not have ours as its context
             if sys.flags.optimize and bytecode_path and not data:
                 return self.optimized_code(fullname, path, bytecode_path)
             return super().get_code(fullname)
-        try:  # it also gives the code objects, compiled under a relative path, the path of this view
+        try:  # this also replaces the relative path, under which the code was compiled, by that of this view
             code: "CodeType" = _stock._compile_bytecode(memoryview(data)[16:], fullname, bytecode_path, path)  # noqa: SLF001  # unmarshals as the stock loader
-        except (EOFError, ValueError, TypeError, ImportError):  # torn by a power cut
+        except (EOFError, ValueError, TypeError, ImportError):  # a power cut has left half of it
             data = b""
         return code if data else self.source_to_code(self.get_data(path), path)
 
     def optimized_code(self, fullname: str, path: str, bytecode_path: str) -> "CodeType":
-        """The code for ``-O``, for which the store has no bytecode: kept in the user's cache folder once it is compiled.
+        """The code for ``-O``, for which the store has no bytecode: compiled once, and kept in the user's cache.
 
-        The path names the environment, which never changes, so nobody has to look whether the source has.
+        The path names the environment, which never changes, so there is no need to check whether the source has.
         """
         cache = cache_folder(os.environ)
         kept, data = cache + "/bytecode" + bytecode_path, b""
@@ -110,7 +112,7 @@ class SourceFileLoader(_external.SourceFileLoader):
                 self.set_data(kept, _UNCHECKED_PYC + bytes(8) + marshal.dumps(code))
         return code or self.source_to_code(self.get_data(path), path)
 
-    # Tracebacks leave out what is importlib's own, by file name and only as far as nothing else is in between.
+    # Tracebacks leave out frames of importlib, by file name, and only as far as no other frame is in between.
     get_code.__code__ = get_code.__code__.replace(co_filename=IMPORTLIB)
     optimized_code.__code__ = optimized_code.__code__.replace(co_filename=IMPORTLIB)
 
@@ -120,11 +122,11 @@ class SourceFileLoader(_external.SourceFileLoader):
     __hash__ = _external.SourceFileLoader.__hash__
 
     def __repr__(self) -> str:
-        """The stock loader's, which is in what programs print of a module's spec."""
+        """As the stock loader's, since programs print it in a module's spec."""
         return f"<_frozen_importlib_external.SourceFileLoader object at {id(self):#x}>"
 
     def __reduce__(self) -> "tuple[type, tuple[str, str]]":
-        """Pickled and copied as the stock loader, which every interpreter has."""
+        """Pickle and copy as the stock loader, which every interpreter has."""
         return _external.SourceFileLoader, (self.name, self.path)
 
     def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
@@ -133,9 +135,9 @@ class SourceFileLoader(_external.SourceFileLoader):
 
 
 def cache_folder(environ: "Mapping[str, str]") -> str:
-    """Where this user's own things that can be made again are; empty for nobody's.
+    """The folder in which storectl keeps what can be made again for this user; empty if it keeps nothing.
 
-    Root keeps nothing in a home folder of another user, which ``sudo`` may have left in the variables.
+    For root it keeps nothing in another user's home folder, which ``sudo`` may have left in the variables.
     """
     home = environ.get("HOME", "")
     cache = environ.get("XDG_CACHE_HOME") or home + "/.cache"
@@ -149,14 +151,14 @@ def cache_folder(environ: "Mapping[str, str]") -> str:
 
 
 class Pack:
-    """The bytecode of many modules of one environment, from one file; an exception where it is torn or of something else.
+    """The bytecode of many modules of one environment, in one file. It must be whole, and of this environment.
 
-    It is opened anew for each piece, as the import map is; a file that took its place has other offsets, and is not read.
-    Threads may race: ``_run`` is replaced as a whole.
+    The file is opened anew for each piece, as the import map is. If another file has taken its place, nothing is
+    read: its offsets differ. Threads may race: ``_run`` is replaced as a whole.
     """
 
     _identity: "tuple[int, int, int] | None" = None  # of the file: inode, size, time
-    _run: "tuple[int, bytes]" = (0, b"")  # what was read last, and from where
+    _run: "tuple[int, bytes]" = (0, b"")  # the offset of the last read, and its bytes
 
     def __init__(self, root: str, view: str) -> None:
         self.view = view
@@ -180,7 +182,7 @@ class Pack:
         PACKED.update({f"{view}/{name}": (self, begin + offset, size) for name, (offset, size) in modules.items()})
 
     def piece(self, offset: int, length: int) -> "Any":
-        """These bytes of the file; none where it is no longer there."""
+        """These bytes of the file; empty if it has been replaced or removed."""
         begin, run = self._run
         if not begin <= offset <= offset + length <= begin + len(run):
             end = begin + len(run)
@@ -208,7 +210,7 @@ class Pack:
             os.close(descriptor)
 
     def fetch_ahead(self, top: str) -> bool:
-        """Let the kernel read what is there of a package that is about to be imported; whether anything is."""
+        """Have the kernel read what the pack has of a package ahead of its import; whether it has anything."""
         pieces = [place for name, place in self._modules.items() if name.startswith(top + "/")]
         libraries = [name for name in self._libraries if name.startswith((top + "/", top + ".libs/"))]
         ask_kernel(self._path, [(self._begin + start, length) for start, length in joined(pieces)])
@@ -218,17 +220,17 @@ class Pack:
 
 
 PACKED: "dict[str, tuple[Pack, int, int]]" = {}
-"""Where the bytecode of a module is, by the path of its source."""
+"""By the path of a module's source: the pack that has its bytecode, and where."""
 IMPORTED: "dict[str, bool]" = {}
-"""The paths of sources whose bytecode was asked for, in order, and whether a pack had it."""
+"""The paths of the sources whose bytecode was asked for, in order, and whether a pack had it."""
 MISSED: "set[str]" = set()
-"""Those of them that no pack had."""
+"""The paths in ``IMPORTED`` that no pack had."""
 VIEWS: "dict[str, str]" = {}
-"""The views that something was imported from, by the root of their environment."""
+"""The views that something was imported from, by the roots of their environments."""
 
 
 def packed(path: str) -> "Any":
-    """The content of the ``.pyc`` of this source from a pack; nothing where none has it."""
+    """The content of the ``.pyc`` of this source, from a pack; empty if no pack has it."""
     pack, offset, length = PACKED.get(path, (None, 0, 0))
     data = b"" if pack is None or sys.flags.optimize else pack.piece(offset, length)
     IMPORTED[path] = bool(data)
@@ -240,13 +242,13 @@ def packed(path: str) -> "Any":
 
 
 def pack_path(root: str) -> str:
-    """Where the pack of this environment is."""
+    """The path of this environment's pack."""
     store, _, environment = root.rsplit("/", 2)
     return f"{store}/packs/{environment}"
 
 
 def joined(places: "Iterable[tuple[int, int]]", gap: int = 0) -> "list[tuple[int, int]]":
-    """The same places, (offset, length), where one that begins within the one before, or at most ``gap`` behind its end, is a part of it."""
+    """The places (offset, length), some joined: those that overlap, or are at most ``gap`` bytes apart, become one."""
     found: "list[tuple[int, int]]" = []
     for offset, length in places:
         begin, before = found[-1] if found else (offset, 0)
@@ -258,7 +260,7 @@ def joined(places: "Iterable[tuple[int, int]]", gap: int = 0) -> "list[tuple[int
 
 
 def ask_kernel(path: str, places: "Iterable[tuple[int, int]] | None" = None) -> None:
-    """Have the kernel read these places of a file (offset, length), or all of it, without waiting for them."""
+    """Have the kernel read these places (offset, length) of a file, or all of it. Does not wait for them."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -271,7 +273,7 @@ def ask_kernel(path: str, places: "Iterable[tuple[int, int]] | None" = None) -> 
 
 
 def record_at_end() -> None:
-    """Have this process say at its end what it imported, where it may write and there is a place for it."""
+    """Have this process write down at its end what it imported, if it may write bytecode and has a cache folder."""
     cache = cache_folder(os.environ)
     if cache and not (sys.dont_write_bytecode or sys.flags.optimize):
         import atexit
@@ -280,7 +282,7 @@ def record_at_end() -> None:
 
 
 def record(folder: str, process: int) -> None:
-    """Say for the daemon what this process imported from each view of which much was in no pack."""
+    """Write down, for the daemon, what this process imported: for each view of which much was in no pack."""
     try:
         for root, view in VIEWS.items() if process == os.getpid() else ():
             mine = [source for source in IMPORTED if source.startswith(view + "/")]
@@ -294,9 +296,9 @@ def record(folder: str, process: int) -> None:
 
 
 def libraries_of(root: str) -> "list[str]":
-    """The files of entries that are mapped into this process, as paths below site-packages, each with the places it looked at.
+    """A line for each file of an entry that is mapped into this process: its path, and the places that it used in it.
 
-    None where nobody tells.
+    Paths are below site-packages. Empty if the system does not tell.
     """
     if sys.platform != "linux":
         return []
@@ -316,7 +318,10 @@ def libraries_of(root: str) -> "list[str]":
 
 
 def touched(begin: int, end: int) -> "list[int]":
-    """Which of these pages of this process's addresses it has looked at (pagemap of proc(5), bits 62 and 63); none where nobody tells."""
+    """Those of these pages of the process's addresses that it has used; empty if the system does not tell.
+
+    They have bit 62 or 63 set in the pagemap of proc(5).
+    """
     try:
         with open("/proc/self/pagemap", "rb", 0) as pagemap:
             words = os.pread(pagemap.fileno(), (end - begin) * 8, begin * 8)
@@ -326,9 +331,9 @@ def touched(begin: int, end: int) -> "list[int]":
 
 
 def standard_files() -> "list[str]":
-    """The files that modules of this process were read from, of the standard library, in about the order of their import.
+    """The files of the standard library that this process has loaded modules from, about in the order of the imports.
 
-    Frozen ones have none. No module is asked for anything: a lazy one would load.
+    Frozen modules have none. This reads no attribute of a module: a lazy one would load.
     """
     library = os.path.dirname(os.__file__) + "/"
     elsewhere = library + "site-packages/", library + "dist-packages/"
@@ -339,13 +344,13 @@ def standard_files() -> "list[str]":
             path: "Any" = (spec.cached or spec.origin) if type(spec) is ModuleSpec else ""
             if path.startswith(library) and not path.startswith(elsewhere) and os.path.exists(path):
                 found.append(path)
-        except Exception:  # nothing is too odd to be in there
+        except Exception:  # sys.modules may hold anything
             pass
     return found
 
 
 def keep_pip_out(module: "Any", library: str) -> None:
-    """``pip install`` and ``uninstall`` refuse (PEP 668) here too: pip takes it that nobody looks after a venv."""
+    """Have ``pip install`` and ``uninstall`` refuse (PEP 668) in an environment too: in a venv pip allows them."""
     stock = module.check_externally_managed
 
     def check_externally_managed() -> None:
@@ -353,14 +358,14 @@ def keep_pip_out(module: "Any", library: str) -> None:
             stock()
             return
         error = module.ExternallyManagedEnvironment.from_config(library + "/EXTERNALLY-MANAGED")
-        error.note_stmt = error.hint_stmt = None  # how to break a system's Python
+        error.note_stmt = error.hint_stmt = None  # they say how to install into a system's Python all the same
         raise error
 
     module.check_externally_managed = check_externally_managed
 
 
 def leave_store_out(module: "Any", library: str) -> None:
-    """All of the store is third-party code: ``coverage`` follows links before it asks what is."""
+    """Have ``coverage`` take all of the store for third-party code: it follows links before it asks what is."""
     name = "_add_third_party_paths" if hasattr(module, "_add_third_party_paths") else "add_third_party_paths"
     stock = getattr(module, name)
 
@@ -382,18 +387,18 @@ LOADERS = [
     for loader, suffixes in _stock._get_supported_file_loaders()  # noqa: SLF001  # the only place that knows them
 ]
 SUFFIXES = [*_imp.extension_suffixes(), ".py", ".pyc"]
-"""What the records of a map count. Where a program adds to the lists of ``importlib.machinery`` (Hy), no map can answer."""
+"""The suffixes that records of a map count. If a program adds some to ``importlib.machinery`` (Hy), no map is used."""
 
 
 def amending_loaders() -> "list[tuple[Any, list[str]]]":
-    """For folders with a module of a tool that is wrong about an environment whose files are a store's.
+    """The loaders for the folders of ``AMENDED``: tools that are wrong about an environment whose files are in a store.
 
-    Made for them alone: to make the class is a thirtieth of what every start would have to do.
+    The class is made for those folders only: to make it at every start would take a thirtieth of the start.
     """
 
     class AmendingLoader(SourceFileLoader):
         def exec_module(self, module: "ModuleType") -> None:
-            """The module as the stock loader makes it, then told what it cannot know; without that where it has changed."""
+            """Run the module as the stock loader does, then amend it. Without that, if the tool has changed."""
             super().exec_module(module)
             amend = AMENDMENTS.get(module.__name__)
             if amend is not None:
@@ -408,10 +413,10 @@ def amending_loaders() -> "list[tuple[Any, list[str]]]":
 
 
 class FileFinder(_external.FileFinder):
-    """The stock finder of one folder, which answers from the import map.
+    """The stock finder of one folder, but it answers from the import map.
 
-    It is built like the stock one, and is one until it is given an import map. ``_table`` is {tail: record}, or None
-    for the view itself before the first question.
+    It is built like the stock finder, and behaves like it until it is given a map. ``_table`` is {tail: record}, or
+    None for the view itself before the first question.
     """
 
     _map: "ImportMap | None" = None
@@ -421,11 +426,11 @@ class FileFinder(_external.FileFinder):
     _get_spec: "Callable[..., ModuleSpec]"
 
     def answer_from(self, import_map: "ImportMap", table: "dict[str, int] | None") -> None:
-        """Stop asking the file system."""
+        """Answer from this import map from now on, and not from the file system."""
         self._map, self._table = import_map, table
 
     def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
-        """The spec that the stock finder gives, found by one probe; a miss asks no file system."""
+        """The spec that the stock finder gives, by one look-up. The file system is not asked for missing modules."""
         if self._map is None:
             return super().find_spec(fullname, target)
         if self._table is None:
@@ -433,7 +438,7 @@ class FileFinder(_external.FileFinder):
         tail = fullname.rpartition(".")[2]
         record = self._table.get(tail)
         if record is None:
-            # Bytecode comes after the map, so the map cannot know its folders.
+            # Bytecode is made after the map, so the map cannot know its folders.
             if self._changed or self._map.failed or tail == "__pycache__":
                 return super().find_spec(fullname, target)
             return None
@@ -450,19 +455,19 @@ class FileFinder(_external.FileFinder):
         return self._get_spec(loader, fullname, base + "/__init__" + suffix, [base], target)
 
     def invalidate_caches(self) -> None:
-        """Somebody says that the folder has changed: what the map does not know is looked for on disk from now on."""
+        """Look on disk, from now on, for what the map does not know: the caller says that the folder has changed."""
         self._changed = True
         super().invalidate_caches()
 
 
 class ImportMap:
-    """The import map of one environment, read piece by piece: from the published file, or from what the daemon sent.
+    """The import map of one environment, read in parts: from the published file, or from what the daemon sent.
 
-    The file is five times faster where it is in the page cache, so that the daemon is asked where it is not.
+    The file is five times faster than the daemon if it is in the page cache. If it is not, the daemon is asked.
 
-    ``view`` is the site-packages folder, ``complain`` takes the one line that says why the map cannot be used.
-    ``cold`` is whether the file was not in the page cache, None as long as nobody looked.
-    Threads may race: each step stores a whole value that any other thread would have computed too.
+    ``view`` is the site-packages folder; ``complain`` takes the one line that says why the map cannot be used.
+    ``cold`` is whether the file was not in the page cache, None before that is known. Threads may race: each step
+    stores a whole value that any other thread would have computed too.
     """
 
     def __init__(self, root: str, view: str, address: "str | None", complain: "Callable[[str], None]") -> None:
@@ -474,11 +479,11 @@ class ImportMap:
         self.cold: "bool | None" = None
         self.begun = False
         self.pack: "Pack | None" = None
-        self._index: "Any" = None  # (names, sections, where they start, read)
+        self._index: "Any" = None  # (names, sections, the offset of the first, read)
         self._tables: "dict[str, dict[str, dict[str, int]]]" = {}
 
     def finder(self, folder: str) -> "FileFinder | None":
-        """The finder of a folder below the view, or of the view itself (""); None where the map does not know it."""
+        """The finder of a folder below the view, or of the view itself (""); None if the map lacks the folder."""
         table = self.table(folder) if folder else None
         if folder and table is None:
             return None
@@ -489,7 +494,7 @@ class ImportMap:
         return finder
 
     def top_level(self) -> "dict[str, int]":
-        """The names right below the view; none when the map cannot be used."""
+        """The names right below the view; none if the map cannot be used."""
         try:
             names: "dict[str, int]" = self._opened()[0]
         except Exception as error:
@@ -498,7 +503,7 @@ class ImportMap:
         return names
 
     def table(self, folder: str) -> "dict[str, int] | None":
-        """The names in a folder below the view; None where the map does not know it or cannot be used."""
+        """The names in a folder below the view; None if the map does not know it or cannot be used."""
         top = folder.partition("/")[0]
         try:
             tables = self._tables.get(top)
@@ -512,7 +517,7 @@ class ImportMap:
             return None
 
     def begin(self) -> None:
-        """Something is about to be imported from the view: from its pack, where it has one that can be used."""
+        """Prepare for the first import from the view: use its pack, if it has one that can be used."""
         self.begun = True
         VIEWS[self.root] = self.view
         try:
@@ -565,7 +570,7 @@ class ImportMap:
             return self._section(top)
 
     def _read_file(self, offset: int, length: int) -> bytes:
-        # Opened anew for each piece: a program may close all descriptors it does not know, and open others.
+        # Opened anew for each piece: a program may close all descriptors that it does not know, and open others.
         descriptor = os.open(self.root + "/import-map", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         try:
             status = os.fstat(descriptor)
@@ -578,7 +583,7 @@ class ImportMap:
             os.close(descriptor)
 
     def _ask(self) -> bool:
-        """Whether the daemon, asked at most once, sent a map; whatever it does otherwise, the published file serves."""
+        """Ask the daemon, once at most; whether it sent a map. If it did not, the published file is used."""
         address, self.address = self.address, None
         if address:
             try:
@@ -590,9 +595,10 @@ class ImportMap:
 
 
 def is_cold(descriptor: int) -> bool:
-    """Whether the first page of the open file had to be waited for: then so will be what it is about.
+    """Whether the first page of the open file was not in memory. Then other files of its environment are not either.
 
-    The kernel tells by ``preadv2`` with ``RWF_NOWAIT`` too, but Linux 6 begins to read then, and a quick disk has the page there at once.
+    ``preadv2`` with ``RWF_NOWAIT`` would tell too, but Linux 6 begins to read then, and a quick disk has the page at
+    once.
     """
     begin = monotonic()
     try:
@@ -601,11 +607,11 @@ def is_cold(descriptor: int) -> bool:
         os.pread(descriptor, 1, 0)
     except OSError:
         return False
-    return there - begin - (monotonic() - there) > COLD  # where each call takes long it takes so twice
+    return there - begin - (monotonic() - there) > COLD  # if each call takes long, both do
 
 
 def fetch_ahead(view: str, top: str, tables: "dict[str, dict[str, int]]") -> None:
-    """Let the kernel read the native libraries of a package that is about to be imported: all at once, not page by page."""
+    """Have the kernel read the native libraries of a package ahead of its import: all at once, not page by page."""
     suffixes = _imp.extension_suffixes()
     paths = [
         f"{view}/{folder}/{tail}{suffixes[record % MODULE]}"
@@ -613,7 +619,7 @@ def fetch_ahead(view: str, top: str, tables: "dict[str, dict[str, int]]") -> Non
         for tail, record in table.items()
         if MODULE <= record < MODULE + len(suffixes)
     ]
-    if len(paths) > MOST_AHEAD:  # one import never needs them all
+    if len(paths) > MOST_AHEAD:  # one import does not need so many
         paths = []
     try:
         paths += [f"{view}/{top}.libs/{name}" for name in os.listdir(f"{view}/{top}.libs")]
@@ -624,26 +630,26 @@ def fetch_ahead(view: str, top: str, tables: "dict[str, dict[str, int]]") -> Non
 
 
 def decode(data: bytes, length: int, checksum: int) -> "Any":
-    """The value in one part of a map; ValueError where it is not what was written."""
+    """The value of one part of a map; ValueError if the bytes are not those that were written."""
     if len(data) != length or int.from_bytes(data, "little") % PRIME != checksum:
         raise ValueError("damaged")
     return marshal.loads(data)
 
 
 def trusted(uid: int, path: str) -> bool:
-    """Whether what this user made may be used: it is us, root, or whoever owns the path."""
+    """Whether a file of the user ``uid`` may be used: that is us, root, or the owner of ``path``."""
     return uid in (os.geteuid(), 0) or uid == os.stat(path).st_uid
 
 
 def ask(address: str, root: str) -> bytes:
-    """The map of the environment, from the daemon at this Unix socket; an exception after ``DEADLINE`` at the latest."""
+    """The map of the environment, from the daemon at this Unix socket; an exception after ``DEADLINE``."""
     import _socket
 
     deadline = monotonic() + DEADLINE
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
 
     def wait_at_most(option: int) -> None:
-        # The kernel's own timeouts, a struct timeval: only so does one call wait for the whole map, and copy it once.
+        # The kernel's own timeouts, a struct timeval: with these, one call waits for the whole map and copies it once.
         microseconds, word = int((deadline - monotonic()) * 1e6), 8 if sys.maxsize >> 32 else 4
         if microseconds <= 0:
             raise TimeoutError(address)
@@ -671,7 +677,7 @@ def ask(address: str, root: str) -> bytes:
 
 
 def content_length(head: bytes) -> int:
-    """The bytes of the map that follows the head of an answer; ValueError where none does."""
+    """The length of the map that follows the head of an answer; ValueError if none follows."""
     status, *lines = head.split(b"\r\n")
     fields = dict(line.lower().split(b":", 1) for line in lines)
     length = fields.get(b"content-length", b"").strip()
@@ -681,7 +687,7 @@ def content_length(head: bytes) -> int:
 
 
 def peer_of(connection: "Any") -> int:
-    """The user id at the other end: ``struct ucred`` on Linux, ``struct xucred`` on macOS, both have it at byte 4."""
+    """The user id at the other end: at byte 4 of a ``struct ucred`` (Linux) or ``struct xucred`` (macOS)."""
     linux = sys.platform == "linux"
     credentials = connection.getsockopt(1, 17, 12) if linux else connection.getsockopt(0, 1, 76)
     return int.from_bytes(credentials[4:8], sys.byteorder)

@@ -1,12 +1,12 @@
-"""The Python API: an environment put into an interpreter that runs already, a notebook's for instance.
+"""The Python API: it puts an environment into an interpreter that runs already, such as a notebook's.
 
     import storectl
     storectl.activate()                # the project of the notebook, or of the current folder
 
-The environment takes the place that site-packages has: after the script's folder, PYTHONPATH and the standard library,
-before the interpreter's own packages. What is loaded already stays loaded: a conflict is told before anything is changed.
+The environment takes the place of site-packages: after the script's folder, PYTHONPATH and the standard library,
+before the interpreter's own packages. Loaded modules stay loaded: a conflict is told before anything is changed.
 
-Standard library only, CPython 3.9 to 3.14: an interpreter without storectl gets it from ``storectl_shim/notebook.py``.
+Standard library only, CPython 3.9 to 3.14: an interpreter without storectl loads it by ``storectl_shim/notebook.py``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _activating = threading.RLock()
 _companions: dict[str, str] = {}
-"""The folder that came to ``sys.path`` together with a view: that of a checkout."""
+"""By the view: the folder of a checkout that came to ``sys.path`` together with it."""
 
 
 def activate(
@@ -52,10 +52,11 @@ def activate(
 ) -> Environment:
     """Make a project's locked packages importable here, in place of those of an earlier activation.
 
-    ``project`` is its folder or a file in it, None for that of the notebook or the current folder; ``lock`` is a lock file
-    of one's own. ``python`` may only say what this interpreter is. A module that is loaded already and would come from
-    elsewhere is a ConflictError, with nothing changed, or an ActivationWarning with ``on_conflict="warn"``. Any other
-    trouble is an ActivationError. With ``offline`` nothing is fetched.
+    ``project`` is its folder or a file in it, None for that of the notebook or the current folder; ``lock`` is a lock
+    file of one's own. ``python`` may only say what this interpreter is. With ``offline`` nothing is fetched.
+
+    If a module is loaded already that would come from elsewhere, that is a ConflictError, with nothing changed; with
+    ``on_conflict="warn"`` it is an ActivationWarning. Any other trouble is an ActivationError.
     """
     if on_conflict not in ("error", "warn"):
         raise ValueError(f'on_conflict is "error" or "warn", not {on_conflict!r}')
@@ -85,10 +86,10 @@ def environment(
     python: str | None = None,
     offline: bool = False,
 ) -> Environment:
-    """A project's environment, made where it is not ready, and this interpreter left as it is.
+    """The environment of a project, made if it is not ready. This interpreter is not changed.
 
-    ``python`` is a version or the path of an interpreter, None for the project's own choice. ActivationError where there is
-    none.
+    ``python`` is a version or the path of an interpreter, None for the project's own choice. ActivationError if there
+    is none.
     """
     return make_environment(
         project,
@@ -102,7 +103,7 @@ def environment(
 
 
 def put_in_place(made: Environment, on_conflict: str) -> None:
-    """The environment on ``sys.path`` instead of any other of storectl's; nothing where it is there already."""
+    """Put the environment on ``sys.path``, in place of any other of storectl's. Does nothing if it is there already."""
     view = view_of(made)
     if view in sys.path:
         return
@@ -117,12 +118,12 @@ def put_in_place(made: Environment, on_conflict: str) -> None:
 
 
 def view_of(made: Environment) -> str:
-    """The environment's site-packages as it stands on ``sys.path``: without symbolic links, as the shim has it."""
+    """The environment's site-packages as it is written on ``sys.path``: without symbolic links, as the shim has it."""
     return os.path.realpath(made.site_packages)
 
 
 def accompany(view: str, folder: str | None) -> None:
-    """Let this folder stand before the view on ``sys.path`` for as long as the view does, in place of an earlier one."""
+    """Have this folder stand before the view on ``sys.path`` while the view is there, in place of an earlier folder."""
     earlier = _companions.pop(view, None)
     sys.path[:] = [entry for entry in sys.path if entry != earlier]
     if folder is not None and folder not in sys.path:
@@ -131,13 +132,13 @@ def accompany(view: str, folder: str | None) -> None:
 
 
 def active_views() -> list[str]:
-    """The site-packages folders of storectl's environments on ``sys.path``, by their shim's hooks."""
+    """The site-packages folders on ``sys.path`` that are storectl's: those for which its shim has a hook."""
     hooked = {getattr(hook, "storectl_view", None) for hook in _hooks()}
     return [entry for entry in sys.path if entry in hooked]
 
 
 def _hooks() -> list[Any]:
-    """What ``sys.path_hooks`` has, and behind it each hook that one of the shim's stands for."""
+    """The hooks of ``sys.path_hooks``, and behind them those that the shim's hooks have replaced."""
     found: list[Any] = list(sys.path_hooks)
     for hook in found:
         found += [hook.storectl_stands_for] if hasattr(hook, "storectl_stands_for") else []
@@ -150,7 +151,7 @@ def path_lines(view: str) -> list[str]:
 
 
 def _check_python(python: str | None) -> None:
-    """ActivationError E_INTERPRETER where another interpreter is asked for than this one."""
+    """ActivationError E_INTERPRETER if ``python`` is another interpreter than this one."""
     if python is None:
         return
     version = ".".join(map(str, sys.version_info[:3]))
@@ -180,7 +181,7 @@ def _place_of_site_packages() -> int:
 
 
 def _process_pth_files(view: str, place: int) -> None:
-    """What ``site`` does with the ``.pth`` files of a folder; ours starts the shim. Their folders come right behind it."""
+    """Process the ``.pth`` files of the view as ``site`` does, which starts the shim; put their folders behind it."""
     before = list(sys.path)
     site.addsitedir(view, {os.path.abspath(entry) for entry in before})
     added = [entry for entry in sys.path[len(before) :] if entry not in before]
@@ -206,7 +207,7 @@ def _take_away(view: str) -> None:
 
 
 def _without(hook: Any, view: str) -> Any:
-    """The hook, or what it stands for where it is the shim's for this view; and likewise what is behind it."""
+    """The hook without the shim's hook for this view: that one is replaced by the hook that it had replaced."""
     if getattr(hook, "storectl_view", None) == view:
         return hook.storectl_stands_for
     if hasattr(hook, "storectl_stands_for"):
@@ -215,13 +216,13 @@ def _without(hook: Any, view: str) -> Any:
 
 
 def _is_of(hook: object, view: str) -> bool:
-    """Whether a hook or finder was installed by a package of this view."""
+    """Whether a package of this view has installed the hook or finder."""
     module = sys.modules.get(getattr(hook, "__module__", None) or type(hook).__module__)
     return str(getattr(module, "__file__", None) or "").startswith(f"{view}/")
 
 
 def _set_variables(root: str) -> None:
-    """What child processes go by, as `storectl run` sets it."""
+    """Set the variables that child processes use, as `storectl run` sets them."""
     scripts = os.path.join(root, "bin")
     path = os.environ.get("PATH", os.defpath)
     os.environ["PATH"] = f"{scripts}{os.pathsep}{path}" if path else scripts

@@ -1,8 +1,8 @@
-"""What can go wrong where an environment is made for, or put into, a running interpreter.
+"""What can go wrong when an environment is made for a running interpreter, or put into it.
 
 ActivationError       a code, a message, a hint, facts
-└── ConflictError     E_CONFLICT: modules are loaded that the environment would bring from elsewhere
-ActivationWarning     a conflict that was to be no error
+└── ConflictError     E_CONFLICT: modules are loaded that would come from elsewhere in the environment
+ActivationWarning     a conflict, with on_conflict="warn"
 
 The code is the command line's (E_LOCK…, E_NO_LOCK, …), or E_INTERPRETER (not for this Python), E_COMMAND (no
 storectl-python), E_IMPORT_MAP (damaged), E_GIT.
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class ActivationError(Exception):
-    """Something a person is told in one line, and what to do in a second.
+    """An error that is told in one line, with a second one that says what to do.
 
-    ``code`` is stable and machine-readable, ``facts`` holds the values behind the message.
+    ``code`` is stable, for scripts; ``facts`` holds the values behind the message.
     """
 
     def __init__(self, message: str, *, code: str, hint: str | None = None, **facts: object) -> None:
@@ -32,7 +32,7 @@ class ActivationError(Exception):
 
 
 class ConflictError(ActivationError):
-    """Nothing was changed: ``conflicts`` are loaded from elsewhere already."""
+    """The modules in ``conflicts`` are loaded already, from elsewhere. Nothing was changed."""
 
     def __init__(self, conflicts: Sequence[Conflict]) -> None:
         self.conflicts = tuple(conflicts)
@@ -45,4 +45,4 @@ class ConflictError(ActivationError):
 
 
 class ActivationWarning(UserWarning):
-    """A loaded module is not the environment's; it stays as it is until the interpreter is restarted."""
+    """A loaded module is not the environment's. It stays until the interpreter is restarted."""

@@ -1,9 +1,9 @@
-"""Checkouts: a revision of a repository, cloned once, activated with its own lock file.
+"""Checkouts: a revision of a repository is cloned once, and activated with its own lock file.
 
     <state>/checkouts/<name>-<32 hex>/     one commit; the digits are of the sha256 of address and commit
-    <state>/checkouts/revisions/<32 hex>   the commit that a branch or tag had last, by address and revision: for ``offline``
+    <state>/checkouts/revisions/<32 hex>   the last commit of a branch or tag, for ``offline``
 
-A checkout is there whole or not at all: it is cloned beside its place, and renamed.
+A checkout is never there in part: it is cloned beside its place, and then renamed.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def from_git(
     on_conflict: str = "error",
     offline: bool = False,
 ) -> Environment:
-    """Activate a project at a revision of a git repository, its code importable too; its lock file is required.
+    """Activate a project at a revision of a git repository. Its own code is importable too; it must have a lock file.
 
-    ``rev`` is a commit, tag or branch; ``subdirectory`` where the project is in the repository. A commit that is there
-    already needs no network. ActivationError E_GIT where git cannot get it; the rest is as for ``activate``.
+    ``rev`` is a commit, tag or branch; ``subdirectory`` is the project's folder in the repository. A commit that was
+    cloned before needs no network. ActivationError E_GIT if git cannot get it; all else is as for ``activate``.
     """
     checkout = check_out(url, rev, offline=offline)
     project = os.path.realpath(os.path.join(checkout, subdirectory or ""))
@@ -66,7 +66,7 @@ def from_git(
 
 
 def check_out(url: str, rev: str, *, offline: bool) -> str:
-    """The folder of this commit, cloned where it is not there yet; absolute, without symbolic links."""
+    """The folder of this commit, cloned if it is not there yet; absolute, without symbolic links."""
     for text in (url, rev):
         if not text or text.startswith("-"):
             raise ActivationError(f"{text!r} is no address or revision", code="E_GIT")
@@ -97,7 +97,7 @@ def _clone(url: str, rev: str, folder: str, clone: str) -> str:
         try:
             os.rename(clone, place)
         except OSError:
-            if not os.path.isdir(place):  # else another process was quicker, with the same
+            if not os.path.isdir(place):  # else another process was quicker, and its clone is the same
                 raise
     with open(_revision_file(folder, url, rev), "w", encoding="ascii") as file:
         file.write(commit)
@@ -105,7 +105,7 @@ def _clone(url: str, rev: str, folder: str, clone: str) -> str:
 
 
 def _commit_of(rev: str, clone: str, url: str) -> str:
-    """The commit that a revision means: a remote branch goes before what the clone calls by the same name."""
+    """The commit that a revision means. A remote branch comes before a local name that is the same."""
     for name in (f"refs/remotes/origin/{rev}", f"refs/tags/{rev}", rev):
         done = _run("-C", clone, "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
         if done.returncode == 0:
@@ -143,14 +143,14 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _is_in_environment(view: str, project: str) -> bool:
-    """Whether a ``.pth`` file of the view leads into the project, or metadata there says that it is installed from it."""
+    """Whether the environment has the project: a ``.pth`` file leads into it, or metadata say it comes from there."""
     if any((line + os.sep).startswith(project + os.sep) for line in path_lines(view)):
         return True
     return any(_direct_url(os.path.join(view, name)) == Path(project).as_uri() for name in os.listdir(view))
 
 
 def _direct_url(dist_info: str) -> str | None:
-    """Where a distribution was installed from (PEP 610); None for what came from an index."""
+    """Where a distribution was installed from (PEP 610); None if it came from an index."""
     try:
         with open(os.path.join(dist_info, "direct_url.json"), encoding="utf-8") as file:
             return str(json.load(file)["url"]).rstrip("/")

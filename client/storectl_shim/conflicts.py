@@ -1,8 +1,9 @@
-"""Conflicts: modules that are loaded already, and would come from elsewhere in an environment.
+"""Conflicts: modules that are loaded already, and that an environment would bring from another file.
 
-Told by the import map: a module that the environment provides, loaded from another file. Nothing is a conflict that a
-folder earlier on ``sys.path`` provides (the script's, PYTHONPATH, the standard library): it would win in any case. Nor is
-a distribution of the same name and version whose files have the same hashes in both places: it is the same code.
+They are found by the import map: the environment provides the module, but it was loaded from another file. It is no
+conflict if a folder earlier on ``sys.path`` provides it (the script's, PYTHONPATH, the standard library): that would
+win in any case. Nor is it one if both distributions have the same name and version, and the same hashes of their
+files: then the code is the same.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conflict:
-    """Loaded modules that belong together. The versions and distributions are None where no metadata tells them.
+    """Loaded modules that belong together. Versions and distributions are None if no metadata tells them.
 
-    ``loaded_from`` is the folder that the loaded modules are in.
+    ``loaded_from`` is the folder that the modules were loaded from.
     """
 
     modules: tuple[str, ...]
@@ -33,7 +34,7 @@ class Conflict:
 
     @property
     def text(self) -> str:
-        """``numpy 1.26.4 is loaded, the lock file has 2.0.1``."""
+        """Such as ``numpy 1.26.4 is loaded, the lock file has 2.0.1``."""
         top = self.modules[0].partition(".")[0]
         locked = self.locked or Distribution(name=top, version="another one")
         if self.loaded is None:
@@ -54,7 +55,7 @@ class Distribution:
     version: str
 
     def equals(self, other: Distribution) -> bool:
-        """Whether the name, however it is spelled, and the version are the same."""
+        """Whether name and version are the same; the spelling of the name does not count."""
         return (_normalised(self.name), self.version) == (_normalised(other.name), other.version)
 
 
@@ -103,7 +104,7 @@ def _is_same_code(conflict: Conflict, site_packages: str, owners: _Owners) -> bo
 
 
 def _joined(conflicts: Iterable[Conflict]) -> list[Conflict]:
-    """One conflict where a distribution has several top-level modules."""
+    """The conflicts, with those of one distribution joined into one."""
     joined: dict[object, Conflict] = {}
     for conflict in conflicts:
         key = (conflict.loaded, conflict.locked) if conflict.loaded and conflict.locked else conflict.modules
@@ -116,7 +117,7 @@ def _joined(conflicts: Iterable[Conflict]) -> list[Conflict]:
 
 
 def _origin(module: ModuleType) -> str | None:
-    """The file of a loaded module, or the first folder of a namespace; None for what came from no file."""
+    """The file of a loaded module, or the first folder of a namespace; None if it came from no file."""
     spec = getattr(module, "__spec__", None)
     if spec is not None and spec.origin in ("built-in", "frozen"):
         return None
@@ -130,10 +131,10 @@ def _origin(module: ModuleType) -> str | None:
 
 
 def _folder_of(name: str, origin: str, loaded: Mapping[str, ModuleType]) -> str:
-    """The folder of ``sys.path`` that a loaded module came by: the one above its top-level package, or it itself."""
+    """The entry of ``sys.path`` that a loaded module came from: the folder above its top-level package or module."""
     top = loaded.get(name.partition(".")[0])
     top_origin = _origin(top) if top is not None else None
-    if top_origin is not None:  # a submodule may be elsewhere, by an extended __path__
+    if top_origin is not None:  # an extended __path__ may have a submodule elsewhere
         name, origin = name.partition(".")[0], top_origin
     above = name.count(".") + 1 + os.path.basename(origin).startswith("__init__.")
     for _ in range(above):
@@ -142,7 +143,7 @@ def _folder_of(name: str, origin: str, loaded: Mapping[str, ModuleType]) -> str:
 
 
 class _Owners:
-    """Which distribution a file is of, by the RECORD of each in the same folder; each is read once."""
+    """The distributions that files belong to, by the RECORDs in their folder. Each RECORD is read once."""
 
     def __init__(self) -> None:
         self._records: dict[str, dict[str, str]] = {}
@@ -158,7 +159,7 @@ class _Owners:
         return None
 
     def hashes(self, folder: str, distribution: Distribution, top: str) -> dict[str, str]:
-        """The files of a distribution below one top-level name, with their hashes as RECORD has them; no bytecode."""
+        """The hashes in a distribution's RECORD of its files below one top-level name, by path; without bytecode."""
         for dist_info, record in self._records.get(folder, {}).items():
             if _read_metadata(dist_info) == distribution:
                 return dict(_hashes_below(record, top))
@@ -166,7 +167,7 @@ class _Owners:
 
 
 def _hashes_below(record: str, top: str) -> Iterable[tuple[str, str]]:
-    """Lines are ``path,sha256=...,size``; a path with a comma in it has quotes, and stays whole with them."""
+    """The path and hash of each line, ``path,sha256=...,size``; a path with a comma has quotes, and keeps them."""
     for line in record.split("\n"):
         path, _, digest = line.rpartition(",")[0].rpartition(",")
         name = path.strip('"')
@@ -193,7 +194,7 @@ def _read_metadata(dist_info: str) -> Distribution | None:
     fields: dict[str, str] = {}
     for line in _text(os.path.join(dist_info, "METADATA")).splitlines():
         if not line:
-            break  # the description follows
+            break  # all that follows is the description
         key, _, value = line.partition(":")
         fields.setdefault(key.lower(), value.strip())
     if "name" not in fields or "version" not in fields:

@@ -1,7 +1,7 @@
-"""Environments as the Python API knows them: what one offers, and how to have one made by the command line.
+"""Environments for the Python API: what an environment offers, and how the command line is asked to make one.
 
-Standard library only, CPython 3.9 to 3.14: the interpreter of a notebook need not have storectl installed. The command
-line makes the environment, as a process of its own: nothing of it is loaded here, where it could conflict with the project's.
+Standard library only, CPython 3.9 to 3.14: a notebook's interpreter need not have storectl installed. The command line
+makes the environment in a process of its own, so that nothing of it is loaded here and conflicts with the project's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ COMMAND = "storectl-python"
 
 _REPORT = re.compile(r"storectl: (E_[A-Z0-9_]+): (.*)")
 _OWN_VARIABLES = ("STORECTL_PYTHON", "STORECTL_EXTRAS", "STORECTL_GROUPS", "STORECTL_SOCKET")
-"""What `storectl` would take for options: here the arguments are all there is."""
+"""Variables that `storectl` would take for options. Here only the arguments count."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Environment:
 
     @property
     def id(self) -> str:
-        """The name of the environment: equal lock files and interpreters have the same one."""
+        """The name of the environment. Equal lock files and interpreters have the same environment."""
         return os.path.basename(self.path)
 
     @property
@@ -73,13 +73,13 @@ class Environment:
 
     @property
     def scripts(self) -> dict[str, str]:
-        """Its commands: name and absolute path."""
+        """Its commands: the absolute path of each, by name."""
         folder = os.path.join(self.path, "bin")
         return {name: os.path.join(folder, name) for name in sorted(os.listdir(folder)) if not _is_python(name)}
 
     @property
     def import_map(self) -> dict[str, str]:
-        """Every module that its wheels provide, and the file it is loaded from; for environments of this interpreter."""
+        """The file of each module that its wheels provide, by name; for environments of this interpreter only."""
         return dict(read_import_map(self).modules())
 
 
@@ -93,7 +93,7 @@ class Modules:
         self._suffixes = [suffix for _, suffixes in reader.LOADERS for suffix in suffixes]
 
     def file_of(self, name: str) -> str | None:
-        """The file of a module; None for what is not there, and for folders that are only portions of a namespace."""
+        """The file of a module; None if the environment lacks it, or has only folders of a namespace."""
         parent, _, tail = name.rpartition(".")
         record = self._table(parent.replace(".", "/")).get(tail)
         return None if record is None else self._file(name.replace(".", "/"), record)
@@ -102,7 +102,7 @@ class Modules:
         """Every module at and below a folder (``pkg/sub``), with its file."""
         for tail, record in sorted(self._table(folder).items()):
             if tail == "__init__":
-                continue  # a package's second name
+                continue  # the package itself, once more
             below = f"{folder}/{tail}" if folder else tail
             file = self._file(below, record)
             if file is not None:
@@ -134,13 +134,13 @@ def root_of(site_packages: str) -> str:
 
 
 def _say_nothing(trouble: str) -> None:
-    """Whoever reads a map here raises what is wrong with it."""
+    """Print nothing: the caller raises what is wrong with the map."""
 
 
 def read_import_map(environment: Environment) -> Modules:
-    """The import map, read by the environment's own shim: whatever the format is, the two go together.
+    """The import map, read by the environment's own shim: whatever the map's format is, that shim knows it.
 
-    ActivationError E_INTERPRETER where the environment is for another Python: only that one knows its suffixes.
+    ActivationError E_INTERPRETER if the environment is for another Python: only that one knows its suffixes.
     """
     check_interpreter(environment)
     folder = os.path.realpath(environment.site_packages)
@@ -153,7 +153,7 @@ def read_import_map(environment: Environment) -> Modules:
 
 
 def check_interpreter(environment: Environment) -> None:
-    """ActivationError E_INTERPRETER where the environment is not for this interpreter."""
+    """ActivationError E_INTERPRETER if the environment is not for this interpreter."""
     own = library_folder()
     other = os.path.basename(os.path.dirname(environment.site_packages))
     if own != other:
@@ -172,7 +172,7 @@ def library_folder() -> str:
 
 
 def this_interpreter() -> str:
-    """The interpreter below whatever virtual environment this is; absolute, without symbolic links."""
+    """This interpreter, or the one that its virtual environment was made of; absolute, without symbolic links."""
     return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 
 
@@ -186,10 +186,11 @@ def make_environment(
     python: str | None = None,
     offline: bool = False,
 ) -> Environment:
-    """The environment of a project, made by the daemon where it is not ready; ActivationError where it cannot be.
+    """The environment of a project. The daemon makes it if it is not ready; ActivationError if it cannot be made.
 
-    ``project`` is a folder of the project or a file in it, None for that of the notebook or the current folder; ``lock`` is
-    a lock file of one's own; ``python`` a version or the path of an interpreter, None for the project's own.
+    ``project`` is a folder of the project or a file in it, None for that of the notebook or the current folder.
+    ``lock`` is a lock file of one's own. ``python`` is a version or the path of an interpreter, None for the
+    project's own.
     """
     lock_file = None if lock is None else absolute_lock_file(os.fspath(lock))
     try:
@@ -218,12 +219,12 @@ def _store() -> str:
 
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
-    """Sorted and each once; one name alone may come without brackets."""
+    """The names sorted, each once. A single name may be given as a text."""
     return tuple(sorted({names} if isinstance(names, str) else set(names)))
 
 
 def _locate(project: str | os.PathLike[str] | None, lock_file: str | None) -> tuple[str, str, str | None]:
-    """The project's folder, its lock file, and the member of its workspace; ActivationError E_NO_LOCK where there is none."""
+    """The project's folder, lock file and, if any, workspace member; ActivationError E_NO_LOCK without a project."""
     if lock_file is not None and project is None:
         if os.path.isfile(lock_file):
             check_inputs(os.path.dirname(lock_file), INPUTS, lock_file, os.environ)
@@ -246,7 +247,7 @@ def _locate(project: str | os.PathLike[str] | None, lock_file: str | None) -> tu
 
 
 def _ambient_starts() -> list[str]:
-    """Where a project may be meant: the notebook, as Jupyter and VS Code tell its path, and the current folder."""
+    """Where the search for a project starts: the notebook, if Jupyter or VS Code tells it, and the current folder."""
     main = sys.modules.get("__main__")
     told = (getattr(main, "__vsc_ipynb_file__", None), os.environ.get("JPY_SESSION_NAME"))
     notebooks = [path for path in told if isinstance(path, str) and os.path.isabs(path) and os.path.exists(path)]
@@ -254,7 +255,7 @@ def _ambient_starts() -> list[str]:
 
 
 def _warm(folder: str, options: Mapping[str, Any], *, offline: bool) -> dict[str, Any]:
-    """What `storectl warm --json` says of the environment it made; what it reports goes on to stderr."""
+    """The answer of `storectl warm --json`. What the command reports goes on to stderr."""
     command = [*storectl_command(), "warm", folder, "--json"]
     command += ["--python", options["python"]] if options["python"] is not None else []
     command += [word for name in options["extras"] for word in ("--extra", name)]
@@ -274,7 +275,7 @@ def _warm(folder: str, options: Mapping[str, Any], *, offline: bool) -> dict[str
     try:
         report = _pass_on(process.stderr)
         output, _ = process.communicate()
-    except BaseException:  # an interrupted cell: nobody waits for the environment any more
+    except BaseException:  # such as an interrupted cell: the environment is no longer waited for
         process.kill()
         process.communicate()
         raise
@@ -285,7 +286,7 @@ def _warm(folder: str, options: Mapping[str, Any], *, offline: bool) -> dict[str
 
 
 def _pass_on(stderr: Iterable[str] | None) -> list[str]:
-    """Show progress and warnings as they come; the lines of an error are kept for the exception."""
+    """Show progress and warnings as they come; return the lines of an error, for the exception."""
     report: list[str] = []
     for line in stderr or ():
         if report or _REPORT.match(line):
@@ -319,10 +320,10 @@ def storectl_command() -> list[str]:
 
 
 def _command_environ(*, offline: bool) -> dict[str, str]:
-    """The variables of the command line: without what is meant for this interpreter and its environment."""
+    """The variables for the command line: without those that are meant for this interpreter and its environment."""
     environ = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
     environ["STORECTL_OFFLINE"] = "1" if offline else "0"
-    if "storectl" not in sys.modules:  # where storectl is imported from PYTHONPATH, the command line needs it too
+    if "storectl" not in sys.modules:  # if storectl is imported from PYTHONPATH, the command line needs it too
         environ.pop("PYTHONPATH", None)
     environ.pop("PYTHONHOME", None)
     return environ

@@ -1,9 +1,9 @@
-"""What a kernel's process runs: ipykernel, in the project's environment or from the folder beside it.
+"""What the process of a kernel runs: ipykernel, in the project's environment or from the folder beside it.
 
     <environment>/bin/python kernel.py PLAN -f CONNECTION_FILE
 
-PLAN is JSON, as ``storectl.kernels.kernel.Kernel.command`` writes it. Standard library only, CPython 3.9 to 3.14, one file: it is
-run by its path, and nothing else that is installed beside it becomes importable.
+PLAN is JSON, as ``storectl.kernels.kernel.Kernel.command`` writes it. Standard library only, CPython 3.9 to 3.14. It
+is one file, run by its path, so that nothing else that is installed beside it becomes importable.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ _PIP = re.compile(
     r"(?:^|[;&|(]|\bsudo\s|^\w+=\S*\s)\s*(?:(?:\S*/)?python[\w.]*\s+-m\s+|uv\s+)?(?:\S*/)?pip[\d.]*"
     r"\s+(?P<verb>install|uninstall)\b(?P<rest>[^;&|]*)"
 )
-"""A command that changes packages, alone or among others; not the words in the arguments of another one."""
+"""Matches a command that changes packages, alone or among others, but not in the arguments of another command."""
 _NO_NAME = re.compile(r"-(?!r$).*|\d*>.*")
 _BACKEND = "MPLBACKEND"
 
 
 class Overlay:
-    """A finder for the few modules that have to be the kernel's, whatever the project has under their names."""
+    """A finder for the few modules that must be the kernel's, even if the project has modules of the same names."""
 
     def __init__(self, folder: str, names: Sequence[str]) -> None:
         self._path = [folder]
         self._names = frozenset(names)
 
     def find_spec(self, fullname: str, path: object = None, _target: object = None) -> ModuleSpec | None:
-        """The spec in the kernel's folder for a top-level module of ours; below it the package's own path is enough."""
+        """The spec of one of those modules, in the kernel's folder; their packages find the submodules."""
         return PathFinder.find_spec(fullname, self._path) if path is None and fullname in self._names else None
 
 
 class Changes:
-    """What is said instead of installing something: ``add`` and ``remove`` are sentences with a place for names."""
+    """What is told instead of installing something: ``add`` and ``remove`` are sentences with a place for names."""
 
     def __init__(self, add: str, remove: str) -> None:
         self._sentences = {"install": add, "uninstall": remove}
 
     def refusal(self, command: str) -> str | None:
-        """The one line for a command that would install or remove packages; None for any other."""
+        """The one line for a command that would install or remove packages; None for any other command."""
         match = _PIP.search(command)
         if match is None:
             return None
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def put_beside(view: str, overlaid: Sequence[str]) -> None:
-    """A second environment's packages after all others, by its own shim; its ``.pth`` files are not for this process."""
+    """Put a second environment's packages after all others, by its own shim. Its ``.pth`` files are not processed."""
     sys.path.append(view)
     if overlaid:
         sys.meta_path.insert(0, Overlay(view, overlaid))
@@ -83,7 +83,7 @@ def put_beside(view: str, overlaid: Sequence[str]) -> None:
 
 
 def _application(plan: dict[str, Any]) -> Any:
-    """The application of ipykernel, which prepares its shell before anybody's start-up files run."""
+    """The class of ipykernel's application, made to prepare its shell before the user's start-up files run."""
     from ipykernel.kernelapp import IPKernelApp
 
     class KernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel is the project's or the tool's, never ours
@@ -95,7 +95,7 @@ def _application(plan: dict[str, Any]) -> Any:
 
 
 def prepare(shell: Any, plan: dict[str, Any]) -> None:
-    """The shell as a notebook of a project has it: with the notices, and without installing."""
+    """Prepare the shell for a notebook of a project: it shows the notices, and installs nothing."""
     if plan["notices"]:
         _show_once(shell, [f"storectl: warning: {notice}" for notice in plan["notices"]])
     _refuse_changes(shell, Changes(plan["add"], plan["remove"]))
@@ -112,7 +112,7 @@ def _show_once(shell: Any, lines: Sequence[str]) -> None:
 
 
 def _refuse_changes(shell: Any, changes: Changes) -> None:
-    """In the place of ``!pip``, ``x = !pip`` and ``%pip``, ``%uv``; what only asks pip something goes through."""
+    """Guard ``!pip``, ``x = !pip``, ``%pip`` and ``%uv``: they refuse to change packages. Other commands go through."""
 
     def guarded(original: Any) -> Any:
         def run(command: str, *arguments: Any, **options: Any) -> Any:
@@ -137,9 +137,9 @@ def _refuse_changes(shell: Any, changes: Changes) -> None:
 
 
 def _keep_backend_here(view: str) -> None:
-    """Take the plotting backend from child processes where only this one can import it.
+    """Hide the plotting backend from child processes, if only this process can import it.
 
-    ``os.environ`` of this process keeps it, as matplotlib reads it there when it is first imported.
+    ``os.environ`` of this process keeps it: matplotlib reads it there when it is first imported.
     """
     spec = importlib.util.find_spec("matplotlib_inline")
     if spec is not None and str(spec.origin).startswith(f"{view}/"):

@@ -1,4 +1,4 @@
-"""Where the store, the state, the socket and the log are: the one answer for the command line and the daemon.
+"""Where the store, the state, the socket and the log are; the command line and the daemon both ask here.
 
     store   $STORECTL_STORE, else $XDG_DATA_HOME/storectl, else ~/.local/share/storectl
             (macOS: ~/Library/Application Support/storectl)
@@ -7,11 +7,11 @@
             user can use; in /tmp/storectl-<uid>/ if that path would be too long
     log     <state>/daemon-<name>.log
 
-``<name>`` is 12 hex digits of the sha256 of the store's real path: each store has a daemon, socket and log of its own.
-As the XDG base directory specification has it, a relative path in an XDG variable counts as not set. ``~`` is HOME, or
-what the user database says if there is no HOME. Root takes the database's word also if HOME belongs to another user
-(``sudo`` may keep it), who could not change what root left there. ``client/launcher/storectl`` holds the rule for the
-store in ``sh``.
+``<name>`` is 12 hex digits of the sha256 of the store's real path: each store has a daemon, socket and log of its
+own. As the XDG base directory specification says, a relative path in an XDG variable counts as not set. ``~`` is
+HOME, or what the user database says if there is no HOME. Root takes the database's word also if HOME belongs to
+another user (``sudo`` may keep it), who could not change what root left there. ``client/launcher/storectl`` holds the
+rule for the store in ``sh``.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ SOCKET_PATH_LIMIT = 103 if sys.platform == "darwin" else 107
 
 
 class NoHomeError(Exception):
-    """There is no home folder: no absolute HOME, and no entry in the user database. The text says it in one line."""
+    """There is no home folder: no absolute HOME, and no entry in the user database. The text says so in one line."""
 
     hint = "set STORECTL_STORE to a folder of your own"
 
 
 def store_folder(environ: Mapping[str, str]) -> str:
-    """The absolute folder of the store. NoHomeError if no variable says it and there is no home folder."""
+    """The absolute folder of the store; NoHomeError if no variable says it and there is no home folder."""
     own = environ.get("STORECTL_STORE")
     if own:
         return os.path.abspath(own)
@@ -58,18 +58,18 @@ def state_folder(environ: Mapping[str, str]) -> str:
 
 
 def config_folder(environ: Mapping[str, str]) -> str:
-    """The absolute folder of settings: $XDG_CONFIG_HOME/storectl, else ~/.config/storectl; or NoHomeError."""
+    """The absolute folder of settings: $XDG_CONFIG_HOME/storectl, else ~/.config/storectl, else NoHomeError."""
     config = _xdg(environ, "XDG_CONFIG_HOME")
     return os.path.join(config if config is not None else os.path.join(home_folder(environ), ".config"), "storectl")
 
 
 def socket_path(environ: Mapping[str, str]) -> str:
-    """Where a daemon is expected that no file of the store tells of: the first of ``socket_paths``."""
+    """Where a daemon listens if no file of the store says otherwise: the first of ``socket_paths``."""
     return socket_paths(environ)[0]
 
 
 def socket_paths(environ: Mapping[str, str]) -> list[str]:
-    """Where the store's daemon may listen, the best first; none is longer than ``SOCKET_PATH_LIMIT`` bytes."""
+    """Where the store's daemon may listen, the best path first; none is longer than ``SOCKET_PATH_LIMIT`` bytes."""
     runtime = _xdg(environ, "XDG_RUNTIME_DIR")
     folders = [os.path.join(runtime, "storectl")] if runtime is not None else []
     folders += [state_folder(environ), _state_in_store(environ)]
@@ -86,16 +86,16 @@ def log_path(environ: Mapping[str, str]) -> str:
 
 
 def store_name(store: str) -> str:
-    """What tells one store from another in the names of sockets and logs: 12 hex digits, by its path without links."""
+    """The name of a store in those of sockets and logs: 12 hex digits, made of its path without links."""
     import hashlib  # 3 ms that a program with a ready environment never pays
 
     return hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:12]
 
 
 def can_keep(folder: str) -> bool:
-    """Whether this user can write in the folder, or make it, and nobody else owns it.
+    """Whether this user can write in the folder, or make it, and no other user owns it.
 
-    Root could write anywhere; a folder that is below another user's is none of root's all the same.
+    Root could write anywhere, but a folder below another user's is not root's.
     """
     there = folder
     while not os.path.lexists(there) and os.path.dirname(there) != there:

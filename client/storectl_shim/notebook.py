@@ -1,12 +1,12 @@
-"""The Python API for an interpreter that does not have storectl: run this file, by its path.
+"""The Python API for an interpreter that does not have storectl: it runs this file, by its path.
 
     import runpy, subprocess
     api = subprocess.check_output(["storectl", "env", "api"], text=True).strip()
     storectl = runpy.run_path(api)
     storectl["activate"]()
 
-In IPython and notebooks ``%run {path}`` has the same names in the notebook itself. Only this folder is made importable, as
-``storectl_shim``: not what is installed beside it.
+In IPython and notebooks ``%run {path}`` defines these names in the notebook itself. Only this folder becomes
+importable, as ``storectl_shim``; what is installed beside it does not.
 """
 
 import importlib

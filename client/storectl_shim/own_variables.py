@@ -1,15 +1,15 @@
-"""The variables that count for storectl's own processes: where its things are. All others are those of a command."""
+"""The variables that count for storectl's own processes: they say where its folders are. All others are a command's."""
 
 import os
 from collections.abc import Mapping
 
 _OWN = ("XDG_", "STORECTL_")
 _NEEDED = frozenset({"HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"})
-"""An interpreter that was built with a shared library may not start without the last three."""
+"""The last three: an interpreter that was built with a shared library may not start without them."""
 
 
 def own_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Those of these variables that a daemon has: HOME, XDG_*, STORECTL_*, and the folders of shared libraries.
+    """The variables that a daemon gets: HOME, XDG_*, STORECTL_*, and the folders of shared libraries.
 
     A relative STORECTL_STORE is made absolute: a daemon runs in another folder.
     """

@@ -1,4 +1,4 @@
-"""The record of a project: which environment its lock file has, and how to see that nothing has changed since.
+"""The record of a project: the environment of its lock file, and what must be unchanged for that to be still right.
 
     <store>/projects/<absolute project folder>/@storectl/
       environment      for the launcher: one line, the environment of the default options
@@ -13,17 +13,17 @@
                          environment <absolute path>
                          lock <absolute path of the lock file>
                          written <ns since the epoch>
-                         notice <a sentence for whoever runs a program>                    as many as there are
+                         notice <a sentence to show when a program is run>                 as many as there are
                          input <sha256 hex> <mtime ns> <size in bytes> <absolute path>     each input that exists
                          names <sha256 hex> <mtime ns> <absolute path>                     each folder whose names count
-                         place <absolute path>                                             each that is only to be there
+                         place <absolute path>                                             each that must only exist
                          absent <absolute path>                                            each that does not exist
                          variable <name> <digest, or ->                                    each that a build looked at
     <store>/variables.key                                                                  see ``variable_digest``
 
-An input is as it was when its time and size are, and it was at least two seconds old when the record was written (a file
-system may only see whole seconds, so that a second change in one tick has the same time); else when its sha256 is.
-The writer is ``storectl_store.environments.project_record``.
+An input is unchanged if its time and size are, and it was at least two seconds old when the record was written;
+otherwise if its sha256 is. (The two seconds: a file system may only count whole seconds, so that a second change may
+not alter the time.) The writer is ``storectl_store.environments.project_record``.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ TOOL_MARKS = {
     "pdm.lock": (b"[tool.pdm", b"pdm.backend", b"pdm.pep517"),
     "Pipfile.lock": (),
 }
-"""The lock files that one tool alone makes, and what a pyproject.toml says of that tool. Pipenv has a Pipfile instead."""
+"""The lock files that one tool alone makes, and what a pyproject.toml says of that tool; a Pipfile for Pipenv."""
 
 LOCK_FILES = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
-"""The lock files, the preferred one first. A requirements.txt is one where it holds hashes."""
+"""The lock files, the preferred one first. A requirements.txt is one if it holds hashes."""
 
 INPUTS = (*LOCK_FILES, "pyproject.toml", "Pipfile", ".python-version")
 """The files of a project folder that decide what its environment is."""
@@ -53,22 +53,23 @@ INPUTS = (*LOCK_FILES, "pyproject.toml", "Pipfile", ".python-version")
 RECORD_FORMAT = "storectl-record 2"
 NOTICE = "notice "
 UNSET = "-"
-"""Stands for the digest of a variable that was not set."""
+"""The digest of a variable that was not set."""
 
 VARIABLES_KEY_BYTES = 32
 
 SETTLED_NS = 2_000_000_000
-"""How much older than the record an input has to be for its time to prove anything."""
+"""The time of an input proves nothing unless the input is older than the record by this much."""
 
 
 def find_project(start: str, home: str | None, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
     """The nearest project at or above the folder ``start``: its folder without symbolic links, and its lock file.
 
-    The way up ends with the folder that holds ``.git``, with ``home``, or at the root. A lock file that cannot be read,
-    or is no file at all, is one: a broken project is not to be taken for a part of the next one up. ForeignFileError
-    for a project of another user that is not trusted; ``environ`` (this process's if None) says where the lists of trust
-    are. A lock file that another user left in a folder where everybody may write is passed by; it is that error if
-    there is no project further up.
+    The search ends at the folder that holds ``.git``, at ``home``, or at the root. A lock file that cannot be read,
+    or is no file, counts too: a broken project must not be taken for a part of the project above it.
+
+    ForeignFileError if the project is another user's and not trusted; ``environ`` (this process's if None) says in
+    which files trust is written down. If such a lock file is in a folder that everybody may write, the search goes
+    on, and the error is raised only if it finds no other project.
     """
     folder = os.path.realpath(start)
     last = os.path.realpath(home) if home else None
@@ -92,10 +93,10 @@ def find_project(start: str, home: str | None, environ: Mapping[str, str] | None
 
 
 def lock_files_in(folder: str) -> list[str]:
-    """The names of the lock files in a folder, the one that counts first, those that are passed over last.
+    """The names of the lock files in a folder: the one that counts first, those that do not count last.
 
-    Where two tools have left their lock files, the one of which the project speaks counts: ``uv run`` leaves a uv.lock in any
-    project. One without a package is passed over for every other.
+    If two tools have left lock files, that of the tool which the project speaks of counts: ``uv run`` leaves a
+    uv.lock in any project. A lock file without a package comes after every other.
     """
     there = [name for name in LOCK_FILES if _is_lock_file(folder, name)]
     made_by_tools = [name for name in there if name in TOOL_MARKS]
@@ -109,7 +110,7 @@ def lock_files_in(folder: str) -> list[str]:
 
 
 def doubt_about(folder: str, lock_file: str) -> str | None:
-    """What a person should know where the lock files of two tools are in one folder; None where there is no doubt."""
+    """What the user should know if two tools have lock files in one folder; None if it is clear which counts."""
     others = [name for name in lock_files_in(folder) if name in TOOL_MARKS and name != lock_file]
     if not others or lock_file not in LOCK_FILES:
         return None
@@ -120,9 +121,9 @@ def doubt_about(folder: str, lock_file: str) -> str | None:
 
 
 def find_member(start: str, project: str, lock_file: str) -> str | None:
-    """The nearest folder at or above ``start``, below the project, that is a project of its own without a lock file.
+    """The nearest folder at or above ``start``, below the project, that has a ``pyproject.toml`` but no lock file.
 
-    It may be a member of the workspace that the ``uv.lock`` is of; what other lock files are of has no members.
+    It may be a member of the workspace of the ``uv.lock``. None for other lock files: they have no workspaces.
     """
     folder = os.path.realpath(start)
     if os.path.basename(lock_file) != "uv.lock":
@@ -135,18 +136,18 @@ def find_member(start: str, project: str, lock_file: str) -> str | None:
 
 
 def absolute_interpreter(python: str) -> str:
-    """A version as it is; a path (it has a slash) as an absolute one."""
+    """The text unchanged if it is a version; if it is a path (it has a slash), that path made absolute."""
     return os.path.abspath(python) if "/" in python else python
 
 
 def absolute_lock_file(path: str) -> str:
-    """The path with every symbolic link of its folders followed, but not the file's own: its name says what it is."""
+    """The path with its folder's symbolic links followed, but not the file's own: the name says what kind it is."""
     folder, name = os.path.split(os.path.abspath(path))
     return os.path.join(os.path.realpath(folder), name)
 
 
 def record_folder(store: str, project: str) -> str:
-    """Where the record of the project in this absolute folder without symbolic links is."""
+    """The folder of the record of the project in this folder, an absolute path without symbolic links."""
     return os.path.join(store, "projects", project.lstrip("/"), "@storectl")
 
 
@@ -196,7 +197,7 @@ def read_ready(store: str, project: str, key: str, environ: Mapping[str, str] | 
 
 
 def same_variables(store: str, variables: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-    """Whether the variables, digests by name as a record has them, have these values in ``environ``."""
+    """Whether the variables, given by name with digests as in a record, have those values in ``environ``."""
     if any((name in environ) != (digest != UNSET) for name, digest in variables.items()):
         return False
     if all(digest == UNSET for digest in variables.values()):
@@ -208,14 +209,14 @@ def same_variables(store: str, variables: Mapping[str, str], environ: Mapping[st
 
 
 def variable_digest(key: bytes, name: str, value: str | None) -> str:
-    """What is written down of a variable: a digest that tells nothing of its value to whoever lacks the store's key."""
+    """The digest of a variable that is written down. Without the store's key it tells nothing of the value."""
     if value is None:
         return UNSET
     return _sha256(key + f"{name}={value}".encode("utf-8", "surrogateescape"))
 
 
 def variables_key(store: str) -> bytes | None:
-    """The key of the store's digests of variables, 32 random bytes; None if the store has none that is whole."""
+    """The key for the store's digests of variables, 32 random bytes; None if the store has none that is whole."""
     try:
         with open(os.path.join(store, "variables.key"), "rb") as file:
             key = file.read()
@@ -225,13 +226,13 @@ def variables_key(store: str) -> bytes | None:
 
 
 def read_notices(store: str, project: str, key: str) -> list[str]:
-    """What is to be told at every run in the environment of these options: its lock file is older than the project."""
+    """The warnings to show at each run with these options, such as of a lock file that is older than the project."""
     lines = _ready_lines(store, project, key)
     return [line[len(NOTICE) :] for line in lines if line.startswith(NOTICE)]
 
 
 def last_environment(store: str, project: str, key: str) -> str | None:
-    """The environment these options had last, whatever the inputs are now; None where it is gone."""
+    """The environment that these options had last, whatever the inputs are now; None if it is gone."""
     return _environment_of(_ready_lines(store, project, key))
 
 
@@ -246,7 +247,7 @@ def _is_lock_file(folder: str, name: str) -> bool:
 
 
 def _knows(folder: str, name: str, pyproject: bytes) -> int:
-    """How well a tool's lock file knows the project: 0 if it has no package, 2 if the project speaks of its tool, else 1."""
+    """How well the lock file fits the project: 0 without a package, 2 if the project speaks of its tool, else 1."""
     path = os.path.join(folder, name)
     if name == "Pipfile.lock":
         return 2 if os.path.exists(os.path.join(folder, "Pipfile")) else 1
@@ -256,10 +257,10 @@ def _knows(folder: str, name: str, pyproject: bytes) -> int:
 
 
 def _content(path: str) -> bytes:
-    """The bytes of a file, none where it cannot be read."""
+    """The bytes of a file; none if it cannot be read."""
     try:
         if not os.path.isfile(path):
-            return b""  # A FIFO would hold up whoever opens it.
+            return b""  # To open a FIFO would block.
         with open(path, "rb") as file:
             return file.read()
     except OSError:
@@ -267,7 +268,7 @@ def _content(path: str) -> bytes:
 
 
 def _stranger(folder: str, lock_file: str, environ: Mapping[str, str]) -> ForeignFileError | None:
-    """What in the project is another user's; None if all that decides what runs is this user's, root's or trusted."""
+    """The error for a file of the project that is another user's; None if all are this user's, root's or trusted."""
     try:
         check_inputs(folder, INPUTS, lock_file, environ)
     except ForeignFileError as error:
@@ -277,7 +278,7 @@ def _stranger(folder: str, lock_file: str, environ: Mapping[str, str]) -> Foreig
 
 
 def _is_own(path: str) -> bool:
-    """Whether a record is from this user, or from root, who made it for all."""
+    """Whether a record belongs to this user, or to root, who makes records for all."""
     try:
         return os.stat(path).st_uid in (os.geteuid(), 0)
     except OSError:
@@ -285,7 +286,7 @@ def _is_own(path: str) -> bool:
 
 
 def _may_have_hashes(path: str) -> bool:
-    """Whether a requirements file has hashes, or cannot be read: then it is an error, and not another project's turn."""
+    """Whether a requirements file has hashes, or cannot be read: then there must be an error, and no other project."""
     try:
         if not os.path.isfile(path):
             return True
@@ -296,7 +297,7 @@ def _may_have_hashes(path: str) -> bool:
 
 
 def _ready_lines(store: str, project: str, key: str) -> list[str]:
-    """The lines of a record that this version can read; empty where there is none."""
+    """The lines of a record that this version can read; empty if there is none."""
     folder = record_folder(store, project)
     if not _is_own(folder):
         return []
@@ -317,7 +318,7 @@ def _environment_of(lines: list[str]) -> str | None:
 
 
 def _is_unchanged(line: str, written: int) -> bool:
-    """Whether the input of one line is as the line says; ValueError for a line that is of no input."""
+    """Whether the input of one line is unchanged; ValueError for a line that names no input."""
     word, _, rest = line.partition(" ")
     if word in ("absent", "place"):
         return os.path.exists(rest) == (word == "place")
@@ -334,7 +335,7 @@ def _is_unchanged(line: str, written: int) -> bool:
 
 
 def _file_digest(path: str) -> str | None:
-    """sha256 (hex) of a regular file; None for anything else, such as a FIFO, which would hold up whoever opens it."""
+    """sha256 (hex) of a regular file; None for anything else, such as a FIFO, which would block."""
     if not os.path.isfile(path):
         return None
     with open(path, "rb") as file:
@@ -342,12 +343,12 @@ def _file_digest(path: str) -> str | None:
 
 
 def names_digest(folder: str) -> str:
-    """sha256 (hex) over the sorted names of what is in a folder; bytecode, which running a program adds, is left out."""
+    """sha256 (hex) over the sorted names in a folder, without those of bytecode, which programs add when they run."""
     names = sorted(name for name in os.listdir(os.fsencode(folder)) if name != b"__pycache__")
     return _sha256(b"\0".join(names))
 
 
 def _sha256(data: bytes) -> str:
-    import hashlib  # 3 ms that the launcher's path and most records never pay
+    import hashlib  # it takes 3 ms, and neither the launcher's path nor most records need it
 
     return hashlib.sha256(data).hexdigest()

@@ -1,13 +1,13 @@
-"""Which daemon a store has: the file by which whoever has the store finds it, whatever variables it was started with.
+"""The file of a store that names its daemon: it is found by the store, whatever variables it was started with.
 
     <store>/daemon      0600, written by the daemon that holds the store's lock, removed at its end
       <absolute path of its socket>
       storectl-daemon 1
       process <process id>
-      identity <boot id>.<start, in clock ticks after boot>      empty where there is no /proc
+      identity <boot id>.<start, in clock ticks after boot>      empty if there is no /proc
 
-The socket is the first line, so that the launcher needs no more than one ``read``. Whether there is a writer is said by
-the lock alone. A daemon that was killed leaves this file behind: ``lives`` tells.
+The socket is in the first line, so that the launcher needs no more than one ``read``. Only the lock says whether
+there is a writer: a daemon that was killed leaves this file behind, and ``lives`` tells.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class StoreDaemon:
 
     @property
     def lives(self) -> bool:
-        """Whether the process that wrote it is known to be there: its number may be another's by now."""
+        """Whether the process that wrote the file is known to be there: another one may have its number by now."""
         return bool(self.identity) and self.identity == identity_of(self.pid)
 
     @property
     def may_answer(self) -> bool:
-        """Whether it makes sense to connect: it lives, or the system does not tell and its socket is there."""
+        """Whether it makes sense to connect: the daemon lives, or the system does not tell and its socket is there."""
         return self.lives or (not self.identity and os.path.exists(self.socket))
 
     def text(self) -> bytes:
@@ -50,7 +50,7 @@ def daemon_file(store: str) -> str:
 
 
 def read_store_daemon(store: str) -> StoreDaemon | None:
-    """What the store says; None if it says nothing, or nothing that this version can read."""
+    """What the store says of its daemon; None if it says nothing, or nothing that this version can read."""
     try:
         with open(daemon_file(store), "rb") as file:
             socket, version, process, identity, *_ = os.fsdecode(file.read(4096)).split("\n")
@@ -63,14 +63,14 @@ def read_store_daemon(store: str) -> StoreDaemon | None:
 
 
 def this_daemon(socket: str) -> StoreDaemon:
-    """This process as the daemon that listens on the socket."""
+    """This process, as the daemon that listens on the socket."""
     return StoreDaemon(socket=socket, pid=os.getpid(), identity=identity_of(os.getpid()))
 
 
 def identity_of(pid: int) -> str:
-    """What no other process has that is given the same number: boot and start.
+    """Boot and start of a process: they tell it from every other process with the same number.
 
-    Empty if there is no such process, if it has ended and nobody has asked how, or if the system does not tell.
+    Empty if there is no such process, if it has ended and its parent has not asked how, or if the system does not tell.
     """
     try:
         with open("/proc/sys/kernel/random/boot_id", "rb") as file:

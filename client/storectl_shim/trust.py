@@ -1,4 +1,4 @@
-"""Whose files decide what runs here: this user's, root's, and those in folders that this user or the system trusts.
+"""Whose files may decide what runs here: this user's, root's, and those in folders that this user or the system trusts.
 
     ~/.config/storectl/trusted      `storectl trust` writes it; below $XDG_CONFIG_HOME if that is set
     /etc/storectl/trusted           for every user of the machine
@@ -24,10 +24,10 @@ EVERYTHING = "*"
 
 
 class ForeignFileError(Exception):
-    """A file or folder that belongs to another user, in no trusted folder.
+    """A file or folder belongs to another user, and is in no trusted folder.
 
-    ``path`` is what belongs to the user ``uid``; ``folder`` is what would have to be trusted. ``passed_by``: it
-    lies in a folder where everybody may put files, so that it says nothing about what is below.
+    ``path`` belongs to the user ``uid``; ``folder`` is what would have to be trusted. If ``passed_by``, it is in a
+    folder where everybody may put files, and says nothing about the folders below.
     """
 
     code = "E_PROJECT_OWNER"
@@ -50,9 +50,9 @@ class ForeignFileError(Exception):
 
 
 def foreign_owner(path: str, environ: Mapping[str, str]) -> int | None:
-    """The user whose file or folder it is if it must not be believed; None for this user's, root's and trusted ones.
+    """The user whose file or folder this is, if it must not be believed; None if it is this user's, root's or trusted.
 
-    A symbolic link and what it leads to both have to be. OSError if nothing is there.
+    If it is a symbolic link, both the link and what it leads to count. OSError if nothing is there.
     """
     for status in (os.lstat(path), os.stat(path)):
         if status.st_uid not in (os.geteuid(), 0):
@@ -61,7 +61,7 @@ def foreign_owner(path: str, environ: Mapping[str, str]) -> int | None:
 
 
 def check_owner(path: str, environ: Mapping[str, str], *, folder: str | None = None) -> None:
-    """ForeignFileError for what belongs to another user; nothing if it is not there."""
+    """ForeignFileError if the path belongs to another user and is not trusted; nothing if it is not there."""
     try:
         uid = foreign_owner(path, environ)
     except OSError:
@@ -93,7 +93,7 @@ def list_path(environ: Mapping[str, str]) -> str:
 
 
 def read_list(path: str) -> list[str]:
-    """The folders of one list; empty if it is not there, or others could have written it."""
+    """The folders in one list; empty if it is not there, or if others could have written it."""
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
@@ -106,7 +106,7 @@ def read_list(path: str) -> list[str]:
 
 
 def check_inputs(folder: str, names: Iterable[str], lock_file: str, environ: Mapping[str, str]) -> None:
-    """ForeignFileError if the project's folder, its lock file, or one of the files of these names is another user's."""
+    """ForeignFileError if the project's folder, its lock file, or a file of one of these names is another user's."""
     check_owner(folder, environ, folder=folder)
     check_owner(lock_file, environ, folder=folder)
     for name in names:
@@ -122,7 +122,7 @@ def everybody_writes(folder: str) -> bool:
 
 
 def user_name(uid: int) -> str:
-    """``user bob (1001)``, or the number alone of one whom the user database does not know."""
+    """``user bob (1001)``; only the number if the user database does not know it."""
     import pwd  # only for an error
 
     try:

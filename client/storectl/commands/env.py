@@ -104,7 +104,7 @@ def state_text(state: ProjectState) -> str:
 def _state(folder: str) -> ProjectState:
     """The state of the project that this folder is in.
 
-    If the project has no lock file any more, it is the state that the daemon remembers.
+    If the project has no lock file any more, this is the state that the daemon remembers.
     """
     start = os.path.realpath(folder)
     with ensure_daemon(os.environ) as daemon:

@@ -39,8 +39,9 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentInfo:
-    """One environment. ``python`` is its ``bin/python``; ``executable`` and ``version`` are the interpreter's below it.
+    """One environment.
 
+    ``python`` is its ``bin/python``; ``executable`` and ``version`` are those of the interpreter that it leads to.
     ``project`` and ``lock_file`` are None if no project uses it any more.
     """
 

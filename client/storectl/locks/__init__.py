@@ -1,1 +1,1 @@
-"""How lock files are made: a project's by its own tool, and those of tools, scripts and ``--with``."""
+"""How lock files are made: a project's or script's by its own tool, and those for ``tool run`` and ``--with``."""

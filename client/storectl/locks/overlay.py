@@ -1,6 +1,6 @@
 """`storectl run --with`: packages on top of a project's environment, locked once so that they fit it.
 
-        <state>/overlays/<key>/    the requirements' own lock file, see ``requirements``
+    <state>/overlays/<key>/    the requirements' own lock file, see ``requirements``
 
 The key is made of the requirements and the environment's id, so that another lock file of the project means another
 overlay. A second run finds the folder, and needs neither uv nor pip.

@@ -1,9 +1,9 @@
 """Lock files for requirements that no project has written down: uv or pip makes them, in a folder of their own.
 
-        <folder>/pyproject.toml    what was asked for
-        <folder>/.python-version   the path of the interpreter that it is for, if it is not for a project
-        <folder>/constraints.txt   the versions that it has to fit, if there are any
-        <folder>/uv.lock           what uv made of it; or pylock.toml, made by pip
+    <folder>/pyproject.toml    what was asked for
+    <folder>/.python-version   the path of the interpreter that it is for, if it is not for a project
+    <folder>/constraints.txt   the versions that it has to fit, if there are any
+    <folder>/uv.lock           what uv made of it; or pylock.toml, made by pip
 
 A folder counts only if it has its lock file, which is moved in last. So no command finds half of one.
 """

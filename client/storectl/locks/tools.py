@@ -1,8 +1,8 @@
 """Tools: commands of packages that belong to no project, each with a lock file of its own that is kept.
 
-        <state>/tools/<key>/pyproject.toml    what was asked for
-        <state>/tools/<key>/uv.lock           what uv made of it; or pylock.toml, made by pip
-        <state>/tools/<key>/tool              the name that the user asked for, shown in lists
+    <state>/tools/<key>/pyproject.toml    what was asked for
+    <state>/tools/<key>/uv.lock           what uv made of it; or pylock.toml, made by pip
+    <state>/tools/<key>/tool              the name that the user asked for, shown in lists
 
 The folder is a project like any other. Its record says that nothing has changed, so that a second run asks neither a
 resolver nor the daemon. ``--refresh`` locks anew.
