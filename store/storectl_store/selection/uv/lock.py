@@ -52,7 +52,10 @@ Edges = Mapping[NormalizedName, tuple[UvEdge, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class UvPackage:
-    """One ``[[package]]``. ``extras`` and ``groups`` are their edges by name; the ``known_`` ones include empty ones."""
+    """One ``[[package]]``. ``extras`` and ``groups`` are their edges by name.
+
+    ``known_extras`` and ``known_groups`` are all their names, empty ones too.
+    """
 
     name: NormalizedName
     version: str | None
