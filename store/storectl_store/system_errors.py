@@ -1,4 +1,7 @@
-"""What the system refuses whatever storectl does: a full, failing or read-only disk, too many open files, no memory."""
+"""What the system refuses, whatever storectl does.
+
+That is, a full, failing or read-only disk, too many open files, or no memory.
+"""
 
 import errno
 import os
@@ -24,7 +27,7 @@ _HINTS = {
     errno.ENXIO: _NO_DISK,
 }
 OF_PROCESSES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
-"""Those that are about what a process or the machine may have, and not about a disk."""
+"""Refusals that concern the limits of a process or the machine, not a disk."""
 
 _OF_SQLITE = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
@@ -41,7 +44,7 @@ def reason_of(error: OSError) -> str:
 
 
 def refusal_of(error: BaseException, doing: str) -> StoreFullError | None:
-    """The error to tell if the system's refusal is the reason of this one, or of one below it; else None.
+    """The error to report if a refusal of the system caused this error, or an error below it; otherwise None.
 
     ``doing`` reads as in "cannot <doing>".
     """
@@ -67,7 +70,7 @@ def _number_of(error: BaseException) -> int | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what it was raised from, and the members of groups among them."""
+    """The error, the errors it was raised from, and the members of groups among them."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):

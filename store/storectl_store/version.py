@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 @cache
 def installed_version() -> str:
-    """The version that is installed; ``unknown`` where it runs from a bare source tree."""
+    """The version that is installed; ``unknown`` if it runs from a bare source tree."""
     try:
         return version("storectl")
     except PackageNotFoundError:

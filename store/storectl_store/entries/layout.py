@@ -37,14 +37,14 @@ from storectl_store.digest import Digest, hex_of, prefix_of
 STORE_FORMAT = 1
 
 UNPUBLISHED = ".tmp-"
-"""How the name of an environment begins that is still being made, or never was."""
+"""The beginning of the name of an environment that is still being made, or never was."""
 
 _REPOSITORY_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class StoreLayout:
-    """Where everything is, below one root folder."""
+    """The paths of everything in a store, below one root folder."""
 
     root: Path
 

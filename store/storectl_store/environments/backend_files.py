@@ -66,7 +66,7 @@ def _setup_cfg(folder: Path) -> Iterator[str]:
 
 
 def _attribute(dotted: Any, folder: Path, root: Any) -> Iterator[str]:
-    """The module files that may hold ``package.module.NAME``: those that exist in any folder where code can be."""
+    """The module files that may hold ``package.module.NAME``: those that exist in any folder that may hold code."""
     if not isinstance(dotted, str) or "." not in dotted:
         return
     module = dotted.rpartition(".")[0].replace(".", "/")

@@ -94,7 +94,7 @@ def base_of(pattern: str) -> tuple[str, str]:
 
 
 def pattern_regex(pattern: str) -> re.Pattern[str]:
-    """A regular expression for the paths of files below the pattern's base, where ``*`` matches slashes too.
+    """A regular expression for the paths of files below the pattern's base. ``*`` matches slashes too.
 
     Raises EnvironmentBuildError if the pattern has no meaning.
     """

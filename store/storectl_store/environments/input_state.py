@@ -1,4 +1,4 @@
-"""Inputs as they are at one moment: a file by its contents, a folder by the names in it, or only that something is there."""
+"""The state of inputs at one moment: a file's contents, the names in a folder, or only that something is there."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from storectl_shim.project_record import names_digest
 from storectl_store.errors import LockFileError
 
 InputKind = Literal["file", "names", "place"]
-"""What of an input counts: its contents; the names of what is in the folder; or whether something is there at all."""
+"""What of an input counts: its contents; the names in the folder; or whether something is there at all."""
 
 _ATTEMPTS = 5
 _STRENGTH: Mapping[InputKind, int] = {"place": 0, "file": 1, "names": 2}
@@ -36,14 +36,15 @@ PLACE = InputState(kind="place")
 
 
 def stronger(one: InputKind, other: InputKind | None) -> InputKind:
-    """The kind that sees every change which either of them sees."""
+    """The kind that sees every change which either of these kinds sees."""
     return one if other is None or _STRENGTH[one] >= _STRENGTH[other] else other
 
 
 def read_state(path: Path, kind: InputKind = "file") -> InputState | None:
-    """The state of one input, None if nothing is there; LockFileError for a file that never stands still.
+    """The state of one input; None if nothing is there. Raises LockFileError for a file that keeps changing.
 
-    A folder that is asked for as a file counts by its names, as uv has it. What cannot be read is only known to be there.
+    A folder that is asked for as a file counts by its names, as in uv. If something cannot be read, only that it is
+    there is known.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -58,7 +59,7 @@ def read_state(path: Path, kind: InputKind = "file") -> InputState | None:
 
 
 def _read_once(path: Path, kind: InputKind) -> InputState | None:
-    """The state, or None if the input changed meanwhile."""
+    """The state; None if the input changed meanwhile."""
     before = os.stat(path)
     is_folder = stat.S_ISDIR(before.st_mode)
     if kind == "place" or not (is_folder or stat.S_ISREG(before.st_mode)):
@@ -71,7 +72,10 @@ def _read_once(path: Path, kind: InputKind) -> InputState | None:
 
 
 def _file_digest(path: Path) -> str:
-    """Opened without blocking, so that a FIFO that takes the file's place cannot hold us."""
+    """The sha256 of the file's content, in hex.
+
+    It is opened without blocking, so that a FIFO in its place cannot hold us.
+    """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

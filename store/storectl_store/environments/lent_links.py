@@ -1,13 +1,13 @@
-"""Symbolic links that views share: one inode in ``links/``, with a further name in every view that shows the same thing.
+"""Symbolic links that views share: one inode in ``links/``, with a further name in every view that shows its target.
 
     links/<32 hex digits of the sha256 of its target>      a symbolic link
 
-A link into an entry says the same in whatever view it stands, so only the first view has to make it; a name more for it
-costs no inode and a tenth of the time. A link is kept here once the view that it was made for is durable, so what is here
-is whole. One that no view has any more has a link count of 1.
+A link into an entry is the same in every view, so only the first view has to make it. One more name for it costs no
+inode and a tenth of the time. A link is kept here once the view that it was made for is durable, so every link here is
+whole. A link that no view has any more has a link count of 1.
 
-Only Linux is sure to give a symbolic link a second name. Elsewhere, and where the file system refuses, each view has links
-of its own.
+Only Linux is sure to give a symbolic link a second name. On other systems, and if the file system refuses, each view
+has links of its own.
 """
 
 import errno
@@ -21,7 +21,10 @@ from pathlib import Path
 from storectl_store.disk.descriptors import opened_folder
 
 NO_HARD_LINK = frozenset({errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP})
-"""What is said of a file system without hard links, of a file that has all it can have, and of somebody else's file."""
+"""Errors that mean no hard link can be made.
+
+The file system has none, the file has as many as it can have, or it belongs to another user.
+"""
 
 _NAME_DIGITS = 32
 
@@ -33,7 +36,7 @@ class LentLinks:
         self._folder = folder
 
     def borrow(self, target: str, path: str, *, view: int) -> bool:
-        """Give the link to this target a name in the view, relative to its descriptor; False where it cannot be had."""
+        """Give the link to this target a name in the view, relative to its descriptor. Returns false if it cannot."""
         try:
             os.link(_name_of(target), path, src_dir_fd=self._folder, dst_dir_fd=view, follow_symlinks=False)
         except OSError as error:
@@ -43,25 +46,25 @@ class LentLinks:
         return True
 
     def keep(self, target: str, path: str, *, view: int) -> None:
-        """Keep a link of a view that is durable. That it cannot be kept, or is there already, does no harm."""
+        """Keep a link of a view that is durable. It does no harm if it cannot be kept, or is there already."""
         with suppress(OSError):
             os.link(path, _name_of(target), src_dir_fd=view, dst_dir_fd=self._folder, follow_symlinks=False)
 
 
 class NoLentLinks(LentLinks):
-    """Where no link is lent."""
+    """A stand-in for systems on which no link is lent."""
 
     def borrow(self, target: str, path: str, *, view: int) -> bool:  # noqa: ARG002  # the answer is always the same
-        """There is none."""
+        """Return false: there is no link to lend."""
         return False
 
     def keep(self, target: str, path: str, *, view: int) -> None:
-        """Nothing is kept."""
+        """Keep nothing."""
 
 
 @contextmanager
 def lent_links(folder: Path) -> Iterator[LentLinks]:
-    """The links in this folder, which is made where there is none."""
+    """The links in this folder, which is made if there is none."""
     if not sys.platform.startswith("linux"):
         yield NoLentLinks(-1)
         return
@@ -71,7 +74,7 @@ def lent_links(folder: Path) -> Iterator[LentLinks]:
 
 
 def misnamed_links(folder: Path) -> list[Path]:
-    """What in the folder is no link, or one that leads elsewhere than its name says."""
+    """Everything in the folder that is no link, or a link with another target than its name says."""
     with os.scandir(folder) as found:
         names = sorted((child.name, child.is_symlink()) for child in found)
     return [folder / name for name, is_link in names if not is_link or _name_of(os.readlink(folder / name)) != name]

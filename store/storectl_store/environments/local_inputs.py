@@ -3,10 +3,10 @@
     pyproject.toml, and the files of its backend             setup.py, hatch_build.py, Cargo.toml, …
     files that a version or another field is read from      [tool.hatch.version] path, [tool.setuptools.dynamic], …
     readme and licences, if storectl makes the wheel itself
-    folders whose existence says where the code is          src
+    folders whose existence decides where the code is       src
     ``[tool.uv] cache-keys``
 
-What a backend reads beyond these, nobody can know before: such a project says it in its cache keys.
+What else a backend reads cannot be known before it runs: a project whose backend reads more says so in its cache keys.
 """
 
 import hashlib
@@ -30,10 +30,10 @@ _NEVER_INPUTS = frozenset({".git", "__pycache__"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalInputs:
-    """Contents of ``files`` and existence of ``places`` decide what a build of ``folder`` is, and the other fields too.
+    """What decides the result of a build of ``folder``: contents of ``files``, existence of ``places``, and the rest.
 
-    ``listed`` are folders that were looked through; ``git_files`` and ``git_folders`` are what ``git`` was read from, a
-    text that names the commit and the tags. ``variables`` are the names that cache keys give.
+    ``listed`` are the folders that were searched. ``git`` is a text that names the commit and the tags; ``git_files``
+    and ``git_folders`` are what it was read from. ``variables`` are the names that cache keys give.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class LocalInputs:
 
     @property
     def watched(self) -> Mapping[Path, InputKind]:
-        """All paths whose change may mean another build, with what of each counts."""
+        """All paths whose change may mean another build, each with what of it counts."""
         kinds: dict[Path, InputKind] = {}
         for paths, kind in (
             (self.places, "place"),
@@ -61,7 +61,7 @@ class LocalInputs:
     def contents(self) -> str:
         """A digest over everything but variables, ``sha256:…``: equal digests mean equal builds. It reads the files.
 
-        MissingProjectError if there is no project: nothing is ever known by a digest of nothing.
+        Raises MissingProjectError if there is no project, so that no build is ever known by the digest of nothing.
         """
         check_is_project(self.folder)
         hasher = hashlib.sha256(self.git.encode("utf-8", "surrogateescape"))
@@ -78,7 +78,7 @@ class LocalInputs:
 
 
 def local_inputs(folder: Path) -> LocalInputs:
-    """The inputs of the project in this folder; EnvironmentBuildError for cache keys that cannot be followed."""
+    """The inputs of the project in this folder. Raises EnvironmentBuildError if its cache keys cannot be followed."""
     document = read_pyproject(folder)
     keys = cache_keys(document, str(folder / "pyproject.toml"))
     named = [*backend_inputs(document), *named_files(document, folder, metadata=static_project(folder) is not None)]
@@ -97,7 +97,10 @@ def local_inputs(folder: Path) -> LocalInputs:
 
 
 def check_is_project(folder: Path) -> None:
-    """MissingProjectError if the folder has neither a ``pyproject.toml`` nor a ``setup.py``: it may be on its way."""
+    """Raise MissingProjectError if the folder has neither a ``pyproject.toml`` nor a ``setup.py``.
+
+    The project may still be created.
+    """
     if not any((folder / name).exists() for name in ("pyproject.toml", "setup.py")):
         raise MissingProjectError(
             f"{folder} is locked as a project, and has neither a pyproject.toml nor a setup.py",
@@ -107,7 +110,7 @@ def check_is_project(folder: Path) -> None:
 
 
 def _found(folder: Path, named: list[str], keys: CacheKeys) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """The files, and the folders that were looked through for them."""
+    """The files, and the folders that were searched for them."""
     files: dict[Path, None] = {}
     listed: dict[Path, None] = {}
     for text in [*named, *keys.files]:
@@ -125,7 +128,7 @@ def _below(folder: Path, text: str) -> Path:
 
 
 def _matching(folder: Path, pattern: str) -> tuple[list[Path], list[Path]]:
-    """The files that match, and every folder that was looked through: a new name in one of them may match."""
+    """The files that match, and every folder that was searched: a new name in one of them may match."""
     start, rest = base_of(pattern)
     regex = pattern_regex(rest)
     base = _below(folder, start)
@@ -145,7 +148,7 @@ def _matching(folder: Path, pattern: str) -> tuple[list[Path], list[Path]]:
 
 
 def _walk(base: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Each folder and the names of the files in it, but for virtual environments and what git and Python keep."""
+    """Each folder with the names of its files, except virtual environments, ``.git`` and ``__pycache__``."""
     for parent, inner, names in os.walk(base):
         inner[:] = sorted(
             name for name in inner if name not in _NEVER_INPUTS and not os.path.exists(f"{parent}/{name}/pyvenv.cfg")

@@ -1,4 +1,4 @@
-"""Which storectl made an environment: its id says so, as it is a digest over the shim and all that the record names."""
+"""Which storectl made an environment. Its id tells, as a digest over the shim and all that the record names."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -13,7 +13,7 @@ from storectl_store.errors import StoreError
 
 
 class Maker(Enum):
-    """Who made an environment. Nobody: its record does not say what its id is a digest of."""
+    """Who made an environment. NOBODY: the id is not the digest of what its record says."""
 
     THIS = auto()
     ANOTHER = auto()
@@ -21,7 +21,7 @@ class Maker(Enum):
 
 
 def maker_of(folder: Path, record: EnvironmentRecord) -> Maker:
-    """Who made the environment in this folder, which has this record."""
+    """Which storectl made the environment in this folder, which has this record."""
     if folder.name == record.id == _identity(record, shim_digest(), VIEW_FORMAT):
         return Maker.THIS
     shims = [shim_digest(), *_own_shims(folder)]
@@ -30,12 +30,12 @@ def maker_of(folder: Path, record: EnvironmentRecord) -> Maker:
 
 
 def shown_digests(layout: StoreLayout) -> set[Digest]:
-    """Every entry that an environment names whose record can be read."""
+    """The digest of every entry that an environment names, for all environments whose record can be read."""
     return {digest for record in environment_records(layout) for digest in record.digests}
 
 
 def environment_records(layout: StoreLayout) -> Iterator[EnvironmentRecord]:
-    """The record of every environment that has one that can be read, by id."""
+    """The record of every environment whose record can be read, by id."""
     for folder in environment_folders(layout):
         with suppress(StoreError):
             yield read_environment(folder)
@@ -53,7 +53,7 @@ def _identity(record: EnvironmentRecord, shim: Digest, view_format: int) -> str:
 
 
 def _own_shims(folder: Path) -> Iterator[Digest]:
-    """The digest of the shim that stands in the environment itself."""
+    """The digest of the shim in the environment itself."""
     for library in folder.glob("lib/python*"):
         with suppress(OSError):
             yield digest_of_shim({path: (library / path).read_bytes() for path in shim_sources()})

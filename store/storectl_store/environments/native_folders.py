@@ -1,8 +1,8 @@
 """Folders that must be real in a view, because a native library in them looks for another wheel's by ``..``.
 
-The dynamic linker resolves ``$ORIGIN/../../other/lib`` through the file system, and ``..`` of a linked folder is the
-folder in the store, beside which no other wheel stands. ``$ORIGIN`` itself is the path a library was opened by, links
-not followed. So it is enough that every folder from the top-level name down to the library is real and holds links.
+The dynamic linker resolves ``$ORIGIN/../../other/lib`` through the file system. ``..`` of a linked folder is the folder
+in the store, which has no other wheel beside it. ``$ORIGIN`` itself is the path a library was opened by, links not
+followed. So it is enough that every folder from the top-level name down to the library is real and holds links.
 """
 
 from storectl_store.entries.manifest import Manifest

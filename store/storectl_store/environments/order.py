@@ -1,16 +1,16 @@
-"""The order in which pip would install a closure: it decides whose file stays where two wheels have the same one.
+"""The order in which pip would install a closure. It decides whose file stays if two wheels have the same one.
 
 pip (``resolution/resolvelib/resolver.py``, ``get_topological_weights``) gives each project a weight and installs by
-falling (weight, name). Projects without dependencies are pruned from the graph again and again; those of a round
-all weigh as much as the graph had nodes then, so the deepest dependencies weigh most. What is left are cycles and all
-that leads to them: there the weight is the length of the longest simple path from the root. So dependencies come
-first, among equals the order is reverse alphabetical, and the project written *last* is, all else being equal, the
-alphabetically first one. As in pip, ``foo[extra]`` is a node of its own that depends on ``foo``.
+falling (weight, name). It prunes projects without dependencies from the graph, again and again. The projects of one
+round all get the number of nodes that the graph had then as their weight, so the deepest dependencies weigh most. What
+is left are cycles and all that leads to them; there the weight is the length of the longest simple path from the root.
+So dependencies come first. Among equals the order is reverse alphabetical, so the project written *last* is, all else
+being equal, the alphabetically first one. As in pip, ``foo[extra]`` is a node of its own that depends on ``foo``.
 
-The root is taken to require every project, as it does where an exported lock file is installed. Two things that pip
-knows are not in a manifest: the extras that only the user's project asks for, so their edges are missing here; and
-Requires-Python, a node of pip's graph that nearly every project depends on, so those few without it weigh the same
-here as other leaves, and one round more there.
+The root is taken to require every project, as it does if an exported lock file is installed. Two things that pip knows
+are not in a manifest. One are the extras that only the user's project asks for: their edges are missing here. The other
+is Requires-Python, a node of pip's graph that nearly every project depends on: the few projects without it weigh the
+same as other leaves here, and one round more in pip.
 """
 
 import math
@@ -40,19 +40,19 @@ class Requiring(Protocol):
 
     @property
     def requires_dist(self) -> tuple[str, ...]:
-        """Its requirements, as its metadata has them."""
+        """The requirements, as the entry's metadata has them."""
         ...
 
 
 class InstallationOrder:
-    """Ranks of projects, computed when the first one is asked for: most closures have no conflict and need none."""
+    """Ranks of projects. They are computed when first asked for: most closures have no conflict and need none."""
 
     def __init__(self, entries: Sequence[Requiring], markers: Mapping[str, str]) -> None:
         self._entries = {entry.name: entry for entry in entries}
         self._markers = dict(markers)
 
     def rank(self, project: NormalizedName | None) -> float:
-        """The place in the order, later is greater; None, for storectl itself, comes last."""
+        """The rank in the order; later is greater. None, for storectl itself, comes last."""
         return math.inf if project is None else self._ranks[project]
 
     @cached_property
@@ -94,7 +94,7 @@ class InstallationOrder:
 
 
 def topological_weights(graph: Graph) -> dict[str, int]:
-    """Weigh the nodes of a graph (node -> its dependencies, the root is "") as pip does; the graph is used up."""
+    """Weigh the nodes of a graph (node -> its dependencies, the root is "") as pip does. The graph is emptied."""
     weights = _prune_leaves(graph)
     _weigh_cycles(graph, weights)
     return weights
@@ -133,7 +133,7 @@ def _node(name: str, extra: str) -> str:
 
 
 def _parsed(text: str) -> Requirement | None:
-    """The requirement, or None: metadata of old wheels holds lines that no tool can read."""
+    """The requirement; None if it cannot be read: metadata of old wheels has lines that no tool can read."""
     try:
         return Requirement(text)
     except InvalidRequirement:

@@ -1,10 +1,11 @@
-"""The outline of an entry: all that planning an environment asks of it, a hundredth of its manifest.
+"""The outline of an entry: all that planning an environment needs of it, a hundredth of its manifest.
 
-A folder that need not be real is told as a whole, by its path with a slash behind it; its files are in the manifest, which
-is read where another entry writes into the same folder. What an import map says of the entry's folders is ready made.
+A folder that need not be real is listed as a whole, by its path with a slash behind it. Its files are in the manifest,
+which is read if another entry writes into the same folder. What an import map says of the entry's folders is ready
+made.
 
-What the catalogue keeps, format 1: the CRC-32 of the rest as four bytes, the lowest first, then ``marshal`` (version 2)
-of one tuple, the fields of ``Outline`` in their order without the digest, as tuples, lists, dicts and texts.
+What the catalogue keeps, format 1: the CRC-32 of the rest as four bytes, the lowest first; then ``marshal`` (version 2)
+of one tuple: the fields of ``Outline`` in their order without the digest, as tuples, lists, dicts and texts.
 """
 
 import marshal
@@ -28,16 +29,16 @@ OUTLINE_FORMAT = 1
 _CHECK_BYTES = 4
 
 Files = Mapping[str, str]
-"""Path -> sha256 hex; a path that ends with a slash is a whole folder and has ""."""
+"""Path -> sha256 hex. A path that ends with a slash is a whole folder and has ""."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """What is to be known of an entry before it can be shown.
+    """What has to be known of an entry before it can be shown.
 
-    ``distribution`` is the project as the wheel's file name spells it. ``real_folders`` of site-packages must not be
-    links. ``sections`` are those of the folders right below site-packages that can be imported, for one set of extension
-    suffixes. ``source_size`` is the bytes of all modules.
+    ``distribution`` is the project as the wheel's file name spells it. ``real_folders`` are folders of site-packages
+    that must not be links. ``sections`` are those of the folders right below site-packages that can be imported, for
+    one set of extension suffixes. ``source_size`` is the size of all modules in bytes.
     """
 
     digest: Digest
@@ -54,7 +55,7 @@ class Outline:
 
 
 ManifestOf = Callable[[Digest], Manifest]
-"""Reads the manifest of an entry; a StoreError where it is gone."""
+"""Reads the manifest of an entry. Raises StoreError if it is gone."""
 
 
 def outline_of(manifest: Manifest, extension_suffixes: Sequence[str]) -> Outline:
@@ -80,7 +81,7 @@ def outline_of(manifest: Manifest, extension_suffixes: Sequence[str]) -> Outline
 
 
 def _with_wholes(files: Files, real_folders: frozenset[str]) -> dict[str, str]:
-    """The files, and in the place of those below a folder that need not be real that folder."""
+    """The files; a folder that need not be real takes the place of all files below it."""
     told: dict[str, str] = {}
     for path, fingerprint in files.items():
         whole = _whole_folder(path, real_folders)
@@ -92,7 +93,7 @@ def _with_wholes(files: Files, real_folders: frozenset[str]) -> dict[str, str]:
 
 
 def _whole_folder(path: str, real_folders: frozenset[str]) -> str | None:
-    """The topmost folder on the way to the file that need not be real; None where there is none."""
+    """The topmost folder on the way to the file that need not be real; None if there is none."""
     end = path.find("/")
     while end >= 0 and path[:end] in real_folders:
         end = path.find("/", end + 1)
@@ -133,7 +134,7 @@ def encode_outline(outline: Outline) -> bytes:
 
 
 def decode_outline(digest: Digest, data: bytes) -> Outline:
-    """The outline of this entry in these bytes; StoreFormatError where they are none."""
+    """The outline of this entry in these bytes. Raises StoreFormatError if they are none."""
     if int.from_bytes(data[:_CHECK_BYTES], "little") != zlib.crc32(memoryview(data)[_CHECK_BYTES:]):
         raise StoreFormatError(f"the outline of {digest} is damaged")
     try:

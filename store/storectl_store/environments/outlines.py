@@ -1,4 +1,4 @@
-"""The outlines of a store's entries: kept in the catalogue, made from the manifests where it has none that can be read."""
+"""The outlines of a store's entries: kept in the catalogue, or made from the manifests if it has none to be read."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -11,13 +11,16 @@ from storectl_store.errors import StoreError, StoreFormatError
 
 
 class Outlines:
-    """Gives outlines, and keeps what it had to make. Safe to share by threads, as the store is."""
+    """Gives outlines, and keeps those that it had to make. Threads may share it, as they may share the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def get(self, digests: Sequence[Digest], extension_suffixes: Sequence[str]) -> list[Outline]:
-        """The outlines of these entries, in order; StoreError where one is not there, or its manifest is broken."""
+        """The outlines of these entries, in order.
+
+        Raises StoreError if an entry is not there, or its manifest is broken.
+        """
         kind = outline_kind(extension_suffixes)
         found = dict(self._kept(kind, digests))
         made = [
@@ -30,18 +33,18 @@ class Outlines:
         return [found[digest] for digest in digests]
 
     def add(self, manifests: Iterable[Manifest], extension_suffixes: Sequence[str]) -> None:
-        """Make the outlines of new entries while their manifests are at hand."""
+        """Make and keep the outlines of new entries, while their manifests are at hand."""
         self._keep(outline_kind(extension_suffixes), [outline_of(each, extension_suffixes) for each in manifests])
 
     def manifest(self, digest: Digest) -> Manifest:
-        """The whole manifest of an entry; StoreError where there is none."""
+        """The whole manifest of an entry. Raises StoreError if there is none."""
         manifest = self._store.manifest(digest)
         if manifest is None:
             raise StoreError(f"the entry {digest} is gone from the store", hint="warm the project again", digest=digest)
         return manifest
 
     def _kept(self, kind: str, digests: Sequence[Digest]) -> Iterable[tuple[Digest, Outline]]:
-        """Those that the catalogue has; it may lose anything at any time."""
+        """The outlines that the catalogue has. It may lose any of them at any time."""
         for digest, data in self._store.catalogue.get_many(kind, digests).items():
             with suppress(StoreFormatError):
                 yield digest, decode_outline(digest, data)

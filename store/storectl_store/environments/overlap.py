@@ -1,13 +1,15 @@
 """Merge layers into one tree, as pip would by installing them one after the other into one folder.
 
 A layer is one part of one entry, or what storectl itself adds. A folder that a single layer writes into is one link to
-that layer's folder. A folder that two or more write into is a real one that holds links, and so on down, only as
-deep as the overlap goes. Where two layers have a file of one path and other bytes, or one has a file where the other
-has a folder, the layer that pip would install last wins and a warning names both. Equal bytes are no conflict.
+that layer's folder. A folder that two or more layers write into is a real one that holds links, and so on down, only as
+deep as the overlap goes.
+
+Two layers conflict if they have files of one path with different bytes, or if one has a file and the other a folder
+there. Then the layer that pip would install last wins, and a warning names both. Equal bytes are no conflict.
 
 ``__pycache__`` of a wheel is never merged: a real folder gets its own, see ``plan``.
 
-Most folders are told as wholes (``outline``): only one that two layers write into has its files looked up.
+Most folders are listed as wholes (``outline``). Only a folder that two layers write into has its files looked up.
 """
 
 from abc import ABC, abstractmethod
@@ -29,9 +31,9 @@ BYTECODE_FOLDER = "__pycache__"
 class Layer(ABC):
     """Files below one folder of the view, its ``mount`` ("" is the view itself).
 
-    ``files`` maps each path below the mount to the sha256 of the file there, or to any text that is none where it has
-    none; a path that ends with a slash is a whole folder. ``real_folders`` are folders below the mount that must not be
-    links. ``project`` is None for what storectl itself adds.
+    ``files`` maps each path below the mount to the sha256 of its file, or to a placeholder if it has none. A path that
+    ends with a slash is a whole folder. ``real_folders`` are folders below the mount that must not be links.
+    ``project`` is None for what storectl itself adds.
     """
 
     label: str
@@ -42,11 +44,11 @@ class Layer(ABC):
     real_folders: frozenset[str] = frozenset()
 
     def view_path(self, path: str) -> str:
-        """Where this path below the mount is in the view."""
+        """The path in the view of this path below the mount."""
         return f"{self.mount}/{path}" if self.mount else path
 
     def below_mount(self, view_path: str) -> str | None:
-        """The path below the mount; "" for the mount itself; None above or beside it."""
+        """The path below the mount of this path in the view; "" for the mount itself; None above or beside it."""
         if not self.mount:
             return view_path
         if view_path == self.mount:
@@ -58,21 +60,21 @@ class Layer(ABC):
         """The file at this path below the mount, as a view shows it."""
 
     def every_file(self) -> Mapping[str, str]:
-        """The files with none told as a part of a whole folder."""
+        """The files, with none hidden in a whole folder: path -> sha256 hex."""
         return self.files
 
     def folder_link(self, path: str) -> Link | None:  # noqa: ARG002 the answer of layers that have no folders
-        """The folder at this path below the mount ("" is the mount) as one link; None where there is no such folder."""
+        """The folder at this path below the mount ("" is the mount) as one link; None if there is no such folder."""
         return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EntryLayer(Layer):
-    """One part of an entry; ``root`` is the absolute folder in the store that is seen at the mount.
+    """One part of an entry. ``root`` is the absolute folder in the store that is seen at the mount.
 
-    ``look_up`` gives every file, where ``files`` has whole folders.
-    ``metadata`` is the folder of the project's metadata, which must be a real one, as every installer makes it: uv and
-    others that read folders without following links take a link there for nothing, and the project for not installed.
+    ``look_up`` gives every file, if ``files`` has whole folders. ``metadata`` is the folder of the project's metadata.
+    It must be a real one, as every installer makes it: uv and other tools that read folders without following links
+    ignore a link there, and take the project for not installed.
     """
 
     root: str
@@ -80,11 +82,11 @@ class EntryLayer(Layer):
     look_up: Callable[[], Mapping[str, str]] | None = None
 
     def every_file(self) -> Mapping[str, str]:
-        """The files with none told as a part of a whole folder."""
+        """The files, with none hidden in a whole folder: path -> sha256 hex."""
         return self.files if self.look_up is None else self.look_up()
 
     def leaf(self, path: str) -> Leaf:
-        """A link to the file in the store; files of the metadata are the same file."""
+        """A link to the file in the store; for the metadata, the same file."""
         kind = SameFile if self.metadata and path.startswith(f"{self.metadata}/") else Link
         return kind(path=self.view_path(path), target=f"{self.root}/{path}")
 
@@ -97,12 +99,12 @@ class EntryLayer(Layer):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScriptLayer(Layer):
-    """The scripts of an entry, in ``root``; whether they become links depends on their first line."""
+    """The scripts of an entry, in ``root``. Whether they become links depends on their first line."""
 
     root: str
 
     def leaf(self, path: str) -> StoreScript:
-        """A link or a copy: the publisher will see."""
+        """The script; the publisher, which reads it, makes a link or a copy."""
         return StoreScript(path=self.view_path(path), source=f"{self.root}/{path}")
 
 
@@ -138,7 +140,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergedTree:
-    """``folders`` are real ones, parents first; ``visible`` is all that can be seen, in the order of the tree.
+    """A merged tree. ``folders`` are the real ones, parents first; ``visible`` is all that can be seen, in tree order.
 
     ``shared`` are those folders that several layers write into.
     """
@@ -151,7 +153,7 @@ class MergedTree:
 
 
 def merge_layers(layers: Sequence[Layer], order: InstallationOrder, real_folders: Iterable[str]) -> MergedTree:
-    """One tree of all layers; of two layers of one project the later one wins."""
+    """Merge all layers into one tree. Of two layers of one project the later one wins."""
     merge = _Merge(layers, order, real_folders)
     merge.fill("", [Claim(layer=layer, paths=tuple(layer.files)) for layer in layers if layer.files])
     return MergedTree(
@@ -164,7 +166,10 @@ def merge_layers(layers: Sequence[Layer], order: InstallationOrder, real_folders
 
 
 class _Conflicts:
-    """Who lost which paths to whom, told in one line per pair: two builds of one library overlap in hundreds of files."""
+    """Which layer lost which paths to which other layer.
+
+    Each pair is told in one line: two builds of one library overlap in hundreds of files.
+    """
 
     def __init__(self) -> None:
         self._paths: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -227,7 +232,7 @@ class _Merge:
                 self._fill_alone(path, claims[0])
 
     def _fill_alone(self, folder: str, claim: Claim) -> None:
-        """Likewise for a real folder that nobody else writes into: most are metadata."""
+        """Make the content of a real folder that a single layer writes into; most such folders are metadata."""
         layer, shown = claim.layer, []
         below = layer.below_mount(folder)
         start = len(below) + 1 if below else 0
@@ -242,7 +247,7 @@ class _Merge:
         self.visible.append(Claim(layer=layer, paths=shown))
 
     def _opened(self, folder: str, claim: Claim, *, shared: bool) -> Claim:
-        """The claim with every file in the place of whole folders: of this one, and of any inside a shared one."""
+        """The claim with all files in place of whole folders: of this folder, and of any folder inside a shared one."""
         below = claim.layer.below_mount(folder)
         if not below:
             return claim
@@ -253,7 +258,7 @@ class _Merge:
         return Claim(layer=claim.layer, paths=tuple(path for path in files if path.startswith(f"{below}/")))
 
     def _one_kind(self, path: str, child: _Child) -> _Child:
-        """Only the files, or only the folders: whatever the layer installed last has."""
+        """Only the files, or only the folders: whichever the layer has that is installed last."""
         folder_layers = [claim.layer for claim in child.folders]
         winner = self._last([*child.files, *folder_layers])
         if any(winner is layer for layer in child.files):
@@ -283,14 +288,14 @@ class _Merge:
         return layer.files[path] if path in layer.files else self._every_file(layer)[path]
 
     def _folder_link(self, path: str, claims: Sequence[Claim]) -> Link | None:
-        """The folder as one link, where a single layer has it and nothing asks for a real one."""
+        """The folder as one link, if a single layer has it and nothing asks for a real one; otherwise None."""
         below = claims[0].layer.below_mount(path)
         if len(claims) > 1 or below is None or path in self._real:
             return None
         return claims[0].layer.folder_link(below)
 
     def _last(self, layers: Sequence[Layer]) -> Layer:
-        """The layer that pip would install last; what storectl adds comes after all wheels."""
+        """The layer that pip would install last. What storectl adds comes after all wheels."""
         return max(layers, key=lambda layer: (self._order.rank(layer.project), self._place[id(layer)]))
 
 
@@ -313,7 +318,7 @@ def _children(folder: str, claims: Sequence[Claim]) -> dict[str, _Child]:
 def _by_first_name(paths: Sequence[str], start: int) -> dict[str, list[str] | None]:
     """The paths grouped by their component that begins at ``start``; None for a path that ends with it.
 
-    A path that ends with a slash is one below its folder.
+    A path that ends with a slash stands for something below its folder.
     """
     groups: dict[str, list[str] | None] = {}
     for path in paths:

@@ -1,9 +1,10 @@
 """Packs: the bytecode of what programs of one environment import, in one file, in the order in which they import it.
 
-The formats of packs and of the records that they are made from stand beside their reader, ``storectl_shim._storectl_map``. A
-pack repeats what ``.pyc`` files of entries hold, and nothing else: a module that is not in the store, such as a local
-project's, is never in it. Entries never change, so neither does what a pack says of them; a larger one takes its place.
-Files of the standard library are only named in it, for whoever wants to read them ahead.
+The formats of packs, and of the records that they are made from, are documented beside their reader,
+``storectl_shim._storectl_map``. A pack repeats what ``.pyc`` files of entries hold, and nothing else: a module that is
+not in the store, such as a local project's, is never in it. Entries never change, so what a pack says of them never
+changes either; a larger pack takes its place. Files of the standard library are only named in it, for a program that
+wants to read them ahead.
 """
 
 import errno
@@ -22,10 +23,10 @@ from storectl_store.environments.environment_record import EnvironmentRecord
 from storectl_store.environments.import_map import MARSHAL_VERSION, checksum
 
 LARGEST_RECORD = 4 << 20
-"""Bytes of a record that are read: paths of some 50,000 modules."""
+"""Bytes of a record that are read: enough for the paths of some 50,000 modules."""
 
 LARGEST_PACK = 256 << 20
-"""Bytes of bytecode in a pack; modules that would come after them are read one by one."""
+"""Most bytes of bytecode in a pack; modules that would come after them are read one by one."""
 
 _DIGITS = 15  # of an offset or a length, which the kernel takes for 63 bits
 _MAGIC = 4  # bytes of a .pyc that tell the interpreter (PEP 552)
@@ -39,8 +40,8 @@ Places = tuple[tuple[int, int], ...]
 class Imports:
     """What programs imported, in order, as paths below site-packages: sources of modules, and native libraries.
 
-    Of a library with the places, (offset, length) in bytes, that were looked at; none for all of it. ``standard`` are absolute paths:
-    the files that modules of the standard library were read from.
+    ``libraries`` maps each library to the places that were looked at, (offset, length) in bytes; an empty tuple means
+    all of it. ``standard`` are absolute paths of the files that modules of the standard library were read from.
     """
 
     modules: tuple[str, ...] = ()
@@ -48,7 +49,7 @@ class Imports:
     standard: tuple[str, ...] = ()
 
     def then(self, other: "Imports") -> "Imports":
-        """These, and after them what only the other one has."""
+        """These imports, and after them those that only the other one has."""
         return Imports(
             modules=tuple(dict.fromkeys(self.modules + other.modules)),
             libraries={
@@ -60,9 +61,9 @@ class Imports:
 
 
 def parse_imports(data: bytes) -> Imports:
-    """The record of a program; nothing where it is of another format. Paths that lead elsewhere are left out.
+    """The record of a program; empty if it is of another format. Paths with ``..`` or similar parts are left out.
 
-    Where an absolute path leads is up to whoever uses it.
+    An absolute path may lead anywhere: the caller has to check it.
     """
     magic, *lines = data.split(b"\n")
     paths = [os.fsdecode(line) for line in lines if line] if magic == RECORD_MAGIC else []
@@ -80,7 +81,7 @@ def parse_imports(data: bytes) -> Imports:
 
 
 def _library(line: str) -> tuple[str, Places]:
-    """A library's path and places; all of it where they make no sense."""
+    """A library's path and places. Without places, or if they make no sense, it is all of the library."""
     path, tab, text = line.rpartition("\t")
     numbers = [int(number) if len(number) <= _DIGITS and number.isdecimal() else -1 for number in text.split()]
     if not tab or len(numbers) % 2 or -1 in numbers:
@@ -89,7 +90,7 @@ def _library(line: str) -> tuple[str, Places]:
 
 
 def _both(one: Places | None, other: Places | None) -> Places:
-    """The places of both, in order; all where one of them has all."""
+    """The places of both, in order; all of the library if either has all of it."""
     if one is None or other is None:
         return one or other or ()
     if not (one and other):
@@ -98,7 +99,7 @@ def _both(one: Places | None, other: Places | None) -> Places:
 
 
 def packed_imports(layout: StoreLayout, environment_id: str) -> Imports:
-    """What the environment's pack has; nothing where there is none that can be read."""
+    """The imports that the environment's pack lists; empty if there is no pack that can be read."""
     try:
         with layout.pack(environment_id).open("rb") as file:
             magic, identity, _, _, length, check = file.readline(1024).rstrip(b"\n").rsplit(b" ", 5)
@@ -112,10 +113,11 @@ def packed_imports(layout: StoreLayout, environment_id: str) -> Imports:
 
 
 def write_pack(layout: StoreLayout, record: EnvironmentRecord, imports: Imports, *, tmp: Path) -> Imports:
-    """Make a pack of these imports, unless there is one of the same modules; what is in it. OSError where the disk refuses.
+    """Make a pack of these imports, unless there is one of the same modules. Returns what is in it.
 
-    A module without bytecode for this interpreter is left out, as is what is not in an entry, and of ``standard`` what is
-    not a file of the interpreter's standard library. ``tmp`` is a folder of this process on the file system of the store.
+    A module without bytecode for this interpreter is left out, and so is a file that is no entry's. Of ``standard``,
+    files that are not of the interpreter's standard library are left out. ``tmp`` is a folder of this process on the
+    file system of the store. Raises OSError if the disk refuses.
     """
     pieces, packed = _chosen(_View(layout, record), imports)
     if set(packed.modules) == set(packed_imports(layout, record.id).modules):
@@ -139,7 +141,10 @@ def write_pack(layout: StoreLayout, record: EnvironmentRecord, imports: Imports,
 
 
 def pack_problem(layout: StoreLayout, record: EnvironmentRecord) -> str | None:
-    """What is wrong with the environment's pack: it is compared with the bytecode that it repeats. OSError if it is gone."""
+    """What is wrong with the environment's pack, compared with the bytecode that it repeats; None if nothing is.
+
+    Raises OSError if it is gone.
+    """
     imports = packed_imports(layout, record.id)
     pieces, packed = _chosen(_View(layout, record), imports)
     if packed != imports or not imports.modules:
@@ -154,7 +159,7 @@ def pack_problem(layout: StoreLayout, record: EnvironmentRecord) -> str | None:
 
 
 def _chosen(view: "_View", imports: Imports) -> "tuple[list[_Piece], Imports]":
-    """What a pack of these imports holds now, and says of itself."""
+    """The pieces of a pack of these imports as the entries are now, and the imports that the pack would list."""
     pieces = _first_of(view.bytecode(imports.modules), LARGEST_PACK)
     packed = Imports(
         modules=tuple(piece.module for piece in pieces),
@@ -165,7 +170,7 @@ def _chosen(view: "_View", imports: Imports) -> "tuple[list[_Piece], Imports]":
 
 
 def drop_packs_without_environment(layout: StoreLayout) -> int:
-    """Delete packs whose environment is gone; how many that were."""
+    """Delete packs whose environment is gone. Returns how many."""
     dropped = 0
     with suppress(FileNotFoundError):
         for name in os.listdir(layout.packs):
@@ -184,7 +189,7 @@ class _Piece:
     size: int
 
     def content(self) -> bytes:
-        """All of it; OSError where it is another file by now."""
+        """All bytes of the file. Raises OSError if it is another file by now."""
         content = Path(self.path).read_bytes()
         if len(content) != self.size:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self.path)
@@ -192,7 +197,7 @@ class _Piece:
 
 
 def _first_of(pieces: Iterable[_Piece], limit: int) -> list[_Piece]:
-    """Those that fit into so many bytes."""
+    """The pieces that fit into so many bytes; those that do not fit are left out."""
     found, total = [], 0
     for piece in pieces:
         if total + piece.size <= limit:
@@ -224,17 +229,17 @@ class _View:
         self._standard = tuple(os.path.realpath(f"{prefix}/{name}/{library}") + os.sep for name in ("lib", "lib64"))
 
     def standard_file(self, path: str) -> str | None:
-        """The real path of a file of the interpreter's standard library; None where it is not one or not there."""
+        """The real path of a file of the interpreter's standard library; None if it is no such file, or not there."""
         found = os.path.realpath(path)
         return found if found.startswith(self._standard) and os.path.isfile(found) else None
 
     def entry_file(self, path: str) -> str | None:
-        """The real path of a file below site-packages; None where it is not an entry's or not there."""
+        """The real path of a file below site-packages; None if it is not an entry's, or not there."""
         found = os.path.realpath(self._folder / path)
         return found if found.startswith(self._entries) and os.path.isfile(found) else None
 
     def bytecode(self, modules: Iterable[str]) -> Iterator[_Piece]:
-        """The modules that have unchecked bytecode, all by one magic number."""
+        """The modules that have unchecked bytecode, all with one magic number."""
         magic = None
         for module in modules:
             folder, _, file = module.rpartition("/")

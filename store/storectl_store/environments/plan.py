@@ -1,15 +1,17 @@
-"""Plan an environment: everything a view will hold, from outlines. Pure but for the manifests of entries that overlap.
+"""Plan an environment: everything a view will hold, from outlines. Pure, except that it may read manifests.
 
     <id>/pyvenv.cfg  environment.json  import-map
     <id>/bin/          python, console and gui scripts, .data/scripts
-    <id>/lib/pythonX.Y/site-packages/     one link for each top-level name of each entry, real folders where they overlap
+    <id>/lib/pythonX.Y/site-packages/     one link for each top-level name of each entry; real folders if they overlap
                        and for .dist-info, whose files are those of the entry (hard links)
-    <id>/include/site/pythonX.Y/<name>/   .data/headers, where pip puts them
+    <id>/include/site/pythonX.Y/<name>/   .data/headers, as with pip
     <id>/share/ etc/ …                    .data/data
 
-Bytecode: CPython looks for it in ``__pycache__`` beside the path a module was found by, so each real folder in
-site-packages that shows modules has a real ``__pycache__`` with a link per module to where the entry's bytecode is, or
-will be: until it is compiled the link dangles, which CPython takes for "no bytecode".
+Manifests are read for the few entries that overlap.
+
+Bytecode: CPython looks for it in ``__pycache__`` beside the path a module was found by. So each real folder in
+site-packages that shows modules has a real ``__pycache__``, with a link for each module to its bytecode in the entry.
+Until that is compiled the link dangles, which CPython takes for "no bytecode".
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,10 +53,11 @@ __all__ = ["IMPORT_MAP", "EnvironmentPlan", "TopLevelName", "environment_id", "p
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopLevelName:
-    """One name in site-packages: the entries it is seen from, and what is to be seen below it.
+    """One name in site-packages: the entries it is seen from, and what is seen below it.
 
-    ``paths`` are relative to site-packages, with forward slashes; one that ends with a slash is a whole folder. ``section``
-    is what the import map shows of a folder that a single entry has. No owner: it is storectl's own.
+    ``owners`` is empty for a name of storectl's own. ``paths`` are relative to site-packages, with forward slashes; one
+    that ends with a slash is a whole folder. ``section`` is what the import map shows of a folder that a single entry
+    has.
     """
 
     owners: tuple[Digest, ...]
@@ -63,13 +66,16 @@ class TopLevelName:
 
     @property
     def shared(self) -> bool:
-        """Whether several entries make it up, so that no single manifest tells what is there."""
+        """Whether several entries make it up, so that no single manifest lists all of it."""
         return len(self.owners) > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentPlan:
-    """A view to be published at ``path``. ``folders`` are real ones, parents first; paths are relative to ``path``."""
+    """A view to be published at ``path``.
+
+    ``folders`` are the real ones, parents first; paths are relative to ``path``.
+    """
 
     id: str
     path: Path
@@ -85,7 +91,7 @@ class EnvironmentPlan:
 
     @property
     def python(self) -> str:
-        """The interpreter that programs of the environment are run by."""
+        """The absolute path of the interpreter that runs the environment's programs."""
         return str(self.path / "bin" / "python")
 
 
@@ -97,12 +103,12 @@ def plan_environment(
     *,
     direct_urls: Mapping[NormalizedName, str] = NOTHING,
 ) -> EnvironmentPlan:
-    """The environment of these entries; EnvironmentBuildError where they cannot make one.
+    """The plan of the environment of these entries. Raises EnvironmentBuildError if they cannot make one.
 
-    The outlines are those for the interpreter's extension suffixes. ``manifest_of`` is asked for the few entries that
-    write into one folder; what it raises is passed on.
-    ``direct_urls`` are the contents of ``direct_url.json`` (PEP 610) of projects that come from no index. They belong to
-    the environment: the same wheel, and so the same entry, comes from an index for somebody else.
+    The outlines are those for the interpreter's extension suffixes. ``manifest_of`` is called for the few entries that
+    write into one folder; its exceptions are passed on. ``direct_urls`` are the contents of ``direct_url.json`` (PEP
+    610) of projects that come from no index. They belong to the environment: for another user the same wheel, and so
+    the same entry, may come from an index.
     """
     entries = _one_per_project(entries)
     digests = tuple(entry.digest for entry in entries)
@@ -141,7 +147,7 @@ _RESERVED = frozenset({RECORD_NAME, IMPORT_MAP})
 
 
 def _reserved() -> Iterator[Leaf]:
-    """Places that no wheel's data may take: what stands there is known, or made, only after the tree."""
+    """Files at paths that no wheel's data may take: their content is known, or made, only after the tree."""
     return (SmallFile(path=path, content=b"") for path in sorted(_RESERVED))
 
 
@@ -158,7 +164,7 @@ def _one_per_project(entries: Sequence[Outline]) -> list[Outline]:
 
 
 class _View:
-    """Where the parts of an entry go in the view of one interpreter."""
+    """The places of an entry's parts in the view of one interpreter."""
 
     def __init__(self, interpreter: Interpreter, path: Path, layout: StoreLayout, manifest_of: ManifestOf) -> None:
         self.path = path
@@ -184,7 +190,7 @@ class _View:
             yield from self._scripts(entry, files[Part.SCRIPTS], f"{folder}/{Part.SCRIPTS}")
 
     def direct_url(self, entry: Outline, content: str) -> Layer:
-        """Where the project comes from, beside its metadata."""
+        """A layer with the project's ``direct_url.json``, beside its metadata."""
         path = f"{self.site_packages}/{entry.dist_info}/direct_url.json"
         return made_layer(_label(entry), [SmallFile(path=path, content=content.encode())], entry.name)
 
@@ -206,7 +212,10 @@ class _View:
         return {file.path: file.sha256 for file in files if file.part is Part.SITE_PACKAGES}
 
     def _data(self, entry: Outline, files: Files, root: str) -> Iterator[Layer]:
-        """``.data/data``, whose ``lib64`` is ``lib`` where the one is a link to the other."""
+        """The layers of ``.data/data``.
+
+        If ``lib64`` is a link to ``lib`` in the view, files below ``lib64`` go to ``lib``.
+        """
         in_lib64 = {path.removeprefix("lib64/"): sha for path, sha in files.items() if path.startswith("lib64/")}
         if self._lib64 and in_lib64:
             yield self._linked(entry, "lib", in_lib64, f"{root}/lib64")
@@ -242,7 +251,7 @@ def _label(entry: Outline) -> str:
 
 
 def _bytecode_links(leaves: Sequence[Leaf], folder: str, cache_tag: str) -> Iterator[Link]:
-    """The bytecode of every module that is a link of its own in site-packages."""
+    """A link to the bytecode of every module that is a link of its own in site-packages."""
     for leaf in leaves:
         if (
             isinstance(leaf, Link)
@@ -254,7 +263,7 @@ def _bytecode_links(leaves: Sequence[Leaf], folder: str, cache_tag: str) -> Iter
 
 
 def _bytecode_path(module: str, cache_tag: str) -> str:
-    """Where CPython keeps the bytecode of this file, as ``importlib.util.cache_from_source`` says."""
+    """The path at which CPython keeps the bytecode of this file, as ``importlib.util.cache_from_source`` says."""
     folder, _, name = module.rpartition("/")
     return f"{folder}/{BYTECODE_FOLDER}/{name.removesuffix('.py')}.{cache_tag}.pyc"
 

@@ -1,7 +1,7 @@
-"""Write the record of a project: what tells the launcher, with shell builtins only, that nothing has changed.
+"""Write the record of a project, which tells the launcher, with shell builtins only, that nothing has changed.
 
-The format and its reader are in ``storectl_shim.project_record``. The order of writing is what makes it safe: the
-file ``environment`` goes first and comes back last, so whoever finds it finds the stamps that belong to it.
+The format and its reader are in ``storectl_shim.project_record``. The order of writing is what makes it safe: the file
+``environment`` is deleted first and written last, so a launcher that finds it finds the stamps that belong to it.
 
 Beside them ``sums`` says what was written, for ``verify``: a line ``<sha256 hex> <mtime ns> <name>`` for each file.
 """
@@ -38,13 +38,17 @@ def write_record(
     notices: Sequence[str] = (),
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> bool:
-    """Record that the options of this key have this environment. False: too young for the launcher's fast path.
+    """Record that the options of this key have this environment.
 
-    ``notices`` are told at every run. The launcher cannot tell them, so with notices there is nothing for it.
+    Returns false if inputs are too young for the fast path.
 
-    ``inputs`` maps absolute paths to their states, None for one that does not exist. While an input is younger than
-    two seconds a second change in the same tick of the file system could not be told from the first, so neither
-    stamps nor ``environment`` are written then; ``ready.<key>`` always is. ``variables`` are digests by name.
+    ``inputs`` maps absolute paths to their states, None for one that does not exist. ``variables`` are digests by name.
+    ``now_ns`` is the time in ns.
+
+    While an input is younger than two seconds, a second change in the same tick of the file system could not be told
+    from the first. Then neither stamps nor ``environment`` are written; ``ready.<key>`` always is.
+
+    ``notices`` are told at every run. The launcher cannot tell them, so with notices it gets no fast path.
     """
     settled = all(state is None or state.mtime_ns < now_ns - SETTLED_NS for state in inputs.values())
     lines = _ready_lines(_head(environment, lock_file, now_ns, notices), inputs, variables)
@@ -65,7 +69,7 @@ def write_record(
 
 
 def recorded_inputs(layout: StoreLayout, project: Path, key: str) -> dict[Path, InputKind]:
-    """The inputs in the record of these options, with what of each counts; none if there is no such record."""
+    """The inputs in the record of these options, each with what of it counts; empty if there is no such record."""
     try:
         lines = os.fsdecode((layout.project_record(project) / f"ready.{key}").read_bytes()).split("\n")
     except OSError:
@@ -86,7 +90,7 @@ def recorded_inputs(layout: StoreLayout, project: Path, key: str) -> dict[Path, 
 
 
 def record_folders(layout: StoreLayout) -> Iterator[Path]:
-    """The record of every project that has one."""
+    """The folder of the record of every project that has one."""
     for parent, names, _ in os.walk(layout.projects):
         if _RECORD in names:
             names.remove(_RECORD)
@@ -118,7 +122,7 @@ def _sum(file: Path) -> bytes:
 
 
 def forget_record(layout: StoreLayout, project: Path) -> None:
-    """Delete the record of a project, and the folders that only led to it; nothing there is fine."""
+    """Delete the record of a project, and the folders that only led to it. It is no error if there is none."""
     folder = layout.project_record(project)
     with disk_errors(f"forget the record of {project}"):
         if folder.is_dir():
@@ -172,7 +176,7 @@ def _forget_fast_path(folder: Path) -> None:
 
 
 def _write_fast_path(folder: Path, usual: Mapping[Path, InputState | None], further: Further) -> None:
-    """An empty file for each input that exists, as old as the input was when it was read, and the calls for the others."""
+    """Write an empty file for each usual input that exists, with its modification time, and calls for the others."""
     for path, state in usual.items():
         if state is not None:
             replace_file(folder / f"stamp.{path.name}", b"", mtime_ns=state.mtime_ns)

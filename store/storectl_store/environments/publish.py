@@ -1,10 +1,10 @@
-"""Publish an environment: build the planned tree beside its place, then rename it there. It is never visible by halves.
+"""Publish an environment: build the planned tree beside its final path, then rename it. No reader ever sees half of it.
 
     environments/.tmp-<random>/    being built; left behind by a crash, swept by ``recovery``
     environments/<id>/             published, read-only, never changed again
 
-The paths inside (first lines of scripts, ``pyvenv.cfg``) are those of the final place. A damaged environment is built once
-more and changes places with what is there, in one step; what was there goes to the quarantine.
+The paths inside (first lines of scripts, ``pyvenv.cfg``) are those of the final path. A damaged environment is built
+once more, and the two change places in one step; the damaged one then goes to the quarantine.
 """
 
 import dataclasses
@@ -37,18 +37,18 @@ class HasLayout(Protocol):
 
     @property
     def layout(self) -> StoreLayout:
-        """Where its folders are."""
+        """The paths of the store."""
         ...
 
 
 def publish_environment(
     store: HasLayout, plan: EnvironmentPlan, *, extra_files: Mapping[str, bytes] | None = None
 ) -> Path:
-    """The published environment's folder; one that is already there is a result, not an error.
+    """Publish the planned environment, unless it is there already. Returns its folder.
 
     ``extra_files`` maps paths relative to the environment to contents that only the interpreter itself can make, such
-    as the shim's bytecode. StoreFullError or StoreError where the disk refuses, EnvironmentBuildError for an extra
-    file that would be outside.
+    as the shim's bytecode. Raises StoreFullError or StoreError if the disk refuses, EnvironmentBuildError if an extra
+    file would be outside of the environment.
     """
     if not plan.path.is_dir():
         _publish(store.layout, plan, extra_files or {}, _rename)
@@ -58,7 +58,10 @@ def publish_environment(
 def republish_environment(
     store: HasLayout, plan: EnvironmentPlan, reason: Reason, *, extra_files: Mapping[str, bytes]
 ) -> None:
-    """Make the environment anew in the place of a damaged one, which is set aside. Errors as ``publish_environment``."""
+    """Make the environment anew in the place of a damaged one, which is set aside.
+
+    Raises StoreFullError or StoreError if the disk refuses, EnvironmentBuildError if an extra file would be outside.
+    """
 
     def replace(stage: Path, final: Path) -> None:
         if os.path.lexists(final):
@@ -76,7 +79,7 @@ def republish_environment(
 def _publish(
     layout: StoreLayout, plan: EnvironmentPlan, extra_files: Mapping[str, bytes], place: Callable[[Path, Path], None]
 ) -> None:
-    """Build the environment beside its place, and let ``place`` put the finished folder there."""
+    """Build the environment beside its final path. Then ``place`` moves the finished folder there."""
     with disk_errors(f"publish the environment {plan.id}"), lent_links(layout.links) as lent:
         layout.environments.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=UNPUBLISHED, dir=layout.environments))
@@ -84,7 +87,7 @@ def _publish(
             with opened_folder(stage) as view:
                 builder = _Builder(view, plan, extra_files, lent)
                 builder.build()
-                # Without it a power cut could show the folder with empty files in it. Entries have been through theirs.
+                # Without a barrier a power cut could show the folder with empty files in it. Entries have had theirs.
                 barrier(stage)
                 place(stage, plan.path)
                 builder.lend()
@@ -94,7 +97,10 @@ def _publish(
 
 
 def _rename(stage: Path, final: Path) -> None:
-    """Publish, or give way to somebody who was faster. The top folder is writable until here: macOS wants it so."""
+    """Publish the folder; if another process was faster, delete it.
+
+    Until here its top is writable, as macOS requires.
+    """
     try:
         rename_noreplace(stage, final)
     except FileExistsError:
@@ -104,7 +110,7 @@ def _rename(stage: Path, final: Path) -> None:
 
 
 class _Builder:
-    """Makes what is planned below the folder behind ``view``, a descriptor: no call has to look up the way to it."""
+    """Makes what is planned, relative to the descriptor ``view``, so that no call has to look up the path to it."""
 
     def __init__(self, view: int, plan: EnvironmentPlan, extra_files: Mapping[str, bytes], lent: LentLinks) -> None:
         self._view = view
@@ -134,7 +140,7 @@ class _Builder:
             os.chmod(folder, _FOLDER_MODE, dir_fd=self._view)
 
     def lend(self) -> None:
-        """Let the next view have the links that were made for this one, which is durable now."""
+        """Keep the links that were made for this view, which is durable now, for the next view."""
         for link in self._made:
             self._lent.keep(link.target, link.path, view=self._view)
 
@@ -162,7 +168,8 @@ class _Builder:
         with open(script.source, "rb") as stream:
             content = stream.read(len(PYTHON_SHEBANG))
             if content != PYTHON_SHEBANG:
-                # No symbolic link: a program asks the kernel which file it is, and looks around and calls itself by that.
+                # No symbolic link: a program asks the kernel which file it is, and by that it finds files and calls
+                # itself.
                 self._share(SameFile(path=script.path, target=script.source))
                 return
             content += stream.read()
@@ -182,7 +189,7 @@ def _check_inside(path: str) -> None:
 
 
 def import_map_of(plan: EnvironmentPlan) -> bytes:
-    """The import map that is published with the plan: what entries bring, since the shim answers for itself."""
+    """The import map that is published with the plan. It holds what entries bring; the shim finds its own modules."""
     paths = (path for name in plan.names.values() if name.owners and not name.section for path in name.paths)
     sections = {folder: name.section for folder, name in plan.names.items() if name.section}
     return encode_import_map(plan.id, index_paths(paths, plan.interpreter.extension_suffixes), sections)

@@ -1,9 +1,9 @@
-"""Files that a package writes into site-packages while it runs, shown by the environment from the beginning.
+"""Files that a package writes into site-packages while it runs; the environment has them from the beginning.
 
-An environment is shared and read-only, so that such a write fails. coverage 7.10.3 to 7.12 is the known case: for
-``patch = subprocess`` it writes ``subcover_<pid>.pth``, which starts it in each Python that inherits COVERAGE_PROCESS_CONFIG,
-says nothing if it cannot, and measures no child then. From 7.13 on its wheel brings that file (``a1_coverage.pth``).
-(7.10.0 to 7.10.2 end with an AssertionError if they cannot write theirs.)
+An environment is shared and read-only, so that such a write fails. coverage 7.10.3 to 7.12 is the known case. For
+``patch = subprocess`` it writes ``subcover_<pid>.pth``, which starts it in each Python that inherits
+COVERAGE_PROCESS_CONFIG. If it cannot, it says nothing, and measures no child. From 7.13 on its wheel brings that file
+(``a1_coverage.pth``). (7.10.0 to 7.10.2 end with an AssertionError if they cannot write theirs.)
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from storectl_store.environments.tree import SmallFile
 _OLDEST, _FIXED = Version("7.10.3"), Version("7.13")
 
 COVERAGE_START = "_storectl_coverage.pth"
-"""Sorted after ``_storectl.pth``: coverage is imported by the map."""
+"""It sorts after ``_storectl.pth``, so that coverage is imported by the map."""
 
 _STARTS_COVERAGE = b"""\
 import os; exec("try:\\n import coverage\\nexcept:\\n pass\\nelse:\\n coverage.process_startup()") \
@@ -25,7 +25,7 @@ if os.getenv("COVERAGE_PROCESS_CONFIG") else None
 
 
 def runtime_files(entries: Iterable[Outline], folder: str) -> Iterator[SmallFile]:
-    """Those of these entries, below ``folder``, which is site-packages."""
+    """Those files for these entries, below ``folder``, which is site-packages."""
     for entry in entries:
         if entry.name == "coverage" and _OLDEST <= Version(entry.version) < _FIXED:
             yield SmallFile(path=f"{folder}/{COVERAGE_START}", content=_STARTS_COVERAGE)

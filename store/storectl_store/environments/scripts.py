@@ -1,8 +1,9 @@
-"""Scripts in ``bin/``: what entry points become, and which first line finds the view's interpreter.
+"""Scripts in ``bin/``: the script for each entry point, and the first line that finds the view's interpreter.
 
 The text is that of uv, which does what pip's does (the name without ``-script.pyw`` or ``.exe``) without importing
-``re``. A first line that the kernel cannot use (longer than 127 bytes with its newline: ``BINPRM_BUF_SIZE`` of Linux
-before 5.1; or with a space in the path) becomes the polyglot of distlib: ``sh`` sees an ``exec``, Python sees a string.
+``re``. Some first lines the kernel cannot use: those longer than 127 bytes with their newline (``BINPRM_BUF_SIZE`` of
+Linux before 5.1), or with a space in the path. They become the polyglot of distlib: ``sh`` sees an ``exec``, Python
+sees a string.
 """
 
 import os
@@ -13,7 +14,7 @@ from storectl_store.errors import EnvironmentBuildError
 from storectl_store.wheel.checked import EntryPoint
 
 PYTHON_SHEBANG = b"#!python"
-"""How a wheel's script says that its first line is to name the interpreter; ``#!pythonw`` begins so too."""
+"""The first bytes of a wheel's script whose first line is to name the interpreter; ``#!pythonw`` begins so too."""
 
 _LONGEST_SHEBANG = 127
 _UNQUOTABLE = re.compile(r"[\"'$`\\\n\r]")
@@ -33,7 +34,10 @@ if __name__ == "__main__":
 
 
 def shebang(python: str) -> bytes:
-    """The first line or lines of a script for the interpreter at this absolute path; EnvironmentBuildError if none can."""
+    """The first line or lines of a script for the interpreter at this absolute path.
+
+    Raises EnvironmentBuildError if no first line can name it.
+    """
     line = b"#!" + os.fsencode(python) + b"\n"
     if len(line) <= _LONGEST_SHEBANG and not re.search(r"\s", python):
         return line
@@ -47,7 +51,10 @@ def shebang(python: str) -> bytes:
 
 
 def entry_point_script(entry_point: EntryPoint, python: str) -> SmallFile:
-    """The executable for a console or gui script."""
+    """The executable file of a console or gui script.
+
+    Raises EnvironmentBuildError if its name cannot be a file name.
+    """
     name = entry_point.name
     if "/" in name or "\0" in name or name in {"", ".", ".."}:
         raise EnvironmentBuildError(f"{name!r} cannot be the name of a script", entry_point=name)
@@ -60,7 +67,8 @@ def entry_point_script(entry_point: EntryPoint, python: str) -> SmallFile:
 def is_wrapper(script: str, entry_points: frozenset[str]) -> bool:
     """Whether a script of a wheel is what an old setuptools generated for one of these entry points.
 
-    As in pip (``operations/install/wheel.py``, ``is_entrypoint_wrapper``): our own for the entry point replaces it.
+    Then our own script for the entry point replaces it, as in pip (``operations/install/wheel.py``,
+    ``is_entrypoint_wrapper``).
     """
     for suffix in _WRAPPER_SUFFIXES:
         if script.lower().endswith(suffix):
@@ -69,6 +77,6 @@ def is_wrapper(script: str, entry_points: frozenset[str]) -> bool:
 
 
 def with_own_shebang(script: bytes, python: str) -> bytes:
-    """A script that begins with ``#!python``, its whole first line replaced as pip does: arguments are dropped."""
+    """A script that begins with ``#!python``, its whole first line replaced as in pip: arguments are dropped."""
     _, _, rest = script.partition(b"\n")
     return shebang(python) + rest

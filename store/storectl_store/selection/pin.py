@@ -3,10 +3,10 @@
     Pin           a wheel, with its digest and address
     IndexPin      a version of which only digests, or only names of files are known: an index says the rest
     SourcePin     a source archive, or a commit of a repository: something to build a wheel from
-    LocalProject  a folder whose code stays where it is
+    LocalProject  a folder whose code stays in place
 
-A ``direct_url`` is what the environment is to say of a pin's origin (``direct_url.json``, PEP 610): None for what comes
-from an index. It never holds a password.
+A ``direct_url`` is what the environment says of a pin's origin (``direct_url.json``, PEP 610); None for a pin that
+comes from an index. It never holds a password.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from storectl_store.digest import Digest
 
 FileFormat = Literal["wheel", "sdist"]
 LineSettings = tuple[str, ...]
-"""What a line of a requirements file says to its build backend: ``key=value``, each."""
+"""The settings that a line of a requirements file gives to the build backend, each as ``key=value``."""
 
 ANY_FORMAT: frozenset[FileFormat] = frozenset({"wheel", "sdist"})
 
@@ -28,9 +28,11 @@ ANY_FORMAT: frozenset[FileFormat] = frozenset({"wheel", "sdist"})
 class WheelFile:
     """One wheel as a lock file or an index offers it.
 
-    ``url`` is absolute (https, http or file); ``size`` in bytes where known. ``digest`` is its sha256 if anybody stated
-    it, else another strong digest. ``one_of`` is for a file of which only that is known that it has one of these digests:
-    an index offers it without any, and several files of its version are locked. ``digest`` is then one of them.
+    ``url`` is absolute (https, http or file); ``size`` is in bytes if known. ``digest`` is its sha256 if the lock file
+    or the index states it, otherwise another strong digest.
+
+    ``one_of``: only that the file has one of these digests is known, because an index offers it without any, and
+    several files of its version are locked. ``digest`` is then one of them.
     """
 
     filename: str
@@ -42,7 +44,7 @@ class WheelFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """One locked wheel, chosen for a target. ``index`` is the index it is said to come from, where known."""
+    """One locked wheel, chosen for a target. ``index`` is the index it is said to come from, if known."""
 
     name: NormalizedName
     version: str
@@ -55,11 +57,16 @@ class Pin:
 class IndexPin:
     """A locked version of which only digests are known: an index has to say which files they are.
 
-    ``filenames`` are those of the locked files, where the lock file has them: what has a locked digest is the file even
-    under another name (mirrors rename). Without ``digests`` they are what is locked: the source was one that gives none when it
-    was locked, a folder of wheels above all, and the file or the source has to say its digest now. ``indexes`` are those the lock file itself names, in its order (empty: those of
-    the user's configuration); ``find_links`` likewise. ``exclusive`` is true where the lock file's indexes replace the
-    user's. ``formats`` are the kinds of file that may be used; ``settings`` are the settings that left out the others, in
+    ``digests`` are those of the locked files. Without them, ``filenames`` are what is locked: when the version was
+    locked its source gave no digest (a folder of wheels, for instance), so the file or the source has to say it now.
+
+    ``filenames`` are the names of the locked files, if the lock file has them. A file with a locked digest is taken
+    even under another name, because mirrors rename files.
+
+    ``indexes`` and ``find_links`` are those that the lock file itself names, in its order; empty for those of the
+    user's configuration. ``exclusive``: they replace the user's.
+
+    ``formats`` are the kinds of file that may be used. ``settings`` names the settings that left out the others, in
     words for a message. ``config_settings`` are for its build.
     """
 
@@ -77,7 +84,11 @@ class IndexPin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceArchive:
-    """A source distribution, or another archive of sources. Its fields are those of ``WheelFile``."""
+    """A source distribution, or another archive of sources.
+
+    ``url`` is absolute; ``size`` is in bytes if known. ``digest`` is its sha256 or another strong digest; ``one_of``
+    means what it means in ``WheelFile``.
+    """
 
     filename: str
     digest: Digest
@@ -101,9 +112,9 @@ class GitCommit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcePin:
-    """A locked project to be built. ``version`` is None where only the build says it.
+    """A locked project to be built. ``version`` is None if only the build can tell it.
 
-    ``subdirectory`` is where below the source its ``pyproject.toml`` or ``setup.py`` is.
+    ``subdirectory`` is the folder, relative to the source, that holds its ``pyproject.toml`` or ``setup.py``.
     """
 
     name: NormalizedName
@@ -117,12 +128,14 @@ class SourcePin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalProject:
-    """Code that stays where it is: the root project, a workspace member, a path dependency.
+    """Code that stays in its folder: the root project, a workspace member, a path dependency.
 
     ``path`` is the absolute folder that holds its ``pyproject.toml``. ``packaged`` is false for a virtual project,
-    whose code no environment sees. ``editable`` is what the lock file says; the code is imported from its folder in
-    either case, and only ``direct_url.json`` tells them apart. Where it is ``optional`` the environment is made without it
-    if it cannot be built: Poetry takes every project for a package, also one that only has dependencies.
+    whose code no environment sees. ``editable`` is what the lock file says. The code is imported from its folder in
+    either case; only ``direct_url.json`` tells the two apart.
+
+    ``optional``: if the project cannot be built, the environment is made without it. Poetry takes every project for a
+    package, also one that only has dependencies.
     """
 
     name: NormalizedName
@@ -138,8 +151,8 @@ class LocalProject:
 class Selection:
     """All that a lock file selects for a target, each group sorted by project name.
 
-    ``stale`` says in one line, with what to do, that the project has changed since the lock file was made; None where
-    it has not, or where that cannot be told.
+    ``stale`` says in one line, with what to do, that the project has changed since the lock file was made. It is None
+    if the project has not changed, or if that cannot be told.
     """
 
     pins: tuple[Pin, ...] = ()

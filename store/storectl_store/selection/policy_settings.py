@@ -1,7 +1,7 @@
 """The build policy of a lock file, read from the settings of the tool that it belongs to.
 
-Of a setting that stands in several places the nearest counts: the variable, then the project's file, then the user's.
-uv adds its lists of packages together, and does not look at ``[tool.uv]`` beside a ``uv.toml``.
+If a setting stands in several places the nearest counts: the variable, then the project's file, then the user's. uv
+adds its lists of packages together, and ignores ``[tool.uv]`` beside a ``uv.toml``.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _Places = list[tuple[Table, str]]
 
 
 def build_policy_of(lock_file: LockFile) -> BuildPolicy:
-    """The policy that holds for a lock file; LockFileError if a settings file is malformed."""
+    """The policy that holds for a lock file. Raises LockFileError if a settings file is malformed."""
     match lock_file.kind:
         case "uv":
             return _uv_policy(lock_file)
@@ -52,7 +52,7 @@ def _uv_places(lock_file: LockFile) -> Iterator[tuple[Table, str]]:
 
 
 def _uv_rule(setting: str, variable: str, places: _Places, lock_file: LockFile) -> FormatRule:
-    """The rule of a switch and of the lists of packages that stand beside it."""
+    """The rule that a switch and the lists of packages beside it make together."""
     names, said = set[str](), list[str]()
     everything, where = _uv_switch(setting, variable, places, lock_file)
     if everything:
@@ -115,7 +115,7 @@ def _names_under(key: str, table: Table) -> list[str]:
 
 
 def _names(text: str) -> list[str]:
-    """Normalised names, or ``:all:``; none for what switches the setting off."""
+    """Normalised names, or ``:all:``; empty for a value that switches the setting off."""
     if is_true(text):
         return [ALL]
     words = [word.strip() for word in text.split(",")]

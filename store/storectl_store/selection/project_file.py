@@ -16,8 +16,8 @@ DefaultGroups = tuple[NormalizedName, ...] | Literal["all"] | None
 class ProjectFile:
     """A ``pyproject.toml``. ``name`` is None without ``[project]``.
 
-    ``packaged`` is true where the project is installed as a package: ``[tool.uv] package`` says so, else it is whether
-    there is a ``[build-system]``. ``default_groups`` None means that nothing is said.
+    ``packaged``: the project is installed as a package. ``[tool.uv] package`` says so; without that, it is one if there
+    is a ``[build-system]``. ``default_groups`` is None if the file does not say them.
     """
 
     name: NormalizedName | None
@@ -31,14 +31,14 @@ _NO_PROJECT = ProjectFile(name=None, packaged=False, extras=frozenset(), groups=
 
 
 def project_file_of(lock_file: LockFile) -> ProjectFile:
-    """The project beside the lock file, an empty one where there is none; LockFileError where it is malformed."""
+    """The project beside the lock file; an empty one if there is none. Raises LockFileError if it is malformed."""
     if lock_file.pyproject is None:
         return _NO_PROJECT
     return parse_project_file(lock_file.pyproject, str(lock_file.project / "pyproject.toml"))
 
 
 def parse_project_file(content: bytes, file: str) -> ProjectFile:
-    """The project that this ``pyproject.toml`` describes; LockFileError where it is malformed."""
+    """The project that this ``pyproject.toml`` describes. Raises LockFileError if it is malformed."""
     top = parse_toml(content, file)
     project = top.optional_table("project")
     uv = top.table("tool").table("uv")
@@ -55,7 +55,10 @@ def parse_project_file(content: bytes, file: str) -> ProjectFile:
 
 
 def root_project(lock_file: LockFile, taken: tuple[LocalProject | Pin, ...]) -> tuple[LocalProject, ...]:
-    """The project beside the lock file, where it is a package and the lock file does not already say what it is."""
+    """The project beside the lock file, if it is a package and the lock file does not say itself what it is.
+
+    ``taken`` are the projects that the lock file has. Otherwise the answer is empty.
+    """
     project = project_file_of(lock_file)
     if project.name is None or not project.packaged or project.name in {selected.name for selected in taken}:
         return ()

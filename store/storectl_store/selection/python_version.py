@@ -1,4 +1,4 @@
-"""Whether an interpreter is of a version that a lock file is for."""
+"""Whether an interpreter's version is one that a lock file is for."""
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -8,9 +8,11 @@ from storectl_store.selection.target import Interpreter
 
 
 def check_requires_python(requires_python: str | None, interpreter: Interpreter, file: str) -> None:
-    """TargetError where the lock file is not for this interpreter's version; LockFileError where it is unreadable.
+    """Raise TargetError if the lock file is not for this interpreter's version.
 
-    A pre-release counts as the release that it leads to, as installers do it: 3.14.0rc1 satisfies ``>=3.14``.
+    Raises LockFileError if ``requires_python`` is no list of version specifiers.
+
+    A pre-release counts as the release that it leads to, as it does for installers: 3.14.0rc1 satisfies ``>=3.14``.
     """
     if requires_python is None:
         return
@@ -31,7 +33,10 @@ def check_requires_python(requires_python: str | None, interpreter: Interpreter,
 
 
 def release_of(version: str) -> str:
-    """``3.14.0`` of ``3.14.0rc1`` and of ``3.14.0+``, which is how a build between two releases calls itself."""
+    """The release of a version: ``3.14.0`` for ``3.14.0rc1``, and for ``3.14.0+`` (a build between two releases).
+
+    Raises TargetError if it is no version.
+    """
     try:
         return Version(version.removesuffix("+")).base_version
     except InvalidVersion as error:

@@ -18,10 +18,11 @@ _MAX_INCLUDED = 200
 
 
 def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) -> LockFile:
-    """The lock file at this path.
+    """Read the lock file at this path, with everything that decides what it means.
 
-    ``variables`` are what ``${NAME}`` in a requirements file may name. NoLockFileError where there is no such file;
-    LockFileError where its name is not that of a lock file, it is no regular file, too large, or keeps changing.
+    ``variables`` are the variables that ``${NAME}`` in a requirements file may name. Raises NoLockFileError if there is
+    no such file. Raises LockFileError if its name is not that of a lock file, or if it is no regular file, too large,
+    or keeps changing.
     """
     absolute = Path(os.path.abspath(path))
     kind = kind_of(absolute)
@@ -78,9 +79,9 @@ def _digest(content: bytes, included: Mapping[str, bytes], used: Mapping[str, st
 def _read_included(
     path: Path, content: bytes, variables: Mapping[str, str]
 ) -> tuple[dict[str, bytes | None], dict[str, str]]:
-    """All that a requirements file refers to, directly or not, and the variables that any of it uses.
+    """All files that a requirements file refers to, directly or not, and the variables that any of them uses.
 
-    What is missing is None: only the selection knows whether it is needed, and names the line that needs it.
+    A missing file is None: only the selection knows whether it is needed, and names the line that needs it.
     """
     included: dict[str, bytes | None] = {}
     used: dict[str, str] = {}
@@ -101,7 +102,7 @@ def _read_included(
 def _read_projects(path: Path, content: bytes) -> dict[str, bytes | None]:
     """The ``pyproject.toml`` files that this one names, directly or not; None for one that is missing.
 
-    What is there and cannot be read is left out.
+    One that exists and cannot be read is left out.
     """
     included: dict[str, bytes | None] = {}
     waiting = [(str(path), content)]
@@ -120,7 +121,7 @@ def _read_projects(path: Path, content: bytes) -> dict[str, bytes | None]:
 
 
 def _read_settings(kind: LockKind, project: Path, variables: Mapping[str, str]) -> dict[Path, bytes | None]:
-    """The settings files of a tool, the nearest first; None for those that do not exist."""
+    """The settings files of a tool, the nearest first: path -> content, None for those that do not exist."""
     return {path: _read(path) for path in settings_files(kind, project, variables)}
 
 
@@ -133,6 +134,6 @@ def _check_included(path: Path, included: Mapping[str, bytes | None]) -> None:
 
 
 def _read(path: Path) -> bytes | None:
-    """The content of a regular file, as it was at one moment; None where there is none."""
+    """The content of a regular file, as it was at one moment; None if there is none."""
     found = read_snapshot(path)
     return None if found is None else found.content

@@ -1,4 +1,7 @@
-"""The Python versions that a lock file is for. Known before there is a target, because it helps to choose one."""
+"""The Python versions that a lock file is for.
+
+They are read before there is a target, because they help to choose one.
+"""
 
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pipfile.python import pipfile_requires_python
@@ -9,9 +12,10 @@ from storectl_store.selection.uv.workspace import members_of, projects_of
 
 
 def requires_python_of(lock_file: LockFile, asked: AskedGroups = DEFAULT_GROUPS) -> str | None:
-    """The version specifiers that the lock file gives; for requirements files and PDM's those of the project beside it.
+    """The version specifiers of Python that the lock file gives; None if it gives none.
 
-    For uv those of the groups that are ``asked`` for come on top. LockFileError if a file is malformed.
+    For requirements files and PDM they are those of the project beside it. For uv those of the groups ``asked`` for are
+    added. Raises LockFileError if a file is malformed.
     """
     match lock_file.kind:
         case "requirements" | "pdm":
@@ -27,7 +31,7 @@ def requires_python_of(lock_file: LockFile, asked: AskedGroups = DEFAULT_GROUPS)
 
 
 def _of_groups(lock_file: LockFile, asked: AskedGroups) -> tuple[str, ...]:
-    """What the groups of a workspace of uv ask for; looked for only if a project file may say so."""
+    """The Pythons that the groups of a uv workspace ask for; read only if a project file may have such groups."""
     files = (lock_file.pyproject or b"", *lock_file.included.values())
     if lock_file.kind != "uv" or not lock_file.pyproject or not any(b"dependency-groups" in file for file in files):
         return ()

@@ -20,14 +20,15 @@ SELECTORS: Mapping[LockKind, str] = MappingProxyType(
         "requirements": "requirements.file.select_from_requirements",
     }
 )
-"""One function a kind: a further format is one more module, one more name in `lock_file` and one more line here.
+"""One function for each kind. A further format is one more module, one more name in `lock_file` and one more line here.
 
-Loaded when a file of its kind is there, and so mostly one of them: all take as long to load as a small project takes to unpack.
+A module is loaded when there is a file of its kind, so mostly one of them is: to load all takes as long as to unpack a
+small project.
 """
 
 
 def select(lock_file: LockFile, target: Target) -> Selection:
-    """What the lock file selects for the target; a SelectionError of some kind where it selects nothing usable."""
+    """What the lock file selects for the target. Raises a SelectionError if it selects nothing usable."""
     return selector_of(lock_file.kind)(lock_file, target)
 
 

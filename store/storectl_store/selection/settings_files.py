@@ -1,4 +1,4 @@
-"""Where a project's own tool keeps its settings: files beside the lock file and of the user, and variables.
+"""The places of the settings of a project's own tool: files beside the lock file, files of the user, and variables.
 
     uv       `uv.toml` beside the lock file; `uv/uv.toml` of the user, unless UV_NO_CONFIG is set
     poetry   `poetry.toml` beside the lock file; `config.toml` in POETRY_CONFIG_DIR, else in `pypoetry` of the user

@@ -5,9 +5,9 @@ import json
 
 
 def sha256_of_json(value: object, *, separators: tuple[str, str] | None = None) -> str:
-    """The sha256 in hex of a value as JSON with sorted keys, which is how PDM, Poetry and Pipenv hash a project.
+    """The sha256, in hex, of a value as JSON with sorted keys, which is how PDM, Poetry and Pipenv hash a project.
 
-    What JSON cannot hold, such as an integer of more digits than Python writes, has the hash of nothing.
+    A value that JSON cannot hold, such as an integer of more digits than Python writes, has the hash of the empty text.
     """
     try:
         text = json.dumps(value, sort_keys=True, separators=separators, default=str)

@@ -10,7 +10,7 @@ from packaging.tags import Tag, parse_tag
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
-    """What was asked of one interpreter, once.
+    """The answers of one interpreter, asked once.
 
     ``executable`` is the real base interpreter, never a shim or the python of a venv. ``identity`` is a hex digest of
     all that decides what its environments look like: two interpreters with one identity can share environments.
@@ -51,7 +51,7 @@ class Interpreter:
 
     @cached_property
     def tag_texts(self) -> frozenset[str]:
-        """The same tags as texts."""
+        """The tags of ``tag_rank``, as texts."""
         return frozenset(map(str, self.tag_rank))
 
 
@@ -59,8 +59,8 @@ class Interpreter:
 class Target:
     """Interpreter, extras and groups, as they are asked for.
 
-    ``extras`` are those of the project, or every one with ``all_extras``. ``groups`` come on top of the project's default
-    groups, which ``default_groups`` leaves out where it is false. Without ``project`` the groups alone are selected:
+    ``extras`` are those of the project, or every one with ``all_extras``. ``groups`` are selected besides the project's
+    default groups; if ``default_groups`` is false, instead of them. Without ``project`` the groups alone are selected:
     neither the project nor what it depends on. ``member`` is the absolute folder of the workspace member that is meant
     instead of the root; None, or a folder that is no member's, for the root.
     """
@@ -75,5 +75,5 @@ class Target:
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing in particular is asked for, neither more nor less than a tool installs by itself."""
+        """Whether nothing in particular is asked for: exactly what a tool installs by default."""
         return self.project and self.default_groups and not (self.extras or self.all_extras or self.groups)

@@ -1,6 +1,7 @@
 """What requirements of one project allow together: the versions on each kind of machine.
 
-uv takes ``["idna<40"]`` and ``["idna<40,<50"]`` for the same, and ``["idna<40", "idna<50; sys_platform == 'win32'"]`` too.
+For uv ``["idna<40"]`` and ``["idna<40,<50"]`` are the same, and so is ``["idna<40", "idna<50; sys_platform ==
+'win32'"]``.
 """
 
 import itertools
@@ -14,18 +15,18 @@ from packaging.version import Version
 from storectl_store.selection.marker_equality import Environment, machines_of
 
 _MAX_QUESTIONS = 20_000
-"""Most combinations of machine and version that are asked about; with more, requirements are taken for the same."""
+"""Most combinations of machine and version that are compared; with more, requirements count as equal."""
 
 _RELEASE = re.compile(r"(\d+(?:\.\d+)*)")
 
 Bound = tuple[str | None, frozenset[tuple[str, str]]]
-"""A marker, None for everywhere, and operators with their versions."""
+"""A marker (None: everywhere), and operators with their versions."""
 
 
 def allow_the_same(first: Sequence[Bound], second: Sequence[Bound], requires_python: str = "") -> bool:
     """Whether both allow the same versions on each kind of machine that has one of these Pythons.
 
-    True also for what cannot be compared, because the markers or specifiers have too many values.
+    Also true if they cannot be compared, because the markers or specifiers have too many values.
     """
     bounds = (*first, *second)
     machines, versions = machines_of([marker for marker, _ in bounds]), list(_versions(bounds))

@@ -7,7 +7,7 @@
 (PKWARE APPNOTE 6.3.10, section 4.3.) The pieces must tile the file exactly, and each member's two headers must say the
 same. Nothing here looks at what a name or a method means.
 
-Data descriptors are a known oddity of real wheels, and accepted where they repeat what the central directory says.
+Data descriptors are a known oddity of real wheels. They are accepted if they repeat what the central directory says.
 """
 
 import struct
@@ -46,7 +46,7 @@ class _Listed(NamedTuple):
 
 
 def read_archive(data: mmap | bytes) -> tuple[ArchiveRecord, ...]:
-    """The members, in the order of their data; E_ZIP_STRUCT unless the archive is sound and unambiguous."""
+    """The members, in the order of their data. Raises E_ZIP_STRUCT unless the archive is sound and unambiguous."""
     directory = find_directory(data)
     check_count(directory.count)
     listed = sorted(_read_central(data, directory), key=attrgetter("offset"))
@@ -70,7 +70,7 @@ def _read_central(data: mmap | bytes, directory: Directory) -> Iterator[_Listed]
 
 
 def _read_central_header(data: mmap | bytes, position: int) -> tuple[_Listed, int]:
-    """One member, and where the next one begins."""
+    """One member, and the offset at which the next one begins."""
     header = _CENTRAL.unpack_from(data, position)
     signature, _, _, flags, method, _, _, crc, packed, size, name_length, extra_length, comment_length = header[:13]
     disk, _, attributes, offset = header[13:]
@@ -90,7 +90,7 @@ def _read_central_header(data: mmap | bytes, position: int) -> tuple[_Listed, in
 
 
 def _confirmed(data: mmap | bytes, listed: _Listed, end: int) -> ArchiveRecord:
-    """The member, if its local header agrees and its data reach exactly to ``end``."""
+    """The member, if its local header agrees and its data reach exactly to ``end``. Raises E_ZIP_STRUCT otherwise."""
     if listed.offset + _LOCAL.size > end:
         raise refused(Code.STRUCT, f"{shown(listed.name)} overlaps another member", member=shown(listed.name))
     local = _LOCAL.unpack_from(data, listed.offset)
@@ -112,7 +112,10 @@ def _confirmed(data: mmap | bytes, listed: _Listed, end: int) -> ArchiveRecord:
 
 
 def _check_sizes(listed: _Listed, local: tuple[int, int, int]) -> None:
-    """CRC, size and compressed size of both headers; those of the local one may be 0 where a descriptor follows."""
+    """Raise E_ZIP_STRUCT if both headers differ in CRC, size or compressed size.
+
+    In the local header they may be 0 if a descriptor follows.
+    """
     expected = (listed.crc, listed.size, listed.compressed_size)
     deferred = listed.flags & _WITH_DESCRIPTOR
     if local != expected and not (deferred and all(a in (0, b) for a, b in zip(local, expected, strict=True))):
@@ -122,7 +125,7 @@ def _check_sizes(listed: _Listed, local: tuple[int, int, int]) -> None:
 
 
 def _check_end(data: mmap | bytes, listed: _Listed, data_end: int, end: int) -> None:
-    """Nothing, if the data, with the descriptor where there is one, reach exactly to ``end``."""
+    """Raise E_ZIP_STRUCT unless the data, with the descriptor if there is one, reach exactly to ``end``."""
     if not listed.flags & _WITH_DESCRIPTOR:
         if data_end != end:
             raise refused(Code.STRUCT, f"there is a gap or an overlap after {shown(listed.name)}")

@@ -1,8 +1,9 @@
 """The check of a wheel: ten steps, in this order, before a byte of it is unpacked.
 
 1 size and digest, 2 structure, 3 names, 4 features, 5 limits, 6 collisions, 7 layout, 8 metadata, 9 RECORD, 10 entry
-points. What members hold is proven later, while they are unpacked, against the digests that this check hands on. What is
-an attack or damage is refused; what is only untidy passes with a warning that names the rule (docs/wheel-checks.md).
+points. The contents of members are proven later, while they are unpacked, against the digests that this check hands on.
+A wheel that is an attack or damaged is refused; one that is only untidy passes, with a warning that names the rule
+(docs/wheel-checks.md).
 """
 
 from collections.abc import Mapping
@@ -29,16 +30,17 @@ from storectl_store.wheel.refusal import Code, refused, shown
 from storectl_store.wheel.remarks import Remarks
 
 _LIMITS = {"METADATA": 16 << 20, "WHEEL": 1 << 20, "entry_points.txt": 1 << 20}
-"""Bytes at most of the files that are read here, except RECORD, whose length depends on the others."""
+"""Most bytes of the files that are read here, except RECORD, whose length depends on the others."""
 _CODES = {"METADATA": Code.META, "WHEEL": Code.META, "RECORD": Code.RECORD}
 """The codes for the files that have to be there."""
 
 
 def check_wheel(data: mmap | bytes, expectation: Expectation, *, verified: Digest | None = None) -> CheckedWheel:
-    """The wheel in ``data``, if it passes every step; WheelError with the code of the first that it fails.
+    """The wheel in ``data``, if it passes every step. Raises WheelError with the code of the first step that it fails.
 
-    ``verified`` is for a caller that has itself computed the sha256 of exactly these bytes while they came in: it is
-    compared with the expectation in place of hashing them again. The other strong digests are always computed here.
+    ``verified`` is for a caller that has itself computed the sha256 of exactly these bytes while they came in. It is
+    compared with the expectation, and the bytes are not hashed again. The other strong digests are always computed
+    here.
     """
     try:
         verify_digests(data, expectation, verified=verified)

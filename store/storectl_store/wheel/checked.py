@@ -28,10 +28,10 @@ class Expectation:
 
 
 class Member(NamedTuple):
-    """One file of the archive and where it goes.
+    """One file of the archive and its place in the entry.
 
-    ``data_offset`` is where its stored or deflated bytes begin; ``sha256`` is what RECORD says, as 64 hex digits, and
-    None if it does not say it, as of itself. A tuple, as there are many.
+    Sizes and offsets are in bytes; ``data_offset`` is the offset of its stored or deflated bytes. ``sha256`` is what
+    RECORD says, as 64 hex digits; None if RECORD does not say it, as of itself. It is a tuple, as there are many.
     """
 
     archive_name: str
@@ -58,7 +58,10 @@ class EntryPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedWheel:
-    """A wheel that passed every check. ``members`` are in archive order; ``warnings`` are for a person, each with its rule."""
+    """A wheel that passed every check.
+
+    ``members`` are in archive order. ``warnings`` are for a person, each with its rule.
+    """
 
     filename: str
     name: NormalizedName

@@ -1,7 +1,8 @@
 """Step 6: no two members on one path, on any file system: after spreading, Unicode composition and case folding.
 
-Two members may be one file: a wheel can have it in its root and in ``.data/platlib``, as setuptools with mixed purelib and
-platlib files makes it. They are twins if the path is exactly one and the bytes are equal; then no reader can see another.
+Two members may be one file: a wheel can have it in its root and in ``.data/platlib``, as setuptools makes it with mixed
+purelib and platlib files. They are twins if the path is exactly one and the bytes are equal; then no reader can see
+another.
 """
 
 import hashlib
@@ -23,14 +24,17 @@ Members = Sequence[tuple[str, ArchiveRecord]]
 
 
 class Twin(NamedTuple):
-    """Two members on one path, with one size and CRC; the numbers are those in the archive. The second is left out."""
+    """Two members on one path, with one size and CRC, by their numbers in the archive.
+
+    The second one is left out.
+    """
 
     first: int
     second: int
 
 
 def check_collisions(members: Members) -> tuple[Twin, ...]:
-    """The twins. E_ZIP_COLLISION for two other files on one path, or a file where a folder must be.
+    """The twins. Raises E_ZIP_COLLISION for two other files on one path, or for a file on the path of a folder.
 
     Folder entries may repeat.
     """
@@ -67,7 +71,8 @@ def check_twins(
 ) -> set[int]:
     """The numbers of the members to leave out, if all twins have equal bytes, and those that RECORD states.
 
-    E_ZIP_COLLISION or E_RECORD otherwise. ``digests`` are the sha256 by name as 64 hex digits, None for an unknown one.
+    ``digests`` are the sha256 by name as 64 hex digits, None for an unknown one. Raises E_ZIP_COLLISION or E_RECORD
+    otherwise.
     """
     for twin in twins:
         (name, one), (other_name, other) = (members[number] for number in twin)

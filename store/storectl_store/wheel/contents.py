@@ -1,6 +1,6 @@
 """The contents of one member, inflated with care: never more than was declared, never unproven.
 
-Inflating stops one byte after the declared size; then the size, the CRC and the end of the deflate stream must all fit.
+Inflating stops one byte after the declared size. Then the size, the CRC and the end of the deflate stream must all fit.
 """
 
 import zlib
@@ -17,11 +17,14 @@ from storectl_store.wheel.refusal import Code, refused, shown
 
 _CHUNK = 1 << 20
 _DEFLATE_ERROR = cast("type[Exception]", isal_zlib.error)
-"""A class, which its type stub declares as an instance."""
+"""It is a class, though its type stub declares it as an instance."""
 
 
 def read_contents(data: mmap | bytes, record: ArchiveRecord, *, limit: int) -> bytes:
-    """All bytes of a member of at most ``limit`` bytes; E_ZIP_LIMIT beyond it, and the errors of ``iterate_contents``."""
+    """All bytes of a member of at most ``limit`` bytes.
+
+    Raises E_ZIP_LIMIT beyond it, and the errors of ``iterate_contents``.
+    """
     if record.size > limit:
         message = f"{shown(record.raw_name)} has {record.size} bytes, at most {limit} are read"
         raise refused(Code.LIMIT, message, member=shown(record.raw_name))
@@ -31,8 +34,8 @@ def read_contents(data: mmap | bytes, record: ArchiveRecord, *, limit: int) -> b
 def iterate_contents(data: mmap | bytes, record: ArchiveRecord) -> Iterator[bytes]:
     """The bytes of a stored or deflated member in pieces of at most 1 MiB.
 
-    E_ZIP_LIMIT as soon as it is longer than declared; at the end E_ZIP_STRUCT where it is shorter, has another CRC, or
-    its deflate stream does not end where it should.
+    Raises E_ZIP_LIMIT as soon as the member is longer than declared. At the end it raises E_ZIP_STRUCT if the member is
+    shorter, has another CRC, or has a deflate stream that does not end at its last byte.
     """
     pieces = _inflated(data, record) if record.method == DEFLATED else _stored(data, record)
     size = crc = 0

@@ -9,11 +9,11 @@ from storectl_store.wheel.refusal import Code, refused, shown
 
 
 def verify_digests(data: mmap | bytes, expectation: Expectation, *, verified: Digest | None = None) -> None:
-    """Nothing, if the size and every strong digest of the expectation match; WheelError E_HASH otherwise.
+    """Raise E_HASH unless the size and every strong digest of the expectation match.
 
-    ``verified`` is the digest the caller has itself computed over these very bytes, as they came in: it stands in for
-    hashing them a second time with sha256, and is compared as if it had been computed here. Never pass a digest that
-    somebody else claimed.
+    ``verified`` is the sha256 that the caller has itself computed over these very bytes, as they came in. It is
+    compared as if it had been computed here, so that the bytes are not hashed a second time. Never pass a digest that
+    was not computed from the bytes. E_HASH is also raised if the expectation has no strong digest.
     """
     _verify_size(len(data), expectation.size)
     strong = {name.lower(): value.lower() for name, value in expectation.digests.items()}

@@ -1,9 +1,9 @@
-"""The end record of a zip archive: where the central directory is, and that nothing follows.
+"""The end record of a zip archive, which says where the central directory is. Nothing may follow it.
 
     <members> <central directory> [<zip64 end record> <zip64 locator>] <end record> <archive comment>
 
 (PKWARE APPNOTE 6.3.10, sections 4.3.14 to 4.3.16.) Readers find the end record by searching backwards, and do not agree
-how: so an archive in which a second one could be found is refused.
+how. So an archive in which a second one could be found is refused.
 """
 
 import struct
@@ -31,7 +31,10 @@ class Directory:
 
 
 def find_directory(data: mmap | bytes) -> Directory:
-    """The central directory that the one end record points to; E_ZIP_STRUCT where there is none, or more than one."""
+    """The central directory that the one end record points to.
+
+    Raises E_ZIP_STRUCT if there is no end record, or several.
+    """
     position = _find_end_record(data)
     _, disk, directory_disk, here, count, size, start, _ = _END.unpack(data[position : position + _END.size])
     if disk or directory_disk or here != count:
@@ -65,7 +68,7 @@ def _comment_length(data: mmap | bytes, position: int) -> int:
 
 
 def _widen(data: mmap | bytes, position: int, narrow: Directory) -> tuple[Directory, int]:
-    """The directory after zip64, and where it has to end."""
+    """The directory after zip64, and the offset at which it has to end."""
     locator = position - _LOCATOR.size
     if locator < 0 or data[locator : locator + 4] != _LOCATOR_SIGNATURE:
         return narrow, position

@@ -1,7 +1,7 @@
 """Step 10: entry_points.txt, read line by line as ``importlib.metadata`` will read it again.
 
-What is wrong with one script costs that script alone, and is a remark. Text that is no entry points file is refused, and
-a target that holds more than names: it would become code in a script.
+A fault of one script costs that script alone, and is a remark. A text that is no entry points file is refused. So is a
+target that holds more than names: it would become code in a script.
 """
 
 import re
@@ -20,10 +20,10 @@ _TARGET = re.compile(r"(?P<module>[\w.]+)\s*:\s*(?P<attribute>[\w.]+)\s*(?:\[[^\
 
 
 def parse_entry_points(content: bytes, member: str, remarks: Remarks) -> tuple[EntryPoint, ...]:
-    """The console and gui scripts, in the order of the file; E_ENTRYPOINT for a text that is none.
+    """The console and gui scripts, in the order of the file. Raises E_ENTRYPOINT if the text is no entry points file.
 
-    If a name is declared twice the last one counts, and a gui script before a console script: pip and uv write the gui
-    scripts last. Names that differ in case are two scripts. Extras in brackets are read over: by now they are installed
+    If a name is declared twice, the last one counts, and a gui script before a console script: pip and uv write the gui
+    scripts last. Names that differ in case are two scripts. Extras in brackets are ignored: by now they are installed
     or not. Of other groups only the form is checked.
     """
     scripts: dict[str, EntryPoint] = {}
@@ -49,7 +49,7 @@ def _text(content: bytes, member: str) -> str:
 
 
 def _read_pairs(text: str, member: str) -> Iterator[tuple[str, str, str]]:
-    """Group, name and value of each line that is no comment; E_ENTRYPOINT for one that has not all three."""
+    """Group, name and value of each line that is no comment. Raises E_ENTRYPOINT if a line does not have all three."""
     group = None
     for line in filter(None, map(str.strip, text.splitlines())):
         if line[0] in "#;":
@@ -64,7 +64,7 @@ def _read_pairs(text: str, member: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _script(name: str, target: str, member: str, remarks: Remarks, *, gui: bool) -> EntryPoint | None:
-    """The script; None, and a remark, if there can be none of this name or target."""
+    """The script; None, and a remark, if there can be no script of this name or target."""
     match = _TARGET.fullmatch(target)
     if match is None:
         raise refused(Code.ENTRY_POINT, f"{shown(f'{name} = {target}')} is not module:function", member=member)

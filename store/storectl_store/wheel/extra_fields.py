@@ -1,4 +1,4 @@
-"""Extra fields of zip headers: the two that can contradict the header they stand in.
+"""Extra fields of zip headers: the two that can contradict their header.
 
 A run of ``<u16 id><u16 length><bytes>`` (PKWARE APPNOTE 6.3.10, section 4.5). 0x0001 holds 64-bit sizes, 0x7075 the
 member's name in UTF-8. All others (times, user ids) say nothing that is used here.
@@ -15,11 +15,14 @@ _ZIP64 = 0x0001
 _UNICODE_PATH = 0x7075
 _MOST_FIELDS = 16
 _ABSENT = 0xFFFFFFFF
-"""In a 32-bit field: the value stands in the zip64 extra field."""
+"""In a 32-bit field: the value is in the zip64 extra field."""
 
 
 def parse_extra(extra: bytes, name: bytes) -> dict[int, bytes]:
-    """The fields by id; E_ZIP_STRUCT where they do not fill the run exactly, or one stands there twice."""
+    """The fields by id.
+
+    Raises E_ZIP_STRUCT if they do not fill the run exactly, if an id comes twice, or if they are too many.
+    """
     fields: dict[int, bytes] = {}
     position = 0
     while position < len(extra):
@@ -34,7 +37,7 @@ def parse_extra(extra: bytes, name: bytes) -> dict[int, bytes]:
 
 
 def check_unicode_path(fields: dict[int, bytes], name: bytes) -> None:
-    """Nothing, if the unicode path is absent or repeats the name; E_ZIP_STRUCT otherwise."""
+    """Raise E_ZIP_STRUCT unless the unicode path is absent or repeats the name."""
     field = fields.get(_UNICODE_PATH)
     if field is None:
         return
@@ -48,7 +51,8 @@ def check_unicode_path(fields: dict[int, bytes], name: bytes) -> None:
 def widen(values: tuple[int, ...], fields: dict[int, bytes], name: bytes) -> tuple[int, ...]:
     """The 32-bit ``values`` (size, compressed size, and in the directory offset) with those of zip64 filled in.
 
-    The field holds the absent values only, or, as some writers do without need, all of them: then they must agree.
+    The field holds only the absent values. Some writers put all values there without need: then they must agree. Raises
+    E_ZIP_STRUCT if it fits neither.
     """
     wide = values.count(_ABSENT)
     field = fields.get(_ZIP64)

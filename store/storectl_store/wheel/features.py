@@ -1,4 +1,4 @@
-"""Step 4: features of zip archives that no wheel needs: only plain files and folders, stored or deflated."""
+"""Step 4: no features of zip archives that a wheel does not need: only plain files and folders, stored or deflated."""
 
 import stat
 from collections.abc import Iterable, Sequence
@@ -9,13 +9,16 @@ from storectl_store.wheel.refusal import Code, refused, shown
 STORED = 0
 DEFLATED = 8
 _KNOWN_FLAGS = 0x080E
-"""Two bits of deflate's effort, the data descriptor, UTF-8 names; encryption, patches and masked headers are others."""
+"""Two bits of deflate's effort, the data descriptor, and UTF-8 names.
+
+Others are encryption, patches and masked headers.
+"""
 _FOLDER_KINDS = frozenset({0, stat.S_IFDIR, stat.S_IFREG})
 _FILE_KINDS = frozenset({0, stat.S_IFREG})
 
 
 def check_features(records: Sequence[ArchiveRecord], names: Iterable[str]) -> None:
-    """E_ZIP_FEATURE for encryption, other methods, links, devices, pipes, and folders with contents."""
+    """Raise E_ZIP_FEATURE for encryption, other methods, links, devices, pipes, and folders with contents."""
     for record, name in zip(records, names, strict=True):
         fault = _fault(record, folder=name.endswith("/"))
         if fault:

@@ -1,4 +1,4 @@
-"""The file name of a wheel: ``name-version[-build]-python-abi-platform.whl``, the yardstick for all that is inside."""
+"""The file name of a wheel, ``name-version[-build]-python-abi-platform.whl``: all that is inside is measured by it."""
 
 import re
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class WheelFilename:
 
 
 def parse_filename(filename: str) -> WheelFilename:
-    """The parts of a file name; E_LAYOUT for one that no wheel can have."""
+    """The parts of a file name. Raises E_LAYOUT if no wheel can have it."""
     if not _SAFE.fullmatch(filename):
         raise refused(Code.LAYOUT, f"{shown(filename)} is not the file name of a wheel")
     try:

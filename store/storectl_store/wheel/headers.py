@@ -14,8 +14,8 @@ _PARSER = HeaderParser()
 class Headers:
     """The headers of one file; ``member`` is its name in the archive.
 
-    ``lenient`` is for a file with a long text behind its headers: what is not UTF-8 there becomes U+FFFD, and that or a
-    NUL in the text is a remark.
+    ``lenient`` is for a file with a long text behind its headers. Bytes there that are not UTF-8 become U+FFFD, and
+    they or a NUL in the text are a remark.
     """
 
     def __init__(self, content: bytes, member: str, remarks: Remarks, *, lenient: bool = False) -> None:
@@ -29,7 +29,10 @@ class Headers:
         return tuple(" ".join(value.split()) for value in values)
 
     def one(self, name: str) -> str:
-        """The value of a header that has to be there; E_WHEEL_META if it is not, or is there with two values."""
+        """The value of a header that has to be there.
+
+        Raises E_WHEEL_META if it is missing, or has two different values.
+        """
         values = self.all(name)
         if len(set(values)) != 1 or not values[0]:
             count = "no" if not any(values) else "more than one"

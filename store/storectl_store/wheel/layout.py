@@ -1,10 +1,10 @@
-"""Step 7: the layout of a wheel: one ``.dist-info`` and perhaps one ``.data``, both of the wheel's own name and version.
+"""Step 7: the layout of a wheel: one ``.dist-info`` and perhaps one ``.data``, with the wheel's own name and version.
 
-    <anything>                            site-packages
-    <name>-<version>.dist-info/           site-packages
-    <name>-<version>.data/
-        purelib/ platlib/                 site-packages
-        scripts/ data/ headers/           the parts of these names
+<anything>                            site-packages
+<name>-<version>.dist-info/           site-packages
+<name>-<version>.data/
+    purelib/ platlib/                 site-packages
+    scripts/ data/ headers/           the parts of these names
 
 (PEP 427, "File contents"; the parts are those of ``Part``.)
 """
@@ -29,11 +29,11 @@ _INTERPRETER = re.compile(r"pythonw?[0-9.]*t?(?:\.exe)?", re.IGNORECASE)
 
 
 def spread(name: str) -> tuple[Part, str]:
-    """Where a member goes: its part, and its path in it. Folder entries keep their final slash.
+    """The place of a member: its part, and its path in it. Folder entries keep their final slash.
 
-    A name below ``.data`` that is not laid out as it should be stays where it is: ``check_layout`` refuses it.
+    A name below ``.data`` that is not laid out as it should be counts as site-packages: ``check_layout`` refuses it.
     """
-    if _DATA not in name:  # most of them: a file of a wheel is asked about three times
+    if _DATA not in name:  # most names: each file of a wheel is asked about three times
         return Part.SITE_PACKAGES, name
     top, _, rest = name.partition("/")
     if rest and top.endswith(_DATA):
@@ -44,12 +44,15 @@ def spread(name: str) -> tuple[Part, str]:
 
 
 def replaces_interpreter(script: str) -> bool:
-    """Whether a script of this name would stand in the place of an environment's ``python``."""
+    """Whether a script of this name would take the place of an environment's ``python``."""
     return _INTERPRETER.fullmatch(script) is not None
 
 
 def check_layout(names: Sequence[str], filename: WheelFilename) -> str:
-    """The name of the one ``.dist-info`` folder; E_LAYOUT where it, ``.data`` or what is in it is not as it should be."""
+    """The name of the one ``.dist-info`` folder.
+
+    Raises E_LAYOUT if it, ``.data``, or the paths in it are not as they should be.
+    """
     below_data = [name for name in names if _DATA in name and name.partition("/")[0].endswith(_DATA)]
     for top in sorted({name.partition("/")[0] for name in below_data}):
         _check_owner(top, _DATA, filename)
@@ -87,7 +90,7 @@ def _check_data(name: str) -> None:
 
 
 def _fault(kind: str, path: str) -> str | None:
-    """What is wrong with a path of a part that goes into an environment, as the end of a sentence."""
+    """The fault of a path of a part that goes into an environment, as the end of a sentence; None if it has none."""
     parts = path.split("/")
     if kind == "scripts" and replaces_interpreter(parts[0]):
         return "would replace the interpreter"

@@ -1,4 +1,4 @@
-"""Step 5: limits, far above any real wheel and far below what hurts."""
+"""Step 5: limits, far above any real wheel and far below what does harm."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,19 +15,23 @@ _RATIO_MATTERS_FROM = 64 << 20
 
 
 def check_count(count: int) -> None:
-    """E_ZIP_LIMIT above 50,000 members; asked before any of them is read."""
+    """Raise E_ZIP_LIMIT above 50,000 members. It is called before any of them is read."""
     if count > _MEMBERS:
         raise refused(Code.LIMIT, f"{count} members, at most {_MEMBERS} are unpacked")
 
 
 def check_folders(count: int) -> None:
-    """E_ZIP_LIMIT above 50,000 folders, which few members with deep paths can ask for."""
+    """Raise E_ZIP_LIMIT above 50,000 folders; a few members with deep paths can need so many."""
     if count > _FOLDERS:
         raise refused(Code.LIMIT, f"more than {_FOLDERS} folders")
 
 
 def check_limits(records: Sequence[ArchiveRecord], names: Iterable[str]) -> None:
-    """E_ZIP_LIMIT beyond 64 folders deep, 4 GiB a file, 16 GiB in all, or 200 times the packed size over 64 MiB."""
+    """Raise E_ZIP_LIMIT if a wheel is too deep or too large.
+
+    The limits are 64 folders of depth, 4 GiB a file, 16 GiB in all, and, for what is over 64 MiB, 200 times the packed
+    size.
+    """
     for record, name in zip(records, names, strict=True):
         if name.count("/") > _DEPTH:
             raise refused(Code.LIMIT, f"{shown(name)} is more than {_DEPTH} folders deep", member=name)

@@ -1,4 +1,4 @@
-"""The members to unpack: every file of the archive but bytecode, each with its place, digest and mode."""
+"""The members to unpack: every file of the archive except bytecode, each with its place, digest and mode."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,10 @@ _ANY_EXECUTE_BIT = 0o111
 
 
 def place_members(files: Mapping[str, ArchiveRecord], digests: Mapping[str, str | None]) -> tuple[Member, ...]:
-    """The members of these files, in the same order. Bytecode is dropped: it is made anew, by whom it is trusted."""
+    """The members of these files, in the same order.
+
+    Bytecode is dropped: storectl compiles it anew and trusts no other.
+    """
     return tuple(
         _member(name, record, digests[name])
         for name, record in files.items()

@@ -30,13 +30,13 @@ class WheelInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
-    """What METADATA says. ``requires_dist`` are requirements as they stand there, on one line each."""
+    """What METADATA says. ``requires_dist`` are the requirements as written there, each on one line."""
 
     requires_dist: tuple[str, ...]
 
 
 def check_wheel_file(content: bytes, member: str, filename: WheelFilename, remarks: Remarks) -> WheelInfo:
-    """The WHEEL file; E_WHEEL_META if it cannot be read, or has another major version than 1 (or 0)."""
+    """The WHEEL file. Raises E_WHEEL_META if it cannot be read, or has another major version than 1 (or 0)."""
     headers = Headers(content, member, remarks)
     version = headers.one("Wheel-Version")
     if _minor_version(version, member):
@@ -51,7 +51,10 @@ def check_wheel_file(content: bytes, member: str, filename: WheelFilename, remar
 def check_metadata(
     content: bytes, member: str, filename: WheelFilename, expectation: Expectation, remarks: Remarks
 ) -> Metadata:
-    """METADATA; E_WHEEL_META unless name and version are those of the file name, and both those of the lock file."""
+    """The METADATA file. Raises E_WHEEL_META if it cannot be read or names another project or version.
+
+    Name and version have to be those of the file name, and those of the lock file.
+    """
     headers = Headers(content, member, remarks, lenient=True)
     name, version = headers.one("Name"), headers.one("Version")
     if not filename.fits(name, version):
@@ -73,7 +76,7 @@ def _check_expectation(filename: WheelFilename, expectation: Expectation) -> Non
 
 
 def _minor_version(text: str, member: str) -> int:
-    """The minor version after 1, and 0 for the wheels of format 0.1 from before PEP 427 was final."""
+    """The minor version after 1; 0 for the wheels of format 0.1 from before PEP 427 was final."""
     match = _WHEEL_VERSION.fullmatch(text)
     if match is None or int(match[1]) > 1:
         raise refused(Code.META, f"Wheel-Version is {shown(text)}, only 1.x is known", member=member)
@@ -81,7 +84,10 @@ def _minor_version(text: str, member: str) -> int:
 
 
 def _check_tags(headers: Headers, filename: WheelFilename, remarks: Remarks) -> None:
-    """A remark unless the tags, expanded, are those of the file name. One line may hold several: they were folded once."""
+    """Note a remark unless the tags, expanded, are those of the file name.
+
+    One line may hold several tags, which were folded once. Raises E_WHEEL_META for more than 4096 tags.
+    """
     texts = [tag for line in headers.all("Tag") for tag in line.split()]
     parts = [text.split("-") for text in texts]
     wrong = [text for text, part in zip(texts, parts, strict=True) if len(part) != 3 or not all(part)]

@@ -1,4 +1,4 @@
-"""Step 3: member names, as text that is one path below one folder on every system, and shows as what it is."""
+"""Step 3: member names. Each is text that is one path below one folder on every system, and shows as what it is."""
 
 import re
 import unicodedata
@@ -14,20 +14,25 @@ _LONGEST_PATH = 512
 _DRIVE = re.compile(r"/[A-Za-z]:")
 _TRAILING = "has a part that ends with a dot or a space"
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories of control, format (all bidi among them) and surrogate characters and line separators."""
+"""Unicode categories of control, format (with all bidi) and surrogate characters, and of line separators."""
 
 
 def decode_names(records: Iterable[ArchiveRecord], remarks: Remarks) -> list[str]:
-    """The members' names in the same order, those of folders with their final slash; E_ZIP_NAME for any unsafe one.
+    """The members' names in the same order, those of folders with their final slash.
 
-    A folder that ends with a dot or a space is a remark, as long as there is nothing in it: only what is in it would fall
-    together with something else where such endings do not count (pyarrow 11.0.0 has an empty ``pyarrow./``).
+    Raises E_ZIP_NAME for an unsafe one.
+
+    A folder that ends with a dot or a space is a remark, as long as it is empty (pyarrow 11.0.0 has an empty
+    ``pyarrow./``). On a system that ignores such endings, its contents would fall together with something else.
     """
     return [_checked(_decoded(record), remarks) for record in records]
 
 
 def _decoded(record: ArchiveRecord) -> str:
-    """A name is UTF-8 where the member says so, else ASCII: the specification's code page 437 is nobody's intention."""
+    """The name as text: UTF-8 if the member says so, otherwise ASCII.
+
+    No writer means the specification's code page 437.
+    """
     encoding = "utf-8" if record.flags & _UTF8 else "ascii"
     try:
         return record.raw_name.decode(encoding)
@@ -73,5 +78,5 @@ def _fault_of_spelling(path: str) -> str | None:
 
 
 def has_invisible(text: str) -> bool:
-    """Whether there is a control, format or surrogate character or a line separator in it."""
+    """Whether the text has a control, format or surrogate character, or a line separator."""
     return not text.isprintable() and any(unicodedata.category(character) in _INVISIBLE for character in text)

@@ -1,10 +1,12 @@
 """Step 9: RECORD, against the files of the archive.
 
 Rows are ``path,sha256=<urlsafe base64, unpadded>,<size in bytes>`` as CSV (PEP 376, PEP 427); RECORD itself and its
-signatures have neither digest nor size. A row that contradicts the archive is refused: another digest, another size, or a
-path outside. What a row or RECORD leaves out is a remark: the wheel's own digest has vouched for every byte, and an
-entry's RECORD is written anew from what was unpacked. Two oddities of real wheels mean nothing else and are not even
-told: paths with one slash before them (selenium 4.1.0), and digests in hex (gmsh).
+signatures have neither digest nor size.
+
+A row that contradicts the archive is refused: another digest, another size, or a path outside. A row that RECORD leaves
+out, or a field that a row leaves out, is a remark: the wheel's own digest has vouched for every byte, and an entry's
+RECORD is written anew from what was unpacked. Two oddities of real wheels mean nothing else and are not even a remark:
+paths with one slash before them (selenium 4.1.0), and digests in hex (gmsh).
 """
 
 import binascii
@@ -23,13 +25,13 @@ from storectl_store.wheel.refusal import Code, refused, shown
 from storectl_store.wheel.remarks import Remarks, Rule
 
 _ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64, "md5": 16, "sha1": 20, "sha224": 28}
-"""What is compared, with the length of the digests in bytes."""
+"""The algorithms that are compared, with the length of their digests in bytes."""
 _STRONG = frozenset({"sha256", "sha384", "sha512"})
 _SIZE = re.compile(r"[0-9]{1,15}")
 _HEX = re.compile(r"[0-9a-f]+")
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 _ROW = 160
-"""Bytes of a row beside its path: the longest digest, a size, commas and quotes, and some to spare."""
+"""Most bytes of a row beside its path: the longest digest, a size, commas and quotes, and some to spare."""
 _SPARE = 1 << 20
 """Bytes for rows of files that are not in the archive."""
 
@@ -54,7 +56,7 @@ def check_record(
     data: mmap | bytes,
     remarks: Remarks,
 ) -> dict[str, str | None]:
-    """The sha256 of each file as 64 hex digits, None if RECORD does not say it; E_RECORD if it says something wrong.
+    """The sha256 of each file as 64 hex digits; None if RECORD does not say it. Raises E_RECORD if it is wrong.
 
     ``files`` are all files of the archive by name. A file whose row has another algorithm than sha256 is hashed here,
     with both.
@@ -75,7 +77,7 @@ def check_record(
 
 
 def _read_rows(content: bytes, files: Mapping[str, ArchiveRecord], remarks: Remarks) -> dict[str, RecordRow]:
-    """The rows of files of the archive, by path."""
+    """The rows of files of the archive, by path. Raises E_RECORD if it is no table of path, digest and size."""
     rows: dict[str, RecordRow] = {}
     text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="")
     try:
@@ -98,7 +100,7 @@ def _read_rows(content: bytes, files: Mapping[str, ArchiveRecord], remarks: Rema
 
 
 def _check_absent(path: str) -> None:
-    """E_RECORD for the path of no file if it is none that a wheel may have: outside the archive, or unsafe to show."""
+    """Raise E_RECORD if the path of a file that is absent lies outside the archive, or is unsafe to show."""
     fault = fault_of(path)
     if fault:
         raise refused(Code.RECORD, f"RECORD lists {shown(path)}, which {fault}", member=path)
@@ -110,7 +112,7 @@ def _check_repeated(row: RecordRow, digest: str, size: str) -> None:
 
 
 def _checked_digest(row: RecordRow, record: ArchiveRecord, data: mmap | bytes, remarks: Remarks) -> str | None:
-    """The sha256 of the row's file as hex digits; None if the row does not have a digest that can be compared."""
+    """The sha256 of the row's file as hex digits; None if the row has no digest that can be compared."""
     _check_size(row, record, remarks)
     algorithm, _, encoded = row.digest.partition("=")
     if algorithm not in _STRONG:
@@ -143,7 +145,7 @@ def _decoded(encoded: str, length: int, path: str) -> bytes:
 
 
 def _rehashed(row: RecordRow, expected: bytes, algorithm: str, record: ArchiveRecord, data: mmap | bytes) -> str:
-    """The sha256 of a file that RECORD knows by another algorithm, which has to match first."""
+    """The sha256 of a file that RECORD lists with another algorithm. Raises E_RECORD unless that digest matches."""
     sha256, other = hashlib.sha256(), hashlib.new(algorithm, usedforsecurity=False)
     for piece in iterate_contents(data, record):
         sha256.update(piece)

@@ -1,4 +1,4 @@
-"""Refusals: how a check says no. One code per step, one hint per code, untrusted text cropped."""
+"""Refusals: how a check says no. One code for each step, one hint for each code, untrusted text cropped."""
 
 from enum import StrEnum
 
@@ -37,7 +37,7 @@ _HINTS = {
 
 
 def refused(code: Code, message: str, *, member: str | None = None) -> WheelError:
-    """The error to raise; ``facts['member']`` is set where a member of the archive is to blame."""
+    """The error to raise. ``facts['member']`` is set if a member of the archive is to blame."""
     facts = {} if member is None else {"member": member}
     return WheelError(message, code=code.value, hint=_HINTS[code], **facts)
 

@@ -1,4 +1,4 @@
-"""Remarks: what is untidy about a wheel, and no reason to refuse it. Each names the rule that the wheel breaks.
+"""Remarks: untidiness of a wheel that is no reason to refuse it. Each names the rule that the wheel breaks.
 
 A deviation is refused if it can be an attack or damage: if two readers of the wheel could see two things, if bytes are
 not the stated ones, or if something would land outside its place. Every other deviation is a remark. The rules, step by
@@ -12,7 +12,7 @@ from storectl_store.wheel.refusal import shown
 
 
 class Rule(StrEnum):
-    """The rules of which a breach is told, not refused; stable names."""
+    """The rules whose breach is a remark, not a refusal; the names are stable."""
 
     NAME_TRAILING = "W_NAME_TRAILING"
     MEMBER_REPEATED = "W_MEMBER_REPEATED"
@@ -55,13 +55,16 @@ _SAID = {
 
 
 class Remarks:
-    """Collects the remarks on one wheel. A rule is told once, with its first subject and how many more there are."""
+    """Collects the remarks on one wheel.
+
+    A rule is reported once, with its first subject and the number of the others.
+    """
 
     def __init__(self) -> None:
         self._subjects: dict[Rule, list[str]] = {}
 
     def note(self, rule: Rule, subject: str) -> None:
-        """Keep that ``subject`` (a path, a line, a value; untrusted) breaks the rule."""
+        """Note that ``subject`` (a path, a line, a value; untrusted) breaks the rule."""
         self._subjects.setdefault(rule, []).append(subject)
 
     def lines(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Bytecode of entries: compiled by the interpreter it is for, in worker processes, after an entry is visible.
 
-The side manifest (``bytecode_files``) is written last: an entry has bytecode for a cache tag if and only if that file is
-there. Bytecode without it, left by a crash, is whole and is written again.
+The side manifest (``bytecode_files``) is written last: an entry has bytecode for a cache tag if and only if that file
+exists. Bytecode without it, left by a crash, is whole and is written again.
 """
 
 import json

@@ -3,12 +3,14 @@
     _meta     hash.sha256 of the Pipfile, requires.python_version, sources: [{name, url, verify_ssl}]
     default   project -> {version: "==1.0", hashes: ["sha256:…"], markers, extras, index}
                        | {git, ref, subdirectory} | {file} | {path, editable}
-    develop   likewise, and any further category of the Pipfile by its name
+    develop   as default, and so any further category of the Pipfile under its name
 
-It is flat: everything needed is there, with its marker. Files are known by their digests only, so an index has to say
-which they are. ``pipenv sync`` takes ``default``; the other sections are groups here. It installs section by section, so
-that of two that lock a project differently the later one counts. Newer versions write of an entry that is not in
-``default`` ``'dev' in dependency_groups`` in its marker: whoever asks for the section means just that.
+The file is flat: every project that is needed is listed, with its marker. Files are known by their digests only, so an
+index has to say which they are.
+
+``pipenv sync`` takes ``default``; storectl calls the other sections groups. Pipenv installs section by section, so if
+two of them lock a project differently the later one counts. Newer versions write ``'dev' in dependency_groups`` into
+the marker of an entry that is not in ``default``; such a marker is true as soon as the section is asked for.
 """
 
 import re
@@ -50,13 +52,13 @@ _SPEC = 6
 _GROUP = re.compile(r"['\"]([\w.-]+)['\"] in dependency_groups")
 _ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _ALIASES = {"dev": _DEVELOP, "dev-packages": _DEVELOP, "packages": _DEFAULT}
-"""What Pipenv's options and a Pipfile call the sections."""
+"""The names that Pipenv's options and a Pipfile have for the sections."""
 
 Selected = Pin | IndexPin | SourcePin | LocalProject
 
 
 def select_from_pipfile_lock(lock_file: LockFile, target: Target) -> Selection:
-    """What a ``Pipfile.lock`` selects for the target."""
+    """What a ``Pipfile.lock`` selects for the target. Raises SelectionError if it is malformed or does not fit."""
     top = parse_json(lock_file.content, str(lock_file.path))
     meta = top.table(_META)
     spec = meta.optional_integer("pipfile-spec")
@@ -97,7 +99,7 @@ def _entries(section: Table) -> Iterator[Table]:
 
 def _sources(meta: Table, variables: Mapping[str, str]) -> dict[str, str]:
     """The indexes by name, in the order of the lock file."""
-    # Where a Pipfile names no source, Pipenv writes its default one here.
+    # If a Pipfile names no source, Pipenv writes its default one here.
     return {
         source.optional_text("name") or source.text("url"): with_variables(source.text("url"), variables)
         for source in meta.tables("sources")
@@ -116,7 +118,7 @@ class _Reader:
         self._values = MarkerValues({**interpreter.markers, "extra": ""}, groups=groups)
 
     def items(self, sections: list[Table]) -> tuple[list[Selected], tuple[str, ...]]:
-        """All that is selected, sorted by name, and a warning where two sections lock the same differently."""
+        """All that is selected, sorted by name, and a warning if two sections lock a project differently."""
         chosen: dict[NormalizedName, Selected] = {}
         twice: set[NormalizedName] = set()
         for section in sections:
@@ -213,7 +215,7 @@ class _Reader:
 
 
 def _version(item: Selected) -> object:
-    """The version, where it is known; else all that is known."""
+    """The item's version if it is known; otherwise the whole item."""
     return item.version if isinstance(item, Pin | IndexPin) else item
 
 
@@ -246,7 +248,10 @@ def _commit(name: NormalizedName, entry: Table) -> SourcePin:
 
 
 def _stale(meta: Table, lock_file: LockFile) -> str | None:
-    """Pipenv keeps the hash of the Pipfile: of what it says, not of its bytes."""
+    """A line if the lock file is older than the Pipfile; None if it is not.
+
+    Pipenv keeps a hash of what the Pipfile says, not of its bytes.
+    """
     locked = meta.table("hash").optional_text("sha256")
     if locked is None or lock_file.pipfile is None:
         return None

@@ -1,7 +1,7 @@
 """Poetry's version constraints: ``^1.2``, ``~1.2``, ``1.*``, ``>=1,<2 || >=3``, ``*``, ``1.2.3``.
 
-The comparison operators are those of PEP 440; ``^`` allows what changes nothing left of the first digit that is not zero,
-``~`` what changes nothing left of the last one given but one. Alternatives stand on both sides of ``||`` or ``|``.
+The comparison operators are those of PEP 440. ``^`` allows what keeps all digits up to the first one that is not zero.
+``~`` allows what keeps the first two digits, or the only one. Alternatives stand on both sides of ``||`` or ``|``.
 """
 
 import re
@@ -15,18 +15,18 @@ _SEPARATORS = re.compile(r"[\s,]*")
 
 
 class Constraint:
-    """Which versions are allowed. ValueError where the text is no constraint."""
+    """Which versions are allowed. Raises ValueError if the text is no constraint."""
 
     def __init__(self, text: str) -> None:
         self._alternatives = [_specifiers(part) for part in _ALTERNATIVES.split(text.strip())]
 
     @property
     def specifier(self) -> str | None:
-        """The allowed versions as PEP 440 writes them; None if they are no single range."""
+        """The allowed versions as PEP 440 writes them; None if they are several ranges."""
         return str(self._alternatives[0]) if len(self._alternatives) == 1 else None
 
     def allows(self, version: str) -> bool:
-        """Whether this version is allowed, be it a pre-release or not: a lock file has chosen it already."""
+        """Whether this version is allowed. A pre-release counts like any other: a lock file has chosen it already."""
         return any(specifiers.contains(Version(version), prereleases=True) for specifiers in self._alternatives)
 
 

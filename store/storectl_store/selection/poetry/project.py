@@ -1,4 +1,4 @@
-"""What ``pyproject.toml`` says to Poetry: dependencies by group, extras, and the hash by which it knows its lock file.
+"""What ``pyproject.toml`` says to Poetry: dependencies by group, extras, and the hash that its lock file has of them.
 
 [tool.poetry]            dependencies, dev-dependencies, extras, group.NAME.{dependencies, optional, include-groups}
 [project]                dependencies, optional-dependencies                                      (Poetry 2)
@@ -29,9 +29,9 @@ _MEMBER = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 class PoetryProject:
     """A project of Poetry. ``groups`` holds the dependencies of each group, those of the project under ``main``.
 
-    ``extras`` are the names of optional dependencies that an extra brings; ``optional_groups`` have to be asked for.
-    ``content_hash`` is what Poetry 2.3 and newer know it by, ``older_hash`` what those before did, which left out
-    ``[dependency-groups]``.
+    ``extras`` maps each extra to the optional dependencies that it brings. ``optional_groups`` are selected only if
+    asked for. ``content_hash`` is the hash that Poetry 2.3 and newer write for the project; ``older_hash`` is that of
+    older versions, which left out ``[dependency-groups]``.
     """
 
     name: NormalizedName | None
@@ -44,7 +44,7 @@ class PoetryProject:
 
 
 def poetry_project_of(lock_file: LockFile) -> PoetryProject | None:
-    """The project beside the lock file, None where there is none; LockFileError where it is malformed."""
+    """The project beside the lock file; None if there is none. Raises LockFileError if it is malformed."""
     if lock_file.pyproject is None:
         return None
     top = parse_toml(lock_file.pyproject, str(lock_file.project / "pyproject.toml"))
@@ -87,7 +87,10 @@ def _groups(
 
 
 def _main(project: Table, poetry: Table) -> Iterator[PoetryEdge]:
-    """The project's own dependencies. Where both tables have one, ``[project]`` says that it is, ``[tool.poetry]`` how."""
+    """The project's own dependencies.
+
+    If both tables have one, ``[project]`` says that it is one, and ``[tool.poetry]`` says how.
+    """
     stated = [_of_requirement(project, "dependencies", text) for text in project.texts("dependencies")]
     optional = project.table("optional-dependencies")
     for key in optional.values:
@@ -123,7 +126,10 @@ def _extras(project: Table, poetry: Table) -> dict[NormalizedName, frozenset[Nor
 
 
 def _content_hash(top: Table, *, with_groups: bool) -> str:
-    """As Poetry computes ``content-hash``; before 2.3 it left out ``[dependency-groups]``."""
+    """``content-hash`` as Poetry computes it.
+
+    Before 2.3 it left out ``[dependency-groups]`` (``with_groups`` false).
+    """
     project, poetry = top.table("project"), top.table("tool").table("poetry")
     groups = dict(top.table("dependency-groups").values) if with_groups else {}
     stated = {key: project.values[key] for key in _PROJECT_KEYS if key in project.values}

@@ -25,12 +25,12 @@ from storectl_store.selection.tables.toml_table import Table, parse_toml
 from storectl_store.selection.target import Target
 
 _MAY_BE_MISSING = frozenset({"setuptools", "pip", "wheel", "distribute"})
-"""What Poetry before 1.3 did not lock, as every environment had it."""
+"""What Poetry before 1.3 did not lock, because every environment had it."""
 _ANY = frozenset[NormalizedName]()
 
 
 def select_from_poetry_lock(lock_file: LockFile, target: Target) -> Selection:
-    """What a ``poetry.lock`` selects for the target."""
+    """What a ``poetry.lock`` selects for the target. Raises SelectionError if it is malformed or does not fit."""
     lock = read_poetry_lock(parse_toml(lock_file.content, str(lock_file.path)))
     project = poetry_project_of(lock_file)
     _check_python(lock, target)
@@ -55,7 +55,7 @@ def select_from_poetry_lock(lock_file: LockFile, target: Target) -> Selection:
 def selected_packages(
     lock: PoetryLock, project: PoetryProject | None, target: Target
 ) -> tuple[tuple[PoetryPackage, ...], tuple[str, ...]]:
-    """The packages for the target, sorted by name, whatever their sources are; and what a person should know."""
+    """The packages for the target, sorted by name, of whatever source, and warnings for a person."""
     groups, extras = _options(lock, project, target)
     values = MarkerValues(target.interpreter.markers)
     if lock.inherits:
@@ -86,7 +86,7 @@ def _check_python(lock: PoetryLock, target: Target) -> None:
 def _options(
     lock: PoetryLock, project: PoetryProject | None, target: Target
 ) -> tuple[frozenset[NormalizedName], frozenset[NormalizedName]]:
-    """The groups and extras asked for; the default groups are those that are not optional."""
+    """The groups and extras asked for. The default groups are those that are not optional."""
     named = (group for same in lock.packages.values() for package in same for group in package.groups)
     known = frozenset(project.groups if project else named) - {MAIN}
     optional = project.optional_groups if project else frozenset()
@@ -124,7 +124,7 @@ def _holds(values: MarkerValues, marker: str | None, extras: frozenset[Normalize
 
 
 class _Walk:
-    """The way from the roots along every edge that holds, for one Python."""
+    """The walk from the roots along every edge that holds, for one Python."""
 
     def __init__(self, lock: PoetryLock, values: MarkerValues, python: str, extras: frozenset[NormalizedName]) -> None:
         self.found: list[PoetryPackage] = []
@@ -138,7 +138,7 @@ class _Walk:
         self._waiting: deque[tuple[PoetryPackage, frozenset[NormalizedName]]] = deque()
 
     def from_roots(self, project: PoetryProject, groups: Iterable[NormalizedName]) -> None:
-        """Walk from the dependencies of these groups, the optional ones only where an extra brings them."""
+        """Walk from the dependencies of these groups. Optional ones count only if an extra brings them."""
         self._own = project.name
         brought = frozenset(name for extra in self._extras for name in project.extras.get(extra, ()))
         for group in sorted(groups):
@@ -153,7 +153,7 @@ class _Walk:
                     self._follow(edge, extras, package.name)
 
     def _is_for_this_python(self, edge: PoetryEdge) -> bool:
-        """``python`` and ``platform`` of a dependency in ``pyproject.toml``."""
+        """Whether ``python`` and ``platform`` of a dependency in ``pyproject.toml`` allow this interpreter."""
         table = edge.table
         platform = table.optional_text("platform") if "platform" in table.values else None
         if platform is not None and platform != self._values_of("sys_platform"):
@@ -185,7 +185,7 @@ class _Walk:
         if here or (fitting and not here and len(same) == 1):
             return (here or fitting)[-1]
         if edge.name == self._own and not same:
-            return None  # A plugin that needs the project it is used in.
+            return None  # A plugin that depends on the project that uses it.
         if edge.name in _MAY_BE_MISSING:
             self.missing.add((edge.name, source))
             return None

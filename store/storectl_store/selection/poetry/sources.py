@@ -1,4 +1,4 @@
-"""A package of a ``poetry.lock`` as what it is for an environment. It names files, never their addresses."""
+"""A package of a ``poetry.lock`` as what it is for an environment. The lock file names files, never their addresses."""
 
 from storectl_store.selection.addressed_archive import addressed_archive
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url
@@ -23,9 +23,9 @@ Selected = Pin | IndexPin | SourcePin | LocalProject
 def selected_package(
     package: PoetryPackage, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
 ) -> Selected:
-    """What the package is: files of an index, a commit, an archive by its address, a folder.
+    """What the package is: files of an index, a commit, an archive by its address, or a folder.
 
-    Poetry asks its policy about files of an index only.
+    As in Poetry, the policy applies to files of an index only. Raises LockFileError if its source is malformed.
     """
     source = package.table.optional_table("source")
     kind = source.text("type") if source else None

@@ -1,7 +1,7 @@
-"""A ``pylock.toml`` as packaging reads it, and where in the file something stands.
+"""A ``pylock.toml`` as packaging reads it, and the position of each thing in the file.
 
-packaging checks every file of every package, though one file of each is taken. So it is given those wheels only whose
-names fit the interpreter, and all files only of a package that has none. What is wrong with the others is not looked at.
+packaging checks every file of every package, though one file of each is taken. So it gets only those wheels whose names
+fit the interpreter; if a package has none, it gets all its files. Faults of the other files are not looked for.
 """
 
 import re
@@ -36,52 +36,55 @@ from storectl_store.selection.target import Interpreter
 
 Source = PackageVcs | PackageDirectory | PackageArchive | PackageWheel | PackageSdist
 PLACE = re.compile(r"packages\[(\d+)\]")
-"""How packaging's errors name a package."""
+"""The form in which packaging's errors name a package."""
 
 UNDEFINED = (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, InvalidSpecifier, RecursionError)
-"""What the evaluation of a marker may raise."""
+"""The exceptions that the evaluation of a marker may raise."""
 
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PylockDocument:
-    """The lock file as packaging has it (``pylock``, whose packages have their places in the file) and as it is."""
+    """The lock file twice: as packaging reads it (``pylock``), and as it is (``top``).
+
+    The packages of ``pylock`` are in the order of the file.
+    """
 
     pylock: Pylock
     top: Table
 
     @property
     def folder(self) -> Path:
-        """What paths in the file are relative to."""
+        """The folder that paths in the file are relative to."""
         return Path(self.top.file).parent
 
     @property
     def maker(self) -> str:
-        """The first word of who made the file, in small letters: ``pipenv``, ``uv``, ``pip``."""
+        """The first word of the file's ``created-by``, in small letters: ``pipenv``, ``uv``, ``pip``."""
         match = re.match(r"[a-z]*", self.pylock.created_by.lower())
         return match[0] if match else ""
 
     def error(
         self, package: Package, what: str, *, file: Source | None = None, hint: str | None = None
     ) -> LockFileError:
-        """The error that says this of the package, or of one of its files. Its place is looked up only now."""
+        """The error that says this of the package, or of one of its files. Its position is looked up only now."""
         number = next(number for number, other in enumerate(self.pylock.packages) if other is package)
         table = self.top.table_in("packages", number).at(f"`{package.name}`")
         return table.error(what, key=_key_of(table, file), hint=hint, name=package.name)
 
 
 def read_pylock(top: Table, interpreter: Interpreter) -> PylockDocument:
-    """The lock file, as far as this interpreter can use it; LockFileError where it is not valid.
+    """The lock file, as far as this interpreter can use it. Raises LockFileError if it is not valid.
 
-    The top ``requires-python`` is left to `check_requires_python`, to which a pre-release counts as its release.
+    The top ``requires-python`` is left to `check_requires_python`, which takes a pre-release for its release.
     """
     packages = top.tables("packages")
     check_count(packages)
     check_markers(packages)
     values = {key: value for key, value in top.values.items() if key != "requires-python"}
     if values.get("environments") == []:
-        del values["environments"]  # Pipenv means that it says nothing of them; as it stands, none would do.
+        del values["environments"]  # Pipenv means that it says nothing of them; to packaging, none would do.
     values["packages"] = [_as_needed(_named(table), interpreter) for table in packages]
     try:
         return PylockDocument(pylock=Pylock.from_dict(values), top=top)
@@ -92,7 +95,7 @@ def read_pylock(top: Table, interpreter: Interpreter) -> PylockDocument:
 
 
 def wrong_marker(pylock: Pylock, values: Mapping[str, str | AbstractSet[str]]) -> KeyPath:
-    """Where the first marker is that cannot be evaluated with these values."""
+    """The path of the first marker that cannot be evaluated with these values; () if there is none."""
     for number, marker in enumerate(pylock.environments or ()):
         if not _is_defined(marker, values, "requirement"):
             return ("environments", number)
@@ -103,7 +106,10 @@ def wrong_marker(pylock: Pylock, values: Mapping[str, str | AbstractSet[str]]) -
 
 
 def _named(package: Table) -> Mapping[str, object]:
-    """The package with its name normalised, as PEP 751 wants it and Pipenv did not write it; as it is if it is no name."""
+    """The package with its name normalised: PEP 751 wants that, and Pipenv did not write it.
+
+    A name that is none stays.
+    """
     name = package.values.get("name")
     if not isinstance(name, str) or not is_normalized_name(normal := canonicalize_name(name)):
         return package.values
@@ -111,7 +117,7 @@ def _named(package: Table) -> Mapping[str, object]:
 
 
 def _as_needed(package: Mapping[str, object], interpreter: Interpreter) -> Mapping[str, object]:
-    """The package with the wheels that fit alone, under their names; as it is where there is none."""
+    """The package with only those wheels that fit, under their names; unchanged if none fits."""
     wheels = package.get("wheels")
     if not isinstance(wheels, list) or not all(isinstance(wheel, dict) for wheel in wheels):
         return package
@@ -122,7 +128,7 @@ def _as_needed(package: Mapping[str, object], interpreter: Interpreter) -> Mappi
 
 
 def _filename(wheel: Mapping[str, object]) -> str:
-    """The name of a wheel, found as PEP 751 has it; empty where there is none."""
+    """The file name of a wheel, found as PEP 751 says; empty if there is none."""
     if name := wheel.get("name"):
         return name if isinstance(name, str) else ""
     address = wheel.get("path") or wheel.get("url")
@@ -130,7 +136,7 @@ def _filename(wheel: Mapping[str, object]) -> str:
 
 
 def _invalid(top: Table, packages: tuple[Table, ...]) -> LockFileError:
-    """What is wrong with the whole file; packaging says where by position, we by name."""
+    """What is wrong with the whole file. packaging names a package by its number, this error by its name."""
     try:
         Pylock.from_dict({**top.values, "packages": [_named(table) for table in packages]})
     except PylockValidationError as error:
@@ -140,7 +146,7 @@ def _invalid(top: Table, packages: tuple[Table, ...]) -> LockFileError:
 
 
 def _path(context: str) -> KeyPath:
-    """``("packages", 3, "wheels", 1)`` of ``packages[3].wheels[1]``."""
+    """Turn ``packages[3].wheels[1]`` into ``("packages", 3, "wheels", 1)``."""
     return tuple(int(number) if number else key for number, key in _STEP.findall(context))
 
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
-    """What a ``pylock.toml`` selects for the target."""
+    """What a ``pylock.toml`` selects for the target. Raises SelectionError if it is malformed or does not fit."""
     top = parse_toml(lock_file.content, str(lock_file.path))
     check_requires_python(top.optional_specifiers("requires-python"), target.interpreter, top.file)
     document = read_pylock(top, target.interpreter)
@@ -151,9 +151,10 @@ def _converted(
 
 
 def _pin_of_digests(document: PylockDocument, package: Package) -> IndexPin | None:
-    """The digests and the index, if the files are guessed; None if they are those of an index.
+    """The digests and the index, if the file names are made up; None if they are those of an index.
 
-    Older versions of Pipenv had only digests, and made up a file for each: ``NAME-VERSION-py3-none-any.whl``, in the index.
+    Older versions of Pipenv had only digests, and made up a file for each: ``NAME-VERSION-py3-none-any.whl``, in the
+    index.
     """
     index, wheels = package.index, package.wheels or ()
     if index is None or package.version is None:
@@ -165,7 +166,7 @@ def _pin_of_digests(document: PylockDocument, package: Package) -> IndexPin | No
 
 
 def _pin_of_wheels(document: PylockDocument, package: Package, target: Target) -> Pin:
-    """The library chose by tag; among equals the highest build number wins, so the choice is made again."""
+    """Choose the wheel again: packaging chose by tag only, but among equal tags the highest build number wins."""
     candidates = [_wheel_file(document, package, wheel.filename, wheel) for wheel in package.wheels or ()]
     chosen = choose_wheel(candidates, target.interpreter)
     if chosen is None:
@@ -239,7 +240,10 @@ def _pin(package: Package, wheel: WheelFile) -> Pin:
 def _wheel_file(
     document: PylockDocument, package: Package, filename: str, file: PackageWheel | PackageSdist | PackageArchive
 ) -> WheelFile:
-    """A file of the lock file; a path goes before a URL, as PEP 751 has it."""
+    """A file of the lock file. A path goes before a URL, as in PEP 751.
+
+    Raises LockFileError without a strong digest.
+    """
     try:
         digest = strongest(file.hashes)
         if digest is None:

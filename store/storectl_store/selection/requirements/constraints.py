@@ -15,7 +15,7 @@ from storectl_store.selection.requirements.subjects import hashes_of, parsed_req
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constraint:
-    """One constraint that applies to the target. No digests means any."""
+    """One constraint that applies to the target. Without digests it allows any."""
 
     name: NormalizedName
     specifier: SpecifierSet
@@ -41,7 +41,7 @@ def read_constraints(entries: Sequence[Entry], holds: Callable[[Entry, str | Non
 
 
 def constrained(pin: IndexPin, constraints: Sequence[Constraint]) -> IndexPin:
-    """The pin as far as the constraints allow it; LockFileError, at the constraint's line, where they do not."""
+    """The pin as far as the constraints allow it. Raises LockFileError, at the constraint's line, if they do not."""
     for constraint in constraints:
         if constraint.name != pin.name:
             continue
@@ -52,7 +52,7 @@ def constrained(pin: IndexPin, constraints: Sequence[Constraint]) -> IndexPin:
 
 
 def narrowed(pin: IndexPin, digests: frozenset[Digest], line: Line) -> IndexPin:
-    """The pin with the digests that both allow; LockFileError at this line where there are none."""
+    """The pin with the digests that both allow. Raises LockFileError at this line if no digest is left."""
     both = pin.digests & digests
     if not both:
         raise line.error(f"no hash of `{pin.name}` {pin.version} is allowed by all who name it")

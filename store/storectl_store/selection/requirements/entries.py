@@ -1,4 +1,4 @@
-"""One line of a requirements file: a requirement or an editable project, and options. And what a file refers to."""
+"""One line of a requirements file: a requirement or an editable project, its options, and the files it refers to."""
 
 import os
 import re
@@ -36,7 +36,7 @@ _EXTRAS = re.compile(r"\[[^\[\]]*\]$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A line taken apart. ``requirement`` is empty where there are options only; option names are the long ones."""
+    """A line taken apart. ``requirement`` is empty if there are options only; option names are the long ones."""
 
     line: Line
     requirement: str
@@ -50,14 +50,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A file that a requirements file refers to, by absolute path. Others are the metadata of local projects."""
+    """A file that a requirements file refers to, by absolute path.
+
+    ``is_requirements`` is false for the metadata of a local project.
+    """
 
     path: str
     is_requirements: bool
 
 
 def parse_line(line: Line) -> Entry:
-    """The line taken apart; LockFileError where it has an option that is unknown, or quotes that do not end."""
+    """The line taken apart. Raises LockFileError if it has an unknown option, or quotes that do not end."""
     editable = _EDITABLE.fullmatch(line.text)
     words = (editable["rest"] if editable else line.text).split(" ")
     at = next((number for number, word in enumerate(words) if word.startswith("-")), len(words))
@@ -70,7 +73,7 @@ def parse_line(line: Line) -> Entry:
 
 
 def local_path(text: str) -> tuple[str, str | None] | None:
-    """Path and marker of a requirement that is a path; None where it is a name, a URL or a direct reference."""
+    """Path and marker of a requirement that is a path; None if it is a name, a URL or a direct reference."""
     path, marker = split_marker(text)
     path = _EXTRAS.sub("", path)
     if path.startswith("file:"):
@@ -83,7 +86,7 @@ def local_path(text: str) -> tuple[str, str | None] | None:
 
 
 def editable_path(entry: Entry) -> tuple[str, str | None] | None:
-    """Path and marker behind ``-e``, where a bare word is a folder too; None for URLs."""
+    """Path and marker behind ``-e``; a bare word is a folder too. None for URLs."""
     path, marker = split_marker(entry.requirement)
     return None if is_url(path) else (_EXTRAS.sub("", path), marker)
 
@@ -95,13 +98,16 @@ def split_marker(text: str) -> tuple[str, str | None]:
 
 
 def split_fragment(address: str) -> tuple[str, str]:
-    """A URL or path, and what follows it as ``#key=value``. Another ``#`` may be part of a file name."""
+    """A URL or path, and what follows it as ``#key=value``; any other ``#`` may be part of a file name."""
     address, *fragment = _FRAGMENT.split(address, maxsplit=1)
     return address, fragment[0] if fragment else ""
 
 
 def references(file: str, content: bytes, variables: Mapping[str, str], *, project: str) -> Iterator[Reference]:
-    """The files this requirements file refers to: included ones relative to it, projects relative to ``project``."""
+    """The files that this requirements file refers to.
+
+    Included files are relative to it, projects relative to ``project``.
+    """
     for line in logical_lines(file, content, variables):
         entry = parse_line(line)
         for included in (*entry.values("--requirement"), *entry.values("--constraint")):
@@ -118,7 +124,7 @@ def included_path(file: str, text: str) -> str:
 
 
 def metadata_path(project: str, text: str) -> str:
-    """Where the local project at this path has its ``pyproject.toml``."""
+    """The ``pyproject.toml`` of the local project at this path, relative to the folder ``project``."""
     return os.path.normpath(os.path.join(project, text, "pyproject.toml"))
 
 
@@ -142,7 +148,7 @@ def _options(line: Line, text: str) -> Iterator[tuple[str, str]]:
 
 
 def _name_and_value(word: str) -> tuple[str, str, str]:
-    """``--name=value``, ``--name``, ``-nvalue``; the middle is empty where the value is the next word."""
+    """Split ``--name=value``, ``--name`` or ``-nvalue``; the middle is empty if the value is the next word."""
     if word.startswith("--"):
         name, separator, value = word.partition("=")
         return _SHORT.get(name, name), separator, value

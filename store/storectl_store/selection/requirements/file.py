@@ -1,6 +1,6 @@
-"""Selection from a requirements file in hash mode: every requirement is pinned with ``==`` and has its sha256.
+"""Selection from a requirements file in hash mode: every requirement is pinned with ``==`` and has a strong digest.
 
-Such a file names digests but no files, so most of it becomes `IndexPin`; wheels given by URL or path are pins at once.
+Such a file names digests but no files, so most of it becomes `IndexPin`. Wheels given by URL or path are pins at once.
 """
 
 from dataclasses import replace
@@ -39,7 +39,10 @@ _Item = IndexPin | Pin | SourcePin | LocalProject
 
 
 def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
-    """What a requirements file selects for the target. It has neither extras nor groups."""
+    """What a requirements file selects for the target. It has neither extras nor groups.
+
+    Raises SelectionError if it is malformed or does not fit.
+    """
     file = str(lock_file.path)
     check_known("extra", canonical_names(target.extras), frozenset(), file)
     check_known("group", canonical_names(target.groups), frozenset(), file)
@@ -67,7 +70,7 @@ class _Reader:
         self._tree = tree
 
     def items(self) -> list[_Item]:
-        """All that is selected, sorted by name; LockFileError where one name is required in two ways."""
+        """All that is selected, sorted by name. Raises LockFileError if one name is required in two ways."""
         subjects = [subject_of(entry) for entry in self._tree.requirements]
         constraints = read_constraints(self._tree.constraints, self._holds)
         chosen: dict[NormalizedName, _Item] = {}
@@ -110,7 +113,7 @@ class _Reader:
         )
 
     def _addressed(self, subject: Subject) -> Pin | SourcePin | LocalProject:
-        """What is at a path or URL; paths are relative to the folder of the lock file."""
+        """The item at a path or URL. Paths are relative to the folder of the lock file."""
         if subject.is_repository:
             return self._commit(subject)
         address = subject.path if subject.path is not None else checked_url(subject.url or "")
@@ -131,7 +134,7 @@ class _Reader:
         return replace(local, config_settings=subject.entry.values("--config-settings"))
 
     def _commit(self, subject: Subject) -> SourcePin:
-        """``git+https://host/repository@<commit>#egg=name&subdirectory=folder``: what names a commit needs no hash."""
+        """The commit of ``git+https://host/repository@<commit>#egg=name&subdirectory=folder``; it needs no hash."""
         kind, _, rest = (subject.url or "").partition("+")
         address, at, commit = rest.rpartition("@")
         options = dict(parse_qsl(subject.fragment))
@@ -156,7 +159,7 @@ class _Reader:
         )
 
     def _archive(self, url: str, subject: Subject) -> SourcePin:
-        """A source archive by its address; its name is given, or that of a source distribution's file."""
+        """A source archive by its address. Its name is given, or is that in a source distribution's file name."""
         if len(subject.digests) != 1:
             raise subject.entry.line.error(
                 f"{url[-120:]!r} needs one hash, and has {len(subject.digests)}", hint=HASH_HINT
@@ -186,9 +189,10 @@ class _Reader:
         return Pin(name=parsed[0], version=str(parsed[1]), wheel=wheel, direct_url=archive_origin(address, digest))
 
     def _local_project(self, path: str, name: NormalizedName | None, *, editable: bool) -> LocalProject:
-        """The project in this folder; it is called what it calls itself, or without that as its folder is.
+        """The project in this folder, under the name that it gives itself.
 
-        InvalidName, a ValueError, where the folder's name is not one.
+        Without that it has the name given, or else that of its folder. Raises InvalidName, a ValueError, if that is no
+        name.
         """
         is_root = path == str(self._lock_file.project)
         file = metadata_path(path, "")
@@ -204,12 +208,15 @@ class _Reader:
 
 
 def _name_of_sdist(filename: str) -> NormalizedName:
-    """The project of a source distribution by its file name; a ValueError where it is none."""
+    """The project in a source distribution's file name. Raises ValueError if it is no such file name."""
     return parse_sdist_filename(filename)[0]
 
 
 def _merged(first: _Item | None, second: _Item, subject: Subject) -> _Item:
-    """A project may be named twice, if both agree."""
+    """One item of two for the same project; a project may be named twice if both agree.
+
+    Raises LockFileError otherwise.
+    """
     if first is None or first == second:
         return second
     if isinstance(first, IndexPin) and isinstance(second, IndexPin) and first.version == second.version:

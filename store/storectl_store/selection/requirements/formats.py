@@ -14,13 +14,13 @@ from storectl_store.selection.pin import ANY_FORMAT, FileFormat
 
 @dataclass(slots=True, kw_only=True)
 class FormatControl:
-    """The names that both options have come to. The default takes wheels first, and a source distribution without one."""
+    """The names that both options have come to. By default wheels are preferred, and sources taken if none fits."""
 
     only_binary: set[str] = field(default_factory=set)
     no_binary: set[str] = field(default_factory=set)
 
     def apply(self, option: str, value: str) -> None:
-        """One option more, ``--only-binary`` or ``--no-binary``."""
+        """Apply one more option: ``--only-binary`` or ``--no-binary``, with its value."""
         binary = option == "--only-binary"
         target, other = (self.only_binary, self.no_binary) if binary else (self.no_binary, self.only_binary)
         names = value.split(",")
@@ -40,7 +40,7 @@ class FormatControl:
             target.add(canonical)
 
     def formats(self, name: NormalizedName) -> frozenset[FileFormat]:
-        """What may be used of this project."""
+        """The kinds of file of this project that may be used."""
         if name in self.only_binary:
             return frozenset({"wheel"})
         if name in self.no_binary:

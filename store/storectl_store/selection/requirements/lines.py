@@ -11,14 +11,14 @@ from typing import Any
 
 from storectl_store.errors import LockFileError
 
-_BOMS = (  # The longer ones first: the UTF-16 mark begins the little-endian UTF-32 one.
+_BOMS = (  # the longer ones first: the UTF-16 mark begins the little-endian UTF-32 one
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_FOR_HOST_NAMES = frozenset({"punycode", "idna"})  # No file is in these, and they take the square of its size to read.
+_FOR_HOST_NAMES = frozenset({"punycode", "idna"})  # no file is in these, and reading takes the square of its size
 _MAX_LINE = 128 * 1024  # 1,500 hashes, ten times those of any real project.
 _ENCODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
 _COMMENT = re.compile(r"(?<!\S)#.*$")
@@ -39,9 +39,9 @@ class Line:
 
 
 def logical_lines(file: str, content: bytes, variables: Mapping[str, str]) -> Iterator[Line]:
-    """The lines that say something; LockFileError where the file is not text, or a line too long to be meant.
+    """The logical lines that say something. Variables that are not given stay as they are.
 
-    Variables that are not given stay as they are.
+    Raises LockFileError if the file is not text, or if a line is longer than any real one.
     """
     for number, joined in _joined(decoded(file, content)):
         if len(joined) > _MAX_LINE:
@@ -70,7 +70,10 @@ def variables_in(file: str, content: bytes, variables: Mapping[str, str]) -> dic
 
 
 def decoded(file: str, content: bytes) -> str:
-    """The text: by its byte order mark, else by a coding comment (PEP 263) in the first two lines, else UTF-8."""
+    """The text, decoded. Raises LockFileError if it is not text in its encoding.
+
+    The encoding is that of its byte order mark, else of a coding comment (PEP 263) in the first two lines, else UTF-8.
+    """
     encoding, body = _encoding(content)
     try:
         return _text(body, encoding)
@@ -98,7 +101,7 @@ def _encoding(content: bytes) -> tuple[str, bytes]:
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
-    """Physical lines, those that end in a backslash with the next one. A comment line ends a continuation."""
+    """Join each physical line that ends in a backslash with the next one. A comment line ends a continuation."""
     parts: list[str] = []
     first = 1
     for number, line in enumerate(text.splitlines(), start=1):
@@ -107,7 +110,7 @@ def _joined(text: str) -> Iterator[tuple[int, str]]:
         if line.endswith("\\") and not is_comment:
             parts.append(line.removesuffix("\\"))
             continue
-        # The blank keeps the comment a comment where it is joined to a line before it.
+        # The blank keeps the comment a comment if it is joined to a line before it.
         yield first, "".join([*parts, f" {line}" if is_comment else line])
         parts = []
     if parts:

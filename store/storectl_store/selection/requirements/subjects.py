@@ -1,6 +1,7 @@
 """What one requirement is about: a version of an index, a wheel by URL or path, or a local project.
 
-Hash mode is all or nothing: a requirement that is not pinned or has no strong digest is an error even where its marker is false.
+Hash mode is all or nothing: a requirement that is not pinned, or has no strong digest, is an error even if its marker
+is false.
 """
 
 import re
@@ -22,10 +23,10 @@ _VCS = re.compile(r"(git|hg|svn|bzr)(\+|:)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A requirement read; one of ``version``, ``path`` and ``url`` is given.
+    """A requirement read. Exactly one of ``version``, ``path`` and ``url`` is given.
 
-    ``path`` is as written, ``url`` without its ``fragment``. ``digests`` are alternatives, empty only for local projects
-    and for what cannot be a wheel. ``name`` is None where only the file or folder says it.
+    ``path`` is as written, ``url`` without its ``fragment``. ``digests`` are alternatives, empty only for local
+    projects and for what cannot be a wheel. ``name`` is None if only the file or folder tells it.
     """
 
     entry: Entry
@@ -44,7 +45,7 @@ class Subject:
 
 
 def subject_of(entry: Entry) -> Subject:
-    """The requirement of this line; LockFileError where it is malformed, not pinned or has no strong digest."""
+    """The requirement of this line. Raises LockFileError if it is malformed, not pinned or has no strong digest."""
     local = local_path(entry.requirement) or (editable_path(entry) if entry.editable else None)
     if local is not None:
         path, marker = local
@@ -67,7 +68,7 @@ def subject_of(entry: Entry) -> Subject:
 
 
 def parsed_requirement(entry: Entry) -> Requirement:
-    """The line as a dependency specifier; LockFileError where it is none."""
+    """The line as a dependency specifier. Raises LockFileError if it is none."""
     try:
         return Requirement(entry.requirement)
     except (InvalidRequirement, RecursionError) as error:
@@ -76,7 +77,7 @@ def parsed_requirement(entry: Entry) -> Requirement:
 
 
 def hashes_of(entry: Entry) -> frozenset[Digest]:
-    """The digests of all ``--hash`` options; LockFileError if one is not strong."""
+    """The digests of all ``--hash`` options. Raises LockFileError if one is not strong."""
     return frozenset(_digest(entry, value) for value in entry.values("--hash"))
 
 

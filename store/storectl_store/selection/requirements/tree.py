@@ -16,10 +16,7 @@ from storectl_store.selection.requirements.lines import Line, logical_lines
 
 @dataclass(slots=True, kw_only=True)
 class RequirementsTree:
-    """Everything that the files say, in reading order.
-
-    ``index_url`` is None where none is named; ``exclusive`` is true where the user's indexes are not to be asked.
-    """
+    """Everything that the files say, in reading order. ``index_url`` is None if they name none."""
 
     requirements: list[Entry] = field(default_factory=list)
     constraints: list[Entry] = field(default_factory=list)
@@ -42,12 +39,12 @@ class RequirementsTree:
 
     @property
     def exclusive(self) -> bool:
-        """Whether the user's own indexes are not to be asked."""
+        """Whether the user's own indexes are left out."""
         return self.no_index or self.index_url is not None
 
 
 def read_tree(lock_file: LockFile) -> RequirementsTree:
-    """The file and all that it includes; LockFileError where one is missing, includes itself or is malformed."""
+    """The file and all that it includes. Raises LockFileError if one is missing, includes itself or is malformed."""
     tree = RequirementsTree()
     for option in ("--no-binary", "--only-binary"):
         if value := lock_file.variables.get(f"PIP_{option[2:].upper().replace('-', '_')}"):
@@ -107,12 +104,15 @@ def _apply_options(entry: Entry, tree: RequirementsTree) -> None:
             case "--only-binary" | "--no-binary":
                 tree.format_control.apply(option, value)
             case _:
-                # How to choose between versions, and how to speak to the index: here every version is chosen.
+                # Such options choose between versions, or say how to reach the index. Here every version is chosen.
                 continue
 
 
 def _checked(line: Line, value: str) -> str:
-    """The URL; a path is one relative to the file that names it."""
+    """The absolute URL. A path is relative to the file that names it.
+
+    Raises LockFileError if storectl cannot fetch it.
+    """
     try:
         return checked_url(value) if is_url(value) else file_url(Path(line.file).parent, value)
     except ValueError as error:

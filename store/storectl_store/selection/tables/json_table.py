@@ -1,4 +1,4 @@
-"""JSON lock files as the same tables as TOML ones, with the same errors: file, line, column, place, key."""
+"""JSON lock files as tables like those of TOML, with the same errors: file, line, column, place, key."""
 
 import codecs
 import json
@@ -12,7 +12,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(content: bytes, file: str) -> Table:
-    """The top object of a JSON file; LockFileError ``file:line:column: what`` where it is none."""
+    """The top object of a JSON file. Raises LockFileError ``file:line:column: what`` if it is none."""
     content = content.removeprefix(codecs.BOM_UTF8)
     text = decoded_text(content, file)
     try:
@@ -23,7 +23,7 @@ def parse_json(content: bytes, file: str) -> Table:
     except RecursionError as error:
         raise error_at(file, deep_position(text), "brackets nested too deep", hint=DAMAGED) from error
     except ValueError as error:
-        # The one other thing that the decoder refuses.
+        # The only other thing that the decoder refuses.
         digits = _NUMBER_TOO_LONG.search(text)
         position = position_at(text, digits.start() if digits else 0)
         raise error_at(file, position, f"a number of more than {MAX_DIGITS} digits", hint=DAMAGED) from error
@@ -35,7 +35,10 @@ def parse_json(content: bytes, file: str) -> Table:
 
 
 def _check_text(values: object, text: str, file: str) -> None:
-    """LockFileError where a string has half a surrogate pair, which JSON can write and no file name or address can hold."""
+    """Raise LockFileError if a string has half a surrogate pair.
+
+    JSON can write it, but no file name or address can hold it.
+    """
     found = _SURROGATE.search(text)
     if found is None:
         return

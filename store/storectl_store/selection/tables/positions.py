@@ -1,13 +1,14 @@
-"""Where in the text of a lock file something stands: the line and column of a key, for errors only.
+"""The position of a key in the text of a lock file, as line and column. It is needed for errors only.
 
-The parsers of the standard library say where syntax is wrong, but not where what they read was. So a text that was read
-without an error is gone through once more, when there is something to say about it, along one path of keys and numbers:
+The parsers of the standard library say where syntax is wrong, but not where they read a value. So when there is an
+error to report about a text that was read without one, the text is searched once more, along one path of keys and
+numbers:
 
     ("package", 17, "wheels", 3, "hash")      TOML: headers, arrays of tables, dotted keys, inline tables, arrays
     ("default", "requests", "hashes", 0)      JSON: which is one inline table with colons
 
-What is not there (a missing key) is at the nearest thing around it that is. No text makes this fail: for one that is
-not what it should be, the answer is the nearest place that was understood.
+If the path leads to nothing (a missing key), the answer is the nearest thing around it. No text makes the search fail:
+for a malformed one, the answer is the nearest place that was understood.
 """
 
 import json
@@ -30,7 +31,7 @@ _STRUCTURE = re.compile(rf"(?:{_STRING})|#[^\n]*+|[\[{{]|[\]}}]", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A place in a text. Both are counted from 1, the column in characters."""
+    """A place in a text. Both numbers are counted from 1, the column in characters."""
 
     line: int
     column: int
@@ -45,17 +46,17 @@ def position_at(text: str, offset: int) -> Position:
 
 
 def toml_position(text: str, path: KeyPath) -> Position:
-    """Where the key or item at this path is in a TOML text, or the nearest thing around it."""
+    """The position in a TOML text of the key or item at this path, or of the nearest thing around it."""
     return _found(text, path, _Search.toml)
 
 
 def json_position(text: str, path: KeyPath) -> Position:
-    """Where the key or item at this path is in a JSON text, or the nearest thing around it."""
+    """The position in a JSON text of the key or item at this path, or of the nearest thing around it."""
     return _found(text, path, _Search.json)
 
 
 def deep_position(text: str) -> Position:
-    """Where brackets are first nested deeper than in any lock file, in TOML or JSON; the end where they are not."""
+    """The position in a TOML or JSON text at which brackets first nest deeper than in any lock file; else its end."""
     depth = 0
     for token in _STRUCTURE.finditer(text):
         depth += (token[0] in "[{") - (token[0] in "]}")
@@ -71,7 +72,7 @@ def _found(text: str, path: KeyPath, look: Callable[["_Search"], None]) -> Posit
 
 
 class _Search:
-    """One way through a text. ``offset`` is that of the first thing that has the longest part of the path."""
+    """One search through a text. ``offset`` is that of the first thing that has the longest part of the path."""
 
     def __init__(self, text: str, path: KeyPath) -> None:
         self.offset = 0
@@ -84,7 +85,7 @@ class _Search:
         self._value(_after(_BLANK, self._text, 0), 0)
 
     def toml(self) -> None:
-        """Statement after statement: headers, and pairs that belong to the last header."""
+        """Read statement after statement: headers, and pairs that belong to the last header."""
         depth: int | None = 0
         at = _after(_BLANK, self._text, 0)
         while at < len(self._text) and self._found < len(self._path):
@@ -95,7 +96,7 @@ class _Search:
             at = _after(_BLANK, self._text, at)
 
     def _header(self, start: int) -> tuple[int, int | None]:
-        """The end of a header, and how much of the path it has if all of it is on the path."""
+        """The end of a header, and how many parts of the path it has; None if not all of it is on the path."""
         is_array = self._text.startswith("[[", start)
         keys, at = self._keys(start + 1 + is_array)
         header = self._numbered(keys, is_array=is_array)
@@ -115,7 +116,10 @@ class _Search:
         return path
 
     def _pair(self, start: int, depth: int | None) -> int:
-        """The end of ``key = value``, below a table that has ``depth`` of the path; None where it is not on the path."""
+        """Read ``key = value`` and return its end.
+
+        The table has ``depth`` parts of the path, or None if it is not on it.
+        """
         keys, at = self._keys(start)
         at = _after(_SEPARATOR, self._text, max(at, start + 1))
         if depth is None:
@@ -125,7 +129,7 @@ class _Search:
         return self._value(at, depth + shared) if keys and shared == len(keys) else self._skipped(at)
 
     def _value(self, at: int, depth: int) -> int:
-        """The end of a value that has ``depth`` of the path; what it holds may have more. Never deeper than the path."""
+        """Read a value that has ``depth`` parts of the path, and return its end. It is read no deeper than the path."""
         opening = self._text[at : at + 1]
         if depth == len(self._path) or opening not in ("[", "{"):
             return self._skipped(at)
@@ -148,7 +152,7 @@ class _Search:
         return at + 1
 
     def _skipped(self, at: int) -> int:
-        """The end of a value that is not looked into."""
+        """The end of a value that is not read."""
         if self._text[at : at + 1] not in ("[", "{"):
             return max(_after(_SCALAR, self._text, at), at + 1)
         depth = 0
@@ -159,7 +163,7 @@ class _Search:
         return len(self._text)
 
     def _keys(self, at: int) -> tuple[KeyPath, int]:
-        """A key, which may be dotted, and where it ends. No keys where there is none."""
+        """A key, which may be dotted, and the offset at which it ends. Empty if there is no key."""
         keys: list[str] = []
         at = _after(_BLANK, self._text, at)
         while match := _KEY.match(self._text, at):
@@ -170,7 +174,7 @@ class _Search:
         return tuple(keys), at
 
     def _shared(self, keys: KeyPath, depth: int) -> int:
-        """How many of the keys the path has next, after ``depth`` that are found."""
+        """How many of these keys are the next ones of the path, after the ``depth`` parts that are found."""
         rest = self._path[depth : depth + len(keys)]
         return next((n for n, pair in enumerate(zip(keys, rest, strict=False)) if pair[0] != pair[1]), len(rest))
 

@@ -1,4 +1,4 @@
-"""Files as they were at one moment, although others may write or replace them at any time."""
+"""Files as they were at one moment, although other programs may write or replace them at any time."""
 
 import os
 import stat
@@ -10,23 +10,23 @@ from storectl_store.errors import LockFileError
 from storectl_store.system_errors import refusal_of
 
 MAX_BYTES = 32 * 1024 * 1024
-"""Largest lock file, or other input of a selection, that is read."""
+"""Most bytes of a lock file, or of another input of a selection, that are read."""
 
 _ATTEMPTS = 5
 
 
 class Snapshot(NamedTuple):
-    """All of a file, and its modification time in ns."""
+    """All bytes of a file, and its modification time in ns."""
 
     content: bytes
     mtime_ns: int
 
 
 def read_snapshot(path: Path) -> Snapshot | None:
-    """The regular file at this path, None where there is none.
+    """The regular file at this path; None if there is none.
 
-    LockFileError where something else is there, or it cannot be read, is too large, or keeps changing. StoreFullError if
-    the system refuses to open or read any file.
+    Raises LockFileError if something else is there, or if it cannot be read, is too large, or keeps changing. Raises
+    StoreFullError if the system refuses to open or read any file.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -45,14 +45,14 @@ def read_snapshot(path: Path) -> Snapshot | None:
 
 
 def _read_once(path: Path) -> Snapshot | None:
-    """The file, or None where it changed or was replaced meanwhile.
+    """The file; None if it changed or was replaced meanwhile.
 
-    Opened without blocking, so that a FIFO under the name of a lock file cannot hold us.
+    It is opened without blocking, so that a FIFO under the name of a lock file cannot hold us.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
-        os.close(descriptor)  # Of a folder there can be no file object that would do it.
+        os.close(descriptor)  # no file object can be made of a folder, which would close it
         raise LockFileError(f"{path}: not a regular file", path=str(path))
     with open(descriptor, "rb", buffering=0, closefd=True) as stream:
         if before.st_size > MAX_BYTES:

@@ -1,8 +1,10 @@
-"""TOML read block by block: a lock file that has changed is mostly what it was before, and its tables are remembered.
+"""TOML read block by block.
 
-A block is one ``[[package]]`` (or ``[[packages]]``) table of the top with the ``[package.…]`` tables below it, up to the next
-header; every other line of the file is read anew. The values are those of a decoder that reads the file as a whole: where the
-blocks could mean anything else together than alone, nothing is answered, and the whole has to be read.
+A changed lock file is mostly what it was before, so the tables of its blocks are remembered.
+
+A block is one ``[[package]]`` (or ``[[packages]]``) table of the top, with the ``[package.…]`` tables below it, up to
+the next header. Every other line of the file is read anew. The values are those of a decoder that reads the file as a
+whole. If the blocks could mean something else together than alone, there is no answer, and the whole has to be read.
 """
 
 import hashlib
@@ -17,15 +19,15 @@ import tomli
 _FEWEST = 8  # below that, nothing is worth remembering
 _MOST_BYTES = 4 << 20
 _NAMES = ("package", "packages")
-_LONGEST_HEADER = 16  # bytes of a line that tell whose table it begins
+_LONGEST_HEADER = 16  # bytes of a line that tell which table it begins
 
 Values = dict[str, Any]
 
 
 class Blocks:
-    """Remembers the tables of blocks, pickled, in up to ``most_bytes``. Safe to share by threads.
+    """Remembers the tables of blocks, pickled, in up to ``most_bytes``. Threads may share it.
 
-    As objects they would be had sooner, and take more memory (docs/adr/0016).
+    Kept as objects they would be quicker to get, but take more memory (docs/adr/0016).
     """
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
@@ -35,14 +37,17 @@ class Blocks:
         self._lock = threading.Lock()
 
     def loads(self, content: bytes) -> Values | None:
-        """What ``tomli.loads`` gives for this document; None where it has to be asked, which also says what is wrong."""
+        """The values that ``tomli.loads`` gives for this document.
+
+        None if ``tomli.loads`` has to read it, which also says what is wrong.
+        """
         if b'"""' in content or b"'''" in content:
             return None  # lines in it are no headers
         starts = list(_starts(content))
         if len(starts) < _FEWEST:
             return None
         ends = [*(start for start, _ in starts[1:]), len(content)]
-        others = [content[: starts[0][0]]]  # what stands before, between and behind the blocks
+        others = [content[: starts[0][0]]]  # the text before, between and behind the blocks
         found: dict[str, list[Values]] = {}
         try:
             for (start, name), end in zip(starts, ends, strict=True):
@@ -53,7 +58,7 @@ class Blocks:
                 if values.keys() != {name}:
                     return None
                 found.setdefault(name, []).extend(values[name])
-            # Each is read alone: where it is whole, nothing that begins in it goes on behind a block.
+            # Each is read alone. If it is whole, nothing that begins in it goes on behind a block.
             tops = list(filter(None, (tomli.loads(other.decode()) for other in others)))
             top: Values = tops[0] if len(tops) == 1 else tomli.loads(b"".join(others).decode())
         except (ValueError, RecursionError):
@@ -81,7 +86,7 @@ class Blocks:
 
 
 def _starts(content: bytes) -> Iterator[tuple[int, str]]:
-    """Where each block begins, and its name; "" for what is none, up to where the next block begins."""
+    """The offset at which each block begins, and its name; "" for other lines, up to the next block."""
     name = ""
     start = 0 if content.startswith(b"[") else content.find(b"\n[") + 1
     while start or content.startswith(b"["):

@@ -1,4 +1,4 @@
-"""TOML read with types: what is not as expected becomes one LockFileError that names the file, the line and the key."""
+"""TOML read with types: an unexpected value becomes one LockFileError that names the file, the line and the key."""
 
 import codecs
 import re
@@ -24,7 +24,7 @@ _DOTTED_KEY = re.compile(
     re.MULTILINE,
 )
 MAX_DIGITS = 4300
-"""Most digits of a number: Python's own limit, since reading one takes the square of their number."""
+"""Most digits of a number. It is Python's own limit: reading a number takes the square of its digits."""
 
 _blocks = Blocks()
 
@@ -33,13 +33,13 @@ DAMAGED = "the file is damaged, or has merge conflicts in it: make it anew with 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """The bytes that tables were read from, and how to find something in them, once there is an error."""
+    """The bytes that tables were read from, and how to find something in them once there is an error."""
 
     content: bytes = field(repr=False)
     find: Callable[[str, KeyPath], Position]
 
     def position(self, path: KeyPath) -> Position:
-        """Where the key or item at this path is, or the nearest thing around it."""
+        """The position of the key or item at this path, or of the nearest thing around it."""
         return self.find(self.content.decode(errors="replace"), path)
 
 
@@ -47,7 +47,8 @@ class Document:
 class Table:
     """One table of a TOML file. ``file`` is its path; ``place`` says which table, such as ```numpy` ``.
 
-    ``path`` are the keys and numbers from the top of the document to the table.
+    ``path`` are the keys and numbers from the top of the document to the table. Every method that reads a key raises
+    LockFileError if its value is of another type.
     """
 
     values: Mapping[str, object]
@@ -57,7 +58,7 @@ class Table:
     document: Document | None = field(default=None, repr=False, compare=False)
 
     def at(self, place: str) -> "Table":
-        """The same table under a better name."""
+        """This table under a better name for messages."""
         return self._table(self.values, place, self.path)
 
     def error(self, what: str, *, key: str | KeyPath = (), hint: str | None = None, **facts: Any) -> LockFileError:
@@ -69,43 +70,43 @@ class Table:
         return error_at(self.file, position, f"{place}{what}", hint=hint, **facts)
 
     def optional_text(self, key: str) -> str | None:
-        """The string, None where there is none."""
+        """The string; None if there is none."""
         value = self.values.get(key)
         if value is None or isinstance(value, str):
             return value
         raise self._wrong_type(key, "a string")
 
     def text(self, key: str) -> str:
-        """The string, which must be there."""
+        """The string. Raises LockFileError if it is missing."""
         return self._required(key, self.optional_text(key))
 
     def optional_integer(self, key: str) -> int | None:
-        """The integer, None where there is none."""
+        """The integer; None if there is none."""
         value = self.values.get(key)
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
         raise self._wrong_type(key, "an integer")
 
     def integer(self, key: str) -> int:
-        """The integer, which must be there."""
+        """The integer. Raises LockFileError if it is missing."""
         return self._required(key, self.optional_integer(key))
 
     def optional_boolean(self, key: str) -> bool | None:
-        """The boolean, None where there is none."""
+        """The boolean; None if there is none."""
         value = self.values.get(key)
         if value is None or isinstance(value, bool):
             return value
         raise self._wrong_type(key, "true or false")
 
     def array(self, key: str) -> list[object]:
-        """The array, empty where there is none."""
+        """The array; empty if there is none."""
         value = self.values.get(key, [])
         if isinstance(value, list):
             return value
         raise self._wrong_type(key, "an array")
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """The array of strings, empty where there is none."""
+        """The array of strings; empty if there is none."""
         items = self.array(key)
         if texts := [item for item in items if isinstance(item, str)]:
             if len(texts) == len(items):
@@ -115,7 +116,7 @@ class Table:
         raise self._wrong_type(key, "an array of strings")
 
     def optional_table(self, key: str) -> "Table | None":
-        """The table, None where there is none."""
+        """The table; None if there is none."""
         value = self.values.get(key)
         if value is None:
             return None
@@ -124,19 +125,19 @@ class Table:
         raise self._wrong_type(key, "a table")
 
     def table(self, key: str) -> "Table":
-        """The table, empty where there is none."""
+        """The table; empty if there is none."""
         return self.optional_table(key) or self._table({}, self._place_of(key), (*self.path, key))
 
     def tables(self, key: str) -> tuple["Table", ...]:
-        """The array of tables, empty where there is none."""
+        """The array of tables; empty if there is none."""
         return self._tables(self.array(key), self.place, (*self.path, key))
 
     def table_in(self, key: str, number: int) -> "Table":
-        """The table with this number in an array, where `array` says that there is one; no other one is looked at."""
+        """The table with this number in an array, which `array` must have. No other table is looked at."""
         return self._tables(self.array(key)[number : number + 1], self.place, (*self.path, key), number)[0]
 
     def table_groups(self, key: str) -> tuple[tuple["Table", ...], ...]:
-        """The array of arrays of tables, empty where there is none."""
+        """The array of arrays of tables; empty if there is none."""
         groups = []
         for number, items in enumerate(self.array(key)):
             if not isinstance(items, list):
@@ -145,22 +146,25 @@ class Table:
         return tuple(groups)
 
     def name(self, key: str) -> NormalizedName:
-        """A project, extra or group name, normalised."""
+        """A project, extra or group name, normalised. Raises LockFileError if it is missing or no valid name."""
         return self.as_name(key, self.text(key))
 
     def names(self, key: str) -> tuple[NormalizedName, ...]:
-        """The array of names, normalised, empty where there is none."""
+        """The array of names, normalised; empty if there is none."""
         return tuple(self.as_name(key, text) for text in self.texts(key))
 
     def as_name(self, key: str, text: str) -> NormalizedName:
-        """This text as a normalised name, or the error that `key` holds none."""
+        """This text as a normalised name.
+
+        Raises LockFileError, which says that `key` holds none, if it is no valid name.
+        """
         try:
             return _normal_name(text)
         except InvalidName as error:
             raise self.error(f"`{key}`: {text[:80]!r} is not a valid name", key=key) from error
 
     def optional_version(self, key: str) -> str | None:
-        """A version in its normal form."""
+        """A version in its normal form; None if there is none."""
         text = self.optional_text(key)
         if text is None:
             return None
@@ -170,7 +174,7 @@ class Table:
             raise self.error(f"`{key}`: {text[:80]!r} is not a valid version", key=key) from error
 
     def optional_specifiers(self, key: str) -> str | None:
-        """Version specifiers, such as ``>=3.11,<4``, as they are written."""
+        """Version specifiers, such as ``>=3.11,<4``, as they are written; None if there are none."""
         text = self.optional_text(key)
         try:
             SpecifierSet(text or "")
@@ -202,7 +206,7 @@ class Table:
         return self.error(f"`{key}` must be {expected}", key=key)
 
 
-@lru_cache(maxsize=4096)  # A lock file says each name and version many times.
+@lru_cache(maxsize=4096)  # a lock file says each name and version many times
 def _normal_name(text: str) -> NormalizedName:
     return canonicalize_name(text, validate=True)
 
@@ -220,7 +224,7 @@ def error_at(file: str, position: Position, what: str, *, hint: str | None = Non
 
 
 def decoded_text(content: bytes, file: str) -> str:
-    """The text of a file in UTF-8; LockFileError at the first byte that is not."""
+    """The text of a file in UTF-8. Raises LockFileError at the first byte that is not UTF-8."""
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -229,9 +233,9 @@ def decoded_text(content: bytes, file: str) -> str:
 
 
 def parse_toml(content: bytes, file: str) -> Table:
-    """The top table of a TOML file; LockFileError ``file:line:column: what`` where it is none.
+    """The top table of a TOML file. Raises LockFileError ``file:line:column: what`` if it is no TOML.
 
-    A byte order mark, which some editors write, is none of its text, as for uv.
+    A byte order mark, which some editors write, is not part of the text, as in uv.
     """
     content = content.removeprefix(codecs.BOM_UTF8)
     text = decoded_text(content, file)
@@ -243,7 +247,7 @@ def parse_toml(content: bytes, file: str) -> Table:
     except RecursionError as error:
         raise error_at(file, deep_position(text), "brackets nested too deep", hint=DAMAGED) from error
     except ValueError as error:
-        # The one other thing that the decoder refuses.
+        # The only other thing that the decoder refuses.
         digits = re.search(rf"[0-9][0-9_]{{{MAX_DIGITS}}}", text)
         position = position_at(text, digits.start() if digits else 0)
         raise error_at(file, position, f"a number of more than {MAX_DIGITS} digits", hint=DAMAGED) from error
@@ -251,18 +255,24 @@ def parse_toml(content: bytes, file: str) -> Table:
 
 
 def parse_toml_head(content: bytes, file: str) -> Table:
-    """The keys before the first table of a TOML file: of a large lock file, a thousandth. The tables are not looked at."""
+    """The keys before the first table of a TOML file: a thousandth of a large lock file.
+
+    The tables are not looked at.
+    """
     end = content.find(b"\n[")
     if end < 0:
         return parse_toml(content, file)
     try:
         return parse_toml(content[: end + 1], file)
-    except LockFileError:  # What looked like a table is the inside of an array or a text, or something is wrong.
+    except LockFileError:  # it looked like a table and is the inside of an array or a text, or is wrong
         return parse_toml(content, file)
 
 
 def _check_keys(text: str, file: str) -> None:
-    """LockFileError where a dotted key has more parts than any real one: reading it takes the square of their number."""
+    """Raise LockFileError if a dotted key has more parts than any real one.
+
+    Reading takes the square of their number.
+    """
     if not any(line.count(".") > _MAX_KEY_PARTS for line in text.split("\n")):
         return  # a tenth of the time of the patterns, and true of all but a line in thousands
     if _DOTTED.search(text) and (match := _DOTTED_KEY.search(text)):
@@ -270,7 +280,7 @@ def _check_keys(text: str, file: str) -> None:
 
 
 def _syntax_error(message: str, text: str, file: str) -> LockFileError:
-    """The decoder's error; it ends in ``(at line 3, column 7)`` or ``(at end of document)``."""
+    """Our error for the decoder's, which ends in ``(at line 3, column 7)`` or ``(at end of document)``."""
     what, _, where = message.rpartition(" (at ")
     match = re.fullmatch(r"line (\d+), column (\d+)\)", where)
     position = Position(line=int(match[1]), column=int(match[2])) if match else position_at(text, len(text))

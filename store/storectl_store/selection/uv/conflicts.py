@@ -19,22 +19,22 @@ Active = frozenset[str]
 
 
 def extra_marker(package: NormalizedName, extra: NormalizedName) -> str:
-    """How markers name an extra of a package."""
+    """The fake extra that markers use for an extra of a package."""
     return f"extra-{len(package)}-{package}-{extra}"
 
 
 def group_marker(package: NormalizedName, group: NormalizedName) -> str:
-    """How markers name a group of a package."""
+    """The fake extra that markers use for a group of a package."""
     return f"group-{len(package)}-{package}-{group}"
 
 
 def project_marker(package: NormalizedName) -> str:
-    """How markers name a package that is itself one side of a conflict."""
+    """The fake extra that markers use for a package that is itself one side of a conflict."""
     return f"project-{len(package)}-{package}"
 
 
 def check_conflicts(conflicts: Iterable[tuple[ConflictItem, ...]], active: Active, file: str) -> None:
-    """TargetError where two sides of one declared conflict are active."""
+    """Raise TargetError if two sides of one declared conflict are active."""
     for items in conflicts:
         both = sorted({_said(item) for item in items if _marker(item) in active})
         if len(both) > 1:

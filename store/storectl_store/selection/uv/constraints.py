@@ -1,11 +1,11 @@
-"""Whether constraints, overrides and excludes of a ``[tool.uv]`` say something else than those that a ``uv.lock`` records.
+"""Whether constraints, overrides and excludes of ``[tool.uv]`` differ from those that a ``uv.lock`` records.
 
-uv locks again only if what they say together is another thing for the lock file (tried with uv 0.13.9):
+uv locks again only if together they mean another thing for the lock file (tried with uv 0.13.9):
 
-- what is new and names a package that is not in the lock file changes nothing, and is not recorded either;
+- a new one that names a package that is not in the lock file changes nothing, and is not recorded either;
 - constraints of one name count by what they allow together on the Pythons of the lock file: one without a version, or
   one that another implies, or one for an older Python, changes nothing. Their extras do not count;
-- what is recorded has to be there still, whether the package is in the lock file or not.
+- one that is recorded still has to be there, whether the package is in the lock file or not.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -19,7 +19,7 @@ from storectl_store.selection.version_bounds import allow_the_same
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """What is compared against: the ``names`` that are in the lock file, and its ``requires_python``, empty for any."""
+    """What is compared against: the ``names`` in the lock file, and its ``requires_python``, empty for any."""
 
     names: Collection[NormalizedName]
     requires_python: str = ""
@@ -28,7 +28,7 @@ class Locked:
 def changed_constraint(
     before: Sequence[UvRequirement], after: Sequence[UvRequirement], locked: Locked
 ) -> NormalizedName | None:
-    """The first name of which the constraints no longer allow what they did; None if there is none."""
+    """The first name whose constraints no longer allow what they did; None if there is none."""
     ours, theirs = by_name(before), by_name(after)
     names = sorted({*ours, *(name for name in theirs if name in locked.names)})
     return next((name for name in names if _differ(ours.get(name, []), theirs.get(name, []), locked)), None)
@@ -43,7 +43,7 @@ def changed_override(
 
 
 def excludes_changed(before: Iterable[NormalizedName], after: Iterable[NormalizedName], locked: Locked) -> bool:
-    """Whether another package of the lock file is excluded, or one is no longer that was."""
+    """Whether another package of the lock file is excluded, or one that was excluded no longer is."""
     recorded, declared = set(before), set(after)
     return not recorded <= declared or bool((declared - recorded) & set(locked.names))
 

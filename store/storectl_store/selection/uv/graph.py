@@ -1,7 +1,7 @@
 """The walk through a ``uv.lock``: from the roots along every edge whose marker holds, carrying extras.
 
-A lock file with conflicts is walked twice, as uv does it: whether an edge is there may depend on extras that are only
-met later on. The first walk gathers them, the second one selects.
+A lock file with conflicts is walked twice, as uv does it, because an edge may depend on extras that are only met later.
+The first walk gathers the extras, the second one selects.
 """
 
 from collections import deque
@@ -18,8 +18,8 @@ from storectl_store.selection.uv.roots import Roots
 def reachable_packages(lock: UvLock, roots: Roots, values: MarkerValues) -> tuple[UvPackage, ...]:
     """All packages that the roots need for these marker values, sorted by name.
 
-    TargetError where a declared conflict is active; LockFileError where an edge leads nowhere or to several packages,
-    or two versions of one project are needed at once.
+    Raises TargetError if a declared conflict is active. Raises LockFileError if an edge leads to no package or to
+    several, or if two versions of one project are needed at once.
     """
     active = roots.active
     if lock.conflicts:
@@ -33,7 +33,7 @@ def reachable_packages(lock: UvLock, roots: Roots, values: MarkerValues) -> tupl
 
 
 class _Walk:
-    """One walk. ``gathers`` adds the extras of every edge walked to ``active``; else they stay as they are."""
+    """One walk. ``gathers``: the extras of every edge walked are added to ``active``; otherwise it stays as it is."""
 
     def __init__(self, lock: UvLock, values: MarkerValues, active: Active, *, gathers: bool) -> None:
         self.active = active
@@ -68,7 +68,7 @@ class _Walk:
             raise edge.table.error(f"dependency `{edge.name}`: {error}", key="marker") from error
 
     def _reach(self, package: UvPackage, extras: Iterable[NormalizedName]) -> None:
-        """The package is needed, with these extras: both wait to be walked, once."""
+        """Note that the package is needed, with these extras. Both wait to be walked, once."""
         self.found.add(package)
         for extra in (None, *extras):
             if (package, extra) not in self._seen:

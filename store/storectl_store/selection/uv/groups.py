@@ -3,8 +3,8 @@
     [tool.uv.dependency-groups]
     dev = { requires-python = ">=3.12" }
 
-A group that is selected narrows the Pythons of the whole workspace, whichever member it belongs to, and so does a group that
-it includes: uv chooses the interpreter by that.
+A selected group narrows the Pythons of the whole workspace, whichever member it belongs to, and so does a group that it
+includes. uv chooses the interpreter accordingly.
 """
 
 from collections.abc import Iterable, Iterator
@@ -37,7 +37,7 @@ DEFAULT_GROUPS = AskedGroups()
 
 
 def groups_of(project: UvProject) -> dict[NormalizedName, DependencyGroup]:
-    """The groups of a project, with uv's own older form of ``dev``; LockFileError if one is malformed."""
+    """The groups of a project, with uv's own older form of ``dev``. Raises LockFileError if one is malformed."""
     groups = dependency_groups(project.table)
     if "dev-dependencies" in project.uv.values:
         older = project.uv.texts("dev-dependencies")
@@ -47,7 +47,7 @@ def groups_of(project: UvProject) -> dict[NormalizedName, DependencyGroup]:
 
 
 def check_groups(members: Iterable[UvProject]) -> None:
-    """LockFileError if uv would refuse the groups of one of these projects."""
+    """Raise LockFileError if uv would refuse the groups of one of these projects."""
     for project in members:
         groups = groups_of(project)
         check_includes(project.table, groups)

@@ -28,7 +28,7 @@ LOCAL_KINDS: frozenset[SourceKind] = frozenset({"directory", "editable", "virtua
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UvSource:
-    """Where a package comes from. ``location`` is the URL or path behind the kind."""
+    """Where a package comes from. ``location`` is the URL or path of a source of this kind."""
 
     kind: SourceKind
     location: str
@@ -37,7 +37,7 @@ class UvSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UvEdge:
-    """A dependency. Version and source are None where the name alone says which package is meant."""
+    """A dependency. Version and source are None if the name alone says which package is meant."""
 
     name: NormalizedName
     version: str | None
@@ -52,7 +52,10 @@ Edges = Mapping[NormalizedName, tuple[UvEdge, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class UvPackage:
-    """One ``[[package]]``. ``extras`` and ``groups`` are their edges by name; the ``known_`` ones include empty ones."""
+    """One ``[[package]]``. ``extras`` and ``groups`` are their edges by name.
+
+    ``known_extras`` and ``known_groups`` are all their names, empty ones too.
+    """
 
     name: NormalizedName
     version: str | None
@@ -90,7 +93,7 @@ class UvLock:
 
 
 def read_uv_lock(top: Table) -> UvLock:
-    """The lock file in this table; LockFileError where it is malformed or of another version."""
+    """The lock file in this table. Raises LockFileError if it is malformed or of another version."""
     version = top.integer("version")
     if version != 1:
         raise top.error(
@@ -154,7 +157,7 @@ def _declared_groups(metadata: Table) -> frozenset[NormalizedName]:
 
 
 def _edges_by_name(parent: Table, key: str) -> dict[NormalizedName, tuple[UvEdge, ...]]:
-    """The edges of each extra or group in the table under this key, none where there is no such table."""
+    """The edges of each extra or group in the table under this key; empty if there is no such table."""
     table = parent.optional_table(key)
     if table is None:
         return {}

@@ -3,8 +3,8 @@
     { name = "idna", extras = ["x"], specifier = ">=3", marker = "…", index = "https://…" }     from an index
     { name = "lib", editable = "lib" }                              or directory, virtual, path, url, git
 
-What ``[tool.uv.sources]`` says of a name decides the source. Where that is subtle (several sources, or one for some extra or
-group only) the name is not compared: it is better to miss a change than to report one that is none.
+What ``[tool.uv.sources]`` says of a name decides the source. If that is subtle (several sources, or one for some extra
+or group only), the name is not compared: it is better to miss a change than to report one that is none.
 """
 
 import os
@@ -32,10 +32,13 @@ _SIMPLE = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)[ \t]*((?:[<>
 """A name with version specifiers, and nothing else."""
 
 Source = tuple[str, ...]
-"""Kind and location: ``("local", "lib")``, ``("git", url, revision, subdirectory)``, ``("url", url)``, ``("index", url)``."""
+"""Kind and location.
+
+For example ``("local", "lib")``, ``("git", url, revision, subdirectory)``, ``("url", url)`` or ``("index", url)``.
+"""
 
 Specifiers = frozenset[tuple[str, str]]
-"""Operators with their versions, in the form in which those that mean the same are equal."""
+"""Operators with their versions, in a form in which specifiers that mean the same are equal."""
 
 _MOST_FLAT = 2000
 
@@ -47,7 +50,8 @@ SUBTLE: Source = ()
 class UvRequirement:
     """One requirement. ``source`` is None for any index.
 
-    Of a declared one ``extra`` is that under which it stands, and ``own_marker`` the marker without that.
+    For a declared requirement, ``extra`` is the extra that it belongs to, and ``own_marker`` its marker without that
+    extra.
     """
 
     name: NormalizedName
@@ -61,11 +65,11 @@ class UvRequirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """The ``[tool.uv.sources]`` that apply to one project. ``folder`` is where it is, relative to the lock file.
+    """The ``[tool.uv.sources]`` that apply to one project. ``folder`` is the project's, relative to the lock file.
 
-    ``tables`` are what is said of a name, None where that is subtle; ``indexes`` what `index_address` gives of named
-    indexes, empty where that is subtle; ``members`` the folders of workspace members, relative to the lock file. ``base`` is the lock file's own folder: a path may leave it
-    and come back by its name.
+    ``tables`` are what they say of each name, None if that is subtle. ``indexes`` are the addresses of named indexes as
+    `index_address` gives them, empty if that is subtle. ``members`` are the folders of workspace members, relative to
+    the lock file. ``base`` is the lock file's own absolute folder: a path may leave it and come back by its name.
     """
 
     folder: str
@@ -75,7 +79,7 @@ class Sources:
     base: str = "/"
 
     def of_name(self, name: NormalizedName) -> Source | None:
-        """The source of a requirement without an address of its own."""
+        """The source of a requirement without an address of its own: None for any index, SUBTLE if not compared."""
         if name not in self.tables:
             return None
         table = self.tables[name]
@@ -101,7 +105,8 @@ class Sources:
 def index_address(text: str, project: str, base: str) -> str:
     """The address of an index of a project, as far as it is compared.
 
-    uv records a path as a URL. Of a member's path, relative to where the command runs, nothing can be told: it is empty.
+    uv records a path as a URL. A member's path is relative to the folder in which the command runs, which is unknown
+    here: for such a path the address is empty.
     """
     if is_url(text):
         return _plain(text)
@@ -109,12 +114,15 @@ def index_address(text: str, project: str, base: str) -> str:
 
 
 def declared(texts: Iterable[str], sources: Sources, *, extra: NormalizedName | None = None) -> list[UvRequirement]:
-    """Requirements of a ``pyproject.toml``; ``extra`` is that under which they stand. A ValueError where one is none."""
+    """The requirements of a ``pyproject.toml``. Raises ValueError if a text is none.
+
+    ``extra`` is the extra that they belong to.
+    """
     return [_declared(text, sources, extra) for text in texts]
 
 
 def recorded(tables: Iterable[Table]) -> list[UvRequirement]:
-    """Requirements of a lock file; a ValueError where one has something in it that is none."""
+    """The requirements of a lock file. Raises ValueError if one has malformed specifiers."""
     return [
         UvRequirement(
             name=table.name("name"),
@@ -128,9 +136,10 @@ def recorded(tables: Iterable[Table]) -> list[UvRequirement]:
 
 
 def without_own_extras(requirements: Sequence[UvRequirement], own: NormalizedName | None) -> list[UvRequirement]:
-    """The same with the requirements of an extra wherever the project asks for that extra by its own name.
+    """Replace each requirement of the project's own extras by the requirements of those extras.
 
-    ``all = ["own[fast]"]`` and ``fast = ["numpy"]`` make ``numpy`` one of ``all`` too, as uv records it.
+    ``all = ["own[fast]"]`` and ``fast = ["numpy"]`` make ``numpy`` a requirement of ``all`` too, as uv records it.
+    ``own`` is the project's name.
     """
     flat = [requirement for requirement in requirements if requirement.name != own]
     waiting = [(extra, r.marker) for r in requirements if r.name == own for extra in r.extras]
@@ -156,14 +165,14 @@ def _joined(first: str | None, second: str | None) -> str | None:
 
 
 def differing(first: Sequence[UvRequirement], second: Sequence[UvRequirement]) -> NormalizedName | None:
-    """The first name of which both do not say the same; None where there is none."""
+    """The first name whose requirements differ in meaning; None if there is none."""
     ours, theirs = by_name(first), by_name(second)
     names = sorted({*ours, *theirs})
     return next((name for name in names if _say_another(ours.get(name, []), theirs.get(name, []))), None)
 
 
 def worded_otherwise(first: Sequence[UvRequirement], second: Sequence[UvRequirement]) -> NormalizedName | None:
-    """The first name of which both do not say the same one by one, even if they mean the same together."""
+    """The first name whose requirements differ when compared one by one, even if together they mean the same."""
     ours, theirs = by_name(first), by_name(second)
     names = sorted({*ours, *theirs})
     return next((name for name in names if not _same_words(ours.get(name, []), theirs.get(name, []))), None)
@@ -178,7 +187,7 @@ def by_name(requirements: Iterable[UvRequirement]) -> dict[NormalizedName, list[
 
 
 def _say_another(first: Sequence[UvRequirement], second: Sequence[UvRequirement]) -> bool:
-    """Whether the requirements of one project differ: in source, in what asks for it or for an extra, or in versions."""
+    """Whether the requirements of one project differ: in source, in markers for it or for an extra, or in versions."""
     sources = {requirement.source for requirement in (*first, *second)}
     if SUBTLE in sources or _same_words(first, second):
         return False
@@ -192,13 +201,13 @@ def _say_another(first: Sequence[UvRequirement], second: Sequence[UvRequirement]
 
 
 def _same_words(first: Sequence[UvRequirement], second: Sequence[UvRequirement]) -> bool:
-    """Whether both say the same one by one, as nearly all do: a hundredth of the time."""
+    """Whether both say the same one by one. Nearly all do, and to find out takes a hundredth of the time."""
     ours, theirs = _by_meaning(first), _by_meaning(second)
     return ours.keys() == theirs.keys() and all(mean_the_same(ours[key], theirs[key]) for key in ours)
 
 
 def _markers(requirements: Iterable[UvRequirement], extra: NormalizedName | None) -> list[str | None]:
-    """The markers under which the project, or an extra of it, is asked for."""
+    """The markers under which the project, or an extra of it, is required."""
     return [each.marker for each in requirements if extra is None or extra in each.extras]
 
 
@@ -237,7 +246,7 @@ def _declared(text: str, sources: Sources, extra: NormalizedName | None) -> UvRe
 
 
 def _written(text: str) -> _Written:
-    if simple := _SIMPLE.fullmatch(text):  # as nearly all are; the parser proper takes ten times as long
+    if simple := _SIMPLE.fullmatch(text):  # as nearly all are; the full parser takes ten times as long
         return _Written(name=canonicalize_name(simple[1]), specifiers=_specifiers(simple[2]))
     try:
         requirement = Requirement(text)
@@ -253,7 +262,10 @@ def _written(text: str) -> _Written:
 
 
 def _unless_placed(specifiers: Specifiers, source: Source | None) -> Specifiers:
-    """What has a place of its own has the version that is there: uv records none."""
+    """The specifiers to compare.
+
+    A requirement with a path or address has the version found there: uv records none for it.
+    """
     return specifiers if source is None or source[:1] == ("index",) else frozenset()
 
 
@@ -295,7 +307,7 @@ def _plain(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl().rstrip("/")
 
 
-@lru_cache(maxsize=1024)  # Both sides say the same, as a rule.
+@lru_cache(maxsize=1024)  # both sides say the same, as a rule
 def _specifiers(text: str) -> Specifiers:
     try:
         return _compared(SpecifierSet(text))
@@ -304,7 +316,7 @@ def _specifiers(text: str) -> Specifiers:
 
 
 def _compared(specifiers: SpecifierSet) -> Specifiers:
-    """As ``Specifier.__eq__`` compares them, which works it out at each comparison anew."""
+    """The specifiers as ``Specifier.__eq__`` compares them, worked out once and not at each comparison."""
     return frozenset((each.operator, _compared_version(each.operator, each.version)) for each in specifiers)
 
 

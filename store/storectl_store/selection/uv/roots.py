@@ -1,4 +1,4 @@
-"""Where the walk through a ``uv.lock`` begins: the root projects, with the extras and groups that are asked for."""
+"""The beginning of the walk through a ``uv.lock``: the root projects, with the extras and groups that are asked for."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -22,8 +22,8 @@ _DEV = NormalizedName("dev")
 class Roots:
     """The beginning of the walk.
 
-    ``packages`` are selected with the extras in ``extras`` that they have; ``edges`` are those of groups and of a
-    script; ``active`` are their extras, groups and projects as conflict markers name them.
+    ``packages`` are selected with those of the ``extras`` that they have. ``edges`` are those of groups and of a
+    script. ``active`` are their extras, groups and projects as conflict markers name them.
     """
 
     packages: tuple[UvPackage, ...]
@@ -33,9 +33,10 @@ class Roots:
 
 
 def find_roots(lock: UvLock, project: ProjectFile, target: Target, member: UvPackage | None = None) -> Roots:
-    """The roots for this target; TargetError where an extra or group is unknown, LockFileError where there is no root.
+    """The roots for this target.
 
-    A ``member`` is the only root, ``project`` its own: of the workspace itself nothing is selected then.
+    If ``member`` is given it is the only root, and ``project`` is its project file: of the workspace itself nothing is
+    selected. Raises TargetError if an extra or group is unknown, LockFileError if there is no root.
     """
     packages = _root_packages(lock) if member is None else (member,)
     known_extras = _union(project.extras, (package.known_extras for package in packages))
@@ -53,7 +54,10 @@ def find_roots(lock: UvLock, project: ProjectFile, target: Target, member: UvPac
 
 
 def find_member(lock: UvLock, folder: Path, member: str | None) -> UvPackage | None:
-    """The member of the workspace whose folder this is, ``folder`` being that of the lock file; None where it is none."""
+    """The workspace member in the folder ``member``; None if there is none.
+
+    ``folder`` is that of the lock file; both are absolute.
+    """
     if member is None:
         return None
     location = os.path.relpath(member, folder)
@@ -62,7 +66,7 @@ def find_member(lock: UvLock, folder: Path, member: str | None) -> UvPackage | N
 
 
 def recorded_project(lock: UvLock) -> ProjectFile:
-    """What the lock file itself says of the project file, for where there is none: newer ones know the default groups."""
+    """What the lock file itself says of the project file, in case there is none. Newer ones say the default groups."""
     tables = [lock.table.table("manifest"), *(package.table for package in _root_packages(lock))]
     defaults = [found for table in tables if (found := default_groups_in(table)) is not None]
     return ProjectFile(
@@ -75,7 +79,10 @@ def recorded_project(lock: UvLock) -> ProjectFile:
 
 
 def _root_packages(lock: UvLock) -> tuple[UvPackage, ...]:
-    """The project in the lock file's own folder; without one, all members; for a script none."""
+    """The project in the lock file's own folder; without one, all members; for a script none.
+
+    Raises LockFileError if a member is no package of the lock file, or if no package is the project.
+    """
     local = [p for same in lock.packages.values() for p in same if p.source.kind in LOCAL_KINDS]
     if here := tuple(package for package in local if package.source.location == "."):
         return here
@@ -96,7 +103,7 @@ def _groups(
     target: Target,
     locked: frozenset[NormalizedName],
 ) -> frozenset[NormalizedName]:
-    """The groups asked for and the default ones; a default that nobody defines is unknown like any other."""
+    """The groups asked for and the default ones. A default group that is defined nowhere is unknown like any other."""
     known = _union(project.groups | locked, (package.known_groups for package in packages))
     groups = canonical_names(target.groups)
     if target.default_groups:
@@ -108,7 +115,7 @@ def _groups(
 
 
 def _check_pythons(required: Table, groups: frozenset[NormalizedName], interpreter: Interpreter) -> None:
-    """TargetError where a group is not for this Python, as ``[tool.uv.dependency-groups]`` of the project has it."""
+    """Raise TargetError if a group is not for this Python, as the project's ``[tool.uv.dependency-groups]`` says."""
     for key in required.values:
         if required.as_name(key, key) in groups:
             check_requires_python(required.optional_specifiers(key), interpreter, f"{required.file}: group `{key}`")

@@ -19,9 +19,9 @@ from storectl_store.selection.uv.workspace import UvProject, members_of, project
 
 
 def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
-    """What a ``uv.lock`` selects for the target.
+    """What a ``uv.lock`` selects for the target. Raises SelectionError if it is malformed or does not fit.
 
-    The Python version is checked first: uv leaves out of the markers what ``requires-python`` already says.
+    The Python version is checked first, because uv leaves out of the markers what ``requires-python`` already says.
     """
     lock = read_uv_lock(parse_toml(lock_file.content, str(lock_file.path)))
     check_requires_python(lock.requires_python, target.interpreter, lock.table.file)
@@ -52,7 +52,7 @@ def _projects(lock_file: LockFile) -> list[UvProject]:
 
 
 def _project_file(lock: UvLock, lock_file: LockFile, member: UvPackage | None) -> ProjectFile:
-    """The project file of what is the root here; LockFileError where it is malformed."""
+    """The project file of the root. Raises LockFileError if it is malformed."""
     if lock_file.pyproject is None:
         return recorded_project(lock)
     if member is None:
@@ -62,7 +62,7 @@ def _project_file(lock: UvLock, lock_file: LockFile, member: UvPackage | None) -
 
 
 def _check_supported(lock: UvLock, values: MarkerValues) -> None:
-    """TargetError where the lock file was made for other platforms only."""
+    """Raise TargetError if the lock file was made for other platforms only."""
     try:
         supported = not lock.supported_markers or any(values.hold(marker) for marker in lock.supported_markers)
     except ValueError as error:

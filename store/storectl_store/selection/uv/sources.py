@@ -1,4 +1,4 @@
-"""A package of a ``uv.lock`` as what it is for an environment: a pinned wheel, or a project that stays where it is."""
+"""A package of a ``uv.lock`` as what it is for an environment: a pin, sources to build, or a project in its folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ def selected_package(
 ) -> Pin | IndexPin | SourcePin | LocalProject:
     """What the package is under this policy.
 
-    UnsupportedSourceError, NoWheelError or FormatRefusedError if it is nothing that storectl can or may take.
+    Raises UnsupportedSourceError, NoWheelError or FormatRefusedError if storectl cannot or may not use it.
     """
     match package.source.kind:
         case "registry" | "url" | "path":
@@ -40,7 +40,7 @@ def selected_package(
 def _pin(
     package: UvPackage, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
 ) -> Pin | IndexPin | SourcePin:
-    """The wheel that fits, else the source archive, as far as the policy allows either."""
+    """The wheel that fits, otherwise the source archive, as far as the policy allows either."""
     if "wheel" not in policy.formats(package.name):
         return _pin_of_source(package, lock_file, interpreter, policy)
     names = [_filename(wheel, package) for wheel in package.table.array("wheels")]
@@ -67,7 +67,10 @@ def _pin(
 def _pin_of_source(
     package: UvPackage, lock_file: LockFile, interpreter: Interpreter, policy: BuildPolicy
 ) -> SourcePin | IndexPin:
-    """The source distribution of what may not be taken as a wheel; FormatRefusedError if it cannot be built either."""
+    """The source distribution of a package that may not be taken as a wheel.
+
+    Raises FormatRefusedError if it may not be built either, or if there is none.
+    """
     settings = policy.settings_against(package.name)
     if package.table.optional_table("sdist") is None:
         raise format_refused(package.name, package.version, "has no source distribution to be built", settings)
@@ -78,7 +81,10 @@ def _pin_of_source(
 def _source_archive(
     package: UvPackage, wheels: list[str], index: str | None, lock_file: LockFile, interpreter: Interpreter
 ) -> SourcePin | IndexPin:
-    """The source distribution; NoWheelError or UnsupportedSourceError where there is none. ``wheels`` are names."""
+    """The source distribution. ``wheels`` are the names of the wheels, for the error.
+
+    Raises NoWheelError or UnsupportedSourceError if there is no source distribution.
+    """
     table = package.table.optional_table("sdist")
     if table is None:
         if not wheels:
@@ -100,12 +106,15 @@ def _source_archive(
 
 
 def _has_no_hash(table: Table, package: UvPackage) -> bool:
-    """Whether only the name of the file is locked, as uv does for what a folder or an index offers without a digest."""
+    """Whether only the name of the file is locked.
+
+    uv does so if a folder or an index offers a file without a digest.
+    """
     return package.source.kind == "registry" and package.version is not None and table.values.get("hash") is None
 
 
 def _named_alone(tables: Sequence[Table], package: UvPackage, project: Path) -> IndexPin:
-    """The files by their names, to be found where they were when they were locked: in their folder, or on the index."""
+    """The files by their names, to be found in the places where they were locked: their folder, or the index."""
     assert package.version is not None, "without a version no index can be asked"
     files = [_named_file(table, package, project) for table in tables]
     folders = [url.rpartition("/")[0] for _, url in files if url.startswith("file:")]
@@ -131,7 +140,7 @@ def _named_file(table: Table, package: UvPackage, project: Path) -> tuple[str, s
 
 
 def _commit(package: UvPackage) -> SourcePin:
-    """``git = "https://host/repository?rev=main&subdirectory=python&lfs=true#<commit>"``."""
+    """The commit of ``git = "https://host/repository?rev=main&subdirectory=python&lfs=true#<commit>"``."""
     address, _, commit = package.source.location.partition("#")
     address, _, query = address.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
@@ -150,7 +159,7 @@ def _commit(package: UvPackage) -> SourcePin:
 
 
 def _index(package: UvPackage, folder: Path) -> str | None:
-    """The index the package comes from; a folder of wheels as a ``file:`` URL."""
+    """The index that the package comes from; a folder of wheels is a ``file:`` URL. None if it comes from no index."""
     if package.source.kind != "registry":
         return None
     location = package.source.location
@@ -161,7 +170,7 @@ def _index(package: UvPackage, folder: Path) -> str | None:
 
 
 def _agreed_version(package: UvPackage, wheel: WheelFile) -> str:
-    """The version, which the wheel's file name has to say too, like the name."""
+    """The version of the package. Raises LockFileError if the wheel's file name says another name or version."""
     parsed = parsed_filename(wheel.filename)
     assert parsed is not None, "what was chosen has a valid file name"
     version = str(parsed[1])
@@ -171,7 +180,7 @@ def _agreed_version(package: UvPackage, wheel: WheelFile) -> str:
 
 
 def _file(table: Table, package: UvPackage, folder: Path, *, what: str) -> WheelFile:
-    """One file of the package; ``what`` is the key it stands under."""
+    """One file of the package. ``what`` is the key that it stands under, for errors."""
     try:
         filename, url = _address(table, package, folder)
     except ValueError as error:
@@ -187,7 +196,10 @@ def _file(table: Table, package: UvPackage, folder: Path, *, what: str) -> Wheel
 
 
 def _filename(wheel: object, package: UvPackage) -> str:
-    """The name of a file, read quickly: most are never looked at again. Empty for what is no table of a file."""
+    """The name of a file, read quickly because most files are never looked at again.
+
+    Empty if it is no table of a file.
+    """
     if not isinstance(wheel, dict):
         return ""
     address = wheel.get("filename") or wheel.get("path") or wheel.get("url") or package.source.location
@@ -197,8 +209,8 @@ def _filename(wheel: object, package: UvPackage) -> str:
 def _address(table: Table, package: UvPackage, folder: Path) -> tuple[str, str]:
     """File name and absolute URL of a wheel or source archive.
 
-    It has a ``url``, absolute or relative to the registry, a ``path`` relative to a registry that is a folder, or only
-    a ``filename`` where the source is the wheel.
+    It has a ``url``, absolute or relative to the registry; or a ``path`` relative to a registry that is a folder; or
+    only a ``filename``, if the source is the wheel. Raises ValueError if storectl cannot use the address.
     """
     location = package.source.location
     url, path = table.optional_text("url"), table.optional_text("path")
@@ -222,7 +234,10 @@ def _local_or_remote(location: str, folder: Path) -> str:
 
 
 def _local_project(package: UvPackage, lock: UvLock, lock_file: LockFile, policy: BuildPolicy) -> LocalProject:
-    """The folder. uv builds its own workspace whatever the policy says, of other folders what the policy allows."""
+    """The project in its folder.
+
+    uv builds its own workspace whatever the policy says; other folders need its permission.
+    """
     source = package.source
     try:
         path = absolute_path(lock_file.project, str(Path(source.location) / (source.subdirectory or "")))

@@ -1,8 +1,9 @@
 """Whether a ``uv.lock`` is older than what it was made from, as ``uv lock --check`` tells it.
 
-uv records in the lock file what it was made from: of each local project its version, requirements, extras and groups, and
-of the workspace its members, constraints, overrides and Pythons. What a project file now says is compared with that. Where
-the answer is not certain (what a backend computes, what a user's configuration could say) nothing is reported.
+uv records in the lock file what it was made from: the version, requirements, extras and groups of each local project;
+and the members, constraints, overrides and Pythons of the workspace. What the project files say now is compared with
+that. If the answer is not certain (a backend computes something, or a user's configuration could say it), nothing is
+reported.
 """
 
 import os
@@ -46,13 +47,13 @@ _OPTIONS = {
 }
 """Keys of the lock file, those of ``[tool.uv]``, and the default, which the lock file leaves out."""
 _RECORDS_DEFAULTS = 5
-"""The revision of the format from which on the lock file says what the default groups are, and the Pythons of groups."""
+"""From this revision of the format on, the lock file says what the default groups are, and the Pythons of groups."""
 
 
 def staleness(lock: UvLock, lock_file: LockFile, projects: Sequence[UvProject]) -> str | None:
-    """One line that says what has changed since the lock file was made; None where nothing has, or none can tell.
+    """One line that says what has changed since the lock file was made; None if nothing has, or if that cannot be told.
 
-    ``projects`` are those that the lock file is of, its own the first; none without a ``pyproject.toml``.
+    ``projects`` are those that the lock file covers, its own first; empty without a ``pyproject.toml``.
     """
     if not projects:
         return None
@@ -86,7 +87,7 @@ def _local_packages(lock: UvLock) -> Iterator[UvPackage]:
 
 
 def _changes_of_members(lock: UvLock, root: UvProject, projects: Sequence[UvProject]) -> Iterator[str]:
-    """A single project is no member in the lock file."""
+    """Yield members that were added or removed. A single project is no member in the lock file."""
     members = {project.name for project in projects if root.is_member(project.folder)} - {None}
     known = set(lock.members) or {package.name for package in _local_packages(lock) if package.source.location == "."}
     for name in sorted(members ^ known, key=str):
@@ -109,7 +110,7 @@ def _changes_of_pythons(lock: UvLock, root: UvProject, projects: Sequence[UvProj
 
 
 def _changes_of_workspace(lock: UvLock, root: UvProject, projects: Sequence[UvProject]) -> Iterator[str]:
-    """What the whole lock file was made with."""
+    """Yield changes of what applies to the whole lock file."""
     manifest = lock.table.table("manifest")
     sources = _sources(root, root, projects)
     locked = Locked(names=lock.packages.keys(), requires_python=lock.requires_python or "")
@@ -120,7 +121,7 @@ def _changes_of_workspace(lock: UvLock, root: UvProject, projects: Sequence[UvPr
         yield f"{root.file} changed (`exclude-dependencies`)"
     options = lock.table.table("options")
     for before, (after, default) in _OPTIONS.items():
-        # Where the project says nothing, the user's configuration may have.
+        # If the project says nothing, the user's configuration may have.
         if root.uv.optional_text(after) not in (None, options.optional_text(before) or default):
             yield f"{root.file} changed (`{after}`)"
     if root.project is None:
@@ -130,7 +131,10 @@ def _changes_of_workspace(lock: UvLock, root: UvProject, projects: Sequence[UvPr
 
 
 def _changes_of_conflicts(lock: UvLock, root: UvProject, projects: Sequence[UvProject]) -> Iterator[str]:
-    """Uv adds to the declared conflicts what follows from them: some more in the lock file are no change."""
+    """Yield a line if declared conflicts changed.
+
+    uv adds to them the conflicts that follow from them, so a lock file with more conflicts is no change.
+    """
     before = {frozenset((item.package, item.extra, item.group) for item in items) for items in lock.conflicts}
     after = {
         frozenset(_conflict_item(item, project) for item in items)
@@ -163,7 +167,7 @@ def _changes_of_project(
         yield "`version`"
     metadata = package.table.table("metadata")
     if not metadata.values and (package.dependencies or package.extras or package.groups):
-        return  # It was made by a uv that did not record what it was made from.
+        return  # a uv that did not record what it was made from made it
     if not {"dependencies", "optional-dependencies"} & set(dynamic) and not (dynamic and _is_built_by_pdm(project)):
         requirements = _declared_of(table, sources)
         flat = without_own_extras(requirements, project.name)
@@ -179,12 +183,18 @@ def _changes_of_project(
 
 
 def _is_built_by_pdm(project: UvProject) -> bool:
-    """Its hooks may change what the project declares, and uv asks it where anything is dynamic."""
+    """Whether PDM builds it.
+
+    PDM's hooks may change what the project declares, and uv asks PDM if anything is dynamic.
+    """
     return project.table.table("build-system").optional_text("build-backend") == "pdm.backend"
 
 
 def _other_version(before: str | None, after: str | None, *, is_dynamic: bool) -> bool:
-    """What is dynamic has no version in the lock file; older versions of uv wrote what it was."""
+    """Whether the version changed.
+
+    A dynamic one is not in the lock file, though older versions of uv wrote what it was.
+    """
     if after is None:
         return False
     try:
@@ -202,14 +212,14 @@ def _declared_of(project: Table, sources: Sources) -> list[UvRequirement]:
 
 
 def _extras(project: Table, *, with_empty: bool) -> set[NormalizedName]:
-    """The extras that a lock file knows; without ``with_empty`` it is one that leaves out those without requirements."""
+    """The extras that a lock file knows. Without ``with_empty`` it leaves out those without requirements."""
     optional = project.table("optional-dependencies")
     return {optional.as_name(extra, extra) for extra in optional.values if with_empty or optional.array(extra)}
 
 
 def _changes_of_groups(before: Table, project: UvProject, sources: Sources) -> Iterator[str]:
     if project.uv.table("dependency-groups").values:
-        return  # Their own `requires-python` goes into the markers.
+        return  # their own `requires-python` goes into the markers
     groups = flat_groups(project.table, groups_of(project))
     known = {before.as_name(name, name): name for name in before.values}
     for name in sorted({*groups, *known}):
@@ -222,7 +232,7 @@ def _changes_of_groups(before: Table, project: UvProject, sources: Sources) -> I
 
 
 def _changes_of_group_settings(before: Table, project: UvProject, *, is_recorded: bool) -> Iterator[str]:
-    """``is_recorded`` is false for older lock files, which say nothing about it."""
+    """Yield changed settings of groups. ``is_recorded`` is false for older lock files, which say nothing about them."""
     if is_recorded and default_groups_in(before) != default_groups_in(project.uv):
         yield "`default-groups`"
     pythons = before.table("group-requires-python")
@@ -237,7 +247,7 @@ def _changes_of_group_settings(before: Table, project: UvProject, *, is_recorded
 
 
 def _is_within_another(project: UvProject, root: UvProject, projects: Sequence[UvProject]) -> bool:
-    """Whether another project is on the way up from it to the root, at which uv gives up looking for the root."""
+    """Whether another project is on the way up from it to the root: there uv gives up looking for the root."""
     within = project.folder.split("/")
     return any(
         other is not root and other.project and other.folder.split("/") == within[: other.folder.count("/") + 1]
@@ -247,7 +257,7 @@ def _is_within_another(project: UvProject, root: UvProject, projects: Sequence[U
 
 
 def _sources(project: UvProject, root: UvProject, projects: Sequence[UvProject]) -> Sources:
-    """What ``[tool.uv.sources]`` of the root and of the project itself say, the latter first."""
+    """What ``[tool.uv.sources]`` of the root and of the project itself say; the project's own counts more."""
     of_root = root.is_member(project.folder) and not _is_within_another(project, root, projects)
     tables: dict[NormalizedName, Table | None] = {}
     indexes: dict[str, str] = {}

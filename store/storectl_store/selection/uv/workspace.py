@@ -1,9 +1,9 @@
-"""The projects that a ``uv.lock`` is of: the folder it stands in, the members of its workspace, and path dependencies.
+"""The projects that a ``uv.lock`` covers: the one in its folder, the members of its workspace, and path dependencies.
 
     [tool.uv.workspace]  members = ["packages/*"], exclude = ["packages/old"]
     [tool.uv.sources]    lib = { path = "../lib" }
 
-Which files these are is found out when the lock file is read, so that what is selected from it depends on bytes only.
+These files are found when the lock file is read, so that what is selected from it depends on bytes only.
 """
 
 import fnmatch
@@ -20,12 +20,15 @@ from storectl_store.errors import LockFileError
 from storectl_store.selection.tables.toml_table import Table, parse_toml
 
 MAX_MEMBERS = 500
-"""Most folders that a pattern of members is asked for."""
+"""Most folders that a pattern of members may match; further ones are not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UvProject:
-    """A ``pyproject.toml``. ``folder`` is where it is, relative to ``base``, the lock file's: ``.`` for the one beside it."""
+    """A ``pyproject.toml``. ``folder`` is its folder, relative to ``base``; ``.`` is the one beside the lock file.
+
+    ``base`` is the absolute folder of the lock file.
+    """
 
     base: str
     folder: str
@@ -43,7 +46,7 @@ class UvProject:
 
     @property
     def name(self) -> NormalizedName | None:
-        """The project's name; None where there is no project."""
+        """The project's name; None if there is no project."""
         return self.project.name("name") if self.project else None
 
     @property
@@ -52,7 +55,7 @@ class UvProject:
         return self.table.table("tool").table("uv")
 
     def is_member(self, folder: str) -> bool:
-        """Whether the folder, relative to the lock file, is of the workspace that this project is the root of."""
+        """Whether the folder, relative to the lock file, belongs to the workspace of which this project is the root."""
         workspace = self.uv.table("workspace")
         parts = folder.split("/")
         return folder == "." or (
@@ -62,9 +65,9 @@ class UvProject:
 
 
 def projects_of(folder: Path, pyproject: bytes, included: Mapping[str, bytes]) -> list[UvProject]:
-    """The project beside the lock file, which is the first, and all others.
+    """The project beside the lock file, which comes first, and all others.
 
-    LockFileError if the first or a member of its workspace is malformed; another one that is malformed is left out.
+    Raises LockFileError if the first or a member of its workspace is malformed. Any other malformed one is left out.
     """
     root = UvProject(base=str(folder), folder=".", table=parse_toml(pyproject, str(folder / "pyproject.toml")))
     others = (_other(root, file, content) for file, content in included.items() if file.endswith("/pyproject.toml"))
@@ -72,7 +75,7 @@ def projects_of(folder: Path, pyproject: bytes, included: Mapping[str, bytes]) -
 
 
 def members_of(projects: Sequence[UvProject]) -> list[UvProject]:
-    """Those of the projects that are of the workspace, the root among them."""
+    """Those of the projects that belong to the workspace, the root among them."""
     return [project for project in projects if projects[0].is_member(project.folder)]
 
 
@@ -87,9 +90,9 @@ def _other(root: UvProject, file: str, content: bytes) -> UvProject | None:
 
 
 def other_projects(file: str, content: bytes) -> Iterator[str]:
-    """The ``pyproject.toml`` files that this one names, as members or by their path; none where it is malformed.
+    """The ``pyproject.toml`` files that this one names, as members or by their path; none if it is malformed.
 
-    They need not exist. Folders are looked for on disk.
+    Folders are looked for on disk. The files need not exist.
     """
     if b"workspace" not in content and b"path" not in content:
         return
@@ -123,7 +126,7 @@ def _source_folders(sources: Table) -> Iterator[str]:
 
 
 def _matches(parts: list[str], pattern: str) -> bool:
-    """Whether a folder matches a pattern part by part; ``**`` stands for any number of them."""
+    """Whether a folder matches a pattern part by part; ``**`` stands for any number of parts."""
     return _match_parts(parts, os.path.normpath(pattern).split("/"))
 
 
