@@ -56,22 +56,22 @@ def parse_strong_digest(text: str) -> Digest:
 
 
 def algorithm_of(digest: Digest) -> str:
-    """The algorithm, as hashlib calls it."""
+    """The algorithm of this digest, as hashlib calls it."""
     return digest.partition(":")[0]
 
 
 def is_sha256(digest: Digest) -> bool:
-    """Whether this is a digest by which the store knows a file."""
+    """Whether this is a sha256, by which the store knows a file."""
     return digest.startswith("sha256:")
 
 
 def digest_of_hex(hexdigest: str) -> Digest:
-    """The digest with these 64 hex digits."""
+    """The sha256 digest with these 64 hex digits. Raises ValueError if they are none."""
     return parse_digest(f"sha256:{hexdigest}")
 
 
 def hex_of(digest: Digest) -> str:
-    """The hex digits."""
+    """The hex digits of this digest, without its algorithm."""
     return digest.partition(":")[2]
 
 

@@ -94,7 +94,7 @@ def _password_in(login: str) -> str:
 
 
 class StoreError(ProblemError):
-    """The store on disk."""
+    """The store on disk cannot be used; the cause is in the message, and in ``facts`` if it is an OSError."""
 
     default_code = "E_STORE"
 
@@ -143,7 +143,7 @@ class LockFileError(SelectionError):
 
 
 class NoLockFileError(SelectionError):
-    """No lock file at or above a folder."""
+    """There is no lock file at or above a folder."""
 
     default_code = "E_NO_LOCK"
 
@@ -158,19 +158,19 @@ class ProjectOwnerError(SelectionError):
 
 
 class UnsupportedSourceError(SelectionError):
-    """A pin whose source (sdist, VCS, archive) this version cannot use; ``facts['name']``."""
+    """The source of a pin (sdist, VCS, archive) cannot be used by this version; ``facts['name']`` is the project."""
 
     default_code = "E_SOURCE"
 
 
 class NoWheelError(SelectionError):
-    """No wheel of a pin fits the target's tags; ``facts['name']``."""
+    """No wheel of a pin fits the target's tags; ``facts['name']`` is the project."""
 
     default_code = "E_NO_WHEEL"
 
 
 class FormatRefusedError(SelectionError):
-    """The settings of the project's tool (no-binary, no-build) leave no file of a pin; ``facts['name']``."""
+    """The settings of the project's tool (no-binary, no-build) leave no file of a pin, ``facts['name']``."""
 
     default_code = "E_FORMAT"
 
@@ -188,4 +188,7 @@ class EnvironmentBuildError(ProblemError):
 
 
 class MissingProjectError(EnvironmentBuildError):
-    """A local project is locked, and its folder holds none; ``facts['path']``. It may still be created."""
+    """A local project is locked, and its folder holds none; ``facts['path']`` is the folder.
+
+    It may still be created.
+    """

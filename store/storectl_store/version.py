@@ -1,4 +1,4 @@
-"""Which storectl this is."""
+"""The version of storectl that is running."""
 
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version

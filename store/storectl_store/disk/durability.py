@@ -30,7 +30,10 @@ _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNO
 
 @contextmanager
 def disk_errors(doing: str) -> Iterator[None]:
-    """Raise an OSError of the block as StoreFullError (the disk's fault) or StoreError (anything else)."""
+    """Raise an OSError of the block as StoreFullError (the disk's fault) or StoreError (anything else).
+
+    ``doing`` says what the block does; it reads as in "cannot <doing>".
+    """
     try:
         yield
     except OSError as error:
@@ -38,7 +41,7 @@ def disk_errors(doing: str) -> Iterator[None]:
 
 
 def store_error(error: OSError, doing: str) -> StoreError:
-    """The error of the store for this OSError; ``doing`` reads as in "cannot <doing>"."""
+    """The error of the store for this OSError: StoreFullError or StoreError. ``doing`` reads as in "cannot <doing>"."""
     refusal = refusal_of(error, doing)
     if refusal is not None:
         return refusal
@@ -70,7 +73,7 @@ def _synced_file_system(descriptor: int) -> bool:
 
 
 def _sync_tree(folder: Path) -> None:
-    """Sync every file and folder below, each on its own: some ms a file."""
+    """Sync every file and folder below this one, each on its own. It takes some ms a file."""
     for parent, _, names in os.walk(folder, onerror=_raise):
         for name in names:
             path = Path(parent, name)
@@ -102,7 +105,7 @@ def fsync_folders(folders: Iterable[Path]) -> None:
 
 
 def _syncs_all_around(folder: Path) -> bool:
-    """Whether all of the folder's file system could be synced in one go."""
+    """Sync all of the folder's file system with one call. Returns false if the system cannot."""
     with opened_folder(folder) as descriptor:
         return _synced_file_system(descriptor)
 

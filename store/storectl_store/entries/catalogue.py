@@ -88,12 +88,12 @@ class Catalogue:
         return self._run(lambda database: {digest for (digest,) in database.execute("SELECT digest FROM entries")})
 
     def add(self, manifests: Iterable[Manifest]) -> None:
-        """Know these entries, replacing what was known of them."""
+        """Add these entries, or replace them."""
         rows = [_row(manifest) for manifest in manifests]
         self._run(lambda database: _insert(database, rows))
 
     def remove(self, digests: Iterable[Digest]) -> None:
-        """Forget these entries and everything derived from them."""
+        """Remove these entries and everything derived from them."""
         rows = [(digest,) for digest in digests]
         self._run(lambda database: _delete(database, rows))
 
@@ -109,7 +109,7 @@ class Catalogue:
             return {}
 
     def problems(self) -> list[str]:
-        """What SQLite says of its own file, read anew, and whether that file is there at all."""
+        """A sentence for each fault of the database file: it is gone, or what SQLite finds when it reads it anew."""
         if not self._path.exists():
             return ["it is gone"]
         self.close()  # what an open connection has in memory says nothing of the file
@@ -189,7 +189,7 @@ class Catalogue:
 
 
 class _ForeignSchemaError(sqlite3.DatabaseError):
-    """The database was written by another version."""
+    """The database was written by another version of storectl."""
 
 
 def _is_broken(error: sqlite3.DatabaseError) -> bool:

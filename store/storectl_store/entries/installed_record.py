@@ -19,7 +19,7 @@ _PREFIX = "../../.."
 
 
 def installed_record(dist_info: str, files: Iterable[ManifestFile], entry_points: Iterable[EntryPoint]) -> bytes:
-    """The content of ``<dist_info>/RECORD`` for these files of an entry, RECORD itself not among them."""
+    """The content of ``<dist_info>/RECORD`` for these files of an entry; RECORD itself is not among them."""
     rows = {(f"{dist_info}/RECORD", "", "")}
     rows.update(_row(file) for file in files if file.part is not Part.HEADERS)
     rows.update((f"{_PREFIX}/bin/{point.name}", "", "") for point in entry_points)

@@ -59,7 +59,7 @@ class Manifest:
 
     @property
     def unpacked_size(self) -> int:
-        """Bytes of all files of the entry, bytecode not counted."""
+        """The size of all files of the entry in bytes, bytecode not counted."""
         return sum(file.size for file in self.files)
 
 

@@ -1,6 +1,6 @@
 """A store that is only read, by its files alone: no lock, no database, nothing made and nothing mended.
 
-It serves where nobody can write: a store in an image, on a read-only file system, or of another user.
+It serves if no process of this user can write: a store in an image, on a read-only file system, or of another user.
 """
 
 import errno
@@ -23,14 +23,17 @@ _ENVIRONMENT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class ReadOnlyStore:
-    """What is committed to the store on disk that ``layout`` describes. Safe to share by threads."""
+    """What is committed to the store on disk that ``layout`` describes. Threads may share it."""
 
     def __init__(self, layout: StoreLayout) -> None:
         self.layout = layout
 
     @classmethod
     def open(cls, root: Path) -> Self:
-        """The store in this folder. StoreFormatError if it is none of this version, StoreError if it cannot be read."""
+        """Open the store in this folder, and write nothing.
+
+        Raises StoreFormatError if it is no store of this version, StoreError if it cannot be read.
+        """
         layout = StoreLayout(root.absolute())
         with disk_errors(f"open the store {root}"):
             check_version(layout)
@@ -73,7 +76,10 @@ class ReadOnlyStore:
         return manifest
 
     def usable_manifest(self, digest: Digest) -> Manifest | None:
-        """The manifest of an entry that is there; None also if it is broken or its folder gone: both are then made anew."""
+        """The manifest of an entry that is whole; None if its manifest is missing or broken, or its folder gone.
+
+        In all of these cases the entry is then made anew.
+        """
         with suppress(StoreFormatError):
             manifest = self.manifest(digest)
             if manifest is not None and self.entry_folder(manifest).is_dir():

@@ -1,7 +1,7 @@
 """The face of every store: what a reader may ask of a store, a layer or an image, however it keeps its entries.
 
-What has this face answers from what is committed, and changes nothing by answering. A path that it gives stays right while
-the entry or environment is there. One suite (``tests/support/conformance.py``) says all that this means, and every
+Such a store answers from what is committed, and changes nothing by answering. A path that it gives stays right as long
+as the entry or environment is there. One suite (``tests/support/conformance.py``) says all that this means, and every
 implementation passes it.
 """
 
@@ -13,14 +13,17 @@ from storectl_store.entries.manifest import Manifest
 
 
 class Readable(Protocol):
-    """Answers about committed entries and published environments. Safe to share by threads."""
+    """Answers about committed entries and published environments. Threads may share it."""
 
     def has(self, digest: Digest) -> bool:
         """Whether the entry with this digest is visible: it has a manifest, whole or not."""
         ...
 
     def manifest(self, digest: Digest) -> Manifest | None:
-        """The manifest of a visible entry, None if there is none; StoreFormatError if it is broken or another's."""
+        """The manifest of a visible entry; None if there is none.
+
+        Raises StoreFormatError if it is broken, or another entry's.
+        """
         ...
 
     def entry_folder(self, manifest: Manifest) -> Path:

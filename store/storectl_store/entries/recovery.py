@@ -107,7 +107,7 @@ class _Shown:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Hex digits and prefixes of all of them."""
+        """Hex digits and prefixes of all digests that environments name."""
         digests = self._digests()
         return frozenset(map(hex_of, digests)) | frozenset(map(prefix_of, digests))
 

@@ -55,7 +55,8 @@ class Finding:
 class Checked:
     """An entry that was looked at to the end.
 
-    ``files`` is their number, ``size`` their bytes, ``findings`` the number of findings reported before.
+    ``files`` is the number of its files, ``size`` their size in bytes, ``findings`` the number of findings reported
+    before.
     """
 
     digest: Digest

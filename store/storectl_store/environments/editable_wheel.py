@@ -41,7 +41,7 @@ class EditableWheel:
 
     @property
     def digest(self) -> Digest:
-        """Its sha256."""
+        """The sha256 of the wheel."""
         return digest_of_hex(hashlib.sha256(self.content).hexdigest())
 
 
@@ -80,7 +80,7 @@ def _metadata(document: dict[str, Any], folder: Path) -> StandardMetadata:
 
 
 def _entry_points(metadata: StandardMetadata) -> bytes:
-    """``entry_points.txt``, its groups and names sorted."""
+    """The content of ``entry_points.txt``, with its groups and names sorted; empty if there are none."""
     groups: dict[str, Mapping[str, str]] = {
         "console_scripts": metadata.scripts,
         "gui_scripts": metadata.gui_scripts,

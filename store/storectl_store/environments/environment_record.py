@@ -57,7 +57,7 @@ class EnvironmentRecord:
 
 
 def encode_record(record: EnvironmentRecord) -> bytes:
-    """The bytes of ``environment.json``."""
+    """The content of ``environment.json`` for this record."""
     value = {
         "format": RECORD_FORMAT,
         "id": record.id,

@@ -1,12 +1,12 @@
-"""What the launcher checks beyond a project's usual inputs: a file of calls of its own functions, which it sources.
+"""What the launcher checks beyond a project's usual inputs: a file of calls of its own functions, which it executes.
 
     _storectl_same '/home/me/work/lib/pyproject.toml' 1 &&
     _storectl_there '/home/me/work/lib/src' &&
     _storectl_absent '/home/me/work/lib/setup.py' '/home/me/work/lib/setup.cfg' &&
     _storectl_unset CFLAGS CXXFLAGS
 
-A shell reads a file that it executes in blocks, but what its ``read`` reads byte by byte; and quoted words need no
-care. It is no further risk to execute the file: a user who can write the record decides already which Python runs.
+A shell reads a file that it executes in blocks, but byte by byte what its ``read`` reads; and quoted words give it no
+trouble. To execute the file is no further risk: a user who can write the record decides already which Python runs.
 """
 
 import re

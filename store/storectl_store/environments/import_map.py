@@ -110,8 +110,8 @@ def section_of(folder: str, tables: Tables) -> Section | None:
 def encode_import_map(environment_id: str, tables: Tables, sections: Mapping[str, Section] = _NO_SECTIONS) -> bytes:
     """The whole map of an environment, in bytes.
 
-    ``tables`` describe the folders that several entries share, ``sections`` the folders right below the view that they
-    do not describe.
+    ``tables`` describe site-packages and folders in it; ``sections`` are the folders right below the view that no table
+    describes.
     """
     encoded = {folder: (content, checksum(content)) for folder, content in encode_sections(tables).items()} | {
         folder: (section.content, section.check) for folder, section in sections.items() if section.content

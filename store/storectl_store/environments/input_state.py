@@ -43,8 +43,8 @@ def stronger(one: InputKind, other: InputKind | None) -> InputKind:
 def read_state(path: Path, kind: InputKind = "file") -> InputState | None:
     """The state of one input; None if nothing is there. Raises LockFileError for a file that keeps changing.
 
-    A folder that is asked for as a file counts by its names, as in uv. If something cannot be read, only that it is
-    there is known.
+    A folder that is asked for as a file counts by its names, as in uv. If something cannot be read, only its presence
+    counts.
     """
     for _ in range(_ATTEMPTS):
         try:

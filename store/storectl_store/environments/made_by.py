@@ -1,4 +1,4 @@
-"""Which storectl made an environment. Its id tells, as a digest over the shim and all that the record names."""
+"""Which storectl made an environment. Its id tells that: it is a digest over the shim and all that the record names."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -13,7 +13,7 @@ from storectl_store.errors import StoreError
 
 
 class Maker(Enum):
-    """Who made an environment. NOBODY: the id is not the digest of what its record says."""
+    """Which storectl made an environment. NOBODY: none did, as its id is not the digest of what its record says."""
 
     THIS = auto()
     ANOTHER = auto()

@@ -2,15 +2,15 @@
 
 pip (``resolution/resolvelib/resolver.py``, ``get_topological_weights``) gives each project a weight and installs by
 falling (weight, name). It prunes projects without dependencies from the graph, again and again. The projects of one
-round all get the number of nodes that the graph had then as their weight, so the deepest dependencies weigh most. What
-is left are cycles and all that leads to them; there the weight is the length of the longest simple path from the root.
-So dependencies come first. Among equals the order is reverse alphabetical, so the project written *last* is, all else
-being equal, the alphabetically first one. As in pip, ``foo[extra]`` is a node of its own that depends on ``foo``.
+round all weigh as much as the graph had nodes then, so the deepest dependencies weigh most. What is left are cycles and
+all that leads to them; there the weight is the length of the longest simple path from the root. So dependencies come
+first. Among equals the order is reverse alphabetical, so the project written *last* is, all else being equal, the
+alphabetically first one. As in pip, ``foo[extra]`` is a node of its own that depends on ``foo``.
 
 The root is taken to require every project, as it does if an exported lock file is installed. Two things that pip knows
-are not in a manifest. One are the extras that only the user's project asks for: their edges are missing here. The other
-is Requires-Python, a node of pip's graph that nearly every project depends on: the few projects without it weigh the
-same as other leaves here, and one round more in pip.
+are not in a manifest. The first are the extras that only the user's project asks for: their edges are missing here. The
+second is Requires-Python, a node of pip's graph that nearly every project depends on: the few projects without it weigh
+the same as other leaves here, and one round more in pip.
 """
 
 import math
@@ -35,7 +35,7 @@ class Requiring(Protocol):
 
     @property
     def name(self) -> NormalizedName:
-        """The project."""
+        """The name of the project."""
         ...
 
     @property

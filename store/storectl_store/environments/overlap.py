@@ -115,7 +115,7 @@ class MadeLayer(Layer):
     leaves: Mapping[str, Leaf]
 
     def leaf(self, path: str) -> Leaf:
-        """The file as it was made."""
+        """The file or link as it was made."""
         return self.leaves[path]
 
 
@@ -132,7 +132,7 @@ def _fingerprint(leaf: Leaf) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Paths of one layer, relative to its mount."""
+    """A claim of one layer to ``paths``, relative to its mount."""
 
     layer: Layer
     paths: Sequence[str]
@@ -187,7 +187,7 @@ class _Conflicts:
 
 @dataclass(slots=True)
 class _Child:
-    """What the layers have under one name of a folder."""
+    """What the layers have under one name in a folder."""
 
     files: list[Layer] = field(default_factory=list)
     folders: list[Claim] = field(default_factory=list)

@@ -182,7 +182,7 @@ def drop_packs_without_environment(layout: StoreLayout) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
-    """The ``.pyc`` of one module; ``size`` in bytes."""
+    """The ``.pyc`` of one module, at the absolute ``path``; ``size`` is in bytes."""
 
     module: str
     path: str

@@ -43,7 +43,7 @@ def write_record(
     Returns false if inputs are too young for the fast path.
 
     ``inputs`` maps absolute paths to their states, None for one that does not exist. ``variables`` are digests by name.
-    ``now_ns`` is the time in ns.
+    ``now_ns`` is the current time in ns.
 
     While an input is younger than two seconds, a second change in the same tick of the file system could not be told
     from the first. Then neither stamps nor ``environment`` are written; ``ready.<key>`` always is.
@@ -98,7 +98,7 @@ def record_folders(layout: StoreLayout) -> Iterator[Path]:
 
 
 def project_of(layout: StoreLayout, folder: Path) -> Path:
-    """The project whose record is in this folder."""
+    """The absolute folder of the project whose record is in this folder."""
     return Path("/") / folder.parent.relative_to(layout.projects)
 
 

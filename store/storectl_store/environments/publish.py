@@ -33,7 +33,7 @@ _EXECUTABLE_MODE = 0o555
 
 
 class HasLayout(Protocol):
-    """The store, as far as a publisher needs it."""
+    """Anything that has the paths of a store, such as the store itself."""
 
     @property
     def layout(self) -> StoreLayout:

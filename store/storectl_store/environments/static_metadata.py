@@ -25,7 +25,7 @@ _BACKENDS: Mapping[str, frozenset[str]] = {
 }
 """Backends that only copy Python files unless configured otherwise.
 
-Each has the build requirements that do not configure it.
+Each maps to the build requirements that do not change that.
 """
 
 

@@ -47,7 +47,7 @@ def file_url(folder: Path, text: str) -> str:
 
 
 def path_of_file_url(url: str) -> str:
-    """The local path behind a ``file:`` URL."""
+    """The local path that a ``file:`` URL means."""
     return os.path.normpath(unquote(urlsplit(url).path))
 
 

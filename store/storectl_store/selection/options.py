@@ -16,7 +16,7 @@ def canonical_names(names: Iterable[str]) -> frozenset[NormalizedName]:
 
 
 def check_known(kind: str, asked: frozenset[NormalizedName], known: frozenset[NormalizedName], file: str) -> None:
-    """Raise TargetError if the lock file has none of an extra or group that was asked for.
+    """Raise TargetError if an extra or group was asked for that the lock file does not know.
 
     ``kind`` is the word for it in the message; ``file`` is the lock file.
     """

@@ -55,9 +55,9 @@ def parse_project_file(content: bytes, file: str) -> ProjectFile:
 
 
 def root_project(lock_file: LockFile, taken: tuple[LocalProject | Pin, ...]) -> tuple[LocalProject, ...]:
-    """The project beside the lock file, if it is a package and the lock file does not say itself what it is.
+    """The project beside the lock file, if it is a package and the lock file does not say what it is; else empty.
 
-    ``taken`` are the projects that the lock file has. Otherwise the answer is empty.
+    ``taken`` are the projects that the lock file has.
     """
     project = project_file_of(lock_file)
     if project.name is None or not project.packaged or project.name in {selected.name for selected in taken}:

@@ -23,7 +23,7 @@ SETTING_VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "requirements": _PIP_VARIABLES,
     }
 )
-"""By the kind of lock file: the variables that decide which files of a package are taken."""
+"""For each kind of lock file, the variables that decide which files of a package are taken."""
 
 
 def settings_files(kind: str, project: Path, variables: Mapping[str, str]) -> tuple[Path, ...]:

@@ -32,12 +32,12 @@ class Interpreter:
 
     @property
     def feature_version(self) -> str:
-        """``3.12`` of ``3.12.1``."""
+        """Major and minor version: ``3.12`` for ``3.12.1``."""
         return ".".join(self.version.split(".")[:2])
 
     @property
     def library_folder(self) -> str:
-        """``python3.12``, or ``python3.13t`` on a free-threaded build."""
+        """The name of its folder in ``lib``: ``python3.12``, or ``python3.13t`` on a free-threaded build."""
         return f"python{self.feature_version}{'t' if 't' in self.abiflags else ''}"
 
     @cached_property

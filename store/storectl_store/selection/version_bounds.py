@@ -1,7 +1,10 @@
 """What requirements of one project allow together: the versions on each kind of machine.
 
-For uv ``["idna<40"]`` and ``["idna<40,<50"]`` are the same, and so is ``["idna<40", "idna<50; sys_platform ==
-'win32'"]``.
+    ["idna<40"]
+    ["idna<40,<50"]
+    ["idna<40", "idna<50; sys_platform == 'win32'"]
+
+For uv these three are the same.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""One member of an archive, as the central directory has it and its local header confirms."""
+"""One member of an archive: what its central header says and its local header confirms."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Step 1: the bytes are the ones that were locked, before anything in them is believed."""
+"""Step 1: the bytes are those that were locked. It comes before anything in them is believed."""
 
 import hashlib
 from mmap import mmap

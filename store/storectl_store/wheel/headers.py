@@ -24,7 +24,7 @@ class Headers:
         self._message = _PARSER.parsestr(self._head(self._text(content, lenient=lenient), lenient=lenient))
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Every value of a header, folded lines joined by one space."""
+        """Every value of a header, with folded lines joined by one space; empty if there is none."""
         values: list[str] = self._message.get_all(name, [])
         return tuple(" ".join(value.split()) for value in values)
 
@@ -54,7 +54,7 @@ class Headers:
         return text
 
     def _head(self, text: str, *, lenient: bool) -> str:
-        """The text before the first empty line."""
+        """The text before the first empty line. Raises E_WHEEL_META if it is too long or binary."""
         body = _BODY.search(text)
         head = text[: body.start() + 1] if body else text
         if len(head) > _LONGEST_HEAD:

@@ -192,7 +192,7 @@ def _run(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Crew:
-    """What the threads that each drive one worker process share."""
+    """What the threads of one compilation share. Each of them drives one worker process."""
 
     interpreter: Interpreter
     pending: queue.SimpleQueue[_Job] = field(default_factory=queue.SimpleQueue)
@@ -245,7 +245,7 @@ class _Crew:
 
 
 class _Worker:
-    """The interpreter, running ``worker.py``; its protocol is described there."""
+    """One process of the interpreter that runs ``worker.py``, whose docstring describes the protocol."""
 
     def __init__(self, interpreter: Interpreter) -> None:
         try:

@@ -29,7 +29,7 @@ _NUMBERS = itertools.count()
 
 
 def main() -> None:
-    """Answer jobs until there are no more."""
+    """Answer jobs until stdin ends."""
     warnings.simplefilter("ignore")
     results = sys.stdout
     sys.stdout = sys.stderr  # nothing but results may go to the real one
@@ -68,7 +68,7 @@ def compile_file(path: str, name: str, level: int) -> bytes:
 
 
 def stage(tmp: str, content: bytes) -> str:
-    """The path of a new read-only file with this content."""
+    """Write a new read-only file with this content, and return its path."""
     path = os.path.join(tmp, f"{os.getpid()}.{next(_NUMBERS)}.pyc")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(descriptor, "wb") as file:

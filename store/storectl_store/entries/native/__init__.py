@@ -1,1 +1,1 @@
-"""native."""
+"""Native libraries of entries: which folders their dynamic loader searches."""

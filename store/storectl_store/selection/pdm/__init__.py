@@ -1,1 +1,1 @@
-"""pdm."""
+"""Selection from ``pdm.lock``."""

@@ -1,1 +1,1 @@
-"""pipfile."""
+"""Selection from ``Pipfile.lock``."""

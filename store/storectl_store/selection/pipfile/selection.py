@@ -107,7 +107,7 @@ def _sources(meta: Table, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 class _Reader:
-    """The entries of some sections for one interpreter."""
+    """The entries of some sections, read for one interpreter."""
 
     def __init__(self, lock_file: LockFile, sources: Mapping[str, str], interpreter: Interpreter) -> None:
         self._lock_file = lock_file

@@ -1,1 +1,1 @@
-"""poetry."""
+"""Selection from ``poetry.lock``."""

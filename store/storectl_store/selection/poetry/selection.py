@@ -1,7 +1,7 @@
 """Selection from ``poetry.lock``.
 
-From version 2.1 on each package says in which groups it is needed, and under which markers. Before that the way goes
-from the dependencies of ``pyproject.toml`` along those of the packages, carrying extras.
+From version 2.1 on each package says in which groups it is needed, and under which markers. For older versions storectl
+starts at the dependencies in ``pyproject.toml`` and follows those of the packages, carrying extras.
 """
 
 from collections import deque

@@ -1,1 +1,1 @@
-"""pylock."""
+"""Selection from ``pylock.toml`` (PEP 751)."""

@@ -108,7 +108,7 @@ def wrong_marker(pylock: Pylock, values: Mapping[str, str | AbstractSet[str]]) -
 def _named(package: Table) -> Mapping[str, object]:
     """The package with its name normalised: PEP 751 wants that, and Pipenv did not write it.
 
-    A name that is none stays.
+    An invalid name is left as it is.
     """
     name = package.values.get("name")
     if not isinstance(name, str) or not is_normalized_name(normal := canonicalize_name(name)):

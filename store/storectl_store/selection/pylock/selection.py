@@ -1,4 +1,4 @@
-"""Selection from ``pylock.toml`` (PEP 751). The format and its rules are read and applied by packaging."""
+"""Selection from ``pylock.toml`` (PEP 751). packaging reads the format and applies its rules."""
 
 from dataclasses import replace
 from pathlib import Path

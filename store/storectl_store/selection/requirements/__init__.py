@@ -1,1 +1,1 @@
-"""requirements."""
+"""Selection from requirements files with hashes."""

@@ -81,7 +81,7 @@ def local_path(text: str) -> tuple[str, str | None] | None:
         return path_of_file_url(url) + (f"#{fragment}" if fragment else ""), marker
     if _DIRECT.match(path) or is_url(path):
         return None
-    is_path = path.startswith(".") or "/" in path or path.endswith(".whl")  # A bare project name is none of these.
+    is_path = path.startswith(".") or "/" in path or path.endswith(".whl")  # a bare project name is none of these
     return (path, marker) if is_path else None
 
 
@@ -119,7 +119,7 @@ def references(file: str, content: bytes, variables: Mapping[str, str], *, proje
 
 
 def included_path(file: str, text: str) -> str:
-    """The absolute path that ``-r`` or ``-c`` in this file means."""
+    """The absolute path that ``-r`` or ``-c`` means in this file."""
     return os.path.normpath(os.path.join(os.path.dirname(file), text))
 
 

@@ -61,7 +61,7 @@ def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
 
 
 class _Reader:
-    """The requirements of one file for one target."""
+    """The requirements of one file, read for one target."""
 
     def __init__(self, lock_file: LockFile, target: Target, tree: RequirementsTree) -> None:
         self._lock_file = lock_file

@@ -1,7 +1,7 @@
 """Which kinds of files may be used: ``--only-binary`` and ``--no-binary``, as pip reads them.
 
-Each takes names, ``:all:`` or ``:none:``, separated by commas. A later option overrides an earlier one: a name given to
-one is taken from the other, ``:all:`` empties both first, ``:none:`` empties its own.
+Each takes names, ``:all:`` or ``:none:``, separated by commas. A later option overrides an earlier one. A name given to
+one option is taken from the other; ``:all:`` empties both first; ``:none:`` empties its own.
 """
 
 from dataclasses import dataclass, field

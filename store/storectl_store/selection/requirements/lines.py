@@ -34,7 +34,7 @@ class Line:
     text: str
 
     def error(self, what: str, *, hint: str | None = None, **facts: Any) -> LockFileError:
-        """The error ``file:line: what``."""
+        """The error ``file:line: what`` for this line."""
         return LockFileError(f"{self.file}:{self.number}: {what}", hint=hint, path=self.file, line=self.number, **facts)
 
 
@@ -57,13 +57,16 @@ def with_variables(text: str, variables: Mapping[str, str]) -> str:
 
 
 def used_variables(text: str, variables: Mapping[str, str]) -> dict[str, str]:
-    """Those of the variables that the text names."""
+    """Those of the variables that the text names as ``${NAME}``: name -> value."""
     names = {match[1] for match in _VARIABLE.finditer(text)}
     return {name: variables[name] for name in names if name in variables}
 
 
 def variables_in(file: str, content: bytes, variables: Mapping[str, str]) -> dict[str, str]:
-    """Those of the variables that the file uses outside of comments."""
+    """Those of the variables that the file uses outside of comments: name -> value.
+
+    Raises LockFileError if it is no text.
+    """
     lines = logical_lines(file, content, {})
     names = {match[1] for line in lines for match in _VARIABLE.finditer(line.text)}
     return {name: variables[name] for name in names if name in variables}

@@ -68,7 +68,7 @@ def subject_of(entry: Entry) -> Subject:
 
 
 def parsed_requirement(entry: Entry) -> Requirement:
-    """The line as a dependency specifier. Raises LockFileError if it is none."""
+    """The line as a dependency specifier. Raises LockFileError if it is no dependency specifier."""
     try:
         return Requirement(entry.requirement)
     except (InvalidRequirement, RecursionError) as error:
@@ -117,7 +117,7 @@ def _with_hash(
 
 
 def _pinned_version(entry: Entry, requirement: Requirement) -> str:
-    """The version behind the one ``==``, in its normal form."""
+    """The version behind the one ``==``, in its normal form. Raises LockFileError if there is no such version."""
     specifiers = list(requirement.specifier)
     if len(specifiers) != 1 or specifiers[0].operator not in ("==", "===") or specifiers[0].version.endswith(".*"):
         raise entry.line.error(f"`{requirement.name}` is not pinned with `==`", hint=HASH_HINT, name=requirement.name)

@@ -217,7 +217,7 @@ def _normal_version(text: str) -> str:
 
 
 def error_at(file: str, position: Position, what: str, *, hint: str | None = None, **facts: Any) -> LockFileError:
-    """The error ``file:line:column: what``."""
+    """The error ``file:line:column: what`` at this position."""
     return LockFileError(
         f"{file}:{position}: {what}", hint=hint, path=file, line=position.line, column=position.column, **facts
     )

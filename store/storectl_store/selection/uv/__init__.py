@@ -1,1 +1,1 @@
-"""uv."""
+"""Selection from ``uv.lock`` and the lock files of scripts."""

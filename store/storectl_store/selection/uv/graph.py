@@ -18,8 +18,8 @@ from storectl_store.selection.uv.roots import Roots
 def reachable_packages(lock: UvLock, roots: Roots, values: MarkerValues) -> tuple[UvPackage, ...]:
     """All packages that the roots need for these marker values, sorted by name.
 
-    Raises TargetError if a declared conflict is active. Raises LockFileError if an edge leads to no package or to
-    several, or if two versions of one project are needed at once.
+    Raises TargetError if two sides of a declared conflict are active. Raises LockFileError if an edge leads to no
+    package or to several, or if two versions of one project are needed at once.
     """
     active = roots.active
     if lock.conflicts:

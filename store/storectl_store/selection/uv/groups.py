@@ -58,7 +58,7 @@ def check_groups(members: Iterable[UvProject]) -> None:
 
 
 def required_pythons(members: Iterable[UvProject], root: UvProject, asked: AskedGroups) -> tuple[str, ...]:
-    """The version specifiers of every group that is asked for."""
+    """The version specifiers of Python of every group that is asked for, and of the groups that those include."""
     defaults = default_groups_in(root.uv) if asked.defaults else ()
     named = {canonicalize_name(name) for name in asked.named} | set(_names(defaults))
     return tuple(

@@ -4,7 +4,7 @@
     { name = "lib", editable = "lib" }                              or directory, virtual, path, url, git
 
 What ``[tool.uv.sources]`` says of a name decides the source. If that is subtle (several sources, or one for some extra
-or group only), the name is not compared: it is better to miss a change than to report one that is none.
+or group only), the name is not compared: it is better to miss a change than to report one that did not happen.
 """
 
 import os
@@ -114,7 +114,7 @@ def index_address(text: str, project: str, base: str) -> str:
 
 
 def declared(texts: Iterable[str], sources: Sources, *, extra: NormalizedName | None = None) -> list[UvRequirement]:
-    """The requirements of a ``pyproject.toml``. Raises ValueError if a text is none.
+    """The requirements of a ``pyproject.toml``. Raises ValueError if a text is no requirement.
 
     ``extra`` is the extra that they belong to.
     """
@@ -179,7 +179,7 @@ def worded_otherwise(first: Sequence[UvRequirement], second: Sequence[UvRequirem
 
 
 def by_name(requirements: Iterable[UvRequirement]) -> dict[NormalizedName, list[UvRequirement]]:
-    """The requirements of each project, in their order."""
+    """The requirements of each project, in their order: name -> requirements."""
     found: dict[NormalizedName, list[UvRequirement]] = defaultdict(list)
     for requirement in requirements:
         found[requirement.name].append(requirement)

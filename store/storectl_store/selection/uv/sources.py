@@ -114,7 +114,7 @@ def _has_no_hash(table: Table, package: UvPackage) -> bool:
 
 
 def _named_alone(tables: Sequence[Table], package: UvPackage, project: Path) -> IndexPin:
-    """The files by their names, to be found in the places where they were locked: their folder, or the index."""
+    """The files by their names, to be found in the places that they were locked from: their folder, or the index."""
     assert package.version is not None, "without a version no index can be asked"
     files = [_named_file(table, package, project) for table in tables]
     folders = [url.rpartition("/")[0] for _, url in files if url.startswith("file:")]

@@ -167,7 +167,7 @@ def _changes_of_project(
         yield "`version`"
     metadata = package.table.table("metadata")
     if not metadata.values and (package.dependencies or package.extras or package.groups):
-        return  # a uv that did not record what it was made from made it
+        return  # made by a uv that did not record what it was made from
     if not {"dependencies", "optional-dependencies"} & set(dynamic) and not (dynamic and _is_built_by_pdm(project)):
         requirements = _declared_of(table, sources)
         flat = without_own_extras(requirements, project.name)

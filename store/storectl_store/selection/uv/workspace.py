@@ -41,7 +41,7 @@ class UvProject:
 
     @property
     def project(self) -> Table | None:
-        """``[project]``."""
+        """The table ``[project]``; None if there is none."""
         return self.table.optional_table("project")
 
     @property
@@ -51,7 +51,7 @@ class UvProject:
 
     @property
     def uv(self) -> Table:
-        """``[tool.uv]``."""
+        """The table ``[tool.uv]``; empty if there is none."""
         return self.table.table("tool").table("uv")
 
     def is_member(self, folder: str) -> bool:
