@@ -29,8 +29,8 @@ def check_folders(count: int) -> None:
 def check_limits(records: Sequence[ArchiveRecord], names: Iterable[str]) -> None:
     """Raise E_ZIP_LIMIT if a wheel is too deep or too large.
 
-    The limits are 64 folders of depth, 4 GiB a file, 16 GiB in all, and, for what is over 64 MiB, 200 times the packed
-    size.
+    The limits are 64 folders of depth, 4 GiB a file, and 16 GiB in all. A file, or the whole wheel, of more than 64 MiB
+    must not have more than 200 times its packed size.
     """
     for record, name in zip(records, names, strict=True):
         if name.count("/") > _DEPTH:
