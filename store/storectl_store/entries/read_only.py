@@ -1,6 +1,6 @@
 """A store that is only read, by its files alone: no lock, no database, nothing made and nothing mended.
 
-It serves where nobody can write: a store in an image, on a read-only file system, or of another user.
+For a store that this process cannot write: in an image, on a read-only file system, or of another user.
 """
 
 import errno
@@ -73,7 +73,7 @@ class ReadOnlyStore:
         return manifest
 
     def usable_manifest(self, digest: Digest) -> Manifest | None:
-        """The manifest of an entry that is there; None also if it is broken or its folder gone: both are then made anew."""
+        """The manifest of an entry that is there; None also if it is broken or its folder gone: both are made anew."""
         with suppress(StoreFormatError):
             manifest = self.manifest(digest)
             if manifest is not None and self.entry_folder(manifest).is_dir():

@@ -46,7 +46,10 @@ def ensure_version(layout: StoreLayout) -> None:
 
 
 def check_version(layout: StoreLayout) -> None:
-    """StoreFormatError unless the folder is a store of this format; a damaged VERSION is taken for what it was. Writes nothing."""
+    """Raise StoreFormatError unless the folder is a store of this format. Writes nothing.
+
+    A damaged VERSION that ``ensure_version`` would write again is accepted.
+    """
     found = _read(layout.version_file)
     if found == VERSION_TEXT or _is_damaged(layout, found):
         return
