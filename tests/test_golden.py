@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -43,13 +44,15 @@ from storectl_store.environments.environment_record import (
     encode_record,
     read_environment,
 )
+from storectl_store.environments.identity import VIEW_FORMAT
 from storectl_store.environments.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
 from storectl_store.selection.pin import IndexPin
 from storectl_store.wheel.checked import EntryPoint, Part
+from support.environments import made_up_interpreter, plan_of
 from support.golden import GOLDEN, GoldenFormat, check_golden
 
 ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v2", "imports.v1", "project-record.v2"}
-"""Import map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; the others: ``test_golden_records.py``."""
+"""Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; the others: ``test_golden_records.py``."""
 
 DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)
 NAME = NormalizedName("sample")
@@ -57,6 +60,7 @@ TAG = "cpython-312"
 SUFFIXES = (f".{TAG}-x86_64-linux-gnu.so", ".abi3.so", ".so")
 BYTECODE = "sample/__pycache__/__init__.cpython-312.pyc"
 AT = 1_700_000_000.5
+VERSION = re.compile(r"^(\w*(?:FORMAT\w*|API_VERSION|SCHEMA_VERSION|MAGIC)) = (.+)$", re.MULTILINE)
 
 MANIFEST = Manifest(
     digest=DIGEST,
@@ -385,6 +389,28 @@ FORMATS = [
     ),
 ]
 WRITTEN = [golden for golden in FORMATS if golden.write]
+VIEW = f"view.v{VIEW_FORMAT}.txt"
+VERSIONS = {
+    "_storectl_map": {"MAGIC", "PACK_MAGIC", "RECORD_MAGIC"},
+    "addresses": {"BOOK_FORMAT"},
+    "book": {"_FORMAT"},
+    "bytecode_files": {"BYTECODE_FORMAT", "_FORMAT_WITHOUT_SEAL"},
+    "catalogue": {"_SCHEMA_VERSION"},
+    "client": {"API_VERSION"},
+    "environment_record": {"RECORD_FORMAT"},
+    "examination": {"STORE_FORMAT"},
+    "identity": {"VIEW_FORMAT"},
+    "layout": {"STORE_FORMAT"},
+    "manifest": {"MANIFEST_FORMAT", "_FORMAT_WITHOUT_SEAL"},
+    "models": {"API_VERSION"},
+    "outline": {"OUTLINE_FORMAT"},
+    "page_store": {"PAGE_FORMAT"},
+    "project_record": {"RECORD_FORMAT"},
+    "provenance": {"BUILD_FORMAT"},
+    "quarantine": {"QUARANTINE_FORMAT"},
+    "store_daemon": {"FORMAT"},
+}
+"""The constants by which the packages name the versions of formats, by module. What is new here needs a golden file."""
 
 
 @pytest.mark.parametrize("golden", WRITTEN, ids=lambda golden: golden.name)
@@ -398,5 +424,39 @@ def test_the_reader_reads_the_golden_bytes(tmp_path: Path, golden: GoldenFormat)
     assert golden.read(tmp_path, golden.data) == golden.value
 
 
+def test_a_view_is_what_its_format_says() -> None:
+    """One id, one view: whatever changes in a view of the same entries and interpreter is a new format of views."""
+    other = replace(
+        MANIFEST, digest=OTHER, filename="other-2.0-py3-none-any.whl", name=NormalizedName("other"), version="2.0",
+        dist_info="other-2.0.dist-info", entry_points=(), requires_dist=(), escaping_libraries=(),
+        files=tuple(
+            ManifestFile(Part.SITE_PACKAGES, path, 1, "09" * 32, False)
+            for path in ("other-2.0.dist-info/METADATA", "sample/added.py")
+        ),
+    )  # fmt: skip
+    shim = {"site-packages/_storectl.py": b"the shim", "_storectl_map.py": b"its reader"}
+    with (
+        mock.patch("storectl_store.environments.identity.shim_digest", return_value=DIGEST),
+        mock.patch("storectl_store.environments.venv_files.shim_sources", return_value=shim),
+    ):
+        direct_urls = {other.name: '{"url": "https://files.example/other"}'}
+        plan = plan_of([MANIFEST, other], made_up_interpreter(), StoreLayout(Path("/golden")), direct_urls=direct_urls)
+    lines = [f"{plan.path}", *(f"folder {path}" for path in sorted(plan.folders))]
+    lines += sorted(f"link {link.path} -> {link.target}" for link in plan.links)
+    lines += sorted(f"same {same.path} = {same.target}" for same in plan.same_files)
+    lines += sorted(f"script {script.path} = {script.source}" for script in plan.scripts)
+    lines += sorted(f"file {file.path} {file.executable} {file.content.decode()!r}" for file in plan.files)
+    check_golden(VIEW, "\n".join([*lines, ""]).encode())
+
+
 def test_every_golden_file_has_its_tests() -> None:
-    assert {path.name for path in GOLDEN.iterdir()} == {golden.name for golden in FORMATS} | ELSEWHERE
+    assert {path.name for path in GOLDEN.iterdir()} == {golden.name for golden in FORMATS} | ELSEWHERE | {VIEW}
+
+
+def test_every_version_of_a_format_is_known_here() -> None:
+    found: dict[str, set[str]] = {}
+    for module in GOLDEN.parents[1].glob("[csd]*/storectl*/**/*.py"):
+        for name, value in VERSION.findall(module.read_text()):
+            if value.isdigit() or "storectl" in value:
+                found.setdefault(module.stem, set()).add(name)
+    assert found == VERSIONS

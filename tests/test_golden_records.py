@@ -74,7 +74,7 @@ def stamps_of(folder: Path) -> bytes:
 
 
 def golden_record(folder: Path, root: Path = ROOT) -> Path:
-    """The golden record in this folder, every file of it at one time but for the stamps; its paths lead below ``root``."""
+    """The golden record in this folder; its paths lead below ``root``. All files but the stamps have one time."""
     folder.mkdir(parents=True)
     for file in sorted((GOLDEN / RECORD).iterdir()):
         if file.name != "stamps":
@@ -212,10 +212,8 @@ import json, runpy, sys
 reader = runpy.run_path(sys.argv[1])
 pack = reader["Pack"](sys.argv[2], sys.argv[2] + "/view")
 begin = pack._begin
-print(json.dumps([
-    [[name, bytes(pack.piece(begin + offset, size)).decode("latin-1")] for name, (offset, size) in pack._modules.items()],
-    pack._libraries,
-]))
+pieces = {name: bytes(pack.piece(begin + offset, size)) for name, (offset, size) in pack._modules.items()}
+print(json.dumps([{name: piece.decode("latin-1") for name, piece in pieces.items()}, pack._libraries]))
 """
 
 
@@ -233,7 +231,9 @@ def test_every_version_reads_the_golden_pack(tmp_path: Path, python: Python) -> 
         check=True,
     )
     modules, libraries = json.loads(done.stdout)
-    assert {name: piece.encode("latin-1") for name, piece in modules} == dict(zip(PACKED.modules, PIECES, strict=True))
+    assert {name: piece.encode("latin-1") for name, piece in modules.items()} == dict(
+        zip(PACKED.modules, PIECES, strict=True)
+    )
     assert {name: tuple(map(tuple, places)) for name, places in libraries.items()} == PACKED.libraries
 
 

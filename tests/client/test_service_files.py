@@ -94,7 +94,7 @@ def test_an_installed_storectl_has_them_beside_its_code(
     for manager in (SYSTEMD, LAUNCHD):
         shutil.copytree(service_files.template_folder(manager), package / "service_files" / manager.name)
     in_checkout = filled_files(SYSTEMD, ENVIRON)
-    monkeypatch.setattr(service_files, "__file__", str(package / "service_files.py"))
+    monkeypatch.setattr(service_files, "__file__", str(package / "daemon" / "service_files.py"))
     assert service_files.template_folder(LAUNCHD) == package / "service_files" / "launchd"
     assert filled_files(SYSTEMD, ENVIRON) == in_checkout
 

@@ -138,9 +138,10 @@ def outcome_of(damaged: Damage, report: dict[str, Any], store: Path) -> str:
         "made again for" in mended["how"] or "set aside: no project" in mended["how"] for mended in report["mended"]
     ):
         return "went with what was made again"
-    is_daemons = damaged.kind.startswith("record") or damaged.kind == "projects.json"
-    if is_daemons and os.path.lexists(store / damaged.path) and not damaged.remains(store):
-        return "written anew by the daemon meanwhile"
+    if os.path.lexists(store / damaged.path) and not damaged.remains(store):
+        return (
+            "made anew meanwhile"  # the daemon writes records, and the next daemon warms; the second verify looks at it
+        )
     return "lost" if damaged.has_to_be_found else "nothing to find"
 
 

@@ -21,7 +21,7 @@ def test_nobody_else_joins_paths_of_the_store() -> None:
 
 
 def _joins(source: Path) -> Iterator[ast.expr]:
-    """Every ``layout.place / …``, ``os.path.join(layout.place, …)`` and ``f"{layout.place}/…"`` that goes on to a name."""
+    """Every ``layout.place / …``, ``os.path.join(layout.place, …)`` and ``f"{layout.place}/…"``, but for prefixes."""
     for node in ast.walk(ast.parse(source.read_text())):
         match node:
             case ast.BinOp(left=left, op=ast.Div()) if _is_place(left):

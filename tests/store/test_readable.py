@@ -43,6 +43,8 @@ class TestReadOnlyFileSystem(ReadableConformance):
     @contextmanager
     def shown(self, root: Path) -> Iterator[Readable]:
         with mounted("--bind", "-o", "ro", str(root), str(root)):
+            with pytest.raises(OSError, match="Read-only file system"):
+                (root / "probe").touch()
             yield ReadOnlyStore.open(root)
 
 

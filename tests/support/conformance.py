@@ -1,4 +1,4 @@
-"""What everything that has the face of a store must do (``storectl_store.entries.readable``): one suite for all of them.
+"""What every implementation of ``storectl_store.entries.readable.Readable`` must do: one suite for all of them.
 
 A module of tests subclasses ``ReadableConformance``, and says how what it tests shows the store in a folder::
 

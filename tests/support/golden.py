@@ -1,6 +1,6 @@
 """Golden files: the bytes that one version of a format is, written from fixed inputs and never changed again.
 
-A format that changes gets a new version, and its version is in the name of its file: a new file stands beside the old one.
+The name of a golden file tells the version. A format that changes gets a new version, and so a new file.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """A store that is only read, by its files alone: no lock, no database, nothing made and nothing mended.
 
-It serves if no process of this user can write: a store in an image, on a read-only file system, or of another user.
+For a store that this process cannot write: in an image, on a read-only file system, or of another user.
 """
 
 import errno

@@ -1,8 +1,8 @@
 """The face of every store: what a reader may ask of a store, a layer or an image, however it keeps its entries.
 
-Such a store answers from what is committed, and changes nothing by answering. A path that it gives stays right as long
-as the entry or environment is there. One suite (``tests/support/conformance.py``) says all that this means, and every
-implementation passes it.
+An implementation answers from what is committed, and changes nothing by answering. A path that it gives stays right as
+long as the entry or environment is there. One suite (``tests/support/conformance.py``) says all that the answers mean,
+and every implementation passes it.
 """
 
 from pathlib import Path

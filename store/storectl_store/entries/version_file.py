@@ -46,9 +46,9 @@ def ensure_version(layout: StoreLayout) -> None:
 
 
 def check_version(layout: StoreLayout) -> None:
-    """Raise StoreFormatError unless the folder is a store of this format. It writes nothing.
+    """Raise StoreFormatError unless the folder is a store of this format. Writes nothing.
 
-    A damaged VERSION counts as what it was.
+    A damaged VERSION that ``ensure_version`` would write again is accepted.
     """
     found = _read(layout.version_file)
     if found == VERSION_TEXT or _is_damaged(layout, found):
