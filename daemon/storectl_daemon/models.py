@@ -104,7 +104,9 @@ class InterpreterInfo(Model):
 
 
 class InterpreterRequest(Model):
-    """Which interpreter is meant: by ``python``, else by ``pinned``, the content of a ``.python-version``; else the first on PATH.
+    """Which interpreter is meant.
+
+    By ``python``, else by ``pinned``, the content of a ``.python-version``; else the first on PATH.
 
     ``environ`` are the variables of the command: its PATH, PYENV_ROOT and so on.
     """
@@ -176,8 +178,8 @@ class WarmRequest(Model):
 
     With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported. With
     ``thorough`` the files of what is there already are looked at first, and what is damaged is made again.
-    ``environ`` are the variables of the command, which decide where packages come from, with which logins, and what builds see;
-    without it those count that a command sent last for the project.
+    ``environ`` are the variables of the command, which decide where packages come from, with which logins, and what
+    builds see; without it those count that a command sent last for the project.
     """
 
     start: AbsolutePath

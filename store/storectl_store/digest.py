@@ -18,7 +18,8 @@ Prefix = NewType("Prefix", str)
 """The first 32 hex digits of a digest: an address, never an identity."""
 
 STRONG_ALGORITHMS = {
-    "sha256": 64, "sha512": 128, "sha384": 96, "sha3_512": 128, "sha3_384": 96, "sha3_256": 64, "blake2b": 128, "blake2s": 64,
+    "sha256": 64, "sha512": 128, "sha384": 96, "sha3_512": 128, "sha3_384": 96, "sha3_256": 64,
+    "blake2b": 128, "blake2s": 64,
 }  # fmt: skip
 """The algorithms of which one match identifies a file, with their number of hex digits.
 

@@ -15,10 +15,13 @@ _NO_DISK = "the disk is gone: attach and mount it again, then try again"
 _HINTS = {
     errno.ENOSPC: _NO_ROOM,
     errno.EDQUOT: _NO_ROOM,
-    errno.EFBIG: "raise the largest file size (`ulimit -f`), then `storectl daemon stop`: the next command starts another",
-    errno.EIO: "the disk or its connection fails: look at the system's log; `storectl store verify --repair` afterwards",
+    errno.EFBIG: "raise the largest file size (`ulimit -f`), then `storectl daemon stop`: "
+    "the next command starts another",
+    errno.EIO: "the disk or its connection fails: look at the system's log; "
+    "`storectl store verify --repair` afterwards",
     errno.EROFS: "the file system is mounted read-only: mount it writable, or set STORECTL_STORE to another place",
-    errno.EMFILE: "raise the limit of open files (`ulimit -n`), then `storectl daemon stop`: the next command starts another",
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`), then `storectl daemon stop`: "
+    "the next command starts another",
     errno.ENFILE: "the whole system has too many open files: end what has them open, or raise fs.file-max",
     errno.ENOMEM: "the system has no memory left: end something, then try again",
     errno.EAGAIN: "the system has no process or lock left: end something, or raise `ulimit -u`, then try again",

@@ -121,7 +121,8 @@ def _requirement(extra: ExtraRequirement, versions: Mapping[NormalizedName, str]
     version = versions.get(NormalizedName(extra.text))
     if version is None:
         raise BuildOptionsError(
-            f"`{extra.text}` is an extra build dependency with `match-runtime = true`, and is not in the lock file's selection",
+            f"`{extra.text}` is an extra build dependency with `match-runtime = true`, "
+            "and is not in the lock file's selection",
             hint="make it a dependency of the project, or name its version",
             name=extra.text,
         )

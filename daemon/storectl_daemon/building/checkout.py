@@ -86,7 +86,8 @@ class Checkout:
     def _has_commit(self) -> bool:
         done = subprocess.run(
             ["git", "-C", str(self._mirror), "cat-file", "-e", f"{self._repository.commit}^{{commit}}"],
-            env=self._environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+            env=self._environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            check=False,
         )  # fmt: skip
         return done.returncode == 0
 
@@ -105,7 +106,8 @@ class Checkout:
         if done.returncode:
             raise BuildFailedError(
                 f"git says: {self._log.clean(_reason(done.stderr))[:300]}",
-                hint="try the same with `git fetch`: storectl uses git as you do, but nobody can be asked for a password",
+                hint="try the same with `git fetch`: storectl uses git as you do, "
+                "but nobody can be asked for a password",
             )
 
 

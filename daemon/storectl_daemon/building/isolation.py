@@ -49,7 +49,8 @@ class Isolation:
         without = ["--without-pip"] if self._runs_our_pip() else []
         done = subprocess.run(
             [self._base, "-I", "-m", "venv", *without, str(self.folder)],
-            env=dict(self._environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
+            env=dict(self._environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            check=False,
         )  # fmt: skip
         if done.returncode:
             self._log.say(done.stdout, done.stderr)

@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 _PASSING_STATUS = frozenset({408, 425, 429})
 _STATUS_HINTS = {
-    401: "put a login into the index address of your pip or uv configuration, a netrc file, or the keyring (docs/indexes.md)",
+    401: "put a login into the index address of your pip or uv configuration, a netrc file, "
+    "or the keyring (docs/indexes.md)",
     403: "the login in use may not read this file; check it with the owner of the index",
     404: "the file has left the index; lock again, or add the index that still has it",
     410: "the file has left the index; lock again, or add the index that still has it",

@@ -235,7 +235,8 @@ def _busy(descriptor: int, layout: StoreLayout) -> StoreBusyError:
     kill = "" if owner is None else f" (if no command finds it: kill {owner})"
     return StoreBusyError(
         f"the store {layout.root} is being written by {who}",
-        hint=f"let the daemon do it (`storectl daemon status`), or stop it first{kill}; if it runs in another container "
+        hint=f"let the daemon do it (`storectl daemon status`), or stop it first{kill}; "
+        "if it runs in another container "
         "or on another machine, stop it there, or take another store (STORECTL_STORE)",
         owner=owner,
     )

@@ -24,7 +24,8 @@ class Code(StrEnum):
 
 _HINTS = {
     Code.HASH: "the file is not the one that was locked: fetch it again, or lock again if the release was replaced",
-    Code.STRUCT: "the archive is damaged, or made to be read in two ways: fetch it again, then ask its project for another",
+    Code.STRUCT: "the archive is damaged, or made to be read in two ways: "
+    "fetch it again, then ask its project for another",
     Code.NAME: "no installer should unpack such a name: ask its project for another wheel",
     Code.FEATURE: "wheels hold plain files, stored or deflated: ask its project for another wheel",
     Code.LIMIT: "the wheel is larger than any real one, or says so: ask its project for another wheel",

@@ -31,7 +31,8 @@ from storectl_store.selection.target import Interpreter, Target
 T = TypeVar("T", Pin, IndexPin, SourcePin)
 
 _NO_PROJECT = PdmProject(
-    name=None, packaged=False, dependencies=(), extras={}, groups={}, indexes=(), find_links=(), exclusive=False, content_hash=""
+    name=None, packaged=False, dependencies=(), extras={}, groups={}, indexes=(), find_links=(),
+    exclusive=False, content_hash=""
 )  # fmt: skip
 
 
@@ -81,7 +82,8 @@ def _check_targets(lock: PdmLock, interpreter: Interpreter) -> None:
         )
         raise TargetError(
             f"{lock.table.file} is for Python {wanted[:200]}; this is Python {interpreter.version}",
-            hint="choose another Python with -p, or lock for this one too (`pdm lock --append --python=… --platform=…`)",
+            hint="choose another Python with -p, or lock for this one too "
+            "(`pdm lock --append --python=… --platform=…`)",
             path=lock.table.file,
         )
 

@@ -21,7 +21,10 @@ KeyPath = tuple[str | int, ...]
 """Keys of tables and numbers of array items, from the top of a document."""
 
 _DEEP = 50
-_STRING = r'"""(?:[^"\\]++|\\.|"{1,2}+(?!"))*+"{3,5}|\'\'\'(?:[^\']++|\'{1,2}+(?!\'))*+\'{3,5}|"(?:[^"\\\n]++|\\.)*+"|\'[^\'\n]*+\''
+_STRING = (
+    r'"""(?:[^"\\]++|\\.|"{1,2}+(?!"))*+"{3,5}|\'\'\'(?:[^\']++|\'{1,2}+(?!\'))*+\'{3,5}'
+    r'|"(?:[^"\\\n]++|\\.)*+"|\'[^\'\n]*+\''
+)
 _BLANK = re.compile(r"(?:[ \t\r\n,]++|#[^\n]*+)*+")
 _KEY = re.compile(rf"({_STRING}|[^\s\"'.=:\[\]{{}},#]++)[ \t]*+(\.?)[ \t]*+", re.DOTALL)
 _SEPARATOR = re.compile(r"[ \t\r\n]*+[=:]?[ \t\r\n]*+")
