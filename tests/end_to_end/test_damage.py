@@ -25,6 +25,7 @@ from support.wheels import make_wheel
 
 DAMAGES = int(os.environ.get("STORECTL_DAMAGES", "60"))
 SEED = int(os.environ.get("STORECTL_SEED", "20260101"))
+MOST_TRIES = 20
 AT_ONCE = 30
 
 MODULES = [f"m{number}" for number in range(20)]
@@ -146,17 +147,16 @@ def outcome_of(damaged: Damage, report: dict[str, Any], store: Path) -> str:
 
 
 def spread(store: Path, chance: random.Random, count: int) -> Iterator[Damage]:
-    """So many damages, each kind of file as likely as any other, no two in one thing."""
+    """So many damages, or as many as a small store has things; each kind of file as likely as any other, no two in one thing."""
     things = set()
-    while count:
+    for _ in range(count * MOST_TRIES):
+        if len(things) == count:
+            return
         kinds = files_by_kind(store)
         path = chance.choice(kinds[chance.choice(sorted(kinds))])
         if thing_of(path) not in things and os.path.lexists(store / path):
             things.add(thing_of(path))
             yield damage(store, path, chance)
-            count -= 1
-        elif len(things) > 20 and chance.random() < 0.1:
-            return  # a small store has few things
 
 
 def verify(machine: Machine, *options: str) -> dict[str, Any]:

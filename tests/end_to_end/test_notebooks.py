@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,13 @@ package = false
 
 @pytest.fixture(scope="session")
 def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a stock Jupyter: ipykernel and nbclient, its kernel called python3."""
-    return install_tool(shared_root(tmp_path_factory.getbasetemp()), "ipykernel", "nbclient") / "python"
+    """The Python of a stock Jupyter: ipykernel and nbclient, its kernel called python3.
+
+    It has the workload's version of packaging: what a kernel has loaded in another version is a conflict, as it should be.
+    """
+    pins = tomllib.loads(WORKLOAD.read_text())["tool"]["uv"]["constraint-dependencies"]
+    (packaging,) = (pin for pin in pins if pin.startswith("packaging=="))
+    return install_tool(shared_root(tmp_path_factory.getbasetemp()), "ipykernel", "nbclient", packaging) / "python"
 
 
 def lock(machine: Machine, folder: Path) -> None:

@@ -21,6 +21,9 @@ from support.stores import written_store
 CASES = int(os.environ.get("STORECTL_CASES", "60"))
 INSTALLED = max(3, CASES // 100)
 
+# A few random programs are large, which is nothing wrong with them.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
