@@ -148,7 +148,7 @@ def outcome_of(damaged: Damage, report: dict[str, Any], store: Path) -> str:
 
 def spread(store: Path, chance: random.Random, count: int) -> Iterator[Damage]:
     """So many damages, or as many as a small store has things; each kind of file as likely as any other, no two in one thing."""
-    things = set()
+    things: set[tuple[str, str]] = set()
     for _ in range(count * MOST_TRIES):
         if len(things) == count:
             return
