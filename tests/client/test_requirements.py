@@ -85,3 +85,25 @@ def test_kinds() -> None:
     assert not is_path("https://host/x.whl")
     assert not is_path("x @ https://host/x.whl")
     assert not is_path("black")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "git+https://me:sesame@host.example/repository",
+        "x @ git+https://sesame@host.example/repository@v1",
+        "x @ https://me:sesame@host.example/x-1.0-py3-none-any.whl",
+        "http://me:se@same@host.example/x-1.0.zip",
+    ],
+)
+def test_a_login_in_an_address_is_refused_without_a_word_of_it(text: str) -> None:
+    with pytest.raises(UsageError, match=r"the address at host\.example has a login") as raised:
+        check_requirements([text])
+    assert "same" not in raised.value.report()
+
+
+@pytest.mark.parametrize(
+    "text", ["git+ssh://git@host.example/x", "x @ https://host.example/a@b.whl", "git+https://h/x@v1"]
+)
+def test_what_only_looks_like_a_login_is_none(text: str) -> None:
+    check_requirements([text])

@@ -125,6 +125,19 @@ def test_a_folder_whose_project_changed_is_locked_anew(
     assert done.stdout == "alpha==1.0 extra==1.0 library==1.0\n", done.stderr
 
 
+def test_a_login_in_an_address_is_refused_and_written_nowhere(machine: Machine, folder: Path) -> None:
+    for asked in (
+        ["run", "--with", "x @ https://me:sesame@127.0.0.1:9/x.whl", "-c", ""],
+        ["tool", "run", "--from", "git+https://me:sesame@127.0.0.1:9/x", "x"],
+    ):
+        done = machine.run(*asked, cwd=folder)
+        assert done.returncode != 0
+        assert "has a login in it" in done.stderr
+        assert "sesame" not in done.stdout + done.stderr
+    written = [path for path in machine.root.rglob("*") if path.is_file() and b"sesame" in path.read_bytes()]
+    assert written == []
+
+
 def test_what_is_no_requirement_is_said_in_one_line(machine: Machine, folder: Path) -> None:
     machine.ok("warm", folder)
     done = machine.run("run", "--with", "x=>1", "-c", SHOW, cwd=folder)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|git\+")
+_LOGIN = re.compile(r"https?://[^/\s@]*(?:@[^/\s@]*)*@(?P<host>[^/\s?#]+)")
 _NAMED_PATH = re.compile(r"\s*(?P<name>[\w.-]+(?:\[[^\]]*\])?)\s*@\s*(?P<path>(?:~|\.{0,2})/\S*)\s*")
 
 
@@ -31,6 +32,7 @@ def absolute_requirements(texts: Iterable[str]) -> tuple[str, ...]:
 def check_requirements(texts: Iterable[str]) -> None:
     """UsageError for a requirement that no tool could lock, in one line."""
     for text in texts:
+        _check_login(text)
         if is_path(text):
             _check_path(text)
         elif not is_address(text):
@@ -86,6 +88,16 @@ def _split(listed: str) -> list[str]:
         else:
             parts.append(part.strip())
     return parts
+
+
+def _check_login(text: str) -> None:
+    """UsageError for an address with a login: what is asked for is kept in files, the lock file among them."""
+    if (found := _LOGIN.search(text)) is not None:
+        raise UsageError(
+            f"the address at {found['host']} has a login in it, which would be kept on disk",
+            hint="leave it out of the address, and put it into a netrc file, the keyring or git's credential helper",
+            host=found["host"],
+        )
 
 
 def _check_path(path: str) -> None:
