@@ -2,12 +2,9 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from support.index import LoopbackIndex, serve_index
 from support.machine import Machine, base_python
 from support.private_index import answer, basic, require_login
 from support.project import git
+from support.secrets import command_lines, forms_of, hits
 from support.sources import BACKEND, READER, make_sdist, tiny_backend
 from support.telling import telling_files, telling_sdist
 from support.wheels import make_wheel
@@ -72,17 +70,6 @@ def builds(machine: Machine) -> list[dict[str, Any]]:
     """The records of the store's builds, the oldest first."""
     files = sorted((machine.store / "builds").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     return [json.JSONDecoder().raw_decode(path.read_text())[0] for path in files]  # a seal may come after it
-
-
-def hits(folder: Path, word: str) -> list[str]:
-    """Every file below the folder in which the word stands."""
-    found = []
-    for place, _, names in os.walk(folder):
-        for name in names:
-            path = Path(place, name)
-            if not path.is_symlink() and path.is_file() and word.encode() in path.read_bytes():
-                found.append(str(path.relative_to(folder)))
-    return sorted(found)
 
 
 # --- whose variables ---------------------------------------------------------------------------------------------------
@@ -433,33 +420,10 @@ def test_the_login_of_a_source_of_poetry_counts_for_build_requirements(machine: 
     login = {"POETRY_HTTP_BASIC_CORP_USERNAME": "ann", "POETRY_HTTP_BASIC_CORP_PASSWORD": PASSWORD}
     machine.ok("warm", cwd=folder, env=login)
     assert len(builds(machine)) == 1
-    assert hits(machine.home, PASSWORD) == []
+    assert hits(machine.home, forms_of("ann", PASSWORD)) == []
 
 
 # --- secrets -----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def command_lines() -> Iterator[set[str]]:
-    """Every command line of the machine that a look caught while the block lasted; they are looked at without a pause."""
-    seen: set[str] = set()
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.is_set():
-            for proc in Path("/proc").glob("[0-9]*"):
-                try:
-                    seen.add((proc / "cmdline").read_bytes().decode(errors="replace"))
-                except OSError:
-                    continue
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_a_login_in_the_address_of_an_index_is_in_no_file_and_no_argument(
@@ -475,8 +439,8 @@ def test_a_login_in_the_address_of_an_index_is_in_no_file_and_no_argument(
         done = machine.run("warm", cwd=folder, env={"PIP_INDEX_URL": address})
     assert "its build backend failed: tiny_backend: the address was" in done.stderr  # so far it came
     assert PASSWORD not in done.stderr
-    assert hits(machine.home, PASSWORD) == []
-    assert not [line for line in seen if PASSWORD in line]
+    assert hits(machine.home, forms_of("ann", PASSWORD)) == []
+    assert not [line for line in seen if PASSWORD.encode() in line]
 
 
 def test_a_login_in_a_build_requirement_is_in_no_file_and_no_argument(machine: Machine, index: LoopbackIndex) -> None:
@@ -488,8 +452,8 @@ def test_a_login_in_a_build_requirement_is_in_no_file_and_no_argument(machine: M
         with command_lines() as seen:
             assert told(machine, folder)["installed"] == ["tool 1.0"]
     assert asked
-    assert hits(machine.home, PASSWORD) == []
-    assert not [line for line in seen if PASSWORD in line]
+    assert hits(machine.home, forms_of("ann", PASSWORD)) == []
+    assert not [line for line in seen if PASSWORD.encode() in line]
     (record,) = builds(machine)
     assert record["build_requires"] == [f"tool @ {private.file_url(tool)}"]
 
@@ -533,7 +497,7 @@ def _clone_with_a_login(machine: Machine, index: LoopbackIndex, private: Loopbac
     program = "import importlib.metadata as m; print(m.distribution('demo').read_text('direct_url.json'))"
     shown = json.loads(machine.ok("run", "-c", program, cwd=folder))
     assert shown["url"] == f"{index.root}/repository.git"
-    assert hits(machine.home, PASSWORD) == ["root/requirements.txt"]
+    assert hits(machine.home, forms_of("ann", PASSWORD)) == ["root/requirements.txt"]
     starts = [line for line in trace.read_text().splitlines() if '"argv"' in line]
     assert starts
     assert PASSWORD not in "".join(starts)

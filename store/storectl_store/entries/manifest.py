@@ -6,6 +6,7 @@ manifest is a pure function of the wheel's bytes and file name. Version 1, which
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -111,3 +112,14 @@ def decode_manifest(data: bytes) -> Manifest:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise StoreFormatError(f"broken manifest: {error}") from error
+
+
+def folders_above(paths: Iterable[str]) -> set[str]:
+    """Every folder on the way to these paths, which are relative to one folder; without that folder itself."""
+    folders: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return folders

@@ -12,7 +12,7 @@ import hashlib
 import mmap
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from pathlib import Path
 from storectl_store.digest import Digest, digest_of_hex, hex_of
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.installed_record import installed_record
-from storectl_store.entries.manifest import Manifest, ManifestFile, encode_manifest
+from storectl_store.entries.manifest import Manifest, ManifestFile, encode_manifest, folders_above
 from storectl_store.entries.native.libraries import escaping_library
 from storectl_store.entries.trash import delete_tree
 from storectl_store.entries.unpack import Folders, check_content, unpack, write_constant
@@ -158,19 +158,8 @@ def _escaping_libraries(entry: Path, files: list[ManifestFile]) -> tuple[str, ..
     libraries = [path for path in paths if _is_library(path)]
     if not libraries:
         return ()
-    folders = _folders_of(paths)
+    folders = folders_above(paths)
     return tuple(path for path in libraries if _escapes(entry / Part.SITE_PACKAGES.value / path, path, folders))
-
-
-def _folders_of(paths: Iterable[str]) -> set[str]:
-    """Every folder on the way to these paths, except site-packages itself, which every wheel has."""
-    folders: set[str] = set()
-    for path in paths:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    return folders
 
 
 def _is_library(path: str) -> bool:

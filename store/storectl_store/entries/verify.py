@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from storectl_store.digest import Digest, hex_of
 from storectl_store.entries.bytecode_files import read_side_manifest
-from storectl_store.entries.manifest import Manifest, ManifestFile
+from storectl_store.entries.manifest import Manifest, ManifestFile, folders_above
 from storectl_store.entries.store import Store
 from storectl_store.errors import StoreError
 
@@ -119,23 +119,12 @@ def _compare(entry: Path, manifest: Manifest, side_manifests: dict[str, Path], d
     findings += _compare_files(found, manifest.digest, expected, depth)
     if depth.contents:
         findings += _compare_bytecode(found, manifest.digest, listed)
-    folders = _folders_above(expected)
+    folders = folders_above(expected)
     findings += _unlisted(found, manifest.digest, expected, folders)
     tags = None if depth.unlisted_bytecode else side_manifests.keys()
     explained = expected.keys() | listed.keys()
     findings += _unlisted_bytecode(found, manifest.digest, explained, folders, tags)
     return findings
-
-
-def _folders_above(paths: Iterable[str]) -> set[str]:
-    """Every folder on the way to these paths."""
-    folders: set[str] = set()
-    for path in paths:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    return folders
 
 
 class _Tree:

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from storectl_shim.store_daemon import is_there
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.trash import delete_tree
@@ -163,17 +164,7 @@ def session_is_dead(name: str) -> bool:
         # In a container every start may have the same process id. So of this process's id, only the open sessions are
         # alive.
         return name not in {writer.session.name for writer in _open_writers}
-    return not _lives(pid)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+    return not is_there(pid)
 
 
 @cache
