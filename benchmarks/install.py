@@ -56,7 +56,7 @@ def new_environment(world: World, pairs: int) -> Iterator[Result]:
         return asked[-1]
 
     def uv() -> float:
-        return run([UV, "sync", "--quiet", "--frozen"], cwd=next(theirs), environ=world.environ).wall
+        return run([UV, "sync", "--quiet", "--frozen"], cwd=next(theirs), environ=world.for_uv).wall
 
     sides: dict[str, Callable[[], float]] = {"storectl": storectl, "uv": uv}
     linking = [peer for peer in peers_here() if peer is not PIP]  # pip copies: it has no such job
@@ -244,7 +244,7 @@ def _cold_storectl(world: World, project: Path, runs: list[_Cold]) -> float:
 
 def _cold_uv(world: World, project: Path, *flags: str) -> float:
     cache = world.machine.root / "cold-cache"
-    environ = world.environ | {"UV_CACHE_DIR": str(cache)}
+    environ = world.for_uv | {"UV_CACHE_DIR": str(cache)}
     seconds = run([UV, "sync", "--quiet", "--frozen", *flags], cwd=project, environ=environ).wall
     emptied_aside(world, cache, project / ".venv")
     return seconds

@@ -60,7 +60,7 @@ class Started:
 
     def uv(self, script: str) -> float:
         """Seconds of `uv run`."""
-        return run([UV, "run", script], cwd=self.theirs, environ=self.world.environ).wall
+        return run([UV, "run", script], cwd=self.theirs, environ=self.world.for_uv).wall
 
     def bare(self, python: Path | str) -> float:
         """Processor seconds of an interpreter that does nothing: a millisecond of wall clock drowns on a busy machine."""
@@ -194,7 +194,7 @@ def after_pull(world: World, pairs: int) -> Iterator[Result]:
         _reset(before, theirs)
         world.do([UV, "sync", "--quiet"], theirs)
         pull(after, theirs)
-        return run([UV, "run", "heavy.py"], cwd=theirs, environ=world.environ).wall
+        return run([UV, "run", "heavy.py"], cwd=theirs, environ=world.for_uv).wall
 
     world.do([UV, "sync", "--quiet"], after)
     found = in_turn({"storectl": storectl, "uv": uv}, pairs=pairs, warmups=1)

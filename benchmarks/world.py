@@ -44,12 +44,16 @@ class World:
             "UV_DEFAULT_INDEX": f"{self.index}/simple/",
             "PIP_INDEX_URL": f"{self.index}/simple/",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "UV_PYTHON": PYTHON,
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_NO_PROGRESS": "1",
             "MPLBACKEND": "Agg",
         }
         self.machine.environ = self.environ
+
+    @property
+    def for_uv(self) -> dict[str, str]:
+        """The variables of uv's own commands. For storectl UV_PYTHON is an option: what ``-p`` asks for."""
+        return self.environ | {"UV_PYTHON": PYTHON}
 
     def project(self, name: str, only: Sequence[str] | None = None, *, without: Sequence[str] = ()) -> Path:
         """A virtual project whose ``uv.lock`` pins every wheel of the index, or those of ``only``."""
@@ -81,7 +85,7 @@ class World:
 
     def do(self, command: Sequence[str | Path], cwd: Path, **variables: str) -> str:
         """A step that is not measured."""
-        environ: Mapping[str, str] = self.environ | variables
+        environ: Mapping[str, str] = (self.for_uv if command[0] == UV else self.environ) | variables
         done = subprocess.run(
             list(map(str, command)), cwd=cwd, env=environ, capture_output=True, text=True, check=False
         )
