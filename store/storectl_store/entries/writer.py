@@ -67,10 +67,8 @@ class Writer:
 
         If one is lost, another process may become the writer.
         """
-        if self._descriptor is None:
-            return self._lock
         try:
-            if not os.path.samestat(os.fstat(self._descriptor), os.lstat(self._lock)):
+            if self._why_not_held(self._lock) is not None:
                 return self._lock
         except OSError:
             return self._lock
@@ -78,15 +76,20 @@ class Writer:
 
     def problem(self, layout: StoreLayout) -> str | None:
         """Why the lock file is not the one that is held here, or does not name this process; None if all is well."""
+        if (reason := self._why_not_held(layout.lock)) is not None:
+            return reason
+        assert self._descriptor is not None
+        return None if os.pread(self._descriptor, 32, 0) == _owner_text(os.getpid()) else "it names another process"
+
+    def _why_not_held(self, path: Path) -> str | None:
+        """Why the file at this path is not the locked one; None if it is. Raises OSError if that cannot be seen."""
         if self._descriptor is None:
             return "nobody holds it"
         try:
-            same = os.path.samestat(os.stat(layout.lock, follow_symlinks=False), os.fstat(self._descriptor))
+            same = os.path.samestat(os.lstat(path), os.fstat(self._descriptor))
         except FileNotFoundError:
             return "it is gone"
-        if not same:
-            return "it is another file than the one that is held"
-        return None if os.pread(self._descriptor, 32, 0) == _owner_text(os.getpid()) else "it names another process"
+        return None if same else "it is another file than the one that is held"
 
     def renew(self, layout: StoreLayout) -> None:
         """Hold the lock file that is there now, made if missing, and write this process's id into it.

@@ -4,9 +4,10 @@ import re
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from packaging.direct_url import ArchiveInfo, DirectUrl, DirInfo, VcsInfo
+from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest, algorithm_of, hex_of
-from storectl_store.selection.pin import GitCommit
+from storectl_store.selection.pin import GitCommit, SourcePin
 
 _PLAIN = "/!$&'()*+,;=:@[]^|~"
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -27,6 +28,12 @@ def commit_origin(commit: GitCommit, subdirectory: str | None = None) -> DirectU
     """The origin of what was built from a commit."""
     info = VcsInfo(vcs="git", commit_id=commit.commit, requested_revision=commit.requested_revision)
     return DirectUrl(url=without_login(commit.url), vcs_info=info, subdirectory=subdirectory)
+
+
+def commit_pin(name: NormalizedName, version: str | None, commit: GitCommit, subdirectory: str | None) -> SourcePin:
+    """The pin of what is built from a commit, with its origin."""
+    origin = commit_origin(commit, subdirectory)
+    return SourcePin(name=name, version=version, source=commit, subdirectory=subdirectory, direct_url=origin)
 
 
 def folder_origin(path: str, *, editable: bool) -> DirectUrl:

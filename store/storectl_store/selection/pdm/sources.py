@@ -9,7 +9,7 @@ from storectl_store.selection.build_policy import BuildPolicy, format_refused
 from storectl_store.selection.choose import choose_wheel, no_wheel_error
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.locked_digests import of_one_file
-from storectl_store.selection.origins import commit_origin, is_commit
+from storectl_store.selection.origins import commit_pin, is_commit
 from storectl_store.selection.pdm.lock import PdmFile, PdmPackage
 from storectl_store.selection.pdm.project import PdmProject
 from storectl_store.selection.pin import (
@@ -59,13 +59,7 @@ def _commit(package: PdmPackage) -> SourcePin:
         raise table.error(f"{commit[:80]!r} is not a commit", key="revision")
     subdirectory = table.optional_text("subdirectory")
     source = GitCommit(url=table.text("git"), commit=commit, requested_revision=table.optional_text("ref"))
-    return SourcePin(
-        name=package.name,
-        version=package.version,
-        source=source,
-        subdirectory=subdirectory,
-        direct_url=commit_origin(source, subdirectory),
-    )
+    return commit_pin(package.name, package.version, source, subdirectory)
 
 
 def _addressed(

@@ -28,7 +28,7 @@ from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.locked_digests import STRONG_HINT, of_one_file
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
-from storectl_store.selection.origins import commit_origin, is_commit
+from storectl_store.selection.origins import commit_pin, is_commit
 from storectl_store.selection.pin import (
     FileFormat,
     GitCommit,
@@ -238,13 +238,7 @@ def _commit(name: NormalizedName, entry: Table) -> SourcePin:
         raise entry.error(f"{commit[:80]!r} is not a commit", key="ref", hint="make it anew with `pipenv lock`")
     subdirectory = entry.optional_text("subdirectory")
     source = GitCommit(url=entry.text("git"), commit=commit)
-    return SourcePin(
-        name=name,
-        version=None,
-        source=source,
-        subdirectory=subdirectory,
-        direct_url=commit_origin(source, subdirectory),
-    )
+    return commit_pin(name, None, source, subdirectory)
 
 
 def _stale(meta: Table, lock_file: LockFile) -> str | None:

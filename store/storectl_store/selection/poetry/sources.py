@@ -5,7 +5,7 @@ from storectl_store.selection.addresses import absolute_path, checked_url, file_
 from storectl_store.selection.build_policy import BuildPolicy
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.locked_digests import of_one_file
-from storectl_store.selection.origins import commit_origin, is_commit
+from storectl_store.selection.origins import commit_pin, is_commit
 from storectl_store.selection.pin import (
     GitCommit,
     IndexPin,
@@ -69,13 +69,7 @@ def _commit(package: PoetryPackage, source: Table) -> SourcePin:
         raise source.error(f"{commit[:80]!r} is not a commit", key="resolved_reference")
     subdirectory = source.optional_text("subdirectory")
     found = GitCommit(url=source.text("url"), commit=commit, requested_revision=source.optional_text("reference"))
-    return SourcePin(
-        name=package.name,
-        version=package.version,
-        source=found,
-        subdirectory=subdirectory,
-        direct_url=commit_origin(found, subdirectory),
-    )
+    return commit_pin(package.name, package.version, found, subdirectory)
 
 
 def _folder(package: PoetryPackage, source: Table, lock_file: LockFile) -> LocalProject:

@@ -21,7 +21,7 @@ from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.locked_digests import STRONG_HINT, strongest
 from storectl_store.selection.options import canonical_names, check_known
-from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
+from storectl_store.selection.origins import archive_origin, commit_pin, is_commit
 from storectl_store.selection.pin import (
     GitCommit,
     IndexPin,
@@ -207,13 +207,7 @@ def _commit(document: PylockDocument, package: Package, vcs: PackageVcs) -> Sour
     except ValueError as error:
         raise document.error(package, str(error)) from error
     source = GitCommit(url=url, commit=vcs.commit_id, requested_revision=vcs.requested_revision)
-    return SourcePin(
-        name=package.name,
-        version=str(package.version) if package.version else None,
-        source=source,
-        subdirectory=vcs.subdirectory,
-        direct_url=commit_origin(source, vcs.subdirectory),
-    )
+    return commit_pin(package.name, str(package.version) if package.version else None, source, vcs.subdirectory)
 
 
 def _pin_of_archive(

@@ -12,7 +12,7 @@ from storectl_store.selection.build_policy import BuildPolicy, format_refused
 from storectl_store.selection.choose import choose_wheel, may_fit, no_wheel_error, parsed_filename
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.locked_digests import STRONG_HINT
-from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
+from storectl_store.selection.origins import archive_origin, commit_pin, is_commit
 from storectl_store.selection.pin import GitCommit, IndexPin, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.tables.toml_table import Table
 from storectl_store.selection.target import Interpreter
@@ -149,13 +149,7 @@ def _commit(package: UvPackage) -> SourcePin:
     asked = next((options[key] for key in ("rev", "tag", "branch") if key in options), None)
     source = GitCommit(url=address, commit=commit, requested_revision=asked, lfs=options.get("lfs") == "true")
     subdirectory = options.get("subdirectory") or options.get("path") or None
-    return SourcePin(
-        name=package.name,
-        version=package.version,
-        source=source,
-        subdirectory=subdirectory,
-        direct_url=commit_origin(source, subdirectory),
-    )
+    return commit_pin(package.name, package.version, source, subdirectory)
 
 
 def _index(package: UvPackage, folder: Path) -> str | None:
