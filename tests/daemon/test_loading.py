@@ -77,7 +77,7 @@ def test_what_could_not_be_loaded_is_tried_again() -> None:
     asyncio.run(main())
 
 
-HEAVY = {"fastapi", "starlette", "uvicorn", "h11", "httpx2", "typer", "rich", "unearth", "build", "pyproject_metadata"}
+HEAVY = {"fastapi", "starlette", "uvicorn", "h11", "httpx2", "click", "unearth", "build", "pyproject_metadata"}
 
 
 def loaded(*command: str, **variables: str) -> set[str]:
