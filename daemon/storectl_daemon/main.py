@@ -139,7 +139,7 @@ def _serve_store(settings: Settings) -> int:
     os.umask(_UMASK)
     store = Store.open(settings.store)
     with _handed_over(partial(Writer.acquire, store.layout)) as writer:
-        recovered = recover(store, shown=partial(shown_digests, store.layout))
+        recovered = recover(store, writer, shown=partial(shown_digests, store.layout))
         if recovered:
             logger.info("recovered the store: %s", recovered)
         with Door(settings.store, settings.sockets, settings.environ) as door:

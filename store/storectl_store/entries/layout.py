@@ -21,7 +21,7 @@ urls/pages/                      its pages, for conditional requests
 projects/<absolute folder>/@storectl/   the record of one project: which environment its lock file has
 variables.key                    32 random bytes: the key of digests of variables
 projects.json                    the registered projects
-tmp/<boot id>.<pid>.<random>/    stages and downloads of one process
+tmp/<random>/                    stages and downloads of one writer
 trash/  quarantine/
 index.db                         SQLite, rebuildable from the files at any time
 """
