@@ -17,11 +17,11 @@ from storectl_shim.project_record import RECORD_FORMAT, UNSET, read_notices, rea
 from storectl_store.digest import digest_of_hex
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments import pack as packs
-from storectl_store.environments import project_record
 from storectl_store.environments.environment_record import EnvironmentRecord
-from storectl_store.environments.input_state import PLACE, InputState
 from storectl_store.environments.pack import Imports, packed_imports, parse_imports, write_pack
-from storectl_store.environments.project_record import record_problem, recorded_inputs, write_record
+from storectl_store.projects import project_record
+from storectl_store.projects.input_state import PLACE, InputState
+from storectl_store.projects.project_record import record_problem, recorded_inputs, write_record
 from support.client_project import LAUNCHER, ClientHome, client_home, make_environment, write_program
 from support.golden import GOLDEN, check_golden
 from support.views import MAP_READER, Python, pythons

@@ -12,8 +12,8 @@ from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import Built, Settling
-from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
+from storectl_store.projects.input_state import InputKind, InputState
 from support.daemon import DEADLINE
 from support.project import git
 

@@ -38,8 +38,8 @@ from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.sealed import opened
 from storectl_store.entries.stage import StagedEntry
-from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import LockFileError, ProblemError
+from storectl_store.projects.input_state import InputKind, InputState
 from storectl_store.selection.pin import Pin, WheelFile
 from storectl_store.wheel.checked import Expectation
 from support.daemon import DEADLINE, Daemon, new_daemon, turns_until, until

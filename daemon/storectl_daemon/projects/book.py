@@ -23,7 +23,7 @@ from storectl_daemon.process.latest_file import LatestFile
 from storectl_shim.project_record import last_environment
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.sealed import opened, sealed
-from storectl_store.environments.project_record import project_of, record_folders
+from storectl_store.projects.project_record import project_of, record_folders
 
 logger = logging.getLogger(__name__)
 
