@@ -45,7 +45,7 @@ from storectl_store.environments.environment_record import (
     read_environment,
 )
 from storectl_store.environments.identity import VIEW_FORMAT
-from storectl_store.environments.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
+from storectl_store.environments.outlines.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
 from storectl_store.selection.pin import IndexPin
 from storectl_store.wheel.checked import EntryPoint, Part
 from support.environments import made_up_interpreter, plan_of
@@ -437,7 +437,7 @@ def test_a_view_is_what_its_format_says() -> None:
     shim = {"site-packages/_storectl.py": b"the shim", "_storectl_map.py": b"its reader"}
     with (
         mock.patch("storectl_store.environments.identity.shim_digest", return_value=DIGEST),
-        mock.patch("storectl_store.environments.venv_files.shim_sources", return_value=shim),
+        mock.patch("storectl_store.environments.planning.venv_files.shim_sources", return_value=shim),
     ):
         direct_urls = {other.name: '{"url": "https://files.example/other"}'}
         plan = plan_of([MANIFEST, other], made_up_interpreter(), StoreLayout(Path("/golden")), direct_urls=direct_urls)

@@ -58,7 +58,7 @@ from storectl_store.entries.store import Store
 from storectl_store.entries.trash import empty_trash
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.made_by import shown_digests
-from storectl_store.environments.outlines import Outlines
+from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import ProblemError, StoreBusyError
 
 if TYPE_CHECKING:

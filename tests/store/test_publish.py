@@ -16,15 +16,15 @@ from storectl_store.disk.durability import rename_noreplace
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments import publish as publishing
 from storectl_store.environments.environment_record import read_environment
-from storectl_store.environments.plan import EnvironmentPlan
+from storectl_store.environments.planning.plan import EnvironmentPlan
+from storectl_store.environments.planning.scripts import shebang
+from storectl_store.environments.planning.tree import StoreScript
 from storectl_store.environments.publish import import_map_of, publish_environment
-from storectl_store.environments.scripts import shebang
-from storectl_store.environments.tree import StoreScript
 from storectl_store.errors import EnvironmentBuildError, StoreError, StoreFormatError, StoreFullError
 from support.environments import StoreAt, add_entry, made_up_interpreter, plan_of, store_at
 from support.wheels import make_wheel
 
-linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="links are lent on Linux only")
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="links are shared on Linux only")
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_link_that_has_all_the_names_it_can_have_is_made_anew(
         assert os.readlink(folder / link.path) == link.target
 
 
-def test_where_links_are_not_lent_each_view_has_its_own(
+def test_if_links_are_not_shared_each_view_has_its_own(
     store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.platform", "darwin")

@@ -36,7 +36,7 @@ from storectl_daemon.warming.source_builds import SourceBuilds, all_of
 from storectl_store.digest import Digest
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
-from storectl_store.environments.outlines import Outlines
+from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.input_state import InputKind, InputState, stronger
 from storectl_store.projects.local_inputs import check_is_project, local_inputs

@@ -59,7 +59,7 @@ class ReadOnlyStore:
     def manifest(self, digest: Digest) -> Manifest | None:
         """The manifest of a visible entry; None if there is none. Raises StoreFormatError if it is broken.
 
-        It is large, and read from disk each time. To ask about many entries, use outlines (``environments.outlines``).
+        It is large, and read from disk each time. For many entries, use ``environments.outlines.kept``.
         """
         path = self.layout.manifest(digest)
         try:
