@@ -21,7 +21,7 @@ from storectl_daemon.projects import book as project_book
 from storectl_daemon.projects.book import Project, ProjectBook, Wish
 from storectl_shim import store_daemon
 from storectl_shim.store_daemon import StoreDaemon, daemon_file, read_store_daemon
-from storectl_store.digest import digest_of_hex
+from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries import catalogue
 from storectl_store.entries.bytecode_files import (
     BYTECODE_FORMAT,
@@ -85,7 +85,7 @@ MANIFEST = Manifest(
     ),
 )
 ENVIRONMENT = EnvironmentRecord(
-    id="0123456789abcdef" * 2,
+    id=EnvironmentId("0123456789abcdef" * 2),
     executable="/usr/bin/python3.12",
     version="3.12.1",
     cache_tag=TAG,

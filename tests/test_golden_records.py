@@ -14,7 +14,7 @@ import pytest
 from storectl_shim import _storectl_map
 from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC
 from storectl_shim.project_record import RECORD_FORMAT, UNSET, read_notices, read_ready
-from storectl_store.digest import digest_of_hex
+from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments import pack as packs
 from storectl_store.environments.environment_record import EnvironmentRecord
@@ -183,12 +183,12 @@ def test_the_writer_writes_the_golden_pack(tmp_path: Path) -> None:
         (modules / f"__pycache__/{name}.cpython-312.pyc").write_bytes(piece)
     for library in PACKED.libraries:
         (modules.parent / library).touch()
-    view = layout.environment("golden") / "lib/python3.12/site-packages"
+    view = layout.environment(EnvironmentId("golden")) / "lib/python3.12/site-packages"
     view.mkdir(parents=True)
     (view / "sample").symlink_to(modules)
     layout.tmp.mkdir()
     record = EnvironmentRecord(
-        id="golden",
+        id=EnvironmentId("golden"),
         executable="/usr/bin/python3.12",
         version="3.12.1",
         cache_tag="cpython-312",

@@ -34,7 +34,7 @@ from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import Built, Settling
 from storectl_daemon.warming.warm import FORGOTTEN, Warmer
-from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.digest import Digest, EnvironmentId, digest_of_hex
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.sealed import opened
 from storectl_store.entries.stage import StagedEntry
@@ -93,7 +93,7 @@ class FakeFiles:
 
 def info(name: str) -> EnvironmentInfo:
     return EnvironmentInfo(
-        id=name,
+        id=EnvironmentId(name),
         path=f"/env/{name}",
         python=f"/env/{name}/bin/python",
         project="/p",

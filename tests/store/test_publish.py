@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
+from storectl_store.digest import EnvironmentId
 from storectl_store.disk.durability import rename_noreplace
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments import publish as publishing
@@ -24,6 +25,7 @@ from storectl_store.errors import EnvironmentBuildError, StoreError, StoreFormat
 from support.environments import StoreAt, add_entry, made_up_interpreter, plan_of, store_at
 from support.wheels import make_wheel
 
+OTHER = EnvironmentId("f" * 32)
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="links are shared on Linux only")
 
 
@@ -98,7 +100,7 @@ def test_metadata_is_linked_where_no_hard_link_can_be(
 @linux_only
 def test_links_are_shared_with_the_views_before(store: StoreAt, plan: EnvironmentPlan) -> None:
     first = publish_environment(store, plan)
-    other = replace(plan, id="f" * 32, path=store.layout.environment("f" * 32))
+    other = replace(plan, id=OTHER, path=store.layout.environment(OTHER))
     second = publish_environment(store, other)
     for link in plan.links:
         assert os.readlink(second / link.path) == link.target
@@ -125,7 +127,7 @@ def test_a_link_that_has_all_the_names_it_can_have_is_made_anew(
     store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_environment(store, plan)
-    other = replace(plan, id="f" * 32, path=store.layout.environment("f" * 32))
+    other = replace(plan, id=OTHER, path=store.layout.environment(OTHER))
     monkeypatch.setattr(os, "link", _refuse(errno.EMLINK))
     folder = publish_environment(store, other)
     for link in plan.links:

@@ -32,7 +32,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from storectl_store.digest import Digest, hex_of, prefix_of
+from storectl_store.digest import Digest, EnvironmentId, hex_of, prefix_of
 
 STORE_FORMAT = 1
 
@@ -141,7 +141,7 @@ class StoreLayout:
     def bytecode_manifest(self, digest: Digest, cache_tag: str) -> Path:
         return self.meta / f"{hex_of(digest)}.{cache_tag}.pyc.json"
 
-    def environment(self, environment_id: str) -> Path:
+    def environment(self, environment_id: EnvironmentId) -> Path:
         return self.environments / environment_id
 
     def pack(self, environment_id: str) -> Path:

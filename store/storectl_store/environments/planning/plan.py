@@ -21,7 +21,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from storectl_store.digest import Digest
+from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord, encode_record
 from storectl_store.environments.identity import NOTHING, environment_id
@@ -77,7 +77,7 @@ class EnvironmentPlan:
     ``folders`` are the real ones, parents first; paths are relative to ``path``.
     """
 
-    id: str
+    id: EnvironmentId
     path: Path
     interpreter: Interpreter
     site_packages: str
