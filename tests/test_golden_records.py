@@ -14,14 +14,14 @@ import pytest
 from storectl_shim import _storectl_map
 from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC
 from storectl_shim.project_record import RECORD_FORMAT, UNSET, read_notices, read_ready
-from storectl_store.digest import digest_of_hex
+from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments import pack as packs
-from storectl_store.environments import project_record
 from storectl_store.environments.environment_record import EnvironmentRecord
-from storectl_store.environments.input_state import PLACE, InputState
 from storectl_store.environments.pack import Imports, packed_imports, parse_imports, write_pack
-from storectl_store.environments.project_record import record_problem, recorded_inputs, write_record
+from storectl_store.projects import project_record
+from storectl_store.projects.input_state import PLACE, InputState
+from storectl_store.projects.project_record import record_problem, recorded_inputs, write_record
 from support.client_project import LAUNCHER, ClientHome, client_home, make_environment, write_program
 from support.golden import GOLDEN, check_golden
 from support.views import MAP_READER, Python, pythons
@@ -183,12 +183,12 @@ def test_the_writer_writes_the_golden_pack(tmp_path: Path) -> None:
         (modules / f"__pycache__/{name}.cpython-312.pyc").write_bytes(piece)
     for library in PACKED.libraries:
         (modules.parent / library).touch()
-    view = layout.environment("golden") / "lib/python3.12/site-packages"
+    view = layout.environment(EnvironmentId("golden")) / "lib/python3.12/site-packages"
     view.mkdir(parents=True)
     (view / "sample").symlink_to(modules)
     layout.tmp.mkdir()
     record = EnvironmentRecord(
-        id="golden",
+        id=EnvironmentId("golden"),
         executable="/usr/bin/python3.12",
         version="3.12.1",
         cache_tag="cpython-312",

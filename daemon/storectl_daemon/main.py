@@ -58,7 +58,7 @@ from storectl_store.entries.store import Store
 from storectl_store.entries.trash import empty_trash
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.made_by import shown_digests
-from storectl_store.environments.outlines import Outlines
+from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import ProblemError, StoreBusyError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _serve_store(settings: Settings) -> int:
     os.umask(_UMASK)
     store = Store.open(settings.store)
     with _handed_over(partial(Writer.acquire, store.layout)) as writer:
-        recovered = recover(store, shown=partial(shown_digests, store.layout))
+        recovered = recover(store, writer, shown=partial(shown_digests, store.layout))
         if recovered:
             logger.info("recovered the store: %s", recovered)
         with Door(settings.store, settings.sockets, settings.environ) as door:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC, joined
+from storectl_store.digest import EnvironmentId
 from storectl_store.disk.durability import fsync_folder, sync_descriptor
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord
@@ -174,7 +175,7 @@ def drop_packs_without_environment(layout: StoreLayout) -> int:
     dropped = 0
     with suppress(FileNotFoundError):
         for name in os.listdir(layout.packs):
-            if not layout.environment(name).exists():
+            if not layout.environment(EnvironmentId(name)).exists():
                 layout.pack(name).unlink()
                 dropped += 1
     return dropped
