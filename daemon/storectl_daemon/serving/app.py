@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from storectl_daemon.environments import Environments
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.process.loading import Loaded
-from storectl_daemon.process.memory import for_good
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api.problems import problem_response, response_of
 from storectl_daemon.serving.request_limits import RequestLimits
@@ -31,7 +30,7 @@ _MAP_END = "/import-map"
 
 def create_application(service: Service, *, on_request: Callable[[str], None] = lambda _: None) -> ASGIApp:
     """The whole application. ``on_request`` is called at every request, with its path."""
-    api = Loaded(partial(for_good, partial(_load_api, service)), name="the API")
+    api = Loaded(partial(_load_api, service), name="the API")
 
     async def long_way(scope: Scope, receive: Receive, send: Send) -> None:
         try:
