@@ -262,9 +262,8 @@ class Daemon:
         return service
 
     def _load_http(self, service: Service, gate: Gate, idle: IdleWatch) -> Http:
-        from storectl_daemon.serving.app import create_application  # noqa: PLC0415 - map requests need none of it
+        from storectl_daemon.serving.app import HEALTH, WARM, Application  # noqa: PLC0415 - map requests need none of it
         from storectl_daemon.serving.http_server import HttpServer  # noqa: PLC0415 - map requests need none of it
-        from storectl_daemon.serving.short_way import HEALTH, WARM  # noqa: PLC0415 - map requests need none of it
 
         def on_request(path: str) -> None:
             idle.touch()
@@ -274,7 +273,7 @@ class Daemon:
                 self._network.begin()
                 self._steps.expect()
 
-        return HttpServer(create_application(service, on_request=on_request), gate)
+        return HttpServer(Application(service, on_request=on_request), gate)
 
     def _load_interpreters(self) -> "InterpreterBook":
         from storectl_daemon.interpreters.book import InterpreterBook  # noqa: PLC0415 - map requests need none of it

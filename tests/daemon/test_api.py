@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from storectl_daemon.serving.request_limits import BODY_BYTES
+from storectl_daemon.serving.bodies import BODY_BYTES
 from support.daemon import Daemon, UnixConnection, new_daemon, until
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import pylock_text
