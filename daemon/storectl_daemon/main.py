@@ -34,7 +34,7 @@ from storectl_daemon.packing.read_ahead import ReadAhead
 from storectl_daemon.process.lifecycle import Background, IdleWatch, notify, rest
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.logs import configure_logs
-from storectl_daemon.process.memory import for_good, give_memory_back, keep_memory_together
+from storectl_daemon.process.memory import give_memory_back, keep_memory_together
 from storectl_daemon.process.settings import Settings, daemon_variables
 from storectl_daemon.projects.book import ProjectBook, projects_with_records
 from storectl_daemon.projects.files import DiskProjectFiles
@@ -144,7 +144,7 @@ def _serve_store(settings: Settings) -> int:
             logger.info("recovered the store: %s", recovered)
         with Door(settings.store, settings.sockets, settings.environ) as door:
             _handed_over(door.open)
-            daemon = for_good(partial(Daemon, settings, store, writer, door))
+            daemon = Daemon(settings, store, writer, door)
             asyncio.run(daemon.run())
     store.close()
     return 0
@@ -196,7 +196,7 @@ class Daemon:
         self._server = Server(
             gate,
             import_map=service.environments.import_map,
-            http=partial(for_good, partial(self._load_http, service, gate, idle)),
+            http=partial(self._load_http, service, gate, idle),
             on_answer=on_answer,
             on_stop=partial(self._stop, service),
         )
@@ -225,7 +225,7 @@ class Daemon:
         compiling = Compiling(self._compiler, outlines.get, bus)
         shim = ShimBytecode(self._store.catalogue)
         publishing = Publishing(store=self._store, outlines=outlines, environments=environments, shim=shim)
-        load = partial(for_good, partial(self._load_build, environments, outlines, compiling, publishing))
+        load = partial(self._load_build, environments, outlines, compiling, publishing)
         self._build: Loaded[EnvironmentBuild] = Loaded(load, name="the build")
 
         async def build_noted(job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -239,7 +239,7 @@ class Daemon:
             await service.refresh(project)
 
         watcher = Watcher(sights=lambda: sights_of(book, warmer.extra_inputs), on_change=refresh)
-        repairer = Loaded(lambda: for_good(partial(self._load_repair, service, publishing)), name="the repair")
+        repairer = Loaded(lambda: self._load_repair(service, publishing), name="the repair")
         service = Service(
             store=self._store,
             environments=environments,
@@ -262,9 +262,8 @@ class Daemon:
         return service
 
     def _load_http(self, service: Service, gate: Gate, idle: IdleWatch) -> Http:
-        from storectl_daemon.serving.app import create_application  # noqa: PLC0415 - map requests need none of it
+        from storectl_daemon.serving.app import HEALTH, WARM, Application  # noqa: PLC0415 - map requests need none of it
         from storectl_daemon.serving.http_server import HttpServer  # noqa: PLC0415 - map requests need none of it
-        from storectl_daemon.serving.short_way import HEALTH, WARM  # noqa: PLC0415 - map requests need none of it
 
         def on_request(path: str) -> None:
             idle.touch()
@@ -274,7 +273,7 @@ class Daemon:
                 self._network.begin()
                 self._steps.expect()
 
-        return HttpServer(create_application(service, on_request=on_request), gate)
+        return HttpServer(Application(service, on_request=on_request), gate)
 
     def _load_interpreters(self) -> "InterpreterBook":
         from storectl_daemon.interpreters.book import InterpreterBook  # noqa: PLC0415 - map requests need none of it
