@@ -15,11 +15,11 @@ from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING, TypeVar
 
-from storectl_daemon.compiling.compiler import Compiler, ShimBytecode
+from storectl_daemon.compiling.compiler import Compiler
 from storectl_daemon.compiling.compiling import Compiling
+from storectl_daemon.compiling.shim_bytecode import ShimBytecode
 from storectl_daemon.entries.identification import Identification
 from storectl_daemon.entries.pipeline import Pipeline
-from storectl_daemon.entries.steps import StoreSteps
 from storectl_daemon.entries.workers import Workers
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
@@ -176,9 +176,8 @@ class Daemon:
         self._workers = Workers(settings.workers)
         identification = Identification(self._store.catalogue, session=self._session)
         self._network = Network(self._store, identification, home=Path(settings.home or "/"))
-        self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
-        self._pipeline = Pipeline(self._steps.pipeline_steps(), session=self._session)
-        self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)
+        self._pipeline = Pipeline(self._store, self._workers, session=self._session)
+        self._compiler = Compiler(self._store, session=self._session, processes=settings.workers)
         self._background = Background()
         gate = Gate(limit=CONNECTIONS_PER_USER)
         service = self._service()
@@ -271,7 +270,7 @@ class Daemon:
                 self._build.begin()  # a command will want a build soon
             if path == WARM and self._store.empty:  # everything has to be fetched
                 self._network.begin()
-                self._steps.expect()
+                self._pipeline.expect()
 
         return HttpServer(Application(service, on_request=on_request), gate)
 
@@ -339,7 +338,7 @@ class Daemon:
         logger.info("stopping")
         notify(self._settings.notify_socket, "STOPPING=1")
         self._emptying = False
-        self._steps.stop()
+        self._compiler.stop()
         await self._background.stop()
         await service.warmer.stop()
         await service.compiling.stop()
@@ -350,6 +349,5 @@ class Daemon:
         self._read_ahead.close()
         await self._pipeline.aclose()
         await self._compiler.aclose()
-        self._steps.close()
         self._workers.close()
         await self._network.aclose()
