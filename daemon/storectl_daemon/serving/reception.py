@@ -46,9 +46,8 @@ class Reception:
     """Accepts connections on one listening socket from ``open`` to ``close``.
 
     ``import_map`` returns the map of an environment's id, or raises a ProblemError. ``protocol`` makes the protocol for
-    a connection that is handed on; until then that connection counts as one that is here. ``on_answer`` is called with
-    the environment's id for each connection that is answered here, after the answer. A peer that has sent nothing after
-    ``seconds`` is disconnected.
+    a connection that is handed on; until then that connection counts as one that is here. ``on_answer`` is called
+    after each answer that is given here. A peer that has sent nothing after ``seconds`` is disconnected.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class Reception:
         gate: Gate,
         import_map: Callable[[str], HeldMap],
         protocol: Callable[[], Awaitable[asyncio.Protocol]],
-        on_answer: Callable[[str], None] = lambda _: None,
+        on_answer: Callable[[], None] = lambda: None,
         seconds: float = SILENT_SECONDS,
     ) -> None:
         self._gate = gate
@@ -168,18 +167,16 @@ class Reception:
         if found is None:
             self._hand_over(visit)
             return
-        environment_id, held = found
-        visit.answer(len(question), held)
-        self._on_answer(environment_id)
+        visit.answer(len(question), found)
+        self._on_answer()
 
-    def _asked_for(self, question: bytes) -> tuple[str, HeldMap] | None:
-        """The environment's id and its map; None if this is another request, or if the answer is a problem."""
+    def _asked_for(self, question: bytes) -> HeldMap | None:
+        """The map that is asked for; None if this is another request, or if the answer is a problem."""
         found = _QUESTION.fullmatch(question)
         if found is None:
             return None
-        environment_id = found[1].decode("ascii")
         try:
-            return environment_id, self._import_map(environment_id)
+            return self._import_map(found[1].decode("ascii"))
         except ProblemError:
             return None
 

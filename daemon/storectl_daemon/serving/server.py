@@ -48,7 +48,7 @@ class Server:
         *,
         import_map: Callable[[str], HeldMap],
         http: Callable[[], Http],
-        on_answer: Callable[[str], None] = lambda _: None,
+        on_answer: Callable[[], None] = lambda: None,
         on_stop: Callable[[], Awaitable[None]],
         seconds: float = SILENT_SECONDS,
     ) -> None:
