@@ -1,6 +1,6 @@
 """The application: map requests, health and warm are answered without FastAPI, everything else by FastAPI.
 
-request -> import map?                 -> bytes from memory     the shim waits for this, within its 20 ms
+request -> import map?                 -> the published file    the shim waits for this, within its 20 ms
         -> limits -> health? warm?     -> short_way.py          every command that makes an environment asks these
                   -> api/application   -> FastAPI -> api/*.py   loaded by the first request that needs it
 """
@@ -77,7 +77,7 @@ async def _serve_map(environments: Environments, scope: Scope, receive: Receive,
         await refusal(scope, receive, send)
         return
     try:
-        data = environments.import_map(scope["path"][len(_MAP_START) : -len(_MAP_END)]).content()
+        data = environments.import_map(scope["path"][len(_MAP_START) : -len(_MAP_END)])
     except ProblemError as error:
         await response_of(error)(scope, receive, send)
         return
