@@ -77,8 +77,7 @@ def main(arguments: Sequence[str]) -> int:
         error.show()
         return UsageError.exit_code
     except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "storectl"
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "storectl"
         return _report(UsageError(error.format_message().rstrip("."), hint=f"see {command} --help"))
 
 

@@ -30,7 +30,6 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import CompiledEvent, ProgressEvent
 from storectl_daemon.packing.packing import Packing, records_folder
-from storectl_daemon.packing.read_ahead import ReadAhead
 from storectl_daemon.process.lifecycle import Background, IdleWatch, notify, rest
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.logs import configure_logs
@@ -186,17 +185,11 @@ class Daemon:
             busy=lambda: service.busy or gate.connections > 0,
             leave=self._leave,
         )
-        self._read_ahead = ReadAhead(layout)
-
-        def on_answer(environment_id: str) -> None:
-            idle.touch()
-            self._read_ahead.begin(environment_id)
-
         self._server = Server(
             gate,
             import_map=service.environments.import_map,
             http=partial(self._load_http, service, gate, idle),
-            on_answer=on_answer,
+            on_answer=idle.touch,
             on_stop=partial(self._stop, service),
         )
         self._background.start("staying present", self._presence.run())
@@ -346,7 +339,6 @@ class Daemon:
         service.bus.close()
 
     async def _end(self) -> None:
-        self._read_ahead.close()
         await self._pipeline.aclose()
         await self._compiler.aclose()
         self._workers.close()

@@ -36,7 +36,7 @@ from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import Built, Settling
 from storectl_daemon.warming.warm import FORGOTTEN, Warmer
-from storectl_store.digest import Digest, EnvironmentId, digest_of_hex
+from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.commit import Committed, commit
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.sealed import opened

@@ -1,6 +1,6 @@
 """The application: one set of handlers, behind one limit. FastAPI is loaded by the first request that needs it.
 
-request -> import map?               -> bytes from memory
+request -> import map?               -> the published file
         -> body -> health? warm?     -> the handlers, without FastAPI
                 -> anything else     -> FastAPI, api/*.py -> the handlers
 """
@@ -73,7 +73,7 @@ class Application:
             detail = f"{scope['method']} {scope['path']}: Method Not Allowed"
             return problem_response(405, code="E_REQUEST", detail=detail, headers={"Allow": "GET, HEAD"})
         environment_id = scope["path"][len(_MAP_START) : -len(_MAP_END)]
-        content = self._service.environments.import_map(environment_id).content()
+        content = self._service.environments.import_map(environment_id)
         return Response(content, media_type="application/octet-stream")
 
     def _early_answer(self, scope: Scope, body: bytes) -> Response | None:
