@@ -21,7 +21,7 @@ from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.bytecode.compile import Compiled
 from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.entries.store import Store
-from storectl_store.environments.outline import Outline, outline_of
+from storectl_store.environments.outlines.outline import Outline, outline_of
 from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Part

@@ -15,8 +15,8 @@ import pytest
 
 from storectl_daemon.errors import FetchError, OfflineError
 from storectl_daemon.network.credentials import Credentials
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetched, Fetcher
-from storectl_daemon.network.limits import FetchLimits
 from storectl_daemon.network.proxies import proxies_of
 from storectl_store.digest import parse_digest
 from storectl_store.errors import ProblemError, StoreError, WheelError

@@ -21,8 +21,8 @@ from storectl_daemon.indexes.look_up import IndexClient
 from storectl_daemon.indexes.lookups import Lookups
 from storectl_daemon.indexes.page_store import PageStore
 from storectl_daemon.indexes.pages import ProjectPages, Source
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher
-from storectl_daemon.network.limits import FetchLimits
 from storectl_store.digest import parse_digest
 from storectl_store.errors import FormatRefusedError, NoWheelError
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin

@@ -12,8 +12,8 @@ from storectl_daemon.errors import IndexLookupError
 from storectl_daemon.indexes.addresses import UrlBook
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.look_up import IndexClient
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher
-from storectl_daemon.network.limits import FetchLimits
 from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.selection.pin import IndexPin, Pin, WheelFile
 from support.index import LoopbackIndex, serve_index

@@ -12,9 +12,9 @@ import pytest
 from storectl_daemon.errors import FetchError
 from storectl_daemon.indexes.config_layer import asks_keyring
 from storectl_daemon.network.credentials import Credentials, credentials_of
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher, Page
 from storectl_daemon.network.keyring_program import FORGOTTEN_AFTER, KeyringProgram
-from storectl_daemon.network.limits import FetchLimits
 from storectl_daemon.network.origins import Login
 from support.index import LoopbackIndex, serve_index
 from support.private_index import FakeKeyring, basic, require_login

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from storectl_daemon.errors import FetchError
+from storectl_daemon.network.exchange import redirect_target
 from storectl_daemon.network.origins import is_web, login_of, origin_of, path_of_file_url, redacted, without_login
-from storectl_daemon.network.redirects import redirect_target
 
 
 def test_an_origin_knows_the_default_ports() -> None:

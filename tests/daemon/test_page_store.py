@@ -12,8 +12,8 @@ from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.look_up import IndexClient
 from storectl_daemon.indexes.page_store import LONGEST_AGE, KeptPage, PageStore, kept_page, max_age_of
 from storectl_daemon.indexes.pages import ProjectPages, Source, SourceAnswer
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher, Page
-from storectl_daemon.network.limits import FetchLimits
 from storectl_store.digest import parse_digest
 from storectl_store.selection.pin import IndexPin, Pin
 from storectl_store.selection.target import Interpreter

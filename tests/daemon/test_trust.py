@@ -15,8 +15,8 @@ from typing import ClassVar
 import pytest
 
 from storectl_daemon.errors import FetchError
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher, Page
-from storectl_daemon.network.limits import FetchLimits
 from storectl_daemon.network.proxies import Proxies, proxies_of
 from storectl_daemon.network.tls import tls_context
 from support.certificates import make_certificate, needs_openssl

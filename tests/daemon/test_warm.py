@@ -36,14 +36,14 @@ from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import Built, Settling
 from storectl_daemon.warming.warm import FORGOTTEN, Warmer
-from storectl_store.digest import digest_of_hex
+from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.commit import Committed, commit
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.sealed import opened
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
-from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import LockFileError, ProblemError
+from storectl_store.projects.input_state import InputKind, InputState
 from storectl_store.selection.pin import Pin, WheelFile
 from support.daemon import DEADLINE, Daemon, new_daemon, turns_until, until
 from support.index import LoopbackIndex, serve_index
@@ -96,7 +96,7 @@ class FakeFiles:
 
 def info(name: str) -> EnvironmentInfo:
     return EnvironmentInfo(
-        id=name,
+        id=EnvironmentId(name),
         path=f"/env/{name}",
         python=f"/env/{name}/bin/python",
         project="/p",

@@ -33,7 +33,7 @@ from storectl_daemon.building.request import (
     read_request,
     write_answer,
 )
-from storectl_store.environments.pyproject import read_pyproject, table_at
+from storectl_store.projects.pyproject import read_pyproject, table_at
 
 _MOST_WORDS = 300
 _UMASK = 0o022

@@ -13,7 +13,7 @@ from storectl_daemon.indexes.config_layer import Authority
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.network.fetch import Fetcher
 from storectl_daemon.network.proxies import Proxies, proxies_of
-from storectl_daemon.network.tls import certificate_places, show_certificate, tls_context, unchecked_context
+from storectl_daemon.network.tls import certificate_places, tls_context, unchecked_context
 
 _MOST_IDLE = 4
 
@@ -67,10 +67,7 @@ class Way:
 def _context(authority: Authority, named: Mapping[str, str], ca_bundle: str | None) -> ssl.SSLContext:
     if authority.checked:
         return tls_context(named, authority.ca_bundle or ca_bundle, authority.client_cert)
-    context = unchecked_context()
-    if authority.client_cert:
-        show_certificate(context, authority.client_cert)
-    return context
+    return unchecked_context(authority.client_cert)
 
 
 @dataclass(slots=True)
