@@ -15,11 +15,11 @@ from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING, TypeVar
 
-from storectl_daemon.compiling.compiler import Compiler, ShimBytecode
+from storectl_daemon.compiling.compiler import Compiler
 from storectl_daemon.compiling.compiling import Compiling
+from storectl_daemon.compiling.shim_bytecode import ShimBytecode
 from storectl_daemon.entries.identification import Identification
 from storectl_daemon.entries.pipeline import Pipeline
-from storectl_daemon.entries.steps import StoreSteps
 from storectl_daemon.entries.workers import Workers
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
@@ -30,11 +30,10 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import CompiledEvent, ProgressEvent
 from storectl_daemon.packing.packing import Packing, records_folder
-from storectl_daemon.packing.read_ahead import ReadAhead
 from storectl_daemon.process.lifecycle import Background, IdleWatch, notify, rest
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.logs import configure_logs
-from storectl_daemon.process.memory import for_good, give_memory_back, keep_memory_together
+from storectl_daemon.process.memory import give_memory_back, keep_memory_together
 from storectl_daemon.process.settings import Settings, daemon_variables
 from storectl_daemon.projects.book import ProjectBook, projects_with_records
 from storectl_daemon.projects.files import DiskProjectFiles
@@ -58,7 +57,7 @@ from storectl_store.entries.store import Store
 from storectl_store.entries.trash import empty_trash
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.made_by import shown_digests
-from storectl_store.environments.outlines import Outlines
+from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import ProblemError, StoreBusyError
 
 if TYPE_CHECKING:
@@ -139,12 +138,12 @@ def _serve_store(settings: Settings) -> int:
     os.umask(_UMASK)
     store = Store.open(settings.store)
     with _handed_over(partial(Writer.acquire, store.layout)) as writer:
-        recovered = recover(store, shown=partial(shown_digests, store.layout))
+        recovered = recover(store, writer, shown=partial(shown_digests, store.layout))
         if recovered:
             logger.info("recovered the store: %s", recovered)
         with Door(settings.store, settings.sockets, settings.environ) as door:
             _handed_over(door.open)
-            daemon = for_good(partial(Daemon, settings, store, writer, door))
+            daemon = Daemon(settings, store, writer, door)
             asyncio.run(daemon.run())
     store.close()
     return 0
@@ -176,9 +175,8 @@ class Daemon:
         self._workers = Workers(settings.workers)
         identification = Identification(self._store.catalogue, session=self._session)
         self._network = Network(self._store, identification, home=Path(settings.home or "/"))
-        self._steps = StoreSteps(self._store, self._workers, session=self._session, processes=settings.workers)
-        self._pipeline = Pipeline(self._steps.pipeline_steps(), session=self._session)
-        self._compiler = Compiler(compile_batch=self._steps.compile_batch, present=self._steps.has_bytecode)
+        self._pipeline = Pipeline(self._store, self._workers, session=self._session)
+        self._compiler = Compiler(self._store, session=self._session, processes=settings.workers)
         self._background = Background()
         gate = Gate(limit=CONNECTIONS_PER_USER)
         service = self._service()
@@ -187,17 +185,11 @@ class Daemon:
             busy=lambda: service.busy or gate.connections > 0,
             leave=self._leave,
         )
-        self._read_ahead = ReadAhead(layout)
-
-        def on_answer(environment_id: str) -> None:
-            idle.touch()
-            self._read_ahead.begin(environment_id)
-
         self._server = Server(
             gate,
             import_map=service.environments.import_map,
-            http=partial(for_good, partial(self._load_http, service, gate, idle)),
-            on_answer=on_answer,
+            http=partial(self._load_http, service, gate, idle),
+            on_answer=idle.touch,
             on_stop=partial(self._stop, service),
         )
         self._background.start("staying present", self._presence.run())
@@ -225,7 +217,7 @@ class Daemon:
         compiling = Compiling(self._compiler, outlines.get, bus)
         shim = ShimBytecode(self._store.catalogue)
         publishing = Publishing(store=self._store, outlines=outlines, environments=environments, shim=shim)
-        load = partial(for_good, partial(self._load_build, environments, outlines, compiling, publishing))
+        load = partial(self._load_build, environments, outlines, compiling, publishing)
         self._build: Loaded[EnvironmentBuild] = Loaded(load, name="the build")
 
         async def build_noted(job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -239,7 +231,7 @@ class Daemon:
             await service.refresh(project)
 
         watcher = Watcher(sights=lambda: sights_of(book, warmer.extra_inputs), on_change=refresh)
-        repairer = Loaded(lambda: for_good(partial(self._load_repair, service, publishing)), name="the repair")
+        repairer = Loaded(lambda: self._load_repair(service, publishing), name="the repair")
         service = Service(
             store=self._store,
             environments=environments,
@@ -262,9 +254,8 @@ class Daemon:
         return service
 
     def _load_http(self, service: Service, gate: Gate, idle: IdleWatch) -> Http:
-        from storectl_daemon.serving.app import create_application  # noqa: PLC0415 - map requests need none of it
+        from storectl_daemon.serving.app import HEALTH, WARM, Application  # noqa: PLC0415 - map requests need none of it
         from storectl_daemon.serving.http_server import HttpServer  # noqa: PLC0415 - map requests need none of it
-        from storectl_daemon.serving.short_way import HEALTH, WARM  # noqa: PLC0415 - map requests need none of it
 
         def on_request(path: str) -> None:
             idle.touch()
@@ -272,9 +263,9 @@ class Daemon:
                 self._build.begin()  # a command will want a build soon
             if path == WARM and self._store.empty:  # everything has to be fetched
                 self._network.begin()
-                self._steps.expect()
+                self._pipeline.expect()
 
-        return HttpServer(create_application(service, on_request=on_request), gate)
+        return HttpServer(Application(service, on_request=on_request), gate)
 
     def _load_interpreters(self) -> "InterpreterBook":
         from storectl_daemon.interpreters.book import InterpreterBook  # noqa: PLC0415 - map requests need none of it
@@ -340,7 +331,7 @@ class Daemon:
         logger.info("stopping")
         notify(self._settings.notify_socket, "STOPPING=1")
         self._emptying = False
-        self._steps.stop()
+        self._compiler.stop()
         await self._background.stop()
         await service.warmer.stop()
         await service.compiling.stop()
@@ -348,9 +339,7 @@ class Daemon:
         service.bus.close()
 
     async def _end(self) -> None:
-        self._read_ahead.close()
         await self._pipeline.aclose()
         await self._compiler.aclose()
-        self._steps.close()
         self._workers.close()
         await self._network.aclose()

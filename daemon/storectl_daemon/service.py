@@ -23,7 +23,7 @@ from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Sight, Watcher
 from storectl_daemon.warming.warm import Warmer
 from storectl_store.entries.store import Store
-from storectl_store.environments.input_state import InputKind
+from storectl_store.projects.input_state import InputKind
 from storectl_store.version import installed_version
 
 if TYPE_CHECKING:

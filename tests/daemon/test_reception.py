@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from storectl_daemon.errors import UnknownEnvironmentError
-from storectl_daemon.held_maps import Bytes, FileInMemory, HeldMap
 from storectl_daemon.serving import reception
 from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.reception import Reception
@@ -49,9 +48,8 @@ class Desk:
         gate: Gate,
         *,
         seconds: float = DEADLINE,
-        made: Callable[[bytes], HeldMap] = FileInMemory,
     ) -> None:
-        self.path, self.held, self.gate = str(path), made(content), gate
+        self.path, self.content, self.gate = str(path), content, gate
         self.answered = 0
         self.heard: asyncio.Queue[Heard] = asyncio.Queue()
         self.reception = Reception(
@@ -62,18 +60,17 @@ class Desk:
             seconds=seconds,
         )
 
-    def _import_map(self, environment_id: str) -> HeldMap:
+    def _import_map(self, environment_id: str) -> bytes:
         if environment_id != ID:
             raise UnknownEnvironmentError("there is no such environment", id=environment_id)
-        return self.held
+        return self.content
 
     async def _protocol(self) -> asyncio.Protocol:
         protocol = Heard()
         self.heard.put_nowait(protocol)
         return protocol
 
-    def _on_answer(self, environment_id: str) -> None:
-        assert environment_id == ID
+    def _on_answer(self) -> None:
         self.answered += 1
 
     async def connect(self) -> socket.socket:
@@ -256,16 +253,11 @@ def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("little_room")
-@pytest.mark.parametrize("made_by", [FileInMemory, Bytes])
-def test_an_answer_larger_than_the_sockets_buffer_arrives_whole(
-    tmp_path: Path, made_by: Callable[[bytes], HeldMap]
-) -> None:
-    async def main() -> None:
-        async with desk(tmp_path, LARGE, made=made_by) as made:
-            assert await made.answer(QUESTION) == head(LARGE) + LARGE
-            await made.until_nobody_is_here()
-
-    asyncio.run(main())
+@on_a_loop
+async def test_an_answer_larger_than_the_sockets_buffer_arrives_whole(tmp_path: Path) -> None:
+    async with desk(tmp_path, LARGE) as made:
+        assert await made.answer(QUESTION) == head(LARGE) + LARGE
+        await made.until_nobody_is_here()
 
 
 @pytest.mark.usefixtures("little_room")
@@ -360,30 +352,6 @@ def test_without_a_free_descriptor_the_connection_waits(
     assert "Too many open files" in caplog.text
 
 
-class Broken:
-    """A map that cannot be sent, for a reason that nobody thought of."""
-
-    size = 10
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def send(self, connection: socket.socket, start: int) -> int:
-        raise RuntimeError("a defect")
-
-    def content(self) -> bytes:
-        return self._content
-
-
-class BrokenLater(Broken):
-    """It goes out in part, and then no more."""
-
-    def send(self, connection: socket.socket, start: int) -> int:
-        if start:
-            raise RuntimeError("a defect")
-        return connection.send(self._content[:1])
-
-
 def ask_at_once(path: str, questions: list[bytes]) -> list[socket.socket]:
     """Connections that the reception finds all at the same time: the loop has no turn meanwhile."""
     connections = []
@@ -403,7 +371,7 @@ def test_what_goes_wrong_with_one_of_a_batch_ends_only_that_one(tmp_path: Path, 
             odd = "f" * 32
             maps = made.reception._import_map
 
-            def import_map(environment_id: str) -> HeldMap:
+            def import_map(environment_id: str) -> bytes:
                 if environment_id == odd:
                     raise trouble("a defect")
                 return maps(environment_id)
@@ -414,19 +382,6 @@ def test_what_goes_wrong_with_one_of_a_batch_ends_only_that_one(tmp_path: Path, 
             assert answers == [head(SMALL) + SMALL, b"", head(SMALL) + SMALL]
             await made.until_nobody_is_here()
             assert await made.answer(QUESTION) == head(SMALL) + SMALL
-            for connection in connections:
-                connection.close()
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("kind", [Broken, BrokenLater])
-def test_a_map_that_cannot_be_sent_costs_no_place(tmp_path: Path, kind: Callable[[bytes], HeldMap]) -> None:
-    async def main() -> None:
-        async with desk(tmp_path, made=kind) as made:
-            connections = ask_at_once(made.path, [QUESTION, QUESTION])
-            assert [len(await read_all(connection)) <= 1 for connection in connections] == [True, True]
-            await made.until_nobody_is_here()
             for connection in connections:
                 connection.close()
 

@@ -11,7 +11,6 @@ from typing import Any, Self
 import pytest
 
 from storectl_daemon.errors import UnknownEnvironmentError
-from storectl_daemon.held_maps import HeldMap
 from storectl_daemon.serving.http_server import HEAD_BYTES, HttpServer
 from storectl_daemon.serving.peers import Gate, peer_uid
 from storectl_daemon.serving.server import Server
@@ -217,7 +216,7 @@ class Guarded:
             return read_all(connection)
 
 
-def no_map(environment_id: str) -> HeldMap:
+def no_map(environment_id: str) -> bytes:
     raise UnknownEnvironmentError("there are none here", id=environment_id)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from storectl_store.environments.catalogue_check import catalogue_problems
-from storectl_store.environments.outlines import Outlines
+from storectl_store.environments.outlines.catalogue_check import catalogue_problems
+from storectl_store.environments.outlines.kept import Outlines
 from support.stores import WrittenStore, digest, written_store
 from support.wheels import make_wheel
 

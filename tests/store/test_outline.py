@@ -15,9 +15,15 @@ from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.entries.store import Store
-from storectl_store.environments.outline import Outline, decode_outline, encode_outline, outline_kind, outline_of
-from storectl_store.environments.outlines import Outlines
-from storectl_store.environments.plan import EnvironmentPlan, plan_environment
+from storectl_store.environments.outlines.kept import Outlines
+from storectl_store.environments.outlines.outline import (
+    Outline,
+    decode_outline,
+    encode_outline,
+    outline_kind,
+    outline_of,
+)
+from storectl_store.environments.planning.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import import_map_of
 from storectl_store.errors import StoreError, StoreFormatError
 from storectl_store.wheel.checked import Part

@@ -20,8 +20,8 @@ from storectl_store.digest import digest_of_hex
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.environments.identity import NOTHING
-from storectl_store.environments.outline import outline_of
-from storectl_store.environments.plan import EnvironmentPlan, plan_environment
+from storectl_store.environments.outlines.outline import outline_of
+from storectl_store.environments.planning.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import EntryPoint, Part

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from storectl_shim import _storectl, _storectl_map
+from storectl_store.digest import EnvironmentId
 from storectl_store.environments.import_map import encode_import_map, index_paths
 from support.wheels import WheelBytes
 
@@ -127,7 +128,7 @@ def add_shim(view: View, paths: Sequence[str]) -> None:
 
 
 def map_of(view: View, paths: Sequence[str]) -> bytes:
-    return encode_import_map(view.root.name, index_paths(paths, view.python.extension_suffixes))
+    return encode_import_map(EnvironmentId(view.root.name), index_paths(paths, view.python.extension_suffixes))
 
 
 def link_trees(target: Path, sources: Sequence[Path]) -> None:

@@ -34,8 +34,8 @@ from storectl_daemon.errors import DaemonError, OfflineError
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import digest_of_hex
 from storectl_store.entries.store import Store
-from storectl_store.environments.editable_wheel import EditableWheel, editable_wheel
-from storectl_store.environments.local_inputs import local_inputs
+from storectl_store.projects.editable_wheel import EditableWheel, editable_wheel
+from storectl_store.projects.local_inputs import local_inputs
 from storectl_store.selection.choose import choose_wheel, parsed_filename
 from storectl_store.selection.origins import folder_origin, without_login
 from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourcePin, WheelFile

@@ -13,7 +13,7 @@ from storectl_daemon.building.recipe import PLAIN, Recipe
 from storectl_daemon.building.variables import build_environ, may_count
 from storectl_daemon.entries.pipeline import Fetch
 from storectl_store.entries.provenance import BuildKind, build_key
-from storectl_store.environments.local_inputs import local_inputs
+from storectl_store.projects.local_inputs import local_inputs
 from storectl_store.selection.origins import without_login
 from storectl_store.selection.pin import GitCommit, LocalProject, SourceArchive, SourcePin
 from storectl_store.selection.target import Interpreter

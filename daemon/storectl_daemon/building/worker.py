@@ -23,7 +23,7 @@ from storectl_daemon.building.isolation import Isolation
 from storectl_daemon.building.log import Log
 from storectl_daemon.building.poetry_backend import PoetryBuilder
 from storectl_daemon.building.request import BuildAnswer, BuildRequest, read_request
-from storectl_store.environments.pyproject import read_pyproject, table_at
+from storectl_store.projects.pyproject import read_pyproject, table_at
 
 _MOST_WORDS = 300
 _UMASK = 0o022

@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -15,7 +14,6 @@ from storectl_daemon.entries.identification import Identification
 from storectl_daemon.entries.pipeline import FetchedFile
 from storectl_daemon.errors import DaemonError, FetchError
 from storectl_daemon.process.loading import Loaded
-from storectl_daemon.process.memory import for_good
 from storectl_store.entries.store import Store
 from storectl_store.selection.pin import IndexPin, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
@@ -41,7 +39,7 @@ class Network:
         self._store = store
         self._identification = identification
         self._home = home
-        self._made: Loaded[tuple[Connections, Lookups]] = Loaded(partial(for_good, self._make), name="the network")
+        self._made: Loaded[tuple[Connections, Lookups]] = Loaded(self._make, name="the network")
 
     def begin(self) -> None:
         """Load in the background what fetching needs: something will have to be fetched."""

@@ -1,6 +1,6 @@
 """Accepting connections: a starting program's request is answered at once, everything else goes to the HTTP server.
 
-connection -> may it stay? -> a complete, plain request for an import map?  -> answered from memory, closed
+connection -> may it stay? -> a complete, plain request for an import map?  -> answered, closed
                            -> nothing sent yet                              -> looked at again when bytes arrive
                            -> anything else                                 -> untouched to the HTTP protocol
 
@@ -16,7 +16,6 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 
-from storectl_daemon.held_maps import HeldMap
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.serving.peers import Gate
 from storectl_store.errors import ProblemError
@@ -35,6 +34,7 @@ _DEFAULT_ROOM = 150_000
 """Bytes that a connection takes at once by default: less than Linux's 212,992, which include the kernel's overhead."""
 
 _RETRY_SECONDS = 1.0
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 _QUESTION = re.compile(
     rb"GET /v%d/environments/([0-9a-f]{32})/import-map HTTP/1\.[01]\r\n"
     rb"Host: *[!-~]+ *\r\n(?:(?:Connection|Accept|Accept-Encoding|User-Agent):[ -~]*\r\n)*\r\n" % API_VERSION,
@@ -46,18 +46,17 @@ class Reception:
     """Accepts connections on one listening socket from ``open`` to ``close``.
 
     ``import_map`` returns the map of an environment's id, or raises a ProblemError. ``protocol`` makes the protocol for
-    a connection that is handed on; until then that connection counts as one that is here. ``on_answer`` is called with
-    the environment's id for each connection that is answered here, after the answer. A peer that has sent nothing after
-    ``seconds`` is disconnected.
+    a connection that is handed on; until then that connection counts as one that is here. ``on_answer`` is called
+    after each answer that is given here. A peer that has sent nothing after ``seconds`` is disconnected.
     """
 
     def __init__(
         self,
         *,
         gate: Gate,
-        import_map: Callable[[str], HeldMap],
+        import_map: Callable[[str], bytes],
         protocol: Callable[[], Awaitable[asyncio.Protocol]],
-        on_answer: Callable[[str], None] = lambda _: None,
+        on_answer: Callable[[], None] = lambda: None,
         seconds: float = SILENT_SECONDS,
     ) -> None:
         self._gate = gate
@@ -168,18 +167,16 @@ class Reception:
         if found is None:
             self._hand_over(visit)
             return
-        environment_id, held = found
-        visit.answer(len(question), held)
-        self._on_answer(environment_id)
+        visit.answer(len(question), found)
+        self._on_answer()
 
-    def _asked_for(self, question: bytes) -> tuple[str, HeldMap] | None:
-        """The environment's id and its map; None if this is another request, or if the answer is a problem."""
+    def _asked_for(self, question: bytes) -> bytes | None:
+        """The map that is asked for; None if this is another request, or if the answer is a problem."""
         found = _QUESTION.fullmatch(question)
         if found is None:
             return None
-        environment_id = found[1].decode("ascii")
         try:
-            return environment_id, self._import_map(environment_id)
+            return self._import_map(found[1].decode("ascii"))
         except ProblemError:
             return None
 
@@ -239,18 +236,18 @@ class _Visit:
         self._last_no_more()
         hear(self)
 
-    def answer(self, question: int, held: HeldMap) -> None:
+    def answer(self, question: int, content: bytes) -> None:
         """Take ``question`` bytes from the connection and send the map. What does not fit is sent as the peer reads."""
-        self._held, self._sent = held, 0
+        self._unsent = memoryview(_HEAD % len(content) + content)
         try:
             self.connection.recv(question)
-            if held.size > _DEFAULT_ROOM:
-                self._make_room(held.size)
+            if len(self._unsent) > _DEFAULT_ROOM:
+                self._make_room(len(self._unsent))
         except OSError:
             self.end()
             return
         self._send()
-        if self._sent < held.size:
+        if self._unsent:
             self._last(ANSWER_SECONDS)
             self._loop.add_writer(self.connection.fileno(), self._send_on)
         else:
@@ -263,20 +260,15 @@ class _Visit:
 
     def _send(self) -> None:
         try:
-            self._sent += self._held.send(self.connection, self._sent)
+            self._unsent = self._unsent[self.connection.send(self._unsent) :]
         except (BlockingIOError, InterruptedError):
             return
         except OSError:  # the peer is gone
-            self._sent = self._held.size
+            self._unsent = self._unsent[:0]
 
     def _send_on(self) -> None:
-        try:
-            self._send()
-        except Exception:
-            logger.exception("a connection cannot be answered to its end")
-            self.end()
-            return
-        if self._sent == self._held.size:
+        self._send()
+        if not self._unsent:
             self._loop.remove_writer(self.connection.fileno())
             self.end()
 

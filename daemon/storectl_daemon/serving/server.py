@@ -12,7 +12,6 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
-from storectl_daemon.held_maps import HeldMap
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.reception import SILENT_SECONDS, Reception
@@ -46,9 +45,9 @@ class Server:
         self,
         gate: Gate,
         *,
-        import_map: Callable[[str], HeldMap],
+        import_map: Callable[[str], bytes],
         http: Callable[[], Http],
-        on_answer: Callable[[str], None] = lambda _: None,
+        on_answer: Callable[[], None] = lambda: None,
         on_stop: Callable[[], Awaitable[None]],
         seconds: float = SILENT_SECONDS,
     ) -> None:

@@ -33,13 +33,13 @@ from storectl_daemon.warming.closure import Closure
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import Built
 from storectl_daemon.warming.source_builds import SourceBuilds, all_of
-from storectl_store.digest import Digest
+from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
-from storectl_store.environments.input_state import InputKind, InputState, stronger
-from storectl_store.environments.local_inputs import check_is_project, local_inputs
-from storectl_store.environments.outlines import Outlines
+from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import EnvironmentBuildError
+from storectl_store.projects.input_state import InputKind, InputState, stronger
+from storectl_store.projects.local_inputs import check_is_project, local_inputs
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
 from storectl_store.selection.reading import read_lock_file
@@ -179,7 +179,7 @@ class EnvironmentBuild:
         built = await builds.made(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(made.pin for made in built))
         path = await self._environment_of(pins, interpreter, access, progress)
-        environment = await asyncio.to_thread(self._info, path.name, inputs)
+        environment = await asyncio.to_thread(self._info, EnvironmentId(path.name), inputs)
         await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
         return Built(
             environment=environment,
@@ -313,7 +313,7 @@ class EnvironmentBuild:
             and os.path.isdir(self._store.layout.entry(pin.name, pin.wheel.digest) / Part.SITE_PACKAGES)
         }
 
-    def _info(self, environment: str, inputs: Inputs) -> EnvironmentInfo:
+    def _info(self, environment: EnvironmentId, inputs: Inputs) -> EnvironmentInfo:
         located = inputs.located
         info = self._environments.info(environment, project=str(located.project), lock_file=str(located.lock_file))
         if info is None:

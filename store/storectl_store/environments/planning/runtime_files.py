@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from packaging.version import Version
 
-from storectl_store.environments.outline import Outline
-from storectl_store.environments.tree import SmallFile
+from storectl_store.environments.outlines.outline import Outline
+from storectl_store.environments.planning.tree import SmallFile
 
 _OLDEST, _FIXED = Version("7.10.3"), Version("7.13")
 

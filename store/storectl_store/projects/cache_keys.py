@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from storectl_store.environments.pyproject import table_at
 from storectl_store.errors import EnvironmentBuildError
+from storectl_store.projects.pyproject import table_at
 
 _MAGIC = re.compile(r"[*?\[{]")
 _ALTERNATIVES = re.compile(r"\{([^{}]*)\}")

@@ -22,9 +22,9 @@ from packaging.utils import canonicalize_name
 from pyproject_metadata import ConfigurationError, StandardMetadata
 
 from storectl_store.digest import Digest, digest_of_hex
-from storectl_store.environments.import_roots import import_roots
-from storectl_store.environments.static_metadata import static_project
 from storectl_store.errors import EnvironmentBuildError
+from storectl_store.projects.import_roots import import_roots
+from storectl_store.projects.static_metadata import static_project
 from storectl_store.selection.pin import LocalProject
 
 _DATE = (1980, 1, 1, 0, 0, 0)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from storectl_store.entries.catalogue import summary_of
 from storectl_store.entries.store import Store
-from storectl_store.environments.outline import OUTLINE_FORMAT, decode_outline
+from storectl_store.environments.outlines.outline import OUTLINE_FORMAT, decode_outline
 from storectl_store.errors import StoreFormatError
 
 _OUTLINE = f"outline {OUTLINE_FORMAT} "

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from storectl_store.environments.pyproject import read_pyproject, table_at
 from storectl_store.errors import EnvironmentBuildError
+from storectl_store.projects.pyproject import read_pyproject, table_at
 from storectl_store.selection.pin import LocalProject
 
 _DEEPEST_NAMESPACE = 3

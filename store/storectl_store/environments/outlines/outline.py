@@ -21,7 +21,7 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest
 from storectl_store.entries.manifest import Manifest
 from storectl_store.environments.import_map import MARSHAL_VERSION, Section, index_paths, section_of
-from storectl_store.environments.native_folders import native_folders
+from storectl_store.environments.outlines.native_folders import native_folders
 from storectl_store.errors import StoreFormatError
 from storectl_store.wheel.checked import EntryPoint, Part
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 
 from storectl_shim._storectl import CUSTOMIZATIONS
 from storectl_store.environments.identity import VIEW_FORMAT, shim_sources
-from storectl_store.environments.tree import Leaf, Link, SmallFile
+from storectl_store.environments.planning.tree import Leaf, Link, SmallFile
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 

@@ -21,14 +21,14 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from storectl_store.digest import Digest
+from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord, encode_record
 from storectl_store.environments.identity import NOTHING, environment_id
 from storectl_store.environments.import_map import Section
-from storectl_store.environments.order import InstallationOrder
-from storectl_store.environments.outline import Files, ManifestOf, Outline
-from storectl_store.environments.overlap import (
+from storectl_store.environments.outlines.outline import Files, ManifestOf, Outline
+from storectl_store.environments.planning.order import InstallationOrder
+from storectl_store.environments.planning.overlap import (
     BYTECODE_FOLDER,
     Claim,
     EntryLayer,
@@ -38,10 +38,10 @@ from storectl_store.environments.overlap import (
     made_layer,
     merge_layers,
 )
-from storectl_store.environments.runtime_files import runtime_files
-from storectl_store.environments.scripts import entry_point_script, is_wrapper
-from storectl_store.environments.tree import Leaf, Link, SameFile, SmallFile, StoreScript
-from storectl_store.environments.venv_files import has_lib64, site_packages, starting_files, venv_leaves
+from storectl_store.environments.planning.runtime_files import runtime_files
+from storectl_store.environments.planning.scripts import entry_point_script, is_wrapper
+from storectl_store.environments.planning.tree import Leaf, Link, SameFile, SmallFile, StoreScript
+from storectl_store.environments.planning.venv_files import has_lib64, site_packages, starting_files, venv_leaves
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Part
@@ -77,7 +77,7 @@ class EnvironmentPlan:
     ``folders`` are the real ones, parents first; paths are relative to ``path``.
     """
 
-    id: str
+    id: EnvironmentId
     path: Path
     interpreter: Interpreter
     site_packages: str

@@ -12,8 +12,8 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from storectl_store.environments.import_roots import folder_above
-from storectl_store.environments.pyproject import read_pyproject, table_at
+from storectl_store.projects.import_roots import folder_above
+from storectl_store.projects.pyproject import read_pyproject, table_at
 
 _BACKENDS: Mapping[str, frozenset[str]] = {
     "hatchling.build": frozenset({"hatchling"}),

@@ -21,8 +21,8 @@ from hashlib import sha256
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest
-from storectl_store.environments.order import InstallationOrder
-from storectl_store.environments.tree import Leaf, Link, SameFile, SmallFile, StoreScript
+from storectl_store.environments.planning.order import InstallationOrder
+from storectl_store.environments.planning.tree import Leaf, Link, SameFile, SmallFile, StoreScript
 
 BYTECODE_FOLDER = "__pycache__"
 

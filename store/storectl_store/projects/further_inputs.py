@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storectl_shim.project_record import UNSET
-from storectl_store.environments.input_state import InputState
+from storectl_store.projects.input_state import InputState
 
 MOST_CHECKED = 400
 """Most inputs that are checked. With more, the shell takes longer than the Python command line."""

@@ -29,13 +29,13 @@ The file system has none, the file has as many as it can have, or it belongs to 
 _NAME_DIGITS = 32
 
 
-class LentLinks:
+class SharedLinks:
     """The links of the folder behind one descriptor."""
 
     def __init__(self, folder: int) -> None:
         self._folder = folder
 
-    def borrow(self, target: str, path: str, *, view: int) -> bool:
+    def link_into(self, target: str, path: str, *, view: int) -> bool:
         """Give the link to this target a name in the view, relative to its descriptor. Returns false if it cannot."""
         try:
             os.link(_name_of(target), path, src_dir_fd=self._folder, dst_dir_fd=view, follow_symlinks=False)
@@ -51,11 +51,11 @@ class LentLinks:
             os.link(path, _name_of(target), src_dir_fd=view, dst_dir_fd=self._folder, follow_symlinks=False)
 
 
-class NoLentLinks(LentLinks):
-    """A stand-in for systems on which no link is lent."""
+class UnsharedLinks(SharedLinks):
+    """A stand-in for systems on which views share no link."""
 
-    def borrow(self, target: str, path: str, *, view: int) -> bool:  # noqa: ARG002  # the answer is always the same
-        """Return false: there is no link to lend."""
+    def link_into(self, target: str, path: str, *, view: int) -> bool:  # noqa: ARG002  # the answer is always the same
+        """Return false: there is no link to share."""
         return False
 
     def keep(self, target: str, path: str, *, view: int) -> None:
@@ -63,14 +63,14 @@ class NoLentLinks(LentLinks):
 
 
 @contextmanager
-def lent_links(folder: Path) -> Iterator[LentLinks]:
+def shared_links(folder: Path) -> Iterator[SharedLinks]:
     """The links in this folder, which is made if there is none."""
     if not sys.platform.startswith("linux"):
-        yield NoLentLinks(-1)
+        yield UnsharedLinks(-1)
         return
     folder.mkdir(parents=True, exist_ok=True)
     with opened_folder(folder) as descriptor:
-        yield LentLinks(descriptor)
+        yield SharedLinks(descriptor)
 
 
 def misnamed_links(folder: Path) -> list[Path]:

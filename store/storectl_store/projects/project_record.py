@@ -17,9 +17,9 @@ from storectl_shim.project_record import INPUTS, RECORD_FORMAT, SETTLED_NS
 from storectl_store.disk.durability import disk_errors
 from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments.further_inputs import Further, further_inputs
-from storectl_store.environments.input_state import InputKind, InputState
 from storectl_store.errors import EnvironmentBuildError
+from storectl_store.projects.further_inputs import Further, further_inputs
+from storectl_store.projects.input_state import InputKind, InputState
 
 DEFAULT_KEY = "default"
 _SUMS = "sums"

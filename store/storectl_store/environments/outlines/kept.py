@@ -6,7 +6,13 @@ from contextlib import suppress
 from storectl_store.digest import Digest
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.store import Store
-from storectl_store.environments.outline import Outline, decode_outline, encode_outline, outline_kind, outline_of
+from storectl_store.environments.outlines.outline import (
+    Outline,
+    decode_outline,
+    encode_outline,
+    outline_kind,
+    outline_of,
+)
 from storectl_store.errors import StoreError, StoreFormatError
 
 

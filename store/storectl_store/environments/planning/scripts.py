@@ -9,7 +9,7 @@ sees a string.
 import os
 import re
 
-from storectl_store.environments.tree import SmallFile
+from storectl_store.environments.planning.tree import SmallFile
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.wheel.checked import EntryPoint
 

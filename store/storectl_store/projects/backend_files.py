@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from storectl_store.environments.pyproject import table_at
+from storectl_store.projects.pyproject import table_at
 
 
 def named_files(document: dict[str, Any], folder: Path, *, metadata: bool) -> list[str]:

@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_store.environments.backend_files import named_files
-from storectl_store.environments.cache_keys import CacheKeys, base_of, cache_keys, is_pattern, pattern_regex
-from storectl_store.environments.git_refs import git_state
-from storectl_store.environments.import_roots import root_candidates
-from storectl_store.environments.input_state import InputKind, read_state, stronger
-from storectl_store.environments.pyproject import read_pyproject
-from storectl_store.environments.static_metadata import backend_inputs, static_project
 from storectl_store.errors import EnvironmentBuildError, MissingProjectError
+from storectl_store.projects.backend_files import named_files
+from storectl_store.projects.cache_keys import CacheKeys, base_of, cache_keys, is_pattern, pattern_regex
+from storectl_store.projects.git_refs import git_state
+from storectl_store.projects.import_roots import root_candidates
+from storectl_store.projects.input_state import InputKind, read_state, stronger
+from storectl_store.projects.pyproject import read_pyproject
+from storectl_store.projects.static_metadata import backend_inputs, static_project
 
 _MOST_FOUND = 10_000
 _NEVER_INPUTS = frozenset({".git", "__pycache__"})
