@@ -11,9 +11,9 @@ import pytest
 from packaging.utils import NormalizedName
 
 from storectl.commands import quarantine as quarantine_command
-from storectl_daemon.indexes.addresses import BOOK_FORMAT, UrlBook
 from storectl_daemon.indexes.file import IndexFile
 from storectl_daemon.indexes.page_store import PAGE_FORMAT, KeptPage, PageStore
+from storectl_daemon.indexes.url_book import BOOK_FORMAT, UrlBook
 from storectl_daemon.interpreters import book as interpreter_book
 from storectl_daemon.interpreters.facts import interpreter_of
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options

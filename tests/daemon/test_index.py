@@ -13,14 +13,14 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_daemon.errors import FetchError, IndexLookupError, OfflineError
-from storectl_daemon.indexes.addresses import UrlBook
 from storectl_daemon.indexes.config_layer import Source
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.file import IndexFile, allows_python, is_of_version, read_project_page
 from storectl_daemon.indexes.look_up import IndexClient
-from storectl_daemon.indexes.lookups import Lookups
 from storectl_daemon.indexes.page_store import PageStore
-from storectl_daemon.indexes.pages import ProjectPages
+from storectl_daemon.indexes.pages import IndexPages
+from storectl_daemon.indexes.shared import SharedIndexes
+from storectl_daemon.indexes.url_book import UrlBook
 from storectl_daemon.network.address import Address
 from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher
@@ -230,7 +230,7 @@ def test_an_incomplete_book_does_not_choose(tmp_path: Path) -> None:
 def test_a_page_that_many_ask_for_at_once_is_read_once() -> None:
     async def main(source: Source) -> None:
         async with Fetcher(limits=LIMITS) as fetcher:
-            pages = ProjectPages()
+            pages = IndexPages()
             asks = (
                 pages.ask(fetcher, source, canonicalize_name("sam-ple"), version) for version in ("1.0", "1.1") * 10
             )
@@ -348,7 +348,7 @@ def test_find_links_of_the_user_count_beside_the_indexes_of_the_lock_file(tmp_pa
 
 def test_the_logins_of_a_project_are_known_without_a_lookup(tmp_path: Path) -> None:
     settings = IndexSettings(indexes=(Address("https://ann:s3cret@h.example/simple"),))
-    credentials = Lookups(UrlBook(tmp_path), PageStore(tmp_path), present=lambda _: False).credentials(
+    credentials = SharedIndexes(UrlBook(tmp_path), PageStore(tmp_path), present=lambda _: False).credentials(
         settings, {}, tmp_path
     )
     assert credentials.authorization(Address("https://h.example/files/a.whl")) == "Basic YW5uOnMzY3JldA=="

@@ -9,9 +9,9 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_daemon.errors import IndexLookupError
-from storectl_daemon.indexes.addresses import UrlBook
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.look_up import IndexClient
+from storectl_daemon.indexes.url_book import UrlBook
 from storectl_daemon.network.address import Address
 from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_daemon.indexes.addresses import UrlBook
 from storectl_daemon.indexes.config_layer import Source
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.look_up import IndexClient
 from storectl_daemon.indexes.page_store import LONGEST_AGE, KeptPage, PageStore, kept_page, max_age_of
-from storectl_daemon.indexes.pages import ProjectPages, SourceAnswer
+from storectl_daemon.indexes.pages import IndexPages, SourceAnswer
+from storectl_daemon.indexes.url_book import UrlBook
 from storectl_daemon.network.address import Address
 from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher, Page
@@ -47,7 +47,7 @@ def look(
 
     async def one(version: str) -> SourceAnswer:
         async with Fetcher(limits=LIMITS) as fetcher:
-            pages = ProjectPages(PageStore(folder), clock=clock or Clock())
+            pages = IndexPages(PageStore(folder), clock=clock or Clock())
             return await pages.ask(fetcher, Source(address=Address(place)), NAME, version, anew=anew)
 
     return [asyncio.run(one(version)) for version in versions]
@@ -108,7 +108,7 @@ def test_what_a_fresh_page_does_not_have_is_asked_for(tmp_path: Path) -> None:
                 fetcher=fetcher,
                 book=UrlBook(tmp_path / "urls"),
                 settings=settings,
-                pages=ProjectPages(PageStore(tmp_path / "pages")),
+                pages=IndexPages(PageStore(tmp_path / "pages")),
             )
             first = await client.resolve(pin(OLD), python)
             index.add(NEW)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_daemon.indexes.addresses import UrlBook
 from storectl_daemon.indexes.file import IndexFile
+from storectl_daemon.indexes.url_book import UrlBook
 from storectl_daemon.network.address import Address
 from storectl_store.digest import Digest
 from storectl_store.entries.sealed import opened

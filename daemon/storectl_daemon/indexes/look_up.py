@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from storectl_daemon.errors import DaemonError, FetchError, IndexLookupError, OfflineError
-from storectl_daemon.indexes.addresses import UrlBook, is_locked
 from storectl_daemon.indexes.config_layer import Source
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.file import IndexFile, allows_python
-from storectl_daemon.indexes.pages import ProjectPages, SourceAnswer
+from storectl_daemon.indexes.pages import IndexPages, SourceAnswer
+from storectl_daemon.indexes.url_book import UrlBook, is_locked
 from storectl_daemon.network.address import Address
 from storectl_daemon.network.fetch import Fetcher
 from storectl_store.digest import Digest, algorithm_of
@@ -56,14 +56,14 @@ class IndexClient:
         fetcher: Fetcher,
         book: UrlBook,
         settings: IndexSettings,
-        pages: ProjectPages | None = None,
+        pages: IndexPages | None = None,
         answers: Answers | None = None,
         present: Callable[[Digest], bool] = lambda _digest: False,
     ) -> None:
         self._fetcher = fetcher
         self._book = book
         self._settings = settings
-        self._pages = pages or ProjectPages()
+        self._pages = pages or IndexPages()
         self._answers = answers or Answers()
         self._present = present
         self._asked: dict[Digest, tuple[IndexPin, Interpreter]] = {}

@@ -39,7 +39,7 @@ class _KnownPage:
     files: tuple[IndexFile, ...]
 
 
-class ProjectPages:
+class IndexPages:
     """Asks sources for the files of one version of a project.
 
     ``store`` keeps pages for the next process; ``clock`` is the time that the age of a page is counted by.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from storectl_daemon.indexes.addresses import UrlBook
+from storectl_daemon.indexes.url_book import UrlBook
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.network.address import Address
 from storectl_store.digest import Digest
