@@ -23,7 +23,7 @@ from storectl_daemon.entries.pipeline import Pipeline
 from storectl_daemon.entries.workers import Workers
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
-from storectl_daemon.indexes.network import Network
+from storectl_daemon.indexes.access import Network
 from storectl_daemon.jobs.events import Event, EventBus
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress

@@ -21,9 +21,9 @@ from typing import Self, TypeVar
 import httpx2
 
 from storectl_daemon.errors import FetchError
+from storectl_daemon.network.address import Address
 from storectl_daemon.network.credentials import Credentials
 from storectl_daemon.network.exchange import FetchLimits, answer, body_of, broken, content_length, refusal
-from storectl_daemon.network.origins import path_of_file_url, redacted
 from storectl_store.digest import Digest, algorithm_of
 from storectl_store.disk.durability import disk_errors
 from storectl_store.errors import WheelError
@@ -138,6 +138,7 @@ class Download:
     """One download between its tries: the file so far, and the ETag that its bytes belong to."""
 
     wheel: WheelFile
+    url: Address
     file: PartialFile
     client: httpx2.AsyncClient
     credentials: Credentials
@@ -152,9 +153,7 @@ class Download:
         Raises WheelError E_HASH if the bytes are not the locked ones.
         """
         headers = await self._range_headers()
-        exchange = answer(
-            self.client, self.wheel.url, headers=headers, credentials=self.credentials, limits=self.limits
-        )
+        exchange = answer(self.client, self.url, headers=headers, credentials=self.credentials, limits=self.limits)
         async with exchange as response:
             await self._begin(response)
             await self._receive(response)
@@ -183,19 +182,19 @@ class Download:
         same = self.etag is not None and _strong_etag(response.headers) == self.etag
         if not (same and match and int(match[1]) == self.file.received):
             self.etag = None
-            raise broken(self.wheel.url, "answered with another part of the file than it was asked for")
+            raise broken(self.url, "answered with another part of the file than it was asked for")
         self.resumed = True
 
     def _refusal(self, response: httpx2.Response) -> Exception:
         if response.status_code == 416 and self.etag is not None:
             self.etag = None
-            return broken(self.wheel.url, "no longer has the part of the file that is missing")
-        return refusal(response.status_code, response.headers, self.wheel.url)
+            return broken(self.url, "no longer has the part of the file that is missing")
+        return refusal(response.status_code, response.headers, self.url)
 
     async def _receive(self, response: httpx2.Response) -> None:
         room = _size_limit(self.wheel, self.limits) - self.file.received
         too_large = partial(_too_large, self.wheel, self.limits)
-        async for chunk in body_of(response, self.wheel.url, self.limits, room=room, too_large=too_large):
+        async for chunk in body_of(response, self.url, self.limits, room=room, too_large=too_large):
             await self.file.append(chunk)
             self.progress(self.file.received)
 
@@ -203,7 +202,7 @@ class Download:
         """Compare the file with the lock file. ``complete`` is true if the server stated the length of the body."""
         size = self.wheel.size
         if size is not None and self.file.received < size and not complete:
-            raise broken(self.wheel.url, f"ended after {self.file.received} of {size} bytes")
+            raise broken(self.url, f"ended after {self.file.received} of {size} bytes")
         try:
             await _check_received(self.wheel, self.file)
         except WheelError as error:
@@ -211,13 +210,13 @@ class Download:
                 raise
             # The two halves may be of different files. So the file is fetched once more from its beginning.
             self.etag = None
-            raise broken(self.wheel.url, "changed during the download") from error
+            raise broken(self.url, "changed during the download") from error
 
 
 async def copy_local(wheel: WheelFile, file: PartialFile, limits: FetchLimits, progress: Progress) -> None:
     """Copy the local file that a ``file:`` address names. Raises WheelError E_HASH if it is not the locked one."""
-    source = path_of_file_url(wheel.url)
-    descriptor = await _finished_in_thread(lambda: _open_regular(source, wheel.url))
+    url = Address(wheel.url)
+    descriptor = await _finished_in_thread(partial(_open_regular, url.path, url))
     try:
         while piece := await _finished_in_thread(lambda: os.read(descriptor, _PIECE)):
             if file.received + len(piece) > _size_limit(wheel, limits):
@@ -225,7 +224,7 @@ async def copy_local(wheel: WheelFile, file: PartialFile, limits: FetchLimits, p
             await file.append(piece)
             progress(file.received)
     except OSError as error:
-        raise _unreadable(wheel.url, error) from error
+        raise _unreadable(url, error) from error
     finally:
         os.close(descriptor)
     await _check_received(wheel, file)
@@ -267,7 +266,7 @@ def _not_locked(wheel: WheelFile, what: str, **facts: object) -> WheelError:
         code="E_HASH",
         hint="the file is not the one that was locked: lock again if that is expected, else distrust the index",
         filename=wheel.filename,
-        url=redacted(wheel.url),
+        url=str(Address(wheel.url)),
         **facts,
     )
 
@@ -278,7 +277,7 @@ def _strong_etag(headers: httpx2.Headers) -> str | None:
     return etag if etag.startswith('"') and etag.endswith('"') and len(etag) > 2 else None
 
 
-def _open_regular(path: Path, url: str) -> int:
+def _open_regular(path: Path, url: Address) -> int:
     """A descriptor to read the file with. O_NONBLOCK keeps a FIFO from blocking here; for a file it has no effect."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -290,6 +289,5 @@ def _open_regular(path: Path, url: str) -> int:
     return descriptor
 
 
-def _unreadable(url: str, error: OSError) -> FetchError:
-    shown = redacted(url)
-    return FetchError(f"{shown} cannot be read: {error.strerror}", hint="put the file back, or lock again", url=shown)
+def _unreadable(url: Address, error: OSError) -> FetchError:
+    return FetchError(f"{url} cannot be read: {error.strerror}", hint="put the file back, or lock again", url=str(url))

@@ -14,17 +14,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TypeVar
-from urllib.parse import urljoin
 
 import httpcore2
 import httpx2
 
 from storectl_daemon.errors import FetchError, OfflineError
+from storectl_daemon.network.address import Address, Origin
 from storectl_daemon.network.credentials import Credentials
-from storectl_daemon.network.origins import Origin, is_web, login_of, origin_of, redacted, scheme_of, without_login
 from storectl_daemon.network.proxies import Proxies
 from storectl_store.system_errors import OF_PROCESSES, refusal_of
 
@@ -99,13 +97,13 @@ def http_client(
     Raises FetchError if the address of a proxy cannot be used.
     """
     pool = httpx2.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections)
-    transport = partial(httpx2.AsyncHTTPTransport, limits=pool)
+
+    def transport(verify: ssl.SSLContext, proxy: Address | None) -> httpx2.AsyncHTTPTransport:
+        return httpx2.AsyncHTTPTransport(verify=verify, limits=pool, proxy=proxy.with_login() if proxy else None)
+
     try:
-        routes = {
-            pattern: transport(verify=tls, proxy=proxy) if proxy else None
-            for pattern, proxy in proxies.routes().items()
-        }
-        routes |= {f"https://{host}": transport(verify=own, proxy=proxies.to(host)) for host, own in contexts.items()}
+        routes = {pattern: transport(tls, proxy) if proxy else None for pattern, proxy in proxies.routes().items()}
+        routes |= {f"https://{host}": transport(own, proxies.to(host)) for host, own in contexts.items()}
     except (httpx2.InvalidURL, ValueError, ImportError) as error:  # ImportError: socks needs a package of its own
         raise FetchError(
             f"the proxy that is configured cannot be used: {type(error).__name__}",
@@ -163,7 +161,7 @@ def pause_after(number: int, retry_after: float | None, limits: FetchLimits) -> 
 @asynccontextmanager
 async def answer(
     client: httpx2.AsyncClient,
-    url: str,
+    url: Address,
     *,
     headers: Mapping[str, str],
     credentials: Credentials,
@@ -178,14 +176,14 @@ async def answer(
     try:
         while steps <= limits.redirects:
             # A login written into the address is used for its whole origin, also for the next address there.
-            subject = url if origin_of(current) == origin_of(url) and login_of(url) else current
+            subject = url if current.origin == url.origin and url.login else current
             authorization = credentials.authorization(subject)
             allowed = {**headers, **({"Authorization": authorization} if authorization else {})}
-            request = client.build_request("GET", without_login(current), headers=allowed)
+            request = client.build_request("GET", current.without_login(), headers=allowed)
             response = await client.send(request, stream=True)
             try:
-                if response.status_code == _UNAUTHORIZED and origin_of(current) not in refused:
-                    refused.add(origin_of(current))
+                if response.status_code == _UNAUTHORIZED and current.origin not in refused:
+                    refused.add(current.origin)
                     if await credentials.challenged(subject):
                         continue
                 if response.status_code not in _REDIRECTS:
@@ -199,11 +197,11 @@ async def answer(
         # TLS 1.3 may refuse a certificate while the answer is awaited; httpx2 lets that SSLError through.
         raise transport_failure(error, current) from error
     except httpx2.InvalidURL as error:
-        raise _refused(url, f"leads to an address that cannot be read: {redacted(current)}") from error
+        raise _refused(url, f"leads to an address that cannot be read: {current}") from error
     raise _refused(url, f"redirects more than {limits.redirects} times")
 
 
-def redirect_target(current: str, location: str | None) -> str:
+def redirect_target(current: Address, location: str | None) -> Address:
     """The address that a redirect from ``current`` leads to, absolute and without login.
 
     Raises FetchError if the redirect must not be followed.
@@ -211,23 +209,22 @@ def redirect_target(current: str, location: str | None) -> str:
     if not location:
         raise _refused(current, "redirects to nowhere")
     try:
-        target = without_login(urljoin(current, location))
+        target = current.joined(location)
     except ValueError as error:
         raise _refused(current, "redirects to an address that cannot be read") from error
-    if not is_web(target):
-        raise _refused(current, f"redirects to {redacted(target)}, which is neither https nor http")
-    if scheme_of(current) == "https" and scheme_of(target) == "http":
-        raise _refused(current, f"redirects from https to http: {redacted(target)}")
+    if not target.is_web:
+        raise _refused(current, f"redirects to {target}, which is neither https nor http")
+    if (current.scheme, target.scheme) == ("https", "http"):
+        raise _refused(current, f"redirects from https to http: {target}")
     return target
 
 
-def _refused(url: str, what: str) -> FetchError:
-    shown = redacted(url)
-    return FetchError(f"{shown} {what}", hint="correct the index address, or ask the owner of the index", url=shown)
+def _refused(url: Address, what: str) -> FetchError:
+    return FetchError(f"{url} {what}", hint="correct the index address, or ask the owner of the index", url=str(url))
 
 
 async def body_of(
-    response: httpx2.Response, url: str, limits: FetchLimits, *, room: int, too_large: Callable[[], Exception]
+    response: httpx2.Response, url: Address, limits: FetchLimits, *, room: int, too_large: Callable[[], Exception]
 ) -> AsyncIterator[bytes]:
     """The body of an answer in chunks, at most ``room`` bytes; ``too_large`` makes the error for one byte more.
 
@@ -236,11 +233,10 @@ async def body_of(
     """
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
-        shown = redacted(url)
         raise FetchError(
-            f"{shown} is sent with content encoding {encoding!r}, although none was asked for",
+            f"{url} is sent with content encoding {encoding!r}, although none was asked for",
             hint="ask the owner of the index or proxy to send files as they are",
-            url=shown,
+            url=str(url),
         )
     if (content_length(response.headers) or 0) > room:
         raise too_large()
@@ -266,19 +262,17 @@ def content_length(headers: httpx2.Headers) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def broken(url: str, what: str) -> TransientError:
+def broken(url: Address, what: str) -> TransientError:
     """The error for a transfer that broke off or went wrong, so that another try may succeed."""
-    shown = redacted(url)
     return TransientError(
-        FetchError(f"{shown} {what}", hint="try again; if it stays, check the proxy and the index", url=shown)
+        FetchError(f"{url} {what}", hint="try again; if it stays, check the proxy and the index", url=str(url))
     )
 
 
-def refusal(status: int, headers: httpx2.Headers, url: str) -> Exception:
+def refusal(status: int, headers: httpx2.Headers, url: Address) -> Exception:
     """The error to raise for an answer whose status the caller cannot use."""
-    shown = redacted(url)
     hint = _STATUS_HINTS.get(status, "try again later, or ask the owner of the index")
-    problem = FetchError(f"{shown} answered with status {status}", hint=hint, url=shown, status=status)
+    problem = FetchError(f"{url} answered with status {status}", hint=hint, url=str(url), status=status)
     if status in _PASSING_STATUS or status >= 500:
         return TransientError(problem, retry_after=retry_after_of(headers.get("Retry-After")))
     return problem
@@ -296,29 +290,28 @@ def retry_after_of(value: str | None) -> float | None:
         return None
 
 
-def transport_failure(error: httpx2.HTTPError | ssl.SSLError, url: str) -> Exception:
+def transport_failure(error: httpx2.HTTPError | ssl.SSLError, url: Address) -> Exception:
     """The error to raise if the exchange itself failed: a TransientError, unless another try cannot help."""
-    shown = redacted(url)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return FetchError(
-            f"the certificate of {shown} is not trusted",
+            f"the certificate of {url} is not trusted",
             hint="name your certificate authority in SSL_CERT_FILE or pip's `cert`",
-            url=shown,
+            url=str(url),
         )
     if "CERTIFICATE_REQUIRED" in str(error):
         return FetchError(
-            f"{shown} wants a client certificate",
+            f"{url} wants a client certificate",
             hint="name one in pip's `client-cert` or SSL_CLIENT_CERT",
-            url=shown,
+            url=str(url),
         )
-    refusal = refusal_of(error, f"fetch {shown}")
+    refusal = refusal_of(error, f"fetch {url}")
     if refusal is not None and refusal.facts["errno"] in OF_PROCESSES:
         return refusal
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
         hint = "check the network connection and the proxy settings"
-        return TransientError(OfflineError(f"no connection to {shown}: {_reason(error)}", hint=hint, url=shown))
+        return TransientError(OfflineError(f"no connection to {url}: {_reason(error)}", hint=hint, url=str(url)))
     hint = "try again; if it stays, check the proxy and the index"
-    problem = FetchError(f"the transfer of {shown} broke off: {_reason(error)}", hint=hint, url=shown)
+    problem = FetchError(f"the transfer of {url} broke off: {_reason(error)}", hint=hint, url=str(url))
     if isinstance(error, (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)):
         return problem
     return TransientError(problem)

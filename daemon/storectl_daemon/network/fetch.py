@@ -11,10 +11,10 @@ from typing import Self
 import httpx2
 
 from storectl_daemon.errors import FetchError
+from storectl_daemon.network.address import Address
 from storectl_daemon.network.credentials import Credentials
 from storectl_daemon.network.download import Download, PartialFile, Progress, copy_local, locked_algorithms
 from storectl_daemon.network.exchange import FetchLimits, answer, body_of, http_client, refusal, with_retries
-from storectl_daemon.network.origins import is_web, redacted, scheme_of
 from storectl_daemon.network.proxies import Proxies
 from storectl_daemon.network.tls import unchecked_context
 from storectl_store.digest import Digest
@@ -39,7 +39,7 @@ class Page:
     ``content`` is empty unless ``status`` is 200.
     """
 
-    url: str
+    url: Address
     status: int
     content: bytes
     content_type: str
@@ -106,7 +106,7 @@ class Fetcher:
         """
         async with self._downloads:
             with PartialFile(destination, locked_algorithms(wheel)) as file:
-                if scheme_of(wheel.url) == "file":
+                if Address(wheel.url).is_file:
                     await copy_local(wheel, file, self.limits, progress)
                 else:
                     await self._download(wheel, file, progress)
@@ -114,7 +114,7 @@ class Fetcher:
                 file.keep()
                 return fetched
 
-    async def read(self, url: str, headers: Mapping[str, str]) -> Page:
+    async def read(self, url: Address, headers: Mapping[str, str]) -> Page:
         """The page at this address, at most ``limits.largest_page`` bytes. Raises FetchError if it cannot be had."""
         _refuse_scheme(url)
         async with self._pages:
@@ -122,13 +122,15 @@ class Fetcher:
                 lambda: self._read_once(url, headers),
                 self.limits,
                 deadline=self.limits.page_deadline,
-                subject=redacted(url),
+                subject=str(url),
             )
 
     async def _download(self, wheel: WheelFile, file: PartialFile, progress: Progress) -> None:
-        _refuse_scheme(wheel.url)
+        url = Address(wheel.url)
+        _refuse_scheme(url)
         download = Download(
             wheel=wheel,
+            url=url,
             file=file,
             client=self._client,
             credentials=self.credentials,
@@ -139,14 +141,14 @@ class Fetcher:
             download.attempt, self.limits, deadline=self.limits.deadline, subject=f"{wheel.filename} (a download)"
         )
 
-    async def _read_once(self, url: str, headers: Mapping[str, str]) -> Page:
+    async def _read_once(self, url: Address, headers: Mapping[str, str]) -> Page:
         exchange = answer(self._client, url, headers=headers, credentials=self.credentials, limits=self.limits)
         async with exchange as response:
             if response.status_code not in _PAGE_STATUS:
                 raise refusal(response.status_code, response.headers, url)
             content = await self._body(response, url) if response.status_code == 200 else b""
             return Page(
-                url=str(response.url),
+                url=Address(str(response.url)),
                 status=response.status_code,
                 content=content,
                 content_type=response.headers.get("Content-Type", ""),
@@ -155,20 +157,19 @@ class Fetcher:
                 cache_control=response.headers.get("Cache-Control", ""),
             )
 
-    async def _body(self, response: httpx2.Response, url: str) -> bytes:
+    async def _body(self, response: httpx2.Response, url: Address) -> bytes:
         def too_large() -> FetchError:
-            shown, hint = redacted(url), "check that the address is that of an index"
-            return FetchError(f"{shown} is larger than {room} bytes", hint=hint, url=shown)
+            hint = "check that the address is that of an index"
+            return FetchError(f"{url} is larger than {room} bytes", hint=hint, url=str(url))
 
         room = self.limits.largest_page
         return b"".join([chunk async for chunk in body_of(response, url, self.limits, room=room, too_large=too_large)])
 
 
-def _refuse_scheme(url: str) -> None:
-    if not is_web(url):
-        shown = redacted(url)
+def _refuse_scheme(url: Address) -> None:
+    if not url.is_web:
         raise FetchError(
-            f"{shown} cannot be fetched: only https, http and file addresses can",
+            f"{url} cannot be fetched: only https, http and file addresses can",
             hint="lock the file from an index or an https address",
-            url=shown,
+            url=str(url),
         )

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from storectl_daemon.repair.examined import Examined, Found, Order
+from storectl_store.digest import EnvironmentId
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
