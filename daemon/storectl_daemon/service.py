@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, assert_never
 
 from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.environments import Environments
@@ -14,13 +14,24 @@ from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.jobs.events import EventBus
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job, Options
 from storectl_daemon.jobs.variables import KnownVariables
-from storectl_daemon.models import EnvironmentInfo, Health, InterpreterInfo, InterpreterRequest, ProjectState
+from storectl_daemon.models import (
+    EnvironmentInfo,
+    FailedProject,
+    Health,
+    IdleProject,
+    InterpreterInfo,
+    InterpreterRequest,
+    ProjectState,
+    ReadyProject,
+    WarmingProject,
+)
 from storectl_daemon.process.memory import resident_bytes
 from storectl_daemon.projects.book import Project, ProjectBook
 from storectl_daemon.projects.files import DiskProjectFiles
 from storectl_daemon.projects.inputs import Located, input_paths, locate
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Sight, Watcher
+from storectl_daemon.warming.states import Failed, Idle, Ready, Warming
 from storectl_daemon.warming.warm import Warmer
 from storectl_store.entries.store import Store
 from storectl_store.projects.input_state import InputKind
@@ -127,15 +138,22 @@ class Service:
         job = Job(project=project.path, options=wish.options if wish else DEFAULT_OPTIONS)
         state = self.warmer.state(job)
         environment = state.environment or (self.files.environment(wish, project.path) if wish else None)
-        return ProjectState(
-            path=str(project.path),
-            lock_file=state.lock_file or (environment.lock_file if environment else None),
-            state=state.state,
-            environment=environment,
-            progress=state.progress,
-            problem=state.problem,
-            watched=self.watcher.watches(project.path),
-        )
+        facts: dict[str, Any] = {
+            "path": str(project.path),
+            "lock_file": environment.lock_file if environment else None,
+            "environment": environment,
+            "watched": self.watcher.watches(project.path),
+        }
+        match state:
+            case Ready():
+                return ReadyProject(**facts)
+            case Warming(progress=progress):
+                return WarmingProject(**facts, progress=progress)
+            case Failed(problem=problem):
+                return FailedProject(**facts, problem=problem)
+            case Idle():
+                return IdleProject(**facts)
+        assert_never(state)
 
     def all_environments(self) -> Iterator[EnvironmentInfo]:
         """Every published environment, with a project that uses it if there is one."""

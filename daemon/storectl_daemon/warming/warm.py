@@ -9,10 +9,10 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from storectl_daemon.jobs.events import Event, EventBus
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job
@@ -22,6 +22,7 @@ from storectl_daemon.process.single_flight import SingleFlight
 from storectl_daemon.projects.book import ProjectBook, Wish
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.warming.settling import Built, InputFiles, Settling
+from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
 from storectl_store.errors import ProblemError
 from storectl_store.projects.input_state import InputKind
 from storectl_store.system_errors import refusal_of
@@ -55,17 +56,6 @@ class ProjectFiles(InputFiles, Protocol):
     def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
         """Whether the variables have the values that ``digests`` were made of."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarmState:
-    """The state of one job; ``environment`` is the last good one."""
-
-    state: Literal["ready", "warming", "failed", "idle"] = "idle"
-    environment: EnvironmentInfo | None = None
-    lock_file: str | None = None
-    progress: ProgressEvent | None = None
-    problem: Problem | None = None
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -120,7 +110,7 @@ class Warmer:
 
     def state(self, job: Job) -> WarmState:
         """The state of the job."""
-        return self._states.get(job, WarmState())
+        return self._states.get(job, Idle())
 
     def extra_inputs(self, project: Path) -> Mapping[Path, InputKind]:
         """Inputs beyond the usual ones that environments of the project were made from, with what of each counts."""
@@ -154,7 +144,7 @@ class Warmer:
             logger.debug("%s: that was for other variables", job.project)
 
     def _begin(self, job: Job) -> None:
-        self._states[job] = replace(self.state(job), state="warming", progress=None, problem=None)
+        self._states[job] = Warming(environment=self.state(job).environment)
 
     async def refresh(self, job: Job) -> None:
         """Read the inputs again. If they changed, warm the job; otherwise bring its record up to date.
@@ -175,7 +165,7 @@ class Warmer:
                 logger.debug("%s: still the inputs that failed", job.project)
             elif job not in self._flights:
                 await self._keep_record(job, inputs, granted, self._wish(job))
-                self._states[job] = WarmState(state="ready", environment=granted, lock_file=granted.lock_file)
+                self._states[job] = Ready(environment=granted)
         except ProblemError as error:
             self._fail(job, error)
 
@@ -205,7 +195,7 @@ class Warmer:
         A cancelled flight reports nothing any more, so the last event is sent from here.
         """
         for task, job in waiting.items():
-            self._states[job] = replace(self.state(job), state="idle", progress=None)
+            self._states[job] = Idle(environment=self.state(job).environment)
             self._tell(job, FailedEvent(problem=problem))
             task.cancel()
 
@@ -277,7 +267,7 @@ class Warmer:
         project = self._book.record(job.project, wish)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
             await self._follow(job, project.link, environment, inputs.located.lock_file)
-        self._states[job] = WarmState(state="ready", environment=environment, lock_file=environment.lock_file)
+        self._states[job] = Ready(environment=environment)
         self._tell(job, ReadyEvent(environment=environment))
 
     async def _follow(self, job: Job, link: str, environment: EnvironmentInfo, lock_file: Path) -> None:
@@ -336,12 +326,13 @@ class Warmer:
     def _fail(self, job: Job, error: Exception) -> None:
         problem = problem_of(error)
         logger.warning("%s: %s: %s", job.project, problem.code, problem.detail)
-        self._states[job] = replace(self.state(job), state="failed", problem=problem)
+        self._states[job] = Failed(environment=self.state(job).environment, problem=problem)
         self._tell(job, FailedEvent(problem=problem))
 
     def _tell(self, job: Job, message: WarmEvent) -> None:
-        if isinstance(message, ProgressEvent) and self.state(job).state == "warming":
-            self._states[job] = replace(self.state(job), progress=message)
+        state = self.state(job)
+        if isinstance(message, ProgressEvent) and isinstance(state, Warming):
+            self._states[job] = replace(state, progress=message)
         self._bus.publish(Event(job=job, message=message))
 
 
