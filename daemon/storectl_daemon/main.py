@@ -40,7 +40,7 @@ from storectl_daemon.projects.files import DiskProjectFiles
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
-from storectl_daemon.service import Service, sights_of
+from storectl_daemon.service import Service, watched_projects
 from storectl_daemon.serving.door import Door
 from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.presence import Presence
@@ -230,7 +230,7 @@ class Daemon:
         async def refresh(project: Path) -> None:
             await service.refresh(project)
 
-        watcher = Watcher(sights=lambda: sights_of(book, warmer.extra_inputs), on_change=refresh)
+        watcher = Watcher(projects=lambda: watched_projects(book, warmer.extra_inputs), on_change=refresh)
         repairer = Loaded(lambda: self._load_repair(service, publishing), name="the repair")
         service = Service(
             store=self._store,

@@ -30,7 +30,7 @@ from storectl_daemon.projects.book import Project, ProjectBook
 from storectl_daemon.projects.files import DiskProjectFiles
 from storectl_daemon.projects.inputs import Located, input_paths, locate
 from storectl_daemon.projects.stillness import Stillness
-from storectl_daemon.projects.watch import Sight, Watcher
+from storectl_daemon.projects.watch import WatchedProject, Watcher
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming
 from storectl_daemon.warming.warm import Warmer
 from storectl_store.entries.store import Store
@@ -134,10 +134,10 @@ class Service:
 
     def state_of(self, project: Project) -> ProjectState:
         """The state of the project: with the default options, or else with those that were used last."""
-        wish = project.main
-        job = Job(project=project.path, options=wish.options if wish else DEFAULT_OPTIONS)
+        recorded = project.main
+        job = Job(project=project.path, options=recorded.options if recorded else DEFAULT_OPTIONS)
         state = self.warmer.state(job)
-        environment = state.environment or (self.files.environment(wish, project.path) if wish else None)
+        environment = state.environment or (self.files.environment(recorded, project.path) if recorded else None)
         facts: dict[str, Any] = {
             "path": str(project.path),
             "lock_file": environment.lock_file if environment else None,
@@ -157,13 +157,15 @@ class Service:
 
     def all_environments(self) -> Iterator[EnvironmentInfo]:
         """Every published environment, with a project that uses it if there is one."""
-        users = {wish.environment: (project, wish) for project in self.book for wish in project.wishes}
+        users = {
+            recorded.environment: (project, recorded) for project in self.book for recorded in project.environments
+        }
         for environment_id in self.environments.ids():
-            project, wish = users.get(environment_id, (None, None))
+            project, recorded = users.get(environment_id, (None, None))
             info = self.environments.info(
                 environment_id,
                 project=str(project.path) if project else None,
-                lock_file=wish.lock_file if wish else None,
+                lock_file=recorded.lock_file if recorded else None,
             )
             if info is not None:
                 yield info
@@ -189,20 +191,24 @@ class Service:
         wants one again brings a new one.
         """
         known = self.book.get(project)
-        for wish in [wish for wish in known.wishes if not wish.options.overlay] if known else []:
-            made = await asyncio.to_thread(self.files.environment, wish, project)
+        for recorded in [recorded for recorded in known.environments if not recorded.options.overlay] if known else []:
+            made = await asyncio.to_thread(self.files.environment, recorded, project)
             environ = self.variables.of(project, python=made.interpreter.executable if made else None)
-            await self.warmer.refresh(Job(project=project, options=wish.options, environ=environ))
+            await self.warmer.refresh(Job(project=project, options=recorded.options, environ=environ))
 
 
-def sights_of(book: ProjectBook, extra_inputs: Callable[[Path], Mapping[Path, InputKind]]) -> Iterator[Sight]:
+def watched_projects(
+    book: ProjectBook, extra_inputs: Callable[[Path], Mapping[Path, InputKind]]
+) -> Iterator[WatchedProject]:
     """What to watch: the inputs of every registered project, and the lock files that options name."""
     for project in book:
-        named = tuple(Path(wish.options.lock_file) for wish in project.wishes if wish.options.lock_file)
+        named = tuple(
+            Path(recorded.options.lock_file) for recorded in project.environments if recorded.options.lock_file
+        )
         located = Located(project=project.path, lock_file=project.path / "uv.lock")
         extra = extra_inputs(project.path)
-        yield Sight(
-            project=project.path,
+        yield WatchedProject(
+            path=project.path,
             inputs=input_paths(located, (*named, *extra)),
             listed=frozenset(path for path, kind in extra.items() if kind == "names"),
         )

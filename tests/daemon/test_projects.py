@@ -11,7 +11,7 @@ import pytest
 from storectl_daemon.environments import Environments
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.projects import files as project_files
-from storectl_daemon.projects.book import Project, ProjectBook, Wish
+from storectl_daemon.projects.book import Project, ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import DiskProjectFiles, LinkError
 from storectl_store.digest import EnvironmentId
 from storectl_store.disk import durability
@@ -34,7 +34,7 @@ def numbered(number: int) -> Options:
 
 
 def test_what_was_recorded_is_there_after_a_restart(tmp_path: Path, book: ProjectBook) -> None:
-    wish = Wish(
+    recorded = RecordedEnvironment(
         options=Options(python="3.12", extras=frozenset({"a"}), groups=frozenset({"g"}), lock_file="/x/uv.lock"),
         lock_file="/x/uv.lock",
         inputs="ab",
@@ -42,25 +42,25 @@ def test_what_was_recorded_is_there_after_a_restart(tmp_path: Path, book: Projec
         last_used=12.5,
     )
     book.add(tmp_path / "one", link=".venv")
-    book.record(tmp_path / "one", wish)
+    book.record(tmp_path / "one", recorded)
     again = ProjectBook(tmp_path / "projects.json")
-    assert list(again) == [Project(path=tmp_path / "one", link=".venv", wishes=(wish,))]
+    assert list(again) == [Project(path=tmp_path / "one", link=".venv", environments=(recorded,))]
 
 
 def test_sixteen_sets_of_options_are_kept_and_the_default_ones_always(tmp_path: Path, book: ProjectBook) -> None:
-    book.record(tmp_path, Wish(options=DEFAULT_OPTIONS))
+    book.record(tmp_path, RecordedEnvironment(options=DEFAULT_OPTIONS))
     for number in range(30):
-        book.record(tmp_path, Wish(options=numbered(number)))
+        book.record(tmp_path, RecordedEnvironment(options=numbered(number)))
     project = book.get(tmp_path)
     assert project is not None
-    kept = [wish.options for wish in project.wishes]
+    kept = [recorded.options for recorded in project.environments]
     assert kept == [numbered(number) for number in range(29, 14, -1)] + [DEFAULT_OPTIONS]
 
 
 def test_wanting_options_again_keeps_what_came_of_them(tmp_path: Path, book: ProjectBook) -> None:
-    granted = Wish(options=DEFAULT_OPTIONS, inputs="ab", environment=EnvironmentId("cd"))
-    book.record(tmp_path, granted)
-    assert book.want(tmp_path, DEFAULT_OPTIONS).wishes == (granted,)
+    known = RecordedEnvironment(options=DEFAULT_OPTIONS, inputs="ab", environment=EnvironmentId("cd"))
+    book.record(tmp_path, known)
+    assert book.want(tmp_path, DEFAULT_OPTIONS).environments == (known,)
 
 
 def test_a_link_stays_until_there_is_another(tmp_path: Path, book: ProjectBook) -> None:
@@ -222,4 +222,4 @@ def test_a_link_never_replaces_anything_but_a_symlink(
 def test_what_was_put_on_top_is_not_what_a_project_is(tmp_path: Path, book: ProjectBook) -> None:
     book.want(tmp_path, numbered(1))
     project = book.want(tmp_path, Options(overlay="/state/overlays/0123/uv.lock"))
-    assert project.main == Wish(options=numbered(1))
+    assert project.main == RecordedEnvironment(options=numbered(1))

@@ -31,7 +31,7 @@ from storectl_daemon.models import (
 )
 from storectl_daemon.network.fetch import Fetched
 from storectl_daemon.process.batches import Batcher
-from storectl_daemon.projects.book import ProjectBook, Wish
+from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import Built, Settling
@@ -91,8 +91,8 @@ class FakeFiles:
     def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
         return digests.items() <= environ.items()
 
-    def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
-        return None if wish.environment in self.gone else info(str(wish.environment))
+    def environment(self, recorded: RecordedEnvironment, project: Path) -> EnvironmentInfo | None:
+        return None if recorded.environment in self.gone else info(str(recorded.environment))
 
 
 def info(name: str) -> EnvironmentInfo:
@@ -333,9 +333,9 @@ def test_a_failure_keeps_the_last_good_environment_and_its_record(tmp_path: Path
         assert (message.problem.code, message.problem.hint) == ("E_FETCH", "look")
         assert scene.warmer.state(scene.job) == Failed(environment=info("one"), problem=message.problem)
         assert [environment.name for _, environment in scene.files.records] == ["one"]
-        wish = scene.book.get(tmp_path)
-        assert wish is not None
-        assert [w.environment for w in wish.wishes] == ["one"]
+        project = scene.book.get(tmp_path)
+        assert project is not None
+        assert [recorded.environment for recorded in project.environments] == ["one"]
 
     play(scenario, tmp_path)
 
@@ -481,7 +481,7 @@ def test_a_branch_that_was_seen_before_is_ready_without_being_built(tmp_path: Pa
         assert [environment.name for _, environment in scene.files.records] == ["one", "two", "one", "two"]
         project = scene.book.get(tmp_path)
         assert project is not None
-        assert [wish.environment for wish in project.wishes] == ["two"]
+        assert [recorded.environment for recorded in project.environments] == ["two"]
 
     play(registered(scenario), tmp_path)
 
@@ -495,7 +495,7 @@ def test_a_branch_that_was_seen_before_is_built_again_for_other_variables(tmp_pa
         assert scene.build.built == ["one", "two", "two", "one"]
         project = scene.book.get(tmp_path)
         assert project is not None
-        assert [wish.variables for wish in project.wishes] == [{"PURE": "b"}]
+        assert [recorded.variables for recorded in project.environments] == [{"PURE": "b"}]
 
     play(registered(scenario), tmp_path)
 

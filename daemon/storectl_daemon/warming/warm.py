@@ -19,7 +19,7 @@ from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import STOPPING, EnvironmentInfo, FailedEvent, Problem, ProgressEvent, ReadyEvent, WarmEvent
 from storectl_daemon.process.single_flight import SingleFlight
-from storectl_daemon.projects.book import ProjectBook, Wish
+from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.warming.settling import Built, InputFiles, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
@@ -50,8 +50,8 @@ class ProjectFiles(InputFiles, Protocol):
     def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
         """Point the project's link at the environment if the link exists. Raises a ProblemError if it cannot be."""
 
-    def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
-        """The environment that the wish got; None if it is gone."""
+    def environment(self, recorded: RecordedEnvironment, project: Path) -> EnvironmentInfo | None:
+        """The environment of the record; None if there was none, or if it is gone."""
 
     def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
         """Whether the variables have the values that ``digests`` were made of."""
@@ -156,25 +156,25 @@ class Warmer:
             return
         try:
             inputs = await self._settling.read(job)
-            granted = await asyncio.to_thread(self._granted, job, inputs)
+            current = await asyncio.to_thread(self._still_right, job, inputs)
             if self._book.get(job.project) is None:
                 self._states.pop(job, None)  # forgotten meanwhile: a change seen before that must not bring it back
-            elif granted is None and not self._settling.failed_before(job, inputs):
+            elif current is None and not self._settling.failed_before(job, inputs):
                 self.start(job, seen=inputs)
-            elif granted is None:
+            elif current is None:
                 logger.debug("%s: still the inputs that failed", job.project)
             elif job not in self._flights:
-                await self._keep_record(job, inputs, granted, self._wish(job))
-                self._states[job] = Ready(environment=granted)
+                await self._keep_record(job, inputs, current, self._recorded(job))
+                self._states[job] = Ready(environment=current)
         except ProblemError as error:
             self._fail(job, error)
 
-    def _granted(self, job: Job, inputs: Inputs) -> EnvironmentInfo | None:
+    def _still_right(self, job: Job, inputs: Inputs) -> EnvironmentInfo | None:
         """The environment of the job, if it was made from exactly these inputs; otherwise None."""
-        wish = self._wish(job)
-        if wish.inputs != inputs.digest:
+        recorded = self._recorded(job)
+        if recorded.inputs != inputs.digest:
             return None
-        return self._files.environment(wish, job.project)
+        return self._files.environment(recorded, job.project)
 
     def forget(self, project: Path) -> None:
         """Drop the state of the project and cancel its flights. Every client that waits for one is told at once.
@@ -224,7 +224,7 @@ class Warmer:
             built = await asyncio.to_thread(self._built_before, job, seen) if seen else None
             if built is None or seen is None:
                 built, seen = await self._settling.build(job, Progress(lambda message: self._tell(job, message)))
-            await self._grant(job, built, seen)
+            await self._finish(job, built, seen)
         except ProblemError as error:
             self._fail(job, error)
         except Exception as error:
@@ -238,8 +238,10 @@ class Warmer:
         built = self._before[job].get(inputs.digest) if job in self._before else None
         if built is None or not self._files.has_variables(built.variables, job.environ):
             return None
-        wish = Wish(options=job.options, lock_file=str(inputs.located.lock_file), environment=built.environment.id)
-        environment = self._files.environment(wish, job.project)
+        recorded = RecordedEnvironment(
+            options=job.options, lock_file=str(inputs.located.lock_file), environment=built.environment.id
+        )
+        environment = self._files.environment(recorded, job.project)
         return replace(built, environment=environment) if environment else None
 
     def _remember(self, job: Job, inputs: Inputs, built: Built) -> None:
@@ -249,10 +251,10 @@ class Warmer:
         if len(before) > _REMEMBERED:
             before.popitem(last=False)
 
-    async def _grant(self, job: Job, built: Built, inputs: Inputs) -> None:
+    async def _finish(self, job: Job, built: Built, inputs: Inputs) -> None:
         environment = built.environment
         self._remember(job, inputs, built)
-        wish = Wish(
+        recorded = RecordedEnvironment(
             options=job.options,
             lock_file=str(inputs.located.lock_file),
             inputs=inputs.digest,
@@ -262,9 +264,9 @@ class Warmer:
             variables=built.variables,
         )
         if self._book.get(job.project) is None:
-            self._book.record(job.project, wish)  # it was an offline job, which puts nothing into the book
-        await self._keep_record(job, inputs, environment, wish)  # first of all: programs wait for the record
-        project = self._book.record(job.project, wish)
+            self._book.record(job.project, recorded)  # it was an offline job, which puts nothing into the book
+        await self._keep_record(job, inputs, environment, recorded)  # first of all: programs wait for the record
+        project = self._book.record(job.project, recorded)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
             await self._follow(job, project.link, environment, inputs.located.lock_file)
         self._states[job] = Ready(environment=environment)
@@ -276,22 +278,26 @@ class Warmer:
         except ProblemError as error:
             Progress(lambda message: self._tell(job, message)).warn(str(error))
 
-    def _wish(self, job: Job) -> Wish:
-        """The wish for the job's options; a wish without an outcome if the project was forgotten."""
+    def _recorded(self, job: Job) -> RecordedEnvironment:
+        """What the book has for the job's options; without an environment if the project was forgotten."""
         project = self._book.get(job.project)
-        return (project.wish(job.options) if project else None) or Wish(options=job.options)
+        return (project.environment(job.options) if project else None) or RecordedEnvironment(options=job.options)
 
-    async def _keep_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo, wish: Wish) -> None:
+    async def _keep_record(
+        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, recorded: RecordedEnvironment
+    ) -> None:
         # Shielded: a thread cannot be cancelled, so the lock must not be released before the thread is done.
-        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment, wish)))
+        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment, recorded)))
         if not complete:
             self._come_back(job)
 
-    async def _write_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo, wish: Wish) -> bool:
+    async def _write_record(
+        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, recorded: RecordedEnvironment
+    ) -> bool:
         async with self._records:
             if self._book.get(job.project) is None:
                 return True  # forgotten meanwhile
-            write = partial(self._files.write_record, notices=wish.notices, variables=wish.variables)
+            write = partial(self._files.write_record, notices=recorded.notices, variables=recorded.variables)
             return await asyncio.to_thread(write, job, inputs, Path(environment.path))
 
     def _come_back(self, job: Job) -> None:
