@@ -36,7 +36,7 @@ from storectl_daemon.process.logs import configure_logs
 from storectl_daemon.process.memory import give_memory_back, keep_memory_together
 from storectl_daemon.process.settings import Settings, daemon_variables
 from storectl_daemon.projects.book import ProjectBook, projects_with_records
-from storectl_daemon.projects.files import DiskProjectFiles
+from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
@@ -212,7 +212,7 @@ class Daemon:
         settings, layout = self._settings, self._store.layout
         environments, bus = Environments(layout), EventBus()
         book = ProjectBook(layout.projects_file, otherwise=partial(projects_with_records, layout))
-        files = DiskProjectFiles(layout, environments, home=settings.home)
+        files = ProjectFiles(layout, environments, home=settings.home)
         outlines = Outlines(self._store)
         compiling = Compiling(self._compiler, outlines.get, bus)
         shim = ShimBytecode(self._store.catalogue)
@@ -225,7 +225,7 @@ class Daemon:
             return await build(job, inputs, progress)
 
         stillness = Stillness()
-        warmer = Warmer(settling=Settling(build_noted, files, stillness), files=files, book=book, bus=bus)
+        warmer = Warmer(settling=Settling(build_noted, files.read, stillness), files=files, book=book, bus=bus)
 
         async def refresh(project: Path) -> None:
             await service.refresh(project)
@@ -295,7 +295,7 @@ class Daemon:
             outlines=outlines,
             environments=environments,
             interpreters=self._load_interpreters(),
-            access=self._network.access,
+            network=self._network,
             pipeline=self._pipeline,
             builder=builder,
             compiling=compiling,

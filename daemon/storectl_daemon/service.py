@@ -27,7 +27,7 @@ from storectl_daemon.models import (
 )
 from storectl_daemon.process.memory import resident_bytes
 from storectl_daemon.projects.book import Project, ProjectBook
-from storectl_daemon.projects.files import DiskProjectFiles
+from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Located, input_paths, locate
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import WatchedProject, Watcher
@@ -53,7 +53,7 @@ class Service:
     store: Store
     environments: Environments
     book: ProjectBook
-    files: DiskProjectFiles
+    files: ProjectFiles
     warmer: Warmer
     compiling: Compiling
     watcher: Watcher

@@ -12,7 +12,7 @@ from storectl_daemon.environments import Environments
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.projects import files as project_files
 from storectl_daemon.projects.book import Project, ProjectBook, RecordedEnvironment
-from storectl_daemon.projects.files import DiskProjectFiles, LinkError
+from storectl_daemon.projects.files import LinkError, ProjectFiles
 from storectl_store.digest import EnvironmentId
 from storectl_store.disk import durability
 from storectl_store.entries.layout import StoreLayout
@@ -24,9 +24,9 @@ def book(tmp_path: Path) -> ProjectBook:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> DiskProjectFiles:
+def files(tmp_path: Path) -> ProjectFiles:
     layout = StoreLayout(tmp_path / "store")
-    return DiskProjectFiles(layout, Environments(layout), home=None)
+    return ProjectFiles(layout, Environments(layout), home=None)
 
 
 def numbered(number: int) -> Options:
@@ -106,7 +106,7 @@ def test_a_folder_whose_name_is_not_unicode_survives_a_restart(tmp_path: Path, b
 class Linked:
     """A project with a lock file and a link."""
 
-    def __init__(self, folder: Path, files: DiskProjectFiles) -> None:
+    def __init__(self, folder: Path, files: ProjectFiles) -> None:
         self.folder, self.files = folder / "project", files
         self.folder.mkdir()
         self.lock_file = self.folder / "uv.lock"
@@ -120,7 +120,7 @@ class Linked:
 
 
 @pytest.fixture
-def linked(tmp_path: Path, files: DiskProjectFiles) -> Linked:
+def linked(tmp_path: Path, files: ProjectFiles) -> Linked:
     return Linked(tmp_path, files)
 
 

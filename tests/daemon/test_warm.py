@@ -32,6 +32,7 @@ from storectl_daemon.models import (
 from storectl_daemon.network.fetch import Fetched
 from storectl_daemon.process.batches import Batcher
 from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
+from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import Built, Settling
@@ -54,7 +55,7 @@ from support.wheels import WheelBytes, make_wheel
 # --- policy -----------------------------------------------------------------------------------------------------------
 
 
-class FakeFiles:
+class FakeFiles(ProjectFiles):
     """Projects whose only input is a text in memory; records are lists."""
 
     def __init__(self) -> None:
@@ -138,7 +139,7 @@ class Scene:
         self.bus = EventBus()
         self.book = ProjectBook(tmp_path / "projects.json")
         self.warmer = Warmer(
-            settling=Settling(self.build, self.files, Stillness(), again_seconds=0),
+            settling=Settling(self.build, self.files.read, Stillness(), again_seconds=0),
             files=self.files,
             book=self.book,
             bus=self.bus,

@@ -27,7 +27,7 @@ class LinkError(DaemonError):
     default_code = "E_LINK"
 
 
-class DiskProjectFiles:
+class ProjectFiles:
     """The files of projects on disk. Every method may block; none needs the event loop."""
 
     def __init__(self, layout: StoreLayout, environments: Environments, *, home: str | None) -> None:

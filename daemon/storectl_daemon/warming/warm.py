@@ -8,20 +8,21 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from storectl_daemon.jobs.events import Event, EventBus
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import STOPPING, EnvironmentInfo, FailedEvent, Problem, ProgressEvent, ReadyEvent, WarmEvent
+from storectl_daemon.process.lifecycle import Background
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
+from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Inputs
-from storectl_daemon.warming.settling import Built, InputFiles, Settling
+from storectl_daemon.warming.settling import Built, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
 from storectl_store.errors import ProblemError
 from storectl_store.projects.input_state import InputKind
@@ -34,28 +35,6 @@ SETTLE_SECONDS = 2.1
 
 _REMEMBERED = 16
 """How many sets of inputs are remembered for each job, such as the branches that a user switches between."""
-
-
-class ProjectFiles(InputFiles, Protocol):
-    """The files of projects, and what the daemon writes for them. Everything here may block."""
-
-    def write_record(
-        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
-    ) -> bool:
-        """Write the record. Returns False if an input is so young that the record is not complete yet."""
-
-    def forget(self, project: Path) -> None:
-        """Delete the project's record."""
-
-    def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
-        """Point the project's link at the environment if the link exists. Raises a ProblemError if it cannot be."""
-
-    def environment(self, recorded: RecordedEnvironment, project: Path) -> EnvironmentInfo | None:
-        """The environment of the record; None if there was none, or if it is gone."""
-
-    def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-        """Whether the variables have the values that ``digests`` were made of."""
-        ...
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -94,7 +73,7 @@ class Warmer:
         self._before: dict[Job, OrderedDict[str, Built]] = {}
         self._stale: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
-        self._visits: set[asyncio.Task[None]] = set()
+        self._refreshes = Background()
         self._records = asyncio.Lock()
         self._stopping = False
 
@@ -210,9 +189,8 @@ class Warmer:
         for job in list(self._timers):
             self._stop_timer(job)
         self._cancel(self._waiting, STOPPING)
-        for visit in self._visits:
-            visit.cancel()
-        await asyncio.gather(*self._waiting, *self._visits, return_exceptions=True)
+        await self._refreshes.stop()
+        await asyncio.gather(*self._waiting, return_exceptions=True)
 
     async def _fly(self, job: Job, seen: Inputs | None) -> Job:
         """One flight, for this job's variables.
@@ -303,18 +281,11 @@ class Warmer:
     def _come_back(self, job: Job) -> None:
         self._stop_timer(job)
         loop = asyncio.get_running_loop()
-        self._timers[job] = loop.call_later(self._settle_seconds, self._visit, job)
+        self._timers[job] = loop.call_later(self._settle_seconds, self._refresh_soon, job)
 
-    def _visit(self, job: Job) -> None:
+    def _refresh_soon(self, job: Job) -> None:
         self._timers.pop(job, None)
-        task = asyncio.create_task(self.refresh(job))
-        self._visits.add(task)
-        task.add_done_callback(self._visited)
-
-    def _visited(self, task: "asyncio.Task[None]") -> None:
-        self._visits.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("refreshing a project failed", exc_info=error)
+        self._refreshes.start(f"refreshing {job.project}", self.refresh(job))
 
     def _stop_timer(self, job: Job) -> None:
         timer = self._timers.pop(job, None)
@@ -327,7 +298,7 @@ class Warmer:
         if job in self._stale and job not in self._waiting.values():
             self._stale.discard(job)
             if not self._stopping:
-                self._visit(job)
+                self._refresh_soon(job)
 
     def _fail(self, job: Job, error: Exception) -> None:
         problem = problem_of(error)
