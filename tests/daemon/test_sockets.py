@@ -177,17 +177,17 @@ class Guarded:
 
     async def _serve(self) -> None:
         gate, head_seconds = self._arguments
-        self._loop = asyncio.get_running_loop()
-        self._server = Server(
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = Server(
             gate,
             import_map=no_map,
             http=lambda: HttpServer(echo, gate, head_seconds=head_seconds),
-            on_stop=nothing,
+            stop=self._stop,
             seconds=head_seconds,
         )
         listening = bind(self.path)
-        serving = asyncio.create_task(self._server.serve_unsignalled(listening))
-        await self._server.accepting.wait()
+        serving = asyncio.create_task(server.serve_unsignalled(listening, on_stop=nothing))
+        await server.accepting.wait()
         self._ready.set()
         await serving
 
@@ -197,7 +197,7 @@ class Guarded:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._server.ask_to_stop)
+        self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def connect(self) -> socket.socket:

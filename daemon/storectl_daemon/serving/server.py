@@ -34,11 +34,10 @@ class Http(Protocol):
 
 
 class Server:
-    """Serves on one listening socket until it is asked to stop. A signal only asks it to stop.
+    """Serves on one listening socket until ``stop`` is set. A signal sets it.
 
     ``http`` is called once, in a thread, when the first connection is handed on. For ``import_map``, ``on_answer`` and
-    ``seconds`` see ``Reception``. ``on_stop`` ends the work of the daemon, so that streams end and connections become
-    idle.
+    ``seconds`` see ``Reception``.
     """
 
     def __init__(
@@ -48,37 +47,35 @@ class Server:
         import_map: Callable[[str], bytes],
         http: Callable[[], Http],
         on_answer: Callable[[], None] = lambda: None,
-        on_stop: Callable[[], Awaitable[None]],
+        stop: asyncio.Event,
         seconds: float = SILENT_SECONDS,
     ) -> None:
         self._http = Loaded(http, name="HTTP")
-        self._on_stop = on_stop
+        self._stop = stop
         self._reception = Reception(
             gate=gate, import_map=import_map, protocol=self._protocol, on_answer=on_answer, seconds=seconds
         )
-        self._asked = asyncio.Event()
         self.accepting = asyncio.Event()
-
-    def ask_to_stop(self) -> None:
-        """Begin the end. Call it on the event loop."""
-        self._asked.set()
 
     def move(self, listening: socket.socket) -> None:
         """Serve on this socket from now on, instead of the present one. Call it on the event loop."""
         self._reception.move(listening)
 
-    async def serve(self, listening: socket.socket) -> None:
-        """Serve until asked to stop, then close the socket. Call it in the main thread, which receives the signals."""
-        with self._signals():
-            await self.serve_unsignalled(listening)
+    async def serve(self, listening: socket.socket, *, on_stop: Callable[[], Awaitable[None]]) -> None:
+        """Serve until ``stop`` is set, then close the socket. Call it in the main thread, which receives the signals.
 
-    async def serve_unsignalled(self, listening: socket.socket) -> None:
-        """Serve until asked to stop, without handling signals."""
+        ``on_stop`` ends the work of the daemon, so that streams end and connections become idle.
+        """
+        with self._signals():
+            await self.serve_unsignalled(listening, on_stop=on_stop)
+
+    async def serve_unsignalled(self, listening: socket.socket, *, on_stop: Callable[[], Awaitable[None]]) -> None:
+        """Serve until ``stop`` is set, without handling signals."""
         self._reception.open(listening)
         self.accepting.set()
-        await self._asked.wait()
+        await self._stop.wait()
         self._reception.close()
-        await self._on_stop()
+        await on_stop()
         listening.close()
         if self._http.begun:
             with contextlib.suppress(Exception):  # it could not be loaded, which is in the log already
@@ -89,7 +86,7 @@ class Server:
         """SIGTERM and SIGINT end the daemon in order, with exit code 0: nothing is raised again afterwards."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.ask_to_stop)
+            loop.add_signal_handler(number, self._stop.set)
         try:
             yield
         finally:
@@ -104,5 +101,5 @@ class Server:
         try:
             return (await self._http.get()).protocol()
         except Exception:
-            self.ask_to_stop()
+            self._stop.set()
             raise

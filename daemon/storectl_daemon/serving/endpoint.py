@@ -1,8 +1,7 @@
-"""The place of the daemon's socket, and the file in the store that names it.
+"""Where the daemon listens: its socket, at the first path that can be used, and the file in the store that names it.
 
-The socket is at the first place that can be used. A runtime folder goes away at logout, and a person may delete it. The
-daemon then lives on, and listens at a new socket as soon as it sees that. A client of the store reads the socket's path
-from the store's file (``storectl_shim.store_daemon``).
+The socket may disappear: a runtime folder is removed at logout. The daemon then listens on a new one. Clients read its
+path from the store's file (``storectl_shim.store_daemon``).
 """
 
 import contextlib
@@ -22,7 +21,7 @@ from storectl_store.disk.whole_files import PRIVATE, replace_file
 logger = logging.getLogger(__name__)
 
 
-class Door:
+class Endpoint:
     """The daemon's socket, from ``open`` to the end of the block. Only a process with the store's lock may use it."""
 
     def __init__(self, store: Path, paths: Sequence[Path], environ: Mapping[str, str]) -> None:
@@ -53,11 +52,11 @@ class Door:
         return self._listener.socket
 
     @property
-    def is_there(self) -> bool:
+    def reachable(self) -> bool:
         """Whether a client that connects to the path still reaches this socket."""
         return self._identity is not None and socket_identity(self.path) == self._identity
 
-    def open_anew(self) -> None:
+    def reopen(self) -> None:
         """Listen at a new socket. The old one stays open until the end: clients may still wait on it to be accepted."""
         gone = self.path
         self._environ = {}  # what a service manager passed has been used already
