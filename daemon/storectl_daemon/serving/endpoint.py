@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from storectl_daemon.serving.sockets import Listener, SocketFolderError, open_listener, socket_identity
+from storectl_daemon.serving.sockets import ListeningSocket, SocketFolderError, open_listening, socket_identity
 from storectl_shim.store_daemon import daemon_file, this_daemon
 from storectl_store.disk.durability import disk_errors
 from storectl_store.disk.whole_files import PRIVATE, replace_file
@@ -35,8 +35,8 @@ class Endpoint:
 
         Raises SocketBusyError or SocketFolderError if no place can be used.
         """
-        self._listener = self._first_listener()
-        self._identity = socket_identity(self._listener.path)
+        self._listening = self._first_listening()
+        self._identity = socket_identity(self._listening.path)
         with disk_errors(f"say where the daemon of {self._file.parent} is"):
             replace_file(self._file, this_daemon(str(self.path)).text(), mode=PRIVATE)
         return self
@@ -44,12 +44,12 @@ class Endpoint:
     @property
     def path(self) -> Path:
         """The path of the socket now."""
-        return self._listener.path
+        return self._listening.path
 
     @property
     def socket(self) -> socket.socket:
         """The socket that listens now."""
-        return self._listener.socket
+        return self._listening.socket
 
     @property
     def reachable(self) -> bool:
@@ -63,11 +63,11 @@ class Endpoint:
         self.open()
         logger.warning("the socket %s is gone; listening on %s", gone, self.path)
 
-    def _first_listener(self) -> Listener:
+    def _first_listening(self) -> ListeningSocket:
         refusals: list[SocketFolderError] = []
         for path in self._paths:
             try:
-                return self._opened.enter_context(open_listener(path, self._environ))
+                return self._opened.enter_context(open_listening(path, self._environ))
             except SocketFolderError as error:
                 refusals.append(error)
         raise refusals[0]

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
 from storectl_daemon.process.loading import Loaded
+from storectl_daemon.serving.listener import REQUEST_SECONDS, Listener
 from storectl_daemon.serving.peers import Gate
-from storectl_daemon.serving.reception import SILENT_SECONDS, Reception
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ CONNECTIONS_PER_USER = 256
 
 
 class Http(Protocol):
-    """Serves the connections that the reception hands on."""
+    """Serves the connections that the listener hands on."""
 
     def protocol(self) -> asyncio.Protocol:
         """The protocol for one more connection."""
@@ -37,7 +37,7 @@ class Server:
     """Serves on one listening socket until ``stop`` is set. A signal sets it.
 
     ``http`` is called once, in a thread, when the first connection is handed on. For ``import_map``, ``on_answer`` and
-    ``seconds`` see ``Reception``.
+    ``seconds`` see ``Listener``.
     """
 
     def __init__(
@@ -48,18 +48,18 @@ class Server:
         http: Callable[[], Http],
         on_answer: Callable[[], None] = lambda: None,
         stop: asyncio.Event,
-        seconds: float = SILENT_SECONDS,
+        seconds: float = REQUEST_SECONDS,
     ) -> None:
         self._http = Loaded(http, name="HTTP")
         self._stop = stop
-        self._reception = Reception(
+        self._listener = Listener(
             gate=gate, import_map=import_map, protocol=self._protocol, on_answer=on_answer, seconds=seconds
         )
         self.accepting = asyncio.Event()
 
     def move(self, listening: socket.socket) -> None:
         """Serve on this socket from now on, instead of the present one. Call it on the event loop."""
-        self._reception.move(listening)
+        self._listener.move(listening)
 
     async def serve(self, listening: socket.socket, *, on_stop: Callable[[], Awaitable[None]]) -> None:
         """Serve until ``stop`` is set, then close the socket. Call it in the main thread, which receives the signals.
@@ -71,10 +71,10 @@ class Server:
 
     async def serve_unsignalled(self, listening: socket.socket, *, on_stop: Callable[[], Awaitable[None]]) -> None:
         """Serve until ``stop`` is set, without handling signals."""
-        self._reception.open(listening)
+        self._listener.open(listening)
         self.accepting.set()
         await self._stop.wait()
-        self._reception.close()
+        self._listener.close()
         await on_stop()
         listening.close()
         if self._http.begun:
