@@ -221,7 +221,7 @@ class Daemon:
         environments, bus = Environments(layout), EventBus()
         book = ProjectBook(layout.projects_file, otherwise=partial(projects_with_records, layout))
         files = DiskProjectFiles(layout, environments, home=settings.home)
-        outlines = Outlines(self._store)
+        outlines = Outlines(self._store, self._store.catalogue)
         compiling = Compiling(self._compiler, outlines.get, bus)
         shim = ShimBytecode(self._store.catalogue)
         publishing = Publishing(store=self._store, outlines=outlines, environments=environments, shim=shim)
