@@ -68,7 +68,7 @@ class Making:
     """What makes environments. ``build`` is loaded by the first warm."""
 
     def __init__(self, settings: Settings, store: Store, session: Path, resources: Resources) -> None:
-        outlines, shim = Outlines(store), ShimBytecode(store.catalogue)
+        outlines, shim = Outlines(store, store.catalogue), ShimBytecode(store.catalogue)
         self.environments = Environments(store.layout)
         self.bus = EventBus()
         self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
