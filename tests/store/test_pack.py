@@ -21,7 +21,7 @@ from storectl_store.environments.pack import (
     write_pack,
 )
 from support.packs import PackedPlace, packed_place
-from support.views import pythons
+from support.views import every_python, pythons
 from support.wheels import make_wheel
 
 WHEELS = [
@@ -76,7 +76,7 @@ def test_what_is_not_a_module_of_an_entry_with_bytecode_is_left_out(place: Packe
     ) == Imports(modules=("alpha/one.py",))
 
 
-@pytest.fixture(params=pythons(), ids=lambda python: python.version)
+@pytest.fixture(params=every_python())
 def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> PackedPlace:
     return packed_place(tmp_path, request.param, WHEELS[0])
 
