@@ -6,7 +6,6 @@ If the environment and all its entries exist already, nothing is started, fetche
 import asyncio
 import hashlib
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -48,7 +47,6 @@ from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.uv.groups import AskedGroups
-from storectl_store.wheel.checked import Part
 
 _KEPT_SELECTIONS = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
@@ -265,12 +263,7 @@ class EnvironmentBuild:
 
     def _present(self, pins: Sequence[Pin]) -> set[Digest]:
         """The pins whose entries are in the store, as far as a look at the folder of each tells."""
-        return {
-            pin.wheel.digest
-            for pin in pins
-            if self._store.has(pin.wheel.digest)
-            and os.path.isdir(self._store.layout.entry(pin.name, pin.wheel.digest) / Part.SITE_PACKAGES)
-        }
+        return {pin.wheel.digest for pin in pins if self._store.seems_whole(pin.name, pin.wheel.digest)}
 
     def _info(self, environment: EnvironmentId, inputs: Inputs) -> EnvironmentInfo:
         located = inputs.located
