@@ -12,7 +12,6 @@ from storectl_daemon.compiling.shim_bytecode import ShimBytecode
 from storectl_daemon.entries.identification import Identification
 from storectl_daemon.entries.pipeline import Pipeline
 from storectl_daemon.entries.workers import Workers
-from storectl_daemon.environments import Environments
 from storectl_daemon.indexes.access import Network
 from storectl_daemon.jobs.events import EventBus
 from storectl_daemon.jobs.options import Job
@@ -27,13 +26,14 @@ from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
+from storectl_daemon.published import PublishedEnvironments
 from storectl_daemon.service import Service, watched_projects
 from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.serving.watchdog import Watchdog
 from storectl_daemon.warming.publishing import Publishing
-from storectl_daemon.warming.settling import Built, Settling
+from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.warm import Warmer
 from storectl_shim import locations
 from storectl_store.entries.store import Store
@@ -43,7 +43,7 @@ from storectl_store.environments.outlines.kept import Outlines
 if TYPE_CHECKING:
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
-    from storectl_daemon.warming.build import EnvironmentBuild
+    from storectl_daemon.warming.make import EnvironmentMaker
 
 
 class Resources:
@@ -65,11 +65,11 @@ class Resources:
 
 
 class Making:
-    """What makes environments. ``build`` is loaded by the first warm."""
+    """What makes environments. ``maker`` is loaded by the first warm."""
 
     def __init__(self, settings: Settings, store: Store, session: Path, resources: Resources) -> None:
         outlines, shim = Outlines(store, store.catalogue), ShimBytecode(store.catalogue)
-        self.environments = Environments(store.layout)
+        self.environments = PublishedEnvironments(store.layout)
         self.bus = EventBus()
         self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
         self.files = ProjectFiles(store.layout, self.environments, home=settings.home)
@@ -77,12 +77,12 @@ class Making:
         self.compiling = Compiling(resources.compiler, outlines.get, self.bus)
         self.publishing = Publishing(store=store, outlines=outlines, environments=self.environments, shim=shim)
 
-        def load_build() -> "EnvironmentBuild":
+        def load_maker() -> "EnvironmentMaker":
             from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - only a build needs it
-            from storectl_daemon.warming.build import EnvironmentBuild  # noqa: PLC0415 - only a build needs it
+            from storectl_daemon.warming.make import EnvironmentMaker  # noqa: PLC0415 - only a build needs it
 
             logs = Path(locations.state_folder(settings.environ)) / "builds"
-            return EnvironmentBuild(
+            return EnvironmentMaker(
                 store=store,
                 outlines=outlines,
                 environments=self.environments,
@@ -94,13 +94,13 @@ class Making:
                 publishing=self.publishing,
             )
 
-        self.build = Loaded(load_build, name="the build")
-        settling = Settling(self._built, self.files.read, self.stillness)
+        self.maker = Loaded(load_maker, name="the maker of environments")
+        settling = Settling(self._made, self.files.read, self.stillness)
         self.warmer = Warmer(settling=settling, files=self.files, book=self.book, bus=self.bus)
 
-    async def _built(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
-        build = await self.build.get()
-        return await build(job, inputs, progress)
+    async def _made(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
+        maker = await self.maker.get()
+        return await maker(job, inputs, progress)
 
 
 class Parts:
@@ -120,7 +120,7 @@ class Parts:
             from storectl_daemon.repair.assembly import assemble  # noqa: PLC0415 - few daemons need it
 
             compiler, publishing = self.resources.compiler, making.publishing
-            return assemble(self.service, writer=writer, build=making.build, compiler=compiler, publishing=publishing)
+            return assemble(self.service, writer=writer, maker=making.maker, compiler=compiler, publishing=publishing)
 
         async def refresh(project: Path) -> None:
             await self.service.refresh(project)
@@ -163,7 +163,7 @@ class Parts:
             def on_request(path: str) -> None:
                 self.idle.touch()
                 if path != HEALTH:
-                    making.build.begin()  # a command will want a build soon
+                    making.maker.begin()  # a command will want a build soon
                 if path == WARM and self.store.empty:  # everything has to be fetched
                     resources.network.begin()
                     resources.pipeline.expect()
@@ -174,7 +174,7 @@ class Parts:
         return Server(gate, import_map=import_map, http=load_http, on_answer=self.idle.touch, stop=self.stop)
 
 
-def _packing(settings: Settings, store: Store, environments: Environments, session: Path) -> Packing | None:
+def _packing(settings: Settings, store: Store, environments: PublishedEnvironments, session: Path) -> Packing | None:
     records = records_folder(settings.environ, store.layout)
     return Packing(store.layout, environments, records=records, session=session) if records else None
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from storectl_daemon.compiling.compiling import Compiling
-from storectl_daemon.environments import Environments
 from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.jobs.events import EventBus
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job, Options
@@ -31,6 +30,7 @@ from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Located, input_paths, locate
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import WatchedProject, Watcher
+from storectl_daemon.published import PublishedEnvironments
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming
 from storectl_daemon.warming.warm import Warmer
 from storectl_store.entries.store import Store
@@ -51,7 +51,7 @@ class Service:
     """
 
     store: Store
-    environments: Environments
+    environments: PublishedEnvironments
     book: ProjectBook
     files: ProjectFiles
     warmer: Warmer

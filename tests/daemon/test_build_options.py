@@ -7,10 +7,10 @@ import pytest
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.build_options import BuildOptions, BuildOptionsError
-from storectl_daemon.building.build_sources import sourced
 from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.building.recipe import PLAIN, Recipe
+from storectl_daemon.building.uv_sources import sourced
 from storectl_store.selection.pin import LocalProject
 from storectl_store.selection.reading import read_lock_file
 

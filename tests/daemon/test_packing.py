@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon.environments import Environments
 from storectl_daemon.packing.packing import Packing, records_folder
+from storectl_daemon.published import PublishedEnvironments
 from storectl_daemon.repair import derived_part
 from storectl_daemon.repair.derived_part import PackPart
 from storectl_shim._storectl_map import RECORD_MAGIC
@@ -34,7 +34,7 @@ def place(tmp_path: Path) -> PackedPlace:
 def packing(place: PackedPlace) -> Packing:
     records = records_folder({"HOME": str(place.home)}, place.layout)
     assert records is not None
-    return Packing(place.layout, Environments(place.layout), records=records, session=place.layout.tmp)
+    return Packing(place.layout, PublishedEnvironments(place.layout), records=records, session=place.layout.tmp)
 
 
 def say(place: PackedPlace, *names: str, environment: str = "") -> Path:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from storectl_daemon.environments import Environments
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.projects import files as project_files
 from storectl_daemon.projects.book import Project, ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import LinkError, ProjectFiles
+from storectl_daemon.published import PublishedEnvironments
 from storectl_store.digest import EnvironmentId
 from storectl_store.disk import durability
 from storectl_store.entries.layout import StoreLayout
@@ -26,7 +26,7 @@ def book(tmp_path: Path) -> ProjectBook:
 @pytest.fixture
 def files(tmp_path: Path) -> ProjectFiles:
     layout = StoreLayout(tmp_path / "store")
-    return ProjectFiles(layout, Environments(layout), home=None)
+    return ProjectFiles(layout, PublishedEnvironments(layout), home=None)
 
 
 def numbered(number: int) -> Options:

@@ -11,7 +11,7 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
-from storectl_daemon.warming.settling import Built, Settling
+from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_store.digest import EnvironmentId
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
 from storectl_store.projects.input_state import InputKind, InputState
@@ -54,17 +54,17 @@ class Scene:
         files = {located.lock_file: state(self.lock)} | {path: state(self.other) for path in extra or {}}
         return Inputs(located=located, files=files, extra=dict(extra or {}))
 
-    async def build(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
+    async def build(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         self.builds += 1
         made_from = self.other
         if "project" in self.missing:
             self.missing.remove("project")
             raise MissingProjectError("there is no project")
         self.during(self.builds)
-        return Built(environment=ENVIRONMENT, extra_inputs={job.project / "lib.toml": state(made_from)})
+        return MadeEnvironment(environment=ENVIRONMENT, extra_inputs={job.project / "lib.toml": state(made_from)})
 
-    async def settle(self) -> tuple[Built, Inputs]:
-        return await self.settling.build(self.job, Progress(lambda _event: None))
+    async def settle(self) -> tuple[MadeEnvironment, Inputs]:
+        return await self.settling.make(self.job, Progress(lambda _event: None))
 
 
 def play(scenario: Callable[[Scene], Awaitable[None]], tmp_path: Path, stillness: Stillness | None = None) -> None:

@@ -35,7 +35,7 @@ from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
-from storectl_daemon.warming.settling import Built, Settling
+from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready
 from storectl_daemon.warming.warm import FORGOTTEN, Warmer
 from storectl_store.digest import EnvironmentId, digest_of_hex
@@ -120,7 +120,7 @@ class FakeBuild:
         self.variables: dict[str, str] = {}
         self.during: Callable[[], None] = lambda: None
 
-    async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
+    async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         name = next(state.sha256 for state in inputs.files.values() if state)
         self.built.append(name)
         self.jobs.append(job)
@@ -129,7 +129,7 @@ class FakeBuild:
         self.during()
         if self.trouble is not None:
             raise self.trouble
-        return Built(environment=info(name), variables=self.variables)
+        return MadeEnvironment(environment=info(name), variables=self.variables)
 
 
 class Scene:
@@ -222,18 +222,18 @@ def test_flights_of_a_forgotten_project_never_overlap_with_those_after_it(tmp_pa
     async def scenario(scene: Scene) -> None:
         under_way, most = 0, 0
 
-        async def build(job: Job, inputs: Inputs, progress: Progress) -> Built:
+        async def build(job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
             try:
                 await asyncio.sleep(0)
-                return Built(environment=info("one"))
+                return MadeEnvironment(environment=info("one"))
             finally:
                 await asyncio.shield(asyncio.sleep(0))
                 under_way -= 1
 
-        scene.warmer._settling._build = build
+        scene.warmer._settling._make = build
         warms = []
         for _ in range(20):
             warms.append(asyncio.create_task(scene.warm()))

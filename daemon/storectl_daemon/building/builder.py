@@ -24,8 +24,8 @@ from typing import assert_never
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from storectl_daemon.building.known_builds import KnownBuilds, MadeWheel
-from storectl_daemon.building.order import Building, Order, ProjectFolder, editable_order, wheel_order
+from storectl_daemon.building.known_builds import BuiltWheel, KnownBuilds
+from storectl_daemon.building.order import BuildContext, Order, ProjectFolder, editable_order, wheel_order
 from storectl_daemon.building.pip_variables import pip_variables
 from storectl_daemon.building.request import (
     Archive,
@@ -82,28 +82,28 @@ class Builder:
         self._logs = logs
         self._deadline = deadline
         self._known = KnownBuilds(store)
-        self._flights: SingleFlight[str, MadeWheel] = SingleFlight()
+        self._flights: SingleFlight[str, BuiltWheel] = SingleFlight()
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
         self._numbers = itertools.count()
 
-    async def wheel(self, pin: SourcePin, interpreter: Interpreter, report: Progress, how: Building) -> MadeWheel:
+    async def wheel(self, pin: SourcePin, interpreter: Interpreter, report: Progress, how: BuildContext) -> BuiltWheel:
         """The wheel that the source makes for this interpreter; its entry is in the store."""
         built = await self._made(wheel_order(pin, interpreter, how), report)
         return replace(built, pin=replace(built.pin, index=pin.index, direct_url=pin.direct_url))
 
     async def editable(
-        self, local: LocalProject, interpreter: Interpreter, report: Progress, how: Building
-    ) -> MadeWheel:
+        self, local: LocalProject, interpreter: Interpreter, report: Progress, how: BuildContext
+    ) -> BuiltWheel:
         """The editable wheel of a packaged local project, as its folder is now; its entry is in the store."""
         wheel = await asyncio.to_thread(editable_wheel, local)
         if wheel is not None:
-            made = MadeWheel(pin=await self._keep(local.name, wheel, report, how))
+            made = BuiltWheel(pin=await self._keep(local.name, wheel, report, how))
         else:
             made = await self._made_of_folder(partial(editable_order, local, interpreter, how), report)
         origin = folder_origin(local.path, editable=local.editable)
         return replace(made, pin=replace(made.pin, index=None, direct_url=origin))
 
-    async def _made_of_folder(self, order_now: Callable[[], Order], report: Progress) -> MadeWheel:
+    async def _made_of_folder(self, order_now: Callable[[], Order], report: Progress) -> BuiltWheel:
         """Build until the folder is the same before and after. A build that saw it change is thrown away."""
         order = await asyncio.to_thread(order_now)
         for _ in range(_MOST_ROUNDS):
@@ -115,7 +115,7 @@ class Builder:
             f"{order.label} cannot be built: its files keep changing", hint="wait for what writes them", name=order.name
         )
 
-    async def _keep(self, name: NormalizedName, wheel: EditableWheel, report: Progress, how: Building) -> Pin:
+    async def _keep(self, name: NormalizedName, wheel: EditableWheel, report: Progress, how: BuildContext) -> Pin:
         """Commit a wheel that is in memory."""
         if self._store.has(wheel.digest):
             return _pin(name, wheel.version, Path(wheel.filename), wheel.digest, len(wheel.content))
@@ -129,7 +129,7 @@ class Builder:
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _made(self, order: Order, report: Progress) -> MadeWheel:
+    async def _made(self, order: Order, report: Progress) -> BuiltWheel:
         known = await asyncio.to_thread(self._known.find, order)
         if known is not None:
             return known
@@ -141,7 +141,7 @@ class Builder:
             )
         return await self._flights.do(order.flight, lambda: self._build(order, report))
 
-    async def _build(self, order: Order, report: Progress) -> MadeWheel:
+    async def _build(self, order: Order, report: Progress) -> BuiltWheel:
         async with self._places:
             report.building(order.label)
             folder = self._new_folder("build")

@@ -20,7 +20,7 @@ from storectl_store.selection.pin import Pin, WheelFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MadeWheel:
+class BuiltWheel:
     """A wheel that is in the store. ``variables`` are those that its build depends on: digests by name."""
 
     pin: Pin
@@ -35,16 +35,16 @@ class KnownBuilds:
         self._root = str(store.layout.root)
         self._swept = False
 
-    def find(self, order: Order) -> MadeWheel | None:
+    def find(self, order: Order) -> BuiltWheel | None:
         """The wheel of an earlier build for an equal order, if its entry still exists; otherwise None."""
         for record in provenances(self._store.layout, order.key):
             if self._store.has(record.digest) and self._fits(record, order):
                 wheel = WheelFile(filename=record.filename, digest=record.digest, url=f"file:///{record.filename}")
                 pin = Pin(name=record.name, version=record.version, wheel=wheel)
-                return MadeWheel(pin=pin, variables=record.variables)
+                return BuiltWheel(pin=pin, variables=record.variables)
         return None
 
-    def keep(self, order: Order, pin: Pin, result: BuildResult) -> MadeWheel:
+    def keep(self, order: Order, pin: Pin, result: BuildResult) -> BuiltWheel:
         """Record the result of an order."""
         self._sweep()
         named = order.source.variables if isinstance(order.source, ProjectFolder) else frozenset()
@@ -52,7 +52,7 @@ class KnownBuilds:
         key = kept_variables_key(self._store.layout)
         variables = {name: variable_digest(key, name, order.environ.get(name)) for name in sorted(names)}
         write_provenance(self._store.layout, _provenance(order, pin, result, variables))
-        return MadeWheel(pin=pin, variables=variables)
+        return BuiltWheel(pin=pin, variables=variables)
 
     def _fits(self, record: Provenance, order: Order) -> bool:
         """Whether every variable that counted has the value of then, and no other variable counts now."""

@@ -20,7 +20,7 @@ from storectl_store.selection.target import Interpreter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Building:
+class BuildContext:
     """How a command wants a build to be done: its network, its variables, and the recipe.
 
     With ``offline`` nothing is built. ``places`` are the places that the project's lock file names for packages.
@@ -53,7 +53,7 @@ class Order:
     version: str | None
     source: SourceArchive | GitCommit | ProjectFolder
     interpreter: Interpreter
-    how: Building
+    how: BuildContext
     environ: Mapping[str, str] = field(repr=False)
     subdirectory: str | None = None
 
@@ -102,7 +102,7 @@ class Order:
         return f"{self.key}.{hashlib.sha256(counting).hexdigest()}"
 
 
-def wheel_order(pin: SourcePin, interpreter: Interpreter, how: Building) -> Order:
+def wheel_order(pin: SourcePin, interpreter: Interpreter, how: BuildContext) -> Order:
     """The order for a pin that is locked as a source."""
     return Order(
         name=pin.name,
@@ -115,7 +115,7 @@ def wheel_order(pin: SourcePin, interpreter: Interpreter, how: Building) -> Orde
     )
 
 
-def editable_order(local: LocalProject, interpreter: Interpreter, how: Building) -> Order:
+def editable_order(local: LocalProject, interpreter: Interpreter, how: BuildContext) -> Order:
     """The order for a local project, as its folder is now. Reads the folder."""
     inputs = local_inputs(Path(local.path))
     return Order(

@@ -17,7 +17,6 @@ from build import BuildBackendException, BuildException, FailedProcessError, Pro
 from pyproject_hooks import HookMissing
 
 from storectl_daemon.building.archive import unpack
-from storectl_daemon.building.build_sources import sourced
 from storectl_daemon.building.checkout import Checkout
 from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.isolation import Isolation
@@ -33,6 +32,7 @@ from storectl_daemon.building.request import (
     read_request,
     write_answer,
 )
+from storectl_daemon.building.uv_sources import sourced
 from storectl_store.projects.pyproject import read_pyproject, table_at
 
 _MOST_WORDS = 300

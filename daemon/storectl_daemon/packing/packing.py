@@ -13,9 +13,9 @@ from pathlib import Path
 
 import anyio
 
-from storectl_daemon.environments import Environments
 from storectl_daemon.process.lifecycle import rest
 from storectl_daemon.projects.notifications import Wanted, notifications
+from storectl_daemon.published import PublishedEnvironments
 from storectl_shim._storectl_map import cache_folder
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.pack import (
@@ -46,7 +46,9 @@ def _give_up(_folder: Path, error: OSError) -> None:
 class Packing:
     """Makes packs from records, when there are new ones. ``records`` is their folder for this store, by environment."""
 
-    def __init__(self, layout: StoreLayout, environments: Environments, *, records: Path, session: Path) -> None:
+    def __init__(
+        self, layout: StoreLayout, environments: PublishedEnvironments, *, records: Path, session: Path
+    ) -> None:
         self._layout = layout
         self._environments = environments
         self._records = records

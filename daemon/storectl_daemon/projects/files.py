@@ -7,12 +7,12 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.projects.book import RecordedEnvironment
 from storectl_daemon.projects.inputs import Inputs, locate, read_inputs
+from storectl_daemon.published import PublishedEnvironments
 from storectl_shim.project_record import same_variables
 from storectl_store.disk.durability import exchange
 from storectl_store.entries.layout import StoreLayout
@@ -30,7 +30,7 @@ class LinkError(DaemonError):
 class ProjectFiles:
     """The files of projects on disk. Every method may block; none needs the event loop."""
 
-    def __init__(self, layout: StoreLayout, environments: Environments, *, home: str | None) -> None:
+    def __init__(self, layout: StoreLayout, environments: PublishedEnvironments, *, home: str | None) -> None:
         self._layout = layout
         self._environments = environments
         self._home = home

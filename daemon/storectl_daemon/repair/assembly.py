@@ -14,7 +14,7 @@ from storectl_daemon.repair.repairer import Repairer
 from storectl_daemon.repair.users import Users
 from storectl_daemon.repair.view_part import ViewPart
 from storectl_daemon.service import Service
-from storectl_daemon.warming.build import EnvironmentBuild
+from storectl_daemon.warming.make import EnvironmentMaker
 from storectl_daemon.warming.publishing import Publishing
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.writer import Writer
@@ -22,7 +22,7 @@ from storectl_store.selection.pin import Pin
 
 
 def assemble(
-    daemon: Service, *, writer: Writer, build: Loaded[EnvironmentBuild], compiler: Compiler, publishing: Publishing
+    daemon: Service, *, writer: Writer, maker: Loaded[EnvironmentMaker], compiler: Compiler, publishing: Publishing
 ) -> Repairer:
     """The repairer of this daemon."""
     layout = daemon.store.layout
@@ -30,10 +30,10 @@ def assemble(
     interpreters = InterpreterBook(layout.interpreters)
 
     async def pins_of(job: Job) -> Sequence[Pin]:
-        return await (await build.get()).pins(job, await asyncio.to_thread(daemon.files.read, job, None))
+        return await (await maker.get()).pins(job, await asyncio.to_thread(daemon.files.read, job, None))
 
     async def staged_of(job: Job, pin: Pin) -> StagedEntry:
-        return await (await build.get()).staged(job, pin)
+        return await (await maker.get()).staged(job, pin)
 
     def entries_for(order: Order) -> EntryPart:
         return EntryPart(

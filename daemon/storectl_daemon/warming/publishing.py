@@ -9,8 +9,8 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from storectl_daemon.compiling.shim_bytecode import ShimBytecode
-from storectl_daemon.environments import Environments
 from storectl_daemon.jobs.progress import Progress
+from storectl_daemon.published import PublishedEnvironments
 from storectl_store.digest import Digest
 from storectl_store.entries.quarantine import Reason
 from storectl_store.entries.store import Store
@@ -35,7 +35,7 @@ class Publishing:
 
     store: Store
     outlines: Outlines
-    environments: Environments
+    environments: PublishedEnvironments
     shim: ShimBytecode
 
     async def publish(

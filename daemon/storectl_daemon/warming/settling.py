@@ -28,7 +28,7 @@ _LOOKS_WITH_GIT = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
+class MadeEnvironment:
     """An environment that exists.
 
     ``extra_inputs`` are the inputs beyond the usual ones, as they were before anything was made from them.
@@ -43,7 +43,7 @@ class Built:
     notices: tuple[str, ...] = ()
 
 
-Build = Callable[[Job, Inputs, Progress], Awaitable[Built]]
+Make = Callable[[Job, Inputs, Progress], Awaitable[MadeEnvironment]]
 """Makes the environment of a job from its inputs. Raises a ProblemError if it cannot be made."""
 
 Read = Callable[[Job, Mapping[Path, InputKind] | None], Inputs]
@@ -56,8 +56,8 @@ The mapping has the inputs beyond the usual ones; None stands for those that the
 class Settling:
     """Remembers for each job the inputs beyond the usual ones, and which inputs failed."""
 
-    def __init__(self, build: Build, read: Read, stillness: Stillness, *, again_seconds: float = AGAIN_SECONDS) -> None:
-        self._build = build
+    def __init__(self, make: Make, read: Read, stillness: Stillness, *, again_seconds: float = AGAIN_SECONDS) -> None:
+        self._make = make
         self._read_files = read
         self._stillness = stillness
         self._again_seconds = again_seconds
@@ -90,8 +90,8 @@ class Settling:
             await self._stillness.wait_for(job.project)
             return await self._read_now(job)
 
-    async def build(self, job: Job, progress: Progress) -> tuple[Built, Inputs]:
-        """Build until the inputs are the same before and after. Raises a ProblemError if nothing can be made."""
+    async def make(self, job: Job, progress: Progress) -> tuple[MadeEnvironment, Inputs]:
+        """Make the environment until its inputs are the same before and after. Raises a ProblemError on failure."""
         before = await self.read(job)
         looks = 0
         for _ in range(_ROUNDS):
@@ -123,10 +123,10 @@ class Settling:
         self._extra.setdefault(job, inputs.extra)
         return inputs
 
-    async def _attempt(self, job: Job, inputs: Inputs, progress: Progress) -> Built | ProblemError:
+    async def _attempt(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment | ProblemError:
         try:
-            built = await self._build(job, inputs, progress)
+            made = await self._make(job, inputs, progress)
         except ProblemError as error:
             return error
-        self._extra[job] = {path: state.kind if state else "file" for path, state in built.extra_inputs.items()}
-        return built
+        self._extra[job] = {path: state.kind if state else "file" for path, state in made.extra_inputs.items()}
+        return made

@@ -10,8 +10,8 @@ from packaging.utils import NormalizedName
 
 from storectl_daemon.building.build_options import BuildOptions
 from storectl_daemon.building.builder import Builder, BuildError
-from storectl_daemon.building.known_builds import MadeWheel
-from storectl_daemon.building.order import Building
+from storectl_daemon.building.known_builds import BuiltWheel
+from storectl_daemon.building.order import BuildContext
 from storectl_daemon.building.pip_variables import LockedPlaces
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.indexes.access import Access
@@ -41,7 +41,7 @@ class SourceBuilds:
     environment_of: Callable[[Sequence[Pin]], Awaitable[Path]]
     progress: Progress
 
-    async def made(self, pins: Sequence[SourcePin], projects: Sequence[LocalProject]) -> list[MadeWheel]:
+    async def wheels(self, pins: Sequence[SourcePin], projects: Sequence[LocalProject]) -> list[BuiltWheel]:
         """The wheels of these sources and projects. The first error ends all builds and is raised.
 
         What is built without isolation is built last, because it uses the others.
@@ -54,13 +54,15 @@ class SourceBuilds:
             made += await self._all(last, environment)
         return made
 
-    async def _all(self, items: Iterable[SourcePin | LocalProject], environment: Path | None = None) -> list[MadeWheel]:
+    async def _all(
+        self, items: Iterable[SourcePin | LocalProject], environment: Path | None = None
+    ) -> list[BuiltWheel]:
         found = await all_of([self._one(item, environment) for item in items])
         return [made for made in found if made is not None]
 
-    async def _one(self, item: SourcePin | LocalProject, environment: Path | None) -> MadeWheel | None:
+    async def _one(self, item: SourcePin | LocalProject, environment: Path | None) -> BuiltWheel | None:
         """The wheel; None, with a warning, for a local project that the environment can do without."""
-        how = Building(
+        how = BuildContext(
             access=self.access,
             environ=self.job.environ,
             offline=self.job.offline,

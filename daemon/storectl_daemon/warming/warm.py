@@ -1,6 +1,6 @@
 """Warming: one flight for each project and set of options, and the state of each.
 
-A flight has the environment built from inputs that do not change meanwhile, writes the project's record and reports
+A flight has the environment made from inputs that do not change meanwhile, writes the project's record and reports
 ``ready``. Any failure is reported as ``failed``; record and environment then stay what they were.
 """
 
@@ -22,7 +22,7 @@ from storectl_daemon.process.single_flight import SingleFlight
 from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Inputs
-from storectl_daemon.warming.settling import Built, Settling
+from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
 from storectl_store.errors import ProblemError
 from storectl_store.projects.input_state import InputKind
@@ -70,7 +70,7 @@ class Warmer:
         self._flights: SingleFlight[Job, Job] = SingleFlight()
         self._waiting: dict[asyncio.Task[None], Job] = {}
         self._states: dict[Job, WarmState] = {}
-        self._before: dict[Job, OrderedDict[str, Built]] = {}
+        self._before: dict[Job, OrderedDict[str, MadeEnvironment]] = {}
         self._stale: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
         self._refreshes = Background()
@@ -199,10 +199,10 @@ class Warmer:
         """
         self._begin(job)
         try:
-            built = await asyncio.to_thread(self._built_before, job, seen) if seen else None
-            if built is None or seen is None:
-                built, seen = await self._settling.build(job, Progress(lambda message: self._tell(job, message)))
-            await self._finish(job, built, seen)
+            made = await asyncio.to_thread(self._made_before, job, seen) if seen else None
+            if made is None or seen is None:
+                made, seen = await self._settling.make(job, Progress(lambda message: self._tell(job, message)))
+            await self._finish(job, made, seen)
         except ProblemError as error:
             self._fail(job, error)
         except Exception as error:
@@ -211,35 +211,35 @@ class Warmer:
             self._fail(job, error)
         return job
 
-    def _built_before(self, job: Job, inputs: Inputs) -> Built | None:
+    def _made_before(self, job: Job, inputs: Inputs) -> MadeEnvironment | None:
         """The environment that an earlier flight made from these inputs; None if none did, or if it is gone."""
-        built = self._before[job].get(inputs.digest) if job in self._before else None
-        if built is None or not self._files.has_variables(built.variables, job.environ):
+        made = self._before[job].get(inputs.digest) if job in self._before else None
+        if made is None or not self._files.has_variables(made.variables, job.environ):
             return None
         recorded = RecordedEnvironment(
-            options=job.options, lock_file=str(inputs.located.lock_file), environment=built.environment.id
+            options=job.options, lock_file=str(inputs.located.lock_file), environment=made.environment.id
         )
         environment = self._files.environment(recorded, job.project)
-        return replace(built, environment=environment) if environment else None
+        return replace(made, environment=environment) if environment else None
 
-    def _remember(self, job: Job, inputs: Inputs, built: Built) -> None:
+    def _remember(self, job: Job, inputs: Inputs, made: MadeEnvironment) -> None:
         before = self._before.setdefault(job, OrderedDict())
-        before[inputs.digest] = built
+        before[inputs.digest] = made
         before.move_to_end(inputs.digest)
         if len(before) > _REMEMBERED:
             before.popitem(last=False)
 
-    async def _finish(self, job: Job, built: Built, inputs: Inputs) -> None:
-        environment = built.environment
-        self._remember(job, inputs, built)
+    async def _finish(self, job: Job, made: MadeEnvironment, inputs: Inputs) -> None:
+        environment = made.environment
+        self._remember(job, inputs, made)
         recorded = RecordedEnvironment(
             options=job.options,
             lock_file=str(inputs.located.lock_file),
             inputs=inputs.digest,
             environment=environment.id,
             last_used=time.time(),
-            notices=built.notices,
-            variables=built.variables,
+            notices=made.notices,
+            variables=made.variables,
         )
         if self._book.get(job.project) is None:
             self._book.record(job.project, recorded)  # it was an offline job, which puts nothing into the book

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from storectl_daemon.environments import known_environment
 from storectl_daemon.models import EnvironmentInfo
+from storectl_daemon.published import known_environment
 from storectl_daemon.service import Service
 
 

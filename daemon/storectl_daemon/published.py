@@ -16,7 +16,7 @@ _KEPT_RECORDS = 256
 _MAP_NAME = "import-map"
 
 
-class Environments:
+class PublishedEnvironments:
     """Reads environments. A published one never changes, so what was read holds as long as its folder exists."""
 
     def __init__(self, layout: StoreLayout) -> None:
@@ -76,7 +76,8 @@ class Environments:
         """The published import map. Raises UnknownEnvironmentError if there is none."""
         if is_environment_id(environment_id):
             with suppress(OSError):
-                return (self._layout.environment(environment_id) / _MAP_NAME).read_bytes()
+                folder = self._layout.environment(environment_id)
+                return (folder / _MAP_NAME).read_bytes()
         raise _unknown(environment_id)
 
 
@@ -86,7 +87,7 @@ def _unknown(environment_id: str) -> UnknownEnvironmentError:
     )
 
 
-def known_environment(environments: Environments, environment_id: str) -> EnvironmentInfo:
+def known_environment(environments: PublishedEnvironments, environment_id: str) -> EnvironmentInfo:
     """The environment, without a project. Raises UnknownEnvironmentError if there is none with this id."""
     if is_environment_id(environment_id):
         info = environments.info(environment_id, project=None, lock_file=None)

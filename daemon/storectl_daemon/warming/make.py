@@ -18,7 +18,6 @@ from storectl_daemon.building.pip_variables import NOWHERE, locked_places
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.entries.pipeline import Pipeline, biggest_first
-from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.indexes.access import Access, Network
 from storectl_daemon.indexes.look_up import file_of
@@ -29,9 +28,10 @@ from storectl_daemon.models import EnvironmentInfo, WarmEvent
 from storectl_daemon.projects.inputs import Inputs, doubts, read_states
 from storectl_daemon.projects.ownership import check_local, check_unlocked
 from storectl_daemon.projects.version_files import Around, look_around
+from storectl_daemon.published import PublishedEnvironments
 from storectl_daemon.warming.closure import Closure
 from storectl_daemon.warming.publishing import Publishing
-from storectl_daemon.warming.settling import Built
+from storectl_daemon.warming.settling import MadeEnvironment
 from storectl_daemon.warming.source_builds import SourceBuilds, all_of
 from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.entries.stage import StagedEntry
@@ -69,15 +69,15 @@ def _contents(lock_file: LockFile) -> str:
     return hashlib.sha256(parts + (lock_file.pyproject or b"")).hexdigest()
 
 
-class EnvironmentBuild:
-    """Builds environments."""
+class EnvironmentMaker:
+    """Makes environments."""
 
     def __init__(
         self,
         *,
         store: Store,
         outlines: Outlines,
-        environments: Environments,
+        environments: PublishedEnvironments,
         interpreters: InterpreterBook,
         network: Network,
         pipeline: Pipeline,
@@ -97,14 +97,14 @@ class EnvironmentBuild:
         self._required: dict[tuple[str, AskedGroups], str | None] = {}
         self._publishing = publishing
 
-    async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
+    async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         """The environment of the job. Raises a ProblemError if there can be none."""
         async with self._access(job.project, job.environ) as access:
             if self._store.empty:  # everything has to be fetched
                 access.begin()
-            return await self._built(job, inputs, access, progress)
+            return await self._made(job, inputs, access, progress)
 
-    async def _built(self, job: Job, inputs: Inputs, access: Access, progress: Progress) -> Built:
+    async def _made(self, job: Job, inputs: Inputs, access: Access, progress: Progress) -> MadeEnvironment:
         lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
         around = await asyncio.to_thread(_look_around, job, lock_file)
         interpreter = await asyncio.to_thread(self._choose, job, lock_file, around)
@@ -133,15 +133,15 @@ class EnvironmentBuild:
             places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
             progress=progress,
         )
-        built = await builds.made(closure.source_pins, closure.local_projects)
-        pins = (*closure.pins, *(made.pin for made in built))
+        wheels = await builds.wheels(closure.source_pins, closure.local_projects)
+        pins = (*closure.pins, *(wheel.pin for wheel in wheels))
         path = await self._environment_of(pins, interpreter, access, progress)
         environment = await asyncio.to_thread(self._info, EnvironmentId(path.name), inputs)
         await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
-        return Built(
+        return MadeEnvironment(
             environment=environment,
             extra_inputs=extra,
-            variables={name: digest for made in built for name, digest in made.variables.items()},
+            variables={name: digest for wheel in wheels for name, digest in wheel.variables.items()},
             notices=closure.notices,
         )
 
