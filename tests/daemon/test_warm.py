@@ -108,12 +108,12 @@ def info(name: str) -> EnvironmentInfo:
     )
 
 
-class FakeBuild:
-    """Builds an environment named after the inputs; `gate` holds it up, `trouble` lets it fail."""
+class FakeMaker:
+    """Makes an environment named after the inputs; `gate` holds it up, `trouble` lets it fail."""
 
     def __init__(self, files: FakeFiles) -> None:
         self.files = files
-        self.built: list[str] = []
+        self.made: list[str] = []
         self.jobs: list[Job] = []
         self.gate: asyncio.Event | None = None
         self.trouble: Exception | None = None
@@ -122,7 +122,7 @@ class FakeBuild:
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         name = next(state.sha256 for state in inputs.files.values() if state)
-        self.built.append(name)
+        self.made.append(name)
         self.jobs.append(job)
         if self.gate is not None:
             await self.gate.wait()
@@ -135,11 +135,11 @@ class FakeBuild:
 class Scene:
     def __init__(self, tmp_path: Path, *, settle_seconds: float = 60) -> None:
         self.files = FakeFiles()
-        self.build = FakeBuild(self.files)
+        self.maker = FakeMaker(self.files)
         self.bus = EventBus()
         self.book = ProjectBook(tmp_path / "projects.json")
         self.warmer = Warmer(
-            settling=Settling(self.build, self.files.read, Stillness(), again_seconds=0),
+            settling=Settling(self.maker, self.files.read, Stillness(), again_seconds=0),
             files=self.files,
             book=self.book,
             bus=self.bus,
@@ -194,7 +194,7 @@ def test_a_record_that_is_being_written_when_its_project_is_forgotten_is_gone_to
 def test_many_who_ask_at_once_share_one_build(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         messages = await asyncio.gather(*(scene.warm() for _ in range(20)))
-        assert scene.build.built == ["one"]
+        assert scene.maker.made == ["one"]
         assert {message.event for message in messages} == {"ready"}
 
     play(scenario, tmp_path)
@@ -202,16 +202,16 @@ def test_many_who_ask_at_once_share_one_build(tmp_path: Path) -> None:
 
 def test_a_warm_right_after_its_project_was_forgotten_has_a_flight_of_its_own(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.build.gate = asyncio.Event()
+        scene.maker.gate = asyncio.Event()
         first = asyncio.create_task(scene.warm())
-        await turns_until(lambda: len(scene.build.built) == 1)
+        await turns_until(lambda: len(scene.maker.made) == 1)
         scene.book.remove(tmp_path)
         scene.warmer.forget(tmp_path)
         second = asyncio.create_task(scene.warm())
-        scene.build.gate.set()
+        scene.maker.gate.set()
         told = await asyncio.gather(first, second)
         assert [getattr(message, "problem", None) for message in told] == [FORGOTTEN, None]
-        assert len(scene.build.built) == 2
+        assert len(scene.maker.made) == 2
         assert isinstance(scene.warmer.state(scene.job), Ready)
         assert scene.book.get(tmp_path) is not None
 
@@ -222,7 +222,7 @@ def test_flights_of_a_forgotten_project_never_overlap_with_those_after_it(tmp_pa
     async def scenario(scene: Scene) -> None:
         under_way, most = 0, 0
 
-        async def build(job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
+        async def make(job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
@@ -233,7 +233,7 @@ def test_flights_of_a_forgotten_project_never_overlap_with_those_after_it(tmp_pa
                 await asyncio.shield(asyncio.sleep(0))
                 under_way -= 1
 
-        scene.warmer._settling._make = build
+        scene.warmer._settling._make = make
         warms = []
         for _ in range(20):
             warms.append(asyncio.create_task(scene.warm()))
@@ -253,7 +253,7 @@ def test_a_warm_in_the_turn_in_which_a_flight_ends_hears_of_its_own(
     tmp_path: Path, trouble: ProblemError | None
 ) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.build.trouble = trouble
+        scene.maker.trouble = trouble
         ends = 0
         with scene.bus.subscribe(partial(concerns, scene.job)) as events:
             scene.warmer.start(scene.job)
@@ -263,7 +263,7 @@ def test_a_warm_in_the_turn_in_which_a_flight_ends_hears_of_its_own(
                     if ends == 5:
                         break
                     scene.warmer.start(scene.job)
-        assert ends == len(scene.build.built) == 5
+        assert ends == len(scene.maker.made) == 5
 
     play(scenario, tmp_path)
 
@@ -271,21 +271,21 @@ def test_a_warm_in_the_turn_in_which_a_flight_ends_hears_of_its_own(
 def test_commands_with_other_variables_have_flights_of_their_own_one_after_the_other(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         one, two = ({"TOKEN": value} for value in ("one", "two"))
-        scene.build.gate = asyncio.Event()
+        scene.maker.gate = asyncio.Event()
         warms = [
             asyncio.create_task(scene.warm(Job(project=tmp_path, environ=environ)))
             for environ in (one, two, dict(one), {}, dict(two))
         ]
-        await turns_until(lambda: len(scene.build.jobs) == 1)
-        scene.build.trouble = ProblemError("no login", code="E_FETCH")
+        await turns_until(lambda: len(scene.maker.jobs) == 1)
+        scene.maker.trouble = ProblemError("no login", code="E_FETCH")
 
         def only_the_first_fails() -> None:
-            scene.build.trouble = None if len(scene.build.jobs) > 1 else scene.build.trouble
+            scene.maker.trouble = None if len(scene.maker.jobs) > 1 else scene.maker.trouble
 
-        scene.build.during = only_the_first_fails
-        scene.build.gate.set()
+        scene.maker.during = only_the_first_fails
+        scene.maker.gate.set()
         messages = await asyncio.gather(*warms)
-        assert [job.environ for job in scene.build.jobs] == [one, two, {}]
+        assert [job.environ for job in scene.maker.jobs] == [one, two, {}]
         assert [message.event for message in messages] == ["failed", "ready", "failed", "ready", "ready"]
 
     play(scenario, tmp_path)
@@ -293,16 +293,16 @@ def test_commands_with_other_variables_have_flights_of_their_own_one_after_the_o
 
 def test_commands_that_wait_for_a_flight_hear_when_the_daemon_stops(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.build.gate = asyncio.Event()
+        scene.maker.gate = asyncio.Event()
         warms = [
             asyncio.create_task(scene.warm(Job(project=tmp_path, environ={"TOKEN": value})))
             for value in ("a", "b", "c")
         ]
-        await turns_until(lambda: len(scene.build.jobs) == 1)
+        await turns_until(lambda: len(scene.maker.jobs) == 1)
         await scene.warmer.stop()
         messages = await asyncio.gather(*warms)
         assert {getattr(message, "problem", None) for message in messages} == {STOPPING}
-        assert len(scene.build.jobs) == 1
+        assert len(scene.maker.jobs) == 1
 
     play(scenario, tmp_path)
 
@@ -318,7 +318,7 @@ def test_other_options_are_another_flight(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         other = Job(project=tmp_path, options=Options(extras=frozenset({"x"})))
         await asyncio.gather(scene.warm(), scene.warm(other))
-        assert scene.build.built == ["one", "one"]
+        assert scene.maker.made == ["one", "one"]
         assert {job for job, _ in scene.files.records} == {scene.job, other}
 
     play(scenario, tmp_path)
@@ -328,7 +328,7 @@ def test_a_failure_keeps_the_last_good_environment_and_its_record(tmp_path: Path
     async def scenario(scene: Scene) -> None:
         await scene.warm()
         scene.files.text = "two"
-        scene.build.trouble = ProblemError("no such wheel", code="E_FETCH", hint="look")
+        scene.maker.trouble = ProblemError("no such wheel", code="E_FETCH", hint="look")
         message = await scene.warm()
         assert isinstance(message, FailedEvent)
         assert (message.problem.code, message.problem.hint) == ("E_FETCH", "look")
@@ -343,29 +343,29 @@ def test_a_failure_keeps_the_last_good_environment_and_its_record(tmp_path: Path
 
 def test_inputs_that_failed_are_tried_again_when_asked_for_and_not_by_looking(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.build.trouble = ProblemError("no such wheel")
+        scene.maker.trouble = ProblemError("no such wheel")
         await scene.warm()
         await scene.warmer.refresh(scene.job)
-        assert scene.build.built == ["one"]
+        assert scene.maker.made == ["one"]
         assert isinstance(scene.warmer.state(scene.job), Failed)
         await scene.warm()
-        assert scene.build.built == ["one", "one"]
-        scene.files.text, scene.build.trouble = "two", None
+        assert scene.maker.made == ["one", "one"]
+        scene.files.text, scene.maker.trouble = "two", None
         await scene.warmer.refresh(scene.job)
         await turns_until(lambda: isinstance(scene.warmer.state(scene.job), Ready))
-        assert scene.build.built == ["one", "one", "two"]
+        assert scene.maker.made == ["one", "one", "two"]
 
     play(scenario, tmp_path)
 
 
 def test_a_defect_is_a_failure_that_shows_no_internals(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.build.trouble = KeyError("secret")
+        scene.maker.trouble = KeyError("secret")
         message = await scene.warm()
         assert isinstance(message, FailedEvent)
         assert message.problem.code == "E_INTERNAL"
         assert "secret" not in message.model_dump_json()
-        scene.build.trouble = None
+        scene.maker.trouble = None
         assert isinstance(await scene.warm(), ReadyEvent)
 
     play(scenario, tmp_path)
@@ -381,21 +381,21 @@ def test_a_broken_lock_file_fails_at_once_and_is_mended_by_the_next_look(tmp_pat
         scene.files.text = "one"
         await scene.warmer.refresh(scene.job)
         assert isinstance(scene.warmer.state(scene.job), Ready)
-        assert scene.build.built == ["one"]
+        assert scene.maker.made == ["one"]
 
     play(scenario, tmp_path)
 
 
-def test_inputs_that_change_meanwhile_are_built_again_and_only_the_last_is_ready(tmp_path: Path) -> None:
+def test_inputs_that_change_meanwhile_are_made_again_and_only_the_last_is_ready(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         texts = iter(["two", "three"])
 
         def change() -> None:
             scene.files.text = next(texts, scene.files.text)
 
-        scene.build.during = change
+        scene.maker.during = change
         message = await scene.warm()
-        assert scene.build.built == ["one", "two", "three"]
+        assert scene.maker.made == ["one", "two", "three"]
         assert message == ReadyEvent(environment=info("three"))
         assert [environment.name for _, environment in scene.files.records] == ["three"]
 
@@ -404,14 +404,14 @@ def test_inputs_that_change_meanwhile_are_built_again_and_only_the_last_is_ready
 
 def test_a_failure_of_inputs_that_are_no_longer_there_is_no_failure(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.build.trouble = ProblemError("gone")
+        scene.maker.trouble = ProblemError("gone")
 
         def change() -> None:
             if scene.files.text == "two":
-                scene.build.trouble = None
+                scene.maker.trouble = None
             scene.files.text = "two"
 
-        scene.build.during = change
+        scene.maker.during = change
         assert await scene.warm() == ReadyEvent(environment=info("two"))
 
     play(scenario, tmp_path)
@@ -422,7 +422,7 @@ def test_inputs_that_never_stand_still_fail_in_the_end(tmp_path: Path) -> None:
         def change() -> None:
             scene.files.text += "x"
 
-        scene.build.during = change
+        scene.maker.during = change
         message = await scene.warm()
         assert isinstance(message, FailedEvent)
         assert message.problem.code == "E_LOCK"
@@ -432,15 +432,15 @@ def test_inputs_that_never_stand_still_fail_in_the_end(tmp_path: Path) -> None:
 
 def test_a_change_seen_during_the_flight_is_looked_at_afterwards(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.build.gate = asyncio.Event()
+        scene.maker.gate = asyncio.Event()
         warm = asyncio.create_task(scene.warm())
-        await turns_until(lambda: bool(scene.build.built))
+        await turns_until(lambda: bool(scene.maker.made))
         await scene.warmer.refresh(scene.job)
         records = len(scene.files.records)
-        scene.build.gate.set()
+        scene.maker.gate.set()
         await warm
         await turns_until(lambda: len(scene.files.records) >= records + 2)
-        assert scene.build.built == ["one"]
+        assert scene.maker.made == ["one"]
 
     play(scenario, tmp_path)
 
@@ -449,7 +449,7 @@ def test_a_look_at_unchanged_inputs_builds_nothing_and_renews_the_record(tmp_pat
     async def scenario(scene: Scene) -> None:
         await scene.warm()
         await scene.warmer.refresh(scene.job)
-        assert scene.build.built == ["one"]
+        assert scene.maker.made == ["one"]
         assert len(scene.files.records) == 2
 
     play(scenario, tmp_path)
@@ -461,7 +461,7 @@ def test_a_look_builds_again_where_the_environment_is_gone(tmp_path: Path) -> No
         scene.files.gone.add("one")
         await scene.warmer.refresh(scene.job)
         await turns_until(lambda: not scene.warmer.busy)
-        assert scene.build.built == ["one", "one"]
+        assert scene.maker.made == ["one", "one"]
 
     play(scenario, tmp_path)
 
@@ -473,12 +473,12 @@ async def look(scene: Scene, text: str) -> None:
     await turns_until(lambda: not scene.warmer.busy)
 
 
-def test_a_branch_that_was_seen_before_is_ready_without_being_built(tmp_path: Path) -> None:
+def test_a_branch_that_was_seen_before_is_ready_without_being_made(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         for text in ("one", "two", "one", "two"):
             await look(scene, text)
             assert scene.warmer.state(scene.job).environment == info(text)
-        assert scene.build.built == ["one", "two"]
+        assert scene.maker.made == ["one", "two"]
         assert [environment.name for _, environment in scene.files.records] == ["one", "two", "one", "two"]
         project = scene.book.get(tmp_path)
         assert project is not None
@@ -487,13 +487,13 @@ def test_a_branch_that_was_seen_before_is_ready_without_being_built(tmp_path: Pa
     play(registered(scenario), tmp_path)
 
 
-def test_a_branch_that_was_seen_before_is_built_again_for_other_variables(tmp_path: Path) -> None:
+def test_a_branch_that_was_seen_before_is_made_again_for_other_variables(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         for value, text in (("a", "one"), ("a", "two"), ("a", "one"), ("b", "two"), ("b", "two"), ("b", "one")):
             scene.job = Job(project=tmp_path, environ={"PURE": value})
-            scene.build.variables = {"PURE": value}
+            scene.maker.variables = {"PURE": value}
             await look(scene, text)
-        assert scene.build.built == ["one", "two", "two", "one"]
+        assert scene.maker.made == ["one", "two", "two", "one"]
         project = scene.book.get(tmp_path)
         assert project is not None
         assert [recorded.variables for recorded in project.environments] == [{"PURE": "b"}]
@@ -501,13 +501,13 @@ def test_a_branch_that_was_seen_before_is_built_again_for_other_variables(tmp_pa
     play(registered(scenario), tmp_path)
 
 
-def test_a_branch_that_was_seen_before_is_built_again_where_its_environment_is_gone(tmp_path: Path) -> None:
+def test_a_branch_that_was_seen_before_is_made_again_if_its_environment_is_gone(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         await look(scene, "one")
         await look(scene, "two")
         scene.files.gone.add("one")
         await look(scene, "one")
-        assert scene.build.built == ["one", "two", "one"]
+        assert scene.maker.made == ["one", "two", "one"]
 
     play(registered(scenario), tmp_path)
 
@@ -516,7 +516,7 @@ def test_who_asks_for_an_environment_has_all_of_it_looked_at(tmp_path: Path) -> 
     async def scenario(scene: Scene) -> None:
         await scene.warm()
         await scene.warm()
-        assert scene.build.built == ["one", "one"]
+        assert scene.maker.made == ["one", "one"]
 
     play(scenario, tmp_path)
 
@@ -527,7 +527,7 @@ def test_a_forgotten_project_is_not_remembered(tmp_path: Path) -> None:
         await look(scene, "two")
         scene.warmer.forget(tmp_path)
         await look(scene, "one")
-        assert scene.build.built == ["one", "two", "one"]
+        assert scene.maker.made == ["one", "two", "one"]
 
     play(registered(scenario), tmp_path)
 
@@ -536,10 +536,10 @@ def test_only_so_many_branches_are_remembered(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         for number in range(20):
             await look(scene, str(number))
-        del scene.build.built[:]
+        del scene.maker.made[:]
         await look(scene, "18")
         await look(scene, "0")
-        assert scene.build.built == ["0"]
+        assert scene.maker.made == ["0"]
 
     play(registered(scenario), tmp_path)
 
@@ -560,44 +560,44 @@ def test_a_record_that_was_too_young_is_completed_later(tmp_path: Path) -> None:
         await scene.warm()
         scene.files.settled = True
         await turns_until(lambda: len(scene.files.records) >= 2)
-        assert scene.build.built == ["one"]
+        assert scene.maker.made == ["one"]
 
     play(scenario, tmp_path, settle_seconds=0.01)
 
 
 def test_a_listener_that_leaves_does_not_end_the_work(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.build.gate = asyncio.Event()
+        scene.maker.gate = asyncio.Event()
         first, second = asyncio.create_task(scene.warm()), asyncio.create_task(scene.warm())
-        await turns_until(lambda: bool(scene.build.built))
+        await turns_until(lambda: bool(scene.maker.made))
         first.cancel()
         await asyncio.wait({first})
-        scene.build.gate.set()
+        scene.maker.gate.set()
         assert isinstance(await second, ReadyEvent)
-        assert scene.build.built == ["one"]
+        assert scene.maker.made == ["one"]
 
     play(scenario, tmp_path)
 
 
 def test_stopping_cancels_what_is_on_its_way_and_starts_nothing_more(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.build.gate = asyncio.Event()
+        scene.maker.gate = asyncio.Event()
         warm = asyncio.create_task(scene.warm())
-        await turns_until(lambda: bool(scene.build.built))
+        await turns_until(lambda: bool(scene.maker.made))
         await scene.warmer.stop()
         for message in (await warm, await scene.warm()):
             assert isinstance(message, FailedEvent)
             assert message.problem.code == "E_STOPPING"
-        assert scene.build.built == ["one"]
+        assert scene.maker.made == ["one"]
 
     play(scenario, tmp_path)
 
 
 def test_a_forgotten_project_is_idle_and_its_flight_ends(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.build.gate = asyncio.Event()
+        scene.maker.gate = asyncio.Event()
         warm = asyncio.create_task(scene.warm())
-        await turns_until(lambda: bool(scene.build.built))
+        await turns_until(lambda: bool(scene.maker.made))
         scene.warmer.forget(tmp_path)
         assert isinstance(await warm, FailedEvent)
         assert isinstance(scene.warmer.state(scene.job), Idle)

@@ -41,7 +41,7 @@ from storectl_daemon.entries.pipeline import Pipeline
 from storectl_daemon.errors import DaemonError, OfflineError
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.process.single_flight import SingleFlight
-from storectl_store.digest import digest_of_hex
+from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.store import Store
 from storectl_store.projects.editable_wheel import EditableWheel, editable_wheel
 from storectl_store.projects.local_inputs import local_inputs
@@ -235,12 +235,12 @@ def _check_unchanged(folder: ProjectFolder) -> None:
         raise _FolderChangedError
 
 
-def _pin(name: NormalizedName, version: str, path: Path, digest: object, size: int) -> Pin:
+def _pin(name: NormalizedName, version: str, path: Path, digest: Digest, size: int) -> Pin:
     url = path.as_uri() if path.is_absolute() else f"file:///{path}"
     return Pin(
         name=name,
         version=version,
-        wheel=WheelFile(filename=path.name, digest=digest, url=url, size=size),  # type: ignore[arg-type]
+        wheel=WheelFile(filename=path.name, digest=digest, url=url, size=size),
     )
 
 

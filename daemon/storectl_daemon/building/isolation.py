@@ -42,7 +42,7 @@ class Isolation:
         self._log = log
         self._work = work
         self._notes = work / "looked-up"
-        self._lent: list[str] = []
+        self._project_bin: list[str] = []
 
     def make(self) -> None:
         """Make the venv. It is empty, except for a pip if ours does not run on its Python."""
@@ -59,13 +59,13 @@ class Isolation:
                 hint="install the venv module of that Python (Debian: python3-venv)",
             )
 
-    def lend(self, environment: Path) -> None:
+    def use_environment(self, environment: Path) -> None:
         """Make the packages and commands of the project's environment visible here. The build cannot change them."""
-        self._lent = [str(environment / "bin")]
+        self._project_bin = [str(environment / "bin")]
         packages = [os.fsencode(path) for path in environment.glob("lib/python*/site-packages")]
         calls = "; ".join(f"site.addsitedir(os.fsdecode({path!r}))" for path in packages)
         for folder in self._site_packages():
-            (folder / "_storectl_lent.pth").write_text(f"import os, site; {calls}\n", encoding="ascii")
+            (folder / "_storectl_project.pth").write_text(f"import os, site; {calls}\n", encoding="ascii")
 
     def install(self, requirements: Iterable[str], constraints: Iterable[str] = ()) -> None:
         """Install what satisfies the requirements. Raises BuildFailedError with pip's own words."""
@@ -106,7 +106,7 @@ class Isolation:
 
     def environ(self) -> dict[str, str]:
         """The variables of every process that runs in the environment."""
-        path = ":".join([str(self.folder / "bin"), *self._lent, self._environ.get("PATH", os.defpath)])
+        path = ":".join([str(self.folder / "bin"), *self._project_bin, self._environ.get("PATH", os.defpath)])
         return {
             **self._environ,
             "PATH": path,

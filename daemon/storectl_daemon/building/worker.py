@@ -89,7 +89,7 @@ def _furnish(
     """
     recipe = request.recipe
     if recipe.environment is not None:
-        isolation.lend(Path(recipe.environment))
+        isolation.use_environment(Path(recipe.environment))
         return []
     document = read_pyproject(project) if recipe.uv_sources else {}
     wanted = sourced([*builder.build_system_requires, *recipe.requires], document, project)

@@ -27,7 +27,7 @@ _KIND = "sha256 of the file with this digest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
+class _IdentifiedFile:
     """A file that was fetched to be identified. ``digest`` is its sha256."""
 
     path: Path
@@ -43,7 +43,7 @@ class Identification:
     def __init__(self, catalogue: Catalogue, *, session: Path) -> None:
         self._catalogue = catalogue
         self._session = session
-        self._held: dict[Digest, _Held] = {}
+        self._fetched: dict[Digest, _IdentifiedFile] = {}
         self._flights: SingleFlight[Digest, Digest] = SingleFlight()
         self._numbers = itertools.count()
 
@@ -64,12 +64,12 @@ class Identification:
 
     async def hand_over(self, wheel: WheelFile, destination: Path) -> FetchedFile | None:
         """The file that was fetched to identify this wheel, moved to ``destination``; None if there is none."""
-        held = self._held.pop(wheel.digest, None)
-        if held is None:
+        fetched = self._fetched.pop(wheel.digest, None)
+        if fetched is None:
             return None
         with contextlib.suppress(OSError):
-            await asyncio.to_thread(os.rename, held.path, destination)
-            return held
+            await asyncio.to_thread(os.rename, fetched.path, destination)
+            return fetched
         return None
 
     async def _source_pin(self, pin: SourcePin, fetch: Fetch, *, offline: bool) -> SourcePin:
@@ -115,8 +115,8 @@ class Identification:
         path = self._session / f"identified.{next(self._numbers)}"
         wanted = WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size, one_of=file.one_of)
         digest = (await fetch(wanted, path, progress=lambda _count: None)).digest
-        before = self._held.pop(digest, None)
-        self._held[digest] = _Held(path=path, digest=digest)
+        before = self._fetched.pop(digest, None)
+        self._fetched[digest] = _IdentifiedFile(path=path, digest=digest)
         if before is not None:
             await asyncio.to_thread(os.unlink, before.path)
         await asyncio.to_thread(self._catalogue.put, _KIND, {key: digest.encode()})

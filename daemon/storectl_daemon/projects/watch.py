@@ -123,10 +123,10 @@ class Watcher:
                 self._watched, self._refused = frozenset(plan.inodes) - refused, refused
                 await self._look(None)
                 while await asyncio.to_thread(_plan, list(self._projects())) == plan:
-                    where = await self._turn(step)
+                    folders = await self._turn(step)
                     if step.done():
                         step = asyncio.ensure_future(anext(changes))
-                    await self._look(where)
+                    await self._look(folders)
             finally:
                 stop.set()
                 await _let_go(step)
@@ -149,9 +149,9 @@ class Watcher:
             await asyncio.wait_for(self._restart.wait(), self._rescan_seconds)
         self._restart.clear()
 
-    async def _look(self, where: Batch) -> None:
+    async def _look(self, folders: Batch) -> None:
         """Compare signatures of the projects with inputs in these folders (None: all), and report what changed."""
-        for project, signature in await asyncio.to_thread(_signatures, list(self._projects()), where):
+        for project, signature in await asyncio.to_thread(_signatures, list(self._projects()), folders):
             if self._signatures.get(project) != signature:
                 self._signatures[project] = signature
                 await self._report(project)
@@ -163,12 +163,12 @@ class Watcher:
             logger.exception("looking at %s", project)
 
 
-def _signatures(projects: Sequence[WatchedProject], where: Batch) -> list[tuple[Path, Signature]]:
+def _signatures(projects: Sequence[WatchedProject], folders: Batch) -> list[tuple[Path, Signature]]:
     """The signature of each project that has inputs in these folders (None: of all)."""
     return [
         (project.path, signature_of(project.inputs))
         for project in projects
-        if where is None or not project.folders.isdisjoint(where)
+        if folders is None or not project.folders.isdisjoint(folders)
     ]
 
 

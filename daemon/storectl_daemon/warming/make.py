@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.utils import NormalizedName
@@ -54,17 +54,8 @@ _NAMES_ITS_INDEXES = frozenset({"requirements", "pipfile", "poetry", "pdm"})
 """Lock files whose tools use the indexes named in them for build requirements, too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    """Everything that a selection depends on. ``contents`` is a digest over the lock file and all that it refers to."""
-
-    lock_file: Path
-    contents: str
-    options: Options
-    interpreter: str
-
-
 def _contents(lock_file: LockFile) -> str:
+    """A digest over the lock file, with its path, and over the pyproject.toml beside it."""
     parts = f"{lock_file.path}\0{lock_file.digest}\0".encode("utf-8", "surrogateescape")
     return hashlib.sha256(parts + (lock_file.pyproject or b"")).hexdigest()
 
@@ -93,7 +84,7 @@ class EnvironmentMaker:
         self._pipeline = pipeline
         self._builder = builder
         self._compiling = compiling
-        self._selections: OrderedDict[_Question, Selection] = OrderedDict()
+        self._selections: OrderedDict[tuple[str, Options, str], Selection] = OrderedDict()
         self._required: dict[tuple[str, AskedGroups], str | None] = {}
         self._publishing = publishing
 
@@ -105,9 +96,7 @@ class EnvironmentMaker:
             return await self._made(job, inputs, access, progress)
 
     async def _made(self, job: Job, inputs: Inputs, access: Access, progress: Progress) -> MadeEnvironment:
-        lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
-        around = await asyncio.to_thread(_look_around, job, lock_file)
-        interpreter = await asyncio.to_thread(self._choose, job, lock_file, around)
+        lock_file, around, interpreter = await asyncio.to_thread(self._read, job, inputs)
         options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
         closure = await self._closure(job, lock_file, interpreter, access, progress)
         overlay = await asyncio.to_thread(_overlay, job)
@@ -147,9 +136,7 @@ class EnvironmentMaker:
 
     async def pins(self, job: Job, inputs: Inputs) -> tuple[Pin, ...]:
         """The wheels that the job's lock file selects, except those to be built. Raises a ProblemError on failure."""
-        lock_file = await asyncio.to_thread(read_lock_file, inputs.located.lock_file, variables=job.environ)
-        around = await asyncio.to_thread(_look_around, job, lock_file)
-        interpreter = await asyncio.to_thread(self._choose, job, lock_file, around)
+        lock_file, _around, interpreter = await asyncio.to_thread(self._read, job, inputs)
         async with self._access(job.project, job.environ) as access:
             return (await self._closure(job, lock_file, interpreter, access, Progress(_unheard))).pins
 
@@ -169,13 +156,17 @@ class EnvironmentMaker:
         if missing:
             raise _offline(missing)
 
-    def _choose(self, job: Job, lock_file: LockFile, around: Around) -> Interpreter:
-        return self._interpreters.choose(
+    def _read(self, job: Job, inputs: Inputs) -> tuple[LockFile, Around, Interpreter]:
+        """The lock file, what the folders around it say, and the interpreter that these two ask for. May block."""
+        lock_file = read_lock_file(inputs.located.lock_file, variables=job.environ)
+        around = _look_around(job, lock_file)
+        interpreter = self._interpreters.choose(
             job.options.python,
             requires_python=self._requires_python(lock_file, job.options) or around.requires_python,
             pinned=around.pinned,
             environ=job.environ,
         )
+        return lock_file, around, interpreter
 
     def _requires_python(self, lock_file: LockFile, options: Options) -> str | None:
         """What the lock file and its groups require. Remembered: to find it out means to parse the whole file."""
@@ -188,12 +179,7 @@ class EnvironmentMaker:
         return self._required[question]
 
     async def _selection(self, job: Job, lock_file: LockFile, interpreter: Interpreter) -> Selection:
-        question = _Question(
-            lock_file=lock_file.path,
-            contents=_contents(lock_file),
-            options=job.options,
-            interpreter=interpreter.identity,
-        )
+        question = _contents(lock_file), job.options, interpreter.identity
         known = self._selections.get(question)
         if known is None:
             known = await asyncio.to_thread(lambda: select(lock_file, job.options.target(interpreter)))
