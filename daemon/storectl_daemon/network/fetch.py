@@ -4,6 +4,7 @@ import asyncio
 import copy
 import ssl
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -115,22 +116,17 @@ class Fetcher:
             )
 
     async def _download(self, wheel: WheelFile, file: PartialFile, progress: Progress) -> None:
-        download = Download(
-            wheel=wheel,
-            url=Address(wheel.url),
-            file=file,
-            client=self._client,
-            credentials=self.credentials,
-            limits=self.limits,
-            progress=progress,
-        )
+        url = Address(wheel.url)
+        download = Download(wheel=wheel, url=url, file=file, answer=self._answer, limits=self.limits, progress=progress)
         await with_retries(
             download.attempt, self.limits, deadline=self.limits.deadline, subject=f"{wheel.filename} (a download)"
         )
 
+    def _answer(self, url: Address, headers: Mapping[str, str]) -> AbstractAsyncContextManager[httpx2.Response]:
+        return answer(self._client, url, headers=headers, credentials=self.credentials, limits=self.limits)
+
     async def _read_once(self, url: Address, headers: Mapping[str, str]) -> Page:
-        exchange = answer(self._client, url, headers=headers, credentials=self.credentials, limits=self.limits)
-        async with exchange as response:
+        async with self._answer(url, headers) as response:
             if response.status_code not in _PAGE_STATUS:
                 raise refusal(response.status_code, response.headers, url)
             content = await self._body(response, url) if response.status_code == 200 else b""
