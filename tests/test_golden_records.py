@@ -23,7 +23,7 @@ from storectl_store.projects.input_state import PLACE, InputState
 from storectl_store.projects.project_record import record_problem, recorded_inputs, write_record
 from support.client_project import LAUNCHER, ClientHome, client_home, make_environment, write_program
 from support.golden import GOLDEN, check_golden
-from support.views import MAP_READER, Python, pythons
+from support.views import MAP_READER, Python, every_python
 
 RECORD = f"project-record.v{RECORD_FORMAT.rpartition(' ')[2]}"
 PACK = f"pack.v{PACK_MAGIC.decode().rpartition(' ')[2]}"
@@ -209,7 +209,7 @@ print(json.dumps({name: piece.decode("latin-1") for name, piece in pieces.items(
 """
 
 
-@pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
+@pytest.mark.parametrize("python", every_python())
 def test_every_version_reads_the_golden_pack(tmp_path: Path, python: Python) -> None:
     """But for the cache tag, by which each version knows its own packs."""
     golden = (GOLDEN / PACK).read_bytes().replace(b"cpython-312", python.cache_tag.encode(), 1)

@@ -6,7 +6,6 @@ If the environment and all its entries exist already, nothing is started, fetche
 import asyncio
 import hashlib
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,7 +46,6 @@ from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.uv.groups import AskedGroups
-from storectl_store.wheel.checked import Part
 
 if TYPE_CHECKING:
     from storectl_daemon.indexes.configuration import IndexSettings
@@ -306,12 +304,7 @@ class EnvironmentBuild:
 
     def _present(self, pins: Sequence[Pin]) -> set[Digest]:
         """The pins whose entries are in the store, as far as a look at the folder of each tells."""
-        return {
-            pin.wheel.digest
-            for pin in pins
-            if self._store.has(pin.wheel.digest)
-            and os.path.isdir(self._store.layout.entry(pin.name, pin.wheel.digest) / Part.SITE_PACKAGES)
-        }
+        return {pin.wheel.digest for pin in pins if self._store.seems_whole(pin.name, pin.wheel.digest)}
 
     def _info(self, environment: EnvironmentId, inputs: Inputs) -> EnvironmentInfo:
         located = inputs.located

@@ -86,6 +86,4 @@ class Publishing:
         self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
     ) -> EnvironmentPlan:
         outlines = self.outlines.get(digests, interpreter.extension_suffixes)
-        return plan_environment(
-            outlines, interpreter, self.store.layout, self.outlines.manifest, direct_urls=direct_urls
-        )
+        return plan_environment(outlines, interpreter, self.store, self.store.layout, direct_urls=direct_urls)

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from storectl_store.digest import Digest
+from storectl_store.entries.catalogue import Catalogue
 from storectl_store.entries.manifest import Manifest
-from storectl_store.entries.store import Store
+from storectl_store.entries.readable import Readable, manifest_in
 from storectl_store.environments.outlines.outline import (
     Outline,
     decode_outline,
@@ -13,14 +14,15 @@ from storectl_store.environments.outlines.outline import (
     outline_kind,
     outline_of,
 )
-from storectl_store.errors import StoreError, StoreFormatError
+from storectl_store.errors import StoreFormatError
 
 
 class Outlines:
     """Gives outlines, and keeps those that it had to make. Threads may share it, as they may share the store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Readable, catalogue: Catalogue) -> None:
         self._store = store
+        self._catalogue = catalogue
 
     def get(self, digests: Sequence[Digest], extension_suffixes: Sequence[str]) -> list[Outline]:
         """The outlines of these entries, in order.
@@ -30,7 +32,7 @@ class Outlines:
         kind = outline_kind(extension_suffixes)
         found = dict(self._kept(kind, digests))
         made = [
-            outline_of(self.manifest(digest), extension_suffixes)
+            outline_of(manifest_in(self._store, digest), extension_suffixes)
             for digest in dict.fromkeys(digests)
             if digest not in found
         ]
@@ -42,19 +44,12 @@ class Outlines:
         """Make and keep the outlines of new entries, while their manifests are at hand."""
         self._keep(outline_kind(extension_suffixes), [outline_of(each, extension_suffixes) for each in manifests])
 
-    def manifest(self, digest: Digest) -> Manifest:
-        """The whole manifest of an entry. Raises StoreError if there is none."""
-        manifest = self._store.manifest(digest)
-        if manifest is None:
-            raise StoreError(f"the entry {digest} is gone from the store", hint="warm the project again", digest=digest)
-        return manifest
-
     def _kept(self, kind: str, digests: Sequence[Digest]) -> Iterable[tuple[Digest, Outline]]:
         """The outlines that the catalogue has. It may lose any of them at any time."""
-        for digest, data in self._store.catalogue.get_many(kind, digests).items():
+        for digest, data in self._catalogue.get_many(kind, digests).items():
             with suppress(StoreFormatError):
                 yield digest, decode_outline(digest, data)
 
     def _keep(self, kind: str, outlines: Sequence[Outline]) -> None:
         if outlines:
-            self._store.catalogue.put(kind, {outline.digest: encode_outline(outline) for outline in outlines})
+            self._catalogue.put(kind, {outline.digest: encode_outline(outline) for outline in outlines})

@@ -11,7 +11,7 @@ of one tuple: the fields of ``Outline`` in their order without the digest, as tu
 import marshal
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -52,10 +52,6 @@ class Outline:
     files: Mapping[Part, Files]
     sections: Mapping[str, Section]
     source_size: int
-
-
-ManifestOf = Callable[[Digest], Manifest]
-"""Reads the manifest of an entry. Raises StoreError if it is gone."""
 
 
 def outline_of(manifest: Manifest, extension_suffixes: Sequence[str]) -> Outline:

@@ -23,10 +23,11 @@ from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.readable import Readable, manifest_in
 from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord, encode_record
 from storectl_store.environments.identity import NOTHING, environment_id
 from storectl_store.environments.import_map import Section
-from storectl_store.environments.outlines.outline import Files, ManifestOf, Outline
+from storectl_store.environments.outlines.outline import Files, Outline
 from storectl_store.environments.planning.order import InstallationOrder
 from storectl_store.environments.planning.overlap import (
     BYTECODE_FOLDER,
@@ -98,22 +99,23 @@ class EnvironmentPlan:
 def plan_environment(
     entries: Sequence[Outline],
     interpreter: Interpreter,
+    store: Readable,
     layout: StoreLayout,
-    manifest_of: ManifestOf,
     *,
     direct_urls: Mapping[NormalizedName, str] = NOTHING,
 ) -> EnvironmentPlan:
     """The plan of the environment of these entries. Raises EnvironmentBuildError if they cannot make one.
 
-    The outlines are those for the interpreter's extension suffixes. ``manifest_of`` is called for the few entries that
-    write into one folder; its exceptions are passed on. ``direct_urls`` are the contents of ``direct_url.json`` (PEP
-    610) of projects that come from no index. They belong to the environment: for another user the same wheel, and so
-    the same entry, may come from an index.
+    The outlines are those for the interpreter's extension suffixes. ``store`` has the entries; it is asked for the
+    manifests of the few that write into one folder, and StoreError is raised if one is gone. ``layout`` says where the
+    environment will be. ``direct_urls`` are the contents of ``direct_url.json`` (PEP 610) of projects that come from no
+    index. They belong to the environment: for another user the same wheel, and so the same entry, may come from an
+    index.
     """
     entries = _one_per_project(entries)
     digests = tuple(entry.digest for entry in entries)
     identity = environment_id(digests, interpreter, direct_urls)
-    view = _View(interpreter, layout.environment(identity), layout, manifest_of)
+    view = _View(interpreter, layout.environment(identity), store)
     layers = [layer for entry in entries for layer in view.layers(entry)]
     layers += [view.direct_url(entry, direct_urls[entry.name]) for entry in entries if entry.name in direct_urls]
     layers.append(made_layer("storectl", [*venv_leaves(interpreter), *_reserved()]))
@@ -166,19 +168,18 @@ def _one_per_project(entries: Sequence[Outline]) -> list[Outline]:
 class _View:
     """The places of an entry's parts in the view of one interpreter."""
 
-    def __init__(self, interpreter: Interpreter, path: Path, layout: StoreLayout, manifest_of: ManifestOf) -> None:
+    def __init__(self, interpreter: Interpreter, path: Path, store: Readable) -> None:
         self.path = path
         self.site_packages = site_packages(interpreter)
         self.real_folders = ("bin", "lib", f"lib/{interpreter.library_folder}", self.site_packages)
         self._headers = f"include/site/python{interpreter.feature_version}"
         self._lib64 = has_lib64(interpreter)
         self._python = str(path / "bin" / "python")
-        self._layout = layout
-        self._manifest_of = manifest_of
+        self._store = store
 
     def layers(self, entry: Outline) -> Iterator[Layer]:
         """The layers of one entry, in the order in which pip writes them."""
-        files, folder = entry.files, str(self._layout.entry(entry.name, entry.digest))
+        files, folder = entry.files, str(self._store.entry_folder(entry))
         if files[Part.SITE_PACKAGES]:
             yield self._modules(entry, f"{folder}/{Part.SITE_PACKAGES}")
         if files[Part.DATA]:
@@ -208,7 +209,7 @@ class _View:
         )
 
     def _look_up(self, digest: Digest) -> Files:
-        files = self._manifest_of(digest).files
+        files = manifest_in(self._store, digest).files
         return {file.path: file.sha256 for file in files if file.part is Part.SITE_PACKAGES}
 
     def _data(self, entry: Outline, files: Files, root: str) -> Iterator[Layer]:
