@@ -61,8 +61,7 @@ class IndexPages:
         not know the project, or if its folder does not exist.
         """
         if source.is_local:
-            read = self._folders.links if source.find_links else self._folders.project
-            files = await asyncio.to_thread(read, source.path, name, version, str(source.address))
+            files = await asyncio.to_thread(self._folders.files, source, name, version)
             return SourceAnswer(source=source, files=files)
         url = source.page_of(name)
         answer = await self._flight.do((fetcher, url, anew), lambda: self._remote(fetcher, source, url, anew=anew))
