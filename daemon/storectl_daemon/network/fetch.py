@@ -78,11 +78,6 @@ class Fetcher:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    @property
-    def closed(self) -> bool:
-        """Whether the connections are closed for good."""
-        return self._client.is_closed
-
     def with_logins(self, credentials: Credentials) -> Self:
         """A fetcher with these connections and limits, and the logins of another command."""
         other = copy.copy(self)
