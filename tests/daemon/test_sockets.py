@@ -69,7 +69,7 @@ def test_a_symlink_to_a_folder_is_refused(path: Path, tmp_path: Path) -> None:
         bind(path)
 
 
-def test_a_socket_nobody_listens_on_is_replaced(path: Path) -> None:
+def test_a_socket_without_a_listener_is_replaced(path: Path) -> None:
     bind(path).close()
     with bind(path):
         assert stat.S_ISSOCK(os.lstat(path).st_mode)
@@ -103,7 +103,7 @@ def test_the_socket_is_removed_at_the_end(path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_socket_that_somebody_else_made_meanwhile_stays(path: Path) -> None:
+def test_a_socket_that_another_process_made_meanwhile_stays(path: Path) -> None:
     with open_listening(path, {}):
         path.unlink()
         other = bind(path)
@@ -284,7 +284,7 @@ def test_one_connection_too_many_is_closed_and_a_place_becomes_free_again(path: 
         assert server.answer(request()).endswith(b"ok")
 
 
-def test_a_peer_who_is_not_allowed_gets_nothing(path: Path) -> None:
+def test_a_peer_that_is_not_allowed_gets_nothing(path: Path) -> None:
     with Guarded(path, Gate(limit=10, allowed=frozenset({NOBODY})), 60) as server:
         assert server.answer(request()) == b""
 
