@@ -11,10 +11,12 @@ from typing import Any, Self
 import pytest
 
 from storectl_daemon.errors import UnknownEnvironmentError
+from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.http_server import HEAD_BYTES, HttpServer
 from storectl_daemon.serving.peers import Gate, peer_uid
 from storectl_daemon.serving.server import Server
 from storectl_daemon.serving.sockets import SocketBusyError, SocketFolderError, bind, open_listening
+from storectl_shim.store_daemon import daemon_file, this_daemon
 from support.daemon import DEADLINE, Daemon, until
 
 NOBODY = 65534
@@ -82,6 +84,17 @@ def test_a_live_socket_is_left_alone(path: Path) -> None:
             bind(path)
         assert caught.value.facts["path"] == str(path)
         assert os.lstat(path).st_ino == inode
+
+
+def test_an_endpoint_that_another_daemon_has_is_busy_and_the_file_that_names_it_stays(
+    path: Path, daemon: Daemon
+) -> None:
+    daemon.store.mkdir(parents=True)
+    named = Path(daemon_file(str(daemon.store)))
+    named.write_bytes(this_daemon(str(path)).text())
+    with bind(path), pytest.raises(SocketBusyError):
+        Endpoint(daemon.store, [path], {})
+    assert named.exists()
 
 
 def test_a_file_in_the_socket_s_place_is_left_alone(path: Path) -> None:
