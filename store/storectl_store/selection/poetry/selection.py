@@ -26,7 +26,6 @@ from storectl_store.selection.target import Target
 
 _MAY_BE_MISSING = frozenset({"setuptools", "pip", "wheel", "distribute"})
 """What Poetry before 1.3 did not lock, because every environment had it."""
-_ANY = frozenset[NormalizedName]()
 
 
 def select_from_poetry_lock(lock_file: LockFile, target: Target) -> Selection:
