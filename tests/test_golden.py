@@ -11,12 +11,13 @@ import pytest
 from packaging.utils import NormalizedName
 
 from storectl.commands import quarantine as quarantine_command
-from storectl_daemon.indexes.addresses import BOOK_FORMAT, UrlBook
 from storectl_daemon.indexes.file import IndexFile
 from storectl_daemon.indexes.page_store import PAGE_FORMAT, KeptPage, PageStore
+from storectl_daemon.indexes.url_book import BOOK_FORMAT, UrlBook
 from storectl_daemon.interpreters import book as interpreter_book
 from storectl_daemon.interpreters.facts import interpreter_of
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
+from storectl_daemon.network.address import Address
 from storectl_daemon.projects import book as project_book
 from storectl_daemon.projects.book import Project, ProjectBook, Wish
 from storectl_shim import store_daemon
@@ -51,7 +52,7 @@ from storectl_store.wheel.checked import EntryPoint, Part
 from support.environments import made_up_interpreter, plan_of
 from support.golden import GOLDEN, GoldenFormat, check_golden
 
-ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v2", "imports.v1", "project-record.v2"}
+ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2"}
 """Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; the others: ``test_golden_records.py``."""
 
 DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)
@@ -244,25 +245,25 @@ def read_projects(folder: Path, data: bytes) -> object:
 
 
 def write_addresses(folder: Path) -> bytes:
-    UrlBook(folder).record(PIN, [INDEX], [OFFERED])
+    UrlBook(folder).record(PIN, [Address(INDEX)], [OFFERED])
     return only(folder)
 
 
 def read_addresses(folder: Path, data: bytes) -> object:
     written(folder / "sample.json", data)
-    return UrlBook(folder).recall(PIN, [INDEX])
+    return UrlBook(folder).recall(PIN, [Address(INDEX)])
 
 
 def write_page(folder: Path) -> bytes:
-    PageStore(folder).write(PAGE.url, PAGE, b"<a>sp\xc3\xa4t\n")
+    PageStore(folder).write(Address(PAGE.url), PAGE, b"<a>sp\xc3\xa4t\n")
     return only(folder)
 
 
 def read_page(folder: Path, data: bytes) -> object:
-    PageStore(folder).write(PAGE.url, PAGE, b"")
+    PageStore(folder).write(Address(PAGE.url), PAGE, b"")
     (path,) = folder.iterdir()
     path.write_bytes(data)
-    return PageStore(folder).read(PAGE.url)
+    return PageStore(folder).read(Address(PAGE.url))
 
 
 def write_facts(folder: Path) -> bytes:

@@ -1,11 +1,11 @@
-"""The published environments as the API shows them, and their import maps in memory."""
+"""The published environments as the API shows them, and their import maps."""
 
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 
 from storectl_daemon.errors import UnknownEnvironmentError
-from storectl_daemon.held_maps import HeldMap, HeldMaps
 from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
 from storectl_store.digest import EnvironmentId, is_environment_id
 from storectl_store.entries.layout import StoreLayout
@@ -22,8 +22,6 @@ class Environments:
     def __init__(self, layout: StoreLayout) -> None:
         self._layout = layout
         self._records: OrderedDict[str, EnvironmentRecord] = OrderedDict()
-        self._environments = os.fspath(layout.environments)
-        self._maps = HeldMaps()
 
     def record(self, environment_id: str) -> EnvironmentRecord | None:
         """What the environment says of itself; None if there is none with this id."""
@@ -74,14 +72,12 @@ class Environments:
         """The ids of all environments, sorted."""
         return (name for name in sorted(os.listdir(self._layout.environments)) if is_environment_id(name))
 
-    def import_map(self, environment_id: str) -> HeldMap:
-        """The import map. Raises UnknownEnvironmentError if there is none."""
-        try:
-            if not is_environment_id(environment_id):
-                raise FileNotFoundError
-            return self._maps.held(os.path.join(self._environments, environment_id, _MAP_NAME))
-        except OSError:
-            raise _unknown(environment_id) from None
+    def import_map(self, environment_id: str) -> bytes:
+        """The published import map. Raises UnknownEnvironmentError if there is none."""
+        if is_environment_id(environment_id):
+            with suppress(OSError):
+                return (self._layout.environment(environment_id) / _MAP_NAME).read_bytes()
+        raise _unknown(environment_id)
 
 
 def _unknown(environment_id: str) -> UnknownEnvironmentError:

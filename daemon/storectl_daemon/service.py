@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class Service:
     """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
 
-    If the store is gone, ``look`` begins the end and raises StoreGoneError. ``socket`` returns the path on which the
-    daemon listens. ``repairer`` is loaded by the first request that needs it.
+    If the store is gone, ``check_store`` begins the end and raises StoreGoneError. ``socket`` returns the path on which
+    the daemon listens. ``repairer`` is loaded by the first request that needs it.
     """
 
     store: Store
@@ -52,7 +52,7 @@ class Service:
     variables: KnownVariables
     home: str | None
     socket: Callable[[], Path]
-    look: Callable[[], None]
+    check_store: Callable[[], None]
     started: float
     stop: Callable[[], None]
     repairer: "Callable[[], Awaitable[Repairer]]"
@@ -64,7 +64,7 @@ class Service:
 
     def health(self) -> Health:
         """The state of this daemon. Raises StoreGoneError if its store is gone."""
-        self.look()
+        self.check_store()
         return Health(
             version=installed_version(),
             pid=os.getpid(),

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from storectl_store.digest import EnvironmentId
 from storectl_store.environments.import_map import encode_import_map, index_paths
-from support.views import Python, View, build_view, hook_of, pythons, write_files
+from support.views import Python, View, build_view, every_python, hook_of, pythons, write_files
 from support.wheels import make_wheel
 
-EVERY_PYTHON = pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
+EVERY_PYTHON = pytest.mark.parametrize("python", every_python())
 
 WHEELS = [
     make_wheel(

@@ -17,7 +17,7 @@ from storectl_store.environments.import_map import (
     index_paths,
     section_of,
 )
-from support.views import MAP_READER, Python, pythons
+from support.views import MAP_READER, Python, every_python
 
 ID = EnvironmentId("id")
 SUFFIXES = (".cpython-312-x86_64-linux-gnu.so", ".abi3.so", ".so")
@@ -120,7 +120,7 @@ print(json.dumps(tables))
 """
 
 
-@pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
+@pytest.mark.parametrize("python", every_python())
 def test_every_version_reads_the_golden_bytes(tmp_path: Path, python: Python) -> None:
     root = tmp_path / "golden"
     root.mkdir()

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from storectl_shim import _storectl, _storectl_map
 from storectl_store.digest import EnvironmentId
 from storectl_store.environments.import_map import encode_import_map, index_paths
@@ -53,6 +55,16 @@ def pythons() -> tuple[Python, ...]:
             python = Python(executable=path, version=version, extension_suffixes=tuple(suffixes), cache_tag=tag)
             found.setdefault(version, python)
     return tuple(found.values())
+
+
+def every_python() -> list[Any]:
+    """`pythons` as parameters of a test; in the gate that of the tests, the oldest and the newest."""
+    found = pythons()
+    by_age = sorted(found, key=lambda python: int(python.version.partition(".")[2]))
+    gate = (found[0], by_age[0], by_age[-1])
+    return [
+        pytest.param(python, id=python.version, marks=() if python in gate else pytest.mark.whole) for python in found
+    ]
 
 
 def _candidates() -> list[str]:

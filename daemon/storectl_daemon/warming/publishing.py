@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from storectl_daemon.compiling.compiler import ShimBytecode
+from storectl_daemon.compiling.shim_bytecode import ShimBytecode
 from storectl_daemon.environments import Environments
 from storectl_daemon.jobs.progress import Progress
 from storectl_store.digest import Digest

@@ -28,7 +28,7 @@ from packaging.utils import NormalizedName
 
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.indexes.file import IndexFile
-from storectl_daemon.network.origins import path_of_file_url, redacted, scheme_of
+from storectl_daemon.network.address import Address
 from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.disk.whole_files import PRIVATE, replace_file
 from storectl_store.entries.sealed import opened, sealed
@@ -50,7 +50,7 @@ class UrlBook:
         self._folder = folder
         self._lock = threading.Lock()
 
-    def recall(self, pin: IndexPin, sources: Sequence[str] | None) -> tuple[IndexFile, ...] | None:
+    def recall(self, pin: IndexPin, sources: Sequence[Address] | None) -> tuple[IndexFile, ...] | None:
         """The files with the pin's digests if the book has all of them; otherwise None (ask the indexes).
 
         The book has all of them if one of ``sources`` has each digest, or if exactly these sources have already
@@ -68,7 +68,7 @@ class UrlBook:
         entries = self._read(name)["files"].get(digest)
         return _file(digest, entries[0]) if entries else None
 
-    def record(self, pin: IndexPin, sources: Sequence[str], files: Iterable[IndexFile]) -> None:
+    def record(self, pin: IndexPin, sources: Sequence[Address], files: Iterable[IndexFile]) -> None:
         """Remember the answer to the question ``pin``. All of ``sources`` must have answered."""
         answers = [file for file in files if is_locked(pin, file)]
         durable = [file for file in answers if not urlsplit(file.url).query]
@@ -115,12 +115,12 @@ def is_locked(pin: IndexPin, file: IndexFile) -> bool:
 
 
 def _of_sources(
-    files: Mapping[Digest, Sequence[dict[str, Any]]], sources: Sequence[str] | None
+    files: Mapping[Digest, Sequence[dict[str, Any]]], sources: Sequence[Address] | None
 ) -> dict[Digest, dict[str, Any]]:
     """For each digest, what the first of the sources that has it says; if ``sources`` is None, what any said last."""
     if sources is None:
         return {digest: entries[0] for digest, entries in files.items() if entries}
-    order = {redacted(source): place for place, source in reversed(list(enumerate(sources)))}
+    order = {str(source): place for place, source in reversed(list(enumerate(sources)))}
     offered = {digest: [entry for entry in entries if entry["index"] in order] for digest, entries in files.items()}
     return {
         digest: min(entries, key=lambda entry: order[entry["index"]]) for digest, entries in offered.items() if entries
@@ -135,12 +135,12 @@ def _known(pin: IndexPin, files: Mapping[Digest, dict[str, Any]]) -> tuple[Index
     if pin.digests:
         return tuple(_file(digest, files[digest]) for digest in sorted(pin.digests) if digest in files)
     named = (_file(digest, entry) for digest, entry in files.items() if entry["filename"] in pin.filenames)
-    return tuple(file for file in named if scheme_of(file.url) != "file")
+    return tuple(file for file in named if not Address(file.url).is_file)
 
 
-def question(pin: IndexPin, sources: Sequence[str]) -> str:
+def question(pin: IndexPin, sources: Sequence[Address]) -> str:
     """The key of a lookup: 64 hex digits. Logins in the sources do not count."""
-    parts = [pin.version, *sorted(pin.digests or pin.filenames), "", *(redacted(source) for source in sources)]
+    parts = [pin.version, *sorted(pin.digests or pin.filenames), "", *(str(source) for source in sources)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -178,6 +178,7 @@ def _is_entry(digest: Digest, entry: Any) -> bool:
 
 def _still_there(file: IndexFile) -> bool:
     try:
-        return scheme_of(file.url) != "file" or path_of_file_url(file.url).is_file()
+        address = Address(file.url)
+        return not address.is_file or address.path.is_file()
     except (OSError, DaemonError):
         return False

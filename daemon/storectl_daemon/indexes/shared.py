@@ -4,11 +4,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from storectl_daemon.indexes.addresses import UrlBook
 from storectl_daemon.indexes.configuration import IndexSettings, read_settings
 from storectl_daemon.indexes.look_up import Answers, IndexClient
 from storectl_daemon.indexes.page_store import PageStore
-from storectl_daemon.indexes.pages import ProjectPages
+from storectl_daemon.indexes.pages import IndexPages
+from storectl_daemon.indexes.url_book import UrlBook
 from storectl_daemon.network.credentials import Credentials, credentials_of
 from storectl_daemon.network.fetch import Fetcher
 from storectl_daemon.network.keyring_program import KeyringProgram
@@ -17,12 +17,12 @@ from storectl_store.digest import Digest
 _MOST_KEYRINGS = 8
 
 
-class Lookups:
+class SharedIndexes:
     """Shared by all commands of one daemon. For one event loop, except ``settings``, which blocks."""
 
     def __init__(self, book: UrlBook, pages: PageStore, *, present: Callable[[Digest], bool]) -> None:
         self._book = book
-        self._pages = ProjectPages(pages)
+        self._pages = IndexPages(pages)
         self._answers = Answers()
         self._present = present
         self._keyrings: OrderedDict[frozenset[tuple[str, str]], KeyringProgram] = OrderedDict()

@@ -1,7 +1,7 @@
-"""Whether the daemon can still be found, and still has a store: checked every few seconds, and at every command.
+"""Checks every few seconds, and at every command, that clients reach the daemon and that its store is there.
 
-A daemon whose socket is gone (a runtime folder ends with the login) listens at a new one. A daemon whose store was
-deleted, replaced or emptied ends. The next command starts another one, which makes the store anew.
+If the socket is gone, the daemon listens on a new one. If the store was deleted, replaced or emptied, the daemon ends;
+the next command starts another daemon, which makes the store anew.
 """
 
 import asyncio
@@ -11,41 +11,38 @@ from pathlib import Path
 from socket import socket
 
 from storectl_daemon.errors import StoreGoneError
-from storectl_daemon.serving.door import Door
+from storectl_daemon.serving.endpoint import Endpoint
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.errors import ProblemError
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
-"""Seconds between two looks. A command waits while the socket is gone, so this must be short."""
+CHECK_SECONDS = 2.0
+"""Seconds between two checks. A command waits while the socket is gone, so this must be short."""
 
 
-class Presence:
-    """``move`` is given the socket to serve on from now on; ``leave`` is called if the store is gone."""
+class Watchdog:
+    """``stop`` is called if the daemon has to end."""
 
-    def __init__(
-        self, door: Door, store: Store, writer: Writer, *, move: Callable[[socket], None], leave: Callable[[], None]
-    ) -> None:
-        self._door = door
+    def __init__(self, endpoint: Endpoint, store: Store, writer: Writer, *, stop: Callable[[], None]) -> None:
+        self._endpoint = endpoint
         self._store = store
         self._writer = writer
-        self._move = move
-        self._leave = leave
+        self._stop = stop
 
-    async def run(self, seconds: float = LOOK_SECONDS) -> None:
-        """Look again and again, until cancelled or until the store is gone."""
+    async def run(self, *, move: Callable[[socket], None], seconds: float = CHECK_SECONDS) -> None:
+        """Check until cancelled or until the daemon has to end. ``move`` is called with each new socket to serve on."""
         while True:
             await asyncio.sleep(seconds)
             lost = await asyncio.to_thread(self._lost)
             if lost is not None:
                 self._give_up(lost)
                 return
-            if not self._door.is_there and not self._moved():
+            if not self._endpoint.reachable and not self._moved(move):
                 return
 
-    def look(self) -> None:
+    def check_store(self) -> None:
         """Check the store. If it is gone, raises StoreGoneError after the end of the daemon has begun."""
         lost = self._lost()
         if lost is not None:
@@ -61,14 +58,14 @@ class Presence:
 
     def _give_up(self, lost: Path) -> None:
         logger.warning("%s is gone; leaving", lost)
-        self._leave()
+        self._stop()
 
-    def _moved(self) -> bool:
+    def _moved(self, move: Callable[[socket], None]) -> bool:
         try:
-            self._door.open_anew()
+            self._endpoint.reopen()
         except ProblemError as error:
             logger.warning("nobody can reach the daemon any more; leaving: %s", error)
-            self._leave()
+            self._stop()
             return False
-        self._move(self._door.socket)
+        move(self._endpoint.socket)
         return True

@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -15,7 +14,6 @@ from storectl_daemon.entries.identification import Identification
 from storectl_daemon.entries.pipeline import FetchedFile
 from storectl_daemon.errors import DaemonError, FetchError
 from storectl_daemon.process.loading import Loaded
-from storectl_daemon.process.memory import for_good
 from storectl_store.entries.store import Store
 from storectl_store.selection.pin import IndexPin, Pin, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from storectl_daemon.indexes.configuration import IndexSettings
     from storectl_daemon.indexes.connections import Connections
     from storectl_daemon.indexes.look_up import IndexClient
-    from storectl_daemon.indexes.lookups import Lookups
+    from storectl_daemon.indexes.shared import SharedIndexes
     from storectl_daemon.network.fetch import Fetched, Fetcher
 
 _log = logging.getLogger(__name__)
@@ -41,7 +39,7 @@ class Network:
         self._store = store
         self._identification = identification
         self._home = home
-        self._made: Loaded[tuple[Connections, Lookups]] = Loaded(partial(for_good, self._make), name="the network")
+        self._made: Loaded[tuple[Connections, SharedIndexes]] = Loaded(self._make, name="the network")
 
     def begin(self) -> None:
         """Load in the background what fetching needs: something will have to be fetched."""
@@ -52,15 +50,17 @@ class Network:
         home = Path(environ.get("HOME") or self._home)
         return Access(self._made, self._identification, project, environ, home=home)
 
-    def _make(self) -> "tuple[Connections, Lookups]":
+    def _make(self) -> "tuple[Connections, SharedIndexes]":
         # httpx2 and ssl cost more memory than all of the idle daemon beside them.
-        from storectl_daemon.indexes.addresses import UrlBook  # noqa: PLC0415 - see above
         from storectl_daemon.indexes.connections import Connections  # noqa: PLC0415 - see above
-        from storectl_daemon.indexes.lookups import Lookups  # noqa: PLC0415 - see above
         from storectl_daemon.indexes.page_store import PageStore  # noqa: PLC0415 - see above
+        from storectl_daemon.indexes.shared import SharedIndexes  # noqa: PLC0415 - see above
+        from storectl_daemon.indexes.url_book import UrlBook  # noqa: PLC0415 - see above
 
         layout = self._store.layout
-        return Connections(), Lookups(UrlBook(layout.urls), PageStore(layout.index_pages), present=self._store.has)
+        return Connections(), SharedIndexes(
+            UrlBook(layout.urls), PageStore(layout.index_pages), present=self._store.has
+        )
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -74,7 +74,7 @@ class Access:
 
     def __init__(
         self,
-        network: "Loaded[tuple[Connections, Lookups]]",
+        network: "Loaded[tuple[Connections, SharedIndexes]]",
         identification: Identification,
         project: Path,
         environ: Mapping[str, str],
@@ -138,8 +138,8 @@ class Access:
 
     async def settings(self) -> "IndexSettings":
         """The indexes of the project, and how they are reached."""
-        _, lookups = await self._network.get()
-        return await asyncio.to_thread(lookups.settings, self._environ, self._home, self._project)
+        _, indexes = await self._network.get()
+        return await asyncio.to_thread(indexes.settings, self._environ, self._home, self._project)
 
     async def _ready(self) -> "tuple[Fetcher, IndexClient]":
         self.begin()
@@ -147,17 +147,17 @@ class Access:
         return await asyncio.shield(self._opened)
 
     async def _open(self) -> "tuple[Fetcher, IndexClient]":
-        connections, lookups = await self._network.get()
-        from storectl_daemon.indexes.connections import Way  # noqa: PLC0415 - as in ``Network``
+        connections, indexes = await self._network.get()
+        from storectl_daemon.indexes.connections import Transport  # noqa: PLC0415 - as in ``Network``
 
-        user = await asyncio.to_thread(lookups.settings, self._environ, self._home, None)
+        user = await asyncio.to_thread(indexes.settings, self._environ, self._home, None)
         settings = user
         try:
             settings = await self.settings()
         except DaemonError as error:  # a lock file that names its own addresses may need nothing of it
             _log.warning("%s", error.message)
             self._unusable = error
-        way = await asyncio.to_thread(Way.of, user, self._environ, settings.authorities)
-        pool = await self._stack.enter_async_context(connections.pool(way))
-        fetcher = pool.with_logins(lookups.credentials(settings, self._environ, self._home))
-        return fetcher, lookups.client(fetcher, settings)
+        transport = await asyncio.to_thread(Transport.of, user, self._environ, settings.authorities)
+        pool = await self._stack.enter_async_context(connections.pool(transport))
+        fetcher = pool.with_logins(indexes.credentials(settings, self._environ, self._home))
+        return fetcher, indexes.client(fetcher, settings)
