@@ -189,14 +189,14 @@ def test_the_writer_writes_the_golden_pack(tmp_path: Path) -> None:
         digests=(digest_of_hex("0f" * 32),),
     )
     assert write_pack(layout, record, PACKED, tmp=layout.tmp) == PACKED
-    check_golden(PACK, layout.pack("golden").read_bytes())
+    check_golden(PACK, layout.pack(EnvironmentId("golden")).read_bytes())
 
 
 def test_the_daemon_reads_the_golden_pack(tmp_path: Path) -> None:
     layout = StoreLayout(tmp_path)
     layout.packs.mkdir()
-    layout.pack("golden").write_bytes((GOLDEN / PACK).read_bytes())
-    assert packed_modules(layout, "golden") == PACKED
+    layout.pack(EnvironmentId("golden")).write_bytes((GOLDEN / PACK).read_bytes())
+    assert packed_modules(layout, EnvironmentId("golden")) == PACKED
 
 
 READ = """

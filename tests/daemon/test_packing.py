@@ -45,7 +45,7 @@ def say(place: PackedPlace, *names: str, environment: str = "") -> Path:
 
 
 def modules(place: PackedPlace) -> tuple[str, ...]:
-    return packed_modules(place.layout, place.folder.name)
+    return packed_modules(place.layout, place.record.id)
 
 
 def test_a_record_becomes_a_pack_and_is_gone(place: PackedPlace) -> None:
@@ -100,9 +100,9 @@ def test_a_pack_of_another_storectls_environment_is_not_compared(
     place.layout.packs.mkdir()
     place.pack.write_bytes(f"storectl pack 2 {place.folder.name} x 0 0 0\n".encode())
     part = PackPart(layout=place.layout, session=place.layout.tmp)
-    assert "cannot be read" in str(part._examine(place.pack.name)[1])
+    assert "cannot be read" in str(part._examine(place.record.id)[1])
     monkeypatch.setattr(derived_part, "maker_of", lambda *_: Maker.ANOTHER)
-    assert part._examine(place.pack.name)[1] is None
+    assert part._examine(place.record.id)[1] is None
 
 
 def test_nobody_has_said_anything_yet(place: PackedPlace) -> None:

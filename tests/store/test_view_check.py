@@ -148,7 +148,7 @@ def test_a_record_that_names_other_entries_is_nobodys(published: Published) -> N
     path.write_text(
         path.read_text().replace(published.manifests[0].digest[:10], published.manifests[0].digest[:9] + "f")
     )
-    assert maker_of(published.folder, read_environment(published.folder)) is Maker.NOBODY
+    assert maker_of(published.folder, read_environment(published.folder)) is Maker.UNKNOWN
 
 
 def test_an_environment_with_an_older_shim_is_another_storectls(

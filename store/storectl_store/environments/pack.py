@@ -46,7 +46,7 @@ def _is_straight(path: str) -> bool:
     return "\0" not in path and {"", ".", ".."}.isdisjoint(path.split("/"))
 
 
-def packed_modules(layout: StoreLayout, environment_id: str) -> tuple[str, ...]:
+def packed_modules(layout: StoreLayout, environment_id: EnvironmentId) -> tuple[str, ...]:
     """The modules that the environment's pack lists, in order; none if there is no pack that can be read."""
     try:
         with layout.pack(environment_id).open("rb") as file:
@@ -109,8 +109,8 @@ def drop_packs_without_environment(layout: StoreLayout) -> int:
     """Delete packs whose environment is gone. Returns how many."""
     dropped = 0
     with suppress(FileNotFoundError):
-        for name in os.listdir(layout.packs):
-            if not layout.environment(EnvironmentId(name)).exists():
+        for name in map(EnvironmentId, os.listdir(layout.packs)):
+            if not layout.environment(name).exists():
                 layout.pack(name).unlink()
                 dropped += 1
     return dropped
