@@ -12,16 +12,16 @@ import pytest
 from storectl_shim import _storectl_pack
 from storectl_shim._storectl_pack import PACK_MAGIC, RECORD_MAGIC
 from storectl_shim.project_record import RECORD_FORMAT, UNSET, read_notices, read_ready
-from storectl_store.digest import digest_of_hex
+from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments import project_record
 from storectl_store.environments.environment_record import EnvironmentRecord
-from storectl_store.environments.input_state import PLACE, InputState
 from storectl_store.environments.pack import packed_modules, parse_imports, write_pack
-from storectl_store.environments.project_record import record_problem, recorded_inputs, write_record
+from storectl_store.projects import project_record
+from storectl_store.projects.input_state import PLACE, InputState
+from storectl_store.projects.project_record import record_problem, recorded_inputs, write_record
 from support.client_project import LAUNCHER, ClientHome, client_home, make_environment, write_program
 from support.golden import GOLDEN, check_golden
-from support.views import MAP_READER, Python, pythons
+from support.views import MAP_READER, Python, every_python
 
 RECORD = f"project-record.v{RECORD_FORMAT.rpartition(' ')[2]}"
 PACK = f"pack.v{PACK_MAGIC.decode().rpartition(' ')[2]}"
@@ -174,12 +174,12 @@ def test_the_writer_writes_the_golden_pack(tmp_path: Path) -> None:
         name = Path(module).stem
         (modules / f"{name}.py").touch()
         (modules / f"__pycache__/{name}.cpython-312.pyc").write_bytes(piece)
-    view = layout.environment("golden") / "lib/python3.12/site-packages"
+    view = layout.environment(EnvironmentId("golden")) / "lib/python3.12/site-packages"
     view.mkdir(parents=True)
     (view / "sample").symlink_to(modules)
     layout.tmp.mkdir()
     record = EnvironmentRecord(
-        id="golden",
+        id=EnvironmentId("golden"),
         executable="/usr/bin/python3.12",
         version="3.12.1",
         cache_tag="cpython-312",
@@ -205,7 +205,7 @@ print(json.dumps({name: bytes(pack.piece(*place)).decode("latin-1") for name, pl
 """
 
 
-@pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
+@pytest.mark.parametrize("python", every_python())
 def test_every_version_reads_the_golden_pack(tmp_path: Path, python: Python) -> None:
     """But for the cache tag, by which each version knows its own packs."""
     golden = (GOLDEN / PACK).read_bytes().replace(b"cpython-312", python.cache_tag.encode(), 1)

@@ -1,8 +1,11 @@
-"""What the tests run with is locked, by a lock file of a kind that storectl reads itself."""
+"""What storectl imports is declared; what its tests run with is locked, by a lock file that storectl reads itself."""
 
+import ast
 import re
+import sys
 import tomllib
 from datetime import UTC, datetime
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,30 @@ from support.targets import make_target
 ROOT = Path(__file__).parent.parent
 LOCKED = ROOT / "requirements/test.txt"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+OWN = {"storectl", "storectl_shim", "storectl_store", "storectl_daemon"}
+OF_OTHERS = {"_manylinux", "ipykernel"}  # imported by interpreters of projects, which have it or not
+RUN = {"pip"}
+
+
+def imported() -> set[str]:
+    """The top-level names that the product imports, from anywhere but itself and the standard library."""
+    names = set()
+    for path in (path for top in ("client", "store", "daemon") for path in (ROOT / top).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(str(node.module).partition(".")[0])
+    return names - OWN - sys.stdlib_module_names
+
+
+def test_every_dependency_is_imported_or_run_and_every_import_is_a_dependency() -> None:
+    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]}
+    projects = packages_distributions()
+    names = {project for name in imported() - OF_OTHERS for project in projects.get(name, [name])}
+    assert {canonicalize_name(name) for name in names | RUN} == declared
 
 
 @pytest.mark.parametrize("python", ["3.11.7", "3.12.1", "3.13.0", "3.14.0"])

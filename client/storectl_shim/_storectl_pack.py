@@ -127,15 +127,16 @@ def cache_folder(environ: "Mapping[str, str]") -> str:
 
     For root it keeps nothing in another user's home folder, which ``sudo`` may have left in the variables.
     """
-    home = environ.get("HOME", "")
-    cache = environ.get("XDG_CACHE_HOME") or home + "/.cache"
+    base, below = environ.get("XDG_CACHE_HOME", ""), "/storectl"
+    if not base.startswith("/"):
+        base, below = environ.get("HOME", ""), "/.cache/storectl"
     if os.geteuid() == 0:
         try:
-            if os.stat(environ.get("XDG_CACHE_HOME") or home).st_uid != 0:
+            if os.stat(base).st_uid != 0:
                 return ""
         except OSError:
             pass
-    return cache + "/storectl" if cache.startswith("/") and cache != "/.cache" else ""
+    return base + below if base.startswith("/") else ""
 
 
 def record_at_end(views: "Mapping[str, str]", imported: "Mapping[str, bool]", packed: "Sized", *, fewest: int) -> None:

@@ -3,11 +3,15 @@
 import hashlib
 import os
 import pwd
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
 
+from storectl_shim._storectl_pack import cache_folder
 from storectl_shim.locations import (
     SOCKET_PATH_LIMIT,
     NoHomeError,
@@ -18,8 +22,8 @@ from storectl_shim.locations import (
     state_folder,
     store_folder,
 )
+from support.client_project import LAUNCHER
 
-linux = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has its own place for data")
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 not_root = pytest.mark.skipif(os.geteuid() == 0, reason="modes do not stop root")
 
@@ -36,20 +40,36 @@ def name_of(store: str | Path) -> str:
     return hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:12]
 
 
-@linux
-def test_the_defaults_are_below_home(home: dict[str, str]) -> None:
-    base = home["HOME"]
-    name = name_of(f"{base}/.local/share/storectl")
-    assert store_folder(home) == f"{base}/.local/share/storectl"
-    assert state_folder(home) == f"{base}/.local/state/storectl"
-    assert config_folder(home) == f"{base}/.config/storectl"
-    assert log_path(home) == f"{base}/.local/state/storectl/daemon-{name}.log"
-
-
-def test_macos_keeps_data_in_its_library(home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("value", [None, "", "relative/folder", "/of/another"])
+def test_folders_are_those_of_platformdirs(
+    home: dict[str, str], monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            home[name] = value
+    for name, text in home.items():
+        monkeypatch.setenv(name, text)
+    monkeypatch.setattr(sys, "platform", "linux")
+    theirs, ours = Unix("storectl"), (store_folder, state_folder, config_folder, cache_folder)
+    expected = [theirs.user_data_dir, theirs.user_state_dir, theirs.user_config_dir, theirs.user_cache_dir]
+    assert [folder(home) for folder in ours] == expected
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert store_folder(home) == f"{home['HOME']}/Library/Application Support/storectl"
-    assert store_folder({**home, "XDG_DATA_HOME": "/data"}) == "/data/storectl"
+    assert store_folder(home) == MacOS("storectl").user_data_dir
+    assert [folder(home) for folder in ours[1:]] == expected[1:]  # as programs for terminals do on macOS
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+@pytest.mark.parametrize("more", [{}, {"XDG_DATA_HOME": "/data"}, {"XDG_DATA_HOME": "/data", "STORECTL_STORE": "/own"}])
+def test_the_launcher_has_the_same_store(
+    home: dict[str, str], monkeypatch: pytest.MonkeyPatch, platform: str, more: dict[str, str]
+) -> None:
+    rule = LAUNCHER.read_text().partition("storectl_shim/locations.py.\n")[2].partition("\ncase ")[0]
+    rule = rule.replace("/System/Library/CoreServices", {"linux": "/nowhere", "darwin": "/"}[platform])
+    script = f'{rule}\nprintf %s "$_storectl_store"'
+    said = subprocess.run(["/bin/sh", "-c", script], check=True, env=home | more, capture_output=True)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert os.fsdecode(said.stdout) == store_folder(home | more)
 
 
 def test_xdg_variables_are_followed(home: dict[str, str]) -> None:
@@ -69,13 +89,9 @@ def moved(name: str) -> str:
     return f"/tmp/storectl-{os.geteuid()}/daemon-{name}.sock"
 
 
-@linux
 @pytest.mark.parametrize("value", ["", "relative/folder"])
-def test_empty_and_relative_xdg_variables_count_as_not_set(home: dict[str, str], value: str) -> None:
-    environ = {**home, "XDG_DATA_HOME": value, "XDG_STATE_HOME": value, "XDG_RUNTIME_DIR": value}
-    assert [f(environ) for f in (store_folder, state_folder, socket_path)] == [
-        f(home) for f in (store_folder, state_folder, socket_path)
-    ]
+def test_an_empty_or_relative_runtime_folder_counts_as_not_set(home: dict[str, str], value: str) -> None:
+    assert socket_path({**home, "XDG_RUNTIME_DIR": value}) == socket_path(home)
 
 
 def test_every_store_has_a_socket_and_a_log_of_its_own_by_its_real_path(home: dict[str, str], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from storectl_shim._storectl_map import FEW
 from storectl_shim._storectl_pack import RECORD_MAGIC, RUN, joined
 from storectl_store.environments.import_map import checksum
 from support.packs import PackedPlace, packed_place
-from support.views import pythons, read_map
+from support.views import every_python, pythons, read_map
 from support.wheels import make_wheel
 
 SOURCE = '"""Says."""\nX = "PACK"\n\n\ndef fail():\n    raise LookupError(X)\n'
@@ -25,7 +25,7 @@ WHERE = "import alpha.one, alpha.two; print(alpha.X, alpha.one.X, alpha.two.X)"
 ALL_PACK, ALL_FILE = "PACK PACK PACK", "FILE FILE FILE"
 
 
-@pytest.fixture(params=pythons(), ids=lambda python: python.version)
+@pytest.fixture(params=every_python())
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> PackedPlace:
     return packed_place(tmp_path, request.param, WHEEL)
 
@@ -216,7 +216,7 @@ class TestRecord:
     MANY = make_wheel("many", files=dict.fromkeys(("many/__init__.py", *NAMES), ""))
     PROGRAM = "import importlib\nfor n in reversed(range(%d)): importlib.import_module(f'many.m{n:02}')"
 
-    @pytest.fixture(params=pythons(), ids=lambda python: python.version)
+    @pytest.fixture(params=every_python())
     def place(self, request: pytest.FixtureRequest, tmp_path: Path) -> PackedPlace:
         return packed_place(tmp_path, request.param, self.MANY)
 

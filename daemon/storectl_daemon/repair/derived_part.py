@@ -9,15 +9,16 @@ from functools import partial
 from pathlib import Path
 
 from storectl_daemon.repair.examined import Examined, Found, Order
+from storectl_store.digest import EnvironmentId
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.store import Store
-from storectl_store.environments.catalogue_check import catalogue_problems
 from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
-from storectl_store.environments.lent_links import misnamed_links
 from storectl_store.environments.made_by import Maker, maker_of
+from storectl_store.environments.outlines.catalogue_check import catalogue_problems
 from storectl_store.environments.pack import pack_problem, packed_modules, write_pack
+from storectl_store.environments.shared_links import misnamed_links
 from storectl_store.errors import StoreError
 
 
@@ -58,7 +59,7 @@ class PackPart:
             yield Examined(kind="pack", name=name, found=found, mend=partial(self._mend, name, record, problem or ""))
 
     def _examine(self, name: str) -> tuple[EnvironmentRecord | None, str | None]:
-        folder = self.layout.environment(name)
+        folder = self.layout.environment(EnvironmentId(name))
         try:
             record = read_environment(folder)
         except StoreError:

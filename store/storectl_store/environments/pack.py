@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_shim._storectl_pack import PACK_MAGIC, RECORD_MAGIC
+from storectl_store.digest import EnvironmentId
 from storectl_store.disk.durability import fsync_folder, sync_descriptor
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord
@@ -109,7 +110,7 @@ def drop_packs_without_environment(layout: StoreLayout) -> int:
     dropped = 0
     with suppress(FileNotFoundError):
         for name in os.listdir(layout.packs):
-            if not layout.environment(name).exists():
+            if not layout.environment(EnvironmentId(name)).exists():
                 layout.pack(name).unlink()
                 dropped += 1
     return dropped
