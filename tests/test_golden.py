@@ -392,7 +392,8 @@ FORMATS = [
 WRITTEN = [golden for golden in FORMATS if golden.write]
 VIEW = f"view.v{VIEW_FORMAT}.txt"
 VERSIONS = {
-    "_storectl_map": {"MAGIC", "PACK_MAGIC", "RECORD_MAGIC"},
+    "_storectl_map": {"MAGIC"},
+    "_storectl_pack": {"PACK_MAGIC", "RECORD_MAGIC"},
     "book": {"_FORMAT"},
     "bytecode_files": {"BYTECODE_FORMAT", "_FORMAT_WITHOUT_SEAL"},
     "catalogue": {"_SCHEMA_VERSION"},

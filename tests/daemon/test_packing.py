@@ -14,7 +14,7 @@ from storectl_daemon.environments import Environments
 from storectl_daemon.packing.packing import Packing, records_folder
 from storectl_daemon.repair import derived_part
 from storectl_daemon.repair.derived_part import PackPart
-from storectl_shim._storectl_map import RECORD_MAGIC
+from storectl_shim._storectl_pack import RECORD_MAGIC
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.made_by import Maker
 from storectl_store.environments.pack import packed_modules

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_shim._storectl_map import PACK_MAGIC
+from storectl_shim._storectl_pack import PACK_MAGIC
 from storectl_store.digest import EnvironmentId
 from storectl_store.environments import pack as packs
 from storectl_store.environments.import_map import checksum

@@ -56,4 +56,5 @@ def _own_shims(folder: Path) -> Iterator[Digest]:
     """The digest of the shim in the environment itself."""
     for library in folder.glob("lib/python*"):
         with suppress(OSError):
-            yield digest_of_shim({path: (library / path).read_bytes() for path in shim_sources()})
+            paths = [path for path in shim_sources() if (library / path).exists()]  # older shims have fewer
+            yield digest_of_shim({path: (library / path).read_bytes() for path in paths})

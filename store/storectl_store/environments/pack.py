@@ -1,7 +1,7 @@
 """Packs: the bytecode of what programs of one environment import, in one file, in the order in which they import it.
 
 The formats of packs, and of the records that they are made from, are documented beside their reader,
-``storectl_shim._storectl_map``. A pack repeats what ``.pyc`` files of entries hold, and nothing else: a module that is
+``storectl_shim._storectl_pack``. A pack repeats what ``.pyc`` files of entries hold, and nothing else: a module that is
 not in the store, such as a local project's, is never in it. Entries never change, so what a pack says of them never
 changes either; a larger pack takes its place.
 """
@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC
+from storectl_shim._storectl_pack import PACK_MAGIC, RECORD_MAGIC
 from storectl_store.digest import EnvironmentId
 from storectl_store.disk.durability import fsync_folder, sync_descriptor
 from storectl_store.entries.layout import StoreLayout
