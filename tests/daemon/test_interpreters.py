@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from storectl_daemon.interpreters import book as interpreters
-from storectl_daemon.interpreters import probe as interpreter_probe
-from storectl_daemon.interpreters.book import InterpreterBook, find_interpreters
+from storectl_daemon.interpreters import probe
+from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.interpreters.facts import interpreter_of
+from storectl_daemon.interpreters.search import find_interpreters
 from storectl_store.errors import LockFileError, TargetError
 from storectl_store.selection.target import Interpreter
 
@@ -85,7 +86,7 @@ def test_every_python_from_3_9_on_is_taken_whatever_packaging_is_installed(book:
 def test_nothing_of_ours_is_imported_by_another_interpreter(tmp_path: Path) -> None:
     for python in other_pythons():
         done = subprocess.run(
-            [python, "-I", "-S", "-v", interpreter_probe.__file__], capture_output=True, text=True, check=True, cwd="/"
+            [python, "-I", "-S", "-v", probe.__file__], capture_output=True, text=True, check=True, cwd="/"
         )
         origins = [line.split(" # ")[0] for line in done.stderr.splitlines() if line.startswith("# code object from")]
         assert not [line for line in origins if "site-packages" in line or "packaging" in line], python
@@ -221,6 +222,7 @@ def fake_python(path: Path, **facts: object) -> Path:
         ({"elf_header": "no hex"}, "did not say what it is"),
         ({"platform": None}, "did not say what it is"),
         ({"version": 3}, "did not say what it is"),
+        ({"markers": []}, "did not say what it is"),
         ({"markers": {"a": 1}}, "did not say what it is"),
         ({"version": "nonsense"}, "is not a version of Python"),
     ],
@@ -271,7 +273,7 @@ def test_a_missing_interpreter_is_named(book: InterpreterBook, tmp_path: Path) -
 
 
 def test_the_probe_tells_facts(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-I", "-S", interpreter_probe.__file__], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-I", "-S", probe.__file__], capture_output=True, check=True)
     facts = json.loads(done.stdout)
     assert facts["executable"] == RUNNING
     assert (facts["glibc"] or facts["musl"] or facts["macos"]).count(".") >= 1
@@ -282,9 +284,9 @@ def test_the_distributor_may_refuse_wheels(book: InterpreterBook, tmp_path: Path
     """PEP 600: a module `_manylinux` in the standard library has a say; here of an interpreter with one of its own."""
     policy = tmp_path / "_manylinux.py"
     policy.write_text("def manylinux_compatible(major, minor, machine):\n    return False if minor > 20 else None\n")
-    code = "import json, sys; sys.path[:0] = sys.argv[1:]; import probe as interpreter_probe; print(json.dumps(interpreter_probe.facts()))"
+    code = "import json, sys; sys.path[:0] = sys.argv[1:]; import probe; print(json.dumps(probe.facts()))"
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(Path(interpreter_probe.__file__).parent), str(tmp_path)],
+        [sys.executable, "-I", "-c", code, str(Path(probe.__file__).parent), str(tmp_path)],
         capture_output=True,
         check=True,
     )
