@@ -127,7 +127,7 @@ class Watcher:
                     await self._look(where)
             finally:
                 step.cancel()
-                await _let_go(step)
+                await asyncio.wait({step})
 
     async def _turn(self, step: "asyncio.Future[Batch]") -> Batch:
         """Wait until something happens. Returns the folders to look at, None for all."""
@@ -187,8 +187,3 @@ def _plan(sights: Sequence[Sight]) -> _Plan:
     names = _WATCHED_NAMES.union(path.name for sight in sights for path in sight.inputs)
     listed = frozenset(folder for sight in sights for folder in sight.listed)
     return _Plan(inodes=inodes, names=names, listed=listed)
-
-
-async def _let_go(step: "asyncio.Future[Batch]") -> None:
-    with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration, Exception):
-        await step
