@@ -25,15 +25,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("STORECTL_WORKLOADS"),
         help="run the oracles on every project below this folder too (or STORECTL_WORKLOADS)",
     )
-    parser.addoption("--heavy", action="store_true", help="run the tests that download and compute much, too")
+    parser.addoption("--all", action="store_true", help="run what the gate leaves out, too: docs/tests.md")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--heavy"):
-        skip = pytest.mark.skip(reason="heavy: needs --heavy")
-        for item in items:
-            if item.get_closest_marker("heavy"):
-                item.add_marker(skip)
+    """In the random order that they have, but the longest tests first: at the end no process waits for another."""
+    if not config.getoption("--all"):
+        left_out = [item for item in items if item.get_closest_marker("whole")]
+        items[:] = [item for item in items if not item.get_closest_marker("whole")]
+        config.hook.pytest_deselected(items=left_out)
+    items.sort(key=lambda item: item.get_closest_marker("network") is None)
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this run, which all its processes share; under xdist the own folder of each is below it."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -11,17 +11,18 @@ import pytest
 from packaging.utils import NormalizedName
 
 from storectl.commands import quarantine as quarantine_command
-from storectl_daemon.indexes.addresses import BOOK_FORMAT, UrlBook
 from storectl_daemon.indexes.file import IndexFile
 from storectl_daemon.indexes.page_store import PAGE_FORMAT, KeptPage, PageStore
+from storectl_daemon.indexes.url_book import BOOK_FORMAT, UrlBook
 from storectl_daemon.interpreters import book as interpreter_book
 from storectl_daemon.interpreters.facts import interpreter_of
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
+from storectl_daemon.network.address import Address
 from storectl_daemon.projects import book as project_book
 from storectl_daemon.projects.book import Project, ProjectBook, Wish
 from storectl_shim import store_daemon
 from storectl_shim.store_daemon import StoreDaemon, daemon_file, read_store_daemon
-from storectl_store.digest import digest_of_hex
+from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries import catalogue
 from storectl_store.entries.bytecode_files import (
     BYTECODE_FORMAT,
@@ -45,13 +46,13 @@ from storectl_store.environments.environment_record import (
     read_environment,
 )
 from storectl_store.environments.identity import VIEW_FORMAT
-from storectl_store.environments.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
+from storectl_store.environments.outlines.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
 from storectl_store.selection.pin import IndexPin
 from storectl_store.wheel.checked import EntryPoint, Part
 from support.environments import made_up_interpreter, plan_of
 from support.golden import GOLDEN, GoldenFormat, check_golden
 
-ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v2", "imports.v1", "project-record.v2"}
+ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2"}
 """Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; the others: ``test_golden_records.py``."""
 
 DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)
@@ -85,7 +86,7 @@ MANIFEST = Manifest(
     ),
 )
 ENVIRONMENT = EnvironmentRecord(
-    id="0123456789abcdef" * 2,
+    id=EnvironmentId("0123456789abcdef" * 2),
     executable="/usr/bin/python3.12",
     version="3.12.1",
     cache_tag=TAG,
@@ -244,25 +245,25 @@ def read_projects(folder: Path, data: bytes) -> object:
 
 
 def write_addresses(folder: Path) -> bytes:
-    UrlBook(folder).record(PIN, [INDEX], [OFFERED])
+    UrlBook(folder).record(PIN, [Address(INDEX)], [OFFERED])
     return only(folder)
 
 
 def read_addresses(folder: Path, data: bytes) -> object:
     written(folder / "sample.json", data)
-    return UrlBook(folder).recall(PIN, [INDEX])
+    return UrlBook(folder).recall(PIN, [Address(INDEX)])
 
 
 def write_page(folder: Path) -> bytes:
-    PageStore(folder).write(PAGE.url, PAGE, b"<a>sp\xc3\xa4t\n")
+    PageStore(folder).write(Address(PAGE.url), PAGE, b"<a>sp\xc3\xa4t\n")
     return only(folder)
 
 
 def read_page(folder: Path, data: bytes) -> object:
-    PageStore(folder).write(PAGE.url, PAGE, b"")
+    PageStore(folder).write(Address(PAGE.url), PAGE, b"")
     (path,) = folder.iterdir()
     path.write_bytes(data)
-    return PageStore(folder).read(PAGE.url)
+    return PageStore(folder).read(Address(PAGE.url))
 
 
 def write_facts(folder: Path) -> bytes:
@@ -437,7 +438,7 @@ def test_a_view_is_what_its_format_says() -> None:
     shim = {"site-packages/_storectl.py": b"the shim", "_storectl_map.py": b"its reader"}
     with (
         mock.patch("storectl_store.environments.identity.shim_digest", return_value=DIGEST),
-        mock.patch("storectl_store.environments.venv_files.shim_sources", return_value=shim),
+        mock.patch("storectl_store.environments.planning.venv_files.shim_sources", return_value=shim),
     ):
         direct_urls = {other.name: '{"url": "https://files.example/other"}'}
         plan = plan_of([MANIFEST, other], made_up_interpreter(), StoreLayout(Path("/golden")), direct_urls=direct_urls)

@@ -14,17 +14,16 @@ import pytest
 from storectl_shim import _storectl_map
 from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC
 from storectl_shim.project_record import RECORD_FORMAT, UNSET, read_notices, read_ready
-from storectl_store.digest import digest_of_hex
+from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments import pack as packs
-from storectl_store.environments import project_record
 from storectl_store.environments.environment_record import EnvironmentRecord
-from storectl_store.environments.input_state import PLACE, InputState
-from storectl_store.environments.pack import Imports, packed_imports, parse_imports, write_pack
-from storectl_store.environments.project_record import record_problem, recorded_inputs, write_record
+from storectl_store.environments.pack import packed_modules, parse_imports, write_pack
+from storectl_store.projects import project_record
+from storectl_store.projects.input_state import PLACE, InputState
+from storectl_store.projects.project_record import record_problem, recorded_inputs, write_record
 from support.client_project import LAUNCHER, ClientHome, client_home, make_environment, write_program
 from support.golden import GOLDEN, check_golden
-from support.views import MAP_READER, Python, pythons
+from support.views import MAP_READER, Python, every_python
 
 RECORD = f"project-record.v{RECORD_FORMAT.rpartition(' ')[2]}"
 PACK = f"pack.v{PACK_MAGIC.decode().rpartition(' ')[2]}"
@@ -165,11 +164,7 @@ def _launched(home: ClientHome) -> str:
     return done.stdout.strip()
 
 
-PACKED = Imports(
-    modules=("sample/one.py", "sample/__init__.py"),
-    libraries={"sample/_x.so": ((0, 4096), (8192, 4096)), "sample/_y.so": ()},
-    standard=("/usr/lib/python3.12/os.py",),
-)
+PACKED = ("sample/one.py", "sample/__init__.py")
 PIECES = [b"\xcb\r\r\n\x01\0\0\0" + b"8 bytes." + code for code in (b"code of one", b"code of the package")]
 
 
@@ -177,26 +172,23 @@ def test_the_writer_writes_the_golden_pack(tmp_path: Path) -> None:
     layout = StoreLayout(tmp_path / "store")
     modules = layout.entries / "sample" / ("0f" * 16) / "site-packages" / "sample"
     (modules / "__pycache__").mkdir(parents=True)
-    for module, piece in zip(PACKED.modules, PIECES, strict=True):
+    for module, piece in zip(PACKED, PIECES, strict=True):
         name = Path(module).stem
         (modules / f"{name}.py").touch()
         (modules / f"__pycache__/{name}.cpython-312.pyc").write_bytes(piece)
-    for library in PACKED.libraries:
-        (modules.parent / library).touch()
-    view = layout.environment("golden") / "lib/python3.12/site-packages"
+    view = layout.environment(EnvironmentId("golden")) / "lib/python3.12/site-packages"
     view.mkdir(parents=True)
     (view / "sample").symlink_to(modules)
     layout.tmp.mkdir()
     record = EnvironmentRecord(
-        id="golden",
+        id=EnvironmentId("golden"),
         executable="/usr/bin/python3.12",
         version="3.12.1",
         cache_tag="cpython-312",
         interpreter_identity="",
         digests=(digest_of_hex("0f" * 32),),
     )
-    with mock.patch.object(packs._View, "standard_file", lambda _, path: path):  # this machine may not have it
-        assert write_pack(layout, record, PACKED, tmp=layout.tmp) == PACKED
+    assert write_pack(layout, record, PACKED, tmp=layout.tmp) == PACKED
     check_golden(PACK, layout.pack("golden").read_bytes())
 
 
@@ -204,7 +196,7 @@ def test_the_daemon_reads_the_golden_pack(tmp_path: Path) -> None:
     layout = StoreLayout(tmp_path)
     layout.packs.mkdir()
     layout.pack("golden").write_bytes((GOLDEN / PACK).read_bytes())
-    assert packed_imports(layout, "golden") == PACKED
+    assert packed_modules(layout, "golden") == PACKED
 
 
 READ = """
@@ -213,11 +205,11 @@ reader = runpy.run_path(sys.argv[1])
 pack = reader["Pack"](sys.argv[2], sys.argv[2] + "/view")
 begin = pack._begin
 pieces = {name: bytes(pack.piece(begin + offset, size)) for name, (offset, size) in pack._modules.items()}
-print(json.dumps([{name: piece.decode("latin-1") for name, piece in pieces.items()}, pack._libraries]))
+print(json.dumps({name: piece.decode("latin-1") for name, piece in pieces.items()}))
 """
 
 
-@pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
+@pytest.mark.parametrize("python", every_python())
 def test_every_version_reads_the_golden_pack(tmp_path: Path, python: Python) -> None:
     """But for the cache tag, by which each version knows its own packs."""
     golden = (GOLDEN / PACK).read_bytes().replace(b"cpython-312", python.cache_tag.encode(), 1)
@@ -230,11 +222,8 @@ def test_every_version_reads_the_golden_pack(tmp_path: Path, python: Python) -> 
         text=True,
         check=True,
     )
-    modules, libraries = json.loads(done.stdout)
-    assert {name: piece.encode("latin-1") for name, piece in modules.items()} == dict(
-        zip(PACKED.modules, PIECES, strict=True)
-    )
-    assert {name: tuple(map(tuple, places)) for name, places in libraries.items()} == PACKED.libraries
+    pieces = {name: piece.encode("latin-1") for name, piece in json.loads(done.stdout).items()}
+    assert pieces == dict(zip(PACKED, PIECES, strict=True))
 
 
 IMPORTED = ("sample/one.py", "späť.py")
@@ -249,8 +238,6 @@ def test_a_program_writes_the_golden_record_of_its_imports(tmp_path: Path) -> No
         "IMPORTED": sources,
         "MISSED": set(sources),
         "PACKED": {},
-        "libraries_of": lambda _: ["sample/_x.so\t0 4096 8192 4096"],
-        "standard_files": lambda: ["/usr/lib/python3.12/os.py"],
     }
     with mock.patch.multiple("storectl_shim._storectl_map", **said):
         _storectl_map.record(str(tmp_path), os.getpid())
@@ -258,8 +245,4 @@ def test_a_program_writes_the_golden_record_of_its_imports(tmp_path: Path) -> No
 
 
 def test_the_daemon_reads_the_golden_record_of_imports() -> None:
-    assert parse_imports((GOLDEN / IMPORTS).read_bytes()) == Imports(
-        modules=IMPORTED,
-        libraries={"sample/_x.so": ((0, 4096), (8192, 4096))},
-        standard=("/usr/lib/python3.12/os.py",),
-    )
+    assert parse_imports((GOLDEN / IMPORTS).read_bytes()) == IMPORTED

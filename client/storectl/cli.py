@@ -1,90 +1,87 @@
-"""The command line without `run`: it puts the commands together, and turns their errors into lines and exit codes."""
+"""The command line without `run`: it finds the command, and turns its errors into lines and exit codes.
+
+A command's module is imported when the command is run: what others need is not loaded.
+"""
 
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
 
-import typer
+import click
 
 from storectl import __version__
-from storectl.commands import daemon, env, kernel, store, tool, watch
-from storectl.commands.doctor import doctor
-from storectl.commands.link import link
-from storectl.commands.lock import lock
-from storectl.commands.run import run
-from storectl.commands.trust import trust
-from storectl.commands.warm import warm
+from storectl.commands.parameters import Group
 from storectl.errors import ClientError, OutputError, UsageError
 
-INTERRUPTED = 130
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("run:run", "Run a program in the environment of its project."),
+    "warm": ("warm:warm", "Fetch, unpack and compile all that the project's lock file needs."),
+    "lock": ("lock:lock", "Lock a project with its own tool."),
+    "trust": ("trust:trust", "Trust folders of other users."),
+    "watch": ("watch:watch", "The projects whose lock files the daemon watches."),
+    "link": ("link:link", "Make .venv a link to the project's environment."),
+    "daemon": ("daemon:daemon", "Be the daemon, or start, stop and look at it."),
+    "env": ("env:env", "The environments, and how that of a project is."),
+    "store": ("store:store", "What is in the store, and whether it is as it was unpacked."),
+    "tool": ("tool:tool", "Run commands of packages that belong to no project."),
+    "kernel": ("kernel:kernel", "One Jupyter kernel that finds the project of each notebook."),
+    "doctor": ("doctor:doctor", "Check what storectl needs."),
+}
+"""By name: the command as ``module:attribute`` of ``storectl.commands``, and the first sentence of its help."""
 
-app = typer.Typer(
-    name="storectl",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help: no frames, no types of parameters, nothing cut off
+
+class LazyGroup(Group):
+    """Imports the module of a command when the command is run, or its help is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names, in the order in which help shows them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name. UsageError if there is none."""
+        if cmd_name not in COMMANDS:
+            near = get_close_matches(cmd_name, COMMANDS, n=1)
+            raise click.UsageError(f"no such command: {cmd_name}" + (f"; {near[0]}?" if near else ""), ctx)
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"storectl.commands.{module}"), attribute)
+        return command
+
+    def sentence(self, ctx: click.Context, name: str) -> str:  # noqa: ARG002 - as above
+        """From the table, so that no module is imported for it."""
+        return COMMANDS[name][1]
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="One store of unpacked wheels for every project: environments are there before you run anything.",
 )
-app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(run)
-app.command()(warm)
-app.command()(lock)
-app.command()(trust)
-app.add_typer(watch.app, name="watch")
-app.command()(link)
-app.add_typer(daemon.app, name="daemon")
-app.add_typer(env.app, name="env")
-app.add_typer(store.app, name="store")
-app.add_typer(tool.app, name="tool")
-app.add_typer(kernel.app, name="kernel")
-app.command()(doctor)
-
-
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
-    if wanted:
-        sys.stdout.write(f"storectl {__version__}\n")
-        raise typer.Exit
-
-
-Version = Annotated[
-    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
-]
-
-
-@app.callback()
-def root(*, version: Version = False) -> None:
+@click.version_option(__version__, "-V", "--version", message="storectl %(version)s")
+def root() -> None:
     """Take the options before the command."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code. An error that a user can cause is told in one line and a hint."""
     try:
-        return int(app(list(arguments), prog_name="storectl", standalone_mode=False) or 0)
+        with root.make_context("storectl", list(arguments)) as context:
+            return int(root.invoke(context) or 0)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except OutputError:
         raise  # the reader of the output is gone: there is nothing to report, and the caller ends the command
     except ClientError as error:
         return _report(error)
-    except typer.Abort:
-        return INTERRUPTED
-    except Exception as error:
-        if not (hasattr(error, "format_message") and hasattr(error, "show")):
-            raise
-        return _report_usage(error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return UsageError.exit_code
+    except click.ClickException as error:
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "storectl"
+        return _report(UsageError(error.format_message().rstrip("."), hint=f"see {command} --help"))
 
 
 def _report(error: ClientError) -> int:
     sys.stdout.flush()
     sys.stderr.write(error.report())
     return error.exit_code
-
-
-def _report_usage(error: Any) -> int:
-    """Report an error of the command line's parser.
-
-    It is known by its methods, not by its class: some versions of typer raise click's own classes, others theirs.
-    """
-    if type(error).__name__ == "NoArgsIsHelpError":
-        error.show()
-        return UsageError.exit_code
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "storectl"
-    return _report(UsageError(error.format_message().rstrip("."), hint=f"see {command} --help"))

@@ -1,4 +1,4 @@
-"""The command line's entry: it hands `run` and the daemon to their modules directly, and all other commands to typer.
+"""The command line's entry: it hands `run` and the daemon to their modules directly, and all other commands to click.
 
 It is the one place that turns exceptions into exit codes: a user sees no traceback, unless STORECTL_DEBUG is set.
 """
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def _dispatch(arguments: list[str], *, running: bool) -> int:
-    # Imported here: typer would make `run` slow and the daemon large, and the other commands need nothing of `run`.
+    # Imported here: click would make `run` slow and the daemon large, and the other commands need nothing of `run`.
     if running:
         from storectl.run import main as run  # noqa: PLC0415 - see above
 

@@ -10,7 +10,7 @@ from storectl_shim.project_record import absolute_interpreter, absolute_lock_fil
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 
@@ -108,7 +108,7 @@ def options_of_environment(environ: Mapping[str, str]) -> Options:
     )
 
 
-def combined_groups(groups: list[str], only_groups: list[str], ambient: Options) -> tuple[str, ...]:
+def combined_groups(groups: Sequence[str], only_groups: Sequence[str], ambient: Options) -> tuple[str, ...]:
     """The groups of --group and --only-group; those of the variables if neither is given."""
     return (*groups, *only_groups) or ambient.groups
 

@@ -17,22 +17,17 @@ A record is ``kind * 64 + index of the suffix``, in the order of a stock finder:
 Kind 0 is a package by its ``__init__``, 1 a module, 2 (128) a folder that can be a namespace portion. If there are
 two records for one name, the lower one wins.
 
-The file ``<store>/packs/<environment id>``, format 2, holds a second copy of ``.pyc`` files: those of the modules
+The file ``<store>/packs/<environment id>``, format 3, holds a second copy of ``.pyc`` files: those of the modules
 that programs of the environment import, in the order in which they do (``Pack``). The daemon makes it from the files
-that programs write at their end, ``<cache>/storectl/imports<environment>``, format 1, with paths relative to
-site-packages, and absolute paths of the files of the standard library that they loaded (``record``)::
+that programs write at their end, ``<cache>/storectl/imports<environment>``, format 2 (``record``). Sources are paths
+relative to site-packages::
 
-    storectl pack 2 <environment id> <cache tag> <bytes after the table> <length of table> <checksum of table>\n
-    <table>       (modules, libraries, standard)
-                    modules   {path of the source: (offset, length)}    offset from the end of the table
-                    libraries {path: ((offset, length), ...)}    mapped native libraries, and the pages used; () for all
-                    standard  (absolute path, ...)    files of the standard library, which the daemon has read ahead
+    storectl pack 3 <environment id> <cache tag> <bytes after the table> <length of table> <checksum of table>\n
+    <table>       {source: (offset, length)}    offset from the end of the table
     <.pyc>*
 
-    storectl imports 1\n
-    (<path of a source>\n)*
-    (<path of a native library>\t(<offset> <length>)*\n)*
-    (<absolute path of bytecode or a native module of the standard library>\n)*
+    storectl imports 2\n
+    (<source>\n)*
 """
 
 import _frozen_importlib_external as _external
@@ -52,8 +47,8 @@ if TYPE_CHECKING:
 MAGIC = b"storectl import map 1"
 PRIME = 1073741789  # the largest below 2**30, one digit of an int: the modulo is a single pass
 MODULE, NAMESPACE = 64, 128
-PACK_MAGIC = b"storectl pack 2"
-RECORD_MAGIC = b"storectl imports 1"
+PACK_MAGIC = b"storectl pack 3"
+RECORD_MAGIC = b"storectl imports 2"
 RUN = (1 << 17) - 64  # bytes of a pack that are read at once; malloc would map and unmap more each time
 FEW = 16  # fewer modules than this that a pack lacks are no reason to make a new one
 SHARE = 16  # nor is one that it lacks for each so many that it has
@@ -61,7 +56,6 @@ DEADLINE = 0.020  # seconds for the daemon's whole answer
 COLD = 60e-6  # seconds; to read a page from memory takes some 10 us, from a quick disk 100
 LARGEST = 1 << 27  # bytes of a map
 MOST_AHEAD = 64  # native modules of one package
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 _stock: "Any" = _external  # some of what we build on has no public name
 # Tracebacks leave out frames of importlib, by file name, and only as far as no other frame is in between.
@@ -173,13 +167,12 @@ class Pack:
         pieces, length, checksum = map(int, fields[3:])
         begin = len(line) + 1 + length
         table = rest[:length] if begin <= len(start) else self._read(len(line) + 1, length)
-        modules, libraries, _ = decode(table, length, checksum)
+        modules: "dict[str, tuple[int, int]]" = decode(table, length, checksum)
         if self._identity is None or self._identity[1] != begin + pieces:
             raise ValueError("torn")
         self._run = 0, start
         self._begin = begin
-        self._libraries: "dict[str, tuple[tuple[int, int], ...]]" = libraries
-        self._modules: "dict[str, tuple[int, int]]" = modules
+        self._modules = modules
         PACKED.update({f"{view}/{name}": (self, begin + offset, size) for name, (offset, size) in modules.items()})
 
     def piece(self, offset: int, length: int) -> "Any":
@@ -210,14 +203,10 @@ class Pack:
         finally:
             os.close(descriptor)
 
-    def fetch_ahead(self, top: str) -> bool:
-        """Have the kernel read what the pack has of a package ahead of its import; whether it has anything."""
-        pieces = [place for name, place in self._modules.items() if name.startswith(top + "/")]
-        libraries = [name for name in self._libraries if name.startswith((top + "/", top + ".libs/"))]
-        ask_kernel(self._path, [(self._begin + start, length) for start, length in joined(pieces)])
-        for name in libraries:
-            ask_kernel(f"{self.view}/{name}", self._libraries[name] or None)
-        return bool(pieces or libraries)
+    def fetch_ahead(self, top: str) -> None:
+        """Have the kernel read what the pack has of a package ahead of its import."""
+        pieces = [place for source, place in self._modules.items() if source.startswith(top + "/")]
+        ask_kernel(self._path, [(self._begin + offset, length) for offset, length in joined(pieces)])
 
 
 PACKED: "dict[str, tuple[Pack, int, int]]" = {}
@@ -248,28 +237,28 @@ def pack_path(root: str) -> str:
     return f"{store}/packs/{environment}"
 
 
-def joined(places: "Iterable[tuple[int, int]]", gap: int = 0) -> "list[tuple[int, int]]":
-    """The places (offset, length), some joined: those that overlap, or are at most ``gap`` bytes apart, become one."""
+def joined(places: "Iterable[tuple[int, int]]") -> "list[tuple[int, int]]":
+    """The places (offset, length), those that follow each other as one."""
     found: "list[tuple[int, int]]" = []
     for offset, length in places:
-        begin, before = found[-1] if found else (offset, 0)
-        if found and begin <= offset <= begin + before + gap:
-            found[-1] = begin, max(before, offset - begin + length)
+        begin, before = found[-1] if found else (0, -1)
+        if begin + before == offset:
+            found[-1] = begin, before + length
         else:
             found.append((offset, length))
     return found
 
 
-def ask_kernel(path: str, places: "Iterable[tuple[int, int]] | None" = None) -> None:
+def ask_kernel(path: str, places: "Iterable[tuple[int, int]]" = ((0, 0),)) -> None:
     """Have the kernel read these places (offset, length) of a file, or all of it. Does not wait for them."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            for offset, length in [(0, 0)] if places is None else places:
+            for offset, length in places:
                 os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
         finally:
             os.close(descriptor)
-    except OSError:
+    except (OSError, AttributeError):  # macOS has no posix_fadvise
         pass
 
 
@@ -289,65 +278,10 @@ def record(folder: str, process: int) -> None:
             mine = [source for source in IMPORTED if source.startswith(view + "/")]
             missed = len(MISSED.intersection(mine))
             if missed >= FEW and missed * SHARE > len(PACKED):
-                lines = [source[len(view) + 1 :] for source in mine] + libraries_of(root) + standard_files()
-                text = "".join(line + "\n" for line in lines if "\n" not in line)
+                text = "".join(source[len(view) + 1 :] + "\n" for source in mine if "\n" not in source)
                 _external.SourceFileLoader("", "").set_data(folder + root, RECORD_MAGIC + b"\n" + os.fsencode(text))
     except Exception:
         pass
-
-
-def libraries_of(root: str) -> "list[str]":
-    """A line for each file of an entry that is mapped into this process: its path, and the places that it used in it.
-
-    Paths are below site-packages. Empty if the system does not tell.
-    """
-    if sys.platform != "linux":
-        return []
-    entries, mapped = os.fsencode(root.rsplit("/", 2)[0] + "/store/"), {}  # type: tuple[bytes, dict[bytes, set[int]]]
-    with open("/proc/self/maps", "rb") as maps:
-        for addresses, _, offset, _, _, *path in (line.split(None, 5) for line in maps):
-            name = path[0].strip().partition(b"/site-packages/")[2] if path and path[0].startswith(entries) else b""
-            if name:
-                begin, end = (int(address, 16) // PAGE for address in addresses.split(b"-"))
-                first = int(offset, 16) // PAGE - begin
-                mapped.setdefault(name, set()).update(first + page for page in touched(begin, end))
-    lines = []
-    for name, pages in mapped.items():
-        places = joined([(page * PAGE, PAGE) for page in sorted(pages)], 16 * PAGE)
-        lines.append(os.fsdecode(name) + "\t" + " ".join(f"{offset} {length}" for offset, length in places))
-    return lines
-
-
-def touched(begin: int, end: int) -> "list[int]":
-    """Those of these pages of the process's addresses that it has used; empty if the system does not tell.
-
-    They have bit 62 or 63 set in the pagemap of proc(5).
-    """
-    try:
-        with open("/proc/self/pagemap", "rb", 0) as pagemap:
-            words = os.pread(pagemap.fileno(), (end - begin) * 8, begin * 8)
-    except OSError:
-        return []
-    return [begin + page for page, last in enumerate(words[7::8]) if last & 0xC0]
-
-
-def standard_files() -> "list[str]":
-    """The files of the standard library that this process has loaded modules from, about in the order of the imports.
-
-    Frozen modules have none. This reads no attribute of a module: a lazy one would load.
-    """
-    library = os.path.dirname(os.__file__) + "/"
-    elsewhere = library + "site-packages/", library + "dist-packages/"
-    found: "list[str]" = []
-    for module in list(sys.modules.values()):
-        try:
-            spec = object.__getattribute__(module, "__dict__").get("__spec__")
-            path: "Any" = (spec.cached or spec.origin) if type(spec) is ModuleSpec else ""
-            if path.startswith(library) and not path.startswith(elsewhere) and os.path.exists(path):
-                found.append(path)
-        except Exception:  # sys.modules may hold anything
-            pass
-    return found
 
 
 def keep_pip_out(module: "Any", library: str) -> None:
@@ -510,12 +444,18 @@ class ImportMap:
             tables = self._tables.get(top)
             if tables is None:
                 tables = self._tables[top] = self._section(top)
-                if self.cold and not (self.pack is not None and self.pack.fetch_ahead(top)):
-                    fetch_ahead(self.view, top, tables)
+                if self.cold:
+                    self._fetch_ahead(top, tables)
             return None if self.failed else tables.get(folder)
         except Exception as error:
             self._fail(error)
             return None
+
+    def _fetch_ahead(self, top: str, tables: "dict[str, dict[str, int]]") -> None:
+        if self.pack is not None:
+            self.pack.fetch_ahead(top)
+        for library in libraries_of(self.view, top, tables):
+            ask_kernel(library)
 
     def begin(self) -> None:
         """Prepare for the first import from the view: use its pack, if it has one that can be used."""
@@ -611,8 +551,8 @@ def is_cold(descriptor: int) -> bool:
     return there - begin - (monotonic() - there) > COLD  # if each call takes long, both do
 
 
-def fetch_ahead(view: str, top: str, tables: "dict[str, dict[str, int]]") -> None:
-    """Have the kernel read the native libraries of a package ahead of its import: all at once, not page by page."""
+def libraries_of(view: str, top: str, tables: "dict[str, dict[str, int]]") -> "list[str]":
+    """The native libraries of a package, as paths: its import reads all of each, page by page if not ahead of it."""
     suffixes = _imp.extension_suffixes()
     paths = [
         f"{view}/{folder}/{tail}{suffixes[record % MODULE]}"
@@ -626,8 +566,7 @@ def fetch_ahead(view: str, top: str, tables: "dict[str, dict[str, int]]") -> Non
         paths += [f"{view}/{top}.libs/{name}" for name in os.listdir(f"{view}/{top}.libs")]
     except OSError:
         pass
-    for path in paths:
-        ask_kernel(path)
+    return paths
 
 
 def decode(data: bytes, length: int, checksum: int) -> "Any":

@@ -23,7 +23,7 @@
 
 An input is unchanged if its time and size are, and it was at least two seconds old when the record was written;
 otherwise if its sha256 is. (The two seconds: a file system may only count whole seconds, so that a second change may
-not alter the time.) The writer is ``storectl_store.environments.project_record``.
+not alter the time.) The writer is ``storectl_store.projects.project_record``.
 """
 
 from __future__ import annotations

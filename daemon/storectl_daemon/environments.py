@@ -1,18 +1,17 @@
-"""The published environments as the API shows them, and their import maps in memory."""
+"""The published environments as the API shows them, and their import maps."""
 
 import os
-import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 
 from storectl_daemon.errors import UnknownEnvironmentError
-from storectl_daemon.held_maps import HeldMap, HeldMaps
 from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
+from storectl_store.digest import EnvironmentId, is_environment_id
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord, read_environment
 from storectl_store.errors import StoreError
 
-_ID = re.compile(r"[0-9a-f]{32}")
 _KEPT_RECORDS = 256
 _MAP_NAME = "import-map"
 
@@ -23,13 +22,11 @@ class Environments:
     def __init__(self, layout: StoreLayout) -> None:
         self._layout = layout
         self._records: OrderedDict[str, EnvironmentRecord] = OrderedDict()
-        self._environments = os.fspath(layout.environments)
-        self._maps = HeldMaps()
 
     def record(self, environment_id: str) -> EnvironmentRecord | None:
         """What the environment says of itself; None if there is none with this id."""
-        folder = self._layout.environment(environment_id)
-        if not _ID.fullmatch(environment_id) or not (folder / "pyvenv.cfg").exists():
+        folder = self._layout.environment(environment_id) if is_environment_id(environment_id) else None
+        if folder is None or not (folder / "pyvenv.cfg").exists():
             self._records.pop(environment_id, None)
             return None
         record = self._records.get(environment_id)
@@ -43,7 +40,7 @@ class Environments:
                 self._records.popitem(last=False)
         return record
 
-    def is_whole(self, environment_id: str) -> bool:
+    def is_whole(self, environment_id: EnvironmentId) -> bool:
         """Whether the environment exists and has everything that a program needs to start in it."""
         record = self.record(environment_id)
         if record is None:
@@ -53,7 +50,9 @@ class Environments:
         needed = ("bin/python", _MAP_NAME, RECORD_NAME)
         return os.access(library / "site-packages", os.R_OK) and all((folder / name).exists() for name in needed)
 
-    def info(self, environment_id: str, *, project: str | None, lock_file: str | None) -> EnvironmentInfo | None:
+    def info(
+        self, environment_id: EnvironmentId, *, project: str | None, lock_file: str | None
+    ) -> EnvironmentInfo | None:
         """The environment, as one that this project asked for; None if there is none with this id."""
         record = self.record(environment_id)
         if record is None:
@@ -69,18 +68,16 @@ class Environments:
             wheels=len(record.digests),
         )
 
-    def ids(self) -> Iterator[str]:
+    def ids(self) -> Iterator[EnvironmentId]:
         """The ids of all environments, sorted."""
-        return (name for name in sorted(os.listdir(self._layout.environments)) if _ID.fullmatch(name))
+        return (name for name in sorted(os.listdir(self._layout.environments)) if is_environment_id(name))
 
-    def import_map(self, environment_id: str) -> HeldMap:
-        """The import map. Raises UnknownEnvironmentError if there is none."""
-        try:
-            if not _ID.fullmatch(environment_id):
-                raise FileNotFoundError
-            return self._maps.held(os.path.join(self._environments, environment_id, _MAP_NAME))
-        except OSError:
-            raise _unknown(environment_id) from None
+    def import_map(self, environment_id: str) -> bytes:
+        """The published import map. Raises UnknownEnvironmentError if there is none."""
+        if is_environment_id(environment_id):
+            with suppress(OSError):
+                return (self._layout.environment(environment_id) / _MAP_NAME).read_bytes()
+        raise _unknown(environment_id)
 
 
 def _unknown(environment_id: str) -> UnknownEnvironmentError:
@@ -91,7 +88,8 @@ def _unknown(environment_id: str) -> UnknownEnvironmentError:
 
 def known_environment(environments: Environments, environment_id: str) -> EnvironmentInfo:
     """The environment, without a project. Raises UnknownEnvironmentError if there is none with this id."""
-    info = environments.info(environment_id, project=None, lock_file=None)
-    if info is None:
-        raise _unknown(environment_id)
-    return info
+    if is_environment_id(environment_id):
+        info = environments.info(environment_id, project=None, lock_file=None)
+        if info is not None:
+            return info
+    raise _unknown(environment_id)

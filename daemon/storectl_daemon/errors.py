@@ -10,8 +10,7 @@
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
         └── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
 
-No message, hint or fact ever holds a credential: addresses pass through ``storectl_daemon.network.origins.redacted``
-first.
+No message, hint or fact ever holds a credential: ``storectl_daemon.network.address.Address`` shows none.
 """
 
 from storectl_store.errors import ProblemError

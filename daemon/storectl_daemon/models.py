@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 from storectl_shim.wire_text import decode_text, encode_text
+from storectl_store.digest import EnvironmentId
 
 API_VERSION = 1
 FEATURES = (
@@ -119,7 +120,7 @@ class InterpreterRequest(Model):
 class EnvironmentInfo(Model):
     """One published environment, and the project it was last made for where that is known."""
 
-    id: str
+    id: EnvironmentId
     path: ShownPath
     python: ShownPath
     project: ShownPath | None

@@ -23,7 +23,7 @@ from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Sight, Watcher
 from storectl_daemon.warming.warm import Warmer
 from storectl_store.entries.store import Store
-from storectl_store.environments.input_state import InputKind
+from storectl_store.projects.input_state import InputKind
 from storectl_store.version import installed_version
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class Service:
     """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
 
-    If the store is gone, ``look`` begins the end and raises StoreGoneError. ``socket`` returns the path on which the
-    daemon listens. ``repairer`` is loaded by the first request that needs it.
+    If the store is gone, ``check_store`` begins the end and raises StoreGoneError. ``socket`` returns the path on which
+    the daemon listens. ``repairer`` is loaded by the first request that needs it.
     """
 
     store: Store
@@ -52,7 +52,7 @@ class Service:
     variables: KnownVariables
     home: str | None
     socket: Callable[[], Path]
-    look: Callable[[], None]
+    check_store: Callable[[], None]
     started: float
     stop: Callable[[], None]
     repairer: "Callable[[], Awaitable[Repairer]]"
@@ -64,7 +64,7 @@ class Service:
 
     def health(self) -> Health:
         """The state of this daemon. Raises StoreGoneError if its store is gone."""
-        self.look()
+        self.check_store()
         return Health(
             version=installed_version(),
             pid=os.getpid(),

@@ -1,4 +1,4 @@
-"""Digests and prefixes: the prefix addresses an entry, the digest identifies it.
+"""Digests, prefixes and ids: the prefix addresses an entry, the digest identifies it, the id names an environment.
 
 The store knows every wheel by its sha256. A lock file or an index may know a file by another strong digest alone. Then
 storectl computes the sha256 when it first fetches the file (``storectl_daemon.entries.identification``) and uses it
@@ -6,7 +6,7 @@ from then on.
 """
 
 import re
-from typing import NewType
+from typing import NewType, TypeGuard
 
 Digest = NewType("Digest", str)
 """``<algorithm>:<lower-case hex digits>`` over a file's bytes.
@@ -16,6 +16,9 @@ It is a sha256 everywhere except in what was just locked or offered.
 
 Prefix = NewType("Prefix", str)
 """The first 32 hex digits of a digest: an address, never an identity."""
+
+EnvironmentId = NewType("EnvironmentId", str)
+"""32 hex digits over all that decides what an environment looks like (``environments.identity``)."""
 
 STRONG_ALGORITHMS = {
     "sha256": 64, "sha512": 128, "sha384": 96, "sha3_512": 128, "sha3_384": 96, "sha3_256": 64,
@@ -29,6 +32,7 @@ The names are those of hashlib; the preferred algorithm comes first.
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9a-f]+")
 _PREFIX_LENGTH = 32
+_ENVIRONMENT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def parse_digest(text: str) -> Digest:
@@ -79,3 +83,8 @@ def hex_of(digest: Digest) -> str:
 def prefix_of(digest: Digest) -> Prefix:
     """The address of the entry with this digest."""
     return Prefix(hex_of(digest)[:_PREFIX_LENGTH])
+
+
+def is_environment_id(text: str) -> TypeGuard[EnvironmentId]:
+    """Whether this text has the form of an id; whether there is such an environment is another question."""
+    return _ENVIRONMENT_ID.fullmatch(text) is not None

@@ -38,8 +38,8 @@ with serve_daemon(socket_path(os.environ)) as daemon:
 STARTER = """
 import os, sys
 from storectl.daemon.start import ensure_daemon
-with ensure_daemon(os.environ, sys.argv[1:]) as daemon:
-    print(daemon.health().pid, len(os.popen("ps -o pid= --ppid %d" % os.getpid()).read().split()))
+daemon = ensure_daemon(os.environ, sys.argv[1:])
+print(daemon.health().pid, len(os.popen("ps -o pid= --ppid %d" % os.getpid()).read().split()))
 """
 
 
@@ -50,15 +50,15 @@ def daemon_command(home: ClientHome) -> list[str]:
 
 def test_it_is_started_in_the_background_where_none_runs(home: ClientHome) -> None:
     environ = home.environ()
-    with ensure_daemon(environ, daemon_command(home)) as daemon:
-        pid = daemon.health().pid
+    daemon = ensure_daemon(environ, daemon_command(home))
+    pid = daemon.health().pid
     try:
         started_pid, session, folder, *_ = (home.root / "started").read_text().split()
         assert int(started_pid) == pid
         assert int(session) != os.getsid(0)
         assert folder == "/"
-        with ensure_daemon(environ, ["/nowhere"]) as again:
-            assert again.health().pid == pid
+        again = ensure_daemon(environ, ["/nowhere"])
+        assert again.health().pid == pid
     finally:
         assert stop_daemon(environ)
     assert not stop_daemon(environ)
@@ -110,7 +110,7 @@ def test_a_socket_left_behind_does_not_keep_a_new_one_from_starting(home: Client
     unlink_first = [python, option, f"import os; os.unlink({str(home.socket)!r})\n{program}", *arguments]
     environ = home.environ()
     try:
-        ensure_daemon(environ, unlink_first).close()
+        ensure_daemon(environ, unlink_first)
     finally:
         assert stop_daemon(environ)
 
@@ -137,12 +137,8 @@ def test_a_socket_of_somebody_else_is_not_talked_to(home: ClientHome, monkeypatc
 
 
 def test_a_stopped_daemon_is_given_up_after_the_deadline(home: ClientHome) -> None:
-    with (
-        silent_socket(home.socket),
-        DaemonClient(str(home.socket), environ={}, answer_s=0.1) as daemon,
-        pytest.raises(DaemonTimeoutError, match="does not answer"),
-    ):
-        daemon.health()
+    with silent_socket(home.socket), pytest.raises(DaemonTimeoutError, match="does not answer"):
+        DaemonClient(str(home.socket), environ={}, answer_s=0.1).health()
 
 
 class Quiet:
@@ -164,19 +160,16 @@ def test_a_stream_that_falls_silent_is_asked_for_again_while_the_daemon_is_well(
             return True
 
         fake.respond = fall_silent_once
-        with DaemonClient(str(home.socket), environ={}, stream_silence_s=0.2) as daemon:
-            assert daemon.warm("/project", Options(), Quiet()).id == "abc"
+        daemon = DaemonClient(str(home.socket), environ={}, stream_silence_s=0.2)
+        assert daemon.warm("/project", Options(), Quiet()).id == "abc"
         assert [path for _, path, _ in fake.requests] == ["/v1/warm", "/v1/health", "/v1/warm"]
 
 
 def test_a_health_that_lacks_something_is_no_health(home: ClientHome) -> None:
     with serve_daemon(home.socket) as fake:
         fake.health = lambda: {"status": "ok"}  # type: ignore[method-assign]
-        with (
-            DaemonClient(str(home.socket), environ={}) as daemon,
-            pytest.raises(DaemonVersionError, match="cannot be read"),
-        ):
-            daemon.health()
+        with pytest.raises(DaemonVersionError, match="cannot be read"):
+            DaemonClient(str(home.socket), environ={}).health()
 
 
 def test_status_is_3_where_none_runs_and_starts_none(home: ClientHome) -> None:

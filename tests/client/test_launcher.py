@@ -14,8 +14,8 @@ import pytest
 
 from storectl_shim.project_record import INPUTS, LOCK_FILES, UNSET
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments.input_state import read_state
-from storectl_store.environments.project_record import write_record
+from storectl_store.projects.input_state import read_state
+from storectl_store.projects.project_record import write_record
 from support.client_project import DEFAULT_PATH, LAUNCHER, ClientHome, age, client_home, make_environment, write_program
 from support.fake_daemon import serve_daemon
 

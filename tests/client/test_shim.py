@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from support.views import Python, View, build_view, fresh_shim, hook_of, map_of, pythons
+from support.views import Python, View, build_view, every_python, fresh_shim, hook_of, map_of, pythons
 from support.wheels import make_wheel
 
-EVERY_PYTHON = pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
+EVERY_PYTHON = pytest.mark.parametrize("python", every_python())
 WHEELS = [make_wheel("alpha", files={"alpha/__init__.py": "", "alpha/one.py": "", "alpha/two.py": "", "single.py": ""})]
 STANDARD_HOOK = importlib.machinery.FileFinder.path_hook()
 STATE = """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support.views import Python, View, build_view, pythons
+from support.views import Python, View, build_view, every_python, pythons
 from support.wheels import WheelBytes, make_wheel
 
 PIP = """
@@ -30,7 +30,7 @@ except misc.ExternallyManagedEnvironment as error:
 THIRD = "import coverage.inorout as c, json; paths = set(); c.{name}(paths); print(json.dumps(sorted(paths)))"
 
 
-@pytest.fixture(params=pythons(), ids=lambda python: python.version)
+@pytest.fixture(params=every_python())
 def python(request: pytest.FixtureRequest) -> Python:
     chosen: Python = request.param
     return chosen

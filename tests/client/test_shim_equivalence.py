@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storectl_store.digest import EnvironmentId
 from storectl_store.environments.import_map import encode_import_map, index_paths
-from support.views import Python, View, build_view, hook_of, pythons, write_files
+from support.views import Python, View, build_view, every_python, hook_of, pythons, write_files
 from support.wheels import make_wheel
 
-EVERY_PYTHON = pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
+EVERY_PYTHON = pytest.mark.parametrize("python", every_python())
 
 WHEELS = [
     make_wheel(
@@ -225,7 +226,7 @@ def test_a_finder_finds_in_any_tree_what_the_stock_finder_finds(
         view = root / "lib" / "python3" / "site-packages"
         view.mkdir(parents=True)
         paths = _write_tree(view, sorted(tree))
-        (root / "import-map").write_bytes(encode_import_map(root.name, index_paths(paths, SUFFIXES)))
+        (root / "import-map").write_bytes(encode_import_map(EnvironmentId(root.name), index_paths(paths, SUFFIXES)))
         standard = importlib.machinery.FileFinder.path_hook(*_stock_loaders())
         hook = hook_of(view, standard)
         for folder in [view, *(path for path in view.rglob("*") if path.is_dir())]:

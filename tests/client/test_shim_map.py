@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storectl_store.digest import EnvironmentId
 from storectl_store.environments.import_map import encode_import_map, index_paths
 from support.views import View, build_view, fresh_map_reader, hook_of, map_of, pythons, read_map, write_files
 from support.wheels import make_wheel
@@ -117,7 +118,7 @@ def test_parts_that_nobody_imports_are_not_read(view: View) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-CONTENT = encode_import_map("environment", index_paths(FILES, EXTENSION_SUFFIXES))
+CONTENT = encode_import_map(EnvironmentId("environment"), index_paths(FILES, EXTENSION_SUFFIXES))
 FLIPS = st.lists(st.tuples(st.integers(0, len(CONTENT) - 1), st.integers(1, 255)), min_size=1, max_size=3)
 
 

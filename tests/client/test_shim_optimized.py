@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.views import View, build_view, pythons
+from support.views import View, build_view, every_python
 from support.wheels import make_wheel
 
 WHEEL = make_wheel(
@@ -21,7 +21,7 @@ print(json.dumps([alpha.f(), alpha.f.__doc__, alpha.f.__code__.co_filename, alph
 """
 
 
-@pytest.fixture(params=pythons(), ids=lambda python: python.version)
+@pytest.fixture(params=every_python())
 def view(request: pytest.FixtureRequest, tmp_path: Path) -> View:
     return build_view(tmp_path.resolve() / "view", [WHEEL], request.param)
 

@@ -13,6 +13,7 @@ from storectl_daemon.building.pip_variables import LockedPlaces, locked_places, 
 from storectl_daemon.building.secrets import secrets_of, without_secrets
 from storectl_daemon.building.variables import build_environ, counted, may_count
 from storectl_daemon.indexes.configuration import IndexSettings
+from storectl_daemon.network.address import Address
 from storectl_store.selection.pin import IndexPin
 from support.machine import pyenv_python
 
@@ -131,7 +132,9 @@ def index_pin(name: str, *, exclusive: bool, indexes: tuple[str, ...] = ()) -> I
 
 
 def test_indexes_of_a_lock_file_take_the_place_of_those_of_the_user() -> None:
-    settings = IndexSettings(indexes=("https://public/simple",), logins=("https://ann:word@private/simple/",))
+    settings = IndexSettings(
+        indexes=(Address("https://public/simple"),), logins=(Address("https://ann:word@private/simple/"),)
+    )
     only = locked_places([index_pin("a", exclusive=True, indexes=("https://private/simple",))])
     told = pip_variables(settings, only)
     assert told["PIP_INDEX_URL"] == "https://ann:word@private/simple"

@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
+from storectl_daemon.compiling import compiler
 from storectl_daemon.compiling.compiler import BATCH, Compiler
 from storectl_daemon.compiling.compiling import Compiling
-from storectl_daemon.entries import steps as store_steps
-from storectl_daemon.entries.steps import StoreSteps
-from storectl_daemon.entries.workers import Workers
 from storectl_daemon.jobs.events import EventBus
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
@@ -23,7 +21,7 @@ from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.bytecode.compile import Compiled
 from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.entries.store import Store
-from storectl_store.environments.outline import Outline, outline_of
+from storectl_store.environments.outlines.outline import Outline, outline_of
 from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Part
@@ -47,6 +45,20 @@ def manifest(number: int, source: int = 1) -> Manifest:
     )  # fmt: skip
 
 
+class GatedCompiler(Compiler):
+    """Has the scene's bytecode, and compiles as the scene says."""
+
+    def __init__(self, scene: "Scene", store: Store) -> None:
+        super().__init__(store, session=store.layout.tmp, processes=1)
+        self.scene = scene
+
+    def has(self, digest: Digest, interpreter: Interpreter) -> bool:
+        return digest in self.scene.done
+
+    async def compile_batch(self, digests: Sequence[Digest], interpreter: Interpreter, compiled: Compiled) -> None:
+        await self.scene.compile(digests, compiled)
+
+
 class Scene:
     """A compiler that waits at a gate and remembers what it was given."""
 
@@ -60,11 +72,11 @@ class Scene:
         self.trouble: Exception | None = None
         self.told: list[WarmEvent] = []
         self.bus = EventBus()
-        compiler = Compiler(compile_batch=self.compile, present=lambda digest, _tag: digest in self.done)
+        gated = GatedCompiler(self, Store.open(folder / "store"))
         self.entries: dict[Digest, Outline] = {}
-        self.compiling = Compiling(compiler, lambda digests, _: [self.entries[digest] for digest in digests], self.bus)
+        self.compiling = Compiling(gated, lambda digests, _: [self.entries[digest] for digest in digests], self.bus)
 
-    async def compile(self, digests: Sequence[Digest], _interpreter: Interpreter, compiled: Compiled) -> None:
+    async def compile(self, digests: Sequence[Digest], compiled: Compiled) -> None:
         self.batches.append([self.entries[digest].name for digest in digests])
         self.compiled = compiled
         await self.gate.wait()
@@ -244,16 +256,16 @@ def test_batches_that_compile_or_wait_for_their_turn_take_no_thread_of_anything_
 
     async def main() -> None:
         store = Store.open(tmp_path / "store")
-        steps = StoreSteps(store, Workers(1), session=tmp_path, processes=1)
+        compiling = Compiler(store, session=tmp_path, processes=1)
         batches = [
-            asyncio.create_task(steps.compile_batch([], PYTHON, lambda _digest, _size: None)) for _ in range(100)
+            asyncio.create_task(compiling.compile_batch([], PYTHON, lambda _digest, _size: None)) for _ in range(100)
         ]
         assert await asyncio.to_thread(begun.acquire, timeout=DEADLINE)
         assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), DEADLINE) == 1
         free.set()
         await asyncio.gather(*batches)
-        steps.close()
+        await compiling.aclose()
         store.close()
 
-    monkeypatch.setattr(store_steps, "compile_entries", compile_entries)
+    monkeypatch.setattr(compiler, "compile_entries", compile_entries)
     asyncio.run(main())

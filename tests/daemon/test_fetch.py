@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from storectl_daemon.errors import FetchError, OfflineError
+from storectl_daemon.network.address import Address
 from storectl_daemon.network.credentials import Credentials
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetched, Fetcher
-from storectl_daemon.network.limits import FetchLimits
 from storectl_daemon.network.proxies import proxies_of
 from storectl_store.digest import parse_digest
 from storectl_store.errors import ProblemError, StoreError, WheelError
@@ -384,8 +385,8 @@ def test_a_login_goes_to_its_own_origin_only_even_over_redirects(tmp_path: Path)
 def test_a_redirect_to_another_origin_gets_the_login_of_that_one(tmp_path: Path) -> None:
     credentials = Credentials()
     with serve_index(WHEEL) as index, serve_index(WHEEL) as elsewhere:
-        credentials.learn(index.url.replace("//", "//ann:s3cret@"))
-        credentials.learn(elsewhere.url.replace("//", "//tom:other@"))
+        credentials.learn(Address(index.url.replace("//", "//ann:s3cret@")))
+        credentials.learn(Address(elsewhere.url.replace("//", "//tom:other@")))
         seen = play(index, [lambda handler: send(handler, 302, b"", Location=elsewhere.file_url(WHEEL))])
         seen_elsewhere = play(elsewhere, [])
         fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w", credentials=credentials)
@@ -404,7 +405,7 @@ def test_cookies_are_not_kept(tmp_path: Path) -> None:
 def test_the_login_of_an_index_holds_for_its_files(tmp_path: Path) -> None:
     credentials = Credentials()
     with serve_index(WHEEL) as index:
-        credentials.learn(index.url.replace("//", "//ann:s3cret@"))
+        credentials.learn(Address(index.url.replace("//", "//ann:s3cret@")))
         seen = play(index, [])
         fetch(locked(WHEEL, index.file_url(WHEEL)), tmp_path / "w", credentials=credentials)
     assert seen[0]["Authorization"] == "Basic YW5uOnMzY3JldA=="
@@ -608,7 +609,7 @@ def test_a_proxy_that_cannot_be_used_is_said_without_its_password(proxy: str) ->
 def test_a_page_is_bounded() -> None:
     async def main(url: str) -> None:
         async with Fetcher(limits=FetchLimits(largest_page=1000)) as fetcher:
-            await fetcher.read(url, {})
+            await fetcher.read(Address(url), {})
 
     for length in (-1, None):
         with serve_index() as index:

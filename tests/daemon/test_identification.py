@@ -13,8 +13,8 @@ from packaging.utils import canonicalize_name
 from storectl_daemon.entries.identification import Identification
 from storectl_daemon.entries.pipeline import ByteProgress, FetchedFile
 from storectl_daemon.errors import FetchError, OfflineError
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher
-from storectl_daemon.network.limits import FetchLimits
 from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.entries.catalogue import Catalogue
 from storectl_store.errors import WheelError

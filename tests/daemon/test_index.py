@@ -13,16 +13,17 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_daemon.errors import FetchError, IndexLookupError, OfflineError
-from storectl_daemon.indexes.addresses import UrlBook
-from storectl_daemon.indexes.config_layer import Place
+from storectl_daemon.indexes.config_layer import Source
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.file import IndexFile, allows_python, is_of_version, read_project_page
 from storectl_daemon.indexes.look_up import IndexClient
-from storectl_daemon.indexes.lookups import Lookups
 from storectl_daemon.indexes.page_store import PageStore
-from storectl_daemon.indexes.pages import ProjectPages, Source
+from storectl_daemon.indexes.pages import IndexPages
+from storectl_daemon.indexes.shared import SharedIndexes
+from storectl_daemon.indexes.url_book import UrlBook
+from storectl_daemon.network.address import Address
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher
-from storectl_daemon.network.limits import FetchLimits
 from storectl_store.digest import parse_digest
 from storectl_store.errors import FormatRefusedError, NoWheelError
 from storectl_store.selection.pin import IndexPin, Pin, SourceArchive, SourcePin
@@ -61,7 +62,7 @@ class Lookup:
     """An index client with its settings and its book; each call is a process of its own."""
 
     def __init__(self, folder: Path, *indexes: str, find_links: tuple[str, ...] = ()) -> None:
-        self.settings = IndexSettings(indexes=indexes, find_links=find_links)
+        self.settings = IndexSettings(indexes=tuple(map(Address, indexes)), find_links=tuple(map(Address, find_links)))
         self.folder = folder
         self.present: frozenset[str] = frozenset()
 
@@ -168,7 +169,7 @@ def test_a_refresh_asks_again_and_corrects_the_book(tmp_path: Path) -> None:
     with serve_index(ANY) as old, serve_index(ANY) as new:
         lookup = Lookup(tmp_path, old.url)
         assert lookup.one(pin(ANY)).wheel.url == old.file_url(ANY)
-        lookup.settings = IndexSettings(indexes=(new.url,))
+        lookup.settings = IndexSettings(indexes=(Address(new.url),))
         assert lookup.one(pin(ANY)).wheel.url == new.file_url(ANY)
         assert old.requests == {"/simple/sam-ple/": 1}
 
@@ -177,7 +178,7 @@ def test_what_is_in_the_store_is_not_looked_up_again_though_the_index_is_another
     with serve_index(ANY) as old:
         lookup = Lookup(tmp_path, old.url)
         first = lookup.one(pin(ANY))
-        lookup.settings = IndexSettings(indexes=("http://127.0.0.1:9/simple",))
+        lookup.settings = IndexSettings(indexes=(Address("http://127.0.0.1:9/simple"),))
         assert lookup.any(pin(ANY), offline=True) == first
         lookup.present = frozenset({first.wheel.digest})
         assert lookup.one(pin(ANY)) == first
@@ -202,7 +203,7 @@ def test_a_file_that_has_moved_is_found_where_its_index_has_it_now(tmp_path: Pat
 
     async def main() -> tuple[str, str]:
         async with Fetcher(limits=LIMITS) as fetcher:
-            client = IndexClient(fetcher=fetcher, book=book, settings=IndexSettings(indexes=(index.url,)))
+            client = IndexClient(fetcher=fetcher, book=book, settings=IndexSettings(indexes=(Address(index.url),)))
             found = await client.resolve(pin(ANY), python())
             assert isinstance(found, Pin)
             with pytest.raises(FetchError) as caught:
@@ -229,7 +230,7 @@ def test_an_incomplete_book_does_not_choose(tmp_path: Path) -> None:
 def test_a_page_that_many_ask_for_at_once_is_read_once() -> None:
     async def main(source: Source) -> None:
         async with Fetcher(limits=LIMITS) as fetcher:
-            pages = ProjectPages()
+            pages = IndexPages()
             asks = (
                 pages.ask(fetcher, source, canonicalize_name("sam-ple"), version) for version in ("1.0", "1.1") * 10
             )
@@ -237,7 +238,7 @@ def test_a_page_that_many_ask_for_at_once_is_read_once() -> None:
             assert [len(answer.files) for answer in answers] == [2, 1] * 10
 
     with serve_index(ANY, NATIVE, NEWER) as index:
-        asyncio.run(main(Source(place=index.url)))
+        asyncio.run(main(Source(address=Address(index.url))))
         assert index.requests == {"/simple/sam-ple/": 1}
 
 
@@ -259,7 +260,7 @@ def test_a_page_is_asked_for_with_its_etag(tmp_path: Path) -> None:
 
     async def main() -> list[Pin]:
         async with Fetcher(limits=LIMITS) as fetcher:
-            settings = IndexSettings(indexes=(index.url,))
+            settings = IndexSettings(indexes=(Address(index.url),))
             client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path), settings=settings)
             found = [await client.resolve(pin(wheel), python()) for wheel in (ANY, NATIVE)]
             return [item for item in found if isinstance(item, Pin)]
@@ -301,7 +302,9 @@ def test_a_project_with_an_index_of_its_own_is_looked_for_there_alone(tmp_path: 
         lookup = Lookup(tmp_path, general.url)
         name = canonicalize_name("sam-ple")
         lookup.settings = IndexSettings(
-            indexes=(general.url,), explicit=(own.url,), assigned={name: (Place(address=own.url),)}
+            indexes=(Address(general.url),),
+            explicit=(Address(own.url),),
+            assigned={name: (Source(address=Address(own.url)),)},
         )
         assert lookup.one(pin(ANY, NATIVE)).wheel.url == own.file_url(ANY)
         assert not general.requests
@@ -324,7 +327,7 @@ def test_a_flat_index_of_a_project_is_read_as_a_page_of_links(tmp_path: Path) ->
     with serve_index(ANY) as index:
         index.respond = respond
         lookup = Lookup(tmp_path)
-        flat = Place(address=f"{index.root}/flat/", flat=True)
+        flat = Source(address=Address(f"{index.root}/flat/"), find_links=True)
         lookup.settings = IndexSettings(indexes=(), assigned={canonicalize_name("sam-ple"): (flat,)})
         assert lookup.one(pin(ANY)).wheel.url == index.file_url(ANY)
 
@@ -344,11 +347,11 @@ def test_find_links_of_the_user_count_beside_the_indexes_of_the_lock_file(tmp_pa
 
 
 def test_the_logins_of_a_project_are_known_without_a_lookup(tmp_path: Path) -> None:
-    settings = IndexSettings(indexes=("https://ann:s3cret@h.example/simple",))
-    credentials = Lookups(UrlBook(tmp_path), PageStore(tmp_path), present=lambda _: False).credentials(
+    settings = IndexSettings(indexes=(Address("https://ann:s3cret@h.example/simple"),))
+    credentials = SharedIndexes(UrlBook(tmp_path), PageStore(tmp_path), present=lambda _: False).credentials(
         settings, {}, tmp_path
     )
-    assert credentials.authorization("https://h.example/files/a.whl") == "Basic YW5uOnMzY3JldA=="
+    assert credentials.authorization(Address("https://h.example/files/a.whl")) == "Basic YW5uOnMzY3JldA=="
 
 
 def test_requires_python_of_a_file_is_respected(tmp_path: Path) -> None:
@@ -522,7 +525,7 @@ def test_find_links_may_be_a_folder_of_wheels(tmp_path: Path, *, as_url: bool) -
 def test_a_wheel_that_is_replaced_in_its_folder_is_not_the_old_one(tmp_path: Path) -> None:
     async def main() -> None:
         async with Fetcher(limits=LIMITS) as fetcher:
-            settings = IndexSettings(indexes=(), find_links=(str(tmp_path),))
+            settings = IndexSettings(indexes=(), find_links=(Address(str(tmp_path)),))
             client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path / "urls"), settings=settings)
             place = tmp_path / ANY.filename
             place.write_bytes(ANY.data)
@@ -546,7 +549,7 @@ def names(files: Sequence[IndexFile]) -> list[str]:
 
 
 def read(content: bytes, content_type: str, base: str = "https://h.example/simple/x/") -> tuple[IndexFile, ...]:
-    return read_project_page(content, content_type, base, index="https://h.example/simple/")
+    return read_project_page(content, content_type, Address(base), index="https://h.example/simple/")
 
 
 def test_html_is_read_with_its_escapes_base_and_requirement() -> None:
@@ -574,7 +577,7 @@ def test_html_is_read_with_its_escapes_base_and_requirement() -> None:
 )
 def test_the_base_of_a_page_may_be_relative_to_it_but_not_lead_to_local_files(href: str, expected: str) -> None:
     text = f'<base href="{href}"><a href="x-1.0-py3-none-any.whl">x</a>'
-    (file,) = read_project_page(text.encode(), "text/html", "https://h.example/simple/x/", index="i")
+    (file,) = read_project_page(text.encode(), "text/html", Address("https://h.example/simple/x/"), index="i")
     assert file.url == f"{expected}x-1.0-py3-none-any.whl"
 
 

@@ -9,11 +9,12 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from storectl_daemon.errors import IndexLookupError
-from storectl_daemon.indexes.addresses import UrlBook
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.look_up import IndexClient
+from storectl_daemon.indexes.url_book import UrlBook
+from storectl_daemon.network.address import Address
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher
-from storectl_daemon.network.limits import FetchLimits
 from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.selection.pin import IndexPin, Pin, WheelFile
 from support.index import LoopbackIndex, serve_index
@@ -36,7 +37,9 @@ def locked(*digests: Digest, filenames: Sequence[str] = ()) -> IndexPin:
 
 
 def found(folder: Path, wanted: IndexPin, *, index: str = "", find_links: str = "") -> WheelFile:
-    settings = IndexSettings(indexes=(index,) if index else (), find_links=(find_links,) if find_links else ())
+    settings = IndexSettings(
+        indexes=(Address(index),) if index else (), find_links=(Address(find_links),) if find_links else ()
+    )
 
     async def main() -> WheelFile:
         async with Fetcher(limits=LIMITS) as fetcher:

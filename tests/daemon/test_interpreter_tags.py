@@ -13,7 +13,7 @@ from packaging import tags as packaging_tags
 
 from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.interpreters.tags import System, tags_of
-from support.views import Python, pythons
+from support.views import Python, every_python
 
 INSIDE = """
 import json, sys
@@ -46,7 +46,7 @@ def system(**changes: object) -> System:
     return System(**values)
 
 
-@pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
+@pytest.mark.parametrize("python", every_python())
 def test_tags_are_those_of_packaging_inside_the_interpreter(python: Python, tmp_path: Path) -> None:
     """In their order if our packaging runs there; else pip's own copy has them, but for one that is younger than it."""
     said = subprocess.run([python.executable, "-I", "-c", INSIDE, OURS], capture_output=True, text=True, check=True)

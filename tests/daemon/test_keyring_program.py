@@ -11,11 +11,11 @@ import pytest
 
 from storectl_daemon.errors import FetchError
 from storectl_daemon.indexes.config_layer import asks_keyring
+from storectl_daemon.network.address import Address, Login
 from storectl_daemon.network.credentials import Credentials, credentials_of
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher, Page
 from storectl_daemon.network.keyring_program import FORGOTTEN_AFTER, KeyringProgram
-from storectl_daemon.network.limits import FetchLimits
-from storectl_daemon.network.origins import Login
 from support.index import LoopbackIndex, serve_index
 from support.private_index import FakeKeyring, basic, require_login
 from support.wheels import make_wheel
@@ -37,7 +37,7 @@ def environ(keyring: FakeKeyring) -> dict[str, str]:
 def read(credentials: Credentials, *urls: str) -> list[Page]:
     async def main() -> list[Page]:
         async with Fetcher(credentials=credentials, limits=LIMITS) as fetcher:
-            return [await fetcher.read(url, {}) for url in urls]
+            return [await fetcher.read(Address(url), {}) for url in urls]
 
     return asyncio.run(main())
 
@@ -57,7 +57,7 @@ def test_the_password_of_a_named_user_is_asked_for_by_the_address_of_the_index(
     with serve_index(ANY) as index:
         seen = require_login(index, ANN)
         keyring.knows("get", index.url, "ann", answer="s3cret\n")
-        credentials.learn(address(index))
+        credentials.learn(Address(address(index)))
         pages = read(credentials, f"{index.url}sample/", f"{index.url}sample/")
     assert [page.status for page in pages] == [200, 200]
     assert seen == [basic("ann", ""), ANN, ANN]
@@ -70,7 +70,7 @@ def test_the_host_is_asked_for_where_the_address_has_none(tmp_path: Path, keyrin
         require_login(index, ANN)
         host = index.root.partition("//")[2]
         keyring.knows("get", host, "ann", answer="s3cret\n")
-        credentials.learn(address(index))
+        credentials.learn(Address(address(index)))
         assert read(credentials, f"{index.url}sample/")[0].status == 200
     assert keyring.asked == [f"get {index.url} ann", f"get {host} ann"]
 
@@ -80,7 +80,7 @@ def test_without_a_user_the_keyring_says_both(tmp_path: Path, keyring: FakeKeyri
     with serve_index(ANY) as index:
         seen = require_login(index, ANN)
         keyring.knows("--mode", "creds", "get", index.url, answer="ann\ns3cret\n")
-        credentials.learn(index.url)
+        credentials.learn(Address(index.url))
         assert read(credentials, f"{index.url}sample/")[0].status == 200
     assert seen == [None, ANN]
 
@@ -91,7 +91,7 @@ def test_files_of_the_index_are_fetched_with_its_login(tmp_path: Path, keyring: 
         seen = require_login(index, ANN)
         keyring.knows("get", index.url, "ann", answer="s3cret\n")
         read_all = [f"{index.url}sample/", f"{index.root}/files/{ANY.filename}"]
-        credentials.learn(address(index))
+        credentials.learn(Address(address(index)))
         assert [page.status for page in read(credentials, *read_all)] == [200, 200]
     assert seen[-1] == ANN
     assert len(keyring.asked) == 1
@@ -104,7 +104,7 @@ def test_it_is_not_asked_unless_configured_nor_for_a_whole_login(
     credentials = credentials_of(environ(keyring), tmp_path, ask_keyring=bool(login))
     with serve_index(ANY) as index:
         require_login(index, ANN)
-        credentials.learn(index.url.replace("//", f"//{login}"))
+        credentials.learn(Address(index.url.replace("//", f"//{login}")))
         with pytest.raises(FetchError, match="401"):
             read(credentials, f"{index.url}sample/")
     assert keyring.asked == []
@@ -113,7 +113,7 @@ def test_it_is_not_asked_unless_configured_nor_for_a_whole_login(
 def test_it_is_not_asked_where_nobody_refuses(tmp_path: Path, keyring: FakeKeyring) -> None:
     credentials = credentials_of(environ(keyring), tmp_path, ask_keyring=True)
     with serve_index(ANY) as index:
-        credentials.learn(address(index))
+        credentials.learn(Address(address(index)))
         assert read(credentials, f"{index.url}sample/")[0].status == 200
     assert keyring.asked == []
 
@@ -123,7 +123,7 @@ def test_an_expired_token_is_asked_for_anew(tmp_path: Path, keyring: FakeKeyring
     program = KeyringProgram(environ(keyring), clock=lambda: now[0])
     credentials = Credentials(keyring=program, ask_keyring=True)
     with serve_index(ANY) as index:
-        credentials.learn(address(index))
+        credentials.learn(Address(address(index)))
         keyring.knows("get", index.url, "ann", answer="first\n")
         require_login(index, basic("ann", "first"))
         read(credentials, f"{index.url}sample/")
@@ -180,7 +180,7 @@ def test_no_password_is_ever_logged(tmp_path: Path, keyring: FakeKeyring, caplog
     with serve_index(ANY) as index:
         require_login(index, basic("ann", "another"))
         keyring.knows("get", index.url, "ann", answer="s3cret\n")
-        credentials.learn(address(index))
+        credentials.learn(Address(address(index)))
         with pytest.raises(FetchError, match="401") as caught:
             read(credentials, f"{index.url}sample/")
     assert "s3cret" not in caplog.text + str(caught.value)

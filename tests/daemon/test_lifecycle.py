@@ -1,6 +1,5 @@
 import asyncio
 import ctypes
-import gc
 import json
 import os
 import signal
@@ -13,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from storectl_daemon.process.lifecycle import IdleWatch, notify
-from storectl_daemon.process.memory import for_good, give_memory_back, keep_memory_together
+from storectl_daemon.process.memory import give_memory_back, keep_memory_together
 from storectl_daemon.process.settings import Settings, SettingsError
 from support.daemon import DEADLINE, Daemon, UnixConnection, until
 from support.index import serve_index
@@ -228,24 +227,6 @@ def test_threads_share_places_to_allocate_from_where_the_allocator_can(
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: library)
     keep_memory_together()
     assert asked == ([(-8, 2)] if libc == "glibc" else [])
-
-
-def test_what_was_loaded_for_good_is_not_looked_at_again() -> None:
-    class Node:
-        other: "Node"
-
-    def load() -> "Node":
-        node = Node()
-        node.other = node
-        return node
-
-    loaded = for_good(load)
-    try:
-        assert not any(known is loaded for known in gc.get_objects())
-        later = load()
-        assert any(known is later for known in gc.get_objects())
-    finally:
-        gc.unfreeze()
 
 
 @pytest.mark.parametrize("libc", ["glibc", "another"])

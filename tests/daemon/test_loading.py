@@ -1,6 +1,7 @@
 """Parts that are loaded when they are needed: once for all who wait, aside from the loop, and again after a failure."""
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -77,7 +78,20 @@ def test_what_could_not_be_loaded_is_tried_again() -> None:
     asyncio.run(main())
 
 
-HEAVY = {"fastapi", "starlette", "uvicorn", "h11", "httpx2", "typer", "rich", "unearth", "build", "pyproject_metadata"}
+def test_the_garbage_collector_does_not_look_again_at_what_was_loaded() -> None:
+    async def main() -> None:
+        part = Part()
+        part.go.set()
+        loaded = await Loaded(part.load, name="a part").get()
+        assert not any(known is loaded for known in gc.get_objects())
+
+    try:
+        asyncio.run(main())
+    finally:
+        gc.unfreeze()
+
+
+HEAVY = {"fastapi", "starlette", "uvicorn", "h11", "httpx2", "click", "unearth", "build", "pyproject_metadata"}
 
 
 def loaded(*command: str, **variables: str) -> set[str]:

@@ -12,9 +12,12 @@ import pytest
 
 from storectl_daemon.environments import Environments
 from storectl_daemon.packing.packing import Packing, records_folder
+from storectl_daemon.repair import derived_part
+from storectl_daemon.repair.derived_part import PackPart
 from storectl_shim._storectl_map import RECORD_MAGIC
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments.pack import packed_imports
+from storectl_store.environments.made_by import Maker
+from storectl_store.environments.pack import packed_modules
 from support.daemon import turns_until
 from support.packs import PackedPlace, packed_place
 from support.views import pythons
@@ -42,7 +45,7 @@ def say(place: PackedPlace, *names: str, environment: str = "") -> Path:
 
 
 def modules(place: PackedPlace) -> tuple[str, ...]:
-    return packed_imports(place.layout, place.folder.name).modules
+    return packed_modules(place.layout, place.folder.name)
 
 
 def test_a_record_becomes_a_pack_and_is_gone(place: PackedPlace) -> None:
@@ -58,16 +61,6 @@ def test_a_later_one_comes_in_front_of_what_was_there(place: PackedPlace) -> Non
     say(place, NAMES[2], NAMES[1])
     packing(place).pack_recorded()
     assert modules(place) == (NAMES[2], NAMES[1], NAMES[0])
-
-
-def test_what_was_loaded_of_the_standard_library_is_kept_too(place: PackedPlace) -> None:
-    library = place.standard_library.resolve()
-    say(place, NAMES[0], f"{library}/os.py", "/etc/passwd")
-    packing(place).pack_recorded()
-    say(place, NAMES[1], f"{library}/ast.py", f"{library}/os.py")
-    packing(place).pack_recorded()
-    standard = packed_imports(place.layout, place.folder.name).standard
-    assert standard == tuple(f"{library}/{name}.py" for name in ("ast", "os"))
 
 
 def test_nothing_is_written_for_what_is_packed_already(place: PackedPlace) -> None:
@@ -99,6 +92,17 @@ def test_one_that_cannot_be_read_is_said_once_and_does_not_hold_up_others(
     packer.pack_recorded()
     assert modules(place) == NAMES
     assert caplog.text.count("no pack") == 1
+
+
+def test_a_pack_of_another_storectls_environment_is_not_compared(
+    place: PackedPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.layout.packs.mkdir()
+    place.pack.write_bytes(f"storectl pack 2 {place.folder.name} x 0 0 0\n".encode())
+    part = PackPart(layout=place.layout, session=place.layout.tmp)
+    assert "cannot be read" in str(part._examine(place.pack.name)[1])
+    monkeypatch.setattr(derived_part, "maker_of", lambda *_: Maker.ANOTHER)
+    assert part._examine(place.pack.name)[1] is None
 
 
 def test_nobody_has_said_anything_yet(place: PackedPlace) -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_daemon.indexes.addresses import UrlBook
+from storectl_daemon.indexes.config_layer import Source
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.look_up import IndexClient
 from storectl_daemon.indexes.page_store import LONGEST_AGE, KeptPage, PageStore, kept_page, max_age_of
-from storectl_daemon.indexes.pages import ProjectPages, Source, SourceAnswer
+from storectl_daemon.indexes.pages import IndexPages, SourceAnswer
+from storectl_daemon.indexes.url_book import UrlBook
+from storectl_daemon.network.address import Address
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher, Page
-from storectl_daemon.network.limits import FetchLimits
 from storectl_store.digest import parse_digest
 from storectl_store.selection.pin import IndexPin, Pin
 from storectl_store.selection.target import Interpreter
@@ -45,8 +47,8 @@ def look(
 
     async def one(version: str) -> SourceAnswer:
         async with Fetcher(limits=LIMITS) as fetcher:
-            pages = ProjectPages(PageStore(folder), clock=clock or Clock())
-            return await pages.ask(fetcher, Source(place=place), NAME, version, anew=anew)
+            pages = IndexPages(PageStore(folder), clock=clock or Clock())
+            return await pages.ask(fetcher, Source(address=Address(place)), NAME, version, anew=anew)
 
     return [asyncio.run(one(version)) for version in versions]
 
@@ -100,13 +102,13 @@ def test_what_a_fresh_page_does_not_have_is_asked_for(tmp_path: Path) -> None:
         return IndexPin(name=NAME, version=wheel.version, digests=frozenset({parse_digest(wheel.digest)}))
 
     async def main() -> list[str]:
-        settings = IndexSettings(indexes=(index.url,))
+        settings = IndexSettings(indexes=(Address(index.url),))
         async with Fetcher(limits=LIMITS) as fetcher:
             client = IndexClient(
                 fetcher=fetcher,
                 book=UrlBook(tmp_path / "urls"),
                 settings=settings,
-                pages=ProjectPages(PageStore(tmp_path / "pages")),
+                pages=IndexPages(PageStore(tmp_path / "pages")),
             )
             first = await client.resolve(pin(OLD), python)
             index.add(NEW)
@@ -146,7 +148,13 @@ def test_a_changed_page_replaces_the_kept_one_and_a_missing_one_removes_it(tmp_p
 
 
 def page(**fields: object) -> Page:
-    values: dict[str, object] = {"url": URL, "status": 200, "content": b"", "content_type": "text/html", "etag": None}
+    values: dict[str, object] = {
+        "url": Address(URL),
+        "status": 200,
+        "content": b"",
+        "content_type": "text/html",
+        "etag": None,
+    }
     return Page(**(values | fields))  # type: ignore[arg-type]
 
 
@@ -154,7 +162,7 @@ def test_what_cannot_be_used_again_is_not_kept() -> None:
     assert kept_page(page(), 0) is None
     assert kept_page(page(etag='"1"', cache_control="private, no-store"), 0) is None
     assert kept_page(page(cache_control="max-age=5"), 0) is not None
-    with_login = kept_page(page(url=URL.replace("//", "//ann:s3cret@"), etag='"1"'), 0)
+    with_login = kept_page(page(url=Address(URL.replace("//", "//ann:s3cret@")), etag='"1"'), 0)
     assert with_login is not None
     assert with_login.url == URL
 
@@ -180,9 +188,9 @@ KEPT = KeptPage(url=URL, content_type="text/html", etag='"1"', last_modified=Non
 
 def test_pages_of_other_users_are_others(tmp_path: Path) -> None:
     store = PageStore(tmp_path)
-    store.write(URL.replace("//", "//ann:s3cret@"), KEPT, b"ann's\n\nbody")
-    assert store.read(URL) is None
-    assert store.read(URL.replace("//", "//ann:later@")) == (KEPT, b"ann's\n\nbody")
+    store.write(Address(URL.replace("//", "//ann:s3cret@")), KEPT, b"ann's\n\nbody")
+    assert store.read(Address(URL)) is None
+    assert store.read(Address(URL.replace("//", "//ann:later@"))) == (KEPT, b"ann's\n\nbody")
     assert not any(b"s3cret" in path.read_bytes() for path in tmp_path.iterdir())
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
 
@@ -190,29 +198,29 @@ def test_pages_of_other_users_are_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", [b"", b"{}\n", b"[]\nbody", b'{"format": 1}\nx', b"\xff\n"])
 def test_a_damaged_page_is_none(tmp_path: Path, change: bytes) -> None:
     store = PageStore(tmp_path)
-    store.write(URL, KEPT, b"body")
+    store.write(Address(URL), KEPT, b"body")
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
     path.write_bytes(change)
-    assert store.read(URL) is None
+    assert store.read(Address(URL)) is None
     path.write_bytes(whole + b"x")
-    assert store.read(URL) is None
-    store.write(URL, KEPT, b"body")
-    assert store.read(URL) == (KEPT, b"body")
+    assert store.read(Address(URL)) is None
+    store.write(Address(URL), KEPT, b"body")
+    assert store.read(Address(URL)) == (KEPT, b"body")
 
 
 def test_the_pages_that_were_written_longest_ago_make_room(tmp_path: Path) -> None:
     store = PageStore(tmp_path, largest=3000)
     for number in range(4):
-        store.write(f"{URL}{number}", KEPT, b"x" * 900)
+        store.write(Address(f"{URL}{number}"), KEPT, b"x" * 900)
         for path in tmp_path.iterdir():
             os.utime(path, (path.stat().st_mtime - 10,) * 2)
-    assert [store.read(f"{URL}{number}") is not None for number in range(4)] == [False, False, True, True]
+    assert [store.read(Address(f"{URL}{number}")) is not None for number in range(4)] == [False, False, True, True]
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     store = PageStore(tmp_path / "file")
-    store.write(URL, KEPT, b"body")
-    store.remove(URL)
-    assert store.read(URL) is None
+    store.write(Address(URL), KEPT, b"body")
+    store.remove(Address(URL))
+    assert store.read(Address(URL)) is None

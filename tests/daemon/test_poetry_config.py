@@ -9,6 +9,7 @@ from storectl_daemon.indexes.config_files import ConfigFile, config_files
 from storectl_daemon.indexes.config_layer import Authority, Layer
 from storectl_daemon.indexes.configuration import read_settings
 from storectl_daemon.indexes.poetry import poetry_layer
+from storectl_daemon.network.address import Address
 
 PROJECT = Path("/project")
 SOURCES = """
@@ -47,18 +48,18 @@ def layer(environ: dict[str, str] | None = None, *texts: str, sources: str = SOU
     ],
 )
 def test_the_variables_of_a_source_are_its_login(environ: dict[str, str], logins: tuple[str, ...]) -> None:
-    assert layer(environ).logins == logins
+    assert layer(environ).logins == tuple(map(Address, logins))
 
 
 def test_the_nearest_value_counts_and_variables_before_all_files() -> None:
     near = '[http-basic.Corp-Main]\npassword = "near"\n'
     far = '[http-basic.Corp-Main]\nusername = "ann"\npassword = "far"\n[http-basic."my.repo"]\nusername = "bob"\n'
     assert layer({}, near, far).logins == (
-        "https://ann:near@corp.example:8443/simple",
-        "https://bob:@mine.example/simple/",
+        Address("https://ann:near@corp.example:8443/simple"),
+        Address("https://bob:@mine.example/simple/"),
     )
     own = {"POETRY_HTTP_BASIC_CORP_MAIN_PASSWORD": "own"}
-    assert layer(own, near, far).logins[0] == "https://ann:own@corp.example:8443/simple"
+    assert layer(own, near, far).logins[0] == Address("https://ann:own@corp.example:8443/simple")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +128,8 @@ def test_a_login_makes_no_index_of_its_source(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(SOURCES)
     environ = {"POETRY_HTTP_BASIC_CORP_MAIN_USERNAME": "ann", "PIP_CONFIG_FILE": "/dev/null", "UV_NO_CONFIG": "1"}
     settings = read_settings(environ, tmp_path / "home", tmp_path)
-    assert settings.logins == ("https://ann:@corp.example:8443/simple",)
-    assert not any("corp.example" in place for place in (*settings.indexes, *settings.explicit, *settings.find_links))
+    assert settings.logins == (Address("https://ann:@corp.example:8443/simple"),)
+    assert not any(
+        "corp.example" in str(place) for place in (*settings.indexes, *settings.explicit, *settings.find_links)
+    )
     assert "ann" not in repr(settings)

@@ -13,6 +13,7 @@ from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.projects import files as project_files
 from storectl_daemon.projects.book import Project, ProjectBook, Wish
 from storectl_daemon.projects.files import DiskProjectFiles, LinkError
+from storectl_store.digest import EnvironmentId
 from storectl_store.disk import durability
 from storectl_store.entries.layout import StoreLayout
 
@@ -37,7 +38,7 @@ def test_what_was_recorded_is_there_after_a_restart(tmp_path: Path, book: Projec
         options=Options(python="3.12", extras=frozenset({"a"}), groups=frozenset({"g"}), lock_file="/x/uv.lock"),
         lock_file="/x/uv.lock",
         inputs="ab",
-        environment="cd",
+        environment=EnvironmentId("cd"),
         last_used=12.5,
     )
     book.add(tmp_path / "one", link=".venv")
@@ -57,7 +58,7 @@ def test_sixteen_sets_of_options_are_kept_and_the_default_ones_always(tmp_path: 
 
 
 def test_wanting_options_again_keeps_what_came_of_them(tmp_path: Path, book: ProjectBook) -> None:
-    granted = Wish(options=DEFAULT_OPTIONS, inputs="ab", environment="cd")
+    granted = Wish(options=DEFAULT_OPTIONS, inputs="ab", environment=EnvironmentId("cd"))
     book.record(tmp_path, granted)
     assert book.want(tmp_path, DEFAULT_OPTIONS).wishes == (granted,)
 

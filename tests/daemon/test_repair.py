@@ -10,7 +10,7 @@ import pytest
 
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.provenance import kept_variables_key
-from storectl_store.environments.project_record import record_problem
+from storectl_store.projects.project_record import record_problem
 from support.daemon import Daemon, until
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import requirements_text, uv_lock_text

@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from storectl_daemon.network.limits import FetchLimits
-from storectl_daemon.network.retries import pause_after, retry_after_of
+from storectl_daemon.network.exchange import FetchLimits, pause_after, retry_after_of
 
 
 def test_the_pause_doubles_with_jitter() -> None:

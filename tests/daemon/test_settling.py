@@ -12,13 +12,14 @@ from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import Built, Settling
-from storectl_store.environments.input_state import InputKind, InputState
+from storectl_store.digest import EnvironmentId
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
+from storectl_store.projects.input_state import InputKind, InputState
 from support.daemon import DEADLINE
 from support.project import git
 
 ENVIRONMENT = EnvironmentInfo(
-    id="one",
+    id=EnvironmentId("one"),
     path="/env/one",
     python="/env/one/bin/python",
     project="/p",

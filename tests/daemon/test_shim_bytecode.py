@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon.compiling.compiler import ShimBytecode
+from storectl_daemon.compiling.shim_bytecode import ShimBytecode
 from storectl_store.entries.catalogue import Catalogue
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import shim_digest

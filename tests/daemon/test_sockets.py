@@ -11,11 +11,10 @@ from typing import Any, Self
 import pytest
 
 from storectl_daemon.errors import UnknownEnvironmentError
-from storectl_daemon.held_maps import HeldMap
 from storectl_daemon.serving.http_server import HEAD_BYTES, HttpServer
 from storectl_daemon.serving.peers import Gate, peer_uid
 from storectl_daemon.serving.server import Server
-from storectl_daemon.serving.sockets import SocketBusyError, SocketFolderError, bind, open_listener
+from storectl_daemon.serving.sockets import SocketBusyError, SocketFolderError, bind, open_listening
 from support.daemon import DEADLINE, Daemon, until
 
 NOBODY = 65534
@@ -99,13 +98,13 @@ def test_a_path_that_no_socket_can_have_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_socket_is_removed_at_the_end(path: Path) -> None:
-    with open_listener(path, {}):
+    with open_listening(path, {}):
         assert path.exists()
     assert not path.exists()
 
 
 def test_a_socket_that_somebody_else_made_meanwhile_stays(path: Path) -> None:
-    with open_listener(path, {}):
+    with open_listening(path, {}):
         path.unlink()
         other = bind(path)
     with other:
@@ -114,7 +113,7 @@ def test_a_socket_that_somebody_else_made_meanwhile_stays(path: Path) -> None:
 
 def test_a_passed_socket_counts_only_for_the_process_it_is_for(path: Path) -> None:
     environ = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1"}
-    with open_listener(path, environ) as listener:
+    with open_listening(path, environ) as listener:
         assert not listener.passed
         assert listener.path == path
 
@@ -178,17 +177,17 @@ class Guarded:
 
     async def _serve(self) -> None:
         gate, head_seconds = self._arguments
-        self._loop = asyncio.get_running_loop()
-        self._server = Server(
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = Server(
             gate,
             import_map=no_map,
             http=lambda: HttpServer(echo, gate, head_seconds=head_seconds),
-            on_stop=nothing,
+            stop=self._stop,
             seconds=head_seconds,
         )
         listening = bind(self.path)
-        serving = asyncio.create_task(self._server.serve_unsignalled(listening))
-        await self._server.accepting.wait()
+        serving = asyncio.create_task(server.serve_unsignalled(listening, on_stop=nothing))
+        await server.accepting.wait()
         self._ready.set()
         await serving
 
@@ -198,7 +197,7 @@ class Guarded:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._server.ask_to_stop)
+        self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def connect(self) -> socket.socket:
@@ -217,7 +216,7 @@ class Guarded:
             return read_all(connection)
 
 
-def no_map(environment_id: str) -> HeldMap:
+def no_map(environment_id: str) -> bytes:
     raise UnknownEnvironmentError("there are none here", id=environment_id)
 
 

@@ -15,8 +15,9 @@ from typing import ClassVar
 import pytest
 
 from storectl_daemon.errors import FetchError
+from storectl_daemon.network.address import Address
+from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher, Page
-from storectl_daemon.network.limits import FetchLimits
 from storectl_daemon.network.proxies import Proxies, proxies_of
 from storectl_daemon.network.tls import tls_context
 from support.certificates import make_certificate, needs_openssl
@@ -83,9 +84,9 @@ def read(
             tls=context,
             trusted_hosts=trusted,
             client_cert=client_cert,
-            proxies=Proxies(proxy=proxy),
+            proxies=Proxies(proxy=Address(proxy) if proxy else None),
         ) as fetcher:
-            return await fetcher.read(url, {})
+            return await fetcher.read(Address(url), {})
 
     return asyncio.run(main())
 
@@ -216,10 +217,10 @@ def test_the_proxy_of_pip_is_used_for_everything(bundle: Path, trusted: frozense
 
 def test_trusted_hosts_go_by_the_variables_too() -> None:
     found = proxies_of({"HTTPS_PROXY": "p.example:3128", "NO_PROXY": "near.example,10.0.0.0/8, [::1]"})
-    assert found.to("h.example:8443") == "http://p.example:3128"
+    assert found.to("h.example:8443") == Address("http://p.example:3128")
     for host in ("near.example", "very.near.example:8443", "10.1.2.3", "10.1.2.3:8443", "[::1]:8443"):
         assert found.to(host) is None
     for host in ("faraway-near.example", "11.1.2.3", "[::2]:8443"):
         assert found.to(host) is not None
     assert Proxies().to("h.example") is None
-    assert Proxies(proxy="http://q.example").to("near.example") == "http://q.example"
+    assert Proxies(proxy=Address("http://q.example")).to("near.example") == Address("http://q.example")

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from storectl_daemon.indexes.addresses import UrlBook
 from storectl_daemon.indexes.file import IndexFile
+from storectl_daemon.indexes.url_book import UrlBook
+from storectl_daemon.network.address import Address
 from storectl_store.digest import Digest
 from storectl_store.entries.sealed import opened
 from storectl_store.selection.pin import IndexPin
 
 NAME = canonicalize_name("sample")
-SOURCES = ("https://a.example/simple",)
+SOURCES = (Address("https://a.example/simple"),)
 
 
 def digest(number: int) -> Digest:
@@ -43,7 +44,7 @@ def test_an_answer_is_remembered_for_the_next_process(tmp_path: Path) -> None:
 
 
 def test_an_address_counts_only_while_its_index_is_asked(tmp_path: Path) -> None:
-    book, mirror = UrlBook(tmp_path), "https://mirror.example/simple"
+    book, mirror = UrlBook(tmp_path), Address("https://mirror.example/simple")
     book.record(pin(1, 2), SOURCES, [offered(1), offered(2)])
     assert book.recall(pin(1), ()) is None
     assert book.recall(pin(1), (mirror,)) is None
@@ -51,7 +52,7 @@ def test_an_address_counts_only_while_its_index_is_asked(tmp_path: Path) -> None
 
 
 def test_each_index_has_an_address_of_its_own_for_a_file(tmp_path: Path) -> None:
-    book, mirror = UrlBook(tmp_path), "https://ann:s3cret@mirror.example/simple"
+    book, mirror = UrlBook(tmp_path), Address("https://ann:s3cret@mirror.example/simple")
     mirrored = replace(offered(1), url="https://mirror.example/files/1.whl", index="https://***@mirror.example/simple")
     book.record(pin(1), SOURCES, [offered(1)])
     book.record(pin(1), (mirror,), [mirrored])
@@ -69,18 +70,18 @@ def test_the_addresses_of_one_file_are_bounded(tmp_path: Path) -> None:
     book = UrlBook(tmp_path)
     for number in range(20):
         index = f"https://{number}.example/simple"
-        book.record(pin(1), (index,), [replace(offered(1), index=index)])
+        book.record(pin(1), (Address(index),), [replace(offered(1), index=index)])
     content, _ = opened((tmp_path / "sample.json").read_bytes())
     assert len(json.loads(content)["files"][digest(1)]) == 8
-    assert book.recall(pin(1), ("https://19.example/simple",)) is not None
+    assert book.recall(pin(1), (Address("https://19.example/simple"),)) is not None
 
 
 def test_an_answer_with_missing_digests_counts_for_the_same_question_only(tmp_path: Path) -> None:
     book = UrlBook(tmp_path)
     book.record(pin(1, 2), SOURCES, [offered(1)])
     assert book.recall(pin(1, 2), SOURCES) == (offered(1),)
-    assert book.recall(pin(1, 2), ("https://ann:s3cret@a.example/simple",)) is None
-    assert book.recall(pin(1, 2), (*SOURCES, "https://b.example/simple")) is None
+    assert book.recall(pin(1, 2), (Address("https://ann:s3cret@a.example/simple"),)) is None
+    assert book.recall(pin(1, 2), (*SOURCES, Address("https://b.example/simple"))) is None
     assert book.recall(pin(1, 3), SOURCES) is None
     assert book.recall(pin(1, 2, version="1.0.1"), SOURCES) is None
 

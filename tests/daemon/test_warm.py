@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from storectl_daemon.entries.pipeline import Pipeline, Steps, biggest_first
+from storectl_daemon.entries import pipeline
+from storectl_daemon.entries.pipeline import Pipeline, biggest_first
+from storectl_daemon.entries.workers import Workers
 from storectl_daemon.errors import FetchError
 from storectl_daemon.jobs.events import Event, EventBus, concerns
 from storectl_daemon.jobs.options import Job, Options
@@ -34,14 +36,15 @@ from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import Built, Settling
 from storectl_daemon.warming.warm import FORGOTTEN, Warmer
-from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.digest import EnvironmentId, digest_of_hex
+from storectl_store.entries.commit import Committed, commit
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.sealed import opened
 from storectl_store.entries.stage import StagedEntry
-from storectl_store.environments.input_state import InputKind, InputState
+from storectl_store.entries.store import Store
 from storectl_store.errors import LockFileError, ProblemError
+from storectl_store.projects.input_state import InputKind, InputState
 from storectl_store.selection.pin import Pin, WheelFile
-from storectl_store.wheel.checked import Expectation
 from support.daemon import DEADLINE, Daemon, new_daemon, turns_until, until
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import pylock_text, pyproject_text, requirements_text, uv_lock_text
@@ -93,7 +96,7 @@ class FakeFiles:
 
 def info(name: str) -> EnvironmentInfo:
     return EnvironmentInfo(
-        id=name,
+        id=EnvironmentId(name),
         path=f"/env/{name}",
         python=f"/env/{name}/bin/python",
         project="/p",
@@ -632,121 +635,103 @@ def test_a_slow_listener_misses_progress_and_nothing_else(tmp_path: Path) -> Non
 # --- the pipeline -----------------------------------------------------------------------------------------------------
 
 
-def pin_of(name: str, size: int = 1) -> Pin:
+def pin_of(name: str, size: int | None = None) -> Pin:
     wheel = make_wheel(name)
     file = WheelFile(filename=wheel.filename, digest=digest_of_hex(wheel.hexdigest), url="file:///x", size=size)
     return Pin(name=name, version="1.0", wheel=file)  # type: ignore[arg-type]
 
 
-class FakeSteps:
-    """Steps that only count; `fetch_gate` and `commit_gate` hold them up."""
+class InlineWorkers(Workers):
+    """Workers without processes: a job runs at once, where it is asked for."""
 
     def __init__(self) -> None:
-        self.store: dict[Digest, Manifest] = {}
+        super().__init__(1)
+
+    def expect(self, module: str) -> None:
+        """Start nothing."""
+
+    async def run(self, job: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+
+class Line:
+    """A pipeline of a store of its own. ``fetch_gate`` and ``commit_gate`` hold it up."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.store = Store.open(folder / "store")
+        self.session = folder / "session"
+        self.session.mkdir()
+        self.pipeline = Pipeline(self.store, InlineWorkers(), session=self.session)
         self.fetched: list[str] = []
         self.batches: list[int] = []
-        self.discarded: list[Path] = []
         self.fetch_gate: asyncio.Event | None = None
-        self.commit_gate: asyncio.Event | None = None
-        self.refuse: str | None = None
+        self.commit_gate = threading.Event()
+        self.commit_gate.set()
+        self.damaged = False
+        monkeypatch.setattr(pipeline, "commit", self.commit)
 
     async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Callable[[int], None]) -> Fetched:
         self.fetched.append(wheel.filename)
         if self.fetch_gate is not None:
             await self.fetch_gate.wait()
-        write_wheel(destination)
+        content = make_wheel(wheel.filename.partition("-")[0]).data
+        write(destination, b"no wheel" if self.damaged else content)
         progress(5)
         return Fetched(path=destination, digest=wheel.digest, size=5)
 
-    async def stage(self, wheel: Path, expectation: Expectation, stage: Path, verified: Digest) -> StagedEntry:
-        assert is_wheel(wheel)
-        if expectation.filename == self.refuse:
-            raise ProblemError("refused", code="E_RECORD")
-        return StagedEntry(folder=stage, manifest=manifest_of(verified, expectation))
-
-    async def commit(self, staged: Sequence[StagedEntry]) -> Sequence[Manifest]:
+    def commit(self, store: Store, staged: Sequence[StagedEntry]) -> list[Committed]:
         self.batches.append(len(staged))
-        if self.commit_gate is not None:
-            await self.commit_gate.wait()
-        for entry in staged:
-            self.store[entry.manifest.digest] = entry.manifest
-        return [entry.manifest for entry in staged]
+        assert self.commit_gate.wait(DEADLINE)
+        return commit(store, staged)
 
-    async def discard(self, stage: Path) -> None:
-        self.discarded.append(stage)
-
-    def steps(self) -> Steps:
-        return Steps(
-            present=self.store.get,
-            expect=lambda: None,
-            stage=self.stage,
-            commit=self.commit,
-            discard=self.discard,
-        )
+    async def ensure(self, pin: Pin) -> Manifest:
+        return await self.pipeline.ensure(pin, quiet(), self.fetch)
 
 
-def write_wheel(file: Path) -> None:
-    file.write_bytes(b"wheel")
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    line = Line(tmp_path, monkeypatch)
+    yield line
+    line.store.close()
 
 
-def is_wheel(file: Path) -> bool:
-    return file.read_bytes() == b"wheel"
-
-
-def manifest_of(digest: Digest, expectation: Expectation) -> Manifest:
-    assert expectation.name is not None
-    return Manifest(
-        digest=digest,
-        filename=expectation.filename,
-        name=expectation.name,
-        version="1.0",
-        wheel_size=1,
-        tags=(),
-        root_is_purelib=True,
-        dist_info="",
-        requires_dist=(),
-        entry_points=(),
-        escaping_libraries=(),
-        files=(),
-    )
+def write(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
 
 
 def quiet() -> Progress:
     return Progress(lambda _message: None)
 
 
-def test_one_digest_is_fetched_and_committed_once_however_many_ask(tmp_path: Path) -> None:
+def test_one_digest_is_fetched_and_committed_once_however_many_ask(line: Line) -> None:
     async def main() -> None:
-        fake = FakeSteps()
-        pipeline = Pipeline(fake.steps(), session=tmp_path)
-        manifests = await asyncio.gather(*(pipeline.ensure(pin_of("alpha"), quiet(), fake.fetch) for _ in range(10)))
+        manifests = await asyncio.gather(*(line.ensure(pin_of("alpha")) for _ in range(10)))
         assert len({id(manifest) for manifest in manifests}) == 1
-        assert (len(fake.fetched), fake.batches) == (1, [1])
-        assert os.listdir(tmp_path) == []
-        await pipeline.ensure(pin_of("alpha"), quiet(), fake.fetch)
-        assert len(fake.fetched) == 1
+        assert (len(line.fetched), line.batches) == (1, [1])
+        assert os.listdir(line.session) == []
+        await line.ensure(pin_of("alpha"))
+        assert len(line.fetched) == 1
 
     asyncio.run(main())
 
 
-def test_a_command_whose_way_to_a_wheel_works_does_not_fail_with_another_s(tmp_path: Path) -> None:
+def test_a_command_whose_way_to_a_wheel_works_does_not_fail_with_another_s(line: Line) -> None:
     async def main() -> None:
-        fake, refused = FakeSteps(), asyncio.Event()
+        refused = asyncio.Event()
 
         async def refusing(wheel: WheelFile, destination: Path, *, progress: Callable[[int], None]) -> Fetched:
             await refused.wait()
             raise FetchError(f"{wheel.filename}: no login")
 
-        pipeline = Pipeline(fake.steps(), session=tmp_path)
-        without = asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet(), refusing))
+        without = asyncio.create_task(line.pipeline.ensure(pin_of("alpha"), quiet(), refusing))
         await asyncio.sleep(0)
-        within = asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet(), fake.fetch))
+        within = asyncio.create_task(line.ensure(pin_of("alpha")))
         await asyncio.sleep(0)
         refused.set()
         results = await asyncio.gather(without, within, return_exceptions=True)
         assert isinstance(results[0], FetchError)
         assert isinstance(results[1], Manifest)
-        assert len(fake.fetched) == 1
+        assert len(line.fetched) == 1
 
     asyncio.run(main())
 
@@ -766,98 +751,88 @@ class Told:
 
 
 @pytest.mark.parametrize("joins", ["before", "during", "after"])
-def test_a_pin_that_another_job_fetches_counts_for_everyone_who_waits_for_it(tmp_path: Path, joins: str) -> None:
+def test_a_pin_that_another_job_fetches_counts_for_everyone_who_waits_for_it(line: Line, joins: str) -> None:
     async def main() -> None:
-        fake = FakeSteps()
-        fake.fetch_gate, fake.commit_gate = asyncio.Event(), asyncio.Event()
-        pipeline = Pipeline(fake.steps(), session=tmp_path)
+        line.fetch_gate = asyncio.Event()
+        line.commit_gate.clear()
         first, second = Told(), Told()
-        tasks = [asyncio.create_task(pipeline.ensure(pin_of("alpha"), first.progress, fake.fetch))]
-        await turns_until(lambda: bool(fake.fetched))
+        tasks = [asyncio.create_task(line.pipeline.ensure(pin_of("alpha"), first.progress, line.fetch))]
+        await turns_until(lambda: bool(line.fetched))
         if joins != "before":
-            fake.fetch_gate.set()
-            await turns_until(lambda: bool(fake.batches))
+            line.fetch_gate.set()
+            await turns_until(lambda: bool(line.batches))
         if joins == "after":
-            fake.commit_gate.set()
+            line.commit_gate.set()
             await tasks[0]
-        tasks.append(asyncio.create_task(pipeline.ensure(pin_of("alpha"), second.progress, fake.fetch)))
+        tasks.append(asyncio.create_task(line.pipeline.ensure(pin_of("alpha"), second.progress, line.fetch)))
         await asyncio.sleep(0)
-        fake.fetch_gate.set()
-        fake.commit_gate.set()
+        line.fetch_gate.set()
+        line.commit_gate.set()
         await asyncio.gather(*tasks)
         assert first.counts == {"fetch": (1, 5), "unpack": (1, 0)}
         assert {phase: done for phase, (done, _) in second.counts.items()} == {"fetch": 1, "unpack": 1}
-        assert len(fake.fetched) == 1
+        assert len(line.fetched) == 1
 
     asyncio.run(main())
 
 
-def test_what_is_staged_while_a_commit_runs_shares_the_next_one(tmp_path: Path) -> None:
+def test_what_is_staged_while_a_commit_runs_shares_the_next_one(line: Line) -> None:
     async def main() -> None:
-        fake = FakeSteps()
-        fake.commit_gate = asyncio.Event()
-        pipeline = Pipeline(fake.steps(), session=tmp_path)
-        first = asyncio.create_task(pipeline.ensure(pin_of("first"), quiet(), fake.fetch))
-        await turns_until(lambda: bool(fake.batches))
-        others = [asyncio.create_task(pipeline.ensure(pin_of(f"w{n}"), quiet(), fake.fetch)) for n in range(9)]
-        await turns_until(lambda: len(fake.fetched) >= 10)
+        line.commit_gate.clear()
+        first = asyncio.create_task(line.ensure(pin_of("first")))
+        await turns_until(lambda: bool(line.batches))
+        others = [asyncio.create_task(line.ensure(pin_of(f"w{n}"))) for n in range(9)]
+        await turns_until(lambda: len(line.fetched) >= 10)
         for _ in range(100):
             await asyncio.sleep(0)
-        fake.commit_gate.set()
+        line.commit_gate.set()
         await asyncio.gather(first, *others)
-        assert fake.batches == [1, 9]
+        assert line.batches == [1, 9]
 
     asyncio.run(main())
 
 
-def test_a_refused_wheel_reaches_everyone_who_asked_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_refused_wheel_reaches_everyone_who_asked_and_leaves_nothing(line: Line) -> None:
     async def main() -> None:
-        fake, pin = FakeSteps(), pin_of("bad")
-        fake.refuse = pin.wheel.filename
-        pipeline = Pipeline(fake.steps(), session=tmp_path)
-        results = await asyncio.gather(
-            *(pipeline.ensure(pin, quiet(), fake.fetch) for _ in range(3)), return_exceptions=True
-        )
-        assert {getattr(result, "code", None) for result in results} == {"E_RECORD"}
-        assert len(fake.fetched) == len(fake.discarded) == 1
-        assert os.listdir(tmp_path) == []
-        fake.refuse = None
-        assert (await pipeline.ensure(pin, quiet(), fake.fetch)).digest == pin.wheel.digest
+        pin = pin_of("bad")
+        line.damaged = True
+        results = await asyncio.gather(*(line.ensure(pin) for _ in range(3)), return_exceptions=True)
+        assert {getattr(result, "code", None) for result in results} == {"E_ZIP_STRUCT"}
+        assert len(line.fetched) == 1
+        assert os.listdir(line.session) == []
+        line.damaged = False
+        assert (await line.ensure(pin)).digest == pin.wheel.digest
 
     asyncio.run(main())
 
 
-def test_the_last_who_leaves_ends_the_download(tmp_path: Path) -> None:
+def test_the_last_who_leaves_ends_the_download(line: Line) -> None:
     async def main() -> None:
-        fake = FakeSteps()
-        fake.fetch_gate = asyncio.Event()
-        pipeline = Pipeline(fake.steps(), session=tmp_path)
-        tasks = [asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet(), fake.fetch)) for _ in range(2)]
-        await turns_until(lambda: bool(fake.fetched))
+        line.fetch_gate = asyncio.Event()
+        tasks = [asyncio.create_task(line.ensure(pin_of("alpha"))) for _ in range(2)]
+        await turns_until(lambda: bool(line.fetched))
         tasks[0].cancel()
         await asyncio.wait({tasks[0]})
         assert not tasks[1].done()
         tasks[1].cancel()
         await asyncio.wait(tasks)
-        assert (fake.batches, len(fake.discarded)) == ([], 1)
+        assert (line.batches, os.listdir(line.session)) == ([], [])
 
     asyncio.run(main())
 
 
-def test_a_commit_that_has_begun_is_waited_for_before_anything_is_removed(tmp_path: Path) -> None:
+def test_a_commit_that_has_begun_is_waited_for_before_anything_is_removed(line: Line) -> None:
     async def main() -> None:
-        fake = FakeSteps()
-        fake.commit_gate = asyncio.Event()
-        pipeline = Pipeline(fake.steps(), session=tmp_path)
-        task = asyncio.create_task(pipeline.ensure(pin_of("alpha"), quiet(), fake.fetch))
-        await turns_until(lambda: bool(fake.batches))
+        line.commit_gate.clear()
+        task = asyncio.create_task(line.ensure(pin_of("alpha")))
+        await turns_until(lambda: bool(line.batches))
         task.cancel()
         for _ in range(20):
             await asyncio.sleep(0)
-        assert fake.discarded == []
-        fake.commit_gate.set()
+        assert len(os.listdir(line.session)) == 1
+        line.commit_gate.set()
         await asyncio.wait({task})
-        assert len(fake.store) == 1
+        assert line.store.has(pin_of("alpha").wheel.digest)
 
     asyncio.run(main())
 

@@ -15,7 +15,7 @@ import pytest
 
 from storectl_daemon.projects import watch
 from storectl_daemon.projects.watch import Sight, Watcher
-from storectl_store.environments.git_refs import git_folder
+from storectl_store.projects.git_refs import git_folder
 from support.daemon import DEADLINE, Daemon, new_daemon, until
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import pylock_text, requirements_text

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +10,10 @@ import pytest
 
 from support.locked_day import as_of_that_day
 from support.machine import Machine
+from support.warmed import lock_workload, warmed_workload
 
 pytestmark = pytest.mark.network
 
-WORKLOAD = Path(__file__).parent.parent / "workloads/data-science/pyproject.toml"
 UV = Path(sys.executable).with_name("uv")
 SCRIPT = """
 import matplotlib; matplotlib.use("Agg")
@@ -33,17 +32,9 @@ def uv(machine: Machine, folder: Path, *arguments: str) -> str:
     return subprocess.run([UV, *arguments], cwd=folder, capture_output=True, text=True, check=True, env=environ).stdout
 
 
-@pytest.fixture
-def locked(machine: Machine) -> Path:
-    folder = machine.home / "data-science"
-    folder.mkdir()
-    shutil.copy(WORKLOAD, folder)
-    uv(machine, folder, "lock", "-q")
-    (folder / "s.py").write_text(SCRIPT)
-    return folder
-
-
-def test_the_workload_runs_from_each_lock_file_with_the_versions_of_a_venv(machine: Machine, locked: Path) -> None:
+def test_the_workload_runs_from_each_lock_file_with_the_versions_of_a_venv(machine: Machine) -> None:
+    locked = lock_workload(machine)
+    (locked / "s.py").write_text(SCRIPT)
     uv(machine, locked, "venv", "-q", str(machine.root / "venv"))
     environ = os.environ | {"UV_PROJECT_ENVIRONMENT": str(machine.root / "venv"), **machine.environ}
     subprocess.run([UV, "sync", "-q", "--frozen"], cwd=locked, check=True, env=environ)
@@ -60,7 +51,8 @@ def test_the_workload_runs_from_each_lock_file_with_the_versions_of_a_venv(machi
     assert len(shown) == 1
 
 
-def test_mypy_resolves_numpy_and_pandas_from_a_linked_venv(machine: Machine, locked: Path) -> None:
+def test_mypy_resolves_numpy_and_pandas_from_a_linked_venv(machine: Machine, run_folder: Path) -> None:
+    locked = warmed_workload(machine, run_folder)
     machine.ok("link", cwd=locked, timeout=600)
     (locked / "typed.py").write_text("import numpy as np\nx: np.ndarray = np.zeros(3)\nreveal_type(x)\n")
     done = subprocess.run(

@@ -1,7 +1,6 @@
 """Real notebooks, executed by nbclient over real kernels, with the wheels of the configured registry."""
 
 import json
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,11 +12,11 @@ from uv import find_uv_bin
 
 from support.locked_day import as_of_that_day
 from support.machine import STORECTL, Machine
-from support.tools import install_tool, shared_root
+from support.tools import install_tool
+from support.warmed import PYPROJECT, warmed_workload
 
 pytestmark = pytest.mark.network
 
-WORKLOAD = Path(__file__).parent.parent / "workloads/data-science/pyproject.toml"
 EXECUTE = """
 import json, sys, nbformat
 from nbclient import NotebookClient
@@ -40,14 +39,14 @@ package = false
 
 
 @pytest.fixture(scope="session")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def jupyter(run_folder: Path) -> Path:
     """The Python of a stock Jupyter: ipykernel and nbclient, its kernel called python3.
 
     It has the workload's version of packaging: what a kernel has loaded in another version is a conflict, as it should be.
     """
-    pins = tomllib.loads(WORKLOAD.read_text())["tool"]["uv"]["constraint-dependencies"]
+    pins = tomllib.loads(PYPROJECT.read_text())["tool"]["uv"]["constraint-dependencies"]
     (packaging,) = (pin for pin in pins if pin.startswith("packaging=="))
-    return install_tool(shared_root(tmp_path_factory.getbasetemp()), "ipykernel", "nbclient", packaging) / "python"
+    return install_tool(run_folder, "ipykernel", "nbclient", packaging) / "python"
 
 
 def lock(machine: Machine, folder: Path) -> None:
@@ -75,11 +74,8 @@ def text_of(outputs: list[dict[str, Any]]) -> str:
     return "".join(output.get("text", "") or "\n".join(output.get("traceback", [])) for output in outputs)
 
 
-def test_a_notebook_has_the_projects_packages_and_its_plots(machine: Machine, jupyter: Path) -> None:
-    folder = machine.home / "data-science"
-    folder.mkdir()
-    shutil.copy(WORKLOAD, folder)
-    lock(machine, folder)
+def test_a_notebook_has_the_projects_packages_and_its_plots(machine: Machine, jupyter: Path, run_folder: Path) -> None:
+    folder = warmed_workload(machine, run_folder)
     machine.ok("kernel", "install")
     plot = "%matplotlib inline\nimport matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()"
     child = "!python -c 'import matplotlib.pyplot as plt; print(plt.get_backend())'"
@@ -107,11 +103,11 @@ def test_older_packages_of_a_project_are_the_notebooks_too(machine: Machine, jup
     assert text_of(outputs) == "2.8.2 5.9.0\n"
 
 
-def test_activation_in_a_stock_kernel_takes_equal_packages_for_the_same(machine: Machine, jupyter: Path) -> None:
+def test_activation_in_a_stock_kernel_takes_equal_packages_for_the_same(
+    machine: Machine, jupyter: Path, run_folder: Path
+) -> None:
     """The kernel has loaded dateutil already, which pandas brings too: in the version that both have it is no conflict."""
-    folder = machine.home / "data-science"
-    folder.mkdir()
-    shutil.copy(WORKLOAD, folder)
+    folder = warmed_workload(machine, run_folder)
     version = "import importlib.metadata as m; print(m.version('python-dateutil'))"
     own = subprocess.run([jupyter, "-c", version], capture_output=True, text=True, check=True).stdout.strip()
     pyproject = (folder / "pyproject.toml").read_text()

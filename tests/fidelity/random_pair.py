@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 from storectl_store.entries.bytecode.compile import compile_entries
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.trash import delete_tree
-from storectl_store.environments.order import InstallationOrder
+from storectl_store.environments.planning.order import InstallationOrder
 from storectl_store.environments.publish import publish_environment
 from storectl_store.selection.target import Interpreter
 from support.environments import plan_of

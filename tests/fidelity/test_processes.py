@@ -17,7 +17,7 @@ import pytest
 
 from fidelity.twins import Twins, locked_twins, needs_compiler
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.whole]
 
 REQUIREMENTS = ("alembic", "django", "flask", "gunicorn", "joblib", "sphinx")
 APPLICATION = """

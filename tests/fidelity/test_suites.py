@@ -57,6 +57,7 @@ def test_every_suite_says_what_to_run() -> None:
 
 
 @pytest.mark.network
+@pytest.mark.whole
 @pytest.mark.parametrize("name", [suite.name for suite in read_suites().values() if suite.ci])
 def test_a_project_passes_the_same_of_its_own_tests_as_in_a_venv(name: str, tmp_path: Path) -> None:
     with new_machine() as machine:

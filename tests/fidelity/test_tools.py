@@ -13,7 +13,7 @@ from uv import find_uv_bin
 
 from fidelity.twins import Twins, locked_twins, whom_modes_stop
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.whole]
 
 REQUIREMENTS = (
     "build", "coverage", "debugpy", "flask", "ipykernel", "jedi", "mypy", "nox", "pip", "pre-commit", "pytest",
@@ -54,7 +54,6 @@ def test_mypy_reads_types_from_the_environment(twins: Twins) -> None:
     assert '"Flask" has no attribute "nothing"' in found.stdout
 
 
-@pytest.mark.heavy
 def test_pylint_infers_through_third_party_code(heavy: Twins) -> None:
     command = ("pylint", "--disable=all", "--enable=E", "--score=n", "--persistent=n", "thing.py")
     expected, found = (heavy.run(root, *command) for root in heavy.roots)
@@ -62,7 +61,6 @@ def test_pylint_infers_through_third_party_code(heavy: Twins) -> None:
     assert "no-member" in found.stdout
 
 
-@pytest.mark.heavy
 def test_pyright_reads_types_from_the_environment(heavy: Twins) -> None:
     """In its distribution without npm: it runs under the Node.js of a wheel, and cannot run import hooks."""
     command = ("basedpyright", "--outputjson", "--pythonpath", "{root}/bin/python", "thing.py")
@@ -75,7 +73,6 @@ def test_pyright_reads_types_from_the_environment(heavy: Twins) -> None:
     assert not any(rule == "reportMissingImports" for rule, _ in shown[1])
 
 
-@pytest.mark.heavy
 def test_ty_reads_types_from_the_environment(heavy: Twins) -> None:
     command = ("ty", "check", "--python", "{root}", "--output-format", "concise", "thing.py")
     expected, found = (heavy.run(root, *command) for root in heavy.roots)
@@ -302,7 +299,6 @@ def test_builds_are_isolated(twins: Twins) -> None:
 # Freezing
 
 
-@pytest.mark.heavy
 def test_pyinstaller_collects_from_the_environment(heavy: Twins) -> None:
     (heavy.scratch / "frozen.py").write_text(
         "import click, importlib.metadata as m, markupsafe._speedups as s, sys\n"

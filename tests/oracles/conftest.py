@@ -12,7 +12,6 @@ from support.index import LoopbackIndex, serve_index
 from support.installed import FORKED_WHEELS
 from support.locked_day import as_of_that_day
 from support.stand_ins import Locked, StandInEnvironments, stand_ins_for
-from support.tools import shared_root
 from support.workloads import dealt_out, own_workloads
 
 
@@ -22,12 +21,12 @@ def texts() -> dict[tuple[Path, bool], str]:
     return {}
 
 
-@pytest.fixture(params=[True, False], ids=["pinned", "free"])
+@pytest.fixture
 def locked(
     tmp_path: Path, workload: Path, texts: dict[tuple[Path, bool], str], request: pytest.FixtureRequest
 ) -> Iterator[Locked]:
-    """A workload for its own Pythons, and the small ones for every Python there is: other versions for each of them."""
-    pinned: bool = request.param
+    """A workload; pinned for its own Pythons, free for every Python there is, with other versions for each of them."""
+    pinned = request.param == "pinned"
     if not pinned and workload not in own_workloads():
         pytest.skip("uv would look for versions of hundreds of projects")
     folder = tmp_path / "project"
@@ -38,15 +37,12 @@ def locked(
         texts[workload, pinned] = (folder / "uv.lock").read_text()
     with stand_ins_for(texts[workload, pinned]) as (text, index):
         (folder / "uv.lock").write_text(text)
-        yield Locked(folder=folder, index=index, environments=StandInEnvironments(tmp_path / "environments", index))
+        environments = StandInEnvironments(tmp_path / "environments", index)
+        whole = request.config.getoption("--all")
+        yield Locked(folder=folder, index=index, environments=environments, whole=whole)
 
 
 @pytest.fixture(scope="module")
 def index() -> Iterator[LoopbackIndex]:
     with serve_index(*FORKED_WHEELS) as served:
         yield served
-
-
-@pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shared_root(tmp_path_factory.getbasetemp())

@@ -13,7 +13,7 @@ from support.index import LoopbackIndex
 from support.installed import FORKED_WHEELS, installed_in, run_tool, selected_from
 from support.machine import pyenv_python
 from support.targets import make_target
-from support.tools import install_tool, shared_root
+from support.tools import install_tool, new_venv
 
 pytestmark = pytest.mark.network
 
@@ -47,9 +47,9 @@ PYTHONS = [version for version in ("3.11", "3.12") if pyenv_python(version)]
 
 
 @pytest.fixture(scope="module")
-def pdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pdm(run_folder: Path) -> Path:
     # With what PDM was tested with: it does not run with the newest hishel, and says nothing against it.
-    return install_tool(shared_root(tmp_path_factory.getbasetemp()), "pdm[locked]") / "pdm"
+    return install_tool(run_folder, "pdm[locked]") / "pdm"
 
 
 def environ(folder: Path, **variables: str) -> dict[str, str]:
@@ -57,7 +57,10 @@ def environ(folder: Path, **variables: str) -> dict[str, str]:
     return {name: str(folder / ".home") for name in names} | {"PDM_CHECK_UPDATE": "0"} | variables
 
 
-@pytest.mark.parametrize("strategy", ["", "static_urls", "no_inherit_metadata"])
+@pytest.mark.parametrize(
+    "strategy",
+    ["", *(pytest.param(name, marks=pytest.mark.whole) for name in ("static_urls", "no_inherit_metadata"))],
+)
 def test_what_pdm_installs_is_what_is_selected(
     tmp_path: Path,
     index: LoopbackIndex,
@@ -70,8 +73,7 @@ def test_what_pdm_installs_is_what_is_selected(
     run_tool(lock, tmp_path, environ(tmp_path, PDM_PYTHON=pyenv_python(PYTHONS[0]) or ""))
     for version in PYTHONS:
         for arguments, options in OPTIONS.items():
-            venv = tmp_path / ".venv"
-            subprocess.run([pyenv_python(version) or "", "-m", "venv", "--clear", "--without-pip", venv], check=True)
+            venv = new_venv(tmp_path / ".venv", pyenv_python(version) or "")
             run_tool([pdm, "sync", "--quiet", *arguments], tmp_path, environ(tmp_path, VIRTUAL_ENV=str(venv)))
             expected = installed_in(venv / "bin/python", FORKED_WHEELS)
             assert all(taken.digest for taken in expected)

@@ -13,7 +13,7 @@ from support.index import LoopbackIndex
 from support.installed import FORKED_WHEELS, installed_in, run_tool, selected_from
 from support.machine import pyenv_python
 from support.targets import make_target
-from support.tools import install_tool
+from support.tools import install_tool, new_venv
 
 pytestmark = pytest.mark.network
 
@@ -72,28 +72,29 @@ def environ(folder: Path, **variables: str) -> dict[str, str]:
     return own | {"POETRY_VIRTUALENVS_CREATE": "false", "POETRY_KEYRING_ENABLED": "false"} | variables
 
 
-@pytest.mark.parametrize("text", [STANDARD, OWN], ids=["project", "tool.poetry"])
-@pytest.mark.parametrize("locker", ["poetry", "poetry==1.8.5"])
+@pytest.mark.parametrize(
+    ("locker", "text"),
+    [
+        pytest.param("poetry", STANDARD, id="project"),
+        pytest.param("poetry", OWN, id="tool.poetry", marks=pytest.mark.whole),
+        pytest.param("poetry==1.8.5", OWN.replace(FORK, ""), id="poetry==1.8.5", marks=pytest.mark.whole),
+    ],
+)
 def test_what_poetry_installs_is_what_is_selected(
     tmp_path: Path,
     index: LoopbackIndex,
-    tools: Path,
-    text: str,
+    run_folder: Path,
     locker: str,
+    text: str,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """Lock files of all generations; the newest Poetry installs from them."""
-    if locker != "poetry" and text is STANDARD:
-        pytest.skip("Poetry 1 does not read [project]")
-    newest = install_tool(tools, "poetry") / "poetry"
-    if locker != "poetry":
-        text = text.replace(FORK, "")  # what Poetry 1 cannot solve
+    """Lock files of all generations; the newest Poetry installs from them. Poetry 1 reads no [project], and solves no fork."""
+    newest = install_tool(run_folder, "poetry") / "poetry"
     (tmp_path / "pyproject.toml").write_text(text.replace("URL", index.url))
-    run_tool([install_tool(tools, locker) / "poetry", "lock"], tmp_path, environ(tmp_path))
+    run_tool([install_tool(run_folder, locker) / "poetry", "lock"], tmp_path, environ(tmp_path))
     for version in PYTHONS:
         for arguments, options in OPTIONS.items():
-            venv = tmp_path / "venv"
-            subprocess.run([pyenv_python(version) or "", "-m", "venv", "--clear", "--without-pip", venv], check=True)
+            venv = new_venv(tmp_path / "venv", pyenv_python(version) or "")
             variables = environ(tmp_path, VIRTUAL_ENV=str(venv), PATH=f"{venv}/bin:/usr/bin:/bin")
             run_tool([newest, "install", "--no-root", *arguments], tmp_path, variables)
             expected = installed_in(venv / "bin/python", FORKED_WHEELS)
@@ -103,11 +104,14 @@ def test_what_poetry_installs_is_what_is_selected(
     record_property("compared", (f"poetry.lock of {locker}", len(PYTHONS) * len(OPTIONS)))
 
 
-@pytest.mark.parametrize("text", [STANDARD, OWN], ids=["project", "tool.poetry"])
+@pytest.mark.parametrize(
+    "text",
+    [pytest.param(STANDARD, id="project"), pytest.param(OWN, id="tool.poetry", marks=pytest.mark.whole)],
+)
 def test_a_project_that_changed_is_told_as_poetry_tells_it(
-    tmp_path: Path, index: LoopbackIndex, tools: Path, text: str
+    tmp_path: Path, index: LoopbackIndex, run_folder: Path, text: str
 ) -> None:
-    poetry = install_tool(tools, "poetry") / "poetry"
+    poetry = install_tool(run_folder, "poetry") / "poetry"
     text = text.replace("URL", index.url)
     pyproject = tmp_path / "pyproject.toml"
     pyproject.write_text(text)

@@ -19,9 +19,12 @@ from support.index import LoopbackIndex
 from support.installed import Taken, selected_from
 from support.stand_ins import PLATFORMS, Locked, interpreter_on, taken_of
 from support.targets import real_interpreter
-from support.tools import install_tool, shared_root
+from support.tools import install_tool
 
-pytestmark = pytest.mark.network
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.parametrize("locked", ["free", pytest.param("pinned", marks=pytest.mark.whole)], indirect=True),
+]
 
 Record = Callable[[str, object], None]
 OPTIONS: dict[tuple[str, ...], dict[str, Any]] = {
@@ -98,9 +101,9 @@ def test_what_uv_installs_is_what_is_selected_from_its_exports(
 
 
 def test_what_pip_would_install_is_what_is_selected_from_requirements(
-    locked: Locked, tmp_path_factory: pytest.TempPathFactory, record_property: Record
+    locked: Locked, run_folder: Path, record_property: Record
 ) -> None:
-    pip = install_tool(shared_root(tmp_path_factory.getbasetemp()), "pip<26") / "python"  # 26 and later refuse 3.9
+    pip = install_tool(run_folder, "pip<26") / "python"  # 26 and later refuse 3.9
     compared = 0
     for arguments in EXPORTS.values():
         file = export(locked, "requirements.txt", arguments)

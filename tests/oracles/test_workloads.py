@@ -1,7 +1,6 @@
 """Real projects locked by Poetry, PDM and Pipenv: what each installs into a venv is what is selected from its lock file."""
 
 import json
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,12 @@ from storectl_store.selection.target import Target
 from support.installed import run_tool, selected_from
 from support.stand_ins import Locked, requirements_of, taken_in
 from support.targets import real_interpreter
-from support.tools import install_tool
+from support.tools import install_tool, new_venv
 
-pytestmark = pytest.mark.network
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.parametrize("locked", ["pinned", pytest.param("free", marks=pytest.mark.whole)], indirect=True),
+]
 
 Options = Mapping[tuple[str, ...], dict[str, Any]]
 Record = Callable[[str, object], None]
@@ -44,15 +46,8 @@ PIPENV: Options = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _few_without_asking(request: pytest.FixtureRequest) -> None:
-    """The projects for every Python only together with all other workloads, as they take minutes."""
-    if "free" in request.node.name and request.config.getoption("--workloads") is None:
-        pytest.skip("only with --workloads")
-
-
-def test_what_poetry_installs_is_what_is_selected(locked: Locked, tools: Path, record_property: Record) -> None:
-    poetry = install_tool(tools, "poetry") / "poetry"
+def test_what_poetry_installs_is_what_is_selected(locked: Locked, run_folder: Path, record_property: Record) -> None:
+    poetry = install_tool(run_folder, "poetry") / "poetry"
     table = "[tool.poetry]\npackage-mode = false\n[[tool.poetry.source]]\nname = 'own'\npriority = 'primary'\n"
     project = standard_project(locked, table)
     variables = {"POETRY_VIRTUALENVS_CREATE": "false", "POETRY_KEYRING_ENABLED": "false"}
@@ -60,7 +55,7 @@ def test_what_poetry_installs_is_what_is_selected(locked: Locked, tools: Path, r
     compared = 0
     for version, python in locked.pythons():
         for arguments, options in POETRY.items():
-            venv = new_venv(project, python)
+            venv = new_venv(project / ".venv", python)
             environ = homes(project) | variables | {"VIRTUAL_ENV": str(venv), "PATH": f"{venv}/bin:/usr/bin:/bin"}
             run_tool([poetry, "install", "--no-root", *arguments], project, environ)
             same(
@@ -70,9 +65,9 @@ def test_what_poetry_installs_is_what_is_selected(locked: Locked, tools: Path, r
     record_property("compared", ("poetry.lock", compared))
 
 
-def test_what_pdm_installs_is_what_is_selected(locked: Locked, tools: Path, record_property: Record) -> None:
+def test_what_pdm_installs_is_what_is_selected(locked: Locked, run_folder: Path, record_property: Record) -> None:
     """A lock file for each Python, since PDM locks one version for all."""
-    pdm = install_tool(tools, "pdm[locked]") / "pdm"
+    pdm = install_tool(run_folder, "pdm[locked]") / "pdm"
     tables = "[tool.pdm]\ndistribution = false\n[[tool.pdm.source]]\nname = 'pypi'\nverify_ssl = false\n"
     compared = 0
     for version, python in locked.pythons():
@@ -81,26 +76,26 @@ def test_what_pdm_installs_is_what_is_selected(locked: Locked, tools: Path, reco
         (project / "pdm.lock").unlink(missing_ok=True)
         run_tool([pdm, "lock", "--quiet", "-G:all"], project, environ | {"PDM_PYTHON": python})
         for arguments, options in PDM.items():
-            venv = new_venv(project, python)
+            venv = new_venv(project / ".venv", python)
             run_tool([pdm, "sync", "--quiet", *arguments], project, environ | {"VIRTUAL_ENV": str(venv)})
             same(locked, project / "pdm.lock", venv, Target(interpreter=real_interpreter(version, python), **options))
             compared += 1
     record_property("compared", ("pdm.lock", compared))
 
 
-def test_what_pipenv_installs_is_what_is_selected(locked: Locked, tools: Path, record_property: Record) -> None:
-    pipenv = install_tool(tools, "pipenv") / "pipenv"
+def test_what_pipenv_installs_is_what_is_selected(locked: Locked, run_folder: Path, record_property: Record) -> None:
+    pipenv = install_tool(run_folder, "pipenv") / "pipenv"
     project = locked.folder
     compared = 0
     for version, python in locked.pythons():
         if version.startswith("3.9."):
             continue  # Pipenv resolves by the project's Python, and its code needs a later one
         (project / "Pipfile").write_text(pipfile(locked, version))
-        venv = new_venv(project, python, "pip")
+        venv = new_venv(project / ".venv", python)
         lock = [pipenv, "lock", "--categories", "packages dev-packages first test"]
         run_tool(lock, project, of_pipenv(project, venv))
         for arguments, options in PIPENV.items():
-            venv = new_venv(project, python, "pip")
+            venv = new_venv(project / ".venv", python)
             run_tool([pipenv, "sync", *arguments], project, of_pipenv(project, venv))
             target = Target(interpreter=real_interpreter(version, python), **options)
             same(locked, project / "Pipfile.lock", venv, target)
@@ -165,13 +160,6 @@ def asked(line: str) -> str:
     """A requirement in a Pipfile, in any version."""
     requirement = Requirement(line)
     return f'{requirement.name} = {{version = "*", extras = {json.dumps(sorted(requirement.extras))}}}'
-
-
-def new_venv(project: Path, python: str, *with_pip: str) -> Path:
-    venv = project / ".venv"
-    pip = [] if with_pip else ["--without-pip"]
-    subprocess.run([python, "-m", "venv", "--clear", *pip, venv], check=True)
-    return venv
 
 
 def homes(project: Path) -> dict[str, str]:

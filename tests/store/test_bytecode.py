@@ -28,9 +28,9 @@ from storectl_store.entries.sealed import opened
 from storectl_store.errors import StoreFullError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Part
-from support.views import Python, pythons, write_files
+from support.views import Python, every_python, pythons, write_files
 
-EVERY_PYTHON = pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
+EVERY_PYTHON = pytest.mark.parametrize("python", every_python())
 UNCHECKED = 1
 FILES = {
     "pkg/__init__.py": "def f():\n    return 1\n",

@@ -4,8 +4,8 @@ import tomllib
 
 import pytest
 
-from storectl_store.environments.cache_keys import CacheKeys, base_of, cache_keys, pattern_regex
 from storectl_store.errors import EnvironmentBuildError
+from storectl_store.projects.cache_keys import CacheKeys, base_of, cache_keys, pattern_regex
 
 
 def keys_of(value: str) -> CacheKeys:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from storectl_store.environments.catalogue_check import catalogue_problems
-from storectl_store.environments.outlines import Outlines
+from storectl_store.environments.outlines.catalogue_check import catalogue_problems
+from storectl_store.environments.outlines.kept import Outlines
 from support.stores import WrittenStore, digest, written_store
 from support.wheels import make_wheel
 
@@ -18,7 +18,7 @@ def catalogued(tmp_path: Path) -> Iterator[WrittenStore]:
     """A store with one entry and its outline, all of it in the one file."""
     with written_store(tmp_path / "store") as written:
         written.commit(ONE)
-        Outlines(written.store).get([digest(ONE)], (".so",))
+        Outlines(written.store, written.store.catalogue).get([digest(ONE)], (".so",))
         written.store.close()
         yield written
 

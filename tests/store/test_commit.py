@@ -25,7 +25,6 @@ THREE = make_wheel("three")
 AS_NOBODY = """
 import json, os, sys
 from pathlib import Path
-from storectl_store.entries.recovery import recover
 from storectl_store.entries.trash import empty_trash
 from support.stores import digest, umask, written_store
 from support.wheels import make_wheel
@@ -42,7 +41,7 @@ def work(root):
         again = [committed.already_present for committed in written.commit(wheel)]
         findings = [str(finding) for finding in written.findings()]
         manifest.unlink()
-        halves = recover(written.store).halves
+        halves = written.recover().halves
         empty_trash(written.store.layout)
         left = os.listdir(written.store.layout.entries) + os.listdir(written.store.layout.trash)
     return dict(modes=modes, writable=writable, again=again, findings=findings, halves=halves, left=left)

@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storectl_shim._storectl_map import MODULE, NAMESPACE
+from storectl_store.digest import EnvironmentId
 from storectl_store.environments.import_map import (
     encode_import_map,
     index_paths,
     section_of,
 )
-from support.views import MAP_READER, Python, pythons
+from support.views import MAP_READER, Python, every_python
 
+ID = EnvironmentId("id")
 SUFFIXES = (".cpython-312-x86_64-linux-gnu.so", ".abi3.so", ".so")
 EXTENSION, ABI3, BARE, SOURCE, BYTECODE = range(5)
 GOLDEN = Path(__file__).parents[1] / "golden" / "import-map.v1"
@@ -87,9 +89,7 @@ def test_equal_trees_are_equal_bytes_in_whatever_order(trees: list[tuple[str, ..
     paths = [path for tree in trees for path in tree]
     shuffled = list(paths)
     random.shuffle(shuffled)
-    assert encode_import_map("id", index_paths(paths, SUFFIXES)) == encode_import_map(
-        "id", index_paths(shuffled, SUFFIXES)
-    )
+    assert encode_import_map(ID, index_paths(paths, SUFFIXES)) == encode_import_map(ID, index_paths(shuffled, SUFFIXES))
 
 
 @given(PATHS, st.sets(st.sampled_from("abc")))
@@ -100,13 +100,13 @@ def test_folders_with_sections_of_their_own_make_the_same_map(paths: list[str], 
         if section := section_of(folder, index_paths(below, SUFFIXES)):
             sections[folder] = section
     rest = [path for path in paths if path.partition("/")[0] not in sections or "/" not in path]
-    assert encode_import_map("id", index_paths(rest, SUFFIXES), sections) == encode_import_map(
-        "id", index_paths(paths, SUFFIXES)
+    assert encode_import_map(ID, index_paths(rest, SUFFIXES), sections) == encode_import_map(
+        ID, index_paths(paths, SUFFIXES)
     )
 
 
 def test_the_writer_writes_the_golden_bytes() -> None:
-    assert encode_import_map("golden", index_paths(GOLDEN_PATHS, SUFFIXES)) == GOLDEN.read_bytes()
+    assert encode_import_map(EnvironmentId("golden"), index_paths(GOLDEN_PATHS, SUFFIXES)) == GOLDEN.read_bytes()
 
 
 READ = """
@@ -120,7 +120,7 @@ print(json.dumps(tables))
 """
 
 
-@pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
+@pytest.mark.parametrize("python", every_python())
 def test_every_version_reads_the_golden_bytes(tmp_path: Path, python: Python) -> None:
     root = tmp_path / "golden"
     root.mkdir()

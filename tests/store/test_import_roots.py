@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
-from storectl_store.environments.import_roots import import_roots
 from storectl_store.errors import EnvironmentBuildError
+from storectl_store.projects.import_roots import import_roots
 from storectl_store.selection.pin import LocalProject
 
 

@@ -9,8 +9,7 @@ from storectl_store.entries.layout import StoreLayout
 ROOT = Path(__file__).parents[2]
 PLACES = {name for name in vars(StoreLayout) if not name.startswith("_")}
 KNOWN = {
-    "store/storectl_store/environments/project_record.py",  # which files are in a record is that module's format
-    "daemon/storectl_daemon/warming/build.py",  # whether an entry has its site-packages, without reading its manifest
+    "store/storectl_store/projects/project_record.py",  # which files are in a record is that module's format
 }
 
 

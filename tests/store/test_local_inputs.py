@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from storectl_store.environments.git_refs import git_folder, git_state, index_lock
-from storectl_store.environments.local_inputs import LocalInputs, local_inputs
 from storectl_store.errors import EnvironmentBuildError, MissingProjectError
+from storectl_store.projects.git_refs import git_folder, git_state, index_lock
+from storectl_store.projects.local_inputs import LocalInputs, local_inputs
 from support.project import git
 
 HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -147,7 +147,7 @@ def test_a_name_that_matches_nothing_changes_no_build(project: Project) -> None:
 def test_a_pattern_that_stands_for_half_the_disk_is_refused_by_name(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storectl_store.environments.local_inputs._MOST_FOUND", 3)
+    monkeypatch.setattr("storectl_store.projects.local_inputs._MOST_FOUND", 3)
     with_keys(project, '{ file = "**/*.c" }')
     for number in range(4):
         project.write(f"{number}.c")

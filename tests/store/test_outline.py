@@ -15,13 +15,19 @@ from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.entries.store import Store
-from storectl_store.environments.outline import Outline, decode_outline, encode_outline, outline_kind, outline_of
-from storectl_store.environments.outlines import Outlines
-from storectl_store.environments.plan import EnvironmentPlan, plan_environment
+from storectl_store.environments.outlines.kept import Outlines
+from storectl_store.environments.outlines.outline import (
+    Outline,
+    decode_outline,
+    encode_outline,
+    outline_kind,
+    outline_of,
+)
+from storectl_store.environments.planning.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import import_map_of
 from storectl_store.errors import StoreError, StoreFormatError
 from storectl_store.wheel.checked import Part
-from support.environments import made_up_interpreter, read_wheel
+from support.environments import ManifestsOnly, made_up_interpreter, read_wheel
 from support.stores import digest, written_store
 from support.wheels import make_wheel
 
@@ -56,14 +62,8 @@ def with_every_file(outline: Outline, manifest: Manifest) -> Outline:
 
 def plan(outlines: Sequence[Outline], manifests: Sequence[Manifest]) -> tuple[EnvironmentPlan, list[Digest]]:
     """The plan, and the entries whose manifests it asked for."""
-    by_digest = {manifest.digest: manifest for manifest in manifests}
-    asked: list[Digest] = []
-
-    def manifest_of(digest: Digest) -> Manifest:
-        asked.append(digest)
-        return by_digest[digest]
-
-    return plan_environment(outlines, PYTHON, LAYOUT, manifest_of), asked
+    store = ManifestsOnly(LAYOUT, manifests)
+    return plan_environment(outlines, PYTHON, store, LAYOUT), store.asked
 
 
 def parts(plan: EnvironmentPlan) -> tuple[object, ...]:
@@ -133,16 +133,16 @@ def test_a_damaged_outline_is_none(place: int) -> None:
 def test_an_outline_is_made_once_and_kept(tmp_path: Path) -> None:
     with written_store(tmp_path / "store") as written:
         (committed,) = written.commit(SAMPLE)
-        (made,) = Outlines(written.store).get([digest(SAMPLE)], SUFFIXES)
+        (made,) = Outlines(written.store, written.store.catalogue).get([digest(SAMPLE)], SUFFIXES)
         assert made == outline_of(committed.manifest, SUFFIXES)
         written.store.layout.manifest(digest(SAMPLE)).unlink()
-        assert Outlines(written.store).get([digest(SAMPLE)], SUFFIXES) == [made]
+        assert Outlines(written.store, written.store.catalogue).get([digest(SAMPLE)], SUFFIXES) == [made]
 
 
 def test_an_outline_of_a_new_entry_needs_no_second_look_at_its_manifest(tmp_path: Path) -> None:
     with written_store(tmp_path / "store") as written:
         (committed,) = written.commit(SAMPLE)
-        outlines = Outlines(written.store)
+        outlines = Outlines(written.store, written.store.catalogue)
         outlines.add([committed.manifest], SUFFIXES)
         written.store.layout.manifest(digest(SAMPLE)).unlink()
         assert outlines.get([digest(SAMPLE)], SUFFIXES) == [outline_of(committed.manifest, SUFFIXES)]
@@ -151,7 +151,7 @@ def test_an_outline_of_a_new_entry_needs_no_second_look_at_its_manifest(tmp_path
 def test_each_set_of_suffixes_has_its_own_outlines(tmp_path: Path) -> None:
     with written_store(tmp_path / "store") as written:
         (committed,) = written.commit(make_wheel("native", files={"native/x.abi3.so": ""}))
-        outlines = Outlines(written.store)
+        outlines = Outlines(written.store, written.store.catalogue)
         for suffixes in (SUFFIXES, (".so",), SUFFIXES):
             assert outlines.get([committed.manifest.digest], suffixes) == [outline_of(committed.manifest, suffixes)]
 
@@ -162,7 +162,7 @@ def test_damaged_outlines_are_made_again_from_the_manifests(tmp_path: Path) -> N
         catalogue, kind = written.store.catalogue, outline_kind(SUFFIXES)
         catalogue.put(kind, {digest(SAMPLE): b"not one"})
         expected = outline_of(committed.manifest, SUFFIXES)
-        assert Outlines(written.store).get([digest(SAMPLE)], SUFFIXES) == [expected]
+        assert Outlines(written.store, written.store.catalogue).get([digest(SAMPLE)], SUFFIXES) == [expected]
         assert decode_outline(digest(SAMPLE), catalogue.get_many(kind, [digest(SAMPLE)])[digest(SAMPLE)]) == expected
 
 
@@ -173,10 +173,13 @@ def test_without_a_catalogue_outlines_come_from_the_manifests(tmp_path: Path, mo
     with written_store(tmp_path / "store") as written:
         (committed,) = written.commit(SAMPLE)
         monkeypatch.setattr(written.store.catalogue, "_run", broken)
-        assert Outlines(written.store).get([digest(SAMPLE)], SUFFIXES) == [outline_of(committed.manifest, SUFFIXES)]
+        assert Outlines(written.store, written.store.catalogue).get([digest(SAMPLE)], SUFFIXES) == [
+            outline_of(committed.manifest, SUFFIXES)
+        ]
 
 
 def test_an_entry_that_is_not_there_has_no_outline(tmp_path: Path) -> None:
-    outlines = Outlines(Store.open(tmp_path / "store"))
+    store = Store.open(tmp_path / "store")
+    outlines = Outlines(store, store.catalogue)
     with pytest.raises(StoreError, match="gone"):
         outlines.get([digest(SAMPLE)], SUFFIXES)

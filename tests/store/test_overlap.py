@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from storectl_store.entries.manifest import Manifest
-from storectl_store.environments.order import InstallationOrder, topological_weights
-from storectl_store.environments.overlap import EntryLayer, Layer, MergedTree, made_layer, merge_layers
-from storectl_store.environments.tree import Link, SmallFile
+from storectl_store.environments.planning.order import InstallationOrder, topological_weights
+from storectl_store.environments.planning.overlap import EntryLayer, Layer, MergedTree, made_layer, merge_layers
+from storectl_store.environments.planning.tree import Link, SmallFile
 from support.environments import read_wheel
 from support.wheels import make_wheel
 

@@ -3,7 +3,6 @@
 import marshal
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,9 @@ from storectl_shim._storectl_map import PACK_MAGIC
 from storectl_store.environments import pack as packs
 from storectl_store.environments.import_map import checksum
 from storectl_store.environments.pack import (
-    Imports,
-    Places,
     drop_packs_without_environment,
     pack_problem,
-    packed_imports,
+    packed_modules,
     parse_imports,
     write_pack,
 )
@@ -40,17 +37,14 @@ def place(tmp_path: Path) -> PackedPlace:
 
 
 def test_a_pack_is_a_line_a_table_and_the_bytecode_as_it_is_on_disk(place: PackedPlace) -> None:
-    standard = str(place.standard_library.resolve() / "os.py")
-    assert place.make_pack(*ALPHA, libraries={"alpha.libs/liba.so": ((0, 9), (20, 1))}, standard=[standard]) == Imports(
-        modules=ALPHA, libraries={"alpha.libs/liba.so": ((0, 9), (20, 1))}, standard=(standard,)
-    )
+    assert place.make_pack(*ALPHA) == ALPHA
     tag = place.record.cache_tag
     one, init = (
         (place.site_packages / f"alpha/__pycache__/{name}.{tag}.pyc").read_bytes() for name in ("one", "__init__")
     )
     places = {ALPHA[0]: (0, len(one)), ALPHA[1]: (len(one), len(init))}
-    table = marshal.dumps((places, {"alpha.libs/liba.so": ((0, 9), (20, 1))}, (standard,)), 2)
-    line = f"storectl pack 2 {place.folder.name} {tag} {len(one + init)} {len(table)} {checksum(table)}\n"
+    table = marshal.dumps(places, 2)
+    line = f"storectl pack 3 {place.folder.name} {tag} {len(one + init)} {len(table)} {checksum(table)}\n"
     assert place.pack.read_bytes() == line.encode() + table + one + init
     assert place.pack.stat().st_mode & 0o777 == 0o444
     assert not list(place.layout.tmp.iterdir())
@@ -59,9 +53,8 @@ def test_a_pack_is_a_line_a_table_and_the_bytecode_as_it_is_on_disk(place: Packe
 def test_modules_of_folders_that_wheels_share_are_packed(place: PackedPlace) -> None:
     assert (place.site_packages / "shared").is_dir()
     assert not (place.site_packages / "shared").is_symlink()
-    assert place.make_pack("shared/a.py", "shared/b.py", "single.py").modules == (
-        "shared/a.py", "shared/b.py", "single.py"
-    )  # fmt: skip
+    names = ("shared/a.py", "shared/b.py", "single.py")
+    assert place.make_pack(*names) == names
 
 
 def test_what_is_not_a_module_of_an_entry_with_bytecode_is_left_out(place: PackedPlace) -> None:
@@ -71,40 +64,7 @@ def test_what_is_not_a_module_of_an_entry_with_bytecode_is_left_out(place: Packe
     (place.layout.root / f"__pycache__/outside.{tag}.pyc").write_bytes(b"x" * 20)
     outside = os.path.relpath(place.layout.root / "outside.py", place.site_packages)
     wanted = ("_storectl.py", "bad.py", "gone.py", "alpha", "alpha/one.py", outside)
-    assert place.make_pack(
-        *wanted, libraries=dict.fromkeys(["alpha.libs/gone.so", "_storectl.pth", "alpha"], ())
-    ) == Imports(modules=("alpha/one.py",))
-
-
-@pytest.fixture(params=pythons(), ids=lambda python: python.version)
-def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> PackedPlace:
-    return packed_place(tmp_path, request.param, WHEELS[0])
-
-
-def test_files_of_the_standard_library_are_named_as_programs_do_once_and_in_their_order(any_place: PackedPlace) -> None:
-    names = [
-        any_place.shown(f"import {name}; print({name}.__spec__.cached or {name}.__spec__.origin)")
-        for name in ("json", "_csv")
-    ]
-    assert names[1].startswith(f"{any_place.standard_library}/lib-dynload/")
-    assert any_place.make_pack(*ALPHA, standard=[*names, names[0]]).standard == tuple(map(os.path.realpath, names))
-
-
-def test_what_is_not_a_file_of_the_standard_library_is_left_out(place: PackedPlace, tmp_path: Path) -> None:
-    base = tmp_path / "base"
-    library = base / "lib" / place.site_packages.parent.name
-    library.mkdir(parents=True)
-    for path in (library / "a.py", base / "outside.py", library.with_name(f"{library.name}.py")):
-        path.write_text("")
-    (library / "link.py").symlink_to(base / "outside.py")
-    (library / "folder").mkdir()
-    os.mkfifo(library / "fifo")
-    record = replace(place.record, executable=str(base / "bin/python"))
-    wanted = ["a.py", "link.py", "folder", "fifo", "gone.py", "../outside.py", f"../{library.name}.py", ""]
-    standard = (*(f"{library}/{name}" for name in wanted), str(base / "outside.py"), "/etc/passwd", "/", "/dev/zero")
-    packed = write_pack(place.layout, record, Imports(modules=ALPHA, standard=standard), tmp=place.layout.tmp)
-    assert packed.standard == (f"{library}/a.py",)
-    assert packed_imports(place.layout, place.folder.name) == packed
+    assert place.make_pack(*wanted) == ("alpha/one.py",)
 
 
 @pytest.mark.parametrize("flags", [b"\0\0\0\0", b"\3\0\0\0", b""], ids=["by time", "checked", "cut"])
@@ -113,14 +73,14 @@ def test_bytecode_that_has_to_be_compared_with_its_source_is_left_out(place: Pac
     content = pyc.read_bytes()
     pyc.chmod(0o644)
     pyc.write_bytes(content[:4] + flags + (content[8:] if flags else b""))
-    assert place.make_pack(*ALPHA, "alpha/two.py").modules == ALPHA
+    assert place.make_pack(*ALPHA, "alpha/two.py") == ALPHA
 
 
 def test_a_pack_has_a_largest_size(place: PackedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     place.make_pack(ALPHA[0])
     size = packed_size(place)
     monkeypatch.setattr(packs, "LARGEST_PACK", size)
-    assert place.make_pack(ALPHA[0], "alpha/two.py", "single.py").modules == (ALPHA[0],)
+    assert place.make_pack(ALPHA[0], "alpha/two.py", "single.py") == (ALPHA[0],)
 
 
 def packed_size(place: PackedPlace) -> int:
@@ -130,7 +90,7 @@ def packed_size(place: PackedPlace) -> int:
 def test_a_pack_with_the_same_modules_stays(place: PackedPlace) -> None:
     place.make_pack(*ALPHA)
     inode = place.pack.stat().st_ino
-    assert place.make_pack(*reversed(ALPHA), "gone.py").modules == tuple(reversed(ALPHA))
+    assert place.make_pack(*reversed(ALPHA), "gone.py") == tuple(reversed(ALPHA))
     assert place.pack.stat().st_ino == inode
     place.make_pack(*ALPHA, "alpha/two.py")
     assert place.pack.stat().st_ino != inode
@@ -153,95 +113,43 @@ def test_what_the_disk_refuses_leaves_nothing_behind_and_the_pack_as_it_was(
 
 
 def test_bytecode_that_changes_meanwhile_makes_no_pack(place: PackedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    imports, record = Imports(modules=ALPHA), place.record
+    record = place.record
     monkeypatch.setattr(Path, "read_bytes", lambda _: b"")
     with pytest.raises(OSError, match=r"[Ss]tale"):
-        write_pack(place.layout, record, imports, tmp=place.layout.tmp)
+        write_pack(place.layout, record, ALPHA, tmp=place.layout.tmp)
     assert not place.pack.exists()
 
 
 def test_a_pack_says_what_it_has(place: PackedPlace) -> None:
-    assert packed_imports(place.layout, place.folder.name) == Imports()
-    made = place.make_pack(
-        *ALPHA, libraries={"alpha.libs/liba.so": ()}, standard=[str(place.standard_library.resolve() / "os.py")]
-    )
-    assert all((made.modules, made.libraries, made.standard))
-    assert packed_imports(place.layout, place.folder.name) == made
+    assert packed_modules(place.layout, place.folder.name) == ()
+    assert place.make_pack(*ALPHA) == packed_modules(place.layout, place.folder.name) == ALPHA
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", PACK_MAGIC + b" x\n", b"storectl pack 2 a b 1 2 3\n", b"\xff" * 2000])
+@pytest.mark.parametrize("content", [b"", b"\n", PACK_MAGIC + b" x\n", b"storectl pack 3 a b 1 2 3\n", b"\xff" * 2000])
 def test_a_pack_that_cannot_be_read_has_nothing(place: PackedPlace, content: bytes) -> None:
     place.layout.packs.mkdir()
     place.pack.write_bytes(content)
-    assert packed_imports(place.layout, place.folder.name) == Imports()
+    assert packed_modules(place.layout, place.folder.name) == ()
 
 
 def test_a_pack_of_the_format_before_has_nothing_and_is_made_anew(place: PackedPlace) -> None:
-    table = marshal.dumps(({ALPHA[0]: (0, 0)}, ()), 2)
-    line = f"storectl pack 1 {place.folder.name} {place.record.cache_tag} 0 {len(table)} {checksum(table)}\n"
+    table = marshal.dumps(({ALPHA[0]: (0, 0)}, {}, ()), 2)
+    line = f"storectl pack 2 {place.folder.name} {place.record.cache_tag} 0 {len(table)} {checksum(table)}\n"
     place.layout.packs.mkdir()
     place.pack.write_bytes(line.encode() + table)
-    assert packed_imports(place.layout, place.folder.name) == Imports()
-    assert place.make_pack(ALPHA[0]) == packed_imports(place.layout, place.folder.name) == Imports(modules=(ALPHA[0],))
+    assert packed_modules(place.layout, place.folder.name) == ()
+    assert place.make_pack(ALPHA[0]) == packed_modules(place.layout, place.folder.name) == (ALPHA[0],)
 
 
-def test_records_name_modules_and_libraries_below_the_view_and_the_rest_from_the_root() -> None:
-    lines = [
-        "storectl imports 1",
-        "b.py",
-        "a/__init__.py",
-        "a.libs/x.so",
-        "a/y.so\t0 4096 8192 1",
-        "a/all.so\t",
-        "a\tb.so\t1 2",
-        "a/odd.so\t1 2 3",
-        "a/word.so\t1 -2",
-        f"a/large.so\t1 {10**15}",
-        "/lib/python3.11/os.py",
-        "//a.py",
-        "/lib/../etc/passwd",
-        "/lib/./a.so",
-        "/lib//a.so",
-        "/",
-        "/nul\0.py",
-        "../up.py",
-        "a/../b.py",
-        "a//b.py",
-    ]
-    text = "\n".join([*lines, "", "nul\0.py", "./c.py", "ö.py"]) + "\n"
-    assert parse_imports(text.encode()) == Imports(
-        modules=("b.py", "a/__init__.py", "ö.py"),
-        libraries={"a.libs/x.so": (), "a/y.so": ((0, 4096), (8192, 1)), "a/all.so": (), "a\tb.so": ((1, 2),)}
-        | dict.fromkeys(["a/odd.so", "a/word.so", "a/large.so"], ()),
-        standard=("/lib/python3.11/os.py",),
-    )
+def test_records_name_sources_below_the_view() -> None:
+    wrong = ["a/y.so", "/lib/os.py", "//a.py", "nul\0.py", "../up.py", "a/../b.py", "a//b.py", "./c.py"]
+    text = "\n".join(["storectl imports 2", "b.py", "a/__init__.py", *wrong, "", "ö.py"]) + "\n"
+    assert parse_imports(text.encode()) == ("b.py", "a/__init__.py", "ö.py")
 
 
-@pytest.mark.parametrize("data", [b"", b"storectl imports 2\na.py\n", b"a.py\n", b"\xff\xfe"])
+@pytest.mark.parametrize("data", [b"", b"storectl imports 1\na.py\n", b"a.py\n", b"\xff\xfe"])
 def test_a_record_of_another_format_names_nothing(data: bytes) -> None:
-    assert parse_imports(data) == Imports()
-
-
-def test_what_was_imported_last_comes_first() -> None:
-    new = Imports(modules=("b", "c"), libraries={"y": ((0, 1),)}, standard=("/q",))
-    old = Imports(modules=("a", "b"), libraries={"x": (), "y": ((2, 3),)}, standard=("/p", "/q"))
-    both = new.then(old)
-    assert both == Imports(modules=("b", "c", "a"), libraries={"y": ((0, 1), (2, 3)), "x": ()}, standard=("/q", "/p"))
-    assert list(both.libraries) == ["y", "x"]
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        ((), ((1, 2),), ()),
-        (((1, 2),), (), ()),
-        (((5, 5), (20, 1)), ((0, 6), (9, 1)), ((0, 10), (20, 1))),
-        (((0, 2),), ((2, 2), (5, 1)), ((0, 4), (5, 1))),
-        (((0, 9),), ((3, 2),), ((0, 9),)),
-    ],
-)
-def test_of_a_library_the_places_of_all_programs_are_read(one: Places, other: Places, expected: Places) -> None:
-    assert Imports(libraries={"x": one}).then(Imports(libraries={"x": other})).libraries == {"x": expected}
+    assert parse_imports(data) == ()
 
 
 def test_packs_of_environments_that_are_gone_are_deleted(place: PackedPlace) -> None:
@@ -253,7 +161,7 @@ def test_packs_of_environments_that_are_gone_are_deleted(place: PackedPlace) -> 
 
 
 def test_no_flipped_byte_of_a_pack_passes(place: PackedPlace) -> None:
-    place.make_pack(*ALPHA, standard=[f"{place.standard_library}/os.py"])
+    place.make_pack(*ALPHA)
     assert pack_problem(place.layout, place.record) is None
     right = place.pack.read_bytes()
     place.pack.chmod(0o644)

@@ -10,8 +10,8 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.identity import NOTHING
-from storectl_store.environments.plan import EnvironmentPlan, environment_id
-from storectl_store.environments.tree import Link
+from storectl_store.environments.planning.plan import EnvironmentPlan, environment_id
+from storectl_store.environments.planning.tree import Link
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 from support.environments import made_up_interpreter, plan_of, read_wheel

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from storectl_shim.project_record import VARIABLES_KEY_BYTES, options_key, read_ready, variable_digest
+from storectl_store.digest import EnvironmentId
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments.further_inputs import MOST_CHECKED
-from storectl_store.environments.input_state import InputState
-from storectl_store.environments.project_record import (
+from storectl_store.errors import EnvironmentBuildError
+from storectl_store.projects.further_inputs import MOST_CHECKED
+from storectl_store.projects.input_state import InputState
+from storectl_store.projects.project_record import (
     forget_record,
     project_of,
     record_folders,
@@ -18,7 +20,6 @@ from storectl_store.environments.project_record import (
     recorded_inputs,
     write_record,
 )
-from storectl_store.errors import EnvironmentBuildError
 
 NOW = 1_800_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -32,7 +33,7 @@ class Project:
         self.folder = folder / "project"
         self.folder.mkdir()
         self.lock_file = self.folder / "uv.lock"
-        self.environment = self.layout.environment("0" * 32)
+        self.environment = self.layout.environment(EnvironmentId("0" * 32))
         (self.environment / "bin").mkdir(parents=True)
         (self.environment / "bin" / "python").write_text("")
         (self.environment / "bin" / "python").chmod(0o755)

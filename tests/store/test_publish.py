@@ -12,19 +12,21 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
+from storectl_store.digest import EnvironmentId
 from storectl_store.disk.durability import rename_noreplace
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments import publish as publishing
 from storectl_store.environments.environment_record import read_environment
-from storectl_store.environments.plan import EnvironmentPlan
+from storectl_store.environments.planning.plan import EnvironmentPlan
+from storectl_store.environments.planning.scripts import shebang
+from storectl_store.environments.planning.tree import StoreScript
 from storectl_store.environments.publish import import_map_of, publish_environment
-from storectl_store.environments.scripts import shebang
-from storectl_store.environments.tree import StoreScript
 from storectl_store.errors import EnvironmentBuildError, StoreError, StoreFormatError, StoreFullError
 from support.environments import StoreAt, add_entry, made_up_interpreter, plan_of, store_at
 from support.wheels import make_wheel
 
-linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="links are lent on Linux only")
+OTHER = EnvironmentId("f" * 32)
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="links are shared on Linux only")
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_metadata_is_linked_where_no_hard_link_can_be(
 @linux_only
 def test_links_are_shared_with_the_views_before(store: StoreAt, plan: EnvironmentPlan) -> None:
     first = publish_environment(store, plan)
-    other = replace(plan, id="f" * 32, path=store.layout.environment("f" * 32))
+    other = replace(plan, id=OTHER, path=store.layout.environment(OTHER))
     second = publish_environment(store, other)
     for link in plan.links:
         assert os.readlink(second / link.path) == link.target
@@ -125,14 +127,14 @@ def test_a_link_that_has_all_the_names_it_can_have_is_made_anew(
     store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_environment(store, plan)
-    other = replace(plan, id="f" * 32, path=store.layout.environment("f" * 32))
+    other = replace(plan, id=OTHER, path=store.layout.environment(OTHER))
     monkeypatch.setattr(os, "link", _refuse(errno.EMLINK))
     folder = publish_environment(store, other)
     for link in plan.links:
         assert os.readlink(folder / link.path) == link.target
 
 
-def test_where_links_are_not_lent_each_view_has_its_own(
+def test_if_links_are_not_shared_each_view_has_its_own(
     store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.platform", "darwin")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from storectl_store.environments.pyproject import read_pyproject, table_at
+from storectl_store.projects.pyproject import read_pyproject, table_at
 
 TEXT = b'[project]\nname = "\xc3\xa4"\n'
 

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from storectl_store.digest import Digest
-from storectl_store.entries.recovery import Recovered, recover
+from storectl_store.entries.recovery import Recovered
 from storectl_store.entries.trash import empty_trash
-from storectl_store.entries.writer import boot_id
 from storectl_store.errors import StoreError
-from support.stores import WrittenStore, digest, run_python, visible_tree, written_store
+from support.stores import WrittenStore, digest, run_python, start_python, visible_tree, written_store
 from support.wheels import make_wheel
 
 ONE = make_wheel("one")
@@ -45,35 +44,77 @@ sys.setprofile(None)
 print(next(calls))
 """
 
+# A writer is killed while its worker unpacks. The worker goes on when it is told so, and then tries another wheel.
+OUTLIVE = """
+import os, signal, sys
+from pathlib import Path
+from storectl_store.entries import stage
+from support.stores import written_store
+from support.wheels import make_wheel
+
+def unpack_late(*arguments):
+    print("unpacking", flush=True)
+    sys.stdin.readline()
+    return unpack(*arguments)
+
+unpack, stage.unpack = stage.unpack, unpack_late
+with written_store(Path(sys.argv[1])) as written:
+    if os.fork():
+        signal.pause()
+    for name in ("one", "two"):
+        try:
+            written.stage(make_wheel(name), folder=written.writer.session / name)
+        except Exception as error:
+            print(type(error).__name__, flush=True)
+    os._exit(0)
+"""
+
 
 def test_a_healthy_store_has_nothing_to_recover(written: WrittenStore) -> None:
     written.commit(ONE, TWO)
     before = visible_tree(written.store)
-    recovered = recover(written.store)
+    recovered = written.recover()
     assert recovered == Recovered()
     assert not recovered
     assert visible_tree(written.store) == before
 
 
-def test_sessions_of_the_dead_are_swept_and_ones_own_is_kept(written: WrittenStore) -> None:
+def test_all_sessions_but_ones_own_are_swept(written: WrittenStore) -> None:
     staged = written.stage(ONE)
-    dead = [f"{boot_id()}.{os.getpid()}.00", "another-boot.1.00", "a stray download"]
-    for name in dead:
+    left = ["0123456789abcdef", "another-boot.1.00", "a stray download"]
+    for name in left:
         (written.store.layout.tmp / name / "stage").mkdir(parents=True)
         (written.store.layout.tmp / name / "stage").chmod(0o555)
-    alive = written.store.layout.tmp / f"{boot_id()}.{os.getppid()}.00"
-    alive.mkdir()
-    assert recover(written.store).sessions == tuple(sorted(dead))
-    assert set(written.store.layout.tmp.iterdir()) == {alive, written.writer.session}
-    assert empty_trash(written.store.layout) == len(dead)
+    assert written.recover().sessions == tuple(sorted(left))
+    assert list(written.store.layout.tmp.iterdir()) == [written.writer.session]
+    assert empty_trash(written.store.layout) == len(left)
     assert staged.entry.is_dir()
+
+
+@pytest.mark.parametrize("trash", ["full", "emptied"])
+def test_a_worker_that_outlives_its_writer_changes_nothing(tmp_path: Path, trash: str) -> None:
+    with start_python(OUTLIVE, str(tmp_path / "store")) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "unpacking\n"
+        process.kill()
+        process.wait()
+        with written_store(tmp_path / "store") as written:
+            assert len(written.recover().sessions) == 1
+            if trash == "emptied":
+                empty_trash(written.store.layout)
+            written.commit(ONE)
+            before = visible_tree(written.store)
+            assert process.communicate("\n\n")[0] == "StoreError\nFileNotFoundError\n"
+            assert visible_tree(written.store) == before
+            assert list(written.store.layout.tmp.iterdir()) == [written.writer.session]
+            assert written.findings() == []
 
 
 def test_an_entry_without_a_manifest_is_deleted(written: WrittenStore) -> None:
     written.commit(ONE, TWO)
     half = written.entry(ONE)
     written.store.layout.manifest(digest(ONE)).unlink()
-    assert recover(written.store).halves == (f"one/{half.name}",)
+    assert written.recover().halves == (f"one/{half.name}",)
     assert not half.parent.exists()
     assert written.entry(TWO).is_dir()
     assert len(list(written.store.layout.trash.iterdir())) == 1
@@ -83,10 +124,10 @@ def test_halves_of_entries_that_environments_show_are_kept(written: WrittenStore
     written.commit(ONE, TWO)
     written.store.layout.manifest(digest(ONE)).unlink()
     written.entry(TWO).rename(written.store.layout.trash / "gone")
-    assert recover(written.store, shown=lambda: {digest(ONE), digest(TWO)}) == Recovered(halves=("two",), catalogue=1)
+    assert written.recover(shown=lambda: {digest(ONE), digest(TWO)}) == Recovered(halves=("two",), catalogue=1)
     assert (written.store.layout.entries / "one" / ONE.hexdigest[:32]).is_dir()
     assert written.store.layout.manifest(digest(TWO)).exists()
-    assert len(recover(written.store).halves) == 1  # nothing shows them any more
+    assert len(written.recover().halves) == 1  # nothing shows them any more
 
 
 def test_what_environments_show_is_only_asked_where_there_are_halves(written: WrittenStore) -> None:
@@ -94,7 +135,7 @@ def test_what_environments_show_is_only_asked_where_there_are_halves(written: Wr
         raise AssertionError("asked")
 
     written.commit(ONE)
-    assert recover(written.store, shown=never) == Recovered()
+    assert written.recover(shown=never) == Recovered()
 
 
 def test_a_manifest_without_an_entry_is_deleted(written: WrittenStore) -> None:
@@ -102,7 +143,7 @@ def test_a_manifest_without_an_entry_is_deleted(written: WrittenStore) -> None:
     written.entry(ONE).rename(written.store.layout.trash / "collected")
     side = written.store.layout.bytecode_manifest(digest(ONE), "cpython-312")
     side.write_text("{}")
-    recovered = recover(written.store)
+    recovered = written.recover()
     assert set(recovered.manifests) == {written.store.layout.manifest(digest(ONE)).name, side.name}
     assert list(written.store.digests()) == [digest(TWO)]
     assert not written.store.has(digest(ONE))
@@ -113,7 +154,7 @@ def test_what_a_writer_of_manifests_left_is_deleted(written: WrittenStore) -> No
     (written.store.layout.meta / ".unfinished").write_text("{")
     kept = written.store.layout.bytecode_manifest(digest(ONE), "cpython-312")
     kept.write_text("{}")
-    assert recover(written.store).manifests == (".unfinished",)
+    assert written.recover().manifests == (".unfinished",)
     assert kept.exists()
 
 
@@ -123,7 +164,7 @@ def test_files_where_entries_belong_are_halves(written: WrittenStore) -> None:
     (entries / "stray").write_text("")
     (entries / "empty").mkdir()
     (entries / "one" / "link").symlink_to(entries / "one" / ONE.hexdigest[:32])
-    assert recover(written.store).halves == ("empty", "one/link", "stray")
+    assert written.recover().halves == ("empty", "one/link", "stray")
     assert os.listdir(entries) == ["one"]
     assert written.findings() == []
 
@@ -135,7 +176,7 @@ def test_unfinished_environments_are_deleted_and_finished_ones_kept(written: Wri
     (environments / "0123" / "bin").mkdir(parents=True)
     (left / "link").symlink_to(environments / "0123")
     left.chmod(0o555)
-    assert recover(written.store).environments == (".tmp-0123",)
+    assert written.recover().environments == (".tmp-0123",)
     assert os.listdir(environments) == ["0123"]
     assert (environments / "0123" / "bin").is_dir()
 
@@ -151,7 +192,7 @@ def test_the_trash_is_emptied_and_symlinks_in_it_are_not_followed(written: Writt
     (written.store.layout.trash / "link").symlink_to(tmp_path / "precious")
     folder.chmod(0o555)
     folder.parent.chmod(0o000)
-    assert not recover(written.store)
+    assert not written.recover()
     assert empty_trash(written.store.layout, proceed=lambda: False) == 0
     assert empty_trash(written.store.layout) == 2
     assert list(written.store.layout.trash.iterdir()) == []
@@ -162,7 +203,7 @@ def test_the_catalogue_lists_what_is_there(written: WrittenStore) -> None:
     written.commit(ONE, TWO)
     written.store.catalogue.remove([digest(TWO)])
     written.store.layout.manifest(digest(ONE)).unlink()
-    assert recover(written.store).catalogue == 2
+    assert written.recover().catalogue == 2
     assert written.store.catalogue.digests() == {digest(TWO)}
 
 
@@ -170,7 +211,7 @@ def test_a_broken_catalogue_is_built_again(written: WrittenStore) -> None:
     written.commit(ONE)
     written.store.close()
     written.store.layout.index.write_bytes(b"garbage" * 1000)
-    recover(written.store)
+    written.recover()
     assert written.store.catalogue.digests() == {digest(ONE)}
 
 
@@ -182,9 +223,9 @@ def test_a_second_recovery_finds_nothing(written: WrittenStore) -> None:
     (layout.tmp / "dead").mkdir()
     (layout.environments / ".tmp-0").mkdir()
     (layout.root / ".VERSION.00").write_text("")
-    assert recover(written.store)
+    assert written.recover()
     before = visible_tree(written.store)
-    assert recover(written.store) == Recovered()
+    assert written.recover() == Recovered()
     assert visible_tree(written.store) == before
     assert not (layout.root / ".VERSION.00").exists()
 
@@ -195,7 +236,7 @@ def test_a_disk_in_the_way_is_an_error_of_the_store(written: WrittenStore, monke
 
     monkeypatch.setattr(os, "listdir", refuse)
     with pytest.raises(StoreError, match="cannot recover the store"):
-        recover(written.store)
+        written.recover()
 
 
 def test_a_process_killed_at_any_point_leaves_a_store_that_recovers(tmp_path: Path) -> None:
@@ -210,12 +251,12 @@ def test_a_process_killed_at_any_point_leaves_a_store_that_recovers(tmp_path: Pa
         command = [sys.executable, "-c", WORK_UNTIL_KILLED, str(point), str(root)]
         assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL, point
         with written_store(root) as written:
-            recover(written.store)
+            written.recover()
             assert written.findings() == [], point
             assert visible_tree(written.store).items() <= whole.items(), point
             assert [path for path in written.store.layout.tmp.iterdir() if path != written.writer.session] == [], point
             assert len(os.listdir(written.store.layout.entries)) == len(list(written.store.digests())), point
             assert written.store.catalogue.digests() == set(written.store.digests()), point
-            assert recover(written.store) == Recovered(), point
+            assert written.recover() == Recovered(), point
             written.commit(*WHEELS)
             assert visible_tree(written.store) == whole, point

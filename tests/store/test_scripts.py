@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_store.environments.scripts import entry_point_script, is_wrapper, shebang, with_own_shebang
+from storectl_store.environments.planning.scripts import entry_point_script, is_wrapper, shebang, with_own_shebang
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.wheel.checked import EntryPoint
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_store.environments.static_metadata import static_project
+from storectl_store.projects.static_metadata import static_project
 
 PROJECT = (
     '[project]\nname = "local"\nversion = "1"\n[build-system]\nrequires = ["{requires}"]\nbuild-backend = "{backend}"\n'

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from storectl_store.digest import digest_of_hex
+from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, ManifestFile
+from storectl_store.entries.read_only import ReadOnlyStore
 from storectl_store.environments.identity import NOTHING
-from storectl_store.environments.outline import outline_of
-from storectl_store.environments.plan import EnvironmentPlan, plan_environment
+from storectl_store.environments.outlines.outline import outline_of
+from storectl_store.environments.planning.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import EntryPoint, Part
@@ -50,6 +51,19 @@ class StoreAt:
     """As much of a store as a publisher asks for."""
 
     layout: StoreLayout
+
+
+class ManifestsOnly(ReadOnlyStore):
+    """A store with these manifests, of which none was committed. ``asked`` are the digests that were asked for."""
+
+    def __init__(self, layout: StoreLayout, manifests: Iterable[Manifest]) -> None:
+        super().__init__(layout)
+        self.asked: list[Digest] = []
+        self._manifests = {manifest.digest: manifest for manifest in manifests}
+
+    def manifest(self, digest: Digest) -> Manifest | None:
+        self.asked.append(digest)
+        return self._manifests.get(digest)
 
 
 def store_at(folder: Path) -> StoreAt:
@@ -167,8 +181,7 @@ def plan_of(
 ) -> EnvironmentPlan:
     """The plan of entries with these manifests."""
     outlines = [outline_of(manifest, interpreter.extension_suffixes) for manifest in manifests]
-    by_digest = {manifest.digest: manifest for manifest in manifests}
-    return plan_environment(outlines, interpreter, layout, by_digest.__getitem__, direct_urls=direct_urls)
+    return plan_environment(outlines, interpreter, ManifestsOnly(layout, manifests), layout, direct_urls=direct_urls)
 
 
 def publish(

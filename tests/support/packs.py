@@ -2,14 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_store.entries.bytecode.compile import compile_entries
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
-from storectl_store.environments.pack import Imports, Places, write_pack
+from storectl_store.environments.pack import write_pack
 from storectl_store.environments.publish import publish_environment
 from support.environments import add_entry, ask_interpreter, plan_of, store_at
 from support.views import Python
@@ -42,16 +42,8 @@ class PackedPlace:
         """Where its programs leave their record."""
         return Path(f"{self.home}/.cache/storectl/imports{self.folder}")
 
-    @property
-    def standard_library(self) -> Path:
-        """Of the interpreter, as its programs name it."""
-        return Path(self.shown("import os; print(os.path.dirname(os.__file__))"))
-
-    def make_pack(
-        self, *modules: str, libraries: Mapping[str, Places] | None = None, standard: Sequence[str] = ()
-    ) -> Imports:
-        imports = Imports(modules=modules, libraries=libraries or {}, standard=tuple(standard))
-        return write_pack(self.layout, self.record, imports, tmp=self.layout.tmp)
+    def make_pack(self, *modules: str) -> tuple[str, ...]:
+        return write_pack(self.layout, self.record, modules, tmp=self.layout.tmp)
 
     def run(
         self, program: str, *flags: str, environ: Mapping[str, str] | None = None

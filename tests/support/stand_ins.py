@@ -89,11 +89,12 @@ def _with_wheel(only_sdist: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """A project of stand-ins: its folder with a ``uv.lock``, and what to install it with."""
+    """A project of stand-ins: its folder with a ``uv.lock``, what to install it with, and if for every Python."""
 
     folder: Path
     index: LoopbackIndex
     environments: "StandInEnvironments"
+    whole: bool
 
     @property
     def document(self) -> dict[str, Any]:
@@ -108,10 +109,11 @@ class Locked:
         return root
 
     def pythons(self) -> list[tuple[str, str]]:
-        """The full version and the program of each Python that the lock file is for."""
+        """The full version and the program of each Python that the lock file is for; of the oldest and newest if not whole."""
         allowed = Requirement(f"x{self.document['requires-python']}").specifier
         found = [(Path(path).parents[1].name, path) for version in _PYTHONS if (path := pyenv_python(version))]
-        return [(version, path) for version, path in found if allowed.contains(version)]
+        fitting = [(version, path) for version, path in found if allowed.contains(version)]
+        return fitting if self.whole else [*fitting[:1], *fitting[1:][-1:]]
 
 
 class StandInEnvironments:

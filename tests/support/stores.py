@@ -6,7 +6,8 @@ import secrets
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.commit import Committed, commit
+from storectl_store.entries.recovery import Recovered, recover
 from storectl_store.entries.stage import StagedEntry, stage_wheel
 from storectl_store.entries.store import Store
 from storectl_store.entries.verify import Finding, verify
@@ -44,6 +46,9 @@ class WrittenStore:
         manifest = self.store.manifest(digest(wheel))
         assert manifest is not None
         return self.store.entry_folder(manifest)
+
+    def recover(self, shown: Callable[[], AbstractSet[Digest]] = frozenset) -> Recovered:
+        return recover(self.store, self.writer, shown=shown)
 
     def findings(self) -> list[Finding]:
         """All that verify finds in the store."""

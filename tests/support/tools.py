@@ -1,10 +1,12 @@
-"""Other people's tools, installed for the tests that compare with them: poetry, pdm, pipenv."""
+"""What is made once in a run, for all its processes; other people's tools, installed for the tests that compare with them."""
 
 import fcntl
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -13,25 +15,30 @@ from support.locked_day import as_of_that_day
 
 
 def install_tool(root: Path, *requirements: str) -> Path:
-    """The ``bin`` folder of an environment with these requirements, the newest of the locked day; made once below ``root``.
-
-    Test processes that run side by side share what is below one root: the first one makes it, the others wait.
-    """
+    """The ``bin`` folder of an environment with these requirements, the newest of the locked day; made once below ``root``."""
     folder = root / "tools" / "+".join(re.sub(r"[^\w.-]", "_", requirement) for requirement in requirements)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_suffix(".lock"), "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = folder / "installed"
-        if not done.exists():
+    with to_be_made(folder) as missing:
+        if missing:
             _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
             _uv("pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *requirements)
-            done.touch()
     return folder / "bin"
 
 
-def shared_root(basetemp: Path) -> Path:
-    """What every process of one test run has in common; each one's own folder is below it under xdist."""
-    return basetemp.parent if "PYTEST_XDIST_WORKER" in os.environ else basetemp
+@contextmanager
+def to_be_made(folder: Path) -> Iterator[bool]:
+    """Whether the block has to make the folder. Other test processes wait for its end, and then have it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = folder.with_name(f"{folder.name}.made")
+        yield not made.exists()
+        made.touch()
+
+
+def new_venv(folder: Path, python: str) -> Path:
+    """A virtual environment without pip, in place of the one that was in the folder."""
+    subprocess.run([python, "-m", "venv", "--clear", "--without-pip", folder], check=True)
+    return folder
 
 
 def _uv(*arguments: str) -> None:

@@ -14,7 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from storectl_shim import _storectl, _storectl_map
+from storectl_store.digest import EnvironmentId
 from storectl_store.environments.import_map import encode_import_map, index_paths
 from support.wheels import WheelBytes
 
@@ -52,6 +55,16 @@ def pythons() -> tuple[Python, ...]:
             python = Python(executable=path, version=version, extension_suffixes=tuple(suffixes), cache_tag=tag)
             found.setdefault(version, python)
     return tuple(found.values())
+
+
+def every_python() -> list[Any]:
+    """`pythons` as parameters of a test; in the gate that of the tests, the oldest and the newest."""
+    found = pythons()
+    by_age = sorted(found, key=lambda python: int(python.version.partition(".")[2]))
+    gate = (found[0], by_age[0], by_age[-1])
+    return [
+        pytest.param(python, id=python.version, marks=() if python in gate else pytest.mark.whole) for python in found
+    ]
 
 
 def _candidates() -> list[str]:
@@ -127,7 +140,7 @@ def add_shim(view: View, paths: Sequence[str]) -> None:
 
 
 def map_of(view: View, paths: Sequence[str]) -> bytes:
-    return encode_import_map(view.root.name, index_paths(paths, view.python.extension_suffixes))
+    return encode_import_map(EnvironmentId(view.root.name), index_paths(paths, view.python.extension_suffixes))
 
 
 def link_trees(target: Path, sources: Sequence[Path]) -> None:

@@ -5,12 +5,11 @@ import subprocess
 import sys
 from collections import deque
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from storectl.commands.output import duration_text, print_json, print_lines, size_text
-from storectl.commands.parameters import Json
+from storectl.commands.parameters import Group, as_json
 from storectl.daemon.answers import Health
 from storectl.daemon.foreground import become_daemon
 from storectl.daemon.service_files import LAUNCHD, filled_files, install_folder, service_manager
@@ -21,55 +20,49 @@ from storectl_shim.locations import log_path
 NOT_RUNNING = 3
 """The exit code of `daemon status` if no daemon runs: the one that init scripts use for that."""
 
-app = typer.Typer(help="Be the daemon, or start, stop and look at it.")
 
-LogFile = Annotated[str | None, typer.Option("--log-file", metavar="PATH", help="Where to log; stderr without it.")]
-Lines = Annotated[int, typer.Option("-n", "--lines", metavar="NUMBER", min=1, help="How many lines.")]
-Print = Annotated[bool, typer.Option("--print", help="Print the service files, and write nothing.")]
-Enable = Annotated[bool, typer.Option("--enable", help="Enable the service as well.")]
-
-
-@app.callback(invoke_without_command=True)
-def foreground(context: typer.Context, *, log_file: LogFile = None) -> None:
-    """Be the daemon, in the foreground, if no command is given."""
-    if context.invoked_subcommand is not None:
-        return
-    raise typer.Exit(become_daemon(["--log-file", log_file] if log_file else []))
+@click.group(cls=Group, invoke_without_command=True)
+@click.option("--log-file", metavar="PATH", help="Log to this file; without it, to stderr.")
+@click.pass_context
+def daemon(context: click.Context, *, log_file: str | None) -> None:
+    """Be the daemon, or start, stop and look at it."""
+    if context.invoked_subcommand is None:
+        context.exit(become_daemon(["--log-file", log_file] if log_file else []))
 
 
-@app.command()
+@daemon.command()
 def start() -> None:
     """Start the daemon in the background. Does nothing if one is running."""
-    with ensure_daemon(os.environ) as daemon:
-        print_lines(_summary(daemon.health()))
+    print_lines(_summary(ensure_daemon(os.environ).health()))
 
 
-@app.command()
+@daemon.command()
 def stop() -> None:
     """End the daemon, and wait until it is gone. Programs that are running go on."""
     print_lines("stopped" if stop_daemon(os.environ) else "not running")
 
 
-@app.command()
-def status(*, json: Json = False) -> None:
+@daemon.command()
+@as_json
+def status(*, json: bool) -> None:
     """Print how the daemon is. Exits with 3 if none is running, and starts none."""
     try:
-        with running_daemon(os.environ) as daemon:
-            health = daemon.health()
+        health = running_daemon(os.environ).health()
     except GONE as error:
         if json:
             print_json({"status": "not running"})
         else:
             sys.stderr.write(error.report())
-        raise typer.Exit(NOT_RUNNING) from None
+        raise click.exceptions.Exit(NOT_RUNNING) from None
     if json:
         print_json(_health_json(health))
     else:
         print_lines(_summary(health), f"store: {health.store}", f"socket: {health.socket}")
 
 
-@app.command()
-def logs(*, lines: Lines = 50) -> None:
+@daemon.command()
+@click.option("-n", "--lines", metavar="NUMBER", type=click.IntRange(min=1), default=50, help="How many lines.")
+def logs(*, lines: int) -> None:
     """Print the end of the daemon's log."""
     log = Path(log_path(os.environ))
     if not log.is_file():
@@ -80,8 +73,10 @@ def logs(*, lines: Lines = 50) -> None:
         print_lines(*(line.rstrip("\n") for line in deque(file, maxlen=lines)))
 
 
-@app.command()
-def install(*, print_only: Print = False, enable: Enable = False) -> None:
+@daemon.command()
+@click.option("--print", "print_only", is_flag=True, help="Print the service files, and write nothing.")
+@click.option("--enable", is_flag=True, help="Enable the service as well.")
+def install(*, print_only: bool, enable: bool) -> None:
     """Install the service files. The service manager then starts the daemon when a command connects."""
     manager = service_manager()
     files = filled_files(manager, os.environ)

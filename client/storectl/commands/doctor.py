@@ -3,14 +3,16 @@
 import os
 import sys
 
-import typer
+import click
 
 from storectl.commands.examination import Finding, examine
 from storectl.commands.output import print_json, print_lines
-from storectl.commands.parameters import Json
+from storectl.commands.parameters import as_json
 
 
-def doctor(*, json: Json = False) -> None:
+@click.command()
+@as_json
+def doctor(*, json: bool) -> None:
     """Check what storectl needs. That is the store, the daemon, interpreters, limits, and this folder's project."""
     findings = examine(os.environ, os.getcwd())
     if json:
@@ -19,7 +21,7 @@ def doctor(*, json: Json = False) -> None:
         print_lines(*(line for finding in findings for line in _lines(finding)))
     sys.stdout.flush()
     if not all(finding.ok for finding in findings):
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _lines(finding: Finding) -> list[str]:

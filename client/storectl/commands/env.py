@@ -4,11 +4,11 @@ import dataclasses
 import os
 from typing import Any
 
-import typer
+import click
 
 import storectl_shim
 from storectl.commands.output import print_json, print_lines, print_table
-from storectl.commands.parameters import Folder, Json
+from storectl.commands.parameters import Group, as_json, folder
 from storectl.daemon.answers import ProjectState
 from storectl.daemon.progress import describe
 from storectl.daemon.start import ensure_daemon
@@ -18,18 +18,19 @@ from storectl.project import locate_member, locate_project
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_notices, read_ready
 
-app = typer.Typer(help="The environments, and how that of a project is.")
 
-
-@app.callback(invoke_without_command=True)
-def default(context: typer.Context) -> None:
-    """Show the environment of the current folder's project, if no command is given."""
+@click.group(cls=Group, invoke_without_command=True)
+@click.pass_context
+def env(context: click.Context) -> None:
+    """The environments, and how that of a project is."""
     if context.invoked_subcommand is None:
-        show()
+        context.invoke(show)
 
 
-@app.command()
-def show(folder: Folder = ".", *, json: Json = False) -> None:
+@env.command()
+@folder
+@as_json
+def show(folder: str, *, json: bool) -> None:
     """Print how the environment of a project is: ready, warming, or failed and why. Registers an unknown project."""
     state = _state(folder)
     notices = read_notices(store_folder(os.environ), state.path, Options().key)
@@ -49,19 +50,21 @@ def show(folder: Folder = ".", *, json: Json = False) -> None:
         )
 
 
-@app.command()
-def path(folder: Folder = ".") -> None:
-    """Print the path of a project's environment. Fails where it is not ready."""
+@env.command()
+@folder
+def path(folder: str) -> None:
+    """Print the path of a project's environment. Fails if it is not ready."""
     project, _, options = locate_member([folder], Options(), os.environ)
     ready = read_ready(store_folder(os.environ), project, options.key)
     print_lines(ready or _path_by_daemon(project))
 
 
-@app.command("list")
-def list_environments(*, json: Json = False) -> None:
+@env.command("list")
+@as_json
+def list_environments(*, json: bool) -> None:
     """Print every environment of the store. One that no project uses any more has - for the project."""
-    with ensure_daemon(os.environ) as daemon:
-        environments = daemon.environments()
+    daemon = ensure_daemon(os.environ)
+    environments = daemon.environments()
     if json:
         print_json([dataclasses.asdict(environment) for environment in environments])
     else:
@@ -69,7 +72,7 @@ def list_environments(*, json: Json = False) -> None:
         print_table(("environment", "python", "wheels", "project"), rows)
 
 
-@app.command()
+@env.command()
 def api() -> None:
     """Print the path of the Python API, for an interpreter that does not have storectl: see docs/python-api.md."""
     print_lines(os.path.join(os.path.dirname(os.path.abspath(storectl_shim.__file__)), "notebook.py"))
@@ -107,18 +110,18 @@ def _state(folder: str) -> ProjectState:
     If the project has no lock file any more, this is the state that the daemon remembers.
     """
     start = os.path.realpath(folder)
-    with ensure_daemon(os.environ) as daemon:
-        try:
-            project, lock_file = locate_project([start], Options(), os.environ)
-        except NoLockFileError:
-            known = daemon.project_state(start)
-            if known is None:
-                raise
-            return known
-        state = daemon.project_state(project)
-        if state is None or state.path != project or not _is_current(state):
-            state = daemon.register(project)
-        return dataclasses.replace(state, lock_file=state.lock_file or lock_file)
+    daemon = ensure_daemon(os.environ)
+    try:
+        project, lock_file = locate_project([start], Options(), os.environ)
+    except NoLockFileError:
+        known = daemon.project_state(start)
+        if known is None:
+            raise
+        return known
+    state = daemon.project_state(project)
+    if state is None or state.path != project or not _is_current(state):
+        state = daemon.register(project)
+    return dataclasses.replace(state, lock_file=state.lock_file or lock_file)
 
 
 def _is_current(state: ProjectState) -> bool:

@@ -102,8 +102,8 @@ def _quarantine(store: Path) -> Iterator[Finding]:
 
 def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        with running_daemon(environ) as daemon:
-            health = daemon.health()
+        daemon = running_daemon(environ)
+        health = daemon.health()
     except DaemonNotRunningError:
         yield Finding(check="daemon", ok=True, detail="not running; a command that needs it starts it")
         return

@@ -4,12 +4,11 @@ import dataclasses
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from storectl.commands.output import print_json, print_lines, print_table
-from storectl.commands.parameters import Json
+from storectl.commands.parameters import PASS_ON, Command, Group, as_json
 from storectl.errors import UsageError, printable
 from storectl.kernels.specs import install as install_spec
 from storectl.kernels.specs import installed, known_data_folders, prefix_data_folder, user_data_folder
@@ -18,25 +17,28 @@ from storectl.options import options_of_environment
 from storectl.program import execute, program_environ
 from storectl_shim.environment import storectl_command
 
-app = typer.Typer(no_args_is_help=True, help="One Jupyter kernel that finds the project of each notebook.")
 
-Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Its name for Jupyter.")]
-DisplayName = Annotated[str, typer.Option("--display-name", metavar="TEXT", help="Its name for people.")]
-User = Annotated[bool, typer.Option("--user", help="For this user; the default.")]
-Prefix = Annotated[str | None, typer.Option("--prefix", metavar="DIR", help="Below this prefix: DIR/share/jupyter.")]
-SysPrefix = Annotated[bool, typer.Option("--sys-prefix", help="Below the prefix of storectl's own interpreter.")]
-Arguments = Annotated[list[str] | None, typer.Argument(metavar="ARGUMENTS", help="For ipykernel.")]
+@click.group(cls=Group, no_args_is_help=True)
+def kernel() -> None:
+    """One Jupyter kernel that finds the project of each notebook."""
 
 
-@app.command()
-def install(
-    *,
-    name: Name = "storectl",
-    display_name: DisplayName = "Python (storectl)",
-    user: User = False,
-    prefix: Prefix = None,
-    sys_prefix: SysPrefix = False,
-) -> None:
+def prefix(command: Command) -> Command:
+    """Give a command the options that say below which prefix a kernel is."""
+    for option in (
+        click.option("--sys-prefix", is_flag=True, help="Below the prefix of storectl's own interpreter."),
+        click.option("--prefix", metavar="DIR", help="Below this prefix: DIR/share/jupyter."),
+        click.option("--user", is_flag=True, help="For this user; the default."),
+    ):
+        command = option(command)
+    return command
+
+
+@kernel.command()
+@click.option("--name", metavar="NAME", default="storectl", show_default=True, help="Its name for Jupyter.")
+@click.option("--display-name", metavar="TEXT", default="Python (storectl)", show_default=True, help="For people.")
+@prefix
+def install(*, name: str, display_name: str, user: bool, prefix: str | None, sys_prefix: bool) -> None:
     """Tell Jupyter of the kernel. Each notebook then runs in the environment of the project that its folder is in."""
     data_folder = _data_folder(user=user, prefix=prefix, sys_prefix=sys_prefix) or user_data_folder(os.environ)
     spec = install_spec(
@@ -45,8 +47,9 @@ def install(
     print_lines(str(spec.folder))
 
 
-@app.command("list")
-def list_kernels(*, json: Json = False) -> None:
+@kernel.command("list")
+@as_json
+def list_kernels(*, json: bool) -> None:
     """Print the kernels of storectl that Jupyter knows."""
     specs = list(installed(known_data_folders(os.environ)))
     if json:
@@ -55,30 +58,27 @@ def list_kernels(*, json: Json = False) -> None:
         print_table(("name", "shown as", "folder"), [(s.name, s.display_name, str(s.folder)) for s in specs])
 
 
-@app.command()
-def remove(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name for Jupyter.")] = "storectl",
-    *,
-    user: User = False,
-    prefix: Prefix = None,
-    sys_prefix: SysPrefix = False,
-) -> None:
+@kernel.command()
+@click.argument("name", metavar="[NAME]", default="storectl")
+@prefix
+def remove(name: str, *, user: bool, prefix: str | None, sys_prefix: bool) -> None:
     """Remove a kernel of storectl's, wherever it is, or below one prefix alone."""
     chosen = _data_folder(user=user, prefix=prefix, sys_prefix=sys_prefix)
     for spec in remove_spec([chosen] if chosen else known_data_folders(os.environ), name):
         print_lines(str(spec.folder))
 
 
-@app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-def start(arguments: Arguments = None) -> None:
+@kernel.command(hidden=True, context_settings=PASS_ON)
+@click.argument("arguments", metavar="[ARGUMENTS]...", nargs=-1, type=click.UNPROCESSED)
+def start(arguments: tuple[str, ...]) -> None:
     """Become the kernel of the project here. What Jupyter runs; its log has what goes to stderr."""
     # Imported here: the module that parses requirements takes 30 ms to load, and no other command needs it.
     from storectl.kernels.kernel import notebook_starts, prepare_kernel  # noqa: PLC0415 - see above
 
-    kernel = prepare_kernel(notebook_starts(os.environ), options_of_environment(os.environ), os.environ)
-    for notice in kernel.notices:
+    prepared = prepare_kernel(notebook_starts(os.environ), options_of_environment(os.environ), os.environ)
+    for notice in prepared.notices:
         sys.stderr.write(f"storectl: warning: {printable(notice)}\n")
-    execute(kernel.command(arguments or []), program_environ(kernel.environment, os.environ))
+    execute(prepared.command(arguments), program_environ(prepared.environment, os.environ))
 
 
 def _data_folder(*, user: bool, prefix: str | None, sys_prefix: bool) -> Path | None:

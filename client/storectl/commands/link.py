@@ -2,12 +2,11 @@
 
 import os
 import secrets
-from typing import Annotated
 
-import typer
+import click
 
 from storectl.commands.output import print_lines
-from storectl.commands.parameters import Folder
+from storectl.commands.parameters import folder
 from storectl.daemon.start import ensure_daemon
 from storectl.daemon.warming import warm
 from storectl.errors import LinkRefusedError
@@ -18,11 +17,14 @@ from storectl_shim.locations import store_folder
 ASIDE = ".before-storectl"
 """`--force` adds this to the name of the file or folder that is in the way; it deletes nothing."""
 
-Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The link's name in the project's folder.")]
-Force = Annotated[bool, typer.Option("--force", help=f"Move what stands there aside, to NAME{ASIDE}.")]
 
-
-def link(folder: Folder = ".", *, name: Name = ".venv", force: Force = False) -> None:
+@click.command()
+@folder
+@click.option(
+    "--name", metavar="NAME", default=".venv", show_default=True, help="The link's name in the project's folder."
+)
+@click.option("--force", is_flag=True, help=f"Move what stands there aside, to NAME{ASIDE}.")
+def link(folder: str, *, name: str, force: bool) -> None:
     """Make .venv a link to the project's environment. The daemon moves it when the lock file changes."""
     if name in ("", ".", "..") or "/" in name:
         raise LinkRefusedError(f"--name {name!r} is not the name of a file", hint="a name without a slash, like .venv")
@@ -31,8 +33,8 @@ def link(folder: Folder = ".", *, name: Name = ".venv", force: Force = False) ->
     clear_way(path, store_folder(os.environ), force=force)
     environment = warm(project, Options(), os.environ)
     point(path, environment.path)
-    with ensure_daemon(os.environ) as daemon:
-        daemon.register(project, link=name)
+    daemon = ensure_daemon(os.environ)
+    daemon.register(project, link=name)
     print_lines(f"{path} -> {environment.path}")
 
 

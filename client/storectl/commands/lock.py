@@ -4,22 +4,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from storectl.locks.lock import locking_of
 
-Place = Annotated[str, typer.Argument(metavar="DIR|SCRIPT", help="A project's folder, or a script with a block.")]
-Tool = Annotated[str | None, typer.Option("--with", metavar="TOOL", help="uv, poetry, pdm, pipenv or pip.")]
-Arguments = Annotated[list[str] | None, typer.Argument(metavar="-- ARGUMENTS", help="For the tool itself.")]
 
-
-def lock(place: Place = ".", arguments: Arguments = None, *, tool: Tool = None) -> None:
+@click.command()
+@click.argument("place", metavar="[DIR|SCRIPT]", default=".")
+@click.argument("arguments", metavar="[-- ARGUMENTS]", nargs=-1)
+@click.option("--with", "tool", metavar="TOOL", help="uv, poetry, pdm, pipenv or pip.")
+def lock(place: str, arguments: tuple[str, ...], *, tool: str | None) -> None:
     """Lock a project with its own tool. That is uv, Poetry, PDM, Pipenv or pip; the exit code is the tool's."""
-    locking = locking_of(Path(place), tool=tool, arguments=arguments or [], environ=os.environ)
+    locking = locking_of(Path(place), tool=tool, arguments=arguments, environ=os.environ)
     shown = " ".join([os.path.basename(locking.command[0]), *locking.command[1:]])
     sys.stderr.write(f"storectl: {shown} ({locking.why})\n")
     sys.stderr.flush()
     code = subprocess.run(locking.command, cwd=locking.folder, check=False).returncode
-    raise typer.Exit(128 - code if code < 0 else code)
+    raise click.exceptions.Exit(128 - code if code < 0 else code)

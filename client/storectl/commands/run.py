@@ -1,14 +1,13 @@
-"""`storectl run` in the list of commands. ``storectl.run`` does the work; the command line calls it without typer."""
+"""`storectl run` in the list of commands. ``storectl.run`` does the work; the command line calls it without click."""
 
-from typing import Annotated
+import click
 
-import typer
-
+from storectl.commands.parameters import PASS_ON
 from storectl.run import main
 
-Arguments = Annotated[list[str] | None, typer.Argument(metavar="[OPTIONS] PROGRAM [ARGUMENTS]...")]
 
-
-def run(arguments: Arguments = None) -> None:
+@click.command(context_settings=PASS_ON)
+@click.argument("arguments", metavar="[OPTIONS] PROGRAM [ARGUMENTS]...", nargs=-1, type=click.UNPROCESSED)
+def run(arguments: tuple[str, ...]) -> None:
     """Run a program in the environment of its project. See storectl run --help."""
-    raise typer.Exit(main(arguments or []))
+    raise click.exceptions.Exit(main(list(arguments)))

@@ -2,27 +2,28 @@
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from storectl.commands.output import print_json, print_lines, print_table, size_text
-from storectl.commands.parameters import Json, Offline
+from storectl.commands.parameters import Group, as_json, offline
 from storectl.commands.verification import Report
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import UnknownEntryError, printable
 
-app = typer.Typer(no_args_is_help=True, help="What is in the store, and whether it is as it was unpacked.")
 
-Repair = Annotated[bool, typer.Option("--repair", help="Make again what is damaged.")]
-Entry = Annotated[str, typer.Argument(metavar="NAME|PREFIX", help="A project name, or the beginning of a prefix.")]
+@click.group(cls=Group, no_args_is_help=True)
+def store() -> None:
+    """What is in the store, and whether it is as it was unpacked."""
 
 
-@app.command("list")
-def list_entries(*, json: Json = False) -> None:
+@store.command("list")
+@as_json
+def list_entries(*, json: bool) -> None:
     """Print every entry: project, version, prefix, size."""
-    with ensure_daemon(os.environ) as daemon:
-        entries = daemon.entries()
+    daemon = ensure_daemon(os.environ)
+    entries = daemon.entries()
     if json:
         print_json(entries)
     else:
@@ -30,13 +31,15 @@ def list_entries(*, json: Json = False) -> None:
         print_table(("project", "version", "prefix", "size"), rows)
 
 
-@app.command()
-def show(entry: Entry, *, json: Json = False) -> None:
-    """Print all that is known of a project's entries, or of one entry."""
+@store.command()
+@click.argument("entry", metavar="NAME|PREFIX")
+@as_json
+def show(entry: str, *, json: bool) -> None:
+    """Print all that is known of a project's entries, or of one entry, by the beginning of its prefix."""
     wanted = entry.lower().replace("_", "-").replace(".", "-")
-    with ensure_daemon(os.environ) as daemon:
-        found = [e["prefix"] for e in daemon.entries() if e["name"] == wanted or e["prefix"].startswith(wanted)]
-        entries = [daemon.entry(prefix) for prefix in found]
+    daemon = ensure_daemon(os.environ)
+    found = [e["prefix"] for e in daemon.entries() if e["name"] == wanted or e["prefix"].startswith(wanted)]
+    entries = [daemon.entry(prefix) for prefix in found]
     if not entries:
         raise UnknownEntryError(
             f"no entry {entry} in the store", hint="storectl store list prints those that are there"
@@ -48,24 +51,27 @@ def show(entry: Entry, *, json: Json = False) -> None:
             print_lines(*(f"{name}: {_text(name, fact)}" for name, fact in value.items()))
 
 
-@app.command()
-def verify(*, repair: Repair = False, offline: Offline = False, json: Json = False) -> None:
+@store.command()
+@click.option("--repair", is_flag=True, help="Make again what is damaged.")
+@offline
+@as_json
+def verify(*, repair: bool, offline: bool, json: bool) -> None:
     """Compare everything below the store with what it was made from. Exits with 1 if something is not right.
 
     With --repair what is damaged is fetched, built or written again, and what was found goes to the quarantine; then it
     exits with 1 if something is left that could not be mended.
     """
     report = Report()
-    with ensure_daemon(os.environ) as daemon:
-        for event in daemon.verify(repair=repair, offline=offline):
-            if report.note(event):
-                _show_progress(report.entries, event["name"])
+    daemon = ensure_daemon(os.environ)
+    for event in daemon.verify(repair=repair, offline=offline):
+        if report.note(event):
+            _show_progress(report.entries, event["name"])
     if json:
         print_json(report.as_json(repair=repair))
     else:
         print_lines(*report.lines(repair=repair))
     if report.left if repair else report.findings:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _text(name: str, fact: Any) -> str:

@@ -1,12 +1,11 @@
 """`storectl tool`: run commands of packages that belong to no project."""
 
 import os
-from typing import Annotated
 
-import typer
+import click
 
 from storectl.commands.output import print_lines
-from storectl.commands.parameters import Offline, Python
+from storectl.commands.parameters import PASS_ON, Group, offline, python
 from storectl.daemon.chosen_python import chosen_python
 from storectl.errors import TargetNotFoundError
 from storectl.locks.tools import known_tools, lock_tool, remove_tool, tool_of
@@ -15,59 +14,62 @@ from storectl.program import execute, tool_environ
 from storectl.run import environment_at
 from storectl_shim.locations import state_folder
 
-app = typer.Typer(no_args_is_help=True, help="Run commands of packages that belong to no project.")
 
-Name = Annotated[
-    str, typer.Argument(metavar="NAME[@VERSION]", help="The command, by default of the project of that name.")
-]
-Arguments = Annotated[list[str] | None, typer.Argument(metavar="ARGUMENTS", help="For the command itself.")]
-Source = Annotated[str | None, typer.Option("--from", metavar="REQUIREMENT", help="The project that has the command.")]
-More = Annotated[list[str] | None, typer.Option("--with", metavar="REQUIREMENT", help="One more; may be repeated.")]
-Refresh = Annotated[bool, typer.Option("--refresh", help="Lock it anew.")]
+@click.group(cls=Group, no_args_is_help=True)
+def tool() -> None:
+    """Run commands of packages that belong to no project."""
 
 
-@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@tool.command(context_settings=PASS_ON)
+@click.argument("name", metavar="NAME[@VERSION]")
+@click.argument("arguments", metavar="[ARGUMENTS]...", nargs=-1, type=click.UNPROCESSED)
+@click.option("--from", "source", metavar="REQUIREMENT", help="The project that has the command; default: its name.")
+@click.option("--with", "more", metavar="REQUIREMENT", multiple=True, help="One more; may be repeated.")
+@python
+@click.option("--refresh", is_flag=True, help="Lock it anew.")
+@offline
 def run(
-    name: Name,
-    arguments: Arguments = None,
+    name: str,
+    arguments: tuple[str, ...],
     *,
-    source: Source = None,
-    more: More = None,
-    python: Python = None,
-    refresh: Refresh = False,
-    offline: Offline = False,
+    source: str | None,
+    more: tuple[str, ...],
+    python: str | None,
+    refresh: bool,
+    offline: bool,
 ) -> None:
     """Run a tool. It is locked once, by uv or pip, and then always the same until --refresh."""
     ambient = options_of_environment(os.environ)
     offline = offline or ambient.offline
-    tool = tool_of(name, source=source, more=more or [], python=python or ambient.python)
+    wanted = tool_of(name, source=source, more=more, python=python or ambient.python)
     folder = lock_tool(
         state_folder(os.environ),
-        tool,
+        wanted,
         os.environ,
-        choose=lambda: chosen_python(tool.python, os.environ),
+        choose=lambda: chosen_python(wanted.python, os.environ),
         refresh=refresh,
         offline=offline,
     )
     environment = environment_at(os.path.realpath(folder), Options(offline=offline), os.environ)
-    program = os.path.join(environment, "bin", tool.command)
+    program = os.path.join(environment, "bin", wanted.command)
     if not os.path.isfile(program):
         commands = sorted(n for n in os.listdir(os.path.join(environment, "bin")) if not n.startswith("python"))
         raise TargetNotFoundError(
-            f"{', '.join(tool.requirements)} has no command {tool.command}",
-            hint=f"it has {', '.join(commands) or 'none'}: storectl tool run --from {tool.requirements[0]} COMMAND",
+            f"{', '.join(wanted.requirements)} has no command {wanted.command}",
+            hint=f"it has {', '.join(commands) or 'none'}: storectl tool run --from {wanted.requirements[0]} COMMAND",
         )
-    execute([program, *(arguments or [])], tool_environ(environment, os.environ))
+    execute([program, *arguments], tool_environ(environment, os.environ))
 
 
-@app.command("list")
+@tool.command("list")
 def list_tools() -> None:
     """Print every tool that was locked."""
     print_lines(*(shown for shown, _ in known_tools(state_folder(os.environ))))
 
 
-@app.command()
-def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="The name of its command.")]) -> None:
+@tool.command()
+@click.argument("name", metavar="NAME")
+def remove(name: str) -> None:
     """Forget a tool, by the name of its command."""
     found = [folder for shown, folder in known_tools(state_folder(os.environ)) if shown.partition(" ")[0] == name]
     if not found:

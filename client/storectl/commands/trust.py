@@ -1,23 +1,22 @@
 """`storectl trust`: the list of folders whose files may decide what runs, although they belong to other users."""
 
 import os
-from typing import Annotated
 
-import typer
+import click
 
 from storectl.commands.output import print_lines
 from storectl.errors import ClientError, UsageError
 from storectl_shim.trust import EVERYTHING, SYSTEM_LIST, list_path, read_list
 
-Folders = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[DIR]...", help="Folders to trust with all that is in them; '*' is every folder."),
-]
-Remove = Annotated[bool, typer.Option("--remove", help="Trust these folders no more.")]
 
+@click.command()
+@click.argument("folders", metavar="[DIR]...", nargs=-1)
+@click.option("--remove", is_flag=True, help="Trust these folders no more.")
+def trust(folders: tuple[str, ...], *, remove: bool) -> None:
+    """Trust folders of other users, with all that is in them; '*' is every folder.
 
-def trust(folders: Folders = None, *, remove: Remove = False) -> None:
-    """Trust folders of other users. Their lock files and code then count as yours. Without a folder: print the list."""
+    Their lock files and code then count as yours. Without a folder: print the list.
+    """
     path = list_path(os.environ)
     own = read_list(path)
     if not folders:

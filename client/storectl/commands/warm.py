@@ -2,60 +2,26 @@
 
 import dataclasses
 import os
-from typing import Annotated
+from typing import Any
 
-import typer
+import click
 
 from storectl.commands.output import count_text, print_json, print_lines
-from storectl.commands.parameters import (
-    AllExtras,
-    Extras,
-    Folder,
-    Groups,
-    Json,
-    LockFile,
-    NoDefaultGroups,
-    Offline,
-    OnlyGroups,
-    Python,
-    options_of,
-)
+from storectl.commands.parameters import as_json, folder, options_of, target
 from storectl.daemon.warming import warm as warm_project
 from storectl.project import locate_member
 from storectl.sharing import check_place, share_store
 from storectl_shim.locations import store_folder
 
-Shared = Annotated[
-    bool,
-    typer.Option("--shared", envvar="STORECTL_SHARED", help="Let every account of the machine run what the store has."),
-]
 
-
-def warm(
-    folder: Folder = ".",
-    *,
-    python: Python = None,
-    extra: Extras = None,
-    all_extras: AllExtras = False,
-    group: Groups = None,
-    only_group: OnlyGroups = None,
-    no_default_groups: NoDefaultGroups = False,
-    lock: LockFile = None,
-    offline: Offline = False,
-    shared: Shared = False,
-    json: Json = False,
-) -> None:
+@click.command()
+@folder
+@target
+@click.option("--shared", is_flag=True, envvar="STORECTL_SHARED", help="Let every account of the machine run it.")
+@as_json
+def warm(folder: str, *, shared: bool, json: bool, **asked: Any) -> None:
     """Fetch, unpack and compile all that the project's lock file needs. Returns when all of that is done."""
-    options = options_of(
-        python=python,
-        extras=extra,
-        all_extras=all_extras,
-        groups=group,
-        only_groups=only_group,
-        no_default_groups=no_default_groups,
-        lock=lock,
-        offline=offline,
-    )
+    options = options_of(**asked)
     project, _, options = locate_member([folder], options, os.environ)
     if shared:
         check_place(store_folder(os.environ))

@@ -43,8 +43,8 @@ def chosen_python(python: str | None, environ: Mapping[str, str], *, pinned: str
     """
     from storectl.daemon.start import ensure_daemon  # noqa: PLC0415 - for the first run only
 
-    with ensure_daemon(environ) as daemon:
-        return daemon.interpreter(absolute_interpreter(python) if python else None, pinned)
+    daemon = ensure_daemon(environ)
+    return daemon.interpreter(absolute_interpreter(python) if python else None, pinned)
 
 
 def pinned_at(folder: str, environ: Mapping[str, str]) -> str | None:

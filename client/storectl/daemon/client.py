@@ -7,18 +7,15 @@ health and makes the request again. The daemon does each piece of work once, how
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Protocol, Self, TypeVar
-
-import httpx2
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 from storectl.daemon.answers import EnvironmentInfo, Health, Progress, ProjectState, problem_from_json
 from storectl.daemon.chosen_python import ChosenPython
-from storectl.daemon.socket import CONNECT_S, check_listener, check_owner, stuck
+from storectl.daemon.exchange import exchange, went_away
+from storectl.daemon.socket import check_listener, check_owner
 from storectl.daemon.wire import path_from_wire, path_on_wire, variables_on_wire
 from storectl.errors import (
-    DaemonGoneError,
-    DaemonNotRunningError,
     DaemonProblemError,
     DaemonTimeoutError,
     DaemonVersionError,
@@ -45,7 +42,7 @@ class WarmListener(Protocol):
 
 
 class DaemonClient:
-    """A connection to the daemon whose socket is at this path. A context manager; its methods raise ClientError only.
+    """Asks the daemon whose socket is at this path. Its methods raise ClientError only.
 
     ``environ`` are the variables of this command; they count for what it asks for, and the daemon's own do not.
     """
@@ -60,24 +57,8 @@ class DaemonClient:
     ) -> None:
         self.socket = path
         self._environ = environ
-        self._stream_timeout = httpx2.Timeout(answer_s, connect=CONNECT_S, read=stream_silence_s)
-        self._http = httpx2.Client(
-            # verify=False: there is no TLS on a Unix socket, and reading the system's certificates would take 85 ms.
-            transport=httpx2.HTTPTransport(uds=path, verify=False),
-            base_url="http://storectl",
-            timeout=httpx2.Timeout(answer_s, connect=CONNECT_S),
-            trust_env=False,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        self._answer_s = answer_s
+        self._stream_silence_s = stream_silence_s
 
     def health(self) -> Health:
         """The daemon's health; an error if the socket is another user's, or the API of another version."""
@@ -116,18 +97,16 @@ class DaemonClient:
         body: dict[str, Any] = {"path": path_on_wire(path), "environ": variables_on_wire(self._environ)}
         if link is not None:
             body["link"] = link
-        return _read(ProjectState.from_json, self._json("POST", "/v1/projects", json=body))
+        return _read(ProjectState.from_json, self._json("POST", "/v1/projects", body))
 
     def forget(self, path: str) -> None:
         """Remove a project from the register; its environments stay."""
-        self._request("DELETE", "/v1/projects", params={"path": path_on_wire(path)})
+        self._request("DELETE", f"/v1/projects?path={_quoted(path)}")
 
     def project_state(self, path: str) -> ProjectState | None:
         """The state of the project that this folder is in; None if the daemon knows none."""
         try:
-            return _read(
-                ProjectState.from_json, self._json("GET", "/v1/projects/state", params={"path": path_on_wire(path)})
-            )
+            return _read(ProjectState.from_json, self._json("GET", f"/v1/projects/state?path={_quoted(path)}"))
         except DaemonProblemError as error:
             if error.code == "E_UNKNOWN_PROJECT":
                 return None
@@ -141,7 +120,7 @@ class DaemonClient:
                 hint="storectl daemon stop ends it; the next command starts its own",
             )
         body = {"python": path_on_wire(python), "pinned": pinned, "environ": variables_on_wire(self._environ)}
-        return _read(_interpreter_of, self._json("POST", "/v1/interpreters", json=body))
+        return _read(_interpreter_of, self._json("POST", "/v1/interpreters", body))
 
     def environments(self) -> list[EnvironmentInfo]:
         """Every environment of the store."""
@@ -167,7 +146,7 @@ class DaemonClient:
             yield dict(event)
             if event.get("event") == "done":
                 return
-        raise _went_away()
+        raise went_away()
 
     def shutdown(self) -> None:
         """Ask the daemon to end. It may still run for a moment."""
@@ -200,49 +179,30 @@ class DaemonClient:
                 return _read(EnvironmentInfo.from_json, event.get("environment") or {})
             elif kind == "failed":
                 raise problem_from_json(event.get("problem") or {})
-        raise _went_away()
+        raise went_away()
 
     def _stream(self, path: str, body: Json | None) -> Iterator[Json]:
         """The lines of an NDJSON answer, each as it comes."""
-        with (
-            self._errors(),
-            self._http.stream("POST", path, json=body, timeout=self._stream_timeout) as response,
-        ):
-            if response.is_error:
-                response.read()
-                raise _problem_of(response)
+        with exchange(self.socket, "POST", path, body, self._stream_silence_s) as answer:
+            if answer.is_error:
+                raise _problem_of(path, answer.status, b"".join(answer.pieces))
             rest = b""
-            for chunk in response.iter_bytes():
-                *lines, rest = (rest + chunk).split(b"\n")
+            for piece in answer.pieces:
+                *lines, rest = (rest + piece).split(b"\n")
                 yield from (_object(line) for line in lines if line)
 
-    def _json(self, method: str, path: str, **arguments: Any) -> Any:
-        response = self._request(method, path, **arguments)
+    def _json(self, method: str, path: str, body: Json | None = None) -> Any:
         try:
-            return response.json()
+            return json.loads(self._request(method, path, body))
         except ValueError:
             raise _unreadable(f"{method} {path}") from None
 
-    def _request(self, method: str, path: str, **arguments: Any) -> httpx2.Response:
-        with self._errors():
-            response = self._http.request(method, path, **arguments)
-        if response.is_error:
-            raise _problem_of(response)
-        return response
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Turn the errors of HTTP into ClientErrors."""
-        try:
-            yield
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise DaemonNotRunningError(
-                f"no daemon answers on {self.socket}", hint="storectl daemon start", reason=str(error)
-            ) from None
-        except httpx2.TimeoutException:
-            raise stuck(self.socket) from None
-        except httpx2.TransportError as error:
-            raise _went_away(str(error)) from None
+    def _request(self, method: str, path: str, body: Json | None = None) -> bytes:
+        with exchange(self.socket, method, path, body, self._answer_s) as answer:
+            content = b"".join(answer.pieces)
+        if answer.is_error:
+            raise _problem_of(path, answer.status, content)
+        return content
 
 
 def _read(read: Callable[[Json], Answer], value: Json) -> Answer:
@@ -266,25 +226,22 @@ def _object(line: bytes) -> Json:
     return value
 
 
-def _problem_of(response: httpx2.Response) -> DaemonProblemError:
+def _quoted(path: str) -> str:
+    return quote(path_on_wire(path), safe="")
+
+
+def _problem_of(path: str, status: int, content: bytes) -> DaemonProblemError:
     try:
-        value = response.json()
+        value = json.loads(content)
     except ValueError:
         value = None
     if isinstance(value, dict):
         return problem_from_json(value)
-    return problem_from_json({"detail": f"{response.request.url.path}: HTTP {response.status_code}", "code": "E_HTTP"})
+    return problem_from_json({"detail": f"{path}: HTTP {status}", "code": "E_HTTP"})
 
 
 def _unreadable(what: str) -> DaemonVersionError:
     return DaemonVersionError(
         f"the daemon's answer cannot be read: {what}",
         hint="it may be of another version: storectl daemon stop ends it; the next command starts its own",
-    )
-
-
-def _went_away(reason: str = "") -> DaemonGoneError:
-    detail = f" ({reason})" if reason else ""
-    return DaemonGoneError(
-        f"the daemon went away in the middle of an answer{detail}", hint="see storectl daemon logs, then try again"
     )

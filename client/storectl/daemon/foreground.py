@@ -1,7 +1,7 @@
 """How this process becomes the daemon. No other module of the command line imports the daemon.
 
 A daemon lives for days, and the modules that its process has loaded stay in memory. Started in the usual way, it never
-loads typer.
+loads click.
 """
 
 import gc

@@ -96,13 +96,9 @@ def _reached(environ: Mapping[str, str]) -> "DaemonClient":
     try:
         client.health()
     except DaemonProblemError as error:
-        client.close()
         if error.code != STORE_GONE:
             raise
         raise DaemonGoneError(error.message, hint=error.hint) from None
-    except BaseException:
-        client.close()
-        raise
     return client
 
 
@@ -134,9 +130,9 @@ def daemon_command(environ: Mapping[str, str]) -> list[str]:
 def stop_daemon(environ: Mapping[str, str]) -> bool:
     """End the daemon and wait until it is gone; False if none was running."""
     try:
-        with running_daemon(environ) as client:
-            socket, pid = client.socket, client.health().pid
-            client.shutdown()
+        client = running_daemon(environ)
+        socket, pid = client.socket, client.health().pid
+        client.shutdown()
     except GONE:
         return False
     deadline = time.monotonic() + STOP_S
@@ -211,7 +207,7 @@ def _listens(socket: str) -> bool:
 
 def _answers(environ: Mapping[str, str]) -> bool:
     try:
-        _reached(environ).close()
+        _reached(environ)
     except GONE:
         return False
     except DaemonError:

@@ -35,5 +35,5 @@ def warm(project: str, options: Options, environ: Mapping[str, str], *, bytecode
 def _warm(
     project: str, options: Options, environ: Mapping[str, str], line: ProgressLine, *, bytecode: bool
 ) -> EnvironmentInfo:
-    with ensure_daemon(environ) as daemon:
-        return daemon.warm(project, options, line, bytecode=bytecode)
+    daemon = ensure_daemon(environ)
+    return daemon.warm(project, options, line, bytecode=bytecode)

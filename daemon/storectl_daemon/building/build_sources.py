@@ -16,7 +16,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from storectl_daemon.building.failure import BuildFailedError
-from storectl_store.environments.pyproject import table_at
+from storectl_store.projects.pyproject import table_at
 
 _REVISIONS = ("rev", "tag", "branch")
 

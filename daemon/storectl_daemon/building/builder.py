@@ -20,25 +20,33 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from packaging.utils import NormalizedName, canonicalize_name
 
 from storectl_daemon.building.known_builds import KnownBuilds, MadeWheel
-from storectl_daemon.building.order import Building, Order, editable_order, wheel_order
+from storectl_daemon.building.order import Building, Order, ProjectFolder, editable_order, wheel_order
 from storectl_daemon.building.pip_variables import pip_variables
-from storectl_daemon.building.request import BuildAnswer, BuildRequest, Repository, read_answer
+from storectl_daemon.building.request import (
+    Archive,
+    BuildFailure,
+    BuildRequest,
+    BuildResult,
+    Folder,
+    Repository,
+    read_answer,
+)
 from storectl_daemon.building.secrets import secrets_of
 from storectl_daemon.entries.pipeline import PinReport, Pipeline
 from storectl_daemon.errors import DaemonError, OfflineError
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import digest_of_hex
 from storectl_store.entries.store import Store
-from storectl_store.environments.editable_wheel import EditableWheel, editable_wheel
-from storectl_store.environments.local_inputs import local_inputs
+from storectl_store.projects.editable_wheel import EditableWheel, editable_wheel
+from storectl_store.projects.local_inputs import local_inputs
 from storectl_store.selection.choose import choose_wheel, parsed_filename
 from storectl_store.selection.origins import folder_origin, without_login
-from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourcePin, WheelFile
+from storectl_store.selection.pin import GitCommit, LocalProject, Pin, SourceArchive, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
 
 DEADLINE_SECONDS = 3600.0
@@ -147,46 +155,49 @@ class Builder:
             report.building(order.label)
             folder = self._new_folder("build")
             try:
-                answer = await self._ask_worker(order, await self._request(order, folder, report), folder)
-                pin = await asyncio.to_thread(_built_pin, order, folder / "out" / (answer.wheel or ""))
-                if order.folder is not None and order.contents != await asyncio.to_thread(_contents_of, order.folder):
-                    raise _FolderChangedError
+                result = await self._ask_worker(order, await self._request(order, folder, report), folder)
+                pin = await asyncio.to_thread(_built_pin, order, folder / "out" / result.wheel)
+                if isinstance(order.source, ProjectFolder):
+                    await asyncio.to_thread(_check_unchanged, order.source)
                 await self._pipeline.ensure(pin, report, order.how.access)
-                made = await asyncio.to_thread(self._known.keep, order, pin, answer)
+                made = await asyncio.to_thread(self._known.keep, order, pin, result)
                 report.built(order.label)
                 return made
             finally:
                 await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
     async def _request(self, order: Order, folder: Path, report: BuildReport) -> BuildRequest:
-        """The request. The archive is fetched and its digest checked."""
-        archive: Path | None = None
-        if order.archive is not None:
-            file = order.archive
-            archive = folder / "source.archive"
-            wanted = WheelFile(filename=file.filename, digest=file.digest, url=file.url, size=file.size)
-            as_pin = Pin(name=order.name, version=order.version or "", wheel=wanted)
-            await order.how.access(wanted, archive, progress=lambda count: report.fetching(as_pin, count))
+        """The request. An archive is fetched, and its digest checked."""
         pip = pip_variables(await order.how.access.settings(), order.how.places)
+        addresses = [order.source.url] if isinstance(order.source, GitCommit) else []
         return BuildRequest(
             kind=order.kind,
             label=order.label,
             work=str(folder),
             python=order.interpreter.executable,
-            archive=str(archive) if archive else None,
-            repository=self._repository(order.commit) if order.commit else None,
-            folder=order.folder,
+            source=await self._source(order, folder, report),
             subdirectory=order.subdirectory,
             recipe=order.how.recipe,
             pip=pip,
-            secrets=secrets_of({**order.environ, **pip}, [order.commit.url] if order.commit else []),
+            secrets=secrets_of({**order.environ, **pip}, addresses),
         )
 
-    def _repository(self, commit: GitCommit) -> Repository:
-        mirror = self._store.layout.repository(without_login(commit.url))
-        return Repository(url=commit.url, commit=commit.commit, mirror=str(mirror), lfs=commit.lfs)
+    async def _source(self, order: Order, folder: Path, report: BuildReport) -> Archive | Repository | Folder:
+        match order.source:
+            case SourceArchive(filename=filename, digest=digest, url=url, size=size):
+                wanted = WheelFile(filename=filename, digest=digest, url=url, size=size)
+                as_pin = Pin(name=order.name, version=order.version or "", wheel=wanted)
+                archive = folder / "source.archive"
+                await order.how.access(wanted, archive, progress=lambda count: report.fetching(as_pin, count))
+                return Archive(path=str(archive))
+            case GitCommit(url=url, commit=commit, lfs=lfs):
+                mirror = self._store.layout.repository(without_login(url))
+                return Repository(url=url, commit=commit, mirror=str(mirror), lfs=lfs)
+            case ProjectFolder(path=path):
+                return Folder(path=path)
+        assert_never(order.source)
 
-    async def _ask_worker(self, order: Order, request: BuildRequest, folder: Path) -> BuildAnswer:
+    async def _ask_worker(self, order: Order, request: BuildRequest, folder: Path) -> BuildResult:
         """Have a process build. If it takes too long or the caller is cancelled, end it with all that it started."""
         log = self._logs / f"build-{order.name}-{order.key[:12]}.log"
         out = await asyncio.to_thread(_new_log, log)
@@ -208,9 +219,9 @@ class Builder:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
         answer = await asyncio.to_thread(read_answer, folder)
-        if answer is None or answer.wheel is None:
-            raise _problem(order, answer, log)
-        return answer
+        if isinstance(answer, BuildResult):
+            return answer
+        raise _problem(order, answer, log)
 
     def _new_folder(self, what: str) -> Path:
         folder = self._session / f"{what}.{next(self._numbers)}"
@@ -228,8 +239,9 @@ class _FolderChangedError(Exception):
     """The folder of a local project is no longer what it was when its build began."""
 
 
-def _contents_of(folder: str) -> str:
-    return local_inputs(Path(folder)).contents()
+def _check_unchanged(folder: ProjectFolder) -> None:
+    if local_inputs(Path(folder.path)).contents() != folder.contents:
+        raise _FolderChangedError
 
 
 def _pin(name: NormalizedName, version: str, path: Path, digest: object, size: int) -> Pin:
@@ -262,7 +274,7 @@ def _built_pin(order: Order, path: Path) -> Pin:
     return pin
 
 
-def _problem(order: Order, answer: BuildAnswer | None, log: Path) -> DaemonError:
+def _problem(order: Order, answer: BuildFailure | None, log: Path) -> DaemonError:
     if answer is None:
         return BuildError(
             f"{order.label} cannot be built: its process ended", hint=f"its log is {log}", name=order.name

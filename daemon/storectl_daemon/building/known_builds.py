@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from storectl_daemon.building.order import Order
-from storectl_daemon.building.request import BuildAnswer
+from storectl_daemon.building.order import Order, ProjectFolder
+from storectl_daemon.building.request import BuildResult
 from storectl_daemon.building.variables import OFTEN_READ, counted, native_names
 from storectl_shim.project_record import same_variables, variable_digest
 from storectl_store.entries.provenance import (
@@ -44,15 +44,14 @@ class KnownBuilds:
                 return MadeWheel(pin=pin, variables=record.variables)
         return None
 
-    def keep(self, order: Order, pin: Pin, answer: BuildAnswer) -> MadeWheel:
+    def keep(self, order: Order, pin: Pin, result: BuildResult) -> MadeWheel:
         """Record the result of an order."""
         self._sweep()
-        names = (
-            counted(answer.looked_up, order.environ) | order.named | OFTEN_READ
-        ) - order.how.recipe.variables.keys()
+        named = order.source.variables if isinstance(order.source, ProjectFolder) else frozenset()
+        names = (counted(result.looked_up, order.environ) | named | OFTEN_READ) - order.how.recipe.variables.keys()
         key = kept_variables_key(self._store.layout)
         variables = {name: variable_digest(key, name, order.environ.get(name)) for name in sorted(names)}
-        write_provenance(self._store.layout, _provenance(order, pin, answer, variables))
+        write_provenance(self._store.layout, _provenance(order, pin, result, variables))
         return MadeWheel(pin=pin, variables=variables)
 
     def _fits(self, record: Provenance, order: Order) -> bool:
@@ -66,18 +65,18 @@ class KnownBuilds:
             remove_older_formats(self._store.layout)
 
 
-def _provenance(order: Order, pin: Pin, answer: BuildAnswer, variables: Mapping[str, str]) -> Provenance:
+def _provenance(order: Order, pin: Pin, result: BuildResult, variables: Mapping[str, str]) -> Provenance:
     return Provenance(
         key=order.key,
         name=pin.name,
         version=pin.version,
         kind=order.kind,
-        source=order.source,
+        source=order.shown_source,
         interpreter=order.interpreter.identity,
         python=order.interpreter.version,
-        backend=answer.backend,
-        build_requires=answer.build_requires,
-        installed=answer.installed,
+        backend=result.backend,
+        build_requires=result.build_requires,
+        installed=result.installed,
         variables=variables,
         filename=pin.wheel.filename,
         digest=pin.wheel.digest,

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from packaging.utils import NormalizedName
 
@@ -13,7 +13,7 @@ from storectl_daemon.building.recipe import PLAIN, Recipe
 from storectl_daemon.building.variables import build_environ, may_count
 from storectl_daemon.entries.pipeline import Fetch
 from storectl_store.entries.provenance import BuildKind, build_key
-from storectl_store.environments.local_inputs import local_inputs
+from storectl_store.projects.local_inputs import local_inputs
 from storectl_store.selection.origins import without_login
 from storectl_store.selection.pin import GitCommit, LocalProject, SourceArchive, SourcePin
 from storectl_store.selection.target import Interpreter
@@ -45,27 +45,33 @@ class Building:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """One build. ``source`` names the source for people, ``of_source`` names it in the key, without an address.
+class ProjectFolder:
+    """The folder of a local project. ``contents`` is a digest of its contents as they were.
 
-    ``environ`` are the variables that the build sees. For a local project, ``folder`` is its folder, ``contents`` a
-    digest of the folder's contents as they were, and ``named`` are the variables that its cache keys name.
+    ``variables`` are those that its cache keys name.
     """
 
-    kind: BuildKind
+    path: str
+    contents: str
+    variables: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One build. ``environ`` are the variables that it sees."""
+
     name: NormalizedName
     version: str | None
-    source: str
-    of_source: str
+    source: SourceArchive | GitCommit | ProjectFolder
     interpreter: Interpreter
     how: Building
     environ: Mapping[str, str] = field(repr=False)
-    archive: SourceArchive | None = None
-    commit: GitCommit | None = None
-    folder: str | None = None
-    contents: str | None = None
-    named: frozenset[str] = frozenset()
     subdirectory: str | None = None
+
+    @property
+    def kind(self) -> BuildKind:
+        """A local project becomes an editable wheel."""
+        return "editable" if isinstance(self.source, ProjectFolder) else "wheel"
 
     @property
     def label(self) -> str:
@@ -73,11 +79,27 @@ class Order:
         return f"{self.name} {self.version}" if self.version else self.name
 
     @property
+    def shown_source(self) -> str:
+        """The source, for people."""
+        match self.source:
+            case SourceArchive(digest=digest):
+                return digest
+            case GitCommit(url=url, commit=commit):
+                return f"git+{without_login(url)}@{commit}"
+            case ProjectFolder(path=path, contents=contents):
+                return f"{path} {contents}"
+        assert_never(self.source)
+
+    @property
     def key(self) -> str:
-        """The key of source, interpreter and recipe, without variables: which of those count is not known yet."""
+        """The key of source, interpreter and recipe, without variables: which of those count is not known yet.
+
+        A commit counts without its address.
+        """
+        git = self.source if isinstance(self.source, GitCommit) else None
         return build_key(
             kind=self.kind,
-            source=self.of_source,
+            source=f"git {git.commit} lfs={git.lfs}" if git else self.shown_source,
             subdirectory=self.subdirectory,
             interpreter=self.interpreter.identity,
             recipe=self.how.recipe.digest,
@@ -93,21 +115,13 @@ class Order:
 
 def wheel_order(pin: SourcePin, interpreter: Interpreter, how: Building) -> Order:
     """The order for a pin that is locked as a source."""
-    archive = pin.source if isinstance(pin.source, SourceArchive) else None
-    commit = pin.source if isinstance(pin.source, GitCommit) else None
-    assert archive is not None or commit is not None, "a source is an archive or a commit"
-    source = f"git+{without_login(commit.url)}@{commit.commit}" if commit else archive.digest if archive else ""
     return Order(
-        kind="wheel",
         name=pin.name,
         version=pin.version,
-        source=source,
-        of_source=f"git {commit.commit} lfs={commit.lfs}" if commit else source,
+        source=pin.source,
         interpreter=interpreter,
         how=how,
         environ=build_environ(how.environ),
-        archive=archive,
-        commit=commit,
         subdirectory=pin.subdirectory,
     )
 
@@ -115,18 +129,11 @@ def wheel_order(pin: SourcePin, interpreter: Interpreter, how: Building) -> Orde
 def editable_order(local: LocalProject, interpreter: Interpreter, how: Building) -> Order:
     """The order for a local project, as its folder is now. Reads the folder."""
     inputs = local_inputs(Path(local.path))
-    contents = inputs.contents()
-    source = f"{local.path} {contents}"
     return Order(
-        kind="editable",
         name=local.name,
         version=None,
-        source=source,
-        of_source=source,
+        source=ProjectFolder(path=local.path, contents=inputs.contents(), variables=frozenset(inputs.variables)),
         interpreter=interpreter,
         how=how,
         environ=build_environ(how.environ),
-        folder=local.path,
-        contents=contents,
-        named=frozenset(inputs.variables),
     )

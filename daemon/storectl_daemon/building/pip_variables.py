@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storectl_daemon.network.origins import is_web, login_of, origin_of, without_login
+from storectl_daemon.network.address import Address
 from storectl_store.selection.pin import IndexPin
 
 if TYPE_CHECKING:
@@ -44,17 +44,18 @@ def locked_places(pins: Sequence[IndexPin]) -> LockedPlaces:
 
 def pip_variables(settings: "IndexSettings", places: LockedPlaces) -> dict[str, str]:
     """The project's indexes as pip's variables."""
-    named = [_with_login(index, settings.addresses) for index in places.indexes]
+    named = [_with_login(Address(index), settings.addresses) for index in places.indexes]
     indexes = [*named, *([] if places.exclusive else settings.indexes)]
-    default, *extra = [*dict.fromkeys(reversed(indexes))] or [""]
+    links = [*places.find_links, *(place.with_login() for place in settings.find_links)]
+    default, *extra = [*dict.fromkeys(index.with_login() for index in reversed(indexes))] or [""]
     found = {
         "PIP_INDEX_URL": default,
         "PIP_EXTRA_INDEX_URL": " ".join(reversed(extra)),
-        "PIP_FIND_LINKS": " ".join(dict.fromkeys((*places.find_links, *settings.find_links))),
+        "PIP_FIND_LINKS": " ".join(dict.fromkeys(links)),
         "PIP_TRUSTED_HOST": " ".join(sorted(settings.trusted_hosts)),
         "PIP_CERT": settings.ca_bundle or "",
         "PIP_CLIENT_CERT": settings.client_cert or "",
-        "PIP_PROXY": settings.proxy or "",
+        "PIP_PROXY": settings.proxy.with_login() if settings.proxy else "",
         "PIP_KEYRING_PROVIDER": "subprocess" if settings.keyring else "",
         "PIP_NO_INDEX": "" if default else "1",
         "PIP_CONFIG_FILE": os.devnull,
@@ -64,14 +65,11 @@ def pip_variables(settings: "IndexSettings", places: LockedPlaces) -> dict[str, 
     return {name: value for name, value in found.items() if value}
 
 
-def _with_login(index: str, known: Iterable[str]) -> str:
+def _with_login(index: Address, known: Iterable[Address]) -> Address:
     """The address, with the login that a configuration has for it or for another address of its origin."""
-    if not is_web(index) or login_of(index) is not None:
+    if not index.is_web or index.login is not None:
         return index
-    fitting = [place for place in known if is_web(place) and login_of(place) and origin_of(place) == origin_of(index)]
-    same = [place for place in fitting if without_login(place).rstrip("/") == index.rstrip("/")]
-    if not fitting:
-        return index
-    login = (same or fitting)[0].partition("://")[2].rpartition("@")[0]
-    scheme, _, rest = index.partition("://")
-    return f"{scheme}://{login}@{rest}"
+    fitting = [place for place in known if place.is_web and place.login and place.origin == index.origin]
+    same = (place for place in fitting if place.without_login().rstrip("/") == index.without_login().rstrip("/"))
+    login = next((place.login for place in (*same, *fitting)), None)
+    return index.logged_in(login.user, login.password) if login else index

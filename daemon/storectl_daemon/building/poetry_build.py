@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from storectl_daemon.building.build_options import BuildOptions, BuildOptionsError
 from storectl_daemon.building.recipe import ConfigSettings
-from storectl_store.environments.pyproject import table_at
+from storectl_store.projects.pyproject import table_at
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.poetry.constraints import Constraint
 from storectl_store.selection.tables.toml_table import parse_toml

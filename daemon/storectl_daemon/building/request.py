@@ -17,6 +17,13 @@ ANSWER_NAME = "answer.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """A file to unpack; its digest was checked."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
     """A commit to check out. ``mirror`` is the folder that keeps what was fetched of the repository."""
 
@@ -27,8 +34,15 @@ class Repository:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """A folder to build in place."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """One wheel to build. The source is exactly one of ``archive``, ``repository`` and ``folder``.
+    """One wheel to build.
 
     ``work`` is an empty folder of the worker's own; the wheel is put into ``work/out``. ``python`` is the interpreter
     that the wheel is for. ``label`` is its name in messages. ``pip`` are pip's variables, which name the indexes for
@@ -39,9 +53,7 @@ class BuildRequest:
     label: str
     work: str
     python: str
-    archive: str | None = None
-    repository: Repository | None = None
-    folder: str | None = None
+    source: Archive | Repository | Folder
     subdirectory: str | None = None
     recipe: Recipe = PLAIN
     pip: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
@@ -49,50 +61,62 @@ class BuildRequest:
 
     def encode(self) -> bytes:
         """The bytes that a worker reads; ``read_request`` is the inverse."""
-        names = ("kind", "label", "work", "python", "archive", "folder", "subdirectory", "secrets")
-        value = {name: getattr(self, name) for name in names}
-        value["repository"] = asdict(self.repository) if self.repository else None
-        return json.dumps({**value, "recipe": self.recipe.encode(), "pip": dict(self.pip)}).encode()
+        value = {name: getattr(self, name) for name in ("kind", "label", "work", "python", "subdirectory", "secrets")}
+        source = [type(self.source).__name__, asdict(self.source)]
+        return json.dumps({**value, "source": source, "recipe": self.recipe.encode(), "pip": dict(self.pip)}).encode()
+
+
+_SOURCES: Mapping[str, type[Archive | Repository | Folder]] = {
+    "Archive": Archive,
+    "Repository": Repository,
+    "Folder": Folder,
+}
 
 
 def read_request(content: bytes) -> BuildRequest:
     """The request from the bytes of ``encode``."""
     value: dict[str, Any] = json.loads(content)
-    repository = value.pop("repository")
+    kind, source = value["source"]
+    recipe = Recipe.decode(value["recipe"])
     return BuildRequest(
-        **{**value, "secrets": tuple(value["secrets"]), "recipe": Recipe.decode(value["recipe"])},
-        repository=Repository(**repository) if repository else None,
+        **{**value, "secrets": tuple(value["secrets"]), "recipe": recipe, "source": _SOURCES[kind](**source)}
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildAnswer:
-    """The result: a wheel's file name and how it was made; or a code, a sentence and a hint why there is none.
+class BuildResult:
+    """The file name of a wheel, and how it was made. ``looked_up`` names the variables that the build looked up."""
 
-    ``looked_up`` are the names of the variables that the build looked up.
-    """
+    wheel: str
+    backend: str
+    build_requires: tuple[str, ...]
+    installed: tuple[str, ...]
+    looked_up: tuple[str, ...]
 
-    wheel: str | None = None
-    backend: str = ""
-    build_requires: tuple[str, ...] = ()
-    installed: tuple[str, ...] = ()
-    looked_up: tuple[str, ...] = ()
-    code: str | None = None
-    message: str = ""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildFailure:
+    """Why there is no wheel: a code, a sentence and a hint."""
+
+    code: str
+    message: str
     hint: str | None = None
 
-    def write(self, work: Path) -> None:
-        """Write the answer into the work folder, in one step."""
-        stage = work / f"{ANSWER_NAME}.new"
-        stage.write_text(json.dumps(asdict(self)))
-        stage.rename(work / ANSWER_NAME)
+
+def write_answer(answer: BuildResult | BuildFailure, work: Path) -> None:
+    """Write the answer into the work folder, in one step."""
+    stage = work / f"{ANSWER_NAME}.new"
+    stage.write_text(json.dumps(asdict(answer)))
+    stage.rename(work / ANSWER_NAME)
 
 
-def read_answer(work: Path) -> BuildAnswer | None:
+def read_answer(work: Path) -> BuildResult | BuildFailure | None:
     """The answer; None if the worker left none."""
     try:
         value: dict[str, Any] = json.loads((work / ANSWER_NAME).read_text())
     except (OSError, ValueError):
         return None
+    if "code" in value:
+        return BuildFailure(**value)
     lists = {name: tuple(value[name]) for name in ("build_requires", "installed", "looked_up")}
-    return BuildAnswer(**{**value, **lists})
+    return BuildResult(**{**value, **lists})

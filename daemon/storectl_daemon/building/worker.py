@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import assert_never
 
 from build import BuildBackendException, BuildException, FailedProcessError, ProjectBuilder
 from pyproject_hooks import HookMissing
@@ -22,8 +23,17 @@ from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.isolation import Isolation
 from storectl_daemon.building.log import Log
 from storectl_daemon.building.poetry_backend import PoetryBuilder
-from storectl_daemon.building.request import BuildAnswer, BuildRequest, read_request
-from storectl_store.environments.pyproject import read_pyproject, table_at
+from storectl_daemon.building.request import (
+    Archive,
+    BuildFailure,
+    BuildRequest,
+    BuildResult,
+    Folder,
+    Repository,
+    read_request,
+    write_answer,
+)
+from storectl_store.projects.pyproject import read_pyproject, table_at
 
 _MOST_WORDS = 300
 _UMASK = 0o022
@@ -34,18 +44,19 @@ def main() -> int:
     os.umask(_UMASK)  # an entry depends on its source alone, not on the umask of the shell that asked first
     request = read_request(sys.stdin.buffer.read())
     log = Log(request.secrets)
+    answer: BuildResult | BuildFailure
     try:
         answer = build_wheel(request, log)
     except BuildFailedError as failure:
-        answer = BuildAnswer(code=failure.code, message=log.clean(failure.message), hint=failure.hint)
+        answer = BuildFailure(code=failure.code, message=log.clean(failure.message), hint=failure.hint)
     except Exception as error:  # noqa: BLE001 - whatever a backend does, the answer is one sentence
         log.say(traceback.format_exc())
-        answer = BuildAnswer(code="E_BUILD", message=log.clean(f"{type(error).__name__}: {error}")[:_MOST_WORDS])
-    answer.write(Path(request.work))
+        answer = BuildFailure(code="E_BUILD", message=log.clean(f"{type(error).__name__}: {error}")[:_MOST_WORDS])
+    write_answer(answer, Path(request.work))
     return 0
 
 
-def build_wheel(request: BuildRequest, log: Log) -> BuildAnswer:
+def build_wheel(request: BuildRequest, log: Log) -> BuildResult:
     """Get the source, make the isolated environment, let the backend build."""
     work, recipe = Path(request.work), request.recipe
     project = _project(request, work, log)
@@ -60,7 +71,7 @@ def build_wheel(request: BuildRequest, log: Log) -> BuildAnswer:
         raise _failure(request, error, hooks.last) from error
     except BuildException as error:
         raise BuildFailedError(str(error)[:_MOST_WORDS], hint="look at its pyproject.toml") from error
-    return BuildAnswer(
+    return BuildResult(
         wheel=Path(wheel).name,
         backend=_backend(project, builder),
         build_requires=tuple(sorted({log.clean(text) for text in wanted})),
@@ -100,12 +111,7 @@ def _builder(
 
 def _project(request: BuildRequest, work: Path, log: Log) -> Path:
     """The folder with the project's pyproject.toml or setup.py."""
-    if request.archive is not None:
-        root = unpack(Path(request.archive), work / "source")
-    elif request.repository is not None:
-        root = Checkout(request.repository, environ=os.environ, log=log).into(work / "source")
-    else:
-        root = Path(request.folder or "")
+    root = _source(request.source, work / "source", log)
     project = (root / (request.subdirectory or "")).resolve()
     if not project.is_relative_to(root.resolve()):
         raise BuildFailedError(f"its subdirectory {request.subdirectory!r} leads out of the source")
@@ -115,6 +121,18 @@ def _project(request: BuildRequest, work: Path, log: Log) -> Path:
             hint="check that it is a Python project",
         )
     return project
+
+
+def _source(source: Archive | Repository | Folder, folder: Path, log: Log) -> Path:
+    """The folder with the source, which is unpacked or checked out into the new ``folder``."""
+    match source:
+        case Archive(path=path):
+            return unpack(Path(path), folder)
+        case Repository():
+            return Checkout(source, environ=os.environ, log=log).into(folder)
+        case Folder(path=path):
+            return Path(path)
+    assert_never(source)
 
 
 class _Hooks:

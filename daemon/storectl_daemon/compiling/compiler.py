@@ -1,34 +1,29 @@
-"""Bytecode for entries and for the shim, made by the interpreter that will read it."""
+"""Bytecode for entries, made by the interpreter that will read it."""
 
 import asyncio
-import base64
-import hashlib
-import marshal
-import posixpath
-import subprocess
+import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import attrgetter
+from pathlib import Path
 
+from storectl_daemon.models import STOPPING
 from storectl_daemon.process.batches import Batcher
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import Digest
-from storectl_store.entries.bytecode.compile import Compiled
-from storectl_store.entries.catalogue import Catalogue
-from storectl_store.environments.identity import shim_digest, shim_sources
-from storectl_store.environments.import_map import MARSHAL_VERSION
-from storectl_store.errors import EnvironmentBuildError
+from storectl_store.entries.bytecode.compile import Compiled, compile_entries, has_bytecode
+from storectl_store.entries.store import Store
+from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
-from storectl_store.system_errors import refusal_of
 
-CompileBatch = Callable[[Sequence[Digest], Interpreter, Compiled], Awaitable[None]]
-_SHIM_SECONDS = 30
-_CHECK_BYTES = 32
 BATCH = 32 << 20
 """Bytes of source in a batch: seconds of work, so that the start of the interpreters hardly counts."""
 AT_ONCE = 2
 """Batches under way: one is compiled while the one before is made durable."""
+_THREADS = 8
+"""Batches that compile or wait for their turn. Further ones wait in a queue of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +35,25 @@ class _Wanted:
 
 
 class Compiler:
-    """Compiles entries, once for each digest and cache tag. Entries that arrive while a batch runs form the next."""
+    """Compiles entries, once for each digest and cache tag. Entries that arrive while a batch runs form the next.
 
-    def __init__(self, *, compile_batch: CompileBatch, present: Callable[[Digest, str], bool]) -> None:
-        self._compile_batch = compile_batch
-        self._present = present
+    The caller holds the writer's lock; ``session`` is its folder. A batch is compiled in ``processes`` processes.
+    """
+
+    def __init__(self, store: Store, *, session: Path, processes: int) -> None:
+        self._store = store
+        self._session = session
+        self._processes = processes
         self._flights: SingleFlight[tuple[Digest, str], None] = SingleFlight()
         self._batches: dict[str, Batcher[_Wanted, None]] = {}
+        self._stopping = False
+        self._turn = threading.Lock()
+        # Batches take seconds, and wait for each other. In the threads of everything else they would delay all of that.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="compiling")
 
     def has(self, digest: Digest, interpreter: Interpreter) -> bool:
         """Whether the entry has the interpreter's bytecode."""
-        return self._present(digest, interpreter.cache_tag)
+        return has_bytecode(self._store.layout, digest, interpreter.cache_tag)
 
     async def ensure(
         self, digest: Digest, interpreter: Interpreter, *, source_size: int, heard: Callable[[int], None] | None = None
@@ -74,87 +77,43 @@ class Compiler:
                 sofar[digest] += size
                 self._flights.report((digest, interpreter.cache_tag), sofar[digest])
 
-            await self._compile_batch([wanted.digest for wanted in batch], interpreter, compiled)
+            await self.compile_batch([wanted.digest for wanted in batch], interpreter, compiled)
             return [None] * len(batch)
 
         return Batcher(run, at_once=AT_ONCE, weigh=attrgetter("source_size"), enough=BATCH)
 
+    async def compile_batch(self, digests: Sequence[Digest], interpreter: Interpreter, compiled: Compiled) -> None:
+        """Compile the entries, in processes of the interpreter itself. An entry that is gone meanwhile is left out."""
+        loop = asyncio.get_running_loop()
+
+        def tell(digest: Digest, size: int) -> None:
+            loop.call_soon_threadsafe(compiled, digest, size)
+
+        await loop.run_in_executor(self._threads, self._compile, digests, interpreter, tell)
+
+    def _compile(self, digests: Sequence[Digest], interpreter: Interpreter, tell: Compiled) -> None:
+        compile_entries(
+            self._store.layout,
+            self._store.readable(digests),
+            interpreter,
+            processes=self._processes,
+            tmp=self._session,
+            proceed=self._proceed,
+            compiled=tell,
+            turn=self._turn,
+        )
+
+    def _proceed(self) -> None:
+        """Raise if compiling has to stop. The compiler calls this again and again; it can be stopped only here."""
+        if self._stopping:
+            raise ProblemError(STOPPING.detail, code=STOPPING.code, hint=STOPPING.hint)
+
+    def stop(self) -> None:
+        """The daemon is ending: stop compiling within a second, at any point."""
+        self._stopping = True
+
     async def aclose(self) -> None:
-        """Wait for what is running."""
+        """Wait for what is running, and let the threads go. Nothing may be compiled any more."""
         for batches in self._batches.values():
             await batches.aclose()
-
-
-# An unchecked-hash pyc (PEP 552): the shim in a view never changes, so no comparison with its source is needed.
-_COMPILE_SHIM = """
-import sys, base64, marshal, importlib.util
-for name, line in zip(sys.argv[1:], sys.stdin):
-    source = base64.b64decode(line)
-    head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source)
-    for level in (0, 1, 2):
-        code = compile(source, name, "exec", dont_inherit=True, optimize=level)
-        print(base64.b64encode(head + marshal.dumps(code)).decode())
-"""
-
-
-class ShimBytecode:
-    """The shim as bytecode, compiled once for each interpreter.
-
-    The catalogue keeps it under the digest of the shim's sources: the sha256 of the rest, then ``marshal`` (version 2)
-    of path -> content.
-    """
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-        self._known: dict[str, dict[str, bytes]] = {}
-
-    async def of(self, interpreter: Interpreter) -> dict[str, bytes]:
-        """The files, by path below ``lib/pythonX.Y``. Raises EnvironmentBuildError if the interpreter cannot run."""
-        if interpreter.identity not in self._known:
-            kind = f"shim 2 {interpreter.identity}"
-            files = await asyncio.to_thread(self._kept, kind)
-            if files is None:
-                files = await compile_shim(interpreter)
-                await asyncio.to_thread(self._keep, kind, files)
-            self._known[interpreter.identity] = files
-        return self._known[interpreter.identity]
-
-    def _kept(self, kind: str) -> dict[str, bytes] | None:
-        """The bytecode in the catalogue, if it is whole: programs trust it without a look at its source."""
-        data = self._catalogue.get_many(kind, [shim_digest()]).get(shim_digest(), b"")
-        if hashlib.sha256(data[_CHECK_BYTES:]).digest() != data[:_CHECK_BYTES]:
-            return None
-        files: dict[str, bytes] = marshal.loads(data[_CHECK_BYTES:])  # noqa: S302  # of our own making, checked
-        return files
-
-    def _keep(self, kind: str, files: dict[str, bytes]) -> None:
-        data = marshal.dumps(files, MARSHAL_VERSION)
-        self._catalogue.put(kind, {shim_digest(): hashlib.sha256(data).digest() + data})
-
-
-async def compile_shim(interpreter: Interpreter) -> dict[str, bytes]:
-    """The shim as bytecode of this interpreter, by path below ``lib/pythonX.Y``, for every level of ``-O``.
-
-    Raises EnvironmentBuildError if the interpreter cannot run.
-    """
-    paths = [posixpath.split(path) for path in shim_sources()]
-    command = [interpreter.executable, "-I", "-S", "-c", _COMPILE_SHIM, *(name for _, name in paths)]
-    source = b"".join(base64.b64encode(source) + b"\n" for source in shim_sources().values())
-    try:
-        done = await asyncio.to_thread(
-            subprocess.run, command, input=source, capture_output=True, timeout=_SHIM_SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        if (refusal := refusal_of(error, f"run {interpreter.executable}")) is not None:
-            raise refusal from error
-        raise EnvironmentBuildError(
-            f"{interpreter.executable} cannot run: {type(error).__name__}",
-            hint="Check that this Python works, or choose another one with -p.",
-            executable=interpreter.executable,
-        ) from error
-    wanted = [
-        posixpath.join(folder, "__pycache__", f"{name.removesuffix('.py')}.{interpreter.cache_tag}{level}.pyc")
-        for folder, name in paths
-        for level in ("", ".opt-1", ".opt-2")
-    ]
-    return dict(zip(wanted, map(base64.b64decode, done.stdout.split()), strict=True))
+        self._threads.shutdown()

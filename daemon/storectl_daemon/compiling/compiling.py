@@ -13,7 +13,7 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import CompiledEvent
 from storectl_daemon.process.lifecycle import Background
 from storectl_store.digest import Digest
-from storectl_store.environments.outline import Outline
+from storectl_store.environments.outlines.outline import Outline
 from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
 

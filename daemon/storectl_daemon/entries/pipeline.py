@@ -9,18 +9,22 @@ import contextlib
 import itertools
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from storectl_daemon.entries.workers import WorkerError, Workers
 from storectl_daemon.errors import FetchError
 from storectl_daemon.process.batches import Batcher
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import Digest, hex_of
+from storectl_store.entries.commit import commit
 from storectl_store.entries.manifest import Manifest
-from storectl_store.entries.stage import StagedEntry
+from storectl_store.entries.stage import StagedEntry, stage_wheel
+from storectl_store.entries.store import Store
+from storectl_store.entries.trash import delete_tree
 from storectl_store.selection.pin import Pin, WheelFile
 from storectl_store.wheel.checked import Expectation
 
@@ -45,22 +49,6 @@ class Fetch(Protocol):
         """Fetch the wheel. Raises a ProblemError if that fails; then there is no file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Steps:
-    """The steps of a pipeline, as the objects that do them.
-
-    ``present`` answers from memory or with a single look at the disk. ``expect`` is told that something will be staged,
-    so that a worker can start while the wheel is fetched. ``stage`` checks a wheel file and unpacks it into a folder
-    that does not exist yet. ``commit`` makes all that it is given visible, in order. ``discard`` removes a stage.
-    """
-
-    present: Callable[[Digest], Manifest | None]
-    expect: Callable[[], None]
-    stage: Callable[[Path, Expectation, Path, Digest], Awaitable[StagedEntry]]
-    commit: Callable[[Sequence[StagedEntry]], Awaitable[Sequence[Manifest]]]
-    discard: Callable[[Path], Awaitable[None]]
-
-
 class PinReport(Protocol):
     """Receives the progress of one pin."""
 
@@ -78,7 +66,7 @@ class PinReport(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Sofar:
+class _WheelProgress:
     """How far one wheel is, in full: a caller that joins late gets only the latest of these."""
 
     received: int = 0
@@ -86,43 +74,22 @@ class _Sofar:
     warnings: tuple[str, ...] = ()
 
 
-class _News:
-    """Collects what happens to one wheel."""
-
-    def __init__(self, *, tell: Callable[[_Sofar], None]) -> None:
-        self._tell = tell
-        self._sofar = _Sofar()
-
-    def received(self, count: int) -> None:
-        self._change(received=count)
-
-    def fetched(self) -> None:
-        self._change(fetched=True)
-
-    def warn(self, warnings: Sequence[str]) -> None:
-        self._change(warnings=tuple(warnings))
-
-    def _change(self, **changed: Any) -> None:
-        self._sofar = replace(self._sofar, **changed)
-        self._tell(self._sofar)
-
-
-class _Told:
-    """What one caller has been told of its pin. Each thing is told once, also to a caller that joined late."""
+class _Listener:
+    """Tells one caller what is new of its pin, and each thing once, even if the caller joined late."""
 
     def __init__(self, pin: Pin, report: PinReport) -> None:
         self._pin = pin
         self._report = report
-        self._last = _Sofar()
+        self._last = _WheelProgress()
 
-    def hear(self, sofar: _Sofar) -> None:
+    def hear(self, progress: _WheelProgress) -> None:
         """Pass on what is new."""
-        last, self._last = self._last, sofar
-        if sofar.received != last.received:
-            self._report.fetching(self._pin, sofar.received)
-        if sofar.fetched and not last.fetched:
+        last, self._last = self._last, progress
+        if progress.received != last.received:
+            self._report.fetching(self._pin, progress.received)
+        if progress.fetched and not last.fetched:
             self._report.fetched(self._pin)
-        for warning in sofar.warnings[len(last.warnings) :]:
+        for warning in progress.warnings[len(last.warnings) :]:
             self._report.warn(warning)
 
     def end(self) -> None:
@@ -131,19 +98,28 @@ class _Told:
         self._report.unpacked(self._pin)
 
 
-def _unheard(_sofar: _Sofar) -> None:
+def _unheard(_progress: _WheelProgress) -> None:
     """Ignore the report: no caller waits for it."""
 
 
 class Pipeline:
-    """Makes the entries of wheels. ``session`` is a folder of this process alone, on the store's file system."""
+    """Makes the entries of wheels. The caller holds the writer's lock.
 
-    def __init__(self, steps: Steps, *, session: Path) -> None:
-        self._steps = steps
+    ``session`` is a folder of this process alone, on the store's file system.
+    """
+
+    def __init__(self, store: Store, workers: Workers, *, session: Path) -> None:
+        self._store = store
+        self._workers = workers
         self._session = session
         self._flights: SingleFlight[Digest, Manifest] = SingleFlight()
-        self._commits: Batcher[StagedEntry, Manifest] = Batcher(steps.commit)
+        self._commits: Batcher[StagedEntry, Manifest] = Batcher(self._commit)
         self._numbers = itertools.count()
+
+    def expect(self) -> None:
+        """Start all workers in the background: several wheels will be staged."""
+        for _ in range(self._workers.limit):
+            self._workers.expect(stage_wheel.__module__)
 
     async def ensure(self, pin: Pin, report: PinReport, fetch: Fetch) -> Manifest:
         """The manifest of the pin's entry, made now if it is missing. ``fetch`` is the caller's own access to wheels.
@@ -151,8 +127,8 @@ class Pipeline:
         If another caller's fetch of this wheel fails (it may have no login, or another mirror), this caller's own is
         tried.
         """
-        manifest = self._steps.present(pin.wheel.digest)
-        told = _Told(pin, report)
+        manifest = self._store.usable_manifest(pin.wheel.digest)
+        listener = _Listener(pin, report)
         tried: list[Fetch] = []
 
         async def make() -> Manifest:
@@ -161,47 +137,75 @@ class Pipeline:
 
         while manifest is None:
             try:
-                manifest = await self._flights.do(pin.wheel.digest, make, progress=told.hear)
+                manifest = await self._flights.do(pin.wheel.digest, make, progress=listener.hear)
             except FetchError:
                 if tried:
                     raise
-        told.end()
+        listener.end()
         return manifest
 
     async def _make(self, pin: Pin, fetch: Fetch) -> Manifest:
         """Make the entry. Every caller that waits for it is told how far it is."""
-        staged = await self.staged(pin, fetch, _News(tell=partial(self._flights.report, pin.wheel.digest)))
+        staged = await self.staged(pin, fetch, partial(self._flights.report, pin.wheel.digest))
         try:
             return await self._commits.submit(staged)
         except BaseException:
-            await asyncio.shield(self._steps.discard(staged.folder))
+            await asyncio.shield(_discard(staged.folder))
             raise
 
-    async def staged(self, pin: Pin, fetch: Fetch, news: "_News | None" = None) -> StagedEntry:
+    async def staged(self, pin: Pin, fetch: Fetch, tell: Callable[[_WheelProgress], None] = _unheard) -> StagedEntry:
         """The pin's wheel, fetched, checked and unpacked into a stage, even if the store has it."""
-        news = news or _News(tell=_unheard)
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
-        self._steps.expect()
+        self._workers.expect(stage_wheel.__module__)  # it starts while the wheel is fetched
+        received = 0
+
+        def count(size: int) -> None:
+            nonlocal received
+            received = size
+            tell(_WheelProgress(received=size))
+
         try:
-            fetched = await fetch(pin.wheel, wheel, progress=news.received)
-            news.fetched()
-            staged = await self._steps.stage(wheel, expectation_of(pin), stage, fetched.digest)
-            for warning in staged.warnings:
-                logger.warning("%s %s: %s", pin.name, pin.version, warning)  # there may be no command to tell
-            news.warn([f"{pin.name}: {warning}" for warning in staged.warnings])
+            fetched = await fetch(pin.wheel, wheel, progress=count)
+            tell(_WheelProgress(received=received, fetched=True))
+            staged = await self._stage(wheel, expectation_of(pin), stage, fetched.digest)
         except BaseException:
-            await asyncio.shield(self._steps.discard(stage))
+            await asyncio.shield(_discard(stage))
             raise
-        else:
-            return staged
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(wheel)
+        for warning in staged.warnings:
+            logger.warning("%s %s: %s", pin.name, pin.version, warning)  # there may be no command to tell
+        warnings = tuple(f"{pin.name}: {warning}" for warning in staged.warnings)
+        tell(_WheelProgress(received=received, fetched=True, warnings=warnings))
+        return staged
+
+    async def _stage(self, wheel: Path, expectation: Expectation, stage: Path, verified: Digest) -> StagedEntry:
+        """Stage the wheel in a worker. If the worker dies, try once more and alone: it may have died of another wheel.
+
+        ``verified`` is the digest that was counted while the wheel was fetched.
+        """
+        job = partial(stage_wheel, wheel, expectation, stage, verified=verified)
+        try:
+            return await self._workers.run(expectation.filename, job)
+        except WorkerError:
+            await _discard(stage)
+            return await self._workers.run_alone(expectation.filename, job)
+
+    async def _commit(self, staged: Sequence[StagedEntry]) -> list[Manifest]:
+        """Make these entries visible, in order."""
+        done = await asyncio.to_thread(commit, self._store, staged)
+        return [committed.manifest for committed in done]
 
     async def aclose(self) -> None:
         """Wait for a commit that is running, because a half one would have to be recovered."""
         await self._commits.aclose()
+
+
+async def _discard(stage: Path) -> None:
+    with contextlib.suppress(OSError):  # recovery sweeps what cannot be deleted now
+        await asyncio.to_thread(delete_tree, stage)
 
 
 def expectation_of(pin: Pin) -> Expectation:

@@ -5,10 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from functools import partial
 from typing import Any
-
-from storectl_daemon.process.memory import for_good
 
 
 def start() -> None:
@@ -24,8 +21,8 @@ def start() -> None:
 
 
 def load(module: str) -> None:
-    """Import a module that later jobs need. No garbage collection looks at it meanwhile or afterwards."""
-    for_good(partial(importlib.import_module, module))
+    """Import a module that later jobs need."""
+    importlib.import_module(module)
 
 
 def _end_with(parent: Any) -> None:

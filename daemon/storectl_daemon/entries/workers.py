@@ -30,7 +30,7 @@ class Workers:
     """A pool of at most ``limit`` processes. Spawned, never forked: the daemon has threads."""
 
     def __init__(self, limit: int, *, idle_seconds: float = IDLE_SECONDS) -> None:
-        self._limit = limit
+        self.limit = limit
         self._idle_seconds = idle_seconds
         self._pool: ProcessPoolExecutor | None = None
         self._running = 0
@@ -48,7 +48,7 @@ class Workers:
 
         For the event loop. If the process dies or cannot be started, the job that comes reports that.
         """
-        if self._pool is not None and self._expected >= self._limit:
+        if self._pool is not None and self._expected >= self.limit:
             return
         loop = asyncio.get_running_loop()
         try:
@@ -102,7 +102,7 @@ class Workers:
             raise
 
     def _build(self) -> ProcessPoolExecutor:
-        self._pool = _pool(self._limit)
+        self._pool = _pool(self.limit)
         self._expected = 0
         return self._pool
 

@@ -3,9 +3,11 @@
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from storectl_daemon.errors import IndexLookupError
 
@@ -20,6 +22,16 @@ class ConfigFile:
 
     path: Path
     text: str
+
+    def table(self, *keys: str) -> dict[str, Any]:
+        """The TOML table below these keys; empty if there is none. Raises IndexLookupError if this is not TOML."""
+        try:
+            table: Any = tomllib.loads(self.text)
+        except tomllib.TOMLDecodeError as error:
+            raise broken_file(self.path, error) from error
+        for key in keys:
+            table = table.get(key) if isinstance(table, dict) else None
+        return table if isinstance(table, dict) else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,10 +26,11 @@ from packaging.utils import NormalizedName
 from unearth import PackageFinder
 
 from storectl_daemon.indexes.config_files import ConfigFiles, config_files
-from storectl_daemon.indexes.config_layer import Authority, Layer, Place
+from storectl_daemon.indexes.config_layer import Authority, Layer, Source
 from storectl_daemon.indexes.pip import pip_layer
 from storectl_daemon.indexes.poetry import poetry_layer
 from storectl_daemon.indexes.uv import uv_environment, uv_file, with_sources
+from storectl_daemon.network.address import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,27 +40,26 @@ class IndexSettings:
     ``find_links`` are addresses or absolute paths. ``explicit`` are indexes that are asked only for the projects in
     ``assigned``. These projects come from the places listed there and from no other.
 
-    Addresses may hold logins: show them through ``storectl_daemon.network.origins.redacted`` only. ``trusted_hosts``
-    and ``ca_bundle`` are pip's ``trusted-host`` and ``cert``; ``client_cert`` is a file with a certificate and its key;
-    ``proxy`` takes the place of the proxy variables; ``keyring`` is whether the keyring program may be asked.
-    ``logins`` are addresses that are asked only if the lock file names them; ``authorities`` are the certificate
-    authorities of single hosts.
+    ``trusted_hosts`` and ``ca_bundle`` are pip's ``trusted-host`` and ``cert``. ``client_cert`` is a file with a
+    certificate and its key. ``proxy`` takes the place of the proxy variables. ``keyring`` is whether the keyring
+    program may be asked. ``logins`` are addresses that are asked only if the lock file names them. ``authorities`` are
+    the certificate authorities of single hosts.
     """
 
-    indexes: tuple[str, ...]
-    find_links: tuple[str, ...] = ()
-    explicit: tuple[str, ...] = ()
-    assigned: Mapping[NormalizedName, tuple[Place, ...]] = field(default_factory=dict)
+    indexes: tuple[Address, ...]
+    find_links: tuple[Address, ...] = ()
+    explicit: tuple[Address, ...] = ()
+    assigned: Mapping[NormalizedName, tuple[Source, ...]] = field(default_factory=dict)
     trusted_hosts: frozenset[str] = frozenset()
     ca_bundle: str | None = None
     client_cert: str | None = None
-    proxy: str | None = None
+    proxy: Address | None = None
     keyring: bool = False
-    logins: tuple[str, ...] = field(default=(), repr=False)
+    logins: tuple[Address, ...] = ()
     authorities: tuple[Authority, ...] = ()
 
     @property
-    def addresses(self) -> tuple[str, ...]:
+    def addresses(self) -> tuple[Address, ...]:
         """Every place that is named, for whichever projects it is asked."""
         return (*self.indexes, *self.explicit, *self.find_links, *self.logins)
 
@@ -92,9 +92,9 @@ def settings_of(environ: Mapping[str, str], files: ConfigFiles, project: Path | 
     )
 
 
-def default_index() -> str:
+def default_index() -> Address:
     """The index that is asked if none is configured: the one that ``unearth`` adds by itself."""
-    return PackageFinder().sources[0]["url"]
+    return Address(PackageFinder().sources[0]["url"])
 
 
 def read_settings(environ: Mapping[str, str], home: Path, project: Path | None) -> IndexSettings:
@@ -105,7 +105,7 @@ def read_settings(environ: Mapping[str, str], home: Path, project: Path | None) 
     return settings_of(environ, config_files(environ, home, project), project)
 
 
-def _indexes(layers: Iterable[Layer]) -> tuple[str, ...]:
+def _indexes(layers: Iterable[Layer]) -> tuple[Address, ...]:
     layers = list(layers)
     decided = next((layer for layer in layers if layer.default or layer.no_index is not None), Layer())
     if decided.no_index:
@@ -115,7 +115,7 @@ def _indexes(layers: Iterable[Layer]) -> tuple[str, ...]:
     return _unique([*extra, default or default_index()])
 
 
-def _assigned(layers: Iterable[Layer]) -> dict[NormalizedName, tuple[Place, ...]]:
+def _assigned(layers: Iterable[Layer]) -> dict[NormalizedName, tuple[Source, ...]]:
     """The places that each project with a source comes from. A name that no index has is left out."""
     layers = list(layers)
     named = {name: place for layer in reversed(layers) for name, place in layer.named.items()}
@@ -127,5 +127,5 @@ def _assigned(layers: Iterable[Layer]) -> dict[NormalizedName, tuple[Place, ...]
     return {project: places for project, places in found.items() if places}
 
 
-def _unique(values: Iterable[str]) -> tuple[str, ...]:
+def _unique(values: Iterable[Address]) -> tuple[Address, ...]:
     return tuple(dict.fromkeys(values))

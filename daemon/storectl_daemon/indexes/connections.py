@@ -13,7 +13,7 @@ from storectl_daemon.indexes.config_layer import Authority
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.network.fetch import Fetcher
 from storectl_daemon.network.proxies import Proxies, proxies_of
-from storectl_daemon.network.tls import certificate_places, show_certificate, tls_context, unchecked_context
+from storectl_daemon.network.tls import certificate_places, tls_context, unchecked_context
 
 _MOST_IDLE = 4
 
@@ -22,7 +22,7 @@ Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Transport:
     """How a command reaches servers. ``certificates`` are the variables and files that decide which ones it trusts."""
 
     proxies: Proxies
@@ -34,7 +34,7 @@ class Way:
 
     @classmethod
     def of(cls, settings: IndexSettings, environ: Mapping[str, str], authorities: tuple[Authority, ...] = ()) -> Self:
-        """The way that the user's settings and these variables make.
+        """The transport that the user's settings and these variables make.
 
         A project cannot decide which authorities to trust, except by the ``authorities`` of the sources that it names,
         as with Poetry.
@@ -67,10 +67,7 @@ class Way:
 def _context(authority: Authority, named: Mapping[str, str], ca_bundle: str | None) -> ssl.SSLContext:
     if authority.checked:
         return tls_context(named, authority.ca_bundle or ca_bundle, authority.client_cert)
-    context = unchecked_context()
-    if authority.client_cert:
-        show_certificate(context, authority.client_cert)
-    return context
+    return unchecked_context(authority.client_cert)
 
 
 @dataclass(slots=True)
@@ -83,23 +80,23 @@ class Connections:
     """Every pool that is in use, and the four others that were used last. For one event loop."""
 
     def __init__(self) -> None:
-        self._pools: OrderedDict[Way, _Pool] = OrderedDict()
+        self._pools: OrderedDict[Transport, _Pool] = OrderedDict()
         self._making = asyncio.Lock()
 
     @asynccontextmanager
-    async def pool(self, way: Way) -> AsyncIterator[Fetcher]:
-        """The pool of this way, until the block ends. Raises FetchError if a certificate cannot be read."""
+    async def pool(self, transport: Transport) -> AsyncIterator[Fetcher]:
+        """The pool of this transport, until the block ends. Raises FetchError if a certificate cannot be read."""
         async with self._making:
-            if way not in self._pools:
-                fetcher = await asyncio.to_thread(way.fetcher)
-                self._pools[way] = _Pool(await fetcher.__aenter__())
-        pool = self._pools[way]
+            if transport not in self._pools:
+                fetcher = await asyncio.to_thread(transport.fetcher)
+                self._pools[transport] = _Pool(await fetcher.__aenter__())
+        pool = self._pools[transport]
         pool.users += 1
         try:
             yield pool.fetcher
         finally:
             pool.users -= 1
-            self._pools.move_to_end(way)
+            self._pools.move_to_end(transport)
             await self._close(_MOST_IDLE)
 
     async def aclose(self) -> None:
@@ -107,9 +104,9 @@ class Connections:
         await self._close(0)
 
     async def _close(self, most: int) -> None:
-        idle = [way for way, pool in self._pools.items() if not pool.users]
-        for way in idle[: max(0, len(idle) - most)]:
-            await self._pools.pop(way).fetcher.__aexit__(None, None, None)
+        idle = [transport for transport, pool in self._pools.items() if not pool.users]
+        for transport in idle[: max(0, len(idle) - most)]:
+            await self._pools.pop(transport).fetcher.__aexit__(None, None, None)
 
 
 def _stamp(place: str) -> Stamp:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urljoin
+from urllib.parse import unquote
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import (
@@ -23,7 +23,7 @@ from packaging.version import InvalidVersion, Version
 from unearth.collector import IndexHTMLParser
 
 from storectl_daemon.errors import DaemonError
-from storectl_daemon.network.origins import is_web, scheme_of, without_login
+from storectl_daemon.network.address import Address
 from storectl_store.digest import STRONG_ALGORITHMS, Digest, parse_strong_digest
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"  # PEP 691
@@ -60,7 +60,7 @@ class IndexFile:
         return self.filename.endswith(".whl")
 
 
-def read_project_page(content: bytes, content_type: str, base: str, *, index: str) -> tuple[IndexFile, ...]:
+def read_project_page(content: bytes, content_type: str, base: Address, *, index: str) -> tuple[IndexFile, ...]:
     """The files on a page; ``base`` is its address. Raises ValueError if it is neither JSON nor HTML of an index."""
     kind, _, parameters = content_type.partition(";")
     if kind.strip().lower() == _JSON:
@@ -95,7 +95,7 @@ def _same_version(found: Version, wanted: Version) -> bool:
     return found == wanted or (wanted.local is None and Version(found.public) == wanted)
 
 
-def _json_files(content: bytes, base: str, index: str) -> Iterator[IndexFile]:
+def _json_files(content: bytes, base: Address, index: str) -> Iterator[IndexFile]:
     page = _object_of(content)
     for entry in _dicts(page.get("files")):
         filename, url = entry.get("filename"), entry.get("url")
@@ -115,7 +115,7 @@ def _json_files(content: bytes, base: str, index: str) -> Iterator[IndexFile]:
         )
 
 
-def _html_files(content: bytes, encoding: str, base: str, index: str) -> Iterator[IndexFile]:
+def _html_files(content: bytes, encoding: str, base: Address, index: str) -> Iterator[IndexFile]:
     try:
         text = content.decode(encoding, "replace")
     except LookupError:
@@ -123,7 +123,8 @@ def _html_files(content: bytes, encoding: str, base: str, index: str) -> Iterato
     # unearth's parser is used, but not its Link objects: those take seconds for the pages of large projects.
     parser = IndexHTMLParser()
     parser.feed(text)
-    start = _address(base, parser.base_url) or base if parser.base_url else base
+    stated_base = _address(base, parser.base_url)
+    start = Address(stated_base) if stated_base else base
     for anchor in parser.anchors:
         url, _, fragment = (anchor.get("href") or "").strip().partition("#")
         address = _address(start, url) if url else None
@@ -139,18 +140,18 @@ def _html_files(content: bytes, encoding: str, base: str, index: str) -> Iterato
         )
 
 
-def _address(base: str, url: object) -> str | None:
+def _address(base: Address, url: object) -> str | None:
     """The absolute address; None if it may not be followed from this page: only a local page may name local files."""
     if not isinstance(url, str):
         return None
     if _PLAIN_ADDRESS.fullmatch(url):
         return url
     try:
-        address = without_login(urljoin(base, url))
-        allowed = is_web(address) or (scheme_of(base) == scheme_of(address) == "file")
+        address = base.joined(url)
+        allowed = address.is_web or (base.is_file and address.is_file)
     except (ValueError, DaemonError):
         return None
-    return address if allowed else None
+    return address.with_login() if allowed else None
 
 
 def _digests(hashes: object) -> list[Digest | None]:

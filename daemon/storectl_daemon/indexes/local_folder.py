@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.indexes.file import IndexFile, is_of_version, read_project_page
-from storectl_daemon.network.origins import path_of_file_url, scheme_of
+from storectl_daemon.network.address import Address
 from storectl_store.digest import Digest, digest_of_hex
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
@@ -46,10 +46,11 @@ class LocalFolders:
         return tuple(self._with_digest(file) for file in wanted)
 
     def _with_digest(self, file: IndexFile) -> IndexFile:
-        if file.digest is not None or scheme_of(file.url) != "file":
+        address = Address(file.url)
+        if file.digest is not None or not address.is_file:
             return file
         try:
-            path = path_of_file_url(file.url)
+            path = address.path
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):
                 return file
@@ -73,7 +74,7 @@ def _page_files(page: Path, shown: str) -> Iterator[IndexFile]:
     try:
         if page.stat().st_size > _LARGEST_PAGE:
             return
-        yield from read_project_page(page.read_bytes(), "text/html", page.absolute().as_uri(), index=shown)
+        yield from read_project_page(page.read_bytes(), "text/html", Address(page.absolute().as_uri()), index=shown)
     except (OSError, ValueError):
         return
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from storectl_daemon.errors import DaemonError, FetchError, IndexLookupError, OfflineError
-from storectl_daemon.indexes.addresses import UrlBook, is_locked
+from storectl_daemon.indexes.config_layer import Source
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.file import IndexFile, allows_python
-from storectl_daemon.indexes.pages import ProjectPages, Source, SourceAnswer
+from storectl_daemon.indexes.pages import IndexPages, SourceAnswer
+from storectl_daemon.indexes.url_book import UrlBook, is_locked
+from storectl_daemon.network.address import Address
 from storectl_daemon.network.fetch import Fetcher
-from storectl_daemon.network.origins import scheme_of
 from storectl_store.digest import Digest, algorithm_of
 from storectl_store.errors import NoWheelError
 from storectl_store.selection.build_policy import format_refused
@@ -26,15 +27,15 @@ class Answers:
     """The files that pins were found to be, in memory. They hold for the same places and interpreter."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[tuple[IndexPin, tuple[str, ...], str], Pin | SourcePin] = OrderedDict()
+        self._found: OrderedDict[tuple[IndexPin, tuple[Address, ...], str], Pin | SourcePin] = OrderedDict()
 
-    def recall(self, pin: IndexPin, places: Sequence[str], interpreter: Interpreter) -> Pin | SourcePin | None:
+    def recall(self, pin: IndexPin, places: Sequence[Address], interpreter: Interpreter) -> Pin | SourcePin | None:
         """The file found earlier for this pin, if these places were asked; otherwise None."""
         return self._found.get((pin, tuple(places), interpreter.identity))
 
-    def note(self, pin: IndexPin, places: Sequence[str], interpreter: Interpreter, found: Pin | SourcePin) -> None:
+    def note(self, pin: IndexPin, places: Sequence[Address], interpreter: Interpreter, found: Pin | SourcePin) -> None:
         """Remember the file that was found, unless it is a file of this machine: that may be another one next time."""
-        if scheme_of(file_of(found).url) == "file":
+        if Address(file_of(found).url).is_file:
             return
         self._found[pin, tuple(places), interpreter.identity] = found
         if len(self._found) > _MOST_ANSWERS:
@@ -55,14 +56,14 @@ class IndexClient:
         fetcher: Fetcher,
         book: UrlBook,
         settings: IndexSettings,
-        pages: ProjectPages | None = None,
+        pages: IndexPages | None = None,
         answers: Answers | None = None,
         present: Callable[[Digest], bool] = lambda _digest: False,
     ) -> None:
         self._fetcher = fetcher
         self._book = book
         self._settings = settings
-        self._pages = pages or ProjectPages()
+        self._pages = pages or IndexPages()
         self._answers = answers or Answers()
         self._present = present
         self._asked: dict[Digest, tuple[IndexPin, Interpreter]] = {}
@@ -81,8 +82,8 @@ class IndexClient:
         """
         sources = sources_of(pin, self._settings)
         for place in (*pin.indexes, *pin.find_links):
-            self._fetcher.credentials.learn(place)
-        places = [source.place for source in sources]
+            self._fetcher.credentials.learn(Address(place))
+        places = [source.address for source in sources]
         found = None if refresh else self._answers.recall(pin, places, interpreter)
         if found is None and not refresh:
             found = await asyncio.to_thread(self._known_elsewhere, pin, interpreter, offline=offline)
@@ -116,7 +117,7 @@ class IndexClient:
     async def _files(
         self, pin: IndexPin, sources: Sequence[Source], *, refresh: bool, offline: bool
     ) -> tuple[IndexFile, ...]:
-        places = [source.place for source in sources]
+        places = [source.address for source in sources]
         files = None if refresh else await asyncio.to_thread(self._book.recall, pin, places)
         if offline:
             sources = tuple(source for source in sources if source.is_local and not pin.digests)
@@ -164,17 +165,14 @@ def sources_of(pin: IndexPin, settings: IndexSettings) -> tuple[Source, ...]:
     Find-links places only ever add to each other, as with pip. A project that has places of its own
     (``[tool.uv.sources]``) is looked for in those alone.
     """
+    named, links = tuple(map(Address, pin.indexes)), tuple(map(Address, pin.find_links))
     assigned = settings.assigned.get(pin.name)
-    if assigned is not None and not pin.exclusive:
-        places = [Source(place=place, find_links=True) for place in pin.find_links]
-        places += [Source(place=place) for place in pin.indexes]
-        places += [Source(place=place.address, find_links=place.flat) for place in assigned]
-        return tuple(dict.fromkeys(places))
-    indexes = pin.indexes if pin.exclusive else (*pin.indexes, *settings.indexes)
-    return (
-        *(Source(place=place, find_links=True) for place in dict.fromkeys((*pin.find_links, *settings.find_links))),
-        *(Source(place=place) for place in dict.fromkeys(indexes)),
-    )
+    if assigned is None or pin.exclusive:
+        links += settings.find_links
+        named += () if pin.exclusive else settings.indexes
+        assigned = ()
+    flat = (Source(address=address, find_links=True) for address in links)
+    return tuple(dict.fromkeys((*flat, *(Source(address=address) for address in named), *assigned)))
 
 
 def choose_pin(pin: IndexPin, files: Iterable[IndexFile], interpreter: Interpreter) -> Pin | SourcePin:
@@ -298,8 +296,8 @@ def _source_failed(pin: IndexPin, failures: Sequence[FetchError]) -> DaemonError
 
 def _unknown(pin: IndexPin, sources: Sequence[Source], answers: Sequence[SourceAnswer]) -> IndexLookupError:
     others = sorted({file.filename for answer in answers for file in answer.files})
-    notes = {answer.source.shown: answer.note for answer in answers if answer.note}
-    asked = [f"{s.shown} ({notes[s.shown]})" if s.shown in notes else s.shown for s in sources]
+    notes = {answer.source: f" ({answer.note})" for answer in answers if answer.note}
+    asked = [f"{source.address}{notes.get(source, '')}" for source in sources]
     where = _some(asked) if asked else "no index is configured"
     what = f"; {_some(others)} of that version {_why_others(pin)}" if others else ""
     wanted = "a locked digest" if pin.digests else f"a strong digest for {_some(sorted(pin.filenames))}"

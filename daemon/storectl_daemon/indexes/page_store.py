@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from storectl_daemon.network.address import Address
 from storectl_daemon.network.fetch import Page
-from storectl_daemon.network.origins import login_of, without_login
 from storectl_store.disk.whole_files import PRIVATE, replace_file
 from storectl_store.entries.sealed import opened, sealed
 
@@ -71,7 +71,7 @@ def kept_page(answer: Page, now: float) -> KeptPage | None:
     if _has(answer.cache_control, "no-store"):
         return None
     page = KeptPage(
-        url=without_login(answer.url),
+        url=answer.url.without_login(),
         content_type=answer.content_type,
         etag=answer.etag,
         last_modified=answer.last_modified,
@@ -96,7 +96,7 @@ class PageStore:
         self._folder = folder
         self._largest = largest
 
-    def read(self, url: str) -> tuple[KeptPage, bytes] | None:
+    def read(self, url: Address) -> tuple[KeptPage, bytes] | None:
         """The page of this address, and its body; None if there is none, or if it is damaged."""
         try:
             content, has_seal = opened(self._path(url).read_bytes())
@@ -108,7 +108,7 @@ class PageStore:
             _log.warning("a kept page is ignored, its index is asked again: %s", type(error).__name__)
             return None
 
-    def write(self, url: str, page: KeptPage, body: bytes) -> None:
+    def write(self, url: Address, page: KeptPage, body: bytes) -> None:
         """Keep a page. If it cannot be written, the only cost is a request later."""
         head = {"format": PAGE_FORMAT, **asdict(page)}
         try:
@@ -118,14 +118,14 @@ class PageStore:
         except OSError as error:
             _log.warning("an index page is not kept: %s", error.strerror)
 
-    def remove(self, url: str) -> None:
+    def remove(self, url: Address) -> None:
         """Forget a page."""
         with suppress(OSError):
             self._path(url).unlink()
 
-    def _path(self, url: str) -> Path:
-        login = login_of(url)
-        name = f"{login.user if login else ''}\0{without_login(url)}"
+    def _path(self, url: Address) -> Path:
+        login = url.login
+        name = f"{login.user if login else ''}\0{url.without_login()}"
         return self._folder / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
 
     def _make_room(self, size: int) -> None:

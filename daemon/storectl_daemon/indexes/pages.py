@@ -5,37 +5,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from packaging.utils import NormalizedName
 
 from storectl_daemon.errors import FetchError
+from storectl_daemon.indexes.config_layer import Source
 from storectl_daemon.indexes.file import ACCEPT, IndexFile, is_of_version, read_project_page
 from storectl_daemon.indexes.local_folder import LocalFolders
 from storectl_daemon.indexes.page_store import KeptPage, PageStore, kept_page
+from storectl_daemon.network.address import Address
 from storectl_daemon.network.fetch import Fetcher, Page
-from storectl_daemon.network.origins import path_of_file_url, redacted, scheme_of
 from storectl_daemon.process.single_flight import SingleFlight
 
 _MOST_PAGES = 32  # one of a large project is a few megabytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """One source to ask. ``place`` is an address, which may hold a login, or for find-links an absolute path."""
-
-    place: str
-    find_links: bool = False
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the source is a folder or file of this machine."""
-        return not _is_remote(self.place)
-
-    @property
-    def shown(self) -> str:
-        """The place as it may be shown to people and written into files."""
-        return redacted(self.place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +39,7 @@ class _KnownPage:
     files: tuple[IndexFile, ...]
 
 
-class ProjectPages:
+class IndexPages:
     """Asks sources for the files of one version of a project.
 
     ``store`` keeps pages for the next process; ``clock`` is the time that the age of a page is counted by.
@@ -66,8 +48,8 @@ class ProjectPages:
     def __init__(self, store: PageStore | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
-        self._flight: SingleFlight[tuple[Fetcher, str, bool], SourceAnswer] = SingleFlight()
-        self._pages: OrderedDict[str, _KnownPage] = OrderedDict()
+        self._flight: SingleFlight[tuple[Fetcher, Address, bool], SourceAnswer] = SingleFlight()
+        self._pages: OrderedDict[Address, _KnownPage] = OrderedDict()
         self._folders = LocalFolders()
 
     async def ask(
@@ -78,20 +60,16 @@ class ProjectPages:
         A page that is still fresh is used without a request, unless ``anew``. The result is empty if the source does
         not know the project, or if its folder does not exist.
         """
-        if source.find_links and source.is_local:
-            place = _local_path(source.place)
-            files = await asyncio.to_thread(self._folders.links, place, name, version, source.shown)
-            return SourceAnswer(source=source, files=files)
         if source.is_local:
-            place = _local_path(source.place)
-            files = await asyncio.to_thread(self._folders.project, place, name, version, source.shown)
+            read = self._folders.links if source.find_links else self._folders.project
+            files = await asyncio.to_thread(read, source.path, name, version, str(source.address))
             return SourceAnswer(source=source, files=files)
-        url = source.place if source.find_links else f"{source.place.rstrip('/')}/{name}/"
+        url = source.page_of(name)
         answer = await self._flight.do((fetcher, url, anew), lambda: self._remote(fetcher, source, url, anew=anew))
         wanted = tuple(file for file in answer.files if is_of_version(file, name, version))
         return SourceAnswer(source=source, files=wanted, note=answer.note, kept=answer.kept)
 
-    async def _remote(self, fetcher: Fetcher, source: Source, url: str, *, anew: bool) -> SourceAnswer:
+    async def _remote(self, fetcher: Fetcher, source: Source, url: Address, *, anew: bool) -> SourceAnswer:
         known = self._pages.get(url) or await asyncio.to_thread(self._read_kept, source, url)
         if known is not None:
             self._remember(url, known)
@@ -107,29 +85,32 @@ class ProjectPages:
         await self._keep(url, page, files)
         return SourceAnswer(source=source, files=files)
 
-    def _read_kept(self, source: Source, url: str) -> _KnownPage | None:
+    def _read_kept(self, source: Source, url: Address) -> _KnownPage | None:
         found = self._store.read(url) if self._store is not None else None
         if found is None:
             return None
         page, body = found
         try:
-            return _KnownPage(page=page, files=read_project_page(body, page.content_type, page.url, index=source.shown))
+            return _KnownPage(
+                page=page,
+                files=read_project_page(body, page.content_type, Address(page.url), index=str(source.address)),
+            )
         except ValueError:
             return None
 
-    async def _confirm(self, source: Source, url: str, known: _KnownPage, answer: Page) -> SourceAnswer:
+    async def _confirm(self, source: Source, url: Address, known: _KnownPage, answer: Page) -> SourceAnswer:
         page = known.page.confirmed(answer, self._clock())
         self._remember(url, _KnownPage(page=page, files=known.files))
         if self._store is not None and page.max_age:  # otherwise there is nothing new to write down
             await asyncio.to_thread(self._rewrite, self._store, url, page)
         return SourceAnswer(source=source, files=known.files)
 
-    def _rewrite(self, store: PageStore, url: str, page: KeptPage) -> None:
+    def _rewrite(self, store: PageStore, url: Address, page: KeptPage) -> None:
         found = store.read(url)
         if found is not None:
             store.write(url, page, found[1])
 
-    async def _keep(self, url: str, answer: Page, files: tuple[IndexFile, ...]) -> None:
+    async def _keep(self, url: Address, answer: Page, files: tuple[IndexFile, ...]) -> None:
         page = kept_page(answer, self._clock())
         if page is None:
             await self._forget(url)
@@ -138,29 +119,21 @@ class ProjectPages:
         if self._store is not None:
             await asyncio.to_thread(self._store.write, url, page, answer.content)
 
-    async def _forget(self, url: str) -> None:
+    async def _forget(self, url: Address) -> None:
         self._pages.pop(url, None)
         if self._store is not None:
             await asyncio.to_thread(self._store.remove, url)
 
-    def _remember(self, url: str, page: _KnownPage) -> None:
+    def _remember(self, url: Address, page: _KnownPage) -> None:
         self._pages[url] = page
         self._pages.move_to_end(url)
         while len(self._pages) > _MOST_PAGES:
             self._pages.popitem(last=False)
 
 
-def _files_of(page: Page, source: Source, url: str) -> tuple[IndexFile, ...]:
+def _files_of(page: Page, source: Source, url: Address) -> tuple[IndexFile, ...]:
     try:
-        return read_project_page(page.content, page.content_type, page.url, index=source.shown)
+        return read_project_page(page.content, page.content_type, page.url, index=str(source.address))
     except ValueError as error:
         hint = "check that the address is that of an index"
-        raise FetchError(f"{redacted(url)} is not an index page: {error}", hint=hint, url=redacted(url)) from error
-
-
-def _is_remote(place: str) -> bool:
-    return "://" in place and scheme_of(place) != "file"
-
-
-def _local_path(place: str) -> Path:
-    return path_of_file_url(place) if place.startswith("file:") else Path(place)
+        raise FetchError(f"{url} is not an index page: {error}", hint=hint, url=str(url)) from error

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from storectl_daemon.indexes.config_files import ConfigFile, broken_file, is_true
-from storectl_daemon.indexes.config_layer import Layer, asks_keyring, index_url, places, words
+from storectl_daemon.indexes.config_layer import Layer, asks_keyring, index_address, places, words
+from storectl_daemon.network.address import Address
 
 _SECTIONS = ("global", "download", "install")  # later ones win, as pip reads them for `pip install`
 _OPTIONS = (
@@ -25,16 +26,16 @@ def pip_layer(environ: Mapping[str, str], files: tuple[ConfigFile, ...], project
     """The layer of ``PIP_*`` variables and these files, nearest first. Relative places start at the project."""
     values = pip_values(environ, files, _OPTIONS)
     default = values.get("index-url")
-    extra = (index_url(url, project) for url in words(values.get("extra-index-url")))
+    extra = (index_address(url, project) for url in words(values.get("extra-index-url")))
     return Layer(
-        default=index_url(default, project) if default else None,
+        default=index_address(default, project) if default else None,
         extra=tuple(filter(None, extra)),
         find_links=places(words(values.get("find-links")), project),
         no_index=True if is_true(values.get("no-index")) else None,
         trusted_hosts=tuple(words(values.get("trusted-host"))),
         ca_bundle=values.get("cert") or None,
         client_cert=values.get("client-cert") or None,
-        proxy=values.get("proxy") or None,
+        proxy=Address(proxy) if (proxy := values.get("proxy")) else None,
         keyring=asks_keyring(values.get("keyring-provider")),
     )
 

@@ -10,21 +10,21 @@ hyphen is an underscore; in earlier versions a dot is, too. The lock file says w
 """
 
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from storectl_daemon.indexes.config_files import ConfigFile, broken_file
-from storectl_daemon.indexes.config_layer import Authority, Layer, is_address, written_into
+from storectl_daemon.indexes.config_files import ConfigFile
+from storectl_daemon.indexes.config_layer import Authority, Layer, is_address
+from storectl_daemon.network.address import Address
 
 
 def poetry_layer(environ: Mapping[str, str], files: tuple[ConfigFile, ...], pyproject: ConfigFile | None) -> Layer:
     """The layer of Poetry's variables and of these files, nearest first, for the sources that the project names."""
     if pyproject is None or not (sources := dict(_sources(pyproject))):
         return Layer()
-    tables = [_table(file) for file in files]
+    tables = [file.table() for file in files]
     base = pyproject.path.parent
     found = {name: _Settings(name, environ, tables) for name in sources}
     return Layer(
@@ -41,10 +41,10 @@ class _Settings:
         self._environ = environ
         self._tables = tables
 
-    def login(self, url: str) -> str | None:
+    def login(self, url: str) -> Address | None:
         """The address with its login; None if no login is configured."""
         user, password = self._text("http-basic", "username"), self._text("http-basic", "password")
-        return written_into(url, user or "", password or "") if user or password else None
+        return Address(url).logged_in(user or "", password or "") if user or password else None
 
     def authority(self, url: str, base: Path) -> Authority | None:
         """The certificate authority of the source's host; None if it is the usual one."""
@@ -78,18 +78,8 @@ def _speaks_of(table: Mapping[str, Any], section: str, name: str) -> bool:
 
 def _sources(pyproject: ConfigFile) -> Iterator[tuple[str, str]]:
     """Name and address of each ``[[tool.poetry.source]]``."""
-    table: Any = _table(pyproject)
-    for key in ("tool", "poetry"):
-        table = table.get(key, {}) if isinstance(table, dict) else {}
-    sources = table.get("source") if isinstance(table, dict) else None
+    sources = pyproject.table("tool", "poetry").get("source")
     for source in sources if isinstance(sources, list) else []:
         name, url = (source.get("name"), source.get("url")) if isinstance(source, dict) else (None, None)
         if isinstance(name, str) and isinstance(url, str) and is_address(url):
             yield name, url
-
-
-def _table(file: ConfigFile) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.text)
-    except tomllib.TOMLDecodeError as error:
-        raise broken_file(file.path, error) from error

@@ -6,7 +6,6 @@ it. One with ``format = "flat"`` is a find-links place.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +13,17 @@ from typing import Any
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from storectl_daemon.indexes.config_files import ConfigFile, broken_file, is_true
+from storectl_daemon.indexes.config_files import ConfigFile, is_true
 from storectl_daemon.indexes.config_layer import (
     Layer,
-    Place,
+    Source,
     absolute_place,
     asks_keyring,
-    index_url,
+    index_address,
     places,
-    with_login,
     words,
 )
+from storectl_daemon.network.address import Address
 
 _NAMED_INDEX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
 
@@ -32,7 +31,7 @@ _NAMED_INDEX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
 def uv_environment(environ: Mapping[str, str], project: Path | None) -> Layer:
     """The layer of the ``UV_*`` variables. Relative places are resolved from the project."""
     default = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
-    named: dict[str, Place] = {}
+    named: dict[str, Source] = {}
     extra = [*words(environ.get("UV_INDEX")), *words(environ.get("UV_EXTRA_INDEX_URL"))]
     addresses = [_of_variable(text, environ, project, named) for text in extra]
     return Layer(
@@ -54,12 +53,12 @@ def uv_file(file: ConfigFile, environ: Mapping[str, str]) -> Layer:
     found = [(entry, place) for entry in entries if (place := _place(entry, environ, base)) is not None]
     general = [(entry, place) for entry, place in found if entry.get("explicit") is not True]
     single = table.get("index-url")
-    defaults = [place.address for entry, place in general if entry.get("default") is True and not place.flat]
+    defaults = [place.address for entry, place in general if entry.get("default") is True and not place.find_links]
     if not defaults and isinstance(single, str):
-        defaults = [url] if (url := index_url(single, base)) else []
-    extra = [place.address for entry, place in general if entry.get("default") is not True and not place.flat]
-    extra += filter(None, (index_url(url, base) for url in _texts(table.get("extra-index-url"))))
-    flat = [place.address for _, place in general if place.flat]
+        defaults = [url] if (url := index_address(single, base)) else []
+    extra = [place.address for entry, place in general if entry.get("default") is not True and not place.find_links]
+    extra += filter(None, (index_address(url, base) for url in _texts(table.get("extra-index-url"))))
+    flat = [place.address for _, place in general if place.find_links]
     provider = table.get("keyring-provider")
     return Layer(
         default=defaults[0] if defaults else None,
@@ -85,34 +84,39 @@ def with_sources(layer: Layer, pyproject: ConfigFile) -> Layer:
 
 
 def _table(file: ConfigFile) -> dict[str, Any]:
-    try:
-        table: Any = tomllib.loads(file.text)
-    except tomllib.TOMLDecodeError as error:
-        raise broken_file(file.path, error) from error
-    for key in ("tool", "uv") if file.path.name == "pyproject.toml" else ():
-        table = table.get(key, {}) if isinstance(table, dict) else {}
-    return table if isinstance(table, dict) else {}
+    return file.table("tool", "uv") if file.path.name == "pyproject.toml" else file.table()
 
 
-def _place(entry: Mapping[str, Any], environ: Mapping[str, str], base: Path) -> Place | None:
+def _place(entry: Mapping[str, Any], environ: Mapping[str, str], base: Path) -> Source | None:
     url, name, flat = entry.get("url"), entry.get("name"), entry.get("format") == "flat"
     if not isinstance(url, str):
         return None
-    address = absolute_place(url, base) if flat else index_url(url, base)
+    address = absolute_place(url, base) if flat else index_address(url, base)
     if address is None:
         return None
-    return Place(address=with_login(address, name if isinstance(name, str) else None, environ), flat=flat)
+    return Source(address=_with_login(address, name if isinstance(name, str) else None, environ), find_links=flat)
 
 
-def _of_variable(text: str, environ: Mapping[str, str], project: Path | None, named: dict[str, Place]) -> str | None:
+def _of_variable(
+    text: str, environ: Mapping[str, str], project: Path | None, named: dict[str, Source]
+) -> Address | None:
     """The address in ``name=address`` or ``address``. A named one is added to ``named``, with its login."""
     match = _NAMED_INDEX.fullmatch(text)
-    address = index_url(match[2] if match else text, project)
+    address = index_address(match[2] if match else text, project)
     if match is None or address is None:
         return address
-    address = with_login(address, match[1], environ)
-    named[match[1]] = Place(address=address)
+    address = _with_login(address, match[1], environ)
+    named[match[1]] = Source(address=address)
     return address
+
+
+def _with_login(address: Address, name: str | None, environ: Mapping[str, str]) -> Address:
+    """The address with the login of ``UV_INDEX_<NAME>_USERNAME`` and ``…_PASSWORD``, if these variables are set."""
+    if name is None or "://" not in address.with_login():
+        return address
+    prefix = f"UV_INDEX_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
+    user, password = environ.get(f"{prefix}_USERNAME"), environ.get(f"{prefix}_PASSWORD")
+    return address if user is None and password is None else address.logged_in(user or "", password)
 
 
 def _list(value: object) -> list[Any]:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from storectl_daemon.network.address import Address, Login, Origin
 from storectl_daemon.network.keyring_program import KeyringProgram
-from storectl_daemon.network.origins import Login, Origin, is_web, login_of, origin_of, without_login
 
 _log = logging.getLogger(__name__)
 
@@ -59,12 +59,12 @@ class Credentials:
         self._learnt: dict[Origin, dict[str, Login | None]] = {}
         self._answers: dict[Login, str | None] = {}  # the keyring's answers, each with the user it was asked for
 
-    def learn(self, url: str) -> None:
+    def learn(self, url: Address) -> None:
         """Remember this address for its origin, with the login written into it if it has one."""
-        if not is_web(url):
+        if not url.is_web:
             return
-        places = self._learnt.setdefault(origin_of(url), {})
-        address, login = without_login(url), login_of(url)
+        places = self._learnt.setdefault(url.origin, {})
+        address, login = url.without_login(), url.login
         known = places.get(address)
         if login is not None and not (known is not None and _is_completed_by(login, known)):
             places.pop(address, None)  # the latest comes last
@@ -72,7 +72,7 @@ class Credentials:
         else:
             places.setdefault(address, None)
 
-    def authorization(self, url: str) -> str | None:
+    def authorization(self, url: Address) -> str | None:
         """The value of the header for this address; None without a login. A login in the address itself comes first."""
         login = self._login(url)
         if login is None:
@@ -80,7 +80,7 @@ class Credentials:
         pair = f"{login.user}:{login.password}".encode()
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
-    async def challenged(self, url: str) -> bool:
+    async def challenged(self, url: Address) -> bool:
         """Whether a login other than that of ``authorization`` can be had, now that the server has refused.
 
         This may ask the keyring program. Call it after a 401, also if the request had no login.
@@ -92,25 +92,25 @@ class Credentials:
         if used is not None and used.password and not is_answer:
             return False
         user = self._answers[used] if used is not None and is_answer else used.user if used else None
-        index, host = self._nearest(url, with_login=False), urlsplit(without_login(url)).netloc
+        index, host = self._nearest(url, with_login=False), urlsplit(url.without_login()).netloc
         services = [index, host] if index is not None else [host]
         login = await self._keyring.login(services, user, instead_of=used if is_answer else None)
         if login is None or login == used:
             return False
         self._answers[login] = user
-        self._learnt.setdefault(origin_of(url), {})[index or without_login(url)] = login
+        self._learnt.setdefault(url.origin, {})[index or url.without_login()] = login
         return True
 
-    def _login(self, url: str) -> Login | None:
+    def _login(self, url: Address) -> Login | None:
         """The login in the address, with the known password if it has none; without one, the login that is known."""
-        written = login_of(url)
+        written = url.login
         if written is not None and written.password:
             return written
         known = self._known(url)
         return known if written is None or (known is not None and known.user == written.user) else written
 
-    def _known(self, url: str) -> Login | None:
-        origin = origin_of(url)
+    def _known(self, url: Address) -> Login | None:
+        origin = url.origin
         nearest = self._nearest(url, with_login=True)
         learnt = self._learnt[origin][nearest] if nearest is not None else None
         if learnt is not None and learnt.password:
@@ -119,10 +119,10 @@ class Credentials:
         fitting = (login for login in found if login and (learnt is None or login.user == learnt.user))
         return next(fitting, learnt)
 
-    def _nearest(self, url: str, *, with_login: bool) -> str | None:
+    def _nearest(self, url: Address, *, with_login: bool) -> str | None:
         """The learnt address on the same origin that shares most of its path with this one; of equals the latest."""
-        places = self._learnt.get(origin_of(url), {})
-        wanted = _segments(url)
+        places = self._learnt.get(url.origin, {})
+        wanted = _segments(url.without_login())
         found = [address for address, login in places.items() if login is not None or not with_login]
         return max(reversed(found), key=lambda address: _common(_segments(address), wanted), default=None)
 

@@ -16,7 +16,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from storectl_daemon.network.origins import Login
+from storectl_daemon.network.address import Login
 
 DEADLINE = 30.0
 """Seconds for one question: the program may wait until the user has unlocked a keyring."""

@@ -8,7 +8,9 @@ import re
 import sys
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from storectl_daemon.network.address import Address
 
 _SCHEMES = ("http", "https", "all")
 _HOST = re.compile(r"(\*?\.)?[\w-]+(\.[\w-]+)*\.?(:\d{1,5})?")
@@ -19,15 +21,15 @@ _PORT = re.compile(r"[^:]:\d+$|\]:\d+$")
 class Proxies:
     """Which proxy is used: ``proxy`` for everything if it is given, else the one of the scheme.
 
-    ``bypassed`` hosts are reached without a proxy. ``by_scheme`` holds pairs of a scheme (http, https or all) and an
-    address, which may hold a login.
+    ``bypassed`` hosts are reached without a proxy. ``by_scheme`` holds pairs of a scheme (http, https or all) and its
+    proxy.
     """
 
-    proxy: str | None = field(default=None, repr=False)
-    by_scheme: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    proxy: Address | None = None
+    by_scheme: tuple[tuple[str, Address], ...] = ()
     bypassed: tuple[str, ...] = ()
 
-    def to(self, host: str) -> str | None:
+    def to(self, host: str) -> Address | None:
         """The proxy on the way to this host (or host and port) over https; None for none."""
         if self.proxy is not None:
             return self.proxy
@@ -36,16 +38,16 @@ class Proxies:
         found = dict(self.by_scheme)
         return found.get("https") or found.get("all")
 
-    def routes(self) -> dict[str, str | None]:
+    def routes(self) -> dict[str, Address | None]:
         """The proxy of each pattern of addresses in httpx2's form (``https://``, ``all://*.example``), or None."""
         if self.proxy is not None:
             return {"all://": self.proxy}
-        routes: dict[str, str | None] = {f"{scheme}://": address for scheme, address in self.by_scheme}
+        routes: dict[str, Address | None] = {f"{scheme}://": address for scheme, address in self.by_scheme}
         patterns = filter(None, map(_pattern, self.bypassed))
         return routes | dict.fromkeys(patterns) if routes else {}
 
 
-def proxies_of(environ: Mapping[str, str], proxy: str | None = None) -> Proxies:
+def proxies_of(environ: Mapping[str, str], proxy: Address | None = None) -> Proxies:
     """The proxies that these variables name, unless ``proxy`` is given. On macOS, without any, those of the system."""
     if proxy is not None:
         return Proxies(proxy=proxy)
@@ -56,7 +58,7 @@ def proxies_of(environ: Mapping[str, str], proxy: str | None = None) -> Proxies:
     if "*" in bypassed:
         return Proxies()
     addresses = {scheme: found[scheme] for scheme in _SCHEMES if found.get(scheme)}
-    by_scheme = ((scheme, text if "://" in text else f"http://{text}") for scheme, text in addresses.items())
+    by_scheme = ((scheme, Address(text if "://" in text else f"http://{text}")) for scheme, text in addresses.items())
     return Proxies(by_scheme=tuple(by_scheme), bypassed=bypassed)
 
 

@@ -24,10 +24,7 @@ def tls_context(
 
     Raises FetchError if a named file or folder is missing or holds no certificate.
     """
-    context = _trusting(environ, bundle)
-    if client_cert:
-        show_certificate(context, client_cert)
-    return context
+    return _showing(_trusting(environ, bundle), client_cert)
 
 
 def certificate_places(
@@ -39,8 +36,18 @@ def certificate_places(
     return {name: place for name, place in named.items() if place}
 
 
-def show_certificate(context: ssl.SSLContext, client_cert: str) -> None:
-    """Show this certificate to servers that ask for one. Raises FetchError if it cannot be read."""
+def unchecked_context(client_cert: str | None = None) -> ssl.SSLContext:
+    """A context that checks no certificate: for the hosts of pip's ``trusted-host`` only."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return _showing(context, client_cert)
+
+
+def _showing(context: ssl.SSLContext, client_cert: str | None) -> ssl.SSLContext:
+    """The context, showing this certificate to servers that ask for one. FetchError if it cannot be read."""
+    if not client_cert:
+        return context
     try:
         context.load_cert_chain(client_cert)
     except OSError as error:
@@ -49,6 +56,7 @@ def show_certificate(context: ssl.SSLContext, client_cert: str) -> None:
             hint="correct or unset pip's `client-cert` or SSL_CLIENT_CERT",
             path=client_cert,
         ) from error
+    return context
 
 
 def _trusting(environ: Mapping[str, str], bundle: str | None) -> ssl.SSLContext:
@@ -64,14 +72,6 @@ def _trusting(environ: Mapping[str, str], bundle: str | None) -> ssl.SSLContext:
         first, _, others = folder.partition(os.pathsep)
         return _with_folders(_context(first, origin="SSL_CERT_DIR"), others)
     return httpx2.create_ssl_context(trust_env=False)
-
-
-def unchecked_context() -> ssl.SSLContext:
-    """A context that checks no certificate: for the hosts of pip's ``trusted-host`` only."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _with_folders(context: ssl.SSLContext, folders: str | None) -> ssl.SSLContext:

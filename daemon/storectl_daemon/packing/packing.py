@@ -19,7 +19,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.pack import (
     LARGEST_RECORD,
     drop_packs_without_environment,
-    packed_imports,
+    packed_modules,
     parse_imports,
     write_pack,
 )
@@ -104,8 +104,8 @@ class Packing:
         environment = self._environments.record(path.name)
         if environment is None:
             return
-        imports, present = parse_imports(data), packed_imports(self._layout, environment.id)
-        if set(imports.modules) <= set(present.modules):
+        modules, present = parse_imports(data), packed_modules(self._layout, environment.id)
+        if set(modules) <= set(present):
             return
-        packed = write_pack(self._layout, environment, imports.then(present), tmp=self._session)
-        logger.info("packed %d modules of %s", len(packed.modules), environment.id)
+        packed = write_pack(self._layout, environment, tuple(dict.fromkeys(modules + present)), tmp=self._session)
+        logger.info("packed %d modules of %s", len(packed), environment.id)

@@ -1,18 +1,11 @@
-"""The memory of a process: how much it uses, returning what is free, and keeping objects from the garbage collector.
-
-Worker processes import this before anything else, so it imports little.
-"""
+"""The memory of this process: how much it uses, and how free memory is returned to the system."""
 
 import contextlib
 import ctypes
 import gc
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-
-T = TypeVar("T")
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _M_ARENA_MAX = -8  # malloc.h of glibc
@@ -37,21 +30,6 @@ def keep_memory_together() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
-
-
-def for_good(load: Callable[[], T]) -> T:
-    """The value of ``load``, made without garbage collections. Later ones look at nothing that exists by then.
-
-    That is code and types for the most part, which stay for good. Looking at all of it takes 50 ms, in which no thread
-    of this process answers. Of 100,000 objects some 700 are garbage.
-    """
-    gc.disable()
-    try:
-        made = load()
-    finally:
-        gc.enable()
-    gc.freeze()
-    return made
 
 
 def give_memory_back() -> None:

@@ -21,9 +21,10 @@ from typing import Any
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.process.latest_file import LatestFile
 from storectl_shim.project_record import last_environment
+from storectl_store.digest import EnvironmentId
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.sealed import opened, sealed
-from storectl_store.environments.project_record import project_of, record_folders
+from storectl_store.projects.project_record import project_of, record_folders
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Wish:
     options: Options
     lock_file: str | None = None
     inputs: str | None = None
-    environment: str | None = None
+    environment: EnvironmentId | None = None
     last_used: float = 0.0
     notices: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -177,8 +178,8 @@ def projects_with_records(layout: StoreLayout) -> Iterator[Project]:
     """Each project that has a record, with its default environment, and its link if that has the usual name."""
     for folder in record_folders(layout):
         path = project_of(layout, folder)
-        environment = last_environment(str(layout.root), str(path), DEFAULT_OPTIONS.key)
-        wish = Wish(options=DEFAULT_OPTIONS, environment=os.path.basename(environment)) if environment else None
+        environment = os.path.basename(last_environment(str(layout.root), str(path), DEFAULT_OPTIONS.key) or "")
+        wish = Wish(options=DEFAULT_OPTIONS, environment=EnvironmentId(environment)) if environment else None
         link = path / _USUAL_LINK
         follows = link.is_symlink() and os.readlink(link).startswith(f"{layout.environments}/")
         yield Project(path=path, link=_USUAL_LINK if follows else None, wishes=(wish,) if wish else ())

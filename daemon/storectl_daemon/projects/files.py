@@ -16,9 +16,9 @@ from storectl_daemon.projects.inputs import Inputs, locate, read_inputs
 from storectl_shim.project_record import same_variables
 from storectl_store.disk.durability import exchange
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.environments.input_state import InputKind
-from storectl_store.environments.project_record import forget_record, recorded_inputs, write_record
 from storectl_store.errors import NoLockFileError
+from storectl_store.projects.input_state import InputKind
+from storectl_store.projects.project_record import forget_record, recorded_inputs, write_record
 
 
 class LinkError(DaemonError):

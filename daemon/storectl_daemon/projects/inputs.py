@@ -12,8 +12,8 @@ from types import MappingProxyType
 from storectl_daemon.projects.ownership import owner_errors
 from storectl_shim.project_record import INPUTS, doubt_about, find_project
 from storectl_shim.trust import check_inputs
-from storectl_store.environments.input_state import InputKind, InputState, read_state
 from storectl_store.errors import NoLockFileError
+from storectl_store.projects.input_state import InputKind, InputState, read_state
 from storectl_store.selection.tables.snapshot import read_snapshot
 
 Signature = tuple[tuple[int, int, int, int] | None, ...]

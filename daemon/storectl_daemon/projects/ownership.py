@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from storectl_daemon.network.origins import path_of_file_url, scheme_of
+from storectl_daemon.network.address import Address
 from storectl_shim.trust import ForeignFileError, check_inputs, check_owner
 from storectl_store.errors import NoLockFileError, ProjectOwnerError
 from storectl_store.selection.pin import LocalProject
@@ -46,6 +46,7 @@ def check_unlocked(url: str, environ: Mapping[str, str]) -> None:
 
     Raises ProjectOwnerError if the file is an untrusted user's.
     """
-    if scheme_of(url) == "file":
+    address = Address(url)
+    if address.is_file:
         with owner_errors():
-            check_owner(str(path_of_file_url(url)), environ)
+            check_owner(str(address.path), environ)

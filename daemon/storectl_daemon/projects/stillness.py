@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from storectl_store.environments.git_refs import index_lock
+from storectl_store.projects.git_refs import index_lock
 
 PATIENCE_SECONDS = 1.0
 """How long to wait for a lock of git's: longer than most switches. ``git commit`` holds one while its editor runs."""

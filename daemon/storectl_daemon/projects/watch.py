@@ -18,7 +18,7 @@ from storectl_daemon.projects.inputs import Signature, signature_of
 from storectl_daemon.projects.notifications import Batch, Wanted, notifications
 from storectl_daemon.projects.version_files import VERSION_FILES
 from storectl_shim.project_record import INPUTS
-from storectl_store.environments.git_refs import git_folder
+from storectl_store.projects.git_refs import git_folder
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from storectl_daemon.indexes.addresses import UrlBook
+from storectl_daemon.indexes.url_book import UrlBook
 from storectl_daemon.jobs.options import Job
-from storectl_daemon.network.origins import scheme_of
+from storectl_daemon.network.address import Address
 from storectl_store.digest import Digest
 from storectl_store.errors import ProblemError
 from storectl_store.selection.choose import parsed_filename
@@ -23,7 +23,7 @@ PinsOf = Callable[[Job], Awaitable[Sequence[Pin]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class WheelAddress:
     """A wheel, and the job that may fetch it, with the settings and logins of its project."""
 
     pin: Pin
@@ -42,9 +42,9 @@ class Addresses:
         self._jobs = list(jobs)
         self._otherwise = otherwise
         self._pins_of = pins_of
-        self._locked: dict[Digest, Address] | None = None
+        self._locked: dict[Digest, WheelAddress] | None = None
 
-    async def of(self, digest: Digest, names: Sequence[str]) -> list[Address]:
+    async def of(self, digest: Digest, names: Sequence[str]) -> list[WheelAddress]:
         """The wheel with this digest, at every known address.
 
         ``names`` are the projects that the wheel may be of. If there are none, the addresses of all projects are
@@ -54,9 +54,9 @@ class Addresses:
             self._locked = await self._read_lock_files()
         locked = self._locked.get(digest)
         job = locked.job if locked else self._otherwise
-        told = [Address(pin=pin, job=job) for pin in await asyncio.to_thread(self._told, digest, names)]
+        told = [WheelAddress(pin=pin, job=job) for pin in await asyncio.to_thread(self._told, digest, names)]
         found = [*([locked] if locked else []), *told]
-        return [each for each in found if not each.job.offline or scheme_of(each.pin.wheel.url) == "file"]
+        return [each for each in found if not each.job.offline or Address(each.pin.wheel.url).is_file]
 
     def _told(self, digest: Digest, names: Sequence[str]) -> list[Pin]:
         books = names or sorted(path.stem for path in self._urls.glob("*.json"))
@@ -71,11 +71,11 @@ class Addresses:
             if file is not None and (parsed := parsed_filename(file.filename)) is not None
         ]
 
-    async def _read_lock_files(self) -> dict[Digest, Address]:
-        found: dict[Digest, Address] = {}
+    async def _read_lock_files(self) -> dict[Digest, WheelAddress]:
+        found: dict[Digest, WheelAddress] = {}
         for job in self._jobs:
             try:
-                found |= {pin.wheel.digest: Address(pin=pin, job=job) for pin in await self._pins_of(job)}
+                found |= {pin.wheel.digest: WheelAddress(pin=pin, job=job) for pin in await self._pins_of(job)}
             except ProblemError as problem:
                 logger.info("%s tells no addresses: %s", job.project, problem)
         return found

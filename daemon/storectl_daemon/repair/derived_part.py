@@ -9,14 +9,16 @@ from functools import partial
 from pathlib import Path
 
 from storectl_daemon.repair.examined import Examined, Found, Order
+from storectl_store.digest import EnvironmentId
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.store import Store
-from storectl_store.environments.catalogue_check import catalogue_problems
 from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
-from storectl_store.environments.lent_links import misnamed_links
-from storectl_store.environments.pack import pack_problem, packed_imports, write_pack
+from storectl_store.environments.made_by import Maker, maker_of
+from storectl_store.environments.outlines.catalogue_check import catalogue_problems
+from storectl_store.environments.pack import pack_problem, packed_modules, write_pack
+from storectl_store.environments.shared_links import misnamed_links
 from storectl_store.errors import StoreError
 
 
@@ -57,10 +59,13 @@ class PackPart:
             yield Examined(kind="pack", name=name, found=found, mend=partial(self._mend, name, record, problem or ""))
 
     def _examine(self, name: str) -> tuple[EnvironmentRecord | None, str | None]:
+        folder = self.layout.environment(EnvironmentId(name))
         try:
-            record = read_environment(self.layout.environment(name))
+            record = read_environment(folder)
         except StoreError:
             return None, "its environment is gone"
+        if maker_of(folder, record) is Maker.ANOTHER:
+            return record, None  # its shim may read another format of packs
         try:
             return record, pack_problem(self.layout, record)
         except (OSError, ValueError) as error:
@@ -70,11 +75,11 @@ class PackPart:
         return await asyncio.to_thread(self._mend_now, name, record, problem)
 
     def _mend_now(self, name: str, record: EnvironmentRecord | None, problem: str) -> str:
-        imports = packed_imports(self.layout, name)
+        modules = packed_modules(self.layout, name)
         with disk_errors(f"mend the pack {name}"):
             set_aside(self.layout, {name: self.layout.pack(name)}, Reason(what=f"pack {name}", why=[problem]))
-            if record is not None and imports.modules:
-                write_pack(self.layout, record, imports, tmp=self.session)
+            if record is not None and modules:
+                write_pack(self.layout, record, modules, tmp=self.session)
                 return "packed again"
         return "set aside: the next programs of the environment tell what is to be in it"
 

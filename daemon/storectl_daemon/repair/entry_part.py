@@ -11,7 +11,7 @@ from pathlib import Path
 from storectl_daemon.compiling.compiler import Compiler
 from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job
-from storectl_daemon.network.origins import redacted
+from storectl_daemon.network.address import Address
 from storectl_daemon.repair.addresses import Addresses
 from storectl_daemon.repair.examined import Examined, Found, LostError, Order
 from storectl_daemon.repair.users import Users
@@ -117,7 +117,7 @@ class EntryPart:
                 problems.append(problem)
             else:
                 await self._compile(damage.digest, tags)
-                return f"fetched again from {redacted(address.pin.wheel.url)}"
+                return f"fetched again from {Address(address.pin.wheel.url)}"
         return await self._withdraw(damage, problems, order)
 
     async def _withdraw(self, damage: "_Damage", problems: Sequence[ProblemError], order: Order) -> str:

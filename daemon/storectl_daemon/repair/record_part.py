@@ -13,7 +13,7 @@ from storectl_daemon.warming.warm import Warmer
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
-from storectl_store.environments.project_record import project_of, record_folders, record_problem
+from storectl_store.projects.project_record import project_of, record_folders, record_problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from storectl_daemon.models import FailedEvent, ReadyEvent
 from storectl_daemon.projects.book import ProjectBook
 from storectl_daemon.repair.examined import Order
 from storectl_daemon.warming.warm import Warmer
-from storectl_store.digest import Digest
+from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.made_by import environment_records
 from storectl_store.errors import ProblemError
@@ -34,7 +34,7 @@ class Users:
         """Whether nothing is being made, so that nothing is half finished."""
         return not self._warmer.busy
 
-    def environments(self) -> set[str]:
+    def environments(self) -> set[EnvironmentId]:
         """The ids of all environments that projects were given."""
         return {wish.environment for project in self._book for wish in project.wishes if wish.environment is not None}
 

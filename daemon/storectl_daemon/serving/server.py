@@ -12,10 +12,9 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
-from storectl_daemon.held_maps import HeldMap
 from storectl_daemon.process.loading import Loaded
+from storectl_daemon.serving.listener import REQUEST_SECONDS, Listener
 from storectl_daemon.serving.peers import Gate
-from storectl_daemon.serving.reception import SILENT_SECONDS, Reception
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ CONNECTIONS_PER_USER = 256
 
 
 class Http(Protocol):
-    """Serves the connections that the reception hands on."""
+    """Serves the connections that the listener hands on."""
 
     def protocol(self) -> asyncio.Protocol:
         """The protocol for one more connection."""
@@ -35,51 +34,48 @@ class Http(Protocol):
 
 
 class Server:
-    """Serves on one listening socket until it is asked to stop. A signal only asks it to stop.
+    """Serves on one listening socket until ``stop`` is set. A signal sets it.
 
     ``http`` is called once, in a thread, when the first connection is handed on. For ``import_map``, ``on_answer`` and
-    ``seconds`` see ``Reception``. ``on_stop`` ends the work of the daemon, so that streams end and connections become
-    idle.
+    ``seconds`` see ``Listener``.
     """
 
     def __init__(
         self,
         gate: Gate,
         *,
-        import_map: Callable[[str], HeldMap],
+        import_map: Callable[[str], bytes],
         http: Callable[[], Http],
-        on_answer: Callable[[str], None] = lambda _: None,
-        on_stop: Callable[[], Awaitable[None]],
-        seconds: float = SILENT_SECONDS,
+        on_answer: Callable[[], None] = lambda: None,
+        stop: asyncio.Event,
+        seconds: float = REQUEST_SECONDS,
     ) -> None:
         self._http = Loaded(http, name="HTTP")
-        self._on_stop = on_stop
-        self._reception = Reception(
+        self._stop = stop
+        self._listener = Listener(
             gate=gate, import_map=import_map, protocol=self._protocol, on_answer=on_answer, seconds=seconds
         )
-        self._asked = asyncio.Event()
         self.accepting = asyncio.Event()
-
-    def ask_to_stop(self) -> None:
-        """Begin the end. Call it on the event loop."""
-        self._asked.set()
 
     def move(self, listening: socket.socket) -> None:
         """Serve on this socket from now on, instead of the present one. Call it on the event loop."""
-        self._reception.move(listening)
+        self._listener.move(listening)
 
-    async def serve(self, listening: socket.socket) -> None:
-        """Serve until asked to stop, then close the socket. Call it in the main thread, which receives the signals."""
+    async def serve(self, listening: socket.socket, *, on_stop: Callable[[], Awaitable[None]]) -> None:
+        """Serve until ``stop`` is set, then close the socket. Call it in the main thread, which receives the signals.
+
+        ``on_stop`` ends the work of the daemon, so that streams end and connections become idle.
+        """
         with self._signals():
-            await self.serve_unsignalled(listening)
+            await self.serve_unsignalled(listening, on_stop=on_stop)
 
-    async def serve_unsignalled(self, listening: socket.socket) -> None:
-        """Serve until asked to stop, without handling signals."""
-        self._reception.open(listening)
+    async def serve_unsignalled(self, listening: socket.socket, *, on_stop: Callable[[], Awaitable[None]]) -> None:
+        """Serve until ``stop`` is set, without handling signals."""
+        self._listener.open(listening)
         self.accepting.set()
-        await self._asked.wait()
-        self._reception.close()
-        await self._on_stop()
+        await self._stop.wait()
+        self._listener.close()
+        await on_stop()
         listening.close()
         if self._http.begun:
             with contextlib.suppress(Exception):  # it could not be loaded, which is in the log already
@@ -90,7 +86,7 @@ class Server:
         """SIGTERM and SIGINT end the daemon in order, with exit code 0: nothing is raised again afterwards."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.ask_to_stop)
+            loop.add_signal_handler(number, self._stop.set)
         try:
             yield
         finally:
@@ -105,5 +101,5 @@ class Server:
         try:
             return (await self._http.get()).protocol()
         except Exception:
-            self.ask_to_stop()
+            self._stop.set()
             raise

@@ -40,7 +40,7 @@ class SocketFolderError(DaemonError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
+class ListeningSocket:
     """A listening socket. ``passed`` ones belong to the service manager, which keeps them open across restarts."""
 
     socket: socket.socket
@@ -49,18 +49,18 @@ class Listener:
 
 
 @contextmanager
-def open_listener(path: Path, environ: Mapping[str, str]) -> Iterator[Listener]:
+def open_listening(path: Path, environ: Mapping[str, str]) -> Iterator[ListeningSocket]:
     """The socket to serve on. If the daemon bound it, and it is still the daemon's, it is removed at the end."""
     passed = passed_socket(environ)
     if passed is not None:
         with passed:
-            yield Listener(socket=passed, path=Path(passed.getsockname()), passed=True)
+            yield ListeningSocket(socket=passed, path=Path(passed.getsockname()), passed=True)
         return
     listening = bind(path)
     identity = socket_identity(path)
     try:
         with listening:
-            yield Listener(socket=listening, path=path, passed=False)
+            yield ListeningSocket(socket=listening, path=path, passed=False)
     finally:
         if identity is not None and socket_identity(path) == identity:
             with contextlib.suppress(FileNotFoundError):

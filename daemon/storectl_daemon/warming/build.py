@@ -6,7 +6,6 @@ If the environment and all its entries exist already, nothing is started, fetche
 import asyncio
 import hashlib
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,13 +32,13 @@ from storectl_daemon.warming.closure import Closure
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import Built
 from storectl_daemon.warming.source_builds import SourceBuilds, all_of
-from storectl_store.digest import Digest
+from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
-from storectl_store.environments.input_state import InputKind, InputState, stronger
-from storectl_store.environments.local_inputs import check_is_project, local_inputs
-from storectl_store.environments.outlines import Outlines
+from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import EnvironmentBuildError
+from storectl_store.projects.input_state import InputKind, InputState, stronger
+from storectl_store.projects.local_inputs import check_is_project, local_inputs
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
 from storectl_store.selection.reading import read_lock_file
@@ -47,7 +46,6 @@ from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.uv.groups import AskedGroups
-from storectl_store.wheel.checked import Part
 
 if TYPE_CHECKING:
     from storectl_daemon.indexes.configuration import IndexSettings
@@ -179,7 +177,7 @@ class EnvironmentBuild:
         built = await builds.made(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(made.pin for made in built))
         path = await self._environment_of(pins, interpreter, access, progress)
-        environment = await asyncio.to_thread(self._info, path.name, inputs)
+        environment = await asyncio.to_thread(self._info, EnvironmentId(path.name), inputs)
         await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
         return Built(
             environment=environment,
@@ -306,14 +304,9 @@ class EnvironmentBuild:
 
     def _present(self, pins: Sequence[Pin]) -> set[Digest]:
         """The pins whose entries are in the store, as far as a look at the folder of each tells."""
-        return {
-            pin.wheel.digest
-            for pin in pins
-            if self._store.has(pin.wheel.digest)
-            and os.path.isdir(self._store.layout.entry(pin.name, pin.wheel.digest) / Part.SITE_PACKAGES)
-        }
+        return {pin.wheel.digest for pin in pins if self._store.seems_whole(pin.name, pin.wheel.digest)}
 
-    def _info(self, environment: str, inputs: Inputs) -> EnvironmentInfo:
+    def _info(self, environment: EnvironmentId, inputs: Inputs) -> EnvironmentInfo:
         located = inputs.located
         info = self._environments.info(environment, project=str(located.project), lock_file=str(located.lock_file))
         if info is None:

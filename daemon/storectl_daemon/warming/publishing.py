@@ -8,15 +8,15 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from storectl_daemon.compiling.compiler import ShimBytecode
+from storectl_daemon.compiling.shim_bytecode import ShimBytecode
 from storectl_daemon.environments import Environments
 from storectl_daemon.jobs.progress import Progress
 from storectl_store.digest import Digest
 from storectl_store.entries.quarantine import Reason
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id
-from storectl_store.environments.outlines import Outlines
-from storectl_store.environments.plan import EnvironmentPlan, plan_environment
+from storectl_store.environments.outlines.kept import Outlines
+from storectl_store.environments.planning.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment, republish_environment
 from storectl_store.selection.target import Interpreter
 
@@ -86,6 +86,4 @@ class Publishing:
         self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
     ) -> EnvironmentPlan:
         outlines = self.outlines.get(digests, interpreter.extension_suffixes)
-        return plan_environment(
-            outlines, interpreter, self.store.layout, self.outlines.manifest, direct_urls=direct_urls
-        )
+        return plan_environment(outlines, interpreter, self.store, self.store.layout, direct_urls=direct_urls)

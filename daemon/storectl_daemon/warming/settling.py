@@ -16,8 +16,8 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.projects.inputs import Inputs, same_states
 from storectl_daemon.projects.stillness import Stillness
-from storectl_store.environments.input_state import InputKind, InputState, stronger
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
+from storectl_store.projects.input_state import InputKind, InputState, stronger
 
 AGAIN_SECONDS = 0.25
 """Seconds to wait before each new look for a missing file."""

@@ -22,8 +22,8 @@ from storectl_daemon.process.single_flight import SingleFlight
 from storectl_daemon.projects.book import ProjectBook, Wish
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.warming.settling import Built, InputFiles, Settling
-from storectl_store.environments.input_state import InputKind
 from storectl_store.errors import ProblemError
+from storectl_store.projects.input_state import InputKind
 from storectl_store.system_errors import refusal_of
 
 logger = logging.getLogger(__name__)

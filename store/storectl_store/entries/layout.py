@@ -21,7 +21,7 @@ urls/pages/                      its pages, for conditional requests
 projects/<absolute folder>/@storectl/   the record of one project: which environment its lock file has
 variables.key                    32 random bytes: the key of digests of variables
 projects.json                    the registered projects
-tmp/<boot id>.<pid>.<random>/    stages and downloads of one process
+tmp/<random>/                    stages and downloads of one writer
 trash/  quarantine/
 index.db                         SQLite, rebuildable from the files at any time
 """
@@ -32,7 +32,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from storectl_store.digest import Digest, hex_of, prefix_of
+from storectl_store.digest import Digest, EnvironmentId, hex_of, prefix_of
 
 STORE_FORMAT = 1
 
@@ -141,7 +141,7 @@ class StoreLayout:
     def bytecode_manifest(self, digest: Digest, cache_tag: str) -> Path:
         return self.meta / f"{hex_of(digest)}.{cache_tag}.pyc.json"
 
-    def environment(self, environment_id: str) -> Path:
+    def environment(self, environment_id: EnvironmentId) -> Path:
         return self.environments / environment_id
 
     def pack(self, environment_id: str) -> Path:

@@ -11,15 +11,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from storectl_store.digest import Digest, digest_of_hex, hex_of
+from packaging.utils import NormalizedName
+
+from storectl_store.digest import Digest, digest_of_hex, hex_of, is_environment_id
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, decode_manifest
+from storectl_store.entries.readable import Addressed
 from storectl_store.entries.version_file import check_version
 from storectl_store.errors import StoreError, StoreFormatError
+from storectl_store.wheel.checked import Part
 
 _MANIFEST_NAME = re.compile(r"([0-9a-f]{64})\.json")
-_ENVIRONMENT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class ReadOnlyStore:
@@ -59,7 +62,7 @@ class ReadOnlyStore:
     def manifest(self, digest: Digest) -> Manifest | None:
         """The manifest of a visible entry; None if there is none. Raises StoreFormatError if it is broken.
 
-        It is large, and read from disk each time. To ask about many entries, use outlines (``environments.outlines``).
+        It is large, and read from disk each time. For many entries, use ``environments.outlines.kept``.
         """
         path = self.layout.manifest(digest)
         try:
@@ -98,14 +101,20 @@ class ReadOnlyStore:
                 if manifest is not None:
                     yield manifest
 
-    def entry_folder(self, manifest: Manifest) -> Path:
+    def entry_folder(self, entry: Addressed) -> Path:
         """The folder of the entry, which holds ``site-packages`` and the other parts."""
-        return self.layout.entry(manifest.name, manifest.digest)
+        return self.layout.entry(entry.name, entry.digest)
+
+    def seems_whole(self, name: NormalizedName, digest: Digest) -> bool:
+        """Whether the entry is visible and has its ``site-packages``. Its manifest is not read."""
+        return self.has(digest) and os.path.isdir(self.layout.entry(name, digest) / Part.SITE_PACKAGES)
 
     def environment(self, environment_id: str) -> Path | None:
         """The folder of a published environment; None if there is none with this id, or the text is no id."""
+        if not is_environment_id(environment_id):
+            return None
         folder = self.layout.environment(environment_id)
-        return folder if _ENVIRONMENT_ID.fullmatch(environment_id) and os.path.isdir(folder) else None
+        return folder if os.path.isdir(folder) else None
 
 
 def _broken(path: Path, reason: str) -> StoreFormatError:

@@ -8,8 +8,25 @@ and every implementation passes it.
 from pathlib import Path
 from typing import Protocol
 
+from packaging.utils import NormalizedName
+
 from storectl_store.digest import Digest
 from storectl_store.entries.manifest import Manifest
+from storectl_store.errors import StoreError
+
+
+class Addressed(Protocol):
+    """What leads to the folder of an entry: its manifest, or its outline."""
+
+    @property
+    def name(self) -> NormalizedName:
+        """The name of its project."""
+        ...
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of its wheel."""
+        ...
 
 
 class Readable(Protocol):
@@ -26,10 +43,18 @@ class Readable(Protocol):
         """
         ...
 
-    def entry_folder(self, manifest: Manifest) -> Path:
-        """The folder of the entry with this manifest; it holds ``site-packages`` and the other parts."""
+    def entry_folder(self, entry: Addressed) -> Path:
+        """The folder of a visible entry; it holds ``site-packages`` and the other parts."""
         ...
 
     def environment(self, environment_id: str) -> Path | None:
         """The folder of a published environment; None if there is none with this id, or the text is no id."""
         ...
+
+
+def manifest_in(store: Readable, digest: Digest) -> Manifest:
+    """The manifest of an entry. Raises StoreError if there is none, or it is broken."""
+    manifest = store.manifest(digest)
+    if manifest is None:
+        raise StoreError(f"the entry {digest} is gone from the store", hint="warm the project again", digest=digest)
+    return manifest

@@ -23,7 +23,7 @@ from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree, discard
 from storectl_store.entries.version_file import UNFINISHED_VERSION
-from storectl_store.entries.writer import session_is_dead
+from storectl_store.entries.writer import Writer
 
 _MANIFEST = re.compile(r"([0-9a-f]{64})(?:\..+\.pyc)?\.json")  # of an entry, or of its bytecode
 
@@ -46,8 +46,8 @@ class Recovered:
         return self != Recovered()
 
 
-def recover(store: Store, *, shown: Callable[[], AbstractSet[Digest]] = frozenset) -> Recovered:
-    """Sweep the store. Only the writer may do it, before it starts anything else.
+def recover(store: Store, writer: Writer, *, shown: Callable[[], AbstractSet[Digest]] = frozenset) -> Recovered:
+    """Sweep the store, which the writer holds. It does this before it starts anything else.
 
     ``shown`` gives the digests that environments name; it is called only if there are halves. Raises StoreError if the
     disk refuses.
@@ -59,7 +59,7 @@ def recover(store: Store, *, shown: Callable[[], AbstractSet[Digest]] = frozense
         manifests = _delete_lone_manifests(store, keep)
         halves = _discard_halves(store, keep)
         return Recovered(
-            sessions=_discard_dead_sessions(layout),
+            sessions=_discard_other_sessions(layout, writer),
             halves=halves,
             manifests=manifests,
             environments=_discard_unfinished_environments(layout),
@@ -74,11 +74,11 @@ def _delete_unfinished(layout: StoreLayout) -> None:
             delete_tree(layout.root / name)
 
 
-def _discard_dead_sessions(layout: StoreLayout) -> tuple[str, ...]:
-    dead = sorted(name for name in os.listdir(layout.tmp) if session_is_dead(name))
-    for name in dead:
+def _discard_other_sessions(layout: StoreLayout, writer: Writer) -> tuple[str, ...]:
+    left = sorted(name for name in os.listdir(layout.tmp) if name != writer.session.name)
+    for name in left:
         discard(layout, layout.tmp / name)
-    return tuple(dead)
+    return tuple(left)
 
 
 def _discard_unfinished_environments(layout: StoreLayout) -> tuple[str, ...]:

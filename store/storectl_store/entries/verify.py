@@ -19,7 +19,8 @@ from pathlib import Path, PurePosixPath
 from storectl_store.digest import Digest, hex_of
 from storectl_store.entries.bytecode_files import read_side_manifest
 from storectl_store.entries.manifest import Manifest, ManifestFile, folders_above
-from storectl_store.entries.store import Store
+from storectl_store.entries.read_only import ReadOnlyStore
+from storectl_store.entries.readable import Readable
 from storectl_store.errors import StoreError
 
 _BYTECODE_MANIFEST = re.compile(r"([0-9a-f]{64})\.(.+)\.pyc\.json")
@@ -77,7 +78,7 @@ THOROUGH = Depth()
 
 
 def verify(
-    store: Store, digests: Iterable[Digest] | None = None, *, depth: Depth = THOROUGH
+    store: ReadOnlyStore, digests: Iterable[Digest] | None = None, *, depth: Depth = THOROUGH
 ) -> Iterator[Checked | Finding]:
     """Look at these entries, or at all: for each its findings, then one Checked. Nothing is changed.
 
@@ -89,7 +90,7 @@ def verify(
 
 
 def _verify_entry(
-    store: Store, digest: Digest, side_manifests: dict[str, Path], depth: Depth
+    store: Readable, digest: Digest, side_manifests: dict[str, Path], depth: Depth
 ) -> Iterator[Checked | Finding]:
     manifest, findings = _manifest(store, digest)
     if manifest is not None:
@@ -99,8 +100,8 @@ def _verify_entry(
     yield Checked(digest=digest, files=len(files), size=sum(file.size for file in files), findings=len(findings))
 
 
-def _manifest(store: Store, digest: Digest) -> tuple[Manifest | None, list[Finding]]:
-    name = store.layout.manifest(digest).name
+def _manifest(store: Readable, digest: Digest) -> tuple[Manifest | None, list[Finding]]:
+    name = f"{hex_of(digest)}.json"
     try:
         manifest = store.manifest(digest)
     except StoreError as error:
@@ -233,7 +234,7 @@ def _unlisted_bytecode(
             yield Finding(digest=digest, kind=Kind.BYTECODE, path=path, message="no side manifest lists it")
 
 
-def _side_manifests(store: Store) -> defaultdict[str, dict[str, Path]]:
+def _side_manifests(store: ReadOnlyStore) -> defaultdict[str, dict[str, Path]]:
     """The side manifests of bytecode, by the hex digits of their entry and by cache tag."""
     paths: defaultdict[str, dict[str, Path]] = defaultdict(dict)
     for name in sorted(os.listdir(store.layout.meta)):

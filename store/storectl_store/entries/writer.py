@@ -4,31 +4,26 @@ The lock is an open file description lock (``F_OFD_SETLK``) on a file that is ne
 belongs to the descriptor: two writers in one process exclude each other, and closing another descriptor of the file
 does not drop it. If the platform lacks it (macOS), ``flock`` gives the same, except over NFS.
 
-A session is ``tmp/<boot id>.<pid>.<random>``: its name tells any other process whether the one that made it still
-lives.
+A session is ``tmp/<random>``. The lock is exclusive, so every session but the writer's own was left behind by a crash.
+A worker process that outlives its writer knows no folder but its writer's session, which recovery moves away.
 """
 
 import errno
 import fcntl
 import os
-import re
 import secrets
 import struct
-import subprocess
 import sys
 import weakref
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from storectl_shim.store_daemon import is_there
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.trash import delete_tree
 from storectl_store.errors import StoreBusyError
 
-_SESSION = re.compile(r"(?P<boot>[^.]+)\.(?P<pid>[0-9]+)\.(?P<random>[0-9a-f]+)")
 _FLOCK = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, pid; length 0 is the whole file
 
 
@@ -157,42 +152,8 @@ def _forget_all_in_child() -> None:
 os.register_at_fork(after_in_child=_forget_all_in_child)
 
 
-def session_is_dead(name: str) -> bool:
-    """Whether the process that made the ``tmp`` folder of this name is gone; true for a name that is no session's."""
-    match = _SESSION.fullmatch(name)
-    if match is None or match["boot"] != boot_id():
-        return True
-    pid = int(match["pid"])
-    if pid == os.getpid():
-        # In a container every start may have the same process id. So of this process's id, only the open sessions are
-        # alive.
-        return name not in {writer.session.name for writer in _open_writers}
-    return not is_there(pid)
-
-
-@cache
-def boot_id() -> str:
-    """A text that differs between two boots of this machine, without dots; "none" if the system has none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return _boot_time()
-
-
-def _boot_time() -> str:
-    """The ``kern.boottime`` of macOS and BSD, in seconds."""
-    try:
-        answer = subprocess.run(
-            ["sysctl", "-n", "kern.boottime"], capture_output=True, text=True, check=False, timeout=5
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "none"
-    seconds = re.search(r"sec = ([0-9]+)", answer.stdout)
-    return seconds[1] if seconds else "none"
-
-
 def _make_session(layout: StoreLayout) -> Path:
-    session = layout.tmp / f"{boot_id()}.{os.getpid()}.{secrets.token_hex(8)}"
+    session = layout.tmp / secrets.token_hex(8)
     session.mkdir()
     session.chmod(0o700)
     return session

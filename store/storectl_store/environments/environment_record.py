@@ -12,7 +12,7 @@ from typing import Any
 
 from packaging.utils import NormalizedName
 
-from storectl_store.digest import Digest, parse_digest
+from storectl_store.digest import Digest, EnvironmentId, parse_digest
 from storectl_store.environments.identity import NOTHING
 from storectl_store.errors import StoreFormatError
 from storectl_store.selection.target import Interpreter
@@ -25,7 +25,7 @@ RECORD_FORMAT = 2
 class EnvironmentRecord:
     """What a published environment was made of, as its ``environment.json`` says it; ``digests`` are sorted."""
 
-    id: str
+    id: EnvironmentId
     executable: str
     version: str
     cache_tag: str
@@ -37,7 +37,7 @@ class EnvironmentRecord:
     @classmethod
     def of(
         cls,
-        environment_id: str,
+        environment_id: EnvironmentId,
         interpreter: Interpreter,
         digests: tuple[Digest, ...],
         direct_urls: Mapping[NormalizedName, str],
@@ -84,7 +84,7 @@ def read_environment(folder: Path) -> EnvironmentRecord:
         if value["format"] != RECORD_FORMAT:
             raise StoreFormatError(f"environment format {value['format']!r} is not {RECORD_FORMAT}", path=str(folder))
         return EnvironmentRecord(
-            id=value["id"],
+            id=EnvironmentId(value["id"]),
             executable=value["interpreter"]["executable"],
             version=value["interpreter"]["version"],
             cache_tag=value["interpreter"]["cache_tag"],

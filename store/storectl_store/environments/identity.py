@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from packaging.utils import NormalizedName
 
-from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.digest import Digest, EnvironmentId, digest_of_hex
 from storectl_store.selection.target import Interpreter
 
 VIEW_FORMAT = 6
@@ -25,7 +25,7 @@ NOTHING: Mapping[NormalizedName, str] = MappingProxyType({})
 
 def environment_id(
     digests: Iterable[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str] = NOTHING
-) -> str:
+) -> EnvironmentId:
     """32 hex digits for this closure, in any order.
 
     ``direct_urls`` are the contents of ``direct_url.json`` by project.
@@ -40,7 +40,7 @@ def identity_of(
     *,
     shim: Digest,
     view_format: int,
-) -> str:
+) -> EnvironmentId:
     """The id of an environment made by this shim and this format of views, for the interpreter with this identity."""
     parts = {
         "format": view_format,
@@ -49,7 +49,7 @@ def identity_of(
         "digests": sorted(digests),
         "direct_urls": dict(direct_urls),
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_ID_LENGTH]
+    return EnvironmentId(hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_ID_LENGTH])
 
 
 @cache

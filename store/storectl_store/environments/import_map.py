@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from storectl_shim._storectl_map import MAGIC, MODULE, NAMESPACE, PRIME
+from storectl_store.digest import EnvironmentId
 
 Tables: TypeAlias = Mapping[str, Mapping[str, int]]
 """Folder -> tail -> record, ``kind * 64 + index of the suffix``. Of two records for one name the lower one wins."""
@@ -107,7 +108,9 @@ def section_of(folder: str, tables: Tables) -> Section | None:
     return Section(record=record, content=content, check=checksum(content))
 
 
-def encode_import_map(environment_id: str, tables: Tables, sections: Mapping[str, Section] = _NO_SECTIONS) -> bytes:
+def encode_import_map(
+    environment_id: EnvironmentId, tables: Tables, sections: Mapping[str, Section] = _NO_SECTIONS
+) -> bytes:
     """The whole map of an environment, in bytes.
 
     ``tables`` describe site-packages and folders in it; ``sections`` are the folders right below the view that no table

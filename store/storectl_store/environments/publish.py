@@ -21,10 +21,10 @@ from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.trash import delete_tree
 from storectl_store.environments.import_map import encode_import_map, index_paths
-from storectl_store.environments.lent_links import NO_HARD_LINK, LentLinks, lent_links
-from storectl_store.environments.plan import IMPORT_MAP, EnvironmentPlan
-from storectl_store.environments.scripts import PYTHON_SHEBANG, with_own_shebang
-from storectl_store.environments.tree import Link, SameFile, SmallFile, StoreScript
+from storectl_store.environments.planning.plan import IMPORT_MAP, EnvironmentPlan
+from storectl_store.environments.planning.scripts import PYTHON_SHEBANG, with_own_shebang
+from storectl_store.environments.planning.tree import Link, SameFile, SmallFile, StoreScript
+from storectl_store.environments.shared_links import NO_HARD_LINK, SharedLinks, shared_links
 from storectl_store.errors import EnvironmentBuildError
 
 _FOLDER_MODE = 0o555
@@ -80,17 +80,17 @@ def _publish(
     layout: StoreLayout, plan: EnvironmentPlan, extra_files: Mapping[str, bytes], place: Callable[[Path, Path], None]
 ) -> None:
     """Build the environment beside its final path. Then ``place`` moves the finished folder there."""
-    with disk_errors(f"publish the environment {plan.id}"), lent_links(layout.links) as lent:
+    with disk_errors(f"publish the environment {plan.id}"), shared_links(layout.links) as links:
         layout.environments.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=UNPUBLISHED, dir=layout.environments))
         try:
             with opened_folder(stage) as view:
-                builder = _Builder(view, plan, extra_files, lent)
+                builder = _Builder(view, plan, extra_files, links)
                 builder.build()
                 # Without a barrier a power cut could show the folder with empty files in it. Entries have had theirs.
                 barrier(stage)
                 place(stage, plan.path)
-                builder.lend()
+                builder.keep_links()
         except BaseException:
             delete_tree(stage)
             raise
@@ -112,11 +112,11 @@ def _rename(stage: Path, final: Path) -> None:
 class _Builder:
     """Makes what is planned, relative to the descriptor ``view``, so that no call has to look up the path to it."""
 
-    def __init__(self, view: int, plan: EnvironmentPlan, extra_files: Mapping[str, bytes], lent: LentLinks) -> None:
+    def __init__(self, view: int, plan: EnvironmentPlan, extra_files: Mapping[str, bytes], links: SharedLinks) -> None:
         self._view = view
         self._plan = plan
         self._extra_files = extra_files
-        self._lent = lent
+        self._shared = links
         self._folders = list(plan.folders)
         self._made: list[Link] = []
 
@@ -139,13 +139,13 @@ class _Builder:
         for folder in self._folders:
             os.chmod(folder, _FOLDER_MODE, dir_fd=self._view)
 
-    def lend(self) -> None:
+    def keep_links(self) -> None:
         """Keep the links that were made for this view, which is durable now, for the next view."""
         for link in self._made:
-            self._lent.keep(link.target, link.path, view=self._view)
+            self._shared.keep(link.target, link.path, view=self._view)
 
     def _link(self, link: Link) -> None:
-        if not self._lent.borrow(link.target, link.path, view=self._view):
+        if not self._shared.link_into(link.target, link.path, view=self._view):
             os.symlink(link.target, link.path, dir_fd=self._view)
             self._made.append(link)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_store.environments.plan import IMPORT_MAP, EnvironmentPlan
+from storectl_store.environments.planning.plan import IMPORT_MAP, EnvironmentPlan
+from storectl_store.environments.planning.scripts import PYTHON_SHEBANG, with_own_shebang
+from storectl_store.environments.planning.tree import SameFile, SmallFile, StoreScript
 from storectl_store.environments.publish import import_map_of
-from storectl_store.environments.scripts import PYTHON_SHEBANG, with_own_shebang
-from storectl_store.environments.tree import SameFile, SmallFile, StoreScript
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

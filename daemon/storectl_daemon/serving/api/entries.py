@@ -7,7 +7,7 @@ from storectl_daemon.models import BuildInfo, EntryDetail, EntryInfo
 from storectl_daemon.service import Service
 from storectl_store.digest import prefix_of
 from storectl_store.entries.provenance import Provenance, provenance_of
-from storectl_store.entries.store import Store
+from storectl_store.entries.read_only import ReadOnlyStore
 
 
 def routes(service: Service) -> APIRouter:
@@ -38,7 +38,7 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
-def _detail(store: Store, prefix: str) -> EntryDetail:
+def _detail(store: ReadOnlyStore, prefix: str) -> EntryDetail:
     digest = next((digest for digest in store.digests() if prefix_of(digest) == prefix), None)
     manifest = store.manifest(digest) if digest else None
     if manifest is None:

@@ -14,7 +14,6 @@ from packaging.version import InvalidVersion, Version
 
 from storectl_store.errors import LockFileError
 from storectl_store.selection.tables.positions import KeyPath, Position, deep_position, position_at, toml_position
-from storectl_store.selection.tables.toml_blocks import Blocks
 
 _T = TypeVar("_T")
 _MAX_KEY_PARTS = 50
@@ -25,8 +24,6 @@ _DOTTED_KEY = re.compile(
 )
 MAX_DIGITS = 4300
 """Most digits of a number. It is Python's own limit: reading a number takes the square of its digits."""
-
-_blocks = Blocks()
 
 DAMAGED = "the file is damaged, or has merge conflicts in it: make it anew with the tool that wrote it"
 
@@ -241,7 +238,7 @@ def parse_toml(content: bytes, file: str) -> Table:
     text = decoded_text(content, file)
     _check_keys(text, file)
     try:
-        values = _blocks.loads(content) or tomli.loads(text)
+        values = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         raise _syntax_error(str(error), text, file) from error
     except RecursionError as error:

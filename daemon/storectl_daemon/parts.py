@@ -1,0 +1,183 @@
+"""The parts of a daemon, each built once: what makes entries, what makes environments, the service, the server."""
+
+import asyncio
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storectl_daemon.compiling.compiler import Compiler
+from storectl_daemon.compiling.compiling import Compiling
+from storectl_daemon.compiling.shim_bytecode import ShimBytecode
+from storectl_daemon.entries.identification import Identification
+from storectl_daemon.entries.pipeline import Pipeline
+from storectl_daemon.entries.workers import Workers
+from storectl_daemon.environments import Environments
+from storectl_daemon.indexes.access import Network
+from storectl_daemon.jobs.events import EventBus
+from storectl_daemon.jobs.options import Job
+from storectl_daemon.jobs.progress import Progress
+from storectl_daemon.jobs.variables import KnownVariables
+from storectl_daemon.packing.packing import Packing, records_folder
+from storectl_daemon.process.lifecycle import IdleWatch
+from storectl_daemon.process.loading import Loaded
+from storectl_daemon.process.settings import Settings
+from storectl_daemon.projects.book import ProjectBook, projects_with_records
+from storectl_daemon.projects.files import DiskProjectFiles
+from storectl_daemon.projects.inputs import Inputs
+from storectl_daemon.projects.stillness import Stillness
+from storectl_daemon.projects.watch import Watcher
+from storectl_daemon.service import Service, sights_of
+from storectl_daemon.serving.endpoint import Endpoint
+from storectl_daemon.serving.peers import Gate
+from storectl_daemon.serving.server import CONNECTIONS_PER_USER, Http, Server
+from storectl_daemon.serving.watchdog import Watchdog
+from storectl_daemon.warming.publishing import Publishing
+from storectl_daemon.warming.settling import Built, Settling
+from storectl_daemon.warming.warm import Warmer
+from storectl_shim import locations
+from storectl_store.entries.store import Store
+from storectl_store.entries.writer import Writer
+from storectl_store.environments.outlines.kept import Outlines
+
+if TYPE_CHECKING:
+    from storectl_daemon.interpreters.book import InterpreterBook
+    from storectl_daemon.repair.repairer import Repairer
+    from storectl_daemon.warming.build import EnvironmentBuild
+
+
+class Resources:
+    """What makes entries. Processes, threads and connections begin when they are needed."""
+
+    def __init__(self, settings: Settings, store: Store, session: Path) -> None:
+        identification = Identification(store.catalogue, session=session)
+        self.workers = Workers(settings.workers)
+        self.network = Network(store, identification, home=Path(settings.home or "/"))
+        self.pipeline = Pipeline(store, self.workers, session=session)
+        self.compiler = Compiler(store, session=session, processes=settings.workers)
+
+    async def aclose(self) -> None:
+        """End all of them, once nothing uses them any more."""
+        await self.pipeline.aclose()
+        await self.compiler.aclose()
+        self.workers.close()
+        await self.network.aclose()
+
+
+class Making:
+    """What makes environments. ``build`` is loaded by the first warm."""
+
+    def __init__(self, settings: Settings, store: Store, session: Path, resources: Resources) -> None:
+        outlines, shim = Outlines(store, store.catalogue), ShimBytecode(store.catalogue)
+        self.environments = Environments(store.layout)
+        self.bus = EventBus()
+        self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
+        self.files = DiskProjectFiles(store.layout, self.environments, home=settings.home)
+        self.stillness = Stillness()
+        self.compiling = Compiling(resources.compiler, outlines.get, self.bus)
+        self.publishing = Publishing(store=store, outlines=outlines, environments=self.environments, shim=shim)
+
+        def load_build() -> "EnvironmentBuild":
+            from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - only a build needs it
+            from storectl_daemon.warming.build import EnvironmentBuild  # noqa: PLC0415 - only a build needs it
+
+            logs = Path(locations.state_folder(settings.environ)) / "builds"
+            return EnvironmentBuild(
+                store=store,
+                outlines=outlines,
+                environments=self.environments,
+                interpreters=_load_interpreters(store),
+                access=resources.network.access,
+                pipeline=resources.pipeline,
+                builder=Builder(store=store, pipeline=resources.pipeline, session=session, logs=logs),
+                compiling=self.compiling,
+                publishing=self.publishing,
+            )
+
+        self.build = Loaded(load_build, name="the build")
+        settling = Settling(self._built, self.files, self.stillness)
+        self.warmer = Warmer(settling=settling, files=self.files, book=self.book, bus=self.bus)
+
+    async def _built(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
+        build = await self.build.get()
+        return await build(job, inputs, progress)
+
+
+class Parts:
+    """All parts of the daemon that listens at the endpoint. Setting ``stop`` begins its end.
+
+    Build them on the event loop on which the daemon runs.
+    """
+
+    def __init__(self, settings: Settings, store: Store, writer: Writer, endpoint: Endpoint) -> None:
+        self.settings, self.store, self.endpoint = settings, store, endpoint
+        self.stop = asyncio.Event()
+        self.watchdog = Watchdog(endpoint, store, writer, stop=self.stop.set)
+        self.resources = Resources(settings, store, writer.session)
+        making = Making(settings, store, writer.session, self.resources)
+
+        def load_repair() -> "Repairer":
+            from storectl_daemon.repair.assembly import assemble  # noqa: PLC0415 - few daemons need it
+
+            compiler, publishing = self.resources.compiler, making.publishing
+            return assemble(self.service, writer=writer, build=making.build, compiler=compiler, publishing=publishing)
+
+        async def refresh(project: Path) -> None:
+            await self.service.refresh(project)
+
+        self.service = Service(
+            store=store,
+            environments=making.environments,
+            book=making.book,
+            files=making.files,
+            warmer=making.warmer,
+            compiling=making.compiling,
+            watcher=Watcher(sights=lambda: sights_of(making.book, making.warmer.extra_inputs), on_change=refresh),
+            bus=making.bus,
+            stillness=making.stillness,
+            interpreters=Loaded(partial(_load_interpreters, store), name="interpreters").get,
+            variables=KnownVariables(settings.home),
+            home=settings.home,
+            socket=lambda: endpoint.path,
+            check_store=self.watchdog.check_store,
+            started=time.monotonic(),
+            stop=self.stop.set,
+            repairer=Loaded(load_repair, name="the repair").get,
+        )
+        self.packing = _packing(settings, store, making.environments, writer.session)
+        gate = Gate(limit=CONNECTIONS_PER_USER)
+        self.idle = IdleWatch(
+            seconds=settings.idle_exit, busy=lambda: self.service.busy or gate.connections > 0, leave=self.stop.set
+        )
+        self.server = self._server(gate, making)
+
+    def _server(self, gate: Gate, making: Making) -> Server:
+        resources = self.resources
+
+        def load_http() -> Http:
+            from storectl_daemon.serving.app import HEALTH, WARM, Application  # noqa: PLC0415 - for commands only
+            from storectl_daemon.serving.http_server import HttpServer  # noqa: PLC0415 - for commands only
+
+            def on_request(path: str) -> None:
+                self.idle.touch()
+                if path != HEALTH:
+                    making.build.begin()  # a command will want a build soon
+                if path == WARM and self.store.empty:  # everything has to be fetched
+                    resources.network.begin()
+                    resources.pipeline.expect()
+
+            return HttpServer(Application(self.service, on_request=on_request), gate)
+
+        import_map = making.environments.import_map
+        return Server(gate, import_map=import_map, http=load_http, on_answer=self.idle.touch, stop=self.stop)
+
+
+def _packing(settings: Settings, store: Store, environments: Environments, session: Path) -> Packing | None:
+    records = records_folder(settings.environ, store.layout)
+    return Packing(store.layout, environments, records=records, session=session) if records else None
+
+
+def _load_interpreters(store: Store) -> "InterpreterBook":
+    from storectl_daemon.interpreters.book import InterpreterBook  # noqa: PLC0415 - map requests need none of it
+
+    return InterpreterBook(store.layout.interpreters)

@@ -1,0 +1,1 @@
+"""Outlines of entries: all that planning needs of them."""

@@ -1,0 +1,1 @@
+"""Planning an environment: from outlines to everything that its view holds."""

@@ -1,0 +1,194 @@
+"""Write the record of a project, which tells the launcher, with shell builtins only, that nothing has changed.
+
+The format and its reader are in ``storectl_shim.project_record``. The order of writing is what makes it safe: the file
+``environment`` is deleted first and written last, so a launcher that finds it finds the stamps that belong to it.
+
+Beside them ``sums`` says what was written, for ``verify``: a line ``<sha256 hex> <mtime ns> <name>`` for each file.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+
+from storectl_shim.project_record import INPUTS, RECORD_FORMAT, SETTLED_NS
+from storectl_store.disk.durability import disk_errors
+from storectl_store.disk.whole_files import replace_file
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.errors import EnvironmentBuildError
+from storectl_store.projects.further_inputs import Further, further_inputs
+from storectl_store.projects.input_state import InputKind, InputState
+
+DEFAULT_KEY = "default"
+_SUMS = "sums"
+_RECORD = "@storectl"
+
+
+def write_record(
+    layout: StoreLayout,
+    project: Path,
+    *,
+    key: str,
+    environment: Path,
+    lock_file: Path,
+    inputs: Mapping[Path, InputState | None],
+    now_ns: int,
+    notices: Sequence[str] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> bool:
+    """Record that the options of this key have this environment.
+
+    Returns false if inputs are too young for the fast path.
+
+    ``inputs`` maps absolute paths to their states, None for one that does not exist. ``variables`` are digests by name.
+    ``now_ns`` is the current time in ns.
+
+    While an input is younger than two seconds, a second change in the same tick of the file system could not be told
+    from the first. Then neither stamps nor ``environment`` are written; ``ready.<key>`` always is.
+
+    ``notices`` are told at every run. The launcher cannot tell them, so with notices it gets no fast path.
+    """
+    settled = all(state is None or state.mtime_ns < now_ns - SETTLED_NS for state in inputs.values())
+    lines = _ready_lines(_head(environment, lock_file, now_ns, notices), inputs, variables)
+    folder = layout.project_record(project)
+    usual = {path: state for path, state in inputs.items() if path.parent == project and path.name in INPUTS}
+    further = further_inputs({path: state for path, state in inputs.items() if path not in usual}, variables)
+    with disk_errors(f"record the environment of {project}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _SUMS).unlink(missing_ok=True)
+        if key == DEFAULT_KEY:
+            _forget_fast_path(folder)
+        replace_file(folder / f"ready.{key}", lines)
+        if key == DEFAULT_KEY and settled and not notices and further is not None:
+            _write_fast_path(folder, usual, further)
+            replace_file(folder / "environment", os.fsencode(environment) + b"\n")
+        replace_file(folder / _SUMS, _sums(folder))
+    return settled
+
+
+def recorded_inputs(layout: StoreLayout, project: Path, key: str) -> dict[Path, InputKind]:
+    """The inputs in the record of these options, each with what of it counts; empty if there is no such record."""
+    try:
+        lines = os.fsdecode((layout.project_record(project) / f"ready.{key}").read_bytes()).split("\n")
+    except OSError:
+        return {}
+    fields: Mapping[str, tuple[int, InputKind]] = {
+        "input": (4, "file"),
+        "names": (3, "names"),
+        "place": (1, "place"),
+        "absent": (1, "file"),
+    }
+    found: dict[Path, InputKind] = {}
+    for line in lines[1:] if lines[0] == RECORD_FORMAT else []:
+        word, _, rest = line.partition(" ")
+        if word in fields and rest.count(" ") >= fields[word][0] - 1:
+            count, kind = fields[word]
+            found[Path(rest.split(" ", count - 1)[-1])] = kind
+    return found
+
+
+def record_folders(layout: StoreLayout) -> Iterator[Path]:
+    """The folder of the record of every project that has one."""
+    for parent, names, _ in os.walk(layout.projects):
+        if _RECORD in names:
+            names.remove(_RECORD)
+            yield Path(parent, _RECORD)
+
+
+def project_of(layout: StoreLayout, folder: Path) -> Path:
+    """The absolute folder of the project whose record is in this folder."""
+    return Path("/") / folder.parent.relative_to(layout.projects)
+
+
+def record_problem(folder: Path) -> str | None:
+    """What is wrong with the record in this folder; None if all is as it was written. May raise OSError."""
+    try:
+        written = (folder / _SUMS).read_bytes()
+    except FileNotFoundError:
+        return "it does not say what was written"
+    return None if written == _sums(folder) else "its files are not as they were written"
+
+
+def _sums(folder: Path) -> bytes:
+    names = sorted(name for name in os.listdir(folder) if name != _SUMS and not name.startswith("."))
+    return b"".join(_sum(folder / name) for name in names)
+
+
+def _sum(file: Path) -> bytes:
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return os.fsencode(f"{digest} {file.stat().st_mtime_ns} {file.name}\n")
+
+
+def forget_record(layout: StoreLayout, project: Path) -> None:
+    """Delete the record of a project, and the folders that only led to it. It is no error if there is none."""
+    folder = layout.project_record(project)
+    with disk_errors(f"forget the record of {project}"):
+        if folder.is_dir():
+            _forget_fast_path(folder)
+            for path in folder.iterdir():
+                path.unlink(missing_ok=True)
+        _remove_empty(folder, layout.projects)
+
+
+def _head(environment: Path, lock_file: Path, now_ns: int, notices: Sequence[str]) -> list[str]:
+    for path in (environment, lock_file):
+        if not path.is_absolute() or not _fits_a_line(path):
+            raise EnvironmentBuildError(
+                f"{str(path)!r} cannot stand in a project's record",
+                hint="paths there are absolute and hold no newline; rename the folder",
+                path=str(path),
+            )
+    lines = [RECORD_FORMAT, f"environment {environment}", f"lock {lock_file}", f"written {now_ns}"]
+    return lines + [f"notice {' '.join(notice.split())}" for notice in notices]
+
+
+def _fits_a_line(path: Path) -> bool:
+    return "\n" not in str(path) and "\r" not in str(path)
+
+
+def _ready_lines(head: Sequence[str], inputs: Mapping[Path, InputState | None], variables: Mapping[str, str]) -> bytes:
+    lines = [_input_line(path, state) for path, state in sorted(inputs.items())]
+    lines += [f"variable {name} {digest}" for name, digest in sorted(variables.items())]
+    return os.fsencode("\n".join([*head, *lines, ""]))
+
+
+def _input_line(path: Path, state: InputState | None) -> str:
+    if not _fits_a_line(path):
+        return "unknown"  # a line that no reader takes for unchanged
+    if state is None:
+        return f"absent {path}"
+    match state.kind:
+        case "file":
+            return f"input {state.sha256} {state.mtime_ns} {state.size} {path}"
+        case "names":
+            return f"names {state.sha256} {state.mtime_ns} {path}"
+        case "place":
+            return f"place {path}"
+
+
+def _forget_fast_path(folder: Path) -> None:
+    for name in ("environment", "further"):
+        (folder / name).unlink(missing_ok=True)
+    for stamp in folder.glob("stamp.*"):
+        stamp.unlink(missing_ok=True)
+
+
+def _write_fast_path(folder: Path, usual: Mapping[Path, InputState | None], further: Further) -> None:
+    """Write an empty file for each usual input that exists, with its modification time, and calls for the others."""
+    for path, state in usual.items():
+        if state is not None:
+            replace_file(folder / f"stamp.{path.name}", b"", mtime_ns=state.mtime_ns)
+    for number, mtime_ns in further.stamps.items():
+        replace_file(folder / f"stamp.{number}", b"", mtime_ns=mtime_ns)
+    if further.calls:
+        replace_file(folder / "further", further.calls)
+
+
+def _remove_empty(folder: Path, last: Path) -> None:
+    """Remove this folder and those above it, as long as they are empty and below ``last``."""
+    with suppress(OSError):
+        while folder != last:
+            folder.rmdir()
+            folder = folder.parent
