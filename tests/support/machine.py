@@ -1,5 +1,6 @@
 """A machine of its own for a test: an empty HOME, a store, a runtime folder, and the real `storectl` command."""
 
+import copy
 import json
 import os
 import shutil
@@ -47,6 +48,13 @@ class Machine:
             "GIT_CONFIG_GLOBAL": os.devnull,
             "TERM": "dumb",
         }
+
+    def guest(self) -> "Machine":
+        """A user's home of its own on this machine: its store and its daemon are this one's."""
+        guest = copy.copy(self)
+        guest.home = Path(tempfile.mkdtemp(prefix="home-", dir=self.root))
+        guest.environ = self.environ | {"HOME": str(guest.home), "STORECTL_STORE": str(self.store)}
+        return guest
 
     def run(
         self,
@@ -99,7 +107,7 @@ class Machine:
                 environ = (proc / "environ").read_bytes()
             except OSError:
                 continue
-            if b"daemon" in command and b"storectl" in b" ".join(command) and os.fsencode(self.home) in environ:
+            if b"daemon" in command and b"storectl" in b" ".join(command) and os.fsencode(self.root) in environ:
                 found.append(int(proc.name))
         return found
 
