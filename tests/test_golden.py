@@ -392,8 +392,8 @@ FORMATS = [
 WRITTEN = [golden for golden in FORMATS if golden.write]
 VIEW = f"view.v{VIEW_FORMAT}.txt"
 VERSIONS = {
-    "_storectl_map": {"MAGIC", "PACK_MAGIC", "RECORD_MAGIC"},
-    "addresses": {"BOOK_FORMAT"},
+    "_storectl_map": {"MAGIC"},
+    "_storectl_pack": {"PACK_MAGIC", "RECORD_MAGIC"},
     "book": {"_FORMAT"},
     "bytecode_files": {"BYTECODE_FORMAT", "_FORMAT_WITHOUT_SEAL"},
     "catalogue": {"_SCHEMA_VERSION"},
@@ -410,6 +410,7 @@ VERSIONS = {
     "provenance": {"BUILD_FORMAT"},
     "quarantine": {"QUARANTINE_FORMAT"},
     "store_daemon": {"FORMAT"},
+    "url_book": {"BOOK_FORMAT"},
 }
 """The constants by which the packages name the versions of formats, by module. What is new here needs a golden file."""
 

@@ -90,8 +90,8 @@ class Service:
     ) -> Job:
         """The job for a command that is run in this folder. Raises NoLockFileError if there is no project.
 
-        ``environ`` are the variables of the command that asks. If it is None, those count that a command last sent for
-        the project.
+        ``environ`` are the variables of the command that asks. If it is None, the variables count that a command last
+        sent for the project.
         """
         home = self.home if environ is None else environ.get("HOME", self.home)
         await self.stillness.wait_for(Path(start))

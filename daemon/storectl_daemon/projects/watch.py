@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from storectl_daemon.projects.inputs import Signature, signature_of
 from storectl_daemon.projects.notifications import Batch, Wanted, notifications
 from storectl_daemon.projects.version_files import VERSION_FILES
@@ -104,7 +102,7 @@ class Watcher:
 
     async def _watch(self, plan: "_Plan") -> None:
         """Follow notifications until another plan is needed."""
-        stop, refused = anyio.Event(), set[Path]()
+        refused = set[Path]()
 
         def refuse(folder: Path, error: OSError) -> None:
             refused.add(folder)
@@ -112,7 +110,7 @@ class Watcher:
                 logger.warning("%s is looked at every %g s only: %s", folder, self._rescan_seconds, error.strerror)
 
         wanted = Wanted(folders=plan.inodes, names=plan.names, whole=plan.listed, refused=refuse)
-        async with contextlib.aclosing(notifications(wanted, stop)) as changes:
+        async with contextlib.aclosing(notifications(wanted)) as changes:
             step = asyncio.ensure_future(anext(changes))
             try:
                 # One turn of the loop: the kernel is asked to watch before the first look, so that nothing falls
@@ -128,8 +126,8 @@ class Watcher:
                         step = asyncio.ensure_future(anext(changes))
                     await self._look(folders)
             finally:
-                stop.set()
-                await _let_go(step)
+                step.cancel()
+                await asyncio.wait({step})
 
     async def _turn(self, step: "asyncio.Future[Batch]") -> Batch:
         """Wait until something happens. Returns the folders to look at, None for all."""
@@ -189,8 +187,3 @@ def _plan(projects: Sequence[WatchedProject]) -> _Plan:
     names = _WATCHED_NAMES.union(path.name for project in projects for path in project.inputs)
     listed = frozenset(folder for project in projects for folder in project.listed)
     return _Plan(inodes=inodes, names=names, listed=listed)
-
-
-async def _let_go(step: "asyncio.Future[Batch]") -> None:
-    with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration, Exception):
-        await step
