@@ -21,7 +21,7 @@ from storectl_store.selection.pin import Pin, WheelFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltWheel:
-    """A wheel that is in the store. ``variables`` are those that its build depends on: digests by name."""
+    """A wheel in the store. ``variables`` are digests, by name, of the variables that its build depends on."""
 
     pin: Pin
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

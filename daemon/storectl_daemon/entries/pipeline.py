@@ -39,7 +39,7 @@ class FetchedFile(Protocol):
 
     @property
     def digest(self) -> Digest:
-        """The digest that was counted over every byte as it was written, never one that was only stated."""
+        """The digest, counted over the bytes as they were written. It is never taken from a lock file or an index."""
         ...
 
 

@@ -67,7 +67,7 @@ class Progress:
             self._report(phase, current, always=False)
 
     def building(self, name: str) -> None:
-        """Report that one more wheel is being built, which could not be counted before. Building uses the network."""
+        """Report that one more wheel is being built. Nothing could count it before. Building uses the network."""
         self.warn(f"building {name} from source, in isolation: its build requirements come from the index")
         count = self._counts.setdefault("build", _Count(total=0, bytes_total=0))
         count.total += 1

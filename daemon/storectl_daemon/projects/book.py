@@ -35,7 +35,10 @@ _USUAL_LINK = ".venv"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedEnvironment:
-    """One set of options that a project was warmed for, and its last outcome, which is None until there is one."""
+    """The environment that a project was given for one set of options.
+
+    ``environment`` is its id. It, ``lock_file`` and ``inputs`` are None until a warm for these options was successful.
+    """
 
     options: Options
     lock_file: str | None = None

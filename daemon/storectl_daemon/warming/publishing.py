@@ -45,7 +45,7 @@ class Publishing:
         direct_urls: Mapping[NormalizedName, str],
         progress: Progress,
     ) -> Path:
-        """The environment's folder. One that exists is used, unless it lacks a part that every start needs."""
+        """The environment's folder. One that exists is used again if it has every part that a start needs."""
         identity = environment_id(digests, interpreter, direct_urls)
         folder = self.store.layout.environment(identity)
         if await asyncio.to_thread(self.environments.is_whole, identity):

@@ -32,9 +32,9 @@ class MadeEnvironment:
     """An environment that exists.
 
     ``extra_inputs`` are the inputs beyond the usual ones, as they were before anything was made from them.
-    ``variables`` are those of the command that its builds looked at: digests by name, as
-    ``project_record.variable_digest`` makes them. ``notices`` are sentences shown whenever a program runs in it, such
-    as that the lock file is older than the project.
+    ``variables`` are digests, by name, of the command's variables that its builds looked at
+    (``project_record.variable_digest``). ``notices`` are sentences that each start of a program shows, such as that
+    the lock file is older than the project.
     """
 
     environment: EnvironmentInfo
