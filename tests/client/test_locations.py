@@ -11,7 +11,7 @@ import pytest
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 
-from storectl_shim._storectl_map import cache_folder
+from storectl_shim._storectl_pack import cache_folder
 from storectl_shim.locations import (
     SOCKET_PATH_LIMIT,
     NoHomeError,

@@ -8,7 +8,9 @@ from uv import find_uv_bin
 from support.index import LoopbackIndex
 from support.machine import Machine, pyenv_python
 from support.project import write_project
-from support.wheels import make_wheel
+from support.wheels import fresh_wheel, make_wheel
+
+GUESTS = True  # the tests do not disturb one another: one daemon serves them all
 
 SHOW = (
     "import sys, alpha; print('%d.%d' % sys.version_info[:2], alpha.__version__); sys.exit(sys.version_info[1] == 12)"
@@ -18,7 +20,7 @@ SHOW = (
 @pytest.mark.skipif(not (pyenv_python("3.10") and pyenv_python("3.12")), reason="needs Python 3.10 and 3.12")
 @pytest.mark.parametrize("parallel", [[], ["--parallel"]])
 def test_the_program_runs_under_each_python(machine: Machine, index: LoopbackIndex, parallel: list[str]) -> None:
-    folder = write_project(machine.home / "demo", index, [make_wheel("alpha", "1.0")])
+    folder = write_project(machine.home / "demo", index, [fresh_wheel("alpha")])
     environ = {"PYENV_ROOT": str(pyenv_python("3.10")).partition("/versions/")[0]}
     done = machine.run("run", "-p", "3.10", "-p", "3.12", *parallel, "-c", SHOW, cwd=folder, env=environ)
     assert done.returncode == 1, done.stderr
@@ -51,7 +53,7 @@ def test_a_group_that_needs_a_newer_python_chooses_it(machine: Machine, index: L
 def test_a_ready_environment_needs_no_network_and_one_that_is_not_says_what_is_missing(
     machine: Machine, index: LoopbackIndex
 ) -> None:
-    folder = write_project(machine.home / "demo", index, [make_wheel("alpha", "1.0")])
+    folder = write_project(machine.home / "demo", index, [fresh_wheel("alpha")])
     done = machine.run("run", "--offline", "-c", "import alpha", cwd=folder)
     assert done.returncode == 125
     assert "E_OFFLINE: not in the store, and the network is not to be used: alpha 1.0" in done.stderr

@@ -9,11 +9,9 @@ import pytest
 from support.index import LoopbackIndex
 from support.machine import Machine
 from support.project import git, write_project
-from support.wheels import WheelBytes, make_wheel
+from support.wheels import WheelBytes, fresh_wheel
 
-OLD = make_wheel("alpha", "1.0")
-NEW = make_wheel("alpha", "2.0")
-BETA = make_wheel("beta", "1.0")
+GUESTS = True  # the tests do not disturb one another: one daemon serves them all
 SHOW = "import alpha; print(alpha.__version__)"
 
 
@@ -23,7 +21,7 @@ class Checkout:
     def __init__(self, machine: Machine, index: LoopbackIndex) -> None:
         self.machine, self.index = machine, index
         self.upstream = machine.home / "upstream"
-        self.write(self.upstream, [OLD])
+        self.write(self.upstream, [fresh_wheel("alpha", "1.0")])
         (self.upstream / "notes.txt").write_text("one\n")
         git(self.upstream, "init", "-q")
         self.commit(self.upstream, "first")
@@ -64,7 +62,7 @@ def checkout(machine: Machine, index: LoopbackIndex) -> Checkout:
 
 def test_a_pull_brings_the_environment_and_the_next_run_fetches_nothing(checkout: Checkout) -> None:
     before = checkout.environment_id()
-    checkout.write(checkout.upstream, [NEW, BETA])
+    checkout.write(checkout.upstream, [fresh_wheel("alpha", "2.0"), fresh_wheel("beta")])
     checkout.commit(checkout.upstream, "second")
     git(checkout.folder, "pull", "-q")
     checkout.wait_ready(environment_other_than=before)
@@ -76,7 +74,7 @@ def test_a_pull_brings_the_environment_and_the_next_run_fetches_nothing(checkout
 def test_branches_back_and_forth_fetch_and_unpack_nothing_the_second_time(checkout: Checkout) -> None:
     first = checkout.environment_id()
     git(checkout.folder, "checkout", "-qb", "feature")
-    checkout.write(checkout.folder, [NEW])
+    checkout.write(checkout.folder, [fresh_wheel("alpha", "2.0")])
     checkout.commit(checkout.folder, "feature")
     second = checkout.wait_ready(environment_other_than=first)["environment"]["id"]
     entries = checkout.machine.json("store", "list", "--json")
@@ -94,7 +92,7 @@ def test_branches_back_and_forth_fetch_and_unpack_nothing_the_second_time(checko
 
 def test_a_rebase_and_a_merge_with_conflicts_elsewhere_are_followed(checkout: Checkout) -> None:
     first = checkout.environment_id()
-    checkout.write(checkout.upstream, [NEW])
+    checkout.write(checkout.upstream, [fresh_wheel("alpha", "2.0")])
     (checkout.upstream / "notes.txt").write_text("theirs\n")
     checkout.commit(checkout.upstream, "upstream moves on")
     (checkout.folder / "mine.txt").write_text("mine\n")
@@ -121,7 +119,7 @@ def test_a_rebase_and_a_merge_with_conflicts_elsewhere_are_followed(checkout: Ch
 def test_a_lock_file_replaced_by_rename_is_seen_even_when_it_is_older(checkout: Checkout) -> None:
     first = checkout.environment_id()
     other = checkout.machine.home / "other"
-    checkout.write(other, [NEW])
+    checkout.write(other, [fresh_wheel("alpha", "2.0")])
     lock_file = other / "uv.lock"
     os.utime(lock_file, ns=(1_500_000_000_000_000_000, 1_500_000_000_000_000_000))
     lock_file.rename(checkout.folder / "uv.lock")

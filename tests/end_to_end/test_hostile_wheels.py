@@ -11,6 +11,8 @@ from support.machine import Machine
 from support.project import write_project
 from support.wheels import WheelBytes, WheelRecipe, make_wheel, zip_bytes
 
+GUESTS = True  # the tests do not disturb one another: one daemon serves them all
+
 GOOD = make_wheel("good", "1.0")
 
 

@@ -15,6 +15,8 @@ from support.machine import STORECTL, Machine, pyenv_python
 from support.project import write_project
 from support.wheels import WheelBytes, make_wheel
 
+GUESTS = True  # the tests do not disturb one another: one daemon serves them all
+
 KERNELAPP = """
 import os, sys
 class Events:

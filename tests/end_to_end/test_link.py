@@ -12,6 +12,8 @@ from support.machine import Machine
 from support.project import write_project
 from support.wheels import make_wheel
 
+GUESTS = True  # the tests do not disturb one another: one daemon serves them all
+
 SHOW = "import alpha; print(alpha.__version__)"
 
 

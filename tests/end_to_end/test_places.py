@@ -93,13 +93,13 @@ def test_a_store_that_is_deleted_under_its_daemon_is_made_anew(
 
 @pytest.mark.parametrize("part", ["environments", "store", "meta", "projects", "interpreters"])
 def test_a_part_of_the_store_that_is_deleted_under_its_daemon_is_made_anew(
-    machine: Machine, index: LoopbackIndex, part: str
+    guest: Machine, index: LoopbackIndex, part: str
 ) -> None:
-    run_of_a_new_lock_file(machine, index, "1.0")
-    remove_tree(machine.store / part)
-    run_of_a_new_lock_file(machine, index, "2.0")
-    machine.run("store", "verify", "--repair")  # what only earlier lock files needed
-    verified = machine.run("store", "verify")
+    run_of_a_new_lock_file(guest, index, "1.0")
+    remove_tree(guest.store / part)
+    run_of_a_new_lock_file(guest, index, "2.0")
+    guest.run("store", "verify", "--repair")  # what only earlier lock files needed
+    verified = guest.run("store", "verify")
     assert verified.returncode == 0, verified.stdout
 
 

@@ -13,11 +13,13 @@ import pytest
 from support.index import LoopbackIndex
 from support.machine import STORECTL, Machine
 from support.project import write_project
-from support.wheels import WheelBytes, make_wheel
+from support.wheels import WheelBytes, fresh_wheel, make_wheel
+
+GUESTS = True  # the tests do not disturb one another: one daemon serves them all
 
 
 def alpha() -> WheelBytes:
-    return make_wheel(
+    return fresh_wheel(
         "alpha",
         "1.2",
         files={
@@ -83,7 +85,7 @@ def test_what_cannot_be_found_is_said_in_one_line_with_its_exit_code(machine: Ma
 
 
 def test_a_program_may_lie_elsewhere_and_run_anywhere(machine: Machine, project: Path) -> None:
-    elsewhere = machine.root / "data"
+    elsewhere = machine.home / "data"
     elsewhere.mkdir()
     assert machine.ok("run", project / "hello.py", cwd=elsewhere).startswith("42 ")
     loose = elsewhere / "loose.py"

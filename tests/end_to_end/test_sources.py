@@ -13,6 +13,8 @@ from support.project import git
 from support.sources import make_sdist, source_files, tiny_backend
 from support.wheels import WheelBytes, make_wheel
 
+GUESTS = True  # the tests do not disturb one another: one daemon serves them all
+
 ALPHA = make_wheel("alpha", "1.0")
 TELL = (
     "import importlib.metadata as m, json;"
@@ -52,7 +54,7 @@ def locked(machine: Machine, index: LoopbackIndex, folder: Path, files: dict[str
 
 def assert_like_uv(machine: Machine, index: LoopbackIndex, folder: Path, python: str) -> None:
     """The same distributions, from the same places, with the same entry points as in a venv that uv makes."""
-    venv = machine.root / f"venv-{len(list(machine.root.iterdir()))}"
+    venv = machine.home / f"venv-{len(list(machine.home.iterdir()))}"
     uv(machine, index, folder, "sync", "-q", "--frozen", UV_PROJECT_ENVIRONMENT=str(venv), UV_PYTHON=python)
     theirs = subprocess.run([venv / "bin/python", "-c", TELL], capture_output=True, text=True, check=True, cwd=folder)
     ours = machine.ok("run", "-p", python, "-c", TELL, cwd=folder)
@@ -81,11 +83,11 @@ def test_a_source_distribution_is_built_for_the_interpreter_once(
 
 
 def test_provenance_says_what_an_entry_was_built_from(machine: Machine, index: LoopbackIndex) -> None:
-    sdist = make_sdist("from-source")
+    sdist = make_sdist("told-source")
     index.add(sdist, tiny_backend())
-    folder = locked(machine, index, machine.home / "demo", project('"from-source"'))
+    folder = locked(machine, index, machine.home / "demo", project('"told-source"'))
     machine.ok("warm", cwd=folder)
-    (entry,) = [entry for entry in machine.json("store", "list", "--json") if entry["name"] == "from-source"]
+    (entry,) = [entry for entry in machine.json("store", "list", "--json") if entry["name"] == "told-source"]
     (shown,) = machine.json("store", "show", entry["prefix"], "--json")
     (build,) = shown["builds"]
     assert build["source"] == sdist.digest
@@ -97,9 +99,9 @@ def test_provenance_says_what_an_entry_was_built_from(machine: Machine, index: L
 @pytest.mark.parametrize("subdirectory", ["", "python/here"])
 def test_a_commit_of_a_repository_is_built(machine: Machine, index: LoopbackIndex, subdirectory: str) -> None:
     index.add(tiny_backend())
-    repository = machine.root / "repository"
+    repository = machine.home / "repository"
     put(repository / subdirectory, source_files("from-git"))
-    git(machine.root, "init", "-q", str(repository))
+    git(machine.home, "init", "-q", str(repository))
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "one")
     where = f', subdirectory = "{subdirectory}"' if subdirectory else ""
@@ -172,15 +174,14 @@ def test_a_build_that_fails_says_why_in_one_line_and_where_the_rest_is(machine: 
 
 
 def test_without_the_network_what_is_missing_is_said_at_once(machine: Machine, index: LoopbackIndex) -> None:
-    index.add(make_sdist("from-source"), tiny_backend(), ALPHA, make_wheel("beta"))
-    folder = put(
-        machine.home / "demo", project("") | {"uv.lock": _lock_of(index, "from-source", ALPHA, make_wheel("beta"))}
-    )
+    missing = make_wheel("early"), make_wheel("late")  # which no other test has fetched
+    index.add(make_sdist("from-source"), tiny_backend(), *missing)
+    folder = put(machine.home / "demo", project("") | {"uv.lock": _lock_of(index, "from-source", *missing)})
     before = index.requests.total()
     done = machine.run("warm", "--offline", cwd=folder)
     assert done.returncode == 1
     assert "E_OFFLINE" in done.stderr
-    assert "alpha 1.0, beta 1.0" in done.stderr
+    assert "early 1.0, late 1.0" in done.stderr
     assert index.requests.total() == before
     put(machine.home / ".config/pip", {"pip.conf": f"[global]\nindex-url = {index.url}\n"})
     machine.ok("warm", cwd=folder)

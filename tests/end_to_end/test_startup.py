@@ -11,6 +11,8 @@ from support.machine import Machine, base_python, pyenv_python
 from support.project import write_project
 from support.wheels import make_wheel
 
+GUESTS = True  # the tests do not disturb one another: one daemon serves them all
+
 VERSIONS = ["3.9", "3.10", "3.11", "3.12", "3.13"]
 
 
@@ -24,11 +26,11 @@ def test_the_shim_leaves_nothing_but_stdlib_modules_and_at_most_three_more(
     folder = write_project(machine.home / "project", index, [make_wheel("alpha", "1.0")])
     loaded = "import sys; before = sorted(sys.modules); import json; print(json.dumps(before))"
     mine = set(json.loads(machine.ok("run", "-p", version, "-c", loaded, cwd=folder)))
-    subprocess.run([python, "-m", "venv", "--without-pip", str(machine.root / "venv")], check=True)
+    subprocess.run([python, "-m", "venv", "--without-pip", str(machine.home / "venv")], check=True)
     plain = set(
         json.loads(
             subprocess.run(
-                [str(machine.root / "venv/bin/python"), "-c", loaded],
+                [str(machine.home / "venv/bin/python"), "-c", loaded],
                 capture_output=True,
                 text=True,
                 check=True,

@@ -8,6 +8,8 @@ from support.index import LoopbackIndex
 from support.machine import Machine, pyenv_python
 from support.wheels import WheelBytes, make_wheel
 
+GUESTS = True  # the tests do not disturb one another: one daemon serves them all
+
 
 def tool(version: str, name: str = "greet") -> WheelBytes:
     code = f"import sys, importlib.metadata as m\ndef main():\n    print(sys.argv[1:], {version!r})\n    sys.exit(3)\n"

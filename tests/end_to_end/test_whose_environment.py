@@ -13,19 +13,23 @@ from support.lock_files import requirements_text
 from support.machine import Machine, pyenv_python
 from support.private_index import answer, basic, require_login
 from support.project import write_project
-from support.wheels import WheelBytes, make_wheel
+from support.wheels import WheelBytes, fresh_wheel
 
-ALPHA = make_wheel("alpha", "1.0", files={"alpha.py": "VALUE = 'one'\n"})
-BETA = make_wheel("beta", "1.0", files={"beta.py": ""})
 BARE = {"PATH": os.defpath, "HTTP_PROXY": "http://daemon.invalid:9", "UV_DEFAULT_INDEX": "http://daemon.invalid/simple"}
 """What the shell had in which the daemon was started, and no later command has."""
 
 
 @pytest.fixture
-def running(machine: Machine) -> Machine:
-    """A machine whose daemon was started by a command with other variables."""
-    machine.ok("daemon", "start", env=BARE)
-    return machine
+def running(guest: Machine) -> Machine:
+    """A home on a machine whose daemon was started by a command with other variables."""
+    guest.ok("daemon", "start", env=BARE)
+    return guest
+
+
+@pytest.fixture
+def alpha() -> WheelBytes:
+    """A wheel that the store has from no other test."""
+    return fresh_wheel("alpha", files={"alpha.py": "VALUE = 'one'\n"})
 
 
 def unaddressed(folder: Path, *wheels: WheelBytes, head: str = "") -> Path:
@@ -35,71 +39,79 @@ def unaddressed(folder: Path, *wheels: WheelBytes, head: str = "") -> Path:
     return folder
 
 
-def test_an_index_is_that_of_the_command_s_variables(running: Machine, index: LoopbackIndex) -> None:
-    project = unaddressed(running.home / "project", ALPHA)
-    with serve_index(ALPHA) as mirror:
-        index.add(ALPHA)
+def test_an_index_is_that_of_the_command_s_variables(running: Machine, index: LoopbackIndex, alpha: WheelBytes) -> None:
+    project = unaddressed(running.home / "project", alpha)
+    with serve_index(alpha) as mirror:
+        index.add(alpha)
         running.ok("run", "-c", "import alpha", cwd=project, env={"UV_DEFAULT_INDEX": mirror.url})
         assert mirror.file_requests == 1
-    other = unaddressed(running.home / "other", BETA)
-    index.add(BETA)
+    beta = fresh_wheel("beta")
+    other = unaddressed(running.home / "other", beta)
+    index.add(beta)
     running.ok("run", "-c", "import beta", cwd=other, env={"PIP_INDEX_URL": index.url})
     assert index.requests.total() == 2
 
 
 def test_a_warm_that_no_command_asked_for_has_the_variables_of_the_last_one(
-    running: Machine, index: LoopbackIndex
+    running: Machine, index: LoopbackIndex, alpha: WheelBytes
 ) -> None:
-    project = unaddressed(running.home / "project", ALPHA)
-    index.add(ALPHA, BETA)
+    project = unaddressed(running.home / "project", alpha)
+    beta = fresh_wheel("beta")
+    index.add(alpha, beta)
     running.ok("run", "-c", "import alpha", cwd=project, env={"UV_DEFAULT_INDEX": index.url})
-    unaddressed(project, ALPHA, BETA)
+    unaddressed(project, alpha, beta)
     state = running.wait_for_state(
         project, lambda state: state["state"] == "ready" and state["environment"]["wheels"] == 2
     )
     assert Path(state["environment"]["path"], "bin/python").exists()
 
 
-def test_a_token_of_the_command_fills_the_requirements_file(running: Machine, index: LoopbackIndex) -> None:
-    index.add(ALPHA)
+def test_a_token_of_the_command_fills_the_requirements_file(
+    running: Machine, index: LoopbackIndex, alpha: WheelBytes
+) -> None:
+    index.add(alpha)
     require_login(index, basic("ann", "t0ken-of-this-shell"))
     address = index.url.replace("//", "//ann:${ALPHA_TOKEN}@")
-    project = unaddressed(running.home / "project", ALPHA, head=f"--index-url {address}\n")
+    project = unaddressed(running.home / "project", alpha, head=f"--index-url {address}\n")
     wrong = running.run("run", "-c", "import alpha", cwd=project, env={"ALPHA_TOKEN": "t0ken-of-another"})
     assert wrong.returncode == 125
     assert "t0ken" not in wrong.stderr
     running.ok("run", "-c", "import alpha", cwd=project, env={"ALPHA_TOKEN": "t0ken-of-this-shell"})
 
 
-def test_a_proxy_is_that_of_the_command(running: Machine, index: LoopbackIndex) -> None:
+def test_a_proxy_is_that_of_the_command(running: Machine, index: LoopbackIndex, alpha: WheelBytes) -> None:
     asked: list[str] = []
 
     def respond(handler: BaseHTTPRequestHandler) -> bool:
         asked.append(handler.path)
         if handler.path.endswith(".whl"):
-            answer(handler, 200, ALPHA.data)
+            answer(handler, 200, alpha.data)
         else:
             answer(handler, 200, index.project_html("alpha").encode(), Content_Type="text/html")
         return True
 
-    index.add(ALPHA)
+    index.add(alpha)
     index.respond = respond
-    project = unaddressed(running.home / "project", ALPHA)
+    project = unaddressed(running.home / "project", alpha)
     env = {"PIP_INDEX_URL": "http://index.invalid/simple", "HTTP_PROXY": index.root}
     running.ok("run", "-c", "import alpha", cwd=project, env=env)
     assert asked[0] == "http://index.invalid/simple/alpha/"
 
 
 @pytest.mark.skipif(pyenv_python("3.12") is None, reason="needs a second Python")
-def test_an_interpreter_is_looked_for_on_the_command_s_path(running: Machine, index: LoopbackIndex) -> None:
-    project = write_project(running.home / "project", index, [ALPHA])
+def test_an_interpreter_is_looked_for_on_the_command_s_path(
+    running: Machine, index: LoopbackIndex, alpha: WheelBytes
+) -> None:
+    project = write_project(running.home / "project", index, [alpha])
     path = f"{Path(pyenv_python('3.12') or '').parent}:{os.defpath}"
     program = "import sys; print(sys.version_info[:2])"
     assert running.ok("run", "-p", "3.12", "-c", program, cwd=project, env={"PATH": path}) == "(3, 12)\n"
 
 
-def test_a_login_that_is_added_to_netrc_counts_for_the_next_command(running: Machine, index: LoopbackIndex) -> None:
-    project = write_project(running.home / "project", index, [ALPHA])
+def test_a_login_that_is_added_to_netrc_counts_for_the_next_command(
+    running: Machine, index: LoopbackIndex, alpha: WheelBytes
+) -> None:
+    project = write_project(running.home / "project", index, [alpha])
     require_login(index, basic("ann", "s3cret"))
     assert running.run("run", "-c", "import alpha", cwd=project).returncode == 125
     (running.home / ".netrc").write_text("machine 127.0.0.1 login ann password wr0ng\n")
@@ -108,17 +120,19 @@ def test_a_login_that_is_added_to_netrc_counts_for_the_next_command(running: Mac
     running.ok("run", "-c", "import alpha", cwd=project)
 
 
-def test_a_file_that_its_index_has_moved_is_found_again(running: Machine, index: LoopbackIndex) -> None:
+def test_a_file_that_its_index_has_moved_is_found_again(
+    running: Machine, index: LoopbackIndex, alpha: WheelBytes
+) -> None:
     """The book of addresses knows it from a lookup whose download failed."""
-    index.add(ALPHA)
+    index.add(alpha)
     broken = True
 
     def respond(handler: BaseHTTPRequestHandler) -> bool:
         if handler.path.startswith("/files/"):
             answer(handler, 404)
             return True
-        if handler.path == f"/moved/{ALPHA.filename}":
-            answer(handler, 200, ALPHA.data)
+        if handler.path == f"/moved/{alpha.filename}":
+            answer(handler, 200, alpha.data)
             return True
         if not broken:
             moved = index.project_html("alpha").replace("/files/", "/moved/")
@@ -127,12 +141,12 @@ def test_a_file_that_its_index_has_moved_is_found_again(running: Machine, index:
         return False
 
     index.respond = respond
-    project = unaddressed(running.home / "project", ALPHA)
+    project = unaddressed(running.home / "project", alpha)
     env = {"UV_DEFAULT_INDEX": index.url}
     assert running.run("run", "-c", "import alpha", cwd=project, env=env).returncode == 125
     broken = False
     running.ok("run", "-c", "import alpha", cwd=project, env=env)
-    assert index.requests[f"/moved/{ALPHA.filename}"] == 1
+    assert index.requests[f"/moved/{alpha.filename}"] == 1
 
 
 def poison(folder: Path, *names: str) -> Path:
@@ -145,7 +159,7 @@ def poison(folder: Path, *names: str) -> Path:
 
 @pytest.mark.parametrize("launched", [True, False])
 def test_what_is_on_pythonpath_is_the_program_s_alone(
-    machine: Machine, index: LoopbackIndex, *, launched: bool, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, index: LoopbackIndex, alpha: WheelBytes, *, launched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each name is of something that storectl imports; ``storectl`` itself is on the path of `python -m storectl`."""
     names: tuple[str, ...] = (
@@ -164,7 +178,7 @@ def test_what_is_on_pythonpath_is_the_program_s_alone(
         monkeypatch.setattr("support.machine.STORECTL", Path(sys.executable).with_name("storectl-python"))
     folder = poison(machine.home / "old", *names)
     (folder / "mine.py").write_text("VALUE = 'mine'\n")
-    project = write_project(machine.home / "project", index, [ALPHA])
+    project = write_project(machine.home / "project", index, [alpha])
     env = {"PYTHONPATH": str(folder), "PYTHONOPTIMIZE": "2"}
     program = (
         "import alpha, mine, os, sys; print(alpha.VALUE, mine.VALUE, os.environ['PYTHONPATH'], sys.flags.optimize)"
@@ -175,8 +189,8 @@ def test_what_is_on_pythonpath_is_the_program_s_alone(
     machine.ok("doctor", cwd=project, env=env)
 
 
-def test_pythonhome_is_the_program_s_alone(machine: Machine, index: LoopbackIndex) -> None:
-    project = write_project(machine.home / "project", index, [ALPHA])
+def test_pythonhome_is_the_program_s_alone(machine: Machine, index: LoopbackIndex, alpha: WheelBytes) -> None:
+    project = write_project(machine.home / "project", index, [alpha])
     env = {"PYTHONHOME": "/nowhere"}
     for _ in range(2):
         machine.ok("warm", cwd=project, env=env)
@@ -200,11 +214,13 @@ def test_the_daemon_has_none_of_the_variables_of_the_command_that_started_it(mac
     assert {name for name in own if not name.startswith((b"XDG_", b"STORECTL_"))} <= {b"HOME", b"LC_CTYPE"}
 
 
-@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8", "en_US.ISO-8859-1"])
-def test_a_path_that_is_not_utf_8_is_a_path(machine: Machine, index: LoopbackIndex, locale: str) -> None:
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "en_US.ISO-8859-1"])
+def test_a_path_that_is_not_utf_8_is_a_path(
+    machine: Machine, index: LoopbackIndex, alpha: WheelBytes, locale: str
+) -> None:
     machine.ok("daemon", "start", env={"LC_ALL": locale})
     project = Path(os.fsdecode(os.fsencode(machine.home) + b"/caf\xe9 \xc3\xa9"))
-    write_project(project, index, [ALPHA])
+    write_project(project, index, [alpha])
     env = {"PYTHONUTF8": "0", "LC_ALL": locale, "ODD": os.fsdecode(b"\xff")}
     program = "import alpha, os; print(alpha.VALUE, os.fsencode(os.getcwd()) == os.environb[b'WANTED'])"
     for _ in range(2):
@@ -217,8 +233,10 @@ def test_a_path_that_is_not_utf_8_is_a_path(machine: Machine, index: LoopbackInd
     machine.ok("watch", "remove", ".", cwd=project, env=env)
 
 
-def test_variables_that_are_too_large_are_said_in_one_line(running: Machine, index: LoopbackIndex) -> None:
-    project = write_project(running.home / "project", index, [ALPHA])
+def test_variables_that_are_too_large_are_said_in_one_line(
+    running: Machine, index: LoopbackIndex, alpha: WheelBytes
+) -> None:
+    project = write_project(running.home / "project", index, [alpha])
     large = {f"LARGE_{number}": "x" * 100_000 for number in range(8)} | {"LARGEST": "x" * 120_000}
     done = running.run("run", "-c", "import alpha", cwd=project, env=large)
     assert done.returncode == 125

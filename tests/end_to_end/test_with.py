@@ -10,6 +10,8 @@ from support.project import git, write_project
 from support.sources import source_files, tiny_backend
 from support.wheels import make_wheel
 
+GUESTS = True  # the tests do not disturb one another: one daemon serves them all
+
 SHOW = "import importlib.metadata as m; print(*sorted(f'{d.name}=={d.version}' for d in m.distributions()))"
 EXTRA = make_wheel("extra", "1.0", requires_dist=("alpha",))
 

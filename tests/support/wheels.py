@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import uuid
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -102,6 +103,11 @@ def make_wheel(name: str = "sample", version: str = "1.0", **recipe: object) -> 
     module = canonicalize_name(name).replace("-", "_")
     recipe.setdefault("files", {f"{module}/__init__.py": f"__version__ = {version!r}\n"})
     return WheelRecipe(name=name, version=version, **recipe).build_wheel()  # type: ignore[arg-type]
+
+
+def fresh_wheel(name: str = "sample", version: str = "1.0", **recipe: object) -> WheelBytes:
+    """A wheel that is like no other, which a store that others use has not."""
+    return make_wheel(name, version, **recipe, extra_dist_info={"FRESH": uuid.uuid4().hex})
 
 
 def record_of(members: Mapping[str, bytes], record_name: str) -> bytes:

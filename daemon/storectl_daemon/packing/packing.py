@@ -14,7 +14,7 @@ from pathlib import Path
 from storectl_daemon.environments import Environments
 from storectl_daemon.process.lifecycle import rest
 from storectl_daemon.projects.notifications import Wanted, notifications
-from storectl_shim._storectl_map import cache_folder
+from storectl_shim._storectl_pack import cache_folder
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.pack import (
     LARGEST_RECORD,
