@@ -198,7 +198,7 @@ ISOLATED = ["unshare", "--mount", "--pid", "--fork", "--mount-proc"]
 def test_a_container_with_the_same_store_is_told_that_another_has_it(machine: Machine, index: LoopbackIndex) -> None:
     run_of_a_new_lock_file(machine, index, "1.0")
     pid = machine.daemon_pid()
-    folder = write_project(machine.home / "project", index, [make_wheel("alpha", "2.0")])
+    folder = write_project(machine.home / "unwatched", index, [make_wheel("alpha", "2.0")])
     done = subprocess.run(
         [*ISOLATED, "sh", "-c", IN_A_CONTAINER],
         cwd=folder,
