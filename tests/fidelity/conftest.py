@@ -1,19 +1,18 @@
 """The two pairs of environments that all cases share: one of made-up wheels, one of small real packages."""
 
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from uv import find_uv_bin
 
 from fidelity.asked import Asked
 from fidelity.made import made_wheels, project_files
 from fidelity.pair import Pair
+from fidelity.twins import locked_project
 from support.index import serve_index
 from support.locked_day import as_of_that_day
-from support.machine import Machine, base_python, new_machine
+from support.machine import base_python, new_machine
 
 REAL = Path(__file__).with_name("real_packages.toml")
 
@@ -36,18 +35,7 @@ def real() -> Iterator[Asked]:
 @contextmanager
 def _twins(files: Mapping[str, str], **uv: str) -> Iterator[Asked]:
     with new_machine() as machine:
-        project = machine.home / "project"
-        for name, text in files.items():
-            (project / name).parent.mkdir(parents=True, exist_ok=True)
-            (project / name).write_text(text)
-        _lock(machine, project, uv)
+        project = locked_project(machine, files, **uv)
         pair = Pair(machine, project, base_python(), shared_cache=machine.root / "uv-cache")
         pair.make()
         yield Asked(machine, project, pair)
-
-
-def _lock(machine: Machine, project: Path, uv: Mapping[str, str]) -> None:
-    environ = machine.environ | {"UV_PYTHON_DOWNLOADS": "never", **uv}
-    command = [find_uv_bin(), "lock", "-q", "--python", base_python()]
-    done = subprocess.run(command, cwd=project, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

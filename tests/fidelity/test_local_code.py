@@ -9,6 +9,7 @@ from uv import find_uv_bin
 
 from fidelity.twins import Twins, locked_project, twins_of, use_index
 from support.index import serve_index
+from support.locked_day import as_of_that_day
 from support.machine import new_machine
 from support.wheels import make_wheel
 
@@ -66,7 +67,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def editable() -> Iterator[Twins]:
     with new_machine() as machine:
-        yield Twins(machine, locked_project(machine, FILES))
+        yield Twins(machine, locked_project(machine, FILES, **as_of_that_day()))
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ from uv import find_uv_bin
 
 from fidelity.pair import Pair
 from support.index import LoopbackIndex, serve_index
-from support.machine import Machine, new_machine
+from support.locked_day import as_of_that_day
+from support.machine import Machine, base_python, new_machine
 from support.wheels import WheelBytes
 
 SECONDS = 240
@@ -32,7 +32,7 @@ class Twins:
         self.project = project
         self.scratch = machine.root / "scratch"
         self.scratch.mkdir()
-        self._pair = Pair(machine, project, os.path.realpath(sys.executable), shared_cache=machine.root / "uv-cache")
+        self._pair = Pair(machine, project, base_python(), shared_cache=machine.root / "uv-cache")
         self._pair.make()
         self.environment = self._pair.environment
         self.venv = self._pair.venv
@@ -95,7 +95,7 @@ class Twins:
 def locked_twins(*requirements: str) -> Iterator[Twins]:
     """Twins of these requirements, from the configured registry."""
     with new_machine() as machine:
-        yield Twins(machine, locked_project(machine, project_files(requirements)))
+        yield Twins(machine, locked_project(machine, project_files(requirements), **as_of_that_day()))
 
 
 @contextmanager
@@ -123,13 +123,13 @@ def project_files(requirements: Sequence[str]) -> dict[str, str]:
     }
 
 
-def locked_project(machine: Machine, files: Mapping[str, str]) -> Path:
-    """A folder with these files, locked by uv."""
+def locked_project(machine: Machine, files: Mapping[str, str], **variables: str) -> Path:
+    """A folder with these files, locked by uv with these variables."""
     project = machine.home / "project"
     for name, text in files.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(text)
-    environ = machine.environ | {"UV_PYTHON": os.path.realpath(sys.executable)}
+    environ = machine.environ | {"UV_PYTHON": base_python(), "UV_PYTHON_DOWNLOADS": "never", **variables}
     done = subprocess.run([find_uv_bin(), "lock", "-q"], cwd=project, env=environ, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return project
