@@ -19,7 +19,7 @@ from storectl_daemon.interpreters.facts import interpreter_of
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.network.address import Address
 from storectl_daemon.projects import book as project_book
-from storectl_daemon.projects.book import Project, ProjectBook, Wish
+from storectl_daemon.projects.book import Project, ProjectBook, RecordedEnvironment
 from storectl_shim import store_daemon
 from storectl_shim.store_daemon import StoreDaemon, daemon_file, read_store_daemon
 from storectl_store.digest import EnvironmentId, digest_of_hex
@@ -114,8 +114,8 @@ OPTIONS = Options(python="3.12", extras=frozenset({"b", "a"}), overlay="/golden/
 PROJECT = Project(
     path=Path("/golden/späť"),
     link=".venv",
-    wishes=(
-        Wish(
+    environments=(
+        RecordedEnvironment(
             options=OPTIONS,
             lock_file="/golden/späť/uv.lock",
             inputs="12" * 32,
@@ -124,7 +124,7 @@ PROJECT = Project(
             notices=("the lock file is older than the project",),
             variables={"CFLAGS": "-"},
         ),
-        Wish(options=DEFAULT_OPTIONS),
+        RecordedEnvironment(options=DEFAULT_OPTIONS),
     ),
 )
 INDEX = "https://index.example/simple"
@@ -235,8 +235,8 @@ def read_why(folder: Path, data: bytes) -> object:
 def write_projects(folder: Path) -> bytes:
     book = ProjectBook(folder / "projects.json")
     book.add(PROJECT.path, link=PROJECT.link)
-    for wish in reversed(PROJECT.wishes):
-        book.record(PROJECT.path, wish)
+    for recorded in reversed(PROJECT.environments):
+        book.record(PROJECT.path, recorded)
     return only(folder)
 
 
@@ -392,8 +392,8 @@ FORMATS = [
 WRITTEN = [golden for golden in FORMATS if golden.write]
 VIEW = f"view.v{VIEW_FORMAT}.txt"
 VERSIONS = {
-    "_storectl_map": {"MAGIC", "PACK_MAGIC", "RECORD_MAGIC"},
-    "addresses": {"BOOK_FORMAT"},
+    "_storectl_map": {"MAGIC"},
+    "_storectl_pack": {"PACK_MAGIC", "RECORD_MAGIC"},
     "book": {"_FORMAT"},
     "bytecode_files": {"BYTECODE_FORMAT", "_FORMAT_WITHOUT_SEAL"},
     "catalogue": {"_SCHEMA_VERSION"},
@@ -410,6 +410,7 @@ VERSIONS = {
     "provenance": {"BUILD_FORMAT"},
     "quarantine": {"QUARANTINE_FORMAT"},
     "store_daemon": {"FORMAT"},
+    "url_book": {"BOOK_FORMAT"},
 }
 """The constants by which the packages name the versions of formats, by module. What is new here needs a golden file."""
 

@@ -6,13 +6,11 @@ import shutil
 import subprocess
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import pytest
 
-from storectl_shim import _storectl_map
-from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC
+from storectl_shim import _storectl_pack
+from storectl_shim._storectl_pack import PACK_MAGIC, RECORD_MAGIC
 from storectl_shim.project_record import RECORD_FORMAT, UNSET, read_notices, read_ready
 from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.layout import StoreLayout
@@ -189,23 +187,21 @@ def test_the_writer_writes_the_golden_pack(tmp_path: Path) -> None:
         digests=(digest_of_hex("0f" * 32),),
     )
     assert write_pack(layout, record, PACKED, tmp=layout.tmp) == PACKED
-    check_golden(PACK, layout.pack("golden").read_bytes())
+    check_golden(PACK, layout.pack(EnvironmentId("golden")).read_bytes())
 
 
 def test_the_daemon_reads_the_golden_pack(tmp_path: Path) -> None:
     layout = StoreLayout(tmp_path)
     layout.packs.mkdir()
-    layout.pack("golden").write_bytes((GOLDEN / PACK).read_bytes())
-    assert packed_modules(layout, "golden") == PACKED
+    layout.pack(EnvironmentId("golden")).write_bytes((GOLDEN / PACK).read_bytes())
+    assert packed_modules(layout, EnvironmentId("golden")) == PACKED
 
 
 READ = """
 import json, runpy, sys
-reader = runpy.run_path(sys.argv[1])
-pack = reader["Pack"](sys.argv[2], sys.argv[2] + "/view")
-begin = pack._begin
-pieces = {name: bytes(pack.piece(begin + offset, size)) for name, (offset, size) in pack._modules.items()}
-print(json.dumps({name: piece.decode("latin-1") for name, piece in pieces.items()}))
+reader, packs = map(runpy.run_path, sys.argv[1:3])
+pack = packs["Pack"](sys.argv[3], reader["opened"], reader["decode"])
+print(json.dumps({name: bytes(pack.piece(*place)).decode("latin-1") for name, place in pack.places.items()}))
 """
 
 
@@ -213,11 +209,11 @@ print(json.dumps({name: piece.decode("latin-1") for name, piece in pieces.items(
 def test_every_version_reads_the_golden_pack(tmp_path: Path, python: Python) -> None:
     """But for the cache tag, by which each version knows its own packs."""
     golden = (GOLDEN / PACK).read_bytes().replace(b"cpython-312", python.cache_tag.encode(), 1)
-    (tmp_path / "packs").mkdir()
-    (tmp_path / "packs" / "golden").write_bytes(golden)
-    (tmp_path / "packs" / "golden").chmod(0o444)
+    (tmp_path / "golden").write_bytes(golden)
+    (tmp_path / "golden").chmod(0o444)
+    modules = [str(MAP_READER), _storectl_pack.__file__]
     done = subprocess.run(
-        [python.executable, "-I", "-B", "-c", READ, str(MAP_READER), str(tmp_path / "environments" / "golden")],
+        [python.executable, "-I", "-B", "-c", READ, *modules, str(tmp_path / "golden")],
         capture_output=True,
         text=True,
         check=True,
@@ -232,15 +228,7 @@ IMPORTED = ("sample/one.py", "späť.py")
 def test_a_program_writes_the_golden_record_of_its_imports(tmp_path: Path) -> None:
     root, view = "/golden/environments/golden", "/golden/view"
     sources = {f"{view}/{name}": False for name in IMPORTED}
-    said: dict[str, Any] = {
-        "FEW": 1,
-        "VIEWS": {root: view},
-        "IMPORTED": sources,
-        "MISSED": set(sources),
-        "PACKED": {},
-    }
-    with mock.patch.multiple("storectl_shim._storectl_map", **said):
-        _storectl_map.record(str(tmp_path), os.getpid())
+    _storectl_pack.write_records(str(tmp_path), os.getpid(), {root: view}, sources, packed=(), fewest=1)
     check_golden(IMPORTS, Path(f"{tmp_path}{root}").read_bytes())
 
 

@@ -1,6 +1,5 @@
 """What storectl imports is declared; what its tests run with is locked, by a lock file that storectl reads itself."""
 
-import ast
 import re
 import sys
 import tomllib
@@ -8,6 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import grimp
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -21,28 +21,17 @@ LOCKED = ROOT / "requirements/test.txt"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-OWN = {"storectl", "storectl_shim", "storectl_store", "storectl_daemon"}
+OWN = ("storectl", "storectl_shim", "storectl_store", "storectl_daemon")
 OF_OTHERS = {"_manylinux", "ipykernel"}  # imported by interpreters of projects, which have it or not
 RUN = {"pip"}
 
 
-def imported() -> set[str]:
-    """The top-level names that the product imports, from anywhere but itself and the standard library."""
-    names = set()
-    for path in (path for top in ("client", "store", "daemon") for path in (ROOT / top).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                names.add(str(node.module).partition(".")[0])
-    return names - OWN - sys.stdlib_module_names
-
-
 def test_every_dependency_is_imported_or_run_and_every_import_is_a_dependency() -> None:
-    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]}
+    modules = grimp.build_graph(*OWN, include_external_packages=True, cache_dir=None).modules
+    names = {name.partition(".")[0] for name in modules} - {*OWN, *OF_OTHERS} - sys.stdlib_module_names
     projects = packages_distributions()
-    names = {project for name in imported() - OF_OTHERS for project in projects.get(name, [name])}
-    assert {canonicalize_name(name) for name in names | RUN} == declared
+    used = {canonicalize_name(project) for name in names for project in projects.get(name, [name])} | RUN
+    assert used == {canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]}
 
 
 @pytest.mark.parametrize("python", ["3.11.7", "3.12.1", "3.13.0", "3.14.0"])

@@ -16,18 +16,6 @@ reads and which writes equal values as equal bytes. A checksum is the bytes as a
 A record is ``kind * 64 + index of the suffix``, in the order of a stock finder: [extension suffixes..., .py, .pyc].
 Kind 0 is a package by its ``__init__``, 1 a module, 2 (128) a folder that can be a namespace portion. If there are
 two records for one name, the lower one wins.
-
-The file ``<store>/packs/<environment id>``, format 3, holds a second copy of ``.pyc`` files: those of the modules
-that programs of the environment import, in the order in which they do (``Pack``). The daemon makes it from the files
-that programs write at their end, ``<cache>/storectl/imports<environment>``, format 2 (``record``). Sources are paths
-relative to site-packages::
-
-    storectl pack 3 <environment id> <cache tag> <bytes after the table> <length of table> <checksum of table>\n
-    <table>       {source: (offset, length)}    offset from the end of the table
-    <.pyc>*
-
-    storectl imports 2\n
-    (<source>\n)*
 """
 
 import _frozen_importlib_external as _external
@@ -35,27 +23,20 @@ import _imp
 import marshal
 import os
 import sys
-from _frozen_importlib import ModuleSpec
+from _frozen_importlib import ModuleSpec, module_from_spec
 from time import monotonic  # built in, and loaded at every start
 
 TYPE_CHECKING = False  # type checkers take it for true; to import typing would take too long here
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
     from types import CodeType, ModuleType
     from typing import Any
 
 MAGIC = b"storectl import map 1"
 PRIME = 1073741789  # the largest below 2**30, one digit of an int: the modulo is a single pass
 MODULE, NAMESPACE = 64, 128
-PACK_MAGIC = b"storectl pack 3"
-RECORD_MAGIC = b"storectl imports 2"
-RUN = (1 << 17) - 64  # bytes of a pack that are read at once; malloc would map and unmap more each time
 FEW = 16  # fewer modules than this that a pack lacks are no reason to make a new one
-SHARE = 16  # nor is one that it lacks for each so many that it has
-DEADLINE = 0.020  # seconds for the daemon's whole answer
 COLD = 60e-6  # seconds; to read a page from memory takes some 10 us, from a quick disk 100
-LARGEST = 1 << 27  # bytes of a map
-MOST_AHEAD = 64  # native modules of one package
 
 _stock: "Any" = _external  # some of what we build on has no public name
 # Tracebacks leave out frames of importlib, by file name, and only as far as no other frame is in between.
@@ -91,19 +72,19 @@ class SourceFileLoader(_external.SourceFileLoader):
 
         The path names the environment, which never changes, so there is no need to check whether the source has.
         """
-        cache = cache_folder(os.environ)
-        kept, data = cache + "/bytecode" + bytecode_path, b""
         code: "CodeType | None" = None
-        if cache:
-            try:
-                data = self.get_data(kept)
-                if data[:8] == _UNCHECKED_PYC:
-                    code = _stock._compile_bytecode(memoryview(data)[16:], fullname, kept, path)  # noqa: SLF001  # as above
-            except (OSError, EOFError, ValueError, TypeError, ImportError):
-                pass
-            if code is None and not sys.dont_write_bytecode:
-                code = self.source_to_code(self.get_data(path), path)
-                self.set_data(kept, _UNCHECKED_PYC + bytes(8) + marshal.dumps(code))
+        kept = ""
+        try:
+            cache = load("_storectl_pack").cache_folder(os.environ)
+            kept = cache and cache + "/bytecode" + bytecode_path
+            data = self.get_data(kept) if kept else b""
+            if data[:8] == _UNCHECKED_PYC:
+                code = _stock._compile_bytecode(memoryview(data)[16:], fullname, kept, path)  # noqa: SLF001  # as above
+        except Exception:
+            pass
+        if kept and code is None and not sys.dont_write_bytecode:
+            code = self.source_to_code(self.get_data(path), path)
+            self.set_data(kept, _UNCHECKED_PYC + bytes(8) + marshal.dumps(code))
         return code or self.source_to_code(self.get_data(path), path)
 
     # Tracebacks leave out frames of importlib, by file name, and only as far as no other frame is in between.
@@ -128,95 +109,16 @@ class SourceFileLoader(_external.SourceFileLoader):
             _stock.SourceFileLoader._cache_bytecode(self, source_path, bytecode_path, data)  # noqa: SLF001  # the method that this one overrides
 
 
-def cache_folder(environ: "Mapping[str, str]") -> str:
-    """The folder in which storectl keeps what can be made again for this user; empty if it keeps nothing.
-
-    For root it keeps nothing in another user's home folder, which ``sudo`` may have left in the variables.
-    """
-    base, below = environ.get("XDG_CACHE_HOME", ""), "/storectl"
-    if not base.startswith("/"):
-        base, below = environ.get("HOME", ""), "/.cache/storectl"
-    if os.geteuid() == 0:
-        try:
-            if os.stat(base).st_uid != 0:
-                return ""
-        except OSError:
-            pass
-    return base + below if base.startswith("/") else ""
-
-
-class Pack:
-    """The bytecode of many modules of one environment, in one file. It must be whole, and of this environment.
-
-    The file is opened anew for each piece, as the import map is. If another file has taken its place, nothing is
-    read: its offsets differ. Threads may race: ``_run`` is replaced as a whole.
-    """
-
-    _identity: "tuple[int, int, int] | None" = None  # of the file: inode, size, time
-    _run: "tuple[int, bytes]" = (0, b"")  # the offset of the last read, and its bytes
-
-    def __init__(self, root: str, view: str) -> None:
-        self.view = view
-        self._path = pack_path(root)
-        start = self._read(0, RUN)
-        line, newline, rest = start.partition(b"\n")
-        fields = line.rsplit(b" ", 5)
-        expected = [PACK_MAGIC, os.fsencode(root.rpartition("/")[2]), os.fsencode(sys.implementation.cache_tag or "")]
-        if not newline or fields[:3] != expected:
-            raise ValueError("another format, environment or interpreter")
-        pieces, length, checksum = map(int, fields[3:])
-        begin = len(line) + 1 + length
-        table = rest[:length] if begin <= len(start) else self._read(len(line) + 1, length)
-        modules: "dict[str, tuple[int, int]]" = decode(table, length, checksum)
-        if self._identity is None or self._identity[1] != begin + pieces:
-            raise ValueError("torn")
-        self._run = 0, start
-        self._begin = begin
-        self._modules = modules
-        PACKED.update({f"{view}/{name}": (self, begin + offset, size) for name, (offset, size) in modules.items()})
-
-    def piece(self, offset: int, length: int) -> "Any":
-        """These bytes of the file; empty if it has been replaced or removed."""
-        begin, run = self._run
-        if not begin <= offset <= offset + length <= begin + len(run):
-            end = begin + len(run)
-            try:
-                run = self._read(offset, max(length, RUN) if begin <= offset <= end else length)
-            except OSError:
-                return b""
-            begin = offset
-            self._run = begin, run
-        return memoryview(run)[offset - begin : offset - begin + length]
-
-    def _read(self, offset: int, length: int) -> bytes:
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-        try:
-            status = os.fstat(descriptor)
-            identity = status.st_ino, status.st_size, status.st_mtime_ns
-            if self._identity is None:
-                if status.st_mode & 0o170022 != 0o100000 or not trusted(status.st_uid, __file__):
-                    raise PermissionError("not a file that only its trusted owner can write")
-                self._identity = identity
-            if self._identity != identity:
-                raise FileNotFoundError(self._path)
-            return os.pread(descriptor, length, offset)
-        finally:
-            os.close(descriptor)
-
-    def fetch_ahead(self, top: str) -> None:
-        """Have the kernel read what the pack has of a package ahead of its import."""
-        pieces = [place for source, place in self._modules.items() if source.startswith(top + "/")]
-        ask_kernel(self._path, [(self._begin + offset, length) for offset, length in joined(pieces)])
-
-
-PACKED: "dict[str, tuple[Pack, int, int]]" = {}
-"""By the path of a module's source: the pack that has its bytecode, and where."""
+PACKED: "dict[str, tuple[Any, int, int]]" = {}
+"""By the path of a module's source: the pack that has its bytecode, offset and length in it."""
 IMPORTED: "dict[str, bool]" = {}
 """The paths of the sources whose bytecode was asked for, in order, and whether a pack had it."""
 MISSED: "set[str]" = set()
 """The paths in ``IMPORTED`` that no pack had."""
 VIEWS: "dict[str, str]" = {}
 """The views that something was imported from, by the roots of their environments."""
+LOADED: "dict[str, Any]" = {}
+"""The modules that were loaded by ``load``."""
 
 
 def packed(path: str) -> "Any":
@@ -226,96 +128,23 @@ def packed(path: str) -> "Any":
     IMPORTED[path] = bool(data)
     if not data:
         MISSED.add(path)
-        if len(MISSED) == FEW:
-            record_at_end()
+        if len(MISSED) == FEW and not (sys.dont_write_bytecode or sys.flags.optimize):
+            try:
+                load("_storectl_pack").record_at_end(VIEWS, IMPORTED, PACKED, fewest=FEW)
+            except Exception:
+                pass
     return data
 
 
-def pack_path(root: str) -> str:
-    """The path of this environment's pack."""
-    store, _, environment = root.rsplit("/", 2)
-    return f"{store}/packs/{environment}"
+def load(name: str) -> "Any":
+    """This module of the shim, which lies beside this one; ``sys.modules`` stays as it was."""
+    if name not in LOADED:
+        spec: "Any" = _external.spec_from_file_location(name, f"{os.path.dirname(__file__)}/{name}.py")
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        LOADED[name] = module
+    return LOADED[name]
 
-
-def joined(places: "Iterable[tuple[int, int]]") -> "list[tuple[int, int]]":
-    """The places (offset, length), those that follow each other as one."""
-    found: "list[tuple[int, int]]" = []
-    for offset, length in places:
-        begin, before = found[-1] if found else (0, -1)
-        if begin + before == offset:
-            found[-1] = begin, before + length
-        else:
-            found.append((offset, length))
-    return found
-
-
-def ask_kernel(path: str, places: "Iterable[tuple[int, int]]" = ((0, 0),)) -> None:
-    """Have the kernel read these places (offset, length) of a file, or all of it. Does not wait for them."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            for offset, length in places:
-                os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
-        finally:
-            os.close(descriptor)
-    except (OSError, AttributeError):  # macOS has no posix_fadvise
-        pass
-
-
-def record_at_end() -> None:
-    """Have this process write down at its end what it imported, if it may write bytecode and has a cache folder."""
-    cache = cache_folder(os.environ)
-    if cache and not (sys.dont_write_bytecode or sys.flags.optimize):
-        import atexit
-
-        atexit.register(record, cache + "/imports", os.getpid())
-
-
-def record(folder: str, process: int) -> None:
-    """Write down, for the daemon, what this process imported: for each view of which much was in no pack."""
-    try:
-        for root, view in VIEWS.items() if process == os.getpid() else ():
-            mine = [source for source in IMPORTED if source.startswith(view + "/")]
-            missed = len(MISSED.intersection(mine))
-            if missed >= FEW and missed * SHARE > len(PACKED):
-                text = "".join(source[len(view) + 1 :] + "\n" for source in mine if "\n" not in source)
-                _external.SourceFileLoader("", "").set_data(folder + root, RECORD_MAGIC + b"\n" + os.fsencode(text))
-    except Exception:
-        pass
-
-
-def keep_pip_out(module: "Any", library: str) -> None:
-    """Have ``pip install`` and ``uninstall`` refuse (PEP 668) in an environment too: in a venv pip allows them."""
-    stock = module.check_externally_managed
-
-    def check_externally_managed() -> None:
-        if not library.startswith(sys.prefix + "/lib/"):
-            stock()
-            return
-        error = module.ExternallyManagedEnvironment.from_config(library + "/EXTERNALLY-MANAGED")
-        error.note_stmt = error.hint_stmt = None  # they say how to install into a system's Python all the same
-        raise error
-
-    module.check_externally_managed = check_externally_managed
-
-
-def leave_store_out(module: "Any", library: str) -> None:
-    """Have ``coverage`` take all of the store for third-party code: it follows links before it asks what is."""
-    name = "_add_third_party_paths" if hasattr(module, "_add_third_party_paths") else "add_third_party_paths"
-    stock = getattr(module, name)
-
-    def add_third_party_paths(paths: "set[str]") -> None:
-        stock(paths)
-        paths.add(library.rsplit("/", 4)[0] + "/store")
-
-    setattr(module, name, add_third_party_paths)
-
-
-AMENDED = {"pip/_internal/utils", "coverage"}
-AMENDMENTS: "dict[str, Callable[[Any, str], None]]" = {
-    "pip._internal.utils.misc": keep_pip_out,
-    "coverage.inorout": leave_store_out,
-}
 
 LOADERS = [
     (SourceFileLoader if loader is _external.SourceFileLoader else loader, suffixes)
@@ -325,26 +154,17 @@ SUFFIXES = [*_imp.extension_suffixes(), ".py", ".pyc"]
 """The suffixes that records of a map count. If a program adds some to ``importlib.machinery`` (Hy), no map is used."""
 
 
+AMENDED = {"pip/_internal/utils", "coverage"}
+"""The folders with modules that ``_storectl_amend`` has amendments for."""
+
+
 def amending_loaders() -> "list[tuple[Any, list[str]]]":
-    """The loaders for the folders of ``AMENDED``: tools that are wrong about an environment whose files are in a store.
-
-    The class is made for those folders only: to make it at every start would take a thirtieth of the start.
-    """
-
-    class AmendingLoader(SourceFileLoader):
-        def exec_module(self, module: "ModuleType") -> None:
-            """Run the module as the stock loader does, then amend it. Without that, if the tool has changed."""
-            super().exec_module(module)
-            amend = AMENDMENTS.get(module.__name__)
-            if amend is not None:
-                try:
-                    amend(module, self.path.rsplit("/site-packages/", 1)[0])
-                except Exception:
-                    pass
-
-        exec_module.__code__ = exec_module.__code__.replace(co_filename=IMPORTLIB)
-
-    return [(AmendingLoader if loader is SourceFileLoader else loader, suffixes) for loader, suffixes in LOADERS]
+    """The loaders for the folders of ``AMENDED``."""
+    try:
+        amending = load("_storectl_amend").amending(SourceFileLoader)
+    except Exception:
+        return LOADERS
+    return [(amending if loader is SourceFileLoader else loader, suffixes) for loader, suffixes in LOADERS]
 
 
 class FileFinder(_external.FileFinder):
@@ -413,7 +233,7 @@ class ImportMap:
         self.failed = False
         self.cold: "bool | None" = None
         self.begun = False
-        self.pack: "Pack | None" = None
+        self.pack: "Any" = None
         self._index: "Any" = None  # (names, sections, the offset of the first, read)
         self._tables: "dict[str, dict[str, dict[str, int]]]" = {}
 
@@ -452,17 +272,23 @@ class ImportMap:
             return None
 
     def _fetch_ahead(self, top: str, tables: "dict[str, dict[str, int]]") -> None:
-        if self.pack is not None:
-            self.pack.fetch_ahead(top)
-        for library in libraries_of(self.view, top, tables):
-            ask_kernel(library)
+        try:
+            if self.pack is not None:
+                self.pack.fetch_ahead(top)
+            load("_storectl_pack").fetch_libraries(self.view, top, tables)
+        except Exception:
+            pass
 
     def begin(self) -> None:
         """Prepare for the first import from the view: use its pack, if it has one that can be used."""
         self.begun = True
         VIEWS[self.root] = self.view
+        store, _, environment = self.root.rsplit("/", 2)
+        path = f"{store}/packs/{environment}"
         try:
-            self.pack = Pack(self.root, self.view)
+            if os.path.exists(path):
+                self.pack = pack = load("_storectl_pack").Pack(path, opened, decode)
+                PACKED.update({f"{self.view}/{source}": (pack, *place) for source, place in pack.places.items()})
         except Exception:
             pass
 
@@ -512,11 +338,8 @@ class ImportMap:
 
     def _read_file(self, offset: int, length: int) -> bytes:
         # Opened anew for each piece: a program may close all descriptors that it does not know, and open others.
-        descriptor = os.open(self.root + "/import-map", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        descriptor, status = opened(self.root + "/import-map")
         try:
-            status = os.fstat(descriptor)
-            if status.st_mode & 0o170022 != 0o100000 or not trusted(status.st_uid, __file__):
-                raise PermissionError("not a file that only its trusted owner can write")
             if self.cold is None:
                 self.cold = is_cold(descriptor)
             return os.pread(descriptor, min(length, max(status.st_size - offset, 0)), offset)
@@ -528,7 +351,7 @@ class ImportMap:
         address, self.address = self.address, None
         if address:
             try:
-                body = ask(address, self.root)
+                body: bytes = load("_storectl_pack").ask(address, self.root, trusted)
                 self._index = self._open(lambda offset, length: body[offset : offset + length])
             except Exception:
                 return False
@@ -551,24 +374,6 @@ def is_cold(descriptor: int) -> bool:
     return there - begin - (monotonic() - there) > COLD  # if each call takes long, both do
 
 
-def libraries_of(view: str, top: str, tables: "dict[str, dict[str, int]]") -> "list[str]":
-    """The native libraries of a package, as paths: its import reads all of each, page by page if not ahead of it."""
-    suffixes = _imp.extension_suffixes()
-    paths = [
-        f"{view}/{folder}/{tail}{suffixes[record % MODULE]}"
-        for folder, table in tables.items()
-        for tail, record in table.items()
-        if MODULE <= record < MODULE + len(suffixes)
-    ]
-    if len(paths) > MOST_AHEAD:  # one import does not need so many
-        paths = []
-    try:
-        paths += [f"{view}/{top}.libs/{name}" for name in os.listdir(f"{view}/{top}.libs")]
-    except OSError:
-        pass
-    return paths
-
-
 def decode(data: bytes, length: int, checksum: int) -> "Any":
     """The value of one part of a map; ValueError if the bytes are not those that were written."""
     if len(data) != length or int.from_bytes(data, "little") % PRIME != checksum:
@@ -576,58 +381,16 @@ def decode(data: bytes, length: int, checksum: int) -> "Any":
     return marshal.loads(data)
 
 
+def opened(path: str) -> "tuple[int, os.stat_result]":
+    """A descriptor of this file, and its status; PermissionError if others than its trusted owner can write it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    status = os.fstat(descriptor)
+    if status.st_mode & 0o170022 != 0o100000 or not trusted(status.st_uid, __file__):
+        os.close(descriptor)
+        raise PermissionError("not a file that only its trusted owner can write")
+    return descriptor, status
+
+
 def trusted(uid: int, path: str) -> bool:
     """Whether a file of the user ``uid`` may be used: that is us, root, or the owner of ``path``."""
     return uid in (os.geteuid(), 0) or uid == os.stat(path).st_uid
-
-
-def ask(address: str, root: str) -> bytes:
-    """The map of the environment, from the daemon at this Unix socket; an exception after ``DEADLINE``."""
-    import _socket
-
-    deadline = monotonic() + DEADLINE
-    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-
-    def wait_at_most(option: int) -> None:
-        # The kernel's own timeouts, a struct timeval: with these, one call waits for the whole map and copies it once.
-        microseconds, word = int((deadline - monotonic()) * 1e6), 8 if sys.maxsize >> 32 else 4
-        if microseconds <= 0:
-            raise TimeoutError(address)
-        timeval = [part.to_bytes(word, sys.byteorder) for part in divmod(microseconds, 1000000)]
-        connection.setsockopt(_socket.SOL_SOCKET, option, b"".join(timeval))
-
-    try:
-        wait_at_most(_socket.SO_SNDTIMEO)
-        connection.connect(address)
-        if not trusted(peer_of(connection), root):
-            raise PermissionError(address)
-        request = f"GET /v1/environments/{os.path.basename(root)}/import-map HTTP/1.1\r\nHost: storectl\r\n"
-        connection.sendall(request.encode() + b"Connection: close\r\n\r\n")
-        wait_at_most(_socket.SO_RCVTIMEO)
-        head, end, _ = connection.recv(1 << 10, _socket.MSG_PEEK).partition(b"\r\n\r\n")  # it comes in one piece
-        length = content_length(head if end else b"")
-        connection.recv(len(head + end))
-        wait_at_most(_socket.SO_RCVTIMEO)
-        body: bytes = connection.recv(length, _socket.MSG_WAITALL)
-    finally:
-        connection.close()
-    if len(body) != length:
-        raise EOFError(address)
-    return body
-
-
-def content_length(head: bytes) -> int:
-    """The length of the map that follows the head of an answer; ValueError if none follows."""
-    status, *lines = head.split(b"\r\n")
-    fields = dict(line.lower().split(b":", 1) for line in lines)
-    length = fields.get(b"content-length", b"").strip()
-    if status[:13] != b"HTTP/1.1 200 " or not length.isdigit() or int(length) > LARGEST:
-        raise ValueError(status)
-    return int(length)
-
-
-def peer_of(connection: "Any") -> int:
-    """The user id at the other end: at byte 4 of a ``struct ucred`` (Linux) or ``struct xucred`` (macOS)."""
-    linux = sys.platform == "linux"
-    credentials = connection.getsockopt(1, 17, 12) if linux else connection.getsockopt(0, 1, 76)
-    return int.from_bytes(credentials[4:8], sys.byteorder)

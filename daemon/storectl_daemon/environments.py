@@ -75,8 +75,9 @@ class Environments:
     def import_map(self, environment_id: str) -> bytes:
         """The published import map. Raises UnknownEnvironmentError if there is none."""
         if is_environment_id(environment_id):
+            folder = self._layout.environment(environment_id)
             with suppress(OSError):
-                return (self._layout.environment(environment_id) / _MAP_NAME).read_bytes()
+                return (folder / _MAP_NAME).read_bytes()
         raise _unknown(environment_id)
 
 

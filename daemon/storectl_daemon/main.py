@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -109,8 +110,8 @@ def _serve_store(settings: Settings) -> int:
         recovered = recover(store, writer, shown=partial(shown_digests, store.layout))
         if recovered:
             logger.info("recovered the store: %s", recovered)
-        with Endpoint(settings.store, settings.sockets, settings.environ) as endpoint:
-            _handed_over(endpoint.open)
+        listen = partial(Endpoint, settings.store, settings.sockets, settings.environ)
+        with closing(_handed_over(listen)) as endpoint:
             asyncio.run(_run(settings, store, writer, endpoint))
     store.close()
     return 0

@@ -210,16 +210,49 @@ class ProjectRequest(Model):
     environ: Annotated[Variables | None, Field(repr=False)] = None
 
 
-class ProjectState(Model):
-    """Where a project stands. A failed one keeps its last good environment."""
-
+class _Project(Model):
     path: ShownPath
     lock_file: ShownPath | None
-    state: Literal["ready", "warming", "failed", "idle"]
     environment: EnvironmentInfo | None
-    progress: ProgressEvent | None
-    problem: Problem | None
+    progress: ProgressEvent | None = None
+    problem: Problem | None = None
     watched: bool
+
+
+class ReadyProject(_Project):
+    """A project whose environment fits its lock file."""
+
+    state: Literal["ready"] = "ready"
+    environment: EnvironmentInfo
+    progress: None = None
+    problem: None = None
+
+
+class WarmingProject(_Project):
+    """A project whose environment is being made. It keeps its last good one meanwhile."""
+
+    state: Literal["warming"] = "warming"
+    problem: None = None
+
+
+class FailedProject(_Project):
+    """A project whose environment could not be made. It keeps its last good one."""
+
+    state: Literal["failed"] = "failed"
+    progress: None = None
+    problem: Problem
+
+
+class IdleProject(_Project):
+    """A project for which nothing is being done."""
+
+    state: Literal["idle"] = "idle"
+    progress: None = None
+    problem: None = None
+
+
+ProjectState = Annotated[ReadyProject | WarmingProject | FailedProject | IdleProject, Field(discriminator="state")]
+"""Where a project stands."""
 
 
 class ApiInfo(Model):

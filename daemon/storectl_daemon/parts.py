@@ -23,11 +23,11 @@ from storectl_daemon.process.lifecycle import IdleWatch
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.settings import Settings
 from storectl_daemon.projects.book import ProjectBook, projects_with_records
-from storectl_daemon.projects.files import DiskProjectFiles
+from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
-from storectl_daemon.service import Service, sights_of
+from storectl_daemon.service import Service, watched_projects
 from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.server import CONNECTIONS_PER_USER, Http, Server
@@ -72,7 +72,7 @@ class Making:
         self.environments = Environments(store.layout)
         self.bus = EventBus()
         self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
-        self.files = DiskProjectFiles(store.layout, self.environments, home=settings.home)
+        self.files = ProjectFiles(store.layout, self.environments, home=settings.home)
         self.stillness = Stillness()
         self.compiling = Compiling(resources.compiler, outlines.get, self.bus)
         self.publishing = Publishing(store=store, outlines=outlines, environments=self.environments, shim=shim)
@@ -87,7 +87,7 @@ class Making:
                 outlines=outlines,
                 environments=self.environments,
                 interpreters=_load_interpreters(store),
-                access=resources.network.access,
+                network=resources.network,
                 pipeline=resources.pipeline,
                 builder=Builder(store=store, pipeline=resources.pipeline, session=session, logs=logs),
                 compiling=self.compiling,
@@ -95,7 +95,7 @@ class Making:
             )
 
         self.build = Loaded(load_build, name="the build")
-        settling = Settling(self._built, self.files, self.stillness)
+        settling = Settling(self._built, self.files.read, self.stillness)
         self.warmer = Warmer(settling=settling, files=self.files, book=self.book, bus=self.bus)
 
     async def _built(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
@@ -132,7 +132,9 @@ class Parts:
             files=making.files,
             warmer=making.warmer,
             compiling=making.compiling,
-            watcher=Watcher(sights=lambda: sights_of(making.book, making.warmer.extra_inputs), on_change=refresh),
+            watcher=Watcher(
+                projects=lambda: watched_projects(making.book, making.warmer.extra_inputs), on_change=refresh
+            ),
             bus=making.bus,
             stillness=making.stillness,
             interpreters=Loaded(partial(_load_interpreters, store), name="interpreters").get,

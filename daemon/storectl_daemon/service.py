@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, assert_never
 
 from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.environments import Environments
@@ -14,13 +14,24 @@ from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.jobs.events import EventBus
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job, Options
 from storectl_daemon.jobs.variables import KnownVariables
-from storectl_daemon.models import EnvironmentInfo, Health, InterpreterInfo, InterpreterRequest, ProjectState
+from storectl_daemon.models import (
+    EnvironmentInfo,
+    FailedProject,
+    Health,
+    IdleProject,
+    InterpreterInfo,
+    InterpreterRequest,
+    ProjectState,
+    ReadyProject,
+    WarmingProject,
+)
 from storectl_daemon.process.memory import resident_bytes
 from storectl_daemon.projects.book import Project, ProjectBook
-from storectl_daemon.projects.files import DiskProjectFiles
+from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Located, input_paths, locate
 from storectl_daemon.projects.stillness import Stillness
-from storectl_daemon.projects.watch import Sight, Watcher
+from storectl_daemon.projects.watch import WatchedProject, Watcher
+from storectl_daemon.warming.states import Failed, Idle, Ready, Warming
 from storectl_daemon.warming.warm import Warmer
 from storectl_store.entries.store import Store
 from storectl_store.projects.input_state import InputKind
@@ -42,7 +53,7 @@ class Service:
     store: Store
     environments: Environments
     book: ProjectBook
-    files: DiskProjectFiles
+    files: ProjectFiles
     warmer: Warmer
     compiling: Compiling
     watcher: Watcher
@@ -79,8 +90,8 @@ class Service:
     ) -> Job:
         """The job for a command that is run in this folder. Raises NoLockFileError if there is no project.
 
-        ``environ`` are the variables of the command that asks. If it is None, those count that a command last sent for
-        the project.
+        ``environ`` are the variables of the command that asks. If it is None, the variables count that a command last
+        sent for the project.
         """
         home = self.home if environ is None else environ.get("HOME", self.home)
         await self.stillness.wait_for(Path(start))
@@ -123,29 +134,38 @@ class Service:
 
     def state_of(self, project: Project) -> ProjectState:
         """The state of the project: with the default options, or else with those that were used last."""
-        wish = project.main
-        job = Job(project=project.path, options=wish.options if wish else DEFAULT_OPTIONS)
+        recorded = project.main
+        job = Job(project=project.path, options=recorded.options if recorded else DEFAULT_OPTIONS)
         state = self.warmer.state(job)
-        environment = state.environment or (self.files.environment(wish, project.path) if wish else None)
-        return ProjectState(
-            path=str(project.path),
-            lock_file=state.lock_file or (environment.lock_file if environment else None),
-            state=state.state,
-            environment=environment,
-            progress=state.progress,
-            problem=state.problem,
-            watched=self.watcher.watches(project.path),
-        )
+        environment = state.environment or (self.files.environment(recorded, project.path) if recorded else None)
+        facts: dict[str, Any] = {
+            "path": str(project.path),
+            "lock_file": environment.lock_file if environment else None,
+            "environment": environment,
+            "watched": self.watcher.watches(project.path),
+        }
+        match state:
+            case Ready():
+                return ReadyProject(**facts)
+            case Warming(progress=progress):
+                return WarmingProject(**facts, progress=progress)
+            case Failed(problem=problem):
+                return FailedProject(**facts, problem=problem)
+            case Idle():
+                return IdleProject(**facts)
+        assert_never(state)
 
     def all_environments(self) -> Iterator[EnvironmentInfo]:
         """Every published environment, with a project that uses it if there is one."""
-        users = {wish.environment: (project, wish) for project in self.book for wish in project.wishes}
+        users = {
+            recorded.environment: (project, recorded) for project in self.book for recorded in project.environments
+        }
         for environment_id in self.environments.ids():
-            project, wish = users.get(environment_id, (None, None))
+            project, recorded = users.get(environment_id, (None, None))
             info = self.environments.info(
                 environment_id,
                 project=str(project.path) if project else None,
-                lock_file=wish.lock_file if wish else None,
+                lock_file=recorded.lock_file if recorded else None,
             )
             if info is not None:
                 yield info
@@ -171,20 +191,24 @@ class Service:
         wants one again brings a new one.
         """
         known = self.book.get(project)
-        for wish in [wish for wish in known.wishes if not wish.options.overlay] if known else []:
-            made = await asyncio.to_thread(self.files.environment, wish, project)
+        for recorded in [recorded for recorded in known.environments if not recorded.options.overlay] if known else []:
+            made = await asyncio.to_thread(self.files.environment, recorded, project)
             environ = self.variables.of(project, python=made.interpreter.executable if made else None)
-            await self.warmer.refresh(Job(project=project, options=wish.options, environ=environ))
+            await self.warmer.refresh(Job(project=project, options=recorded.options, environ=environ))
 
 
-def sights_of(book: ProjectBook, extra_inputs: Callable[[Path], Mapping[Path, InputKind]]) -> Iterator[Sight]:
+def watched_projects(
+    book: ProjectBook, extra_inputs: Callable[[Path], Mapping[Path, InputKind]]
+) -> Iterator[WatchedProject]:
     """What to watch: the inputs of every registered project, and the lock files that options name."""
     for project in book:
-        named = tuple(Path(wish.options.lock_file) for wish in project.wishes if wish.options.lock_file)
+        named = tuple(
+            Path(recorded.options.lock_file) for recorded in project.environments if recorded.options.lock_file
+        )
         located = Located(project=project.path, lock_file=project.path / "uv.lock")
         extra = extra_inputs(project.path)
-        yield Sight(
-            project=project.path,
+        yield WatchedProject(
+            path=project.path,
             inputs=input_paths(located, (*named, *extra)),
             listed=frozenset(path for path, kind in extra.items() if kind == "names"),
         )

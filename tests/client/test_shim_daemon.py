@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from storectl_shim._storectl_pack import peer_of
 from support.views import View, build_view, fresh_map_reader, map_of, pythons, read_map
 from support.wheels import make_wheel
 
@@ -74,10 +76,15 @@ def patient_reader(view: View) -> Any:
     It takes no file for one that is in the page cache.
     """
     reader = fresh_map_reader()
-    reader.DEADLINE = 30.0
+    reader.load("_storectl_pack").DEADLINE = 30.0
     reader.is_cold = lambda _: True
     reader.__file__ = str(view.site_packages.parent / "_storectl_map.py")
     return reader
+
+
+def ask(reader: Any, address: str, view: View) -> bytes:
+    answer: bytes = reader.load("_storectl_pack").ask(address, str(view.root), reader.trusted)
+    return answer
 
 
 def let_go(view: View) -> None:
@@ -95,7 +102,7 @@ def test_the_daemon_is_asked_for_the_map_of_the_environment(view: View, address:
     content = view.import_map.read_bytes()
     reader = patient_reader(view)
     with daemon(address, lambda _: response(content)) as requests:
-        assert reader.ask(address, str(view.root)) == content
+        assert ask(reader, address, view) == content
     (request,) = requests
     lines = request.decode().split("\r\n")
     assert lines[0] == "GET /v1/environments/view/import-map HTTP/1.1"
@@ -143,12 +150,12 @@ def test_an_answer_that_comes_in_pieces_is_put_together(view: View, address: str
     content = view.import_map.read_bytes() + os.urandom(1 << 21)
     reader = patient_reader(view)
     with daemon(address, lambda _: response(content)):
-        assert reader.ask(address, str(view.root)) == content
+        assert ask(reader, address, view) == content
 
 
 def test_an_answer_that_stops_in_the_middle_ends_at_the_deadline(view: View, address: str) -> None:
     reader = patient_reader(view)
-    reader.DEADLINE = 0.2
+    reader.load("_storectl_pack").DEADLINE = 0.2
     over = threading.Event()
 
     with socket.socket(socket.AF_UNIX) as listener:
@@ -158,7 +165,7 @@ def test_an_answer_that_stops_in_the_middle_ends_at_the_deadline(view: View, add
         thread.start()
         try:
             with pytest.raises((EOFError, TimeoutError, BlockingIOError)):
-                reader.ask(address, str(view.root))
+                ask(reader, address, view)
         finally:
             over.set()
             thread.join()
@@ -209,7 +216,7 @@ def test_a_daemon_that_never_answers_holds_nobody_up(view: View, address: str) -
         listener.listen(1)
         reader = fresh_map_reader()
         with pytest.raises((TimeoutError, BlockingIOError)):
-            reader.ask(address, str(view.root))
+            ask(reader, address, view)
         for _ in range(3):  # the second and third find the queue full
             let_go(view)
             done = view.run("-c", PROGRAM, environ={"STORECTL_SOCKET": address})
@@ -225,22 +232,20 @@ def test_an_address_that_leads_nowhere_is_nothing_to_talk_about(view: View, tmp_
 
 def test_a_peer_that_is_somebody_else_is_not_asked(view: View, address: str) -> None:
     reader = patient_reader(view)
-    reader.peer_of = lambda _: 12345
+    reader.load("_storectl_pack").peer_of = lambda _: 12345
     answer = response(view.import_map.read_bytes())
     with daemon(address, lambda _: answer) as requests, pytest.raises(PermissionError):
-        reader.ask(address, str(view.root))
+        ask(reader, address, view)
     assert requests in ([], [b""])
 
 
 def test_the_peer_is_who_the_kernel_says() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
-        assert fresh_map_reader().peer_of(ours) == os.geteuid()
+        assert peer_of(ours) == os.geteuid()
 
 
 def test_the_user_id_is_at_its_place_in_both_structures(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = fresh_map_reader()
-
     class Connection:
         def getsockopt(self, level: int, option: int, size: int) -> bytes:
             known = {
@@ -250,8 +255,8 @@ def test_the_user_id_is_at_its_place_in_both_structures(monkeypatch: pytest.Monk
             return known[level, option, size]
 
     for platform, uid in (("linux", 501), ("darwin", 502)):
-        monkeypatch.setattr(reader.sys, "platform", platform)
-        assert reader.peer_of(Connection()) == uid
+        monkeypatch.setattr(sys, "platform", platform)
+        assert peer_of(Connection()) == uid
 
 
 def test_children_do_not_inherit_the_address(view: View, address: str) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from storectl_shim._storectl_map import FEW, RECORD_MAGIC, RUN
+from storectl_shim._storectl_map import FEW
+from storectl_shim._storectl_pack import RECORD_MAGIC, RUN, joined
 from storectl_store.environments.import_map import checksum
 from support.packs import PackedPlace, packed_place
-from support.views import every_python, fresh_map_reader, pythons, read_map
+from support.views import every_python, pythons, read_map
 from support.wheels import make_wheel
 
 SOURCE = '"""Says."""\nX = "PACK"\n\n\ndef fail():\n    raise LookupError(X)\n'
@@ -46,6 +47,19 @@ def test_modules_come_from_the_pack_and_their_bytecode_is_not_opened(place: Pack
     place.make_pack(*MODULES)
     place.say_file(*MODULES)
     assert place.shown(program) == f"{ALL_PACK}\n[]"
+
+
+@pytest.mark.parametrize("packed", [MODULES, ()])
+def test_the_part_of_the_shim_that_reads_packs_is_loaded_if_there_is_one(
+    tmp_path: Path, packed: tuple[str, ...]
+) -> None:
+    program = (
+        "import sys; seen = []; sys.addaudithook(lambda e, a: e == 'open' and seen.append(str(a[0])))\n"
+        "import alpha.one; print(*{path.rpartition('/')[2].partition('.')[0] for path in seen if '_storectl' in path})"
+    )
+    place = packed_place(tmp_path, pythons()[0], WHEEL)
+    place.make_pack(*packed)
+    assert set(place.shown(program).split()) == {"_storectl_map", *(["_storectl_pack"] if packed else [])}
 
 
 def test_a_program_is_shown_the_same_with_and_without(place: PackedPlace) -> None:
@@ -187,11 +201,12 @@ def test_a_pack_that_goes_away_under_a_program_is_not_missed(mine: PackedPlace, 
     rewritten(lambda content: content.replace(b"PACK", b"EVIL"))(mine.pack)
     mine.pack.rename(f"{mine.pack}.new")
     mine.pack.write_bytes(content)
-    pack = fresh_map_reader().Pack(str(mine.folder), str(mine.site_packages))
-    offset, length = pack._modules["alpha/two.py"]
+    import_map = read_map(mine.folder, mine.site_packages)
+    import_map.begin()
+    pack = import_map.pack
     pack._run = (0, b"")
     exec(change, {"os": os, "pack": str(mine.pack)})
-    assert pack.piece(pack._begin + offset, length) == b""
+    assert pack.piece(*pack.places["alpha/two.py"]) == b""
 
 
 class TestRecord:
@@ -257,11 +272,10 @@ def test_a_cold_start_asks_for_the_pieces_and_libraries_of_a_package(
     assert "alpha" in import_map.top_level()
     import_map.cold = True
     import_map.table("alpha")
-    modules, begin = import_map.pack._modules, import_map.pack._begin
-    first, second, third = (modules[name] for name in MODULES)
+    first, second, third = (import_map.pack.places[name] for name in MODULES)
     assert asked == [
-        (place.folder.name, begin, first[1]),
-        (place.folder.name, begin + second[0], second[1] + third[1]),
+        (place.folder.name, *first),
+        (place.folder.name, second[0], second[1] + third[1]),
         (f"n{NATIVE}", 0, 0),
         ("liba.so", 0, 0),
     ]
@@ -272,4 +286,4 @@ def test_a_cold_start_asks_for_the_pieces_and_libraries_of_a_package(
     [([], []), ([(3, 2), (5, 1), (6, 4)], [(3, 7)]), ([(0, 2), (3, 1)], [(0, 2), (3, 1)])],
 )
 def test_neighbours_are_asked_for_together(places: list[tuple[int, int]], expected: list[tuple[int, int]]) -> None:
-    assert fresh_map_reader().joined(places) == expected
+    assert joined(places) == expected

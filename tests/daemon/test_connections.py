@@ -53,10 +53,10 @@ def test_a_pool_that_nobody_uses_is_closed_once_four_others_were_used_since() ->
             async with connections.pool(proxied(8)) as again:
                 assert again is kept
             async with connections.pool(proxied(2)) as anew:
-                assert not anew.closed
+                assert not anew._client.is_closed
         await connections.aclose()
-        assert used.closed
-        assert anew.closed
+        assert used._client.is_closed
+        assert anew._client.is_closed
 
     asyncio.run(main())
 

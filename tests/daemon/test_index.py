@@ -16,7 +16,6 @@ from storectl_daemon.errors import FetchError, IndexLookupError, OfflineError
 from storectl_daemon.indexes.config_layer import Source
 from storectl_daemon.indexes.configuration import IndexSettings
 from storectl_daemon.indexes.file import IndexFile, allows_python, is_of_version, read_project_page
-from storectl_daemon.indexes.look_up import IndexClient
 from storectl_daemon.indexes.page_store import PageStore
 from storectl_daemon.indexes.pages import IndexPages
 from storectl_daemon.indexes.shared import SharedIndexes
@@ -58,6 +57,11 @@ def pin(*wheels: WheelBytes, version: str = "1.0", extra: Sequence[str] = ()) ->
     return IndexPin(name=canonicalize_name(wheels[0].name), version=version, digests=frozenset(digests))
 
 
+def shared(folder: Path, present: frozenset[str] = frozenset()) -> SharedIndexes:
+    """What a process knows of indexes that keeps it below this folder."""
+    return SharedIndexes(UrlBook(folder / "urls"), PageStore(folder / "pages"), present=present.__contains__)
+
+
 class Lookup:
     """An index client with its settings and its book; each call is a process of its own."""
 
@@ -69,8 +73,7 @@ class Lookup:
     def any(self, wanted: IndexPin, *, offline: bool = False) -> Pin | SourcePin:
         async def main() -> Pin | SourcePin:
             async with Fetcher(limits=LIMITS) as fetcher:
-                book = UrlBook(self.folder / "urls")
-                client = IndexClient(fetcher=fetcher, book=book, settings=self.settings)
+                client = shared(self.folder).client(fetcher, self.settings)
                 return await client.resolve(wanted, python(), offline=offline)
 
         return asyncio.run(main())
@@ -78,10 +81,7 @@ class Lookup:
     def __call__(self, *pins: IndexPin, interpreter: Interpreter | None = None, refresh: bool = False) -> list[Pin]:
         async def main() -> list[Pin]:
             async with Fetcher(limits=LIMITS) as fetcher:
-                book = UrlBook(self.folder / "urls")
-                client = IndexClient(
-                    fetcher=fetcher, book=book, settings=self.settings, present=self.present.__contains__
-                )
+                client = shared(self.folder, self.present).client(fetcher, self.settings)
                 work = (client.resolve(p, interpreter or python(), refresh=refresh) for p in pins)
                 return [found for found in await asyncio.gather(*work) if isinstance(found, Pin)]
 
@@ -203,7 +203,7 @@ def test_a_file_that_has_moved_is_found_where_its_index_has_it_now(tmp_path: Pat
 
     async def main() -> tuple[str, str]:
         async with Fetcher(limits=LIMITS) as fetcher:
-            client = IndexClient(fetcher=fetcher, book=book, settings=IndexSettings(indexes=(Address(index.url),)))
+            client = shared(tmp_path).client(fetcher, IndexSettings(indexes=(Address(index.url),)))
             found = await client.resolve(pin(ANY), python())
             assert isinstance(found, Pin)
             with pytest.raises(FetchError) as caught:
@@ -213,7 +213,6 @@ def test_a_file_that_has_moved_is_found_where_its_index_has_it_now(tmp_path: Pat
                 await client.moved(again, caught.value)  # once: it is there, whatever failed
             return found.wheel.url, again.url
 
-    book = UrlBook(tmp_path / "urls")
     with serve_index(ANY) as index:
         Lookup(tmp_path, index.url).one(pin(ANY))
         index.respond = respond
@@ -227,10 +226,10 @@ def test_an_incomplete_book_does_not_choose(tmp_path: Path) -> None:
         assert lookup.one(pin(ANY, NATIVE)).wheel.filename == NATIVE.filename
 
 
-def test_a_page_that_many_ask_for_at_once_is_read_once() -> None:
+def test_a_page_that_many_ask_for_at_once_is_read_once(tmp_path: Path) -> None:
     async def main(source: Source) -> None:
         async with Fetcher(limits=LIMITS) as fetcher:
-            pages = IndexPages()
+            pages = IndexPages(PageStore(tmp_path))
             asks = (
                 pages.ask(fetcher, source, canonicalize_name("sam-ple"), version) for version in ("1.0", "1.1") * 10
             )
@@ -261,7 +260,7 @@ def test_a_page_is_asked_for_with_its_etag(tmp_path: Path) -> None:
     async def main() -> list[Pin]:
         async with Fetcher(limits=LIMITS) as fetcher:
             settings = IndexSettings(indexes=(Address(index.url),))
-            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path), settings=settings)
+            client = shared(tmp_path).client(fetcher, settings)
             found = [await client.resolve(pin(wheel), python()) for wheel in (ANY, NATIVE)]
             return [item for item in found if isinstance(item, Pin)]
 
@@ -348,9 +347,7 @@ def test_find_links_of_the_user_count_beside_the_indexes_of_the_lock_file(tmp_pa
 
 def test_the_logins_of_a_project_are_known_without_a_lookup(tmp_path: Path) -> None:
     settings = IndexSettings(indexes=(Address("https://ann:s3cret@h.example/simple"),))
-    credentials = SharedIndexes(UrlBook(tmp_path), PageStore(tmp_path), present=lambda _: False).credentials(
-        settings, {}, tmp_path
-    )
+    credentials = shared(tmp_path).credentials(settings, {}, tmp_path)
     assert credentials.authorization(Address("https://h.example/files/a.whl")) == "Basic YW5uOnMzY3JldA=="
 
 
@@ -526,7 +523,7 @@ def test_a_wheel_that_is_replaced_in_its_folder_is_not_the_old_one(tmp_path: Pat
     async def main() -> None:
         async with Fetcher(limits=LIMITS) as fetcher:
             settings = IndexSettings(indexes=(), find_links=(Address(str(tmp_path)),))
-            client = IndexClient(fetcher=fetcher, book=UrlBook(tmp_path / "urls"), settings=settings)
+            client = shared(tmp_path).client(fetcher, settings)
             place = tmp_path / ANY.filename
             place.write_bytes(ANY.data)
             await client.resolve(pin(ANY), python())

@@ -10,7 +10,8 @@ from packaging.utils import canonicalize_name
 
 from storectl_daemon.errors import IndexLookupError
 from storectl_daemon.indexes.configuration import IndexSettings
-from storectl_daemon.indexes.look_up import IndexClient
+from storectl_daemon.indexes.page_store import PageStore
+from storectl_daemon.indexes.shared import SharedIndexes
 from storectl_daemon.indexes.url_book import UrlBook
 from storectl_daemon.network.address import Address
 from storectl_daemon.network.exchange import FetchLimits
@@ -43,7 +44,8 @@ def found(folder: Path, wanted: IndexPin, *, index: str = "", find_links: str = 
 
     async def main() -> WheelFile:
         async with Fetcher(limits=LIMITS) as fetcher:
-            client = IndexClient(fetcher=fetcher, book=UrlBook(folder / "urls"), settings=settings)
+            shared = SharedIndexes(UrlBook(folder / "urls"), PageStore(folder / "pages"), present=lambda _: False)
+            client = shared.client(fetcher, settings)
             pin = await client.resolve(wanted, make_target().interpreter)
             assert isinstance(pin, Pin)
             return pin.wheel

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from storectl_daemon.interpreters import book as interpreters
-from storectl_daemon.interpreters import probe as interpreter_probe
-from storectl_daemon.interpreters.book import InterpreterBook, find_interpreters
+from storectl_daemon.interpreters import probe
+from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.interpreters.facts import interpreter_of
+from storectl_daemon.interpreters.search import find_interpreters
 from storectl_store.errors import LockFileError, TargetError
 from storectl_store.selection.target import Interpreter
 
@@ -85,7 +86,7 @@ def test_every_python_from_3_9_on_is_taken_whatever_packaging_is_installed(book:
 def test_nothing_of_ours_is_imported_by_another_interpreter(tmp_path: Path) -> None:
     for python in other_pythons():
         done = subprocess.run(
-            [python, "-I", "-S", "-v", interpreter_probe.__file__], capture_output=True, text=True, check=True, cwd="/"
+            [python, "-I", "-S", "-v", probe.__file__], capture_output=True, text=True, check=True, cwd="/"
         )
         origins = [line.split(" # ")[0] for line in done.stderr.splitlines() if line.startswith("# code object from")]
         assert not [line for line in origins if "site-packages" in line or "packaging" in line], python
@@ -221,6 +222,7 @@ def fake_python(path: Path, **facts: object) -> Path:
         ({"elf_header": "no hex"}, "did not say what it is"),
         ({"platform": None}, "did not say what it is"),
         ({"version": 3}, "did not say what it is"),
+        ({"markers": []}, "did not say what it is"),
         ({"markers": {"a": 1}}, "did not say what it is"),
         ({"version": "nonsense"}, "is not a version of Python"),
     ],
@@ -271,7 +273,7 @@ def test_a_missing_interpreter_is_named(book: InterpreterBook, tmp_path: Path) -
 
 
 def test_the_probe_tells_facts(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-I", "-S", interpreter_probe.__file__], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-I", "-S", probe.__file__], capture_output=True, check=True)
     facts = json.loads(done.stdout)
     assert facts["executable"] == RUNNING
     assert (facts["glibc"] or facts["musl"] or facts["macos"]).count(".") >= 1
@@ -282,9 +284,9 @@ def test_the_distributor_may_refuse_wheels(book: InterpreterBook, tmp_path: Path
     """PEP 600: a module `_manylinux` in the standard library has a say; here of an interpreter with one of its own."""
     policy = tmp_path / "_manylinux.py"
     policy.write_text("def manylinux_compatible(major, minor, machine):\n    return False if minor > 20 else None\n")
-    code = "import json, sys; sys.path[:0] = sys.argv[1:]; import probe as interpreter_probe; print(json.dumps(interpreter_probe.facts()))"
+    code = "import json, sys; sys.path[:0] = sys.argv[1:]; import probe; print(json.dumps(probe.facts()))"
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(Path(interpreter_probe.__file__).parent), str(tmp_path)],
+        [sys.executable, "-I", "-c", code, str(Path(probe.__file__).parent), str(tmp_path)],
         capture_output=True,
         check=True,
     )
@@ -308,7 +310,7 @@ def test_the_search_follows_path_then_managers_of_versions_then_uv(tmp_path: Pat
         program(tmp_path / "pyenv" / "versions" / "3.12.10" / "bin", "python3"),
         program(tmp_path / "pyenv" / "versions" / "3.12.9" / "bin", "python3"),
         program(tmp_path / "asdf" / "installs" / "python" / "3.12.8" / "bin", "python3"),
-        program(tmp_path / "data" / "mise" / "installs" / "python" / "3.12.7" / "bin", "python3"),
+        program(tmp_path / "mise" / "installs" / "python" / "3.12.7" / "bin", "python3"),
         program(tmp_path / "rye" / "py" / "cpython@3.12.6" / "bin", "python3"),
         program(tmp_path / "data" / "uv" / "python" / "cpython-3.13.1-x" / "bin", "python3.13"),
     ]
@@ -321,6 +323,7 @@ def test_the_search_follows_path_then_managers_of_versions_then_uv(tmp_path: Pat
         "PATH": os.pathsep.join([str(tmp_path / "one"), "relative", "", str(tmp_path / "gone"), str(tmp_path / "two")]),
         "PYENV_ROOT": str(tmp_path / "pyenv"),
         "ASDF_DATA_DIR": str(tmp_path / "asdf"),
+        "MISE_DATA_DIR": str(tmp_path / "mise"),
         "RYE_HOME": str(tmp_path / "rye"),
         "XDG_DATA_HOME": str(tmp_path / "data"),
     }
@@ -329,23 +332,10 @@ def test_the_search_follows_path_then_managers_of_versions_then_uv(tmp_path: Pat
     assert os.path.realpath(found[-1]) == RUNNING
 
 
-def test_the_folders_of_uv_and_mise_may_be_anywhere(tmp_path: Path) -> None:
-    uv = program(tmp_path / "uv" / "cpython-3.12" / "bin", "python3")
-    mise = program(tmp_path / "mise" / "installs" / "python" / "3.12" / "bin", "python3")
-    found = find_interpreters({"UV_PYTHON_INSTALL_DIR": str(tmp_path / "uv"), "MISE_DATA_DIR": str(tmp_path / "mise")})
-    assert list(found)[:2] == [str(mise), str(uv)]
+MANAGED = ".pyenv/versions .asdf/installs/python .local/share/mise/installs/python .rye/py .local/share/uv/python"
 
 
-@pytest.mark.parametrize(
-    "managed",
-    [
-        ".pyenv/versions",
-        ".asdf/installs/python",
-        ".local/share/mise/installs/python",
-        ".rye/py",
-        ".local/share/uv/python",
-    ],
-)
+@pytest.mark.parametrize("managed", MANAGED.split())
 def test_managers_of_versions_keep_them_below_home(tmp_path: Path, managed: str) -> None:
     python = program(tmp_path / managed / "3.12.1" / "bin", "python3")
     assert next(find_interpreters({"HOME": str(tmp_path)})) == str(python)

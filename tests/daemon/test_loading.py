@@ -29,13 +29,13 @@ class Part:
         return self
 
 
-def test_nothing_is_loaded_that_nobody_needs() -> None:
+def test_nothing_is_loaded_before_it_is_needed() -> None:
     part = Part()
     assert not Loaded(part.load, name="a part").begun
     assert not part.made
 
 
-def test_all_who_wait_are_given_the_same_and_the_loop_goes_on() -> None:
+def test_every_caller_gets_the_same_value_and_the_loop_goes_on() -> None:
     async def main() -> None:
         part = Part()
         loaded = Loaded(part.load, name="a part")
@@ -50,7 +50,7 @@ def test_all_who_wait_are_given_the_same_and_the_loop_goes_on() -> None:
     asyncio.run(main())
 
 
-def test_who_is_cancelled_takes_it_from_nobody() -> None:
+def test_a_caller_that_is_cancelled_does_not_stop_the_loading() -> None:
     async def main() -> None:
         part = Part()
         loaded = Loaded(part.load, name="a part")

@@ -1,13 +1,13 @@
 """Both sources of notifications, with real files: the kernel's own on Linux, and the one that serves elsewhere."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from storectl_daemon.projects.notifications import Batch, Wanted, notifications
@@ -30,10 +30,9 @@ def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 async def listening(*folders: Path, **more: Any) -> AsyncIterator["asyncio.Queue[Batch]"]:
     wanted = Wanted(folders=folders, names=NAMES, **more)
     heard: asyncio.Queue[Batch] = asyncio.Queue()
-    stop = anyio.Event()
 
     async def listen() -> None:
-        async for batch in notifications(wanted, stop):
+        async for batch in notifications(wanted):
             heard.put_nowait(batch)
 
     task = asyncio.create_task(listen())
@@ -41,8 +40,9 @@ async def listening(*folders: Path, **more: Any) -> AsyncIterator["asyncio.Queue
     try:
         yield heard
     finally:
-        stop.set()
-        await asyncio.wait_for(task, DEADLINE)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait_for(task, DEADLINE)
 
 
 async def next_of(heard: "asyncio.Queue[Batch]") -> Batch:
@@ -82,9 +82,8 @@ def test_other_files_are_not_told(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("platform")
 def test_a_folder_that_is_not_there_cannot_be_watched(tmp_path: Path) -> None:
     async def main() -> None:
-        stop = anyio.Event()
         with pytest.raises(FileNotFoundError):
-            await anext(notifications(Wanted(folders=[tmp_path / "gone"], names=NAMES), stop))
+            await anext(notifications(Wanted(folders=[tmp_path / "gone"], names=NAMES)))
 
     asyncio.run(main())
 

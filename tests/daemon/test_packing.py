@@ -14,7 +14,7 @@ from storectl_daemon.environments import Environments
 from storectl_daemon.packing.packing import Packing, records_folder
 from storectl_daemon.repair import derived_part
 from storectl_daemon.repair.derived_part import PackPart
-from storectl_shim._storectl_map import RECORD_MAGIC
+from storectl_shim._storectl_pack import RECORD_MAGIC
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.made_by import Maker
 from storectl_store.environments.pack import packed_modules
@@ -45,7 +45,7 @@ def say(place: PackedPlace, *names: str, environment: str = "") -> Path:
 
 
 def modules(place: PackedPlace) -> tuple[str, ...]:
-    return packed_modules(place.layout, place.folder.name)
+    return packed_modules(place.layout, place.record.id)
 
 
 def test_a_record_becomes_a_pack_and_is_gone(place: PackedPlace) -> None:
@@ -100,9 +100,9 @@ def test_a_pack_of_another_storectls_environment_is_not_compared(
     place.layout.packs.mkdir()
     place.pack.write_bytes(f"storectl pack 2 {place.folder.name} x 0 0 0\n".encode())
     part = PackPart(layout=place.layout, session=place.layout.tmp)
-    assert "cannot be read" in str(part._examine(place.pack.name)[1])
+    assert "cannot be read" in str(part._examine(place.record.id)[1])
     monkeypatch.setattr(derived_part, "maker_of", lambda *_: Maker.ANOTHER)
-    assert part._examine(place.pack.name)[1] is None
+    assert part._examine(place.record.id)[1] is None
 
 
 def test_nobody_has_said_anything_yet(place: PackedPlace) -> None:

@@ -9,9 +9,9 @@ from packaging.utils import canonicalize_name
 
 from storectl_daemon.indexes.config_layer import Source
 from storectl_daemon.indexes.configuration import IndexSettings
-from storectl_daemon.indexes.look_up import IndexClient
 from storectl_daemon.indexes.page_store import LONGEST_AGE, KeptPage, PageStore, kept_page, max_age_of
 from storectl_daemon.indexes.pages import IndexPages, SourceAnswer
+from storectl_daemon.indexes.shared import SharedIndexes
 from storectl_daemon.indexes.url_book import UrlBook
 from storectl_daemon.network.address import Address
 from storectl_daemon.network.exchange import FetchLimits
@@ -104,12 +104,8 @@ def test_what_a_fresh_page_does_not_have_is_asked_for(tmp_path: Path) -> None:
     async def main() -> list[str]:
         settings = IndexSettings(indexes=(Address(index.url),))
         async with Fetcher(limits=LIMITS) as fetcher:
-            client = IndexClient(
-                fetcher=fetcher,
-                book=UrlBook(tmp_path / "urls"),
-                settings=settings,
-                pages=IndexPages(PageStore(tmp_path / "pages")),
-            )
+            shared = SharedIndexes(UrlBook(tmp_path / "urls"), PageStore(tmp_path / "pages"), present=lambda _: False)
+            client = shared.client(fetcher, settings)
             first = await client.resolve(pin(OLD), python)
             index.add(NEW)
             asked = validate_pages(index, ETag='"two"', Cache_Control="max-age=600")

@@ -11,8 +11,8 @@ import pytest
 from storectl_daemon.environments import Environments
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.projects import files as project_files
-from storectl_daemon.projects.book import Project, ProjectBook, Wish
-from storectl_daemon.projects.files import DiskProjectFiles, LinkError
+from storectl_daemon.projects.book import Project, ProjectBook, RecordedEnvironment
+from storectl_daemon.projects.files import LinkError, ProjectFiles
 from storectl_store.digest import EnvironmentId
 from storectl_store.disk import durability
 from storectl_store.entries.layout import StoreLayout
@@ -24,9 +24,9 @@ def book(tmp_path: Path) -> ProjectBook:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> DiskProjectFiles:
+def files(tmp_path: Path) -> ProjectFiles:
     layout = StoreLayout(tmp_path / "store")
-    return DiskProjectFiles(layout, Environments(layout), home=None)
+    return ProjectFiles(layout, Environments(layout), home=None)
 
 
 def numbered(number: int) -> Options:
@@ -34,7 +34,7 @@ def numbered(number: int) -> Options:
 
 
 def test_what_was_recorded_is_there_after_a_restart(tmp_path: Path, book: ProjectBook) -> None:
-    wish = Wish(
+    recorded = RecordedEnvironment(
         options=Options(python="3.12", extras=frozenset({"a"}), groups=frozenset({"g"}), lock_file="/x/uv.lock"),
         lock_file="/x/uv.lock",
         inputs="ab",
@@ -42,25 +42,25 @@ def test_what_was_recorded_is_there_after_a_restart(tmp_path: Path, book: Projec
         last_used=12.5,
     )
     book.add(tmp_path / "one", link=".venv")
-    book.record(tmp_path / "one", wish)
+    book.record(tmp_path / "one", recorded)
     again = ProjectBook(tmp_path / "projects.json")
-    assert list(again) == [Project(path=tmp_path / "one", link=".venv", wishes=(wish,))]
+    assert list(again) == [Project(path=tmp_path / "one", link=".venv", environments=(recorded,))]
 
 
 def test_sixteen_sets_of_options_are_kept_and_the_default_ones_always(tmp_path: Path, book: ProjectBook) -> None:
-    book.record(tmp_path, Wish(options=DEFAULT_OPTIONS))
+    book.record(tmp_path, RecordedEnvironment(options=DEFAULT_OPTIONS))
     for number in range(30):
-        book.record(tmp_path, Wish(options=numbered(number)))
+        book.record(tmp_path, RecordedEnvironment(options=numbered(number)))
     project = book.get(tmp_path)
     assert project is not None
-    kept = [wish.options for wish in project.wishes]
+    kept = [recorded.options for recorded in project.environments]
     assert kept == [numbered(number) for number in range(29, 14, -1)] + [DEFAULT_OPTIONS]
 
 
 def test_wanting_options_again_keeps_what_came_of_them(tmp_path: Path, book: ProjectBook) -> None:
-    granted = Wish(options=DEFAULT_OPTIONS, inputs="ab", environment=EnvironmentId("cd"))
-    book.record(tmp_path, granted)
-    assert book.want(tmp_path, DEFAULT_OPTIONS).wishes == (granted,)
+    known = RecordedEnvironment(options=DEFAULT_OPTIONS, inputs="ab", environment=EnvironmentId("cd"))
+    book.record(tmp_path, known)
+    assert book.want(tmp_path, DEFAULT_OPTIONS).environments == (known,)
 
 
 def test_a_link_stays_until_there_is_another(tmp_path: Path, book: ProjectBook) -> None:
@@ -106,7 +106,7 @@ def test_a_folder_whose_name_is_not_unicode_survives_a_restart(tmp_path: Path, b
 class Linked:
     """A project with a lock file and a link."""
 
-    def __init__(self, folder: Path, files: DiskProjectFiles) -> None:
+    def __init__(self, folder: Path, files: ProjectFiles) -> None:
         self.folder, self.files = folder / "project", files
         self.folder.mkdir()
         self.lock_file = self.folder / "uv.lock"
@@ -120,7 +120,7 @@ class Linked:
 
 
 @pytest.fixture
-def linked(tmp_path: Path, files: DiskProjectFiles) -> Linked:
+def linked(tmp_path: Path, files: ProjectFiles) -> Linked:
     return Linked(tmp_path, files)
 
 
@@ -222,4 +222,4 @@ def test_a_link_never_replaces_anything_but_a_symlink(
 def test_what_was_put_on_top_is_not_what_a_project_is(tmp_path: Path, book: ProjectBook) -> None:
     book.want(tmp_path, numbered(1))
     project = book.want(tmp_path, Options(overlay="/state/overlays/0123/uv.lock"))
-    assert project.main == Wish(options=numbered(1))
+    assert project.main == RecordedEnvironment(options=numbered(1))

@@ -43,7 +43,7 @@ class Scene:
         self.builds = 0
         self.reads = 0
         self.during: Callable[[int], None] = lambda _number: None
-        self.settling = Settling(self.build, self, stillness or Stillness(), again_seconds=0)
+        self.settling = Settling(self.build, self.read, stillness or Stillness(), again_seconds=0)
 
     def read(self, job: Job, extra: Mapping[Path, InputKind] | None) -> Inputs:
         self.reads += 1

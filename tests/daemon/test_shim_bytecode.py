@@ -39,8 +39,9 @@ def unable(interpreter: Interpreter) -> Interpreter:
 def test_every_level_of_optimization_has_its_file(catalogue: Catalogue, python: Interpreter) -> None:
     tag = python.cache_tag
     names = [f"{tag}{level}.pyc" for level in ("", ".opt-1", ".opt-2")]
-    start = {f"site-packages/__pycache__/_storectl.{name}" for name in names}
-    assert files_of(catalogue, python).keys() == start | {f"__pycache__/_storectl_map.{name}" for name in names}
+    folders = {"_storectl": "site-packages/", "_storectl_map": "", "_storectl_pack": "", "_storectl_amend": ""}
+    expected = {f"{folder}__pycache__/{module}.{name}" for module, folder in folders.items() for name in names}
+    assert files_of(catalogue, python).keys() == expected
 
 
 def test_what_was_compiled_once_is_there_after_a_restart(catalogue: Catalogue, python: Interpreter) -> None:
@@ -71,4 +72,4 @@ def test_without_a_catalogue_it_is_compiled(
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr(catalogue, "_run", broken)
-    assert len(files_of(catalogue, python)) == 6
+    assert len(files_of(catalogue, python)) == 12

@@ -11,10 +11,12 @@ from typing import Any, Self
 import pytest
 
 from storectl_daemon.errors import UnknownEnvironmentError
+from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.http_server import HEAD_BYTES, HttpServer
 from storectl_daemon.serving.peers import Gate, peer_uid
 from storectl_daemon.serving.server import Server
 from storectl_daemon.serving.sockets import SocketBusyError, SocketFolderError, bind, open_listening
+from storectl_shim.store_daemon import daemon_file, this_daemon
 from support.daemon import DEADLINE, Daemon, until
 
 NOBODY = 65534
@@ -69,7 +71,7 @@ def test_a_symlink_to_a_folder_is_refused(path: Path, tmp_path: Path) -> None:
         bind(path)
 
 
-def test_a_socket_nobody_listens_on_is_replaced(path: Path) -> None:
+def test_a_socket_without_a_listener_is_replaced(path: Path) -> None:
     bind(path).close()
     with bind(path):
         assert stat.S_ISSOCK(os.lstat(path).st_mode)
@@ -82,6 +84,17 @@ def test_a_live_socket_is_left_alone(path: Path) -> None:
             bind(path)
         assert caught.value.facts["path"] == str(path)
         assert os.lstat(path).st_ino == inode
+
+
+def test_an_endpoint_that_another_daemon_has_is_busy_and_the_file_that_names_it_stays(
+    path: Path, daemon: Daemon
+) -> None:
+    daemon.store.mkdir(parents=True)
+    named = Path(daemon_file(str(daemon.store)))
+    named.write_bytes(this_daemon(str(path)).text())
+    with bind(path), pytest.raises(SocketBusyError):
+        Endpoint(daemon.store, [path], {})
+    assert named.exists()
 
 
 def test_a_file_in_the_socket_s_place_is_left_alone(path: Path) -> None:
@@ -103,7 +116,7 @@ def test_the_socket_is_removed_at_the_end(path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_socket_that_somebody_else_made_meanwhile_stays(path: Path) -> None:
+def test_a_socket_that_another_process_made_meanwhile_stays(path: Path) -> None:
     with open_listening(path, {}):
         path.unlink()
         other = bind(path)
@@ -284,7 +297,7 @@ def test_one_connection_too_many_is_closed_and_a_place_becomes_free_again(path: 
         assert server.answer(request()).endswith(b"ok")
 
 
-def test_a_peer_who_is_not_allowed_gets_nothing(path: Path) -> None:
+def test_a_peer_that_is_not_allowed_gets_nothing(path: Path) -> None:
     with Guarded(path, Gate(limit=10, allowed=frozenset({NOBODY})), 60) as server:
         assert server.answer(request()) == b""
 

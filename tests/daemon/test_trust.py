@@ -19,7 +19,7 @@ from storectl_daemon.network.address import Address
 from storectl_daemon.network.exchange import FetchLimits
 from storectl_daemon.network.fetch import Fetcher, Page
 from storectl_daemon.network.proxies import Proxies, proxies_of
-from storectl_daemon.network.tls import tls_context
+from storectl_daemon.network.tls import tls_context, unchecked_context
 from support.certificates import make_certificate, needs_openssl
 
 IMPATIENT = FetchLimits(pause=0.001, page_deadline=20)
@@ -82,8 +82,7 @@ def read(
         async with Fetcher(
             limits=IMPATIENT,
             tls=context,
-            trusted_hosts=trusted,
-            client_cert=client_cert,
+            contexts={host: unchecked_context(client_cert) for host in trusted},
             proxies=Proxies(proxy=Address(proxy) if proxy else None),
         ) as fetcher:
             return await fetcher.read(Address(url), {})

@@ -31,10 +31,12 @@ from storectl_daemon.models import (
 )
 from storectl_daemon.network.fetch import Fetched
 from storectl_daemon.process.batches import Batcher
-from storectl_daemon.projects.book import ProjectBook, Wish
+from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
+from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import Built, Settling
+from storectl_daemon.warming.states import Failed, Idle, Ready
 from storectl_daemon.warming.warm import FORGOTTEN, Warmer
 from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.commit import Committed, commit
@@ -53,7 +55,7 @@ from support.wheels import WheelBytes, make_wheel
 # --- policy -----------------------------------------------------------------------------------------------------------
 
 
-class FakeFiles:
+class FakeFiles(ProjectFiles):
     """Projects whose only input is a text in memory; records are lists."""
 
     def __init__(self) -> None:
@@ -90,8 +92,8 @@ class FakeFiles:
     def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
         return digests.items() <= environ.items()
 
-    def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
-        return None if wish.environment in self.gone else info(str(wish.environment))
+    def environment(self, recorded: RecordedEnvironment, project: Path) -> EnvironmentInfo | None:
+        return None if recorded.environment in self.gone else info(str(recorded.environment))
 
 
 def info(name: str) -> EnvironmentInfo:
@@ -137,7 +139,7 @@ class Scene:
         self.bus = EventBus()
         self.book = ProjectBook(tmp_path / "projects.json")
         self.warmer = Warmer(
-            settling=Settling(self.build, self.files, Stillness(), again_seconds=0),
+            settling=Settling(self.build, self.files.read, Stillness(), again_seconds=0),
             files=self.files,
             book=self.book,
             bus=self.bus,
@@ -209,7 +211,8 @@ def test_a_warm_right_after_its_project_was_forgotten_has_a_flight_of_its_own(tm
         scene.build.gate.set()
         told = await asyncio.gather(first, second)
         assert [getattr(message, "problem", None) for message in told] == [FORGOTTEN, None]
-        assert (len(scene.build.built), scene.warmer.state(scene.job).state) == (2, "ready")
+        assert len(scene.build.built) == 2
+        assert isinstance(scene.warmer.state(scene.job), Ready)
         assert scene.book.get(tmp_path) is not None
 
     play(scenario, tmp_path)
@@ -329,12 +332,11 @@ def test_a_failure_keeps_the_last_good_environment_and_its_record(tmp_path: Path
         message = await scene.warm()
         assert isinstance(message, FailedEvent)
         assert (message.problem.code, message.problem.hint) == ("E_FETCH", "look")
-        state = scene.warmer.state(scene.job)
-        assert (state.state, state.environment, state.problem) == ("failed", info("one"), message.problem)
+        assert scene.warmer.state(scene.job) == Failed(environment=info("one"), problem=message.problem)
         assert [environment.name for _, environment in scene.files.records] == ["one"]
-        wish = scene.book.get(tmp_path)
-        assert wish is not None
-        assert [w.environment for w in wish.wishes] == ["one"]
+        project = scene.book.get(tmp_path)
+        assert project is not None
+        assert [recorded.environment for recorded in project.environments] == ["one"]
 
     play(scenario, tmp_path)
 
@@ -344,12 +346,13 @@ def test_inputs_that_failed_are_tried_again_when_asked_for_and_not_by_looking(tm
         scene.build.trouble = ProblemError("no such wheel")
         await scene.warm()
         await scene.warmer.refresh(scene.job)
-        assert (scene.build.built, scene.warmer.state(scene.job).state) == (["one"], "failed")
+        assert scene.build.built == ["one"]
+        assert isinstance(scene.warmer.state(scene.job), Failed)
         await scene.warm()
         assert scene.build.built == ["one", "one"]
         scene.files.text, scene.build.trouble = "two", None
         await scene.warmer.refresh(scene.job)
-        await turns_until(lambda: scene.warmer.state(scene.job).state == "ready")
+        await turns_until(lambda: isinstance(scene.warmer.state(scene.job), Ready))
         assert scene.build.built == ["one", "one", "two"]
 
     play(scenario, tmp_path)
@@ -373,11 +376,11 @@ def test_a_broken_lock_file_fails_at_once_and_is_mended_by_the_next_look(tmp_pat
         await scene.warm()
         scene.files.text = "broken"
         await scene.warmer.refresh(scene.job)
-        assert scene.warmer.state(scene.job).state == "failed"
+        assert isinstance(scene.warmer.state(scene.job), Failed)
         assert scene.warmer.state(scene.job).environment == info("one")
         scene.files.text = "one"
         await scene.warmer.refresh(scene.job)
-        assert scene.warmer.state(scene.job).state == "ready"
+        assert isinstance(scene.warmer.state(scene.job), Ready)
         assert scene.build.built == ["one"]
 
     play(scenario, tmp_path)
@@ -479,7 +482,7 @@ def test_a_branch_that_was_seen_before_is_ready_without_being_built(tmp_path: Pa
         assert [environment.name for _, environment in scene.files.records] == ["one", "two", "one", "two"]
         project = scene.book.get(tmp_path)
         assert project is not None
-        assert [wish.environment for wish in project.wishes] == ["two"]
+        assert [recorded.environment for recorded in project.environments] == ["two"]
 
     play(registered(scenario), tmp_path)
 
@@ -493,7 +496,7 @@ def test_a_branch_that_was_seen_before_is_built_again_for_other_variables(tmp_pa
         assert scene.build.built == ["one", "two", "two", "one"]
         project = scene.book.get(tmp_path)
         assert project is not None
-        assert [wish.variables for wish in project.wishes] == [{"PURE": "b"}]
+        assert [recorded.variables for recorded in project.environments] == [{"PURE": "b"}]
 
     play(registered(scenario), tmp_path)
 
@@ -597,7 +600,7 @@ def test_a_forgotten_project_is_idle_and_its_flight_ends(tmp_path: Path) -> None
         await turns_until(lambda: bool(scene.build.built))
         scene.warmer.forget(tmp_path)
         assert isinstance(await warm, FailedEvent)
-        assert scene.warmer.state(scene.job).state == "idle"
+        assert isinstance(scene.warmer.state(scene.job), Idle)
         assert scene.files.records == []
 
     play(scenario, tmp_path)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from storectl_daemon.projects import watch
-from storectl_daemon.projects.watch import Sight, Watcher
+from storectl_daemon.projects.watch import WatchedProject, Watcher
 from storectl_store.projects.git_refs import git_folder
 from support.daemon import DEADLINE, Daemon, new_daemon, until
 from support.index import LoopbackIndex, serve_index
@@ -39,17 +39,19 @@ class Seen:
             await self._arrived.wait()
 
 
-def sight(project: Path, *more: Path) -> Sight:
-    return Sight(project=project, inputs=(project / "uv.lock", project / "pyproject.toml", *more))
+def inputs_of(project: Path, *more: Path) -> WatchedProject:
+    return WatchedProject(path=project, inputs=(project / "uv.lock", project / "pyproject.toml", *more))
 
 
 @asynccontextmanager
-async def watching(sights: Sequence[Sight], seen: Seen, *, rescan_seconds: float = 3600) -> AsyncIterator[Watcher]:
-    watcher = Watcher(sights=lambda: sights, on_change=seen.on_change, rescan_seconds=rescan_seconds)
+async def watching(
+    projects: Sequence[WatchedProject], seen: Seen, *, rescan_seconds: float = 3600
+) -> AsyncIterator[Watcher]:
+    watcher = Watcher(projects=lambda: projects, on_change=seen.on_change, rescan_seconds=rescan_seconds)
     task = asyncio.create_task(watcher.run())
     async with asyncio.timeout(DEADLINE):
         try:
-            await seen.count(len(sights))
+            await seen.count(len(projects))
             yield watcher
         finally:
             task.cancel()
@@ -62,7 +64,7 @@ def test_every_project_is_looked_at_once_at_the_beginning(tmp_path: Path) -> Non
         seen = Seen()
         for name in "ab":
             (tmp_path / name).mkdir()
-        async with watching([sight(tmp_path / "a"), sight(tmp_path / "b")], seen) as watcher:
+        async with watching([inputs_of(tmp_path / "a"), inputs_of(tmp_path / "b")], seen) as watcher:
             assert sorted(seen.projects) == [tmp_path / "a", tmp_path / "b"]
             assert watcher.watches(tmp_path / "a")
             assert not watcher.watches(tmp_path)
@@ -75,7 +77,7 @@ def test_a_changed_input_is_seen_however_it_is_changed(tmp_path: Path, how: str)
     async def main() -> None:
         seen, lock_file = Seen(), tmp_path / "uv.lock"
         lock_file.write_text("one")
-        async with watching([sight(tmp_path)], seen):
+        async with watching([inputs_of(tmp_path)], seen):
             if how == "write":
                 lock_file.write_text("three")
             elif how == "rename":
@@ -91,7 +93,7 @@ def test_a_changed_input_is_seen_however_it_is_changed(tmp_path: Path, how: str)
 def test_other_files_of_the_folder_are_of_no_interest(tmp_path: Path) -> None:
     async def main() -> None:
         seen = Seen()
-        async with watching([sight(tmp_path)], seen):
+        async with watching([inputs_of(tmp_path)], seen):
             (tmp_path / "main.py").write_text("print()")
             (tmp_path / "uv.lock").write_text("one")
             await seen.count(2)
@@ -105,7 +107,7 @@ def test_an_input_outside_the_project_is_watched_too(tmp_path: Path) -> None:
         seen, other = Seen(), tmp_path / "other"
         (tmp_path / "project").mkdir()
         other.mkdir()
-        async with watching([sight(tmp_path / "project", other / "dev.txt")], seen):
+        async with watching([inputs_of(tmp_path / "project", other / "dev.txt")], seen):
             (other / "dev.txt").write_text("one")
             await seen.count(2)
 
@@ -116,9 +118,9 @@ def test_a_project_that_is_added_is_looked_at_and_watched(tmp_path: Path) -> Non
     async def main() -> None:
         seen, new = Seen(), tmp_path / "new"
         new.mkdir()
-        sights: list[Sight] = []
-        async with watching(sights, seen) as watcher:
-            sights.append(sight(new))
+        projects: list[WatchedProject] = []
+        async with watching(projects, seen) as watcher:
+            projects.append(inputs_of(new))
             watcher.projects_changed()
             await seen.count(1)
             (new / "uv.lock").write_text("one")
@@ -133,7 +135,7 @@ def test_a_folder_that_vanishes_and_comes_back_is_watched_again(tmp_path: Path) 
         seen, project = Seen(), tmp_path / "project"
         project.mkdir()
         (project / "uv.lock").write_text("one")
-        async with watching([sight(project)], seen, rescan_seconds=0.02):
+        async with watching([inputs_of(project)], seen, rescan_seconds=0.02):
             shutil.rmtree(project)
             await seen.count(2)
             project.mkdir()
@@ -157,7 +159,7 @@ def test_a_change_without_any_notification_is_found_by_looking_again(
 
     async def main() -> None:
         seen = Seen()
-        async with watching([sight(tmp_path)], seen, rescan_seconds=0.02):
+        async with watching([inputs_of(tmp_path)], seen, rescan_seconds=0.02):
             (tmp_path / "uv.lock").write_text("one")
             await seen.count(2)
 
@@ -177,7 +179,7 @@ def test_without_the_notification_service_there_is_still_the_looking_again(
 
     async def main() -> None:
         seen = Seen()
-        async with watching([sight(tmp_path)], seen, rescan_seconds=0.02) as watcher:
+        async with watching([inputs_of(tmp_path)], seen, rescan_seconds=0.02) as watcher:
             assert not watcher.watches(tmp_path)
             (tmp_path / "uv.lock").write_text("one")
             await seen.count(2)
@@ -198,8 +200,8 @@ def test_trouble_with_one_project_leaves_the_others_watched(tmp_path: Path) -> N
             if project == bad:
                 raise RuntimeError("bad")
 
-        sights = [sight(bad), sight(good)]
-        watcher = Watcher(sights=lambda: sights, on_change=on_change)
+        projects = [inputs_of(bad), inputs_of(good)]
+        watcher = Watcher(projects=lambda: projects, on_change=on_change)
         task = asyncio.create_task(watcher.run())
         async with asyncio.timeout(DEADLINE):
             await seen.count(2)
@@ -256,7 +258,7 @@ def test_a_project_whose_git_folder_cannot_be_looked_at_leaves_the_others_their_
 
     async def main() -> None:
         seen = Seen()
-        async with watching([sight(odd), sight(good)], seen) as watcher:
+        async with watching([inputs_of(odd), inputs_of(good)], seen) as watcher:
             assert watcher.watches(good)
             (good / "uv.lock").write_text("one")
             await seen.count(3)
@@ -282,7 +284,7 @@ def test_a_project_that_the_kernel_does_not_watch_is_looked_at_from_time_to_time
 
     async def main() -> None:
         seen = Seen()
-        async with watching([sight(odd), sight(good)], seen, rescan_seconds=0.05) as watcher:
+        async with watching([inputs_of(odd), inputs_of(good)], seen, rescan_seconds=0.05) as watcher:
             assert watcher.watches(good)
             assert not watcher.watches(odd)
             (odd / "uv.lock").write_text("one")
@@ -296,16 +298,16 @@ def test_a_project_that_the_kernel_does_not_watch_is_looked_at_from_time_to_time
 def test_a_version_file_above_has_no_folder_watched_which_may_be_the_home_folder(tmp_path: Path) -> None:
     project = tmp_path / "work" / "requirements"
     above = [tmp_path / "work" / ".python-version", tmp_path / ".python-versions", tmp_path / "pyproject.toml"]
-    one = Sight(project=project, inputs=(project / "dev.txt", tmp_path / "base.txt", *above))
+    one = WatchedProject(path=project, inputs=(project / "dev.txt", tmp_path / "base.txt", *above))
     assert one.folders == {project, tmp_path}
-    assert Sight(project=project, inputs=(project / "dev.txt", *above)).folders == {project}
+    assert WatchedProject(path=project, inputs=(project / "dev.txt", *above)).folders == {project}
 
 
 def test_a_new_name_in_a_folder_whose_names_count_is_seen(tmp_path: Path) -> None:
     async def main() -> None:
         seen, native = Seen(), tmp_path / "native"
         native.mkdir()
-        one = Sight(project=tmp_path, inputs=(tmp_path / "uv.lock", native), listed=frozenset({native}))
+        one = WatchedProject(path=tmp_path, inputs=(tmp_path / "uv.lock", native), listed=frozenset({native}))
         async with watching([one], seen):
             (native / "new.c").write_text("x")
             await seen.count(2)

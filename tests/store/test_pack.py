@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from storectl_shim._storectl_map import PACK_MAGIC
+from storectl_shim._storectl_pack import PACK_MAGIC
+from storectl_store.digest import EnvironmentId
 from storectl_store.environments import pack as packs
 from storectl_store.environments.import_map import checksum
 from storectl_store.environments.pack import (
@@ -121,15 +122,15 @@ def test_bytecode_that_changes_meanwhile_makes_no_pack(place: PackedPlace, monke
 
 
 def test_a_pack_says_what_it_has(place: PackedPlace) -> None:
-    assert packed_modules(place.layout, place.folder.name) == ()
-    assert place.make_pack(*ALPHA) == packed_modules(place.layout, place.folder.name) == ALPHA
+    assert packed_modules(place.layout, place.record.id) == ()
+    assert place.make_pack(*ALPHA) == packed_modules(place.layout, place.record.id) == ALPHA
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", PACK_MAGIC + b" x\n", b"storectl pack 3 a b 1 2 3\n", b"\xff" * 2000])
 def test_a_pack_that_cannot_be_read_has_nothing(place: PackedPlace, content: bytes) -> None:
     place.layout.packs.mkdir()
     place.pack.write_bytes(content)
-    assert packed_modules(place.layout, place.folder.name) == ()
+    assert packed_modules(place.layout, place.record.id) == ()
 
 
 def test_a_pack_of_the_format_before_has_nothing_and_is_made_anew(place: PackedPlace) -> None:
@@ -137,8 +138,8 @@ def test_a_pack_of_the_format_before_has_nothing_and_is_made_anew(place: PackedP
     line = f"storectl pack 2 {place.folder.name} {place.record.cache_tag} 0 {len(table)} {checksum(table)}\n"
     place.layout.packs.mkdir()
     place.pack.write_bytes(line.encode() + table)
-    assert packed_modules(place.layout, place.folder.name) == ()
-    assert place.make_pack(ALPHA[0]) == packed_modules(place.layout, place.folder.name) == (ALPHA[0],)
+    assert packed_modules(place.layout, place.record.id) == ()
+    assert place.make_pack(ALPHA[0]) == packed_modules(place.layout, place.record.id) == (ALPHA[0],)
 
 
 def test_records_name_sources_below_the_view() -> None:
@@ -155,7 +156,7 @@ def test_a_record_of_another_format_names_nothing(data: bytes) -> None:
 def test_packs_of_environments_that_are_gone_are_deleted(place: PackedPlace) -> None:
     assert drop_packs_without_environment(place.layout) == 0
     place.make_pack(*ALPHA)
-    shutil.copy(place.pack, place.layout.pack("0" * 32))
+    shutil.copy(place.pack, place.layout.pack(EnvironmentId("0" * 32)))
     assert drop_packs_without_environment(place.layout) == 1
     assert list(place.layout.packs.iterdir()) == [place.pack]
 

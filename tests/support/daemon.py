@@ -4,8 +4,6 @@ import asyncio
 import http.client
 import json
 import os
-import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from storectl_shim.locations import socket_path
+from support.machine import ENDING, remove_tree, wait_for_end
 
 DEADLINE = 60.0
 START = "import sys; from storectl_daemon.main import main; sys.exit(main(sys.argv[1:]))"
@@ -153,7 +152,9 @@ class Daemon:
     def stop(self) -> None:
         for process in self.processes:
             if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
+                for number in ENDING:
+                    process.send_signal(number)
+                    wait_for_end(process.pid)
             process.wait(DEADLINE)
 
 
@@ -182,10 +183,3 @@ def new_daemon() -> Iterator[Daemon]:
     finally:
         daemon.stop()
         remove_tree(root)
-
-
-def remove_tree(root: Path) -> None:
-    for folder, _, _ in os.walk(root):
-        if not os.path.islink(folder):
-            os.chmod(folder, 0o700)
-    shutil.rmtree(root)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl_store.digest import EnvironmentId
 from storectl_store.entries.bytecode.compile import compile_entries
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
@@ -30,7 +31,7 @@ class PackedPlace:
 
     @property
     def pack(self) -> Path:
-        return self.layout.pack(self.folder.name)
+        return self.layout.pack(EnvironmentId(self.folder.name))
 
     @property
     def site_packages(self) -> Path:

@@ -18,6 +18,7 @@ import pytest
 
 from storectl_shim import _storectl, _storectl_map
 from storectl_store.digest import EnvironmentId
+from storectl_store.environments.identity import shim_sources
 from storectl_store.environments.import_map import encode_import_map, index_paths
 from support.wheels import WheelBytes
 
@@ -133,8 +134,8 @@ def build_view(root: Path, wheels: Sequence[WheelBytes], python: Python, *, shim
 
 def add_shim(view: View, paths: Sequence[str]) -> None:
     """The shim, its ``.pth`` and the map of these files."""
-    shutil.copy(SHIM, view.site_packages)
-    shutil.copy(MAP_READER, view.site_packages.parent)
+    for path, source in shim_sources().items():
+        (view.site_packages.parent / path).write_bytes(source)
     (view.site_packages / "_storectl.pth").write_text("import _storectl; _storectl.start()\n")
     view.import_map.write_bytes(map_of(view, paths))
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -37,8 +37,9 @@ from storectl_daemon.building.request import (
     read_answer,
 )
 from storectl_daemon.building.secrets import secrets_of
-from storectl_daemon.entries.pipeline import PinReport, Pipeline
+from storectl_daemon.entries.pipeline import Pipeline
 from storectl_daemon.errors import DaemonError, OfflineError
+from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import digest_of_hex
 from storectl_store.entries.store import Store
@@ -58,16 +59,6 @@ class BuildError(DaemonError):
     """A wheel cannot be built; ``facts`` may hold ``name`` and ``log``, the path of the build's whole output."""
 
     default_code = "E_BUILD"
-
-
-class BuildReport(PinReport, Protocol):
-    """Receives the progress of builds."""
-
-    def building(self, name: str) -> None:
-        """One more wheel is being built."""
-
-    def built(self, name: str) -> None:
-        """The wheel has been built."""
 
 
 class Builder:
@@ -95,13 +86,13 @@ class Builder:
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
         self._numbers = itertools.count()
 
-    async def wheel(self, pin: SourcePin, interpreter: Interpreter, report: BuildReport, how: Building) -> MadeWheel:
+    async def wheel(self, pin: SourcePin, interpreter: Interpreter, report: Progress, how: Building) -> MadeWheel:
         """The wheel that the source makes for this interpreter; its entry is in the store."""
         built = await self._made(wheel_order(pin, interpreter, how), report)
         return replace(built, pin=replace(built.pin, index=pin.index, direct_url=pin.direct_url))
 
     async def editable(
-        self, local: LocalProject, interpreter: Interpreter, report: BuildReport, how: Building
+        self, local: LocalProject, interpreter: Interpreter, report: Progress, how: Building
     ) -> MadeWheel:
         """The editable wheel of a packaged local project, as its folder is now; its entry is in the store."""
         wheel = await asyncio.to_thread(editable_wheel, local)
@@ -112,7 +103,7 @@ class Builder:
         origin = folder_origin(local.path, editable=local.editable)
         return replace(made, pin=replace(made.pin, index=None, direct_url=origin))
 
-    async def _made_of_folder(self, order_now: Callable[[], Order], report: BuildReport) -> MadeWheel:
+    async def _made_of_folder(self, order_now: Callable[[], Order], report: Progress) -> MadeWheel:
         """Build until the folder is the same before and after. A build that saw it change is thrown away."""
         order = await asyncio.to_thread(order_now)
         for _ in range(_MOST_ROUNDS):
@@ -124,7 +115,7 @@ class Builder:
             f"{order.label} cannot be built: its files keep changing", hint="wait for what writes them", name=order.name
         )
 
-    async def _keep(self, name: NormalizedName, wheel: EditableWheel, report: BuildReport, how: Building) -> Pin:
+    async def _keep(self, name: NormalizedName, wheel: EditableWheel, report: Progress, how: Building) -> Pin:
         """Commit a wheel that is in memory."""
         if self._store.has(wheel.digest):
             return _pin(name, wheel.version, Path(wheel.filename), wheel.digest, len(wheel.content))
@@ -138,7 +129,7 @@ class Builder:
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _made(self, order: Order, report: BuildReport) -> MadeWheel:
+    async def _made(self, order: Order, report: Progress) -> MadeWheel:
         known = await asyncio.to_thread(self._known.find, order)
         if known is not None:
             return known
@@ -150,7 +141,7 @@ class Builder:
             )
         return await self._flights.do(order.flight, lambda: self._build(order, report))
 
-    async def _build(self, order: Order, report: BuildReport) -> MadeWheel:
+    async def _build(self, order: Order, report: Progress) -> MadeWheel:
         async with self._places:
             report.building(order.label)
             folder = self._new_folder("build")
@@ -166,7 +157,7 @@ class Builder:
             finally:
                 await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
-    async def _request(self, order: Order, folder: Path, report: BuildReport) -> BuildRequest:
+    async def _request(self, order: Order, folder: Path, report: Progress) -> BuildRequest:
         """The request. An archive is fetched, and its digest checked."""
         pip = pip_variables(await order.how.access.settings(), order.how.places)
         addresses = [order.source.url] if isinstance(order.source, GitCommit) else []
@@ -182,7 +173,7 @@ class Builder:
             secrets=secrets_of({**order.environ, **pip}, addresses),
         )
 
-    async def _source(self, order: Order, folder: Path, report: BuildReport) -> Archive | Repository | Folder:
+    async def _source(self, order: Order, folder: Path, report: Progress) -> Archive | Repository | Folder:
         match order.source:
             case SourceArchive(filename=filename, digest=digest, url=url, size=size):
                 wanted = WheelFile(filename=filename, digest=digest, url=url, size=size)

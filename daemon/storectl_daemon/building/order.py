@@ -4,30 +4,19 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import assert_never
 
 from packaging.utils import NormalizedName
 
 from storectl_daemon.building.pip_variables import NOWHERE, LockedPlaces
 from storectl_daemon.building.recipe import PLAIN, Recipe
 from storectl_daemon.building.variables import build_environ, may_count
-from storectl_daemon.entries.pipeline import Fetch
+from storectl_daemon.indexes.access import Access
 from storectl_store.entries.provenance import BuildKind, build_key
 from storectl_store.projects.local_inputs import local_inputs
 from storectl_store.selection.origins import without_login
 from storectl_store.selection.pin import GitCommit, LocalProject, SourceArchive, SourcePin
 from storectl_store.selection.target import Interpreter
-
-if TYPE_CHECKING:
-    from storectl_daemon.indexes.configuration import IndexSettings
-
-
-class Access(Fetch, Protocol):
-    """The network, for the command that wants a build."""
-
-    async def settings(self) -> "IndexSettings":
-        """The indexes of the project, and how they are reached."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from storectl_daemon.entries.workers import WorkerError, Workers
 from storectl_daemon.errors import FetchError
+from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.process.batches import Batcher
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import Digest, hex_of
@@ -49,22 +50,6 @@ class Fetch(Protocol):
         """Fetch the wheel. Raises a ProblemError if that fails; then there is no file."""
 
 
-class PinReport(Protocol):
-    """Receives the progress of one pin."""
-
-    def fetching(self, pin: Pin, received: int) -> None:
-        """This many bytes of its wheel are here."""
-
-    def fetched(self, pin: Pin) -> None:
-        """Its wheel is here."""
-
-    def warn(self, message: str) -> None:
-        """A warning about it, for a person."""
-
-    def unpacked(self, pin: Pin) -> None:
-        """Its entry is in the store."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _WheelProgress:
     """How far one wheel is, in full: a caller that joins late gets only the latest of these."""
@@ -77,7 +62,7 @@ class _WheelProgress:
 class _Listener:
     """Tells one caller what is new of its pin, and each thing once, even if the caller joined late."""
 
-    def __init__(self, pin: Pin, report: PinReport) -> None:
+    def __init__(self, pin: Pin, report: Progress) -> None:
         self._pin = pin
         self._report = report
         self._last = _WheelProgress()
@@ -121,7 +106,7 @@ class Pipeline:
         for _ in range(self._workers.limit):
             self._workers.expect(stage_wheel.__module__)
 
-    async def ensure(self, pin: Pin, report: PinReport, fetch: Fetch) -> Manifest:
+    async def ensure(self, pin: Pin, report: Progress, fetch: Fetch) -> Manifest:
         """The manifest of the pin's entry, made now if it is missing. ``fetch`` is the caller's own access to wheels.
 
         If another caller's fetch of this wheel fails (it may have no login, or another mirror), this caller's own is

@@ -27,9 +27,6 @@ class Transport:
 
     proxies: Proxies
     certificates: tuple[tuple[str, str, Stamp], ...]
-    ca_bundle: str | None
-    client_cert: str | None
-    trusted_hosts: frozenset[str]
     authorities: tuple[Authority, ...]
 
     @classmethod
@@ -39,6 +36,11 @@ class Transport:
         A project cannot decide which authorities to trust, except by the ``authorities`` of the sources that it names,
         as with Poetry.
         """
+        trusted = (
+            Authority(host=host, client_cert=settings.client_cert, checked=False)
+            for host in sorted(settings.trusted_hosts)
+        )
+        authorities = (*trusted, *authorities)
         named = certificate_places(environ, settings.ca_bundle, settings.client_cert)
         for authority in authorities:
             own = {"cert": authority.ca_bundle, "client-cert": authority.client_cert}
@@ -46,9 +48,6 @@ class Transport:
         return cls(
             proxies=proxies_of(environ, settings.proxy),
             certificates=tuple((name, place, _stamp(place)) for name, place in named.items()),
-            ca_bundle=settings.ca_bundle,
-            client_cert=settings.client_cert,
-            trusted_hosts=settings.trusted_hosts,
             authorities=authorities,
         )
 
@@ -56,17 +55,15 @@ class Transport:
         """A new pool of connections. Raises FetchError if a certificate cannot be read. Blocking."""
         named = {name: place for name, place, _ in self.certificates}
         return Fetcher(
-            tls=tls_context(named, self.ca_bundle, self.client_cert),
-            contexts={authority.host: _context(authority, named, self.ca_bundle) for authority in self.authorities},
-            trusted_hosts=self.trusted_hosts,
-            client_cert=self.client_cert,
+            tls=tls_context(named, named.get("cert"), named.get("client-cert")),
+            contexts={authority.host: _context(authority, named) for authority in self.authorities},
             proxies=self.proxies,
         )
 
 
-def _context(authority: Authority, named: Mapping[str, str], ca_bundle: str | None) -> ssl.SSLContext:
+def _context(authority: Authority, named: Mapping[str, str]) -> ssl.SSLContext:
     if authority.checked:
-        return tls_context(named, authority.ca_bundle or ca_bundle, authority.client_cert)
+        return tls_context(named, authority.ca_bundle or named.get("cert"), authority.client_cert)
     return unchecked_context(authority.client_cert)
 
 

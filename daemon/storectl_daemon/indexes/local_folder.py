@@ -1,6 +1,6 @@
 """Local folders as sources: find-links folders, and indexes with ``file:`` addresses.
 
-    find-links:  <folder>/*.whl, *.tar.gz …             and the links of its *.html files
+    find-links:  <folder>/*.whl, *.tar.gz …             and the links of its *.html files; or one page of links
     index:       <index>/<project>/index.html           or the files in that folder, if there is no such page
 
 A missing folder offers nothing. Files without a digest in their link are hashed here.
@@ -15,6 +15,7 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from storectl_daemon.errors import DaemonError
+from storectl_daemon.indexes.config_layer import Source
 from storectl_daemon.indexes.file import IndexFile, is_of_version, read_project_page
 from storectl_daemon.network.address import Address
 from storectl_store.digest import Digest, digest_of_hex
@@ -29,21 +30,12 @@ class LocalFolders:
     def __init__(self) -> None:
         self._digests: dict[tuple[str, int, int], Digest] = {}
 
-    def project(self, index: Path, name: NormalizedName, version: str, shown: str) -> tuple[IndexFile, ...]:
-        """The files of this version in a local index. ``shown`` is the address of the index as people may see it."""
-        folder = index / name
-        page = folder / "index.html"
-        files = _page_files(page, shown) if page.is_file() else _folder_files(folder, shown)
-        return self._of_version(files, name, version)
-
-    def links(self, place: Path, name: NormalizedName, version: str, shown: str) -> tuple[IndexFile, ...]:
-        """The files of this version in a find-links folder, or linked from a find-links page."""
-        files = _page_files(place, shown) if place.is_file() else _folder_files(place, shown)
-        return self._of_version(files, name, version)
-
-    def _of_version(self, files: Iterator[IndexFile], name: NormalizedName, version: str) -> tuple[IndexFile, ...]:
-        wanted = (file for file in files if is_of_version(file, name, version))
-        return tuple(self._with_digest(file) for file in wanted)
+    def files(self, source: Source, name: NormalizedName, version: str) -> tuple[IndexFile, ...]:
+        """The files of this version. Raises FetchError if the address of the source names another host."""
+        folder = source.path if source.find_links else source.path / name
+        page, shown = folder if source.find_links else folder / "index.html", str(source.address)
+        found = _page_files(page, shown) if page.is_file() else _folder_files(folder, shown)
+        return tuple(self._with_digest(file) for file in found if is_of_version(file, name, version))
 
     def _with_digest(self, file: IndexFile) -> IndexFile:
         address = Address(file.url)

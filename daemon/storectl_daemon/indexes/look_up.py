@@ -56,15 +56,15 @@ class IndexClient:
         fetcher: Fetcher,
         book: UrlBook,
         settings: IndexSettings,
-        pages: IndexPages | None = None,
-        answers: Answers | None = None,
-        present: Callable[[Digest], bool] = lambda _digest: False,
+        pages: IndexPages,
+        answers: Answers,
+        present: Callable[[Digest], bool],
     ) -> None:
         self._fetcher = fetcher
         self._book = book
         self._settings = settings
-        self._pages = pages or IndexPages()
-        self._answers = answers or Answers()
+        self._pages = pages
+        self._answers = answers
         self._present = present
         self._asked: dict[Digest, tuple[IndexPin, Interpreter]] = {}
 

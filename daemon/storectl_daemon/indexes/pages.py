@@ -45,7 +45,7 @@ class IndexPages:
     ``store`` keeps pages for the next process; ``clock`` is the time that the age of a page is counted by.
     """
 
-    def __init__(self, store: PageStore | None = None, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: PageStore, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
         self._flight: SingleFlight[tuple[Fetcher, Address, bool], SourceAnswer] = SingleFlight()
@@ -61,8 +61,7 @@ class IndexPages:
         not know the project, or if its folder does not exist.
         """
         if source.is_local:
-            read = self._folders.links if source.find_links else self._folders.project
-            files = await asyncio.to_thread(read, source.path, name, version, str(source.address))
+            files = await asyncio.to_thread(self._folders.files, source, name, version)
             return SourceAnswer(source=source, files=files)
         url = source.page_of(name)
         answer = await self._flight.do((fetcher, url, anew), lambda: self._remote(fetcher, source, url, anew=anew))
@@ -86,7 +85,7 @@ class IndexPages:
         return SourceAnswer(source=source, files=files)
 
     def _read_kept(self, source: Source, url: Address) -> _KnownPage | None:
-        found = self._store.read(url) if self._store is not None else None
+        found = self._store.read(url)
         if found is None:
             return None
         page, body = found
@@ -101,14 +100,14 @@ class IndexPages:
     async def _confirm(self, source: Source, url: Address, known: _KnownPage, answer: Page) -> SourceAnswer:
         page = known.page.confirmed(answer, self._clock())
         self._remember(url, _KnownPage(page=page, files=known.files))
-        if self._store is not None and page.max_age:  # otherwise there is nothing new to write down
-            await asyncio.to_thread(self._rewrite, self._store, url, page)
+        if page.max_age:  # otherwise there is nothing new to write down
+            await asyncio.to_thread(self._rewrite, url, page)
         return SourceAnswer(source=source, files=known.files)
 
-    def _rewrite(self, store: PageStore, url: Address, page: KeptPage) -> None:
-        found = store.read(url)
+    def _rewrite(self, url: Address, page: KeptPage) -> None:
+        found = self._store.read(url)
         if found is not None:
-            store.write(url, page, found[1])
+            self._store.write(url, page, found[1])
 
     async def _keep(self, url: Address, answer: Page, files: tuple[IndexFile, ...]) -> None:
         page = kept_page(answer, self._clock())
@@ -116,13 +115,11 @@ class IndexPages:
             await self._forget(url)
             return
         self._remember(url, _KnownPage(page=page, files=files))
-        if self._store is not None:
-            await asyncio.to_thread(self._store.write, url, page, answer.content)
+        await asyncio.to_thread(self._store.write, url, page, answer.content)
 
     async def _forget(self, url: Address) -> None:
         self._pages.pop(url, None)
-        if self._store is not None:
-            await asyncio.to_thread(self._store.remove, url)
+        await asyncio.to_thread(self._store.remove, url)
 
     def _remember(self, url: Address, page: _KnownPage) -> None:
         self._pages[url] = page

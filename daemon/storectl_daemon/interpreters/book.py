@@ -2,11 +2,10 @@
 
 The answer of an interpreter is kept as JSON in the store:
 
-    interpreters/<key>.json     {"format": 2, "facts": {…}}, sealed; the keys of facts are those of `interpreter_probe`
+    interpreters/<key>.json     {"format": 2, "facts": {…}}, sealed; the keys of facts are those of `probe`
 
-The key is a digest of the real path of the file asked for with its size, time and inode, and of the kernel and C
-library, on which markers and tags depend. Tags are not kept: each daemon works them out from the facts
-(`interpreter_tags`).
+The key is a digest of the interpreter's file (its real path, size, time and inode) and of the kernel and C library, on
+which markers and tags depend. Tags are not kept: each daemon works them out from the facts (`tags`).
 """
 
 import hashlib
@@ -15,22 +14,17 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
 
-from storectl_daemon.interpreters import probe as interpreter_probe
+from storectl_daemon.interpreters import probe
 from storectl_daemon.interpreters.facts import interpreter_of
 from storectl_daemon.interpreters.request import ANY, OLDEST, InterpreterRequest, parse_request, pinned_request
-from storectl_daemon.interpreters.search import (
-    find_interpreters,
-    is_shim,
-    path_interpreters,
-    pyenv_interpreter,
-    shim_target,
-)
+from storectl_daemon.interpreters.search import find_interpreters, path_interpreters, program_of, pyenv_interpreter
 from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.sealed import opened, sealed
 from storectl_store.errors import TargetError
@@ -38,13 +32,13 @@ from storectl_store.selection.python_version import check_requires_python, relea
 from storectl_store.selection.target import Interpreter
 from storectl_store.system_errors import refusal_of
 
-__all__ = ["PROBE_TIMEOUT", "InterpreterBook", "find_interpreters"]
-
 PROBE_TIMEOUT = 10.0
 """Seconds that an interpreter has for its answer."""
 
 _FORMAT = 2
 _ANOTHER = "choose another Python with -p"
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
+"""What parsing facts raises if they are not those of `probe`."""
 _MAX_ANSWER = 1024 * 1024
 _MOST_LISTED = 8
 
@@ -130,16 +124,15 @@ class InterpreterBook:
         return known
 
     def _read_or_probed(self, path: str, real: str, record: Path) -> Interpreter:
-        facts = _remembered(record)
-        if facts is not None and os.path.isfile(str(facts.get("executable"))):
-            try:
-                return interpreter_of(facts)
-            except (KeyError, TypeError, ValueError):
-                pass  # Written by another version, or damaged: ask again.
-        facts = _probe(real, self._timeout)
+        with suppress(OSError, *_MALFORMED):  # not there, damaged, or written by another version
+            interpreter = interpreter_of(_remembered(record))
+            if os.path.isfile(interpreter.executable):
+                return interpreter
+        answer = _probe(real, self._timeout)
         try:
+            facts = json.loads(answer)
             interpreter = interpreter_of(facts)
-        except (KeyError, TypeError, ValueError) as error:
+        except _MALFORMED as error:
             raise TargetError(f"{path} did not say what it is", hint=_ANOTHER, path=path) from error
         _remember(record, facts)
         return interpreter
@@ -164,12 +157,10 @@ def _program(path: str, environ: Mapping[str, str]) -> str:
     """The program that a path means: for a folder the environment's or installation's, for a shim the one it runs."""
     if os.path.isdir(path):
         path = os.path.join(path, "bin", "python")
-    if not is_shim(environ, path):
-        return path
-    target = shim_target(environ, path)
-    if target is None:
+    program = program_of(environ, path)
+    if program is None:
         raise TargetError(f"{path} is a shim of pyenv, and no version of pyenv has it", hint=_ANOTHER, path=path)
-    return target
+    return program
 
 
 def _check_supported(path: str, interpreter: Interpreter) -> None:
@@ -222,18 +213,17 @@ def _key(real: str) -> str:
     system = os.uname()
     facts = [
         _FORMAT, real, status.st_size, status.st_mtime_ns, status.st_ino,
-        system.sysname, system.release, system.version, system.machine, interpreter_probe.libc(),
+        system.sysname, system.release, system.version, system.machine, probe.libc(),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _remembered(record: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(opened(record.read_bytes())[0])
-    except (OSError, ValueError, RecursionError):
-        return None
-    facts = value.get("facts") if isinstance(value, dict) and value.get("format") == _FORMAT else None
-    return facts if isinstance(facts, dict) else None
+def _remembered(record: Path) -> Any:
+    """The facts of a record, as they were written. Raises OSError, or one of the errors of what is malformed."""
+    value = json.loads(opened(record.read_bytes())[0])
+    if value["format"] != _FORMAT:
+        raise ValueError(f"{record} has another format")
+    return value["facts"]
 
 
 def _remember(record: Path, facts: dict[str, Any]) -> None:
@@ -246,9 +236,9 @@ def _remember(record: Path, facts: dict[str, Any]) -> None:
         return
 
 
-def _probe(real: str, timeout: float) -> dict[str, Any]:
-    """The facts, from the interpreter itself. Raises TargetError if it does not give them in time."""
-    command = [real, "-I", "-S", interpreter_probe.__file__]
+def _probe(real: str, timeout: float) -> bytes:
+    """What the interpreter says of itself. Raises TargetError if it does not say anything in time."""
+    command = [real, "-I", "-S", probe.__file__]
     # Without this variable, macOS calls itself 10.16 to a Python that was built on an old macOS.
     environ = {**os.environ, "SYSTEM_VERSION_COMPAT": "0"}
     try:
@@ -265,13 +255,7 @@ def _probe(real: str, timeout: float) -> dict[str, Any]:
     if done.returncode != 0 or len(done.stdout) > _MAX_ANSWER:
         said = _reason(done.stderr.decode(errors="replace").splitlines()) or f"exit code {done.returncode}"
         raise TargetError(f"{real} is no working Python 3: {said}", hint=_ANOTHER, path=real)
-    try:
-        facts = json.loads(done.stdout)
-    except (ValueError, RecursionError) as error:
-        raise TargetError(f"{real} did not say what it is", hint=_ANOTHER, path=real) from error
-    if not isinstance(facts, dict):
-        raise TargetError(f"{real} did not say what it is", hint=_ANOTHER, path=real)
-    return facts
+    return done.stdout
 
 
 def _reason(lines: list[str]) -> str:

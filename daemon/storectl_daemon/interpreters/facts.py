@@ -1,4 +1,4 @@
-"""Makes an Interpreter, with its wheel tags, from the facts that the interpreter told (`interpreter_probe`). Pure."""
+"""Makes an Interpreter, with its wheel tags, from the facts that the interpreter told (`probe`). Pure."""
 
 import hashlib
 import json

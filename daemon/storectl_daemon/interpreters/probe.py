@@ -1,10 +1,10 @@
 """A script that one interpreter runs to say what it is, as one JSON object on standard output.
 
-    <python> -I -S interpreter_probe.py
+    <python> -I -S probe.py
 
-It states facts only: `interpreter_tags` makes wheel tags of them, in storectl's own process. So it imports nothing but
-the standard library, whatever is installed for storectl. It may be run by anything that is called Python, and keeps to
-the syntax of 3.6: an old Python is to state its version, not to fail.
+It states facts only: `tags` makes wheel tags of them, in storectl's own process. So it imports nothing but the standard
+library. It may be run by anything that is called Python, and keeps to the syntax of 3.6: an old Python is to state its
+version, not to fail.
 
 Keys: executable, version, implementation, cache_tag, base_prefix, platlibdir, abiflags, free_threaded, debug,
 extension_suffixes, markers (all variables of dependency specifiers), and what wheel tags need besides: platform,

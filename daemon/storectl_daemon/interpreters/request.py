@@ -65,7 +65,7 @@ ANY = InterpreterRequest(said="any Python", versions=SpecifierSet())
 
 
 def parse_request(text: str) -> InterpreterRequest:
-    """Parse a request. Raises TargetError if it is none."""
+    """The request that this text is. Raises TargetError if it is none."""
     text = text.strip()
     if os.sep in text:
         return InterpreterRequest(said=text, path=os.path.expanduser(text))

@@ -37,13 +37,13 @@ def pyenv_interpreter(environ: Mapping[str, str], version: str) -> str | None:
     return python if os.path.isabs(python) and os.path.isfile(python) else None
 
 
-def is_shim(environ: Mapping[str, str], path: str) -> bool:
-    """Whether this is one of pyenv's shims."""
-    return os.path.dirname(os.path.abspath(path)) == os.path.join(_pyenv_root(environ), "shims")
+def program_of(environ: Mapping[str, str], path: str) -> str | None:
+    """The program that this path runs: itself, or of a shim of pyenv the one behind it; None if no version has it.
 
-
-def shim_target(environ: Mapping[str, str], path: str) -> str | None:
-    """The program that a shim of pyenv runs: of a globally chosen version, else of the newest that has it."""
+    Behind a shim is the program of a globally chosen version, else of the newest that has it.
+    """
+    if not _is_shim(environ, path):
+        return path
     folders = chain(_chosen_folders(environ), _version_folders(os.path.join(_pyenv_root(environ), "versions")))
     candidates = (os.path.join(folder, os.path.basename(path)) for folder in folders)
     return next(filter(_is_program, candidates), None)
@@ -89,11 +89,15 @@ def _pyenv_root(environ: Mapping[str, str]) -> str:
     return environ.get("PYENV_ROOT") or os.path.join(environ.get("HOME", ""), ".pyenv")
 
 
+def _is_shim(environ: Mapping[str, str], path: str) -> bool:
+    return os.path.dirname(os.path.abspath(path)) == os.path.join(_pyenv_root(environ), "shims")
+
+
 def _on_path(environ: Mapping[str, str]) -> Iterator[str]:
     for folder in environ.get("PATH", "").split(os.pathsep):
         # A relative entry would let the current folder decide what is run.
         if os.path.isabs(folder):
-            shims = is_shim(environ, os.path.join(folder, "python"))
+            shims = _is_shim(environ, os.path.join(folder, "python"))
             yield from _in_folders(_chosen_folders(environ) if shims else [folder])
 
 

@@ -59,12 +59,14 @@ class Address:
 
     def without_login(self) -> str:
         """The text without login and fragment. The query stays: do not show it either."""
-        return self._parts._replace(netloc=self._host, fragment="").geturl()
+        parts = self._parts
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
 
     def logged_in(self, user: str, password: str | None) -> "Address":
         """This address with this login, in place of any that it has."""
         login = quote(user, safe="") + (f":{quote(password, safe='')}" if password is not None else "")
-        return Address(self._parts._replace(netloc=f"{login}@{self._host}").geturl())
+        parts = self._parts
+        return Address(parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl())
 
     def joined(self, reference: str) -> "Address":
         """The address that a link on this page leads to, without login and fragment."""
@@ -95,7 +97,8 @@ class Address:
     @property
     def is_web(self) -> bool:
         """Whether the address is https or http, and names a host."""
-        return self.scheme in _DEFAULT_PORTS and bool(self._parts.hostname)
+        parts = self._parts
+        return parts.scheme in _DEFAULT_PORTS and bool(parts.hostname)
 
     @property
     def is_file(self) -> bool:
@@ -122,11 +125,6 @@ class Address:
         except ValueError as error:
             raise self._unreadable() from error
         return parts
-
-    @property
-    def _host(self) -> str:
-        """Host and port as they are written."""
-        return self._parts.netloc.rpartition("@")[2]
 
     def _unreadable(self) -> FetchError:
         return FetchError(f"{self} is not a readable address", hint="correct it where it is written", url=str(self))

@@ -13,6 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,7 @@ import httpx2
 
 from storectl_daemon.errors import FetchError
 from storectl_daemon.network.address import Address
-from storectl_daemon.network.credentials import Credentials
-from storectl_daemon.network.exchange import FetchLimits, answer, body_of, broken, content_length, refusal
+from storectl_daemon.network.exchange import FetchLimits, body_of, broken, content_length, refusal
 from storectl_store.digest import Digest, algorithm_of
 from storectl_store.disk.durability import disk_errors
 from storectl_store.errors import WheelError
@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 Progress = Callable[[int], None]
 """Gets the number of bytes received so far; a restart makes it smaller."""
+
+Answer = Callable[[Address, Mapping[str, str]], AbstractAsyncContextManager[httpx2.Response]]
+"""Asks for an address with these headers: ``exchange.answer`` with the connections and logins of one command."""
 
 _PIECE = 1 << 20
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -140,8 +143,7 @@ class Download:
     wheel: WheelFile
     url: Address
     file: PartialFile
-    client: httpx2.AsyncClient
-    credentials: Credentials
+    answer: Answer
     limits: FetchLimits
     progress: Progress
     etag: str | None = None
@@ -153,8 +155,7 @@ class Download:
         Raises WheelError E_HASH if the bytes are not the locked ones.
         """
         headers = await self._range_headers()
-        exchange = answer(self.client, self.url, headers=headers, credentials=self.credentials, limits=self.limits)
-        async with exchange as response:
+        async with self.answer(self.url, headers) as response:
             await self._begin(response)
             await self._receive(response)
             length = content_length(response.headers)

@@ -171,6 +171,12 @@ async def answer(
 
     Raises TransientError or FetchError if the exchange fails, also while the block reads the body.
     """
+    if not url.is_web:
+        raise FetchError(
+            f"{url} cannot be fetched: only https, http and file addresses can",
+            hint="lock the file from an index or an https address",
+            url=str(url),
+        )
     current, steps = url, 0
     refused: set[Origin] = set()
     try:

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import ssl
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,7 +17,6 @@ from storectl_daemon.network.credentials import Credentials
 from storectl_daemon.network.download import Download, PartialFile, Progress, copy_local, locked_algorithms
 from storectl_daemon.network.exchange import FetchLimits, answer, body_of, http_client, refusal, with_retries
 from storectl_daemon.network.proxies import Proxies
-from storectl_daemon.network.tls import unchecked_context
 from storectl_store.digest import Digest
 from storectl_store.selection.pin import WheelFile
 
@@ -48,17 +48,11 @@ class Page:
     cache_control: str = ""
 
 
-def _no_progress(_received: int) -> None:
-    """Report nothing: the caller did not ask for progress."""
-
-
 class Fetcher:
     """The one owner of connections; an async context manager for one event loop.
 
-    ``tls`` is what ``storectl_daemon.network.tls.tls_context`` returns (None: the system's). ``trusted_hosts`` are
-    pip's, each a host, or host and port: their certificates are not checked. ``proxies`` are those of the command that
-    fetches. ``client_cert`` is shown to trusted hosts, too; ``tls`` has it already. ``contexts`` are those of single
-    hosts.
+    ``tls`` says which servers are trusted (None: those that the system trusts), ``contexts`` the same for single hosts
+    (or host and port). ``proxies`` are those of the command that fetches.
     """
 
     def __init__(
@@ -67,16 +61,13 @@ class Fetcher:
         credentials: Credentials | None = None,
         limits: FetchLimits | None = None,
         tls: ssl.SSLContext | None = None,
-        trusted_hosts: frozenset[str] = frozenset(),
-        client_cert: str | None = None,
         contexts: Mapping[str, ssl.SSLContext] | None = None,
         proxies: Proxies | None = None,
     ) -> None:
         self.credentials = credentials or Credentials()
         self.limits = limits or FetchLimits()
-        tls, proxies = tls or httpx2.create_ssl_context(trust_env=False), proxies or Proxies()
-        unchecked = dict.fromkeys(trusted_hosts, unchecked_context(client_cert)) if trusted_hosts else {}
-        self._client = http_client(self.limits, tls, unchecked | dict(contexts or {}), proxies)
+        tls = tls or httpx2.create_ssl_context(trust_env=False)
+        self._client = http_client(self.limits, tls, contexts or {}, proxies or Proxies())
         self._downloads = asyncio.Semaphore(self.limits.concurrency)
         self._pages = asyncio.Semaphore(self.limits.page_concurrency)
 
@@ -87,18 +78,13 @@ class Fetcher:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    @property
-    def closed(self) -> bool:
-        """Whether the connections are closed for good."""
-        return self._client.is_closed
-
     def with_logins(self, credentials: Credentials) -> Self:
         """A fetcher with these connections and limits, and the logins of another command."""
         other = copy.copy(self)
         other.credentials = credentials
         return other
 
-    async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Progress = _no_progress) -> Fetched:
+    async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Progress = lambda _: None) -> Fetched:
         """The wheel as a new file at ``destination``, which must not exist and is removed again on any failure.
 
         ``progress`` gets the number of bytes received so far; a restart makes it smaller. Raises FetchError if the file
@@ -116,7 +102,6 @@ class Fetcher:
 
     async def read(self, url: Address, headers: Mapping[str, str]) -> Page:
         """The page at this address, at most ``limits.largest_page`` bytes. Raises FetchError if it cannot be had."""
-        _refuse_scheme(url)
         async with self._pages:
             return await with_retries(
                 lambda: self._read_once(url, headers),
@@ -127,23 +112,16 @@ class Fetcher:
 
     async def _download(self, wheel: WheelFile, file: PartialFile, progress: Progress) -> None:
         url = Address(wheel.url)
-        _refuse_scheme(url)
-        download = Download(
-            wheel=wheel,
-            url=url,
-            file=file,
-            client=self._client,
-            credentials=self.credentials,
-            limits=self.limits,
-            progress=progress,
-        )
+        download = Download(wheel=wheel, url=url, file=file, answer=self._answer, limits=self.limits, progress=progress)
         await with_retries(
             download.attempt, self.limits, deadline=self.limits.deadline, subject=f"{wheel.filename} (a download)"
         )
 
+    def _answer(self, url: Address, headers: Mapping[str, str]) -> AbstractAsyncContextManager[httpx2.Response]:
+        return answer(self._client, url, headers=headers, credentials=self.credentials, limits=self.limits)
+
     async def _read_once(self, url: Address, headers: Mapping[str, str]) -> Page:
-        exchange = answer(self._client, url, headers=headers, credentials=self.credentials, limits=self.limits)
-        async with exchange as response:
+        async with self._answer(url, headers) as response:
             if response.status_code not in _PAGE_STATUS:
                 raise refusal(response.status_code, response.headers, url)
             content = await self._body(response, url) if response.status_code == 200 else b""
@@ -164,12 +142,3 @@ class Fetcher:
 
         room = self.limits.largest_page
         return b"".join([chunk async for chunk in body_of(response, url, self.limits, room=room, too_large=too_large)])
-
-
-def _refuse_scheme(url: Address) -> None:
-    if not url.is_web:
-        raise FetchError(
-            f"{url} cannot be fetched: only https, http and file addresses can",
-            hint="lock the file from an index or an https address",
-            url=str(url),
-        )

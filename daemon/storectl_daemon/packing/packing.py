@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import anyio
-
 from storectl_daemon.environments import Environments
 from storectl_daemon.process.lifecycle import rest
 from storectl_daemon.projects.notifications import Wanted, notifications
-from storectl_shim._storectl_map import cache_folder
+from storectl_shim._storectl_pack import cache_folder
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.pack import (
     LARGEST_RECORD,
@@ -75,7 +73,7 @@ class Packing:
                 # Called once the kernel has been asked to watch, before anything else runs. So no earlier record is
                 # missed.
                 asyncio.get_running_loop().call_soon(tell)
-                async for _ in notifications(Wanted(folders=[self._records], refused=_give_up), anyio.Event()):
+                async for _ in notifications(Wanted(folders=[self._records], refused=_give_up)):
                     tell()
                     if not self._records.is_dir():
                         break  # the cache was emptied: the folder that is made anew is another one

@@ -5,9 +5,9 @@ Format, version 1:
     {"format": 1, "projects": [{"path", "link", "wishes": [
         {"options", "inputs", "environment", "lock_file", "last_used", "notices", "variables"}]}]}
 
-The wishes of a project are listed most recent first. ``inputs`` is the digest of the inputs that the environment was
-made from, ``last_used`` is in seconds of the system clock, ``variables`` are digests by name. The file is sealed. A
-file from before there were seals is read, too.
+``wishes`` are the environments that a project was given, most recent first. ``inputs`` is the digest of the inputs that
+the environment was made from, ``last_used`` is in seconds of the system clock, ``variables`` are digests by name. The
+file is sealed. A file from before there were seals is read, too.
 """
 
 import json
@@ -29,12 +29,12 @@ from storectl_store.projects.project_record import project_of, record_folders
 logger = logging.getLogger(__name__)
 
 _FORMAT = 1
-_WISHES = 16
+_MOST_ENVIRONMENTS = 16
 _USUAL_LINK = ".venv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class RecordedEnvironment:
     """One set of options that a project was warmed for, and its last outcome, which is None until there is one."""
 
     options: Options
@@ -52,27 +52,29 @@ class Project:
 
     path: Path
     link: str | None = None
-    wishes: tuple[Wish, ...] = ()
+    environments: tuple[RecordedEnvironment, ...] = ()
 
-    def wish(self, options: Options) -> Wish | None:
-        """The wish with these options; None if the project never had it."""
-        return next((wish for wish in self.wishes if wish.options == options), None)
+    def environment(self, options: Options) -> RecordedEnvironment | None:
+        """The environment of these options; None if the project was never warmed for them."""
+        return next((recorded for recorded in self.environments if recorded.options == options), None)
 
     @property
-    def main(self) -> Wish | None:
-        """The wish that is meant if only the project is named.
+    def main(self) -> RecordedEnvironment | None:
+        """The environment that is meant if only the project is named.
 
-        That is the wish of the default options, else the latest without an overlay.
+        That is the one of the default options, else the latest without an overlay.
         """
-        return self.wish(DEFAULT_OPTIONS) or next((wish for wish in self.wishes if not wish.options.overlay), None)
+        return self.environment(DEFAULT_OPTIONS) or next(
+            (recorded for recorded in self.environments if not recorded.options.overlay), None
+        )
 
-    def with_wish(self, wish: Wish) -> "Project":
-        """The project with this wish in front and at most 16 in all; the default options are never pushed out."""
-        others = [other for other in self.wishes if other.options != wish.options]
-        kept = [wish, *others]
-        while len(kept) > _WISHES:
+    def with_environment(self, recorded: RecordedEnvironment) -> "Project":
+        """The project with this environment in front, and at most 16; that of the default options always stays."""
+        others = [other for other in self.environments if other.options != recorded.options]
+        kept = [recorded, *others]
+        while len(kept) > _MOST_ENVIRONMENTS:
             kept.remove(next(w for w in reversed(kept) if w.options != DEFAULT_OPTIONS))
-        return replace(self, wishes=tuple(kept))
+        return replace(self, environments=tuple(kept))
 
 
 class ProjectBook:
@@ -112,11 +114,13 @@ class ProjectBook:
     def want(self, path: Path, options: Options) -> Project:
         """Register the folder with these options, so that a later change of its lock file warms them."""
         known = self._projects.get(path) or Project(path=path)
-        return self._put(known if known.wish(options) else known.with_wish(Wish(options=options)))
+        return self._put(
+            known if known.environment(options) else known.with_environment(RecordedEnvironment(options=options))
+        )
 
-    def record(self, path: Path, wish: Wish) -> Project:
+    def record(self, path: Path, recorded: RecordedEnvironment) -> Project:
         """Remember the outcome of a warm."""
-        return self._put((self._projects.get(path) or Project(path=path)).with_wish(wish))
+        return self._put((self._projects.get(path) or Project(path=path)).with_environment(recorded))
 
     def remove(self, path: Path) -> bool:
         """Forget the project. Returns whether it was registered."""
@@ -159,19 +163,19 @@ def _line(project: Project) -> bytes:
 
 
 def _encode(project: Project) -> dict[str, Any]:
-    wishes = [
+    environments = [
         {
-            "options": wish.options.encode(),
-            "lock_file": wish.lock_file,
-            "inputs": wish.inputs,
-            "environment": wish.environment,
-            "last_used": wish.last_used,
-            "notices": list(wish.notices),
-            "variables": dict(wish.variables),
+            "options": recorded.options.encode(),
+            "lock_file": recorded.lock_file,
+            "inputs": recorded.inputs,
+            "environment": recorded.environment,
+            "last_used": recorded.last_used,
+            "notices": list(recorded.notices),
+            "variables": dict(recorded.variables),
         }
-        for wish in project.wishes
+        for recorded in project.environments
     ]
-    return {"path": str(project.path), "link": project.link, "wishes": wishes}
+    return {"path": str(project.path), "link": project.link, "wishes": environments}
 
 
 def projects_with_records(layout: StoreLayout) -> Iterator[Project]:
@@ -179,10 +183,14 @@ def projects_with_records(layout: StoreLayout) -> Iterator[Project]:
     for folder in record_folders(layout):
         path = project_of(layout, folder)
         environment = os.path.basename(last_environment(str(layout.root), str(path), DEFAULT_OPTIONS.key) or "")
-        wish = Wish(options=DEFAULT_OPTIONS, environment=EnvironmentId(environment)) if environment else None
+        recorded = (
+            RecordedEnvironment(options=DEFAULT_OPTIONS, environment=EnvironmentId(environment))
+            if environment
+            else None
+        )
         link = path / _USUAL_LINK
         follows = link.is_symlink() and os.readlink(link).startswith(f"{layout.environments}/")
-        yield Project(path=path, link=_USUAL_LINK if follows else None, wishes=(wish,) if wish else ())
+        yield Project(path=path, link=_USUAL_LINK if follows else None, environments=(recorded,) if recorded else ())
 
 
 def _read(file: Path) -> list[Project] | None:
@@ -198,16 +206,16 @@ def _read(file: Path) -> list[Project] | None:
 
 
 def _decode(value: dict[str, Any]) -> Project:
-    wishes = tuple(
-        Wish(
-            options=Options.decode(wish["options"]),
-            lock_file=wish["lock_file"],
-            inputs=wish["inputs"],
-            environment=wish["environment"],
-            last_used=float(wish["last_used"]),
-            notices=tuple(map(str, wish["notices"])),
-            variables={str(name): str(digest) for name, digest in wish.get("variables", {}).items()},
+    environments = tuple(
+        RecordedEnvironment(
+            options=Options.decode(recorded["options"]),
+            lock_file=recorded["lock_file"],
+            inputs=recorded["inputs"],
+            environment=recorded["environment"],
+            last_used=float(recorded["last_used"]),
+            notices=tuple(map(str, recorded["notices"])),
+            variables={str(name): str(digest) for name, digest in recorded.get("variables", {}).items()},
         )
-        for wish in value["wishes"]
+        for recorded in value["wishes"]
     )
-    return Project(path=Path(value["path"]), link=value["link"], wishes=wishes)
+    return Project(path=Path(value["path"]), link=value["link"], environments=environments)

@@ -11,7 +11,7 @@ from storectl_daemon.environments import Environments
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.models import EnvironmentInfo
-from storectl_daemon.projects.book import Wish
+from storectl_daemon.projects.book import RecordedEnvironment
 from storectl_daemon.projects.inputs import Inputs, locate, read_inputs
 from storectl_shim.project_record import same_variables
 from storectl_store.disk.durability import exchange
@@ -27,7 +27,7 @@ class LinkError(DaemonError):
     default_code = "E_LINK"
 
 
-class DiskProjectFiles:
+class ProjectFiles:
     """The files of projects on disk. Every method may block; none needs the event loop."""
 
     def __init__(self, layout: StoreLayout, environments: Environments, *, home: str | None) -> None:
@@ -71,11 +71,11 @@ class DiskProjectFiles:
         """Delete the record, so that the launcher no longer knows the project."""
         forget_record(self._layout, project)
 
-    def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
-        """The environment that the wish got; None if it is gone."""
-        if wish.environment is None:
+    def environment(self, recorded: RecordedEnvironment, project: Path) -> EnvironmentInfo | None:
+        """The environment of the record; None if there was none, or if it is gone."""
+        if recorded.environment is None:
             return None
-        return self._environments.info(wish.environment, project=str(project), lock_file=wish.lock_file)
+        return self._environments.info(recorded.environment, project=str(project), lock_file=recorded.lock_file)
 
     def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
         """Whether the variables have the values that ``digests`` were made of. The digests are by name."""

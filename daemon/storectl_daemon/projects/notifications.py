@@ -6,15 +6,19 @@ a ``git checkout`` changes many files, and a file that is still being written is
 """
 
 import asyncio
+import contextlib
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Collection
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import anyio
+if TYPE_CHECKING:
+    from asyncinotify import Event
 
-QUIET_SECONDS = 0.004
+_QUIET_SECONDS = 0.002
 _LONGEST_BATCH_SECONDS = 0.05
 _WATCHFILES_DEBOUNCE_MS = 200
 _WATCHFILES_STEP_MS = 20
@@ -48,96 +52,69 @@ class Wanted:
         return name is None or self.names is None or name in self.names or folder in self.whole
 
 
-async def notifications(wanted: Wanted, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
-    """Batches until ``stop``. When the first step begins to wait, the kernel has already been asked to watch.
+def notifications(wanted: Wanted) -> AsyncGenerator[Batch, None]:
+    """Batches, until it is closed. When the first step begins to wait, the kernel has already been asked to watch.
 
     Raises FileNotFoundError if a folder does not exist.
     """
-    if not wanted.folders:
-        await stop.wait()
-        return
-    source = _inotify if sys.platform == "linux" else _watchfiles
-    async for batch in source(wanted, stop):
-        yield batch
+    return _inotify(wanted) if sys.platform == "linux" else _watchfiles(wanted)
 
 
-async def _inotify(wanted: Wanted, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
+async def _inotify(wanted: Wanted) -> AsyncGenerator[Batch, None]:
     from asyncinotify import Inotify, Mask  # noqa: PLC0415 - only Linux has it
 
     # A file counts when it is complete: closed by its writer, or renamed into place. CREATE is for links.
     mask = Mask.CLOSE_WRITE | Mask.MOVE | Mask.CREATE | Mask.DELETE | Mask.ATTRIB | Mask.DELETE_SELF | Mask.MOVE_SELF
-    queue: asyncio.Queue[Batch] = asyncio.Queue()
 
-    async def read() -> None:
-        async for event in inotify:
+    def batch_of(events: "Iterable[Event]") -> Batch:
+        folders = set()
+        for event in events:
             if event.mask & Mask.Q_OVERFLOW:
-                queue.put_nowait(None)
-            elif event.watch is not None and wanted.concerns(event.watch.path, str(event.name) if event.name else None):
-                queue.put_nowait({event.watch.path})
+                return None
+            if event.watch is not None and wanted.concerns(event.watch.path, str(event.name) if event.name else None):
+                folders.add(event.watch.path)
+        return folders
 
-    with Inotify() as inotify:
-        for folder in wanted.folders:
-            try:
-                inotify.add_watch(folder, mask | Mask.ONLYDIR)
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                wanted.refused(folder, error)
-        reader = asyncio.create_task(read(), name="inotify")
-        ended = asyncio.create_task(stop.wait())
-        try:
-            while not stop.is_set():
-                first = asyncio.create_task(queue.get())
-                await asyncio.wait({first, ended, reader}, return_when=asyncio.FIRST_COMPLETED)
-                if reader.done():
-                    reader.result()
-                if not first.done():
-                    first.cancel()
-                    return
-                yield await _whole_batch(first.result(), queue)
-        finally:
-            reader.cancel()
-            ended.cancel()
+    with Inotify(sync_timeout=0) as inotify:  # "for event in inotify" takes what is there, and does not wait
+        _accepted(wanted, lambda folder: inotify.add_watch(folder, mask | Mask.ONLYDIR))
+        while True:
+            batch = more = batch_of([await inotify.get()])
+            end = time.monotonic() + _LONGEST_BATCH_SECONDS
+            while more and time.monotonic() < end:
+                await asyncio.sleep(_QUIET_SECONDS)
+                more = batch_of(inotify)
+                batch = None if batch is None or more is None else batch | more
+            if batch != set():
+                yield batch
 
 
-async def _whole_batch(first: Batch, queue: "asyncio.Queue[Batch]") -> Batch:
-    """The first batch and all that follow it closely, as one."""
-    loop = asyncio.get_running_loop()
-    batch, end = first, loop.time() + _LONGEST_BATCH_SECONDS
-    while (left := min(QUIET_SECONDS, end - loop.time())) > 0:
-        try:
-            more = await asyncio.wait_for(queue.get(), left)
-        except TimeoutError:
-            break
-        batch = None if batch is None or more is None else batch | more
-    return batch
-
-
-async def _watchfiles(wanted: Wanted, stop: anyio.Event) -> AsyncGenerator[Batch, None]:
+async def _watchfiles(wanted: Wanted) -> AsyncGenerator[Batch, None]:
     from watchfiles import awatch  # noqa: PLC0415 - Linux does without it
 
+    # A single folder that may not be read would end all watching.
+    readable = _accepted(wanted, lambda folder: os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)))
     changes = awatch(
-        *_readable(wanted),
+        *readable,
         watch_filter=lambda _change, path: wanted.concerns(Path(path).parent, os.path.basename(path)),
         debounce=_WATCHFILES_DEBOUNCE_MS,
         step=_WATCHFILES_STEP_MS,
-        stop_event=stop,
         recursive=False,
     )
-    async for batch in changes:
-        yield {Path(path).parent for _change, path in batch}
+    async with contextlib.aclosing(changes):
+        async for batch in changes:
+            yield {Path(path).parent for _change, path in batch}
 
 
-def _readable(wanted: Wanted) -> list[Path]:
-    """The folders without those that may not be read: a single one of these would end all watching."""
-    readable = []
+def _accepted(wanted: Wanted, watch: Callable[[Path], object]) -> list[Path]:
+    """The folders that ``watch`` takes without an error. Raises FileNotFoundError if a folder does not exist."""
+    accepted = []
     for folder in wanted.folders:
         try:
-            os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            watch(folder)
         except FileNotFoundError:
             raise
         except OSError as error:
             wanted.refused(folder, error)
         else:
-            readable.append(folder)
-    return readable
+            accepted.append(folder)
+    return accepted

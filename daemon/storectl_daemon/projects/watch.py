@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from storectl_daemon.projects.inputs import Signature, signature_of
 from storectl_daemon.projects.notifications import Batch, Wanted, notifications
 from storectl_daemon.projects.version_files import VERSION_FILES
@@ -30,45 +28,45 @@ _WATCHED_NAMES = frozenset({*INPUTS, "HEAD", "FETCH_HEAD"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class WatchedProject:
     """What to look at for one project. ``listed`` are the inputs that are folders whose list of names counts."""
 
-    project: Path
+    path: Path
     inputs: tuple[Path, ...]
     listed: frozenset[Path] = frozenset()
 
     @property
     def folders(self) -> frozenset[Path]:
         """The folders whose notifications concern the project."""
-        git = git_folder(self.project)
+        git = git_folder(self.path)
         # A Path is made for each of these folders only: they are few, the inputs are many.
         parents = {os.path.dirname(path) for path in self.inputs if not self._is_said_above(path)}
-        return frozenset({self.project, *map(Path, parents), *self.listed, *([git] if git else [])})
+        return frozenset({self.path, *map(Path, parents), *self.listed, *([git] if git else [])})
 
-    def _is_said_above(self, path: Path) -> bool:
+    def _is_said_above(self, file: Path) -> bool:
         """Whether this is a version file or project table of a folder above the project's.
 
         That folder may be the home folder, which changes all the time. Such a file is therefore looked at every
         ``RESCAN_SECONDS``, and by every command.
         """
-        return path.name in _SAID_ABOVE and self.project != path.parent and self.project.is_relative_to(path.parent)
+        return file.name in _SAID_ABOVE and self.path != file.parent and self.path.is_relative_to(file.parent)
 
 
 class Watcher:
     """Calls ``on_change`` with each project whose inputs may have changed.
 
-    ``sights`` returns what to look at now; call ``projects_changed`` when it would return something else. ``on_change``
-    is also called once for every project after it is first seen, because what happened before is unknown.
+    ``projects`` returns what to look at now; call ``projects_changed`` when it would return something else.
+    ``on_change`` is also called once for every project after it is first seen, because what happened before is unknown.
     """
 
     def __init__(
         self,
         *,
-        sights: Callable[[], Iterable[Sight]],
+        projects: Callable[[], Iterable[WatchedProject]],
         on_change: Callable[[Path], Awaitable[None]],
         rescan_seconds: float = RESCAN_SECONDS,
     ) -> None:
-        self._sights = sights
+        self._projects = projects
         self._on_change = on_change
         self._rescan_seconds = rescan_seconds
         self._signatures: dict[Path, Signature] = {}
@@ -93,7 +91,7 @@ class Watcher:
         """Watch until cancelled. If notifications fail, everything is still looked at every ``RESCAN_SECONDS``."""
         while True:
             try:
-                await self._watch(await asyncio.to_thread(_plan, list(self._sights())))
+                await self._watch(await asyncio.to_thread(_plan, list(self._projects())))
             except FileNotFoundError:
                 logger.info("a watched folder is gone")
             except Exception:
@@ -104,7 +102,7 @@ class Watcher:
 
     async def _watch(self, plan: "_Plan") -> None:
         """Follow notifications until another plan is needed."""
-        stop, refused = anyio.Event(), set[Path]()
+        refused = set[Path]()
 
         def refuse(folder: Path, error: OSError) -> None:
             refused.add(folder)
@@ -112,7 +110,7 @@ class Watcher:
                 logger.warning("%s is looked at every %g s only: %s", folder, self._rescan_seconds, error.strerror)
 
         wanted = Wanted(folders=plan.inodes, names=plan.names, whole=plan.listed, refused=refuse)
-        async with contextlib.aclosing(notifications(wanted, stop)) as changes:
+        async with contextlib.aclosing(notifications(wanted)) as changes:
             step = asyncio.ensure_future(anext(changes))
             try:
                 # One turn of the loop: the kernel is asked to watch before the first look, so that nothing falls
@@ -122,14 +120,14 @@ class Watcher:
                     step.result()
                 self._watched, self._refused = frozenset(plan.inodes) - refused, refused
                 await self._look(None)
-                while await asyncio.to_thread(_plan, list(self._sights())) == plan:
+                while await asyncio.to_thread(_plan, list(self._projects())) == plan:
                     where = await self._turn(step)
                     if step.done():
                         step = asyncio.ensure_future(anext(changes))
                     await self._look(where)
             finally:
-                stop.set()
-                await _let_go(step)
+                step.cancel()
+                await asyncio.wait({step})
 
     async def _turn(self, step: "asyncio.Future[Batch]") -> Batch:
         """Wait until something happens. Returns the folders to look at, None for all."""
@@ -151,7 +149,7 @@ class Watcher:
 
     async def _look(self, where: Batch) -> None:
         """Compare signatures of the projects with inputs in these folders (None: all), and report what changed."""
-        for project, signature in await asyncio.to_thread(_signatures, list(self._sights()), where):
+        for project, signature in await asyncio.to_thread(_signatures, list(self._projects()), where):
             if self._signatures.get(project) != signature:
                 self._signatures[project] = signature
                 await self._report(project)
@@ -163,12 +161,12 @@ class Watcher:
             logger.exception("looking at %s", project)
 
 
-def _signatures(sights: Sequence[Sight], where: Batch) -> list[tuple[Path, Signature]]:
+def _signatures(projects: Sequence[WatchedProject], where: Batch) -> list[tuple[Path, Signature]]:
     """The signature of each project that has inputs in these folders (None: of all)."""
     return [
-        (sight.project, signature_of(sight.inputs))
-        for sight in sights
-        if where is None or not sight.folders.isdisjoint(where)
+        (project.path, signature_of(project.inputs))
+        for project in projects
+        if where is None or not project.folders.isdisjoint(where)
     ]
 
 
@@ -181,16 +179,11 @@ class _Plan:
     listed: frozenset[Path]
 
 
-def _plan(sights: Sequence[Sight]) -> _Plan:
+def _plan(projects: Sequence[WatchedProject]) -> _Plan:
     inodes = {}
-    for folder in {folder for sight in sights for folder in sight.folders}:
+    for folder in {folder for project in projects for folder in project.folders}:
         with contextlib.suppress(OSError, ValueError):
             inodes[folder] = os.stat(folder).st_ino
-    names = _WATCHED_NAMES.union(path.name for sight in sights for path in sight.inputs)
-    listed = frozenset(folder for sight in sights for folder in sight.listed)
+    names = _WATCHED_NAMES.union(path.name for project in projects for path in project.inputs)
+    listed = frozenset(folder for project in projects for folder in project.listed)
     return _Plan(inodes=inodes, names=names, listed=listed)
-
-
-async def _let_go(step: "asyncio.Future[Batch]") -> None:
-    with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration, Exception):
-        await step

@@ -53,13 +53,13 @@ class PackPart:
 
     async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
         """Every pack, compared with the bytecode that it copies."""
-        for name in await asyncio.to_thread(_names, self.layout.packs):
+        for name in map(EnvironmentId, await asyncio.to_thread(_names, self.layout.packs)):
             record, problem = await asyncio.to_thread(self._examine, name)
             found = (Found(path=name, message=problem),) if problem else ()
             yield Examined(kind="pack", name=name, found=found, mend=partial(self._mend, name, record, problem or ""))
 
-    def _examine(self, name: str) -> tuple[EnvironmentRecord | None, str | None]:
-        folder = self.layout.environment(EnvironmentId(name))
+    def _examine(self, name: EnvironmentId) -> tuple[EnvironmentRecord | None, str | None]:
+        folder = self.layout.environment(name)
         try:
             record = read_environment(folder)
         except StoreError:
@@ -71,10 +71,10 @@ class PackPart:
         except (OSError, ValueError) as error:
             return record, f"it cannot be read: {error}"
 
-    async def _mend(self, name: str, record: EnvironmentRecord | None, problem: str) -> str:
+    async def _mend(self, name: EnvironmentId, record: EnvironmentRecord | None, problem: str) -> str:
         return await asyncio.to_thread(self._mend_now, name, record, problem)
 
-    def _mend_now(self, name: str, record: EnvironmentRecord | None, problem: str) -> str:
+    def _mend_now(self, name: EnvironmentId, record: EnvironmentRecord | None, problem: str) -> str:
         modules = packed_modules(self.layout, name)
         with disk_errors(f"mend the pack {name}"):
             set_aside(self.layout, {name: self.layout.pack(name)}, Reason(what=f"pack {name}", why=[problem]))

@@ -83,11 +83,11 @@ class Repairer:
         Returns a sentence for each thing that was mended. The warm that follows reports what cannot be mended.
         """
         project = self.book.get(job.project)
-        wish = project.wish(job.options) if project else None
-        if wish is None or wish.environment is None:
+        recorded = project.environment(job.options) if project else None
+        if recorded is None or recorded.environment is None:
             return []
         order = Order(repair=True, offline=job.offline, environ=job.environ)
-        folder = self.store.layout.environment(wish.environment)
+        folder = self.store.layout.environment(recorded.environment)
         async with self._turn:
             return [told async for told in self._mended(folder, order)]
 

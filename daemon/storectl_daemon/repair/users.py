@@ -36,20 +36,29 @@ class Users:
 
     def environments(self) -> set[EnvironmentId]:
         """The ids of all environments that projects were given."""
-        return {wish.environment for project in self._book for wish in project.wishes if wish.environment is not None}
+        return {
+            recorded.environment
+            for project in self._book
+            for recorded in project.environments
+            if recorded.environment is not None
+        }
 
     def jobs_of(self, environment_ids: Collection[str], order: Order) -> list[Job]:
         """The last jobs that these environments were made for."""
         return [
-            self._job(project.path, wish.options, order)
+            self._job(project.path, recorded.options, order)
             for project in self._book
-            for wish in project.wishes
-            if wish.environment in environment_ids
+            for recorded in project.environments
+            if recorded.environment in environment_ids
         ]
 
     def all_jobs(self, order: Order) -> list[Job]:
         """The jobs for everything that projects have asked for."""
-        return [self._job(project.path, wish.options, order) for project in self._book for wish in project.wishes]
+        return [
+            self._job(project.path, recorded.options, order)
+            for project in self._book
+            for recorded in project.environments
+        ]
 
     def nobodys_job(self, order: Order) -> Job:
         """A job for a thing that no project is known to use: it fetches on behalf of the command that asks."""

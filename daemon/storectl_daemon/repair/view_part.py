@@ -58,7 +58,7 @@ class ViewPart:
         except StoreError as error:
             return None, [Found(path="environment.json", message=error.message)]
         maker = await asyncio.to_thread(maker_of, folder, record)
-        if maker is Maker.NOBODY:
+        if maker is Maker.UNKNOWN:
             return None, [
                 Found(path="environment.json", message="it does not name what the environment's id is made of")
             ]

@@ -10,8 +10,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from storectl_daemon.serving.sockets import ListeningSocket, SocketFolderError, open_listening, socket_identity
 from storectl_shim.store_daemon import daemon_file, this_daemon
@@ -22,24 +20,28 @@ logger = logging.getLogger(__name__)
 
 
 class Endpoint:
-    """The daemon's socket, from ``open`` to the end of the block. Only a process with the store's lock may use it."""
+    """The daemon's socket, until ``close``. Only a process with the store's lock may make it.
+
+    Raises SocketBusyError or SocketFolderError if no path can be used.
+    """
 
     def __init__(self, store: Path, paths: Sequence[Path], environ: Mapping[str, str]) -> None:
         self._file = Path(daemon_file(str(store)))
         self._paths = paths
         self._environ = environ
         self._opened = ExitStack()
+        try:
+            self._open()
+        except BaseException:
+            self._opened.close()
+            raise
 
-    def open(self) -> Self:
-        """Listen, and write the socket's path into the store.
-
-        Raises SocketBusyError or SocketFolderError if no place can be used.
-        """
+    def _open(self) -> None:
+        """Listen, and write the socket's path into the store."""
         self._listening = self._first_listening()
         self._identity = socket_identity(self._listening.path)
         with disk_errors(f"say where the daemon of {self._file.parent} is"):
             replace_file(self._file, this_daemon(str(self.path)).text(), mode=PRIVATE)
-        return self
 
     @property
     def path(self) -> Path:
@@ -60,7 +62,7 @@ class Endpoint:
         """Listen at a new socket. The old one stays open until the end: clients may still wait on it to be accepted."""
         gone = self.path
         self._environ = {}  # what a service manager passed has been used already
-        self.open()
+        self._open()
         logger.warning("the socket %s is gone; listening on %s", gone, self.path)
 
     def _first_listening(self) -> ListeningSocket:
@@ -72,12 +74,8 @@ class Endpoint:
                 refusals.append(error)
         raise refusals[0]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the sockets, and remove the file from the store."""
         with contextlib.suppress(OSError):
             if self._file.read_bytes() == this_daemon(str(self.path)).text():  # else another daemon's, in a new store
                 self._file.unlink()

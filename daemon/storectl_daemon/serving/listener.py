@@ -80,10 +80,10 @@ class Listener:
         """Accept on this socket from now on. Connections that still wait at the old one are accepted first."""
         if self._retry is None and self._listening is not None:
             self._accept_all()
-        self.close_listening()
+        self._stop_accepting()
         self.open(listening)
 
-    def close_listening(self) -> None:
+    def _stop_accepting(self) -> None:
         """Accept no more. Connections that were accepted stay open."""
         if self._listening is not None:
             self._loop.remove_reader(self._listening.fileno())
@@ -97,7 +97,7 @@ class Listener:
 
         A program whose answer is cut off reads the published map itself.
         """
-        self.close_listening()
+        self._stop_accepting()
         for connection in list(self._waiting):
             connection.close()
 
@@ -224,6 +224,7 @@ class _Connection:
         self._waiting = waiting
         self._on_close = on_close
         self._deadline: asyncio.TimerHandle | None = None
+        self._unsent = memoryview(b"")
         self._closed = False
 
     def wait_for_request(self, seconds: float, handle: "Callable[[_Connection], None]") -> None:

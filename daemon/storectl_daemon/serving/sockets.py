@@ -86,9 +86,8 @@ def bind(path: Path) -> socket.socket:
     _remove_stale(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with contextlib.suppress(
-            OSError
-        ):  # Linux gives a socket's file the mode of the socket; elsewhere the folder keeps others out
+        # Linux gives a socket's file the mode of the socket. On other systems the folder keeps other users out.
+        with contextlib.suppress(OSError):
             os.fchmod(listening.fileno(), 0o600)
         listening.bind(os.fspath(path))
         os.chmod(path, 0o600)

@@ -7,10 +7,9 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
 
 from packaging.utils import NormalizedName
 
@@ -18,10 +17,12 @@ from storectl_daemon.building.builder import Builder
 from storectl_daemon.building.pip_variables import NOWHERE, locked_places
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.compiling.compiling import Compiling
-from storectl_daemon.entries.pipeline import Fetch, Pipeline, biggest_first
+from storectl_daemon.entries.pipeline import Pipeline, biggest_first
 from storectl_daemon.environments import Environments
 from storectl_daemon.errors import OfflineError
+from storectl_daemon.indexes.access import Access, Network
 from storectl_daemon.indexes.look_up import file_of
+from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job, Options
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, WarmEvent
@@ -47,52 +48,10 @@ from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.uv.groups import AskedGroups
 
-if TYPE_CHECKING:
-    from storectl_daemon.indexes.configuration import IndexSettings
-
 _KEPT_SELECTIONS = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
 _NAMES_ITS_INDEXES = frozenset({"requirements", "pipfile", "poetry", "pdm"})
 """Lock files whose tools use the indexes named in them for build requirements, too."""
-
-
-class Interpreters(Protocol):
-    """Finds the interpreter for a lock file. Raises a TargetError that says what was found instead."""
-
-    def choose(
-        self, request: str | None, *, requires_python: str | None, pinned: str | None, environ: Mapping[str, str]
-    ) -> Interpreter:
-        """The interpreter to use."""
-        ...
-
-
-class Access(Fetch, Protocol):
-    """The network as one command may use it: its indexes, logins, proxies and certificates."""
-
-    async def __aenter__(self) -> Self:
-        """Open nothing: the network is opened when it is first needed."""
-
-    async def __aexit__(self, *_: object) -> None:
-        """Let what was opened be closed."""
-
-    def begin(self) -> None:
-        """Open the network in the background: something will have to be fetched."""
-
-    async def resolve(self, pin: IndexPin, interpreter: Interpreter, *, offline: bool) -> Pin | SourcePin:
-        """The pin with its file."""
-        ...
-
-    async def identified(self, pins: Sequence[Pin], *, offline: bool) -> tuple[Pin, ...]:
-        """The pins, every wheel with its sha256."""
-        ...
-
-    async def identified_sources(self, pins: Sequence[SourcePin], *, offline: bool) -> tuple[SourcePin, ...]:
-        """The pins, every archive with its sha256."""
-        ...
-
-    async def settings(self) -> "IndexSettings":
-        """The indexes of the project, and how they are reached."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +70,7 @@ def _contents(lock_file: LockFile) -> str:
 
 
 class EnvironmentBuild:
-    """Builds environments. ``access`` returns the network for a project and a command's variables."""
+    """Builds environments."""
 
     def __init__(
         self,
@@ -119,8 +78,8 @@ class EnvironmentBuild:
         store: Store,
         outlines: Outlines,
         environments: Environments,
-        interpreters: Interpreters,
-        access: Callable[[Path, Mapping[str, str]], Access],
+        interpreters: InterpreterBook,
+        network: Network,
         pipeline: Pipeline,
         builder: Builder,
         compiling: Compiling,
@@ -130,7 +89,7 @@ class EnvironmentBuild:
         self._outlines = outlines
         self._environments = environments
         self._interpreters = interpreters
-        self._access = access
+        self._access = network.access
         self._pipeline = pipeline
         self._builder = builder
         self._compiling = compiling

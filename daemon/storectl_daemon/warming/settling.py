@@ -6,10 +6,9 @@ lock is waited for, but only for a limited time: an editor may hold it for an ho
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
@@ -44,32 +43,22 @@ class Built:
     notices: tuple[str, ...] = ()
 
 
-class Build(Protocol):
-    """Makes environments."""
+Build = Callable[[Job, Inputs, Progress], Awaitable[Built]]
+"""Makes the environment of a job from its inputs. Raises a ProblemError if it cannot be made."""
 
-    async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> Built:
-        """The environment of a job, made from its inputs. Raises a ProblemError if it cannot be made."""
-        ...
+Read = Callable[[Job, Mapping[Path, InputKind] | None], Inputs]
+"""Finds and reads the inputs of a job; may block. Raises a SelectionError if they cannot be read.
 
-
-class InputFiles(Protocol):
-    """Reads the inputs of projects; it may block."""
-
-    def read(self, job: Job, extra: Mapping[Path, InputKind] | None) -> Inputs:
-        """Find and read the inputs of a job. Raises a SelectionError if they cannot be read.
-
-        ``extra`` are the inputs beyond the usual ones; None stands for those that the project's record names.
-        """
+The mapping has the inputs beyond the usual ones; None stands for those that the project's record names.
+"""
 
 
 class Settling:
     """Remembers for each job the inputs beyond the usual ones, and which inputs failed."""
 
-    def __init__(
-        self, build: Build, files: InputFiles, stillness: Stillness, *, again_seconds: float = AGAIN_SECONDS
-    ) -> None:
+    def __init__(self, build: Build, read: Read, stillness: Stillness, *, again_seconds: float = AGAIN_SECONDS) -> None:
         self._build = build
-        self._files = files
+        self._read_files = read
         self._stillness = stillness
         self._again_seconds = again_seconds
         self._extra: dict[Job, Mapping[Path, InputKind]] = {}
@@ -130,7 +119,7 @@ class Settling:
         return True
 
     async def _read_now(self, job: Job) -> Inputs:
-        inputs = await asyncio.to_thread(self._files.read, job, self._extra.get(job))
+        inputs = await asyncio.to_thread(self._read_files, job, self._extra.get(job))
         self._extra.setdefault(job, inputs.extra)
         return inputs
 

@@ -11,9 +11,10 @@ from packaging.utils import NormalizedName
 from storectl_daemon.building.build_options import BuildOptions
 from storectl_daemon.building.builder import Builder, BuildError
 from storectl_daemon.building.known_builds import MadeWheel
-from storectl_daemon.building.order import Access, Building
+from storectl_daemon.building.order import Building
 from storectl_daemon.building.pip_variables import LockedPlaces
 from storectl_daemon.errors import OfflineError
+from storectl_daemon.indexes.access import Access
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_store.errors import ProblemError

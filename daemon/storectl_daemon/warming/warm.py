@@ -8,20 +8,22 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
 
 from storectl_daemon.jobs.events import Event, EventBus
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import STOPPING, EnvironmentInfo, FailedEvent, Problem, ProgressEvent, ReadyEvent, WarmEvent
+from storectl_daemon.process.lifecycle import Background
 from storectl_daemon.process.single_flight import SingleFlight
-from storectl_daemon.projects.book import ProjectBook, Wish
+from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
+from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.inputs import Inputs
-from storectl_daemon.warming.settling import Built, InputFiles, Settling
+from storectl_daemon.warming.settling import Built, Settling
+from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
 from storectl_store.errors import ProblemError
 from storectl_store.projects.input_state import InputKind
 from storectl_store.system_errors import refusal_of
@@ -33,39 +35,6 @@ SETTLE_SECONDS = 2.1
 
 _REMEMBERED = 16
 """How many sets of inputs are remembered for each job, such as the branches that a user switches between."""
-
-
-class ProjectFiles(InputFiles, Protocol):
-    """The files of projects, and what the daemon writes for them. Everything here may block."""
-
-    def write_record(
-        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
-    ) -> bool:
-        """Write the record. Returns False if an input is so young that the record is not complete yet."""
-
-    def forget(self, project: Path) -> None:
-        """Delete the project's record."""
-
-    def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
-        """Point the project's link at the environment if the link exists. Raises a ProblemError if it cannot be."""
-
-    def environment(self, wish: Wish, project: Path) -> EnvironmentInfo | None:
-        """The environment that the wish got; None if it is gone."""
-
-    def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-        """Whether the variables have the values that ``digests`` were made of."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarmState:
-    """The state of one job; ``environment`` is the last good one."""
-
-    state: Literal["ready", "warming", "failed", "idle"] = "idle"
-    environment: EnvironmentInfo | None = None
-    lock_file: str | None = None
-    progress: ProgressEvent | None = None
-    problem: Problem | None = None
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -104,7 +73,7 @@ class Warmer:
         self._before: dict[Job, OrderedDict[str, Built]] = {}
         self._stale: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
-        self._visits: set[asyncio.Task[None]] = set()
+        self._refreshes = Background()
         self._records = asyncio.Lock()
         self._stopping = False
 
@@ -120,7 +89,7 @@ class Warmer:
 
     def state(self, job: Job) -> WarmState:
         """The state of the job."""
-        return self._states.get(job, WarmState())
+        return self._states.get(job, Idle())
 
     def extra_inputs(self, project: Path) -> Mapping[Path, InputKind]:
         """Inputs beyond the usual ones that environments of the project were made from, with what of each counts."""
@@ -154,7 +123,7 @@ class Warmer:
             logger.debug("%s: that was for other variables", job.project)
 
     def _begin(self, job: Job) -> None:
-        self._states[job] = replace(self.state(job), state="warming", progress=None, problem=None)
+        self._states[job] = Warming(environment=self.state(job).environment)
 
     async def refresh(self, job: Job) -> None:
         """Read the inputs again. If they changed, warm the job; otherwise bring its record up to date.
@@ -166,25 +135,25 @@ class Warmer:
             return
         try:
             inputs = await self._settling.read(job)
-            granted = await asyncio.to_thread(self._granted, job, inputs)
+            current = await asyncio.to_thread(self._still_right, job, inputs)
             if self._book.get(job.project) is None:
                 self._states.pop(job, None)  # forgotten meanwhile: a change seen before that must not bring it back
-            elif granted is None and not self._settling.failed_before(job, inputs):
+            elif current is None and not self._settling.failed_before(job, inputs):
                 self.start(job, seen=inputs)
-            elif granted is None:
+            elif current is None:
                 logger.debug("%s: still the inputs that failed", job.project)
             elif job not in self._flights:
-                await self._keep_record(job, inputs, granted, self._wish(job))
-                self._states[job] = WarmState(state="ready", environment=granted, lock_file=granted.lock_file)
+                await self._keep_record(job, inputs, current, self._recorded(job))
+                self._states[job] = Ready(environment=current)
         except ProblemError as error:
             self._fail(job, error)
 
-    def _granted(self, job: Job, inputs: Inputs) -> EnvironmentInfo | None:
+    def _still_right(self, job: Job, inputs: Inputs) -> EnvironmentInfo | None:
         """The environment of the job, if it was made from exactly these inputs; otherwise None."""
-        wish = self._wish(job)
-        if wish.inputs != inputs.digest:
+        recorded = self._recorded(job)
+        if recorded.inputs != inputs.digest:
             return None
-        return self._files.environment(wish, job.project)
+        return self._files.environment(recorded, job.project)
 
     def forget(self, project: Path) -> None:
         """Drop the state of the project and cancel its flights. Every client that waits for one is told at once.
@@ -205,7 +174,7 @@ class Warmer:
         A cancelled flight reports nothing any more, so the last event is sent from here.
         """
         for task, job in waiting.items():
-            self._states[job] = replace(self.state(job), state="idle", progress=None)
+            self._states[job] = Idle(environment=self.state(job).environment)
             self._tell(job, FailedEvent(problem=problem))
             task.cancel()
 
@@ -220,9 +189,8 @@ class Warmer:
         for job in list(self._timers):
             self._stop_timer(job)
         self._cancel(self._waiting, STOPPING)
-        for visit in self._visits:
-            visit.cancel()
-        await asyncio.gather(*self._waiting, *self._visits, return_exceptions=True)
+        await self._refreshes.stop()
+        await asyncio.gather(*self._waiting, return_exceptions=True)
 
     async def _fly(self, job: Job, seen: Inputs | None) -> Job:
         """One flight, for this job's variables.
@@ -234,7 +202,7 @@ class Warmer:
             built = await asyncio.to_thread(self._built_before, job, seen) if seen else None
             if built is None or seen is None:
                 built, seen = await self._settling.build(job, Progress(lambda message: self._tell(job, message)))
-            await self._grant(job, built, seen)
+            await self._finish(job, built, seen)
         except ProblemError as error:
             self._fail(job, error)
         except Exception as error:
@@ -248,8 +216,10 @@ class Warmer:
         built = self._before[job].get(inputs.digest) if job in self._before else None
         if built is None or not self._files.has_variables(built.variables, job.environ):
             return None
-        wish = Wish(options=job.options, lock_file=str(inputs.located.lock_file), environment=built.environment.id)
-        environment = self._files.environment(wish, job.project)
+        recorded = RecordedEnvironment(
+            options=job.options, lock_file=str(inputs.located.lock_file), environment=built.environment.id
+        )
+        environment = self._files.environment(recorded, job.project)
         return replace(built, environment=environment) if environment else None
 
     def _remember(self, job: Job, inputs: Inputs, built: Built) -> None:
@@ -259,10 +229,10 @@ class Warmer:
         if len(before) > _REMEMBERED:
             before.popitem(last=False)
 
-    async def _grant(self, job: Job, built: Built, inputs: Inputs) -> None:
+    async def _finish(self, job: Job, built: Built, inputs: Inputs) -> None:
         environment = built.environment
         self._remember(job, inputs, built)
-        wish = Wish(
+        recorded = RecordedEnvironment(
             options=job.options,
             lock_file=str(inputs.located.lock_file),
             inputs=inputs.digest,
@@ -272,12 +242,12 @@ class Warmer:
             variables=built.variables,
         )
         if self._book.get(job.project) is None:
-            self._book.record(job.project, wish)  # it was an offline job, which puts nothing into the book
-        await self._keep_record(job, inputs, environment, wish)  # first of all: programs wait for the record
-        project = self._book.record(job.project, wish)
+            self._book.record(job.project, recorded)  # it was an offline job, which puts nothing into the book
+        await self._keep_record(job, inputs, environment, recorded)  # first of all: programs wait for the record
+        project = self._book.record(job.project, recorded)
         if project.link is not None and job.options == DEFAULT_OPTIONS:
             await self._follow(job, project.link, environment, inputs.located.lock_file)
-        self._states[job] = WarmState(state="ready", environment=environment, lock_file=environment.lock_file)
+        self._states[job] = Ready(environment=environment)
         self._tell(job, ReadyEvent(environment=environment))
 
     async def _follow(self, job: Job, link: str, environment: EnvironmentInfo, lock_file: Path) -> None:
@@ -286,39 +256,36 @@ class Warmer:
         except ProblemError as error:
             Progress(lambda message: self._tell(job, message)).warn(str(error))
 
-    def _wish(self, job: Job) -> Wish:
-        """The wish for the job's options; a wish without an outcome if the project was forgotten."""
+    def _recorded(self, job: Job) -> RecordedEnvironment:
+        """What the book has for the job's options; without an environment if the project was forgotten."""
         project = self._book.get(job.project)
-        return (project.wish(job.options) if project else None) or Wish(options=job.options)
+        return (project.environment(job.options) if project else None) or RecordedEnvironment(options=job.options)
 
-    async def _keep_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo, wish: Wish) -> None:
+    async def _keep_record(
+        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, recorded: RecordedEnvironment
+    ) -> None:
         # Shielded: a thread cannot be cancelled, so the lock must not be released before the thread is done.
-        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment, wish)))
+        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment, recorded)))
         if not complete:
             self._come_back(job)
 
-    async def _write_record(self, job: Job, inputs: Inputs, environment: EnvironmentInfo, wish: Wish) -> bool:
+    async def _write_record(
+        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, recorded: RecordedEnvironment
+    ) -> bool:
         async with self._records:
             if self._book.get(job.project) is None:
                 return True  # forgotten meanwhile
-            write = partial(self._files.write_record, notices=wish.notices, variables=wish.variables)
+            write = partial(self._files.write_record, notices=recorded.notices, variables=recorded.variables)
             return await asyncio.to_thread(write, job, inputs, Path(environment.path))
 
     def _come_back(self, job: Job) -> None:
         self._stop_timer(job)
         loop = asyncio.get_running_loop()
-        self._timers[job] = loop.call_later(self._settle_seconds, self._visit, job)
+        self._timers[job] = loop.call_later(self._settle_seconds, self._refresh_soon, job)
 
-    def _visit(self, job: Job) -> None:
+    def _refresh_soon(self, job: Job) -> None:
         self._timers.pop(job, None)
-        task = asyncio.create_task(self.refresh(job))
-        self._visits.add(task)
-        task.add_done_callback(self._visited)
-
-    def _visited(self, task: "asyncio.Task[None]") -> None:
-        self._visits.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("refreshing a project failed", exc_info=error)
+        self._refreshes.start(f"refreshing {job.project}", self.refresh(job))
 
     def _stop_timer(self, job: Job) -> None:
         timer = self._timers.pop(job, None)
@@ -331,17 +298,18 @@ class Warmer:
         if job in self._stale and job not in self._waiting.values():
             self._stale.discard(job)
             if not self._stopping:
-                self._visit(job)
+                self._refresh_soon(job)
 
     def _fail(self, job: Job, error: Exception) -> None:
         problem = problem_of(error)
         logger.warning("%s: %s: %s", job.project, problem.code, problem.detail)
-        self._states[job] = replace(self.state(job), state="failed", problem=problem)
+        self._states[job] = Failed(environment=self.state(job).environment, problem=problem)
         self._tell(job, FailedEvent(problem=problem))
 
     def _tell(self, job: Job, message: WarmEvent) -> None:
-        if isinstance(message, ProgressEvent) and self.state(job).state == "warming":
-            self._states[job] = replace(self.state(job), progress=message)
+        state = self.state(job)
+        if isinstance(message, ProgressEvent) and isinstance(state, Warming):
+            self._states[job] = replace(state, progress=message)
         self._bus.publish(Event(job=job, message=message))
 
 

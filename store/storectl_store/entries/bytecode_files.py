@@ -16,7 +16,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +90,14 @@ def side_manifests(layout: StoreLayout, digest: Digest) -> dict[str, Path]:
     """The side manifests of one entry, by cache tag."""
     head, tail = f"{hex_of(digest)}.", ".pyc.json"
     return {path.name[len(head) : -len(tail)]: path for path in sorted(layout.meta.glob(f"{head}*{tail}"))}
+
+
+def drop_side_manifests(layout: StoreLayout, digests: Iterable[Digest]) -> None:
+    """Delete the side manifests of entries that others take the place of: no bytecode is compiled for those yet."""
+    owners = set(map(hex_of, digests))
+    for name in os.listdir(layout.meta):
+        if name.endswith(".pyc.json") and name.partition(".")[0] in owners:
+            (layout.meta / name).unlink(missing_ok=True)
 
 
 def drop_bytecode(entry: CompiledEntry) -> None:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_store.digest import Digest, hex_of, prefix_of
+from storectl_store.digest import Digest, prefix_of
 from storectl_store.disk.durability import (
     barrier,
     disk_errors,
@@ -28,6 +28,7 @@ from storectl_store.disk.durability import (
     fsync_folders,
     rename_noreplace,
 )
+from storectl_store.entries.bytecode_files import drop_side_manifests
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
@@ -95,7 +96,7 @@ def _present(store: Store, staged: Sequence[StagedEntry]) -> dict[Digest, Manife
 def _publish(store: Store, fresh: list[StagedEntry]) -> None:
     barrier(store.layout.tmp)
     try:
-        _drop_side_manifests(store, fresh)
+        drop_side_manifests(store.layout, [stage.manifest.digest for stage in fresh])
         for stage in fresh:
             _place(store, stage)
         fsync_folders(_changed_folders(store, fresh))
@@ -106,17 +107,6 @@ def _publish(store: Store, fresh: list[StagedEntry]) -> None:
         for stage in fresh:
             _withdraw(store, stage)
         raise
-
-
-def _drop_side_manifests(store: Store, fresh: Iterable[StagedEntry]) -> None:
-    """Delete the side manifests of entries that were lost.
-
-    No bytecode has been compiled for the entries that take their place.
-    """
-    names = {hex_of(stage.manifest.digest) for stage in fresh}
-    for name in os.listdir(store.layout.meta):
-        if name.endswith(".pyc.json") and name.partition(".")[0] in names:
-            (store.layout.meta / name).unlink()
 
 
 def _place(store: Store, stage: StagedEntry) -> None:

@@ -144,7 +144,7 @@ class StoreLayout:
     def environment(self, environment_id: EnvironmentId) -> Path:
         return self.environments / environment_id
 
-    def pack(self, environment_id: str) -> Path:
+    def pack(self, environment_id: EnvironmentId) -> Path:
         return self.packs / environment_id
 
     def repository(self, address: str) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from storectl_store.digest import Digest, prefix_of
 from storectl_store.disk.durability import barrier, disk_errors, exchange, fsync_folders, rename_noreplace
-from storectl_store.entries.bytecode_files import side_manifests
+from storectl_store.entries.bytecode_files import drop_side_manifests
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.stage import StagedEntry
@@ -33,7 +33,7 @@ def replace_entry(store: Store, staged: StagedEntry, reason: Reason) -> None:
     try:
         with disk_errors(f"replace {staged.manifest.filename}"):
             barrier(store.layout.tmp)
-            _drop_side_manifests(store.layout, digest)
+            drop_side_manifests(store.layout, [digest])
             entry = store.entry_folder(staged.manifest)
             old_entry = _swap(staged.entry, entry)
             old_manifest = _swap_manifest(staged, store.layout.manifest(digest))
@@ -54,7 +54,7 @@ def withdraw_entry(store: Store, digest: Digest, reason: Reason) -> None:
     with disk_errors(f"withdraw {reason.what}"):
         manifest = layout.manifest(digest)
         folders = {folder.name: folder for folder in entry_folders(layout, digest)}
-        _drop_side_manifests(layout, digest)
+        drop_side_manifests(layout, [digest])
         set_aside(layout, {manifest.name: manifest, **folders}, reason)
         for folder in folders.values():
             with suppress(OSError):
@@ -68,11 +68,6 @@ def entry_folders(layout: StoreLayout, digest: Digest) -> list[Path]:
     with os.scandir(layout.entries) as found:
         places = [Path(name.path, prefix_of(digest)) for name in found if name.is_dir(follow_symlinks=False)]
     return sorted(place for place in places if os.path.lexists(place))
-
-
-def _drop_side_manifests(layout: StoreLayout, digest: Digest) -> None:
-    for path in side_manifests(layout, digest).values():
-        path.unlink(missing_ok=True)
 
 
 def _swap(stage: Path, entry: Path) -> Path:

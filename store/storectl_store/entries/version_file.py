@@ -76,8 +76,8 @@ def _read(file: Path) -> str:
 def _is_damaged(layout: StoreLayout, found: str) -> bool:
     """Whether this VERSION was once ours and is damaged.
 
-    It was if the copy is right, and VERSION differs from it in one bit or names no format at all. It also was if there
-    are the folders of a store, and VERSION names no format.
+    Either the copy is right, and VERSION differs from it in one bit or names no format at all; or the folders of a
+    store are there, and VERSION names no format.
     """
     head, _, number = found.rstrip("\n").rpartition(" ")
     is_some_format = head == "storectl store" and number.isdecimal()

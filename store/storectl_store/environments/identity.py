@@ -19,7 +19,7 @@ from storectl_store.selection.target import Interpreter
 
 VIEW_FORMAT = 6
 _ID_LENGTH = 32
-_SHIM = ("site-packages/_storectl.py", "_storectl_map.py")
+_SHIM = ("site-packages/_storectl.py", "_storectl_map.py", "_storectl_pack.py", "_storectl_amend.py")
 NOTHING: Mapping[NormalizedName, str] = MappingProxyType({})
 
 

@@ -13,11 +13,11 @@ from storectl_store.errors import StoreError
 
 
 class Maker(Enum):
-    """Which storectl made an environment. NOBODY: none did, as its id is not the digest of what its record says."""
+    """Which storectl made an environment. UNKNOWN: its id is not the digest of what its record says, so none did."""
 
     THIS = auto()
     ANOTHER = auto()
-    NOBODY = auto()
+    UNKNOWN = auto()
 
 
 def maker_of(folder: Path, record: EnvironmentRecord) -> Maker:
@@ -26,7 +26,7 @@ def maker_of(folder: Path, record: EnvironmentRecord) -> Maker:
         return Maker.THIS
     shims = [shim_digest(), *_own_shims(folder)]
     ids = {_identity(record, shim, view_format) for shim in shims for view_format in range(1, VIEW_FORMAT + 1)}
-    return Maker.ANOTHER if folder.name == record.id and record.id in ids else Maker.NOBODY
+    return Maker.ANOTHER if folder.name == record.id and record.id in ids else Maker.UNKNOWN
 
 
 def shown_digests(layout: StoreLayout) -> set[Digest]:
@@ -56,4 +56,5 @@ def _own_shims(folder: Path) -> Iterator[Digest]:
     """The digest of the shim in the environment itself."""
     for library in folder.glob("lib/python*"):
         with suppress(OSError):
-            yield digest_of_shim({path: (library / path).read_bytes() for path in shim_sources()})
+            paths = [path for path in shim_sources() if (library / path).exists()]  # older shims have fewer
+            yield digest_of_shim({path: (library / path).read_bytes() for path in paths})

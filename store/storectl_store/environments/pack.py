@@ -1,7 +1,7 @@
 """Packs: the bytecode of what programs of one environment import, in one file, in the order in which they import it.
 
 The formats of packs, and of the records that they are made from, are documented beside their reader,
-``storectl_shim._storectl_map``. A pack repeats what ``.pyc`` files of entries hold, and nothing else: a module that is
+``storectl_shim._storectl_pack``. A pack repeats what ``.pyc`` files of entries hold, and nothing else: a module that is
 not in the store, such as a local project's, is never in it. Entries never change, so what a pack says of them never
 changes either; a larger pack takes its place.
 """
@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_shim._storectl_map import PACK_MAGIC, RECORD_MAGIC
+from storectl_shim._storectl_pack import PACK_MAGIC, RECORD_MAGIC
 from storectl_store.digest import EnvironmentId
 from storectl_store.disk.durability import fsync_folder, sync_descriptor
 from storectl_store.entries.layout import StoreLayout
@@ -46,7 +46,7 @@ def _is_straight(path: str) -> bool:
     return "\0" not in path and {"", ".", ".."}.isdisjoint(path.split("/"))
 
 
-def packed_modules(layout: StoreLayout, environment_id: str) -> tuple[str, ...]:
+def packed_modules(layout: StoreLayout, environment_id: EnvironmentId) -> tuple[str, ...]:
     """The modules that the environment's pack lists, in order; none if there is no pack that can be read."""
     try:
         with layout.pack(environment_id).open("rb") as file:
@@ -109,8 +109,8 @@ def drop_packs_without_environment(layout: StoreLayout) -> int:
     """Delete packs whose environment is gone. Returns how many."""
     dropped = 0
     with suppress(FileNotFoundError):
-        for name in os.listdir(layout.packs):
-            if not layout.environment(EnvironmentId(name)).exists():
+        for name in map(EnvironmentId, os.listdir(layout.packs)):
+            if not layout.environment(name).exists():
                 layout.pack(name).unlink()
                 dropped += 1
     return dropped

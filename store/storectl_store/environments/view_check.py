@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl_store.entries.manifest import folders_above
 from storectl_store.environments.planning.plan import IMPORT_MAP, EnvironmentPlan
 from storectl_store.environments.planning.scripts import PYTHON_SHEBANG, with_own_shebang
 from storectl_store.environments.planning.tree import SameFile, SmallFile, StoreScript
@@ -81,8 +82,7 @@ class _Expected:
         self.contents |= {path: SmallFile(path=path, content=content) for path, content in made.items()}
         for script in plan.scripts:
             self._add_script(script, plan.python)
-        above = {above for path in extra_files for above in _folders_above(path)}
-        self.folders = {*plan.folders, *above}
+        self.folders = {*plan.folders, *folders_above(extra_files)}
         self.paths = self.folders | self.links.keys() | self.same_files.keys() | self.contents.keys()
 
     def _add_script(self, script: StoreScript, python: str) -> None:
@@ -97,13 +97,6 @@ class _Expected:
         else:
             shared = SameFile(path=script.path, target=script.source)
             self.same_files[shared.path] = shared.target
-
-
-def _folders_above(path: str) -> Iterator[str]:
-    folder = os.path.dirname(path)
-    while folder:
-        yield folder
-        folder = os.path.dirname(folder)
 
 
 def _missing(path: str, found: _Found) -> str | None:

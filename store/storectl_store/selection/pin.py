@@ -9,8 +9,9 @@ A ``direct_url`` is what the environment says of a pin's origin (``direct_url.js
 comes from an index. It never holds a password.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from packaging.direct_url import DirectUrl
 from packaging.utils import NormalizedName
@@ -147,6 +148,9 @@ class LocalProject:
     config_settings: LineSettings = ()
 
 
+Selected = Pin | IndexPin | SourcePin | LocalProject
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """All that a lock file selects for a target, each group sorted by project name.
@@ -161,3 +165,16 @@ class Selection:
     local_projects: tuple[LocalProject, ...] = ()
     warnings: tuple[str, ...] = ()
     stale: str | None = None
+
+    @classmethod
+    def of(cls, items: Iterable[Selected], *, warnings: tuple[str, ...] = (), stale: str | None = None) -> Self:
+        """The selection of these items, in whatever order they come."""
+        ordered = sorted(items, key=lambda item: item.name)
+        return cls(
+            pins=tuple(item for item in ordered if isinstance(item, Pin)),
+            index_pins=tuple(item for item in ordered if isinstance(item, IndexPin)),
+            source_pins=tuple(item for item in ordered if isinstance(item, SourcePin)),
+            local_projects=tuple(item for item in ordered if isinstance(item, LocalProject)),
+            warnings=warnings,
+            stale=stale,
+        )

@@ -1,12 +1,13 @@
 """What a ``pyproject.toml`` beside a lock file adds to a selection: the project itself, and its default groups."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from packaging.utils import NormalizedName
 
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.pin import LocalProject, Pin
+from storectl_store.selection.pin import LocalProject, Pin, Selected
 from storectl_store.selection.tables.toml_table import Table, parse_toml
 
 DefaultGroups = tuple[NormalizedName, ...] | Literal["all"] | None
@@ -54,13 +55,14 @@ def parse_project_file(content: bytes, file: str) -> ProjectFile:
     )
 
 
-def root_project(lock_file: LockFile, taken: tuple[LocalProject | Pin, ...]) -> tuple[LocalProject, ...]:
+def root_project(lock_file: LockFile, taken: Iterable[Selected]) -> tuple[LocalProject, ...]:
     """The project beside the lock file, if it is a package and the lock file does not say what it is; else empty.
 
     ``taken`` are the projects that the lock file has.
     """
     project = project_file_of(lock_file)
-    if project.name is None or not project.packaged or project.name in {selected.name for selected in taken}:
+    names = {item.name for item in taken if isinstance(item, LocalProject | Pin)}
+    if project.name is None or not project.packaged or project.name in names:
         return ()
     return (LocalProject(name=project.name, path=str(lock_file.project), kind="root", packaged=True),)
 

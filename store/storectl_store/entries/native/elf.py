@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 MAGIC = b"\x7fELF"
-_HEADER_SIZE = 64
 _PT_LOAD, _PT_DYNAMIC = 1, 2
 _DT_NULL, _DT_STRTAB, _DT_RPATH, _DT_RUNPATH = 0, 5, 15, 29
 _MOST_SEGMENTS = 512

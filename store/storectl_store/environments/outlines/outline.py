@@ -19,9 +19,8 @@ from typing import Any
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest
-from storectl_store.entries.manifest import Manifest
+from storectl_store.entries.manifest import Manifest, folders_above
 from storectl_store.environments.import_map import MARSHAL_VERSION, Section, index_paths, section_of
-from storectl_store.environments.outlines.native_folders import native_folders
 from storectl_store.errors import StoreFormatError
 from storectl_store.wheel.checked import EntryPoint, Part
 
@@ -59,7 +58,10 @@ def outline_of(manifest: Manifest, extension_suffixes: Sequence[str]) -> Outline
     files: dict[Part, dict[str, str]] = {part: {} for part in Part}
     for file in manifest.files:
         files[file.part][file.path] = file.sha256
-    real_folders = native_folders(manifest) | {manifest.dist_info}
+    # A library that looks for another wheel's by `$ORIGIN/../..` has `..` resolved through the file system, which leads
+    # from a linked folder into the store, where no other wheel is. `$ORIGIN` itself is the path by which the library
+    # was opened, links not followed. So it is enough that every folder on the way to the library is real.
+    real_folders = frozenset(folders_above(manifest.escaping_libraries)) | {manifest.dist_info}
     modules = files[Part.SITE_PACKAGES]
     return Outline(
         digest=manifest.digest,

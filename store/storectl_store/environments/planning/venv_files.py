@@ -5,6 +5,8 @@ bin/python  python3  python3.X     the first to the base interpreter, the others
 lib64 -> lib                       as ``venv`` makes it: 64-bit Linux, or an interpreter whose platlibdir is lib64
 lib/pythonX.Y/EXTERNALLY-MANAGED   PEP 668: tells pip and others that storectl manages this environment
 lib/pythonX.Y/_storectl_map.py     the shim: what reads the import map
+lib/pythonX.Y/_storectl_pack.py    the shim: packs and cold starts
+lib/pythonX.Y/_storectl_amend.py   the shim: what pip and coverage are told
 lib/pythonX.Y/site-packages/
   _storectl.py                     the shim: all that a start needs
   _storectl.pth  _storectl.start   start it; the second from Python 3.15 on (PEP 829), which then skips the first

@@ -7,7 +7,6 @@ it, storectl starts at the dependencies in ``pyproject.toml`` and follows those 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
@@ -21,14 +20,12 @@ from storectl_store.selection.options import canonical_names, check_known
 from storectl_store.selection.pdm.lock import PdmLock, PdmPackage, PdmTarget, read_pdm_lock
 from storectl_store.selection.pdm.platforms import allows_platform
 from storectl_store.selection.pdm.project import DEFAULT, PdmProject, pdm_project_of
-from storectl_store.selection.pdm.sources import Selected, selected_package
-from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
+from storectl_store.selection.pdm.sources import selected_package
+from storectl_store.selection.pin import LocalProject, Selection
 from storectl_store.selection.policy_settings import build_policy_of
 from storectl_store.selection.python_version import release_of
 from storectl_store.selection.tables.toml_table import parse_toml
 from storectl_store.selection.target import Interpreter, Target
-
-T = TypeVar("T", Pin, IndexPin, SourcePin)
 
 _NO_PROJECT = PdmProject(
     name=None, packaged=False, dependencies=(), extras={}, groups={}, indexes=(), find_links=(),
@@ -50,21 +47,10 @@ def select_from_pdm_lock(lock_file: LockFile, target: Target) -> Selection:
         selected_package(package, lock_file, project, target.interpreter, policy)
         for package in _one_of_each(lock, packages)
     ]
-    local = [item for item in items if isinstance(item, LocalProject)]
     if project.packaged and project.name is not None and target.project:
-        local = [item for item in local if item.name != project.name]
-        local.append(LocalProject(name=project.name, path=str(lock_file.project), kind="root", packaged=True))
-    return Selection(
-        pins=_of(items, Pin),
-        index_pins=_of(items, IndexPin),
-        source_pins=_of(items, SourcePin),
-        local_projects=tuple(sorted(local, key=lambda item: item.name)),
-        stale=_stale(lock, found),
-    )
-
-
-def _of(items: Iterable[Selected], kind: type[T]) -> tuple[T, ...]:
-    return tuple(item for item in items if isinstance(item, kind))
+        items = [item for item in items if not isinstance(item, LocalProject) or item.name != project.name]
+        items.append(LocalProject(name=project.name, path=str(lock_file.project), kind="root", packaged=True))
+    return Selection.of(items, stale=_stale(lock, found))
 
 
 def _stale(lock: PdmLock, project: PdmProject | None) -> str | None:

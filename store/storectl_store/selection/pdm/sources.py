@@ -3,28 +3,22 @@
 from pathlib import Path
 
 from storectl_store.errors import UnsupportedSourceError
-from storectl_store.selection.addressed_archive import addressed_archive
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of, is_url
 from storectl_store.selection.build_policy import BuildPolicy, format_refused
 from storectl_store.selection.choose import choose_wheel, no_wheel_error
+from storectl_store.selection.direct_sources import ARCHIVES, addressed_archive, commit_of_table, project_in
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.locked_digests import of_one_file
-from storectl_store.selection.origins import commit_pin, is_commit
 from storectl_store.selection.pdm.lock import PdmFile, PdmPackage
 from storectl_store.selection.pdm.project import PdmProject
 from storectl_store.selection.pin import (
-    GitCommit,
     IndexPin,
-    LocalProject,
     Pin,
+    Selected,
     SourceArchive,
     SourcePin,
     WheelFile,
 )
 from storectl_store.selection.target import Interpreter
-
-Selected = Pin | IndexPin | SourcePin | LocalProject
-_ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 
 
 def selected_package(
@@ -37,7 +31,7 @@ def selected_package(
     table = package.table
     try:
         if table.optional_text("git") is not None:
-            return _commit(package)
+            return commit_of_table(table, package.name, package.version, url="git", commit="revision", revision="ref")
         if any(table.optional_text(kind) is not None for kind in ("hg", "svn", "bzr")):
             raise UnsupportedSourceError(
                 f"`{package.name}` is locked as a repository that is none of git",
@@ -52,16 +46,6 @@ def selected_package(
     return _of_index(package, lock_file, project, interpreter, policy)
 
 
-def _commit(package: PdmPackage) -> SourcePin:
-    table = package.table
-    commit = table.text("revision")
-    if not is_commit(commit):
-        raise table.error(f"{commit[:80]!r} is not a commit", key="revision")
-    subdirectory = table.optional_text("subdirectory")
-    source = GitCommit(url=table.text("git"), commit=commit, requested_revision=table.optional_text("ref"))
-    return commit_pin(package.name, package.version, source, subdirectory)
-
-
 def _addressed(
     package: PdmPackage, lock_file: LockFile, path: str | None, url: str | None, interpreter: Interpreter
 ) -> Selected:
@@ -71,26 +55,17 @@ def _addressed(
     if path is None and url is not None:
         url = url.partition("#")[0].replace("file:///${PROJECT_ROOT}", lock_file.project.as_uri())
         url = url.replace("${PROJECT_ROOT}", str(lock_file.project))
-    if path is not None and not path.lower().endswith(_ARCHIVES):
+    if path is not None and not path.lower().endswith(ARCHIVES):
         where = absolute_path(lock_file.project, str(Path(path) / (subdirectory or "")))
         editable = table.optional_boolean("editable") or False
-        kind = "root" if where == str(lock_file.project) else "path"
-        return LocalProject(
-            name=package.name, path=where, kind="root" if kind == "root" else "path", packaged=True, editable=editable
-        )
-    address = file_url(lock_file.project, path) if path is not None else checked_url(url or "")
-    return _archive(package, address, subdirectory, interpreter)
-
-
-def _archive(package: PdmPackage, address: str, subdirectory: str | None, interpreter: Interpreter) -> Pin | SourcePin:
-    digest = of_one_file({file.digest for file in package.files})
-    if digest is None:
-        raise package.table.error(f"an address with {len(package.files)} hashes, where one file has one", key="files")
+        return project_in(where, package.name, lock_file.project, editable=editable)
     return addressed_archive(
         package.name,
-        address,
-        digest,
+        file_url(lock_file.project, path) if path is not None else checked_url(url or ""),
         interpreter,
+        table=table,
+        key="files",
+        digests={file.digest for file in package.files},
         version=package.version,
         subdirectory=subdirectory,
     )

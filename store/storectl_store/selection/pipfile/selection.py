@@ -21,22 +21,19 @@ from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest, parse_strong_digest
 from storectl_store.errors import LockFileError, UnsupportedSourceError
-from storectl_store.selection.addressed_archive import addressed_archive
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, is_url
+from storectl_store.selection.direct_sources import ARCHIVES, addressed_archive, commit_of_table, project_in
 from storectl_store.selection.limits import check_count
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.locked_digests import STRONG_HINT, of_one_file
+from storectl_store.selection.locked_digests import STRONG_HINT
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
-from storectl_store.selection.origins import commit_pin, is_commit
 from storectl_store.selection.pin import (
     FileFormat,
-    GitCommit,
     IndexPin,
-    LocalProject,
     Pin,
+    Selected,
     Selection,
-    SourcePin,
 )
 from storectl_store.selection.pipfile.python import pipfile_requires_python
 from storectl_store.selection.policy_settings import build_policy_of
@@ -50,11 +47,9 @@ from storectl_store.selection.target import Interpreter, Target
 _META, _DEFAULT, _DEVELOP = "_meta", "default", "develop"
 _SPEC = 6
 _GROUP = re.compile(r"['\"]([\w.-]+)['\"] in dependency_groups")
-_ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+_ANEW = "make it anew with `pipenv lock`"
 _ALIASES = {"dev": _DEVELOP, "dev-packages": _DEVELOP, "packages": _DEFAULT}
 """The names that Pipenv's options and a Pipfile have for the sections."""
-
-Selected = Pin | IndexPin | SourcePin | LocalProject
 
 
 def select_from_pipfile_lock(lock_file: LockFile, target: Target) -> Selection:
@@ -69,14 +64,7 @@ def select_from_pipfile_lock(lock_file: LockFile, target: Target) -> Selection:
     check_count([table for section in sections for table in _entries(section)])
     reader = _Reader(lock_file, _sources(meta, lock_file.variables), target.interpreter)
     items, warnings = reader.items(sections)
-    return Selection(
-        pins=tuple(item for item in items if isinstance(item, Pin)),
-        index_pins=tuple(item for item in items if isinstance(item, IndexPin)),
-        source_pins=tuple(item for item in items if isinstance(item, SourcePin)),
-        local_projects=tuple(item for item in items if isinstance(item, LocalProject)),
-        warnings=warnings,
-        stale=_stale(meta, lock_file),
-    )
+    return Selection.of(items, warnings=warnings, stale=_stale(meta, lock_file))
 
 
 def _sections(top: Table, target: Target) -> list[Table]:
@@ -118,7 +106,7 @@ class _Reader:
         self._values = MarkerValues({**interpreter.markers, "extra": ""}, groups=groups)
 
     def items(self, sections: list[Table]) -> tuple[list[Selected], tuple[str, ...]]:
-        """All that is selected, sorted by name, and a warning if two sections lock a project differently."""
+        """All that is selected, and a warning if two sections lock a project differently."""
         chosen: dict[NormalizedName, Selected] = {}
         twice: set[NormalizedName] = set()
         for section in sections:
@@ -134,7 +122,7 @@ class _Reader:
                 if _version(chosen.get(name, item)) != _version(item):
                     twice.add(name)
                 chosen[name] = item
-        return sorted(chosen.values(), key=lambda item: item.name), _twice(twice, str(self._lock_file.path))
+        return list(chosen.values()), _twice(twice, str(self._lock_file.path))
 
     def _holds(self, entry: Table) -> bool:
         try:
@@ -145,7 +133,7 @@ class _Reader:
     def _item(self, name: NormalizedName, entry: Table) -> Selected:
         try:
             if "git" in entry.values:
-                return _commit(name, entry)
+                return commit_of_table(entry, name, None, url="git", commit="ref", revision=None, hint=_ANEW)
             if other := next((kind for kind in ("hg", "svn", "bzr") if kind in entry.values), None):
                 raise UnsupportedSourceError(
                     f"`{name}` is locked as a {other} repository", hint="lock it from an index or from git", name=name
@@ -166,7 +154,7 @@ class _Reader:
         ).optional_version("version")  # fmt: skip
         digests = frozenset(self._digest(entry, hash_) for hash_ in entry.texts("hashes"))
         if not digests:
-            raise entry.error("has no hash", key="hashes", hint="make it anew with `pipenv lock`")
+            raise entry.error("has no hash", key="hashes", hint=_ANEW)
         index = entry.optional_text("index")
         if index is not None and index not in self._sources:
             raise entry.error(f"`index` {index[:80]!r} is none of the sources", key="index")
@@ -193,25 +181,23 @@ class _Reader:
 
     def _addressed(self, name: NormalizedName, entry: Table) -> Selected:
         """A folder, or an archive by its path or address."""
+        folder = self._lock_file.project
         where = entry.optional_text("file") or entry.text("path")
         where = with_variables(where, self._lock_file.variables)
         subdirectory = entry.optional_text("subdirectory")
-        if not is_url(where) and not where.lower().endswith(_ARCHIVES):
-            path = absolute_path(self._lock_file.project, str(Path(where) / (subdirectory or "")))
-            is_root = path == str(self._lock_file.project)
-            editable = entry.optional_boolean("editable") or False
-            return LocalProject(
-                name=name, path=path, kind="root" if is_root else "path", packaged=True, editable=editable
-            )
-        address = checked_url(where.partition("#")[0]) if is_url(where) else file_url(self._lock_file.project, where)
-        return self._archive(name, entry, address, subdirectory)
-
-    def _archive(self, name: NormalizedName, entry: Table, address: str, subdirectory: str | None) -> Pin | SourcePin:
-        digests = {self._digest(entry, text) for text in entry.texts("hashes")}
-        digest = of_one_file(digests)
-        if digest is None:
-            raise entry.error(f"an address with {len(digests)} hashes, where one file has one", key="hashes")
-        return addressed_archive(name, address, digest, self._interpreter, version=None, subdirectory=subdirectory)
+        if not is_url(where) and not where.lower().endswith(ARCHIVES):
+            path = absolute_path(folder, str(Path(where) / (subdirectory or "")))
+            return project_in(path, name, folder, editable=entry.optional_boolean("editable") or False)
+        return addressed_archive(
+            name,
+            checked_url(where.partition("#")[0]) if is_url(where) else file_url(folder, where),
+            self._interpreter,
+            table=entry,
+            key="hashes",
+            digests={self._digest(entry, text) for text in entry.texts("hashes")},
+            version=None,
+            subdirectory=subdirectory,
+        )
 
 
 def _version(item: Selected) -> object:
@@ -230,15 +216,6 @@ def _twice(names: set[NormalizedName], file: str) -> tuple[str, ...]:
             "lock anew (`pipenv lock`) for the same in all"
         ),
     )
-
-
-def _commit(name: NormalizedName, entry: Table) -> SourcePin:
-    commit = entry.text("ref")
-    if not is_commit(commit):
-        raise entry.error(f"{commit[:80]!r} is not a commit", key="ref", hint="make it anew with `pipenv lock`")
-    subdirectory = entry.optional_text("subdirectory")
-    source = GitCommit(url=entry.text("git"), commit=commit)
-    return commit_pin(name, None, source, subdirectory)
 
 
 def _stale(meta: Table, lock_file: LockFile) -> str | None:

@@ -14,7 +14,7 @@ from storectl_store.errors import TargetError
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
-from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
+from storectl_store.selection.pin import LocalProject, Selection
 from storectl_store.selection.poetry.constraints import Constraint
 from storectl_store.selection.poetry.lock import MAIN, PoetryEdge, PoetryLock, PoetryPackage, read_poetry_lock
 from storectl_store.selection.poetry.project import PoetryProject, poetry_project_of
@@ -26,7 +26,6 @@ from storectl_store.selection.target import Target
 
 _MAY_BE_MISSING = frozenset({"setuptools", "pip", "wheel", "distribute"})
 """What Poetry before 1.3 did not lock, because every environment had it."""
-_ANY = frozenset[NormalizedName]()
 
 
 def select_from_poetry_lock(lock_file: LockFile, target: Target) -> Selection:
@@ -37,19 +36,11 @@ def select_from_poetry_lock(lock_file: LockFile, target: Target) -> Selection:
     packages, warnings = selected_packages(lock, project, target)
     policy = build_policy_of(lock_file)
     items = [selected_package(package, lock_file, target.interpreter, policy) for package in packages]
-    local = [item for item in items if isinstance(item, LocalProject)]
     if project is not None and project.packaged and project.name is not None and target.project:
-        local.append(
+        items.append(
             LocalProject(name=project.name, path=str(lock_file.project), kind="root", packaged=True, optional=True)
         )
-    return Selection(
-        pins=tuple(item for item in items if isinstance(item, Pin)),
-        index_pins=tuple(item for item in items if isinstance(item, IndexPin)),
-        source_pins=tuple(item for item in items if isinstance(item, SourcePin)),
-        local_projects=tuple(sorted(local, key=lambda item: item.name)),
-        warnings=warnings,
-        stale=_stale(lock, project),
-    )
+    return Selection.of(items, warnings=warnings, stale=_stale(lock, project))
 
 
 def selected_packages(

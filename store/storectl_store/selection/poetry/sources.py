@@ -1,23 +1,19 @@
 """A package of a ``poetry.lock`` as what it is for an environment. The lock file names files, never their addresses."""
 
-from storectl_store.selection.addressed_archive import addressed_archive
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url
 from storectl_store.selection.build_policy import BuildPolicy
+from storectl_store.selection.direct_sources import addressed_archive, commit_of_table, project_in
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.locked_digests import of_one_file
-from storectl_store.selection.origins import commit_pin, is_commit
 from storectl_store.selection.pin import (
-    GitCommit,
     IndexPin,
     LocalProject,
     Pin,
+    Selected,
     SourcePin,
 )
 from storectl_store.selection.poetry.lock import PoetryPackage
 from storectl_store.selection.tables.toml_table import Table
 from storectl_store.selection.target import Interpreter
-
-Selected = Pin | IndexPin | SourcePin | LocalProject
 
 
 def selected_package(
@@ -34,7 +30,14 @@ def selected_package(
     try:
         match kind:
             case "git":
-                return _commit(package, source)
+                return commit_of_table(
+                    source,
+                    package.name,
+                    package.version,
+                    url="url",
+                    commit="resolved_reference",
+                    revision="reference",
+                )
             case "directory":
                 return _folder(package, source, lock_file)
             case "file":
@@ -63,36 +66,20 @@ def _index_pin(package: PoetryPackage, indexes: tuple[str, ...], policy: BuildPo
     )
 
 
-def _commit(package: PoetryPackage, source: Table) -> SourcePin:
-    commit = source.text("resolved_reference")
-    if not is_commit(commit):
-        raise source.error(f"{commit[:80]!r} is not a commit", key="resolved_reference")
-    subdirectory = source.optional_text("subdirectory")
-    found = GitCommit(url=source.text("url"), commit=commit, requested_revision=source.optional_text("reference"))
-    return commit_pin(package.name, package.version, found, subdirectory)
-
-
 def _folder(package: PoetryPackage, source: Table, lock_file: LockFile) -> LocalProject:
     path = absolute_path(lock_file.project, source.text("url"))
-    is_root = path == str(lock_file.project)
-    return LocalProject(
-        name=package.name,
-        path=path,
-        kind="root" if is_root else "path",
-        packaged=True,
-        editable=package.table.optional_boolean("develop") or False,
-    )
+    editable = package.table.optional_boolean("develop") or False
+    return project_in(path, package.name, lock_file.project, editable=editable)
 
 
 def _archive(package: PoetryPackage, source: Table, address: str, interpreter: Interpreter) -> Pin | SourcePin:
-    digest = of_one_file({file.digest for file in package.files})
-    if digest is None:
-        raise package.table.error(f"an address with {len(package.files)} hashes, where one file has one", key="files")
     return addressed_archive(
         package.name,
         address,
-        digest,
         interpreter,
+        table=package.table,
+        key="files",
+        digests={file.digest for file in package.files},
         version=package.version,
         subdirectory=source.optional_text("subdirectory"),
     )

@@ -18,6 +18,7 @@ from packaging.pylock import (
 from storectl_store.errors import SelectionError, TargetError, UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of
 from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
+from storectl_store.selection.direct_sources import project_in
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.locked_digests import STRONG_HINT, strongest
 from storectl_store.selection.options import canonical_names, check_known
@@ -59,17 +60,7 @@ def select_from_pylock(lock_file: LockFile, target: Target) -> Selection:
     selected = [
         _converted(document, package, source, target) for package, source in _selected(document, target, extras, groups)
     ]
-    pins = tuple(sorted((item for item in selected if isinstance(item, Pin)), key=lambda pin: pin.name))
-    index_pins = tuple(sorted((item for item in selected if isinstance(item, IndexPin)), key=lambda pin: pin.name))
-    local = tuple(item for item in selected if isinstance(item, LocalProject))
-    local += root_project(lock_file, (*pins, *local))
-    return Selection(
-        pins=pins,
-        index_pins=index_pins,
-        source_pins=tuple(sorted((item for item in selected if isinstance(item, SourcePin)), key=lambda pin: pin.name)),
-        local_projects=tuple(sorted(local, key=lambda project: project.name)),
-        warnings=_warnings(pylock, top.file),
-    )
+    return Selection.of((*selected, *root_project(lock_file, selected)), warnings=_warnings(pylock, top.file))
 
 
 def _options(pylock: Pylock, target: Target, top: Table) -> tuple[frozenset[str], frozenset[str] | None]:
@@ -258,14 +249,7 @@ def _local_project(document: PylockDocument, package: Package, directory: Packag
         path = absolute_path(document.folder, str(Path(directory.path) / (directory.subdirectory or "")))
     except ValueError as error:
         raise document.error(package, str(error), file=directory) from error
-    is_root = path == str(document.folder)
-    return LocalProject(
-        name=package.name,
-        path=path,
-        kind="root" if is_root else "path",
-        packaged=True,
-        editable=bool(directory.editable),
-    )
+    return project_in(path, package.name, document.folder, editable=bool(directory.editable))
 
 
 def _unsupported(package: Package, what: str) -> UnsupportedSourceError:

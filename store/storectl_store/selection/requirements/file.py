@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName, canonicalize_name, parse_sdist_filen
 from storectl_store.errors import TargetError, UnsupportedSourceError
 from storectl_store.selection.addresses import absolute_path, checked_url, file_url, filename_of
 from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed_filename
+from storectl_store.selection.direct_sources import SOURCE_ARCHIVES, project_in
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
 from storectl_store.selection.options import canonical_names, check_known
@@ -21,6 +22,7 @@ from storectl_store.selection.pin import (
     IndexPin,
     LocalProject,
     Pin,
+    Selected,
     Selection,
     SourceArchive,
     SourcePin,
@@ -33,9 +35,6 @@ from storectl_store.selection.requirements.entries import Entry, metadata_path
 from storectl_store.selection.requirements.subjects import HASH_HINT, Subject, subject_of
 from storectl_store.selection.requirements.tree import RequirementsTree, read_tree
 from storectl_store.selection.target import Target
-
-_ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
-_Item = IndexPin | Pin | SourcePin | LocalProject
 
 
 def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
@@ -50,14 +49,7 @@ def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
         raise TargetError(f"{file} has no groups, so nothing is left of it without the project", path=file)
     check_requires_python(project_requires_python(lock_file), target.interpreter, file)
     items = _Reader(lock_file, target, read_tree(lock_file)).items()
-    local = tuple(item for item in items if isinstance(item, LocalProject))
-    pins = tuple(item for item in items if isinstance(item, Pin))
-    return Selection(
-        pins=pins,
-        index_pins=tuple(item for item in items if isinstance(item, IndexPin)),
-        source_pins=tuple(item for item in items if isinstance(item, SourcePin)),
-        local_projects=tuple(sorted((*local, *root_project(lock_file, (*local, *pins))), key=lambda p: p.name)),
-    )
+    return Selection.of((*items, *root_project(lock_file, items)))
 
 
 class _Reader:
@@ -69,11 +61,11 @@ class _Reader:
         self._values = MarkerValues({**target.interpreter.markers, "extra": ""})
         self._tree = tree
 
-    def items(self) -> list[_Item]:
+    def items(self) -> list[Selected]:
         """All that is selected, sorted by name. Raises LockFileError if one name is required in two ways."""
         subjects = [subject_of(entry) for entry in self._tree.requirements]
         constraints = read_constraints(self._tree.constraints, self._holds)
-        chosen: dict[NormalizedName, _Item] = {}
+        chosen: dict[NormalizedName, Selected] = {}
         for subject in subjects:
             if self._holds(subject.entry, subject.marker):
                 item = self._item(subject, constraints)
@@ -86,7 +78,7 @@ class _Reader:
         except ValueError as error:
             raise entry.line.error(str(error)) from error
 
-    def _item(self, subject: Subject, constraints: tuple[Constraint, ...]) -> _Item:
+    def _item(self, subject: Subject, constraints: tuple[Constraint, ...]) -> Selected:
         if subject.entry.values("--global-option"):
             raise subject.entry.line.error(
                 "`--global-option` is for setup.py, which no build runs by itself any more",
@@ -117,7 +109,7 @@ class _Reader:
         if subject.is_repository:
             return self._commit(subject)
         address = subject.path if subject.path is not None else checked_url(subject.url or "")
-        if address.endswith(_ARCHIVES):
+        if address.endswith(SOURCE_ARCHIVES):
             url = address if subject.path is None else file_url(self._lock_file.project, address)
             return self._archive(url, subject)
         if subject.path is None:
@@ -194,17 +186,12 @@ class _Reader:
         Without that it has the name given, or else that of its folder. Raises InvalidName, a ValueError, if that is no
         name.
         """
-        is_root = path == str(self._lock_file.project)
+        folder = self._lock_file.project
         file = metadata_path(path, "")
-        content = self._lock_file.pyproject if is_root else self._lock_file.included.get(file)
+        content = self._lock_file.pyproject if path == str(folder) else self._lock_file.included.get(file)
         own_name = parse_project_file(content, file).name if content is not None else None
-        return LocalProject(
-            name=own_name or name or canonicalize_name(Path(path).name, validate=True),
-            path=path,
-            kind="root" if is_root else "path",
-            packaged=True,
-            editable=editable,
-        )
+        own_name = own_name or name or canonicalize_name(Path(path).name, validate=True)
+        return project_in(path, own_name, folder, editable=editable)
 
 
 def _name_of_sdist(filename: str) -> NormalizedName:
@@ -212,7 +199,7 @@ def _name_of_sdist(filename: str) -> NormalizedName:
     return parse_sdist_filename(filename)[0]
 
 
-def _merged(first: _Item | None, second: _Item, subject: Subject) -> _Item:
+def _merged(first: Selected | None, second: Selected, subject: Subject) -> Selected:
     """One item of two for the same project; a project may be named twice if both agree.
 
     Raises LockFileError otherwise.

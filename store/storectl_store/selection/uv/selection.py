@@ -3,7 +3,7 @@
 from storectl_store.errors import TargetError
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
-from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin
+from storectl_store.selection.pin import Selection
 from storectl_store.selection.policy_settings import build_policy_of
 from storectl_store.selection.project_file import ProjectFile, parse_project_file, project_file_of
 from storectl_store.selection.python_version import check_requires_python
@@ -32,17 +32,9 @@ def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
     member = find_member(lock, lock_file.project, target.member)
     roots = find_roots(lock, _project_file(lock, lock_file, member), target, member)
     policy = build_policy_of(lock_file)
-    selected = [
-        selected_package(package, lock, lock_file, target.interpreter, policy)
-        for package in reachable_packages(lock, roots, values)
-    ]
-    return Selection(
-        pins=tuple(item for item in selected if isinstance(item, Pin)),
-        index_pins=tuple(item for item in selected if isinstance(item, IndexPin)),
-        source_pins=tuple(item for item in selected if isinstance(item, SourcePin)),
-        local_projects=tuple(item for item in selected if isinstance(item, LocalProject)),
-        stale=staleness(lock, lock_file, projects),
-    )
+    packages = reachable_packages(lock, roots, values)
+    selected = [selected_package(package, lock, lock_file, target.interpreter, policy) for package in packages]
+    return Selection.of(selected, stale=staleness(lock, lock_file, projects))
 
 
 def _projects(lock_file: LockFile) -> list[UvProject]:

@@ -5,8 +5,9 @@ from packaging.utils import NormalizedName
 
 from storectl_store.digest import digest_of_hex
 from storectl_store.errors import NoWheelError
-from storectl_store.selection.addressed_archive import addressed_archive
+from storectl_store.selection.direct_sources import addressed_archive
 from storectl_store.selection.pin import Pin, SourceArchive, SourcePin
+from storectl_store.selection.tables.toml_table import Table
 from support.targets import make_target
 
 DIGEST = digest_of_hex("1" * 64)
@@ -17,8 +18,10 @@ def pinned(filename: str, *, version: str | None = None, subdirectory: str | Non
     return addressed_archive(
         NormalizedName("a-b"),
         f"{FOLDER}/{filename}",
-        DIGEST,
         make_target().interpreter,
+        table=Table(values={}, file="lock"),
+        key="files",
+        digests={DIGEST},
         version=version,
         subdirectory=subdirectory,
     )
