@@ -239,12 +239,12 @@ def test_memory_is_given_back_where_the_allocator_can(monkeypatch: pytest.Monkey
 def test_a_full_trash_is_no_reason_to_answer_later_and_is_emptied(daemon: Daemon) -> None:
     daemon.start().terminate()
     assert daemon.processes[0].wait(DEADLINE) == 0
-    for number in range(3000):
+    for number in range(1000):
         (daemon.store / "trash" / str(number) / "deep").mkdir(parents=True)
     (daemon.store / "tmp" / "another-boot.1.00" / "stage").mkdir(parents=True)
     process = daemon.start()
     until(lambda: "from the trash" in daemon.log)
-    serving, emptied = daemon.log.rindex("serving"), daemon.log.index("deleted 3001 things from the trash")
+    serving, emptied = daemon.log.rindex("serving"), daemon.log.index("deleted 1001 things from the trash")
     assert serving < emptied
     assert os.listdir(daemon.store / "trash") == []
     process.terminate()
