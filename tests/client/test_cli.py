@@ -211,21 +211,22 @@ def test_env_show_without_a_lock_file_is_a_problem(home: ClientHome, daemon: Fak
 
 
 @pytest.mark.parametrize(
-    ("facts", "text"),
+    ("arguments", "facts", "text"),
     [
-        ({"state": "ready"}, "state: ready"),
-        ({"state": "warming", "progress": progress(done=2)}, "state: warming: fetching 2 of 4 (50 %): numpy"),
-        ({"state": "failed", "problem": problem("E_LOCK", "broken", "mend it")}, "state: failed: E_LOCK: broken"),
+        ("env", {"state": "ready"}, "ready"),
+        ("env show", {"state": "warming", "progress": progress(done=2)}, "warming: fetching 2 of 4 (50 %): numpy"),
+        ("env show .", {"state": "failed", "problem": problem("E_LOCK", "broken", "mend")}, "failed: E_LOCK: broken"),
     ],
 )
-def test_env_tells_the_state(home: ClientHome, daemon: FakeDaemon, facts: dict[str, Any], text: str) -> None:
+def test_env_tells_the_state(
+    home: ClientHome, daemon: FakeDaemon, arguments: str, facts: dict[str, Any], text: str
+) -> None:
     environment = environment_info(home.environment)
     daemon.known[str(home.project)] = project_state(home.project, environment=environment, **facts)
-    for arguments in (("env",), ("env", "show"), ("env", "show", str(home.project))):
-        done = home.storectl(*arguments)
-        assert done.returncode == 0
-        assert text in done.stdout
-        assert f"environment: {home.environment}" in done.stdout
+    done = home.storectl(*arguments.split())
+    assert done.returncode == 0
+    assert f"state: {text}" in done.stdout
+    assert f"environment: {home.environment}" in done.stdout
     shown = json.loads(home.storectl("env", "show", "--json").stdout)
     assert shown["state"] == facts["state"]
     assert shown["environment"]["path"] == str(home.environment)
@@ -241,16 +242,15 @@ def test_env_path_fails_where_the_environment_is_not_ready(home: ClientHome, dae
     assert (done.returncode, done.stdout, "E_NOT_READY" in done.stderr) == (1, "", True)
 
 
-def test_env_list_prints_every_environment(home: ClientHome, daemon: FakeDaemon) -> None:
-    daemon.environments = [environment_info("/store/environments/abc")]
-    assert home.storectl("env", "list").stdout == "abc  3.12.1  7  /project\n"
-    assert json.loads(home.storectl("env", "list", "--json").stdout)[0]["id"] == "abc"
-
-
-def test_env_list_has_environments_that_no_project_uses_any_more(home: ClientHome, daemon: FakeDaemon) -> None:
-    daemon.environments = [{**environment_info("/store/environments/abc"), "project": None, "lock_file": None}]
-    assert home.storectl("env", "list").stdout == "abc  3.12.1  7  -\n"
-    assert json.loads(home.storectl("env", "list", "--json").stdout)[0]["project"] is None
+def test_env_list_prints_every_environment_those_that_no_project_uses_too(home: ClientHome, daemon: FakeDaemon) -> None:
+    unused = {**environment_info("/store/environments/def"), "project": None, "lock_file": None}
+    daemon.environments = [environment_info("/store/environments/abc"), unused]
+    assert home.storectl("env", "list").stdout == "abc  3.12.1  7  /project\ndef  3.12.1  7  -\n"
+    listed = json.loads(home.storectl("env", "list", "--json").stdout)
+    assert [(environment["id"], environment["project"]) for environment in listed] == [
+        ("abc", "/project"),
+        ("def", None),
+    ]
 
 
 def test_one_wheel_is_no_wheels(home: ClientHome, daemon: FakeDaemon) -> None:

@@ -191,7 +191,10 @@ def test_status_tells_how_the_daemon_is(home: ClientHome) -> None:
 
 
 def test_stop_waits_until_it_is_gone(home: ClientHome) -> None:
-    with serve_daemon(home.socket):
+    over = subprocess.Popen(["true"])
+    over.wait()
+    with serve_daemon(home.socket) as daemon:
+        daemon.pid = over.pid
         assert home.storectl("daemon", "stop").stdout == "stopped\n"
         assert not home.socket.exists()
     assert home.storectl("daemon", "stop").stdout == "not running\n"

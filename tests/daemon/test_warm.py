@@ -1089,16 +1089,6 @@ def test_a_lock_file_that_changes_during_the_warm_is_warmed_in_the_same_answer(
     assert line == f"environment {answers[0]['path']}"
 
 
-def test_the_record_becomes_complete_by_itself(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
-    write_lock(tmp_path, index, unique(tmp_path, "alpha"))
-    environment = daemon.ready(tmp_path)
-    record = daemon.record(tmp_path)
-    until((record / "environment").exists)
-    assert (record / "environment").read_text() == environment["path"] + "\n"
-    stamp, lock_file = (record / "stamp.pylock.toml").stat(), (tmp_path / "pylock.toml").stat()
-    assert stamp.st_mtime_ns == lock_file.st_mtime_ns
-
-
 def test_the_book_of_projects_is_sealed_json_on_disk(daemon: Daemon, tmp_path: Path, index: LoopbackIndex) -> None:
     write_lock(tmp_path, index, unique(tmp_path, "alpha"))
     environment = daemon.ready(tmp_path)

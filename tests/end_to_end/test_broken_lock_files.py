@@ -1,4 +1,7 @@
-"""A lock file breaks under a project that runs: it goes on running, says why, and is well again with the lock file."""
+"""A lock file breaks under a project that runs: it goes on running, says why, and is well again with the lock file.
+
+Each kind broken in each way is in ``tests/store/test_malformed_lock_files.py``.
+"""
 
 import os
 import re
@@ -56,7 +59,7 @@ def become_unreadable(path: Path) -> None:
 
 
 WITH_PLACE = (truncate, leave_conflict, change_type, empty)
-NO_FILE = (become_folder, become_fifo, become_unreadable)  # The same for every kind but requirements files.
+NO_FILE = (become_folder, become_fifo, become_unreadable)
 
 
 def put_back(path: Path, content: bytes) -> None:
@@ -74,7 +77,7 @@ def test_a_broken_lock_file_keeps_the_last_good_environment(machine: Machine, in
     path = folder / kind
     assert machine.ok("run", "-c", SHOW, cwd=folder) == "1.0\n"
     pid, content = machine.daemon_pid(), path.read_bytes()
-    ways = [*WITH_PLACE, *(NO_FILE if kind in ("uv.lock", "requirements.txt") else ())]
+    ways = [*WITH_PLACE, *NO_FILE] if kind in ("uv.lock", "requirements.txt") else [truncate]
     if kind == "requirements.txt":
         ways.remove(empty)  # One without hashes is no lock file: the next test.
     for way in ways:

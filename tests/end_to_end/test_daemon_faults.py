@@ -9,13 +9,14 @@ import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+import pytest
+
 from support.index import LoopbackIndex
 from support.machine import STORECTL, Machine
 from support.project import write_project
 from support.wheels import WheelBytes, make_wheel
 
 SHOW = "import alpha; print(alpha.__version__)"
-CRASHES = int(os.environ.get("STORECTL_TEST_CRASHES", "12"))
 
 
 def test_after_sigkill_the_next_run_works_and_a_new_daemon_comes(machine: Machine, index: LoopbackIndex) -> None:
@@ -30,7 +31,7 @@ def test_after_sigkill_the_next_run_works_and_a_new_daemon_comes(machine: Machin
 
 
 def test_a_run_right_after_a_stop_gets_a_new_daemon(machine: Machine, index: LoopbackIndex) -> None:
-    for number in range(4):
+    for number in range(2):
         folder = write_project(machine.home / f"project{number}", index, [make_wheel("alpha", f"{number}.0")])
         machine.ok("warm", folder)
         if number % 2:
@@ -95,11 +96,14 @@ def test_a_warm_whose_daemon_is_killed_goes_on_with_a_new_one(machine: Machine, 
     assert len(killed) == 1
 
 
-def test_sigkill_at_random_moments_of_a_warm_never_tears_an_entry(machine: Machine, index: LoopbackIndex) -> None:
+@pytest.mark.parametrize("crashes", [3, pytest.param(12, marks=pytest.mark.whole)])
+def test_sigkill_at_random_moments_of_a_warm_never_tears_an_entry(
+    machine: Machine, index: LoopbackIndex, crashes: int
+) -> None:
     wheels = many_wheels()
     folder = write_project(machine.home / "project", index, wheels)
     show = "import w0, w5; print(w0.m7.x + w5.m3.x)"
-    for _ in range(CRASHES):
+    for _ in range(crashes):
         kill_during_warm(machine, folder, after=random.uniform(0.05, 1.5))
         verified = machine.run("store", "verify")
         assert verified.returncode == 0, verified.stdout + verified.stderr

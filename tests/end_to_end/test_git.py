@@ -125,20 +125,3 @@ def test_a_lock_file_replaced_by_rename_is_seen_even_when_it_is_older(checkout: 
     lock_file.rename(checkout.folder / "uv.lock")
     checkout.wait_ready(environment_other_than=first)
     assert checkout.version() == "2.0"
-
-
-def test_a_broken_lock_file_keeps_the_last_good_environment_in_service(checkout: Checkout) -> None:
-    first = checkout.environment_id()
-    good = (checkout.folder / "uv.lock").read_text()
-    (checkout.folder / "uv.lock").write_text("<<<<<<< HEAD\n" + good)
-    state = checkout.machine.wait_for_state(checkout.folder, lambda s: s["state"] == "failed")
-    assert state["problem"]["code"] == "E_LOCK"
-    assert "uv.lock:1" in state["problem"]["detail"]
-    assert state["environment"]["id"] == first
-    done = checkout.machine.run("run", "-c", SHOW, cwd=checkout.folder)
-    assert (done.returncode, done.stdout) == (0, "1.0\n")
-    assert "E_LOCK" in done.stderr
-    assert "Traceback" not in done.stderr
-    (checkout.folder / "uv.lock").write_text(good)
-    checkout.wait_ready()
-    assert checkout.machine.run("run", "-c", SHOW, cwd=checkout.folder).stderr == ""

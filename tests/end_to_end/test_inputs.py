@@ -176,9 +176,7 @@ def commit(folder: Path) -> None:
     ("keys", "change"),
     [
         ('{ file = "src/*.c" }', lambda folder: put(folder, "src/native.c", "two", age_s=1800)),
-        ('{ file = "src/*.c" }', lambda folder: put(folder, "src/new.c", "two")),
         ('{ file = "src/**/*.c" }', lambda folder: put(folder, "src/deep/new.c", "two")),
-        ('{ dir = "made" }', lambda folder: (folder / "made").mkdir()),
         ("{ git = { commit = true } }", commit),
     ],
 )

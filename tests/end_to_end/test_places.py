@@ -114,14 +114,6 @@ def test_a_store_that_is_deleted_while_nobody_asks_is_left(machine: Machine) -> 
     assert not machine.store.exists()
 
 
-def test_a_daemon_that_was_killed_is_replaced(machine: Machine, index: LoopbackIndex) -> None:
-    run_of_a_new_lock_file(machine, index, "1.0")
-    pid = machine.daemon_pid()
-    os.kill(pid, signal.SIGKILL)
-    run_of_a_new_lock_file(machine, index, "2.0")
-    assert machine.daemon_pid() != pid
-
-
 @pytest.mark.parametrize("runtime", ["", "relative", "another"])
 def test_the_same_store_has_one_daemon_wherever_a_command_would_look_for_it(
     machine: Machine, index: LoopbackIndex, runtime: str

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import storectl
 import storectl_shim
+from storectl.isolation import FLAGS
 from storectl_shim.locations import socket_path
 from storectl_shim.project_record import INPUTS, record_folder
 from storectl_shim.store_daemon import daemon_file, this_daemon
@@ -113,7 +114,7 @@ class ClientHome:
     ) -> subprocess.CompletedProcess[str]:
         """`storectl-python` with these arguments, to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "storectl", *arguments],
+            [sys.executable, *FLAGS, "-m", "storectl", *arguments],
             cwd=cwd or self.project,
             env=self.environ(**variables),
             input=stdin,

@@ -25,6 +25,7 @@ class FakeDaemon:
     def __init__(self, socket_path: str) -> None:
         self.socket = socket_path
         self.api_version = 1
+        self.pid = os.getpid()
         self.requests: list[tuple[str, str, Json | None]] = []
         self.warm_events: list[Json] = []
         self.verify_events: list[Json] = []
@@ -41,7 +42,7 @@ class FakeDaemon:
             "status": "ok",
             "version": "0.1.0",
             "api": {"version": self.api_version, "features": self.features},
-            "pid": os.getpid(),
+            "pid": self.pid,
             "store": "/the/store",
             "socket": self.socket,
             "uptime_s": 61.5,

@@ -37,15 +37,16 @@ def _content(path: Path) -> bytes:
 
 @contextmanager
 def command_lines() -> Iterator[set[bytes]]:
-    """Every command line of the machine that a look caught while the block lasted, some hundred looks a second."""
+    """The command lines of processes that began while the block lasted, as some hundred looks a second caught them."""
     seen: set[bytes] = set()
+    before = set(os.listdir("/proc"))
     over = threading.Event()
 
     def look() -> None:
         while not over.is_set():
-            for process in Path("/proc").glob("[0-9]*"):
+            for process in set(os.listdir("/proc")) - before:
                 try:
-                    seen.add((process / "cmdline").read_bytes())
+                    seen.add(Path("/proc", process, "cmdline").read_bytes())
                 except OSError:
                     continue
             over.wait(0.005)
