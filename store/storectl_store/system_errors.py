@@ -63,6 +63,15 @@ def refusal_of(error: BaseException, doing: str) -> StoreFullError | None:
     return None
 
 
+def raise_if_limited(error: OSError, doing: str) -> None:
+    """Raise the error to report if a limit of this process or the machine caused this one, as too many open files.
+
+    Call it before an error is taken for a fault of the file that could not be read.
+    """
+    if error.errno in OF_PROCESSES:
+        raise refusal_of(error, doing) or error from error
+
+
 def _number_of(error: BaseException) -> int | None:
     if isinstance(error, OSError):
         return error.errno

@@ -9,7 +9,7 @@ import pytest
 
 from storectl_store.disk.durability import disk_errors
 from storectl_store.errors import StoreError, StoreFullError
-from storectl_store.system_errors import refusal_of
+from storectl_store.system_errors import raise_if_limited, refusal_of
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,10 @@ def test_a_database_that_cannot_write_says_why(tmp_path: Path) -> None:
     refusal = refusal_of(caught.value, "write")
     assert refusal is not None
     assert "(EROFS)" in refusal.message
+
+
+def test_a_limit_of_the_process_is_told_and_no_other_error_is() -> None:
+    raise_if_limited(PermissionError(errno.EACCES, "Permission denied", "/etc/pip.conf"), "read /etc/pip.conf")
+    with pytest.raises(StoreFullError, match=r"cannot read /etc/pip.conf: .*\(EMFILE\)") as caught:
+        raise_if_limited(OSError(errno.EMFILE, "Too many open files", "/etc/pip.conf"), "read /etc/pip.conf")
+    assert "ulimit -n" in (caught.value.hint or "")

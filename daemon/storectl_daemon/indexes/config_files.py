@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storectl_daemon.errors import IndexLookupError
+from storectl_store.system_errors import raise_if_limited
 
 _SPEAKS_OF_UV = re.compile(r"\btool\s*\.\s*[\"']?uv\b|^\s*\[\s*tool\s*\]", re.MULTILINE)
 _SPEAKS_OF_POETRY = re.compile(r"\btool\s*\.\s*[\"']?poetry\b")
@@ -119,6 +120,8 @@ def _existing(places: Iterable[Path], *, poetry: bool = False) -> Iterable[Confi
         try:
             text = path.read_text("utf-8") if path.is_file() else None
         except (OSError, UnicodeDecodeError) as error:
+            if isinstance(error, OSError):
+                raise_if_limited(error, f"read {path}")
             raise broken_file(path, error) from error
         if text is not None and (path.name != "pyproject.toml" or _concerns_indexes(text, poetry=poetry)):
             yield ConfigFile(path=path, text=text)

@@ -19,6 +19,7 @@ from storectl_daemon.indexes.config_layer import Source
 from storectl_daemon.indexes.file import IndexFile, is_of_version, read_project_page
 from storectl_daemon.network.address import Address
 from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.system_errors import raise_if_limited
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
 _LARGEST_PAGE = 64 << 20
@@ -74,7 +75,8 @@ def _page_files(page: Path, shown: str) -> Iterator[IndexFile]:
 def _sorted_entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
-    except OSError:
+    except OSError as error:
+        raise_if_limited(error, f"look into {folder}")
         return []
 
 

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
+from storectl_store.system_errors import raise_if_limited
+
 _NAME = re.compile(r"python(?:3(?:\.\d+t?)?)?")
 _VERSION = re.compile(r"\d+")
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
@@ -127,7 +129,8 @@ def _in_folders(folders: Iterable[str]) -> Iterator[str]:
 def _names(folder: str) -> list[str]:
     try:
         return os.listdir(folder) if os.path.isabs(folder) else []
-    except OSError:
+    except OSError as error:
+        raise_if_limited(error, f"look into {folder}")
         return []
 
 
@@ -138,7 +141,8 @@ def _is_program(path: str) -> bool:
             return False
         with open(path, "rb") as stream:
             return stream.read(2) != b"#!"
-    except OSError:
+    except OSError as error:
+        raise_if_limited(error, f"read {path}")
         return False
 
 

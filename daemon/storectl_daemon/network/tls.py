@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import httpx2
 
 from storectl_daemon.errors import FetchError
+from storectl_store.system_errors import raise_if_limited
 
 _BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -51,6 +52,7 @@ def _showing(context: ssl.SSLContext, client_cert: str | None) -> ssl.SSLContext
     try:
         context.load_cert_chain(client_cert)
     except OSError as error:
+        raise_if_limited(error, f"read {client_cert}")
         raise FetchError(
             f"{client_cert} is no certificate with its key: {error.strerror or error}",
             hint="correct or unset pip's `client-cert` or SSL_CLIENT_CERT",
@@ -86,6 +88,7 @@ def _context(place: str, *, origin: str) -> ssl.SSLContext:
             return ssl.create_default_context(capath=place)
         return ssl.create_default_context(cafile=place)
     except OSError as error:  # ssl.SSLError is an OSError
+        raise_if_limited(error, f"read {place}")
         raise FetchError(
             f"{place} (from {origin}) holds no certificates that can be read: {error.strerror or error}",
             hint=f"correct or unset {origin}",
