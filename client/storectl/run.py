@@ -9,6 +9,7 @@ import os
 import sys
 
 from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, OutputError, printable
+from storectl.locks.remembered import Locking
 from storectl.locks.script_block import script_lock_file
 from storectl.program import execute, program_environ
 from storectl.project import locate_member
@@ -108,16 +109,16 @@ def _environment_with(request: RunRequest, options: Options, environ: Mapping[st
     """The environment with the requirements of --with on top of the project's; without a project, with them alone."""
     from storectl.locks.overlay import locked_alone, locked_overlay  # noqa: PLC0415 - only --with has to wait for it
 
-    wanted, refresh, offline = request.requirements, request.refresh, options.offline
+    wanted, how = request.requirements, Locking(refresh=request.refresh, offline=options.offline)
     try:
         project, _, options = locate_member(_starts(request), options, environ)
     except NoLockFileError:
         if options.lock_file is not None or request.project is not None:
             raise
-        lock_file = locked_alone(wanted, options.python, environ, refresh=refresh, offline=offline)
+        lock_file = locked_alone(wanted, options.python, environ, how)
         return environment_at(os.path.dirname(lock_file), options.alone(), environ)
     below = environment_at(project, options, environ)
-    overlay = locked_overlay(wanted, below, project, environ, refresh=refresh, offline=offline)
+    overlay = locked_overlay(wanted, below, project, environ, how)
     return environment_at(project, options.with_overlay(overlay), environ)
 
 
