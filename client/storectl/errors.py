@@ -4,6 +4,7 @@
     ├── UsageError                    E_USAGE           the command was not understood; exit code 2
     ├── NoLockFileError               E_NO_LOCK         no lock file at or above a folder
     ├── UnknownMemberError            E_TARGET          the lock file has no workspace member of this name
+    ├── NotLockedError                E_NOT_LOCKED      --locked forbids to lock what is not locked yet
     ├── ProjectOwnerError             E_PROJECT_OWNER   the project is another user's, and not trusted
     ├── HomeMissingError              E_NO_HOME         no HOME, and no variable that says where the store is
     ├── StoreOwnerError               E_STORE_OWNER     the store is another user's, or would be in another's home
@@ -76,6 +77,12 @@ class UnknownMemberError(ClientError):
     """The lock file has no workspace member ``facts['name']``."""
 
     default_code = "E_TARGET"
+
+
+class NotLockedError(ClientError):
+    """What is to run has no lock file, and it is forbidden to make one."""
+
+    default_code = "E_NOT_LOCKED"
 
 
 class ProjectOwnerError(ClientError):

@@ -9,6 +9,7 @@ import os
 import sys
 
 from storectl.errors import ClientError, DaemonProblemError, FileAccessError, NoLockFileError, OutputError, printable
+from storectl.locks.remembered import Locking
 from storectl.locks.script_block import script_lock_file
 from storectl.options import is_true
 from storectl.program import execute, program_environ
@@ -113,19 +114,19 @@ def _environment_with(request: RunRequest, options: Options, environ: Mapping[st
     """The environment with the requirements of --with on top of the project's; without a project, with them alone."""
     from storectl.locks.overlay import locked_alone, locked_overlay  # noqa: PLC0415 - only --with has to wait for it
 
-    wanted, refresh, offline = request.requirements, request.refresh, options.offline
+    wanted, how = request.requirements, Locking(refresh=request.refresh, offline=options.offline)
     try:
         starts = () if request.no_project else _starts(request)
         project, _, options = locate_member(starts, options, environ)
     except NoLockFileError:
         if options.lock_file is not None or (request.project is not None and not request.no_project):
             raise
-        lock_file = locked_alone(wanted, options.python, environ, refresh=refresh, offline=offline)
+        lock_file = locked_alone(wanted, options.python, environ, how)
         return environment_at(os.path.dirname(lock_file), options.alone(), environ)
     below = environment_at(project, options, environ, last_will_do=request.no_sync)
     if not wanted:
         return below
-    overlay = locked_overlay(wanted, below, project, environ, refresh=refresh, offline=offline)
+    overlay = locked_overlay(wanted, below, project, environ, how)
     return environment_at(project, options.with_overlay(overlay), environ)
 
 

@@ -9,7 +9,7 @@ import click
 
 from storectl.commands.parameters import PASS_ON, directory, offline
 from storectl.locks.lock import locking_of
-from storectl.locks.overlay import offline_variables
+from storectl.locks.requirements import OFFLINE
 
 
 @click.command(context_settings=PASS_ON)
@@ -31,6 +31,6 @@ def lock(arguments: tuple[str, ...], *, tool: str | None, place: str | None, off
     sys.stderr.write(f"storectl: {shown} ({locking.why})\n")
     sys.stderr.flush()
     code = subprocess.run(
-        locking.command, cwd=locking.folder, env={**os.environ, **offline_variables(offline)}, check=False
+        locking.command, cwd=locking.folder, env={**os.environ, **(OFFLINE if offline else {})}, check=False
     ).returncode
     raise click.exceptions.Exit(128 - code if code < 0 else code)
