@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -88,11 +89,11 @@ class ProjectFiles:
         in the folder. Raises LinkError if something else than a symlink is there, or if the folder cannot be written.
         """
         link = project / name
-        if not os.path.lexists(link) or not lock_file.exists():
+        if not lock_file.exists():
             return
-        if not link.is_symlink():
-            raise _in_the_way(link)
         try:
+            if not stat.S_ISLNK(link.lstat().st_mode):
+                raise _in_the_way(link)
             if os.readlink(link) != str(environment):
                 self._exchange_link(link, environment)
         except FileNotFoundError:
