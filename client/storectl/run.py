@@ -11,8 +11,8 @@ import sys
 from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, OutputError, printable
 from storectl.locks.remembered import Locking
 from storectl.locks.script_block import script_lock_file
+from storectl.locks.unlocked import locate_or_lock
 from storectl.program import execute, program_environ
-from storectl.project import locate_member
 from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
 from storectl_shim.locations import store_folder
@@ -86,40 +86,52 @@ def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[st
     named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
     if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
-        own = script_lock_file(request.arguments[0])
+        how = _locking(request, options)
+        own = script_lock_file(request.arguments[0], options.python, os.environ, how)
         options = options.with_lock_file(own) if own is not None else options
     try:
         environment = environment_for(request, options, os.environ)
     except NoLockFileError:
         _check_meant_script(request)
-        raise
+        if options.lock_file is not None or request.project is not None or not options.is_plain:
+            raise
+        return _outside(request, options)
     environ = program_environ(environment, os.environ)
-    return _command(request, environment, environ), environ
+    return _command(request, os.path.join(environment, "bin", "python"), environ), environ
+
+
+def _outside(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
+    """The program's command line and variables outside of any project."""
+    from storectl.bare import bare_environ, bare_python  # noqa: PLC0415 - projects do not have to wait for it
+
+    python = bare_python(options.python, os.environ)
+    environ = bare_environ(python, os.environ)
+    return _command(request, python, environ), environ
 
 
 def environment_for(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
     """The absolute path of the environment with these options; the daemon makes it if it is not ready."""
-    if request.requirements:
-        return _environment_with(request, options, environ)
-    project, _, options = locate_member(_starts(request), options, environ)
-    return environment_at(project, options, environ)
-
-
-def _environment_with(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
-    """The environment with the requirements of --with on top of the project's; without a project, with them alone."""
-    from storectl.locks.overlay import locked_alone, locked_overlay  # noqa: PLC0415 - only --with has to wait for it
-
-    wanted, how = request.requirements, Locking(refresh=request.refresh, offline=options.offline)
+    how = _locking(request, options)
     try:
-        project, _, options = locate_member(_starts(request), options, environ)
+        project, _, options = locate_or_lock(lambda: _starts(request), options, environ, how)
     except NoLockFileError:
-        if options.lock_file is not None or request.project is not None:
+        if not request.requirements or options.lock_file is not None or request.project is not None:
             raise
-        lock_file = locked_alone(wanted, options.python, environ, how)
+        from storectl.locks.overlay import locked_alone  # noqa: PLC0415 - only --with has to wait for it
+
+        lock_file = locked_alone(request.requirements, options.python, environ, how)
         return environment_at(os.path.dirname(lock_file), options.alone(), environ)
+    if not request.requirements:
+        return environment_at(project, options, environ)
+    from storectl.locks.overlay import locked_overlay  # noqa: PLC0415 - as above
+
     below = environment_at(project, options, environ)
-    overlay = locked_overlay(wanted, below, project, environ, how)
+    overlay = locked_overlay(request.requirements, below, project, environ, how)
     return environment_at(project, options.with_overlay(overlay), environ)
+
+
+def _locking(request: RunRequest, options: Options) -> Locking:
+    return Locking(refresh=request.refresh, offline=options.offline)
 
 
 def environment_at(project: str, options: Options, environ: Mapping[str, str]) -> str:
@@ -171,8 +183,8 @@ def _made_environment(options: Options, project: str, last: str | None) -> str:
         return last
 
 
-def _command(request: RunRequest, environment: str, environ: Mapping[str, str]) -> list[str]:
+def _command(request: RunRequest, python: str, environ: Mapping[str, str]) -> list[str]:
     if request.kind is Kind.NAMED:
         name, *arguments = request.arguments
-        return command_line(name, tuple(arguments), request.interpreter_options, environment, environ)
-    return [os.path.join(environment, "bin", "python"), *request.interpreter_options, *request.arguments]
+        return command_line(name, tuple(arguments), request.interpreter_options, python, environ)
+    return [python, *request.interpreter_options, *request.arguments]

@@ -17,8 +17,7 @@ from storectl.locks.lock import locking_of
 def lock(place: str, arguments: tuple[str, ...], *, tool: str | None) -> None:
     """Lock a project with its own tool. That is uv, Poetry, PDM, Pipenv or pip; the exit code is the tool's."""
     locking = locking_of(Path(place), tool=tool, arguments=arguments, environ=os.environ)
-    shown = " ".join([os.path.basename(locking.command[0]), *locking.command[1:]])
-    sys.stderr.write(f"storectl: {shown} ({locking.why})\n")
+    sys.stderr.write(f"storectl: {locking.shown} ({locking.why})\n")
     sys.stderr.flush()
     code = subprocess.run(locking.command, cwd=locking.folder, check=False).returncode
     raise click.exceptions.Exit(128 - code if code < 0 else code)
