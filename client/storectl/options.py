@@ -65,6 +65,11 @@ class Options:
         self.package = package
         self.all_packages = all_packages
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is asked for that only a project has: neither extras nor groups."""
+        return not (self.extras or self.all_extras or self.groups or self.only_groups)
+
     def with_lock_file(self, path: str) -> Options:
         """These options with another lock file."""
         return self._with(lock_file=path, member=None)

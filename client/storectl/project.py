@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from storectl.errors import NoLockFileError, ProjectOwnerError
+from storectl.errors import ClientError, NoLockFileError, ProjectOwnerError
 from storectl_shim.project_record import INPUTS, LOCK_FILES, find_member, find_project
-from storectl_shim.trust import ForeignFileError, check_inputs
+from storectl_shim.trust import ForeignFileError, check_inputs, everybody_writes
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -39,8 +39,29 @@ def locate_member(starts: Iterable[str], options: Options, environ: Mapping[str,
             return _at_package(*_project_of(options.lock_file, environ), options)
         return _search(starts, options, environ)
     except ForeignFileError as error:
-        kind = NoLockFileError if error.passed_by else ProjectOwnerError
-        raise kind(str(error), code=error.code, hint=error.hint, path=error.path, uid=error.uid) from None
+        raise _owner_error(error) from None
+
+
+def check_owners(folder: str, files: Iterable[str], environ: Mapping[str, str]) -> None:
+    """ProjectOwnerError if the folder, an input in it or one of the files is another user's and not trusted."""
+    try:
+        check_inputs(folder, (*INPUTS, *files), folder, environ)
+    except ForeignFileError as error:
+        raise _owner_error(error) from None
+
+
+def is_left_by_others(folder: str, environ: Mapping[str, str]) -> bool:
+    """Whether another user has put an input into this folder, where everybody may. It decides nothing below it."""
+    try:
+        check_inputs(folder, INPUTS, folder, environ)
+    except ForeignFileError:
+        return everybody_writes(folder)
+    return False
+
+
+def _owner_error(error: ForeignFileError) -> ClientError:
+    kind = NoLockFileError if error.passed_by else ProjectOwnerError
+    return kind(str(error), code=error.code, hint=error.hint, path=error.path, uid=error.uid)
 
 
 def _search(starts: Iterable[str], options: Options, environ: Mapping[str, str]) -> tuple[str, str, Options]:

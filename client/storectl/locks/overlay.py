@@ -43,7 +43,7 @@ def locked_overlay(
             folder=project,
         )
 
-    return lock_once(remembered_folder("overlays", parts, environ), wanted, environ, how)
+    return lock_once(remembered_folder("overlays", parts, environ), wanted, environ, how, what=" ".join(requirements))
 
 
 def locked_alone(requirements: Sequence[str], python: str | None, environ: Mapping[str, str], how: Locking) -> str:
@@ -62,7 +62,7 @@ def locked_alone(requirements: Sequence[str], python: str | None, environ: Mappi
         chosen = chosen_python(python, environ, pinned=pinned)
         return Wanted(requirements=requirements, python=chosen, notes=chosen.pin)
 
-    return lock_once(remembered_folder("overlays", parts, environ), wanted, environ, how)
+    return lock_once(remembered_folder("overlays", parts, environ), wanted, environ, how, what=" ".join(requirements))
 
 
 def _parts(requirements: Sequence[str], environ: Mapping[str, str]) -> list[str]:

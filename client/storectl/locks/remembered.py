@@ -52,19 +52,22 @@ class Locking:
             )
 
 
-def lock_once(folder: str, wanted: Callable[[], Wanted], environ: Mapping[str, str], how: Locking) -> str:
+def lock_once(
+    folder: str, wanted: Callable[[], Wanted], environ: Mapping[str, str], how: Locking, *, what: str = "it"
+) -> str:
     """The absolute path of the lock file in a remembered folder; ``wanted`` is locked now if there is none.
+
+    ``what`` names it for the user if that is forbidden.
 
     RequirementsError if that fails, NotLockedError if it is forbidden; the folder then stays as it was.
     """
     found = lock_file_in(folder)
     if found is not None and not how.refresh and has_its_python(folder):
         return found
+    how.check_allowed(what)
     from storectl.locks.requirements import lock_requirements  # noqa: PLC0415 - for the first run only
 
-    asked = wanted()
-    how.check_allowed(asked.title)
-    return lock_requirements(folder, asked, environ, offline=how.offline)
+    return lock_requirements(folder, wanted(), environ, offline=how.offline)
 
 
 def remembered_folder(kind: str, parts: Iterable[str], environ: Mapping[str, str]) -> str:

@@ -13,13 +13,14 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import ClientError
-from storectl.locks.lock import find_program
+from storectl.locks.lock import OFFLINE, find_program
 from storectl.locks.remembered import LOCK_FILES
 from storectl.locks.requirement_words import check_requirements, is_path
 
@@ -29,9 +30,6 @@ _LEFT_OUT = frozenset(
     {"VIRTUAL_ENV", "UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY", "UV_FROZEN", "UV_LOCKED", "UV_PYTHON"}
 )
 """Variables that would have uv lock another project, or nothing at all, or for another Python than the chosen one."""
-
-OFFLINE = {"UVOFFLINE": "1", "PIP_NO_INDEX": "1"}
-"""The variables that keep uv and pip from the network."""
 
 _HEAD = re.compile(r"(?m)^lock-version = .*\n(?:created-by = .*\n)?(?:requires-python = .*\n)?")
 
@@ -92,9 +90,20 @@ def lock_requirements(path: str, wanted: Wanted, environ: Mapping[str, str], *, 
     return str(folder / LOCK_FILE)
 
 
+def requires_python_in(folder: str) -> str | None:
+    """``requires-python`` of the pyproject.toml in the folder; None without one that can be read."""
+    try:
+        project = tomllib.loads(Path(folder, "pyproject.toml").read_text(encoding="utf-8-sig")).get("project", {})
+        return str(project["requires-python"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def _write_asked(stage: Path, wanted: Wanted) -> None:
     """Write what is asked for, and as lock file one of the versions that are kept: uv prefers what is in its output."""
-    _write_lines(stage / ASKED, (Path(text).as_uri() if is_path(text) else text for text in wanted.requirements))
+    _write_lines(
+        stage / ASKED, (Path(os.path.abspath(text)).as_uri() if is_path(text) else text for text in wanted.requirements)
+    )
     if wanted.constraints:
         _write_lines(stage / CONSTRAINTS, wanted.constraints)
     for name, text in wanted.notes.items():

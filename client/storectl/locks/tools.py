@@ -86,7 +86,7 @@ def lock_tool(
         )
 
     folder = tool_folder(state, tool)
-    lock_once(str(folder), wanted, environ, how)
+    lock_once(str(folder), wanted, environ, how, what=tool.command)
     return folder
 
 
