@@ -181,6 +181,7 @@ class DaemonClient:
             "no_extras": list(options.no_extras),
             "all_groups": options.all_groups,
             "no_groups": list(options.no_groups),
+            "dev": options.dev,
             "all_packages": options.all_packages,
         }
         asked = {name: value for name, value in values.items() if value}

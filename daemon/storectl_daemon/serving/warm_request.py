@@ -29,6 +29,7 @@ def options_of(request: WarmRequest) -> Options:
         groups=frozenset(request.groups),
         all_groups=request.all_groups,
         no_groups=frozenset(request.no_groups),
+        dev=request.dev,
         default_groups=request.default_groups,
         only_groups=request.only_groups,
         lock_file=request.lock_file,
