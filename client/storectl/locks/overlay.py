@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from storectl.locks.requirements import Wanted
 
+SETTINGS = ("UV_RESOLUTION", "UV_PRERELEASE", "UV_FORK_STRATEGY", "UV_EXCLUDE_NEWER")
+"""Variables by which uv chooses other versions."""
+
 
 def locked_overlay(
     requirements: Sequence[str], environment: str, project: str, environ: Mapping[str, str], how: Locking
@@ -27,7 +30,7 @@ def locked_overlay(
     It is locked in the project's folder: packages come from where the project's own come from.
     """
     requirements = absolute_requirements(requirements)
-    parts = [os.path.basename(environment), *_parts(requirements)]
+    parts = [os.path.basename(environment), *_parts(requirements, environ)]
 
     def wanted() -> Wanted:
         from storectl.locks.requirements import Wanted  # noqa: PLC0415 - for the first run only
@@ -50,7 +53,7 @@ def locked_alone(requirements: Sequence[str], python: str | None, environ: Mappi
     """
     requirements = absolute_requirements(requirements)
     pinned = None if python else pinned_at(os.getcwd(), environ)
-    parts = [python or pinned or first_on_path(environ), *_parts(requirements)]
+    parts = [python or pinned or first_on_path(environ), *_parts(requirements, environ)]
 
     def wanted() -> Wanted:
         from storectl.locks.requirements import Wanted  # noqa: PLC0415 - for the first run only
@@ -62,8 +65,9 @@ def locked_alone(requirements: Sequence[str], python: str | None, environ: Mappi
     return lock_once(remembered_folder("overlays", parts, environ), wanted, environ, how, what=" ".join(requirements))
 
 
-def _parts(requirements: Sequence[str]) -> list[str]:
-    return sorted([*requirements, *fingerprints(requirements)])
+def _parts(requirements: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    settings = (f"{name}={environ[name]}" for name in SETTINGS if environ.get(name))
+    return sorted([*requirements, *fingerprints(requirements), *settings])
 
 
 def _feature_version(environment: str) -> str:

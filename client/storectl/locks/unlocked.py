@@ -79,7 +79,7 @@ def _upward(folder: str, home: str | None) -> Iterator[str]:
 
 
 def _has_requirements(folder: str) -> bool:
-    return content_of(os.path.join(folder, NAME)).strip() != b""
+    return os.path.isfile(os.path.join(folder, NAME))
 
 
 def _is_project(folder: str) -> bool:
