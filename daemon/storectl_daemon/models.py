@@ -180,12 +180,14 @@ class WarmRequest(Model):
 
     With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported. With
     ``thorough`` the files of what is there already are looked at first, and what is damaged is made again.
+    ``further_lock_files`` are requirements files that count together with ``lock_file``.
     ``environ`` are the variables of the command, which decide where packages come from, with which logins, and what
     builds see; without it those count that a command sent last for the project.
     """
 
     start: AbsolutePath
     lock_file: AbsolutePath | None = None
+    further_lock_files: Annotated[tuple[AbsolutePath, ...], Field(max_length=1000)] = ()
     python: PythonName | None = None
     extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     all_extras: bool = False

@@ -182,6 +182,7 @@ class DaemonClient:
             "all_groups": options.all_groups,
             "no_groups": list(options.no_groups),
             "all_packages": options.all_packages,
+            "further_lock_files": [path_on_wire(path) for path in options.further_lock_files],
         }
         asked = {name: value for name, value in values.items() if value}
         if asked:

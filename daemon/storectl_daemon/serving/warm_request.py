@@ -32,6 +32,7 @@ def options_of(request: WarmRequest) -> Options:
         default_groups=request.default_groups,
         only_groups=request.only_groups,
         lock_file=request.lock_file,
+        further_lock_files=request.further_lock_files,
         overlay=request.overlay,
         member=request.member,
         all_packages=request.all_packages,
