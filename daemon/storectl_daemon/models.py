@@ -24,6 +24,7 @@ FEATURES = (
     "events",
     "shutdown",
     "interpreters",
+    "selection",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 
@@ -179,20 +180,26 @@ class WarmRequest(Model):
 
     With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported. With
     ``thorough`` the files of what is there already are looked at first, and what is damaged is made again.
+    ``further_lock_files`` are requirements files that count together with ``lock_file``.
     ``environ`` are the variables of the command, which decide where packages come from, with which logins, and what
     builds see; without it those count that a command sent last for the project.
     """
 
     start: AbsolutePath
     lock_file: AbsolutePath | None = None
+    further_lock_files: Annotated[tuple[AbsolutePath, ...], Field(max_length=1000)] = ()
     python: PythonName | None = None
     extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     all_extras: bool = False
+    no_extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    all_groups: bool = False
+    no_groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     default_groups: bool = True
     only_groups: bool = False
     overlay: AbsolutePath | None = None
     member: AbsolutePath | None = None
+    all_packages: bool = False
     offline: bool = False
     bytecode: bool = True
     thorough: bool = False

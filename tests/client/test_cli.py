@@ -459,7 +459,7 @@ def test_a_file_that_the_system_refuses_is_no_defect(home: ClientHome) -> None:
     assert "E_DEFECT" not in done.stderr
     done = home.storectl("tool", "run", "black", XDG_STATE_HOME=UNREADABLE)
     assert done.returncode == 1
-    assert re.match(r"storectl: E_FILE: /a+/.*: File name too long\nhint: ", done.stderr)
+    assert re.match(r"storectl: E_DAEMON_START: cannot make /a+/.*: File name too long\nhint: ", done.stderr)
 
 
 def test_a_defect_shows_no_traceback_unless_asked_for(home: ClientHome) -> None:
