@@ -5,7 +5,6 @@ A command's module is imported when the command is run: what others need is not 
 
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -41,6 +40,8 @@ class LazyGroup(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name. UsageError if there is none."""
         if cmd_name not in COMMANDS:
+            from difflib import get_close_matches  # noqa: PLC0415 - only an error pays for it
+
             near = get_close_matches(cmd_name, COMMANDS, n=1)
             raise click.UsageError(f"no such command: {cmd_name}" + (f"; {near[0]}?" if near else ""), ctx)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
