@@ -36,7 +36,7 @@ def locate_member(starts: Iterable[str], options: Options, environ: Mapping[str,
     """
     try:
         if options.lock_file is not None:
-            return (*_project_of(options.lock_file, environ), options)
+            return _at_package(*_project_of(options.lock_file, environ), options)
         return _search(starts, options, environ)
     except ForeignFileError as error:
         kind = NoLockFileError if error.passed_by else ProjectOwnerError
@@ -54,14 +54,25 @@ def _search(starts: Iterable[str], options: Options, environ: Mapping[str, str])
             found = find_project(start, environ.get("HOME"), environ)
             looks += 1
         if found is not None:
+            if options.package or options.all_packages:
+                return _at_package(*found, options)
             return (*found, options.at_member(find_member(start, *found)))
         tried.append(start)
     raise NoLockFileError(
-        f"no lock file ({', '.join(LOCK_FILES)}) at or above {tried[0]}",
+        f"no lock file ({', '.join(LOCK_FILES)}) at or above {tried[0] if tried else 'this folder'}",
         hint="make one (`storectl lock`), name one with --lock FILE, or a project with --project DIR; "
         "a requirements.txt counts where it holds hashes",
-        start=tried[0],
+        start=tried[0] if tried else None,
     )
+
+
+def _at_package(project: str, lock_file: str, options: Options) -> tuple[str, str, Options]:
+    """The project, its lock file, and the options for the workspace member that they name, if any."""
+    if options.package is None:
+        return project, lock_file, options
+    from storectl.members import folder_of_member  # noqa: PLC0415 - only --package has to wait for it
+
+    return project, lock_file, options.at_member(folder_of_member(project, lock_file, options.package))
 
 
 def _git_is_at_work(folder: str) -> bool:

@@ -156,23 +156,31 @@ def options_key(
     python: str | None = None,
     extras: Iterable[str] = (),
     all_extras: bool = False,
+    no_extras: Iterable[str] = (),
     groups: Iterable[str] = (),
+    all_groups: bool = False,
+    no_groups: Iterable[str] = (),
     default_groups: bool = True,
     only_groups: bool = False,
     lock_file: str | None = None,
     overlay: str | None = None,
     member: str | None = None,
+    all_packages: bool = False,
 ) -> str:
     """The name of a set of options: ``default``, or 16 hex digits. The parameters are those of ``POST /v1/warm``."""
     parts = [f"python={python}"] if python is not None else []
     parts += sorted(f"extra={extra}" for extra in set(extras))
     parts += ["all-extras"] if all_extras else []
+    parts += sorted(f"no-extra={extra}" for extra in set(no_extras))
     parts += sorted(f"group={group}" for group in set(groups))
+    parts += ["all-groups"] if all_groups else []
+    parts += sorted(f"no-group={group}" for group in set(no_groups))
     parts += [] if default_groups else ["no-default-groups"]
     parts += ["only-groups"] if only_groups else []
     parts += [f"lock={lock_file}"] if lock_file is not None else []
     parts += [f"overlay={overlay}"] if overlay is not None else []
     parts += [f"member={member}"] if member is not None else []
+    parts += ["all-packages"] if all_packages else []
     return _sha256("\0".join(parts).encode("utf-8", "surrogateescape"))[:16] if parts else "default"
 
 

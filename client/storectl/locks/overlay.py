@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LOCK_FILES = ("uv.lock", "pylock.toml")
 """What uv and pip name the lock files that they make of requirements."""
 
+SETTINGS = ("UV_RESOLUTION", "UV_PRERELEASE", "UV_FORK_STRATEGY", "UV_EXCLUDE_NEWER")
+"""Variables by which uv chooses other versions."""
+
 
 def locked_overlay(
     requirements: Sequence[str],
@@ -33,7 +36,7 @@ def locked_overlay(
 ) -> str:
     """The absolute path of the lock file for requirements on top of an environment, made now if it is not there."""
     requirements = absolute_requirements(requirements)
-    folder = _folder([os.path.basename(environment), *_parts(requirements)], environ)
+    folder = _folder([os.path.basename(environment), *_parts(requirements, environ)], environ)
     found = _lock_file_in(folder)
     if found is not None and not refresh:
         return found
@@ -63,7 +66,7 @@ def locked_alone(
     """
     requirements = absolute_requirements(requirements)
     pinned = None if python else pinned_at(os.getcwd(), environ)
-    folder = _folder([python or pinned or first_on_path(environ), *_parts(requirements)], environ)
+    folder = _folder([python or pinned or first_on_path(environ), *_parts(requirements, environ)], environ)
     found = _lock_file_in(folder)
     if found is not None and not refresh and has_its_python(folder):
         return found
@@ -75,8 +78,9 @@ def locked_alone(
     return lock_requirements(folder, wanted, environ)
 
 
-def _parts(requirements: Sequence[str]) -> list[str]:
-    return sorted([*requirements, *fingerprints(requirements)])
+def _parts(requirements: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    settings = (f"{name}={environ[name]}" for name in SETTINGS if environ.get(name))
+    return sorted([*requirements, *fingerprints(requirements), *settings])
 
 
 def _folder(parts: list[str], environ: Mapping[str, str]) -> str:

@@ -21,12 +21,16 @@ from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import ClientError
 from storectl.locks.lock import find_program
 from storectl.locks.overlay import LOCK_FILES
-from storectl.locks.requirement_words import check_requirements, is_address, is_path
+from storectl.locks.requirement_words import check_requirements, is_address, is_file, is_path
 
 _LEFT_OUT = frozenset(
     {"VIRTUAL_ENV", "UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY", "UV_FROZEN", "UV_LOCKED", "UV_PYTHON"}
 )
 """Variables that would have uv lock another project, or nothing at all, or for another Python than the chosen one."""
+
+
+_NOTHING = 'lock-version = "1.0"\ncreated-by = "storectl"\npackages = []\n'
+"""A lock file without a package: what no tool need be asked for."""
 
 
 class RequirementsError(ClientError):
@@ -60,13 +64,16 @@ def lock_requirements(path: str, wanted: Wanted, environ: Mapping[str, str]) -> 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as stage:
         _write_project(Path(stage), wanted)
-        _run_locker(Path(stage), wanted, environ)
+        if wanted.requirements:
+            _run_locker(Path(stage), wanted, environ)
+        else:
+            (Path(stage) / "pylock.toml").write_text(_NOTHING, encoding="utf-8")
         return _put(Path(stage), folder)
 
 
 def _write_project(folder: Path, wanted: Wanted) -> None:
     constraints = json.dumps(list(wanted.constraints))
-    named = [text for text in wanted.requirements if not _is_unnamed(text)]
+    named = [text for text in wanted.requirements if not (is_file(text) or _is_unnamed(text))]
     (folder / "pyproject.toml").write_text(
         f'[project]\nname = "requirements"\nversion = "0"\nrequires-python = "=={wanted.python.feature_version}.*"\n'
         f"dependencies = {json.dumps(named)}\n"
@@ -98,8 +105,9 @@ def _locker(wanted: Wanted, environ: Mapping[str, str]) -> list[str]:
     if uv := find_program("uv", environ):
         # `uv add` finds out which project a path or an address is, and locks as well.
         unnamed = [text for text in wanted.requirements if _is_unnamed(text)]
-        what = ["add", "--no-sync", "--quiet"] if unnamed else ["lock", "--quiet"]
-        return [uv, *what, *python, *unnamed]
+        files = [part for text in filter(is_file, wanted.requirements) for part in text.split(" ", 1)]
+        what = ["add", "--no-sync", "--quiet"] if unnamed or files else ["lock", "--quiet"]
+        return [uv, *what, *python, *files, *unnamed]
     if folders := [text for text in wanted.requirements if os.path.isdir(text)]:
         raise RequirementsError(
             f"only uv can lock a folder such as {folders[0]}, and it is not there",
@@ -108,7 +116,9 @@ def _locker(wanted: Wanted, environ: Mapping[str, str]) -> list[str]:
         )
     if pip := find_program("pip", environ):
         constraints = ["-c", "constraints.txt"] if wanted.constraints else []
-        return [pip, *python, "lock", "--quiet", *constraints, "-o", "pylock.toml", "--", *wanted.requirements]
+        files = [part for text in filter(is_file, wanted.requirements) for part in text.split(" ", 1)]
+        others = [text for text in wanted.requirements if not is_file(text)]
+        return [pip, *python, "lock", "--quiet", *constraints, *files, "-o", "pylock.toml", "--", *others]
     raise RequirementsError(
         "neither uv nor pip is there to lock requirements", hint="install uv", requirements=wanted.requirements
     )

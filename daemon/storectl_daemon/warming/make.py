@@ -170,7 +170,12 @@ class EnvironmentMaker:
 
     def _requires_python(self, lock_file: LockFile, options: Options) -> str | None:
         """What the lock file and its groups require. Remembered: to find it out means to parse the whole file."""
-        asked = AskedGroups(named=options.groups, defaults=options.default_groups and not options.only_groups)
+        asked = AskedGroups(
+            named=options.groups,
+            defaults=options.default_groups and not options.only_groups,
+            every=options.all_groups,
+            left_out=options.no_groups,
+        )
         question = _contents(lock_file), asked
         if question not in self._required:
             if len(self._required) >= _KEPT_SELECTIONS:
