@@ -5,7 +5,6 @@ A command's module is imported when the command is run: what others need is not 
 
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -101,6 +100,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _unknown_command(name: str) -> UsageError:
+    from difflib import get_close_matches  # noqa: PLC0415 - only an error pays for it
+
     near = get_close_matches(name, COMMANDS, n=1)
     meant = ELSEWHERE.get(name) or (f"is {near[0]} meant?" if near else "see storectl --help")
     return UsageError(f"storectl has no command {name}", hint=meant)

@@ -1,6 +1,6 @@
 """`storectl run`, if the launcher hands it over: options, links, first runs, changed lock files, errors.
 
-It has to be quick: it imports neither click, h11 nor json, unless the environment must be made.
+It has to be quick: it imports neither click nor json, unless the environment must be made.
 """
 
 from __future__ import annotations

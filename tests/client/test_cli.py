@@ -462,6 +462,32 @@ def test_a_file_that_the_system_refuses_is_no_defect(home: ClientHome) -> None:
     assert re.match(r"storectl: E_DAEMON_START: cannot make /a+/.*: File name too long\nhint: ", done.stderr)
 
 
+SLOW = {"asyncio", "difflib", "h11", "http", "pathlib", "socket", "subprocess", "tempfile", "urllib.parse"}
+"""What a quick command does without: together it takes longer to load than such a command may."""
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "env path", "env show", "env list", "daemon status", "store list", "watch list", "warm"]
+)
+def test_a_command_loads_nothing_that_it_can_do_without(home: ClientHome, daemon: FakeDaemon, command: str) -> None:
+    daemon.warm_events = [ready(home)]
+    code = (
+        "import sys\nbefore = set(sys.modules)\n"
+        f"sys.argv = ['storectl', *{command.split()}]\n"
+        "from storectl.command_line import main\n"
+        "code = main()\nprint(*(set(sys.modules) - before), file=sys.stderr)\nsys.exit(code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=home.project, env=home.environ(), capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.split())
+    assert loaded & SLOW == set()
+    assert {name for name in loaded if name.startswith("storectl.commands.")} <= {
+        f"storectl.commands.{name}"
+        for name in ("output", "parameters", "env", "verification", command.partition(" ")[0])
+    }
+
+
 def test_a_defect_shows_no_traceback_unless_asked_for(home: ClientHome) -> None:
     code = (
         "import sys; import storectl.cli\n"

@@ -8,7 +8,6 @@ health and makes the request again. The daemon does each piece of work once, how
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
-from urllib.parse import quote
 
 from storectl.daemon.answers import EnvironmentInfo, Health, Progress, ProjectState, problem_from_json
 from storectl.daemon.chosen_python import ChosenPython
@@ -243,7 +242,8 @@ def _object(line: bytes) -> Json:
 
 
 def _quoted(path: str) -> str:
-    return quote(path_on_wire(path), safe="")
+    """The path in a query: every byte as ``%`` and two digits, as ``urllib`` takes 2 ms to load."""
+    return "".join(f"%{byte:02X}" for byte in path_on_wire(path).encode())
 
 
 def _problem_of(path: str, status: int, content: bytes) -> DaemonProblemError:
