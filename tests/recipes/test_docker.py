@@ -53,3 +53,11 @@ BLOCKS = [block for block in page(DOCS / "recipes/docker.md").blocks if block.la
 def test_root_builds_and_another_user_runs_without_a_daemon_and_without_writing(builder: Builder, block: Block) -> None:
     done = builder.run(builder.build(block.text))
     assert (done.returncode, done.stdout, done.stderr) == (0, "rich 14.0\n", "")
+
+
+def test_a_cache_mount_is_filled_by_the_first_build_alone(builder: Builder, index: LoopbackIndex) -> None:
+    (cached,) = (block.text for block in BLOCKS if "--mount=type=cache" in block.text)
+    builder.build(cached)
+    before = index.file_requests
+    builder.build(cached)
+    assert index.file_requests == before
