@@ -24,11 +24,8 @@ FEATURES = (
     "events",
     "shutdown",
     "interpreters",
-<<<<<<< HEAD
     "export",
-=======
     "fronts",
->>>>>>> front
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 

@@ -44,11 +44,7 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     _install_handlers(api)
-<<<<<<< HEAD
-    for module in (daemon_itself, projects, environments, interpreters, entries, verification, events, exports):
-=======
-    for module in (daemon_itself, projects, links, environments, interpreters, entries, verification, events):
->>>>>>> front
+    for module in (daemon_itself, projects, links, environments, interpreters, entries, verification, events, exports):
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 
