@@ -25,6 +25,7 @@ FEATURES = (
     "shutdown",
     "interpreters",
     "selection",
+    "export",
     "fronts",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
@@ -131,7 +132,7 @@ class EnvironmentInfo(Model):
     wheels: int
 
 
-Phase = Literal["resolve", "build", "fetch", "unpack", "compile", "publish"]
+Phase = Literal["resolve", "build", "fetch", "unpack", "compile", "publish", "export"]
 
 
 class ProgressEvent(Model):
@@ -326,6 +327,33 @@ class Health(Model):
     socket: ShownPath
     uptime_s: float
     rss_bytes: int
+
+
+class ExportRequest(Model):
+    """Export an environment to a ``folder``, or as a tar ``archive``; then ``folder`` is where it will be unpacked.
+
+    ``umask`` is that of the command. ``moment`` is the time of all files of an archive, in seconds.
+    """
+
+    folder: AbsolutePath | None = None
+    archive: AbsolutePath | None = None
+    method: Literal["auto", "copy", "reflink", "hardlink"] = "auto"
+    relocatable: bool = True
+    umask: Annotated[int, Field(ge=0, le=0o777)] = 0o022
+    moment: Annotated[int, Field(ge=0, lt=2**32)] = 315532800
+
+
+class ExportedEvent(Model):
+    """The export is there. ``local`` are folders whose code is not copied: it is imported from where it is."""
+
+    event: Literal["exported"] = "exported"
+    path: ShownPath
+    files: int
+    bytes: int
+    local: tuple[ShownPath, ...]
+
+
+ExportEvent = ProgressEvent | ExportedEvent | FailedEvent
 
 
 class EntryInfo(Model):

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 import storectl_shim
+from storectl.commands.export import export
 from storectl.commands.output import print_json, print_lines, print_table
 from storectl.commands.parameters import Group, as_json, folder
 from storectl.daemon.answers import LinkState, ProjectState
@@ -51,6 +52,9 @@ def show(folder: str, *, json: bool) -> None:
         )
     for link in links:
         print_lines(*_link_lines(link))
+
+
+env.add_command(export)
 
 
 @env.command()

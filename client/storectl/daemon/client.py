@@ -157,6 +157,26 @@ class DaemonClient:
                 return
         raise went_away()
 
+    def export(self, environment: str, order: Json, listener: WarmListener) -> Json:
+        """Write an export of this environment; the event that says what was written.
+
+        ``order`` has the fields of the request. DaemonProblemError with the daemon's reason if it cannot be written.
+        """
+        if "export" not in self.health().features:
+            raise DaemonVersionError(
+                "the daemon is of an older storectl, and cannot export",
+                hint="storectl daemon stop ends it; the next command starts its own",
+            )
+        for event in self._stream(f"/v1/environments/{environment}/export", order):
+            kind = event.get("event")
+            if kind == "progress":
+                listener.progress(_read(Progress.from_json, event))
+            elif kind == "failed":
+                raise problem_from_json(event.get("problem") or {})
+            elif kind == "exported":
+                return event
+        raise went_away()
+
     def shutdown(self) -> None:
         """Ask the daemon to end. It may still run for a moment."""
         self._request("POST", "/v1/shutdown")
