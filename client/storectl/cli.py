@@ -5,7 +5,6 @@ A command's module is imported when the command is run: what others need is not 
 
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -21,7 +20,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lock": ("lock:lock", "Lock a project with its own tool."),
     "trust": ("trust:trust", "Trust folders of other users."),
     "watch": ("watch:watch", "The projects whose lock files the daemon watches."),
-    "link": ("link:link", "Make .venv a link to the project's environment."),
+    "link": ("link:link", "Make .venv, a virtual environment of the project's own that follows its lock file."),
+    "unlink": ("link:unlink", "Remove the .venv that `storectl link` made."),
     "daemon": ("daemon:daemon", "Be the daemon, or start, stop and look at it."),
     "env": ("env:env", "The environments, and how that of a project is."),
     "store": ("store:store", "What is in the store, and whether it is as it was unpacked."),
@@ -101,6 +101,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _unknown_command(name: str) -> UsageError:
+    from difflib import get_close_matches  # noqa: PLC0415 - only an error pays for it
+
     near = get_close_matches(name, COMMANDS, n=1)
     meant = ELSEWHERE.get(name) or (f"is {near[0]} meant?" if near else "see storectl --help")
     return UsageError(f"storectl has no command {name}", hint=meant)

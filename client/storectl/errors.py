@@ -3,8 +3,8 @@
     ClientError                       one line, a code, a hint; exit code 1
     ├── UsageError                    E_USAGE           the command was not understood; exit code 2
     ├── NoLockFileError               E_NO_LOCK         no lock file at or above a folder
-    ├── UnknownMemberError            E_TARGET          the lock file has no workspace member of this name
     ├── NotLockedError                E_NOT_LOCKED      --locked forbids to lock what is not locked yet
+    ├── UnknownMemberError            E_TARGET          the lock file has no workspace member of this name
     ├── ProjectOwnerError             E_PROJECT_OWNER   the project is another user's, and not trusted
     ├── HomeMissingError              E_NO_HOME         no HOME, and no variable that says where the store is
     ├── StoreOwnerError               E_STORE_OWNER     the store is another user's, or would be in another's home
@@ -73,16 +73,16 @@ class NoLockFileError(ClientError):
     default_code = "E_NO_LOCK"
 
 
-class UnknownMemberError(ClientError):
-    """The lock file has no workspace member ``facts['name']``."""
-
-    default_code = "E_TARGET"
-
-
 class NotLockedError(ClientError):
     """What is to run has no lock file, and it is forbidden to make one."""
 
     default_code = "E_NOT_LOCKED"
+
+
+class UnknownMemberError(ClientError):
+    """The lock file has no workspace member ``facts['name']``."""
+
+    default_code = "E_TARGET"
 
 
 class ProjectOwnerError(ClientError):

@@ -1,6 +1,6 @@
 """`storectl run`, if the launcher hands it over: options, links, first runs, changed lock files, errors.
 
-It has to be quick: it imports neither click, h11 nor json, unless the environment must be made.
+It has to be quick: it imports neither click nor json, unless the environment must be made.
 """
 
 from __future__ import annotations
@@ -78,39 +78,35 @@ def _run_matrix(request: RunRequest) -> int:
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The program's command line and variables with these options. A script may have a lock file of its own."""
     own = {**os.environ, **request.variables}
+    how = Locking(refresh=request.refresh, locked=request.locked, offline=options.offline)
     named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
     if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
-        lock_file = script_lock_file(request.arguments[0], options.python, own, _locking(request, options))
+        lock_file = script_lock_file(request.arguments[0], options.python, own, how)
         options = options.with_lock_file(lock_file) if lock_file is not None else options
+    given = with_files(request.env_files, os.environ)
     try:
-        environment = environment_for(request, options, own)
+        environment = environment_for(request, options, own, how)
     except NoLockFileError:
         _check_meant_script(request)
-        if not _may_be_outside(request, options):
+        if not (request.no_project or _may_be_outside(request, options)):
             raise
-        return _outside(request, options)
-    environ = program_environ(environment, with_files(request.env_files, os.environ))
-    command = _command(request, os.path.join(environment, "bin", "python"), environ)
+        from storectl.bare import bare_environ, bare_python  # noqa: PLC0415 - projects do not have to wait for it
+
+        python = bare_python(options.python, own)
+        environ = bare_environ(python, given)
+    else:
+        python = os.path.join(environment, "bin", "python")
+        environ = program_environ(environment, given)
+    command = _command(request, python, environ)
     if is_true(own.get("STORECTL_VERBOSE")):
-        sys.stderr.write(f"storectl: {printable(' '.join(command))} (in {environment})\n")
+        sys.stderr.write(f"storectl: {printable(' '.join(command))} (with {python})\n")
     return command, environ
 
 
 def _may_be_outside(request: RunRequest, options: Options) -> bool:
-    """Whether the program may run without an environment if there is no project."""
-    if options.lock_file is not None:
-        return False
-    return request.no_project or (request.project is None and options.is_plain)
-
-
-def _outside(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
-    """The program's command line and variables outside of any project."""
-    from storectl.bare import bare_environ, bare_python  # noqa: PLC0415 - projects do not have to wait for it
-
-    python = bare_python(options.python, os.environ)
-    environ = bare_environ(python, with_files(request.env_files, os.environ))
-    return _command(request, python, environ), environ
+    """Whether the program may run outside of a project: nothing is asked for that only a project has."""
+    return options.is_plain and options.lock_file is None and request.project is None
 
 
 def with_files(paths: tuple[str, ...], environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -122,14 +118,15 @@ def with_files(paths: tuple[str, ...], environ: Mapping[str, str]) -> Mapping[st
     return with_env_files(paths, environ)
 
 
-def environment_for(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
-    """The absolute path of the environment with these options; the daemon makes it if it is not ready."""
-    how = _locking(request, options)
+def environment_for(request: RunRequest, options: Options, environ: Mapping[str, str], how: Locking) -> str:
+    """The absolute path of the environment with these options; the daemon makes it if it is not ready.
+
+    With the requirements of --with on top of the project's; without a project, with them alone.
+    """
     try:
         project, _, options = locate_or_lock(lambda: _starts(request), options, environ, how)
     except NoLockFileError:
-        outside = request.no_project or request.project is None
-        if not request.requirements or options.lock_file is not None or not outside:
+        if not request.requirements or not (request.no_project or _may_be_outside(request, options)):
             raise
         from storectl.locks.overlay import locked_alone  # noqa: PLC0415 - only --with has to wait for it
 
@@ -142,10 +139,6 @@ def environment_for(request: RunRequest, options: Options, environ: Mapping[str,
 
     overlay = locked_overlay(request.requirements, below, project, environ, how)
     return environment_at(project, options.with_overlay(overlay), environ)
-
-
-def _locking(request: RunRequest, options: Options) -> Locking:
-    return Locking(refresh=request.refresh, offline=options.offline)
 
 
 def environment_at(project: str, options: Options, environ: Mapping[str, str], *, last_will_do: bool = False) -> str:
@@ -208,8 +201,8 @@ def _made_environment(options: Options, project: str, last: str | None, environ:
 def _command(request: RunRequest, python: str, environ: Mapping[str, str]) -> list[str]:
     if request.kind is Kind.NAMED:
         name, *arguments = request.arguments
-        given = request.interpreter_options
-        return command_line(name, tuple(arguments), given, python, environ, script=request.script)
+        own = request.interpreter_options
+        return command_line(name, tuple(arguments), own, python, environ, script=request.script)
     return [python, *request.interpreter_options, *request.arguments]
 
 

@@ -28,7 +28,6 @@ def lock(arguments: tuple[str, ...], *, tool: str | None, place: str | None, off
     locking = locking_of(Path(place or "."), tool=tool, arguments=passed, environ=os.environ)
     sys.stderr.write(f"storectl: {locking.shown} ({locking.why})\n")
     sys.stderr.flush()
-    code = subprocess.run(
-        locking.command, cwd=locking.folder, env={**os.environ, **(OFFLINE if offline else {})}, check=False
-    ).returncode
+    variables = {**os.environ, **(OFFLINE if offline else {})}
+    code = subprocess.run(locking.command, cwd=locking.folder, env=variables, check=False).returncode
     raise click.exceptions.Exit(128 - code if code < 0 else code)
