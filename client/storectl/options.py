@@ -6,12 +6,19 @@ No dataclass: this module is on the way to every program that the launcher does 
 
 from __future__ import annotations
 
+from storectl.errors import UsageError
 from storectl_shim.project_record import absolute_interpreter, absolute_lock_file, options_key
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
+
+LOCKED, FROZEN = "locked", "frozen"
+"""What ``Options.lock_check`` may say: the lock file must fit the project, or whether it does is not asked."""
+
+_HOW = ("offline", "lock_check")
+"""What says how to get an environment, not which."""
 
 
 class Options:
@@ -21,7 +28,8 @@ class Options:
     and ``groups`` are sorted. ``groups`` come on top of the default groups if ``default_groups`` is true; with
     ``only_groups`` there is nothing else. ``lock_file`` is absolute, None for the project's own; ``overlay`` is the
     absolute path of a lock file for packages on top; ``member`` is the absolute folder of a workspace member that is
-    meant instead of the root. ``offline`` says how to get the environment, not which: it is not part of the key.
+    meant instead of the root. ``offline`` and ``lock_check`` say how to get the environment, not which: they are not
+    part of the key. ``lock_check`` is LOCKED, FROZEN or nothing: what if the lock file is older than the project.
     """
 
     __slots__ = (
@@ -29,6 +37,7 @@ class Options:
         "default_groups",
         "extras",
         "groups",
+        "lock_check",
         "lock_file",
         "member",
         "offline",
@@ -50,6 +59,7 @@ class Options:
         overlay: str | None = None,
         member: str | None = None,
         offline: bool = False,
+        lock_check: str = "",
     ) -> None:
         self.python = absolute_interpreter(python) if python is not None else None
         self.extras = tuple(sorted(set(extras)))
@@ -58,6 +68,7 @@ class Options:
         self.default_groups = default_groups
         self.only_groups = only_groups
         self.offline = offline
+        self.lock_check = lock_check
         self.lock_file = absolute_lock_file(lock_file) if lock_file is not None else None
         self.overlay = overlay
         self.member = member
@@ -84,9 +95,7 @@ class Options:
     @property
     def key(self) -> str:
         """The name of these options in a project's record."""
-        values = self._values()
-        del values["offline"]
-        return options_key(**values)
+        return options_key(**{name: value for name, value in self._values().items() if name not in _HOW})
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -96,7 +105,7 @@ def options_of_environment(environ: Mapping[str, str]) -> Options:
     """The options that variables ask for: STORECTL_PYTHON, STORECTL_EXTRAS, STORECTL_GROUPS and STORECTL_OFFLINE.
 
     The lists are split at commas and spaces; STORECTL_OFFLINE is true unless it is empty or ``0``. If one of them is
-    not set, UV_PYTHON, UV_OFFLINE or UV_NO_DEFAULT_GROUPS counts.
+    not set, UV_PYTHON, UV_OFFLINE or UV_NO_DEFAULT_GROUPS counts. UV_LOCKED and UV_FROZEN are as --locked and --frozen.
     """
     offline = environ.get("STORECTL_OFFLINE", "") or ("1" if is_true(environ.get("UV_OFFLINE")) else "")
     return Options(
@@ -105,12 +114,20 @@ def options_of_environment(environ: Mapping[str, str]) -> Options:
         groups=_words(environ.get("STORECTL_GROUPS", "")),
         default_groups=not is_true(environ.get("UV_NO_DEFAULT_GROUPS")),
         offline=offline not in ("", "0"),
+        lock_check=LOCKED if is_true(environ.get("UV_LOCKED")) else FROZEN if is_true(environ.get("UV_FROZEN")) else "",
     )
 
 
 def combined_groups(groups: Sequence[str], only_groups: Sequence[str], ambient: Options) -> tuple[str, ...]:
     """The groups of --group and --only-group; those of the variables if neither is given."""
     return (*groups, *only_groups) or ambient.groups
+
+
+def lock_check_of(*, locked: bool, frozen: bool, ambient: Options) -> str:
+    """What --locked or --frozen asks for, or else the variables; UsageError for both at once."""
+    if locked and frozen:
+        raise UsageError("--locked and --frozen exclude each other", hint="--frozen does not ask what --locked demands")
+    return LOCKED if locked else FROZEN if frozen else ambient.lock_check
 
 
 def is_true(text: str | None) -> bool:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import sys
 
-from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, OutputError, printable
+from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, OutputError
+from storectl.locks.freshness import with_fresh_lock_file
 from storectl.locks.script_block import script_lock_file
 from storectl.program import execute, program_environ
 from storectl.project import locate_member
 from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import last_environment, read_notices, read_ready
+from storectl_shim.project_record import last_environment, read_ready
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ Without a program: the interactive interpreter. Exit codes are the program's; 12
       --all-extras            every extra of the project
       --with REQUIREMENT      on top of the project, locked once to fit it; may be repeated
       --refresh               lock what --with names anew
+      --locked                fail if the lock file is older than the project (or UV_LOCKED=1)
+      --frozen                do not ask whether it is (or UV_FROZEN=1)
       --offline               never touch the network; say what is missing (or STORECTL_OFFLINE=1, UV_OFFLINE=1)
       --lock FILE             this lock file
       --project DIR           the project at or above this folder
@@ -124,12 +127,12 @@ def _environment_with(request: RunRequest, options: Options, environ: Mapping[st
 def environment_at(project: str, options: Options, environ: Mapping[str, str]) -> str:
     """The absolute path of the environment of the project in this folder, which has no symbolic links in its path."""
     store, key = store_folder(environ), options.key
-    ready = read_ready(store, project, key)
-    if ready is None:
-        return _made_environment(options, project, last_environment(store, project, key))
-    for notice in read_notices(store, project, key):
-        sys.stderr.write(f"storectl: warning: {printable(notice)}\n")
-    return ready
+
+    def ready() -> str:
+        found = read_ready(store, project, key)
+        return found or _made_environment(options, project, last_environment(store, project, key))
+
+    return with_fresh_lock_file(ready, project, options, environ)
 
 
 def _starts(request: RunRequest) -> Iterator[str]:
@@ -162,7 +165,7 @@ def _made_environment(options: Options, project: str, last: str | None) -> str:
     try:
         return warm(project, options, os.environ).path
     except DaemonProblemError as error:
-        if last is None or not error.code.startswith("E_LOCK"):
+        if last is None or options.lock_check or not error.code.startswith("E_LOCK"):
             raise
         sys.stderr.write(
             f"storectl: warning: {error.code}: {error.message} (running in the last good environment of {project})\n"

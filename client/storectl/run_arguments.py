@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import Enum
 
 from storectl.errors import UsageError
-from storectl.options import Options, combined_groups, options_of_environment
+from storectl.options import Options, combined_groups, lock_check_of, options_of_environment
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ VALUE_OPTIONS = {
 }
 """Our options with a value, and the list that each is added to."""
 
-FLAGS = ("--no-default-groups", "--all-extras", "--offline", "--parallel", "--refresh")
+FLAGS = ("--no-default-groups", "--all-extras", "--offline", "--parallel", "--refresh", "--locked", "--frozen")
 """Our options without a value."""
 
 
@@ -217,6 +217,7 @@ class _Parser:
             only_groups=bool(self.values["only_groups"]),
             lock_file=self._single("lock"),
             offline="--offline" in self.flags or ambient.offline,
+            lock_check=lock_check_of(locked="--locked" in self.flags, frozen="--frozen" in self.flags, ambient=ambient),
         )
 
 

@@ -10,6 +10,7 @@ from storectl.commands.parameters import folder
 from storectl.daemon.start import ensure_daemon
 from storectl.daemon.warming import warm
 from storectl.errors import LinkRefusedError
+from storectl.locks.freshness import with_fresh_lock_file
 from storectl.options import Options
 from storectl.project import locate_project
 from storectl_shim.locations import store_folder
@@ -31,7 +32,8 @@ def link(folder: str, *, name: str, force: bool) -> None:
     project, _ = locate_project([folder], Options(), os.environ)
     path = os.path.join(project, name)
     clear_way(path, store_folder(os.environ), force=force)
-    environment = warm(project, Options(), os.environ)
+    options = Options()
+    environment = with_fresh_lock_file(lambda: warm(project, options, os.environ), project, options, os.environ)
     point(path, environment.path)
     daemon = ensure_daemon(os.environ)
     daemon.register(project, link=name)

@@ -1,12 +1,11 @@
 """`storectl lock`: lock the project with the tool that it belongs to."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 
+from storectl.locks.handover import hand_over
 from storectl.locks.lock import locking_of
 
 
@@ -17,8 +16,4 @@ from storectl.locks.lock import locking_of
 def lock(place: str, arguments: tuple[str, ...], *, tool: str | None) -> None:
     """Lock a project with its own tool. That is uv, Poetry, PDM, Pipenv or pip; the exit code is the tool's."""
     locking = locking_of(Path(place), tool=tool, arguments=arguments, environ=os.environ)
-    shown = " ".join([os.path.basename(locking.command[0]), *locking.command[1:]])
-    sys.stderr.write(f"storectl: {shown} ({locking.why})\n")
-    sys.stderr.flush()
-    code = subprocess.run(locking.command, cwd=locking.folder, check=False).returncode
-    raise click.exceptions.Exit(128 - code if code < 0 else code)
+    raise click.exceptions.Exit(hand_over(locking.command, locking.folder, locking.why, os.environ))

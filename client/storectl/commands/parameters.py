@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from storectl.options import Options, combined_groups, options_of_environment
+from storectl.options import Options, combined_groups, lock_check_of, options_of_environment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -29,6 +29,8 @@ _TARGET = (
     click.option("--no-default-groups", is_flag=True, help="Without the default groups."),
     click.option("--lock", metavar="FILE", help="This lock file."),
     offline,
+    click.option("--locked", is_flag=True, help="Fail if the lock file is older than the project."),
+    click.option("--frozen", is_flag=True, help="Do not ask whether the lock file is older than the project."),
 )
 
 
@@ -64,6 +66,8 @@ def options_of(
     no_default_groups: bool,
     lock: str | None,
     offline: bool,
+    locked: bool,
+    frozen: bool,
 ) -> Options:
     """The options that these parameters ask for; variables count for those that are not given, as for `run`."""
     ambient = options_of_environment(os.environ)
@@ -76,4 +80,5 @@ def options_of(
         only_groups=bool(only_groups),
         lock_file=lock,
         offline=offline or ambient.offline,
+        lock_check=lock_check_of(locked=locked, frozen=frozen, ambient=ambient),
     )
