@@ -24,6 +24,7 @@ FEATURES = (
     "events",
     "shutdown",
     "interpreters",
+    "fronts",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 
@@ -174,16 +175,9 @@ class CompiledEvent(Model):
 WarmEvent = ProgressEvent | WarningEvent | ReadyEvent | FailedEvent | CompiledEvent
 
 
-class WarmRequest(Model):
-    """Which environment is wanted: that of the project at or above ``start``, or of the ``member`` of its workspace.
+class OptionsModel(Model):
+    """The options that decide which environment of a project is meant."""
 
-    With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported. With
-    ``thorough`` the files of what is there already are looked at first, and what is damaged is made again.
-    ``environ`` are the variables of the command, which decide where packages come from, with which logins, and what
-    builds see; without it those count that a command sent last for the project.
-    """
-
-    start: AbsolutePath
     lock_file: AbsolutePath | None = None
     python: PythonName | None = None
     extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
@@ -193,6 +187,18 @@ class WarmRequest(Model):
     only_groups: bool = False
     overlay: AbsolutePath | None = None
     member: AbsolutePath | None = None
+
+
+class WarmRequest(OptionsModel):
+    """Which environment is wanted: that of the project at or above ``start``, or of the ``member`` of its workspace.
+
+    With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported. With
+    ``thorough`` the files of what is there already are looked at first, and what is damaged is made again.
+    ``environ`` are the variables of the command, which decide where packages come from, with which logins, and what
+    builds see; without it those count that a command sent last for the project.
+    """
+
+    start: AbsolutePath
     offline: bool = False
     bytecode: bool = True
     thorough: bool = False
@@ -200,14 +206,52 @@ class WarmRequest(Model):
 
 
 class ProjectRequest(Model):
-    """A project to register; ``link`` names a symlink in it that is to follow its environment.
+    """A project to register.
 
-    ``environ`` are the variables of the command, as in ``WarmRequest``.
+    ``environ`` are the variables of the command, as in ``WarmRequest``. Older commands send the name of a ``link`` that
+    they made; the daemon finds it without.
     """
 
     path: AbsolutePath
     link: LinkName | None = None
     environ: Annotated[Variables | None, Field(repr=False)] = None
+
+
+class LinkRequest(OptionsModel):
+    """A virtual environment in a project's folder that is to follow its lock file.
+
+    ``environment`` is that of the options, as a warm has answered. With ``force`` what is at ``path`` is moved aside.
+    """
+
+    path: AbsolutePath
+    environment: EnvironmentId
+    force: bool = False
+
+
+class LinkPlaced(Model):
+    """The link is there; ``told`` are sentences about what was moved aside for it."""
+
+    told: tuple[ShownPath, ...]
+
+
+class LinkRemoved(Model):
+    """The link is gone but for the paths in ``left``, relative to it, which others put there."""
+
+    left: tuple[ShownPath, ...]
+
+
+class LinkState(Model):
+    """A link of a project, and how it differs from the environment that it was made from.
+
+    ``environment`` is the folder of that; None for a link of an older storectl. The rest are projects with their
+    versions.
+    """
+
+    path: ShownPath
+    environment: ShownPath | None
+    added: tuple[ShownPath, ...] = ()
+    removed: tuple[ShownPath, ...] = ()
+    changed: tuple[ShownPath, ...] = ()
 
 
 class _Project(Model):

@@ -17,6 +17,7 @@ from storectl_daemon.serving.api import (
     environments,
     events,
     interpreters,
+    links,
     projects,
     verification,
 )
@@ -42,7 +43,7 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     _install_handlers(api)
-    for module in (daemon_itself, projects, environments, interpreters, entries, verification, events):
+    for module in (daemon_itself, projects, links, environments, interpreters, entries, verification, events):
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 
