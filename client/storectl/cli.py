@@ -17,6 +17,9 @@ from storectl.run_options import unknown_option
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run:run", "Run a program in the environment of its project."),
     "warm": ("warm:warm", "Fetch, unpack and compile all that the project's lock file needs."),
+    "add": ("edit:add", "Add requirements to a project with its own tool, and make the new environment."),
+    "remove": ("edit:remove", "Remove requirements from a project with its own tool, and make the new environment."),
+    "upgrade": ("edit:upgrade", "Lock newer versions with the project's own tool, and make the new environment."),
     "lock": ("lock:lock", "Lock a project with its own tool."),
     "trust": ("trust:trust", "Trust folders of other users."),
     "watch": ("watch:watch", "The projects whose lock files the daemon watches."),

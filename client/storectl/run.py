@@ -9,6 +9,7 @@ import os
 import sys
 
 from storectl.errors import ClientError, DaemonProblemError, FileAccessError, NoLockFileError, OutputError, printable
+from storectl.locks.freshness import with_fresh_lock_file
 from storectl.locks.remembered import Locking
 from storectl.locks.script_block import script_lock_file
 from storectl.locks.unlocked import locate_or_lock
@@ -18,7 +19,7 @@ from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.run_options import help_of_options
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import last_environment, read_notices, read_ready
+from storectl_shim.project_record import last_environment, read_ready
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _run_matrix(request: RunRequest) -> int:
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The program's command line and variables with these options. A script may have a lock file of its own."""
     own = {**os.environ, **request.variables}
-    how = Locking(refresh=request.refresh, locked=request.locked, offline=options.offline)
+    how = Locking(refresh=request.refresh, locked=bool(options.lock_check), offline=options.offline)
     named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
     if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
@@ -147,13 +148,13 @@ def environment_at(project: str, options: Options, environ: Mapping[str, str], *
     If ``last_will_do``, the one that these options had last is not brought up to date.
     """
     store, key = store_folder(environ), options.key
-    last = last_environment(store, project, key)
-    ready = read_ready(store, project, key, environ) or (last if last_will_do else None)
-    if ready is None:
-        return _made_environment(options, project, last, environ)
-    for notice in () if is_true(environ.get("STORECTL_QUIET")) else read_notices(store, project, key):
-        sys.stderr.write(f"storectl: warning: {printable(notice)}\n")
-    return ready
+
+    def ready() -> str:
+        last = last_environment(store, project, key)
+        found = read_ready(store, project, key, environ) or (last if last_will_do else None)
+        return found or _made_environment(options, project, last, environ)
+
+    return with_fresh_lock_file(ready, project, options, environ)
 
 
 def _starts(request: RunRequest) -> Iterator[str]:
@@ -190,7 +191,7 @@ def _made_environment(options: Options, project: str, last: str | None, environ:
     try:
         return warm(project, options, environ).path
     except DaemonProblemError as error:
-        if last is None or not error.code.startswith("E_LOCK"):
+        if last is None or options.lock_check or not error.code.startswith("E_LOCK"):
             raise
         sys.stderr.write(
             f"storectl: warning: {error.code}: {error.message} (running in the last good environment of {project})\n"

@@ -7,7 +7,7 @@ meaning; what they can have no meaning for is in ``REFUSED``, with what to say i
 from __future__ import annotations
 
 from storectl.errors import UsageError
-from storectl.options import Options, is_true
+from storectl.options import FROZEN, LOCKED, Options, is_true
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ OPTIONS = (
     Option("--with-editable", takes="DIR", sets="requirements", text="a local project on top, used from its folder"),
     Option("--with-requirements", takes="FILE", sets="requirement_files", text="what the file requires, on top"),
     Option("--refresh", sets="refresh", text="lock anew what was locked once: --with, scripts, requirements files"),
-    Option("--locked", sets="locked", variables=("UV_LOCKED",), text="fail if something has to be locked first"),
     Option("--refresh-package", takes="NAME", sets="refresh"),
     # Which project.
     Option("--lock", takes="FILE", sets="lock", text="this lock file; several requirements files count together"),
@@ -90,6 +89,8 @@ OPTIONS = (
         "--directory", takes="DIR", sets="directory", variables=("UV_WORKING_DIR", "UV_WORKING_DIRECTORY"),
         text="change to this folder first",
     ),
+    Option("--locked", sets="locked", variables=("UV_LOCKED",), text="fail if something has to be locked first"),
+    Option("--frozen", sets="frozen", variables=("UV_FROZEN",), text="do not ask whether the lock file is older than the project"),
     Option("--no-project", sets="no_project", variables=("UV_NO_PROJECT",), text="without the project around"),
     Option(
         "--no-sync", sets="no_sync", variables=("UV_NO_SYNC",),
@@ -183,10 +184,18 @@ _CONFLICTS = (
     ("package", "no_project"),
     ("all_packages", "no_project"),
     ("module", "script"),
+    ("locked", "frozen"),
     ("only_dev", "no_dev"),
     ("only_groups", "no_project"),
 )
-_OPPOSITES = {"dev": "no_dev", "no_dev": "dev", "groups": "only_groups", "env_files": "no_env_file"}
+_OPPOSITES = {
+    "dev": "no_dev",
+    "no_dev": "dev",
+    "groups": "only_groups",
+    "env_files": "no_env_file",
+    "locked": "frozen",
+    "frozen": "locked",
+}
 """A variable does not count if the option that says the opposite is given."""
 
 DEV = ("dev",)
@@ -264,6 +273,7 @@ class Asked:
             lock_file=next(iter(self.all("lock")), None),
             further_lock_files=self.all("lock")[1:],
             offline="offline" in self,
+            lock_check=next((name for name in (LOCKED, FROZEN) if name in self), ""),
         )
 
     def _take_variable(self, option: Option, environ: Mapping[str, str]) -> None:

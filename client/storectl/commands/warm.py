@@ -9,6 +9,7 @@ import click
 from storectl.commands.output import count_text, print_json, print_lines
 from storectl.commands.parameters import as_json, folder, options_of, target
 from storectl.daemon.warming import warm as warm_project
+from storectl.locks.freshness import with_fresh_lock_file
 from storectl.project import locate_member
 from storectl.sharing import check_place, share_store
 from storectl_shim.locations import store_folder
@@ -25,7 +26,9 @@ def warm(folder: str, *, shared: bool, json: bool, **asked: Any) -> None:
     project, _, options = locate_member([folder], options, os.environ)
     if shared:
         check_place(store_folder(os.environ))
-    environment = warm_project(project, options, os.environ, bytecode=True)
+    environment = with_fresh_lock_file(
+        lambda: warm_project(project, options, os.environ, bytecode=True), project, options, os.environ
+    )
     if shared:
         share_store(store_folder(os.environ), environment.executable)
     if json:

@@ -48,7 +48,8 @@ class Locking:
         """NotLockedError if it is forbidden to lock."""
         if self.locked:
             raise NotLockedError(
-                f"{what} is not locked yet, and --locked forbids to lock it", hint="run it once without --locked"
+                f"{what} is not locked yet, which --locked and --frozen forbid",
+                hint="run it once without them",
             )
 
 

@@ -1,0 +1,85 @@
+"""Running the tool that locks a project, so that it neither makes nor changes a virtual environment.
+
+uv makes none with ``--no-sync``. Poetry, PDM and Pipenv look for one whatever they do: they would make ``.venv``, or
+one among their own, and Pipenv uninstalls from it. So they get an empty one, which counts as active, and is removed
+afterwards.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from storectl.daemon.chosen_python import chosen_python, first_on_path, pinned_at
+from storectl.program import path_with
+from storectl_shim.locations import store_folder
+from storectl_shim.project_record import last_environment
+
+_MAKES_ITS_OWN = frozenset({"poetry", "pdm", "pipenv"})
+_LEFT_OUT = frozenset({"CONDA_DEFAULT_ENV", "CONDA_PREFIX", "PDM_IGNORE_ACTIVE_VENV", "PIPENV_IGNORE_VIRTUALENVS"})
+"""Variables that have these tools take another environment than the active one."""
+
+
+def hand_over(
+    command: Sequence[str], folder: Path, why: str, environ: Mapping[str, str], *, aside: bool = False
+) -> int:
+    """Run the tool's command line in the folder, and say so; its exit code, or 128 and the number of its signal.
+
+    With ``aside`` it reads nothing and prints to stderr: standard input and output are a program's.
+    """
+    sys.stdout.flush()
+    sys.stderr.write(f"storectl: {shown(command)} ({why})\n")
+    sys.stderr.flush()
+    with _variables(command[0], folder, environ) as variables:
+        code = subprocess.run(
+            command,
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL if aside else None,
+            stdout=sys.stderr if aside else None,
+            check=False,
+        ).returncode
+    return 128 - code if code < 0 else code
+
+
+def shown(command: Sequence[str]) -> str:
+    """The command line for people."""
+    return " ".join([os.path.basename(command[0]), *command[1:]])
+
+
+@contextmanager
+def _variables(program: str, folder: Path, environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    if os.path.basename(program) not in _MAKES_ITS_OWN:
+        yield environ
+        return
+    kept = {name: value for name, value in environ.items() if name not in _LEFT_OUT}
+    with tempfile.TemporaryDirectory(prefix="storectl-") as spare:
+        subprocess.run([_python(folder, environ), "-I", "-m", "venv", "--without-pip", spare], check=True)
+        own = {"VIRTUAL_ENV": spare, "PATH": path_with(f"{spare}/bin", environ.get("PATH", os.defpath))}
+        if "PDM_PYTHON" not in environ:
+            own["PDM_IGNORE_SAVED_PYTHON"] = "1"  # it may lead to a .venv that is ours
+        yield {"PIPENV_VERBOSITY": "-1", **kept, **own}
+
+
+def _python(folder: Path, environ: Mapping[str, str]) -> str:
+    """The interpreter of the project's environment; before there is one, the one that it would have."""
+    known = last_environment(store_folder(environ), os.path.realpath(folder), "default")
+    if known:
+        return os.path.realpath(os.path.join(known, "bin", "python"))
+    pinned, required = pinned_at(str(folder), environ), _required(folder)
+    if pinned is None and required is None:
+        return first_on_path(environ) or sys.executable
+    return chosen_python(None if pinned else required, environ, pinned=pinned).executable or sys.executable
+
+
+def _required(folder: Path) -> str | None:
+    """What ``pyproject.toml`` says of Pythons; None if it says nothing in the standard's words."""
+    try:
+        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8-sig"))["project"]
+        return str(project["requires-python"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
