@@ -90,7 +90,7 @@ OPTIONS = (
         text="change to this folder first",
     ),
     Option("--locked", sets="locked", variables=("UV_LOCKED",), text="fail if something has to be locked first"),
-    Option("--frozen", sets="frozen", variables=("UV_FROZEN",), text="do not ask whether the lock file is older than the project"),
+    Option("--frozen", sets="frozen", variables=("UV_FROZEN",), text="do not ask whether the lock file is old"),
     Option("--no-project", sets="no_project", variables=("UV_NO_PROJECT",), text="without the project around"),
     Option(
         "--no-sync", sets="no_sync", variables=("UV_NO_SYNC",),

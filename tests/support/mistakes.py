@@ -22,7 +22,7 @@ PYPROJECT = """\
 name = "demo"
 version = "0"
 requires-python = ">=3.11"
-dependencies = ["alpha"]
+dependencies = ["alpha<2"]
 [project.optional-dependencies]
 more = ["beta"]
 [dependency-groups]
@@ -30,6 +30,9 @@ dev = ["gamma"]
 docs = ["delta"]
 [tool.uv]
 package = false
+[[tool.uv.index]]
+url = "INDEX"
+default = true
 """
 SCRIPT = "import alpha\nprint(alpha.value)\n"
 CONFLICT = "<<<<<<< HEAD\nversion = 1\n=======\nversion = 2\n>>>>>>> theirs\n"
@@ -55,6 +58,10 @@ class Mistake:
     files: Mapping[str, str | None] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
 
+    def variables(self, index: LoopbackIndex) -> dict[str, str]:
+        """Those of the command. ``INDEX`` stands for the address of the index."""
+        return {name: value.replace("INDEX", index.url) for name, value in self.env.items()}
+
     @property
     def uv_command(self) -> tuple[str, ...]:
         return self.uv or self.command
@@ -73,8 +80,7 @@ def write_demo(folder: Path, index: LoopbackIndex, environ: Mapping[str, str]) -
         make_wheel("elsewhere", "1.0", tag="cp311-cp311-win_amd64"),
     )
     folder.mkdir()
-    pinned = PYPROJECT.replace('"alpha"', '"alpha<2"') + f'[[tool.uv.index]]\nurl = "{index.url}"\ndefault = true\n'
-    (folder / "pyproject.toml").write_text(pinned)
+    (folder / "pyproject.toml").write_text(PYPROJECT.replace("INDEX", index.url))
     (folder / "hello.py").write_text(SCRIPT)
     run_uv(folder, environ, "lock", "--quiet")
     return folder
@@ -124,6 +130,7 @@ def _of_wheel(
 
 
 PASS = ("-c", "pass")
+INDEXED = {"UV_DEFAULT_INDEX": "INDEX"}
 UV_PASS = ("python", "-c", "pass")
 
 MISTAKES = (
@@ -150,7 +157,7 @@ MISTAKES = (
     _run("a command that is not there", "nope", exit=127, code="E_NOT_FOUND", says="nope"),
     _run("a command with letters swapped", "alpah-cli", exit=127, code="E_NOT_FOUND", says="alpah-cli", hint="alpha-cli"),
     _run("a module that is not there", "-m", "nope", exit=1, code="", says="No module named nope"),
-    _run("a folder without __main__", "docs", exit=127, code="E_NOT_FOUND", says="docs", files={"docs/a.txt": ""}),
+    _run("a folder without __main__", "docs", exit=127, code="E_NOT_FOUND", says="docs is a folder without __main__.py", files={"docs/a.txt": ""}),
     _run("a package that is not selected", "-c", "import beta", uv=("run", "python", "-c", "import beta"), exit=1, code="", says="Traceback"),
     _run("a file that is no program and not executable", "./notes", exit=1, code="", says="", files={"notes": "these are notes\n"}),
     _run("a script at an address", "https://127.0.0.1:9/x.py", exit=127, code="E_NOT_FOUND", says="https://127.0.0.1:9/x.py", hint="download"),
@@ -174,18 +181,18 @@ MISTAKES = (
     _run("a name that is a number", "hello.py", exit=125, code="E_LOCK", says="name", files={"pyproject.toml": "[project]\nname = 3\nversion = '0'\n"}),
     _run("groups that include each other", "--group", "a", "hello.py", exit=125, code="E_LOCK", says="", files={
         "pyproject.toml": PYPROJECT.replace('docs = ["delta"]', 'a = [{include-group = "b"}]\nb = [{include-group = "a"}]')}),
-    _run("a lock file with a merge conflict", "hello.py", exit=125, code="E_LOCK", says="uv.lock:1:", files={"uv.lock": CONFLICT}),
+    _run("a lock file with a merge conflict", "hello.py", exit=125, code="E_LOCK", says="merge conflict", files={"uv.lock": CONFLICT}),
     _run("an empty lock file", "hello.py", exit=125, code="E_LOCK", says="uv.lock", files={"uv.lock": ""}),
     _run("half a lock file", "hello.py", exit=125, code="E_LOCK", says="uv.lock:", files={"uv.lock": 'version = 1\n[[package]]\nname = "al'}),
     _run("a lock file of the future", "hello.py", exit=125, code="E_LOCK", says="version", files={"uv.lock": "version = 99\n"}),
     _run("a lock file that is no text", "hello.py", exit=125, code="E_LOCK", says="uv.lock", files={"uv.lock": "\0\1\2"}),
-    _run("a project that was never locked", "--frozen", "hello.py", exit=125, code="E_NO_LOCK", says="no lock file", files={"uv.lock": None}),
+    _run("a project that was never locked", "--frozen", "hello.py", exit=125, code="E_NOT_LOCKED", says="is not locked yet", files={"uv.lock": None}),
     _run("a lock file that is not there", "--lock", "nope.lock", "hello.py", uv=("run", "--frozen", "--project", "nope", "hello.py"), exit=125, code="E_NO_LOCK", says="nope.lock"),
-    _run("a project that is not there", "--project", "nope", "hello.py", exit=125, code="", says="nope"),
+    _run("a project that is not there", "--project", "nope", "hello.py", exit=125, code="E_FILE", says="nope"),
     _run("a folder that is not there", "--directory", "nope", "hello.py", exit=125, code="E_FILE", says="nope"),
     _run("a file of variables that is not there", "--env-file", "nope.env", "hello.py", exit=125, code="E_ENV_FILE", says="nope.env"),
     _run("a file of variables with a broken line", "--env-file", "bad.env", *PASS, uv=("run", "--env-file", "bad.env", *UV_PASS), exit=0, code="", says="bad.env, line 2", files={"bad.env": "A=1\n=x\n"}),
-    _run("a lock file that knows another dependency", "--locked", "hello.py", exit=125, code="", says="", files={"pyproject.toml": PYPROJECT.replace('"alpha"', '"alpha", "beta"')}),
+    _run("a lock file that knows another dependency", "--locked", "hello.py", exit=125, code="E_LOCK_OLD", says="beta", hint="storectl lock", files={"pyproject.toml": PYPROJECT.replace('"alpha<2"', '"alpha<2", "beta"')}),
     _run("a broken block in a script", "block.py", exit=2, code="E_USAGE", says="block.py", files={"block.py": "# /// script\n# dependencies = [\n# ///\n"}),
     _run("two blocks in a script", "block.py", exit=2, code="E_USAGE", says="block.py", files={"block.py": "# /// script\n# dependencies = []\n# ///\n\n# /// script\n# dependencies = []\n# ///\n"}),
     # On top.
@@ -195,15 +202,15 @@ MISTAKES = (
     _run("requirements that are not there", "--with-requirements", "nope.txt", "hello.py", exit=2, code="E_USAGE", says="nope.txt"),
     _run("a package that does not exist", "--with", "nosuchthing", "hello.py", exit=125, code="E_REQUIREMENTS", says=""),
     _run("a package that does not fit", "--with", "greedy", "hello.py", exit=125, code="E_REQUIREMENTS", says=""),
-    Mistake(title="a tool that does not exist", command=("tool", "run", "nosuchthing"), exit=1, code="E_REQUIREMENTS", says=""),
-    Mistake(title="a tool without such a command", command=("tool", "run", "beta"), exit=127, code="E_NOT_FOUND", says="beta has no command beta"),
+    Mistake(title="a tool that does not exist", command=("tool", "run", "nosuchthing"), env=INDEXED, exit=1, code="E_REQUIREMENTS", says=""),
+    Mistake(title="a tool without such a command", command=("tool", "run", "beta"), env=INDEXED, exit=127, code="E_NOT_FOUND", says="beta has no command beta"),
     Mistake(title="no name of a tool", command=("tool", "run", "bad name!"), exit=2, code="E_USAGE", says="bad name!"),
     Mistake(title="an option of a tool with a letter missing", command=("tool", "run", "--frm", "alpha", "alpha-cli"), exit=2, code="E_USAGE", says="--frm", hint="--from"),
     # The network and what comes over it.
     _of_wheel("no network and nothing there yet", "INDEX../files/fresh-1.0-py3-none-any.whl", "--offline", code="E_OFFLINE", says="fresh"),
     _of_wheel("a server that does not answer", "http://127.0.0.1:9/fresh-1.0-py3-none-any.whl", code="E_OFFLINE", says="127.0.0.1:9"),
     _of_wheel("a file that is gone at its address", "INDEX../files/fresh-1.0-py3-none-any.whl", code="E_FETCH", says="404"),
-    _of_wheel("a file with another digest", "INDEX../files/alpha-2.0-py3-none-any.whl", code="E_HASH", says="sha256", name="alpha", version="2.0"),
+    _of_wheel("a file with another digest", "INDEX../files/alpha-2.0-py3-none-any.whl", code="E_HASH", says="alpha-2.0-py3-none-any.whl", name="alpha", version="2.0"),
     _of_wheel("a package for another platform only", "INDEX../files/elsewhere-1.0-cp311-cp311-win_amd64.whl", code="E_NO_WHEEL", says="elsewhere", name="elsewhere"),
-    _run("an index that is not there, for what comes on top", "--with", "extra", "--default-index", REFUSED, "hello.py", exit=125, code="E_REQUIREMENTS", says=""),
+    _run("an index that is not there, for what comes on top", "--with", "extra", "--default-index", REFUSED, "hello.py", env={"UV_HTTP_RETRIES": "0"}, exit=125, code="E_REQUIREMENTS", says=""),
 )  # fmt: skip
