@@ -21,7 +21,7 @@ from storectl_shim.project_record import read_notices, read_ready
 _LAZY = {
     "export": (
         "export:export",
-        "Write the project's environment as a plain, writable one that needs neither the store nor storectl.",
+        "Write the environment as a plain, writable one that needs no storectl.",
     )
 }
 
