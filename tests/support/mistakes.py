@@ -187,7 +187,7 @@ MISTAKES = (
     _run("a lock file of the future", "hello.py", exit=125, code="E_LOCK", says="version", files={"uv.lock": "version = 99\n"}),
     _run("a lock file that is no text", "hello.py", exit=125, code="E_LOCK", says="uv.lock", files={"uv.lock": "\0\1\2"}),
     _run("a project that was never locked", "--frozen", "hello.py", exit=125, code="E_NOT_LOCKED", says="is not locked yet", files={"uv.lock": None}),
-    _run("a lock file that is not there", "--lock", "nope.lock", "hello.py", uv=("run", "--frozen", "--project", "nope", "hello.py"), exit=125, code="E_NO_LOCK", says="nope.lock"),
+    _run("a lock file that is not there", "--lock", "nope.lock", "hello.py", uv=("pip", "sync", "nope.lock"), exit=125, code="E_NO_LOCK", says="nope.lock"),
     _run("a project that is not there", "--project", "nope", "hello.py", exit=125, code="E_FILE", says="nope"),
     _run("a folder that is not there", "--directory", "nope", "hello.py", exit=125, code="E_FILE", says="nope"),
     _run("a file of variables that is not there", "--env-file", "nope.env", "hello.py", exit=125, code="E_ENV_FILE", says="nope.env"),
@@ -196,7 +196,7 @@ MISTAKES = (
     _run("a broken block in a script", "block.py", exit=2, code="E_USAGE", says="block.py", files={"block.py": "# /// script\n# dependencies = [\n# ///\n"}),
     _run("two blocks in a script", "block.py", exit=2, code="E_USAGE", says="block.py", files={"block.py": "# /// script\n# dependencies = []\n# ///\n\n# /// script\n# dependencies = []\n# ///\n"}),
     # On top.
-    _run("no requirement", "--with", "x=>1", "hello.py", exit=2, code="E_USAGE", says="'x=>1'"),
+    _run("no requirement", "--with", "x=>1", "hello.py", exit=2, code="E_USAGE", says="=> compares nothing"),
     _run("a folder on top that is not there", "--with", "./nope", "hello.py", exit=2, code="E_USAGE", says="nope"),
     _run("a folder on top that is no project", "--with", "./docs", "hello.py", exit=2, code="E_USAGE", says="docs", files={"docs/a.txt": ""}),
     _run("requirements that are not there", "--with-requirements", "nope.txt", "hello.py", exit=2, code="E_USAGE", says="nope.txt"),
@@ -208,7 +208,7 @@ MISTAKES = (
     Mistake(title="an option of a tool with a letter missing", command=("tool", "run", "--frm", "alpha", "alpha-cli"), exit=2, code="E_USAGE", says="--frm", hint="--from"),
     # The network and what comes over it.
     _of_wheel("no network and nothing there yet", "INDEX../files/fresh-1.0-py3-none-any.whl", "--offline", code="E_OFFLINE", says="fresh"),
-    _of_wheel("a server that does not answer", "http://127.0.0.1:9/fresh-1.0-py3-none-any.whl", code="E_OFFLINE", says="127.0.0.1:9"),
+    _of_wheel("a server that does not answer", "http://127.0.0.1:9/fresh-1.0-py3-none-any.whl", code="E_OFFLINE", says="127.0.0.1:9/fresh-1.0-py3-none-any.whl: Connection refused"),
     _of_wheel("a file that is gone at its address", "INDEX../files/fresh-1.0-py3-none-any.whl", code="E_FETCH", says="404"),
     _of_wheel("a file with another digest", "INDEX../files/alpha-2.0-py3-none-any.whl", code="E_HASH", says="alpha-2.0-py3-none-any.whl", name="alpha", version="2.0"),
     _of_wheel("a package for another platform only", "INDEX../files/elsewhere-1.0-cp311-cp311-win_amd64.whl", code="E_NO_WHEEL", says="elsewhere", name="elsewhere"),

@@ -19,6 +19,10 @@ HEAD = """\
 
 Each of these is made in one small project, and met by storectl and by uv {uv}. `scripts/mistakes --write docs/mistakes.md` makes this page;
 `tests/end_to_end/test_mistakes.py` holds storectl to its side of it. Exit codes stand behind the commands. Folders are left out of paths.
+
+Where uv says more: which project requires a package that cannot be had (66 to 69), and the line of a broken file itself (38 to 46), which storectl leaves
+out because it may hold a password. uv goes on where storectl refuses: an upgrade while running (12), a script at an address (25), a package on top
+that does not fit (61). What uv or pip says while it locks stands above storectl's own line (60 to 62, 71).
 """
 _MOST_LINES = 8
 """What one tool says is cut off after this many lines."""
