@@ -55,7 +55,12 @@ def played(machine: Machine, block: str, index: str, programs: Path) -> str:
     """The block with what its commands print now, in a home folder that holds nothing but the files they show."""
     folder = machine.home
     path = os.pathsep.join([str(STORECTL.parent), str(programs), machine.environ["PATH"]])
-    environ = machine.environ | {"PATH": path, "UV_DEFAULT_INDEX": index, "UV_PYTHON_DOWNLOADS": "never"}
+    environ = machine.environ | {
+        "PATH": path,
+        "UV_DEFAULT_INDEX": index,
+        "UV_PYTHON_DOWNLOADS": "never",
+        "PDM_CHECK_UPDATE": "0",
+    }
     shown = ""
     for command, said in re.findall(r"(?m)^\$ (.*)\n((?:(?!\$ ).*\n)*)", block):
         if written := re.fullmatch(r"cat (\S+)", command):

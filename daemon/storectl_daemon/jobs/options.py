@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
+from storectl_daemon.models import OptionsModel
 from storectl_shim.project_record import options_key
 from storectl_store.selection.target import Interpreter, Target
 
@@ -106,6 +107,26 @@ class Options:
 
 
 DEFAULT_OPTIONS = Options()
+
+
+def options_of(request: OptionsModel) -> Options:
+    """The options in a request."""
+    return Options(
+        python=request.python,
+        extras=frozenset(request.extras),
+        all_extras=request.all_extras,
+        no_extras=frozenset(request.no_extras),
+        groups=frozenset(request.groups),
+        all_groups=request.all_groups,
+        no_groups=frozenset(request.no_groups),
+        default_groups=request.default_groups,
+        only_groups=request.only_groups,
+        lock_file=request.lock_file,
+        further_lock_files=request.further_lock_files,
+        overlay=request.overlay,
+        member=request.member,
+        all_packages=request.all_packages,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
