@@ -61,7 +61,20 @@ def _search(starts: Iterable[str], options: Options, environ: Mapping[str, str])
         hint="make one (`storectl lock`), name one with --lock FILE, or a project with --project DIR; "
         "a requirements.txt counts where it holds hashes",
         start=tried[0],
+        unlocked=any(_is_in_project(start, environ.get("HOME")) for start in tried),
     )
+
+
+def _is_in_project(folder: str, home: str | None) -> bool:
+    """Whether a `pyproject.toml` is as near as a lock file would have to be: a project that nobody has locked yet."""
+    last = os.path.realpath(home) if home else None
+    folder = os.path.realpath(folder)
+    while not os.path.exists(os.path.join(folder, "pyproject.toml")):
+        parent = os.path.dirname(folder)
+        if folder in (last, parent) or os.path.exists(os.path.join(folder, ".git")):
+            return False
+        folder = parent
+    return True
 
 
 def _git_is_at_work(folder: str) -> bool:

@@ -9,6 +9,7 @@ import os
 import sys
 
 from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, OutputError, printable
+from storectl.locks.named import default_project, named_project
 from storectl.locks.script_block import script_lock_file
 from storectl.program import execute, program_environ
 from storectl.project import locate_member
@@ -45,6 +46,7 @@ Without a program: the interactive interpreter. Exit codes are the program's; 12
       --offline               never touch the network; say what is missing (or STORECTL_OFFLINE=1, UV_OFFLINE=1)
       --lock FILE             this lock file
       --project DIR           the project at or above this folder
+  -e, --env NAME              this named environment, made by `storectl env create` (or STORECTL_ENV)
   -h, --help                  this text
       --                      ends all options: what follows is the name of a script or command
 Python's own options (-X dev, -W error, -I, -O, -u, -i, …) may stand there too; what follows the program is its own.
@@ -82,7 +84,7 @@ def _run_matrix(request: RunRequest) -> int:
 
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The program's command line and variables with these options. A script may have a lock file of its own."""
-    named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
+    named = request.kind is Kind.NAMED and not (options.lock_file or request.project or request.name)
     if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
         own = script_lock_file(request.arguments[0])
@@ -100,8 +102,7 @@ def environment_for(request: RunRequest, options: Options, environ: Mapping[str,
     """The absolute path of the environment with these options; the daemon makes it if it is not ready."""
     if request.requirements:
         return _environment_with(request, options, environ)
-    project, _, options = locate_member(_starts(request), options, environ)
-    return environment_at(project, options, environ)
+    return environment_at(*_project(request, options, environ), environ)
 
 
 def _environment_with(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
@@ -110,7 +111,7 @@ def _environment_with(request: RunRequest, options: Options, environ: Mapping[st
 
     wanted, refresh, offline = request.requirements, request.refresh, options.offline
     try:
-        project, _, options = locate_member(_starts(request), options, environ)
+        project, options = _project(request, options, environ)
     except NoLockFileError:
         if options.lock_file is not None or request.project is not None:
             raise
@@ -119,6 +120,23 @@ def _environment_with(request: RunRequest, options: Options, environ: Mapping[st
     below = environment_at(project, options, environ)
     overlay = locked_overlay(wanted, below, project, environ, refresh=refresh, offline=offline)
     return environment_at(project, options.with_overlay(overlay), environ)
+
+
+def _project(request: RunRequest, options: Options, environ: Mapping[str, str]) -> tuple[str, Options]:
+    """The folder of the project, or of the named environment, and the options for it.
+
+    If there is no project, it is the user's default environment; NoLockFileError if there is none of both.
+    """
+    if request.name is not None:
+        return named_project(request.name, options, environ)
+    try:
+        project, _, options = locate_member(_starts(request), options, environ)
+    except NoLockFileError as error:
+        default = None if error.facts.get("unlocked", True) else default_project(options, environ)
+        if default is None:
+            raise
+        return default
+    return project, options
 
 
 def environment_at(project: str, options: Options, environ: Mapping[str, str]) -> str:
@@ -162,7 +180,8 @@ def _made_environment(options: Options, project: str, last: str | None) -> str:
     try:
         return warm(project, options, os.environ).path
     except DaemonProblemError as error:
-        if last is None or not error.code.startswith("E_LOCK"):
+        gone = options.lock_file is not None and not os.path.exists(options.lock_file)  # that a named one follows
+        if last is None or not (gone or error.code.startswith("E_LOCK")):
             raise
         sys.stderr.write(
             f"storectl: warning: {error.code}: {error.message} (running in the last good environment of {project})\n"

@@ -17,7 +17,7 @@ from storectl.options import Options, combined_groups, options_of_environment
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 INTERPRETER_FLAGS = "bBdEiIOPqRsStuvVx?"
 """The one-letter options of CPython that take no value (3.9 to 3.14: `python --help`)."""
@@ -36,6 +36,8 @@ VALUE_OPTIONS = {
     "--lock": "lock",
     "--project": "project",
     "--with": "requirements",
+    "-e": "name",
+    "--env": "name",
 }
 """Our options with a value, and the list that each is added to."""
 
@@ -55,13 +57,13 @@ class RunRequest:
     """What is to run, and in which environment. Not to be changed; no dataclass, for the reason in ``options``.
 
     ``interpreter_options`` stand before the program; ``arguments`` begin with it. ``project`` is the folder of
-    --project. ``choices`` are the options for each of several Pythons, ``options`` those for the first; ``parallel``
-    is whether they run side by side. ``requirements`` come on top of the project; with ``refresh`` they are locked
-    anew.
+    --project, ``name`` the named environment of --env. ``choices`` are the options for each of several Pythons,
+    ``options`` those for the first; ``parallel`` is whether they run side by side. ``requirements`` come on top of the
+    project; with ``refresh`` they are locked anew.
     """
 
     __slots__ = (
-        "arguments", "choices", "interpreter_options", "kind", "options",
+        "arguments", "choices", "interpreter_options", "kind", "name", "options",
         "parallel", "project", "refresh", "requirements",
     )  # fmt: skip
 
@@ -72,6 +74,7 @@ class RunRequest:
         choices: tuple[Options, ...],
         parallel: bool,
         project: str | None,
+        name: str | None,
         requirements: tuple[str, ...],
         refresh: bool,
         interpreter_options: tuple[str, ...],
@@ -82,6 +85,7 @@ class RunRequest:
         self.options = choices[0]
         self.parallel = parallel
         self.project = project
+        self.name = name
         self.requirements = requirements
         self.refresh = refresh
         self.interpreter_options = interpreter_options
@@ -118,6 +122,7 @@ class _Parser:
             choices=self._choices(environ),
             parallel="--parallel" in self.flags,
             project=self._single("project") or environ.get("UV_PROJECT") or None,
+            name=self._name(environ),
             requirements=tuple(self.values["requirements"]),
             refresh="--refresh" in self.flags,
             interpreter_options=tuple(self.interpreter_options),
@@ -197,9 +202,18 @@ class _Parser:
         values = self.values[name]
         if len(values) > 1:
             raise UsageError(
-                f"--{name} is given {len(values)} times: {', '.join(values)}", hint="give the one that is meant"
+                f"--{'env' if name == 'name' else name} is given {len(values)} times: {', '.join(values)}",
+                hint="give the one that is meant",
             )
         return values[0] if values else None
+
+    def _name(self, environ: Mapping[str, str]) -> str | None:
+        """The name of --env, or of STORECTL_ENV if the options say nothing else of where the packages come from."""
+        name = self._single("name")
+        others = [f"--{option}" for option in ("project", "lock") if self.values[option]]
+        if name is not None and others:
+            raise UsageError(f"--env and {others[0]} are both given", hint="give the one that is meant")
+        return name or (None if others else environ.get("STORECTL_ENV") or None)
 
     def _choices(self, environ: Mapping[str, str]) -> tuple[Options, ...]:
         """The options for each Python, in the given order; each version once."""
@@ -228,3 +242,16 @@ def _module_or_code(cluster: str) -> bool:
         if letter not in INTERPRETER_FLAGS:
             return False
     return False
+
+
+def script_of(arguments: Sequence[str]) -> str | None:
+    """The script among the arguments of Python; None for -m, -c, standard input or no program."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in ("-W", "-X", "--check-hash-based-pycs"):
+            next(rest, None)
+        elif argument == "-" or (argument[:1] == "-" != argument[1:2] and _module_or_code(argument)):
+            return None
+        elif not argument.startswith("-"):
+            return argument
+    return None

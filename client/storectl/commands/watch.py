@@ -53,9 +53,9 @@ def remove(folder: str) -> None:
 
 
 def _is_own(path: str) -> bool:
-    """Whether this is a folder that storectl made for a tool or for --with: the user did not ask to watch it."""
+    """Whether this is a folder that storectl made for a tool, a name or --with: the user did not ask to watch it."""
     state = os.path.realpath(state_folder(os.environ))
-    return path.startswith((os.path.join(state, "overlays", ""), os.path.join(state, "tools", "")))
+    return path.startswith(tuple(os.path.join(state, kind, "") for kind in ("overlays", "tools", "named")))
 
 
 def _row(state: ProjectState) -> tuple[str, str]:

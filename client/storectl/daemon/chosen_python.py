@@ -47,6 +47,15 @@ def chosen_python(python: str | None, environ: Mapping[str, str], *, pinned: str
     return daemon.interpreter(absolute_interpreter(python) if python else None, pinned)
 
 
+def pinned_in(folder: str) -> str | None:
+    """The content of the ``.python-version`` in a folder of storectl's own; None without one."""
+    try:
+        with open(os.path.join(folder, PIN), encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
 def pinned_at(folder: str, environ: Mapping[str, str]) -> str | None:
     """The content of the nearest ``.python-version`` at or above this folder, no further up than HOME; as for `uv run`.
 

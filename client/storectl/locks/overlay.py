@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from storectl.daemon.chosen_python import PIN, ChosenPython, chosen_python, first_on_path, pinned_at
+from storectl.daemon.chosen_python import ChosenPython, chosen_python, first_on_path, pinned_at, pinned_in
 from storectl.locks.requirement_words import absolute_requirements, check_requirements, fingerprints
 from storectl_shim.locations import state_folder
 
@@ -94,11 +94,8 @@ def _feature_version(environment: str) -> str:
 
 def has_its_python(folder: str) -> bool:
     """Whether the interpreter that the folder was locked for, by the pin in it, is there; true without a pin."""
-    try:
-        with open(os.path.join(folder, PIN), encoding="utf-8", errors="surrogateescape") as file:
-            return os.access(file.read().strip(), os.X_OK)
-    except OSError:
-        return True
+    pin = pinned_in(folder)
+    return pin is None or os.access(pin.strip(), os.X_OK)
 
 
 def offline_variables(offline: bool) -> dict[str, str]:  # noqa: FBT001 - the answer to one option

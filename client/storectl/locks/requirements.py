@@ -10,6 +10,7 @@ A folder counts only if it has its lock file, which is moved in last. So no comm
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,8 @@ class Wanted:
     """What is to be locked. ``constraints`` are versions that it has to fit (``name==1.0``).
 
     It is locked for ``python``. The locker is told its path, as it might not find it by itself. ``notes`` are files
-    to keep beside the lock file. ``variables`` are for the locker, if they are not set already.
+    to keep beside the lock file. ``variables`` are for the locker, if they are not set already. With ``keep`` versions
+    stay as they are in the lock file that is there, if they fit.
     """
 
     requirements: tuple[str, ...]
@@ -48,6 +50,7 @@ class Wanted:
     constraints: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    keep: bool = False
 
 
 def lock_requirements(path: str, wanted: Wanted, environ: Mapping[str, str]) -> str:
@@ -60,6 +63,8 @@ def lock_requirements(path: str, wanted: Wanted, environ: Mapping[str, str]) -> 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as stage:
         _write_project(Path(stage), wanted)
+        if wanted.keep and (folder / "uv.lock").is_file():
+            shutil.copy(folder / "uv.lock", stage)  # uv prefers its versions; pip has no way to
         _run_locker(Path(stage), wanted, environ)
         return _put(Path(stage), folder)
 
