@@ -278,6 +278,7 @@ def test_the_unusual_goes_the_slow_way_with_its_arguments(
         "STORECTL_EXTRAS",
         "STORECTL_GROUPS",
         "STORECTL_OFFLINE",
+        "STORECTL_ENV",
         "UV_PYTHON",
         "UV_OFFLINE",
         "UV_PROJECT",
