@@ -14,11 +14,11 @@ import sys
 from storectl.daemon.chosen_python import chosen_python
 from storectl.errors import ClientError, NoLockFileError, OutputError, PipRefusedError, ProjectOwnerError
 from storectl.locks.named import default_project, named_project
-from storectl.options import options_of_environment
 from storectl.program import execute, program_environ
 from storectl.project import locate_member
 from storectl.run import CANNOT_RUN, environment_at
 from storectl.run_arguments import script_of
+from storectl.run_options import options_of_environment
 from storectl.target import script_folder
 from storectl_shim.locations import NoHomeError
 

@@ -24,6 +24,7 @@ FEATURES = (
     "events",
     "shutdown",
     "interpreters",
+    "selection",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 
@@ -188,11 +189,15 @@ class WarmRequest(Model):
     python: PythonName | None = None
     extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     all_extras: bool = False
+    no_extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    all_groups: bool = False
+    no_groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     default_groups: bool = True
     only_groups: bool = False
     overlay: AbsolutePath | None = None
     member: AbsolutePath | None = None
+    all_packages: bool = False
     offline: bool = False
     bytecode: bool = True
     thorough: bool = False

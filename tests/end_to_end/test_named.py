@@ -1,13 +1,16 @@
 """Named environments: they belong to no folder, are run from anywhere, and one may count outside of projects."""
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from support.index import LoopbackIndex
-from support.machine import Machine, pyenv_python
+from support.machine import Machine, base_python, pyenv_python
 from support.project import write_project
+from support.tools import new_venv
 from support.wheels import make_wheel
 
 GUESTS = True  # the tests do not disturb one another: one daemon serves them all
@@ -124,13 +127,27 @@ def test_the_default_one_counts_outside_of_projects(
     project = write_project(machine.home / "project", index, [make_wheel("gamma", "1.0")])
     assert machine.ok("run", "../loose.py", cwd=project) == "gamma==1.0\n"
     (project / "uv.lock").unlink()
-    assert machine.run("run", "-c", SHOW, cwd=project).stderr.startswith("storectl: E_NO_LOCK: ")
+    (project / "pyproject.toml").write_text("[tool.poetry]\n")
+    assert "alpha" not in machine.run("run", "-c", SHOW, cwd=project).stdout  # it is to be locked, not outside
     machine.ok("env", "create", "other", "beta", env=environ)
     assert machine.ok("env", "default", "other") == "other\n"
     assert machine.ok("run", "loose.py") == "alpha==1.0 beta==1.0\n"
     machine.ok("env", "remove", "other")
     assert machine.ok("env", "default") == "none\n"
-    assert machine.run("run", "-c", SHOW).returncode == 125
+    assert "alpha" not in machine.ok("run", "-c", SHOW)
+
+
+def test_what_is_active_or_asked_for_comes_before_the_default_one(machine: Machine, environ: dict[str, str]) -> None:
+    """And a program outside of projects never runs under a name that `storectl shim` made."""
+    prefix = "import sys; print(sys.prefix)"
+    made = machine.ok("env", "create", "mine", "alpha", "--default", env=environ).split()[-1]
+    venv = new_venv(machine.home / "venv", base_python())
+    assert machine.ok("run", "-c", prefix) == f"{made}\n"
+    assert machine.ok("run", "-c", prefix, env={"VIRTUAL_ENV": str(venv)}) == f"{venv}\n"
+    machine.ok("shim", "install")
+    path = {"PATH": f"{machine.home}/.local/bin:{os.path.dirname(base_python())}:/usr/bin:/bin"}
+    for arguments in (("--no-project",), ("-p", base_python())):
+        assert machine.ok("run", *arguments, "-c", prefix, env=path) == f"{sys.base_prefix}\n"
 
 
 def test_more_can_come_on_top_of_it(machine: Machine, index: LoopbackIndex, environ: dict[str, str]) -> None:

@@ -13,8 +13,9 @@ from storectl.errors import DaemonProblemError, UsageError
 from storectl.locks.named import DEFAULT, Named, default_named, named_path, read_named
 from storectl.locks.named_locks import change_named, create_named, remove_named, set_default
 from storectl.locks.requirement_words import absolute_requirements
-from storectl.options import Options, options_of_environment
+from storectl.options import Options
 from storectl.project import locate_project
+from storectl.run_options import options_of_environment
 
 _requirements = click.argument("requirements", metavar="[REQUIREMENT]...", nargs=-1)
 _name = click.argument("name", metavar="NAME")

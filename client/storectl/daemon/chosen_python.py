@@ -61,7 +61,7 @@ def pinned_at(folder: str, environ: Mapping[str, str]) -> str | None:
 
     A file of another user does not count: any user can put one into a folder that all may write to.
     """
-    for each in _upward(os.path.realpath(folder), environ.get("HOME")):
+    for each in upward(os.path.realpath(folder), environ.get("HOME")):
         path = os.path.join(each, PIN)
         try:
             if os.stat(path).st_uid not in (os.geteuid(), 0):
@@ -78,12 +78,15 @@ def first_on_path(environ: Mapping[str, str]) -> str:
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
         for name in ("python3", "python"):
             path = os.path.join(folder, name)
-            if os.path.isfile(path) and os.access(path, os.X_OK):
-                return os.path.realpath(path)
+            real = os.path.realpath(path)
+            # A name of the launcher (`storectl shim`) would start storectl again.
+            if os.path.isfile(path) and os.access(path, os.X_OK) and os.path.basename(real) != "storectl":
+                return real
     return ""
 
 
-def _upward(folder: str, home: str | None) -> Iterator[str]:
+def upward(folder: str, home: str | None) -> Iterator[str]:
+    """The folder and all above it, no further up than ``home``."""
     last = os.path.realpath(home) if home else None
     while True:
         yield folder

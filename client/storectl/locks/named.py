@@ -1,7 +1,7 @@
 """Named environments: they belong to no project's folder, and are run from anywhere with `storectl run -e NAME`.
 
     <state>/named/<name>/asked                what was asked for, see below; without it there is no such environment
-    <state>/named/<name>/uv.lock, …           the lock file of the requirements, as ``requirements`` makes it
+    <state>/named/<name>/pylock.toml, …       the lock file of the requirements, as ``requirements`` makes it
     <state>/named/default -> <name>           the one that counts outside of projects, for `run` and for the launcher
 
     asked    storectl-named 1
@@ -18,7 +18,7 @@ import os
 import re
 
 from storectl.errors import UnknownNameError, UsageError
-from storectl.locks.overlay import has_its_python
+from storectl.locks.remembered import has_its_python
 from storectl.locks.requirement_words import project_name
 from storectl.project import locate_member
 from storectl_shim.locations import state_folder

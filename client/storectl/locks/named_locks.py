@@ -15,9 +15,11 @@ from storectl.daemon.chosen_python import chosen_python, pinned_in
 from storectl.daemon.warming import warm
 from storectl.errors import NameTakenError
 from storectl.locks.named import ASKED, DEFAULT, Named, default_named, named_folder
-from storectl.locks.overlay import has_its_python, offline_variables
+from storectl.locks.remembered import has_its_python, versions_in
 from storectl.locks.requirements import Wanted, lock_requirements
 from storectl.options import Options
+from storectl_shim.locations import store_folder
+from storectl_shim.project_record import last_environment
 
 
 def create_named(named: Named, environ: Mapping[str, str], *, offline: bool) -> EnvironmentInfo:
@@ -74,16 +76,16 @@ def _made(named: Named, environ: Mapping[str, str], *, keep: bool = False, offli
 
 def _lock(named: Named, environ: Mapping[str, str], *, keep: bool, offline: bool) -> None:
     """Lock for the interpreter that it was locked for before, if that is there; else for the one that was asked for."""
+    last = last_environment(store_folder(environ), named.folder, Options().key)
     pinned = pinned_in(named.folder) if has_its_python(named.folder) else None
     python = chosen_python(None if pinned else named.python, environ, pinned=pinned)
     wanted = Wanted(
         requirements=named.requirements,
         python=python,
         notes={ASKED: named.text(), **python.pin},
-        variables=offline_variables(offline),
-        keep=keep,
+        kept=tuple(versions_in(last)) if keep and last is not None else (),
     )
-    lock_requirements(named.folder, wanted, environ)
+    lock_requirements(named.folder, wanted, environ, offline=offline)
 
 
 @contextmanager

@@ -25,12 +25,16 @@ def options_of(request: WarmRequest) -> Options:
         python=request.python,
         extras=frozenset(request.extras),
         all_extras=request.all_extras,
+        no_extras=frozenset(request.no_extras),
         groups=frozenset(request.groups),
+        all_groups=request.all_groups,
+        no_groups=frozenset(request.no_groups),
         default_groups=request.default_groups,
         only_groups=request.only_groups,
         lock_file=request.lock_file,
         overlay=request.overlay,
         member=request.member,
+        all_packages=request.all_packages,
     )
 
 
