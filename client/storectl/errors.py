@@ -193,7 +193,10 @@ class EnvironSizeError(ClientError):
 
 
 class DaemonProblemError(ClientError):
-    """The daemon refused or failed; code, detail and hint are those of its answer."""
+    """The daemon refused or failed; code, detail and hint are those of its answer.
+
+    ``facts['missing_python']``: the Python that no interpreter is, if that is why; else None.
+    """
 
 
 class DaemonError(ClientError):

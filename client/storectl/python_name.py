@@ -99,7 +99,8 @@ def _version(name: str) -> str | None:
 
 def _found(name: str, environ: Mapping[str, str]) -> str:
     """The interpreter of this name that is not on PATH, such as one of uv or pyenv."""
-    chosen = chosen_python(_version(name) or options_of_environment(environ).python, environ)
+    options = options_of_environment(environ)
+    chosen = chosen_python(_version(name) or options.python, environ, offline=options.offline)
     return chosen.executable or name
 
 

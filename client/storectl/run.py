@@ -76,7 +76,7 @@ def _run_matrix(request: RunRequest) -> int:
 
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The program's command line and variables with these options. A script may have a lock file of its own."""
-    own = {**os.environ, **request.variables}
+    own = {**os.environ, **request.variables, **({"UV_OFFLINE": "1"} if options.offline else {})}
     how = Locking(refresh=request.refresh, locked=request.locked, offline=options.offline)
     named = request.kind is Kind.NAMED and not (options.lock_file or request.project or request.environment)
     if named and (_is_script(request) or os.path.isfile(request.arguments[0])):

@@ -78,7 +78,7 @@ def _lock(named: Named, environ: Mapping[str, str], *, keep: bool, offline: bool
     """Lock for the interpreter that it was locked for before, if that is there; else for the one that was asked for."""
     last = last_environment(store_folder(environ), named.folder, Options().key)
     pinned = pinned_in(named.folder) if has_its_python(named.folder) else None
-    python = chosen_python(None if pinned else named.python, environ, pinned=pinned)
+    python = chosen_python(None if pinned else named.python, environ, pinned=pinned, offline=offline)
     wanted = Wanted(
         requirements=named.requirements,
         python=python,
