@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "env": ("env:env", "The environments, and how that of a project is."),
     "store": ("store:store", "What is in the store, and whether it is as it was unpacked."),
     "tool": ("tool:tool", "Run commands of packages that belong to no project."),
+    "shim": ("shim:shim", "`python` that is the project's own, in every folder."),
     "kernel": ("kernel:kernel", "One Jupyter kernel that finds the project of each notebook."),
     "doctor": ("doctor:doctor", "Check what storectl needs."),
 }
