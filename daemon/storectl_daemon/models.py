@@ -25,6 +25,7 @@ FEATURES = (
     "shutdown",
     "interpreters",
     "fronts",
+    "selection",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 
@@ -182,11 +183,15 @@ class OptionsModel(Model):
     python: PythonName | None = None
     extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     all_extras: bool = False
+    no_extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    all_groups: bool = False
+    no_groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     default_groups: bool = True
     only_groups: bool = False
     overlay: AbsolutePath | None = None
     member: AbsolutePath | None = None
+    all_packages: bool = False
 
 
 class WarmRequest(OptionsModel):

@@ -100,7 +100,8 @@ class DaemonClient:
         With ``force`` what is there is moved aside.
         """
         self._check_fronts()
-        body = {"path": path_on_wire(path), "environment": environment, "force": force, **_options_on_wire(options)}
+        body = {"path": path_on_wire(path), "environment": environment, "force": force}
+        body |= _options_on_wire(options) | self._rarer(options)
         told = self._json("POST", "/v1/links", body, silence_s=self._stream_silence_s)["told"]
         return [path_from_wire(str(line)) for line in told]
 
@@ -130,11 +131,7 @@ class DaemonClient:
 
     def interpreter(self, python: str | None, pinned: str | None) -> ChosenPython:
         """The interpreter for ``python`` (version, range or path), else for ``pinned``, else the first on PATH."""
-        if "interpreters" not in self.health().features:
-            raise DaemonVersionError(
-                "the daemon is of an older storectl, and cannot choose an interpreter",
-                hint="storectl daemon stop ends it; the next command starts its own",
-            )
+        self._need("interpreters", "cannot choose an interpreter")
         body = {"python": path_on_wire(python), "pinned": pinned, "environ": variables_on_wire(self._environ)}
         return _read(_interpreter_of, self._json("POST", "/v1/interpreters", body))
 
@@ -152,11 +149,8 @@ class DaemonClient:
 
     def verify(self, *, repair: bool = False, offline: bool = False) -> Iterator[dict[str, Any]]:
         """The events of a verification, as they come; the last one is ``done``."""
-        if repair and "repair" not in self.health().features:
-            raise DaemonVersionError(
-                "the daemon is of an older storectl, which cannot repair",
-                hint="storectl daemon stop ends it; the next command starts its own",
-            )
+        if repair:
+            self._need("repair", "cannot repair")
         body = {"repair": repair, "offline": offline, "environ": variables_on_wire(self._environ)}
         for event in self._stream("/v1/verify", body if repair else None):
             yield dict(event)
@@ -175,6 +169,7 @@ class DaemonClient:
             "bytecode": bytecode,
             "thorough": bytecode,
             "environ": variables_on_wire(self._environ),
+            **self._rarer(options),
         }
         for event in self._stream("/v1/warm", body):
             kind = event.get("event")
@@ -187,6 +182,27 @@ class DaemonClient:
             elif kind == "failed":
                 raise problem_from_json(event.get("problem") or {})
         raise went_away()
+
+    def _rarer(self, options: Options) -> dict[str, Any]:
+        """Those options that a daemon of an older storectl does not know, as far as they are set."""
+        values = {
+            "no_extras": list(options.no_extras),
+            "all_groups": options.all_groups,
+            "no_groups": list(options.no_groups),
+            "all_packages": options.all_packages,
+        }
+        asked = {name: value for name, value in values.items() if value}
+        if asked:
+            self._need("selection", f"does not know {', '.join(asked)}")
+        return asked
+
+    def _need(self, feature: str, lack: str) -> None:
+        """DaemonVersionError if the daemon is so old that it does not have the feature."""
+        if feature not in self.health().features:
+            raise DaemonVersionError(
+                f"the daemon is of an older storectl, and {lack}",
+                hint="storectl daemon stop ends it; the next command starts its own",
+            )
 
     def _stream(self, path: str, body: Json | None) -> Iterator[Json]:
         """The lines of an NDJSON answer, each as it comes."""

@@ -14,8 +14,9 @@ from storectl.locks.edit_words import Asked, Edit, edit_of
 from storectl.locks.handover import hand_over
 from storectl.locks.lock import Locking, locking_of, script_locking
 from storectl.locks.locked_versions import changes, locked_versions
-from storectl.options import Options, options_of_environment
+from storectl.options import Options
 from storectl.project import locate_member
+from storectl.run_options import options_of_environment
 from storectl_shim.project_record import INPUTS, LOCK_FILES
 
 _PROJECT_FILES = (*LOCK_FILES, "pyproject.toml", "Pipfile", "requirements.in")

@@ -11,7 +11,7 @@ import os
 import sys
 
 from storectl.errors import ClientError, DaemonProblemError, LockOldError, printable
-from storectl.options import FROZEN, LOCKED
+from storectl.options import FROZEN, LOCKED, is_true
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import lock_files_in, read_notices
 
@@ -45,7 +45,7 @@ def with_fresh_lock_file(make: Callable[[], Made], project: str, options: Option
     if _relocked(project, options, environ):
         made = make()
         notices = read_notices(store_folder(environ), project, options.key)
-    for notice in notices:
+    for notice in () if is_true(environ.get("STORECTL_QUIET")) else notices:
         _warn(notice)
     return made
 
@@ -69,7 +69,7 @@ def _relocked(project: str, options: Options, environ: Mapping[str, str]) -> boo
         return False  # a command of another user must not leave files in the project
     from pathlib import Path  # noqa: PLC0415 - for an old lock file only
 
-    from storectl.locks.handover import hand_over, shown  # noqa: PLC0415 - as above
+    from storectl.locks.handover import hand_over  # noqa: PLC0415 - as above
     from storectl.locks.lock import keeping_versions, locking_of  # noqa: PLC0415 - as above
 
     before = Path(path).read_bytes()
@@ -81,7 +81,7 @@ def _relocked(project: str, options: Options, environ: Mapping[str, str]) -> boo
         _warn(f"{error.message}: {error.hint}")
         return False
     if code:
-        _warn(f"{shown(command)} failed: the old lock file is used")
+        _warn(f"{locking.shown} failed: the old lock file is used")
     return Path(path).read_bytes() != before
 
 

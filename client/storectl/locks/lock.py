@@ -68,6 +68,11 @@ class Locking:
         """Whether it makes a ``requirements.txt`` of a ``requirements.in``."""
         return "requirements.in" in self.words
 
+    @property
+    def shown(self) -> str:
+        """The command line as a user would type it."""
+        return " ".join([os.path.basename(self.command[0]), *self.command[1:]])
+
 
 def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
     """How to lock the project in this folder, or this script; NoLockerError if no tool can."""
@@ -145,10 +150,10 @@ def _candidates(folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _of_project(file: Path) -> Iterator[tuple[tuple[str, ...], str]]:
-    tools = _tables(file, "tool")
+    tools, backend = _tables(file, "tool"), str(_tables(file, "build-system").get("build-backend", ""))
     for tool in ("poetry", "pdm", "uv"):
-        if tool in tools:
-            yield _COMMANDS[_OF_TOOL[tool]][0], f"pyproject.toml has [tool.{tool}]"
+        if tool in tools or backend.startswith((f"{tool}.", f"{tool}_")):
+            yield _COMMANDS[_OF_TOOL[tool]][0], f"pyproject.toml speaks of {tool}"
             return
     yield _COMMANDS["uv.lock"][0], "pyproject.toml names no tool"
     yield _PYLOCK["pip"], "pyproject.toml names no tool"
