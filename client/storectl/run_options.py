@@ -160,11 +160,11 @@ OPTIONS = (
 
 BY_NAME = {name: option for option in OPTIONS for name in option.names}
 
-_TOOL_LOCKS = "a run never changes the lock file: storectl lock -- {}"
+_TOOL_LOCKS = "a run changes no version: storectl lock -- {}"
 _IN_PYPROJECT = "it counts for everybody who builds the project: {} in [tool.uv] of pyproject.toml"
 REFUSED = {
-    **dict.fromkeys(("-U", "--upgrade"), _TOOL_LOCKS.format("--upgrade")),
-    "--upgrade-package": _TOOL_LOCKS.format("--upgrade-package NAME"),
+    **dict.fromkeys(("-U", "--upgrade"), "a run changes no version: storectl upgrade"),
+    "--upgrade-package": "a run changes no version: storectl upgrade NAME",
     "--upgrade-group": _TOOL_LOCKS.format("--upgrade-group NAME"),
     **dict.fromkeys(("--no-sources", "--no-sources-package"), _TOOL_LOCKS.format("--no-sources")),
     **dict.fromkeys(
