@@ -5,8 +5,6 @@ A command's module is imported when the command is run: what others need is not 
 
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from importlib import import_module
 
 import click
 
@@ -45,37 +43,29 @@ ELSEWHERE: Mapping[str, str] = {
     "x": "storectl tool run NAME",
     "exec": "storectl run COMMAND",
     "python": "storectl run python; storectl run -p VERSION chooses which",
+    "update": "storectl upgrade locks newer versions",
     "cache": "storectl store list shows what is kept",
     **dict.fromkeys(
-        ("init", "new", "tree", "export", "version", "build", "publish", "auth", "format", "self", "show", "update"),
+        ("init", "new", "tree", "export", "version", "build", "publish", "auth", "format", "self", "show"),
         "the tool that locks the project does it",
     ),
 }
 """Commands of uv, Poetry, PDM and pipx, and what does that here."""
 
 
-class LazyGroup(Group):
-    """Imports the module of a command when the command is run, or its help is asked for."""
+class Root(Group):
+    """The command `storectl` itself."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The names, in the order in which help shows them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name. UsageError if there is none."""
         if cmd_name not in COMMANDS:
             raise _unknown_command(cmd_name)
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(f"storectl.commands.{module}"), attribute)
-        return command
-
-    def sentence(self, ctx: click.Context, name: str) -> str:  # noqa: ARG002 - as above
-        """From the table, so that no module is imported for it."""
-        return COMMANDS[name][1]
+        return super().get_command(ctx, cmd_name)
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=Root,
+    lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One store of unpacked wheels for every project: environments are there before you run anything.",
 )
@@ -106,6 +96,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _unknown_command(name: str) -> UsageError:
+    from difflib import get_close_matches  # noqa: PLC0415 - only an error pays for it
+
     near = get_close_matches(name, COMMANDS, n=1)
     meant = ELSEWHERE.get(name) or (f"is {near[0]} meant?" if near else "see storectl --help")
     return UsageError(f"storectl has no command {name}", hint=meant)

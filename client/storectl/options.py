@@ -21,19 +21,21 @@ _NO_PART_OF_THE_KEY = ("offline", "lock_check", "package")
 class Options:
     """Which environment of a project is meant: interpreter, extras, groups, another lock file. Not to be changed.
 
-    ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own. The names of
-    extras and groups are sorted. ``groups`` come on top of the default groups if ``default_groups`` is true; with
-    ``only_groups`` there is nothing else; ``no_extras`` and ``no_groups`` are left out in any case. ``lock_file`` is
-    absolute, None for the project's own; ``overlay`` is the absolute path of a lock file for packages on top.
-    ``member`` is the absolute folder of a workspace member that is meant instead of the root, ``package`` its name as
-    long as the folder is not known; with ``all_packages`` every member is meant. ``offline`` and ``lock_check`` say how
-    to get the environment, not which: they are not part of the key. ``lock_check`` is LOCKED, FROZEN or nothing: what
-    if the lock file is older than the project.
+    ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own. The names
+    of extras and groups are sorted. ``groups`` come on top of the default groups if ``default_groups`` is true;
+    with ``only_groups`` there is nothing else; ``no_extras`` and ``no_groups`` are left out in any case.
+    ``lock_file`` is absolute, None for the project's own; ``further_lock_files`` are requirements files that count
+    with it. ``overlay`` is the absolute path of a lock file for packages on top. ``member`` is the absolute folder
+    of a workspace member that is meant instead of the root, ``package`` its name as long as the folder is not
+    known; with ``all_packages`` every member is meant. ``offline`` and ``lock_check`` say how to get the
+    environment, not which: they are not part of the key. ``lock_check`` is LOCKED, FROZEN or nothing: what if the lock
+    file is older than the project.
     """
 
     __slots__ = (
-        "all_extras", "all_groups", "all_packages", "default_groups", "extras", "groups", "lock_check", "lock_file",
-        "member", "no_extras", "no_groups", "offline", "only_groups", "overlay", "package", "python",
+        "all_extras", "all_groups", "all_packages", "default_groups", "extras", "further_lock_files", "groups",
+        "lock_check", "lock_file", "member", "no_extras", "no_groups", "offline", "only_groups", "overlay", "package",
+        "python",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +51,7 @@ class Options:
         default_groups: bool = True,
         only_groups: bool = False,
         lock_file: str | None = None,
+        further_lock_files: tuple[str, ...] = (),
         overlay: str | None = None,
         member: str | None = None,
         package: str | None = None,
@@ -68,6 +71,7 @@ class Options:
         self.offline = offline
         self.lock_check = lock_check
         self.lock_file = absolute_lock_file(lock_file) if lock_file is not None else None
+        self.further_lock_files = tuple(map(absolute_lock_file, further_lock_files))
         self.overlay = overlay
         self.member = member
         self.package = package
@@ -81,7 +85,7 @@ class Options:
 
     def with_lock_file(self, path: str) -> Options:
         """These options with another lock file."""
-        return self._with(lock_file=path, member=None)
+        return self._with(lock_file=path, further_lock_files=(), member=None)
 
     def alone(self) -> Options:
         """These options without a project: the Python is the one that stands beside the lock file."""
@@ -95,7 +99,7 @@ class Options:
         """These options for the workspace member in this folder; None for the root of the workspace."""
         return self._with(member=folder, package=None)
 
-    def _with(self, **changed: str | None) -> Options:
+    def _with(self, **changed: Any) -> Options:
         return Options(**(self._values() | changed))
 
     @property

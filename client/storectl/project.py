@@ -36,7 +36,7 @@ def locate_member(starts: Iterable[str], options: Options, environ: Mapping[str,
     """
     try:
         if options.lock_file is not None:
-            return _at_package(*_project_of(options.lock_file, environ), options)
+            return _at_package(*_project_of((options.lock_file, *options.further_lock_files), environ), options)
         return _search(starts, options, environ)
     except ForeignFileError as error:
         raise _owner_error(error) from None
@@ -102,11 +102,12 @@ def _git_is_at_work(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, ".git", "index.lock"))
 
 
-def _project_of(lock_file: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    if not os.path.isfile(lock_file):
-        raise NoLockFileError(
-            f"no lock file at {lock_file}", hint="--lock takes the path of an existing file", start=lock_file
-        )
-    project = os.path.dirname(lock_file)
-    check_inputs(project, INPUTS, lock_file, environ)
-    return project, lock_file
+def _project_of(lock_files: tuple[str, ...], environ: Mapping[str, str]) -> tuple[str, str]:
+    for path in lock_files:
+        if not os.path.isfile(path):
+            raise NoLockFileError(
+                f"no lock file at {path}", hint="--lock takes the path of an existing file", start=path
+            )
+    project = os.path.dirname(lock_files[0])
+    check_inputs(project, (*INPUTS, *lock_files[1:]), lock_files[0], environ)
+    return project, lock_files[0]

@@ -1,6 +1,6 @@
 """`storectl run`, if the launcher hands it over: options, links, first runs, changed lock files, errors.
 
-It has to be quick: it imports neither click, h11 nor json, unless the environment must be made.
+It has to be quick: it imports neither click nor json, unless the environment must be made.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CANNOT_RUN = 125
 """The exit code if storectl itself is the reason that nothing ran; also that of `env`, `timeout` and `docker run`."""
+
+_PROJECT_HINT = "--project and UV_PROJECT take the path of a folder that is there"
 
 HELP = """\
 Usage: storectl run [OPTIONS] [PYTHON OPTIONS] script.py | -m module | -c code | command | -  [ARGUMENTS]
@@ -164,6 +166,8 @@ def _starts(request: RunRequest) -> Iterator[str]:
     if request.no_project:
         return
     if request.project is not None:
+        if not os.path.isdir(request.project):
+            raise FileAccessError(f"there is no folder {request.project}", hint=_PROJECT_HINT)
         yield request.project
         return
     if script:

@@ -88,7 +88,7 @@ OPTIONS = (
     ),
     Option("--refresh-package", takes="NAME", sets="refresh"),
     # Which project.
-    Option("--lock", takes="FILE", sets="lock", text="this lock file"),
+    Option("--lock", takes="FILE", sets="lock", text="this lock file; several requirements files count together"),
     Option(
         "--project", takes="DIR", sets="project", variables=("UV_PROJECT",),
         text="the project at or above this folder",
@@ -275,7 +275,8 @@ class Asked:
             only_groups=bool(only),
             package=self.one("package"),
             all_packages="all_packages" in self,
-            lock_file=self.one("lock"),
+            lock_file=next(iter(self.all("lock")), None),
+            further_lock_files=self.all("lock")[1:],
             offline="offline" in self,
             lock_check=LOCKED if "locked" in self else FROZEN if "frozen" in self else "",
         )

@@ -173,6 +173,7 @@ def options_key(
     overlay: str | None = None,
     member: str | None = None,
     all_packages: bool = False,
+    further_lock_files: Iterable[str] = (),
 ) -> str:
     """The name of a set of options: ``default``, or 16 hex digits. The parameters are those of ``POST /v1/warm``."""
     parts = [f"python={python}"] if python is not None else []
@@ -185,6 +186,7 @@ def options_key(
     parts += [] if default_groups else ["no-default-groups"]
     parts += ["only-groups"] if only_groups else []
     parts += [f"lock={lock_file}"] if lock_file is not None else []
+    parts += [f"lock={path}" for path in further_lock_files]
     parts += [f"overlay={overlay}"] if overlay is not None else []
     parts += [f"member={member}"] if member is not None else []
     parts += ["all-packages"] if all_packages else []

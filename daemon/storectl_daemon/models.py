@@ -24,8 +24,9 @@ FEATURES = (
     "events",
     "shutdown",
     "interpreters",
-    "fronts",
     "selection",
+    "export",
+    "fronts",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 
@@ -131,7 +132,7 @@ class EnvironmentInfo(Model):
     wheels: int
 
 
-Phase = Literal["resolve", "build", "fetch", "unpack", "compile", "publish"]
+Phase = Literal["resolve", "build", "fetch", "unpack", "compile", "publish", "export"]
 
 
 class ProgressEvent(Model):
@@ -177,9 +178,13 @@ WarmEvent = ProgressEvent | WarningEvent | ReadyEvent | FailedEvent | CompiledEv
 
 
 class OptionsModel(Model):
-    """The options that decide which environment of a project is meant."""
+    """The options that decide which environment of a project is meant.
+
+    ``further_lock_files`` are requirements files that count together with ``lock_file``.
+    """
 
     lock_file: AbsolutePath | None = None
+    further_lock_files: Annotated[tuple[AbsolutePath, ...], Field(max_length=1000)] = ()
     python: PythonName | None = None
     extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     all_extras: bool = False
@@ -322,6 +327,33 @@ class Health(Model):
     socket: ShownPath
     uptime_s: float
     rss_bytes: int
+
+
+class ExportRequest(Model):
+    """Export an environment to a ``folder``, or as a tar ``archive``; then ``folder`` is where it will be unpacked.
+
+    ``umask`` is that of the command. ``moment`` is the time of all files of an archive, in seconds.
+    """
+
+    folder: AbsolutePath | None = None
+    archive: AbsolutePath | None = None
+    method: Literal["auto", "copy", "reflink", "hardlink"] = "auto"
+    relocatable: bool = True
+    umask: Annotated[int, Field(ge=0, le=0o777)] = 0o022
+    moment: Annotated[int, Field(ge=0, lt=2**32)] = 315532800
+
+
+class ExportedEvent(Model):
+    """The export is there. ``local`` are folders whose code is not copied: it is imported from where it is."""
+
+    event: Literal["exported"] = "exported"
+    path: ShownPath
+    files: int
+    bytes: int
+    local: tuple[ShownPath, ...]
+
+
+ExportEvent = ProgressEvent | ExportedEvent | FailedEvent
 
 
 class EntryInfo(Model):

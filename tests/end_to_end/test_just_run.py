@@ -236,6 +236,39 @@ def test_a_named_requirements_file_needs_no_hashes(machine: Machine, folder: Pat
     assert shown(machine, folder, NOWHERE, "--lock", "dev.txt", "-c", SHOW) == ("alpha==1.0", [])
 
 
+def test_several_files_with_hashes_count_together_as_for_pip(
+    machine: Machine, index: LoopbackIndex, folder: Path, environ: dict[str, str]
+) -> None:
+    alpha, beta = (index.wheels[f"{name}-1.0-py3-none-any.whl"] for name in ("alpha", "beta"))
+    for name, wheel in (("requirements.txt", alpha), ("my requirements dev.txt", beta)):
+        (folder / name).write_text(f"{wheel.name}==1.0 --hash={wheel.digest}\n")
+    both = ("--lock", "requirements.txt", "--lock", "my requirements dev.txt")
+    assert shown(machine, folder, environ, *both, "-c", SHOW)[0] == "alpha==1.0 beta==1.0"
+    assert shown(machine, folder, environ, "--lock", "requirements.txt", "-c", SHOW)[0] == "alpha==1.0"
+    (folder / "my requirements dev.txt").write_text(f"alpha==2.0 --hash={beta.digest}\n")
+    refused = machine.run("run", *both, "-c", SHOW, cwd=folder, env=environ)
+    assert "`alpha` is required a second time, and differently" in refused.stderr
+
+
+def test_several_files_without_hashes_are_locked_together(
+    machine: Machine, folder: Path, environ: dict[str, str]
+) -> None:
+    (folder / "a.txt").write_text("alpha\n")
+    (folder / "b.txt").write_text("beta\nalpha<2\n")
+    both = ("--lock", "a.txt", "--lock", "b.txt")
+    assert shown(machine, folder, environ, *both, "-c", SHOW)[0] == "alpha==1.0 beta==2.0"
+
+
+def test_lock_files_of_other_kinds_do_not_count_together(
+    machine: Machine, folder: Path, environ: dict[str, str]
+) -> None:
+    for name in ("uv.lock", "requirements.txt"):
+        (folder / name).write_text("alpha==1.0 --hash=sha256:00\n")
+    refused = machine.run("run", "--lock", "uv.lock", "--lock", "requirements.txt", "-c", SHOW, cwd=folder, env=environ)
+    assert refused.returncode == 125
+    assert "hint: only requirements files count together" in refused.stderr
+
+
 @pytest.fixture
 def venv(folder: Path) -> Iterator[Path]:
     made = folder / ".venv"

@@ -67,9 +67,9 @@ def remove(**asked: Any) -> None:
 @click.option("--script", metavar="FILE", help="Of the block of this script (PEP 723).")
 @_given(*_PROJECT)
 def upgrade(**asked: Any) -> None:
-    """Lock newer versions, of all or of these projects, with the project's own tool, and make the new environment.
+    """Lock newer versions with the project's own tool, and make the new environment.
 
-    Other options are the tool's own. The exit code is the tool's.
+    Newer ones of all that is locked, or of what is named. Other options are the tool's own. The exit code is the tool's.
     """
     _edit("upgrade", **asked)
 

@@ -18,8 +18,15 @@ from storectl.project import locate_member, locate_project
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_notices, read_ready
 
+_LAZY = {
+    "export": (
+        "export:export",
+        "Write the environment as a plain, writable one that needs no storectl.",
+    )
+}
 
-@click.group(cls=Group, invoke_without_command=True)
+
+@click.group(cls=Group, lazy=_LAZY, invoke_without_command=True)
 @click.pass_context
 def env(context: click.Context) -> None:
     """The environments, and how that of a project is."""

@@ -1,6 +1,7 @@
 """What may follow --with and --from: a project and its version, a folder or file, or an address.
 
     black    black[d]>=25,<26    ./folder    ~/wheels/x-1.0-py3-none-any.whl    git+https://host/repository    x @ https://host/x.whl
+    -r FILE    (of --with-requirements)
 
 Every run calls ``absolute_requirements``, which imports nothing. ``check_requirements``, with its messages for
 people, is called before the first locking only.

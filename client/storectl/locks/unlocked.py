@@ -55,8 +55,8 @@ def locate_or_lock(
 
 
 def _with_locked_files(options: Options, environ: Mapping[str, str], how: Locking) -> Options:
-    """The options with a remembered lock in place of --lock, if that names a requirements file without hashes."""
-    files = [options.lock_file] if options.lock_file is not None else []
+    """The options with a remembered lock in place of --lock, if that names requirements files without hashes."""
+    files = [path for path in (options.lock_file, *options.further_lock_files) if path is not None]
     if all(path.endswith(_PLAIN) and os.path.isfile(path) for path in files) and not any(map(has_hashes, files)):
         return options.with_lock_file(_locked_files(files, options.python, environ, how))
     return options

@@ -159,7 +159,8 @@ class EnvironmentMaker:
 
     def _read(self, job: Job, inputs: Inputs) -> tuple[LockFile, Around, Interpreter]:
         """The lock file, what the folders around it say, and the interpreter that these two ask for. May block."""
-        lock_file = read_lock_file(inputs.located.lock_file, variables=job.environ)
+        further = map(Path, job.options.further_lock_files)
+        lock_file = read_lock_file(inputs.located.lock_file, further, variables=job.environ)
         around = _look_around(job, lock_file)
         interpreter = self._interpreters.choose(
             job.options.python,
