@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "store": ("store:store", "What is in the store, and whether it is as it was unpacked."),
     "tool": ("tool:tool", "Run commands of packages that belong to no project."),
     "kernel": ("kernel:kernel", "One Jupyter kernel that finds the project of each notebook."),
-    "uninstall": ("uninstall:uninstall", "Remove all that storectl has made. Lists it, and asks first."),
+    "uninstall": ("uninstall:uninstall", "Remove all that storectl has made, once it has listed it and asked."),
     "doctor": ("doctor:doctor", "Check what storectl needs."),
 }
 """By name: the command as ``module:attribute`` of ``storectl.commands``, and the first sentence of its help."""

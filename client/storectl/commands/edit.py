@@ -69,7 +69,8 @@ def remove(**asked: Any) -> None:
 def upgrade(**asked: Any) -> None:
     """Lock newer versions with the project's own tool, and make the new environment.
 
-    Newer ones of all that is locked, or of what is named. Other options are the tool's own. The exit code is the tool's.
+    Of all projects that are locked, or of those that are named. Other options are the tool's own. The exit code is the
+    tool's.
     """
     _edit("upgrade", **asked)
 

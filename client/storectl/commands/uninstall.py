@@ -19,9 +19,10 @@ from storectl.errors import ClientError, UsageError, printable
 @click.command()
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def uninstall(*, yes: bool) -> None:
-    """Remove all that storectl has made: links, services, kernels, store, settings. Lists it, and asks first.
+    """Remove all that storectl has made, once it has listed it and asked.
 
-    The daemon is ended. Projects keep their files, lock files and what others have put into a linked .venv.
+    That is links, services, Jupyter kernels, the store, logs and settings. The daemon is ended. Projects keep their
+    files, lock files and what others have put into a linked .venv.
     """
     links, found = _links(), list(belongings(os.environ))
     rows = [("link", "", path) for path in links]
