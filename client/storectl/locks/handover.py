@@ -74,21 +74,31 @@ def _variables(program: str, folder: Path, environ: Mapping[str, str]) -> Iterat
         return
     kept = {name: value for name, value in environ.items() if name not in _LEFT_OUT}
     with tempfile.TemporaryDirectory(prefix="storectl-") as spare:
-        subprocess.run([_python(folder, environ), "-I", "-m", "venv", "--without-pip", spare], check=True)
+        _make_empty(spare, _python(folder, environ), program)
         own = {"VIRTUAL_ENV": spare, "PATH": path_with(f"{spare}/bin", environ.get("PATH", os.defpath))}
         if "PDM_PYTHON" not in environ:
             own["PDM_IGNORE_SAVED_PYTHON"] = "1"  # it may lead to a .venv that is ours
         yield {"PIPENV_VERBOSITY": "-1", **kept, **own}
 
 
+def _make_empty(environment: str, python: str, program: str) -> None:
+    command = [python, "-I", "-m", "venv", "--without-pip", environment]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+        raise LockerError(
+            f"{python} cannot make the empty environment in which {os.path.basename(program)} is run: {said}",
+            hint="it needs the standard library's venv (Debian: python3-venv)",
+        )
+
+
 def _python(folder: Path, environ: Mapping[str, str]) -> str:
-    """The interpreter of the project's environment; before there is one, the one that it would have."""
-    known = last_environment(store_folder(environ), os.path.realpath(folder), "default")
-    if known:
-        return os.path.realpath(os.path.join(known, "bin", "python"))
+    """The interpreter that the project's environment has, or would have."""
     pinned, required = pinned_at(str(folder), environ), _required(folder)
     if pinned is None and required is None:
-        return first_on_path(environ) or sys.executable
+        known = last_environment(store_folder(environ), os.path.realpath(folder), "default")
+        own = os.path.realpath(os.path.join(known, "bin", "python")) if known else first_on_path(environ)
+        return own or sys.executable
     return chosen_python(None if pinned else required, environ, pinned=pinned).executable or sys.executable
 
 
