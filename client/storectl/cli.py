@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "tool": ("tool:tool", "Run commands of packages that belong to no project."),
     "kernel": ("kernel:kernel", "One Jupyter kernel that finds the project of each notebook."),
     "doctor": ("doctor:doctor", "Check what storectl needs."),
+    "completion": ("completion:completion", "Print the script that completes command lines in a shell."),
+    "complete": ("completion:complete", ""),
 }
 """By name: the command as ``module:attribute`` of ``storectl.commands``, and the first sentence of its help."""
 
