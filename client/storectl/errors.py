@@ -3,6 +3,7 @@
     ClientError                       one line, a code, a hint; exit code 1
     ├── UsageError                    E_USAGE           the command was not understood; exit code 2
     ├── NoLockFileError               E_NO_LOCK         no lock file at or above a folder
+    ├── NotLockedError                E_NOT_LOCKED      --locked forbids to lock what is not locked yet
     ├── UnknownMemberError            E_TARGET          the lock file has no workspace member of this name
     ├── ProjectOwnerError             E_PROJECT_OWNER   the project is another user's, and not trusted
     ├── HomeMissingError              E_NO_HOME         no HOME, and no variable that says where the store is
@@ -70,6 +71,12 @@ class NoLockFileError(ClientError):
     """No lock file at or above the folder ``facts['start']``, or the named one is missing."""
 
     default_code = "E_NO_LOCK"
+
+
+class NotLockedError(ClientError):
+    """What is to run has no lock file, and it is forbidden to make one."""
+
+    default_code = "E_NOT_LOCKED"
 
 
 class UnknownMemberError(ClientError):

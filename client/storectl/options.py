@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 class Options:
     """Which environment of a project is meant: interpreter, extras, groups, another lock file. Not to be changed.
 
-    ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own. The names of
-    extras and groups are sorted. ``groups`` come on top of the default groups if ``default_groups`` is true; with
-    ``only_groups`` there is nothing else; ``no_extras`` and ``no_groups`` are left out in any case. ``lock_file`` is
-    absolute, None for the project's own; ``overlay`` is the absolute path of a lock file for packages on top.
-    ``member`` is the absolute folder of a workspace member that is meant instead of the root, ``package`` its name as
-    long as the folder is not known; with ``all_packages`` every member is meant. ``offline`` says how to get the
-    environment, not which: it is not part of the key.
+    ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own. The names
+    of extras and groups are sorted. ``groups`` come on top of the default groups if ``default_groups`` is true;
+    with ``only_groups`` there is nothing else; ``no_extras`` and ``no_groups`` are left out in any case.
+    ``lock_file`` is absolute, None for the project's own; ``further_lock_files`` are requirements files that count
+    with it. ``overlay`` is the absolute path of a lock file for packages on top. ``member`` is the absolute folder
+    of a workspace member that is meant instead of the root, ``package`` its name as long as the folder is not
+    known; with ``all_packages`` every member is meant. ``offline`` says how to get the environment, not which: it
+    is not part of the key.
     """
 
     __slots__ = (
-        "all_extras", "all_groups", "all_packages", "default_groups", "extras", "groups", "lock_file", "member",
+        "all_extras", "all_groups", "all_packages", "default_groups", "extras", "further_lock_files", "groups",
+        "lock_file", "member",
         "no_extras", "no_groups", "offline", "only_groups", "overlay", "package", "python",
     )  # fmt: skip
 
@@ -43,6 +45,7 @@ class Options:
         default_groups: bool = True,
         only_groups: bool = False,
         lock_file: str | None = None,
+        further_lock_files: tuple[str, ...] = (),
         overlay: str | None = None,
         member: str | None = None,
         package: str | None = None,
@@ -60,14 +63,21 @@ class Options:
         self.only_groups = only_groups
         self.offline = offline
         self.lock_file = absolute_lock_file(lock_file) if lock_file is not None else None
+        self.further_lock_files = tuple(map(absolute_lock_file, further_lock_files))
         self.overlay = overlay
         self.member = member
         self.package = package
         self.all_packages = all_packages
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is asked for that only a project has: neither extras nor groups."""
+        names = self.extras or self.groups or self.only_groups or self.package
+        return not (names or self.all_extras or self.all_groups or self.all_packages)
+
     def with_lock_file(self, path: str) -> Options:
         """These options with another lock file."""
-        return self._with(lock_file=path, member=None)
+        return self._with(lock_file=path, further_lock_files=(), member=None)
 
     def alone(self) -> Options:
         """These options without a project: the Python is the one that stands beside the lock file."""
@@ -81,7 +91,7 @@ class Options:
         """These options for the workspace member in this folder; None for the root of the workspace."""
         return self._with(member=folder, package=None)
 
-    def _with(self, **changed: str | None) -> Options:
+    def _with(self, **changed: Any) -> Options:
         return Options(**(self._values() | changed))
 
     @property

@@ -9,10 +9,11 @@ import os
 import sys
 
 from storectl.errors import ClientError, DaemonProblemError, FileAccessError, NoLockFileError, OutputError, printable
+from storectl.locks.remembered import Locking
 from storectl.locks.script_block import script_lock_file
+from storectl.locks.unlocked import locate_or_lock
 from storectl.options import is_true
 from storectl.program import execute, program_environ
-from storectl.project import locate_member
 from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.run_options import help_of_options
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 CANNOT_RUN = 125
 """The exit code if storectl itself is the reason that nothing ran; also that of `env`, `timeout` and `docker run`."""
+
+_PROJECT_HINT = "--project and UV_PROJECT take the path of a folder that is there"
 
 HELP = """\
 Usage: storectl run [OPTIONS] [PYTHON OPTIONS] script.py | -m module | -c code | command | -  [ARGUMENTS]
@@ -75,21 +78,35 @@ def _run_matrix(request: RunRequest) -> int:
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The program's command line and variables with these options. A script may have a lock file of its own."""
     own = {**os.environ, **request.variables}
+    how = Locking(refresh=request.refresh, locked=request.locked, offline=options.offline)
     named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
     if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
-        lock_file = script_lock_file(request.arguments[0])
+        lock_file = script_lock_file(request.arguments[0], options.python, own, how)
         options = options.with_lock_file(lock_file) if lock_file is not None else options
+    given = with_files(request.env_files, os.environ)
     try:
-        environment = environment_for(request, options, own)
+        environment = environment_for(request, options, own, how)
     except NoLockFileError:
         _check_meant_script(request)
-        raise
-    environ = program_environ(environment, with_files(request.env_files, os.environ))
-    command = _command(request, environment, environ)
+        if not (request.no_project or _may_be_outside(request, options)):
+            raise
+        from storectl.bare import bare_environ, bare_python  # noqa: PLC0415 - projects do not have to wait for it
+
+        python = bare_python(options.python, own)
+        environ = bare_environ(python, given)
+    else:
+        python = os.path.join(environment, "bin", "python")
+        environ = program_environ(environment, given)
+    command = _command(request, python, environ)
     if is_true(own.get("STORECTL_VERBOSE")):
-        sys.stderr.write(f"storectl: {printable(' '.join(command))} (in {environment})\n")
+        sys.stderr.write(f"storectl: {printable(' '.join(command))} (with {python})\n")
     return command, environ
+
+
+def _may_be_outside(request: RunRequest, options: Options) -> bool:
+    """Whether the program may run outside of a project: nothing is asked for that only a project has."""
+    return options.is_plain and options.lock_file is None and request.project is None
 
 
 def with_files(paths: tuple[str, ...], environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -101,31 +118,26 @@ def with_files(paths: tuple[str, ...], environ: Mapping[str, str]) -> Mapping[st
     return with_env_files(paths, environ)
 
 
-def environment_for(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
-    """The absolute path of the environment with these options; the daemon makes it if it is not ready."""
-    if request.requirements or request.no_project:
-        return _environment_with(request, options, environ)
-    project, _, options = locate_member(_starts(request), options, environ)
-    return environment_at(project, options, environ, last_will_do=request.no_sync)
+def environment_for(request: RunRequest, options: Options, environ: Mapping[str, str], how: Locking) -> str:
+    """The absolute path of the environment with these options; the daemon makes it if it is not ready.
 
-
-def _environment_with(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
-    """The environment with the requirements of --with on top of the project's; without a project, with them alone."""
-    from storectl.locks.overlay import locked_alone, locked_overlay  # noqa: PLC0415 - only --with has to wait for it
-
-    wanted, refresh, offline = request.requirements, request.refresh, options.offline
+    With the requirements of --with on top of the project's; without a project, with them alone.
+    """
     try:
-        starts = () if request.no_project else _starts(request)
-        project, _, options = locate_member(starts, options, environ)
+        project, _, options = locate_or_lock(lambda: _starts(request), options, environ, how)
     except NoLockFileError:
-        if options.lock_file is not None or (request.project is not None and not request.no_project):
+        if not request.requirements or not (request.no_project or _may_be_outside(request, options)):
             raise
-        lock_file = locked_alone(wanted, options.python, environ, refresh=refresh, offline=offline)
+        from storectl.locks.overlay import locked_alone  # noqa: PLC0415 - only --with has to wait for it
+
+        lock_file = locked_alone(request.requirements, options.python, environ, how)
         return environment_at(os.path.dirname(lock_file), options.alone(), environ)
     below = environment_at(project, options, environ, last_will_do=request.no_sync)
-    if not wanted:
+    if not request.requirements:
         return below
-    overlay = locked_overlay(wanted, below, project, environ, refresh=refresh, offline=offline)
+    from storectl.locks.overlay import locked_overlay  # noqa: PLC0415 - as above
+
+    overlay = locked_overlay(request.requirements, below, project, environ, how)
     return environment_at(project, options.with_overlay(overlay), environ)
 
 
@@ -149,7 +161,11 @@ def _starts(request: RunRequest) -> Iterator[str]:
     script = _is_script(request)
     if script:
         check_script(request.arguments[0])
+    if request.no_project:
+        return
     if request.project is not None:
+        if not os.path.isdir(request.project):
+            raise FileAccessError(f"there is no folder {request.project}", hint=_PROJECT_HINT)
         yield request.project
         return
     if script:
@@ -182,12 +198,12 @@ def _made_environment(options: Options, project: str, last: str | None, environ:
         return last
 
 
-def _command(request: RunRequest, environment: str, environ: Mapping[str, str]) -> list[str]:
+def _command(request: RunRequest, python: str, environ: Mapping[str, str]) -> list[str]:
     if request.kind is Kind.NAMED:
         name, *arguments = request.arguments
-        python = request.interpreter_options
-        return command_line(name, tuple(arguments), python, environment, environ, script=request.script)
-    return [os.path.join(environment, "bin", "python"), *request.interpreter_options, *request.arguments]
+        own = request.interpreter_options
+        return command_line(name, tuple(arguments), own, python, environ, script=request.script)
+    return [python, *request.interpreter_options, *request.arguments]
 
 
 def _enter(folder: str) -> None:

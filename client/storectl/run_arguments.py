@@ -47,13 +47,14 @@ class RunRequest:
     ``interpreter_options`` stand before the program; ``arguments`` begin with it, which is a script in any case if
     ``script`` is true. ``project`` is the folder of --project, and without one if ``no_project`` is true. ``choices``
     are the options for each of several Pythons, ``options`` those for the first; ``parallel`` is whether they run side
-    by side. ``requirements`` come on top of the project; with ``refresh`` they are locked anew. With ``no_sync`` the
-    last environment will do. The program has the variables of ``env_files``; ``variables`` are for storectl alone.
+    by side. ``requirements`` come on top of the project; with ``refresh`` they are locked anew, with ``locked`` nothing
+    may be locked. With ``no_sync`` the last environment will do. The program has the variables of ``env_files``;
+    ``variables`` are for storectl alone.
     """
 
     __slots__ = (
-        "arguments", "choices", "env_files", "interpreter_options", "kind", "no_project", "no_sync", "options",
-        "parallel", "project", "refresh", "requirements", "script", "variables",
+        "arguments", "choices", "env_files", "interpreter_options", "kind", "locked", "no_project", "no_sync",
+        "options", "parallel", "project", "refresh", "requirements", "script", "variables",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,7 @@ class RunRequest:
         self.no_sync = "no_sync" in asked
         self.requirements = asked.all("requirements") + tuple(f"-r {path}" for path in asked.all("requirement_files"))
         self.refresh = "refresh" in asked
+        self.locked = "locked" in asked
         self.env_files = () if "no_env_file" in asked else asked.all("env_files")
         self.script = "script" in asked
         self.variables = asked.variables

@@ -77,10 +77,11 @@ OPTIONS = (
     ),
     Option("--with-editable", takes="DIR", sets="requirements", text="a local project on top, used from its folder"),
     Option("--with-requirements", takes="FILE", sets="requirement_files", text="what the file requires, on top"),
-    Option("--refresh", sets="refresh", text="lock anew what comes on top"),
+    Option("--refresh", sets="refresh", text="lock anew what was locked once: --with, scripts, requirements files"),
+    Option("--locked", sets="locked", variables=("UV_LOCKED",), text="fail if something has to be locked first"),
     Option("--refresh-package", takes="NAME", sets="refresh"),
     # Which project.
-    Option("--lock", takes="FILE", sets="lock", text="this lock file"),
+    Option("--lock", takes="FILE", sets="lock", text="this lock file; several requirements files count together"),
     Option(
         "--project", takes="DIR", sets="project", variables=("UV_PROJECT",),
         text="the project at or above this folder",
@@ -259,7 +260,8 @@ class Asked:
             only_groups=bool(only),
             package=self.one("package"),
             all_packages="all_packages" in self,
-            lock_file=self.one("lock"),
+            lock_file=next(iter(self.all("lock")), None),
+            further_lock_files=self.all("lock")[1:],
             offline="offline" in self,
         )
 

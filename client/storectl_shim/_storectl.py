@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # site looks for these at every start
+AMENDED = ("shutil", "py_compile")  # modules of the standard library that ``_storectl_amend`` amends
+PIP = "/pip/_internal/utils"  # the folder of the module that it amends, of any pip that runs in the environment
 
 _stock: "Any" = _external  # some of what we build on has no public name
 
@@ -41,6 +43,10 @@ class FileFinder(_external.FileFinder):
 
     def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
         """The spec that the stock finder gives."""
+        spec = self._known_spec(fullname, target)
+        return self._view.added_spec(fullname, target) if spec is None and self._view is not None else spec
+
+    def _known_spec(self, fullname: str, target: "ModuleType | None") -> "ModuleSpec | None":
         if fullname == __name__ and self._view is not None and Started.module is not None:
             return ModuleSpec(fullname, Started(), origin=__file__)  # type: ignore[arg-type]  # it has all that import calls
         if self._answering is None and self._view is not None:
@@ -77,18 +83,30 @@ class Started:
 class View:
     """A site-packages folder and its import map, which is not read before a question needs it.
 
-    ``alias`` is the folder's path through a symlink, which ``.pth`` files after ours may still use. ``address`` is the
-    daemon's socket, None if there is no daemon to ask. ``absent`` are names known not to be right below the folder.
-    Threads may race: only one reader is kept.
+    ``alias`` is the folder's path through a symlink, which ``.pth`` files after ours may still use, or the folder of
+    packages of a front (see ``start_in_front``), which was changed at ``changed`` (ns). ``address`` is the daemon's
+    socket, None if there is no daemon to ask. ``absent`` are names known not to be right below the folder. Threads may
+    race: only one reader is kept.
     """
 
     _map: "Any" = None
 
-    def __init__(self, path: str, alias: str, address: "str | None", absent: "tuple[str, ...]") -> None:
+    def __init__(
+        self, path: str, alias: str, address: "str | None", absent: "tuple[str, ...]", changed: "int | None" = None
+    ) -> None:
         self.path = path
         self.alias = alias
         self.absent = absent
         self._address = address
+        self._changed = changed
+
+    def added_spec(self, fullname: str, target: "ModuleType | None") -> "ModuleSpec | None":
+        """The spec of a module that was put into the front after this program has started; else None."""
+        if self._changed is None or fullname in self.absent or os.stat(self.alias).st_mtime_ns == self._changed:
+            return None
+        finder = _external.FileFinder(self.alias, *_stock._get_supported_file_loaders())  # noqa: SLF001  # as for the hook
+        spec: "ModuleSpec | None" = finder.find_spec(fullname, target)
+        return spec
 
     def finder(self, folder: str) -> "Any":
         """The finder of a folder below the view, or of the view itself ("").
@@ -97,7 +115,9 @@ class View:
         """
         if self._map is None:
             try:
-                made = load_reader(self.path).ImportMap(root_of(self.path), self.path, self._address, complain)
+                made = load(self.path, "_storectl_map").ImportMap(
+                    root_of(self.path), self.path, self._address, complain
+                )
             except Exception as error:
                 complain(f"the import map cannot be used ({str(error) or type(error).__name__})")
                 made = NoMap()
@@ -112,12 +132,29 @@ class NoMap:
         """None: the stock finders answer."""
 
 
-def load_reader(view: str) -> "Any":
-    """The module beside site-packages, loaded; ``sys.modules`` stays as it was."""
-    spec: "Any" = _external.spec_from_file_location("_storectl_map", view.rpartition("/")[0] + "/_storectl_map.py")
-    reader = module_from_spec(spec)
-    spec.loader.exec_module(reader)
-    return reader
+def load(view: str, name: str) -> "Any":
+    """A module beside site-packages, loaded; ``sys.modules`` stays as it was."""
+    spec: "Any" = _external.spec_from_file_location(name, f"{view.rpartition('/')[0]}/{name}.py")
+    loaded = module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def amend_library(view: str) -> None:
+    """Have the standard library's finder give ``AMENDED`` to ``_storectl_amend``."""
+    finder: "Any" = sys.path_importer_cache.get(os.path.dirname(os.__file__))
+    stock = finder.find_spec
+
+    def find_spec(fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
+        spec: "ModuleSpec | None" = stock(fullname, target)
+        if fullname in AMENDED and spec is not None:
+            try:
+                load(view, "_storectl_amend").amend_later(spec)
+            except Exception:
+                pass
+        return spec
+
+    finder.find_spec = find_spec
 
 
 def hooks() -> "list[Any]":
@@ -146,6 +183,8 @@ def path_hook(view: View, stands_for: "Any") -> "Callable[[Any], Any]":
                 folder = path[len(root) + 1 :]
                 if finder is None and folder and path.startswith(root + "/"):
                     finder = view.finder(folder)
+            if finder is None and path.endswith(PIP):
+                finder = amending_finder(view.path, path)
         return hook.storectl_stands_for(path) if finder is None else finder
 
     hook: "Any" = hook_of_view
@@ -156,6 +195,15 @@ def path_hook(view: View, stands_for: "Any") -> "Callable[[Any], Any]":
     )
     hook.storectl_view, hook.storectl_stands_for = view.path, stands_for
     return hook_of_view
+
+
+def amending_finder(view: str, path: str) -> "Any":
+    """A finder of this folder, whatever the map knows of it, whose loaders amend; None if it cannot be made."""
+    try:
+        reader = load(view, "_storectl_map")
+        return reader.FileFinder(path, *reader.amending_loaders())
+    except Exception:
+        return None
 
 
 def pin(alias: str, view: str) -> None:
@@ -206,10 +254,36 @@ def start_uncustomized() -> None:
 
 def start(absent: "tuple[str, ...]" = ()) -> None:
     """Replace the standard hook, once for each view. ``sys.modules`` stays as it was. Never raises an exception."""
+    begin(lambda address: install(os.path.dirname(__file__), address, absent))
+
+
+def start_in_front(view: str, changed: int, absent: "tuple[str, ...]") -> None:
+    """Start in a front: a venv of links, which its owner may change. ``view`` is that of the environment behind it.
+
+    The daemon left the front's folder of packages with the modification time ``changed`` (ns). If it has another one,
+    or if the environment is gone, this is a venv like any other, and nothing is done.
+    """
+
+    def install_in_front(address: "str | None") -> None:
+        front = os.path.dirname(__file__)
+        hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
+        equal = (
+            os.stat(front).st_mtime_ns == changed
+            and view not in hooked
+            and view.endswith(f"/{library()}/site-packages")
+        )
+        if equal and os.path.exists(root_of(view) + "/import-map"):
+            serve(View(view, front, address, absent, changed))
+
+    begin(install_in_front)
+
+
+def begin(install_with: "Callable[[str | None], None]") -> None:
+    """Call this with the daemon's socket, unless the program has the rights of another user."""
     try:
         address = os.environ.pop("STORECTL_SOCKET", None)  # the program's children read the file instead
         if os.getuid() == os.geteuid() and os.getgid() == os.getegid():
-            install(os.path.dirname(__file__), address, absent)
+            install_with(address)
     except Exception as error:
         complain(f"the import map cannot be used ({str(error) or type(error).__name__})")
     finally:
@@ -230,11 +304,17 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
     if view != alias:
         pin(alias, view)
     if view not in hooked:
-        standard = _external.FileFinder.path_hook().__qualname__
-        place = max(i for i, hook in enumerate(sys.path_hooks) if getattr(hook, "__qualname__", "") == standard)
-        sys.path_hooks[place] = path_hook(View(view, alias, address, absent), sys.path_hooks[place])
-        for path in [path for path in sys.path_importer_cache if str(path).startswith((view, alias))]:
-            del sys.path_importer_cache[path]
+        serve(View(view, alias, address, absent))
+
+
+def serve(view: View) -> None:
+    """Have the import map answer for the folders of the view."""
+    amend_library(view.path)
+    standard = _external.FileFinder.path_hook().__qualname__
+    place = max(i for i, hook in enumerate(sys.path_hooks) if getattr(hook, "__qualname__", "") == standard)
+    sys.path_hooks[place] = path_hook(view, sys.path_hooks[place])
+    for path in [path for path in sys.path_importer_cache if str(path).startswith((view.path, view.alias))]:
+        del sys.path_importer_cache[path]
 
 
 def library() -> str:

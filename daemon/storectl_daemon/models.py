@@ -25,6 +25,8 @@ FEATURES = (
     "shutdown",
     "interpreters",
     "selection",
+    "export",
+    "fronts",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 
@@ -130,7 +132,7 @@ class EnvironmentInfo(Model):
     wheels: int
 
 
-Phase = Literal["resolve", "build", "fetch", "unpack", "compile", "publish"]
+Phase = Literal["resolve", "build", "fetch", "unpack", "compile", "publish", "export"]
 
 
 class ProgressEvent(Model):
@@ -175,17 +177,14 @@ class CompiledEvent(Model):
 WarmEvent = ProgressEvent | WarningEvent | ReadyEvent | FailedEvent | CompiledEvent
 
 
-class WarmRequest(Model):
-    """Which environment is wanted: that of the project at or above ``start``, or of the ``member`` of its workspace.
+class OptionsModel(Model):
+    """The options that decide which environment of a project is meant.
 
-    With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported. With
-    ``thorough`` the files of what is there already are looked at first, and what is damaged is made again.
-    ``environ`` are the variables of the command, which decide where packages come from, with which logins, and what
-    builds see; without it those count that a command sent last for the project.
+    ``further_lock_files`` are requirements files that count together with ``lock_file``.
     """
 
-    start: AbsolutePath
     lock_file: AbsolutePath | None = None
+    further_lock_files: Annotated[tuple[AbsolutePath, ...], Field(max_length=1000)] = ()
     python: PythonName | None = None
     extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     all_extras: bool = False
@@ -198,6 +197,18 @@ class WarmRequest(Model):
     overlay: AbsolutePath | None = None
     member: AbsolutePath | None = None
     all_packages: bool = False
+
+
+class WarmRequest(OptionsModel):
+    """Which environment is wanted: that of the project at or above ``start``, or of the ``member`` of its workspace.
+
+    With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported. With
+    ``thorough`` the files of what is there already are looked at first, and what is damaged is made again.
+    ``environ`` are the variables of the command, which decide where packages come from, with which logins, and what
+    builds see; without it those count that a command sent last for the project.
+    """
+
+    start: AbsolutePath
     offline: bool = False
     bytecode: bool = True
     thorough: bool = False
@@ -205,14 +216,52 @@ class WarmRequest(Model):
 
 
 class ProjectRequest(Model):
-    """A project to register; ``link`` names a symlink in it that is to follow its environment.
+    """A project to register.
 
-    ``environ`` are the variables of the command, as in ``WarmRequest``.
+    ``environ`` are the variables of the command, as in ``WarmRequest``. Older commands send the name of a ``link`` that
+    they made; the daemon finds it without.
     """
 
     path: AbsolutePath
     link: LinkName | None = None
     environ: Annotated[Variables | None, Field(repr=False)] = None
+
+
+class LinkRequest(OptionsModel):
+    """A virtual environment in a project's folder that is to follow its lock file.
+
+    ``environment`` is that of the options, as a warm has answered. With ``force`` what is at ``path`` is moved aside.
+    """
+
+    path: AbsolutePath
+    environment: EnvironmentId
+    force: bool = False
+
+
+class LinkPlaced(Model):
+    """The link is there; ``told`` are sentences about what was moved aside for it."""
+
+    told: tuple[ShownPath, ...]
+
+
+class LinkRemoved(Model):
+    """The link is gone but for the paths in ``left``, relative to it, which others put there."""
+
+    left: tuple[ShownPath, ...]
+
+
+class LinkState(Model):
+    """A link of a project, and how it differs from the environment that it was made from.
+
+    ``environment`` is the folder of that; None for a link of an older storectl. The rest are projects with their
+    versions.
+    """
+
+    path: ShownPath
+    environment: ShownPath | None
+    added: tuple[ShownPath, ...] = ()
+    removed: tuple[ShownPath, ...] = ()
+    changed: tuple[ShownPath, ...] = ()
 
 
 class _Project(Model):
@@ -278,6 +327,33 @@ class Health(Model):
     socket: ShownPath
     uptime_s: float
     rss_bytes: int
+
+
+class ExportRequest(Model):
+    """Export an environment to a ``folder``, or as a tar ``archive``; then ``folder`` is where it will be unpacked.
+
+    ``umask`` is that of the command. ``moment`` is the time of all files of an archive, in seconds.
+    """
+
+    folder: AbsolutePath | None = None
+    archive: AbsolutePath | None = None
+    method: Literal["auto", "copy", "reflink", "hardlink"] = "auto"
+    relocatable: bool = True
+    umask: Annotated[int, Field(ge=0, le=0o777)] = 0o022
+    moment: Annotated[int, Field(ge=0, lt=2**32)] = 315532800
+
+
+class ExportedEvent(Model):
+    """The export is there. ``local`` are folders whose code is not copied: it is imported from where it is."""
+
+    event: Literal["exported"] = "exported"
+    path: ShownPath
+    files: int
+    bytes: int
+    local: tuple[ShownPath, ...]
+
+
+ExportEvent = ProgressEvent | ExportedEvent | FailedEvent
 
 
 class EntryInfo(Model):

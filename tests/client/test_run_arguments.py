@@ -108,8 +108,7 @@ def test_variables_hold_where_no_option_is_given() -> None:
         (["--frobnicate", "x.py"], "storectl run has no option --frobnicate"),
         (["-Z", "x.py"], "storectl run has no option -Z"),
         (["-X"], "-X needs a value"),
-        (["--lock", "a", "--lock", "b", "x.py"], "--lock is given 2 times: a, b"),
-        (["--lock", "a", "--lock", "b", "x.py"], "--lock is given 2 times"),
+        (["--project", "a", "--project", "b", "x.py"], "--project is given 2 times: a, b"),
     ],
 )
 def test_what_is_not_understood_is_a_usage_error_with_a_hint(arguments: list[str], message: str) -> None:

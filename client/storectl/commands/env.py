@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 import storectl_shim
+from storectl.commands.export import export
 from storectl.commands.output import print_json, print_lines, print_table
 from storectl.commands.parameters import Group, as_json, folder
-from storectl.daemon.answers import ProjectState
+from storectl.daemon.answers import LinkState, ProjectState
 from storectl.daemon.progress import describe
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import ClientError, NoLockFileError
@@ -33,9 +34,10 @@ def env(context: click.Context) -> None:
 def show(folder: str, *, json: bool) -> None:
     """Print how the environment of a project is: ready, warming, or failed and why. Registers an unknown project."""
     state = _state(folder)
+    links = ensure_daemon(os.environ).links(state.path)
     notices = read_notices(store_folder(os.environ), state.path, Options().key)
     if json:
-        print_json(state_json(state) | {"warnings": notices})
+        print_json(state_json(state) | {"warnings": notices, "links": [dataclasses.asdict(link) for link in links]})
         return
     print_lines(f"project: {state.path}", f"lock file: {state.lock_file or 'none'}", f"state: {state_text(state)}")
     if state.problem is not None and state.problem.hint:
@@ -48,6 +50,11 @@ def show(folder: str, *, json: bool) -> None:
             f"python: {environment.version} ({environment.executable})",
             f"wheels: {environment.wheels}",
         )
+    for link in links:
+        print_lines(*_link_lines(link))
+
+
+env.add_command(export)
 
 
 @env.command()
@@ -76,6 +83,14 @@ def list_environments(*, json: bool) -> None:
 def api() -> None:
     """Print the path of the Python API, for an interpreter that does not have storectl: see docs/python-api.md."""
     print_lines(os.path.join(os.path.dirname(os.path.abspath(storectl_shim.__file__)), "notebook.py"))
+
+
+def _link_lines(link: LinkState) -> list[str]:
+    """The link, and each project by which it differs from the lock file."""
+    lines = [f"link: {link.path}"]
+    for what in ("added", "removed", "changed"):
+        lines += [f"  {what}: {text}" for text in getattr(link, what)]
+    return lines
 
 
 def state_json(state: ProjectState) -> dict[str, Any]:

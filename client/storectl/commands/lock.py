@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from storectl.commands.parameters import PASS_ON, directory, offline
-from storectl.locks.lock import locking_of
-from storectl.locks.overlay import offline_variables
+from storectl.locks.lock import OFFLINE, locking_of
 
 
 @click.command(context_settings=PASS_ON)
@@ -27,10 +26,8 @@ def lock(arguments: tuple[str, ...], *, tool: str | None, place: str | None, off
         place, arguments = arguments[0], arguments[1:]
     passed = arguments[1:] if arguments[:1] == ("--",) else arguments
     locking = locking_of(Path(place or "."), tool=tool, arguments=passed, environ=os.environ)
-    shown = " ".join([os.path.basename(locking.command[0]), *locking.command[1:]])
-    sys.stderr.write(f"storectl: {shown} ({locking.why})\n")
+    sys.stderr.write(f"storectl: {locking.shown} ({locking.why})\n")
     sys.stderr.flush()
-    code = subprocess.run(
-        locking.command, cwd=locking.folder, env={**os.environ, **offline_variables(offline)}, check=False
-    ).returncode
+    variables = {**os.environ, **(OFFLINE if offline else {})}
+    code = subprocess.run(locking.command, cwd=locking.folder, env=variables, check=False).returncode
     raise click.exceptions.Exit(128 - code if code < 0 else code)

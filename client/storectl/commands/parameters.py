@@ -24,7 +24,7 @@ _SELECTION = frozenset({
     "only_dev", "no_default_groups", "package", "all_packages", "lock", "offline",
 })  # fmt: skip
 _OWN, _PROJECT = f"{__name__}.own", f"{__name__}.project"
-_SINGLE = frozenset({"python", "package", "lock"})
+_SINGLE = frozenset({"python", "package"})
 
 
 def _parameter(option: Option) -> Callable[[Command], Command]:

@@ -8,6 +8,7 @@ from storectl.commands.output import print_lines
 from storectl.commands.parameters import PASS_ON, Group, offline, own_variables, python, settings
 from storectl.daemon.chosen_python import chosen_python
 from storectl.errors import TargetNotFoundError
+from storectl.locks.remembered import Locking
 from storectl.locks.tools import known_tools, lock_tool, remove_tool, tool_of
 from storectl.options import Options
 from storectl.program import execute, tool_environ
@@ -63,9 +64,8 @@ def run(
         state_folder(os.environ),
         wanted,
         os.environ,
+        Locking(refresh=refresh, offline=offline),
         choose=lambda: chosen_python(wanted.python, os.environ),
-        refresh=refresh,
-        offline=offline,
     )
     environment = environment_at(os.path.realpath(folder), Options(offline=offline), os.environ)
     program = os.path.join(environment, "bin", wanted.command)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
-from storectl.daemon.answers import EnvironmentInfo, Health, Progress, ProjectState, problem_from_json
+from storectl.daemon.answers import EnvironmentInfo, Health, LinkState, Progress, ProjectState, problem_from_json
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.daemon.exchange import exchange, went_away
 from storectl.daemon.socket import check_listener, check_owner
@@ -88,15 +88,32 @@ class DaemonClient:
         """The registered projects."""
         return [_read(ProjectState.from_json, value) for value in self._json("GET", "/v1/projects")]
 
-    def register(self, path: str, *, link: str | None = None) -> ProjectState:
-        """Register the project at or above this folder, and begin to warm it.
-
-        ``link`` is a name in the project's folder: the daemon keeps a link of that name that leads to the environment.
-        """
-        body: dict[str, Any] = {"path": path_on_wire(path), "environ": variables_on_wire(self._environ)}
-        if link is not None:
-            body["link"] = link
+    def register(self, path: str) -> ProjectState:
+        """Register the project at or above this folder, and begin to warm it."""
+        body = {"path": path_on_wire(path), "environ": variables_on_wire(self._environ)}
         return _read(ProjectState.from_json, self._json("POST", "/v1/projects", body))
+
+    def link(self, path: str, options: Options, environment: str, *, force: bool) -> list[str]:
+        """Make the virtual environment at this path, of the environment with this id. Returns what is to be told.
+
+        With ``force`` what is there is moved aside.
+        """
+        self._need("fronts", "makes another kind of link")
+        body = {"path": path_on_wire(path), "environment": environment, "force": force}
+        body |= _options_on_wire(options) | self._rarer(options)
+        told = self._json("POST", "/v1/links", body, silence_s=self._stream_silence_s)["told"]
+        return [path_from_wire(str(line)) for line in told]
+
+    def unlink(self, path: str) -> list[str]:
+        """Remove the virtual environment at this path. Returns the paths in it that are left."""
+        self._need("fronts", "makes another kind of link")
+        return [path_from_wire(str(line)) for line in self._json("DELETE", f"/v1/links?path={_quoted(path)}")["left"]]
+
+    def links(self, project: str) -> list[LinkState]:
+        """The virtual environments in the project's folder that follow its lock file."""
+        if "fronts" not in self.health().features:
+            return []
+        return [_read(LinkState.from_json, value) for value in self._json("GET", f"/v1/links?path={_quoted(project)}")]
 
     def forget(self, path: str) -> None:
         """Remove a project from the register; its environments stay."""
@@ -140,22 +157,33 @@ class DaemonClient:
                 return
         raise went_away()
 
+    def export(self, environment: str, order: Json, listener: WarmListener) -> Json:
+        """Write an export of this environment; the event that says what was written.
+
+        ``order`` has the fields of the request. DaemonProblemError with the daemon's reason if it cannot be written.
+        """
+        if "export" not in self.health().features:
+            raise DaemonVersionError(
+                "the daemon is of an older storectl, and cannot export",
+                hint="storectl daemon stop ends it; the next command starts its own",
+            )
+        for event in self._stream(f"/v1/environments/{environment}/export", order):
+            kind = event.get("event")
+            if kind == "progress":
+                listener.progress(_read(Progress.from_json, event))
+            elif kind == "failed":
+                raise problem_from_json(event.get("problem") or {})
+            elif kind == "exported":
+                return event
+        raise went_away()
+
     def shutdown(self) -> None:
         """Ask the daemon to end. It may still run for a moment."""
         self._request("POST", "/v1/shutdown")
 
     def _warm_once(self, start: str, options: Options, listener: WarmListener, *, bytecode: bool) -> EnvironmentInfo:
-        body = {
+        body = _options_on_wire(options) | {
             "start": path_on_wire(start),
-            "lock_file": path_on_wire(options.lock_file),
-            "overlay": path_on_wire(options.overlay),
-            "member": path_on_wire(options.member),
-            "python": path_on_wire(options.python),
-            "extras": list(options.extras),
-            "all_extras": options.all_extras,
-            "groups": list(options.groups),
-            "default_groups": options.default_groups,
-            "only_groups": options.only_groups,
             "offline": options.offline,
             "bytecode": bytecode,
             "thorough": bytecode,
@@ -181,6 +209,7 @@ class DaemonClient:
             "all_groups": options.all_groups,
             "no_groups": list(options.no_groups),
             "all_packages": options.all_packages,
+            "further_lock_files": [path_on_wire(path) for path in options.further_lock_files],
         }
         asked = {name: value for name, value in values.items() if value}
         if asked:
@@ -205,18 +234,32 @@ class DaemonClient:
                 *lines, rest = (rest + piece).split(b"\n")
                 yield from (_object(line) for line in lines if line)
 
-    def _json(self, method: str, path: str, body: Json | None = None) -> Any:
+    def _json(self, method: str, path: str, body: Json | None = None, *, silence_s: float | None = None) -> Any:
         try:
-            return json.loads(self._request(method, path, body))
+            return json.loads(self._request(method, path, body, silence_s=silence_s))
         except ValueError:
             raise _unreadable(f"{method} {path}") from None
 
-    def _request(self, method: str, path: str, body: Json | None = None) -> bytes:
-        with exchange(self.socket, method, path, body, self._answer_s) as answer:
+    def _request(self, method: str, path: str, body: Json | None = None, *, silence_s: float | None = None) -> bytes:
+        with exchange(self.socket, method, path, body, silence_s or self._answer_s) as answer:
             content = b"".join(answer.pieces)
         if answer.is_error:
             raise _problem_of(path, answer.status, content)
         return content
+
+
+def _options_on_wire(options: Options) -> dict[str, Any]:
+    return {
+        "lock_file": path_on_wire(options.lock_file),
+        "overlay": path_on_wire(options.overlay),
+        "member": path_on_wire(options.member),
+        "python": path_on_wire(options.python),
+        "extras": list(options.extras),
+        "all_extras": options.all_extras,
+        "groups": list(options.groups),
+        "default_groups": options.default_groups,
+        "only_groups": options.only_groups,
+    }
 
 
 def _read(read: Callable[[Json], Answer], value: Json) -> Answer:

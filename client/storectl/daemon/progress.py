@@ -24,6 +24,7 @@ VERBS = {
     "unpack": "unpacking",
     "compile": "compiling",
     "publish": "publishing",
+    "export": "exporting",
 }
 
 

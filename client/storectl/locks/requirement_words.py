@@ -1,6 +1,7 @@
 """What may follow --with and --from: a project and its version, a folder or file, or an address.
 
     black    black[d]>=25,<26    ./folder    ~/wheels/x-1.0-py3-none-any.whl    git+https://host/repository    x @ https://host/x.whl
+    -r FILE    (of --with-requirements)
 
 Every run calls ``absolute_requirements``, which imports nothing. ``check_requirements``, with its messages for
 people, is called before the first locking only.
@@ -13,6 +14,7 @@ import os
 import re
 
 from storectl.errors import UsageError
+from storectl_shim.requirements_files import key_of_contents
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 _ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _FILE = "-r "
-_INCLUDED = re.compile(r"(?m)^\s*(?:-r|-c|--requirements?|--constraints?)[ =]?\s*([^\s#]+)")
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|git\+")
 _LOGIN = re.compile(r"https?://[^/\s@]*(?:@[^/\s@]*)*@(?P<host>[^/\s?#]+)")
@@ -65,7 +66,7 @@ def fingerprints(requirements: Iterable[str]) -> Iterator[str]:
     """A text for each folder or file that is named by path. After a change it differs, and the lock file is stale."""
     requirements = tuple(requirements)
     for text in filter(is_file, requirements):
-        yield from _fingerprints_of_file(text[len(_FILE) :], set())
+        yield key_of_contents(text[len(_FILE) :])
     for path in filter(is_path, requirements):
         names = [os.path.join(path, name) for name in _PROJECT_FILES] if os.path.isdir(path) else [path]
         for name in names:
@@ -76,21 +77,6 @@ def _fingerprint(path: str) -> Iterator[str]:
     with contextlib.suppress(OSError):
         status = os.stat(path)
         yield f"{path} {status.st_size} {status.st_mtime_ns}"
-
-
-def _fingerprints_of_file(path: str, seen: set[str]) -> Iterator[str]:
-    """That of a file with requirements, and of those that it includes."""
-    seen.add(path)
-    yield from _fingerprint(path)
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            included = _INCLUDED.findall(file.read())
-    except OSError:
-        return
-    for name in included:
-        other = os.path.normpath(os.path.join(os.path.dirname(path), name))
-        if other not in seen:
-            yield from _fingerprints_of_file(other, seen)
 
 
 def _is_plain_path(text: str) -> bool:

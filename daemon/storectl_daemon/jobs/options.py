@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
+from storectl_daemon.models import OptionsModel
 from storectl_shim.project_record import options_key
 from storectl_store.selection.target import Interpreter, Target
 
@@ -32,6 +33,7 @@ class Options:
     default_groups: bool = True
     only_groups: bool = False
     lock_file: str | None = None
+    further_lock_files: tuple[str, ...] = ()
     overlay: str | None = None
     member: str | None = None
     all_packages: bool = False
@@ -89,6 +91,7 @@ class Options:
             all_groups=bool(value.get("all_groups")),
             no_groups=frozenset(value.get("no_groups", ())),
             all_packages=bool(value.get("all_packages")),
+            further_lock_files=tuple(value.get("further_lock_files", ())),
         )
 
     def _rarer(self) -> dict[str, Any]:
@@ -98,11 +101,32 @@ class Options:
             "all_groups": self.all_groups,
             "no_groups": sorted(self.no_groups),
             "all_packages": self.all_packages,
+            "further_lock_files": list(self.further_lock_files),
         }
         return {name: value for name, value in values.items() if value}
 
 
 DEFAULT_OPTIONS = Options()
+
+
+def options_of(request: OptionsModel) -> Options:
+    """The options in a request."""
+    return Options(
+        python=request.python,
+        extras=frozenset(request.extras),
+        all_extras=request.all_extras,
+        no_extras=frozenset(request.no_extras),
+        groups=frozenset(request.groups),
+        all_groups=request.all_groups,
+        no_groups=frozenset(request.no_groups),
+        default_groups=request.default_groups,
+        only_groups=request.only_groups,
+        lock_file=request.lock_file,
+        further_lock_files=request.further_lock_files,
+        overlay=request.overlay,
+        member=request.member,
+        all_packages=request.all_packages,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,9 @@ from storectl_daemon.serving.api import (
     entries,
     environments,
     events,
+    exports,
     interpreters,
+    links,
     projects,
     verification,
 )
@@ -42,7 +44,7 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     _install_handlers(api)
-    for module in (daemon_itself, projects, environments, interpreters, entries, verification, events):
+    for module in (daemon_itself, projects, links, environments, interpreters, entries, verification, events, exports):
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 

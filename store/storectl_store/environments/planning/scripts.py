@@ -16,6 +16,12 @@ from storectl_store.wheel.checked import EntryPoint
 PYTHON_SHEBANG = b"#!python"
 """The first bytes of a wheel's script whose first line is to name the interpreter; ``#!pythonw`` begins so too."""
 
+RELOCATABLE_SHEBANG = b"""#!/bin/sh
+'''exec' "$(dirname -- "$(realpath -- "$0")")"/'python' "$0" "$@"
+' '''
+"""
+"""The first lines of a script that finds the Python beside itself; they are those of ``uv venv --relocatable``."""
+
 _LONGEST_SHEBANG = 127
 _UNQUOTABLE = re.compile(r"[\"'$`\\\n\r]")
 _WRAPPER_SUFFIXES = (".exe", "-script.py", ".pya")
