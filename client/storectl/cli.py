@@ -5,7 +5,6 @@ A command's module is imported when the command is run: what others need is not 
 
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 
 import click
 
@@ -51,28 +50,19 @@ ELSEWHERE: Mapping[str, str] = {
 """Commands of uv, Poetry, PDM and pipx, and what does that here."""
 
 
-class LazyGroup(Group):
-    """Imports the module of a command when the command is run, or its help is asked for."""
+class Root(Group):
+    """The command `storectl` itself."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The names, in the order in which help shows them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name. UsageError if there is none."""
         if cmd_name not in COMMANDS:
             raise _unknown_command(cmd_name)
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(f"storectl.commands.{module}"), attribute)
-        return command
-
-    def sentence(self, ctx: click.Context, name: str) -> str:  # noqa: ARG002 - as above
-        """From the table, so that no module is imported for it."""
-        return COMMANDS[name][1]
+        return super().get_command(ctx, cmd_name)
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=Root,
+    lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One store of unpacked wheels for every project: environments are there before you run anything.",
 )

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import storectl
+from storectl.cli import root
 from storectl.commands.examination import examine
+from storectl.commands.parameters import Group
 from storectl.daemon.warming import GOES_ON
 from support.client_project import LAUNCHER, ClientHome
 from support.fake_daemon import (
@@ -55,6 +58,16 @@ def test_version_and_help_are_printed(home: ClientHome) -> None:
     assert home.storectl("--version").stdout == f"storectl {storectl.__version__}\n"
     help_text = home.storectl("--help").stdout
     assert all(re.search(rf"\b{command}\b", help_text) for command in COMMANDS)
+
+
+def test_lists_of_commands_say_the_first_sentence_of_their_help() -> None:
+    context = click.Context(root)
+    for group in (root, *(root.get_command(context, name) for name in root.list_commands(context))):
+        for name in group.list_commands(context) if isinstance(group, Group) else ():
+            command = group.get_command(context, name)
+            assert command is not None
+            if not command.hidden:
+                assert group.sentence(context, name).rstrip(".") == command.get_short_help_str(limit=200).rstrip(".")
 
 
 @pytest.mark.parametrize(

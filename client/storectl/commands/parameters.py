@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -106,7 +107,27 @@ _TARGET = (*(_parameter(option) for option in OPTIONS if option.sets in _SELECTI
 
 
 class Group(click.Group):
-    """A group whose help shows the whole first sentence of each command's."""
+    """A group of commands. Its help shows the whole first sentence of each command's.
+
+    ``lazy`` are commands whose module is imported when they are run, or their help is asked for, by name:
+    ``module:attribute`` of ``storectl.commands``, and the first sentence of the help.
+    """
+
+    def __init__(self, *arguments: Any, lazy: Mapping[str, tuple[str, str]] | None = None, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._lazy = lazy or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands: the lazy ones in their own order."""
+        return [*self._lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name; None if there is none."""
+        if cmd_name not in self._lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self._lazy[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"storectl.commands.{module}"), attribute)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands."""
@@ -123,7 +144,9 @@ class Group(click.Group):
         return [*(CompletionItem(name, help=text) for name, text in names if text), *options]
 
     def sentence(self, ctx: click.Context, name: str) -> str:
-        """The first sentence of a command's help; empty for a hidden command."""
+        """The first sentence of a command's help; empty for a hidden command. It imports no module."""
+        if name in self._lazy:
+            return self._lazy[name][1]
         command = self.get_command(ctx, name)
         return "" if command is None or command.hidden else command.get_short_help_str(limit=200)
 
