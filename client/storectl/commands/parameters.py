@@ -80,6 +80,11 @@ def _remember_project(context: click.Context, _parameter: click.Parameter, value
     context.meta[_PROJECT] = value or os.environ.get("UV_PROJECT")
 
 
+def project_asked(context: click.Context) -> str:
+    """The folder of --project or its variable; without them, the current one."""
+    return context.meta.get(_PROJECT) or "."
+
+
 def _folder_or_project(context: click.Context, _parameter: click.Parameter, value: str) -> str:
     project: str = context.meta.get(_PROJECT) or value
     return project if value == "." else value
