@@ -55,7 +55,7 @@ class Project(TypedDict):
 
 
 class Link(TypedDict):
-    """A virtual environment that `storectl link` made. Projects by which it differs from the lock file have versions."""
+    """What `storectl link` made. Projects by which it differs from the lock file are given with their versions."""
 
     path: Annotated[str, "its folder"]
     environment: Annotated[str | None, "the environment that it shows; null if that is not made yet"]
