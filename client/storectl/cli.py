@@ -32,6 +32,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "kernel": ("kernel:kernel", "One Jupyter kernel that finds the project of each notebook."),
     "uninstall": ("uninstall:uninstall", "Remove all that storectl has made, once it has listed it and asked."),
     "doctor": ("doctor:doctor", "Check what storectl needs."),
+    "completion": ("completion:completion", "Print the script that completes command lines in a shell."),
+    "complete": ("completion:complete", ""),
 }
 """By name: the command as ``module:attribute`` of ``storectl.commands``, and the first sentence of its help."""
 
