@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # site looks for these at every start
+AMENDED = ("shutil", "py_compile")  # modules of the standard library that ``_storectl_amend`` amends
+PIP = "/pip/_internal/utils"  # the folder of the module that it amends, of any pip that runs in the environment
 
 _stock: "Any" = _external  # some of what we build on has no public name
 
@@ -113,7 +115,9 @@ class View:
         """
         if self._map is None:
             try:
-                made = load_reader(self.path).ImportMap(root_of(self.path), self.path, self._address, complain)
+                made = load(self.path, "_storectl_map").ImportMap(
+                    root_of(self.path), self.path, self._address, complain
+                )
             except Exception as error:
                 complain(f"the import map cannot be used ({str(error) or type(error).__name__})")
                 made = NoMap()
@@ -128,12 +132,29 @@ class NoMap:
         """None: the stock finders answer."""
 
 
-def load_reader(view: str) -> "Any":
-    """The module beside site-packages, loaded; ``sys.modules`` stays as it was."""
-    spec: "Any" = _external.spec_from_file_location("_storectl_map", view.rpartition("/")[0] + "/_storectl_map.py")
-    reader = module_from_spec(spec)
-    spec.loader.exec_module(reader)
-    return reader
+def load(view: str, name: str) -> "Any":
+    """A module beside site-packages, loaded; ``sys.modules`` stays as it was."""
+    spec: "Any" = _external.spec_from_file_location(name, f"{view.rpartition('/')[0]}/{name}.py")
+    loaded = module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def amend_library(view: str) -> None:
+    """Have the standard library's finder give ``AMENDED`` to ``_storectl_amend``."""
+    finder: "Any" = sys.path_importer_cache.get(os.path.dirname(os.__file__))
+    stock = finder.find_spec
+
+    def find_spec(fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
+        spec: "ModuleSpec | None" = stock(fullname, target)
+        if fullname in AMENDED and spec is not None:
+            try:
+                load(view, "_storectl_amend").amend_later(spec)
+            except Exception:
+                pass
+        return spec
+
+    finder.find_spec = find_spec
 
 
 def hooks() -> "list[Any]":
@@ -162,6 +183,8 @@ def path_hook(view: View, stands_for: "Any") -> "Callable[[Any], Any]":
                 folder = path[len(root) + 1 :]
                 if finder is None and folder and path.startswith(root + "/"):
                     finder = view.finder(folder)
+            if finder is None and path.endswith(PIP):
+                finder = amending_finder(view.path, path)
         return hook.storectl_stands_for(path) if finder is None else finder
 
     hook: "Any" = hook_of_view
@@ -172,6 +195,15 @@ def path_hook(view: View, stands_for: "Any") -> "Callable[[Any], Any]":
     )
     hook.storectl_view, hook.storectl_stands_for = view.path, stands_for
     return hook_of_view
+
+
+def amending_finder(view: str, path: str) -> "Any":
+    """A finder of this folder, whatever the map knows of it, whose loaders amend; None if it cannot be made."""
+    try:
+        reader = load(view, "_storectl_map")
+        return reader.FileFinder(path, *reader.amending_loaders())
+    except Exception:
+        return None
 
 
 def pin(alias: str, view: str) -> None:
@@ -277,6 +309,7 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
 
 def serve(view: View) -> None:
     """Have the import map answer for the folders of the view."""
+    amend_library(view.path)
     standard = _external.FileFinder.path_hook().__qualname__
     place = max(i for i, hook in enumerate(sys.path_hooks) if getattr(hook, "__qualname__", "") == standard)
     sys.path_hooks[place] = path_hook(view, sys.path_hooks[place])

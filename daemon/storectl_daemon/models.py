@@ -24,6 +24,7 @@ FEATURES = (
     "events",
     "shutdown",
     "interpreters",
+    "selection",
     "export",
     "fronts",
 )
@@ -177,17 +178,25 @@ WarmEvent = ProgressEvent | WarningEvent | ReadyEvent | FailedEvent | CompiledEv
 
 
 class OptionsModel(Model):
-    """The options that decide which environment of a project is meant."""
+    """The options that decide which environment of a project is meant.
+
+    ``further_lock_files`` are requirements files that count together with ``lock_file``.
+    """
 
     lock_file: AbsolutePath | None = None
+    further_lock_files: Annotated[tuple[AbsolutePath, ...], Field(max_length=1000)] = ()
     python: PythonName | None = None
     extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     all_extras: bool = False
+    no_extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    all_groups: bool = False
+    no_groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     default_groups: bool = True
     only_groups: bool = False
     overlay: AbsolutePath | None = None
     member: AbsolutePath | None = None
+    all_packages: bool = False
 
 
 class WarmRequest(OptionsModel):

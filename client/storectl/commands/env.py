@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 import storectl_shim
-from storectl.commands.export import export
 from storectl.commands.output import print_json, print_lines, print_table
 from storectl.commands.parameters import Group, as_json, folder
 from storectl.daemon.answers import LinkState, ProjectState
@@ -19,8 +18,15 @@ from storectl.project import locate_member, locate_project
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_notices, read_ready
 
+_LAZY = {
+    "export": (
+        "export:export",
+        "Write the environment as a plain, writable one that needs no storectl.",
+    )
+}
 
-@click.group(cls=Group, invoke_without_command=True)
+
+@click.group(cls=Group, lazy=_LAZY, invoke_without_command=True)
 @click.pass_context
 def env(context: click.Context) -> None:
     """The environments, and how that of a project is."""
@@ -52,9 +58,6 @@ def show(folder: str, *, json: bool) -> None:
         )
     for link in links:
         print_lines(*_link_lines(link))
-
-
-env.add_command(export)
 
 
 @env.command()

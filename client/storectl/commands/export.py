@@ -48,7 +48,7 @@ def export(
     json: bool,
     **asked: Any,
 ) -> None:
-    """Write the project's environment as a plain, writable one that needs neither the store nor storectl."""
+    """Write the environment as a plain, writable one that needs no storectl. It needs no store either."""
     if folder is None and (tar is None or not relocatable):
         raise UsageError("say where: a new folder, or --tar and a file", hint="see storectl env export --help")
     if tar is not None and method is not None:
