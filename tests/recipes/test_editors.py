@@ -105,7 +105,15 @@ def test_the_daemon_of_mypy_finds_what_a_pull_brought(clone: Clone, run_folder: 
     dmypy = install_tool(run_folder, "mypy") / "dmypy"
 
     def checked() -> str:
-        command = [dmypy, "run", "--", "--python-executable", ".venv/bin/python", "--strict", "main.py"]
+        command: list[str | Path] = [
+            dmypy,
+            "run",
+            "--",
+            "--python-executable",
+            ".venv/bin/python",
+            "--strict",
+            "main.py",
+        ]
         environ = clone.machine.environ | {"MYPY_CACHE_DIR": os.devnull}
         return subprocess.run(
             command, cwd=clone.folder, env=environ, capture_output=True, text=True, check=False

@@ -74,7 +74,16 @@ def nu(run_folder: Path) -> Path:
     folder = run_folder / "nushell"
     with to_be_made(folder) as missing:
         if missing:
-            command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, "nushell"]
+            command: list[str | Path] = [
+                "npm",
+                "install",
+                "--silent",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+                folder,
+                "nushell",
+            ]
             subprocess.run(command, check=True, capture_output=True)
     return folder / "node_modules/.bin"
 
