@@ -76,7 +76,7 @@ class Fronts:
         wish = _wish(front.path, front.options, environment)
         with disk_errors(f"bring {front.path} up to date"), suppress(FileNotFoundError):  # it may be deleted meanwhile
             if front.environment:
-                return follow(wish, patience_s=_MOMENT_S) or []
+                return follow(wish, patience_s=_MOMENT_S)
             return place(wish, self._environments, force=False, patience_s=_MOMENT_S)
         return []
 
