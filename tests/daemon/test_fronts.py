@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -129,3 +131,16 @@ def test_activation_shows_the_name_of_the_project(project: Project) -> None:
     (project.folder / "pyproject.toml").write_text("[project]\nname = 'my-project'\n")
     front = project.link()
     assert "prompt = my-project" in (front / "pyvenv.cfg").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="a system without /proc does not tell")
+def test_a_front_is_followed_once_a_tool_without_a_lock_is_done_with_the_project(project: Project) -> None:
+    project.link()
+    pip = project.folder.parent / "pip"
+    pip.write_text("input()")
+    command = [sys.executable, "-E", str(pip), "install", "beta"]
+    with subprocess.Popen(command, cwd=project.folder, stdin=subprocess.PIPE) as installing:
+        assert project.follow("2.0") == ([], True)
+        installing.communicate(b"\n")
+    assert project.follow("2.0") == ([], False)
+    assert project.metadata() == ["alpha-2.0.dist-info"]

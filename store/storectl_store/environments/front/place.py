@@ -103,13 +103,14 @@ def follow(wish: Wish, *, patience_s: float) -> list[str]:
 
     A front that is of this environment already is left as it is, even if others have changed it.
     """
-    if _is_settled(wish):
+    if is_settled(wish):
         return []
     with locked(wish.at, patience_s):
-        return [] if _is_settled(wish) else renew(wish.at, wish)
+        return [] if is_settled(wish) else renew(wish.at, wish)
 
 
-def _is_settled(wish: Wish) -> bool:
+def is_settled(wish: Wish) -> bool:
+    """Whether there is nothing to do for this wish: the front is of its environment, or there is none."""
     record = read_front(wish.at)
     wanted = (str(wish.environment), str(wish.at), True)
     return record is None or (record.environment, record.front, record.whole) == wanted
