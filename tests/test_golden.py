@@ -1,5 +1,6 @@
 """Every format with a version: its writer makes exactly the golden bytes, and its reader reads them."""
 
+import os
 import re
 import sqlite3
 from contextlib import closing
@@ -45,6 +46,8 @@ from storectl_store.environments.environment_record import (
     encode_record,
     read_environment,
 )
+from storectl_store.environments.front import front_record
+from storectl_store.environments.front.front_record import FrontRecord, read_front, write_front
 from storectl_store.environments.identity import VIEW_FORMAT
 from storectl_store.environments.outlines.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
 from storectl_store.selection.pin import IndexPin
@@ -111,9 +114,12 @@ PROVENANCE = Provenance(
     digest=DIGEST,
 )
 OPTIONS = Options(python="3.12", extras=frozenset({"b", "a"}), overlay="/golden/overlay.txt", member="/golden/späť/one")
+FRONT = FrontRecord(
+    environment="/store/environments/ab", front=f"/golden/{os.fsdecode(bytes([0xE9]))}/.venv", whole=True,
+    options=OPTIONS.encode(),
+)  # fmt: skip
 PROJECT = Project(
     path=Path("/golden/späť"),
-    link=".venv",
     environments=(
         RecordedEnvironment(
             options=OPTIONS,
@@ -232,9 +238,19 @@ def read_why(folder: Path, data: bytes) -> object:
     return re.sub(r"aside \d{4}-\d\d-\d\d \d\d:\d\d|, \d+ .*", "", line)
 
 
+def write_front_record(folder: Path) -> bytes:
+    write_front(folder, FRONT)
+    return (folder / ".storectl/record").read_bytes()
+
+
+def read_front_record(folder: Path, data: bytes) -> object:
+    written(folder / ".storectl/record", data)
+    return read_front(folder)
+
+
 def write_projects(folder: Path) -> bytes:
     book = ProjectBook(folder / "projects.json")
-    book.add(PROJECT.path, link=PROJECT.link)
+    book.add(PROJECT.path)
     for recorded in reversed(PROJECT.environments):
         book.record(PROJECT.path, recorded)
     return only(folder)
@@ -380,6 +396,10 @@ FORMATS = [
     GoldenFormat(
         name=f"projects.v{project_book._FORMAT}.json", write=write_projects, read=read_projects, value=[PROJECT]
     ),
+    GoldenFormat(name="projects.v1.json", write=None, read=read_projects, value=[PROJECT]),
+    GoldenFormat(
+        name=f"front.v{front_record._FORMAT}.json", write=write_front_record, read=read_front_record, value=FRONT
+    ),
     GoldenFormat(name=f"addresses.v{BOOK_FORMAT}.json", write=write_addresses, read=read_addresses, value=(OFFERED,)),
     GoldenFormat(name=f"page.v{PAGE_FORMAT}", write=write_page, read=read_page, value=(PAGE, b"<a>sp\xc3\xa4t\n")),
     GoldenFormat(
@@ -399,6 +419,7 @@ VERSIONS = {
     "catalogue": {"_SCHEMA_VERSION"},
     "client": {"API_VERSION"},
     "environment_record": {"RECORD_FORMAT"},
+    "front_record": {"_FORMAT"},
     "examination": {"STORE_FORMAT"},
     "identity": {"VIEW_FORMAT"},
     "layout": {"STORE_FORMAT"},

@@ -3,12 +3,15 @@
     ClientError                       one line, a code, a hint; exit code 1
     ├── UsageError                    E_USAGE           the command was not understood; exit code 2
     ├── NoLockFileError               E_NO_LOCK         no lock file at or above a folder
+    ├── NotLockedError                E_NOT_LOCKED      --locked forbids to lock what is not locked yet
+    ├── UnknownMemberError            E_TARGET          the lock file has no workspace member of this name
     ├── ProjectOwnerError             E_PROJECT_OWNER   the project is another user's, and not trusted
     ├── HomeMissingError              E_NO_HOME         no HOME, and no variable that says where the store is
     ├── StoreOwnerError               E_STORE_OWNER     the store is another user's, or would be in another's home
     ├── SharedStoreError              E_SHARED          other accounts could not use what is to be shared
     ├── TargetNotFoundError           E_NOT_FOUND       no such script or command; exit code 127
     ├── TargetNotExecutableError      E_NOT_EXECUTABLE  found, but it cannot be executed; exit code 126
+    ├── EnvFileError                  E_ENV_FILE        a file with variables for the program cannot be read
     ├── CurrentFolderError            E_NO_FOLDER       the current folder is gone
     ├── OutputError                   E_OUTPUT          standard output cannot be written
     ├── FileAccessError               E_FILE            the system refuses a file that is needed
@@ -70,6 +73,18 @@ class NoLockFileError(ClientError):
     default_code = "E_NO_LOCK"
 
 
+class NotLockedError(ClientError):
+    """What is to run has no lock file, and it is forbidden to make one."""
+
+    default_code = "E_NOT_LOCKED"
+
+
+class UnknownMemberError(ClientError):
+    """The lock file has no workspace member ``facts['name']``."""
+
+    default_code = "E_TARGET"
+
+
 class ProjectOwnerError(ClientError):
     """A file that decides what runs is another user's, and not trusted: ``facts['path']``, ``facts['uid']``."""
 
@@ -106,6 +121,12 @@ class TargetNotExecutableError(ClientError):
 
     default_code = "E_NOT_EXECUTABLE"
     exit_code = 126
+
+
+class EnvFileError(ClientError):
+    """A file with variables for the program cannot be read: ``facts['path']``."""
+
+    default_code = "E_ENV_FILE"
 
 
 class CurrentFolderError(ClientError):

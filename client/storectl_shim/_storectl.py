@@ -43,6 +43,10 @@ class FileFinder(_external.FileFinder):
 
     def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
         """The spec that the stock finder gives."""
+        spec = self._known_spec(fullname, target)
+        return self._view.added_spec(fullname, target) if spec is None and self._view is not None else spec
+
+    def _known_spec(self, fullname: str, target: "ModuleType | None") -> "ModuleSpec | None":
         if fullname == __name__ and self._view is not None and Started.module is not None:
             return ModuleSpec(fullname, Started(), origin=__file__)  # type: ignore[arg-type]  # it has all that import calls
         if self._answering is None and self._view is not None:
@@ -79,18 +83,30 @@ class Started:
 class View:
     """A site-packages folder and its import map, which is not read before a question needs it.
 
-    ``alias`` is the folder's path through a symlink, which ``.pth`` files after ours may still use. ``address`` is the
-    daemon's socket, None if there is no daemon to ask. ``absent`` are names known not to be right below the folder.
-    Threads may race: only one reader is kept.
+    ``alias`` is the folder's path through a symlink, which ``.pth`` files after ours may still use, or the folder of
+    packages of a front (see ``start_in_front``), which was changed at ``changed`` (ns). ``address`` is the daemon's
+    socket, None if there is no daemon to ask. ``absent`` are names known not to be right below the folder. Threads may
+    race: only one reader is kept.
     """
 
     _map: "Any" = None
 
-    def __init__(self, path: str, alias: str, address: "str | None", absent: "tuple[str, ...]") -> None:
+    def __init__(
+        self, path: str, alias: str, address: "str | None", absent: "tuple[str, ...]", changed: "int | None" = None
+    ) -> None:
         self.path = path
         self.alias = alias
         self.absent = absent
         self._address = address
+        self._changed = changed
+
+    def added_spec(self, fullname: str, target: "ModuleType | None") -> "ModuleSpec | None":
+        """The spec of a module that was put into the front after this program has started; else None."""
+        if self._changed is None or fullname in self.absent or os.stat(self.alias).st_mtime_ns == self._changed:
+            return None
+        finder = _external.FileFinder(self.alias, *_stock._get_supported_file_loaders())  # noqa: SLF001  # as for the hook
+        spec: "ModuleSpec | None" = finder.find_spec(fullname, target)
+        return spec
 
     def finder(self, folder: str) -> "Any":
         """The finder of a folder below the view, or of the view itself ("").
@@ -127,6 +143,8 @@ def load(view: str, name: str) -> "Any":
 def amend_library(view: str) -> None:
     """Have the standard library's finder give ``AMENDED`` to ``_storectl_amend``."""
     finder: "Any" = sys.path_importer_cache.get(os.path.dirname(os.__file__))
+    if finder is None or "find_spec" in finder.__dict__:
+        return
     stock = finder.find_spec
 
     def find_spec(fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
@@ -238,10 +256,37 @@ def start_uncustomized() -> None:
 
 def start(absent: "tuple[str, ...]" = ()) -> None:
     """Replace the standard hook, once for each view. ``sys.modules`` stays as it was. Never raises an exception."""
+    begin(lambda address: install(os.path.dirname(__file__), address, absent))
+
+
+def start_in_front(view: str, changed: int, absent: "tuple[str, ...]") -> None:
+    """Start in a front: a venv of links, which its owner may change. ``view`` is that of the environment behind it.
+
+    The daemon left the front's folder of packages with the modification time ``changed`` (ns). If it has another one,
+    or if the environment is gone, this is a venv like any other; but its links lead into a store all the same.
+    """
+
+    def install_in_front(address: "str | None") -> None:
+        amend_library(view)
+        front = os.path.dirname(__file__)
+        hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
+        equal = (
+            os.stat(front).st_mtime_ns == changed
+            and view not in hooked
+            and view.endswith(f"/{library()}/site-packages")
+        )
+        if equal and os.path.exists(root_of(view) + "/import-map"):
+            serve(View(view, front, address, absent, changed))
+
+    begin(install_in_front)
+
+
+def begin(install_with: "Callable[[str | None], None]") -> None:
+    """Call this with the daemon's socket, unless the program has the rights of another user."""
     try:
         address = os.environ.pop("STORECTL_SOCKET", None)  # the program's children read the file instead
         if os.getuid() == os.geteuid() and os.getgid() == os.getegid():
-            install(os.path.dirname(__file__), address, absent)
+            install_with(address)
     except Exception as error:
         complain(f"the import map cannot be used ({str(error) or type(error).__name__})")
     finally:
@@ -262,12 +307,17 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
     if view != alias:
         pin(alias, view)
     if view not in hooked:
-        standard = _external.FileFinder.path_hook().__qualname__
-        amend_library(view)
-        place = max(i for i, hook in enumerate(sys.path_hooks) if getattr(hook, "__qualname__", "") == standard)
-        sys.path_hooks[place] = path_hook(View(view, alias, address, absent), sys.path_hooks[place])
-        for path in [path for path in sys.path_importer_cache if str(path).startswith((view, alias))]:
-            del sys.path_importer_cache[path]
+        serve(View(view, alias, address, absent))
+
+
+def serve(view: View) -> None:
+    """Have the import map answer for the folders of the view."""
+    amend_library(view.path)
+    standard = _external.FileFinder.path_hook().__qualname__
+    place = max(i for i, hook in enumerate(sys.path_hooks) if getattr(hook, "__qualname__", "") == standard)
+    sys.path_hooks[place] = path_hook(view, sys.path_hooks[place])
+    for path in [path for path in sys.path_importer_cache if str(path).startswith((view.path, view.alias))]:
+        del sys.path_importer_cache[path]
 
 
 def library() -> str:

@@ -24,7 +24,9 @@ FEATURES = (
     "events",
     "shutdown",
     "interpreters",
+    "selection",
     "export",
+    "fronts",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 
@@ -175,7 +177,29 @@ class CompiledEvent(Model):
 WarmEvent = ProgressEvent | WarningEvent | ReadyEvent | FailedEvent | CompiledEvent
 
 
-class WarmRequest(Model):
+class OptionsModel(Model):
+    """The options that decide which environment of a project is meant.
+
+    ``further_lock_files`` are requirements files that count together with ``lock_file``.
+    """
+
+    lock_file: AbsolutePath | None = None
+    further_lock_files: Annotated[tuple[AbsolutePath, ...], Field(max_length=1000)] = ()
+    python: PythonName | None = None
+    extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    all_extras: bool = False
+    no_extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    all_groups: bool = False
+    no_groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    default_groups: bool = True
+    only_groups: bool = False
+    overlay: AbsolutePath | None = None
+    member: AbsolutePath | None = None
+    all_packages: bool = False
+
+
+class WarmRequest(OptionsModel):
     """Which environment is wanted: that of the project at or above ``start``, or of the ``member`` of its workspace.
 
     With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported. With
@@ -185,15 +209,6 @@ class WarmRequest(Model):
     """
 
     start: AbsolutePath
-    lock_file: AbsolutePath | None = None
-    python: PythonName | None = None
-    extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
-    all_extras: bool = False
-    groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
-    default_groups: bool = True
-    only_groups: bool = False
-    overlay: AbsolutePath | None = None
-    member: AbsolutePath | None = None
     offline: bool = False
     bytecode: bool = True
     thorough: bool = False
@@ -201,14 +216,52 @@ class WarmRequest(Model):
 
 
 class ProjectRequest(Model):
-    """A project to register; ``link`` names a symlink in it that is to follow its environment.
+    """A project to register.
 
-    ``environ`` are the variables of the command, as in ``WarmRequest``.
+    ``environ`` are the variables of the command, as in ``WarmRequest``. Older commands send the name of a ``link`` that
+    they made; the daemon finds it without.
     """
 
     path: AbsolutePath
     link: LinkName | None = None
     environ: Annotated[Variables | None, Field(repr=False)] = None
+
+
+class LinkRequest(OptionsModel):
+    """A virtual environment in a project's folder that is to follow its lock file.
+
+    ``environment`` is that of the options, as a warm has answered. With ``force`` what is at ``path`` is moved aside.
+    """
+
+    path: AbsolutePath
+    environment: EnvironmentId
+    force: bool = False
+
+
+class LinkPlaced(Model):
+    """The link is there; ``told`` are sentences about what was moved aside for it."""
+
+    told: tuple[ShownPath, ...]
+
+
+class LinkRemoved(Model):
+    """The link is gone but for the paths in ``left``, relative to it, which others put there."""
+
+    left: tuple[ShownPath, ...]
+
+
+class LinkState(Model):
+    """A link of a project, and how it differs from the environment that it was made from.
+
+    ``environment`` is the folder of that; None for a link of an older storectl. The rest are projects with their
+    versions.
+    """
+
+    path: ShownPath
+    environment: ShownPath | None
+    added: tuple[ShownPath, ...] = ()
+    removed: tuple[ShownPath, ...] = ()
+    changed: tuple[ShownPath, ...] = ()
 
 
 class _Project(Model):

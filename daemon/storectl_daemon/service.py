@@ -5,13 +5,14 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.jobs.events import EventBus
-from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job, Options
+from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job, Options, options_of
 from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import (
     EnvironmentInfo,
@@ -20,17 +21,22 @@ from storectl_daemon.models import (
     IdleProject,
     InterpreterInfo,
     InterpreterRequest,
+    LinkPlaced,
+    LinkRemoved,
+    LinkRequest,
+    LinkState,
     ProjectState,
     ReadyProject,
     WarmingProject,
 )
 from storectl_daemon.process.memory import resident_bytes
-from storectl_daemon.projects.book import Project, ProjectBook
+from storectl_daemon.projects.book import Project, ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
+from storectl_daemon.projects.fronts import Front, Fronts
 from storectl_daemon.projects.inputs import Located, input_paths, locate
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import WatchedProject, Watcher
-from storectl_daemon.published import PublishedEnvironments
+from storectl_daemon.published import PublishedEnvironments, known_environment
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming
 from storectl_daemon.warming.warm import Warmer
 from storectl_store.entries.store import Store
@@ -54,6 +60,7 @@ class Service:
     environments: PublishedEnvironments
     book: ProjectBook
     files: ProjectFiles
+    fronts: Fronts
     warmer: Warmer
     compiling: Compiling
     watcher: Watcher
@@ -101,10 +108,10 @@ class Service:
         sent = known.of(located.project) if environ is None else known.note(located.project, environ)
         return Job(project=located.project, options=options, offline=offline, environ=sent)
 
-    async def register(self, path: str, *, link: str | None, environ: Mapping[str, str] | None) -> Project:
+    async def register(self, path: str, *, environ: Mapping[str, str] | None) -> Project:
         """Watch the project at or above the folder, and begin to warm it."""
         job = await self.job_at(path, DEFAULT_OPTIONS, environ=environ)
-        project = self.book.add(job.project, link=link)
+        project = self.book.add(job.project)
         self.watcher.projects_changed()
         self.warmer.start(job)
         await self.book.written()
@@ -119,6 +126,33 @@ class Service:
         self.variables.forget(project.path)
         await self.warmer.forget_record(project.path)
         await self.book.written()
+
+    async def link(self, request: LinkRequest) -> LinkPlaced:
+        """Make a front. Raises UnknownEnvironmentError, FrontRefusedError or FrontBusyError."""
+        environment = known_environment(self.environments, request.environment)
+        options = options_of(request)
+        place = partial(self.fronts.place, Path(request.path), options, Path(environment.path), force=request.force)
+        told = await asyncio.to_thread(place)
+        self.book.want(Path(request.path).parent, options)
+        return LinkPlaced(told=tuple(told))
+
+    async def unlink(self, path: str) -> LinkRemoved:
+        """Take a front away. Raises FrontRefusedError if storectl has not made it."""
+        return LinkRemoved(left=tuple(await asyncio.to_thread(self.fronts.remove, Path(path))))
+
+    async def links(self, project: str) -> list[LinkState]:
+        """The fronts of the project in this folder, and how they differ from what they were made from."""
+        return await asyncio.to_thread(lambda: [self._link_state(front) for front in self.fronts.of(Path(project))])
+
+    def _link_state(self, front: Front) -> LinkState:
+        differs = self.fronts.difference(front)
+        return LinkState(
+            path=str(front.path),
+            environment=front.environment or None,
+            added=differs.added,
+            removed=differs.removed,
+            changed=differs.changed,
+        )
 
     def known(self, path: str, *, exactly: bool = False) -> Project:
         """The registered project with this folder, or around it. Raises UnknownProjectError if there is none."""
@@ -191,10 +225,15 @@ class Service:
         wants one again brings a new one.
         """
         known = self.book.get(project)
-        for recorded in [recorded for recorded in known.environments if not recorded.options.overlay] if known else []:
+        if known is None:
+            return
+        fronts = await asyncio.to_thread(self.fronts.of, project)
+        wanted = {recorded.options: recorded for recorded in known.environments if not recorded.options.overlay}
+        for options in dict.fromkeys([*wanted, *(front.options for front in fronts)]):
+            recorded = wanted.get(options) or RecordedEnvironment(options=options)
             made = await asyncio.to_thread(self.files.environment, recorded, project)
             environ = self.variables.of(project, python=made.interpreter.executable if made else None)
-            await self.warmer.refresh(Job(project=project, options=recorded.options, environ=environ))
+            await self.warmer.refresh(Job(project=project, options=options, environ=environ))
 
 
 def watched_projects(

@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import storectl
+from storectl.cli import root
 from storectl.commands.examination import examine
-from storectl.commands.link import ASIDE
+from storectl.commands.parameters import Group
 from storectl.daemon.warming import GOES_ON
-from support.client_project import LAUNCHER, ClientHome, make_environment
+from support.client_project import LAUNCHER, ClientHome
 from support.fake_daemon import (
     FakeDaemon,
     environment_info,
@@ -56,6 +58,16 @@ def test_version_and_help_are_printed(home: ClientHome) -> None:
     assert home.storectl("--version").stdout == f"storectl {storectl.__version__}\n"
     help_text = home.storectl("--help").stdout
     assert all(re.search(rf"\b{command}\b", help_text) for command in COMMANDS)
+
+
+def test_lists_of_commands_say_the_first_sentence_of_their_help() -> None:
+    context = click.Context(root)
+    for group in (root, *(root.get_command(context, name) for name in root.list_commands(context))):
+        for name in group.list_commands(context) if isinstance(group, Group) else ():
+            command = group.get_command(context, name)
+            assert command is not None
+            if not command.hidden:
+                assert group.sentence(context, name).rstrip(".") == command.get_short_help_str(limit=200).rstrip(".")
 
 
 @pytest.mark.parametrize(
@@ -352,42 +364,36 @@ def test_a_daemon_that_cannot_repair_is_not_taken_for_one_that_did(home: ClientH
     assert (done.returncode, "E_DAEMON_VERSION" in done.stderr, "daemon stop" in done.stderr) == (1, True, True)
 
 
-def test_link_points_venv_at_the_environment_and_tells_the_daemon(home: ClientHome, daemon: FakeDaemon) -> None:
-    old = make_environment(home.store / "environments" / "old")
-    (home.project / ".venv").symlink_to(old)
+def test_link_waits_for_the_environment_and_has_the_daemon_make_the_folder(
+    home: ClientHome, daemon: FakeDaemon
+) -> None:
+    daemon.features.append("fronts")
     daemon.warm_events = [ready(home)]
-    assert home.storectl("link").returncode == 0
-    assert os.readlink(home.project / ".venv") == str(home.environment)
-    (body,) = daemon.asked("POST", "/v1/projects")
+    done = home.storectl("link", "--extra", "fast", "--name", "env", "--force")
+    assert (done.returncode, done.stderr) == (0, "storectl: moved aside\n")
+    ((warm,), (body,)) = daemon.asked("POST", "/v1/warm"), daemon.asked("POST", "/v1/links")
+    assert warm is not None
     assert body is not None
-    assert body.pop("environ")["HOME"] == str(home.home)
-    assert body == {"path": str(home.project), "link": ".venv"}
-    assert sorted(os.listdir(home.project)) == [".venv", "pyproject.toml", "uv.lock"]
+    assert (body["path"], body["environment"], body["force"]) == (
+        str(home.project / "env"),
+        home.environment.name,
+        True,
+    )
+    assert body["extras"] == warm["extras"] == ["fast"]
 
 
-@pytest.mark.parametrize("kind", ["folder", "file", "foreign link"])
-def test_link_replaces_nothing_that_is_not_its_own(home: ClientHome, daemon: FakeDaemon, kind: str) -> None:
-    path = home.project / ".venv"
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "file":
-        path.write_text("")
-    else:
-        path.symlink_to("elsewhere")
+@pytest.mark.parametrize("command", ["link", "unlink"])
+def test_a_daemon_that_knows_no_fronts_is_told_of(home: ClientHome, daemon: FakeDaemon, command: str) -> None:
     daemon.warm_events = [ready(home)]
-    done = home.storectl("link")
-    assert (done.returncode, "E_LINK" in done.stderr, "--force" in done.stderr) == (1, True, True)
-    assert daemon.asked("POST", "/v1/warm") == []
-    assert home.storectl("link", "--force").returncode == 0
-    assert os.readlink(path) == str(home.environment)
-    assert os.path.lexists(f"{path}{ASIDE}")
+    done = home.storectl(command)
+    assert (done.returncode, "older storectl" in done.stderr) == (1, True)
 
 
-def test_link_takes_a_name_but_no_path(home: ClientHome, daemon: FakeDaemon) -> None:
-    daemon.warm_events = [ready(home)]
-    assert home.storectl("link", "--name", "env").returncode == 0
-    assert (home.project / "env").is_symlink()
-    assert home.storectl("link", "--name", "../env").returncode == 1
+@pytest.mark.parametrize("command", ["link", "unlink"])
+def test_a_link_has_a_name_but_no_path(home: ClientHome, daemon: FakeDaemon, command: str) -> None:
+    daemon.features.append("fronts")
+    assert home.storectl(command, "--name", "../env").returncode == 1
+    assert daemon.requests == []
 
 
 def test_doctor_finds_nothing_wrong_with_a_fresh_home(home: ClientHome) -> None:
@@ -459,7 +465,33 @@ def test_a_file_that_the_system_refuses_is_no_defect(home: ClientHome) -> None:
     assert "E_DEFECT" not in done.stderr
     done = home.storectl("tool", "run", "black", XDG_STATE_HOME=UNREADABLE)
     assert done.returncode == 1
-    assert re.match(r"storectl: E_FILE: /a+/.*: File name too long\nhint: ", done.stderr)
+    assert re.match(r"storectl: E_DAEMON_START: cannot make /a+/.*: File name too long\nhint: ", done.stderr)
+
+
+SLOW = {"asyncio", "difflib", "h11", "http", "pathlib", "socket", "subprocess", "tempfile", "urllib.parse"}
+"""What a quick command does without: together it takes longer to load than such a command may."""
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "env path", "env show", "env list", "daemon status", "store list", "watch list", "warm"]
+)
+def test_a_command_loads_nothing_that_it_can_do_without(home: ClientHome, daemon: FakeDaemon, command: str) -> None:
+    daemon.warm_events = [ready(home)]
+    code = (
+        "import sys\nbefore = set(sys.modules)\n"
+        f"sys.argv = ['storectl', *{command.split()}]\n"
+        "from storectl.command_line import main\n"
+        "code = main()\nprint(*(set(sys.modules) - before), file=sys.stderr)\nsys.exit(code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=home.project, env=home.environ(), capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.split())
+    assert loaded & SLOW == set()
+    assert {name for name in loaded if name.startswith("storectl.commands.")} <= {
+        f"storectl.commands.{name}"
+        for name in ("output", "parameters", "env", "verification", command.partition(" ")[0])
+    }
 
 
 def test_a_defect_shows_no_traceback_unless_asked_for(home: ClientHome) -> None:

@@ -12,7 +12,6 @@ PYTHON = ChosenPython(version="3.12.1", executable="/somewhere/python")
 RECORD = """#!/bin/sh
 printf '%s\\n' "$0" "$@" >"$OUT"
 env >>"$OUT"
-touch uv.lock pylock.toml
 """
 
 
@@ -36,7 +35,7 @@ def add(programs: Path, name: str) -> None:
 
 def told(tmp_path: Path, *requirements: str, **environ: str) -> list[str]:
     out = tmp_path / "told"
-    wanted = Wanted(requirements=requirements, python=PYTHON, constraints=("six==1",))
+    wanted = Wanted(requirements=requirements, python=PYTHON, constraints=("six==1",), kept=("idna==2",))
     lock_requirements(str(tmp_path / "folder"), wanted, {"OUT": str(out), "PATH": "/usr/bin:/bin", **environ})
     return out.read_text().splitlines()
 
@@ -44,32 +43,42 @@ def told(tmp_path: Path, *requirements: str, **environ: str) -> list[str]:
 def test_uv_is_told_the_interpreter_by_its_path(programs: Path, tmp_path: Path) -> None:
     add(programs, "uv")
     add(programs, "pip")
-    assert told(tmp_path, "black")[:5] == [str(programs / "uv"), "lock", "--quiet", "--python", "/somewhere/python"]
-    pyproject = (tmp_path / "folder" / "pyproject.toml").read_text()
-    assert 'requires-python = "==3.12.*"' in pyproject
-    assert 'dependencies = ["black"]' in pyproject
+    command = told(tmp_path, "black")
+    assert command[:7] == [
+        str(programs / "uv"), "pip", "compile", "--quiet", "--no-header", "--python", "/somewhere/python"
+    ]  # fmt: skip
+    assert (tmp_path / "folder" / "requirements.in").read_text() == "black\n"
+    assert (tmp_path / "folder" / "constraints.txt").read_text() == "six==1\n"
 
 
-def test_paths_and_addresses_are_for_uv_to_name(programs: Path, tmp_path: Path) -> None:
+def test_the_lock_file_is_for_its_python_and_uv_prefers_the_versions_in_it(programs: Path, tmp_path: Path) -> None:
     add(programs, "uv")
-    command = told(tmp_path, "black", "git+https://host/x")
-    assert command[1:7] == ["add", "--no-sync", "--quiet", "--python", "/somewhere/python", "git+https://host/x"]
-    assert 'dependencies = ["black"]' in (tmp_path / "folder" / "pyproject.toml").read_text()
+    told(tmp_path, "black")
+    text = (tmp_path / "folder" / "pylock.toml").read_text()
+    assert 'requires-python = "==3.12.*"\n' in text
+    assert '[[packages]]\nname = "idna"\nversion = "2"\n' in text
+
+
+def test_paths_are_addresses_in_what_is_locked(programs: Path, tmp_path: Path) -> None:
+    add(programs, "uv")
+    project = tmp_path / "a project"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    told(tmp_path, str(project), "git+https://host/x")
+    expected = f"file://{tmp_path}/a%20project\ngit+https://host/x\n"
+    assert (tmp_path / "folder" / "requirements.in").read_text() == expected
 
 
 def test_pip_locks_if_there_is_no_uv(programs: Path, tmp_path: Path) -> None:
     add(programs, "pip")
-    assert told(tmp_path, "black")[1:5] == ["--python", "/somewhere/python", "lock", "--quiet"]
+    command = told(tmp_path, "black")
+    assert command[1:6] == ["--python", "/somewhere/python", "lock", "--quiet", "-c"]
+    assert (tmp_path / "folder" / "constraints.txt").read_text() == "six==1\nidna==2\n"
 
 
-def test_a_folder_is_not_for_pip(programs: Path, tmp_path: Path) -> None:
-    add(programs, "pip")
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "pyproject.toml").touch()
-    with pytest.raises(RequirementsError, match="only uv can lock a folder") as caught:
-        told(tmp_path, str(project))
-    assert caught.value.hint == "install uv"
+def test_what_asks_for_nothing_is_locked_without_a_locker(programs: Path, tmp_path: Path) -> None:
+    lock_file = lock_requirements(str(tmp_path / "folder"), Wanted(python=PYTHON), {})
+    assert Path(lock_file).read_text().endswith("packages = []\n")
 
 
 def test_nobody_there_is_said(programs: Path, tmp_path: Path) -> None:

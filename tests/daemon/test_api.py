@@ -1,5 +1,4 @@
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,7 +152,7 @@ def test_warm_of_a_folder_without_a_lock_file_fails_with_a_hint(daemon: Daemon, 
 
 def test_a_registered_project_is_warmed_and_found_from_inside(daemon: Daemon, project: Path) -> None:
     (project / "src").mkdir()
-    (project / ".venv").symlink_to("of an earlier environment")
+    (project / ".venv").symlink_to(daemon.store / "environments" / ("0" * 32))
     status, _, body = daemon.request("POST", "/v1/projects", {"path": str(project / "src"), "link": ".venv"})
     assert status == 200
     assert json.loads(body)["path"] == str(project)
@@ -162,7 +161,8 @@ def test_a_registered_project_is_warmed_and_found_from_inside(daemon: Daemon, pr
     state = daemon.state(project)
     assert state["lock_file"] == str(project / "pylock.toml")
     assert state["problem"] is None
-    assert os.readlink(project / ".venv") == state["environment"]["path"]
+    (link,) = daemon.get(f"/v1/links?path={project}")
+    assert (link["path"], link["environment"]) == (str(project / ".venv"), state["environment"]["path"])
     assert state in daemon.get("/v1/projects")
 
 

@@ -18,7 +18,7 @@ from storectl_daemon.entries.pipeline import Pipeline, biggest_first
 from storectl_daemon.entries.workers import Workers
 from storectl_daemon.errors import FetchError
 from storectl_daemon.jobs.events import Event, EventBus, concerns
-from storectl_daemon.jobs.options import Job, Options
+from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job, Options
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import (
     STOPPING,
@@ -28,11 +28,13 @@ from storectl_daemon.models import (
     ProgressEvent,
     ReadyEvent,
     WarmEvent,
+    WarningEvent,
 )
 from storectl_daemon.network.fetch import Fetched
 from storectl_daemon.process.batches import Batcher
 from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
+from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
@@ -62,7 +64,6 @@ class FakeFiles(ProjectFiles):
         self.text = "one"
         self.settled = True
         self.records: list[tuple[Job, Path]] = []
-        self.links: list[Path] = []
         self.gone: set[str | None] = set()
         self.writing = threading.Event()
         self.may_write = threading.Event()
@@ -86,9 +87,6 @@ class FakeFiles(ProjectFiles):
     def forget(self, project: Path) -> None:
         self.records.clear()
 
-    def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
-        self.links.append(environment)
-
     def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
         return digests.items() <= environ.items()
 
@@ -106,6 +104,20 @@ def info(name: str) -> EnvironmentInfo:
         interpreter=InterpreterInfo(executable="/python", version="3.12.1"),
         wheels=0,
     )
+
+
+class FakeFronts(Fronts):
+    """Fronts of the default options, which are followed; ``busy`` counts how often another program changes one."""
+
+    def __init__(self) -> None:
+        self.followed: list[Path] = []
+        self.busy = 0
+
+    def follow_all(self, project: Path, options: Options, environment: Path, lock_file: Path) -> tuple[list[str], bool]:
+        if options == DEFAULT_OPTIONS:
+            self.followed.append(environment)
+        self.busy -= 1
+        return ["told"], self.busy >= 0
 
 
 class FakeMaker:
@@ -136,11 +148,13 @@ class Scene:
     def __init__(self, tmp_path: Path, *, settle_seconds: float = 60) -> None:
         self.files = FakeFiles()
         self.maker = FakeMaker(self.files)
+        self.fronts = FakeFronts()
         self.bus = EventBus()
         self.book = ProjectBook(tmp_path / "projects.json")
         self.warmer = Warmer(
             settling=Settling(self.maker, self.files.read, Stillness(), again_seconds=0),
             files=self.files,
+            fronts=self.fronts,
             book=self.book,
             bus=self.bus,
             settle_seconds=settle_seconds,
@@ -606,14 +620,25 @@ def test_a_forgotten_project_is_idle_and_its_flight_ends(tmp_path: Path) -> None
     play(scenario, tmp_path)
 
 
-def test_the_link_follows_the_default_options_only(tmp_path: Path) -> None:
+def test_fronts_are_up_to_date_before_an_environment_is_reported_ready(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.book.add(tmp_path, link=".venv")
-        await scene.warm()
-        await scene.warm(Job(project=tmp_path, options=Options(python="3.12")))
-        assert scene.files.links == [Path("/env/one")]
+        with scene.bus.subscribe() as events:
+            await scene.warm()
+            stream = aiter(events)
+            messages = [(await anext(stream)).message for _ in range(2)]
+        assert scene.fronts.followed == [Path("/env/one")]
+        assert messages == [WarningEvent(message="told"), ReadyEvent(environment=info("one"))]
 
     play(scenario, tmp_path)
+
+
+def test_a_front_that_another_program_changes_is_followed_once_that_is_done(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.fronts.busy = 2
+        await scene.warm()
+        await turns_until(lambda: len(scene.fronts.followed) == 3)
+
+    play(scenario, tmp_path, settle_seconds=0.01)
 
 
 def test_a_slow_listener_misses_progress_and_nothing_else(tmp_path: Path) -> None:

@@ -155,6 +155,8 @@ def _handler(daemon: FakeDaemon) -> type[BaseHTTPRequestHandler]:
                     self.send_lines(daemon.verify_events)
                 case "GET /v1/projects":
                     self.send_json(200, list(daemon.known.values()))
+                case "POST /v1/links":
+                    self.send_json(200, {"told": ["moved aside"]})
                 case "POST /v1/projects":
                     state = daemon.states.get(body["path"]) or project_state(body["path"], "warming")
                     daemon.known[body["path"]] = state

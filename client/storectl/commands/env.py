@@ -7,10 +7,9 @@ from typing import Any
 import click
 
 import storectl_shim
-from storectl.commands.export import export
 from storectl.commands.output import print_json, print_lines, print_table
 from storectl.commands.parameters import Group, as_json, folder
-from storectl.daemon.answers import ProjectState
+from storectl.daemon.answers import LinkState, ProjectState
 from storectl.daemon.progress import describe
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import ClientError, NoLockFileError
@@ -19,8 +18,15 @@ from storectl.project import locate_member, locate_project
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_notices, read_ready
 
+_LAZY = {
+    "export": (
+        "export:export",
+        "Write the environment as a plain, writable one that needs no storectl.",
+    )
+}
 
-@click.group(cls=Group, invoke_without_command=True)
+
+@click.group(cls=Group, lazy=_LAZY, invoke_without_command=True)
 @click.pass_context
 def env(context: click.Context) -> None:
     """The environments, and how that of a project is."""
@@ -34,9 +40,10 @@ def env(context: click.Context) -> None:
 def show(folder: str, *, json: bool) -> None:
     """Print how the environment of a project is: ready, warming, or failed and why. Registers an unknown project."""
     state = _state(folder)
+    links = ensure_daemon(os.environ).links(state.path)
     notices = read_notices(store_folder(os.environ), state.path, Options().key)
     if json:
-        print_json(state_json(state) | {"warnings": notices})
+        print_json(state_json(state) | {"warnings": notices, "links": [dataclasses.asdict(link) for link in links]})
         return
     print_lines(f"project: {state.path}", f"lock file: {state.lock_file or 'none'}", f"state: {state_text(state)}")
     if state.problem is not None and state.problem.hint:
@@ -49,9 +56,8 @@ def show(folder: str, *, json: bool) -> None:
             f"python: {environment.version} ({environment.executable})",
             f"wheels: {environment.wheels}",
         )
-
-
-env.add_command(export)
+    for link in links:
+        print_lines(*_link_lines(link))
 
 
 @env.command()
@@ -80,6 +86,14 @@ def list_environments(*, json: bool) -> None:
 def api() -> None:
     """Print the path of the Python API, for an interpreter that does not have storectl: see docs/python-api.md."""
     print_lines(os.path.join(os.path.dirname(os.path.abspath(storectl_shim.__file__)), "notebook.py"))
+
+
+def _link_lines(link: LinkState) -> list[str]:
+    """The link, and each project by which it differs from the lock file."""
+    lines = [f"link: {link.path}"]
+    for what in ("added", "removed", "changed"):
+        lines += [f"  {what}: {text}" for text in getattr(link, what)]
+    return lines
 
 
 def state_json(state: ProjectState) -> dict[str, Any]:

@@ -1,76 +1,57 @@
-"""`storectl link`: make `.venv` in the project's folder, for editors and type checkers that look there."""
+"""`storectl link` and `storectl unlink`: a virtual environment in the project's folder that follows its lock file."""
 
 import os
-import secrets
+import sys
+from typing import Any
 
 import click
 
 from storectl.commands.output import print_lines
-from storectl.commands.parameters import folder
+from storectl.commands.parameters import folder, options_of, target
 from storectl.daemon.start import ensure_daemon
 from storectl.daemon.warming import warm
-from storectl.errors import LinkRefusedError
-from storectl.options import Options
-from storectl.project import locate_project
-from storectl_shim.locations import store_folder
+from storectl.errors import LinkRefusedError, printable
+from storectl.project import locate_member
 
-ASIDE = ".before-storectl"
-"""`--force` adds this to the name of the file or folder that is in the way; it deletes nothing."""
+_MOST_LEFT = 10
+name = click.option(
+    "--name", metavar="NAME", default=".venv", show_default=True, help="The folder's name in the project's folder."
+)
 
 
 @click.command()
 @folder
-@click.option(
-    "--name", metavar="NAME", default=".venv", show_default=True, help="The link's name in the project's folder."
-)
-@click.option("--force", is_flag=True, help=f"Move what stands there aside, to NAME{ASIDE}.")
-def link(folder: str, *, name: str, force: bool) -> None:
-    """Make .venv a link to the project's environment. The daemon moves it when the lock file changes."""
+@target
+@name
+@click.option("--force", is_flag=True, help="Move what stands there aside, to NAME.before-storectl.")
+def link(folder: str, *, name: str, force: bool, **parameters: Any) -> None:
+    """Make .venv, a virtual environment of the project's own that follows its lock file."""
+    project, _, options = locate_member([folder], options_of(**parameters), os.environ)
+    path = _path_of(project, name)
+    environment = warm(project, options, os.environ)
+    told = ensure_daemon(os.environ).link(path, options, environment.id, force=force)
+    sys.stderr.writelines(f"storectl: {printable(line)}\n" for line in told)
+    print_lines(f"{path} has what {environment.path} has")
+
+
+@click.command()
+@folder
+@name
+def unlink(folder: str, *, name: str) -> None:
+    """Remove the .venv that `storectl link` made. What others have put into it is left, and named."""
+    path = _path_of(os.path.realpath(folder), name)
+    left = ensure_daemon(os.environ).unlink(path)
+    for line in left[:_MOST_LEFT]:
+        print_lines(f"left: {os.path.join(path, line)}")
+    if len(left) > _MOST_LEFT:
+        print_lines(f"left: {len(left) - _MOST_LEFT} more files below {path}")
+    if not left:
+        print_lines(f"removed {path}")
+
+
+def _path_of(project: str, name: str) -> str:
     if name in ("", ".", "..") or "/" in name:
-        raise LinkRefusedError(f"--name {name!r} is not the name of a file", hint="a name without a slash, like .venv")
-    project, _ = locate_project([folder], Options(), os.environ)
-    path = os.path.join(project, name)
-    clear_way(path, store_folder(os.environ), force=force)
-    environment = warm(project, Options(), os.environ)
-    point(path, environment.path)
-    daemon = ensure_daemon(os.environ)
-    daemon.register(project, link=name)
-    print_lines(f"{path} -> {environment.path}")
-
-
-def clear_way(path: str, store: str, *, force: bool) -> None:
-    """Make sure that a link can be put at ``path``: nothing is there, or a link into the store.
-
-    With ``force`` anything else is moved aside. LinkRefusedError without ``force``, or if something was moved aside
-    before.
-    """
-    if not os.path.lexists(path) or _is_ours(path, store):
-        return
-    aside = path + ASIDE
-    if not force:
-        kind = "a link to somewhere else" if os.path.islink(path) else "not a link"
-        raise LinkRefusedError(f"{path} is there and {kind}", hint=f"--force moves it to {aside}")
-    if os.path.lexists(aside):
-        raise LinkRefusedError(f"{path} would be moved to {aside}, which is there", hint="move one of them away")
-    os.rename(path, aside)
-
-
-def point(path: str, environment: str) -> None:
-    """Make ``path`` a link to the environment. Other processes see the old link or the new one, never none."""
-    temporary = f"{path}.{secrets.token_hex(4)}"
-    try:
-        os.symlink(environment, temporary)
-        os.rename(temporary, path)
-    except OSError as error:
-        if os.path.islink(temporary):
-            os.unlink(temporary)
-        raise LinkRefusedError(f"cannot make the link {path}: {error.strerror}", hint="is the folder yours?") from None
-
-
-def _is_ours(path: str, store: str) -> bool:
-    """Whether this is a link into the store's environments; the environment itself may be gone."""
-    if not os.path.islink(path):
-        return False
-    target = os.path.join(os.path.dirname(path), os.readlink(path))
-    inside = os.path.join(os.path.realpath(store), "environments", "")
-    return os.path.realpath(target).startswith(inside)
+        raise LinkRefusedError(
+            f"--name {name!r} is not the name of a folder", hint="a name without a slash, like .venv"
+        )
+    return os.path.join(project, name)

@@ -101,6 +101,29 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """What `storectl link` made, and how it differs from the lock file: projects with versions."""
+
+    path: str
+    environment: str | None
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read a LinkState of the API; KeyError or TypeError if the object is something else."""
+        environment = value["environment"]
+        return cls(
+            path=path_from_wire(value["path"]),
+            environment=None if environment is None else path_from_wire(environment),
+            added=tuple(value["added"]),
+            removed=tuple(value["removed"]),
+            changed=tuple(value["changed"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectState:
     """One project. ``state`` is ready, warming, failed or idle; a failed one keeps its last good environment."""
 

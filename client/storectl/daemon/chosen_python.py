@@ -52,7 +52,7 @@ def pinned_at(folder: str, environ: Mapping[str, str]) -> str | None:
 
     A file of another user does not count: any user can put one into a folder that all may write to.
     """
-    for each in _upward(os.path.realpath(folder), environ.get("HOME")):
+    for each in upward(os.path.realpath(folder), environ.get("HOME")):
         path = os.path.join(each, PIN)
         try:
             if os.stat(path).st_uid not in (os.geteuid(), 0):
@@ -74,7 +74,8 @@ def first_on_path(environ: Mapping[str, str]) -> str:
     return ""
 
 
-def _upward(folder: str, home: str | None) -> Iterator[str]:
+def upward(folder: str, home: str | None) -> Iterator[str]:
+    """The folder and all above it, no further up than ``home``."""
     last = os.path.realpath(home) if home else None
     while True:
         yield folder

@@ -58,6 +58,20 @@ def install_folder(manager: ServiceManager, environ: Mapping[str, str]) -> Path:
     return (Path(configuration) if os.path.isabs(configuration) else home / ".config") / manager.folder
 
 
+def write_files(manager: ServiceManager, texts: Mapping[str, str], environ: Mapping[str, str]) -> list[Path]:
+    """Write the service files to their folder, which is made; ServiceFileError if the system refuses."""
+    folder = install_folder(manager, environ)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ServiceFileError(
+            f"cannot write {error.filename}: {error.strerror}", hint="--print shows what it would hold"
+        ) from None
+    return [folder / name for name in texts]
+
+
 def filled_files(manager: ServiceManager, environ: Mapping[str, str]) -> dict[str, str]:
     """The text of each service file, filled in, by its name; ServiceFileError if one or the command is missing."""
     folder, command = template_folder(manager), command_path()

@@ -9,6 +9,7 @@ which the first of uv and pip that is installed is taken; ``requirements.in``.
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,9 @@ _COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 """By the lock file: the command lines that make it, the preferred one first."""
 
+OFFLINE = {"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"}
+"""The variables that keep uv and pip from the network."""
+
 _PYLOCK: Mapping[str, tuple[str, ...]] = {
     "uv": ("uv", "export", "--quiet", "--format", "pylock.toml", "-o", "pylock.toml"),
     "pdm": ("pdm", "lock"),
@@ -51,6 +55,12 @@ class NoLockerError(ClientError):
     exit_code = 127
 
 
+class LockerError(ClientError):
+    """The tool of the project could not lock it; ``facts['folder']``."""
+
+    default_code = "E_LOCKER"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locking:
     """A command line, the folder it runs in, and the reason for it: a sentence for the user."""
@@ -58,6 +68,11 @@ class Locking:
     command: tuple[str, ...]
     folder: Path
     why: str
+
+    @property
+    def shown(self) -> str:
+        """The command line as a user would type it."""
+        return " ".join([os.path.basename(self.command[0]), *self.command[1:]])
 
 
 def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
@@ -85,6 +100,17 @@ def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], envir
         hint=f"install {wanted}, or name another tool with --with",
         folder=str(place),
     )
+
+
+def lock_project(folder: str, environ: Mapping[str, str], *, offline: bool) -> None:
+    """Lock a project that has no lock file with its own tool; LockerError if that fails."""
+    locking = locking_of(Path(folder), tool=None, arguments=(), environ=environ)
+    sys.stderr.write(f"storectl: {folder} has no lock file: {locking.shown} ({locking.why})\n")
+    sys.stderr.flush()
+    variables = {**(OFFLINE if offline else {}), **environ}
+    code = subprocess.run(locking.command, cwd=folder, env=variables, stdout=sys.stderr, check=False).returncode
+    if code:
+        raise LockerError(f"{locking.shown} ended with exit code {code}", hint="what it says is above", folder=folder)
 
 
 def _of_script(script: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
@@ -129,10 +155,10 @@ def _candidates(folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _of_project(file: Path) -> Iterator[tuple[tuple[str, ...], str]]:
-    tools = _tables(file, "tool")
+    tools, backend = _tables(file, "tool"), str(_tables(file, "build-system").get("build-backend", ""))
     for tool in ("poetry", "pdm", "uv"):
-        if tool in tools:
-            yield _COMMANDS[_OF_TOOL[tool]][0], f"pyproject.toml has [tool.{tool}]"
+        if tool in tools or backend.startswith((f"{tool}.", f"{tool}_")):
+            yield _COMMANDS[_OF_TOOL[tool]][0], f"pyproject.toml speaks of {tool}"
             return
     yield _COMMANDS["uv.lock"][0], "pyproject.toml names no tool"
     yield _PYLOCK["pip"], "pyproject.toml names no tool"

@@ -1,13 +1,13 @@
 """The registered projects, in ``projects.json``: which environments each has asked for, and when.
 
-Format, version 1:
+Format, version 2:
 
-    {"format": 1, "projects": [{"path", "link", "wishes": [
+    {"format": 2, "projects": [{"path", "wishes": [
         {"options", "inputs", "environment", "lock_file", "last_used", "notices", "variables"}]}]}
 
 ``wishes`` are the environments that a project was given, most recent first. ``inputs`` is the digest of the inputs that
 the environment was made from, ``last_used`` is in seconds of the system clock, ``variables`` are digests by name. The
-file is sealed. A file from before there were seals is read, too.
+file is sealed. A file from before there were seals is read, too, and so is version 1, which had the name of a link.
 """
 
 import json
@@ -28,9 +28,9 @@ from storectl_store.projects.project_record import project_of, record_folders
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
+_READABLE = (1, 2)
 _MOST_ENVIRONMENTS = 16
-_USUAL_LINK = ".venv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +51,9 @@ class RecordedEnvironment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A registered project. ``link`` is the name of the symlink in it that follows its default environment."""
+    """A registered project."""
 
     path: Path
-    link: str | None = None
     environments: tuple[RecordedEnvironment, ...] = ()
 
     def environment(self, options: Options) -> RecordedEnvironment | None:
@@ -72,7 +71,7 @@ class Project:
         )
 
     def with_environment(self, recorded: RecordedEnvironment) -> "Project":
-        """The project with this environment in front, and at most 16; that of the default options always stays."""
+        """The project with this environment first. It keeps at most 16, and that of the default options always."""
         others = [other for other in self.environments if other.options != recorded.options]
         kept = [recorded, *others]
         while len(kept) > _MOST_ENVIRONMENTS:
@@ -108,11 +107,9 @@ class ProjectBook:
         """The nearest registered project at or above the folder."""
         return next((self._projects[path] for path in (folder, *folder.parents) if path in self._projects), None)
 
-    def add(self, path: Path, *, link: str | None = None) -> Project:
-        """Register the folder. Without a new ``link`` the earlier one stays."""
-        known = self._projects.get(path) or Project(path=path)
-        project = replace(known, link=link or known.link)
-        return self._put(project)
+    def add(self, path: Path) -> Project:
+        """Register the folder."""
+        return self._put(self._projects.get(path) or Project(path=path))
 
     def want(self, path: Path, options: Options) -> Project:
         """Register the folder with these options, so that a later change of its lock file warms them."""
@@ -178,11 +175,11 @@ def _encode(project: Project) -> dict[str, Any]:
         }
         for recorded in project.environments
     ]
-    return {"path": str(project.path), "link": project.link, "wishes": environments}
+    return {"path": str(project.path), "wishes": environments}
 
 
 def projects_with_records(layout: StoreLayout) -> Iterator[Project]:
-    """Each project that has a record, with its default environment, and its link if that has the usual name."""
+    """Each project that has a record, with its default environment."""
     for folder in record_folders(layout):
         path = project_of(layout, folder)
         environment = os.path.basename(last_environment(str(layout.root), str(path), DEFAULT_OPTIONS.key) or "")
@@ -191,16 +188,14 @@ def projects_with_records(layout: StoreLayout) -> Iterator[Project]:
             if environment
             else None
         )
-        link = path / _USUAL_LINK
-        follows = link.is_symlink() and os.readlink(link).startswith(f"{layout.environments}/")
-        yield Project(path=path, link=_USUAL_LINK if follows else None, environments=(recorded,) if recorded else ())
+        yield Project(path=path, environments=(recorded,) if recorded else ())
 
 
 def _read(file: Path) -> list[Project] | None:
     """The projects in the file; None if it is gone or cannot be read."""
     try:
         value = json.loads(opened(file.read_bytes())[0].decode("utf-8", "surrogateescape"))
-        return [_decode(project) for project in value["projects"]] if value["format"] == _FORMAT else []
+        return [_decode(project) for project in value["projects"]] if value["format"] in _READABLE else []
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -221,4 +216,4 @@ def _decode(value: dict[str, Any]) -> Project:
         )
         for recorded in value["wishes"]
     )
-    return Project(path=Path(value["path"]), link=value["link"], environments=environments)
+    return Project(path=Path(value["path"]), environments=environments)

@@ -1,30 +1,18 @@
-"""The files of a project on disk: its inputs, its record in the store, its link to the environment."""
+"""The files of a project on disk: its inputs, and its record in the store."""
 
-import contextlib
-import errno
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from storectl_daemon.errors import DaemonError
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.projects.book import RecordedEnvironment
 from storectl_daemon.projects.inputs import Inputs, locate, read_inputs
 from storectl_daemon.published import PublishedEnvironments
 from storectl_shim.project_record import same_variables
-from storectl_store.disk.durability import exchange
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import NoLockFileError
 from storectl_store.projects.input_state import InputKind
 from storectl_store.projects.project_record import forget_record, recorded_inputs, write_record
-
-
-class LinkError(DaemonError):
-    """The link in a project cannot be pointed at its environment; ``facts['path']``."""
-
-    default_code = "E_LINK"
 
 
 class ProjectFiles:
@@ -80,52 +68,3 @@ class ProjectFiles:
     def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
         """Whether the variables have the values that ``digests`` were made of. The digests are by name."""
         return not digests or same_variables(str(self._layout.root), digests, environ)
-
-    def point_link(self, project: Path, name: str, environment: Path, lock_file: Path) -> None:
-        """Point the symlink ``<project>/<name>`` at the environment, if the symlink and the lock file exist.
-
-        The link is replaced, never created: if the user deletes the project or the link meanwhile, nothing new appears
-        in the folder. Raises LinkError if something else than a symlink is there, or if the folder cannot be written.
-        """
-        link = project / name
-        if not os.path.lexists(link) or not lock_file.exists():
-            return
-        if not link.is_symlink():
-            raise _in_the_way(link)
-        try:
-            if os.readlink(link) != str(environment):
-                self._exchange_link(link, environment)
-        except FileNotFoundError:
-            return  # removed while we looked
-        except OSError as error:
-            raise LinkError(f"{link} cannot be made: {error.strerror}", path=str(link)) from error
-
-    def _exchange_link(self, link: Path, environment: Path) -> None:
-        """Swap the link for a new one, made in the store, or beside the link if the store is on another disk."""
-        self._layout.tmp.mkdir(parents=True, exist_ok=True)
-        for folder in (self._layout.tmp, link.parent):
-            spare = folder / f".{link.name}.{secrets.token_hex(6)}"
-            os.symlink(environment, spare)
-            try:
-                exchange(spare, link)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-            else:
-                self._give_back(spare, link)
-                return
-            finally:
-                with contextlib.suppress(OSError):
-                    os.unlink(spare)
-
-    def _give_back(self, taken: Path, link: Path) -> None:
-        """Undo the swap if something that is no link took the link's place after it was looked at."""
-        if os.path.lexists(taken) and not taken.is_symlink():
-            exchange(taken, link)
-            raise _in_the_way(link)
-
-
-def _in_the_way(link: Path) -> LinkError:
-    return LinkError(
-        f"{link} is in the way: it is not a symlink", hint="Move it away, then warm again.", path=str(link)
-    )

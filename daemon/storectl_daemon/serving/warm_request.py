@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from storectl_daemon.jobs.events import concerns
-from storectl_daemon.jobs.options import Options
+from storectl_daemon.jobs.options import options_of
 from storectl_daemon.models import (
     STOPPING,
     CompiledEvent,
@@ -17,21 +17,6 @@ from storectl_daemon.models import (
 from storectl_daemon.service import Service
 from storectl_daemon.warming.warm import problem_of
 from storectl_store.errors import ProblemError
-
-
-def options_of(request: WarmRequest) -> Options:
-    """The options in a request."""
-    return Options(
-        python=request.python,
-        extras=frozenset(request.extras),
-        all_extras=request.all_extras,
-        groups=frozenset(request.groups),
-        default_groups=request.default_groups,
-        only_groups=request.only_groups,
-        lock_file=request.lock_file,
-        overlay=request.overlay,
-        member=request.member,
-    )
 
 
 async def warm_events(service: Service, request: WarmRequest) -> AsyncIterator[WarmEvent]:

@@ -14,13 +14,23 @@ from functools import partial
 from pathlib import Path
 
 from storectl_daemon.jobs.events import Event, EventBus
-from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job
+from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
-from storectl_daemon.models import STOPPING, EnvironmentInfo, FailedEvent, Problem, ProgressEvent, ReadyEvent, WarmEvent
+from storectl_daemon.models import (
+    STOPPING,
+    EnvironmentInfo,
+    FailedEvent,
+    Problem,
+    ProgressEvent,
+    ReadyEvent,
+    WarmEvent,
+    WarningEvent,
+)
 from storectl_daemon.process.lifecycle import Background
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
+from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
@@ -58,12 +68,14 @@ class Warmer:
         *,
         settling: Settling,
         files: ProjectFiles,
+        fronts: Fronts,
         book: ProjectBook,
         bus: EventBus,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._settling = settling
         self._files = files
+        self._fronts = fronts
         self._book = book
         self._bus = bus
         self._settle_seconds = settle_seconds
@@ -144,6 +156,7 @@ class Warmer:
                 logger.debug("%s: still the inputs that failed", job.project)
             elif job not in self._flights:
                 await self._keep_record(job, inputs, current, self._recorded(job))
+                await self._follow(job, current, inputs.located.lock_file)
                 self._states[job] = Ready(environment=current)
         except ProblemError as error:
             self._fail(job, error)
@@ -244,17 +257,19 @@ class Warmer:
         if self._book.get(job.project) is None:
             self._book.record(job.project, recorded)  # it was an offline job, which puts nothing into the book
         await self._keep_record(job, inputs, environment, recorded)  # first of all: programs wait for the record
-        project = self._book.record(job.project, recorded)
-        if project.link is not None and job.options == DEFAULT_OPTIONS:
-            await self._follow(job, project.link, environment, inputs.located.lock_file)
+        self._book.record(job.project, recorded)
+        await self._follow(job, environment, inputs.located.lock_file)
         self._states[job] = Ready(environment=environment)
         self._tell(job, ReadyEvent(environment=environment))
 
-    async def _follow(self, job: Job, link: str, environment: EnvironmentInfo, lock_file: Path) -> None:
-        try:
-            await asyncio.to_thread(self._files.point_link, job.project, link, Path(environment.path), lock_file)
-        except ProblemError as error:
-            Progress(lambda message: self._tell(job, message)).warn(str(error))
+    async def _follow(self, job: Job, environment: EnvironmentInfo, lock_file: Path) -> None:
+        """Bring the project's fronts with these options up to date."""
+        follow = partial(self._fronts.follow_all, job.project, job.options, Path(environment.path), lock_file)
+        told, busy = await asyncio.to_thread(follow)
+        for line in told:
+            self._tell(job, WarningEvent(message=line))
+        if busy:
+            self._come_back(job)
 
     def _recorded(self, job: Job) -> RecordedEnvironment:
         """What the book has for the job's options; without an environment if the project was forgotten."""

@@ -46,7 +46,7 @@ def routes(service: Service) -> APIRouter:
     @router.post("/projects")
     async def register(request: ProjectRequest) -> ProjectState:
         """Watch the project at or above a folder, and begin to warm it."""
-        return service.state_of(await service.register(request.path, link=request.link, environ=request.environ))
+        return service.state_of(await service.register(request.path, environ=request.environ))
 
     @router.delete("/projects", status_code=204)
     async def unregister(path: PathQuery) -> None:

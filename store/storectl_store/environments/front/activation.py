@@ -1,0 +1,51 @@
+"""The activation scripts of a virtual environment, for every shell, as virtualenv writes them."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+
+def activation_scripts(front: Path, prompt: str, site_packages: str) -> Mapping[str, bytes]:
+    """The scripts for the front at this path: path below it -> content.
+
+    A shell whose script cannot name the path gets none.
+    """
+    return dict(_scripts(front, prompt, site_packages))
+
+
+def _scripts(front: Path, prompt: str, site_packages: str) -> Iterator[tuple[str, bytes]]:
+    creator: Any = SimpleNamespace(
+        dest=front,
+        bin_dir=front / "bin",
+        env_name=front.name,
+        libs=[front / site_packages],
+        pyenv_cfg={},
+        interpreter=SimpleNamespace(tcl_lib=None, tk_lib=None),
+    )
+    for kind in _activators():
+        activator = kind(SimpleNamespace(prompt=prompt))
+        for template in activator.templates():
+            try:
+                text = activator.instantiate_template(
+                    activator.replacements(creator, creator.bin_dir), template, creator
+                )
+                yield f"bin/{activator.as_name(template)}", text.encode()
+            except UnicodeError:
+                continue
+
+
+@cache
+def _activators() -> tuple[Any, ...]:
+    """The activators of virtualenv, which is loaded when the first front is made."""
+    from virtualenv.activation import (  # noqa: PLC0415 - few daemons make a front
+        BashActivator,
+        CShellActivator,
+        FishActivator,
+        NushellActivator,
+        PowerShellActivator,
+        PythonActivator,
+    )
+
+    return (BashActivator, CShellActivator, FishActivator, NushellActivator, PowerShellActivator, PythonActivator)
