@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 LOCKED, FROZEN = "locked", "frozen"
 """What ``Options.lock_check`` may say: the lock file must fit the project, or whether it does is not asked."""
 
-_HOW = ("offline", "lock_check", "package")
-"""What says how to get an environment, not which."""
+_NO_PART_OF_THE_KEY = ("offline", "lock_check", "package")
 
 
 class Options:
     """Which environment of a project is meant: interpreter, extras, groups, another lock file. Not to be changed.
 
-    ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own. The names of
-    extras and groups are sorted. ``groups`` come on top of the default groups if ``default_groups`` is true; with
-    ``only_groups`` there is nothing else; ``dev`` asks for the group of that name if there is one; ``no_extras`` and
-    ``no_groups`` are left out in any case. ``lock_file`` is absolute, None for the project's own;
-    ``further_lock_files`` are requirements files that count with it. ``overlay`` is the absolute path of a lock file
-    for packages on top. ``member`` is the absolute folder of a workspace member that is meant instead of the root,
-    ``package`` its name as long as the folder is not known; with ``all_packages`` every member is meant. ``offline``
-    and ``lock_check`` say how to get the environment, not which: they are not part of the key. ``lock_check`` is
-    LOCKED, FROZEN or nothing: what if the lock file is older than the project.
+    ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own. The names
+    of extras and groups are sorted. ``groups`` come on top of the default groups if ``default_groups`` is true;
+    with ``only_groups`` there is nothing else; ``dev`` asks for the group of that name if there is one; ``no_extras``
+    and ``no_groups`` are left out in any case.
+    ``lock_file`` is absolute, None for the project's own; ``further_lock_files`` are requirements files that count
+    with it. ``overlay`` is the absolute path of a lock file for packages on top. ``member`` is the absolute folder
+    of a workspace member that is meant instead of the root, ``package`` its name as long as the folder is not
+    known; with ``all_packages`` every member is meant. ``offline`` and ``lock_check`` say how to get the
+    environment, not which: they are not part of the key. ``lock_check`` is LOCKED, FROZEN or nothing: what if the lock
+    file is older than the project.
     """
 
     __slots__ = (
         "all_extras", "all_groups", "all_packages", "default_groups", "dev", "extras", "further_lock_files", "groups",
-        "lock_check", "lock_file", "member",
-        "no_extras", "no_groups", "offline", "only_groups", "overlay", "package", "python",
+        "lock_check", "lock_file", "member", "no_extras", "no_groups", "offline", "only_groups", "overlay", "package",
+        "python",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +90,10 @@ class Options:
         """These options with another lock file."""
         return self._with(lock_file=path, further_lock_files=(), member=None)
 
+    def with_python(self, python: str | None) -> Options:
+        """These options with this interpreter, if they name none."""
+        return self._with(python=self.python or python)
+
     def alone(self) -> Options:
         """These options without a project: the Python is the one that stands beside the lock file."""
         return Options(offline=self.offline)
@@ -108,7 +112,8 @@ class Options:
     @property
     def key(self) -> str:
         """The name of these options in a project's record."""
-        return options_key(**{name: value for name, value in self._values().items() if name not in _HOW})
+        values = self._values().items()
+        return options_key(**{name: value for name, value in values if name not in _NO_PART_OF_THE_KEY})
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

@@ -140,6 +140,7 @@ SOURCES = {
 
 
 @pytest.mark.network
+@pytest.mark.whole
 @pytest.mark.parametrize("tool", ["poetry", "pdm", "pipenv"])
 def test_other_tools_make_no_environment(
     machine: Machine, index: LoopbackIndex, folder: Path, tool: str, run_folder: Path

@@ -8,6 +8,7 @@ from uv import find_uv_bin
 
 from support.index import LoopbackIndex
 from support.machine import Machine
+from support.tools import install_tool
 from support.wheels import make_wheel
 
 GUESTS = True  # the tests do not disturb one another: one daemon serves them all
@@ -100,3 +101,33 @@ def test_relock_brings_a_group_that_the_lock_file_does_not_know(machine: Machine
     with (folder / "pyproject.toml").open("a") as file:
         file.write(f'[dependency-groups]\ndocs = ["beta"]\n{RELOCK}')
     assert machine.run("run", "--group", "docs", "-c", SHOW, cwd=folder).stdout == "alpha beta\n"
+
+
+SOURCES = {
+    "poetry": '[tool.poetry]\npackage-mode = false\n[[tool.poetry.source]]\nname = "own"\nurl = "{}"\npriority = "primary"\n',
+    "pdm": '[tool.pdm]\ndistribution = false\n[[tool.pdm.source]]\nname = "pypi"\nurl = "{}"\nverify_ssl = false\n',
+}
+
+
+@pytest.mark.network
+@pytest.mark.whole
+@pytest.mark.parametrize("tool", ["poetry", "pdm"])
+def test_other_tools_lock_anew_too_and_keep_versions(
+    machine: Machine, index: LoopbackIndex, run_folder: Path, tool: str
+) -> None:
+    index.add(make_wheel("alpha", "1.0"), make_wheel("beta", "1.0"))
+    requirement = "pdm[locked]" if tool == "pdm" else tool
+    machine.environ["PATH"] = f"{install_tool(run_folder, requirement)}:{machine.environ['PATH']}"
+    machine.environ |= {"PDM_CHECK_UPDATE": "0", "LANG": "C.UTF-8"}
+    folder = machine.home / tool
+    folder.mkdir()
+    text = PYPROJECT.replace(">=3.9", ">=3.11") + SOURCES[tool].format(index.url) + RELOCK
+    (folder / "pyproject.toml").write_text(text)
+    machine.ok("lock", cwd=folder)
+    assert machine.ok("run", "--locked", "-c", SHOW, cwd=folder) == "alpha\n"
+    index.add(make_wheel("alpha", "2.0"))
+    (folder / "pyproject.toml").write_text(text.replace('"alpha"', '"alpha", "beta"'))
+    assert machine.run("run", "--locked", "-c", SHOW, cwd=folder).returncode == 125
+    shown = "import alpha, beta; print(alpha.__version__)"
+    assert machine.ok("run", "-c", shown, cwd=folder) == "1.0\n"
+    assert not (folder / ".venv").exists()

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from storectl.commands.output import print_lines
-from storectl.commands.parameters import Command
+from storectl.commands.parameters import Command, directory
 from storectl.locks.edit import edit
 from storectl.locks.edit_words import Asked, Verb
 
@@ -18,10 +18,7 @@ _PLACE = (
     click.option("--optional", metavar="EXTRA", help="In this extra of the project."),
     click.option("--script", metavar="FILE", help="In the block of this script (PEP 723)."),
 )
-_PROJECT = (
-    click.option("--project", metavar="DIR", help="The project at or above this folder."),
-    click.option("--directory", metavar="DIR", default=".", help="Run there; paths are relative to it."),
-)
+_PROJECT = (click.option("--project", metavar="DIR", help="The project at or above this folder."), directory)
 
 
 def _given(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -70,15 +67,17 @@ def remove(**asked: Any) -> None:
 @click.option("--script", metavar="FILE", help="Of the block of this script (PEP 723).")
 @_given(*_PROJECT)
 def upgrade(**asked: Any) -> None:
-    """Lock newer versions, of all or of these projects, with the project's own tool, and make the new environment.
+    """Lock newer versions with the project's own tool, and make the new environment.
 
-    Other options are the tool's own. The exit code is the tool's.
+    Of all projects that are locked, or of those that are named. Other options are the tool's own. The exit code is the
+    tool's.
     """
     _edit("upgrade", **asked)
 
 
 def _edit(verb: Verb, *, project: str | None, **asked: Any) -> None:
-    edited = edit(Asked(verb=verb, project=project or os.environ.get("UV_PROJECT"), **asked), os.environ)
+    project = project or os.environ.get("UV_PROJECT")
+    edited = edit(Asked(verb=verb, directory=os.getcwd(), project=project, **asked), os.environ)
     if edited.code:
         raise click.exceptions.Exit(edited.code)
     print_lines(edited.changes or "nothing is locked otherwise than before")

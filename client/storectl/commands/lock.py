@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from storectl.commands.parameters import PASS_ON, directory, offline
-from storectl.locks.handover import hand_over
-from storectl.locks.lock import OFFLINE, locking_of
+from storectl.locks.handover import OFFLINE, hand_over
+from storectl.locks.lock import locking_of
 
 
 @click.command(context_settings=PASS_ON)

@@ -1,6 +1,7 @@
 """Editing a project with the tool that locks it, and making the environment of the new lock file.
 
-If the tool fails, or the environment cannot be made, the files of the project are put back as they were before.
+If the tool fails or is interrupted, or the environment cannot be made, the files of the project are put back as they
+were before.
 """
 
 import os
@@ -45,7 +46,11 @@ def edit(asked: Asked, environ: Mapping[str, str]) -> Edited:
     before = locked_versions(lock_file)
     kept = _contents(asked, locking.folder, lock_file)
     plan = edit_of(asked, locking, before)
-    code = _run(plan, locking, environ)
+    try:
+        code = _run(plan, locking, environ)
+    except BaseException:
+        _put_back(kept)
+        raise
     if code:
         _put_back(kept)
         return Edited(code=code)

@@ -69,7 +69,7 @@ def _relocked(project: str, options: Options, environ: Mapping[str, str]) -> boo
         return False  # a command of another user must not leave files in the project
     from pathlib import Path  # noqa: PLC0415 - for an old lock file only
 
-    from storectl.locks.handover import hand_over, shown  # noqa: PLC0415 - as above
+    from storectl.locks.handover import hand_over  # noqa: PLC0415 - as above
     from storectl.locks.lock import keeping_versions, locking_of  # noqa: PLC0415 - as above
 
     before = Path(path).read_bytes()
@@ -81,7 +81,7 @@ def _relocked(project: str, options: Options, environ: Mapping[str, str]) -> boo
         _warn(f"{error.message}: {error.hint}")
         return False
     if code:
-        _warn(f"{shown(command)} failed: the old lock file is used")
+        _warn(f"{locking.shown} failed: the old lock file is used")
     return Path(path).read_bytes() != before
 
 

@@ -15,13 +15,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storectl.daemon.chosen_python import chosen_python, first_on_path, pinned_at
+from storectl.errors import ClientError
+from storectl.locks.lock import locking_of
 from storectl.program import path_with
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import last_environment
 
+OFFLINE = {"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"}
+"""The variables that keep uv and pip from the network."""
+
 _MAKES_ITS_OWN = frozenset({"poetry", "pdm", "pipenv"})
 _LEFT_OUT = frozenset({"CONDA_DEFAULT_ENV", "CONDA_PREFIX", "PDM_IGNORE_ACTIVE_VENV", "PIPENV_IGNORE_VIRTUALENVS"})
 """Variables that have these tools take another environment than the active one."""
+
+
+class LockerError(ClientError):
+    """The tool of the project could not lock it; ``facts['folder']``."""
+
+    default_code = "E_LOCKER"
 
 
 def hand_over(
@@ -32,7 +43,7 @@ def hand_over(
     With ``aside`` it reads nothing and prints to stderr: standard input and output are a program's.
     """
     sys.stdout.flush()
-    sys.stderr.write(f"storectl: {shown(command)} ({why})\n")
+    sys.stderr.write(f"storectl: {' '.join([os.path.basename(command[0]), *command[1:]])} ({why})\n")
     sys.stderr.flush()
     with _variables(command[0], folder, environ) as variables:
         code = subprocess.run(
@@ -46,9 +57,14 @@ def hand_over(
     return 128 - code if code < 0 else code
 
 
-def shown(command: Sequence[str]) -> str:
-    """The command line for people."""
-    return " ".join([os.path.basename(command[0]), *command[1:]])
+def lock_project(folder: str, environ: Mapping[str, str], *, offline: bool) -> None:
+    """Lock a project that has no lock file with its own tool; LockerError if that fails."""
+    locking = locking_of(Path(folder), tool=None, arguments=(), environ=environ)
+    variables = {**(OFFLINE if offline else {}), **environ}
+    why = f"{folder} has no lock file, {locking.why}"
+    code = hand_over(locking.command, locking.folder, why, variables, aside=True)
+    if code:
+        raise LockerError(f"{locking.shown} ended with exit code {code}", hint="what it says is above", folder=folder)
 
 
 @contextmanager
@@ -58,21 +74,31 @@ def _variables(program: str, folder: Path, environ: Mapping[str, str]) -> Iterat
         return
     kept = {name: value for name, value in environ.items() if name not in _LEFT_OUT}
     with tempfile.TemporaryDirectory(prefix="storectl-") as spare:
-        subprocess.run([_python(folder, environ), "-I", "-m", "venv", "--without-pip", spare], check=True)
+        _make_empty(spare, _python(folder, environ), program)
         own = {"VIRTUAL_ENV": spare, "PATH": path_with(f"{spare}/bin", environ.get("PATH", os.defpath))}
         if "PDM_PYTHON" not in environ:
             own["PDM_IGNORE_SAVED_PYTHON"] = "1"  # it may lead to a .venv that is ours
         yield {"PIPENV_VERBOSITY": "-1", **kept, **own}
 
 
+def _make_empty(environment: str, python: str, program: str) -> None:
+    command = [python, "-I", "-m", "venv", "--without-pip", environment]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+        raise LockerError(
+            f"{python} cannot make the empty environment in which {os.path.basename(program)} is run: {said}",
+            hint="it needs the standard library's venv (Debian: python3-venv)",
+        )
+
+
 def _python(folder: Path, environ: Mapping[str, str]) -> str:
-    """The interpreter of the project's environment; before there is one, the one that it would have."""
-    known = last_environment(store_folder(environ), os.path.realpath(folder), "default")
-    if known:
-        return os.path.realpath(os.path.join(known, "bin", "python"))
+    """The interpreter that the project's environment has, or would have."""
     pinned, required = pinned_at(str(folder), environ), _required(folder)
     if pinned is None and required is None:
-        return first_on_path(environ) or sys.executable
+        known = last_environment(store_folder(environ), os.path.realpath(folder), "default")
+        own = os.path.realpath(os.path.join(known, "bin", "python")) if known else first_on_path(environ)
+        return own or sys.executable
     return chosen_python(None if pinned else required, environ, pinned=pinned).executable or sys.executable
 
 

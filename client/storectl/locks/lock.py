@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl.errors import ClientError, UsageError
-from storectl.locks.handover import hand_over, shown
 from storectl.locks.script_block import has_block
 from storectl_shim.project_record import lock_files_in
 
@@ -32,9 +31,6 @@ _COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
 }
 """By the lock file: the command lines that make it, the preferred one first."""
-
-OFFLINE = {"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"}
-"""The variables that keep uv and pip from the network."""
 
 _PYLOCK: Mapping[str, tuple[str, ...]] = {
     "uv": ("uv", "export", "--quiet", "--format", "pylock.toml", "-o", "pylock.toml"),
@@ -55,12 +51,6 @@ class NoLockerError(ClientError):
     exit_code = 127
 
 
-class LockerError(ClientError):
-    """The tool of the project could not lock it; ``facts['folder']``."""
-
-    default_code = "E_LOCKER"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locking:
     """A command line, the folder it runs in, and the reason for it: a sentence for the user.
@@ -77,6 +67,11 @@ class Locking:
     def compiles(self) -> bool:
         """Whether it makes a ``requirements.txt`` of a ``requirements.in``."""
         return "requirements.in" in self.words
+
+    @property
+    def shown(self) -> str:
+        """The command line as a user would type it."""
+        return " ".join([os.path.basename(self.command[0]), *self.command[1:]])
 
 
 def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
@@ -106,16 +101,6 @@ def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], envir
         hint=f"install {wanted}, or name another tool with --with",
         folder=str(place),
     )
-
-
-def lock_project(folder: str, environ: Mapping[str, str], *, offline: bool) -> None:
-    """Lock a project that has no lock file with its own tool; LockerError if that fails."""
-    locking = locking_of(Path(folder), tool=None, arguments=(), environ=environ)
-    variables = {**(OFFLINE if offline else {}), **environ}
-    code = hand_over(locking.command, Path(folder), f"{folder} has no lock file", variables, aside=True)
-    if code:
-        tool = shown(locking.command)
-        raise LockerError(f"{tool} ended with exit code {code}", hint="what it says is above", folder=folder)
 
 
 def script_locking(script: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
