@@ -28,9 +28,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "env": ("env:env", "The environments, and how that of a project is."),
     "store": ("store:store", "What is in the store, and whether it is as it was unpacked."),
     "tool": ("tool:tool", "Run commands of packages that belong to no project."),
+    "shim": ("shim:shim", "`python` that is the project's own, in every folder."),
     "kernel": ("kernel:kernel", "One Jupyter kernel that finds the project of each notebook."),
     "uninstall": ("uninstall:uninstall", "Remove all that storectl has made, once it has listed it and asked."),
     "doctor": ("doctor:doctor", "Check what storectl needs."),
+    "completion": ("completion:completion", "Print the script that completes command lines in a shell."),
+    "complete": ("completion:complete", ""),
 }
 """By name: the command as ``module:attribute`` of ``storectl.commands``, and the first sentence of its help."""
 

@@ -87,6 +87,10 @@ class Options:
         """These options with another lock file."""
         return self._with(lock_file=path, further_lock_files=(), member=None)
 
+    def with_python(self, python: str | None) -> Options:
+        """These options with this interpreter, if they name none."""
+        return self._with(python=self.python or python)
+
     def alone(self) -> Options:
         """These options without a project: the Python is the one that stands beside the lock file."""
         return Options(offline=self.offline)

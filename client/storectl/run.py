@@ -10,6 +10,7 @@ import sys
 
 from storectl.errors import ClientError, DaemonProblemError, FileAccessError, NoLockFileError, OutputError, printable
 from storectl.locks.freshness import with_fresh_lock_file
+from storectl.locks.named import default_project, named_project
 from storectl.locks.remembered import Locking
 from storectl.locks.script_block import script_lock_file
 from storectl.locks.unlocked import locate_or_lock
@@ -78,9 +79,9 @@ def _run_matrix(request: RunRequest) -> int:
 
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The program's command line and variables with these options. A script may have a lock file of its own."""
-    own = {**os.environ, **request.variables}
+    own = {**os.environ, **request.variables, **({"UV_OFFLINE": "1"} if options.offline else {})}
     how = Locking(refresh=request.refresh, locked=request.locked, offline=options.offline)
-    named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
+    named = request.kind is Kind.NAMED and not (options.lock_file or request.project or request.environment)
     if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
         lock_file = script_lock_file(request.arguments[0], options.python, own, how)
@@ -125,7 +126,7 @@ def environment_for(request: RunRequest, options: Options, environ: Mapping[str,
     With the requirements of --with on top of the project's; without a project, with them alone.
     """
     try:
-        project, _, options = locate_or_lock(lambda: _starts(request), options, environ, how)
+        project, options = _project(request, options, environ, how)
     except NoLockFileError:
         if not request.requirements or not (request.no_project or _may_be_outside(request, options)):
             raise
@@ -140,6 +141,24 @@ def environment_for(request: RunRequest, options: Options, environ: Mapping[str,
 
     overlay = locked_overlay(request.requirements, below, project, environ, how)
     return environment_at(project, options.with_overlay(overlay), environ)
+
+
+def _project(request: RunRequest, options: Options, environ: Mapping[str, str], how: Locking) -> tuple[str, Options]:
+    """The folder of the project or of the named environment, and the options for it; NoLockFileError if there is none.
+
+    Outside of projects it is the user's default environment, unless another Python is asked for or active.
+    """
+    if request.environment is not None:
+        return named_project(request.environment, options, environ)
+    try:
+        project, _, options = locate_or_lock(lambda: _starts(request), options, environ, how)
+    except NoLockFileError:
+        other = options.python or environ.get("VIRTUAL_ENV") or request.no_project
+        default = default_project(options, environ) if not other and _may_be_outside(request, options) else None
+        if default is None:
+            raise
+        return default
+    return project, options
 
 
 def environment_at(project: str, options: Options, environ: Mapping[str, str], *, last_will_do: bool = False) -> str:
@@ -192,7 +211,8 @@ def _made_environment(options: Options, project: str, last: str | None, environ:
     try:
         return warm(project, options, environ).path
     except DaemonProblemError as error:
-        if last is None or options.lock_check or not error.code.startswith("E_LOCK"):
+        gone = options.lock_file is not None and not os.path.exists(options.lock_file)  # that a named one follows
+        if last is None or options.lock_check or not (gone or error.code.startswith("E_LOCK")):
             raise
         sys.stderr.write(
             f"storectl: warning: {error.code}: {error.message} (running in the last good environment of {project})\n"

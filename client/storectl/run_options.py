@@ -97,6 +97,10 @@ OPTIONS = (
         "--directory", takes="DIR", sets="directory", variables=("UV_WORKING_DIR", "UV_WORKING_DIRECTORY"),
         text="change to this folder first",
     ),
+    Option(
+        "-e", "--env", takes="NAME", sets="environment", variables=("STORECTL_ENV",),
+        text="this named environment, made by `storectl env create`",
+    ),
     Option("--no-project", sets="no_project", variables=("UV_NO_PROJECT",), text="without the project around"),
     Option(
         "--no-sync", sets="no_sync", variables=("UV_NO_SYNC",),
@@ -188,6 +192,9 @@ REFUSED = {
 _CONFLICTS = (
     ("package", "all_packages"),
     ("package", "no_project"),
+    ("environment", "project"),
+    ("environment", "lock"),
+    ("environment", "no_project"),
     ("all_packages", "no_project"),
     ("module", "script"),
     ("only_dev", "no_dev"),
@@ -195,13 +202,10 @@ _CONFLICTS = (
     ("locked", "frozen"),
 )
 _OPPOSITES = {
-    "dev": "no_dev",
-    "no_dev": "dev",
-    "groups": "only_groups",
-    "env_files": "no_env_file",
-    "locked": "frozen",
-    "frozen": "locked",
-}
+    "dev": "no_dev", "no_dev": "dev", "groups": "only_groups", "env_files": "no_env_file",
+    "environment": "project", "project": "environment", "no_project": "environment",
+    "locked": "frozen", "frozen": "locked",
+}  # fmt: skip
 """A variable does not count if the option that says the opposite is given."""
 
 DEV = ("dev",)
