@@ -9,6 +9,7 @@
     ├── HomeMissingError              E_NO_HOME         no HOME, and no variable that says where the store is
     ├── StoreOwnerError               E_STORE_OWNER     the store is another user's, or would be in another's home
     ├── SharedStoreError              E_SHARED          other accounts could not use what is to be shared
+    ├── LockOldError                  E_LOCK_OLD        --locked, and the project has changed since it was locked
     ├── TargetNotFoundError           E_NOT_FOUND       no such script or command; exit code 127
     ├── TargetNotExecutableError      E_NOT_EXECUTABLE  found, but it cannot be executed; exit code 126
     ├── EnvFileError                  E_ENV_FILE        a file with variables for the program cannot be read
@@ -74,6 +75,12 @@ class NoLockFileError(ClientError):
     """No lock file at or above the folder ``facts['start']``, or the named one is missing."""
 
     default_code = "E_NO_LOCK"
+
+
+class LockOldError(ClientError):
+    """--locked was given, and the lock file was made before the project changed: ``facts['project']``."""
+
+    default_code = "E_LOCK_OLD"
 
 
 class NotLockedError(ClientError):

@@ -9,6 +9,7 @@ import os
 import sys
 
 from storectl.errors import ClientError, DaemonProblemError, FileAccessError, NoLockFileError, OutputError, printable
+from storectl.locks.freshness import with_fresh_lock_file
 from storectl.locks.named import default_project, named_project
 from storectl.locks.remembered import Locking
 from storectl.locks.script_block import script_lock_file
@@ -19,7 +20,7 @@ from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.run_options import help_of_options
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import last_environment, read_notices, read_ready
+from storectl_shim.project_record import last_environment, read_ready
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -167,12 +168,13 @@ def environment_at(project: str, options: Options, environ: Mapping[str, str], *
     """
     store, key = store_folder(environ), options.key
     last = last_environment(store, project, key)
-    ready = read_ready(store, project, key, environ) or (last if last_will_do else None)
-    if ready is None:
-        return _made_environment(options, project, last, environ)
-    for notice in () if is_true(environ.get("STORECTL_QUIET")) else read_notices(store, project, key):
-        sys.stderr.write(f"storectl: warning: {printable(notice)}\n")
-    return ready
+    if last_will_do and last is not None:
+        return last
+
+    def made() -> str:
+        return read_ready(store, project, key, environ) or _made_environment(options, project, last, environ)
+
+    return with_fresh_lock_file(made, project, options, environ)
 
 
 def _starts(request: RunRequest) -> Iterator[str]:
@@ -210,7 +212,7 @@ def _made_environment(options: Options, project: str, last: str | None, environ:
         return warm(project, options, environ).path
     except DaemonProblemError as error:
         gone = options.lock_file is not None and not os.path.exists(options.lock_file)  # that a named one follows
-        if last is None or not (gone or error.code.startswith("E_LOCK")):
+        if last is None or options.lock_check or not (gone or error.code.startswith("E_LOCK")):
             raise
         sys.stderr.write(
             f"storectl: warning: {error.code}: {error.message} (running in the last good environment of {project})\n"

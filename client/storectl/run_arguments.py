@@ -70,7 +70,7 @@ class RunRequest:
         self.no_sync = "no_sync" in asked
         self.requirements = asked.all("requirements") + tuple(f"-r {path}" for path in asked.all("requirement_files"))
         self.refresh = "refresh" in asked
-        self.locked = "locked" in asked
+        self.locked = "locked" in asked or "frozen" in asked
         self.env_files = () if "no_env_file" in asked else asked.all("env_files")
         self.script = "script" in asked
         self.variables = asked.variables

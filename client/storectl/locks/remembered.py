@@ -1,10 +1,9 @@
 """Remembered locks: lock files for what no project has locked, made once by uv or pip and kept in the state folder.
 
-    <state>/overlays/<key>/        --with, on top of a project or without one
+    <state>/overlays/<key>/        --with and `storectl.activate("…")`, on top of a project or without one
     <state>/tools/<key>/           `storectl tool run`
     <state>/scripts/<key>/         a script with a block (PEP 723) and no lock file beside it
     <state>/requirements/…/        requirements files without hashes, see ``storectl_shim.requirements_files``
-    <state>/activated/<key>/       `storectl.activate("…")`
     <state>/named/<name>/          named environments, see ``storectl.locks.named``
 
 The key is made of everything that was asked for. So what was locked once is found again by a run that needs neither uv
@@ -28,22 +27,31 @@ if TYPE_CHECKING:
 LOCK_FILES = ("pylock.toml", "uv.lock")
 """What a lock file in a remembered folder may be called; earlier versions of storectl made a uv.lock."""
 
-KINDS = ("overlays", "tools", "scripts", "requirements", "activated", "named")
+KINDS = ("overlays", "tools", "scripts", "requirements", "named")
 """The folders of remembered locks in the state folder."""
 
 
 class Locking:
     """How to lock: ``refresh`` locks anew, ``locked`` forbids to lock, ``offline`` keeps uv and pip off the network.
 
-    No dataclass, for the reason in ``storectl.options``.
+    ``keep`` is the path of an environment whose versions stay if they fit. No dataclass, for the reason in
+    ``storectl.options``.
     """
 
-    __slots__ = ("locked", "offline", "refresh")
+    __slots__ = ("keep", "locked", "offline", "refresh")
 
-    def __init__(self, *, refresh: bool = False, locked: bool = False, offline: bool = False) -> None:
+    def __init__(
+        self, *, refresh: bool = False, locked: bool = False, offline: bool = False, keep: str | None = None
+    ) -> None:
+        self.keep = keep
         self.refresh = refresh
         self.locked = locked
         self.offline = offline
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The versions that stay if they fit, as ``name==version``."""
+        return tuple(versions_in(self.keep)) if self.keep is not None else ()
 
     def check_allowed(self, what: str) -> None:
         """NotLockedError if it is forbidden to lock."""
