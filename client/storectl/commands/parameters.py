@@ -22,7 +22,8 @@ PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 _SELECTION = frozenset({
     "python", "extras", "all_extras", "no_extras", "groups", "all_groups", "no_groups", "only_groups", "dev", "no_dev",
-    "only_dev", "no_default_groups", "package", "all_packages", "lock", "offline",
+    "only_dev", "no_default_groups", "package", "all_packages", "lock", "offline", "locked",
+    "frozen",
 })  # fmt: skip
 _OWN, _PROJECT = f"{__name__}.own", f"{__name__}.project"
 _SINGLE = frozenset({"python", "package"})
