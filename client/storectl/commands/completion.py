@@ -20,7 +20,8 @@ def completion(shell: str) -> None:
     bash: eval "$(storectl completion bash)" in ~/.bashrc; zsh: the same in ~/.zshrc, after compinit; fish: storectl
     completion fish > ~/.config/fish/completions/storectl.fish.
     """
-    with open(os.path.join(os.path.dirname(storectl.completion.__file__), f"storectl.{shell}"), encoding="utf-8") as file:
+    folder = os.path.dirname(storectl.completion.__file__)
+    with open(os.path.join(folder, f"storectl.{shell}"), encoding="utf-8") as file:
         sys.stdout.write(file.read())
 
 
