@@ -18,6 +18,7 @@ from pathlib import Path
 
 from storectl.errors import ClientError, UsageError
 from storectl.locks.script_block import has_block
+from storectl.options import is_true
 from storectl_shim.project_record import lock_files_in
 
 _COMPILE = ("uv", "pip", "compile", "--generate-hashes", "--universal", "requirements.in", "-o", "requirements.txt")
@@ -105,8 +106,9 @@ def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], envir
 def lock_project(folder: str, environ: Mapping[str, str], *, offline: bool) -> None:
     """Lock a project that has no lock file with its own tool; LockerError if that fails."""
     locking = locking_of(Path(folder), tool=None, arguments=(), environ=environ)
-    sys.stderr.write(f"storectl: {folder} has no lock file: {locking.shown} ({locking.why})\n")
-    sys.stderr.flush()
+    if not is_true(environ.get("STORECTL_QUIET")):
+        sys.stderr.write(f"storectl: {folder} has no lock file: {locking.shown} ({locking.why})\n")
+        sys.stderr.flush()
     variables = {**(OFFLINE if offline else {}), **environ}
     code = subprocess.run(locking.command, cwd=folder, env=variables, stdout=sys.stderr, check=False).returncode
     if code:
