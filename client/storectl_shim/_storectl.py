@@ -312,12 +312,12 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
     if view != alias:
         pin(alias, view)
     if view not in hooked:
+        amend_library(view)
         serve(View(view, alias, address, absent))
 
 
 def serve(view: View) -> None:
     """Have the import map answer for the folders of the view."""
-    amend_library(view.path)
     standard = _external.FileFinder.path_hook().__qualname__
     place = max(i for i, hook in enumerate(sys.path_hooks) if getattr(hook, "__qualname__", "") == standard)
     sys.path_hooks[place] = path_hook(view, sys.path_hooks[place])
