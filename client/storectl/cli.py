@@ -5,18 +5,20 @@ A command's module is imported when the command is run: what others need is not 
 
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from importlib import import_module
 
 import click
 
 from storectl import __version__
 from storectl.commands.parameters import Group
 from storectl.errors import ClientError, OutputError, UsageError
+from storectl.run_options import unknown_option
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run:run", "Run a program in the environment of its project."),
     "warm": ("warm:warm", "Fetch, unpack and compile all that the project's lock file needs."),
+    "add": ("edit:add", "Add requirements to a project with its own tool, and make the new environment."),
+    "remove": ("edit:remove", "Remove requirements from a project with its own tool, and make the new environment."),
+    "upgrade": ("edit:upgrade", "Lock newer versions with the project's own tool, and make the new environment."),
     "lock": ("lock:lock", "Lock a project with its own tool."),
     "trust": ("trust:trust", "Trust folders of other users."),
     "watch": ("watch:watch", "The projects whose lock files the daemon watches."),
@@ -26,35 +28,47 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "env": ("env:env", "The environments, and how that of a project is."),
     "store": ("store:store", "What is in the store, and whether it is as it was unpacked."),
     "tool": ("tool:tool", "Run commands of packages that belong to no project."),
+    "shim": ("shim:shim", "`python` that is the project's own, in every folder."),
     "kernel": ("kernel:kernel", "One Jupyter kernel that finds the project of each notebook."),
+    "uninstall": ("uninstall:uninstall", "Remove all that storectl has made, once it has listed it and asked."),
     "doctor": ("doctor:doctor", "Check what storectl needs."),
+    "completion": ("completion:completion", "Print the script that completes command lines in a shell."),
+    "complete": ("completion:complete", ""),
 }
 """By name: the command as ``module:attribute`` of ``storectl.commands``, and the first sentence of its help."""
 
+ELSEWHERE: Mapping[str, str] = {
+    "sync": "storectl warm makes the environment ready; storectl run needs no sync before it",
+    "install": "storectl warm makes the environment ready; storectl run needs nothing before it",
+    "venv": "storectl link makes .venv; storectl run needs none",
+    "shell": "storectl link makes .venv, which a shell can activate; storectl run needs none",
+    "pip": "packages come from the lock file; storectl run --with REQUIREMENT adds one for a run",
+    "x": "storectl tool run NAME",
+    "exec": "storectl run COMMAND",
+    "python": "storectl run python; storectl run -p VERSION chooses which",
+    "update": "storectl upgrade locks newer versions",
+    "cache": "storectl store list shows what is kept",
+    **dict.fromkeys(
+        ("init", "new", "tree", "export", "version", "build", "publish", "auth", "format", "self", "show"),
+        "the tool that locks the project does it",
+    ),
+}
+"""Commands of uv, Poetry, PDM and pipx, and what does that here."""
 
-class LazyGroup(Group):
-    """Imports the module of a command when the command is run, or its help is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The names, in the order in which help shows them."""
-        return list(COMMANDS)
+class Root(Group):
+    """The command `storectl` itself."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name. UsageError if there is none."""
         if cmd_name not in COMMANDS:
-            near = get_close_matches(cmd_name, COMMANDS, n=1)
-            raise click.UsageError(f"no such command: {cmd_name}" + (f"; {near[0]}?" if near else ""), ctx)
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(f"storectl.commands.{module}"), attribute)
-        return command
-
-    def sentence(self, ctx: click.Context, name: str) -> str:  # noqa: ARG002 - as above
-        """From the table, so that no module is imported for it."""
-        return COMMANDS[name][1]
+            raise _unknown_command(cmd_name)
+        return super().get_command(ctx, cmd_name)
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=Root,
+    lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One store of unpacked wheels for every project: environments are there before you run anything.",
 )
@@ -74,12 +88,30 @@ def main(arguments: Sequence[str]) -> int:
         raise  # the reader of the output is gone: there is nothing to report, and the caller ends the command
     except ClientError as error:
         return _report(error)
+    except click.NoSuchOption as error:
+        return _report(_unknown_option(error))
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return UsageError.exit_code
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "storectl"
         return _report(UsageError(error.format_message().rstrip("."), hint=f"see {command} --help"))
+
+
+def _unknown_command(name: str) -> UsageError:
+    from difflib import get_close_matches  # noqa: PLC0415 - only an error pays for it
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    meant = ELSEWHERE.get(name) or (f"is {near[0]} meant?" if near else "see storectl --help")
+    return UsageError(f"storectl has no command {name}", hint=meant)
+
+
+def _unknown_option(error: click.NoSuchOption) -> UsageError:
+    path = error.ctx.command_path if error.ctx else "storectl"
+    parameters = error.ctx.command.get_params(error.ctx) if error.ctx else ()
+    known = (name for parameter in parameters for name in parameter.opts if name.startswith("-"))
+    command = path.removeprefix("storectl ")
+    return unknown_option(error.option_name, known, command=command, hint=f"see {path} --help")
 
 
 def _report(error: ClientError) -> int:

@@ -4,6 +4,7 @@ It is the one place that turns exceptions into exit codes: a user sees no traceb
 """
 
 import errno
+import gc
 import os
 import sys
 
@@ -40,6 +41,10 @@ def _dispatch(arguments: list[str], *, running: bool) -> int:
         from storectl.run import main as run  # noqa: PLC0415 - see above
 
         return run(arguments[1:])
+    if arguments[:1] == ["as"]:
+        from storectl.python_name import main as become_python  # noqa: PLC0415 - see above
+
+        return become_python(arguments[1:])
     if arguments in (["--version"], ["-V"]):
         from storectl import __version__  # noqa: PLC0415 - see above
 
@@ -50,6 +55,7 @@ def _dispatch(arguments: list[str], *, running: bool) -> int:
 
         if is_plain(arguments):
             return become_daemon(arguments[1:])
+    gc.disable()  # a command leaves little garbage, and the collector would take a twentieth of its time
     from storectl.cli import main as command_line  # noqa: PLC0415 - see above
 
     return command_line(arguments)

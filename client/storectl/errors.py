@@ -3,17 +3,24 @@
     ClientError                       one line, a code, a hint; exit code 1
     ├── UsageError                    E_USAGE           the command was not understood; exit code 2
     ├── NoLockFileError               E_NO_LOCK         no lock file at or above a folder
+    ├── NotLockedError                E_NOT_LOCKED      --locked forbids to lock what is not locked yet
+    ├── UnknownMemberError            E_TARGET          the lock file has no workspace member of this name
     ├── ProjectOwnerError             E_PROJECT_OWNER   the project is another user's, and not trusted
     ├── HomeMissingError              E_NO_HOME         no HOME, and no variable that says where the store is
     ├── StoreOwnerError               E_STORE_OWNER     the store is another user's, or would be in another's home
     ├── SharedStoreError              E_SHARED          other accounts could not use what is to be shared
+    ├── LockOldError                  E_LOCK_OLD        --locked, and the project has changed since it was locked
     ├── TargetNotFoundError           E_NOT_FOUND       no such script or command; exit code 127
     ├── TargetNotExecutableError      E_NOT_EXECUTABLE  found, but it cannot be executed; exit code 126
+    ├── EnvFileError                  E_ENV_FILE        a file with variables for the program cannot be read
     ├── CurrentFolderError            E_NO_FOLDER       the current folder is gone
     ├── OutputError                   E_OUTPUT          standard output cannot be written
     ├── FileAccessError               E_FILE            the system refuses a file that is needed
     ├── LinkRefusedError              E_LINK            something stands where the link is to be
     ├── UnknownEntryError             E_NO_ENTRY        no such entry in the store
+    ├── UnknownNameError              E_NO_ENVIRONMENT  no environment has this name
+    ├── NameTakenError                E_NAME_TAKEN      an environment has this name already
+    ├── PipRefusedError               E_PIP             pip is not in the environment that it is to change
     ├── ServiceFileError              E_SERVICE         the service files cannot be installed
     ├── EnvironSizeError              E_ENVIRON         the environment variables are too large
     ├── DaemonProblemError            the daemon's code: it refused or failed
@@ -70,6 +77,24 @@ class NoLockFileError(ClientError):
     default_code = "E_NO_LOCK"
 
 
+class LockOldError(ClientError):
+    """--locked was given, and the lock file was made before the project changed: ``facts['project']``."""
+
+    default_code = "E_LOCK_OLD"
+
+
+class NotLockedError(ClientError):
+    """What is to run has no lock file, and it is forbidden to make one."""
+
+    default_code = "E_NOT_LOCKED"
+
+
+class UnknownMemberError(ClientError):
+    """The lock file has no workspace member ``facts['name']``."""
+
+    default_code = "E_TARGET"
+
+
 class ProjectOwnerError(ClientError):
     """A file that decides what runs is another user's, and not trusted: ``facts['path']``, ``facts['uid']``."""
 
@@ -108,6 +133,12 @@ class TargetNotExecutableError(ClientError):
     exit_code = 126
 
 
+class EnvFileError(ClientError):
+    """A file with variables for the program cannot be read: ``facts['path']``."""
+
+    default_code = "E_ENV_FILE"
+
+
 class CurrentFolderError(ClientError):
     """The current folder is gone, and a path is relative to it."""
 
@@ -138,6 +169,24 @@ class UnknownEntryError(ClientError):
     default_code = "E_NO_ENTRY"
 
 
+class UnknownNameError(ClientError):
+    """No named environment has this name: ``facts['name']``."""
+
+    default_code = "E_NO_ENVIRONMENT"
+
+
+class NameTakenError(ClientError):
+    """A named environment has this name already: ``facts['name']``."""
+
+    default_code = "E_NAME_TAKEN"
+
+
+class PipRefusedError(ClientError):
+    """`python -m pip` is for an environment that has no pip and cannot be changed by one."""
+
+    default_code = "E_PIP"
+
+
 class ServiceFileError(ClientError):
     """The service files cannot be installed here."""
 
@@ -151,7 +200,10 @@ class EnvironSizeError(ClientError):
 
 
 class DaemonProblemError(ClientError):
-    """The daemon refused or failed; code, detail and hint are those of its answer."""
+    """The daemon refused or failed; code, detail and hint are those of its answer.
+
+    ``facts['missing_python']``: the Python that no interpreter is, if that is why; else None.
+    """
 
 
 class DaemonError(ClientError):

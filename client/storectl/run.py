@@ -1,6 +1,6 @@
 """`storectl run`, if the launcher hands it over: options, links, first runs, changed lock files, errors.
 
-It has to be quick: it imports neither click, h11 nor json, unless the environment must be made.
+It has to be quick: it imports neither click nor json, unless the environment must be made.
 """
 
 from __future__ import annotations
@@ -8,14 +8,19 @@ from __future__ import annotations
 import os
 import sys
 
-from storectl.errors import ClientError, DaemonProblemError, NoLockFileError, OutputError, printable
+from storectl.errors import ClientError, DaemonProblemError, FileAccessError, NoLockFileError, OutputError, printable
+from storectl.locks.freshness import with_fresh_lock_file
+from storectl.locks.named import default_project, named_project
+from storectl.locks.remembered import Locking
 from storectl.locks.script_block import script_lock_file
+from storectl.locks.unlocked import locate_or_lock
+from storectl.options import is_true
 from storectl.program import execute, program_environ
-from storectl.project import locate_member
 from storectl.run_arguments import Kind, RunRequest, parse_run
+from storectl.run_options import help_of_options
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import last_environment, read_notices, read_ready
+from storectl_shim.project_record import last_environment, read_ready
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -26,25 +31,17 @@ if TYPE_CHECKING:
 CANNOT_RUN = 125
 """The exit code if storectl itself is the reason that nothing ran; also that of `env`, `timeout` and `docker run`."""
 
+_PROJECT_HINT = "--project and UV_PROJECT take the path of a folder that is there"
+
 HELP = """\
 Usage: storectl run [OPTIONS] [PYTHON OPTIONS] script.py | -m module | -c code | command | -  [ARGUMENTS]
 
 Run a program in the environment of its project's lock file. The project is the nearest folder upward
-from the script's (else from the current one) that holds uv.lock, pylock.toml or a requirements.txt with hashes.
-Without a program: the interactive interpreter. Exit codes are the program's; 125 to 127 are storectl's.
+from the script's (else from the current one) that holds a lock file: uv.lock, pylock.toml, poetry.lock, pdm.lock,
+Pipfile.lock, or a requirements.txt with hashes. Without a program: the interactive interpreter.
+Exit codes are the program's; 125 to 127 are storectl's.
 
-  -p, --python VERSION|PATH   the interpreter (or STORECTL_PYTHON, UV_PYTHON); several run the program under each
-      --parallel              several side by side, the version before each line of output
-      --extra NAME            an extra of the project; may be repeated (or STORECTL_EXTRAS, a list)
-      --group NAME            a dependency group; may be repeated (or STORECTL_GROUPS, a list)
-      --only-group NAME       this group alone, without the project; may be repeated
-      --no-default-groups     without the groups that are there by default
-      --all-extras            every extra of the project
-      --with REQUIREMENT      on top of the project, locked once to fit it; may be repeated
-      --refresh               lock what --with names anew
-      --offline               never touch the network; say what is missing (or STORECTL_OFFLINE=1, UV_OFFLINE=1)
-      --lock FILE             this lock file
-      --project DIR           the project at or above this folder
+{options}
   -h, --help                  this text
       --                      ends all options: what follows is the name of a script or command
 Python's own options (-X dev, -W error, -I, -O, -u, -i, …) may stand there too; what follows the program is its own.
@@ -54,9 +51,9 @@ Python's own options (-X dev, -W error, -I, -O, -u, -i, …) may stand there too
 def main(arguments: list[str]) -> int:
     """Do what the arguments after `storectl run` ask for: become the program, or return an exit code."""
     try:
-        request = parse_run(arguments, os.environ)
+        request = parse_run(arguments, os.environ, _enter)
         if request.kind is Kind.HELP:
-            sys.stdout.write(HELP)
+            sys.stdout.write(HELP.format(options=help_of_options()))
             return 0
         if len(request.choices) > 1 or request.parallel:
             return _run_matrix(request)
@@ -82,54 +79,102 @@ def _run_matrix(request: RunRequest) -> int:
 
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The program's command line and variables with these options. A script may have a lock file of its own."""
-    named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
+    own = {**os.environ, **request.variables, **({"UV_OFFLINE": "1"} if options.offline else {})}
+    how = Locking(refresh=request.refresh, locked=request.locked, offline=options.offline)
+    named = request.kind is Kind.NAMED and not (options.lock_file or request.project or request.environment)
     if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
-        own = script_lock_file(request.arguments[0])
-        options = options.with_lock_file(own) if own is not None else options
+        lock_file = script_lock_file(request.arguments[0], options.python, own, how)
+        options = options.with_lock_file(lock_file) if lock_file is not None else options
+    given = with_files(request.env_files, os.environ)
     try:
-        environment = environment_for(request, options, os.environ)
+        environment = environment_for(request, options, own, how)
     except NoLockFileError:
         _check_meant_script(request)
-        raise
-    environ = program_environ(environment, os.environ)
-    return _command(request, environment, environ), environ
-
-
-def environment_for(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
-    """The absolute path of the environment with these options; the daemon makes it if it is not ready."""
-    if request.requirements:
-        return _environment_with(request, options, environ)
-    project, _, options = locate_member(_starts(request), options, environ)
-    return environment_at(project, options, environ)
-
-
-def _environment_with(request: RunRequest, options: Options, environ: Mapping[str, str]) -> str:
-    """The environment with the requirements of --with on top of the project's; without a project, with them alone."""
-    from storectl.locks.overlay import locked_alone, locked_overlay  # noqa: PLC0415 - only --with has to wait for it
-
-    wanted, refresh, offline = request.requirements, request.refresh, options.offline
-    try:
-        project, _, options = locate_member(_starts(request), options, environ)
-    except NoLockFileError:
-        if options.lock_file is not None or request.project is not None:
+        if not (request.no_project or _may_be_outside(request, options)):
             raise
-        lock_file = locked_alone(wanted, options.python, environ, refresh=refresh, offline=offline)
+        from storectl.bare import bare_environ, bare_python  # noqa: PLC0415 - projects do not have to wait for it
+
+        python = bare_python(options.python, own)
+        environ = bare_environ(python, given)
+    else:
+        python = os.path.join(environment, "bin", "python")
+        environ = program_environ(environment, given)
+    command = _command(request, python, environ)
+    if is_true(own.get("STORECTL_VERBOSE")):
+        sys.stderr.write(f"storectl: {printable(' '.join(command))} (with {python})\n")
+    return command, environ
+
+
+def _may_be_outside(request: RunRequest, options: Options) -> bool:
+    """Whether the program may run outside of a project: nothing is asked for that only a project has."""
+    return options.is_plain and options.lock_file is None and request.project is None
+
+
+def with_files(paths: tuple[str, ...], environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables, and those of the files of --env-file."""
+    if not paths:
+        return environ
+    from storectl.env_files import with_env_files  # noqa: PLC0415 - few programs have such a file
+
+    return with_env_files(paths, environ)
+
+
+def environment_for(request: RunRequest, options: Options, environ: Mapping[str, str], how: Locking) -> str:
+    """The absolute path of the environment with these options; the daemon makes it if it is not ready.
+
+    With the requirements of --with on top of the project's; without a project, with them alone.
+    """
+    try:
+        project, options = _project(request, options, environ, how)
+    except NoLockFileError:
+        if not request.requirements or not (request.no_project or _may_be_outside(request, options)):
+            raise
+        from storectl.locks.overlay import locked_alone  # noqa: PLC0415 - only --with has to wait for it
+
+        lock_file = locked_alone(request.requirements, options.python, environ, how)
         return environment_at(os.path.dirname(lock_file), options.alone(), environ)
-    below = environment_at(project, options, environ)
-    overlay = locked_overlay(wanted, below, project, environ, refresh=refresh, offline=offline)
+    below = environment_at(project, options, environ, last_will_do=request.no_sync)
+    if not request.requirements:
+        return below
+    from storectl.locks.overlay import locked_overlay  # noqa: PLC0415 - as above
+
+    overlay = locked_overlay(request.requirements, below, project, environ, how)
     return environment_at(project, options.with_overlay(overlay), environ)
 
 
-def environment_at(project: str, options: Options, environ: Mapping[str, str]) -> str:
-    """The absolute path of the environment of the project in this folder, which has no symbolic links in its path."""
+def _project(request: RunRequest, options: Options, environ: Mapping[str, str], how: Locking) -> tuple[str, Options]:
+    """The folder of the project or of the named environment, and the options for it; NoLockFileError if there is none.
+
+    Outside of projects it is the user's default environment, unless another Python is asked for or active.
+    """
+    if request.environment is not None:
+        return named_project(request.environment, options, environ)
+    try:
+        project, _, options = locate_or_lock(lambda: _starts(request), options, environ, how)
+    except NoLockFileError:
+        other = options.python or environ.get("VIRTUAL_ENV") or request.no_project
+        default = default_project(options, environ) if not other and _may_be_outside(request, options) else None
+        if default is None:
+            raise
+        return default
+    return project, options
+
+
+def environment_at(project: str, options: Options, environ: Mapping[str, str], *, last_will_do: bool = False) -> str:
+    """The absolute path of the environment of the project in this folder, which has no symbolic links in its path.
+
+    If ``last_will_do``, the one that these options had last is not brought up to date.
+    """
     store, key = store_folder(environ), options.key
-    ready = read_ready(store, project, key)
-    if ready is None:
-        return _made_environment(options, project, last_environment(store, project, key))
-    for notice in read_notices(store, project, key):
-        sys.stderr.write(f"storectl: warning: {printable(notice)}\n")
-    return ready
+    last = last_environment(store, project, key)
+    if last_will_do and last is not None:
+        return last
+
+    def made() -> str:
+        return read_ready(store, project, key, environ) or _made_environment(options, project, last, environ)
+
+    return with_fresh_lock_file(made, project, options, environ)
 
 
 def _starts(request: RunRequest) -> Iterator[str]:
@@ -137,7 +182,11 @@ def _starts(request: RunRequest) -> Iterator[str]:
     script = _is_script(request)
     if script:
         check_script(request.arguments[0])
+    if request.no_project:
+        return
     if request.project is not None:
+        if not os.path.isdir(request.project):
+            raise FileAccessError(f"there is no folder {request.project}", hint=_PROJECT_HINT)
         yield request.project
         return
     if script:
@@ -152,17 +201,18 @@ def _check_meant_script(request: RunRequest) -> None:
 
 
 def _is_script(request: RunRequest) -> bool:
-    return request.kind is Kind.NAMED and names_script(request.arguments[0])
+    return request.kind is Kind.NAMED and (request.script or names_script(request.arguments[0]))
 
 
-def _made_environment(options: Options, project: str, last: str | None) -> str:
+def _made_environment(options: Options, project: str, last: str | None, environ: Mapping[str, str]) -> str:
     """The environment that the daemon makes; the last good one if it refuses the lock file."""
     from storectl.daemon.warming import warm  # noqa: PLC0415 - an environment that is ready needs no daemon and no HTTP
 
     try:
-        return warm(project, options, os.environ).path
+        return warm(project, options, environ).path
     except DaemonProblemError as error:
-        if last is None or not error.code.startswith("E_LOCK"):
+        gone = options.lock_file is not None and not os.path.exists(options.lock_file)  # that a named one follows
+        if last is None or options.lock_check or not (gone or error.code.startswith("E_LOCK")):
             raise
         sys.stderr.write(
             f"storectl: warning: {error.code}: {error.message} (running in the last good environment of {project})\n"
@@ -170,8 +220,19 @@ def _made_environment(options: Options, project: str, last: str | None) -> str:
         return last
 
 
-def _command(request: RunRequest, environment: str, environ: Mapping[str, str]) -> list[str]:
+def _command(request: RunRequest, python: str, environ: Mapping[str, str]) -> list[str]:
     if request.kind is Kind.NAMED:
         name, *arguments = request.arguments
-        return command_line(name, tuple(arguments), request.interpreter_options, environment, environ)
-    return [os.path.join(environment, "bin", "python"), *request.interpreter_options, *request.arguments]
+        own = request.interpreter_options
+        return command_line(name, tuple(arguments), own, python, environ, script=request.script)
+    return [python, *request.interpreter_options, *request.arguments]
+
+
+def _enter(folder: str) -> None:
+    """Go to the folder of --directory; FileAccessError if that cannot be."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise FileAccessError(
+            f"cannot go to {folder}: {error.strerror}", hint="--directory takes the path of an existing folder"
+        ) from None

@@ -3,9 +3,10 @@
     storectl run [our options] [interpreter options] script.py | -m module | -c code | command | -   arguments…
     storectl run [our options] [interpreter options] -- script.py | command | -   arguments…
 
-Ours and the interpreter's may be mixed, up to the script, ``-m``, ``-c``, the command or ``-``. Everything after that
-is the program's, even if it looks like ours. ``--`` ends both, as for Python and uv: what follows is the name of a
-script or command, even if it begins with a dash. Without a program it is the interactive interpreter.
+Ours (``run_options``) and the interpreter's may be mixed, up to the script, ``-m``, ``-c``, the command or ``-``.
+Everything after that is the program's, even if it looks like ours. ``--`` ends both, as for Python and uv: what
+follows is the name of a script or command, even if it begins with a dash. Without a program it is the interactive
+interpreter. A letter that is an option of uv and of Python (``-s -q -v``) has uv's meaning.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from __future__ import annotations
 from enum import Enum
 
 from storectl.errors import UsageError
-from storectl.options import Options, combined_groups, options_of_environment
+from storectl.run_options import BY_NAME, Asked, unknown_option
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 INTERPRETER_FLAGS = "bBdEiIOPqRsStuvVx?"
 """The one-letter options of CPython that take no value (3.9 to 3.14: `python --help`)."""
@@ -27,20 +28,9 @@ INTERPRETER_VALUES = "WX"
 
 INTERPRETER_LONG = ("--version", "--help-env", "--help-xoptions", "--help-all")
 
-VALUE_OPTIONS = {
-    "-p": "python",
-    "--python": "python",
-    "--extra": "extras",
-    "--group": "groups",
-    "--only-group": "only_groups",
-    "--lock": "lock",
-    "--project": "project",
-    "--with": "requirements",
-}
-"""Our options with a value, and the list that each is added to."""
-
-FLAGS = ("--no-default-groups", "--all-extras", "--offline", "--parallel", "--refresh")
-"""Our options without a value."""
+_KNOWN = (*BY_NAME, *INTERPRETER_LONG)
+_HELP_HINT = "see storectl run --help"
+_BEFORE = "the program's own options come after the script, module or command; -- before a name that begins with a dash"
 
 
 class Kind(Enum):
@@ -54,46 +44,49 @@ class Kind(Enum):
 class RunRequest:
     """What is to run, and in which environment. Not to be changed; no dataclass, for the reason in ``options``.
 
-    ``interpreter_options`` stand before the program; ``arguments`` begin with it. ``project`` is the folder of
-    --project. ``choices`` are the options for each of several Pythons, ``options`` those for the first; ``parallel``
-    is whether they run side by side. ``requirements`` come on top of the project; with ``refresh`` they are locked
-    anew.
+    ``interpreter_options`` stand before the program; ``arguments`` begin with it, which is a script in any case if
+    ``script`` is true. ``project`` is the folder of --project, and without one if ``no_project`` is true;
+    ``environment`` is the name of --env. ``choices`` are the options for each of several Pythons, ``options`` those for
+    the first; ``parallel`` is whether they run side by side. ``requirements`` come on top of the project; with
+    ``refresh`` they are locked anew, with ``locked`` nothing may be locked. With ``no_sync`` the last environment will
+    do. The program has the variables of ``env_files``; ``variables`` are for storectl alone.
     """
 
     __slots__ = (
-        "arguments", "choices", "interpreter_options", "kind", "options",
-        "parallel", "project", "refresh", "requirements",
+        "arguments", "choices", "env_files", "environment", "interpreter_options", "kind", "locked", "no_project",
+        "no_sync", "options", "parallel", "project", "refresh", "requirements", "script", "variables",
     )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        kind: Kind,
-        choices: tuple[Options, ...],
-        parallel: bool,
-        project: str | None,
-        requirements: tuple[str, ...],
-        refresh: bool,
-        interpreter_options: tuple[str, ...],
-        arguments: tuple[str, ...],
+        self, asked: Asked, *, kind: Kind, interpreter_options: tuple[str, ...], arguments: tuple[str, ...]
     ) -> None:
         self.kind = kind
-        self.choices = choices
-        self.options = choices[0]
-        self.parallel = parallel
-        self.project = project
-        self.requirements = requirements
-        self.refresh = refresh
+        self.choices = tuple(asked.options(each) for each in dict.fromkeys(asked.all("python") or (None,)))
+        self.options = self.choices[0]
+        self.parallel = "parallel" in asked
+        self.project = asked.one("project")
+        self.no_project = "no_project" in asked
+        self.environment = None if {"lock", "no_project"} & set(asked.values) else asked.one("environment")
+        self.no_sync = "no_sync" in asked
+        self.requirements = asked.all("requirements") + tuple(f"-r {path}" for path in asked.all("requirement_files"))
+        self.refresh = "refresh" in asked
+        self.locked = "locked" in asked or "frozen" in asked
+        self.env_files = () if "no_env_file" in asked else asked.all("env_files")
+        self.script = "script" in asked
+        self.variables = asked.variables
         self.interpreter_options = interpreter_options
         self.arguments = arguments
 
 
-def parse_run(arguments: list[str], environ: Mapping[str, str]) -> RunRequest:
+def parse_run(
+    arguments: list[str], environ: Mapping[str, str], enter: Callable[[str], object] | None = None
+) -> RunRequest:
     """The request that the arguments after `storectl run` make; UsageError if they make none.
 
-    A variable (STORECTL_PYTHON, …) counts if no option of its kind is given.
+    A variable (STORECTL_PYTHON, …) counts if no option of its kind is given. ``enter`` is called with the folder of
+    --directory before any other path is looked at.
     """
-    return _Parser(arguments).parse(environ)
+    return _Parser(arguments).parse(environ, enter)
 
 
 class _Parser:
@@ -101,25 +94,25 @@ class _Parser:
 
     def __init__(self, arguments: list[str]) -> None:
         self.rest = list(arguments)
-        self.values: dict[str, list[str]] = {name: [] for name in VALUE_OPTIONS.values()}
-        self.flags: set[str] = set()
+        self.asked = Asked()
         self.interpreter_options: list[str] = []
         self.kind = Kind.INTERPRETER
 
-    def parse(self, environ: Mapping[str, str]) -> RunRequest:
+    def parse(self, environ: Mapping[str, str], enter: Callable[[str], object] | None) -> RunRequest:
         while self.rest and not self._is_target():
             if self.rest[0] == "--":
                 self._take_end_of_options()
                 break
             if not self._take_ours():
                 self._take_interpreter_option()
+        if "module" in self.asked and self.kind is not Kind.HELP:
+            self._begin_with_module()
+        asked = self.asked.complete(environ)
+        if enter is not None and (folder := asked.one("directory")):
+            enter(folder)
         return RunRequest(
+            asked,
             kind=self.kind,
-            choices=self._choices(environ),
-            parallel="--parallel" in self.flags,
-            project=self._single("project") or environ.get("UV_PROJECT") or None,
-            requirements=tuple(self.values["requirements"]),
-            refresh="--refresh" in self.flags,
             interpreter_options=tuple(self.interpreter_options),
             arguments=tuple(self.rest),
         )
@@ -132,7 +125,13 @@ class _Parser:
         if not first.startswith("-"):
             self.kind = Kind.NAMED
             return True
-        return not first.startswith("--") and _module_or_code(first)
+        return first != "-m" and not first.startswith("--") and _module_or_code(first)
+
+    def _begin_with_module(self) -> None:
+        if not self.rest:
+            raise UsageError("-m needs the name of a module", hint="for example storectl run -m pytest")
+        self.rest.insert(0, "-m")
+        self.kind = Kind.INTERPRETER
 
     def _take_end_of_options(self) -> None:
         del self.rest[0]
@@ -144,31 +143,29 @@ class _Parser:
         first = self.rest[0]
         if first in ("-h", "--help"):
             self.kind = Kind.HELP
-        elif first in FLAGS:
-            self.flags.add(first)
-        else:
-            return self._take_value_option()
-        del self.rest[0]
-        return True
-
-    def _take_value_option(self) -> bool:
-        first = self.rest[0]
-        if first.startswith("--"):
-            name, equals, value = first.partition("=")
-        else:
-            name, value = first[:2], first[2:]
-            equals = value
-        if name not in VALUE_OPTIONS:
+            del self.rest[0]
+            return True
+        name, equals, value = _parts(first, self.rest[1:2])
+        option = BY_NAME.get(name)
+        if option is None or (option.takes is None and equals and not name.startswith("--")):
             return False
         del self.rest[0]
-        if not equals:
-            if not self.rest:
-                raise UsageError(f"{name} needs a value", hint="see storectl run --help")
-            value = self.rest.pop(0)
-        if not value:
-            raise UsageError(f"{name} needs a value, and it is empty", hint="see storectl run --help")
-        self.values[VALUE_OPTIONS[name]].append(value)
+        if option.takes is None:
+            if equals:
+                raise UsageError(f"{name} takes no value: {value}", hint=f"{name} alone")
+            self.asked.add(option, name, None)
+        else:
+            self.asked.add(option, name, value if equals else self._value_of(name))
+            if equals and not value:
+                raise UsageError(f"{name} needs a value, and it is empty", hint=_HELP_HINT)
         return True
+
+    def _value_of(self, name: str) -> str:
+        if not self.rest:
+            raise UsageError(f"{name} needs a value", hint=_HELP_HINT)
+        if not self.rest[0]:
+            raise UsageError(f"{name} needs a value, and it is empty", hint=_HELP_HINT)
+        return self.rest.pop(0)
 
     def _take_interpreter_option(self) -> None:
         """Take one option of Python off the rest, with its value; UsageError if Python has no such option."""
@@ -182,42 +179,26 @@ class _Parser:
             if index is None and len(first) > 1:
                 return
             if index is None or first.startswith("--") or first[index] not in INTERPRETER_VALUES:
-                raise UsageError(
-                    f"{first} is an option neither of storectl run nor of Python",
-                    hint="the program's own options come after the script, module or command; "
-                    "-- before a name that begins with a dash",
-                )
+                raise unknown_option(first.partition("=")[0], _KNOWN, command="run", hint=_BEFORE)
             takes_value = index == len(first) - 1
         if takes_value:
             if not self.rest:
                 raise UsageError(f"{first} needs a value", hint="see python --help")
             self.interpreter_options.append(self.rest.pop(0))
 
-    def _single(self, name: str) -> str | None:
-        values = self.values[name]
-        if len(values) > 1:
-            raise UsageError(
-                f"--{name} is given {len(values)} times: {', '.join(values)}", hint="give the one that is meant"
-            )
-        return values[0] if values else None
 
-    def _choices(self, environ: Mapping[str, str]) -> tuple[Options, ...]:
-        """The options for each Python, in the given order; each version once."""
-        ambient = options_of_environment(environ)
-        pythons: list[str | None] = [*dict.fromkeys(self.values["python"])] or [ambient.python]
-        return tuple(self._options(python, ambient) for python in pythons)
+def _parts(first: str, following: list[str]) -> tuple[str, str, str]:
+    """The name of an option, ``=`` if its value is in the same argument, and that value.
 
-    def _options(self, python: str | None, ambient: Options) -> Options:
-        return Options(
-            python=python,
-            extras=tuple(self.values["extras"]) or ambient.extras,
-            all_extras="--all-extras" in self.flags,
-            groups=combined_groups(self.values["groups"], self.values["only_groups"], ambient),
-            default_groups="--no-default-groups" not in self.flags and ambient.default_groups,
-            only_groups=bool(self.values["only_groups"]),
-            lock_file=self._single("lock"),
-            offline="--offline" in self.flags or ambient.offline,
-        )
+    ``-i`` is Python's, unless an address follows: then it is uv's.
+    """
+    if first.startswith("--"):
+        return first.partition("=")
+    if first == "-i" and following and "://" in following[0]:
+        return "--index-url", "", ""
+    if first in BY_NAME:
+        return first, "", ""
+    return first[:2], first[2:] and "=", first[2:].removeprefix("=")
 
 
 def _module_or_code(cluster: str) -> bool:
@@ -228,3 +209,16 @@ def _module_or_code(cluster: str) -> bool:
         if letter not in INTERPRETER_FLAGS:
             return False
     return False
+
+
+def script_of(arguments: Sequence[str]) -> str | None:
+    """The script among the arguments of Python; None for -m, -c, standard input or no program."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in ("-W", "-X", "--check-hash-based-pycs"):
+            next(rest, None)
+        elif argument == "-" or (argument[:1] == "-" != argument[1:2] and _module_or_code(argument)):
+            return None
+        elif not argument.startswith("-"):
+            return argument
+    return None

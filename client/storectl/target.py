@@ -13,13 +13,30 @@ if TYPE_CHECKING:
 
 SCRIPT_SUFFIXES = (".py", ".pyw", ".pyz")
 
+_RUN_PYTHON = (b"python", b"pypy", b"uv run", b"storectl")
+"""What the first line of an executable Python script names."""
+
 
 def names_script(name: str) -> bool:
     """Whether the name is a script's: a path with a slash, or a file here with a suffix of scripts.
 
     A name with such a suffix, but no file here, may be a command of the environment: ``rst2html.py``.
     """
-    return "/" in name or (name.endswith(SCRIPT_SUFFIXES) and os.path.exists(name))
+    return ("/" in name and not is_program(name)) or (name.endswith(SCRIPT_SUFFIXES) and os.path.exists(name))
+
+
+def is_program(name: str) -> bool:
+    """Whether the name is the path of an executable that is no Python script: it is executed, as by uv."""
+    if "/" not in name or name.endswith(SCRIPT_SUFFIXES) or not (os.path.isfile(name) and os.access(name, os.X_OK)):
+        return False
+    try:
+        with open(name, "rb") as file:
+            head = file.read(256)
+    except OSError:
+        return True
+    if head.startswith(b"#!"):
+        return not any(word in head.partition(b"\n")[0] for word in _RUN_PYTHON)
+    return b"\0" in head and not head.startswith(b"PK")
 
 
 def script_folder(name: str) -> str:
@@ -41,26 +58,30 @@ def command_line(
     name: str,
     arguments: tuple[str, ...],
     interpreter_options: tuple[str, ...],
-    environment: str,
+    interpreter: str,
     environ: Mapping[str, str],
+    *,
+    script: bool = False,
 ) -> list[str]:
-    """The program's whole command line, its executable first.
+    """The program's whole command line, its executable first. The environment is the one of this interpreter.
 
-    If ``names_script`` says so, the name is a script's. Else it is a command of the environment, if it has one of
-    that name; else a file of the current folder, or a folder there with ``__main__.py`` (often a project's package);
-    else a command on PATH. TargetNotFoundError or TargetNotExecutableError if it is none of them.
+    If ``script`` is true or ``names_script`` says so, the name is a script's, and the path of another executable is
+    that executable. Else it is a command of the environment, if it has one of that name; else a file of the current
+    folder, or a folder there with ``__main__.py`` (often a project's package); else a command on PATH.
+    TargetNotFoundError or TargetNotExecutableError if it is none of them.
     """
     dashes = ["--"] if name.startswith("-") else []
-    python = [os.path.join(environment, "bin", "python"), *interpreter_options, *dashes]
-    if names_script(name):
+    python = [interpreter, *interpreter_options, *dashes]
+    if script or names_script(name):
         return [*python, name, *arguments]
-    command = os.path.join(environment, "bin", name)
+    commands = os.path.dirname(interpreter)
+    command = name if is_program(name) else os.path.join(commands, name)
     if os.path.isfile(command):
         _check_executable(command)
     elif os.path.isfile(name) or os.path.isfile(os.path.join(name, "__main__.py")):
         return [*python, name, *arguments]
     else:
-        command = _on_path(name, environment, environ)
+        command = _on_path(name, commands, environ)
     if interpreter_options:
         raise UsageError(
             f"{' '.join(interpreter_options)} is for Python, but {name} is a command",
@@ -69,7 +90,7 @@ def command_line(
     return [command, *arguments]
 
 
-def _on_path(name: str, environment: str, environ: Mapping[str, str]) -> str:
+def _on_path(name: str, commands: str, environ: Mapping[str, str]) -> str:
     found = [os.path.join(folder, name) for folder in environ.get("PATH", os.defpath).split(os.pathsep)]
     files = [path for path in found if os.path.isfile(path)]
     for path in files:
@@ -77,12 +98,11 @@ def _on_path(name: str, environment: str, environ: Mapping[str, str]) -> str:
             return path
     if files:
         _check_executable(files[0])
-    folder = os.path.join(environment, "bin")
     raise TargetNotFoundError(
         f"no such script or command: {name}",
-        hint=_near(name, os.listdir(folder), "the environment has")
+        hint=_near(name, os.listdir(commands), "the environment has")
         or _near_script(name)
-        or f"the commands of the environment are in {folder}; a module is run with -m {name}",
+        or f"the commands of the environment are in {commands}; a module is run with -m {name}",
     )
 
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # site looks for these at every start
+AMENDED = ("shutil", "py_compile")  # modules of the standard library that ``_storectl_amend`` amends
+PIP = "/pip/_internal/utils"  # the folder of the module that it amends, of any pip that runs in the environment
+
+SEES_CHANGES = "/jedi/inference/compiled/subprocess/__main__.py"
+"""What an editor's server runs for as long as it is open, to ask the project's Python where its modules are now."""
 
 _stock: "Any" = _external  # some of what we build on has no public name
 
@@ -113,7 +118,9 @@ class View:
         """
         if self._map is None:
             try:
-                made = load_reader(self.path).ImportMap(root_of(self.path), self.path, self._address, complain)
+                made = load(self.path, "_storectl_map").ImportMap(
+                    root_of(self.path), self.path, self._address, complain
+                )
             except Exception as error:
                 complain(f"the import map cannot be used ({str(error) or type(error).__name__})")
                 made = NoMap()
@@ -128,12 +135,31 @@ class NoMap:
         """None: the stock finders answer."""
 
 
-def load_reader(view: str) -> "Any":
-    """The module beside site-packages, loaded; ``sys.modules`` stays as it was."""
-    spec: "Any" = _external.spec_from_file_location("_storectl_map", view.rpartition("/")[0] + "/_storectl_map.py")
-    reader = module_from_spec(spec)
-    spec.loader.exec_module(reader)
-    return reader
+def load(view: str, name: str) -> "Any":
+    """A module beside site-packages, loaded; ``sys.modules`` stays as it was."""
+    spec: "Any" = _external.spec_from_file_location(name, f"{view.rpartition('/')[0]}/{name}.py")
+    loaded = module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def amend_library(view: str) -> None:
+    """Have the standard library's finder give ``AMENDED`` to ``_storectl_amend``."""
+    finder: "Any" = sys.path_importer_cache.get(os.path.dirname(os.__file__))
+    if finder is None or "find_spec" in finder.__dict__:
+        return
+    stock = finder.find_spec
+
+    def find_spec(fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
+        spec: "ModuleSpec | None" = stock(fullname, target)
+        if fullname in AMENDED and spec is not None:
+            try:
+                load(view, "_storectl_amend").amend_later(spec)
+            except Exception:
+                pass
+        return spec
+
+    finder.find_spec = find_spec
 
 
 def hooks() -> "list[Any]":
@@ -162,10 +188,21 @@ def path_hook(view: View, stands_for: "Any") -> "Callable[[Any], Any]":
                 folder = path[len(root) + 1 :]
                 if finder is None and folder and path.startswith(root + "/"):
                     finder = view.finder(folder)
+            if finder is None and path.endswith(PIP):
+                finder = amending_finder(view.path, path)
         return hook.storectl_stands_for(path) if finder is None else finder
 
     hook: "Any" = named_as(stands_for, hook_of_view, view.path)
     return hook_of_view
+
+
+def amending_finder(view: str, path: str) -> "Any":
+    """A finder of this folder, whatever the map knows of it, whose loaders amend; None if it cannot be made."""
+    try:
+        reader = load(view, "_storectl_map")
+        return reader.FileFinder(path, *reader.amending_loaders())
+    except Exception:
+        return None
 
 
 def pin(alias: str, view: str) -> None:
@@ -223,15 +260,18 @@ def start_in_front(view: str, changed: int, absent: "tuple[str, ...]") -> None:
     """Start in a front: a venv of links, which its owner may change. ``view`` is that of the environment behind it.
 
     The daemon left the front's folder of packages with the modification time ``changed`` (ns). If it has another one,
-    or if the environment is gone, this is a venv like any other. Only root is kept from writing bytecode through links.
+    or if the environment is gone, or if the program is there to see what changes, this is a venv like any other; but
+    its links lead into a store all the same, and root is kept from writing bytecode through them.
     """
 
     def install_in_front(address: "str | None") -> None:
+        amend_library(view)
         front = os.path.dirname(__file__)
         hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
         if view in hooked or front in hooked or not view.endswith(f"/{library()}/site-packages"):
             return
-        if os.stat(front).st_mtime_ns == changed and os.path.exists(root_of(view) + "/import-map"):
+        equal = os.stat(front).st_mtime_ns == changed and os.path.exists(root_of(view) + "/import-map")
+        if equal and not "".join(sys.argv[:1]).endswith(SEES_CHANGES):
             serve(View(view, front, address, absent, changed))
         elif os.geteuid() == 0:
             only_read(front)
@@ -310,6 +350,7 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
     if view != alias:
         pin(alias, view)
     if view not in hooked:
+        amend_library(view)
         serve(View(view, alias, address, absent))
 
 

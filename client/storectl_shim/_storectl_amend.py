@@ -1,9 +1,11 @@
-"""Amendments of tools that are wrong about an environment whose files are in a store: pip and coverage.
+"""Amendments of modules that are wrong about an environment whose files are in a store.
 
-CPython 3.9 to 3.14. A copy is beside the site-packages folder of each environment; ``_storectl_map`` beside it loads it
-when one of these tools is imported.
+pip and coverage are amended when the environment's import map finds them, ``shutil`` and ``py_compile`` when the
+standard library is asked for them. CPython 3.9 to 3.14. A copy is beside the site-packages folder of each environment;
+it is loaded when one of these modules is imported.
 """
 
+import os
 import sys
 
 TYPE_CHECKING = False  # type checkers take it for true; to import typing would take too long here
@@ -12,38 +14,101 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+LIBRARY = os.path.dirname(__file__)  # lib/pythonX.Y of the environment
 
-def keep_pip_out(module: "Any", library: str) -> None:
+
+def keep_pip_out(module: "Any") -> None:
     """Have ``pip install`` and ``uninstall`` refuse (PEP 668) in an environment too: in a venv pip allows them."""
     stock = module.check_externally_managed
 
     def check_externally_managed() -> None:
-        if not library.startswith(sys.prefix + "/lib/"):
+        if not LIBRARY.startswith(sys.prefix + "/lib/"):
             stock()
             return
-        error = module.ExternallyManagedEnvironment.from_config(library + "/EXTERNALLY-MANAGED")
+        error = module.ExternallyManagedEnvironment.from_config(LIBRARY + "/EXTERNALLY-MANAGED")
         error.note_stmt = error.hint_stmt = None  # they say how to install into a system's Python all the same
         raise error
 
     module.check_externally_managed = check_externally_managed
 
 
-def leave_store_out(module: "Any", library: str) -> None:
+def leave_store_out(module: "Any") -> None:
     """Have ``coverage`` take all of the store for third-party code: it follows links before it asks what is."""
     name = "_add_third_party_paths" if hasattr(module, "_add_third_party_paths") else "add_third_party_paths"
     stock = getattr(module, name)
 
     def add_third_party_paths(paths: "set[str]") -> None:
         stock(paths)
-        paths.add(library.rsplit("/", 4)[0] + "/store")
+        paths.add(LIBRARY.rsplit("/", 4)[0] + "/store")
 
     setattr(module, name, add_third_party_paths)
 
 
-AMENDMENTS: "dict[str, Callable[[Any, str], None]]" = {
+def let_copies_be_written(module: "Any") -> None:
+    """Have ``shutil`` let the owner write a copy of what is in a store, where everything is read-only."""
+
+    def amended(stock: "Any") -> "Any":
+        def copy(src: "Any", dst: "Any", *, follow_symlinks: bool = True) -> None:
+            stock(src, dst, follow_symlinks=follow_symlinks)
+            mode = os.lstat(dst).st_mode
+            if not mode & 0o200 and mode & 0o170000 != 0o120000 and in_store(src):
+                os.chmod(dst, mode & 0o7777 | 0o200)
+
+        return like(copy, stock)
+
+    module.copymode, module.copystat = amended(module.copymode), amended(module.copystat)
+
+
+def write_no_bytecode(module: "Any") -> None:
+    """Have ``py_compile`` write nothing into a store, which has its bytecode, and tell what does not compile."""
+    stock = module.compile
+
+    def compile(file: "Any", cfile: "Any" = None, *further: "Any", **options: "Any") -> "Any":  # noqa: A001  # its name
+        if not in_store(os.path.dirname(os.path.abspath(cfile or file))):
+            return stock(file, cfile, *further, **options)
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory() as folder:
+            compiled = stock(file, folder + "/x.pyc", *further, **options)
+        return compiled and (cfile or module.importlib.util.cache_from_source(file))
+
+    module.compile = like(compile, stock)
+
+
+def like(function: "Any", stock: "Any") -> "Any":
+    """The function, which says of itself what the stock one does."""
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+        setattr(function, name, getattr(stock, name))
+    function.__wrapped__ = stock  # its signature
+    return function
+
+
+def in_store(path: "Any") -> bool:
+    """Whether this file or folder, links followed, is below a folder with the parts of a store."""
+    folder = os.path.realpath(path)
+    while len(folder) > 1:
+        folder = os.path.dirname(folder)
+        if all(os.path.exists(folder + part) for part in ("/VERSION", "/meta", "/environments")):
+            return True
+    return False
+
+
+AMENDMENTS: "dict[str, Callable[[Any], None]]" = {
     "pip._internal.utils.misc": keep_pip_out,
     "coverage.inorout": leave_store_out,
+    "shutil": let_copies_be_written,
+    "py_compile": write_no_bytecode,
 }
+
+
+def amend(module: "Any") -> None:
+    """Amend the module, if there is anything to amend; if the module has changed it stays as it is."""
+    amendment = AMENDMENTS.get(module.__name__)
+    if amendment is not None:
+        try:
+            amendment(module)
+        except Exception:
+            pass
 
 
 def amending(base: "Any") -> "Any":
@@ -51,16 +116,24 @@ def amending(base: "Any") -> "Any":
 
     class AmendingLoader(base):  # type: ignore[misc]
         def exec_module(self, module: "ModuleType") -> None:
-            """Run the module as the stock loader does, then amend it. Without that, if the tool has changed."""
+            """Run the module as the stock loader does, then amend it."""
             super().exec_module(module)
-            amend = AMENDMENTS.get(module.__name__)
-            if amend is not None:
-                try:
-                    amend(module, self.path.rsplit("/site-packages/", 1)[0])
-                except Exception:
-                    pass
+            amend(module)
 
         # As those of its base, this frame is left out of tracebacks.
         exec_module.__code__ = exec_module.__code__.replace(co_filename=base.get_code.__code__.co_filename)
 
     return AmendingLoader
+
+
+def amend_later(spec: "Any") -> None:
+    """Have the module of this spec amended when it is loaded. Afterwards its loader is the stock one again."""
+    stock: "Any" = spec.loader
+
+    class Once(type(stock)):  # type: ignore[misc]
+        def exec_module(self, module: "Any") -> None:
+            super().exec_module(module)
+            module.__loader__ = module.__spec__.loader = stock
+            amend(module)
+
+    spec.loader = Once(stock.name, stock.path)

@@ -34,6 +34,7 @@ RUN = (1 << 17) - 64  # bytes of a pack that are read at once; malloc would map 
 SHARE = 16  # one module in no pack for each so many that packs have is no reason for a new pack
 MODULE = 64  # the kind of a record of the import map that is a module
 MOST_AHEAD = 64  # native modules of one package
+BYTES_AHEAD = 4 << 20  # of each library, from its front: of a large one a program uses little besides
 DEADLINE = 0.020  # seconds for the daemon's whole answer
 LARGEST = 1 << 27  # bytes of a map
 
@@ -109,8 +110,8 @@ def joined(places: "Iterable[tuple[int, int]]") -> "list[tuple[int, int]]":
     return found
 
 
-def ask_kernel(path: str, places: "Iterable[tuple[int, int]]" = ((0, 0),)) -> None:
-    """Have the kernel read these places (offset, length) of a file, or all of it. Does not wait for them."""
+def ask_kernel(path: str, places: "Iterable[tuple[int, int]]") -> None:
+    """Have the kernel read these places (offset, length) of a file. Does not wait for them."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -175,7 +176,7 @@ def write_records(
 
 
 def fetch_libraries(view: str, top: str, tables: "dict[str, dict[str, int]]") -> None:
-    """Have the kernel read the native libraries of a package ahead of its import: all at once, not page by page."""
+    """Have the kernel read the native libraries of a package, or their fronts, ahead of its import: all at once."""
     suffixes = _imp.extension_suffixes()
     paths = [
         f"{view}/{folder}/{tail}{suffixes[record % MODULE]}"
@@ -190,7 +191,7 @@ def fetch_libraries(view: str, top: str, tables: "dict[str, dict[str, int]]") ->
     except OSError:
         pass
     for path in paths:
-        ask_kernel(path)
+        ask_kernel(path, [(0, BYTES_AHEAD)])
 
 
 def ask(address: str, root: str, trusted: "Callable[[int, str], bool]") -> bytes:

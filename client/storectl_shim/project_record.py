@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import os
 
+from storectl_shim.requirements_files import content_of, has_hashes, remembered_lock
 from storectl_shim.trust import ForeignFileError, check_inputs, everybody_writes
 
 TYPE_CHECKING = False  # importing typing takes longer than reading a record
@@ -45,7 +46,7 @@ TOOL_MARKS = {
 """The lock files that one tool alone makes, and what a pyproject.toml says of that tool; a Pipfile for Pipenv."""
 
 LOCK_FILES = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
-"""The lock files, the preferred one first. A requirements.txt is one if it holds hashes."""
+"""The lock files, the preferred one first. A requirements.txt is one if it has hashes, or includes some."""
 
 INPUTS = (*LOCK_FILES, "pyproject.toml", "Pipfile", ".python-version")
 """The files of a project folder that decide what its environment is."""
@@ -70,26 +71,32 @@ def find_project(start: str, home: str | None, environ: Mapping[str, str] | None
     ForeignFileError if the project is another user's and not trusted; ``environ`` (this process's if None) says in
     which files trust is written down. If such a lock file is in a folder that everybody may write, the search goes
     on, and the error is raised only if it finds no other project.
+
+    If there is none, the nearest requirements.txt whose lock is remembered makes the project.
     """
     folder = os.path.realpath(start)
     last = os.path.realpath(home) if home else None
     passed_by: ForeignFileError | None = None
+    remembered: tuple[str, str] | None = None
+    environ = os.environ if environ is None else environ
     while True:
         lock_file = _lock_file_in(folder)
         if lock_file is not None:
-            stranger = _stranger(folder, lock_file, os.environ if environ is None else environ)
+            stranger = _stranger(folder, lock_file, environ)
             if stranger is None:
                 return folder, lock_file
             if not stranger.passed_by:
                 raise stranger
             passed_by = passed_by or stranger
+        elif remembered is None and (made := remembered_lock(folder, environ)) is not None:
+            remembered = (folder, made) if _stranger(folder, made, environ) is None else None
         parent = os.path.dirname(folder)
         if folder in (last, parent) or os.path.exists(os.path.join(folder, ".git")):
             break
         folder = parent
-    if passed_by is not None:
+    if remembered is None and passed_by is not None:
         raise passed_by
-    return None
+    return remembered
 
 
 def lock_files_in(folder: str) -> list[str]:
@@ -102,7 +109,7 @@ def lock_files_in(folder: str) -> list[str]:
     made_by_tools = [name for name in there if name in TOOL_MARKS]
     if len(there) < 2 or not made_by_tools:
         return there
-    pyproject = _content(os.path.join(folder, "pyproject.toml"))
+    pyproject = content_of(os.path.join(folder, "pyproject.toml"))
     known = {name: _knows(folder, name, pyproject) for name in made_by_tools}
     best = max(known.values())
     passed = [name for name in there if known.get(name, best) < best or known.get(name) == 0]
@@ -156,23 +163,33 @@ def options_key(
     python: str | None = None,
     extras: Iterable[str] = (),
     all_extras: bool = False,
+    no_extras: Iterable[str] = (),
     groups: Iterable[str] = (),
+    all_groups: bool = False,
+    no_groups: Iterable[str] = (),
     default_groups: bool = True,
     only_groups: bool = False,
     lock_file: str | None = None,
     overlay: str | None = None,
     member: str | None = None,
+    all_packages: bool = False,
+    further_lock_files: Iterable[str] = (),
 ) -> str:
     """The name of a set of options: ``default``, or 16 hex digits. The parameters are those of ``POST /v1/warm``."""
     parts = [f"python={python}"] if python is not None else []
     parts += sorted(f"extra={extra}" for extra in set(extras))
     parts += ["all-extras"] if all_extras else []
+    parts += sorted(f"no-extra={extra}" for extra in set(no_extras))
     parts += sorted(f"group={group}" for group in set(groups))
+    parts += ["all-groups"] if all_groups else []
+    parts += sorted(f"no-group={group}" for group in set(no_groups))
     parts += [] if default_groups else ["no-default-groups"]
     parts += ["only-groups"] if only_groups else []
     parts += [f"lock={lock_file}"] if lock_file is not None else []
+    parts += [f"lock={path}" for path in further_lock_files]
     parts += [f"overlay={overlay}"] if overlay is not None else []
     parts += [f"member={member}"] if member is not None else []
+    parts += ["all-packages"] if all_packages else []
     return _sha256("\0".join(parts).encode("utf-8", "surrogateescape"))[:16] if parts else "default"
 
 
@@ -251,20 +268,9 @@ def _knows(folder: str, name: str, pyproject: bytes) -> int:
     path = os.path.join(folder, name)
     if name == "Pipfile.lock":
         return 2 if os.path.exists(os.path.join(folder, "Pipfile")) else 1
-    if os.path.isfile(path) and b"[[package]]" not in _content(path) and b"[[distribution]]" not in _content(path):
+    if os.path.isfile(path) and b"[[package]]" not in content_of(path) and b"[[distribution]]" not in content_of(path):
         return 0
     return 2 if any(mark in pyproject for mark in TOOL_MARKS[name]) else 1
-
-
-def _content(path: str) -> bytes:
-    """The bytes of a file; none if it cannot be read."""
-    try:
-        if not os.path.isfile(path):
-            return b""  # To open a FIFO would block.
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
 
 
 def _stranger(folder: str, lock_file: str, environ: Mapping[str, str]) -> ForeignFileError | None:
@@ -287,13 +293,7 @@ def _is_own(path: str) -> bool:
 
 def _may_have_hashes(path: str) -> bool:
     """Whether a requirements file has hashes, or cannot be read: then there must be an error, and no other project."""
-    try:
-        if not os.path.isfile(path):
-            return True
-        with open(path, "rb") as file:
-            return b"--hash" in file.read()
-    except OSError:
-        return True
+    return not os.path.isfile(path) or not os.access(path, os.R_OK) or has_hashes(path)
 
 
 def _ready_lines(store: str, project: str, key: str) -> list[str]:

@@ -24,6 +24,8 @@ FEATURES = (
     "events",
     "shutdown",
     "interpreters",
+    "selection",
+    "export",
     "fronts",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
@@ -79,11 +81,15 @@ class Model(BaseModel):
 
 
 class Problem(Model):
-    """Why something failed, for a person and for a program."""
+    """Why something failed, for a person and for a program.
+
+    ``missing_python`` is the Python that no interpreter is, if that is why: ``3.14``, or ``>=3.12``.
+    """
 
     code: str
     detail: ShownPath
     hint: ShownPath | None = None
+    missing_python: str | None = None
 
 
 STOPPING = Problem(code="E_STOPPING", detail="the daemon is stopping", hint="Try again; it starts by itself.")
@@ -130,7 +136,7 @@ class EnvironmentInfo(Model):
     wheels: int
 
 
-Phase = Literal["resolve", "build", "fetch", "unpack", "compile", "publish"]
+Phase = Literal["resolve", "build", "fetch", "unpack", "compile", "publish", "export"]
 
 
 class ProgressEvent(Model):
@@ -176,17 +182,25 @@ WarmEvent = ProgressEvent | WarningEvent | ReadyEvent | FailedEvent | CompiledEv
 
 
 class OptionsModel(Model):
-    """The options that decide which environment of a project is meant."""
+    """The options that decide which environment of a project is meant.
+
+    ``further_lock_files`` are requirements files that count together with ``lock_file``.
+    """
 
     lock_file: AbsolutePath | None = None
+    further_lock_files: Annotated[tuple[AbsolutePath, ...], Field(max_length=1000)] = ()
     python: PythonName | None = None
     extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     all_extras: bool = False
+    no_extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    all_groups: bool = False
+    no_groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     default_groups: bool = True
     only_groups: bool = False
     overlay: AbsolutePath | None = None
     member: AbsolutePath | None = None
+    all_packages: bool = False
 
 
 class WarmRequest(OptionsModel):
@@ -317,6 +331,33 @@ class Health(Model):
     socket: ShownPath
     uptime_s: float
     rss_bytes: int
+
+
+class ExportRequest(Model):
+    """Export an environment to a ``folder``, or as a tar ``archive``; then ``folder`` is where it will be unpacked.
+
+    ``umask`` is that of the command. ``moment`` is the time of all files of an archive, in seconds.
+    """
+
+    folder: AbsolutePath | None = None
+    archive: AbsolutePath | None = None
+    method: Literal["auto", "copy", "reflink", "hardlink"] = "auto"
+    relocatable: bool = True
+    umask: Annotated[int, Field(ge=0, le=0o777)] = 0o022
+    moment: Annotated[int, Field(ge=0, lt=2**32)] = 315532800
+
+
+class ExportedEvent(Model):
+    """The export is there. ``local`` are folders whose code is not copied: it is imported from where it is."""
+
+    event: Literal["exported"] = "exported"
+    path: ShownPath
+    files: int
+    bytes: int
+    local: tuple[ShownPath, ...]
+
+
+ExportEvent = ProgressEvent | ExportedEvent | FailedEvent
 
 
 class EntryInfo(Model):

@@ -22,6 +22,7 @@ class PublishedEnvironments:
     def __init__(self, layout: StoreLayout) -> None:
         self._layout = layout
         self._records: OrderedDict[str, EnvironmentRecord] = OrderedDict()
+        self._last_map = ("", 0, 0), b""
 
     def record(self, environment_id: str) -> EnvironmentRecord | None:
         """What the environment says of itself; None if there is none with this id."""
@@ -73,11 +74,18 @@ class PublishedEnvironments:
         return (name for name in sorted(os.listdir(self._layout.environments)) if is_environment_id(name))
 
     def import_map(self, environment_id: str) -> bytes:
-        """The published import map. Raises UnknownEnvironmentError if there is none."""
+        """The published import map. Raises UnknownEnvironmentError if there is none.
+
+        The last one stays in memory: if many programs start at once, it is the same environment for most of them.
+        """
         if is_environment_id(environment_id):
             folder = self._layout.environment(environment_id)
             with suppress(OSError):
-                return (folder / _MAP_NAME).read_bytes()
+                status = (folder / _MAP_NAME).stat()
+                which = environment_id, status.st_ino, status.st_mtime_ns
+                if self._last_map[0] != which:
+                    self._last_map = which, (folder / _MAP_NAME).read_bytes()
+                return self._last_map[1]
         raise _unknown(environment_id)
 
 

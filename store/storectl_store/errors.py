@@ -15,7 +15,8 @@
     │   ├── NoWheelError              E_NO_WHEEL      no wheel of a pin fits the target
     │   ├── FormatRefusedError        E_FORMAT        the project's settings leave no file of a pin
     │   └── TargetError               E_TARGET        extras, groups or interpreter do not fit the lock file
-    └── EnvironmentBuildError         E_ENVIRONMENT   a closure cannot be made visible
+    ├── EnvironmentBuildError         E_ENVIRONMENT   a closure cannot be made visible
+    └── ExportError                   E_EXPORT        an environment cannot be exported to this place
 
 The daemon adds its own root, ``storectl_daemon.errors.DaemonError``, below ``ProblemError``.
 """
@@ -192,3 +193,9 @@ class MissingProjectError(EnvironmentBuildError):
 
     It may still be created.
     """
+
+
+class ExportError(ProblemError):
+    """An environment cannot be exported to this place, or in this way; ``facts`` may hold ``path``."""
+
+    default_code = "E_EXPORT"

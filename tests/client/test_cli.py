@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import storectl
+from storectl.cli import root
 from storectl.commands.examination import examine
+from storectl.commands.parameters import Group
 from storectl.daemon.warming import GOES_ON
 from support.client_project import LAUNCHER, ClientHome
 from support.fake_daemon import (
@@ -55,6 +58,17 @@ def test_version_and_help_are_printed(home: ClientHome) -> None:
     assert home.storectl("--version").stdout == f"storectl {storectl.__version__}\n"
     help_text = home.storectl("--help").stdout
     assert all(re.search(rf"\b{command}\b", help_text) for command in COMMANDS)
+
+
+def test_lists_of_commands_say_the_first_sentence_of_their_help() -> None:
+    context = click.Context(root)
+    commands = [root, *(root.get_command(context, name) for name in root.list_commands(context))]
+    for group in (command for command in commands if isinstance(command, Group)):
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            said = "" if command.hidden else command.get_short_help_str(limit=200)
+            assert group.sentence(context, name).rstrip(".") == said.rstrip(".")
 
 
 @pytest.mark.parametrize(
@@ -452,7 +466,33 @@ def test_a_file_that_the_system_refuses_is_no_defect(home: ClientHome) -> None:
     assert "E_DEFECT" not in done.stderr
     done = home.storectl("tool", "run", "black", XDG_STATE_HOME=UNREADABLE)
     assert done.returncode == 1
-    assert re.match(r"storectl: E_FILE: /a+/.*: File name too long\nhint: ", done.stderr)
+    assert re.match(r"storectl: E_DAEMON_START: cannot make /a+/.*: File name too long\nhint: ", done.stderr)
+
+
+SLOW = {"asyncio", "difflib", "h11", "http", "pathlib", "socket", "subprocess", "tempfile", "urllib.parse"}
+"""What a quick command does without: together it takes longer to load than such a command may."""
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "env path", "env show", "env list", "daemon status", "store list", "watch list", "warm"]
+)
+def test_a_command_loads_nothing_that_it_can_do_without(home: ClientHome, daemon: FakeDaemon, command: str) -> None:
+    daemon.warm_events = [ready(home)]
+    code = (
+        "import sys\nbefore = set(sys.modules)\n"
+        f"sys.argv = ['storectl', *{command.split()}]\n"
+        "from storectl.command_line import main\n"
+        "code = main()\nprint(*(set(sys.modules) - before), file=sys.stderr)\nsys.exit(code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=home.project, env=home.environ(), capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.split())
+    assert loaded & SLOW == set()
+    assert {name for name in loaded if name.startswith("storectl.commands.")} <= {
+        f"storectl.commands.{name}"
+        for name in ("output", "parameters", "env", "verification", command.partition(" ")[0])
+    }
 
 
 def test_a_defect_shows_no_traceback_unless_asked_for(home: ClientHome) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from storectl.run_options import OPTIONS
 from storectl_shim.project_record import INPUTS, LOCK_FILES, UNSET
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.projects.input_state import read_state
@@ -271,18 +272,12 @@ def test_the_unusual_goes_the_slow_way_with_its_arguments(
     assert launch(home, shell, *arguments).stdout == f"slow: {' '.join(arguments)}\n"
 
 
+NOT_FOR_THE_LAUNCHER = {"UV_LOCKED", "UV_FROZEN", "UV_NO_SYNC", "UV_NO_ENV_FILE"}
+"""They change nothing as long as nothing has changed and no other variable is set."""
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        "STORECTL_PYTHON",
-        "STORECTL_EXTRAS",
-        "STORECTL_GROUPS",
-        "STORECTL_OFFLINE",
-        "UV_PYTHON",
-        "UV_OFFLINE",
-        "UV_PROJECT",
-        "UV_NO_DEFAULT_GROUPS",
-    ],
+    "name", sorted({name for option in OPTIONS for name in option.variables} - NOT_FOR_THE_LAUNCHER)
 )
 def test_options_in_the_environment_go_the_slow_way(home: ClientHome, shell: list[str], name: str) -> None:
     assert is_slow(launch(home, shell, "run", "show.py", **{name: "x"}))

@@ -275,6 +275,7 @@ def test_reading_it_imports_nothing_else(home: ClientHome) -> None:
         "storectl_shim",
         "storectl_shim.locations",
         "storectl_shim.project_record",
+        "storectl_shim.requirements_files",
         "storectl_shim.store_daemon",
         "storectl_shim.trust",
     ]

@@ -1,5 +1,8 @@
 """Who locks requirements that no project has written down, and how it is told."""
 
+import os
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -7,12 +10,14 @@ import pytest
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.locks import requirements as requirement_locks
 from storectl.locks.requirements import RequirementsError, Wanted, lock_requirements
+from support.index import serve_index
+from support.sources import source_files, tiny_backend
+from support.wheels import make_wheel
 
 PYTHON = ChosenPython(version="3.12.1", executable="/somewhere/python")
 RECORD = """#!/bin/sh
 printf '%s\\n' "$0" "$@" >"$OUT"
 env >>"$OUT"
-touch uv.lock pylock.toml
 """
 
 
@@ -36,7 +41,7 @@ def add(programs: Path, name: str) -> None:
 
 def told(tmp_path: Path, *requirements: str, **environ: str) -> list[str]:
     out = tmp_path / "told"
-    wanted = Wanted(requirements=requirements, python=PYTHON, constraints=("six==1",))
+    wanted = Wanted(requirements=requirements, python=PYTHON, constraints=("six==1",), kept=("idna==2",))
     lock_requirements(str(tmp_path / "folder"), wanted, {"OUT": str(out), "PATH": "/usr/bin:/bin", **environ})
     return out.read_text().splitlines()
 
@@ -44,32 +49,75 @@ def told(tmp_path: Path, *requirements: str, **environ: str) -> list[str]:
 def test_uv_is_told_the_interpreter_by_its_path(programs: Path, tmp_path: Path) -> None:
     add(programs, "uv")
     add(programs, "pip")
-    assert told(tmp_path, "black")[:5] == [str(programs / "uv"), "lock", "--quiet", "--python", "/somewhere/python"]
-    pyproject = (tmp_path / "folder" / "pyproject.toml").read_text()
-    assert 'requires-python = "==3.12.*"' in pyproject
-    assert 'dependencies = ["black"]' in pyproject
+    command = told(tmp_path, "black")
+    assert command[:7] == [
+        str(programs / "uv"), "pip", "compile", "--quiet", "--no-header", "--python", "/somewhere/python"
+    ]  # fmt: skip
+    assert (tmp_path / "folder" / "requirements.in").read_text() == "black\n"
+    assert (tmp_path / "folder" / "constraints.txt").read_text() == "six==1\n"
 
 
-def test_paths_and_addresses_are_for_uv_to_name(programs: Path, tmp_path: Path) -> None:
+def test_the_lock_file_is_for_its_python_and_uv_prefers_the_versions_in_it(programs: Path, tmp_path: Path) -> None:
     add(programs, "uv")
-    command = told(tmp_path, "black", "git+https://host/x")
-    assert command[1:7] == ["add", "--no-sync", "--quiet", "--python", "/somewhere/python", "git+https://host/x"]
-    assert 'dependencies = ["black"]' in (tmp_path / "folder" / "pyproject.toml").read_text()
+    told(tmp_path, "black")
+    text = (tmp_path / "folder" / "pylock.toml").read_text()
+    assert 'requires-python = "==3.12.*"\n' in text
+    assert '[[packages]]\nname = "idna"\nversion = "2"\n' in text
+
+
+def test_paths_are_addresses_in_what_is_locked(programs: Path, tmp_path: Path) -> None:
+    add(programs, "uv")
+    project = tmp_path / "a project"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    told(tmp_path, str(project), "git+https://host/x")
+    expected = f"file://{tmp_path}/a%20project\ngit+https://host/x\n"
+    assert (tmp_path / "folder" / "requirements.in").read_text() == expected
 
 
 def test_pip_locks_if_there_is_no_uv(programs: Path, tmp_path: Path) -> None:
     add(programs, "pip")
-    assert told(tmp_path, "black")[1:5] == ["--python", "/somewhere/python", "lock", "--quiet"]
+    command = told(tmp_path, "black")
+    assert command[1:6] == ["--python", "/somewhere/python", "lock", "-qq", "-c"]
+    assert (tmp_path / "folder" / "constraints.txt").read_text() == "six==1\nidna==2\n"
 
 
-def test_a_folder_is_not_for_pip(programs: Path, tmp_path: Path) -> None:
+def test_what_only_uv_can_lock_is_not_for_pip(programs: Path, tmp_path: Path) -> None:
     add(programs, "pip")
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "pyproject.toml").touch()
-    with pytest.raises(RequirementsError, match="only uv can lock a folder") as caught:
-        told(tmp_path, str(project))
-    assert caught.value.hint == "install uv"
+    (tmp_path / "project").mkdir()
+    (tmp_path / "requirements.txt").write_text("-e ../other[all]\n")
+    outside = Wanted(python=PYTHON, files=(str(tmp_path / "requirements.txt"),), folder=str(tmp_path))
+    script = Wanted(python=PYTHON, script="tool.py", requirements=("x",), only_uv=True)
+    for wanted, said in (
+        (outside, f"such as {tmp_path.parent}/other, and"),
+        (script, r"tool.py, by \[tool.uv\] in it"),
+    ):
+        with pytest.raises(RequirementsError, match=f"only uv can lock .*{said}") as caught:
+            lock_requirements(str(tmp_path / "folder"), wanted, {})
+        assert caught.value.hint == "install uv"
+
+
+def test_what_pip_locks_has_its_projects_by_absolute_paths(programs: Path, tmp_path: Path) -> None:
+    (programs / "pip").symlink_to(Path(sys.executable).with_name("pip"))
+    folder = tmp_path / "here"
+    for name, text in source_files("library").items():
+        (folder / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "lib" / name).write_text(text)
+    (folder / "requirements.txt").write_text("alpha<2\n-e ./lib\n")
+    python = ChosenPython(version="{}.{}".format(*sys.version_info), executable=sys.executable)
+    wanted = Wanted(python=python, files=(str(folder / "requirements.txt"),), folder=str(folder))
+    with serve_index(make_wheel("alpha", "1.0"), make_wheel("alpha", "2.0"), tiny_backend()) as index:
+        environ = {"PATH": "/usr/bin:/bin", "PIP_INDEX_URL": index.url, "PIP_CONFIG_FILE": os.devnull}
+        lock_file = tomllib.loads(Path(lock_requirements(str(tmp_path / "folder"), wanted, environ)).read_text())
+    alpha, library = sorted(lock_file["packages"], key=lambda package: str(package["name"]))
+    assert (alpha["name"], alpha["version"]) == ("alpha", "1.0")
+    assert library["directory"] == {"path": str(folder / "lib"), "editable": True}
+    assert lock_file["requires-python"] == f"=={python.feature_version}.*"
+
+
+def test_what_asks_for_nothing_is_locked_without_a_locker(programs: Path, tmp_path: Path) -> None:
+    lock_file = lock_requirements(str(tmp_path / "folder"), Wanted(python=PYTHON), {})
+    assert Path(lock_file).read_text().endswith("packages = []\n")
 
 
 def test_nobody_there_is_said(programs: Path, tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_interpreter_options_for_a_command_are_a_usage_error(home: ClientHome) -
 
 
 def test_no_lock_file_is_125(home: ClientHome) -> None:
-    done = home.storectl("run", "-c", "pass", cwd=home.home)
+    done = home.storectl("run", "--extra", "x", "-c", "pass", cwd=home.home)
     assert (done.returncode, "E_NO_LOCK" in done.stderr) == (125, True)
     missing = home.storectl("run", "--lock", "nowhere.lock", "show.py")
     assert (missing.returncode, "E_NO_LOCK" in missing.stderr) == (125, True)

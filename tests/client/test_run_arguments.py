@@ -1,12 +1,16 @@
 """Where our options end and the program's begin."""
 
 import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from storectl.errors import UsageError
 from storectl.run_arguments import Kind, parse_run
+from storectl.run_options import BY_NAME, REFUSED
 
 
 @pytest.mark.parametrize(
@@ -101,11 +105,10 @@ def test_variables_hold_where_no_option_is_given() -> None:
     [
         (["-p"], "-p needs a value"),
         (["--extra="], "--extra needs a value"),
-        (["--frobnicate", "x.py"], "--frobnicate is an option neither"),
-        (["-Z", "x.py"], "-Z is an option neither"),
+        (["--frobnicate", "x.py"], "storectl run has no option --frobnicate"),
+        (["-Z", "x.py"], "storectl run has no option -Z"),
         (["-X"], "-X needs a value"),
-        (["--lock", "a", "--lock", "b", "x.py"], "--lock is given 2 times: a, b"),
-        (["--lock", "a", "--lock", "b", "x.py"], "--lock is given 2 times"),
+        (["--project", "a", "--project", "b", "x.py"], "--project is given 2 times: a, b"),
     ],
 )
 def test_what_is_not_understood_is_a_usage_error_with_a_hint(arguments: list[str], message: str) -> None:
@@ -147,3 +150,122 @@ def test_variables_of_uv_hold_if_nothing_else_is_said() -> None:
     assert (ours.options.python, ours.options.offline, ours.project) == ("3.9", False, "/here")
     assert ours.options.default_groups
     assert parse_run(["x.py"], {**uv, "STORECTL_PYTHON": "3.10"}).options.python == "3.10"
+
+
+def test_every_option_of_uv_run_is_known() -> None:
+    done = subprocess.run([find_uv_bin(), "run", "--help"], capture_output=True, text=True, check=True)
+    names = {name for line in done.stdout.splitlines() for name in re.findall(r"^ {2,6}(-\w, )?(--[\w-]+)", line)}
+    spelled = {name for short, long in names for name in (short.rstrip(", "), long) if name}
+    pythons = {"-i", "-P"}
+    assert len(spelled) > 60
+    assert spelled - set(BY_NAME) - set(REFUSED) - pythons - {"-h", "--help", "--locked", "--frozen"} == set()
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_an_option_of_uv_without_a_meaning_here_is_refused_with_what_to_say_instead(name: str) -> None:
+    with pytest.raises(UsageError, match=f"^{name} is an option of uv, and not of storectl run$") as raised:
+        parse_run([name, "x.py"], {})
+    assert raised.value.hint == REFUSED[name]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("--exta", "--extra"), ("--grup=x", "--group"), ("--allextras", "--all-extras"), ("--pyton", "--python")],
+)
+def test_an_unknown_option_is_answered_with_the_nearest(given: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"has no option {given.partition('=')[0]}") as raised:
+        parse_run([given, "x.py"], {})
+    assert f"is {meant}" in str(raised.value.hint)
+
+
+def test_groups_and_extras_are_chosen_in_uv_s_words() -> None:
+    options = parse_run(
+        ["--all-extras", "--no-extra", "e", "--all-groups", "--no-group", "g", "--no-dev", "x"], {}
+    ).options
+    assert (options.all_extras, options.no_extras, options.all_groups, options.no_groups) == (
+        True, ("e",), True, ("dev", "g"),
+    )  # fmt: skip
+    only = parse_run(["--only-dev", "x"], {}).options
+    assert (only.groups, only.only_groups) == (("dev",), True)
+    assert parse_run(["--dev", "--no-dev", "x"], {}).options.no_groups == ("dev",)
+    assert parse_run(["--no-dev", "--dev", "x"], {}).options.no_groups == ()
+    keys = {options.key, only.key, parse_run(["--all-packages", "x"], {}).options.key, parse_run(["x"], {}).options.key}
+    assert len(keys) == 4
+
+
+def test_a_module_and_a_script_may_be_said_in_uv_s_words() -> None:
+    for spelling in (["-m"], ["--module"], ["-m", "--offline"], ["--module", "--"]):
+        request = parse_run([*spelling, "mod", "-m", "x"], {})
+        assert (request.kind, request.arguments) == (Kind.INTERPRETER, ("-m", "mod", "-m", "x"))
+    for script in ("-s", "--script"):
+        request = parse_run([script, "name", "-s"], {})
+        assert (request.kind, request.script, request.arguments) == (Kind.NAMED, True, ("name", "-s"))
+        assert request.interpreter_options == ()
+
+
+def test_what_sets_a_variable_of_uv_sets_it_for_storectl() -> None:
+    request = parse_run(
+        ["--index", "a=http://a", "--index", "http://b", "-q", "--no-index", "--no-python-downloads", "x"], {}
+    )
+    assert request.variables == {
+        "UV_INDEX": "a=http://a http://b",
+        "STORECTL_QUIET": "1",
+        "UV_NO_INDEX": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+    assert parse_run(["-i", "http://a/simple", "x"], {}).variables == {"UV_INDEX_URL": "http://a/simple"}
+    assert parse_run(["-i", "x"], {}).interpreter_options == ("-i",)
+
+
+def test_what_is_so_in_any_case_changes_nothing() -> None:
+    request = parse_run(["--isolated", "--exact", "-n", "--cache-dir", "x", "--active", "x.py"], {})
+    assert (request.options.key, request.variables, request.arguments) == ("default", {}, ("x.py",))
+
+
+def test_what_comes_on_top_may_be_a_file_or_a_folder() -> None:
+    request = parse_run(
+        ["-w", "a", "--with-editable", "./b", "--with-requirements=c.txt", "--refresh-package", "a", "x"], {}
+    )
+    assert request.requirements == ("a", "./b", "-r c.txt")
+    assert request.refresh
+
+
+def test_another_folder_is_gone_to_before_any_path_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    request = parse_run(["--directory", str(tmp_path), "--lock", "uv.lock", "x"], {}, os.chdir)
+    assert request.options.lock_file == os.path.join(os.path.realpath(tmp_path), "uv.lock")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--package", "a", "--all-packages"],
+        ["--package", "a", "--no-project"],
+        ["-m", "-s", "x"],
+        ["--only-dev", "--no-dev"],
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(arguments: list[str]) -> None:
+    with pytest.raises(UsageError, match="cannot be given together"):
+        parse_run([*arguments, "x"], {})
+
+
+@pytest.mark.parametrize("arguments", [["-m"], ["--module"], ["--offline=yes", "x"]])
+def test_a_value_that_lacks_or_is_too_much_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse_run(arguments, {})
+
+
+def test_further_variables_of_uv_count() -> None:
+    environ = {
+        "UV_NO_DEV": "1", "UV_NO_GROUP": "a b", "UV_ENV_FILE": "x.env y.env", "UV_NO_PROJECT": "true", "UV_NO_SYNC": "on",
+    }  # fmt: skip
+    request = parse_run(["x"], environ)
+    assert (request.options.no_groups, request.env_files) == (("a", "b", "dev"), ("x.env", "y.env"))
+    assert (request.no_project, request.no_sync) == (True, True)
+    assert parse_run(["--dev", "x"], environ).options.no_groups == ("a", "b")
+    assert parse_run(["--no-env-file", "x"], environ).env_files == ()
+    assert parse_run(["--env-file", "z", "x"], environ).env_files == ("z",)
+    assert not parse_run(["x"], {"UV_NO_DEV": "0"}).options.no_groups

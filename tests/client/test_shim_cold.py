@@ -24,7 +24,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch, view: View, *folders: str, cold: bo
     found: list[str] = []
 
     def fadvise(descriptor: int, offset: int, length: int, advice: int) -> None:
-        assert (offset, length, advice) == (0, 0, os.POSIX_FADV_WILLNEED)
+        assert (offset, length, advice) == (0, 4 << 20, os.POSIX_FADV_WILLNEED)
         found.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
 
     reader = fresh_map_reader()

@@ -276,8 +276,8 @@ def test_a_cold_start_asks_for_the_pieces_and_libraries_of_a_package(
     assert asked == [
         (place.folder.name, *first),
         (place.folder.name, second[0], second[1] + third[1]),
-        (f"n{NATIVE}", 0, 0),
-        ("liba.so", 0, 0),
+        (f"n{NATIVE}", 0, 4 << 20),
+        ("liba.so", 0, 4 << 20),
     ]
 
 

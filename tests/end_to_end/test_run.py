@@ -79,7 +79,7 @@ def test_what_cannot_be_found_is_said_in_one_line_with_its_exit_code(machine: Ma
     assert missing.returncode == 127
     assert "alpha-cli" in missing.stderr
     assert "Traceback" not in missing.stderr
-    nowhere = machine.run("run", "-c", "pass", cwd=machine.root)
+    nowhere = machine.run("run", "--group", "x", "-c", "pass", cwd=machine.root)
     assert nowhere.returncode == 125
     assert "E_NO_LOCK" in nowhere.stderr
 

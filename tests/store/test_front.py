@@ -431,15 +431,6 @@ def test_removal_works_without_the_environment_and_leaves_no_folder(fronts: Fron
     assert os.listdir(fronts.project) == []
 
 
-def test_a_path_that_no_script_can_name_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / 'a "quoted" folder'
-    folder.mkdir()
-    fronts = Fronts(folder)
-    with pytest.raises(Exception, match="no script can name"):
-        fronts.make(wheel("alpha"))
-    assert os.listdir(fronts.project) == []
-
-
 # --- what uv compares -------------------------------------------------------------------------------------------------
 
 

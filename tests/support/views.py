@@ -184,7 +184,7 @@ def read_map(root: Path, site_packages: Path, address: str | None = None, *, rea
 def hook_of(site_packages: Path, stands_for: object) -> Any:
     """A path hook for an environment without a shim of its own, in place of another."""
     shim, path = fresh_shim(), str(site_packages)
-    shim.load_reader = lambda _: fresh_map_reader()
+    shim.load = lambda *_: fresh_map_reader()
     return shim.path_hook(shim.View(path, path, None, ()), stands_for)
 
 

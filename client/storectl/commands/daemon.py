@@ -1,10 +1,8 @@
 """`storectl daemon`: run the daemon in the foreground, or start, stop and look at the one in the background."""
 
 import os
-import subprocess
 import sys
 from collections import deque
-from pathlib import Path
 
 import click
 
@@ -12,7 +10,6 @@ from storectl.commands.output import duration_text, print_json, print_lines, siz
 from storectl.commands.parameters import Group, as_json
 from storectl.daemon.answers import Health
 from storectl.daemon.foreground import become_daemon
-from storectl.daemon.service_files import LAUNCHD, filled_files, install_folder, service_manager
 from storectl.daemon.start import GONE, ensure_daemon, running_daemon, stop_daemon
 from storectl.errors import DaemonNotRunningError, ServiceFileError
 from storectl_shim.locations import log_path
@@ -64,12 +61,12 @@ def status(*, json: bool) -> None:
 @click.option("-n", "--lines", metavar="NUMBER", type=click.IntRange(min=1), default=50, help="How many lines.")
 def logs(*, lines: int) -> None:
     """Print the end of the daemon's log."""
-    log = Path(log_path(os.environ))
-    if not log.is_file():
+    log = log_path(os.environ)
+    if not os.path.isfile(log):
         raise DaemonNotRunningError(
             f"there is no log at {log}", hint="the daemon has not run in the background; journalctl --user -u storectl"
         )
-    with log.open(encoding="utf-8", errors="replace") as file:
+    with open(log, encoding="utf-8", errors="replace") as file:
         print_lines(*(line.rstrip("\n") for line in deque(file, maxlen=lines)))
 
 
@@ -78,31 +75,24 @@ def logs(*, lines: int) -> None:
 @click.option("--enable", is_flag=True, help="Enable the service as well.")
 def install(*, print_only: bool, enable: bool) -> None:
     """Install the service files. The service manager then starts the daemon when a command connects."""
+    # Imported here, so that `daemon status` is quick: they take 12 ms to load.
+    import subprocess  # noqa: PLC0415 - see above
+
+    from storectl.daemon.service_files import LAUNCHD, filled_files, service_manager, write_files  # noqa: PLC0415
+
     manager = service_manager()
     files = filled_files(manager, os.environ)
     if print_only:
         for name, text in files.items():
             sys.stdout.write(f"# {name}\n{text}\n" if manager is not LAUNCHD else text)
         return
-    folder = install_folder(manager, os.environ)
-    paths = [_write(folder / name, text) for name, text in files.items()]
+    paths = write_files(manager, files, os.environ)
     print_lines(*(f"wrote {path}" for path in paths))
     command = [*manager.enable, *(map(str, paths) if manager is LAUNCHD else ())]
     if not enable:
         print_lines(f"now run: {' '.join(command)}")
     elif subprocess.run(command, check=False).returncode != 0:
         raise ServiceFileError(f"failed: {' '.join(command)}", hint="the files are written; enable them by hand")
-
-
-def _write(path: Path, text: str) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ServiceFileError(
-            f"cannot write {path}: {error.strerror}", hint="--print shows what it would hold"
-        ) from None
-    return path
 
 
 def _summary(health: Health) -> str:

@@ -13,8 +13,8 @@ from storectl.errors import UsageError, printable
 from storectl.kernels.specs import install as install_spec
 from storectl.kernels.specs import installed, known_data_folders, prefix_data_folder, user_data_folder
 from storectl.kernels.specs import remove as remove_spec
-from storectl.options import options_of_environment
 from storectl.program import execute, program_environ
+from storectl.run_options import options_of_environment
 from storectl_shim.environment import storectl_command
 
 

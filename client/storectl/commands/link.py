@@ -11,6 +11,7 @@ from storectl.commands.parameters import folder, options_of, target
 from storectl.daemon.start import ensure_daemon
 from storectl.daemon.warming import warm
 from storectl.errors import LinkRefusedError, printable
+from storectl.locks.freshness import with_fresh_lock_file
 from storectl.project import locate_member
 
 _MOST_LEFT = 10
@@ -28,7 +29,7 @@ def link(folder: str, *, name: str, force: bool, **parameters: Any) -> None:
     """Make .venv, a virtual environment of the project's own that follows its lock file."""
     project, lock_file, options = locate_member([folder], options_of(**parameters), os.environ)
     path = _path_of(project, name)
-    environment = warm(project, options, os.environ)
+    environment = with_fresh_lock_file(lambda: warm(project, options, os.environ), project, options, os.environ)
     told = ensure_daemon(os.environ).link(path, options, environment.id, force=force)
     sys.stderr.writelines(f"storectl: {printable(line)}\n" for line in told)
     wheels = count_text(environment.wheels, "wheel")

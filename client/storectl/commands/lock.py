@@ -1,24 +1,29 @@
 """`storectl lock`: lock the project with the tool that it belongs to."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 
+from storectl.commands.parameters import PASS_ON, directory, offline
+from storectl.locks.handover import OFFLINE, hand_over
 from storectl.locks.lock import locking_of
 
 
-@click.command()
-@click.argument("place", metavar="[DIR|SCRIPT]", default=".")
-@click.argument("arguments", metavar="[-- ARGUMENTS]", nargs=-1)
+@click.command(context_settings=PASS_ON)
+@click.argument("arguments", metavar="[DIR|SCRIPT] [ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
 @click.option("--with", "tool", metavar="TOOL", help="uv, poetry, pdm, pipenv or pip.")
-def lock(place: str, arguments: tuple[str, ...], *, tool: str | None) -> None:
-    """Lock a project with its own tool. That is uv, Poetry, PDM, Pipenv or pip; the exit code is the tool's."""
-    locking = locking_of(Path(place), tool=tool, arguments=arguments, environ=os.environ)
-    shown = " ".join([os.path.basename(locking.command[0]), *locking.command[1:]])
-    sys.stderr.write(f"storectl: {shown} ({locking.why})\n")
-    sys.stderr.flush()
-    code = subprocess.run(locking.command, cwd=locking.folder, check=False).returncode
-    raise click.exceptions.Exit(128 - code if code < 0 else code)
+@click.option("--project", "--script", "place", metavar="PATH", help="The folder or script, as DIR or SCRIPT.")
+@offline
+@directory
+def lock(arguments: tuple[str, ...], *, tool: str | None, place: str | None, offline: bool) -> None:
+    """Lock a project with its own tool. That is uv, Poetry, PDM, Pipenv or pip; the exit code is the tool's.
+
+    Options that are not listed here are the tool's own: storectl lock --upgrade.
+    """
+    if place is None and arguments and not arguments[0].startswith("-"):
+        place, arguments = arguments[0], arguments[1:]
+    passed = arguments[1:] if arguments[:1] == ("--",) else arguments
+    locking = locking_of(Path(place or "."), tool=tool, arguments=passed, environ=os.environ)
+    variables = {**os.environ, **(OFFLINE if offline else {})}
+    raise click.exceptions.Exit(hand_over(locking.command, locking.folder, locking.why, variables))

@@ -13,9 +13,9 @@ from storectl_shim.trust import EVERYTHING, SYSTEM_LIST, list_path, read_list
 @click.argument("folders", metavar="[DIR]...", nargs=-1)
 @click.option("--remove", is_flag=True, help="Trust these folders no more.")
 def trust(folders: tuple[str, ...], *, remove: bool) -> None:
-    """Trust folders of other users, with all that is in them; '*' is every folder.
+    """Trust folders of other users.
 
-    Their lock files and code then count as yours. Without a folder: print the list.
+    The lock files and the code in them then count as yours; '*' is every folder. Without a folder: print the list.
     """
     path = list_path(os.environ)
     own = read_list(path)

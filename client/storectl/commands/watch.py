@@ -9,6 +9,7 @@ from storectl.commands.output import print_json, print_lines, print_table
 from storectl.commands.parameters import Group, as_json, folder
 from storectl.daemon.answers import ProjectState
 from storectl.daemon.start import ensure_daemon
+from storectl.locks.remembered import KINDS
 from storectl.options import Options
 from storectl.project import locate_project
 from storectl_shim.locations import state_folder
@@ -53,9 +54,9 @@ def remove(folder: str) -> None:
 
 
 def _is_own(path: str) -> bool:
-    """Whether this is a folder that storectl made for a tool or for --with: the user did not ask to watch it."""
+    """Whether this is a folder with a remembered lock: the user did not ask to watch it."""
     state = os.path.realpath(state_folder(os.environ))
-    return path.startswith((os.path.join(state, "overlays", ""), os.path.join(state, "tools", "")))
+    return path.startswith(tuple(os.path.join(state, kind, "") for kind in KINDS))
 
 
 def _row(state: ProjectState) -> tuple[str, str]:

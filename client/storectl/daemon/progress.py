@@ -24,6 +24,7 @@ VERBS = {
     "unpack": "unpacking",
     "compile": "compiling",
     "publish": "publishing",
+    "export": "exporting",
 }
 
 
@@ -31,7 +32,12 @@ class ProgressLine:
     """A WarmListener that prints for people. ``close`` removes the line."""
 
     def __init__(
-        self, stream: TextIO, *, slow_s: float | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        stream: TextIO,
+        *,
+        slow_s: float | None = None,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
         self._tty = stream.isatty()
@@ -41,6 +47,7 @@ class ProgressLine:
         self._pause_s = 0.0 if self._tty else SLOW_IN_LOGS_S
         self._speak_at = clock() + slow_s
         self._shown = False
+        self._quiet = quiet
 
     def progress(self, progress: Progress) -> None:
         """Show this step, if the work has taken long enough."""
@@ -57,6 +64,8 @@ class ProgressLine:
 
     def warning(self, message: str) -> None:
         """Show a warning, however long the work has taken."""
+        if self._quiet:
+            return
         self.close()
         self._stream.write(f"storectl: warning: {printable(message)}\n")
         self._stream.flush()
@@ -70,8 +79,10 @@ class ProgressLine:
 
 
 def progress_line(stream: TextIO, environ: Mapping[str, str]) -> ProgressLine:
-    """The progress line of this stream; if UV_NO_PROGRESS says so, it shows warnings only."""
-    return ProgressLine(stream, slow_s=math.inf if is_true(environ.get("UV_NO_PROGRESS")) else None)
+    """The progress line of this stream; UV_NO_PROGRESS leaves warnings only, STORECTL_QUIET nothing."""
+    quiet = is_true(environ.get("STORECTL_QUIET"))
+    silent = quiet or is_true(environ.get("UV_NO_PROGRESS"))
+    return ProgressLine(stream, slow_s=math.inf if silent else None, quiet=quiet)
 
 
 def describe(progress: Progress) -> str:

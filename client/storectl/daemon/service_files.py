@@ -21,12 +21,13 @@ COMMAND = "storectl-python"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceManager:
-    """A kind of service manager: its templates, the folder that its files go to, and the command that enables them."""
+    """A kind of service manager: its templates, the folder that its files go to, and the commands for them."""
 
     name: str
     files: tuple[str, ...]
     folder: str
     enable: tuple[str, ...]
+    disable: tuple[str, ...]
 
 
 SYSTEMD = ServiceManager(
@@ -34,6 +35,7 @@ SYSTEMD = ServiceManager(
     files=("storectl.socket", "storectl.service"),
     folder="systemd/user",
     enable=("systemctl", "--user", "enable", "--now", "storectl.socket"),
+    disable=("systemctl", "--user", "disable", "--now", "storectl.socket", "storectl.service"),
 )
 
 LAUNCHD = ServiceManager(
@@ -41,6 +43,7 @@ LAUNCHD = ServiceManager(
     files=("org.storectl.daemon.plist",),
     folder="Library/LaunchAgents",
     enable=("launchctl", "load", "-w"),
+    disable=("launchctl", "remove", "org.storectl.daemon"),
 )
 
 
@@ -56,6 +59,20 @@ def install_folder(manager: ServiceManager, environ: Mapping[str, str]) -> Path:
         return home / manager.folder
     configuration = environ.get("XDG_CONFIG_HOME", "")
     return (Path(configuration) if os.path.isabs(configuration) else home / ".config") / manager.folder
+
+
+def write_files(manager: ServiceManager, texts: Mapping[str, str], environ: Mapping[str, str]) -> list[Path]:
+    """Write the service files to their folder, which is made; ServiceFileError if the system refuses."""
+    folder = install_folder(manager, environ)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ServiceFileError(
+            f"cannot write {error.filename}: {error.strerror}", hint="--print shows what it would hold"
+        ) from None
+    return [folder / name for name in texts]
 
 
 def filled_files(manager: ServiceManager, environ: Mapping[str, str]) -> dict[str, str]:

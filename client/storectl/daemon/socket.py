@@ -3,8 +3,8 @@
 This loads no HTTP. If no daemon listens, HTTP is loaded while a new one starts; it takes a third of that time.
 """
 
+import _socket
 import os
-import socket
 import stat
 
 from storectl.errors import DaemonNotRunningError, DaemonOwnerError, DaemonTimeoutError
@@ -32,16 +32,18 @@ def check_owner(path: str) -> None:
 
 def check_listener(path: str) -> None:
     """DaemonNotRunningError if no process listens on the socket. HTTP would find that out too, but later."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(CONNECT_S)
-        try:
-            probe.connect(path)
-        except TimeoutError:
-            raise stuck(path) from None
-        except OSError as error:
-            raise DaemonNotRunningError(
-                f"no daemon answers on {path}: {error.strerror}", hint="storectl daemon start"
-            ) from None
+    probe = _socket.socket(_socket.AF_UNIX)
+    probe.settimeout(CONNECT_S)
+    try:
+        probe.connect(path)
+    except TimeoutError:
+        raise stuck(path) from None
+    except OSError as error:
+        raise DaemonNotRunningError(
+            f"no daemon answers on {path}: {error.strerror}", hint="storectl daemon start"
+        ) from None
+    finally:
+        probe.close()
 
 
 def stuck(path: str) -> DaemonTimeoutError:

@@ -11,12 +11,10 @@ open while it lives.
 import fcntl
 import os
 import select
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storectl.daemon.socket import check_listener, check_owner, unreachable
@@ -217,6 +215,8 @@ def _answers(environ: Mapping[str, str]) -> bool:
 
 def _start(command: Sequence[str], environ: Mapping[str, str]) -> None:
     """Start the daemon and wait until it answers; DaemonStartError if it ends before that, or takes too long."""
+    import subprocess  # noqa: PLC0415 - only a start pays for it
+
     log = log_path(environ)
     own_folder(os.path.dirname(log))
     alive, held = os.pipe()
@@ -266,5 +266,7 @@ def _wait_until_well(alive: int, environ: Mapping[str, str], log: str, before: i
 
 def _last_line(log: str, before: int) -> str:
     """The last line that was written to the log after its first ``before`` bytes."""
-    lines = [line for line in Path(log).read_bytes()[before:].decode(errors="replace").splitlines() if line.strip()]
+    with open(log, "rb") as file:
+        file.seek(before)
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     return lines[-1].strip() if lines else "it wrote nothing to its log"

@@ -18,6 +18,7 @@ import storectl_shim
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import ClientError, NoLockFileError
 from storectl.kernels.fit import Installed, Misfit, installed_in, markers_of, misfits
+from storectl.locks.remembered import Locking
 from storectl.locks.tools import Tool, lock_tool
 from storectl.options import Options
 from storectl.project import locate_member
@@ -145,7 +146,7 @@ def _tool(python: str, constraints: tuple[str, ...] = ()) -> Tool:
 
 def _tool_environment(tool: Tool, options: Options, environ: Mapping[str, str]) -> str:
     python = ChosenPython(version=tool.python or platform.python_version(), executable=options.python)
-    folder = lock_tool(state_folder(environ), tool, environ, choose=lambda: python, offline=options.offline)
+    folder = lock_tool(state_folder(environ), tool, environ, Locking(offline=options.offline), choose=lambda: python)
     return environment_at(os.path.realpath(folder), options, environ)
 
 

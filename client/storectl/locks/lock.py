@@ -53,17 +53,33 @@ class NoLockerError(ClientError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locking:
-    """A command line, the folder it runs in, and the reason for it: a sentence for the user."""
+    """A command line, the folder it runs in, and the reason for it: a sentence for the user.
+
+    ``words`` is the command line with the tool's name in place of its path, and without what the user adds.
+    """
 
     command: tuple[str, ...]
     folder: Path
     why: str
+    words: tuple[str, ...]
+
+    @property
+    def compiles(self) -> bool:
+        """Whether it makes a ``requirements.txt`` of a ``requirements.in``."""
+        return "requirements.in" in self.words
+
+    @property
+    def shown(self) -> str:
+        """The command line as a user would type it."""
+        return " ".join([os.path.basename(self.command[0]), *self.command[1:]])
 
 
 def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
     """How to lock the project in this folder, or this script; NoLockerError if no tool can."""
     if place.is_file():
-        return _of_script(place, arguments, environ)
+        if not has_block(str(place)):
+            raise UsageError(f"{place} has no script block (PEP 723)", hint="name the folder of its project")
+        return script_locking(place, arguments, environ)
     if not place.is_dir():
         raise UsageError(
             f"{place} is no folder", hint="name the folder of a project, or a script with a block of its own"
@@ -72,7 +88,7 @@ def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], envir
     for command, why in candidates:
         program = find_program(command[0], environ)
         if program is not None:
-            return Locking(command=(program, *command[1:], *arguments), folder=place, why=why)
+            return Locking(command=(program, *command[1:], *arguments), folder=place, why=why, words=command)
     if not candidates:
         raise NoLockerError(
             f"there is nothing to lock in {place}",
@@ -87,15 +103,20 @@ def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], envir
     )
 
 
-def _of_script(script: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
-    if not has_block(str(script)):
-        raise UsageError(f"{script} has no script block (PEP 723) at its top", hint="name the folder of its project")
+def script_locking(script: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
+    """How to lock this script, which has a block of its own, or is to have one; NoLockerError without uv."""
     program = find_program("uv", environ)
     if program is None:
         raise NoLockerError(f"{script} is locked by uv, which is not installed", hint="install uv", folder=str(script))
-    folder = script.resolve().parent
-    command = (program, "lock", "--script", str(script.resolve()), *arguments)
-    return Locking(command=command, folder=folder, why="a script with a block of its own")
+    words = ("uv", "lock", "--script", str(script.resolve()))
+    why = "a script with a block of its own"
+    command = (program, *words[1:], *arguments)
+    return Locking(command=command, folder=script.resolve().parent, why=why, words=words)
+
+
+def keeping_versions(locking: Locking) -> tuple[str, ...]:
+    """The command line that locks anew, but keeps versions that still fit. uv and Poetry do so anyway, Pipenv never."""
+    return (*locking.command, "--update-reuse") if locking.words == ("pdm", "lock") else locking.command
 
 
 def _of_named_tool(tool: str, folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -129,10 +150,10 @@ def _candidates(folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _of_project(file: Path) -> Iterator[tuple[tuple[str, ...], str]]:
-    tools = _tables(file, "tool")
+    tools, backend = _tables(file, "tool"), str(_tables(file, "build-system").get("build-backend", ""))
     for tool in ("poetry", "pdm", "uv"):
-        if tool in tools:
-            yield _COMMANDS[_OF_TOOL[tool]][0], f"pyproject.toml has [tool.{tool}]"
+        if tool in tools or backend.startswith((f"{tool}.", f"{tool}_")):
+            yield _COMMANDS[_OF_TOOL[tool]][0], f"pyproject.toml speaks of {tool}"
             return
     yield _COMMANDS["uv.lock"][0], "pyproject.toml names no tool"
     yield _PYLOCK["pip"], "pyproject.toml names no tool"

@@ -1,6 +1,7 @@
 """What may follow --with and --from: a project and its version, a folder or file, or an address.
 
     black    black[d]>=25,<26    ./folder    ~/wheels/x-1.0-py3-none-any.whl    git+https://host/repository    x @ https://host/x.whl
+    -r FILE    (of --with-requirements)
 
 Every run calls ``absolute_requirements``, which imports nothing. ``check_requirements``, with its messages for
 people, is called before the first locking only.
@@ -8,16 +9,19 @@ people, is called before the first locking only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 
 from storectl.errors import UsageError
+from storectl_shim.requirements_files import key_of_contents
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+_FILE = "-r "
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|git\+")
 _LOGIN = re.compile(r"https?://[^/\s@]*(?:@[^/\s@]*)*@(?P<host>[^/\s?#]+)")
@@ -33,14 +37,23 @@ def check_requirements(texts: Iterable[str]) -> None:
     """UsageError for a requirement that no tool could lock, in one line."""
     for text in texts:
         _check_login(text)
-        if is_path(text):
+        if is_file(text):
+            _check_file(text[len(_FILE) :])
+        elif is_path(text):
             _check_path(text)
         elif not is_address(text):
             _check_named(text)
 
 
+def is_file(text: str) -> bool:
+    """Whether the text names a file with requirements: ``-r FILE``."""
+    return text.startswith(_FILE)
+
+
 def is_path(text: str) -> bool:
     """Whether the text names a folder or file by its path."""
+    if is_file(text):
+        return False
     return text.startswith(("/", "./", "../", "~")) or text in (".", "..") or _is_plain_path(text)
 
 
@@ -51,14 +64,25 @@ def is_address(text: str) -> bool:
 
 def fingerprints(requirements: Iterable[str]) -> Iterator[str]:
     """A text for each folder or file that is named by path. After a change it differs, and the lock file is stale."""
+    requirements = tuple(requirements)
+    for text in filter(is_file, requirements):
+        yield key_of_contents(text[len(_FILE) :])
     for path in filter(is_path, requirements):
         names = [os.path.join(path, name) for name in _PROJECT_FILES] if os.path.isdir(path) else [path]
         for name in names:
-            try:
-                status = os.stat(name)
-            except OSError:
-                continue
-            yield f"{name} {status.st_size} {status.st_mtime_ns}"
+            yield from _fingerprint(name)
+
+
+def _fingerprint(path: str) -> Iterator[str]:
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        yield f"{path} {status.st_size} {status.st_mtime_ns}"
+
+
+def project_name(text: str) -> str:
+    """The normalised name of the project that a requirement begins with; the text itself if there is none."""
+    found = None if is_path(text) or is_address(text) else re.match(r"\s*(\w[\w.-]*)", text)
+    return re.sub(r"[-_.]+", "-", found[1]).lower() if found else text
 
 
 def _is_plain_path(text: str) -> bool:
@@ -67,6 +91,8 @@ def _is_plain_path(text: str) -> bool:
 
 
 def _absolute(text: str) -> str:
+    if is_file(text):
+        return f"{_FILE}{os.path.abspath(os.path.expanduser(text[len(_FILE) :]))}"
     if is_path(text):
         return os.path.abspath(os.path.expanduser(text))
     if match := _NAMED_PATH.fullmatch(text):
@@ -78,6 +104,8 @@ def _absolute(text: str) -> str:
 
 def _split(listed: str) -> list[str]:
     """``six,idna>=3,<4,black[d,jupyter]`` as three: a comma before a version, or in brackets, does not separate."""
+    if is_file(listed):
+        return [f"{_FILE}{name}" for name in listed[len(_FILE) :].split(",")]
     if is_path(listed) or is_address(listed):
         return [listed]
     parts: list[str] = []
@@ -97,6 +125,15 @@ def _check_login(text: str) -> None:
             f"the address at {found['host']} has a login in it, which would be kept on disk",
             hint="leave it out of the address, and put it into a netrc file, the keyring or git's credential helper",
             host=found["host"],
+        )
+
+
+def _check_file(path: str) -> None:
+    if os.path.basename(path) == "-":
+        raise UsageError("requirements cannot come from standard input", hint="write them into a file", path=path)
+    if not os.path.isfile(path):
+        raise UsageError(
+            f"there is no file {path}", hint="--with-requirements takes the path of a requirements.txt", path=path
         )
 
 

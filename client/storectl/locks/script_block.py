@@ -1,50 +1,81 @@
-"""Scripts that carry their own dependencies (PEP 723), and the lock files beside them.
+"""Scripts that carry their own dependencies (PEP 723), and their lock files.
 
     # /// script
     # requires-python = ">=3.11"
     # dependencies = ["rich"]
     # ///
 
-The block may stand anywhere in the file, as for uv. The launcher looks for a lock file beside the script, and for a
-block only before the first line of code that is no docstring. So it misses a block further down, if the script has no
-lock file.
+The block may stand anywhere in the file, as for uv. The lock file is the one beside the script; otherwise the script
+is locked once, and that is remembered. `uv run` writes none beside a script either.
+
+The launcher looks for a lock file beside the script, and for a block only before the first line of code that is no
+docstring. So it misses a block further down, if the script has no lock file.
 """
 
 from __future__ import annotations
 
 import os
 
-from storectl.errors import NoLockFileError, UsageError
+from storectl.daemon.chosen_python import chosen_python, first_on_path, pinned_at
+from storectl.errors import UsageError
+from storectl.locks.remembered import Locking, lock_once, remembered_folder
+
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from storectl.locks.requirements import Wanted
 
 BLOCK = b"# /// script"
 
 
-def script_lock_file(script: str) -> str | None:
-    """The absolute path of the lock file of a script with a block; None for a script that needs none.
+def script_lock_file(script: str, python: str | None, environ: Mapping[str, str], how: Locking) -> str | None:
+    """The absolute path of the lock file of a script with a block, made now if there is none; None without a block.
 
-    NoLockFileError if the block has dependencies and there is no lock file; UsageError if the block is malformed.
+    ``python`` is a version or a path. None means a ``.python-version`` beside the script or above, else what the block
+    requires. UsageError if the block is malformed.
     """
     blocks = _blocks(script)
     if not blocks:
         return None
-    real = os.path.realpath(script)
-    name = os.path.basename(real)
-    stem = os.path.splitext(name)[0]
-    for path in (f"{real}.lock", os.path.join(os.path.dirname(real), f"pylock.{stem}.toml")):
-        if os.path.isfile(path):
-            return path
-    if _dependencies(script, blocks):
-        raise NoLockFileError(
-            f"{script} has dependencies of its own and no lock file ({name}.lock or pylock.{stem}.toml)",
-            hint=f"lock them: storectl lock {script}, or uv lock --script {script}",
-            start=script,
-        )
-    return None
+    return _lock_file_beside(os.path.realpath(script)) or _remembered(script, blocks, python, environ, how)
 
 
 def has_block(script: str) -> bool:
     """Whether the script has a block, with its first and its last line."""
     return bool(_blocks(script))
+
+
+def _lock_file_beside(script: str) -> str | None:
+    folder, name = os.path.split(script)
+    paths = (f"{script}.lock", os.path.join(folder, f"pylock.{os.path.splitext(name)[0]}.toml"))
+    return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _remembered(script: str, blocks: list[str], python: str | None, environ: Mapping[str, str], how: Locking) -> str:
+    real = os.path.realpath(script)
+    pinned = None if python else pinned_at(os.path.dirname(real), environ)
+    folder = remembered_folder("scripts", [real, *blocks, python or pinned or first_on_path(environ)], environ)
+
+    def wanted() -> Wanted:
+        from storectl.locks.requirements import Wanted  # noqa: PLC0415 - for the first run only
+
+        block = _parsed(script, blocks)
+        requires, dependencies = block.get("requires-python"), block.get("dependencies", [])
+        if not isinstance(dependencies, list) or not isinstance(requires, str | None):
+            raise UsageError(f"{script}: the script block has values of the wrong kind", hint="see PEP 723")
+        chosen = chosen_python(python, environ, pinned=pinned or requires)
+        return Wanted(
+            requirements=tuple(map(str, dependencies)),
+            script=real,
+            python=chosen,
+            folder=os.path.dirname(real),
+            notes=chosen.pin,
+            announced=bool(dependencies),
+            only_uv="tool" in block,
+        )
+
+    return lock_once(folder, wanted, environ, how, what=script)
 
 
 def _blocks(script: str) -> list[str]:
@@ -62,8 +93,8 @@ def _blocks(script: str) -> list[str]:
     return re.findall(r"(?m)^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$", text)
 
 
-def _dependencies(script: str, blocks: list[str]) -> list[object]:
-    """The dependencies in the block; UsageError if there are several blocks, or the block is not TOML."""
+def _parsed(script: str, blocks: list[str]) -> dict[str, object]:
+    """The block; UsageError if there are several, or it is not TOML."""
     import tomllib  # noqa: PLC0415 - only a script with a block has to wait for it
 
     if len(blocks) > 1:
@@ -72,7 +103,6 @@ def _dependencies(script: str, blocks: list[str]) -> list[object]:
         line[2:] if line.startswith("# ") else line[1:] for line in "".join(blocks).splitlines(keepends=True)
     )
     try:
-        dependencies = tomllib.loads(lines).get("dependencies", [])
+        return tomllib.loads(lines)
     except ValueError as error:
         raise UsageError(f"{script}: the script block is not valid TOML: {error}", hint="correct the block") from error
-    return dependencies if isinstance(dependencies, list) else []

@@ -1,8 +1,6 @@
 """Tools: commands of packages that belong to no project, each with a lock file of its own that is kept.
 
-    <state>/tools/<key>/pyproject.toml    what was asked for
-    <state>/tools/<key>/uv.lock           what uv made of it; or pylock.toml, made by pip
-    <state>/tools/<key>/tool              the name that the user asked for, shown in lists
+    <state>/tools/<key>/tool    the name that the user asked for, shown in lists; the rest as in ``remembered``
 
 The folder is a project like any other. Its record says that nothing has changed, so that a second run asks neither a
 resolver nor the daemon. ``--refresh`` locks anew.
@@ -18,9 +16,9 @@ from pathlib import Path
 
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import UsageError
-from storectl.locks.overlay import LOCK_FILES, has_its_python, offline_variables
+from storectl.locks.remembered import Locking, has_its_python, lock_file_in, lock_once
 from storectl.locks.requirement_words import absolute_requirements, check_requirements
-from storectl.locks.requirements import Wanted, lock_requirements
+from storectl.locks.requirements import Wanted
 
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?P<extras>\[[^\]]*\])?(?:@(?P<version>[^/\s]+))?"
@@ -68,33 +66,27 @@ def tool_folder(state: str, tool: Tool) -> Path:
 
 
 def lock_tool(
-    state: str,
-    tool: Tool,
-    environ: Mapping[str, str],
-    *,
-    choose: Callable[[], ChosenPython],
-    refresh: bool = False,
-    offline: bool = False,
+    state: str, tool: Tool, environ: Mapping[str, str], how: Locking, *, choose: Callable[[], ChosenPython]
 ) -> Path:
     """The folder with the tool's lock file, made now if it is not there; RequirementsError if that fails.
 
     ``choose`` finds the interpreter that the tool is locked for and then always runs under. If that interpreter is
     gone, or cannot be executed any more, the tool is locked anew.
     """
-    folder = tool_folder(state, tool)
-    if _is_locked(folder) and not refresh:
-        return folder
-    check_requirements(tool.requirements)
-    python = choose()
     described = ", ".join([*tool.requirements, *(f"with {line}" for line in tool.constraints)])
-    wanted = Wanted(
-        requirements=tool.requirements,
-        python=python,
-        constraints=tool.constraints,
-        notes={"tool": f"{tool.command} ({described})\n", **python.pin},
-        variables=offline_variables(offline),
-    )
-    lock_requirements(str(folder), wanted, environ)
+
+    def wanted() -> Wanted:
+        check_requirements(tool.requirements)
+        python = choose()
+        return Wanted(
+            requirements=tool.requirements,
+            python=python,
+            constraints=tool.constraints,
+            notes={"tool": f"{tool.command} ({described})\n", **python.pin},
+        )
+
+    folder = tool_folder(state, tool)
+    lock_once(str(folder), wanted, environ, how, what=tool.command)
     return folder
 
 
@@ -112,8 +104,4 @@ def remove_tool(folder: Path) -> None:
 
 
 def _is_locked(folder: Path) -> bool:
-    return (
-        (folder / "tool").is_file()
-        and any((folder / name).is_file() for name in LOCK_FILES)
-        and has_its_python(str(folder))
-    )
+    return (folder / "tool").is_file() and lock_file_in(str(folder)) is not None and has_its_python(str(folder))

@@ -16,21 +16,27 @@ class Options:
     """The options of ``storectl run`` that decide which environment is meant.
 
     ``groups`` are asked for in addition to the default groups of the project, or instead of them if ``default_groups``
-    is false. ``only_groups`` leaves out the project itself, what it depends on, and the default groups. ``lock_file``
-    is an absolute path, or None for the one that is found in the project. ``overlay`` is the absolute path of a lock
+    is false, and every group with ``all_groups``. ``only_groups`` leaves out the project itself, what it depends on,
+    and the default groups. ``no_extras`` and ``no_groups`` are left out whatever asks for them. ``lock_file`` is an
+    absolute path, or None for the one that is found in the project. ``overlay`` is the absolute path of a lock
     file whose packages are added; a package that both lock files select is taken from the project's own. ``member`` is
-    the absolute folder of the workspace member that is meant instead of the root.
+    the absolute folder of the workspace member that is meant instead of the root, ``all_packages`` means all of them.
     """
 
     python: str | None = None
     extras: frozenset[str] = frozenset()
     all_extras: bool = False
+    no_extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
+    all_groups: bool = False
+    no_groups: frozenset[str] = frozenset()
     default_groups: bool = True
     only_groups: bool = False
     lock_file: str | None = None
+    further_lock_files: tuple[str, ...] = ()
     overlay: str | None = None
     member: str | None = None
+    all_packages: bool = False
 
     @property
     def key(self) -> str:
@@ -43,10 +49,14 @@ class Options:
             interpreter=interpreter,
             extras=self.extras,
             all_extras=self.all_extras,
+            no_extras=self.no_extras,
             groups=self.groups,
+            all_groups=self.all_groups,
+            no_groups=self.no_groups,
             default_groups=self.default_groups and not self.only_groups,
             project=not self.only_groups,
             member=self.member,
+            all_members=self.all_packages,
         )
 
     def encode(self) -> dict[str, Any]:
@@ -61,6 +71,7 @@ class Options:
             "lock_file": self.lock_file,
             "overlay": self.overlay,
             "member": self.member,
+            **self._rarer(),
         }
 
     @classmethod
@@ -76,7 +87,23 @@ class Options:
             lock_file=value["lock_file"],
             overlay=value.get("overlay"),
             member=value.get("member"),
+            no_extras=frozenset(value.get("no_extras", ())),
+            all_groups=bool(value.get("all_groups")),
+            no_groups=frozenset(value.get("no_groups", ())),
+            all_packages=bool(value.get("all_packages")),
+            further_lock_files=tuple(value.get("further_lock_files", ())),
         )
+
+    def _rarer(self) -> dict[str, Any]:
+        """Options that earlier versions did not write: only those that are set, so that they can read the others."""
+        values = {
+            "no_extras": sorted(self.no_extras),
+            "all_groups": self.all_groups,
+            "no_groups": sorted(self.no_groups),
+            "all_packages": self.all_packages,
+            "further_lock_files": list(self.further_lock_files),
+        }
+        return {name: value for name, value in values.items() if value}
 
 
 DEFAULT_OPTIONS = Options()
@@ -88,12 +115,17 @@ def options_of(request: OptionsModel) -> Options:
         python=request.python,
         extras=frozenset(request.extras),
         all_extras=request.all_extras,
+        no_extras=frozenset(request.no_extras),
         groups=frozenset(request.groups),
+        all_groups=request.all_groups,
+        no_groups=frozenset(request.no_groups),
         default_groups=request.default_groups,
         only_groups=request.only_groups,
         lock_file=request.lock_file,
+        further_lock_files=request.further_lock_files,
         overlay=request.overlay,
         member=request.member,
+        all_packages=request.all_packages,
     )
 
 

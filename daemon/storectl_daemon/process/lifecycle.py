@@ -43,7 +43,7 @@ class IdleWatch:
         self._last = time.monotonic()
 
     async def run(self) -> None:
-        """Look again each time when the seconds could be over."""
+        """Sleep until the daemon could have been idle long enough, look, and leave or sleep again."""
         if self._seconds is None:
             return
         while True:

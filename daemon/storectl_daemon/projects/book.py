@@ -71,7 +71,7 @@ class Project:
         )
 
     def with_environment(self, recorded: RecordedEnvironment) -> "Project":
-        """The project with this environment in front, and at most 16; that of the default options always stays."""
+        """The project with this environment first. It keeps at most 16, and that of the default options always."""
         others = [other for other in self.environments if other.options != recorded.options]
         kept = [recorded, *others]
         while len(kept) > _MOST_ENVIRONMENTS:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from storectl_daemon.projects.ownership import owner_errors
 from storectl_shim.project_record import INPUTS, doubt_about, find_project
+from storectl_shim.requirements_files import NAME, contents_of
 from storectl_shim.trust import check_inputs
 from storectl_store.errors import NoLockFileError
 from storectl_store.projects.input_state import InputKind, InputState, read_state
@@ -103,6 +104,16 @@ def doubts(located: Located, named: str | None) -> tuple[str, ...]:
 def input_paths(located: Located, extra: Iterable[Path] = ()) -> tuple[Path, ...]:
     """Every path whose change can lead to another environment. ``extra`` are this project's, beyond the usual ones."""
     return tuple(dict.fromkeys([*_usual_inputs(located.project), located.lock_file, *extra]))
+
+
+def asked_for(located: Located) -> tuple[Path, ...]:
+    """What a remembered lock file was made from: a requirements file and all that this is made of.
+
+    Empty for every other lock file.
+    """
+    if located.lock_file.parent == located.project:
+        return ()
+    return tuple(map(Path, contents_of(str(located.project / NAME))))
 
 
 @lru_cache(maxsize=1024)

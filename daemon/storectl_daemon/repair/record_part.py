@@ -59,7 +59,7 @@ class BookPart:
     book: ProjectBook
 
     async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
-        """The one file, compared with what the daemon has in memory."""
+        """Compare the file with what the daemon has in memory. There is only this one file."""
         name = self.layout.projects_file.name
         await self.book.written()
         try:

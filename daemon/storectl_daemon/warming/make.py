@@ -25,7 +25,7 @@ from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job, Options
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, WarmEvent
-from storectl_daemon.projects.inputs import Inputs, doubts, read_states
+from storectl_daemon.projects.inputs import Inputs, asked_for, doubts, read_states
 from storectl_daemon.projects.ownership import check_local, check_unlocked
 from storectl_daemon.projects.version_files import Around, look_around
 from storectl_daemon.published import PublishedEnvironments
@@ -104,12 +104,13 @@ class EnvironmentMaker:
             plain = replace(job, options=Options())
             closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
         await asyncio.to_thread(check_local, lock_file.included, closure.local_projects, job.environ)
-        for warning in (*doubts(inputs.located, job.options.lock_file), *closure.warnings, *closure.notices):
+        for warning in (*doubts(inputs.located, job.options.lock_file), *closure.warnings):
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
         lock_files = [lock_file, *([overlay] if overlay else [])]
-        extra = await asyncio.to_thread(_extra_inputs, lock_files, closure, options.files)
+        asked = await asyncio.to_thread(asked_for, inputs.located)
+        extra = await asyncio.to_thread(_extra_inputs, lock_files, closure, (*options.files, *asked))
         extra |= around.inputs
         builds = SourceBuilds(
             builder=self._builder,
@@ -158,7 +159,8 @@ class EnvironmentMaker:
 
     def _read(self, job: Job, inputs: Inputs) -> tuple[LockFile, Around, Interpreter]:
         """The lock file, what the folders around it say, and the interpreter that these two ask for. May block."""
-        lock_file = read_lock_file(inputs.located.lock_file, variables=job.environ)
+        further = map(Path, job.options.further_lock_files)
+        lock_file = read_lock_file(inputs.located.lock_file, further, variables=job.environ)
         around = _look_around(job, lock_file)
         interpreter = self._interpreters.choose(
             job.options.python,
@@ -170,7 +172,12 @@ class EnvironmentMaker:
 
     def _requires_python(self, lock_file: LockFile, options: Options) -> str | None:
         """What the lock file and its groups require. Remembered: to find it out means to parse the whole file."""
-        asked = AskedGroups(named=options.groups, defaults=options.default_groups and not options.only_groups)
+        asked = AskedGroups(
+            named=options.groups,
+            defaults=options.default_groups and not options.only_groups,
+            every=options.all_groups,
+            left_out=options.no_groups,
+        )
         question = _contents(lock_file), asked
         if question not in self._required:
             if len(self._required) >= _KEPT_SELECTIONS:

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,8 +18,10 @@ from storectl_store.selection.uv.workspace import other_projects
 _MAX_INCLUDED = 200
 
 
-def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) -> LockFile:
+def read_lock_file(path: Path, further: Iterable[Path] = (), *, variables: Mapping[str, str] | None = None) -> LockFile:
     """Read the lock file at this path, with everything that decides what it means.
+
+    ``further`` are requirements files that count together with it, as if it included them at its end.
 
     ``variables`` are the variables that ``${NAME}`` in a requirements file may name. Raises NoLockFileError if there is
     no such file. Raises LockFileError if its name is not that of a lock file, or if it is no regular file, too large,
@@ -36,6 +39,7 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
     content = _read(absolute)
     if content is None:
         raise NoLockFileError(f"{absolute}: no such file", path=str(absolute))
+    content += _including(absolute, kind, further)
     included: dict[str, bytes | None] = {}
     used: dict[str, str] = {}
     if kind == "requirements":
@@ -64,6 +68,18 @@ def read_lock_file(path: Path, *, variables: Mapping[str, str] | None = None) ->
         variables=MappingProxyType(used),
         absent=frozenset(included.keys() - found.keys()),
     )
+
+
+def _including(path: Path, kind: LockKind, further: Iterable[Path]) -> bytes:
+    """Lines that include these requirements files. LockFileError if one of the files is of another kind."""
+    files = [*further]
+    if any(kind_of(each) != "requirements" for each in files) or (files and kind != "requirements"):
+        raise LockFileError(
+            f"{path} is given together with {', '.join(map(str, files))}",
+            hint="only requirements files count together: name one lock file",
+            path=str(path),
+        )
+    return b"".join(b"\n-r " + os.fsencode(shlex.quote(str(each))) for each in files)
 
 
 def _digest(content: bytes, included: Mapping[str, bytes], used: Mapping[str, str]) -> str:

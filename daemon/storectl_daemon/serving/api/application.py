@@ -16,6 +16,7 @@ from storectl_daemon.serving.api import (
     entries,
     environments,
     events,
+    exports,
     interpreters,
     links,
     projects,
@@ -43,7 +44,7 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     _install_handlers(api)
-    for module in (daemon_itself, projects, links, environments, interpreters, entries, verification, events):
+    for module in (daemon_itself, projects, links, environments, interpreters, entries, verification, events, exports):
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 

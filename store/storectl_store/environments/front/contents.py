@@ -72,10 +72,7 @@ class Contents:
 
 
 def read_contents(view: Path, front: Path) -> Contents:
-    """What a front at ``front`` holds of this environment.
-
-    May raise OSError, and EnvironmentBuildError if no script can name the front's python.
-    """
+    """What a front at ``front`` holds of this environment. May raise OSError."""
     reader = _Reader(view, front)
     reader.walk("")
     bytecode = f"{reader.site_packages}/{BYTECODE_FOLDER}"

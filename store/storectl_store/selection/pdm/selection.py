@@ -16,7 +16,7 @@ from packaging.version import Version
 from storectl_store.errors import TargetError
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
-from storectl_store.selection.options import canonical_names, check_known
+from storectl_store.selection.options import asked_extras, asked_groups, canonical_names
 from storectl_store.selection.pdm.lock import PdmLock, PdmPackage, PdmTarget, read_pdm_lock
 from storectl_store.selection.pdm.platforms import allows_platform
 from storectl_store.selection.pdm.project import DEFAULT, PdmProject, pdm_project_of
@@ -93,14 +93,10 @@ def _groups(lock: PdmLock, project: PdmProject, target: Target) -> frozenset[Nor
     file = lock.table.file
     known_extras = frozenset(project.extras) & (lock.groups or frozenset(project.extras))
     known_groups = lock.groups - known_extras - {DEFAULT} if lock.groups else frozenset(project.groups)
-    extras = known_extras if target.all_extras else canonical_names(target.extras)
-    check_known("extra", extras, known_extras, file)
-    groups = canonical_names(target.groups)
-    check_known("group", groups, known_groups, file)
+    extras = asked_extras(target, known_extras, file)
     if target.is_plain and lock.groups:
-        extras = known_extras
-    if target.default_groups:
-        groups |= known_groups
+        extras = known_extras - canonical_names(target.no_extras)
+    groups = asked_groups(target, known_groups, file, defaults=known_groups)
     return groups | extras | {DEFAULT} if target.project else groups
 
 

@@ -14,7 +14,7 @@ the marker of an entry that is not in ``default``; such a marker is true as soon
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from packaging.utils import NormalizedName
@@ -27,7 +27,7 @@ from storectl_store.selection.limits import check_count
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.locked_digests import STRONG_HINT
 from storectl_store.selection.marker_values import MarkerValues
-from storectl_store.selection.options import canonical_names, check_known
+from storectl_store.selection.options import asked_extras, canonical_names, check_known
 from storectl_store.selection.pin import (
     FileFormat,
     IndexPin,
@@ -69,13 +69,18 @@ def select_from_pipfile_lock(lock_file: LockFile, target: Target) -> Selection:
 
 def _sections(top: Table, target: Target) -> list[Table]:
     """The sections that are asked for. There are no extras: a Pipfile is no package."""
-    check_known("extra", canonical_names(target.extras), frozenset(), top.file)
+    asked_extras(target, frozenset(), top.file)
     known = {top.as_name(key, key): key for key in top.values if key not in (_META, _DEFAULT)}
-    asked = {_ALIASES.get(group, group) for group in canonical_names(target.groups)} - {_DEFAULT}
-    groups = frozenset(top.as_name("groups", group) for group in asked)
-    check_known("group", groups, frozenset(known), top.file)
-    names = ([_DEFAULT] if target.project else []) + [known[group] for group in sorted(groups)]
+    groups = frozenset(known) if target.all_groups else _section_names(target.groups)
+    left_out = _section_names(target.no_groups)
+    check_known("group", groups | (left_out - {_DEVELOP}), frozenset(known), top.file)
+    names = ([_DEFAULT] if target.project else []) + [known[group] for group in sorted(groups - left_out)]
     return [top.table(name) for name in names]
+
+
+def _section_names(groups: Iterable[str]) -> frozenset[NormalizedName]:
+    named = (_ALIASES.get(group, group) for group in canonical_names(groups))
+    return frozenset(NormalizedName(name) for name in named if name != _DEFAULT)
 
 
 def _entries(section: Table) -> Iterator[Table]:

@@ -13,7 +13,7 @@ from packaging.version import Version
 from storectl_store.errors import TargetError
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
-from storectl_store.selection.options import canonical_names, check_known
+from storectl_store.selection.options import asked_extras, asked_groups
 from storectl_store.selection.pin import LocalProject, Selection
 from storectl_store.selection.poetry.constraints import Constraint
 from storectl_store.selection.poetry.lock import MAIN, PoetryEdge, PoetryLock, PoetryPackage, read_poetry_lock
@@ -81,13 +81,9 @@ def _options(
     named = (group for same in lock.packages.values() for package in same for group in package.groups)
     known = frozenset(project.groups if project else named) - {MAIN}
     optional = project.optional_groups if project else frozenset()
-    groups = canonical_names(target.groups)
-    check_known("group", groups, known, lock.table.file)
-    if target.default_groups:
-        groups |= known - optional
+    groups = asked_groups(target, known, lock.table.file, defaults=known - optional)
     known_extras = lock.extras | frozenset(project.extras if project else ())
-    extras = known_extras if target.all_extras else canonical_names(target.extras)
-    check_known("extra", extras, known_extras, lock.table.file)
+    extras = asked_extras(target, known_extras, lock.table.file)
     return (groups | {MAIN}) if target.project else groups, extras
 
 

@@ -21,7 +21,7 @@ from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed
 from storectl_store.selection.direct_sources import project_in
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.locked_digests import STRONG_HINT, strongest
-from storectl_store.selection.options import canonical_names, check_known
+from storectl_store.selection.options import asked_extras, asked_groups, canonical_names
 from storectl_store.selection.origins import archive_origin, commit_pin, is_commit
 from storectl_store.selection.pin import (
     GitCommit,
@@ -67,8 +67,7 @@ def _options(pylock: Pylock, target: Target, top: Table) -> tuple[frozenset[str]
     """The extras and groups asked for, as the lock file spells them; None for its default groups alone."""
     file = top.file
     known_extras = frozenset(top.names("extras"))
-    extras = known_extras if target.all_extras else canonical_names(target.extras)
-    check_known("extra", extras, known_extras, file)
+    extras = asked_extras(target, known_extras, file)
     if not target.project:
         raise TargetError(
             f"{file} does not tell the packages of a group from those of the project",
@@ -76,12 +75,13 @@ def _options(pylock: Pylock, target: Target, top: Table) -> tuple[frozenset[str]
             path=file,
         )
     spelling = {top.as_name("dependency-groups", text): text for text in pylock.dependency_groups or ()}
-    groups = canonical_names(target.groups)
-    check_known("group", groups, frozenset(spelling), file)
-    if target.default_groups and not groups:
+    groups = asked_groups(target, frozenset(spelling), file)
+    if target.default_groups and not (groups or target.no_groups):
         return extras, None
-    defaults = frozenset(pylock.default_groups or ()) if target.default_groups else frozenset[str]()
-    return extras, defaults.union(spelling[group] for group in groups)
+    left_out = canonical_names(target.no_groups)
+    defaults = (pylock.default_groups or ()) if target.default_groups else ()
+    kept = (text for text in defaults if top.as_name("default-groups", text) not in left_out)
+    return extras, frozenset(kept).union(spelling[group] for group in groups)
 
 
 def _selected(

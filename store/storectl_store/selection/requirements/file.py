@@ -15,7 +15,7 @@ from storectl_store.selection.choose import choose_wheel, no_wheel_error, parsed
 from storectl_store.selection.direct_sources import SOURCE_ARCHIVES, project_in
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
-from storectl_store.selection.options import canonical_names, check_known
+from storectl_store.selection.options import asked_extras, asked_groups
 from storectl_store.selection.origins import archive_origin, commit_origin, is_commit
 from storectl_store.selection.pin import (
     GitCommit,
@@ -43,8 +43,8 @@ def select_from_requirements(lock_file: LockFile, target: Target) -> Selection:
     Raises SelectionError if it is malformed or does not fit.
     """
     file = str(lock_file.path)
-    check_known("extra", canonical_names(target.extras), frozenset(), file)
-    check_known("group", canonical_names(target.groups), frozenset(), file)
+    asked_extras(target, frozenset(), file)
+    asked_groups(target, frozenset(), file)
     if not target.project:
         raise TargetError(f"{file} has no groups, so nothing is left of it without the project", path=file)
     check_requires_python(project_requires_python(lock_file), target.interpreter, file)

@@ -27,10 +27,15 @@ DEV = NormalizedName("dev")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedGroups:
-    """The groups that a command asks for: those ``named``, and the default ones unless ``defaults`` is false."""
+    """The groups that a command asks for: those ``named``, and the default ones unless ``defaults`` is false.
+
+    With ``every`` it asks for all of them. Those ``left_out`` do not count whatever asks for them.
+    """
 
     named: frozenset[str] = frozenset()
     defaults: bool = True
+    every: bool = False
+    left_out: frozenset[str] = frozenset()
 
 
 DEFAULT_GROUPS = AskedGroups()
@@ -61,12 +66,14 @@ def required_pythons(members: Iterable[UvProject], root: UvProject, asked: Asked
     """The version specifiers of Python of every group that is asked for, and of the groups that those include."""
     defaults = default_groups_in(root.uv) if asked.defaults else ()
     named = {canonicalize_name(name) for name in asked.named} | set(_names(defaults))
+    left_out = {canonicalize_name(name) for name in asked.left_out}
+    every = asked.every or defaults == "all"
     return tuple(
         specifiers
         for project in members
         if _settings(project).values
         for name in groups_of(project)
-        if name in named or defaults == "all"
+        if (every or name in named) and name not in left_out
         for specifiers in _pythons_of(project, name)
     )
 

@@ -7,15 +7,13 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from storectl_store.selection.options import canonical_names, check_known
+from storectl_store.selection.options import DEV, asked_extras, asked_groups
 from storectl_store.selection.project_file import ProjectFile, default_groups_in
 from storectl_store.selection.python_version import check_requires_python
 from storectl_store.selection.tables.toml_table import Table
 from storectl_store.selection.target import Interpreter, Target
 from storectl_store.selection.uv.conflicts import Active, extra_marker, group_marker, project_marker
 from storectl_store.selection.uv.lock import LOCAL_KINDS, UvEdge, UvLock, UvPackage
-
-_DEV = NormalizedName("dev")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +36,9 @@ def find_roots(lock: UvLock, project: ProjectFile, target: Target, member: UvPac
     If ``member`` is given it is the only root, and ``project`` is its project file: of the workspace itself nothing is
     selected. Raises TargetError if an extra or group is unknown, LockFileError if there is no root.
     """
-    packages = _root_packages(lock) if member is None else (member,)
+    packages = _roots_of(lock, target, member)
     known_extras = _union(project.extras, (package.known_extras for package in packages))
-    extras = known_extras if target.all_extras else canonical_names(target.extras)
-    check_known("extra", extras, known_extras, lock.table.file)
+    extras = asked_extras(target, known_extras, lock.table.file)
     tables = (*((lock.groups,) if member is None else ()), *(package.groups for package in packages))
     groups = _groups(lock, packages, project, target, _union(frozenset(), (frozenset(table) for table in tables)))
     with_script = target.project and member is None
@@ -78,6 +75,15 @@ def recorded_project(lock: UvLock) -> ProjectFile:
     )
 
 
+def _roots_of(lock: UvLock, target: Target, member: UvPackage | None) -> tuple[UvPackage, ...]:
+    """The member that is meant, or every one, or the project in the lock file's own folder."""
+    if member is not None:
+        return (member,)
+    if target.all_members and lock.members:
+        return tuple(package for name in lock.members for package in lock.packages.get(name, ()))
+    return _root_packages(lock)
+
+
 def _root_packages(lock: UvLock) -> tuple[UvPackage, ...]:
     """The project in the lock file's own folder; without one, all members; for a script none.
 
@@ -105,10 +111,7 @@ def _groups(
 ) -> frozenset[NormalizedName]:
     """The groups asked for and the default ones. A default group that is defined nowhere is unknown like any other."""
     known = _union(project.groups | locked, (package.known_groups for package in packages))
-    groups = canonical_names(target.groups)
-    if target.default_groups:
-        groups |= _default_groups(project, known)
-    check_known("group", groups, known, lock.table.file)
+    groups = asked_groups(target, known, lock.table.file, defaults=_default_groups(project, known))
     for table in (lock.table.table("manifest"), *(package.table for package in packages)):
         _check_pythons(table.table("group-requires-python"), groups, target.interpreter)
     return groups
@@ -124,7 +127,7 @@ def _check_pythons(required: Table, groups: frozenset[NormalizedName], interpret
 def _default_groups(project: ProjectFile, known: frozenset[NormalizedName]) -> frozenset[NormalizedName]:
     if project.default_groups == "all":
         return known
-    return known & {_DEV} if project.default_groups is None else frozenset(project.default_groups)
+    return known & {DEV} if project.default_groups is None else frozenset(project.default_groups)
 
 
 def _group_edges(
