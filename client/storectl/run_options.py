@@ -164,7 +164,7 @@ OPTIONS = (
 
 BY_NAME = {name: option for option in OPTIONS for name in option.names}
 
-_TOOL_LOCKS = "a run changes no version: storectl lock -- {}"
+_TOOL_LOCKS = "it counts when the project is locked: storectl lock -- {}"
 _IN_PYPROJECT = "it counts for everybody who builds the project: {} in [tool.uv] of pyproject.toml"
 REFUSED = {
     **dict.fromkeys(("-U", "--upgrade"), "a run changes no version: storectl upgrade"),

@@ -146,6 +146,8 @@ def load(view: str, name: str) -> "Any":
 def amend_library(view: str) -> None:
     """Have the standard library's finder give ``AMENDED`` to ``_storectl_amend``."""
     finder: "Any" = sys.path_importer_cache.get(os.path.dirname(os.__file__))
+    if finder is None or "find_spec" in finder.__dict__:
+        return
     stock = finder.find_spec
 
     def find_spec(fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
@@ -264,11 +266,12 @@ def start_in_front(view: str, changed: int, absent: "tuple[str, ...]") -> None:
     """Start in a front: a venv of links, which its owner may change. ``view`` is that of the environment behind it.
 
     The daemon left the front's folder of packages with the modification time ``changed`` (ns). If it has another one,
-    or if the environment is gone, or if the program is there to see what changes, this is a venv like any other, and
-    nothing is done.
+    or if the environment is gone, or if the program is there to see what changes, this is a venv like any other; but
+    its links lead into a store all the same.
     """
 
     def install_in_front(address: "str | None") -> None:
+        amend_library(view)
         front = os.path.dirname(__file__)
         hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
         equal = (
@@ -309,12 +312,12 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
     if view != alias:
         pin(alias, view)
     if view not in hooked:
+        amend_library(view)
         serve(View(view, alias, address, absent))
 
 
 def serve(view: View) -> None:
     """Have the import map answer for the folders of the view."""
-    amend_library(view.path)
     standard = _external.FileFinder.path_hook().__qualname__
     place = max(i for i, hook in enumerate(sys.path_hooks) if getattr(hook, "__qualname__", "") == standard)
     sys.path_hooks[place] = path_hook(view, sys.path_hooks[place])
