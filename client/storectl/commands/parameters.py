@@ -87,8 +87,7 @@ def project_asked(context: click.Context) -> str:
 
 
 def _folder_or_project(context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    project: str = context.meta.get(_PROJECT) or value
-    return project if value == "." else value
+    return project_asked(context) if value == "." else value
 
 
 folder = click.argument("folder", metavar="[DIR]", default=".", callback=_folder_or_project)
