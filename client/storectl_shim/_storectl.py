@@ -143,6 +143,8 @@ def load(view: str, name: str) -> "Any":
 def amend_library(view: str) -> None:
     """Have the standard library's finder give ``AMENDED`` to ``_storectl_amend``."""
     finder: "Any" = sys.path_importer_cache.get(os.path.dirname(os.__file__))
+    if finder is None or "find_spec" in finder.__dict__:
+        return
     stock = finder.find_spec
 
     def find_spec(fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
@@ -261,10 +263,11 @@ def start_in_front(view: str, changed: int, absent: "tuple[str, ...]") -> None:
     """Start in a front: a venv of links, which its owner may change. ``view`` is that of the environment behind it.
 
     The daemon left the front's folder of packages with the modification time ``changed`` (ns). If it has another one,
-    or if the environment is gone, this is a venv like any other, and nothing is done.
+    or if the environment is gone, this is a venv like any other; but its links lead into a store all the same.
     """
 
     def install_in_front(address: "str | None") -> None:
+        amend_library(view)
         front = os.path.dirname(__file__)
         hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
         equal = (

@@ -84,6 +84,7 @@ def overwrite(path: Path, content: bytes) -> None:
 def remove(path: Path) -> None:
     path.parent.chmod(0o755)
     path.unlink()
+    path.parent.chmod(0o555)
 
 
 def test_a_verification_without_repair_changes_nothing(place: Place) -> None:
@@ -195,6 +196,7 @@ def test_what_root_put_into_an_environment_is_found_and_taken_out(place: Place) 
     (site,) = place.environment.glob("lib/python*/site-packages")
     site.chmod(0o755)
     (site / "intruder.py").write_text("")
+    site.chmod(0o555)
     relative = os.path.relpath(site / "intruder.py", place.environment)
     assert place.found() == [("environment", relative)]
     place.repaired()

@@ -199,7 +199,7 @@ def test_a_project_without_a_lock_file_is_locked_by_its_own_tool(
     assert "E_NOT_LOCKED" in refused.stderr
     out, said = shown(machine, folder, environ)
     assert out == "alpha==2.0"
-    assert said[0] == f"storectl: {folder} has no lock file: uv lock (pyproject.toml names no tool)"
+    assert said[0] == f"storectl: uv lock ({folder} has no lock file, pyproject.toml names no tool)"
     assert sorted(path.name for path in folder.iterdir()) == ["pyproject.toml", "uv.lock"]
     assert shown(machine, folder, NOWHERE) == ("alpha==2.0", [])
 

@@ -20,6 +20,7 @@ def damaged(machine: Machine, index: LoopbackIndex) -> tuple[Path, Path]:
     file = machine.store / "store/alpha" / ALPHA.hexdigest[:32] / "site-packages/alpha/more.py"
     file.parent.chmod(0o755)
     file.unlink()
+    file.parent.chmod(0o555)
     return folder, file
 
 

@@ -25,7 +25,7 @@ from storectl_store.errors import EnvironmentBuildError, StoreError, StoreFormat
 from support.environments import StoreAt, add_entry, made_up_interpreter, plan_of, store_at
 from support.wheels import make_wheel
 
-OTHER = EnvironmentId("f" * 32)
+OTHER = EnvironmentId("d" * 32)
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="links are shared on Linux only")
 
 
@@ -36,7 +36,8 @@ def store(tmp_path: Path) -> StoreAt:
 
 @pytest.fixture
 def plan(store: StoreAt) -> EnvironmentPlan:
-    left = make_wheel("left", files={"ns/left.py": "", "left-1.0.data/scripts/go": "#!python\nprint()\n"})
+    data = {"left-1.0.data/data/share/left/x.txt": "x", "left-1.0.data/headers/left.h": ""}
+    left = make_wheel("left", files={"ns/left.py": "", "left-1.0.data/scripts/go": "#!python\nprint()\n", **data})
     right = make_wheel("right", files={"ns/right.py": "", "right-1.0.data/scripts/sh": "#!/bin/sh\n"})
     manifests = [add_entry(store.layout, wheel) for wheel in (left, right)]
     return plan_of(manifests, made_up_interpreter(), store.layout)
@@ -63,12 +64,12 @@ def test_the_published_tree_is_the_planned_one(store: StoreAt, plan: Environment
     assert {path for path in found if not (folder / path).is_symlink()} == set(plan.folders)
 
 
-def test_a_script_is_copied_only_for_its_first_line(store: StoreAt, plan: EnvironmentPlan) -> None:
+def test_a_script_has_the_first_line_that_it_asks_for(store: StoreAt, plan: EnvironmentPlan) -> None:
     folder = publish_environment(store, plan)
     assert (folder / "bin/go").read_bytes() == shebang(f"{folder}/bin/python") + b"print()\n"
     assert not (folder / "bin/go").is_symlink()
     assert not (folder / "bin/sh").is_symlink()
-    assert (folder / "bin/sh").samefile(plan.scripts[-1].source)
+    assert (folder / "bin/sh").read_bytes() == Path(plan.scripts[-1].source).read_bytes()
 
 
 def test_everything_is_read_only_and_only_scripts_are_executable(store: StoreAt, plan: EnvironmentPlan) -> None:
@@ -81,20 +82,57 @@ def test_everything_is_read_only_and_only_scripts_are_executable(store: StoreAt,
     assert stat.S_IMODE((folder / "bin/go").stat().st_mode) == 0o555
 
 
-def test_metadata_is_the_file_of_the_entry_in_a_real_folder(store: StoreAt, plan: EnvironmentPlan) -> None:
-    info = publish_environment(store, plan) / plan.site_packages / "left-1.0.dist-info"
-    assert not info.is_symlink()
-    assert {name for name in os.listdir(info) if not (info / name).is_symlink()} == {"METADATA", "RECORD", "WHEEL"}
+def test_metadata_and_data_are_copies_in_real_folders(store: StoreAt, plan: EnvironmentPlan) -> None:
+    folder = publish_environment(store, plan)
+    assert {Path(file.path).name for file in plan.same_files} >= {"METADATA", "RECORD", "WHEEL", "x.txt", "left.h"}
     for file in plan.same_files:
-        assert (plan.path / file.path).samefile(file.target)
+        copy, source = folder / file.path, Path(file.target)
+        assert not copy.is_symlink()
+        assert not copy.samefile(source)
+        assert (copy.read_bytes(), copy.stat().st_mode) == (source.read_bytes(), source.stat().st_mode)
 
 
-def test_metadata_is_linked_where_no_hard_link_can_be(
+def test_only_packages_lead_into_an_entry(store: StoreAt, plan: EnvironmentPlan) -> None:
+    folder = publish_environment(store, plan)
+    entries = {_identity(path) for path in store.layout.entries.rglob("*")}
+    for path in folder.rglob("*"):
+        if not path.is_relative_to(folder / plan.site_packages) and path.exists():
+            assert _identity(path) not in entries, path
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def test_copies_are_the_view_s_own_where_no_hard_link_can_be(
     store: StoreAt, plan: EnvironmentPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "link", _refuse(errno.EXDEV))
     folder = publish_environment(store, plan)
-    assert {path: os.readlink(folder / path) for path in targets(plan)} == targets(plan)
+    assert {(folder / file.path).stat().st_nlink for file in plan.same_files} == {1}
+    assert all((folder / file.path).read_bytes() == Path(file.target).read_bytes() for file in plan.same_files)
+
+
+@linux_only
+def test_copies_are_shared_with_the_views_before_until_one_is_written_into(
+    store: StoreAt, plan: EnvironmentPlan
+) -> None:
+    others = [
+        replace(plan, id=EnvironmentId(c * 32), path=store.layout.environment(EnvironmentId(c * 32))) for c in "ef"
+    ]
+    first = publish_environment(store, plan)
+    second = publish_environment(store, others[0])
+    for file in plan.same_files:
+        assert (first / file.path).samefile(second / file.path)
+    written = next(file for file in plan.same_files if file.path.endswith("x.txt"))
+    (first / written.path).chmod(0o644)
+    (first / written.path).write_text("another")
+    (first / written.path).chmod(0o444)
+    third = publish_environment(store, others[1])
+    assert (third / written.path).read_bytes() == Path(written.target).read_bytes()
+    fourth = publish_environment(store, replace(plan, id=OTHER, path=store.layout.environment(OTHER)))
+    assert (fourth / written.path).samefile(third / written.path)
 
 
 @linux_only
@@ -106,7 +144,8 @@ def test_links_are_shared_with_the_views_before(store: StoreAt, plan: Environmen
         assert os.readlink(second / link.path) == link.target
         if os.path.isabs(link.target):
             assert (first / link.path).lstat().st_ino == (second / link.path).lstat().st_ino
-    assert len(os.listdir(store.layout.links)) == len({link.target for link in plan.links})
+    kept = [name for name in os.listdir(store.layout.links) if not name.endswith(".copy")]
+    assert len(kept) == len({link.target for link in plan.links})
 
 
 @linux_only
@@ -220,7 +259,7 @@ def test_losing_the_race_leaves_the_winners_tree(
 
 
 def test_a_failure_leaves_nothing(store: StoreAt, plan: EnvironmentPlan) -> None:
-    broken = replace(plan, scripts=(StoreScript(path="bin/gone", source="/nowhere/gone"),))
+    broken = replace(plan, scripts=(StoreScript(path="bin/gone", source="/nowhere/gone", sha256="00"),))
     with pytest.raises(StoreError) as caught:
         publish_environment(store, broken)
     assert caught.value.hint

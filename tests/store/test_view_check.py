@@ -31,14 +31,19 @@ class Published:
         self.manifests = [add_entry(self.store.layout, wheel) for wheel in (left, right)]
         self.plan = plan_of(self.manifests, made_up_interpreter(), self.store.layout)
         self.folder = publish_environment(self.store, self.plan, extra_files=EXTRA)
+        self.opened: list[Path] = []
 
     def different(self, *, contents: bool = True) -> list[str]:
+        """The paths that differ, once the folders that were opened up are closed again."""
+        for path in self.opened:
+            path.chmod(0o555)
         return [difference.path for difference in differences(self.plan, EXTRA, contents=contents)]
 
     def open_up(self, path: str) -> Path:
         """The path, its folder writable; root needs no such thing."""
         place = self.folder / path
         place.parent.chmod(0o755)
+        self.opened.append(place.parent)
         return place
 
 
@@ -91,6 +96,12 @@ def test_each_harm_is_named_by_its_path(published: Published, path: str, harm: C
     assert published.different() == [path]
 
 
+@pytest.mark.parametrize("path", [".", "bin", SITE])
+def test_a_folder_that_can_be_written_is_found(published: Published, path: str) -> None:
+    (published.folder / path).chmod(0o755)
+    assert published.different() == [path]
+
+
 def test_metadata_that_is_no_longer_the_entrys_is_found(published: Published) -> None:
     path = published.open_up(f"{SITE}/left-1.0.dist-info/METADATA")
     content = path.read_bytes()
@@ -109,10 +120,19 @@ def test_an_equal_copy_of_metadata_is_right(published: Published) -> None:
     assert published.different() == []
 
 
+def test_the_file_of_an_entry_in_place_of_a_copy_is_found(published: Published) -> None:
+    path = published.open_up(f"{SITE}/left-1.0.dist-info/METADATA")
+    path.unlink()
+    path.hardlink_to(
+        next(file.target for file in published.plan.same_files if file.path.endswith("left-1.0.dist-info/METADATA"))
+    )
+    assert published.different() == [f"{SITE}/left-1.0.dist-info/METADATA"]
+
+
 def test_every_bit_of_the_settings_of_a_venv_counts(published: Published) -> None:
     path = published.open_up("pyvenv.cfg")
     path.chmod(0o644)
-    path.write_text(path.read_text().replace("storectl = 6", "storectl = 7"))
+    path.write_text(path.read_text().replace("storectl = 7", "storectl = 8"))
     path.chmod(0o444)
     assert published.different() == ["pyvenv.cfg"]
 
@@ -134,6 +154,15 @@ def test_a_damaged_environment_is_made_anew_in_its_place(published: Published) -
     (place,) = published.store.layout.quarantine.iterdir()
     assert (place / published.folder.name / "import-map").read_bytes() == damaged
     assert not [name for name in os.listdir(published.store.layout.environments) if name.startswith(".tmp")]
+
+
+def test_what_was_written_into_a_copy_that_views_share_is_not_taken_for_it_again(published: Published) -> None:
+    path = published.open_up(f"{SITE}/left-1.0.dist-info/METADATA")
+    before = path.stat()
+    flip(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    republish_environment(published.store, published.plan, Reason(what="environment", why=[]), extra_files=EXTRA)
+    assert published.different() == []
 
 
 def test_the_id_says_who_made_the_environment(published: Published) -> None:

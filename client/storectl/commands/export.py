@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from storectl.commands.output import count_text, print_json, print_lines, size_text
-from storectl.commands.parameters import as_json, options_of, target
+from storectl.commands.parameters import as_json, options_of, project_asked, target
 from storectl.daemon.progress import progress_line
 from storectl.daemon.start import ensure_daemon
 from storectl.daemon.warming import warm
@@ -19,7 +19,6 @@ from storectl.project import locate_member
 @click.command()
 @click.argument("folder", metavar="[DIR]", required=False)
 @target
-@click.option("--project", metavar="DIR", default=".", help="The project; without it, that of the current folder.")
 @click.option("--tar", metavar="FILE", help="Write a tar archive instead (.tar, .tar.gz); equal ones have equal bytes.")
 @click.option("--copy", "method", flag_value="copy", help="Copy every file, also where blocks could be shared.")
 @click.option(
@@ -38,10 +37,12 @@ from storectl.project import locate_member
     "--relocatable/--no-relocatable", default=True, help="Whether scripts find their Python wherever the export is."
 )
 @as_json
+@click.pass_context
 def export(
+    context: click.Context,
+    /,
     folder: str | None,
     *,
-    project: str,
     tar: str | None,
     method: str | None,
     relocatable: bool,
@@ -54,7 +55,7 @@ def export(
     if tar is not None and method is not None:
         raise UsageError(f"--{method} is for a folder, and a tar archive has copies")
     options = options_of(**asked)
-    root, _, options = locate_member([project], options, os.environ)
+    root, _, options = locate_member([project_asked(context)], options, os.environ)
     environment = warm(root, options, os.environ, bytecode=True)
     line = progress_line(sys.stderr, os.environ)
     try:

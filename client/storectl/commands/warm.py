@@ -9,6 +9,7 @@ import click
 from storectl.commands.output import count_text, print_json, print_lines
 from storectl.commands.parameters import as_json, folder, options_of, target
 from storectl.daemon.warming import warm as warm_project
+from storectl.locks.freshness import with_fresh_lock_file
 from storectl.locks.overlay import locked_alone, locked_overlay
 from storectl.locks.remembered import Locking
 from storectl.locks.unlocked import locate_or_lock
@@ -51,7 +52,9 @@ def warm(
     if requirements and not no_project:
         below = warm_project(project, options, os.environ)
         options = options.with_overlay(locked_overlay(requirements, below.path, project, os.environ, how))
-    environment = warm_project(project, options, os.environ, bytecode=True)
+    environment = with_fresh_lock_file(
+        lambda: warm_project(project, options, os.environ, bytecode=True), project, options, os.environ
+    )
     if shared:
         share_store(store_folder(os.environ), environment.executable)
     if json:

@@ -4,6 +4,7 @@
     <state>/tools/<key>/           `storectl tool run`
     <state>/scripts/<key>/         a script with a block (PEP 723) and no lock file beside it
     <state>/requirements/…/        requirements files without hashes, see ``storectl_shim.requirements_files``
+    <state>/named/<name>/          named environments, see ``storectl.locks.named``
 
 The key is made of everything that was asked for. So what was locked once is found again by a run that needs neither uv
 nor pip nor the network. ``storectl.locks.requirements`` says what is in such a folder, and makes it.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from storectl.daemon.chosen_python import PIN
+from storectl.daemon.chosen_python import pinned_in
 from storectl.errors import NotLockedError
 from storectl_shim.locations import state_folder
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 LOCK_FILES = ("pylock.toml", "uv.lock")
 """What a lock file in a remembered folder may be called; earlier versions of storectl made a uv.lock."""
 
-KINDS = ("overlays", "tools", "scripts", "requirements")
+KINDS = ("overlays", "tools", "scripts", "requirements", "named")
 """The folders of remembered locks in the state folder."""
 
 
@@ -94,11 +95,8 @@ def lock_file_in(folder: str) -> str | None:
 
 def has_its_python(folder: str) -> bool:
     """Whether the interpreter that the folder was locked for, by the pin in it, is there; true without a pin."""
-    try:
-        with open(os.path.join(folder, PIN), encoding="utf-8", errors="surrogateescape") as file:
-            return os.access(file.read().strip(), os.X_OK)
-    except OSError:
-        return True
+    pin = pinned_in(folder)
+    return pin is None or os.access(pin.strip(), os.X_OK)
 
 
 def versions_in(environment: str) -> Iterator[str]:

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.errors import ClientError
-from storectl.locks.lock import OFFLINE, find_program
+from storectl.locks.handover import OFFLINE
+from storectl.locks.lock import find_program
 from storectl.locks.remembered import LOCK_FILES
 from storectl.locks.requirement_words import check_requirements, is_path
 from storectl.options import is_true

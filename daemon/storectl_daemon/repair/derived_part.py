@@ -86,18 +86,18 @@ class PackPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkPart:
-    """The links that views share."""
+    """The links and copies that views share."""
 
     layout: StoreLayout
 
     async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
-        """Every link that does not lead to the file in its name."""
+        """Every link and every copy that is not what its name says."""
         for path in await asyncio.to_thread(misnamed_links, self.layout.links):
-            found = (Found(path=path.name, message="it does not lead to what its name is made of"),)
+            found = (Found(path=path.name, message="it is not what its name is made of"),)
             yield Examined(kind="link", name=path.name, found=found, mend=partial(self._mend, path))
 
     async def _mend(self, path: Path) -> str:
-        reason = Reason(what=f"link {path.name}", why=["it does not lead to what its name is made of"])
+        reason = Reason(what=f"link {path.name}", why=["it is not what its name is made of"])
         with disk_errors("set a link aside"):
             await asyncio.to_thread(set_aside, self.layout, {path.name: path}, reason)
         return "set aside: the next environment makes its own"

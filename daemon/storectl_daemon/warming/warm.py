@@ -52,7 +52,8 @@ def problem_of(error: BaseException) -> Problem:
     refusal = None if isinstance(error, ProblemError) else refusal_of(error, "go on")
     error = refusal or error
     if isinstance(error, ProblemError):
-        return Problem(code=error.code, detail=error.message, hint=error.hint)
+        missing = error.facts.get("missing")
+        return Problem(code=error.code, detail=error.message, hint=error.hint, missing_python=missing)
     return Problem(
         code="E_INTERNAL",
         detail=f"an internal error: {type(error).__name__}",

@@ -11,7 +11,7 @@ site-packages/  scripts/  data/  headers/
 meta/<64 hex>.json               its manifest: entry visible <=> manifest present
 meta/<64 hex>.<cache tag>.pyc.json   the side manifest of its bytecode for one interpreter cache tag
 environments/<id>/               views
-links/<32 hex>                   the symbolic links that views share
+links/<32 hex>  <32 hex>.<32 hex>.copy    the symbolic links, and the copies of files, that views share
 packs/<id>                       bytecode that programs of an environment import, once more, in their order
 interpreters/<key>.json          what an interpreter said of itself, by path, size and time
 builds/<64 hex>.<16 hex>.json    what a built wheel was built from

@@ -32,7 +32,8 @@ def mend_in_place(store: Store, digest: Digest, findings: Sequence[Finding], rea
     with disk_errors(f"mend {reason.what}"):
         for finding in findings:
             if finding.kind is Kind.MODE:
-                (entry / finding.path).chmod(0o555 if executable[finding.path] else 0o444)
+                # what is no file of the wheel is a folder
+                (entry / finding.path).chmod(0o555 if executable.get(finding.path, True) else 0o444)
         set_aside(store.layout, {f"{n}.{path.name}": path for n, path in enumerate(strangers)}, reason)
 
 

@@ -12,16 +12,18 @@ import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from storectl_store.digest import Digest, hex_of
-from storectl_store.entries.bytecode_files import read_side_manifest
+from storectl_store.entries.bytecode_files import alone_in, read_side_manifest
 from storectl_store.entries.manifest import Manifest, ManifestFile, folders_above
 from storectl_store.entries.read_only import ReadOnlyStore
 from storectl_store.entries.readable import Readable
 from storectl_store.errors import StoreError
+from storectl_store.wheel.checked import Part
 
 _BYTECODE_MANIFEST = re.compile(r"([0-9a-f]{64})\.(.+)\.pyc\.json")
 _BYTECODE_FOLDER = "__pycache__"
@@ -125,22 +127,27 @@ def _compare(entry: Path, manifest: Manifest, side_manifests: dict[str, Path], d
     tags = None if depth.unlisted_bytecode else side_manifests.keys()
     explained = expected.keys() | listed.keys()
     findings += _unlisted_bytecode(found, manifest.digest, explained, folders, tags)
+    findings += _open_folders(found, manifest.digest)
     return findings
 
 
 class _Tree:
     """Everything below an entry.
 
-    ``files`` are all that are no folders, with their status; symbolic links are not followed.
+    ``files`` are all that are no folders, with their status; symbolic links are not followed. ``open`` are the folders
+    that can be written.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.files: dict[str, os.stat_result] = {}
         self.folders: set[str] = set()
+        self.open: list[str] = []
         self._walk("")
 
     def _walk(self, folder: str) -> None:
+        if self.is_open(folder):
+            self.open.append(folder)
         with os.scandir(self.root / folder) as found:
             children = sorted(found, key=lambda child: child.name)
         for child in children:
@@ -150,6 +157,10 @@ class _Tree:
                 self._walk(path)
             else:
                 self.files[path] = child.stat(follow_symlinks=False)
+
+    def is_open(self, folder: str) -> bool:
+        """Whether the folder can be written, by its mode."""
+        return bool(os.stat(self.root / folder).st_mode & 0o222)
 
     def sha256(self, path: str) -> str:
         """The sha256 of the file's content, 64 hex digits. Raises OSError if it cannot be read."""
@@ -162,6 +173,15 @@ def _compare_files(found: _Tree, digest: Digest, expected: dict[str, ManifestFil
     for path, file in expected.items():
         for kind, message in _compare_file(found, path, file, depth):
             yield Finding(digest=digest, kind=kind, path=path, message=message)
+
+
+def _open_folders(found: _Tree, digest: Digest) -> Iterator[Finding]:
+    """Folders that can be written. What compiles opens some for a moment, so these are looked at again without it."""
+    if not found.open:
+        return
+    with suppress(FileNotFoundError), alone_in(found.root / Part.SITE_PACKAGES):
+        for folder in filter(found.is_open, found.open):
+            yield Finding(digest=digest, kind=Kind.MODE, path=folder or ".", message="the folder can be written")
 
 
 def _compare_file(found: _Tree, path: str, file: ManifestFile, depth: Depth) -> Iterator[tuple[Kind, str]]:

@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest, EnvironmentId, digest_of_hex
 from storectl_store.selection.target import Interpreter
 
-VIEW_FORMAT = 6
+VIEW_FORMAT = 7
 _ID_LENGTH = 32
 _SHIM = ("site-packages/_storectl.py", "_storectl_map.py", "_storectl_pack.py", "_storectl_amend.py")
 NOTHING: Mapping[NormalizedName, str] = MappingProxyType({})

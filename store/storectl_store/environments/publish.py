@@ -10,10 +10,12 @@ once more, and the two change places in one step; the damaged one then goes to t
 import dataclasses
 import os
 import posixpath
+import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from storectl_store.disk.descriptors import opened_folder
 from storectl_store.disk.durability import barrier, disk_errors, exchange, rename_noreplace
@@ -24,12 +26,13 @@ from storectl_store.environments.import_map import encode_import_map, index_path
 from storectl_store.environments.planning.plan import IMPORT_MAP, EnvironmentPlan
 from storectl_store.environments.planning.scripts import PYTHON_SHEBANG, with_own_shebang
 from storectl_store.environments.planning.tree import Link, SameFile, SmallFile, StoreScript
-from storectl_store.environments.shared_links import NO_HARD_LINK, SharedLinks, shared_links
+from storectl_store.environments.shared_links import SharedLinks, shared_links
 from storectl_store.errors import EnvironmentBuildError
 
 _FOLDER_MODE = 0o555
 _FILE_MODE = 0o444
 _EXECUTABLE_MODE = 0o555
+_PIECE = 1 << 20  # bytes
 
 
 class HasLayout(Protocol):
@@ -73,19 +76,27 @@ def republish_environment(
             rename_noreplace(stage, final)
         final.chmod(_FOLDER_MODE)
 
-    _publish(store.layout, plan, extra_files, replace)
+    _publish(store.layout, plan, extra_files, replace, share_copies=False)
 
 
 def _publish(
-    layout: StoreLayout, plan: EnvironmentPlan, extra_files: Mapping[str, bytes], place: Callable[[Path, Path], None]
+    layout: StoreLayout,
+    plan: EnvironmentPlan,
+    extra_files: Mapping[str, bytes],
+    place: Callable[[Path, Path], None],
+    *,
+    share_copies: bool = True,
 ) -> None:
-    """Build the environment beside its final path. Then ``place`` moves the finished folder there."""
+    """Build the environment beside its final path. Then ``place`` moves the finished folder there.
+
+    Copies of files are those that other views have, or new ones if ``share_copies`` is false.
+    """
     with disk_errors(f"publish the environment {plan.id}"), shared_links(layout.links) as links:
         layout.environments.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=UNPUBLISHED, dir=layout.environments))
         try:
             with opened_folder(stage) as view:
-                builder = _Builder(view, plan, extra_files, links)
+                builder = _Builder(view, plan, extra_files, links, share_copies=share_copies)
                 builder.build()
                 # Without a barrier a power cut could show the folder with empty files in it. Entries have had theirs.
                 barrier(stage)
@@ -112,13 +123,23 @@ def _rename(stage: Path, final: Path) -> None:
 class _Builder:
     """Makes what is planned, relative to the descriptor ``view``, so that no call has to look up the path to it."""
 
-    def __init__(self, view: int, plan: EnvironmentPlan, extra_files: Mapping[str, bytes], links: SharedLinks) -> None:
+    def __init__(
+        self,
+        view: int,
+        plan: EnvironmentPlan,
+        extra_files: Mapping[str, bytes],
+        links: SharedLinks,
+        *,
+        share_copies: bool,
+    ) -> None:
         self._view = view
         self._plan = plan
         self._extra_files = extra_files
         self._shared = links
         self._folders = list(plan.folders)
+        self._share_copies = share_copies
         self._made: list[Link] = []
+        self._copied: list[SameFile] = []
 
     def build(self) -> None:
         for folder in self._plan.folders:
@@ -140,9 +161,11 @@ class _Builder:
             os.chmod(folder, _FOLDER_MODE, dir_fd=self._view)
 
     def keep_links(self) -> None:
-        """Keep the links that were made for this view, which is durable now, for the next view."""
+        """Keep the links and copies that were made for this view, which is durable now, for the next view."""
         for link in self._made:
             self._shared.keep(link.target, link.path, view=self._view)
+        for copy in self._copied:
+            self._shared.keep_copy(copy, view=self._view)
 
     def _link(self, link: Link) -> None:
         if not self._shared.link_into(link.target, link.path, view=self._view):
@@ -151,18 +174,24 @@ class _Builder:
 
     def _write(self, file: SmallFile) -> None:
         mode = _EXECUTABLE_MODE if file.executable else _FILE_MODE
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(file.path, flags, 0o600, dir_fd=self._view), "wb") as stream:
+        with self._new_file(file.path) as stream:
             stream.write(file.content)
             os.fchmod(stream.fileno(), mode)
 
     def _share(self, file: SameFile) -> None:
-        try:
-            os.link(file.target, file.path, dst_dir_fd=self._view)
-        except OSError as error:
-            if error.errno not in NO_HARD_LINK:
-                raise
-            os.symlink(file.target, file.path, dir_fd=self._view)
+        if self._share_copies and self._shared.copy_into(file, view=self._view):
+            return
+        with open(file.target, "rb") as source, self._new_file(file.path) as stream:
+            shutil.copyfileobj(source, stream, _PIECE)
+            stream.flush()
+            status = os.fstat(source.fileno())
+            os.fchmod(stream.fileno(), stat.S_IMODE(status.st_mode))
+            os.utime(stream.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+        self._copied.append(file)
+
+    def _new_file(self, path: str) -> BinaryIO:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return open(os.open(path, flags, 0o600, dir_fd=self._view), "wb")
 
     def _place_script(self, script: StoreScript) -> None:
         with open(script.source, "rb") as stream:
@@ -170,7 +199,7 @@ class _Builder:
             if content != PYTHON_SHEBANG:
                 # No symbolic link: a program asks the kernel which file it is, and by that it finds files and calls
                 # itself.
-                self._share(SameFile(path=script.path, target=script.source))
+                self._share(SameFile(path=script.path, target=script.source, sha256=script.sha256))
                 return
             content += stream.read()
         self._write(SmallFile(path=script.path, content=with_own_shebang(content, self._plan.python), executable=True))

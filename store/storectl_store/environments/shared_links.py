@@ -1,13 +1,17 @@
-"""Symbolic links that views share: one inode in ``links/``, with a further name in every view that shows its target.
+"""What views share: symbolic links, and copies of files, with a further name in every view that shows them.
 
-    links/<32 hex digits of the sha256 of its target>      a symbolic link
+    links/<digits of its target>                              a symbolic link
+    links/<digits of its source>.<digits of its bytes>.copy   a copy of an entry's file, with its mode and time
+
+Digits are the first 32 hex digits of a sha256.
 
 A link into an entry is the same in every view, so only the first view has to make it. One more name for it costs no
-inode and a tenth of the time. A link is kept here once the view that it was made for is durable, so every link here is
-whole. A link that no view has any more has a link count of 1.
+inode and a tenth of the time. The same goes for a copy: it is no file of an entry, so what writes into it harms none,
+and then its time tells, so that the next view makes another. Links and copies are kept here once the view that they
+were made for is durable, so each of them is whole. One that no view has any more has a link count of 1.
 
 Only Linux is sure to give a symbolic link a second name. On other systems, and if the file system refuses, each view
-has links of its own.
+has links and copies of its own.
 """
 
 import errno
@@ -19,6 +23,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from storectl_store.disk.descriptors import opened_folder
+from storectl_store.environments.planning.tree import SameFile
 
 NO_HARD_LINK = frozenset({errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP})
 """Errors that mean no hard link can be made.
@@ -27,6 +32,7 @@ The file system has none, the file has as many as it can have, or it belongs to 
 """
 
 _NAME_DIGITS = 32
+_COPY = ".copy"
 
 
 class SharedLinks:
@@ -50,6 +56,30 @@ class SharedLinks:
         with suppress(OSError):
             os.link(path, _name_of(target), src_dir_fd=view, dst_dir_fd=self._folder, follow_symlinks=False)
 
+    def copy_into(self, copy: SameFile, *, view: int) -> bool:
+        """Give the copy of an entry's file a name in the view.
+
+        Returns false if there is none, or if it is not as the entry's file now: then a program has written into it.
+        """
+        name = _name_of_copy(copy)
+        try:
+            if _looks(os.stat(copy.target)) != _looks(os.stat(name, dir_fd=self._folder, follow_symlinks=False)):
+                return False
+            os.link(name, copy.path, src_dir_fd=self._folder, dst_dir_fd=view)
+        except OSError as error:
+            if error.errno == errno.ENOENT or error.errno in NO_HARD_LINK:
+                return False
+            raise
+        return True
+
+    def keep_copy(self, copy: SameFile, *, view: int) -> None:
+        """Keep a copy of a view that is durable, in place of any other. It does no harm if it cannot be kept."""
+        name = _name_of_copy(copy)
+        with suppress(OSError):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._folder)
+            os.link(copy.path, name, src_dir_fd=view, dst_dir_fd=self._folder)
+
 
 class UnsharedLinks(SharedLinks):
     """A stand-in for systems on which views share no link."""
@@ -59,6 +89,13 @@ class UnsharedLinks(SharedLinks):
         return False
 
     def keep(self, target: str, path: str, *, view: int) -> None:
+        """Keep nothing."""
+
+    def copy_into(self, copy: SameFile, *, view: int) -> bool:  # noqa: ARG002  # as above
+        """Return false: there is no copy to share."""
+        return False
+
+    def keep_copy(self, copy: SameFile, *, view: int) -> None:
         """Keep nothing."""
 
 
@@ -74,11 +111,28 @@ def shared_links(folder: Path) -> Iterator[SharedLinks]:
 
 
 def misnamed_links(folder: Path) -> list[Path]:
-    """Everything in the folder that is no link, or a link with another target than its name says."""
-    with os.scandir(folder) as found:
-        names = sorted((child.name, child.is_symlink()) for child in found)
-    return [folder / name for name, is_link in names if not is_link or _name_of(os.readlink(folder / name)) != name]
+    """Everything in the folder that is no link to the target, or no copy of the bytes, that its name says.
+
+    May raise OSError.
+    """
+    return [path for path in sorted(folder.iterdir()) if not _is_named_right(path)]
+
+
+def _is_named_right(path: Path) -> bool:
+    if path.is_symlink():
+        return _name_of(os.readlink(path)) == path.name
+    if not path.name.endswith(_COPY) or not path.is_file():
+        return False
+    return sha256(path.read_bytes()).hexdigest().startswith(path.name.removesuffix(_COPY).partition(".")[2])
+
+
+def _name_of_copy(copy: SameFile) -> str:
+    return f"{_name_of(copy.target)}.{copy.sha256[:_NAME_DIGITS]}{_COPY}"
 
 
 def _name_of(target: str) -> str:
     return sha256(os.fsencode(target)).hexdigest()[:_NAME_DIGITS]
+
+
+def _looks(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_mode, status.st_size, status.st_mtime_ns

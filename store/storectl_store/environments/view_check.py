@@ -1,5 +1,6 @@
 """Compare a published environment with its plan: everything planned is there as planned, and nothing else is there."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -38,26 +39,34 @@ def differences(
     for path, content in expected.contents.items():
         if message := _missing(path, found) or _wrong_content(path, content, found, contents=contents):
             yield Difference(path=path, message=message)
-    for path, target in expected.same_files.items():
-        if message := _missing(path, found) or _wrong_copy(path, target, found, contents=contents):
+    for path, file in expected.same_files.items():
+        if message := _missing(path, found) or _wrong_copy(file, found, contents=contents):
             yield Difference(path=path, message=message)
     for path in sorted(expected.folders - found.folders):
         yield Difference(path=path, message="the folder is gone")
+    for path in sorted(found.open):
+        yield Difference(path=path, message="the folder can be written")
     for path in sorted((found.files.keys() | found.links.keys() | found.folders) - expected.paths):
         yield Difference(path=path, message="nothing in the environment has brought it")
 
 
 class _Found:
-    """Everything below a view. ``files`` are all that are neither links nor folders, with their status."""
+    """Everything below a view.
+
+    ``files`` are all that are neither links nor folders, with their status; ``open`` are folders that can be written.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.files: dict[str, os.stat_result] = {}
         self.links: dict[str, str] = {}
         self.folders: set[str] = set()
+        self.open: list[str] = []
         self._walk("")
 
     def _walk(self, folder: str) -> None:
+        if os.stat(self.root / folder).st_mode & 0o222:
+            self.open.append(folder or ".")
         with os.scandir(self.root / folder) as found:
             children = list(found)
         for child in children:
@@ -76,7 +85,7 @@ class _Expected:
 
     def __init__(self, plan: EnvironmentPlan, extra_files: Mapping[str, bytes]) -> None:
         self.links = {link.path: link.target for link in plan.links}
-        self.same_files = {file.path: file.target for file in plan.same_files}
+        self.same_files = {file.path: file for file in plan.same_files}
         self.contents = {file.path: file for file in plan.files}
         made = {IMPORT_MAP: import_map_of(plan), **extra_files}
         self.contents |= {path: SmallFile(path=path, content=content) for path, content in made.items()}
@@ -95,8 +104,7 @@ class _Expected:
             own = with_own_shebang(content, python)
             self.contents[script.path] = SmallFile(path=script.path, content=own, executable=True)
         else:
-            shared = SameFile(path=script.path, target=script.source)
-            self.same_files[shared.path] = shared.target
+            self.same_files[script.path] = SameFile(path=script.path, target=script.source, sha256=script.sha256)
 
 
 def _missing(path: str, found: _Found) -> str | None:
@@ -119,23 +127,19 @@ def _wrong_content(path: str, file: SmallFile, found: _Found, *, contents: bool)
     return None if (found.root / path).read_bytes() == file.content else "its content is another"
 
 
-def _wrong_copy(path: str, target: str, found: _Found, *, contents: bool) -> str | None:
-    """What is wrong with a shared file; None if nothing is.
-
-    It may be a hard link to the entry's file, a symbolic link if there can be no hard link, or a copy of the same
-    bytes.
-    """
-    if path in found.links:
-        return None if found.links[path] == target else f"it does not lead to {target}"
-    status = found.files[path]
+def _wrong_copy(file: SameFile, found: _Found, *, contents: bool) -> str | None:
+    """What is wrong with a copy of an entry's file; None if nothing is."""
+    if file.path in found.links:
+        return "it is a link"
+    status = found.files[file.path]
     try:
-        wanted = os.stat(target)
+        wanted = os.stat(file.target)
     except OSError:
-        return f"{target} is gone"
+        return f"{file.target} is gone"
     if os.path.samestat(status, wanted):
-        return None
+        return "it is the entry's own file"
     if status.st_size != wanted.st_size or stat.S_IMODE(status.st_mode) != stat.S_IMODE(wanted.st_mode):
-        return "it is not the entry's file"
-    if contents and (found.root / path).read_bytes() != Path(target).read_bytes():
-        return "it is not the entry's file"
+        return "it is not as the entry's file"
+    if contents and hashlib.sha256((found.root / file.path).read_bytes()).hexdigest() != file.sha256:
+        return "it is not as the entry's file"
     return None

@@ -86,15 +86,36 @@ class EntryLayer(Layer):
         return self.files if self.look_up is None else self.look_up()
 
     def leaf(self, path: str) -> Leaf:
-        """A link to the file in the store; for the metadata, the same file."""
-        kind = SameFile if self.metadata and path.startswith(f"{self.metadata}/") else Link
-        return kind(path=self.view_path(path), target=f"{self.root}/{path}")
+        """A link to the file in the store; of the metadata, a copy."""
+        view_path, target = self.view_path(path), f"{self.root}/{path}"
+        if self.metadata and path.startswith(f"{self.metadata}/"):
+            return SameFile(path=view_path, target=target, sha256=self.files.get(path) or self.every_file()[path])
+        return Link(path=view_path, target=target)
 
     def folder_link(self, path: str) -> Link:
         """A link to the folder in the store."""
         if not path:
             return Link(path=self.mount, target=self.root, folder=True)
         return Link(path=self.view_path(path), target=f"{self.root}/{path}", folder=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CopyLayer(Layer):
+    """One part of an entry, in ``root``, that programs may write into or beside: data, headers.
+
+    So its folders are real, and its files are copies, except for what it puts into ``packages``, the folder of packages
+    in the view.
+    """
+
+    root: str
+    packages: str
+
+    def leaf(self, path: str) -> Leaf:
+        """A copy of the file; a link to it among the packages."""
+        view_path, target = self.view_path(path), f"{self.root}/{path}"
+        if view_path.startswith(f"{self.packages}/"):
+            return Link(path=view_path, target=target)
+        return SameFile(path=view_path, target=target, sha256=self.files[path])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,7 +126,7 @@ class ScriptLayer(Layer):
 
     def leaf(self, path: str) -> StoreScript:
         """The script; the publisher, which reads it, makes a link or a copy."""
-        return StoreScript(path=self.view_path(path), source=f"{self.root}/{path}")
+        return StoreScript(path=self.view_path(path), source=f"{self.root}/{path}", sha256=self.files[path])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -3,9 +3,11 @@
     <id>/pyvenv.cfg  environment.json  import-map
     <id>/bin/          python, console and gui scripts, .data/scripts
     <id>/lib/pythonX.Y/site-packages/     one link for each top-level name of each entry; real folders if they overlap
-                       and for .dist-info, whose files are those of the entry (hard links)
+                       and for .dist-info, whose files are copies
     <id>/include/site/pythonX.Y/<name>/   .data/headers, as with pip
     <id>/share/ etc/ …                    .data/data
+
+Nothing but packages leads into an entry: all else is real down to the files, as programs write there (ADR 37).
 
 Manifests are read for the few entries that overlap.
 
@@ -32,6 +34,7 @@ from storectl_store.environments.planning.order import InstallationOrder
 from storectl_store.environments.planning.overlap import (
     BYTECODE_FOLDER,
     Claim,
+    CopyLayer,
     EntryLayer,
     Layer,
     MergedTree,
@@ -186,7 +189,7 @@ class _View:
             yield from self._data(entry, files[Part.DATA], f"{folder}/{Part.DATA}")
         if headers := files[Part.HEADERS]:
             mount = f"{self._headers}/{entry.distribution}"
-            yield self._linked(entry, mount, headers, f"{folder}/{Part.HEADERS}")
+            yield self._copied(entry, mount, headers, f"{folder}/{Part.HEADERS}")
         if files[Part.SCRIPTS] or entry.entry_points:
             yield from self._scripts(entry, files[Part.SCRIPTS], f"{folder}/{Part.SCRIPTS}")
 
@@ -219,9 +222,9 @@ class _View:
         """
         in_lib64 = {path.removeprefix("lib64/"): sha for path, sha in files.items() if path.startswith("lib64/")}
         if self._lib64 and in_lib64:
-            yield self._linked(entry, "lib", in_lib64, f"{root}/lib64")
+            yield self._copied(entry, "lib", in_lib64, f"{root}/lib64")
             files = {path: sha for path, sha in files.items() if not path.startswith("lib64/")}
-        yield self._linked(entry, "", files, root)
+        yield self._copied(entry, "", files, root)
 
     def _scripts(self, entry: Outline, files: Files, root: str) -> Iterator[Layer]:
         names = frozenset(entry_point.name for entry_point in entry.entry_points)
@@ -236,14 +239,15 @@ class _View:
         made = [entry_point_script(entry_point, self._python) for entry_point in entry.entry_points]
         yield made_layer(_label(entry), made, entry.name)
 
-    def _linked(self, entry: Outline, mount: str, files: Files, root: str) -> EntryLayer:
-        return EntryLayer(
+    def _copied(self, entry: Outline, mount: str, files: Files, root: str) -> CopyLayer:
+        return CopyLayer(
             label=_label(entry),
             project=entry.name,
             digest=entry.digest,
             mount=mount,
             files=files,
             root=root,
+            packages=self.site_packages,
         )
 
 

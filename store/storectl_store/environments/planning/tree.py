@@ -1,6 +1,6 @@
 """What a view consists of.
 
-It has links into the store, files shared with it, small files of its own, and scripts with a first line of its own.
+It has links into the store, copies of files, small files of its own, and scripts with a first line of its own.
 Paths are relative to the environment, with forward slashes. Targets and sources are absolute, except for the few links
 that a view makes to itself (``lib64 -> lib``).
 """
@@ -19,13 +19,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SameFile:
-    """The file of an entry under a second name.
+    """A file with the bytes, mode and time of an entry's file, which it never is itself.
 
-    It is a hard link, which costs no inode, or a symbolic link if there can be no hard link.
+    What writes into it does not write into the entry. Views share it (``shared_links``), so it mostly costs no inode.
+    ``target`` is the entry's file, ``sha256`` its digest in hex.
     """
 
     path: str
     target: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class StoreScript:
 
     path: str
     source: str
+    sha256: str
 
 
 Leaf = Link | SameFile | SmallFile | StoreScript

@@ -26,7 +26,8 @@ _EXTERNALLY_MANAGED = b"""\
 [externally-managed]
 Error=storectl made it from a lock file and shares it between projects: nothing can be installed into it or
  removed from it. Change the lock file instead, for instance with `uv add --no-sync NAME`; storectl makes the new
- environment as soon as it is written, or when you run `storectl warm`.
+ environment as soon as it is written, or when you run `storectl warm`. `storectl env export DIR` makes a plain copy,
+ into which anything can be installed.
 """
 
 
