@@ -12,6 +12,7 @@ import pytest
 from packaging.utils import NormalizedName
 
 from storectl.commands import quarantine as quarantine_command
+from storectl.locks import named
 from storectl_daemon.indexes.file import IndexFile
 from storectl_daemon.indexes.page_store import PAGE_FORMAT, KeptPage, PageStore
 from storectl_daemon.indexes.url_book import BOOK_FORMAT, UrlBook
@@ -305,6 +306,21 @@ def read_daemon(folder: Path, data: bytes) -> object:
     return found.socket, found.pid, found.identity
 
 
+NAMED = {"requirements": ("numpy>=1.21", "späť @ file:///golden/späť"), "lock_file": None, "python": "3.12"}
+FOLLOWER = {"requirements": (), "lock_file": "/golden/späť/uv.lock", "python": None}
+
+
+def write_named(_: Path) -> bytes:
+    """What was asked for of two environments; a file has one of them."""
+    return "".join(named.Named("/golden/data", **asked).text() for asked in (NAMED, FOLLOWER)).encode()
+
+
+def read_named(folder: Path, data: bytes) -> object:
+    texts = data.split(named.FORMAT.encode())[1:]
+    found = [named._read(str(written(folder / "asked", named.FORMAT.encode() + text).parent)) for text in texts]
+    return [{slot: getattr(one, slot) for slot in NAMED} for one in found]
+
+
 def write_catalogue(folder: Path) -> bytes:
     with closing(Catalogue(folder / "index.db", lambda: [MANIFEST])) as made:
         made.put("outline 1", {DIGEST: b"data"})
@@ -401,6 +417,9 @@ FORMATS = [
         name=f"front.v{front_record._FORMAT}.json", write=write_front_record, read=read_front_record, value=FRONT
     ),
     GoldenFormat(name=f"addresses.v{BOOK_FORMAT}.json", write=write_addresses, read=read_addresses, value=(OFFERED,)),
+    GoldenFormat(
+        name=f"named.v{named.FORMAT.rpartition(' ')[2]}", write=write_named, read=read_named, value=[NAMED, FOLLOWER]
+    ),
     GoldenFormat(name=f"page.v{PAGE_FORMAT}", write=write_page, read=read_page, value=(PAGE, b"<a>sp\xc3\xa4t\n")),
     GoldenFormat(
         name=f"interpreter.v{interpreter_book._FORMAT}.json",
@@ -425,6 +444,7 @@ VERSIONS = {
     "layout": {"STORE_FORMAT"},
     "manifest": {"MANIFEST_FORMAT", "_FORMAT_WITHOUT_SEAL"},
     "models": {"API_VERSION"},
+    "named": {"FORMAT"},
     "outline": {"OUTLINE_FORMAT"},
     "page_store": {"PAGE_FORMAT"},
     "project_record": {"RECORD_FORMAT"},

@@ -16,6 +16,9 @@ from storectl.run_options import unknown_option
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run:run", "Run a program in the environment of its project."),
     "warm": ("warm:warm", "Fetch, unpack and compile all that the project's lock file needs."),
+    "add": ("edit:add", "Add requirements to a project with its own tool, and make the new environment."),
+    "remove": ("edit:remove", "Remove requirements from a project with its own tool, and make the new environment."),
+    "upgrade": ("edit:upgrade", "Lock newer versions with the project's own tool, and make the new environment."),
     "lock": ("lock:lock", "Lock a project with its own tool."),
     "trust": ("trust:trust", "Trust folders of other users."),
     "watch": ("watch:watch", "The projects whose lock files the daemon watches."),
@@ -25,8 +28,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "env": ("env:env", "The environments, and how that of a project is."),
     "store": ("store:store", "What is in the store, and whether it is as it was unpacked."),
     "tool": ("tool:tool", "Run commands of packages that belong to no project."),
+    "shim": ("shim:shim", "`python` that is the project's own, in every folder."),
     "kernel": ("kernel:kernel", "One Jupyter kernel that finds the project of each notebook."),
+    "uninstall": ("uninstall:uninstall", "Remove all that storectl has made, once it has listed it and asked."),
     "doctor": ("doctor:doctor", "Check what storectl needs."),
+    "completion": ("completion:completion", "Print the script that completes command lines in a shell."),
+    "complete": ("completion:complete", ""),
 }
 """By name: the command as ``module:attribute`` of ``storectl.commands``, and the first sentence of its help."""
 
@@ -39,9 +46,10 @@ ELSEWHERE: Mapping[str, str] = {
     "x": "storectl tool run NAME",
     "exec": "storectl run COMMAND",
     "python": "storectl run python; storectl run -p VERSION chooses which",
+    "update": "storectl upgrade locks newer versions",
     "cache": "storectl store list shows what is kept",
     **dict.fromkeys(
-        ("init", "new", "tree", "export", "version", "build", "publish", "auth", "format", "self", "show", "update"),
+        ("init", "new", "tree", "export", "version", "build", "publish", "auth", "format", "self", "show"),
         "the tool that locks the project does it",
     ),
 }

@@ -41,6 +41,10 @@ def _dispatch(arguments: list[str], *, running: bool) -> int:
         from storectl.run import main as run  # noqa: PLC0415 - see above
 
         return run(arguments[1:])
+    if arguments[:1] == ["as"]:
+        from storectl.python_name import main as become_python  # noqa: PLC0415 - see above
+
+        return become_python(arguments[1:])
     if arguments in (["--version"], ["-V"]):
         from storectl import __version__  # noqa: PLC0415 - see above
 

@@ -9,6 +9,7 @@
     ├── HomeMissingError              E_NO_HOME         no HOME, and no variable that says where the store is
     ├── StoreOwnerError               E_STORE_OWNER     the store is another user's, or would be in another's home
     ├── SharedStoreError              E_SHARED          other accounts could not use what is to be shared
+    ├── LockOldError                  E_LOCK_OLD        --locked, and the project has changed since it was locked
     ├── TargetNotFoundError           E_NOT_FOUND       no such script or command; exit code 127
     ├── TargetNotExecutableError      E_NOT_EXECUTABLE  found, but it cannot be executed; exit code 126
     ├── EnvFileError                  E_ENV_FILE        a file with variables for the program cannot be read
@@ -17,6 +18,9 @@
     ├── FileAccessError               E_FILE            the system refuses a file that is needed
     ├── LinkRefusedError              E_LINK            something stands where the link is to be
     ├── UnknownEntryError             E_NO_ENTRY        no such entry in the store
+    ├── UnknownNameError              E_NO_ENVIRONMENT  no environment has this name
+    ├── NameTakenError                E_NAME_TAKEN      an environment has this name already
+    ├── PipRefusedError               E_PIP             pip is not in the environment that it is to change
     ├── ServiceFileError              E_SERVICE         the service files cannot be installed
     ├── EnvironSizeError              E_ENVIRON         the environment variables are too large
     ├── DaemonProblemError            the daemon's code: it refused or failed
@@ -71,6 +75,12 @@ class NoLockFileError(ClientError):
     """No lock file at or above the folder ``facts['start']``, or the named one is missing."""
 
     default_code = "E_NO_LOCK"
+
+
+class LockOldError(ClientError):
+    """--locked was given, and the lock file was made before the project changed: ``facts['project']``."""
+
+    default_code = "E_LOCK_OLD"
 
 
 class NotLockedError(ClientError):
@@ -159,6 +169,24 @@ class UnknownEntryError(ClientError):
     default_code = "E_NO_ENTRY"
 
 
+class UnknownNameError(ClientError):
+    """No named environment has this name: ``facts['name']``."""
+
+    default_code = "E_NO_ENVIRONMENT"
+
+
+class NameTakenError(ClientError):
+    """A named environment has this name already: ``facts['name']``."""
+
+    default_code = "E_NAME_TAKEN"
+
+
+class PipRefusedError(ClientError):
+    """`python -m pip` is for an environment that has no pip and cannot be changed by one."""
+
+    default_code = "E_PIP"
+
+
 class ServiceFileError(ClientError):
     """The service files cannot be installed here."""
 
@@ -172,7 +200,10 @@ class EnvironSizeError(ClientError):
 
 
 class DaemonProblemError(ClientError):
-    """The daemon refused or failed; code, detail and hint are those of its answer."""
+    """The daemon refused or failed; code, detail and hint are those of its answer.
+
+    ``facts['missing_python']``: the Python that no interpreter is, if that is why; else None.
+    """
 
 
 class DaemonError(ClientError):

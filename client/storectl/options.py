@@ -12,6 +12,11 @@ TYPE_CHECKING = False  # typing and collections.abc take longer to import than a
 if TYPE_CHECKING:
     from typing import Any
 
+LOCKED, FROZEN = "locked", "frozen"
+"""What ``Options.lock_check`` may say: the lock file must fit the project, or whether it does is not asked."""
+
+_NO_PART_OF_THE_KEY = ("offline", "lock_check", "package")
+
 
 class Options:
     """Which environment of a project is meant: interpreter, extras, groups, another lock file. Not to be changed.
@@ -22,14 +27,15 @@ class Options:
     ``lock_file`` is absolute, None for the project's own; ``further_lock_files`` are requirements files that count
     with it. ``overlay`` is the absolute path of a lock file for packages on top. ``member`` is the absolute folder
     of a workspace member that is meant instead of the root, ``package`` its name as long as the folder is not
-    known; with ``all_packages`` every member is meant. ``offline`` says how to get the environment, not which: it
-    is not part of the key.
+    known; with ``all_packages`` every member is meant. ``offline`` and ``lock_check`` say how to get the
+    environment, not which: they are not part of the key. ``lock_check`` is LOCKED, FROZEN or nothing: what if the lock
+    file is older than the project.
     """
 
     __slots__ = (
         "all_extras", "all_groups", "all_packages", "default_groups", "extras", "further_lock_files", "groups",
-        "lock_file", "member",
-        "no_extras", "no_groups", "offline", "only_groups", "overlay", "package", "python",
+        "lock_check", "lock_file", "member", "no_extras", "no_groups", "offline", "only_groups", "overlay", "package",
+        "python",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +57,7 @@ class Options:
         package: str | None = None,
         all_packages: bool = False,
         offline: bool = False,
+        lock_check: str = "",
     ) -> None:
         self.python = absolute_interpreter(python) if python is not None else None
         self.extras = tuple(sorted(set(extras)))
@@ -62,6 +69,7 @@ class Options:
         self.default_groups = default_groups
         self.only_groups = only_groups
         self.offline = offline
+        self.lock_check = lock_check
         self.lock_file = absolute_lock_file(lock_file) if lock_file is not None else None
         self.further_lock_files = tuple(map(absolute_lock_file, further_lock_files))
         self.overlay = overlay
@@ -78,6 +86,10 @@ class Options:
     def with_lock_file(self, path: str) -> Options:
         """These options with another lock file."""
         return self._with(lock_file=path, further_lock_files=(), member=None)
+
+    def with_python(self, python: str | None) -> Options:
+        """These options with this interpreter, if they name none."""
+        return self._with(python=self.python or python)
 
     def alone(self) -> Options:
         """These options without a project: the Python is the one that stands beside the lock file."""
@@ -97,9 +109,8 @@ class Options:
     @property
     def key(self) -> str:
         """The name of these options in a project's record."""
-        values = self._values()
-        del values["offline"], values["package"]
-        return options_key(**values)
+        values = self._values().items()
+        return options_key(**{name: value for name, value in values if name not in _NO_PART_OF_THE_KEY})
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

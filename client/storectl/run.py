@@ -9,6 +9,8 @@ import os
 import sys
 
 from storectl.errors import ClientError, DaemonProblemError, FileAccessError, NoLockFileError, OutputError, printable
+from storectl.locks.freshness import with_fresh_lock_file
+from storectl.locks.named import default_project, named_project
 from storectl.locks.remembered import Locking
 from storectl.locks.script_block import script_lock_file
 from storectl.locks.unlocked import locate_or_lock
@@ -18,7 +20,7 @@ from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.run_options import help_of_options
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import last_environment, read_notices, read_ready
+from storectl_shim.project_record import last_environment, read_ready
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -77,9 +79,9 @@ def _run_matrix(request: RunRequest) -> int:
 
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The program's command line and variables with these options. A script may have a lock file of its own."""
-    own = {**os.environ, **request.variables}
+    own = {**os.environ, **request.variables, **({"UV_OFFLINE": "1"} if options.offline else {})}
     how = Locking(refresh=request.refresh, locked=request.locked, offline=options.offline)
-    named = request.kind is Kind.NAMED and options.lock_file is None and request.project is None
+    named = request.kind is Kind.NAMED and not (options.lock_file or request.project or request.environment)
     if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])
         lock_file = script_lock_file(request.arguments[0], options.python, own, how)
@@ -124,7 +126,7 @@ def environment_for(request: RunRequest, options: Options, environ: Mapping[str,
     With the requirements of --with on top of the project's; without a project, with them alone.
     """
     try:
-        project, _, options = locate_or_lock(lambda: _starts(request), options, environ, how)
+        project, options = _project(request, options, environ, how)
     except NoLockFileError:
         if not request.requirements or not (request.no_project or _may_be_outside(request, options)):
             raise
@@ -141,6 +143,24 @@ def environment_for(request: RunRequest, options: Options, environ: Mapping[str,
     return environment_at(project, options.with_overlay(overlay), environ)
 
 
+def _project(request: RunRequest, options: Options, environ: Mapping[str, str], how: Locking) -> tuple[str, Options]:
+    """The folder of the project or of the named environment, and the options for it; NoLockFileError if there is none.
+
+    Outside of projects it is the user's default environment, unless another Python is asked for or active.
+    """
+    if request.environment is not None:
+        return named_project(request.environment, options, environ)
+    try:
+        project, _, options = locate_or_lock(lambda: _starts(request), options, environ, how)
+    except NoLockFileError:
+        other = options.python or environ.get("VIRTUAL_ENV") or request.no_project
+        default = default_project(options, environ) if not other and _may_be_outside(request, options) else None
+        if default is None:
+            raise
+        return default
+    return project, options
+
+
 def environment_at(project: str, options: Options, environ: Mapping[str, str], *, last_will_do: bool = False) -> str:
     """The absolute path of the environment of the project in this folder, which has no symbolic links in its path.
 
@@ -148,12 +168,13 @@ def environment_at(project: str, options: Options, environ: Mapping[str, str], *
     """
     store, key = store_folder(environ), options.key
     last = last_environment(store, project, key)
-    ready = read_ready(store, project, key, environ) or (last if last_will_do else None)
-    if ready is None:
-        return _made_environment(options, project, last, environ)
-    for notice in () if is_true(environ.get("STORECTL_QUIET")) else read_notices(store, project, key):
-        sys.stderr.write(f"storectl: warning: {printable(notice)}\n")
-    return ready
+    if last_will_do and last is not None:
+        return last
+
+    def made() -> str:
+        return read_ready(store, project, key, environ) or _made_environment(options, project, last, environ)
+
+    return with_fresh_lock_file(made, project, options, environ)
 
 
 def _starts(request: RunRequest) -> Iterator[str]:
@@ -190,7 +211,8 @@ def _made_environment(options: Options, project: str, last: str | None, environ:
     try:
         return warm(project, options, environ).path
     except DaemonProblemError as error:
-        if last is None or not error.code.startswith("E_LOCK"):
+        gone = options.lock_file is not None and not os.path.exists(options.lock_file)  # that a named one follows
+        if last is None or options.lock_check or not (gone or error.code.startswith("E_LOCK")):
             raise
         sys.stderr.write(
             f"storectl: warning: {error.code}: {error.message} (running in the last good environment of {project})\n"

@@ -18,7 +18,7 @@ from storectl.run_options import BY_NAME, Asked, unknown_option
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 INTERPRETER_FLAGS = "bBdEiIOPqRsStuvVx?"
 """The one-letter options of CPython that take no value (3.9 to 3.14: `python --help`)."""
@@ -45,16 +45,16 @@ class RunRequest:
     """What is to run, and in which environment. Not to be changed; no dataclass, for the reason in ``options``.
 
     ``interpreter_options`` stand before the program; ``arguments`` begin with it, which is a script in any case if
-    ``script`` is true. ``project`` is the folder of --project, and without one if ``no_project`` is true. ``choices``
-    are the options for each of several Pythons, ``options`` those for the first; ``parallel`` is whether they run side
-    by side. ``requirements`` come on top of the project; with ``refresh`` they are locked anew, with ``locked`` nothing
-    may be locked. With ``no_sync`` the last environment will do. The program has the variables of ``env_files``;
-    ``variables`` are for storectl alone.
+    ``script`` is true. ``project`` is the folder of --project, and without one if ``no_project`` is true;
+    ``environment`` is the name of --env. ``choices`` are the options for each of several Pythons, ``options`` those for
+    the first; ``parallel`` is whether they run side by side. ``requirements`` come on top of the project; with
+    ``refresh`` they are locked anew, with ``locked`` nothing may be locked. With ``no_sync`` the last environment will
+    do. The program has the variables of ``env_files``; ``variables`` are for storectl alone.
     """
 
     __slots__ = (
-        "arguments", "choices", "env_files", "interpreter_options", "kind", "locked", "no_project", "no_sync",
-        "options", "parallel", "project", "refresh", "requirements", "script", "variables",
+        "arguments", "choices", "env_files", "environment", "interpreter_options", "kind", "locked", "no_project",
+        "no_sync", "options", "parallel", "project", "refresh", "requirements", "script", "variables",
     )  # fmt: skip
 
     def __init__(
@@ -66,10 +66,11 @@ class RunRequest:
         self.parallel = "parallel" in asked
         self.project = asked.one("project")
         self.no_project = "no_project" in asked
+        self.environment = None if {"lock", "no_project"} & set(asked.values) else asked.one("environment")
         self.no_sync = "no_sync" in asked
         self.requirements = asked.all("requirements") + tuple(f"-r {path}" for path in asked.all("requirement_files"))
         self.refresh = "refresh" in asked
-        self.locked = "locked" in asked
+        self.locked = "locked" in asked or "frozen" in asked
         self.env_files = () if "no_env_file" in asked else asked.all("env_files")
         self.script = "script" in asked
         self.variables = asked.variables
@@ -208,3 +209,16 @@ def _module_or_code(cluster: str) -> bool:
         if letter not in INTERPRETER_FLAGS:
             return False
     return False
+
+
+def script_of(arguments: Sequence[str]) -> str | None:
+    """The script among the arguments of Python; None for -m, -c, standard input or no program."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in ("-W", "-X", "--check-hash-based-pycs"):
+            next(rest, None)
+        elif argument == "-" or (argument[:1] == "-" != argument[1:2] and _module_or_code(argument)):
+            return None
+        elif not argument.startswith("-"):
+            return argument
+    return None

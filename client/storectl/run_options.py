@@ -7,7 +7,7 @@ meaning; what they can have no meaning for is in ``REFUSED``, with what to say i
 from __future__ import annotations
 
 from storectl.errors import UsageError
-from storectl.options import Options, is_true
+from storectl.options import FROZEN, LOCKED, Options, is_true
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -78,7 +78,14 @@ OPTIONS = (
     Option("--with-editable", takes="DIR", sets="requirements", text="a local project on top, used from its folder"),
     Option("--with-requirements", takes="FILE", sets="requirement_files", text="what the file requires, on top"),
     Option("--refresh", sets="refresh", text="lock anew what was locked once: --with, scripts, requirements files"),
-    Option("--locked", sets="locked", variables=("UV_LOCKED",), text="fail if something has to be locked first"),
+    Option(
+        "--locked", sets="locked", variables=("UV_LOCKED",),
+        text="fail if something has to be locked first: there is no lock file, or it is older than the project",
+    ),
+    Option(
+        "--frozen", sets="frozen", variables=("UV_FROZEN",),
+        text="do not ask if the lock file is older than the project",
+    ),
     Option("--refresh-package", takes="NAME", sets="refresh"),
     # Which project.
     Option("--lock", takes="FILE", sets="lock", text="this lock file; several requirements files count together"),
@@ -89,6 +96,10 @@ OPTIONS = (
     Option(
         "--directory", takes="DIR", sets="directory", variables=("UV_WORKING_DIR", "UV_WORKING_DIRECTORY"),
         text="change to this folder first",
+    ),
+    Option(
+        "-e", "--env", takes="NAME", sets="environment", variables=("STORECTL_ENV",),
+        text="this named environment, made by `storectl env create`",
     ),
     Option("--no-project", sets="no_project", variables=("UV_NO_PROJECT",), text="without the project around"),
     Option(
@@ -153,11 +164,11 @@ OPTIONS = (
 
 BY_NAME = {name: option for option in OPTIONS for name in option.names}
 
-_TOOL_LOCKS = "a run never changes the lock file: storectl lock -- {}"
+_TOOL_LOCKS = "it counts when the project is locked: storectl lock -- {}"
 _IN_PYPROJECT = "it counts for everybody who builds the project: {} in [tool.uv] of pyproject.toml"
 REFUSED = {
-    **dict.fromkeys(("-U", "--upgrade"), _TOOL_LOCKS.format("--upgrade")),
-    "--upgrade-package": _TOOL_LOCKS.format("--upgrade-package NAME"),
+    **dict.fromkeys(("-U", "--upgrade"), "a run changes no version: storectl upgrade"),
+    "--upgrade-package": "a run changes no version: storectl upgrade NAME",
     "--upgrade-group": _TOOL_LOCKS.format("--upgrade-group NAME"),
     **dict.fromkeys(("--no-sources", "--no-sources-package"), _TOOL_LOCKS.format("--no-sources")),
     **dict.fromkeys(
@@ -181,12 +192,20 @@ REFUSED = {
 _CONFLICTS = (
     ("package", "all_packages"),
     ("package", "no_project"),
+    ("environment", "project"),
+    ("environment", "lock"),
+    ("environment", "no_project"),
     ("all_packages", "no_project"),
     ("module", "script"),
     ("only_dev", "no_dev"),
     ("only_groups", "no_project"),
+    ("locked", "frozen"),
 )
-_OPPOSITES = {"dev": "no_dev", "no_dev": "dev", "groups": "only_groups", "env_files": "no_env_file"}
+_OPPOSITES = {
+    "dev": "no_dev", "no_dev": "dev", "groups": "only_groups", "env_files": "no_env_file",
+    "environment": "project", "project": "environment", "no_project": "environment",
+    "locked": "frozen", "frozen": "locked",
+}  # fmt: skip
 """A variable does not count if the option that says the opposite is given."""
 
 DEV = ("dev",)
@@ -263,6 +282,7 @@ class Asked:
             lock_file=next(iter(self.all("lock")), None),
             further_lock_files=self.all("lock")[1:],
             offline="offline" in self,
+            lock_check=LOCKED if "locked" in self else FROZEN if "frozen" in self else "",
         )
 
     def _take_variable(self, option: Option, environ: Mapping[str, str]) -> None:

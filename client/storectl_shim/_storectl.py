@@ -23,6 +23,9 @@ CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # site looks for these at e
 AMENDED = ("shutil", "py_compile")  # modules of the standard library that ``_storectl_amend`` amends
 PIP = "/pip/_internal/utils"  # the folder of the module that it amends, of any pip that runs in the environment
 
+SEES_CHANGES = "/jedi/inference/compiled/subprocess/__main__.py"
+"""What an editor's server runs for as long as it is open, to ask the project's Python where its modules are now."""
+
 _stock: "Any" = _external  # some of what we build on has no public name
 
 
@@ -263,7 +266,8 @@ def start_in_front(view: str, changed: int, absent: "tuple[str, ...]") -> None:
     """Start in a front: a venv of links, which its owner may change. ``view`` is that of the environment behind it.
 
     The daemon left the front's folder of packages with the modification time ``changed`` (ns). If it has another one,
-    or if the environment is gone, this is a venv like any other; but its links lead into a store all the same.
+    or if the environment is gone, or if the program is there to see what changes, this is a venv like any other; but
+    its links lead into a store all the same.
     """
 
     def install_in_front(address: "str | None") -> None:
@@ -273,6 +277,7 @@ def start_in_front(view: str, changed: int, absent: "tuple[str, ...]") -> None:
         equal = (
             os.stat(front).st_mtime_ns == changed
             and view not in hooked
+            and not "".join(sys.argv[:1]).endswith(SEES_CHANGES)
             and view.endswith(f"/{library()}/site-packages")
         )
         if equal and os.path.exists(root_of(view) + "/import-map"):
@@ -307,12 +312,12 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
     if view != alias:
         pin(alias, view)
     if view not in hooked:
+        amend_library(view)
         serve(View(view, alias, address, absent))
 
 
 def serve(view: View) -> None:
     """Have the import map answer for the folders of the view."""
-    amend_library(view.path)
     standard = _external.FileFinder.path_hook().__qualname__
     place = max(i for i, hook in enumerate(sys.path_hooks) if getattr(hook, "__qualname__", "") == standard)
     sys.path_hooks[place] = path_hook(view, sys.path_hooks[place])

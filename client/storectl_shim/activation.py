@@ -1,7 +1,8 @@
 """The Python API: it puts an environment into an interpreter that runs already, such as a notebook's.
 
     import storectl
-    storectl.activate()                # the project of the notebook, or of the current folder
+    storectl.activate()                          # the project of the notebook, or of the current folder
+    storectl.activate("numpy>=1.21", "pandas")   # no project: these, locked once
 
 The environment takes the place of site-packages: after the script's folder, PYTHONPATH and the standard library,
 before the interpreter's own packages. Loaded modules stay loaded: a conflict is told before anything is changed.
@@ -19,11 +20,14 @@ import threading
 import warnings
 
 from storectl_shim.activation_errors import ActivationError, ActivationWarning, ConflictError
+from storectl_shim.asked import Asked, place_and_requirements
 from storectl_shim.conflicts import find_conflicts
 from storectl_shim.environment import (
     Environment,
     check_interpreter,
+    has_project,
     make_environment,
+    names_of,
     read_import_map,
     root_of,
     this_interpreter,
@@ -35,13 +39,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 _activating = threading.RLock()
+_active: list[tuple[Asked, Environment]] = []
+"""What was activated last in this interpreter, if anything was."""
+
 _companions: dict[str, str] = {}
 """By the view: the folder of a checkout that came to ``sys.path`` together with it."""
 
 
 def activate(
+    *what: str | os.PathLike[str],
     project: str | os.PathLike[str] | None = None,
-    *,
     lock: str | os.PathLike[str] | None = None,
     extras: Iterable[str] = (),
     groups: Iterable[str] = (),
@@ -50,10 +57,15 @@ def activate(
     on_conflict: str = "error",
     offline: bool = False,
 ) -> Environment:
-    """Make a project's locked packages importable here, in place of those of an earlier activation.
+    """Make a project's locked packages importable here, in place of those of an earlier activation; or requirements.
 
     ``project`` is its folder or a file in it, None for that of the notebook or the current folder; ``lock`` is a lock
     file of one's own. ``python`` may only say what this interpreter is. With ``offline`` nothing is fetched.
+
+    Requirements are locked once, for this interpreter, and remembered. They come on top of the ``project`` or ``lock``
+    that is given with them; else of what this function was asked for before; else of the project that this program was
+    started in by `storectl run`; else they are all that there is. Versions that are there stay if they fit. All
+    arguments by position are requirements, unless it is one alone that is the path of a project.
 
     If a module is loaded already that would come from elsewhere, that is a ConflictError, with nothing changed; with
     ``on_conflict="warn"`` it is an ActivationWarning. Any other trouble is an ActivationError.
@@ -61,18 +73,20 @@ def activate(
     if on_conflict not in ("error", "warn"):
         raise ValueError(f'on_conflict is "error" or "warn", not {on_conflict!r}')
     _check_python(python)
+    place, requirements = place_and_requirements(what, project)
+    asked = Asked(place, lock, names_of(extras), names_of(groups), default_groups)
     with _activating:
-        made = make_environment(
-            project,
-            lock=lock,
-            extras=extras,
-            groups=groups,
-            default_groups=default_groups,
-            python=this_interpreter(),
-            offline=offline,
-        )
+        before = _active[-1] if _active and view_of(_active[-1][1]) in sys.path else None
+        if requirements and asked == Asked():
+            asked = before[0] if before is not None else Asked(alone=not (active_views() and has_project()))
+        asked = asked.with_requirements(requirements)
+        keep = before[1].path if before is not None and requirements else None
+        if keep is not None and before is not None and asked == before[0]:
+            return before[1]
+        made = make_environment(asked, python=this_interpreter(), offline=offline, keep=keep)
         check_interpreter(made)
         put_in_place(made, on_conflict)
+        _active[:] = [(asked, made)]
     return made
 
 
@@ -91,15 +105,8 @@ def environment(
     ``python`` is a version or the path of an interpreter, None for the project's own choice. ActivationError if there
     is none.
     """
-    return make_environment(
-        project,
-        lock=lock,
-        extras=extras,
-        groups=groups,
-        default_groups=default_groups,
-        python=python,
-        offline=offline,
-    )
+    asked = Asked(project, lock, names_of(extras), names_of(groups), default_groups)
+    return make_environment(asked, python=python, offline=offline)
 
 
 def put_in_place(made: Environment, on_conflict: str) -> None:

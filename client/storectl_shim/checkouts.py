@@ -53,7 +53,7 @@ def from_git(
             f"{_shown(url)} at {rev} has no folder {subdirectory}", code="E_GIT", hint="check `subdirectory`"
         )
     made = activate(
-        project,
+        project=project,
         extras=extras,
         groups=groups,
         default_groups=default_groups,

@@ -32,8 +32,10 @@ from storectl_shim.trust import ForeignFileError, check_inputs
 
 TYPE_CHECKING = False  # importing typing takes longer than all of this
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
+
+    from storectl_shim.asked import Asked
 
 COMMAND = "storectl-python"
 
@@ -177,38 +179,48 @@ def this_interpreter() -> str:
 
 
 def make_environment(
-    project: str | os.PathLike[str] | None = None,
-    *,
-    lock: str | os.PathLike[str] | None = None,
-    extras: Iterable[str] = (),
-    groups: Iterable[str] = (),
-    default_groups: bool = True,
-    python: str | None = None,
-    offline: bool = False,
+    asked: Asked, *, python: str | None = None, offline: bool = False, keep: str | None = None
 ) -> Environment:
-    """The environment of a project. The daemon makes it if it is not ready; ActivationError if it cannot be made.
+    """The environment that is asked for. The daemon makes it if it is not ready; ActivationError if it cannot be made.
 
-    ``project`` is a folder of the project or a file in it, None for that of the notebook or the current folder.
-    ``lock`` is a lock file of one's own. ``python`` is a version or the path of an interpreter, None for the
-    project's own.
+    ``python`` is a version or the path of an interpreter, None for the project's own. If requirements have to be
+    locked, the versions in the environment ``keep`` stay if they fit.
     """
-    lock_file = None if lock is None else absolute_lock_file(os.fspath(lock))
+    if asked.alone:
+        answer = _warm(os.getcwd(), {"python": python}, ["--no-project", *_on_top(asked, keep)], offline=offline)
+        return Environment(path=answer["path"], project=answer["project"], lock_file=answer["lock_file"])
+    lock_file = None if asked.lock is None else absolute_lock_file(os.fspath(asked.lock))
     try:
-        folder, found, member = _locate(project, lock_file)
+        folder, found, member = _locate(asked.project, lock_file)
     except ForeignFileError as error:
         raise ActivationError(str(error), code=error.code, hint=error.hint, path=error.path) from None
     options: dict[str, Any] = {
         "python": None if python is None else absolute_interpreter(python),
-        "extras": _names(extras),
-        "groups": _names(groups),
-        "default_groups": default_groups,
+        "extras": asked.extras,
+        "groups": asked.groups,
+        "default_groups": asked.default_groups,
         "lock_file": lock_file,
         "member": member,
     }
-    path = read_ready(_store(), folder, options_key(**options))
+    path = None if asked.requirements else read_ready(_store(), folder, options_key(**options))
     if path is None:
-        path = str(_warm(member or folder, options, offline=offline)["path"])
+        path = str(_warm(member or folder, options, _on_top(asked, keep), offline=offline)["path"])
     return Environment(path=path, project=folder, lock_file=found)
+
+
+def has_project() -> bool:
+    """Whether there is a project for the notebook or the current folder."""
+    try:
+        _locate(None, None)
+    except (ActivationError, ForeignFileError):
+        return False
+    return True
+
+
+def _on_top(asked: Asked, keep: str | None) -> list[str]:
+    """The options of `storectl warm` for the requirements."""
+    options = [f"--with={text}" for text in asked.requirements]
+    return [*options, "--keep", keep] if options and keep is not None else options
 
 
 def _store() -> str:
@@ -218,9 +230,9 @@ def _store() -> str:
         raise ActivationError(str(error), code="E_NO_HOME", hint=error.hint) from None
 
 
-def _names(names: Iterable[str]) -> tuple[str, ...]:
-    """The names sorted, each once. A single name may be given as a text."""
-    return tuple(sorted({names} if isinstance(names, str) else set(names)))
+def names_of(given: Iterable[str]) -> tuple[str, ...]:
+    """Names sorted, each once. A single name may be given as a text."""
+    return tuple(sorted({given} if isinstance(given, str) else set(given)))
 
 
 def _locate(project: str | os.PathLike[str] | None, lock_file: str | None) -> tuple[str, str, str | None]:
@@ -254,14 +266,14 @@ def _ambient_starts() -> list[str]:
     return [*notebooks, os.getcwd()]
 
 
-def _warm(folder: str, options: Mapping[str, Any], *, offline: bool) -> dict[str, Any]:
+def _warm(folder: str, options: Mapping[str, Any], more: Sequence[str], *, offline: bool) -> dict[str, Any]:
     """The answer of `storectl warm --json`. What the command reports goes on to stderr."""
-    command = [*storectl_command(), "warm", folder, "--json"]
+    command = [*storectl_command(), "warm", folder, "--json", *more]
     command += ["--python", options["python"]] if options["python"] is not None else []
-    command += [word for name in options["extras"] for word in ("--extra", name)]
-    command += [word for name in options["groups"] for word in ("--group", name)]
-    command += [] if options["default_groups"] else ["--no-default-groups"]
-    command += ["--lock", options["lock_file"]] if options["lock_file"] is not None else []
+    command += [word for name in options.get("extras", ()) for word in ("--extra", name)]
+    command += [word for name in options.get("groups", ()) for word in ("--group", name)]
+    command += [] if options.get("default_groups", True) else ["--no-default-groups"]
+    command += ["--lock", options["lock_file"]] if options.get("lock_file") is not None else []
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -81,11 +81,15 @@ class Model(BaseModel):
 
 
 class Problem(Model):
-    """Why something failed, for a person and for a program."""
+    """Why something failed, for a person and for a program.
+
+    ``missing_python`` is the Python that no interpreter is, if that is why: ``3.14``, or ``>=3.12``.
+    """
 
     code: str
     detail: ShownPath
     hint: ShownPath | None = None
+    missing_python: str | None = None
 
 
 STOPPING = Problem(code="E_STOPPING", detail="the daemon is stopping", hint="Try again; it starts by itself.")

@@ -1,17 +1,20 @@
 """`storectl.activate`: an environment in an interpreter that runs already, as if it had been there from the start."""
 
 import io
+import json
 import os
+import subprocess
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from storectl_shim.asked import place_and_requirements
 from support.index import LoopbackIndex, serve_index
-from support.machine import Machine, base_python, pyenv_python
+from support.machine import STORECTL, Machine, base_python, pyenv_python
 from support.notebooks import code_of, execute, kernels, run_cells
 from support.project import write_project
 from support.wheels import WheelBytes, make_wheel
@@ -289,10 +292,12 @@ def test_nothing_but_the_standard_library_and_storectl_itself_is_loaded(machine:
         "storectl_shim",
         "storectl_shim.activation",
         "storectl_shim.activation_errors",
+        "storectl_shim.asked",
         "storectl_shim.conflicts",
         "storectl_shim.environment",
         "storectl_shim.locations",
         "storectl_shim.project_record",
+        "storectl_shim.requirements_files",
         "storectl_shim.trust",
     }
 
@@ -371,3 +376,118 @@ def test_a_broken_import_map_stops_the_activation(machine: Machine, index: Loopb
     (made / "import-map").write_bytes(b"storectl import map 1 nothing\n")
     done = execute(machine, [sys.executable, "-c", code_of(ERROR.format("storectl.activate()"))], folder)
     assert "E_IMPORT_MAP" in done.stdout, done.stderr
+
+
+VERSIONS = "import importlib.metadata as m; show(sorted(d.metadata['Name'] + '==' + d.version for d in m.distributions(path=[made.site_packages])))"
+
+
+@pytest.fixture
+def bare(index: LoopbackIndex, tmp_path: Path) -> Path:
+    """A folder without a project, and an index with two packages in two versions."""
+    index.add(ALPHA, NEWER_ALPHA, BETA, make_wheel("needy", "1.0", requires_dist=("beta",)))
+    return tmp_path
+
+
+@pytest.mark.parametrize("python", kernels())
+def test_requirements_are_locked_once_for_this_interpreter(
+    machine: Machine, index: LoopbackIndex, bare: Path, python: str
+) -> None:
+    cells = ('made = storectl.activate("alpha<2", "needy")', "import alpha, needy; show(alpha.value)", VERSIONS)
+    locked = [42, ["alpha==1.0", "beta==1.0", "needy==1.0"]]
+    assert run_cells(machine, bare, *cells, python=python, UV_DEFAULT_INDEX=index.url) == locked
+    index.add(make_wheel("alpha", "1.5"))
+    assert run_cells(machine, bare, *cells, python=python, UV_DEFAULT_INDEX="http://127.0.0.1:9/simple") == locked
+    del index.wheels["alpha-1.5-py3-none-any.whl"]
+
+
+def test_versions_stay_when_something_is_added_later(machine: Machine, index: LoopbackIndex, bare: Path) -> None:
+    cells = (
+        'made = storectl.activate("needy")',
+        "import needy, beta; show(beta.__version__)",
+        "sys.stdout.flush(); input()",
+        'made = storectl.activate("alpha")',
+        "import alpha; show([alpha.value, beta.__version__])",
+        VERSIONS,
+        'show(storectl.activate("alpha").path == made.path)',
+    )
+    newer = make_wheel("beta", "9.0")
+    command = [sys.executable, "-c", code_of(*cells)]
+    environ = {"UV_DEFAULT_INDEX": index.url}
+    shown = _with_input_between(machine, command, bare, lambda: index.add(newer), environ)
+    del index.wheels[newer.filename]
+    assert shown == ["1.0", [43, "1.0"], ["alpha==2.0", "beta==1.0", "needy==1.0"], True]
+
+
+def test_what_is_loaded_in_another_version_is_a_conflict(machine: Machine, index: LoopbackIndex, bare: Path) -> None:
+    answers = run_cells(
+        machine,
+        bare,
+        'made = storectl.activate("alpha==1.0")',
+        "import alpha",
+        ERROR.format('storectl.activate("alpha==2.0")'),
+        VERSIONS,
+        UV_DEFAULT_INDEX=index.url,
+    )
+    (code, message, _), versions = answers
+    assert (code, message) == ("E_CONFLICT", "alpha 1.0 is loaded, the lock file has 2.0")
+    assert versions == ["alpha==1.0"]
+
+
+def test_requirements_come_on_top_of_the_project_that_is_active(
+    machine: Machine, index: LoopbackIndex, project: Project, bare: Path
+) -> None:
+    answers = run_cells(
+        machine,
+        project.folder,
+        "storectl.activate()",
+        'made = storectl.activate("needy")',
+        VERSIONS,
+        f"made = storectl.activate('needy', project={str(project.folder)!r})",
+        VERSIONS,
+        UV_DEFAULT_INDEX=index.url,
+    )
+    assert answers == [["alpha==1.0", "beta==1.0", "needy==1.0"]] * 2
+
+
+def test_what_cannot_be_locked_is_an_error_and_changes_nothing(
+    machine: Machine, index: LoopbackIndex, bare: Path
+) -> None:
+    cells = ("show(list(sys.path))", ERROR.format('storectl.activate("nowhere-at-all")'), "show(sys.path)")
+    done = execute(machine, [sys.executable, "-c", code_of(*cells)], bare, UV_DEFAULT_INDEX=index.url)
+    before, (code, message, hint), after = map(json.loads, done.stdout.splitlines())
+    assert (code, message, hint) == ("E_REQUIREMENTS", "uv cannot lock nowhere-at-all", "what it says is above")
+    assert before == after
+    assert "nowhere-at-all" in done.stderr
+
+
+def test_one_path_is_a_project_and_everything_else_a_requirement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "demo" / "uv.lock").touch()
+    (tmp_path / "notebook.ipynb").touch()
+    for place in (".", "..", "./numpy", "demo", "notebook.ipynb", tmp_path):
+        assert place_and_requirements([place], None) == (place, ())
+    for text in ("numpy", "numpy>=1.21", "x @ git+https://host/x", "git+https://host/x", "./x-1.0-py3-none-any.whl"):
+        assert place_and_requirements([text], "demo") == ("demo", (text,))
+    with pytest.raises(TypeError, match="one project, or requirements"):
+        place_and_requirements(["demo", "numpy"], None)
+    with pytest.raises(TypeError, match="one project, or requirements"):
+        place_and_requirements(["demo"], "other")
+
+
+def _with_input_between(
+    machine: Machine, command: list[str], folder: Path, between: Callable[[], None], variables: dict[str, str]
+) -> list[object]:
+    """What the cells show; ``between`` is called before they get their line of input."""
+    process = subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=machine.environ | {"PATH": f"{STORECTL.parent}:{machine.environ['PATH']}"} | variables,
+    )  # fmt: skip
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    between()
+    rest, _ = process.communicate("go on\n", timeout=120)
+    return [json.loads(line) for line in [first, *rest.splitlines()]]

@@ -272,7 +272,7 @@ def test_the_unusual_goes_the_slow_way_with_its_arguments(
     assert launch(home, shell, *arguments).stdout == f"slow: {' '.join(arguments)}\n"
 
 
-NOT_FOR_THE_LAUNCHER = {"UV_LOCKED", "UV_NO_SYNC", "UV_NO_ENV_FILE"}
+NOT_FOR_THE_LAUNCHER = {"UV_LOCKED", "UV_FROZEN", "UV_NO_SYNC", "UV_NO_ENV_FILE"}
 """They change nothing as long as nothing has changed and no other variable is set."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from storectl.errors import UsageError
+from storectl.locks.handover import LockerError, hand_over
 from storectl.locks.lock import Locking, NoLockerError, locking_of
 
 TOOLS = ("uv", "poetry", "pdm", "pipenv", "pip", "pip-compile")
@@ -123,3 +124,31 @@ def test_the_tool_runs_in_the_projects_folder_and_its_exit_code_is_ours(tmp_path
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (7, f"poetry lock --no-cache in {project}\n"), done.stderr
     assert done.stderr == "storectl: poetry lock --no-cache (there is a poetry.lock)\n"
+
+
+@pytest.mark.parametrize(("tool", "has_one"), [("poetry", True), ("pdm", True), ("pipenv", True), ("uv", False)])
+def test_only_a_tool_that_would_make_an_environment_is_given_an_empty_one(
+    tmp_path: Path, programs: Path, tool: str, capfd: pytest.CaptureFixture[str], *, has_one: bool
+) -> None:
+    (programs / tool).write_text(
+        '#!/bin/sh\necho "$VIRTUAL_ENV"; ls "$VIRTUAL_ENV/bin/python" "$VIRTUAL_ENV"/lib/*/*\n'
+    )
+    environ = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path), "CONDA_PREFIX": "/conda"}
+    hand_over((str(programs / tool), "lock"), tmp_path, "it is asked for", environ)
+    shown = capfd.readouterr().out.splitlines()
+    if has_one:
+        assert shown[1] == f"{shown[0]}/bin/python"
+        assert not [name for name in shown[2:] if name.startswith("pip")]
+        assert not Path(shown[0]).exists()
+    else:
+        assert shown[0] == ""
+
+
+def test_an_environment_that_cannot_be_made_is_told(tmp_path: Path, programs: Path) -> None:
+    (programs / "python3").write_text("#!/bin/sh\necho no module named venv >&2; exit 1\n")
+    (programs / "python3").chmod(0o755)
+    environ = {"PATH": str(programs), "HOME": str(tmp_path)}
+    with pytest.raises(
+        LockerError, match="cannot make the empty environment in which poetry is run: no module named venv"
+    ):
+        hand_over((str(programs / "poetry"), "lock"), tmp_path, "", environ)

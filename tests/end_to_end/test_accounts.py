@@ -398,3 +398,15 @@ def tree(root: Path) -> dict[str, tuple[int, int, int]]:
         for name in [".", *folders, *files]
         for status in [os.lstat(os.path.join(folder, name))]
     }
+
+
+def test_a_store_can_be_removed_by_its_owner_with_uninstall(alice: Account, index: LoopbackIndex) -> None:
+    project = write_project(alice.home / "project", index, [make_wheel("alpha", "1.0")])
+    for path in (project, *project.iterdir()):
+        os.chown(path, alice.uid, alice.gid)
+    alice.ok("run", "-c", SHOW, cwd=project)
+    store = alice.home / ".local/share/storectl"
+    assert alice.run(["rm", "-rf", store / "store"]).returncode == 1
+    alice.ok("uninstall", "--yes")
+    assert not store.exists()
+    assert not (alice.home / ".local/state/storectl").exists()

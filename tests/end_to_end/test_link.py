@@ -11,7 +11,7 @@ import pytest
 
 from support.index import LoopbackIndex
 from support.machine import Machine, base_python
-from support.project import write_project
+from support.project import git, write_project
 from support.wheels import WheelBytes, make_wheel
 
 GUESTS = True  # the tests do not disturb one another: one daemon serves them all
@@ -149,6 +149,45 @@ def test_every_link_has_its_own_options_and_all_follow(linked: Linked) -> None:
     other = linked.folder / "env/bin/python"
     linked.machine.wait_for_state(linked.folder, lambda _: linked.tool(other, "-c", SHOW) == "2.0\n")
     assert linked.python("-c", SHOW) == "2.0\n"
+
+
+def test_git_does_not_see_it_whatever_the_project_ignores(linked: Linked) -> None:
+    git(linked.folder, "init", "--quiet")
+    assert ".venv" not in git(linked.folder, "status", "--porcelain")
+
+
+def test_what_tools_write_below_the_prefix_stays_and_is_the_projects_own(
+    linked: Linked, machine: Machine, index: LoopbackIndex
+) -> None:
+    write = "import pathlib, sys; p = pathlib.Path(sys.prefix, 'etc/tool'); p.mkdir(parents=True); (p / 'a').touch()"
+    linked.python("-c", write)
+    other = Linked(machine.guest(), index)
+    other.lock(make_wheel("alpha", "1.0"))
+    other.link()
+    linked.relock(make_wheel("alpha", "2.0"))
+    assert (linked.front / "etc/tool/a").exists()
+    assert not (other.front / "etc").exists()
+    assert linked.differs() == {}
+
+
+def test_a_checkout_that_moves_is_right_after_the_next_run(linked: Linked) -> None:
+    linked.folder = linked.folder.rename(linked.folder.with_name("moved"))
+    linked.front = linked.folder / ".venv"
+    linked.machine.ok("run", "-c", SHOW, cwd=linked.folder)
+    assert f"VIRTUAL_ENV={linked.front}" in (linked.front / "bin/activate").read_text()
+    linked.relock(make_wheel("alpha", "2.0"))
+    assert linked.python("-c", SHOW) == "2.0\n"
+
+
+def test_what_uv_and_pip_change_is_shown_and_settled_by_the_next_lock_file(linked: Linked) -> None:
+    linked.index.add(make_wheel("beta", "1.0"), make_wheel("alpha", "1.5"))
+    linked.uv_pip("install", "alpha==1.5", "beta")
+    assert linked.python("-c", SHOW) == "1.5\n"
+    assert linked.differs() == {"added": ["beta 1.0"], "changed": ["alpha 1.5 instead of 1.0, installed by uv"]}
+    assert "added: beta 1.0" in linked.machine.ok("env", "show", cwd=linked.folder)
+    linked.relock(make_wheel("alpha", "2.0"))
+    assert linked.differs() == {"added": ["beta 1.0"]}
+    assert linked.python("-c", f"import beta; {SHOW}") == "2.0\n"
 
 
 def test_unlink_takes_away_what_link_made_and_names_what_is_left(linked: Linked) -> None:

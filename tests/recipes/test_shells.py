@@ -10,6 +10,7 @@ import pytest
 from support.index import serve_index
 from support.machine import Machine, new_machine
 from support.project import write_project
+from support.tools import to_be_made
 from support.wheels import make_wheel
 
 NAMES = ("shop", "it's my $shop")
@@ -23,7 +24,7 @@ deactivate
 [ "$PATH" = "$before" ] && [ "$PYTHONHOME" = /nowhere ] && [ "$PS1" = '# ' ] && [ -z "${{VIRTUAL_ENV+x}}" ] && echo restored
 """
 FISH = f"""\
-set before $PATH; set -gx PYTHONHOME /nowhere
+set before "$PATH"; set -gx PYTHONHOME /nowhere
 source .venv/bin/activate.fish
 python -c '{SHOW}'
 echo $VIRTUAL_ENV
@@ -65,20 +66,45 @@ def linked() -> Iterator[tuple[Machine, dict[str, Path]]]:
         yield machine, folders
 
 
+@pytest.fixture(scope="session")
+def nu(run_folder: Path) -> Path:
+    """Where a package of the npm registry has nushell."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm here")
+    folder = run_folder / "nushell"
+    with to_be_made(folder) as missing:
+        if missing:
+            command: list[str | Path] = [
+                "npm",
+                "install",
+                "--silent",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+                folder,
+                "nushell",
+            ]
+            subprocess.run(command, check=True, capture_output=True)
+    return folder / "node_modules/.bin"
+
+
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish", "tcsh", pytest.param("nu", marks=pytest.mark.network)])
 def test_activating_is_as_in_a_venv(
-    linked: tuple[Machine, dict[str, Path]], shell: str, name: str, tmp_path: Path
+    linked: tuple[Machine, dict[str, Path]], request: pytest.FixtureRequest, shell: str, name: str
 ) -> None:
     command, script = SHELLS[shell]
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"there is no {shell} here")
     machine, folders = linked
-    (tmp_path / "script").write_text(script)
+    path = machine.environ["PATH"]
+    if shell == "nu":
+        path = f"{request.getfixturevalue('nu')}:{path}"
+    if shutil.which(command[0], path=path) is None:
+        pytest.skip(f"there is no {shell} here")
+    (folders[name] / "script").write_text(script)
     done = subprocess.run(
-        [*command, tmp_path / "script"],
+        [*command, "script"],
         cwd=folders[name],
-        env=machine.environ,
+        env=machine.environ | {"PATH": path},
         capture_output=True,
         text=True,
         check=False,

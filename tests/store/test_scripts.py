@@ -44,10 +44,16 @@ def test_the_shell_form_hands_over_name_and_arguments(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("character", ['"', "'", "$", "`", "\\", "\n"])
-def test_a_path_that_no_form_can_name_is_refused_with_a_hint(character: str) -> None:
-    with pytest.raises(EnvironmentBuildError) as caught:
-        shebang(f"/with space/{character}/python")
-    assert caught.value.hint
+def test_a_script_whose_path_no_first_line_can_name_runs_the_python_beside_it(character: str, tmp_path: Path) -> None:
+    folder = tmp_path / f"with {character} in it"
+    folder.mkdir()
+    (folder / "python").symlink_to(sys.executable)
+    script = folder / "script"
+    script.write_bytes(with_own_shebang(b"#!python\nimport sys; print(sys.argv)\n", str(folder / "python")))
+    script.chmod(0o755)
+    (tmp_path / "link").symlink_to(script)
+    output = subprocess.run([tmp_path / "link", "a b"], capture_output=True, text=True, check=True).stdout
+    assert output == f"{[str(tmp_path / 'link'), 'a b']}\n"
 
 
 @pytest.mark.parametrize("first", [b"#!python", b"#!pythonw", b"#!python -u", b"#!python3"])

@@ -118,7 +118,7 @@ class Daemon:
         assert headers["content-type"] == "application/problem+json", (status, content)
         problem: dict[str, Any] = json.loads(content)
         assert problem["status"] == status
-        assert problem.keys() == {"type", "title", "status", "code", "detail", "hint"}
+        assert problem.keys() == {"type", "title", "status", "code", "detail", "hint", "missing_python"}
         return problem
 
     def warm(self, start: Path, **options: Any) -> list[dict[str, Any]]:

@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import os
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ class Editor:
 
     def close(self) -> None:
         self._closed.set()
-        self._process.kill()
+        os.killpg(self._process.pid, signal.SIGKILL)  # the server may be a child of the command
         self._process.wait()
         for thread in self._threads:
             thread.join(_SECONDS)
@@ -74,7 +76,7 @@ class Editor:
     def _send(self, message: Mapping[str, Any]) -> None:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
         assert self._process.stdin is not None
-        with self._writing:
+        with self._writing, suppress(BrokenPipeError):  # who waits for an answer will say so
             self._process.stdin.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
             self._process.stdin.flush()
 
@@ -120,12 +122,13 @@ def editor_of(
     command: Sequence[str | Path], folder: Path, environ: Mapping[str, str], settings: Mapping[str, Any]
 ) -> Iterator[Editor]:
     """An editor in this folder, with the server that the command starts."""
-    process = subprocess.Popen(
-        command, cwd=folder, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    editor = Editor(process, folder, settings)
-    try:
-        editor.start()
-        yield editor
-    finally:
-        editor.close()
+    with subprocess.Popen(
+        command, cwd=folder, env=environ, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        editor = Editor(process, folder, settings)
+        try:
+            editor.start()
+            yield editor
+        finally:
+            editor.close()

@@ -13,16 +13,22 @@ from storectl.daemon.answers import LinkState, ProjectState
 from storectl.daemon.progress import describe
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import ClientError, NoLockFileError
+from storectl.locks.named import known_named, named_project
 from storectl.options import Options
 from storectl.project import locate_member, locate_project
+from storectl.run import environment_at
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import read_notices, read_ready
+from storectl_shim.project_record import last_environment, read_notices, read_ready
 
 _LAZY = {
+    "create": ("named:create", "Make an environment that belongs to no project."),
+    "add": ("named:add", "Add packages to a named environment."),
+    "remove": ("named:remove", "Remove a named environment."),
+    "default": ("named:default", "Choose the environment that counts outside of projects, or print its name."),
     "export": (
         "export:export",
         "Write the environment as a plain, writable one that needs no storectl.",
-    )
+    ),
 }
 
 
@@ -62,8 +68,12 @@ def show(folder: str, *, json: bool) -> None:
 
 @env.command()
 @folder
-def path(folder: str) -> None:
+@click.option("-e", "--env", "name", metavar="NAME", help="Of this named environment.")
+def path(folder: str, *, name: str | None) -> None:
     """Print the path of a project's environment. Fails if it is not ready."""
+    if name is not None:
+        print_lines(environment_at(*named_project(name, Options(), os.environ), os.environ))
+        return
     project, _, options = locate_member([folder], Options(), os.environ)
     ready = read_ready(store_folder(os.environ), project, options.key)
     print_lines(ready or _path_by_daemon(project))
@@ -72,20 +82,34 @@ def path(folder: str) -> None:
 @env.command("list")
 @as_json
 def list_environments(*, json: bool) -> None:
-    """Print every environment of the store. One that no project uses any more has - for the project."""
-    daemon = ensure_daemon(os.environ)
-    environments = daemon.environments()
+    """Print every environment of the store, by its name or project. One that has neither any more has -."""
+    environments = ensure_daemon(os.environ).environments()
+    names = _names_by_environment()
     if json:
-        print_json([dataclasses.asdict(environment) for environment in environments])
+        print_json(
+            [dataclasses.asdict(environment) | {"name": names.get(environment.id)} for environment in environments]
+        )
     else:
-        rows = [(e.id, e.version, str(e.wheels), e.project or "-") for e in environments]
-        print_table(("environment", "python", "wheels", "project"), rows)
+        rows = [(e.id, e.version, str(e.wheels), names.get(e.id) or e.project or "-") for e in environments]
+        made = {environment.id for environment in environments}
+        rows += [("-", "-", "-", name) for id_, name in names.items() if id_ not in made]
+        print_table(("environment", "python", "wheels", "project or name"), rows)
 
 
 @env.command()
 def api() -> None:
     """Print the path of the Python API, for an interpreter that does not have storectl: see docs/python-api.md."""
     print_lines(os.path.join(os.path.dirname(os.path.abspath(storectl_shim.__file__)), "notebook.py"))
+
+
+def _names_by_environment() -> dict[str, str]:
+    """The names of named environments by the id of what they last had; several names may have one."""
+    names: dict[str, list[str]] = {}
+    for named in known_named(os.environ):
+        project, options = named.project(Options())
+        environment = last_environment(store_folder(os.environ), project, options.key)
+        names.setdefault(os.path.basename(environment) if environment else f"- {named.name}", []).append(named.name)
+    return {environment: ", ".join(listed) for environment, listed in names.items()}
 
 
 def _link_lines(link: LinkState) -> list[str]:

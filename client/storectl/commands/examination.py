@@ -1,7 +1,6 @@
 """What `storectl doctor` checks: one function for each check, from the environment's variables to findings."""
 
 import os
-import re
 import stat
 import tempfile
 import time
@@ -14,6 +13,7 @@ from storectl.daemon.start import running_daemon
 from storectl.errors import ClientError, DaemonNotRunningError, ProjectOwnerError
 from storectl.options import Options
 from storectl.project import locate_project
+from storectl.pythons import known_pythons
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import read_notices, read_ready
 
@@ -121,32 +121,13 @@ def _private(path: str) -> Finding:
 
 
 def _interpreters(environ: Mapping[str, str]) -> Iterator[Finding]:
-    folders = [Path(folder) for folder in environ.get("PATH", os.defpath).split(os.pathsep) if folder]
-    pyenv = os.path.join(environ.get("PYENV_ROOT") or os.path.join(environ.get("HOME", "/"), ".pyenv"), "versions")
-    folders += [Path(pyenv, version, "bin") for version in _names(pyenv)]
-    found = sorted({version for folder in folders for version in _versions(folder)})
-    names = ", ".join(f"{major}.{minor}" for major, minor in found if (major, minor) >= (3, 9))
+    found = ", ".join(known_pythons(environ))
     yield Finding(
         check="interpreters",
-        ok=bool(names),
-        detail=names or "no CPython 3.9 or later on PATH",
+        ok=bool(found),
+        detail=found or "no CPython 3.9 or later on PATH",
         hint="install one, or put its folder on PATH",
     )
-
-
-def _versions(folder: Path) -> Iterator[tuple[int, int]]:
-    for name in _names(folder):
-        match = re.fullmatch(r"python(3)\.(\d+)", name)
-        if match and os.access(folder / name, os.X_OK):
-            yield int(match[1]), int(match[2])
-
-
-def _names(folder: str | Path) -> list[str]:
-    """The names in this folder; none if it is not there or cannot be read: that is no fault for a search."""
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
 
 
 def _watches(limit_file: Path) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from storectl.commands.output import count_text, print_json, print_lines, size_text
-from storectl.commands.parameters import as_json, asked_project, options_of, target
+from storectl.commands.parameters import as_json, options_of, project_asked, target
 from storectl.daemon.progress import progress_line
 from storectl.daemon.start import ensure_daemon
 from storectl.daemon.warming import warm
@@ -55,7 +55,7 @@ def export(
     if tar is not None and method is not None:
         raise UsageError(f"--{method} is for a folder, and a tar archive has copies")
     options = options_of(**asked)
-    root, _, options = locate_member([asked_project(context)], options, os.environ)
+    root, _, options = locate_member([project_asked(context)], options, os.environ)
     environment = warm(root, options, os.environ, bytecode=True)
     line = progress_line(sys.stderr, os.environ)
     try:

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from storectl.commands.output import print_lines
+from storectl.commands.output import count_text, print_lines
 from storectl.commands.parameters import folder, options_of, target
 from storectl.daemon.start import ensure_daemon
 from storectl.daemon.warming import warm
 from storectl.errors import LinkRefusedError, printable
+from storectl.locks.freshness import with_fresh_lock_file
 from storectl.project import locate_member
 
 _MOST_LEFT = 10
@@ -26,12 +27,13 @@ name = click.option(
 @click.option("--force", is_flag=True, help="Move what stands there aside, to NAME.before-storectl.")
 def link(folder: str, *, name: str, force: bool, **parameters: Any) -> None:
     """Make .venv, a virtual environment of the project's own that follows its lock file."""
-    project, _, options = locate_member([folder], options_of(**parameters), os.environ)
+    project, lock_file, options = locate_member([folder], options_of(**parameters), os.environ)
     path = _path_of(project, name)
-    environment = warm(project, options, os.environ)
+    environment = with_fresh_lock_file(lambda: warm(project, options, os.environ), project, options, os.environ)
     told = ensure_daemon(os.environ).link(path, options, environment.id, force=force)
     sys.stderr.writelines(f"storectl: {printable(line)}\n" for line in told)
-    print_lines(f"{path} has what {environment.path} has")
+    wheels = count_text(environment.wheels, "wheel")
+    print_lines(f"{path}: {wheels}, Python {environment.version}; it follows {lock_file}")
 
 
 @click.command()

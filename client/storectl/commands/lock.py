@@ -1,14 +1,13 @@
 """`storectl lock`: lock the project with the tool that it belongs to."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 
 from storectl.commands.parameters import PASS_ON, directory, offline
-from storectl.locks.lock import OFFLINE, locking_of
+from storectl.locks.handover import OFFLINE, hand_over
+from storectl.locks.lock import locking_of
 
 
 @click.command(context_settings=PASS_ON)
@@ -26,8 +25,5 @@ def lock(arguments: tuple[str, ...], *, tool: str | None, place: str | None, off
         place, arguments = arguments[0], arguments[1:]
     passed = arguments[1:] if arguments[:1] == ("--",) else arguments
     locking = locking_of(Path(place or "."), tool=tool, arguments=passed, environ=os.environ)
-    sys.stderr.write(f"storectl: {locking.shown} ({locking.why})\n")
-    sys.stderr.flush()
     variables = {**os.environ, **(OFFLINE if offline else {})}
-    code = subprocess.run(locking.command, cwd=locking.folder, env=variables, check=False).returncode
-    raise click.exceptions.Exit(128 - code if code < 0 else code)
+    raise click.exceptions.Exit(hand_over(locking.command, locking.folder, locking.why, variables))

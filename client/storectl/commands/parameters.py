@@ -4,13 +4,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from storectl.errors import FileAccessError
 from storectl.options import Options
 from storectl.run_options import BY_NAME, OPTIONS, Asked, Option
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -19,7 +22,8 @@ PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 _SELECTION = frozenset({
     "python", "extras", "all_extras", "no_extras", "groups", "all_groups", "no_groups", "only_groups", "dev", "no_dev",
-    "only_dev", "no_default_groups", "package", "all_packages", "lock", "offline",
+    "only_dev", "no_default_groups", "package", "all_packages", "lock", "offline", "locked",
+    "frozen",
 })  # fmt: skip
 _OWN, _PROJECT = f"{__name__}.own", f"{__name__}.project"
 _SINGLE = frozenset({"python", "package"})
@@ -77,14 +81,13 @@ def _remember_project(context: click.Context, _parameter: click.Parameter, value
     context.meta[_PROJECT] = value or os.environ.get("UV_PROJECT")
 
 
-def asked_project(context: click.Context) -> str:
-    """The folder that ``--project`` names; the current one if it was not given."""
-    project: str = context.meta.get(_PROJECT) or "."
-    return project
+def project_asked(context: click.Context) -> str:
+    """The folder of --project or its variable; without them, the current one."""
+    return context.meta.get(_PROJECT) or "."
 
 
 def _folder_or_project(context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    return asked_project(context) if value == "." else value
+    return project_asked(context) if value == "." else value
 
 
 folder = click.argument("folder", metavar="[DIR]", default=".", callback=_folder_or_project)
@@ -136,6 +139,14 @@ class Group(click.Group):
         rows = [(name, self.sentence(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl([row for row in rows if row[1]])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        """The commands that begin like this, and the options."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only a completion needs it
+
+        names = [(name, self.sentence(ctx, name)) for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=text) for name, text in names if text), *options]
 
     def sentence(self, ctx: click.Context, name: str) -> str:
         """The first sentence of a command's help; empty for a hidden command. It imports no module."""

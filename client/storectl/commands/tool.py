@@ -65,7 +65,7 @@ def run(
         wanted,
         os.environ,
         Locking(refresh=refresh, offline=offline),
-        choose=lambda: chosen_python(wanted.python, os.environ),
+        choose=lambda: chosen_python(wanted.python, os.environ, offline=offline),
     )
     environment = environment_at(os.path.realpath(folder), Options(offline=offline), os.environ)
     program = os.path.join(environment, "bin", wanted.command)

@@ -9,7 +9,10 @@ import click
 from storectl.commands.output import count_text, print_json, print_lines
 from storectl.commands.parameters import as_json, folder, options_of, target
 from storectl.daemon.warming import warm as warm_project
-from storectl.project import locate_member
+from storectl.locks.freshness import with_fresh_lock_file
+from storectl.locks.overlay import locked_alone, locked_overlay
+from storectl.locks.remembered import Locking
+from storectl.locks.unlocked import locate_or_lock
 from storectl.sharing import check_place, share_store
 from storectl_shim.locations import store_folder
 
@@ -17,15 +20,41 @@ from storectl_shim.locations import store_folder
 @click.command()
 @folder
 @target
+@click.option(
+    "-w", "--with", "requirements", metavar="REQUIREMENT", multiple=True, help="On top of it, locked once to fit it."
+)
+@click.option("--no-project", is_flag=True, help="Without the project: only what --with names.")
+@click.option("--keep", metavar="ENVIRONMENT", hidden=True, help="Versions of it stay if they fit.")
+@click.option("--refresh", is_flag=True, help="Lock anew what was locked once.")
 @click.option("--shared", is_flag=True, envvar="STORECTL_SHARED", help="Let every account of the machine run it.")
 @as_json
-def warm(folder: str, *, shared: bool, json: bool, **asked: Any) -> None:
+def warm(
+    folder: str,
+    *,
+    requirements: tuple[str, ...],
+    no_project: bool,
+    keep: str | None,
+    refresh: bool,
+    shared: bool,
+    json: bool,
+    **asked: Any,
+) -> None:
     """Fetch, unpack and compile all that the project's lock file needs. Returns when all of that is done."""
     options = options_of(**asked)
-    project, _, options = locate_member([folder], options, os.environ)
+    how = Locking(refresh=refresh, offline=options.offline, keep=keep)
     if shared:
         check_place(store_folder(os.environ))
-    environment = warm_project(project, options, os.environ, bytecode=True)
+    if no_project:
+        lock_file = locked_alone(requirements, options.python, os.environ, how)
+        project, options = os.path.dirname(lock_file), options.alone()
+    else:
+        project, _, options = locate_or_lock(lambda: [folder], options, os.environ, how)
+    if requirements and not no_project:
+        below = warm_project(project, options, os.environ)
+        options = options.with_overlay(locked_overlay(requirements, below.path, project, os.environ, how))
+    environment = with_fresh_lock_file(
+        lambda: warm_project(project, options, os.environ, bytecode=True), project, options, os.environ
+    )
     if shared:
         share_store(store_folder(os.environ), environment.executable)
     if json:

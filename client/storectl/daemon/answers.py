@@ -153,4 +153,5 @@ class ProjectState:
 def problem_from_json(value: Mapping[str, Any]) -> DaemonProblemError:
     """The error in a problem+json object or a failed event; any of its fields may be missing."""
     message = value.get("detail") or value.get("title") or "the daemon gave no reason"
-    return DaemonProblemError(str(message), code=str(value.get("code") or "E_PROBLEM"), hint=value.get("hint"))
+    code, missing = str(value.get("code") or "E_PROBLEM"), value.get("missing_python")
+    return DaemonProblemError(str(message), code=code, hint=value.get("hint"), missing_python=missing)

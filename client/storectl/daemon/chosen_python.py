@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 
+from storectl.errors import DaemonProblemError
+from storectl.options import is_true
 from storectl_shim.project_record import absolute_interpreter
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeVar
+
+    Answer = TypeVar("Answer")
 
 PIN = ".python-version"
 
@@ -36,15 +41,48 @@ class ChosenPython:
         return {PIN: f"{self.executable}\n"} if self.executable else {}
 
 
-def chosen_python(python: str | None, environ: Mapping[str, str], *, pinned: str | None = None) -> ChosenPython:
+def chosen_python(
+    python: str | None, environ: Mapping[str, str], *, pinned: str | None = None, offline: bool = False
+) -> ChosenPython:
     """The interpreter for ``python`` (such as 3.12, or a path), else for ``pinned``, else the first on PATH.
 
-    ``pinned`` is the content of a ``.python-version``. DaemonProblemError (E_TARGET) if there is no such interpreter.
+    ``pinned`` is the content of a ``.python-version``. DaemonProblemError (E_TARGET) if there is no such interpreter,
+    and uv or pyenv does not install it.
     """
     from storectl.daemon.start import ensure_daemon  # noqa: PLC0415 - for the first run only
 
     daemon = ensure_daemon(environ)
-    return daemon.interpreter(absolute_interpreter(python) if python else None, pinned)
+    asked = absolute_interpreter(python) if python else None
+    if offline or is_true(environ.get("UV_OFFLINE")):
+        return daemon.interpreter(asked, pinned)
+    return with_python(lambda: daemon.interpreter(asked, pinned), os.getcwd(), environ)
+
+
+def with_python(ask: Callable[[], Answer], folder: str, environ: Mapping[str, str]) -> Answer:
+    """What ``ask`` returns. If no interpreter is there for it, one is installed if that may be, and it is asked again.
+
+    ``folder`` is the project's, or the current one: its settings count.
+    """
+    try:
+        return ask()
+    except DaemonProblemError as error:
+        missing = error.facts.get("missing_python")
+        if not isinstance(missing, str):
+            raise
+        from storectl.daemon.missing_python import install_python  # noqa: PLC0415 - an error pays for it
+
+        if not install_python(missing, folder, environ):
+            raise
+    return ask()
+
+
+def pinned_in(folder: str) -> str | None:
+    """The content of the ``.python-version`` in a folder of storectl's own; None without one."""
+    try:
+        with open(os.path.join(folder, PIN), encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return None
 
 
 def pinned_at(folder: str, environ: Mapping[str, str]) -> str | None:
@@ -69,8 +107,10 @@ def first_on_path(environ: Mapping[str, str]) -> str:
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
         for name in ("python3", "python"):
             path = os.path.join(folder, name)
-            if os.path.isfile(path) and os.access(path, os.X_OK):
-                return os.path.realpath(path)
+            real = os.path.realpath(path)
+            # A name of the launcher (`storectl shim`) would start storectl again.
+            if os.path.isfile(path) and os.access(path, os.X_OK) and os.path.basename(real) != "storectl":
+                return real
     return ""
 
 

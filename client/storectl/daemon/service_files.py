@@ -21,12 +21,13 @@ COMMAND = "storectl-python"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceManager:
-    """A kind of service manager: its templates, the folder that its files go to, and the command that enables them."""
+    """A kind of service manager: its templates, the folder that its files go to, and the commands for them."""
 
     name: str
     files: tuple[str, ...]
     folder: str
     enable: tuple[str, ...]
+    disable: tuple[str, ...]
 
 
 SYSTEMD = ServiceManager(
@@ -34,6 +35,7 @@ SYSTEMD = ServiceManager(
     files=("storectl.socket", "storectl.service"),
     folder="systemd/user",
     enable=("systemctl", "--user", "enable", "--now", "storectl.socket"),
+    disable=("systemctl", "--user", "disable", "--now", "storectl.socket", "storectl.service"),
 )
 
 LAUNCHD = ServiceManager(
@@ -41,6 +43,7 @@ LAUNCHD = ServiceManager(
     files=("org.storectl.daemon.plist",),
     folder="Library/LaunchAgents",
     enable=("launchctl", "load", "-w"),
+    disable=("launchctl", "remove", "org.storectl.daemon"),
 )
 
 

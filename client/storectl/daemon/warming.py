@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 
 from storectl.daemon.answers import EnvironmentInfo
+from storectl.daemon.chosen_python import with_python
 from storectl.daemon.progress import ProgressLine, progress_line
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import DaemonGoneError
@@ -19,11 +20,15 @@ def warm(project: str, options: Options, environ: Mapping[str, str], *, bytecode
     If the daemon dies meanwhile, it is started again, once: what it had committed is still there.
     """
     line = progress_line(sys.stderr, environ)
+
+    def ask() -> EnvironmentInfo:
+        return _warm(project, options, environ, line, bytecode=bytecode)
+
     try:
         try:
-            return _warm(project, options, environ, line, bytecode=bytecode)
+            return ask() if options.offline else with_python(ask, project, environ)
         except DaemonGoneError:
-            return _warm(project, options, environ, line, bytecode=bytecode)
+            return ask()
     except KeyboardInterrupt:
         line.close()
         sys.stderr.write(GOES_ON)

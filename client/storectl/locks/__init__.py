@@ -1,1 +1,1 @@
-"""How lock files are made: a project's or script's by its own tool, and those for ``tool run`` and ``--with``."""
+"""Lock files that are made and edited: of a project or script by its own tool, and for ``tool run`` and ``--with``."""

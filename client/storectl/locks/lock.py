@@ -9,7 +9,6 @@ which the first of uv and pip that is installed is taken; ``requirements.in``.
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,9 +32,6 @@ _COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 """By the lock file: the command lines that make it, the preferred one first."""
 
-OFFLINE = {"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"}
-"""The variables that keep uv and pip from the network."""
-
 _PYLOCK: Mapping[str, tuple[str, ...]] = {
     "uv": ("uv", "export", "--quiet", "--format", "pylock.toml", "-o", "pylock.toml"),
     "pdm": ("pdm", "lock"),
@@ -55,19 +51,22 @@ class NoLockerError(ClientError):
     exit_code = 127
 
 
-class LockerError(ClientError):
-    """The tool of the project could not lock it; ``facts['folder']``."""
-
-    default_code = "E_LOCKER"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locking:
-    """A command line, the folder it runs in, and the reason for it: a sentence for the user."""
+    """A command line, the folder it runs in, and the reason for it: a sentence for the user.
+
+    ``words`` is the command line with the tool's name in place of its path, and without what the user adds.
+    """
 
     command: tuple[str, ...]
     folder: Path
     why: str
+    words: tuple[str, ...]
+
+    @property
+    def compiles(self) -> bool:
+        """Whether it makes a ``requirements.txt`` of a ``requirements.in``."""
+        return "requirements.in" in self.words
 
     @property
     def shown(self) -> str:
@@ -78,7 +77,9 @@ class Locking:
 def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
     """How to lock the project in this folder, or this script; NoLockerError if no tool can."""
     if place.is_file():
-        return _of_script(place, arguments, environ)
+        if not has_block(str(place)):
+            raise UsageError(f"{place} has no script block (PEP 723)", hint="name the folder of its project")
+        return script_locking(place, arguments, environ)
     if not place.is_dir():
         raise UsageError(
             f"{place} is no folder", hint="name the folder of a project, or a script with a block of its own"
@@ -87,7 +88,7 @@ def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], envir
     for command, why in candidates:
         program = find_program(command[0], environ)
         if program is not None:
-            return Locking(command=(program, *command[1:], *arguments), folder=place, why=why)
+            return Locking(command=(program, *command[1:], *arguments), folder=place, why=why, words=command)
     if not candidates:
         raise NoLockerError(
             f"there is nothing to lock in {place}",
@@ -102,26 +103,20 @@ def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], envir
     )
 
 
-def lock_project(folder: str, environ: Mapping[str, str], *, offline: bool) -> None:
-    """Lock a project that has no lock file with its own tool; LockerError if that fails."""
-    locking = locking_of(Path(folder), tool=None, arguments=(), environ=environ)
-    sys.stderr.write(f"storectl: {folder} has no lock file: {locking.shown} ({locking.why})\n")
-    sys.stderr.flush()
-    variables = {**(OFFLINE if offline else {}), **environ}
-    code = subprocess.run(locking.command, cwd=folder, env=variables, stdout=sys.stderr, check=False).returncode
-    if code:
-        raise LockerError(f"{locking.shown} ended with exit code {code}", hint="what it says is above", folder=folder)
-
-
-def _of_script(script: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
-    if not has_block(str(script)):
-        raise UsageError(f"{script} has no script block (PEP 723) at its top", hint="name the folder of its project")
+def script_locking(script: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:
+    """How to lock this script, which has a block of its own, or is to have one; NoLockerError without uv."""
     program = find_program("uv", environ)
     if program is None:
         raise NoLockerError(f"{script} is locked by uv, which is not installed", hint="install uv", folder=str(script))
-    folder = script.resolve().parent
-    command = (program, "lock", "--script", str(script.resolve()), *arguments)
-    return Locking(command=command, folder=folder, why="a script with a block of its own")
+    words = ("uv", "lock", "--script", str(script.resolve()))
+    why = "a script with a block of its own"
+    command = (program, *words[1:], *arguments)
+    return Locking(command=command, folder=script.resolve().parent, why=why, words=words)
+
+
+def keeping_versions(locking: Locking) -> tuple[str, ...]:
+    """The command line that locks anew, but keeps versions that still fit. uv and Poetry do so anyway, Pipenv never."""
+    return (*locking.command, "--update-reuse") if locking.words == ("pdm", "lock") else locking.command
 
 
 def _of_named_tool(tool: str, folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -30,7 +30,7 @@ def locked_overlay(
     It is locked in the project's folder: packages come from where the project's own come from.
     """
     requirements = absolute_requirements(requirements)
-    parts = [os.path.basename(environment), *_parts(requirements, environ)]
+    parts = [os.path.basename(environment), *_parts(requirements, environ, how)]
 
     def wanted() -> Wanted:
         from storectl.locks.requirements import Wanted  # noqa: PLC0415 - for the first run only
@@ -40,6 +40,7 @@ def locked_overlay(
             requirements=requirements,
             python=ChosenPython(version=version, executable=executable),
             constraints=tuple(versions_in(environment)),
+            kept=how.kept,
             folder=project,
         )
 
@@ -53,21 +54,22 @@ def locked_alone(requirements: Sequence[str], python: str | None, environ: Mappi
     """
     requirements = absolute_requirements(requirements)
     pinned = None if python else pinned_at(os.getcwd(), environ)
-    parts = [python or pinned or first_on_path(environ), *_parts(requirements, environ)]
+    parts = [python or pinned or first_on_path(environ), *_parts(requirements, environ, how)]
 
     def wanted() -> Wanted:
         from storectl.locks.requirements import Wanted  # noqa: PLC0415 - for the first run only
 
         check_requirements(requirements)
         chosen = chosen_python(python, environ, pinned=pinned)
-        return Wanted(requirements=requirements, python=chosen, notes=chosen.pin)
+        return Wanted(requirements=requirements, python=chosen, kept=how.kept, notes=chosen.pin)
 
     return lock_once(remembered_folder("overlays", parts, environ), wanted, environ, how, what=" ".join(requirements))
 
 
-def _parts(requirements: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+def _parts(requirements: Sequence[str], environ: Mapping[str, str], how: Locking) -> list[str]:
+    kept = [f"keep={os.path.basename(how.keep)}"] if how.keep is not None else []
     settings = (f"{name}={environ[name]}" for name in SETTINGS if environ.get(name))
-    return sorted([*requirements, *fingerprints(requirements), *settings])
+    return sorted([*requirements, *fingerprints(requirements), *settings, *kept])
 
 
 def _feature_version(environment: str) -> str:

@@ -1,10 +1,10 @@
 """Remembered locks: lock files for what no project has locked, made once by uv or pip and kept in the state folder.
 
-    <state>/overlays/<key>/        --with, on top of a project or without one
+    <state>/overlays/<key>/        --with and `storectl.activate("…")`, on top of a project or without one
     <state>/tools/<key>/           `storectl tool run`
     <state>/scripts/<key>/         a script with a block (PEP 723) and no lock file beside it
     <state>/requirements/…/        requirements files without hashes, see ``storectl_shim.requirements_files``
-    <state>/activated/<key>/       `storectl.activate("…")`
+    <state>/named/<name>/          named environments, see ``storectl.locks.named``
 
 The key is made of everything that was asked for. So what was locked once is found again by a run that needs neither uv
 nor pip nor the network. ``storectl.locks.requirements`` says what is in such a folder, and makes it.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from storectl.daemon.chosen_python import PIN
+from storectl.daemon.chosen_python import pinned_in
 from storectl.errors import NotLockedError
 from storectl_shim.locations import state_folder
 
@@ -27,22 +27,31 @@ if TYPE_CHECKING:
 LOCK_FILES = ("pylock.toml", "uv.lock")
 """What a lock file in a remembered folder may be called; earlier versions of storectl made a uv.lock."""
 
-KINDS = ("overlays", "tools", "scripts", "requirements", "activated")
+KINDS = ("overlays", "tools", "scripts", "requirements", "named")
 """The folders of remembered locks in the state folder."""
 
 
 class Locking:
     """How to lock: ``refresh`` locks anew, ``locked`` forbids to lock, ``offline`` keeps uv and pip off the network.
 
-    No dataclass, for the reason in ``storectl.options``.
+    ``keep`` is the path of an environment whose versions stay if they fit. No dataclass, for the reason in
+    ``storectl.options``.
     """
 
-    __slots__ = ("locked", "offline", "refresh")
+    __slots__ = ("keep", "locked", "offline", "refresh")
 
-    def __init__(self, *, refresh: bool = False, locked: bool = False, offline: bool = False) -> None:
+    def __init__(
+        self, *, refresh: bool = False, locked: bool = False, offline: bool = False, keep: str | None = None
+    ) -> None:
+        self.keep = keep
         self.refresh = refresh
         self.locked = locked
         self.offline = offline
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The versions that stay if they fit, as ``name==version``."""
+        return tuple(versions_in(self.keep)) if self.keep is not None else ()
 
     def check_allowed(self, what: str) -> None:
         """NotLockedError if it is forbidden to lock."""
@@ -86,11 +95,8 @@ def lock_file_in(folder: str) -> str | None:
 
 def has_its_python(folder: str) -> bool:
     """Whether the interpreter that the folder was locked for, by the pin in it, is there; true without a pin."""
-    try:
-        with open(os.path.join(folder, PIN), encoding="utf-8", errors="surrogateescape") as file:
-            return os.access(file.read().strip(), os.X_OK)
-    except OSError:
-        return True
+    pin = pinned_in(folder)
+    return pin is None or os.access(pin.strip(), os.X_OK)
 
 
 def versions_in(environment: str) -> Iterator[str]:

@@ -79,6 +79,12 @@ def _fingerprint(path: str) -> Iterator[str]:
         yield f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
+def project_name(text: str) -> str:
+    """The normalised name of the project that a requirement begins with; the text itself if there is none."""
+    found = None if is_path(text) or is_address(text) else re.match(r"\s*(\w[\w.-]*)", text)
+    return re.sub(r"[-_.]+", "-", found[1]).lower() if found else text
+
+
 def _is_plain_path(text: str) -> bool:
     """Whether this is a path, by a slash or an end that no project's name has: ``folder/project``, ``x-1.0.zip``."""
     return not is_address(text) and "@" not in text and ("/" in text or text.endswith(_ARCHIVES))

@@ -97,7 +97,7 @@ def _lock(folder: str, options: Options, environ: Mapping[str, str], how: Lockin
     file = os.path.join(folder, NAME)
     check_owners(folder, contents_of(file), environ)
     if _names_its_tool(folder) or not _has_requirements(folder):
-        from storectl.locks.lock import lock_project  # noqa: PLC0415 - for the first run only
+        from storectl.locks.handover import lock_project  # noqa: PLC0415 - for the first run only
 
         how.check_allowed(folder)
         lock_project(folder, environ, offline=how.offline)

@@ -201,10 +201,13 @@ def _none_found(asked: InterpreterRequest, requires_python: str | None, found: l
             asked=asked.said,
         )
     wanted = f"{asked.said}" + (f" that satisfies requires-python {requires_python}" if requires_python else "")
+    missing = asked.wanted or requires_python or "3"
+    quoted = missing if re.fullmatch(r"[\w.]+", missing) else f"'{missing}'"
     return TargetError(
         f"no interpreter found for {wanted}; found: {names}",
-        hint="install one, for example with `uv python install` or pyenv, or give the path of one with -p",
+        hint=f"`uv python install {quoted}` installs one (pyenv install too), or give the path of one with -p",
         found=[executable for _, executable in listed],
+        missing=missing,
     )
 
 

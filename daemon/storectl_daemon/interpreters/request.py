@@ -49,6 +49,13 @@ class InterpreterRequest:
             return interpreter.version == self.exact
         return self.versions.contains(release_of(interpreter.version), prereleases=True)
 
+    @property
+    def wanted(self) -> str | None:
+        """The request in the words of uv and pyenv, without a path: ``3.12``, ``3.13t``, ``>=3.11``. None for any."""
+        said = self.exact or str(self.versions or "")
+        one = said.removeprefix("==").removesuffix(".*")
+        return f"{said if ',' in said else one}{'t' if self.free_threaded else ''}" or None
+
     def can_satisfy(self, requires_python: str) -> bool:
         """Whether ``requires_python`` allows some version that is asked for, installed or not."""
         if self.versions is None:

@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
+from storectl_daemon.projects.installers import installer_at_work
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.front.difference import Difference, difference
 from storectl_store.environments.front.front_record import read_front
-from storectl_store.environments.front.place import FrontBusyError, follow, is_stage, leads_into, place, remove
+from storectl_store.environments.front.place import (
+    FrontBusyError,
+    follow,
+    is_settled,
+    is_stage,
+    leads_into,
+    place,
+    remove,
+)
 from storectl_store.environments.front.renewal import Wish
 from storectl_store.errors import ProblemError
 
@@ -71,12 +80,14 @@ class Fronts:
 
         Raises FrontBusyError if another program is changing it.
         """
-        if not lock_file.exists():
-            return []
         wish = _wish(front.path, front.options, environment)
+        if not lock_file.exists() or (front.environment and is_settled(wish)):
+            return []
+        if tool := installer_at_work(front.path):
+            raise FrontBusyError(f"{tool} is at work in {front.path.parent}", hint="it follows once that is done")
         with disk_errors(f"bring {front.path} up to date"), suppress(FileNotFoundError):  # it may be deleted meanwhile
             if front.environment:
-                return follow(wish, patience_s=_MOMENT_S) or []
+                return follow(wish, patience_s=_MOMENT_S)
             return place(wish, self._environments, force=False, patience_s=_MOMENT_S)
         return []
 

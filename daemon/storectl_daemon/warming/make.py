@@ -104,7 +104,7 @@ class EnvironmentMaker:
             plain = replace(job, options=Options())
             closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
         await asyncio.to_thread(check_local, lock_file.included, closure.local_projects, job.environ)
-        for warning in (*doubts(inputs.located, job.options.lock_file), *closure.warnings, *closure.notices):
+        for warning in (*doubts(inputs.located, job.options.lock_file), *closure.warnings):
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)

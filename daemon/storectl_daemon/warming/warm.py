@@ -52,7 +52,8 @@ def problem_of(error: BaseException) -> Problem:
     refusal = None if isinstance(error, ProblemError) else refusal_of(error, "go on")
     error = refusal or error
     if isinstance(error, ProblemError):
-        return Problem(code=error.code, detail=error.message, hint=error.hint)
+        missing = error.facts.get("missing")
+        return Problem(code=error.code, detail=error.message, hint=error.hint, missing_python=missing)
     return Problem(
         code="E_INTERNAL",
         detail=f"an internal error: {type(error).__name__}",
@@ -128,6 +129,26 @@ class Warmer:
         task = asyncio.create_task(self._wait_for_own(job, seen), name=f"warm {job.project}")
         self._waiting[task] = job
         task.add_done_callback(self._landed)
+
+    async def is_ready(self, job: Job) -> bool:
+        """Whether the job's environment is ready, and its record says, as to `run`, that no input has changed."""
+        state = self.state(job)
+        if job in self._flights or not isinstance(state, Ready):
+            return False
+        return await asyncio.to_thread(self._files.ready, job) == state.environment.path
+
+    async def say_again(self, job: Job) -> bool:
+        """Tell who listens that the job is ready, as the flight did that made it so; False if it is not any more."""
+        state, recorded = self.state(job), self._recorded(job)
+        if job in self._flights or not isinstance(state, Ready) or recorded.lock_file is None:
+            return False
+        if not job.offline:
+            self._book.want(job.project, job.options)
+        for notice in recorded.notices:
+            self._tell(job, WarningEvent(message=notice))
+        await self._follow(job, state.environment, Path(recorded.lock_file))
+        self._tell(job, ReadyEvent(environment=state.environment))
+        return True
 
     async def _wait_for_own(self, job: Job, seen: Inputs | None) -> None:
         """Wait for flights of the job until one had its variables: an earlier one, or one of its own."""

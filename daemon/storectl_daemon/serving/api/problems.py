@@ -29,7 +29,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 """For the OpenAPI document: the form of every answer that is no success."""
 
 
-def problem_bytes(status: int, *, code: str, detail: str, hint: str | None) -> bytes:
+def problem_bytes(status: int, *, code: str, detail: str, hint: str | None, missing_python: object = None) -> bytes:
     """The body of an error answer."""
     document = {
         "type": "about:blank",
@@ -38,18 +38,31 @@ def problem_bytes(status: int, *, code: str, detail: str, hint: str | None) -> b
         "code": code,
         "detail": printable(detail),
         "hint": hint,
+        "missing_python": missing_python,
     }
     return json.dumps(document).encode()
 
 
 def problem_response(
-    status: int, *, code: str, detail: str, hint: str | None = None, headers: dict[str, str] | None = None
+    status: int,
+    *,
+    code: str,
+    detail: str,
+    hint: str | None = None,
+    missing_python: object = None,
+    headers: dict[str, str] | None = None,
 ) -> Response:
     """An error answer."""
-    body = problem_bytes(status, code=code, detail=detail, hint=hint)
+    body = problem_bytes(status, code=code, detail=detail, hint=hint, missing_python=missing_python)
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def response_of(error: ProblemError) -> Response:
     """The answer for this error."""
-    return problem_response(_STATUS.get(error.code, 422), code=error.code, detail=error.message, hint=error.hint)
+    return problem_response(
+        _STATUS.get(error.code, 422),
+        code=error.code,
+        detail=error.message,
+        hint=error.hint,
+        missing_python=error.facts.get("missing"),
+    )

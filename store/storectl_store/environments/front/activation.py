@@ -1,6 +1,7 @@
 """The activation scripts of a virtual environment, for every shell, as virtualenv writes them."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,13 +28,13 @@ def _scripts(front: Path, prompt: str, site_packages: str) -> Iterator[tuple[str
     for kind in _activators():
         activator = kind(SimpleNamespace(prompt=prompt))
         for template in activator.templates():
-            try:
-                text = activator.instantiate_template(
-                    activator.replacements(creator, creator.bin_dir), template, creator
-                )
-                yield f"bin/{activator.as_name(template)}", text.encode()
-            except UnicodeError:
-                continue
+            values = activator.replacements(creator, creator.bin_dir)
+            # As virtualenv writes them: PowerShell wants a mark, and csh gets bytes that are no text on their own.
+            encoding = "utf-8-sig" if template.endswith(".ps1") else "utf-8"
+            errors = "surrogateescape" if template.endswith(".csh") else "strict"
+            with suppress(UnicodeError):
+                text = activator.instantiate_template(values, template, creator)
+                yield f"bin/{activator.as_name(template)}", text.encode(encoding, errors)
 
 
 @cache
@@ -46,6 +47,15 @@ def _activators() -> tuple[Any, ...]:
         NushellActivator,
         PowerShellActivator,
         PythonActivator,
+        XonshActivator,
     )
 
-    return (BashActivator, CShellActivator, FishActivator, NushellActivator, PowerShellActivator, PythonActivator)
+    return (
+        BashActivator,
+        CShellActivator,
+        FishActivator,
+        NushellActivator,
+        PowerShellActivator,
+        PythonActivator,
+        XonshActivator,
+    )

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_store.environments.environment_record import RECORD_NAME
+from storectl_store.environments.front.uv_cache import uv_cache_of
 from storectl_store.environments.identity import shim_sources
 from storectl_store.environments.planning.overlap import BYTECODE_FOLDER
 from storectl_store.environments.planning.plan import IMPORT_MAP
@@ -71,12 +72,13 @@ class Contents:
 
 
 def read_contents(view: Path, front: Path) -> Contents:
-    """What a front at ``front`` holds of this environment.
-
-    May raise OSError, and EnvironmentBuildError if no script can name the front's python.
-    """
+    """What a front at ``front`` holds of this environment. May raise OSError."""
     reader = _Reader(view, front)
     reader.walk("")
+    bytecode = f"{reader.site_packages}/{BYTECODE_FOLDER}"
+    if bytecode not in reader.folders:
+        reader.folders.append(bytecode)  # a program that made it would change the time of site-packages
+    reader.add_freshness()
     distributions = reader.distributions()
     records = {
         f"{path}/RECORD": RealFile(source="", content=distribution.record)
@@ -170,6 +172,13 @@ class _Reader:
                 if stream.read(len(self._shebang)) == self._shebang:
                     content = self._own_shebang + stream.read()
         self.files[path] = RealFile(source=source, content=content, executable=executable)
+
+    def add_freshness(self) -> None:
+        """Tell uv of each local project that it is as uv itself would have installed it just now."""
+        for path in [path for path in self.files if path.endswith(f"{DIST_INFO}/direct_url.json")]:
+            content = uv_cache_of(Path(self.files[path].source).read_bytes())
+            if content is not None:
+                self.files[f"{posixpath.dirname(path)}/uv_cache.json"] = RealFile(source="", content=content)
 
     def distributions(self) -> dict[str, Distribution]:
         """The projects of the view, by path of the metadata folder, each with its RECORD of what a front has of it."""

@@ -26,7 +26,8 @@ def difference(front: Path, view: Path) -> Difference:
         added=tuple(_told(found[name]) for name in sorted(found.keys() - locked.keys())),
         removed=tuple(_told(locked[name]) for name in sorted(locked.keys() - found.keys())),
         changed=tuple(
-            f"{_told(there)} by {there.installer or 'another program'}, locked is {wanted.version}"
+            f"{_told(there)}{'' if there.version == wanted.version else f' instead of {wanted.version}'}"
+            f", installed by {there.installer or 'another program'}"
             for there, wanted in both
             if not there.ours or there.version != wanted.version
         ),

@@ -15,7 +15,7 @@ from typing import Any
 from storectl_store.disk.whole_files import replace_file
 
 OWN_FOLDER = ".storectl"
-_RECORD = f"{OWN_FOLDER}/record"
+RECORD = f"{OWN_FOLDER}/record"
 _FORMAT = 1
 
 
@@ -35,7 +35,7 @@ class FrontRecord:
 def read_front(front: Path) -> FrontRecord | None:
     """The record of the front in this folder; None if the folder is none, or one of a later format."""
     try:
-        value = json.loads((front / _RECORD).read_bytes())
+        value = json.loads((front / RECORD).read_bytes())
         if value["format"] != _FORMAT:
             return None
         return FrontRecord(
@@ -58,4 +58,4 @@ def write_front(front: Path, record: FrontRecord) -> None:
         "options": dict(record.options),
     }
     (front / OWN_FOLDER).mkdir(exist_ok=True)
-    replace_file(front / _RECORD, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n", mode=0o644)
+    replace_file(front / RECORD, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n", mode=0o644)

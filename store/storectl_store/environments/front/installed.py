@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import posixpath
+import shutil
 from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,11 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from storectl_store.entries.stage import INSTALLER
 from storectl_store.environments.front.contents import DIST_INFO
+from storectl_store.environments.front.front_record import OWN_FOLDER
 from storectl_store.environments.planning.overlap import BYTECODE_FOLDER
+
+GONE = "gone"
+"""The name, beside the record of a front, under which metadata is deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,16 +75,18 @@ def recorded_paths(root: Path, metadata: str) -> Iterator[str]:
 
 
 def take_out(root: Path, metadata: str, kept: Container[str]) -> None:
-    """Remove what RECORD lists but for ``kept``, and then the metadata. Nothing behind a link is touched."""
-    remove_paths(root, recorded_paths(root, metadata), kept)
-    remove_paths(root, _below(root, metadata), kept)
+    """Remove what RECORD lists but for ``kept``, then the metadata in one step. Nothing behind a link is touched."""
+    own = f"{metadata}/"
+    remove_paths(root, (path for path in recorded_paths(root, metadata) if not path.startswith(own)), kept)
+    gone = root / OWN_FOLDER / GONE
+    (root / metadata).rename(gone)
+    shutil.rmtree(gone)
 
 
 def remove_paths(root: Path, paths: Iterable[str], kept: Container[str]) -> None:
     """Remove these files and links, with their bytecode, and the folders that become empty."""
-    metadata_last = sorted(set(paths), key=lambda path: (path.endswith("/RECORD"), path))
     parents = set()
-    for path in metadata_last:
+    for path in set(paths):
         if path in kept or not _is_really_in(root, path):
             continue
         with suppress(FileNotFoundError, IsADirectoryError):
@@ -118,9 +125,3 @@ def _is_really_in(root: Path, path: str) -> bool:
             return False
         folder = posixpath.dirname(folder)
     return True
-
-
-def _below(root: Path, folder: str) -> Iterator[str]:
-    for parent, folders, names in os.walk(root / folder):
-        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        yield from (os.path.relpath(os.path.join(parent, name), root) for name in (*names, *links))

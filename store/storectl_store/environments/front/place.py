@@ -18,7 +18,7 @@ from storectl_store.disk.durability import exchange, rename_noreplace
 from storectl_store.environments.front.contents import read_contents, site_packages_of
 from storectl_store.environments.front.front_record import OWN_FOLDER, read_front
 from storectl_store.environments.front.installed import installed, recorded_paths, remove_paths, take_out
-from storectl_store.environments.front.renewal import Wish, renew
+from storectl_store.environments.front.renewal import Wish, renew, shim_paths
 from storectl_store.errors import EnvironmentBuildError
 
 ASIDE = ".before-storectl"
@@ -76,7 +76,8 @@ def place(wish: Wish, environments: Path, *, force: bool, patience_s: float) -> 
     front = wish.at
     _sweep(front)
     if is_front(front):
-        return follow(wish, patience_s=patience_s) or []
+        with locked(front, patience_s):
+            return renew(front, wish)
     aside = _place_for_old(front, environments, force=force)
     stage = front.with_name(f".{front.name}.{secrets.token_hex(4)}")
     stage.mkdir(mode=0o755)
@@ -97,17 +98,22 @@ def place(wish: Wish, environments: Path, *, force: bool, patience_s: float) -> 
     return [f"what was at {front} is {aside} now"]
 
 
-def follow(wish: Wish, *, patience_s: float) -> list[str] | None:
-    """Bring the front at the path up to date; None if that was not needed.
+def follow(wish: Wish, *, patience_s: float) -> list[str]:
+    """Bring the front at the path up to date. Returns what was moved out of the way, in words.
 
-    A front that was changed since is left as it is as long as the environment is the same.
+    A front that is of this environment already is left as it is, even if others have changed it.
     """
+    if is_settled(wish):
+        return []
     with locked(wish.at, patience_s):
-        record = read_front(wish.at)
-        wanted = (str(wish.environment), str(wish.at), True)
-        if record is None or (record.environment, record.front, record.whole) == wanted:
-            return None
-        return renew(wish.at, wish)
+        return [] if is_settled(wish) else renew(wish.at, wish)
+
+
+def is_settled(wish: Wish) -> bool:
+    """Whether there is nothing to do for this wish: the front is of its environment, or there is none."""
+    record = read_front(wish.at)
+    wanted = (str(wish.environment), str(wish.at), True)
+    return record is None or (record.environment, record.front, record.whole) == wanted
 
 
 def _place_for_old(front: Path, environments: Path, *, force: bool) -> Path | None:
@@ -188,5 +194,6 @@ def _own_paths(front: Path, view: Path, site_packages: str) -> Iterator[str]:
         for path, target in contents.links.items():
             if (front / path).is_symlink() and os.readlink(front / path) == target:
                 yield path
-    for pattern in (*_BASE, f"{site_packages}/_storectl*", f"{site_packages}/__pycache__/_storectl*"):
+    yield from shim_paths(front, site_packages)
+    for pattern in _BASE:
         yield from (str(path.relative_to(front)) for path in front.glob(pattern))

@@ -11,11 +11,12 @@ Each step can be done again. So whatever a crash leaves half done is finished by
 Whoever calls this holds the lock of the front.
 """
 
+import errno
 import os
 import posixpath
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,8 +24,9 @@ from pathlib import Path
 from storectl_shim._storectl import CUSTOMIZATIONS
 from storectl_store.environments.front.activation import activation_scripts
 from storectl_store.environments.front.contents import STARTER, Contents, RealFile, read_contents
-from storectl_store.environments.front.front_record import OWN_FOLDER, FrontRecord, write_front
+from storectl_store.environments.front.front_record import OWN_FOLDER, RECORD, FrontRecord, write_front
 from storectl_store.environments.front.installed import (
+    GONE,
     Installed,
     installed,
     name_and_version,
@@ -32,6 +34,7 @@ from storectl_store.environments.front.installed import (
     remove_paths,
     take_out,
 )
+from storectl_store.environments.planning.overlap import BYTECODE_FOLDER
 
 _IGNORES_ITSELF = b"*"
 _CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"
@@ -70,6 +73,7 @@ class _Renewal:
         self._front = front
         self._contents = contents
         self._wish = wish
+        self._record = front / RECORD
         self._stage = front / OWN_FOLDER / "new"
         self._files = {**contents.files, **base_files(contents, wish)}
         self._kept = {*contents.folders, *contents.links, *self._files}
@@ -77,8 +81,11 @@ class _Renewal:
 
     def run(self) -> None:
         """All steps between the two records."""
-        shutil.rmtree(self._stage, ignore_errors=True)
-        self._stage.mkdir(parents=True)
+        for left in (self._front / OWN_FOLDER).glob(".tmp-*"):
+            left.unlink()
+        for name in (self._stage.name, GONE):
+            shutil.rmtree(self._front / OWN_FOLDER / name, ignore_errors=True)
+        self._stage.mkdir()
         before = installed(self._front, self._contents.site_packages)
         self._make_room(before)
         for folder in self._contents.folders:
@@ -89,8 +96,9 @@ class _Renewal:
         settled = self._settled_paths()
         for path, file in self._files.items():
             if path not in records:
-                self._file(path, file, trusted=path in settled)
+                self._file(path, file, trusted=path in settled and file.content is None)
         self._take_out_old(before)
+        self._leave_other_pythons()
         for path in records:
             self._file(path, self._files[path])
         self._tell_the_shim()
@@ -109,6 +117,19 @@ class _Renewal:
                 remove_paths(self._front, recorded_paths(self._front, each.metadata), self._kept)
             elif each.ours:
                 take_out(self._front, each.metadata, self._kept)
+
+    def _leave_other_pythons(self) -> None:
+        """Take out what was there for another Python than the environment's."""
+        for folder in (self._front / "lib").iterdir():
+            site_packages = f"lib/{folder.name}/site-packages"
+            if site_packages != self._contents.site_packages:
+                for each in installed(self._front, site_packages):
+                    if each.ours:
+                        take_out(self._front, each.metadata, self._kept)
+                remove_paths(self._front, shim_paths(self._front, site_packages), self._kept)
+        for link in (self._front / "bin").glob("python*"):
+            if link.is_symlink() and os.readlink(link) == "python" and f"bin/{link.name}" not in self._kept:
+                link.unlink()
 
     def _settled_paths(self) -> set[str]:
         """The paths of projects whose RECORD is there as wanted: their files may have been edited since."""
@@ -149,6 +170,8 @@ class _Renewal:
         self._replace(stage, path)
 
     def _replace(self, stage: Path, path: str) -> None:
+        if not self._record.exists():
+            raise FileNotFoundError(errno.ENOENT, "it is being deleted", str(self._front))  # nothing comes back
         final = self._front / path
         if final.is_dir() and not final.is_symlink():
             self._clear(path)
@@ -194,6 +217,12 @@ class _Renewal:
         os.utime(folder, ns=(changed, changed))
         if not known.issuperset(os.listdir(folder)):
             os.utime(folder)  # something came in between
+
+
+def shim_paths(front: Path, site_packages: str) -> Iterator[str]:
+    """The shim in a front."""
+    for folder in (front / site_packages, front / site_packages / BYTECODE_FOLDER):
+        yield from (str(path.relative_to(front)) for path in folder.glob("_storectl*"))
 
 
 def base_files(contents: Contents, wish: Wish) -> Mapping[str, RealFile]:

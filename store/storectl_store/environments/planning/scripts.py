@@ -40,19 +40,12 @@ if __name__ == "__main__":
 
 
 def shebang(python: str) -> bytes:
-    """The first line or lines of a script for the interpreter at this absolute path.
-
-    Raises EnvironmentBuildError if no first line can name it.
-    """
+    """The first line or lines of a script beside the interpreter at this absolute path, which they name if they can."""
     line = b"#!" + os.fsencode(python) + b"\n"
     if len(line) <= _LONGEST_SHEBANG and not re.search(r"\s", python):
         return line
     if _UNQUOTABLE.search(python):
-        raise EnvironmentBuildError(
-            f"no script can name the interpreter {python}",
-            hint="move the store to a folder without quotes, $, backslashes and newlines in its path",
-            path=python,
-        )
+        return RELOCATABLE_SHEBANG
     return b"#!/bin/sh\n'''exec' \"" + os.fsencode(python) + b'" "$0" "$@"\n\' \'\'\'\n'
 
 

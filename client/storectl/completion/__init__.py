@@ -1,0 +1,1 @@
+"""Completion of command lines: what may come next, and the scripts that ask for it in three shells."""
