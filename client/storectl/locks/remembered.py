@@ -59,8 +59,8 @@ class Locking:
         """NotLockedError if it is forbidden to lock."""
         if self.locked:
             raise NotLockedError(
-                f"{what} is not locked yet, which --locked and --frozen forbid",
-                hint="run it once without them",
+                f"{what} is not locked yet, and --locked or --frozen forbids to lock it",
+                hint="run it once without that option",
             )
 
 
