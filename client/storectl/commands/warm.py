@@ -41,7 +41,7 @@ def warm(
 ) -> None:
     """Fetch, unpack and compile all that the project's lock file needs. Returns when all of that is done."""
     options = options_of(**asked)
-    how = Locking(refresh=refresh, offline=options.offline, keep=keep)
+    how = Locking(refresh=refresh, locked=bool(options.lock_check), offline=options.offline, keep=keep)
     if shared:
         check_place(store_folder(os.environ))
     if no_project:
