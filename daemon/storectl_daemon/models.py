@@ -196,6 +196,7 @@ class OptionsModel(Model):
     groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
     all_groups: bool = False
     no_groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    dev: bool = False
     default_groups: bool = True
     only_groups: bool = False
     overlay: AbsolutePath | None = None

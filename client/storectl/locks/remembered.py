@@ -16,6 +16,7 @@ import os
 
 from storectl.daemon.chosen_python import pinned_in
 from storectl.errors import NotLockedError
+from storectl.options import LOCKED
 from storectl_shim.locations import state_folder
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from storectl.locks.requirements import Wanted
+    from storectl.options import Options
 
 LOCK_FILES = ("pylock.toml", "uv.lock")
 """What a lock file in a remembered folder may be called; earlier versions of storectl made a uv.lock."""
@@ -57,8 +59,14 @@ class Locking:
         """NotLockedError if it is forbidden to lock."""
         if self.locked:
             raise NotLockedError(
-                f"{what} is not locked yet, and --locked forbids to lock it", hint="run it once without --locked"
+                f"{what} is not locked yet, which --locked and --frozen forbid",
+                hint="run it once without them",
             )
+
+
+def locking_for(options: Options, *, refresh: bool = False, keep: str | None = None) -> Locking:
+    """How to lock with these options."""
+    return Locking(refresh=refresh, locked=options.lock_check == LOCKED, offline=options.offline, keep=keep)
 
 
 def lock_once(
