@@ -72,6 +72,15 @@ def test_groups_extras_files_and_options_of_uv_are_uvs(machine: Machine, folder:
     assert shown(machine, folder, "--group", "docs") == "beta==1.0 gamma==1.0"
 
 
+def test_frozen_edits_the_project_and_not_the_lock_file(machine: Machine, folder: Path) -> None:
+    machine.ok("add", "gamma", cwd=folder)
+    before = (folder / "uv.lock").read_bytes()
+    for requirement, options, variables in (("beta", ("--frozen",), {}), ("alpha", (), {"UV_FROZEN": "1"})):
+        machine.ok("add", requirement, *options, cwd=folder, env=variables)
+        assert f'"{requirement}' in (folder / "pyproject.toml").read_text()
+    assert (folder / "uv.lock").read_bytes() == before
+
+
 def test_the_exit_code_is_the_tools_and_the_files_are_as_before(machine: Machine, folder: Path) -> None:
     machine.ok("add", "gamma", cwd=folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -10,6 +10,7 @@ from storectl.commands.output import print_lines
 from storectl.commands.parameters import Command, decorated, directory
 from storectl.locks.edit import edit
 from storectl.locks.edit_words import Asked, Verb
+from storectl.options import is_true
 
 _PASS_ON = {"ignore_unknown_options": True}
 _PLACE = (
@@ -75,7 +76,8 @@ def upgrade(**asked: Any) -> None:
 
 def _edit(verb: Verb, *, project: str | None, **asked: Any) -> None:
     project = project or os.environ.get("UV_PROJECT")
-    edited = edit(Asked(verb=verb, directory=os.getcwd(), project=project, **asked), os.environ)
+    frozen = is_true(os.environ.get("UV_FROZEN"))
+    edited = edit(Asked(verb=verb, directory=os.getcwd(), project=project, frozen=frozen, **asked), os.environ)
     if edited.code:
         raise click.exceptions.Exit(edited.code)
     print_lines(edited.changes or "nothing is locked otherwise than before")

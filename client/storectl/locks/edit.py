@@ -21,9 +21,6 @@ from storectl.run_options import options_of_environment
 from storectl_shim.project_record import INPUTS, LOCK_FILES
 
 _PROJECT_FILES = (*LOCK_FILES, "pyproject.toml", "Pipfile", "requirements.in")
-_WITHOUT_ENVIRONMENT = frozenset({"--no-sync", "--frozen", "--dry-run", "--frozen-lockfile", "--no-lock"})
-"""Options of the tools with which there is no new environment to make."""
-
 Contents = Mapping[Path, bytes | None]
 """Files as they were; None if there was none."""
 
@@ -54,7 +51,7 @@ def edit(asked: Asked, environ: Mapping[str, str]) -> Edited:
     if code:
         _put_back(kept)
         return Edited(code=code)
-    if not _WITHOUT_ENVIRONMENT.intersection(asked.arguments):
+    if not asked.is_unsynced:
         try:
             _warm(asked, environ)
         except DaemonProblemError as error:

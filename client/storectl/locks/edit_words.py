@@ -19,12 +19,17 @@ Verb = Literal["add", "remove", "upgrade"]
 Words = tuple[str, ...]
 
 
+_UNSYNCED = frozenset({"--no-sync", "--frozen", "--dry-run", "--frozen-lockfile", "--no-lock"})
+"""Options of the tools with which there is no new environment to make."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """An edit. ``arguments`` are requirements or names, and options of the tool, in the given order.
 
     ``directory`` is where the tool runs, ``project`` the folder that it is told to take for the project's. The other
     fields are options of ``uv add``; ``files`` are requirements files, ``script`` is one with a block of its own.
+    ``frozen`` is UV_FROZEN.
     """
 
     verb: Verb
@@ -38,6 +43,12 @@ class Asked:
     editable: bool = False
     files: Words = ()
     script: str | None = None
+    frozen: bool = False
+
+    @property
+    def is_unsynced(self) -> bool:
+        """Whether the tool has been told already to make no environment."""
+        return self.frozen or not _UNSYNCED.isdisjoint(self.arguments)
 
     @property
     def start(self) -> str:
@@ -148,7 +159,9 @@ def _words(asked: Asked, tool: _Tool, name: str) -> Iterator[str]:
         yield from (word for each in names for word in (*tool.each, each))
         yield from options
         return
-    yield from tool.add if asked.verb == "add" else tool.remove
+    own = tool.add if asked.verb == "add" else tool.remove
+    # uv takes neither two of --no-sync nor one beside --frozen.
+    yield from own[:1] if name == "uv" and asked.is_unsynced else own
     yield from tool.dev if asked.dev else ()
     yield from _with_value(name, "--group", tool.group, asked.group)
     yield from _with_value(name, "--optional", tool.optional, asked.optional)
