@@ -148,6 +148,20 @@ def test_a_requirements_in_is_edited_and_compiled(machine: Machine, folder: Path
     assert (folder / "requirements.in").read_text() == before
 
 
+def test_a_plain_requirements_txt_is_edited_and_locked_anew(machine: Machine, folder: Path) -> None:
+    (folder / "pyproject.toml").unlink()
+    (folder / "requirements.txt").write_text("alpha<2\n")
+    assert machine.ok("add", "gamma", cwd=folder).endswith("alpha 1.0, beta 1.0, gamma 1.0\n")
+    assert (folder / "requirements.txt").read_text() == "alpha<2\ngamma\n"
+    assert shown(machine, folder) == "alpha==1.0 beta==1.0 gamma==1.0"
+    assert machine.run("add", "unknown", cwd=folder).returncode == 1
+    assert (folder / "requirements.txt").read_text() == "alpha<2\ngamma\n"
+    assert machine.ok("remove", "alpha", cwd=folder) == "removed alpha 1.0, beta 1.0\n"
+    assert shown(machine, folder) == "gamma==1.0"
+    assert machine.run("upgrade", "gamma", cwd=folder).returncode == 2
+    machine.ok("upgrade", cwd=folder)
+
+
 SOURCES = {
     "poetry": '[tool.poetry]\npackage-mode = false\n[[tool.poetry.source]]\nname = "own"\nurl = "{}"\npriority = "primary"\n',
     "pdm": '[tool.pdm]\ndistribution = false\n[[tool.pdm.source]]\nname = "pypi"\nurl = "{}"\nverify_ssl = false\n',
