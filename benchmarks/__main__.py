@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import install, peers, scale, service, space, start
+from benchmarks import commands, install, peers, scale, service, space, start
 from benchmarks.results import Result, as_json, as_markdown, as_svg, from_json, with_earlier
 from benchmarks.world import World, download, new_world
 
@@ -33,6 +33,7 @@ def rows(small: Path, large: Path) -> dict[str, tuple[Path, Callable[[World, int
         "switch": (large, lambda world, pairs, _: install.branch_switch(world, pairs)),
         "cold-small": (small, lambda world, pairs, pip: install.cold_install(world, pairs, pip=pip)),
         "cold": (large, lambda world, pairs, pip: install.cold_install(world, pairs, pip=pip)),
+        "commands": (small, lambda world, pairs, _: commands.commands(world, pairs)),
         "disk": (small, lambda world, _pairs, _: space.disk(world)),
         "idle": (large, lambda world, _pairs, _: service.idle(world)),
         "maps": (large, lambda world, _pairs, _: service.map_requests(world)),

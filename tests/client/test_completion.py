@@ -99,11 +99,19 @@ def offered(home: ClientHome, line: str, cwd: Path | None = None, **variables: s
         ("run --with-requirements ", ["files"]),
         ("run --project ", ["folders"]),
         ("store show nu", ["words", "numpy"]),
+        ("remove me", ["words", "member"]),
+        ("upgrade sa", ["words", "sample"]),
+        ("run -e to", ["words", "tools"]),
+        ("run -e tools ", ["files"]),
+        ("env remove ", ["words", "tools"]),
         ("nothing like this", ["words"]),
     ],
 )
 def test_what_comes_next_is_offered(project: ClientHome, line: str, expected: list[str]) -> None:
     (project.store / "store" / "numpy").mkdir(parents=True)
+    named = project.home / ".local/state/storectl/named/tools"
+    named.mkdir(parents=True)
+    (named / "asked").write_text("storectl-named 1\nrequirement grin\n")
     (site,) = project.environment.glob("lib/*/site-packages")
     (site / "alpha.py").touch()
     (site / "alpha-1.0.dist-info").mkdir()

@@ -1,10 +1,11 @@
 """`storectl completion`: the scripts with which shells complete its command lines, and what these scripts run."""
 
+import os
 import sys
-from importlib.resources import files
 
 import click
 
+import storectl.completion
 from storectl.commands.parameters import PASS_ON
 from storectl.errors import printable
 
@@ -19,7 +20,9 @@ def completion(shell: str) -> None:
     bash: eval "$(storectl completion bash)" in ~/.bashrc; zsh: the same in ~/.zshrc, after compinit; fish: storectl
     completion fish > ~/.config/fish/completions/storectl.fish.
     """
-    sys.stdout.write(files("storectl.completion").joinpath(f"storectl.{shell}").read_text(encoding="utf-8"))
+    folder = os.path.dirname(storectl.completion.__file__)
+    with open(os.path.join(folder, f"storectl.{shell}"), encoding="utf-8") as file:
+        sys.stdout.write(file.read())
 
 
 @click.command(hidden=True, context_settings=PASS_ON)

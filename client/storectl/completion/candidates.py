@@ -15,7 +15,7 @@ Candidates = list[CompletionItem[str]]
 def candidates(root: click.Command, words: Sequence[str]) -> Candidates:
     """What the last of the words may become; it may be empty. Before them stands the name of the program.
 
-    Nothing if what stands before it is no command line, or if the project cannot be read.
+    Nothing if what stands before it is no command line.
     """
     *before, current = _joined(words) or [""]
     try:
@@ -27,7 +27,7 @@ def candidates(root: click.Command, words: Sequence[str]) -> Candidates:
             return found.shell_complete(context, current)
         name = NAMES.get((context.command_path, found.name), found.name)
         return values_of(name or "", found.make_metavar(context), context.params, current)
-    except (click.ClickException, ClientError, OSError, ValueError):
+    except (click.ClickException, ClientError):
         return []
 
 

@@ -34,6 +34,11 @@ def local_packages(lock_file: str) -> set[str]:
     return {str(tomllib.loads(block)["name"]) for block in blocks if _LOCAL.search(block)}
 
 
+def locked_packages(lock_file: str) -> set[str]:
+    """The names of the packages of a lock file in TOML."""
+    return {*re.findall(r'^name = "(.+)"', _text(lock_file), re.MULTILINE)}
+
+
 def _of_uv(text: str, location: str) -> Names:
     """Of the package at this location; if there is none, of all that are made from local folders."""
     head, *blocks = text.split("\n[[package]]\n")

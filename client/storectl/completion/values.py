@@ -6,7 +6,8 @@ from typing import Any
 
 from click.shell_completion import CompletionItem
 
-from storectl.completion.locked_names import local_packages, locked_names
+from storectl.completion.locked_names import local_packages, locked_names, locked_packages
+from storectl.errors import ClientError
 from storectl.options import Options
 from storectl.project import locate_member
 from storectl.pythons import known_pythons
@@ -23,7 +24,10 @@ FILES, FOLDERS = "file", "dir"
 def values_of(name: str, takes: str, asked: Asked, current: str) -> list[CompletionItem[str]]:
     """What the parameter of this name may be, if it begins with ``current``; ``takes`` is its value's word in help."""
     if name in _LISTS:
-        return [CompletionItem(value) for value in _LISTS[name](asked) if value.startswith(current)]
+        try:
+            return [CompletionItem(value) for value in _LISTS[name](asked) if value.startswith(current)]
+        except (ClientError, OSError, ValueError):
+            return []  # what is to be read is not there, or broken
     kinds = [kind for words, kind in _PATHS.items() if any(word in takes for word in words)]
     return [CompletionItem("", type=kind) for kind in kinds[:1]]
 
@@ -75,14 +79,35 @@ def _kernels(_: Asked) -> Iterable[str]:
     return (spec.name for spec in installed(known_data_folders(os.environ)))
 
 
+def _named(_: Asked) -> Iterable[str]:
+    from storectl.locks.named import known_named  # noqa: PLC0415 - for the names of environments only
+
+    return (named.name for named in known_named(os.environ))
+
+
+def _packages(asked: Asked) -> Iterable[str]:
+    """What the project locks."""
+    return sorted(locked_packages(_located(asked)[1]))
+
+
 def _members(asked: Asked) -> Iterable[str]:
     """The members of the workspace."""
     return sorted(local_packages(_located(asked)[1]))
 
 
 def _environment(asked: Asked) -> str:
-    project, _, options = _located(asked)
+    project, options = _project(asked)
     return last_environment(store_folder(os.environ), project, options.key) or os.devnull
+
+
+def _project(asked: Asked) -> tuple[str, Options]:
+    if asked.get("environment"):
+        from storectl.locks.named import read_named  # noqa: PLC0415 - for named environments only
+
+        folder, options = read_named(asked["environment"], os.environ).project(Options())
+        return (os.path.dirname(options.lock_file) if options.lock_file else folder), options
+    project, _, options = _located(asked)
+    return project, options
 
 
 def _located(asked: Asked) -> tuple[str, str, Options]:
@@ -95,6 +120,8 @@ NAMES: Mapping[tuple[str, str | None], str] = {
     ("storectl tool run", "name"): "tool",
     ("storectl tool remove", "name"): "tool",
     ("storectl kernel remove", "name"): "kernel",
+    **{(f"storectl env {command}", "name"): "environment" for command in ("add", "remove", "default")},
+    **{(f"storectl {command}", "arguments"): "packages" for command in ("remove", "upgrade")},
 }
 """The lists for parameters whose own name says too little, by command and name."""
 
@@ -108,4 +135,6 @@ _LISTS: Mapping[str, Callable[[Asked], Iterable[str]]] = {
     "entry": _entries,
     "tool": _tools,
     "kernel": _kernels,
+    "environment": _named,
+    "packages": _packages,
 }

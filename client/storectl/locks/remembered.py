@@ -16,7 +16,6 @@ import os
 
 from storectl.daemon.chosen_python import pinned_in
 from storectl.errors import NotLockedError
-from storectl.options import LOCKED
 from storectl_shim.locations import state_folder
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
@@ -66,7 +65,7 @@ class Locking:
 
 def locking_for(options: Options, *, refresh: bool = False, keep: str | None = None) -> Locking:
     """How to lock with these options."""
-    return Locking(refresh=refresh, locked=options.lock_check == LOCKED, offline=options.offline, keep=keep)
+    return Locking(refresh=refresh, locked=bool(options.lock_check), offline=options.offline, keep=keep)
 
 
 def lock_once(

@@ -8,7 +8,7 @@ from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.projects.book import RecordedEnvironment
 from storectl_daemon.projects.inputs import Inputs, locate, read_inputs
 from storectl_daemon.published import PublishedEnvironments
-from storectl_shim.project_record import same_variables
+from storectl_shim.project_record import read_ready, same_variables
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import NoLockFileError
 from storectl_store.projects.input_state import InputKind
@@ -54,6 +54,10 @@ class ProjectFiles:
             notices=notices,
             variables=variables,
         )
+
+    def ready(self, job: Job) -> str | None:
+        """The environment that the record has for the job, if the record still holds; None otherwise."""
+        return read_ready(str(self._layout.root), str(job.project), job.options.key, job.environ)
 
     def forget(self, project: Path) -> None:
         """Delete the record, so that the launcher no longer knows the project."""

@@ -13,12 +13,14 @@ from storectl_daemon.projects.book import ProjectBook
 from storectl_daemon.repair.derived_part import CataloguePart, LinkPart, PackPart
 from storectl_daemon.repair.entry_part import EntryPart
 from storectl_daemon.repair.examined import Examined, Order, Part
+from storectl_daemon.repair.last_looks import LastLooks, Times, times_of
 from storectl_daemon.repair.note_part import NotePart, RepositoryPart
 from storectl_daemon.repair.record_part import BookPart, RecordPart
 from storectl_daemon.repair.store_part import StorePart
 from storectl_daemon.repair.users import Users
 from storectl_daemon.repair.view_part import ViewPart
 from storectl_daemon.warming.warm import Warmer
+from storectl_store.entries.replace import entry_folders
 from storectl_store.entries.store import Store
 from storectl_store.entries.verify import Depth
 from storectl_store.entries.writer import Writer
@@ -54,6 +56,7 @@ class Repairer:
     views: ViewPart
     entries_for: Callable[[Order], EntryPart]
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _last: LastLooks = field(default_factory=LastLooks)
 
     async def run(self, order: Order) -> AsyncIterator[Outcome]:
         """Look at everything. If the order says so, mend what was found."""
@@ -82,27 +85,52 @@ class Repairer:
 
         Returns a sentence for each thing that was mended. The warm that follows reports what cannot be mended.
         """
+        folder = self._folder_of(job)
+        if folder is None:
+            return []
+        order = Order(repair=True, offline=job.offline, environ=job.environ)
+        async with self._turn:
+            self._last.forget(folder)
+            before = await asyncio.to_thread(self._times, folder)
+            outcomes = [outcome async for outcome in self._looked_at(folder, order)]
+            if before and not any(outcome.examined.found for outcome in outcomes):
+                self._last.note(folder, before)
+        return [told for outcome in outcomes if (told := _told(outcome))]
+
+    async def found_right(self, job: Job) -> bool:
+        """Whether a look at all files found nothing a short while ago, and nothing has come, gone or been replaced."""
+        folder = self._folder_of(job)
+        return folder is not None and await asyncio.to_thread(self._last.holds, folder)
+
+    def _folder_of(self, job: Job) -> Path | None:
+        """The folder of the environment that this job was given last."""
         project = self.book.get(job.project)
         recorded = project.environment(job.options) if project else None
         if recorded is None or recorded.environment is None:
-            return []
-        order = Order(repair=True, offline=job.offline, environ=job.environ)
-        folder = self.store.layout.environment(recorded.environment)
-        async with self._turn:
-            return [told async for told in self._mended(folder, order)]
+            return None
+        return self.store.layout.environment(recorded.environment)
 
-    async def _mended(self, folder: Path, order: Order) -> AsyncIterator[str]:
+    def _times(self, folder: Path) -> Times:
+        """The times of the environment and of its entries; none if anything of them cannot be read."""
+        layout = self.store.layout
+        try:
+            digests = read_environment(folder).digests
+            entries = [entry for digest in digests for entry in entry_folders(layout, digest)]
+            files = [path for path in folder.iterdir() if path.is_file()]
+            return times_of([folder, *entries], [*files, *map(layout.manifest, digests)])
+        except (OSError, StoreError):
+            return ()
+
+    async def _looked_at(self, folder: Path, order: Order) -> AsyncIterator[Outcome]:
         with suppress(StoreError):
             record = await asyncio.to_thread(read_environment, folder)
             async for examined in self.entries_for(order).look_at(record.digests, order, _GLANCE):
-                if told := _told(await _outcome(examined, order)):
-                    yield told
+                yield await _outcome(examined, order)
         if await asyncio.to_thread(
             os.path.exists, folder
         ):  # if the environment is gone, the warm that follows makes it
             async for examined in self.views.look_at([folder], order, contents=False):
-                if told := _told(await _outcome(examined, order)):
-                    yield told
+                yield await _outcome(examined, order)
 
 
 async def _outcome(examined: Examined, order: Order) -> Outcome:

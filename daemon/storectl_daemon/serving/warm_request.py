@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from storectl_daemon.jobs.events import concerns
-from storectl_daemon.jobs.options import options_of
+from storectl_daemon.jobs.options import Job, options_of
 from storectl_daemon.models import (
     STOPPING,
     CompiledEvent,
@@ -29,11 +29,13 @@ async def warm_events(service: Service, request: WarmRequest) -> AsyncIterator[W
     except ProblemError as error:
         yield FailedEvent(problem=problem_of(error))
         return
-    if request.thorough:
+    unchanged = request.thorough and await _is_unchanged(service, job)
+    if request.thorough and not unchanged:
         for told in await (await service.repairer()).look_at(job):
             yield WarningEvent(message=told)
     with service.bus.subscribe(partial(concerns, job)) as events:
-        service.warmer.start(job)
+        if not unchanged or not await service.warmer.say_again(job):
+            service.warmer.start(job)
         ready: ReadyEvent | None = None
         async for event in events:
             message = event.message
@@ -48,3 +50,8 @@ async def warm_events(service: Service, request: WarmRequest) -> AsyncIterator[W
                 if isinstance(message, ReadyEvent | FailedEvent):
                     return
     yield FailedEvent(problem=STOPPING)
+
+
+async def _is_unchanged(service: Service, job: Job) -> bool:
+    """Whether nothing has happened to the inputs or to the environment since a look found it right."""
+    return await service.warmer.is_ready(job) and await (await service.repairer()).found_right(job)

@@ -130,6 +130,24 @@ class Warmer:
         self._waiting[task] = job
         task.add_done_callback(self._landed)
 
+    async def is_ready(self, job: Job) -> bool:
+        """Whether the job's environment is ready, and its record says, as to `run`, that no input has changed."""
+        state = self.state(job)
+        if job in self._flights or not isinstance(state, Ready):
+            return False
+        return await asyncio.to_thread(self._files.ready, job) == state.environment.path
+
+    async def say_again(self, job: Job) -> bool:
+        """Tell who listens that the job is ready, as the flight did that made it so; False if it is not any more."""
+        state, recorded = self.state(job), self._recorded(job)
+        if job in self._flights or not isinstance(state, Ready) or recorded.lock_file is None:
+            return False
+        if not job.offline:
+            self._book.want(job.project, job.options)
+        await self._follow(job, state.environment, Path(recorded.lock_file))
+        self._tell(job, ReadyEvent(environment=state.environment))
+        return True
+
     async def _wait_for_own(self, job: Job, seen: Inputs | None) -> None:
         """Wait for flights of the job until one had its variables: an earlier one, or one of its own."""
         while (await self._flights.do(job, lambda: self._fly(job, seen))).environ != job.environ:
