@@ -23,7 +23,8 @@ class Report:
         elif kind == "mended":
             self.mended.append({key: event[key] for key in ("kind", "name", "prefix", "how")})
         elif kind == "left":
-            self.left.append({key: event[key] for key in ("kind", "name", "prefix", "problem")})
+            problem = {key: event["problem"].get(key) for key in ("code", "detail", "hint")}
+            self.left.append({key: event[key] for key in ("kind", "name", "prefix")} | {"problem": problem})
         is_entry = kind == "checked" and event["kind"] == "entry"
         self.entries += is_entry
         return is_entry
