@@ -20,7 +20,8 @@ from storectl.run import CANNOT_RUN, environment_at
 from storectl.run_arguments import script_of
 from storectl.run_options import options_of_environment
 from storectl.target import script_folder
-from storectl_shim.locations import NoHomeError
+from storectl_shim.locations import NoHomeError, store_folder
+from storectl_shim.project_record import last_environment
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 PASSED = "STORECTL_PASSED"
 """The launcher's note: this process, and ``next``, ``script`` or ``none`` for how far it has looked along PATH."""
+
+_PYTHONS = ("STORECTL_PYTHON", "UV_PYTHON")
+_ONLY_VERSION = (["-V"], ["-VV"], ["--version"])
+"""Prompts of shells ask for it in every folder. For that alone nothing of a project is fetched and built."""
 
 
 def main(arguments: list[str]) -> int:
@@ -61,17 +66,19 @@ def _meant(path: str, arguments: list[str], environ: Mapping[str, str]) -> tuple
 
 def _environment(name: str, arguments: list[str], environ: Mapping[str, str]) -> str | None:
     """The environment whose Python is meant; None outside of projects, if none has a Python of this name."""
-    options = options_of_environment(environ)
+    version = _version(name)
+    passed = _PYTHONS if version else ()
+    options = options_of_environment({name: value for name, value in environ.items() if name not in passed})
     try:
         project, options = _project(arguments, options, environ)
     except (NoHomeError, NoLockFileError, ProjectOwnerError):
         default = default_project(options, environ)
         environment = environment_at(*default, environ) if default is not None else None
         return environment if environment is not None and _has(environment, name) else None
+    if arguments in _ONLY_VERSION and last_environment(store_folder(environ), project, options.key) is None:
+        return None
     environment = environment_at(project, options, environ)
-    if _has(environment, name):
-        return environment
-    return environment_at(project, options.with_python(_version(name)), environ)
+    return environment if _has(environment, name) else environment_at(project, options.with_python(version), environ)
 
 
 def _project(arguments: list[str], options: Options, environ: Mapping[str, str]) -> tuple[str, Options]:

@@ -40,6 +40,11 @@ def contents_of(path: str) -> dict[str, bytes]:
     return found
 
 
+def projects_in(path: str) -> list[str]:
+    """The files of the projects in folders that a requirements file names, itself or in what it includes."""
+    return [each for each in contents_of(path) if os.path.basename(each) in _PROJECT_FILES]
+
+
 def content_of(path: str) -> bytes:
     """The bytes of a file; none if it cannot be read."""
     try:

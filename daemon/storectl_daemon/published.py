@@ -79,12 +79,12 @@ class PublishedEnvironments:
         The last one stays in memory: if many programs start at once, it is the same environment for most of them.
         """
         if is_environment_id(environment_id):
-            path = self._layout.environment(environment_id) / _MAP_NAME
+            folder = self._layout.environment(environment_id)
             with suppress(OSError):
-                status = path.stat()
+                status = (folder / _MAP_NAME).stat()
                 which = environment_id, status.st_ino, status.st_mtime_ns
                 if self._last_map[0] != which:
-                    self._last_map = which, path.read_bytes()
+                    self._last_map = which, (folder / _MAP_NAME).read_bytes()
                 return self._last_map[1]
         raise _unknown(environment_id)
 

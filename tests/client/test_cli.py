@@ -62,14 +62,13 @@ def test_version_and_help_are_printed(home: ClientHome) -> None:
 
 def test_lists_of_commands_say_the_first_sentence_of_their_help() -> None:
     context = click.Context(root)
-    for group in (root, *(root.get_command(context, name) for name in root.list_commands(context))):
-        if not isinstance(group, Group):
-            continue
+    commands = [root, *(root.get_command(context, name) for name in root.list_commands(context))]
+    for group in (command for command in commands if isinstance(command, Group)):
         for name in group.list_commands(context):
             command = group.get_command(context, name)
             assert command is not None
-            if not command.hidden:
-                assert group.sentence(context, name).rstrip(".") == command.get_short_help_str(limit=200).rstrip(".")
+            said = "" if command.hidden else command.get_short_help_str(limit=200)
+            assert group.sentence(context, name).rstrip(".") == said.rstrip(".")
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,18 @@ def test_another_version_is_that_of_p(home: ClientHome) -> None:
     assert asked == ["3.99"]
 
 
+def test_a_version_in_the_name_counts_more_than_variables(home: ClientHome) -> None:
+    done = handed_over(home, VERSION, "-c", SHOW, UV_PYTHON="3.99")
+    assert json.loads(done)[1] == f"{home.environment}/bin/{VERSION}"
+
+
+@pytest.mark.parametrize("argument", ["-V", "--version"])
+def test_nothing_is_made_to_tell_the_version(home: ClientHome, argument: str) -> None:
+    assert handed_over(home, "python", argument).startswith("Python 3.")
+    shutil.rmtree(home.store)
+    assert handed_over(home, "python", argument).startswith(f"back: {home.root}/python {argument}")
+
+
 def test_pip_is_refused_where_it_is_not(home: ClientHome) -> None:
     assert handed_over(home, "python", "-m", "pip", "install", "x").startswith("storectl: E_PIP: ")
     pip = next(home.environment.glob("lib/*/site-packages")) / "pip"

@@ -1,5 +1,8 @@
 """Who locks requirements that no project has written down, and how it is told."""
 
+import os
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,9 @@ import pytest
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.locks import requirements as requirement_locks
 from storectl.locks.requirements import RequirementsError, Wanted, lock_requirements
+from support.index import serve_index
+from support.sources import source_files, tiny_backend
+from support.wheels import make_wheel
 
 PYTHON = ChosenPython(version="3.12.1", executable="/somewhere/python")
 RECORD = """#!/bin/sh
@@ -72,8 +78,41 @@ def test_paths_are_addresses_in_what_is_locked(programs: Path, tmp_path: Path) -
 def test_pip_locks_if_there_is_no_uv(programs: Path, tmp_path: Path) -> None:
     add(programs, "pip")
     command = told(tmp_path, "black")
-    assert command[1:6] == ["--python", "/somewhere/python", "lock", "--quiet", "-c"]
+    assert command[1:6] == ["--python", "/somewhere/python", "lock", "-qq", "-c"]
     assert (tmp_path / "folder" / "constraints.txt").read_text() == "six==1\nidna==2\n"
+
+
+def test_what_only_uv_can_lock_is_not_for_pip(programs: Path, tmp_path: Path) -> None:
+    add(programs, "pip")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "requirements.txt").write_text("-e ../other[all]\n")
+    outside = Wanted(python=PYTHON, files=(str(tmp_path / "requirements.txt"),), folder=str(tmp_path))
+    script = Wanted(python=PYTHON, script="tool.py", requirements=("x",), only_uv=True)
+    for wanted, said in (
+        (outside, f"such as {tmp_path.parent}/other, and"),
+        (script, r"tool.py, by \[tool.uv\] in it"),
+    ):
+        with pytest.raises(RequirementsError, match=f"only uv can lock .*{said}") as caught:
+            lock_requirements(str(tmp_path / "folder"), wanted, {})
+        assert caught.value.hint == "install uv"
+
+
+def test_what_pip_locks_has_its_projects_by_absolute_paths(programs: Path, tmp_path: Path) -> None:
+    (programs / "pip").symlink_to(Path(sys.executable).with_name("pip"))
+    folder = tmp_path / "here"
+    for name, text in source_files("library").items():
+        (folder / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "lib" / name).write_text(text)
+    (folder / "requirements.txt").write_text("alpha<2\n-e ./lib\n")
+    python = ChosenPython(version="{}.{}".format(*sys.version_info), executable=sys.executable)
+    wanted = Wanted(python=python, files=(str(folder / "requirements.txt"),), folder=str(folder))
+    with serve_index(make_wheel("alpha", "1.0"), make_wheel("alpha", "2.0"), tiny_backend()) as index:
+        environ = {"PATH": "/usr/bin:/bin", "PIP_INDEX_URL": index.url, "PIP_CONFIG_FILE": os.devnull}
+        lock_file = tomllib.loads(Path(lock_requirements(str(tmp_path / "folder"), wanted, environ)).read_text())
+    alpha, library = sorted(lock_file["packages"], key=lambda package: str(package["name"]))
+    assert (alpha["name"], alpha["version"]) == ("alpha", "1.0")
+    assert library["directory"] == {"path": str(folder / "lib"), "editable": True}
+    assert lock_file["requires-python"] == f"=={python.feature_version}.*"
 
 
 def test_what_asks_for_nothing_is_locked_without_a_locker(programs: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """An old lock file: --locked, --frozen, and ``[tool.storectl] relock = true``, with the real uv."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -131,3 +132,16 @@ def test_other_tools_lock_anew_too_and_keep_versions(
     shown = "import alpha, beta; print(alpha.__version__)"
     assert machine.ok("run", "-c", shown, cwd=folder) == "1.0\n"
     assert not (folder / ".venv").exists()
+
+
+@pytest.mark.system
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_the_lock_file_of_another_user_is_never_made_anew(machine: Machine, folder: Path) -> None:
+    want_relock(folder)
+    before = (folder / "uv.lock").read_bytes()
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, 65534, 65534)
+    machine.ok("trust", folder)
+    done = machine.run("run", "-c", SHOW, cwd=folder)
+    assert (done.returncode, done.stdout) == (0, "alpha\n"), done.stderr
+    assert (folder / "uv.lock").read_bytes() == before

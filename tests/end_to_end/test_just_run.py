@@ -10,7 +10,7 @@ import pytest
 from uv import find_uv_bin
 
 from support.index import LoopbackIndex
-from support.machine import Machine, base_python
+from support.machine import STORECTL, Machine, base_python, pyenv_python
 from support.sources import tiny_backend
 from support.wheels import make_wheel
 
@@ -116,8 +116,8 @@ def test_locked_forbids_the_first_time_only(machine: Machine, folder: Path, envi
     refused = machine.run("run", "--locked", "-c", SHOW, cwd=folder, env=environ)
     assert (refused.returncode, refused.stdout) == (125, "")
     assert refused.stderr == (
-        f"storectl: E_NOT_LOCKED: {folder}/requirements.txt is not locked yet, and --locked forbids to lock it\n"
-        "hint: run it once without --locked\n"
+        f"storectl: E_NOT_LOCKED: {folder}/requirements.txt is not locked yet, and --locked or --frozen forbids to lock it\n"
+        "hint: run it once without that option\n"
     )
     shown(machine, folder, environ)
     assert shown(machine, folder, environ, "--locked", "-c", SHOW)[0] == "alpha==2.0"
@@ -195,11 +195,12 @@ def test_a_project_without_a_lock_file_is_locked_by_its_own_tool(
     machine: Machine, folder: Path, environ: dict[str, str]
 ) -> None:
     (folder / "pyproject.toml").write_text(PROJECT)
-    refused = machine.run("run", "--locked", "-c", SHOW, cwd=folder, env=environ)
-    assert "E_NOT_LOCKED" in refused.stderr
+    for option in ("--locked", "--frozen"):
+        refused = machine.run("run", option, "-c", SHOW, cwd=folder, env=environ)
+        assert "E_NOT_LOCKED" in refused.stderr
     out, said = shown(machine, folder, environ)
     assert out == "alpha==2.0"
-    assert said[0] == f"storectl: {folder} has no lock file: uv lock (pyproject.toml names no tool)"
+    assert said[0] == f"storectl: uv lock ({folder} has no lock file, pyproject.toml names no tool)"
     assert sorted(path.name for path in folder.iterdir()) == ["pyproject.toml", "uv.lock"]
     assert shown(machine, folder, NOWHERE) == ("alpha==2.0", [])
 
@@ -234,6 +235,51 @@ def test_a_named_requirements_file_needs_no_hashes(machine: Machine, folder: Pat
     (folder / "dev.txt").write_text("alpha<2\n")
     assert shown(machine, folder, environ, "--lock", "dev.txt", "-c", SHOW)[0] == "alpha==1.0"
     assert shown(machine, folder, NOWHERE, "--lock", "dev.txt", "-c", SHOW) == ("alpha==1.0", [])
+
+
+@pytest.mark.skipif(not (pyenv_python("3.10") and pyenv_python("3.12")), reason="needs Python 3.10 and 3.12")
+def test_each_python_has_a_lock_of_its_own(
+    machine: Machine, index: LoopbackIndex, folder: Path, environ: dict[str, str]
+) -> None:
+    """The pinned Python without -p; what the script or the project requires if nothing is pinned."""
+    older, newer = (str(pyenv_python(version)) for version in ("3.10", "3.12"))
+    environ = environ | {"PATH": f"{Path(older).parent}:{Path(newer).parent}:/usr/bin:/bin"}
+    code = f"import sys; print('%d.%d' % sys.version_info[:2]); {SHOW}"
+    (folder / "requirements.txt").write_text("alpha; python_version < '3.12'\nbeta\n")
+    both = "3.10\nalpha==2.0 beta==2.0"
+    assert shown(machine, folder, environ, "-c", code)[0] == both
+    assert shown(machine, folder, environ, "-p", "3.12", "-c", code)[0] == "3.12\nbeta==2.0"
+    (folder / ".python-version").write_text("3.12\n")
+    assert shown(machine, folder, environ, "-c", code)[0] == "3.12\nbeta==2.0"
+    (folder / ".python-version").unlink()
+    assert shown(machine, folder, NOWHERE | {"PATH": environ["PATH"]}, "-c", code) == (both, [])
+    (folder / "tool.py").write_text(f'# /// script\n# requires-python = ">=3.11"\n# ///\n{code}\n')
+    assert shown(machine, folder, environ, "tool.py")[0] == "3.12"
+
+
+def test_a_link_follows_requirements(machine: Machine, folder: Path, environ: dict[str, str]) -> None:
+    (folder / "requirements.txt").write_text("alpha<2\n")
+    machine.ok("link", folder, env=environ)
+    command = [str(folder / ".venv" / "bin" / "python"), "-c", SHOW]
+    assert subprocess.check_output(command, text=True) == "alpha==1.0\n"
+    (folder / "requirements.txt").write_text("alpha\nbeta\n")
+    machine.ok("warm", folder, env=environ)
+    machine.wait_for_state(folder, lambda _: subprocess.check_output(command, text=True) == "alpha==1.0 beta==2.0\n")
+
+
+def test_quiet_says_nothing_of_it(machine: Machine, folder: Path, environ: dict[str, str]) -> None:
+    (folder / "requirements.txt").write_text("alpha\n")
+    assert shown(machine, folder, environ, "--quiet", "-c", SHOW) == ("alpha==2.0", [])
+
+
+def test_first_runs_at_the_same_time_all_run(machine: Machine, folder: Path, environ: dict[str, str]) -> None:
+    (folder / "requirements.txt").write_text("alpha\n")
+    command = [str(STORECTL), "run", "-q", "-c", SHOW]
+    runs = [
+        subprocess.Popen(command, cwd=folder, env=machine.environ | environ, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    assert [run.communicate(timeout=120)[0] for run in runs] == ["alpha==2.0\n"] * 4
 
 
 def test_several_files_with_hashes_count_together_as_for_pip(

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,19 @@ def test_what_is_added_leaves_the_versions_as_they_are(
     index.add(make_wheel("beta", "2.0"))
     machine.ok("env", "add", "data", "--refresh", env=environ)
     assert in_it(machine, "-e", "data") == "alpha==2.0 beta==2.0\n"
+
+
+def test_what_two_commands_add_at_once_is_there(
+    machine: Machine, index: LoopbackIndex, environ: dict[str, str]
+) -> None:
+    index.add(make_wheel("gamma", "1.0"))
+    (machine.home / "more.txt").write_text("gamma\n")
+    machine.ok("env", "create", "data", env=environ)
+    added = [["alpha"], ["beta"], ["-r", "more.txt"]]
+    with ThreadPoolExecutor() as threads:
+        done = list(threads.map(lambda what: machine.run("env", "add", "data", *what, env=environ), added))
+    assert [each.returncode for each in done] == [0, 0, 0], [each.stderr for each in done]
+    assert in_it(machine, "-e", "data") == "alpha==1.0 beta==1.0 gamma==1.0\n"
 
 
 def test_a_change_that_fails_leaves_it_as_it_was(machine: Machine, environ: dict[str, str]) -> None:

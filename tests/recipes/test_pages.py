@@ -14,8 +14,9 @@ FOLLOWED = [given for given in pages() if given.path != BASE]
 
 
 def _marked(given: Page) -> object:
-    network = given.registry or given.tools
-    return pytest.param(given, id=given.path.stem, marks=[pytest.mark.network] if network else [])
+    marks = [pytest.mark.network] if given.registry or given.tools else []
+    marks += [pytest.mark.whole] if given.registry else []
+    return pytest.param(given, id=given.path.stem, marks=marks)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 import py_compile
+import shutil
 import stat
 import subprocess
 import sys
@@ -100,7 +101,8 @@ def test_everything_is_a_file_of_its_own_that_its_owner_can_write(export: Path) 
     for path in tree(export):
         if not path.is_symlink():
             mode = stat.S_IMODE(path.stat().st_mode)
-            assert mode == (0o755 if path.is_dir() or path.parent.name == "bin" else 0o644), path
+            runs = path.is_dir() or (path.parent.name == "bin" and "activate" not in path.name)
+            assert mode == (0o755 if runs else 0o644), path
             assert path.is_dir() or path.stat().st_nlink == 1
 
 
@@ -121,7 +123,7 @@ def test_record_lists_every_file_of_a_project_with_its_digest(export: Path) -> N
                 found = base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
                 assert (digest, int(size)) == (f"sha256={found}", path.stat().st_size)
     files = {path for path in tree(export) if path.is_file() and not path.is_symlink()}
-    assert files - listed == {export / "pyvenv.cfg"}
+    assert {path for path in files - listed if "activate" not in path.name} == {export / "pyvenv.cfg"}
     assert listed <= files
     assert export / f"include/site/python{sys.version_info[0]}.{sys.version_info[1]}/sample/sample.h" in listed
     assert site / "other-1.0.dist-info/direct_url.json" in listed
@@ -133,6 +135,16 @@ def test_scripts_run_where_the_export_is_moved_to_and_through_a_link(export: Pat
     for command in (moved / "bin/go", moved / "bin/tool", tmp_path / "link"):
         assert run([command]) == "ran\n"
     assert run([moved / "bin/shell"]) == "shell\n"
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish"])
+def test_a_shell_activates_it_where_it_is(export: Path, tmp_path: Path, shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not here")
+    if shell in {"bash", "zsh", "fish"}:
+        export = export.rename(tmp_path / "a folder")
+    found = run([shell, "-c", f". '{export}/bin/activate{'.fish' if shell == 'fish' else ''}'; go; echo $VIRTUAL_ENV"])
+    assert found == f"ran\n{export}\n"
 
 
 def test_scripts_name_a_python_if_they_are_not_to_move(store: Store, view: Path, tmp_path: Path) -> None:

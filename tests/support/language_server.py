@@ -91,7 +91,8 @@ class Editor:
                 self._take(json.loads(stream.read(length)))
 
     def _take(self, message: dict[str, Any]) -> None:
-        method, parameters = message.get("method"), message.get("params")
+        method = message.get("method")
+        parameters: Any = message.get("params")
         if method == "textDocument/publishDiagnostics":
             self.diagnostics[parameters["uri"]] = parameters["diagnostics"]
         elif method is None:

@@ -11,30 +11,42 @@ from storectl.daemon.answers import EnvironmentInfo
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import DaemonProblemError, UsageError
 from storectl.locks.named import DEFAULT, Named, default_named, named_path, read_named
-from storectl.locks.named_locks import change_named, create_named, remove_named, set_default
+from storectl.locks.named_locks import add_to_named, create_named, remove_named, set_default
 from storectl.locks.requirement_words import absolute_requirements
 from storectl.options import Options
 from storectl.project import locate_project
 from storectl.run_options import options_of_environment
 
 _requirements = click.argument("requirements", metavar="[REQUIREMENT]...", nargs=-1)
+_files = click.option(
+    "-r", "--requirements", "files", metavar="FILE", multiple=True, help="What the file requires, too."
+)
 _name = click.argument("name", metavar="NAME")
 
 
 @click.command()
 @_name
 @_requirements
+@_files
 @click.option("--lock", metavar="FILE", help="Follow this lock file, instead of requirements.")
 @python
 @click.option("--default", is_flag=True, help="Have it count outside of projects.")
 @offline
 def create(
-    name: str, requirements: tuple[str, ...], *, lock: str | None, python: str | None, default: bool, offline: bool
+    name: str,
+    requirements: tuple[str, ...],
+    *,
+    files: tuple[str, ...],
+    lock: str | None,
+    python: str | None,
+    default: bool,
+    offline: bool,
 ) -> None:
     """Make an environment that belongs to no project. It is run with `storectl run -e NAME`."""
     if name == DEFAULT:
         raise UsageError("no environment can be named default", hint=f"storectl env create NAME --{DEFAULT}")
-    if lock and requirements:
+    wanted = _wanted(requirements, files)
+    if lock and wanted:
         raise UsageError("--lock and requirements are both given", hint="give one of them")
     ambient = options_of_environment(os.environ)
     asked = Options(python=python or ambient.python, lock_file=lock)
@@ -42,7 +54,7 @@ def create(
         locate_project([], asked, os.environ)
     named = Named(
         named_path(name, os.environ),
-        requirements=absolute_requirements(requirements),
+        requirements=wanted,
         lock_file=asked.lock_file,
         python=asked.python,
     )
@@ -54,16 +66,15 @@ def create(
 @click.command()
 @_name
 @_requirements
+@_files
 @click.option("--refresh", is_flag=True, help="Take the newest versions of all that is in it.")
 @offline
-def add(name: str, requirements: tuple[str, ...], *, refresh: bool, offline: bool) -> None:
+def add(name: str, requirements: tuple[str, ...], *, files: tuple[str, ...], refresh: bool, offline: bool) -> None:
     """Add packages to a named environment. What is in it keeps its version if that fits."""
     named = read_named(name, os.environ)
-    if named.lock_file is not None:
-        raise UsageError(f"{name} follows {named.lock_file}", hint="add the packages to the project of that lock file")
-    changed = named.with_requirements(absolute_requirements(requirements))
+    wanted = _wanted(requirements, files)
     offline = offline or options_of_environment(os.environ).offline
-    _tell(changed, change_named(changed, os.environ, refresh=refresh, offline=offline))
+    _tell(named, add_to_named(named.name, wanted, os.environ, refresh=refresh, offline=offline))
 
 
 @click.command()
@@ -86,6 +97,13 @@ def default(name: str | None, *, clear: bool) -> None:
         set_default(None if clear else read_named(name or "", os.environ), os.environ)
     named = default_named(os.environ)
     print_lines(named.name if named is not None else "none")
+
+
+def _wanted(requirements: tuple[str, ...], files: tuple[str, ...]) -> tuple[str, ...]:
+    wanted = absolute_requirements([*requirements, *(f"-r {file}" for file in files)])
+    if odd := next((text for text in wanted if "\n" in text), None):
+        raise UsageError(f"{odd!r} has several lines", hint="give each requirement by itself")
+    return wanted
 
 
 def _tell(named: Named, environment: EnvironmentInfo) -> None:

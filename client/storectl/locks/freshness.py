@@ -62,9 +62,10 @@ def _is_older(project: str) -> bool:
 
 def _relocked(project: str, options: Options, environ: Mapping[str, str]) -> bool:
     """Whether there is a new lock file: the project's tool makes one, if the user wants that and it is safe."""
-    if options.offline or options.lock_check or options.lock_file is not None or not _wants_it(project):
+    names = lock_files_in(project)
+    if options.offline or options.lock_check or options.lock_file is not None or not names or not _wants_it(project):
         return False
-    path = os.path.join(project, lock_files_in(project)[0])
+    path = os.path.join(project, names[0])
     if os.stat(path).st_uid != os.geteuid():
         return False  # a command of another user must not leave files in the project
     from pathlib import Path  # noqa: PLC0415 - for an old lock file only

@@ -6,15 +6,15 @@ A change that fails leaves the files of the environment as they were.
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from storectl.daemon.answers import EnvironmentInfo
 from storectl.daemon.chosen_python import chosen_python, pinned_in
 from storectl.daemon.warming import warm
-from storectl.errors import NameTakenError
-from storectl.locks.named import ASKED, DEFAULT, Named, default_named, named_folder
+from storectl.errors import NameTakenError, UsageError
+from storectl.locks.named import ASKED, DEFAULT, Named, default_named, named_folder, read_named
 from storectl.locks.remembered import has_its_python, versions_in
 from storectl.locks.requirements import Wanted, lock_requirements
 from storectl.options import Options
@@ -33,10 +33,18 @@ def create_named(named: Named, environ: Mapping[str, str], *, offline: bool) -> 
         return _made(named, environ, offline=offline)
 
 
-def change_named(named: Named, environ: Mapping[str, str], *, refresh: bool, offline: bool) -> EnvironmentInfo:
-    """Make an environment again, of other requirements. With ``refresh`` no version of the last time is preferred."""
+def add_to_named(
+    name: str, requirements: Sequence[str], environ: Mapping[str, str], *, refresh: bool, offline: bool
+) -> EnvironmentInfo:
+    """Make an environment again, of more requirements. With ``refresh`` no version of the last time is preferred.
+
+    UnknownNameError if there is none, UsageError if it follows a lock file.
+    """
     with _alone(environ):
-        return _made(named, environ, keep=not refresh, offline=offline)
+        named = read_named(name, environ)
+        if named.lock_file is not None:
+            raise UsageError(f"{name} follows {named.lock_file}", hint="add them to the project of that lock file")
+        return _made(named.with_requirements(requirements), environ, keep=not refresh, offline=offline)
 
 
 def relock_named(named: Named, environ: Mapping[str, str], *, offline: bool) -> None:

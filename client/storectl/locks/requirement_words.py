@@ -80,8 +80,8 @@ def _fingerprint(path: str) -> Iterator[str]:
 
 
 def project_name(text: str) -> str:
-    """The normalised name of the project that a requirement begins with; the text itself if it is a path or address."""
-    found = None if is_path(text) or is_address(text) else re.match(r"\s*([\w.-]+)", text)
+    """The normalised name of the project that a requirement begins with; the text itself if there is none."""
+    found = None if is_path(text) or is_address(text) else re.match(r"\s*(\w[\w.-]*)", text)
     return re.sub(r"[-_.]+", "-", found[1]).lower() if found else text
 
 
@@ -160,6 +160,8 @@ def _check_named(text: str) -> None:
         Requirement(text)
     except InvalidRequirement as error:
         reason = str(error).partition("\n")[0]
+        if wrong := re.search(r"=[<>]|(?<![=!<>~])=(?!=)", text):
+            reason = f"{wrong[0]} compares nothing; one of == >= <= ~= != > < does"
         raise UsageError(
             f"{text!r} is no requirement: {reason}", hint="for example black, 'black>=25,<26', ./folder, git+https://…"
         ) from None

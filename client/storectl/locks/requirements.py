@@ -8,6 +8,7 @@
 A folder counts only if it has its lock file, which is moved in last. So no command finds half of one.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -24,6 +25,8 @@ from storectl.locks.handover import OFFLINE
 from storectl.locks.lock import find_program
 from storectl.locks.remembered import LOCK_FILES
 from storectl.locks.requirement_words import check_requirements, is_path
+from storectl.options import is_true
+from storectl_shim.requirements_files import projects_in
 
 ASKED, CONSTRAINTS, LOCK_FILE = "requirements.in", "constraints.txt", LOCK_FILES[0]
 
@@ -32,6 +35,7 @@ _LEFT_OUT = frozenset(
 )
 """Variables that would have uv lock another project, or nothing at all, or for another Python than the chosen one."""
 
+_PROJECT_PATH = re.compile(r'(?m)^\[packages\.directory\]\npath = "(?!/)')
 _HEAD = re.compile(r"(?m)^lock-version = .*\n(?:created-by = .*\n)?(?:requires-python = .*\n)?")
 
 
@@ -49,7 +53,7 @@ class Wanted:
     requirements are those of the block; a tool other than uv sees only these. ``constraints`` are versions that it has
     to fit (``name==1.0``), ``kept`` are versions that stay if they fit. The locker runs in ``folder``: paths in the
     files are relative to it, and its settings count. ``notes`` are files to keep beside the lock file. ``announced``:
-    the user is told that it is locked now.
+    the user is told that it is locked now. ``only_uv``: it says something that pip would pass over.
     """
 
     python: ChosenPython
@@ -61,6 +65,7 @@ class Wanted:
     folder: str | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     announced: bool = False
+    only_uv: bool = False
 
     @property
     def title(self) -> str:
@@ -83,7 +88,7 @@ def lock_requirements(path: str, wanted: Wanted, environ: Mapping[str, str], *, 
         locker = _run_locker(stage, wanted, environ, offline=offline)
         _tie_to_python(stage / LOCK_FILE, wanted.python)
         _put(stage, folder)
-    if wanted.announced:
+    if wanted.announced and not is_true(environ.get("STORECTL_QUIET")):
         sys.stderr.write(
             f"storectl: {wanted.title} is locked for Python {wanted.python.feature_version} by {locker}, "
             "once: --refresh locks it anew\n"
@@ -122,44 +127,72 @@ def _run_locker(stage: Path, wanted: Wanted, environ: Mapping[str, str], *, offl
     """Run uv or pip, and return its name. Its output goes to stderr, so that the user sees it."""
     if not (wanted.requirements or wanted.files):
         return "storectl"  # there is nothing to find out: the lock file without a package is right
-    command = _locker(stage, wanted, environ)
     own = {name: value for name, value in environ.items() if name not in _LEFT_OUT}
     variables = {**(OFFLINE if offline else {}), **own}
-    done = subprocess.run(command, cwd=wanted.folder or stage, env=variables, stdout=sys.stderr, check=False)
-    name = os.path.basename(command[0])
-    if done.returncode:
+    if uv := find_program("uv", environ):
+        name, code = "uv", _run_uv(uv, stage, wanted, variables)
+    elif pip := find_program("pip", environ):
+        name, code = "pip", _run_pip(pip, stage, wanted, variables)
+    else:
+        raise RequirementsError(
+            "neither uv nor pip is there to lock requirements", hint="install uv", requirements=wanted.requirements
+        )
+    if code:
         raise RequirementsError(
             f"{name} cannot lock {wanted.title}", hint="what it says is above", requirements=wanted.requirements
         )
     return name
 
 
-def _locker(stage: Path, wanted: Wanted, environ: Mapping[str, str]) -> list[str]:
-    """The command line of uv if it is there, else of pip; RequirementsError if neither is."""
-    constraints = ["-c", str(stage / CONSTRAINTS)] if wanted.constraints else []
-    python = ["--python", wanted.python.executable] if wanted.python.executable else []
-    files = [*wanted.files, *([str(stage / ASKED)] if wanted.requirements else [])]
-    output = ["-o", str(stage / LOCK_FILE)]
-    if uv := find_program("uv", environ):
-        if wanted.script:
-            return [uv, "export", "--quiet", "--script", wanted.script, *python, "--format", "pylock.toml", *output]
-        return [uv, "pip", "compile", "--quiet", "--no-header", *python, *constraints, *output, *files]
-    if pip := find_program("pip", environ):
-        if wanted.kept:
-            _write_lines(stage / CONSTRAINTS, (*wanted.constraints, *wanted.kept))
-            constraints = ["-c", str(stage / CONSTRAINTS)]
-        return [
-            pip,
-            *python,
-            "lock",
-            "--quiet",
-            *constraints,
-            *output,
-            *(word for file in files for word in ("-r", file)),
-        ]
-    raise RequirementsError(
-        "neither uv nor pip is there to lock requirements", hint="install uv", requirements=wanted.requirements
-    )
+def _run_uv(uv: str, stage: Path, wanted: Wanted, variables: Mapping[str, str]) -> int:
+    what = ["export", "--script", wanted.script, "--format", "pylock.toml"] if wanted.script else ["pip", "compile"]
+    command = [uv, *what, "--quiet", "--no-header", *_python(wanted), "-o", str(stage / LOCK_FILE)]
+    if not wanted.script:
+        constraints = ["-c", str(stage / CONSTRAINTS)] if wanted.constraints else []
+        command += [*constraints, *_files(stage, wanted)]
+    folder = wanted.folder or stage
+    return subprocess.run(command, cwd=folder, env=variables, stdout=sys.stderr, check=False).returncode
+
+
+def _run_pip(pip: str, stage: Path, wanted: Wanted, variables: Mapping[str, str]) -> int:
+    """As ``_run_uv``. pip writes the folders of projects relative to where it runs, and fails for all others."""
+    folder = wanted.folder or "/"
+    _check_for_pip(wanted, folder)
+    if constraints := (*wanted.constraints, *wanted.kept):
+        _write_lines(stage / CONSTRAINTS, constraints)
+    limits = ["-c", str(stage / CONSTRAINTS)] if constraints else []
+    files = (word for file in _files(stage, wanted) for word in ("-r", file))
+    command = [pip, *_python(wanted), "lock", "-qq", *limits, "-o", "-", *files]
+    done = subprocess.run(command, cwd=folder, env=variables, stdout=subprocess.PIPE, text=True, check=False)
+    base = json.dumps(os.path.join(folder, ""))[1:-1]
+    text = _PROJECT_PATH.sub(lambda found: found[0] + base, done.stdout)
+    (stage / LOCK_FILE).write_text(text, encoding="utf-8")
+    return done.returncode
+
+
+def _check_for_pip(wanted: Wanted, folder: str) -> None:
+    """RequirementsError for what only uv can lock."""
+    inside = os.path.join(os.path.realpath(folder), "")
+    in_files = (os.path.dirname(path) for file in wanted.files for path in projects_in(file))
+    named = (*in_files, *filter(os.path.isdir, wanted.requirements))
+    outside = [path for path in named if not os.path.join(os.path.realpath(path), "").startswith(inside)]
+    if outside or wanted.only_uv:
+        what = (
+            f"a project outside of {folder}, such as {outside[0]},"
+            if outside
+            else f"{wanted.title}, by [tool.uv] in it,"
+        )
+        raise RequirementsError(
+            f"only uv can lock {what} and it is not there", hint="install uv", requirements=wanted.requirements
+        )
+
+
+def _python(wanted: Wanted) -> list[str]:
+    return ["--python", wanted.python.executable] if wanted.python.executable else []
+
+
+def _files(stage: Path, wanted: Wanted) -> list[str]:
+    return [*wanted.files, *([str(stage / ASKED)] if wanted.requirements else [])]
 
 
 def _tie_to_python(lock_file: Path, python: ChosenPython) -> None:

@@ -72,6 +72,7 @@ def _remembered(script: str, blocks: list[str], python: str | None, environ: Map
             folder=os.path.dirname(real),
             notes=chosen.pin,
             announced=bool(dependencies),
+            only_uv="tool" in block,
         )
 
     return lock_once(folder, wanted, environ, how, what=script)

@@ -7,8 +7,9 @@ from posixpath import dirname
 
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import read_environment
+from storectl_store.environments.export.activation import export_activation
 from storectl_store.environments.export.archive import check_archive, export_to_archive
-from storectl_store.environments.export.contents import Contents, read_contents
+from storectl_store.environments.export.contents import Contents, own_file, read_contents
 from storectl_store.environments.export.folder import check_folder, export_to_folder
 from storectl_store.environments.export.records import set_records_right
 from storectl_store.environments.export.writing import Method, Told, writing_errors
@@ -42,6 +43,8 @@ def read_export(layout: StoreLayout, environment: Path, order: ExportOrder) -> C
     with writing_errors(environment):
         contents = read_contents(layout, environment, record, None if order.relocatable else order.folder)
         set_records_right(contents, record.cache_tag)
+    scripts = export_activation(order.folder, contents.site_packages, relocatable=order.relocatable)
+    contents.files.update({path: own_file(script) for path, script in scripts.items()})
     return contents
 
 
