@@ -1,6 +1,5 @@
 """`storectl env`: the environments of the store, and the state of a project's own."""
 
-import dataclasses
 import os
 from typing import Any
 
@@ -49,7 +48,7 @@ def show(folder: str, *, json: bool) -> None:
     links = ensure_daemon(os.environ).links(state.path)
     notices = read_notices(store_folder(os.environ), state.path, Options().key)
     if json:
-        print_json(state_json(state) | {"warnings": notices, "links": [dataclasses.asdict(link) for link in links]})
+        print_json(state_json(state) | {"warnings": notices, "links": [link._asdict() for link in links]})
         return
     print_lines(f"project: {state.path}", f"lock file: {state.lock_file or 'none'}", f"state: {state_text(state)}")
     if state.problem is not None and state.problem.hint:
@@ -86,9 +85,7 @@ def list_environments(*, json: bool) -> None:
     environments = ensure_daemon(os.environ).environments()
     names = _names_by_environment()
     if json:
-        print_json(
-            [dataclasses.asdict(environment) | {"name": names.get(environment.id)} for environment in environments]
-        )
+        print_json([environment._asdict() | {"name": names.get(environment.id)} for environment in environments])
     else:
         rows = [(e.id, e.version, str(e.wheels), names.get(e.id) or e.project or "-") for e in environments]
         made = {environment.id for environment in environments}
@@ -127,8 +124,8 @@ def state_json(state: ProjectState) -> dict[str, Any]:
         "path": state.path,
         "lock_file": state.lock_file,
         "state": state.state,
-        "environment": dataclasses.asdict(state.environment) if state.environment else None,
-        "progress": dataclasses.asdict(progress) | {"percent": progress.percent} if progress else None,
+        "environment": state.environment._asdict() if state.environment else None,
+        "progress": progress._asdict() | {"percent": progress.percent} if progress else None,
         "problem": {"code": problem.code, "detail": problem.message, "hint": problem.hint} if problem else None,
         "watched": state.watched,
     }
@@ -163,7 +160,7 @@ def _state(folder: str) -> ProjectState:
     state = daemon.project_state(project)
     if state is None or state.path != project or not _is_current(state):
         state = daemon.register(project)
-    return dataclasses.replace(state, lock_file=state.lock_file or lock_file)
+    return state._replace(lock_file=state.lock_file or lock_file)
 
 
 def _is_current(state: ProjectState) -> bool:
