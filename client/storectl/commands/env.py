@@ -1,7 +1,7 @@
 """`storectl env`: the environments of the store, and the state of a project's own."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from storectl.project import locate_member, locate_project
 from storectl.run import environment_at
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import last_environment, read_notices, read_ready
+
+if TYPE_CHECKING:
+    from storectl.daemon.client import DaemonClient
 
 _LAZY = {
     "create": ("named:create", "Make an environment that belongs to no project."),
@@ -44,8 +47,9 @@ def env(context: click.Context) -> None:
 @as_json
 def show(folder: str, *, json: bool) -> None:
     """Print how the environment of a project is: ready, warming, or failed and why. Registers an unknown project."""
-    state = _state(folder)
-    links = ensure_daemon(os.environ).links(state.path)
+    daemon = ensure_daemon(os.environ)
+    state = _state(folder, daemon)
+    links = daemon.links(state.path)
     notices = read_notices(store_folder(os.environ), state.path, Options().key)
     if json:
         print_json(state_json(state) | {"warnings": notices, "links": [link._asdict() for link in links]})
@@ -143,13 +147,12 @@ def state_text(state: ProjectState) -> str:
     return state.state
 
 
-def _state(folder: str) -> ProjectState:
+def _state(folder: str, daemon: "DaemonClient") -> ProjectState:
     """The state of the project that this folder is in.
 
     If the project has no lock file any more, this is the state that the daemon remembers.
     """
     start = os.path.realpath(folder)
-    daemon = ensure_daemon(os.environ)
     try:
         project, lock_file = locate_project([start], Options(), os.environ)
     except NoLockFileError:
@@ -169,7 +172,7 @@ def _is_current(state: ProjectState) -> bool:
 
 
 def _path_by_daemon(project: str) -> str:
-    state = _state(project)
+    state = _state(project, ensure_daemon(os.environ))
     if state.state == "ready" and state.environment is not None:
         return state.environment.path
     if state.problem is not None:
