@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _NOTHING = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
+_LINE = re.compile(r"""((?:[ \t]\#[^\n]*|\\.|"(?:\\.|[^"\\])*"|'[^']*'|[^\n"'\\])*)(?:\n|\Z)""", re.DOTALL)
 _KEY = re.compile(r"[ \t]*(?:export[ \t]+(?!=))?([A-Za-z_][\w.]*)[ \t]*=[ \t]*", re.ASCII)
-_SHARED = r"\\(?P<escaped>[\\'\"$ n])|\$\{(?P<block>[^}]*)\}|\$(?P<name>[A-Za-z0-9]*)"
+# What follows $NAME stands for itself, even a quote: so dotenvy has it.
+_SHARED = r"\\(?P<escaped>[\\'\"$ n])|\$\{(?P<block>[^}]*)\}|\$(?!\{)(?P<name>[A-Za-z0-9]*)(?P<after>[^A-Za-z0-9$]?)"
 _BARE = re.compile(rf"'(?P<raw>[^']*)'|{_SHARED}|(?P<plain>[^\s'\"\\$]+)")
 _QUOTED = re.compile(rf"{_SHARED}|(?P<plain>[^\"\\$]+)")
 
@@ -43,16 +45,17 @@ def _read(path: str, known: Mapping[str, str]) -> dict[str, str]:
         if nothing := _NOTHING.match(text, position):
             position = nothing.end()
             continue
-        key = _KEY.match(text, position)
-        value = _value(text, key.end(), {**found, **known}) if key else None
-        if key is None or value is None:
-            line = text.count("\n", 0, position) + 1
+        line = _LINE.match(text, position)
+        key = _KEY.match(line[1]) if line else None
+        value = _value(line[1], key.end(), {**found, **known}) if line and key else None
+        if line is None or key is None or value is None:
+            number = text.count("\n", 0, position) + 1
             sys.stderr.write(
-                f"storectl: warning: {printable(path)}, line {line} is no NAME=value: it and the rest do not count\n"
+                f"storectl: warning: {printable(path)}, line {number} is no NAME=value: it and the rest do not count\n"
             )
             break
-        found.setdefault(key[1], value[0])
-        position = value[1]
+        found.setdefault(key[1], value)
+        position = line.end()
     return found
 
 
@@ -68,25 +71,25 @@ def _text(path: str) -> str:
         ) from None
 
 
-def _value(text: str, position: int, known: Mapping[str, str]) -> tuple[str, int] | None:
-    """The value that begins here, and where the next line begins; None if it is malformed."""
+def _value(line: str, position: int, known: Mapping[str, str]) -> str | None:
+    """The value that begins here in the line; None if it is malformed."""
     value, quoted = "", False
-    while position < len(text) and (quoted or not text[position].isspace()):
-        if text[position] == '"':
+    if line.startswith("#", position):
+        return value
+    while position < len(line) and (quoted or not line[position].isspace()):
+        if line[position] == '"':
             quoted = not quoted
             position += 1
             continue
-        piece = (_QUOTED if quoted else _BARE).match(text, position)
+        piece = (_QUOTED if quoted else _BARE).match(line, position)
         if piece is None:
             return None
-        value += _meant(piece.groupdict(), known)
+        value += _meant(piece.groupdict(default=""), known)
         position = piece.end()
-    end = _NOTHING.match(text, position)
-    return None if quoted or end is None else (value, end.end())
+    return None if quoted or not _NOTHING.match(line, position) else value
 
 
-def _meant(piece: Mapping[str, str | None], known: Mapping[str, str]) -> str:
-    kind, text = next((kind, text) for kind, text in piece.items() if text is not None)
-    if kind in ("block", "name"):
-        return known.get(text, "")
-    return "\n" if (kind, text) == ("escaped", "n") else text
+def _meant(piece: Mapping[str, str], known: Mapping[str, str]) -> str:
+    variable = known.get(piece["block"] or piece["name"], "")
+    escaped = "\n" if piece["escaped"] == "n" else piece["escaped"]
+    return piece.get("raw", "") + escaped + variable + piece["after"] + piece["plain"]

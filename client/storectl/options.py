@@ -23,7 +23,8 @@ class Options:
 
     ``python`` is a version (``3.12``) or the absolute path of an interpreter, None for the project's own. The names
     of extras and groups are sorted. ``groups`` come on top of the default groups if ``default_groups`` is true;
-    with ``only_groups`` there is nothing else; ``no_extras`` and ``no_groups`` are left out in any case.
+    with ``only_groups`` there is nothing else; ``dev`` asks for the group of that name if there is one; ``no_extras``
+    and ``no_groups`` are left out in any case.
     ``lock_file`` is absolute, None for the project's own; ``further_lock_files`` are requirements files that count
     with it. ``overlay`` is the absolute path of a lock file for packages on top. ``member`` is the absolute folder
     of a workspace member that is meant instead of the root, ``package`` its name as long as the folder is not
@@ -33,7 +34,7 @@ class Options:
     """
 
     __slots__ = (
-        "all_extras", "all_groups", "all_packages", "default_groups", "extras", "further_lock_files", "groups",
+        "all_extras", "all_groups", "all_packages", "default_groups", "dev", "extras", "further_lock_files", "groups",
         "lock_check", "lock_file", "member", "no_extras", "no_groups", "offline", "only_groups", "overlay", "package",
         "python",
     )  # fmt: skip
@@ -48,6 +49,7 @@ class Options:
         groups: tuple[str, ...] = (),
         all_groups: bool = False,
         no_groups: tuple[str, ...] = (),
+        dev: bool = False,
         default_groups: bool = True,
         only_groups: bool = False,
         lock_file: str | None = None,
@@ -66,6 +68,7 @@ class Options:
         self.groups = tuple(sorted(set(groups)))
         self.all_groups = all_groups
         self.no_groups = tuple(sorted(set(no_groups)))
+        self.dev = dev
         self.default_groups = default_groups
         self.only_groups = only_groups
         self.offline = offline

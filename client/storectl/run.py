@@ -11,7 +11,7 @@ import sys
 from storectl.errors import ClientError, DaemonProblemError, FileAccessError, NoLockFileError, OutputError, printable
 from storectl.locks.freshness import with_fresh_lock_file
 from storectl.locks.named import default_project, named_project
-from storectl.locks.remembered import Locking
+from storectl.locks.remembered import Locking, locking_for
 from storectl.locks.script_block import script_lock_file
 from storectl.locks.unlocked import locate_or_lock
 from storectl.options import is_true
@@ -80,7 +80,7 @@ def _run_matrix(request: RunRequest) -> int:
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The program's command line and variables with these options. A script may have a lock file of its own."""
     own = {**os.environ, **request.variables, **({"UV_OFFLINE": "1"} if options.offline else {})}
-    how = Locking(refresh=request.refresh, locked=request.locked, offline=options.offline)
+    how = locking_for(options, refresh=request.refresh)
     named = request.kind is Kind.NAMED and not (options.lock_file or request.project or request.environment)
     if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
         check_script(request.arguments[0])

@@ -48,12 +48,12 @@ class RunRequest:
     ``script`` is true. ``project`` is the folder of --project, and without one if ``no_project`` is true;
     ``environment`` is the name of --env. ``choices`` are the options for each of several Pythons, ``options`` those for
     the first; ``parallel`` is whether they run side by side. ``requirements`` come on top of the project; with
-    ``refresh`` they are locked anew, with ``locked`` nothing may be locked. With ``no_sync`` the last environment will
+    ``refresh`` they are locked anew. With ``no_sync`` the last environment will
     do. The program has the variables of ``env_files``; ``variables`` are for storectl alone.
     """
 
     __slots__ = (
-        "arguments", "choices", "env_files", "environment", "interpreter_options", "kind", "locked", "no_project",
+        "arguments", "choices", "env_files", "environment", "interpreter_options", "kind", "no_project",
         "no_sync", "options", "parallel", "project", "refresh", "requirements", "script", "variables",
     )  # fmt: skip
 
@@ -70,7 +70,6 @@ class RunRequest:
         self.no_sync = "no_sync" in asked
         self.requirements = asked.all("requirements") + tuple(f"-r {path}" for path in asked.all("requirement_files"))
         self.refresh = "refresh" in asked
-        self.locked = "locked" in asked or "frozen" in asked
         self.env_files = () if "no_env_file" in asked else asked.all("env_files")
         self.script = "script" in asked
         self.variables = asked.variables

@@ -104,7 +104,7 @@ OPTIONS = (
     Option("--no-project", sets="no_project", variables=("UV_NO_PROJECT",), text="without the project around"),
     Option(
         "--no-sync", sets="no_sync", variables=("UV_NO_SYNC",),
-        text="the environment that was there last, whatever the lock file says now",
+        text="the environment that was ready last; wait for no other one",
     ),
     # Around it.
     Option(
@@ -272,9 +272,10 @@ class Asked:
             extras=self.all("extras"),
             all_extras="all_extras" in self,
             no_extras=self.all("no_extras"),
-            groups=(*self.all("groups"), *only, *(DEV if "dev" in self else ())),
+            groups=(*self.all("groups"), *only),
             all_groups="all_groups" in self,
             no_groups=self.all("no_groups") + (DEV if "no_dev" in self else ()),
+            dev="dev" in self,
             default_groups="no_default_groups" not in self,
             only_groups=bool(only),
             package=self.one("package"),

@@ -49,9 +49,10 @@ def check_script(name: str) -> None:
     """TargetNotFoundError if there is no such script; its hint lists files with similar names."""
     if os.path.exists(name):
         return
-    raise TargetNotFoundError(
-        f"no such script: {name}", hint=_near_script(name) or "the path is relative to the current folder"
-    )
+    hint = _near_script(name) or "the path is relative to the current folder"
+    if "://" in name:
+        hint = f"a script is not fetched: download it first, for example with curl -O {name}"
+    raise TargetNotFoundError(f"no such script: {name}", hint=hint)
 
 
 def command_line(
@@ -98,6 +99,10 @@ def _on_path(name: str, commands: str, environ: Mapping[str, str]) -> str:
             return path
     if files:
         _check_executable(files[0])
+    if os.path.isdir(name):
+        raise TargetNotFoundError(
+            f"{name} is a folder without __main__.py", hint="name a script in it, or a command or module of the project"
+        )
     raise TargetNotFoundError(
         f"no such script or command: {name}",
         hint=_near(name, os.listdir(commands), "the environment has")

@@ -192,13 +192,7 @@ def path_hook(view: View, stands_for: "Any") -> "Callable[[Any], Any]":
                 finder = amending_finder(view.path, path)
         return hook.storectl_stands_for(path) if finder is None else finder
 
-    hook: "Any" = hook_of_view
-    hook.__name__, hook.__qualname__, hook.__module__ = (
-        stands_for.__name__,
-        stands_for.__qualname__,
-        stands_for.__module__,
-    )
-    hook.storectl_view, hook.storectl_stands_for = view.path, stands_for
+    hook: "Any" = named_as(stands_for, hook_of_view, view.path)
     return hook_of_view
 
 
@@ -267,23 +261,67 @@ def start_in_front(view: str, changed: int, absent: "tuple[str, ...]") -> None:
 
     The daemon left the front's folder of packages with the modification time ``changed`` (ns). If it has another one,
     or if the environment is gone, or if the program is there to see what changes, this is a venv like any other; but
-    its links lead into a store all the same.
+    its links lead into a store all the same, and root is kept from writing bytecode through them.
     """
 
     def install_in_front(address: "str | None") -> None:
         amend_library(view)
         front = os.path.dirname(__file__)
         hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
-        equal = (
-            os.stat(front).st_mtime_ns == changed
-            and view not in hooked
-            and not "".join(sys.argv[:1]).endswith(SEES_CHANGES)
-            and view.endswith(f"/{library()}/site-packages")
-        )
-        if equal and os.path.exists(root_of(view) + "/import-map"):
+        if view in hooked or front in hooked or not view.endswith(f"/{library()}/site-packages"):
+            return
+        equal = os.stat(front).st_mtime_ns == changed and os.path.exists(root_of(view) + "/import-map")
+        if equal and not "".join(sys.argv[:1]).endswith(SEES_CHANGES):
             serve(View(view, front, address, absent, changed))
+        elif os.geteuid() == 0:
+            only_read(front)
+            sys.path_importer_cache.pop(front, None)
 
     begin(install_in_front)
+
+
+def only_read(front: str) -> None:
+    """Have packages of a front loaded without writing bytecode through links: modes do not stop root."""
+
+    class SourceFileLoader(_external.SourceFileLoader):
+        def set_data(self, path: str, data: "Any", *, _mode: int = 0o666) -> None:
+            """Write the bytecode if its module is really in the front."""
+            folder = os.path.dirname(os.path.dirname(path))
+            if (real_path(folder) + "/").startswith(real_path(front) + "/"):
+                super().set_data(path, data, _mode=_mode)
+
+    details = [
+        (SourceFileLoader if loader is _external.SourceFileLoader else loader, suffixes)
+        for loader, suffixes in _stock._get_supported_file_loaders()  # noqa: SLF001  # as for the hook of a view
+    ]
+
+    def make(stands_for: "Any") -> "Callable[[Any], Any]":
+        def hook_of_front(path: "Any") -> "Any":
+            inside = isinstance(path, str) and (path + "/").startswith(front + "/") and os.path.isdir(path)
+            return _external.FileFinder(path, *details) if inside else hook.storectl_stands_for(path)
+
+        hook: "Any" = named_as(stands_for, hook_of_front, front)
+        return hook_of_front
+
+    replace_hook(make)
+
+
+def named_as(stands_for: "Any", hook: "Any", path: str) -> "Any":
+    """The hook for this folder under the name of the one that it replaces: tools look for that name."""
+    hook.__name__, hook.__qualname__, hook.__module__ = (
+        stands_for.__name__,
+        stands_for.__qualname__,
+        stands_for.__module__,
+    )
+    hook.storectl_view, hook.storectl_stands_for = path, stands_for
+    return hook
+
+
+def replace_hook(make: "Callable[[Any], Any]") -> None:
+    """Put the hook that ``make`` makes of the standard one in its place."""
+    standard = _external.FileFinder.path_hook().__qualname__
+    place = max(i for i, hook in enumerate(sys.path_hooks) if getattr(hook, "__qualname__", "") == standard)
+    sys.path_hooks[place] = make(sys.path_hooks[place])
 
 
 def begin(install_with: "Callable[[str | None], None]") -> None:
@@ -318,9 +356,7 @@ def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> Non
 
 def serve(view: View) -> None:
     """Have the import map answer for the folders of the view."""
-    standard = _external.FileFinder.path_hook().__qualname__
-    place = max(i for i, hook in enumerate(sys.path_hooks) if getattr(hook, "__qualname__", "") == standard)
-    sys.path_hooks[place] = path_hook(view, sys.path_hooks[place])
+    replace_hook(lambda stands_for: path_hook(view, stands_for))
     for path in [path for path in sys.path_importer_cache if str(path).startswith((view.path, view.alias))]:
         del sys.path_importer_cache[path]
 

@@ -137,3 +137,18 @@ def amend_later(spec: "Any") -> None:
             amend(module)
 
     spec.loader = Once(stock.name, stock.path)
+
+
+def is_copied(root: str, magic: bytes) -> bool:
+    """Whether this folder is a copy of an environment: its map, which begins with ``magic``, has the id of another."""
+    folder, _, name = root.rpartition("/")
+    try:
+        descriptor = os.open(root + "/import-map", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            fields = os.pread(descriptor, len(magic) + 34, 0).rsplit(b" ", 2)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False
+    of_environment = fields[0] == magic and len(fields[1]) == 32 and not folder.endswith("/environments")
+    return of_environment and fields[1] != os.fsencode(name)

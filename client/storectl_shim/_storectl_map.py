@@ -295,23 +295,9 @@ class ImportMap:
     def _fail(self, error: Exception) -> None:
         if not self.failed:
             self.failed = True
-            if self._is_copied():
+            if load("_storectl_amend").is_copied(self.root, MAGIC):
                 return
             self.complain(f"{self.root}/import-map cannot be used ({str(error) or type(error).__name__})")
-
-    def _is_copied(self) -> bool:
-        """Whether this folder is a copy of an environment: its map has the id of another. A copy is plain, silently."""
-        folder, _, name = self.root.rpartition("/")
-        try:
-            descriptor = os.open(self.root + "/import-map", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
-                fields = os.pread(descriptor, len(MAGIC) + 34, 0).rsplit(b" ", 2)
-            finally:
-                os.close(descriptor)
-        except OSError:
-            return False
-        of_environment = fields[0] == MAGIC and len(fields[1]) == 32 and not folder.endswith("/environments")
-        return of_environment and fields[1] != os.fsencode(name)
 
     def _opened(self) -> "Any":
         if self._index is None:

@@ -69,7 +69,9 @@ def check_out(url: str, rev: str, *, offline: bool) -> str:
     """The folder of this commit, cloned if it is not there yet; absolute, without symbolic links."""
     for text in (url, rev):
         if not text or text.startswith("-"):
-            raise ActivationError(f"{text!r} is no address or revision", code="E_GIT")
+            raise ActivationError(
+                f"{text!r} is no address or revision", code="E_GIT", hint="a branch, a tag or a commit"
+            )
     folder = os.path.join(os.path.realpath(state_folder(os.environ)), "checkouts")
     known = rev if _COMMIT.fullmatch(rev) else _remembered(folder, url, rev) if offline else None
     if known is not None and os.path.isdir(place := _place(folder, url, known)):

@@ -167,6 +167,7 @@ def options_key(
     groups: Iterable[str] = (),
     all_groups: bool = False,
     no_groups: Iterable[str] = (),
+    dev: bool = False,
     default_groups: bool = True,
     only_groups: bool = False,
     lock_file: str | None = None,
@@ -183,6 +184,7 @@ def options_key(
     parts += sorted(f"group={group}" for group in set(groups))
     parts += ["all-groups"] if all_groups else []
     parts += sorted(f"no-group={group}" for group in set(no_groups))
+    parts += ["dev"] if dev else []
     parts += [] if default_groups else ["no-default-groups"]
     parts += ["only-groups"] if only_groups else []
     parts += [f"lock={lock_file}"] if lock_file is not None else []

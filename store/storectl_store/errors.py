@@ -45,12 +45,15 @@ class ProblemError(Exception):
     """
 
     default_code: ClassVar[str] = "E_PROBLEM"
+    default_hint: ClassVar[str | None] = None
+    """What to do if the place that raises the error knows nothing better."""
     longest: ClassVar[int] = 10_000
     """The length, in characters, at which message and hint are cut off."""
 
     def __init__(self, message: str, *, code: str | None = None, hint: str | None = None, **facts: Any) -> None:
         self.code = code or self.default_code
         self.message = self._told(message)
+        hint = hint or self.default_hint
         self.hint = self._told(hint) if hint else None
         self.facts = facts
         super().__init__(self.message)
@@ -98,6 +101,7 @@ class StoreError(ProblemError):
     """The store on disk cannot be used; the cause is in the message, and in ``facts`` if it is an OSError."""
 
     default_code = "E_STORE"
+    default_hint = "storectl doctor looks at the store, storectl store verify --repair makes again what is damaged"
 
 
 class StoreBusyError(StoreError):
@@ -128,6 +132,7 @@ class WheelError(ProblemError):
     """A wheel was refused; ``code`` names the step, ``facts['member']`` the member if there is one."""
 
     default_code = "E_WHEEL"
+    default_hint = "lock another version of it, or tell its maintainers: docs/wheel-checks.md has the rules"
 
 
 class SelectionError(ProblemError):
@@ -141,6 +146,7 @@ class LockFileError(SelectionError):
     """A lock file that cannot be read; ``facts`` may hold ``path`` and ``line``."""
 
     default_code = "E_LOCK"
+    default_hint = "correct it there, or lock again with the tool of the project: storectl lock"
 
 
 class NoLockFileError(SelectionError):
@@ -180,12 +186,14 @@ class TargetError(SelectionError):
     """The lock file does not allow the target: its Python, an unknown extra or group, a conflict."""
 
     default_code = "E_TARGET"
+    default_hint = "ask for what the lock file has, or lock again with the tool of the project: storectl lock"
 
 
 class EnvironmentBuildError(ProblemError):
     """A closure cannot be made visible as an environment."""
 
     default_code = "E_ENVIRONMENT"
+    default_hint = "storectl daemon logs has more; storectl doctor looks at the store and the interpreters"
 
 
 class MissingProjectError(EnvironmentBuildError):

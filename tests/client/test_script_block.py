@@ -49,7 +49,7 @@ def test_the_lock_file_beside_a_script_with_a_block_is_its_own(tmp_path: Path, t
 @pytest.mark.parametrize("name", ["tool", "tool.cgi", "UPPER.PY"])
 def test_a_script_may_have_any_name(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(BLOCK)
-    with pytest.raises(NotLockedError, match=rf"{name} is not locked yet, and --locked forbids"):
+    with pytest.raises(NotLockedError, match=rf"{name} is not locked yet, and --locked or --frozen forbids"):
         script_lock_file(str(tmp_path / name))
     (tmp_path / f"{name}.lock").touch()
     assert script_lock_file(str(tmp_path / name)) == str(tmp_path / f"{name}.lock")

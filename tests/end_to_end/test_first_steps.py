@@ -20,7 +20,7 @@ BLOCKS = dict(re.findall(r"(?m)^(\w[^\n]+):\n\n```console\n((?:.*\n)*?)```$", DO
 OF_OTHERS = {"A project of Poetry": "poetry", "A project of PDM": "pdm"}
 VARYING = (
     (r"Using CPython .*\n", ""),
-    (r"Creating virtualenv .*\n", ""),
+    (r"virtualenv \S*/storectl-\w+", "virtualenv /tmp/storectl-x"),
     (r"Python 3\.\d+", "Python 3.x"),
     (r"in [\d.]+m?s", "in no time"),
     (r"\d:\d\d:\d\d", "0:00:00"),

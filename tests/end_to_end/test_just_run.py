@@ -116,8 +116,8 @@ def test_locked_forbids_the_first_time_only(machine: Machine, folder: Path, envi
     refused = machine.run("run", "--locked", "-c", SHOW, cwd=folder, env=environ)
     assert (refused.returncode, refused.stdout) == (125, "")
     assert refused.stderr == (
-        f"storectl: E_NOT_LOCKED: {folder}/requirements.txt is not locked yet, and --locked forbids to lock it\n"
-        "hint: run it once without --locked\n"
+        f"storectl: E_NOT_LOCKED: {folder}/requirements.txt is not locked yet, and --locked or --frozen forbids to lock it\n"
+        "hint: run it once without that option\n"
     )
     shown(machine, folder, environ)
     assert shown(machine, folder, environ, "--locked", "-c", SHOW)[0] == "alpha==2.0"
@@ -195,11 +195,12 @@ def test_a_project_without_a_lock_file_is_locked_by_its_own_tool(
     machine: Machine, folder: Path, environ: dict[str, str]
 ) -> None:
     (folder / "pyproject.toml").write_text(PROJECT)
-    refused = machine.run("run", "--locked", "-c", SHOW, cwd=folder, env=environ)
-    assert "E_NOT_LOCKED" in refused.stderr
+    for option in ("--locked", "--frozen"):
+        refused = machine.run("run", option, "-c", SHOW, cwd=folder, env=environ)
+        assert "E_NOT_LOCKED" in refused.stderr
     out, said = shown(machine, folder, environ)
     assert out == "alpha==2.0"
-    assert said[0] == f"storectl: {folder} has no lock file: uv lock (pyproject.toml names no tool)"
+    assert said[0] == f"storectl: uv lock ({folder} has no lock file, pyproject.toml names no tool)"
     assert sorted(path.name for path in folder.iterdir()) == ["pyproject.toml", "uv.lock"]
     assert shown(machine, folder, NOWHERE) == ("alpha==2.0", [])
 
@@ -254,6 +255,16 @@ def test_each_python_has_a_lock_of_its_own(
     assert shown(machine, folder, NOWHERE | {"PATH": environ["PATH"]}, "-c", code) == (both, [])
     (folder / "tool.py").write_text(f'# /// script\n# requires-python = ">=3.11"\n# ///\n{code}\n')
     assert shown(machine, folder, environ, "tool.py")[0] == "3.12"
+
+
+def test_a_link_follows_requirements(machine: Machine, folder: Path, environ: dict[str, str]) -> None:
+    (folder / "requirements.txt").write_text("alpha<2\n")
+    machine.ok("link", folder, env=environ)
+    command = [str(folder / ".venv" / "bin" / "python"), "-c", SHOW]
+    assert subprocess.check_output(command, text=True) == "alpha==1.0\n"
+    (folder / "requirements.txt").write_text("alpha\nbeta\n")
+    machine.ok("warm", folder, env=environ)
+    machine.wait_for_state(folder, lambda _: subprocess.check_output(command, text=True) == "alpha==1.0 beta==2.0\n")
 
 
 def test_quiet_says_nothing_of_it(machine: Machine, folder: Path, environ: dict[str, str]) -> None:

@@ -207,3 +207,52 @@ def test_build_requirements_that_no_index_has_are_named(machine: Machine, index:
     done = machine.run("warm", cwd=folder)
     assert done.returncode == 1
     assert "E_BUILD: from-source 1.0 cannot be built: its build requirements (never) cannot be installed" in done.stderr
+
+
+FLAT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[tool.storectl]
+flat-source = true
+"""
+
+
+def test_a_flat_source_folder_is_the_package_of_the_project_s_name(machine: Machine, index: LoopbackIndex) -> None:
+    index.add(ALPHA)
+    files = {"src/__init__.py": "from . import sub\nX = 1\n", "src/sub.py": "import alpha, demo\n"}
+    folder = locked(machine, index, machine.home / "demo", project('"alpha"', FLAT) | files)
+    show = "import demo, demo.sub, importlib.metadata as m; print(demo.X, demo.__file__, m.version('demo'))"
+    x, file, version = machine.ok("run", "-c", show, cwd=folder).split()
+    assert (x, version) == ("1", "3")
+    assert Path(file).samefile(folder / "src/__init__.py")
+    put(folder, {"src/__init__.py": "X = 2\n"})
+    assert machine.ok("run", "-c", "import demo; print(demo.X)", cwd=folder) == "2\n"
+    assert machine.run("run", "-c", "import src", cwd=machine.home, env={"UV_PROJECT": str(folder)}).returncode == 1
+    machine.ok("store", "verify")
+    for command in (("link",), ("env", "export", "exported")):
+        machine.ok(*command, cwd=folder)
+    for venv in (".venv", "exported"):
+        python = folder / venv / "bin/python"
+        done = subprocess.run([python, "-c", show], capture_output=True, text=True, check=True, cwd=machine.home)
+        assert done.stdout.split()[0] == "2"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"src/__init__.py": None}, "src/__init__.py is to be the package demo"),
+        ({"pyproject.toml": ('version = "3"', 'dynamic = ["version"]')}, "says name and version itself"),
+    ],
+    ids=["no package", "dynamic"],
+)
+def test_a_flat_source_that_cannot_be_is_told(
+    machine: Machine, index: LoopbackIndex, change: dict[str, tuple[str, str] | None], told: str
+) -> None:
+    folder = locked(machine, index, machine.home / "demo", project("", FLAT) | {"src/__init__.py": ""})
+    for name, edit in change.items():
+        text = (folder / name).read_text()
+        (folder / name).unlink() if edit is None else (folder / name).write_text(text.replace(*edit))
+    done = machine.run("warm", cwd=folder)
+    assert done.returncode == 1
+    assert (told in done.stderr, "hint: " in done.stderr) == (True, True), done.stderr

@@ -62,3 +62,30 @@ def test_no_folder_below_the_prefix_but_packages_leads_into_an_entry(machine: Ma
     leading = [path for path in environment.rglob("*") if os.path.realpath(path).startswith(f"{entries}/")]
     assert leading
     assert all(packages & {path, *path.parents} for path in leading)
+
+
+PATHS = """
+import os
+HERE = os.path.dirname(__file__)
+SIBLING = os.path.exists(os.path.join(HERE, "..", "beside.py"))
+NORMALISED = os.path.exists(os.path.normpath(os.path.join(HERE, "..", "beside.py")))
+"""
+
+
+def test_paths_of_packages_are_those_of_the_environment_and_in_an_export_stay(
+    machine: Machine, index: LoopbackIndex
+) -> None:
+    wheels = [make_wheel("paths", files={"paths/__init__.py": PATHS}), make_wheel("beside", files={"beside.py": ""})]
+    project = write_project(machine.home / "project", index, wheels)
+    show = "import paths; print(paths.HERE, paths.SIBLING, paths.NORMALISED)"
+    first = machine.ok("run", "-c", show, cwd=project).split()
+    write_project(project, index, [*wheels, make_wheel("alpha")])
+    second = machine.ok("run", "-c", show, cwd=project).split()
+    assert first[1:] == second[1:] == ["False", "True"]
+    assert first[0] != second[0]
+    assert os.path.realpath(first[0]) == os.path.realpath(second[0])
+    machine.ok("env", "export", "exported", cwd=project)
+    python = project / "exported/bin/python"
+    shown = subprocess.run([python, "-c", show], capture_output=True, text=True, check=True).stdout.split()
+    assert shown[0].startswith(f"{project}/exported/")
+    assert shown[1:] == ["True", "True"]

@@ -15,6 +15,7 @@ from uv import find_uv_bin
 
 from fidelity.hard_case import HardCase, Outcome, read_cases
 from fidelity.pair import Pair
+from storectl_store.environments.front.front_record import read_front
 from support.machine import STORECTL, Machine, new_machine, pyenv_python
 
 TASK_SECONDS = 600
@@ -124,7 +125,8 @@ class Workshop:
             command, cwd=place, env=self._machine.environ | dict(self._case.variables) | dict(own), text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TASK_SECONDS, check=False,
         )  # fmt: skip
-        roots = [str(path) for path in (root, root.resolve())]
+        front = read_front(root)
+        roots = [str(root), str(root.resolve()), *([front.environment] if front else [])]
         names = dict.fromkeys((*roots, *(os.path.relpath(path, place) for path in roots)), "<prefix>")
         names |= {str(place): "<project>", str(self._machine.home): "<home>"}
         return Outcome.of(done.returncode, done.stdout, names)

@@ -206,7 +206,9 @@ def test_uv_finds_nothing_to_do_in_a_linked_project(twins: Twins) -> None:
     planned = twins.run(twins.environment, *user, find_uv_bin(), "sync", "--dry-run", **options)
     assert "Would make no changes" in planned.stderr
     program = ("python", "-c", "import flask, sys; print(sys.prefix)")
-    assert twins.output(twins.environment, *user, find_uv_bin(), "run", *program, **options) == "<prefix>\n"
+    assert (
+        twins.output(twins.environment, *user, find_uv_bin(), "run", *program, **options) == f"{twins.project}/.venv\n"
+    )
     assert _tree(twins.environment) == before
 
 

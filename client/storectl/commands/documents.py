@@ -28,6 +28,12 @@ class Environment(TypedDict):
     wheels: Annotated[int, "how many it has"]
 
 
+class ListedEnvironment(Environment):
+    """One environment of the store, in the list of them."""
+
+    name: Annotated[str | None, "of the named environment that it is; several are separated by commas"]
+
+
 class Progress(TypedDict):
     """How far a warm is. Bytes are 0 if their number is not known."""
 
@@ -192,7 +198,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "watch list": list[Project],
     "daemon status": Daemon,
     "env show": ShownProject,
-    "env list": list[Environment],
+    "env list": list[ListedEnvironment],
     "env export": Export,
     "store list": list[Entry],
     "store show": list[ShownEntry],

@@ -53,7 +53,7 @@ def export(
     if folder is None and (tar is None or not relocatable):
         raise UsageError("say where: a new folder, or --tar and a file", hint="see storectl env export --help")
     if tar is not None and method is not None:
-        raise UsageError(f"--{method} is for a folder, and a tar archive has copies")
+        raise UsageError(f"--{method} is for a folder, and a tar archive has copies", hint="leave it out")
     options = options_of(**asked)
     root, _, options = locate_member([project_asked(context)], options, os.environ)
     environment = warm(root, options, os.environ, bytecode=True)

@@ -12,7 +12,8 @@ from storectl.daemon.start import ensure_daemon
 from storectl.daemon.warming import warm
 from storectl.errors import LinkRefusedError, printable
 from storectl.locks.freshness import with_fresh_lock_file
-from storectl.project import locate_member
+from storectl.locks.remembered import locking_for
+from storectl.locks.unlocked import locate_or_lock
 
 _MOST_LEFT = 10
 name = click.option(
@@ -27,7 +28,8 @@ name = click.option(
 @click.option("--force", is_flag=True, help="Move what stands there aside, to NAME.before-storectl.")
 def link(folder: str, *, name: str, force: bool, **parameters: Any) -> None:
     """Make .venv, a virtual environment of the project's own that follows its lock file."""
-    project, lock_file, options = locate_member([folder], options_of(**parameters), os.environ)
+    asked = options_of(**parameters)
+    project, lock_file, options = locate_or_lock(lambda: [folder], asked, os.environ, locking_for(asked))
     path = _path_of(project, name)
     environment = with_fresh_lock_file(lambda: warm(project, options, os.environ), project, options, os.environ)
     told = ensure_daemon(os.environ).link(path, options, environment.id, force=force)

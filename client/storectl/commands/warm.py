@@ -11,7 +11,7 @@ from storectl.commands.parameters import as_json, folder, options_of, target
 from storectl.daemon.warming import warm as warm_project
 from storectl.locks.freshness import with_fresh_lock_file
 from storectl.locks.overlay import locked_alone, locked_overlay
-from storectl.locks.remembered import Locking
+from storectl.locks.remembered import locking_for
 from storectl.locks.unlocked import locate_or_lock
 from storectl.sharing import check_place, share_store
 from storectl_shim.locations import store_folder
@@ -41,7 +41,7 @@ def warm(
 ) -> None:
     """Fetch, unpack and compile all that the project's lock file needs. Returns when all of that is done."""
     options = options_of(**asked)
-    how = Locking(refresh=refresh, offline=options.offline, keep=keep)
+    how = locking_for(options, refresh=refresh, keep=keep)
     if shared:
         check_place(store_folder(os.environ))
     if no_project:

@@ -208,6 +208,7 @@ class DaemonClient:
             "no_extras": list(options.no_extras),
             "all_groups": options.all_groups,
             "no_groups": list(options.no_groups),
+            "dev": options.dev,
             "all_packages": options.all_packages,
             "further_lock_files": [path_on_wire(path) for path in options.further_lock_files],
         }

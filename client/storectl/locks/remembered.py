@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from storectl.locks.requirements import Wanted
+    from storectl.options import Options
 
 LOCK_FILES = ("pylock.toml", "uv.lock")
 """What a lock file in a remembered folder may be called; earlier versions of storectl made a uv.lock."""
@@ -57,8 +58,14 @@ class Locking:
         """NotLockedError if it is forbidden to lock."""
         if self.locked:
             raise NotLockedError(
-                f"{what} is not locked yet, and --locked forbids to lock it", hint="run it once without --locked"
+                f"{what} is not locked yet, and --locked or --frozen forbids to lock it",
+                hint="run it once without that option",
             )
+
+
+def locking_for(options: Options, *, refresh: bool = False, keep: str | None = None) -> Locking:
+    """How to lock with these options."""
+    return Locking(refresh=refresh, locked=bool(options.lock_check), offline=options.offline, keep=keep)
 
 
 def lock_once(

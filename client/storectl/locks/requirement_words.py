@@ -160,6 +160,8 @@ def _check_named(text: str) -> None:
         Requirement(text)
     except InvalidRequirement as error:
         reason = str(error).partition("\n")[0]
+        if wrong := re.search(r"=[<>]|(?<![=!<>~])=(?!=)", text):
+            reason = f"{wrong[0]} compares nothing; one of == >= <= ~= != > < does"
         raise UsageError(
             f"{text!r} is no requirement: {reason}", hint="for example black, 'black>=25,<26', ./folder, git+https://…"
         ) from None

@@ -99,7 +99,7 @@ def _lock(folder: str, options: Options, environ: Mapping[str, str], how: Lockin
     if _names_its_tool(folder) or not _has_requirements(folder):
         from storectl.locks.handover import lock_project  # noqa: PLC0415 - for the first run only
 
-        how.check_allowed(folder)
+        Locking(locked=how.locked or bool(options.lock_check)).check_allowed(folder)
         lock_project(folder, environ, offline=how.offline)
         return options
     if options.python is not None:

@@ -59,6 +59,7 @@ class BuildError(DaemonError):
     """A wheel cannot be built; ``facts`` may hold ``name`` and ``log``, the path of the build's whole output."""
 
     default_code = "E_BUILD"
+    default_hint = "storectl daemon logs has the rest; the project must build with its own tool, too"
 
 
 class Builder:

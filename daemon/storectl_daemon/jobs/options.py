@@ -16,11 +16,12 @@ class Options:
     """The options of ``storectl run`` that decide which environment is meant.
 
     ``groups`` are asked for in addition to the default groups of the project, or instead of them if ``default_groups``
-    is false, and every group with ``all_groups``. ``only_groups`` leaves out the project itself, what it depends on,
-    and the default groups. ``no_extras`` and ``no_groups`` are left out whatever asks for them. ``lock_file`` is an
-    absolute path, or None for the one that is found in the project. ``overlay`` is the absolute path of a lock
-    file whose packages are added; a package that both lock files select is taken from the project's own. ``member`` is
-    the absolute folder of the workspace member that is meant instead of the root, ``all_packages`` means all of them.
+    is false, every group with ``all_groups``, and ``dev`` if there is one. ``only_groups`` leaves out the project
+    itself, what it depends on, and the default groups. ``no_extras`` and ``no_groups`` are left out whatever asks for
+    them. ``lock_file`` is an absolute path, or None for the one that is found in the project. ``overlay`` is the
+    absolute path of a lock file whose packages are added; a package that both lock files select is taken from the
+    project's own. ``member`` is the absolute folder of the workspace member that is meant instead of the root,
+    ``all_packages`` means all of them.
     """
 
     python: str | None = None
@@ -30,6 +31,7 @@ class Options:
     groups: frozenset[str] = frozenset()
     all_groups: bool = False
     no_groups: frozenset[str] = frozenset()
+    dev: bool = False
     default_groups: bool = True
     only_groups: bool = False
     lock_file: str | None = None
@@ -53,6 +55,7 @@ class Options:
             groups=self.groups,
             all_groups=self.all_groups,
             no_groups=self.no_groups,
+            dev=self.dev,
             default_groups=self.default_groups and not self.only_groups,
             project=not self.only_groups,
             member=self.member,
@@ -90,6 +93,7 @@ class Options:
             no_extras=frozenset(value.get("no_extras", ())),
             all_groups=bool(value.get("all_groups")),
             no_groups=frozenset(value.get("no_groups", ())),
+            dev=bool(value.get("dev")),
             all_packages=bool(value.get("all_packages")),
             further_lock_files=tuple(value.get("further_lock_files", ())),
         )
@@ -100,6 +104,7 @@ class Options:
             "no_extras": sorted(self.no_extras),
             "all_groups": self.all_groups,
             "no_groups": sorted(self.no_groups),
+            "dev": self.dev,
             "all_packages": self.all_packages,
             "further_lock_files": list(self.further_lock_files),
         }
@@ -119,6 +124,7 @@ def options_of(request: OptionsModel) -> Options:
         groups=frozenset(request.groups),
         all_groups=request.all_groups,
         no_groups=frozenset(request.no_groups),
+        dev=request.dev,
         default_groups=request.default_groups,
         only_groups=request.only_groups,
         lock_file=request.lock_file,

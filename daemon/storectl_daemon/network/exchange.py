@@ -8,10 +8,11 @@ another. If an origin refuses the login (401) and another login can be found, it
 import asyncio
 import email.utils
 import logging
+import os
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -324,5 +325,15 @@ def transport_failure(error: httpx2.HTTPError | ssl.SSLError, url: Address) -> E
 
 
 def _reason(error: httpx2.HTTPError | ssl.SSLError) -> str:
-    # The texts of the transport name the failure, never an address or header. Some are empty.
-    return str(error) or type(error).__name__
+    # The texts of the transport name the failure, never an address or header. Some are empty. Of attempts to connect
+    # the system's own words say more.
+    refused = next((each for each in _causes(error) if isinstance(each, ConnectionError) and each.errno), None)
+    return (os.strerror(refused.errno) if refused and refused.errno else str(error)) or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what it was raised from, and the errors of groups."""
+    yield error
+    for cause in (error.__cause__ or error.__context__, *getattr(error, "exceptions", ())):
+        if cause is not None:
+            yield from _causes(cause)

@@ -37,6 +37,7 @@ class SocketFolderError(DaemonError):
     """The socket's place cannot be used safely, or at all; ``facts['path']``."""
 
     default_code = "E_SOCKET"
+    default_hint = "XDG_RUNTIME_DIR may name another folder, which has to be yours alone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from storectl_store.selection.pin import LocalProject, Pin, SourcePin
 class Closure:
     """What a lock file selects for one target, every pin with its file and its sha256.
 
-    ``notices`` are shown at every run.
+    ``notices`` go into the record: each command reads them there, and shows them.
     """
 
     pins: tuple[Pin, ...]

@@ -41,6 +41,7 @@ from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.input_state import InputKind, InputState, stronger
 from storectl_store.projects.local_inputs import check_is_project, local_inputs
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.options import DEV
 from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
 from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.requires_python import requires_python_of
@@ -173,7 +174,7 @@ class EnvironmentMaker:
     def _requires_python(self, lock_file: LockFile, options: Options) -> str | None:
         """What the lock file and its groups require. Remembered: to find it out means to parse the whole file."""
         asked = AskedGroups(
-            named=options.groups,
+            named=options.groups | {DEV} if options.dev else options.groups,
             defaults=options.default_groups and not options.only_groups,
             every=options.all_groups,
             left_out=options.no_groups,

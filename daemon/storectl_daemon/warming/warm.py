@@ -144,8 +144,6 @@ class Warmer:
             return False
         if not job.offline:
             self._book.want(job.project, job.options)
-        for notice in recorded.notices:
-            self._tell(job, WarningEvent(message=notice))
         await self._follow(job, state.environment, Path(recorded.lock_file))
         self._tell(job, ReadyEvent(environment=state.environment))
         return True

@@ -3,6 +3,9 @@
     <name>-<version>.dist-info/METADATA WHEEL RECORD [entry_points.txt] [licenses/…]
     _editable_<name>.pth              one line for each import root, absolute
 
+With ``flat-source = true`` in ``[tool.storectl]`` the folder ``src`` is the package of the project's name
+(``entries.flat_source``).
+
 A build backend's PEP 660 hook makes the same for a pure project. The bytes are a pure function of the files read, so an
 unchanged project has one entry in the store however often it is asked for.
 """
@@ -22,9 +25,10 @@ from packaging.utils import canonicalize_name
 from pyproject_metadata import ConfigurationError, StandardMetadata
 
 from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.entries.flat_source import FLAT_SOURCE, PTH_LINE, encode_flat_source
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.import_roots import import_roots
-from storectl_store.projects.static_metadata import static_project
+from storectl_store.projects.static_metadata import is_flat, static_project
 from storectl_store.selection.pin import LocalProject
 
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -56,17 +60,33 @@ def editable_wheel(project: LocalProject) -> EditableWheel | None:
         return None
     metadata = _metadata(document, folder)
     version = str(metadata.version)
-    stem = f"{canonicalize_name(metadata.name).replace('-', '_')}-{version}"
-    lines = b"".join(os.fsencode(root) + b"\n" for root in import_roots(project))
-    files: dict[str, bytes] = {f"_editable_{stem.partition('-')[0]}.pth": lines}
-    info = f"{stem}.dist-info"
+    package = canonicalize_name(metadata.name).replace("-", "_")
+    info = f"{package}-{version}.dist-info"
+    files: dict[str, bytes] = {}
+    if is_flat(document):
+        lines, files[f"{info}/{FLAT_SOURCE}"] = PTH_LINE, encode_flat_source(package, _flat_folder(folder, package))
+    else:
+        lines = b"".join(os.fsencode(root) + b"\n" for root in import_roots(project))
+    files[f"_editable_{package}.pth"] = lines
     files[f"{info}/METADATA"] = bytes(metadata.as_rfc822())
     files[f"{info}/WHEEL"] = _WHEEL
     if text := _entry_points(metadata):
         files[f"{info}/entry_points.txt"] = text
     for path in metadata.license_files or ():
         files[f"{info}/licenses/{path.as_posix()}"] = (folder / path).read_bytes()
-    return EditableWheel(filename=f"{stem}-py3-none-any.whl", version=version, content=_archive(files, info))
+    filename = f"{package}-{version}-py3-none-any.whl"
+    return EditableWheel(filename=filename, version=version, content=_archive(files, info))
+
+
+def _flat_folder(project: Path, package: str) -> str:
+    folder = project / "src"
+    if not (folder / "__init__.py").is_file() or not package.isidentifier():
+        raise EnvironmentBuildError(
+            f"{project / 'pyproject.toml'}: `flat-source`: src/__init__.py is to be the package {package}",
+            hint="make that file, name the project as a package can be named, or take `flat-source` out",
+            path=str(project),
+        )
+    return str(folder)
 
 
 def _metadata(document: dict[str, Any], folder: Path) -> StandardMetadata:

@@ -12,6 +12,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.import_roots import folder_above
 from storectl_store.projects.pyproject import read_pyproject, table_at
 
@@ -32,10 +33,27 @@ Each maps to the build requirements that do not change that.
 _DEFAULT_BACKEND = "setuptools.build_meta"  # PEP 517: a project that names no backend is built with this one
 
 
+def is_flat(document: dict[str, Any]) -> bool:
+    """Whether ``flat-source = true`` in ``[tool.storectl]`` says that ``src`` is the package of the project's name."""
+    return table_at(document, "tool", "storectl").get("flat-source") is True
+
+
 def static_project(folder: Path) -> dict[str, Any] | None:
-    """The parsed ``pyproject.toml`` of the project in this folder if it needs no build; otherwise None."""
+    """The parsed ``pyproject.toml`` of the project in this folder if it needs no build; otherwise None.
+
+    No backend makes an editable wheel of a flat source folder, so such a project needs none, whatever its backend.
+    Raises EnvironmentBuildError if its metadata would have to be computed.
+    """
     document = read_pyproject(folder)
     project, system = table_at(document, "project"), table_at(document, "build-system")
+    if is_flat(document):
+        if project.get("dynamic") or not isinstance(project.get("version"), str):
+            raise EnvironmentBuildError(
+                f"{folder / 'pyproject.toml'}: `flat-source` needs a [project] table that says name and version itself",
+                hint="write the version into [project] and take out `dynamic`",
+                path=str(folder),
+            )
+        return document
     backend = system.get("build-backend", _DEFAULT_BACKEND)
     if (
         not project

@@ -56,4 +56,4 @@ def asked_groups(
         groups |= defaults
     left_out = canonical_names(target.no_groups)
     check_known("group", groups | (left_out - {DEV}), known, file)
-    return groups - left_out
+    return (groups | (known & {DEV} if target.dev else frozenset())) - left_out

@@ -60,10 +60,11 @@ class Target:
     """Interpreter, extras and groups, as they are asked for.
 
     ``extras`` are those of the project, or every one with ``all_extras``. ``groups``, or every one with ``all_groups``,
-    are selected besides the project's default groups; if ``default_groups`` is false, instead of them. ``no_extras``
-    and ``no_groups`` are left out whatever asks for them. Without ``project`` the groups alone are selected: neither
-    the project nor what it depends on. ``member`` is the absolute folder of the workspace member that is meant instead
-    of the root; None, or a folder that is no member's, for the root. With ``all_members`` all of them are meant.
+    are selected besides the project's default groups, and with ``dev`` the group of that name, if there is one; if
+    ``default_groups`` is false, instead of them. ``no_extras`` and ``no_groups`` are left out whatever asks for them.
+    Without ``project`` the groups alone are selected: neither the project nor what it depends on. ``member`` is the
+    absolute folder of the workspace member that is meant instead of the root; None, or a folder that is no member's,
+    for the root. With ``all_members`` all of them are meant.
     """
 
     interpreter: Interpreter
@@ -73,6 +74,7 @@ class Target:
     groups: frozenset[str] = frozenset()
     all_groups: bool = False
     no_groups: frozenset[str] = frozenset()
+    dev: bool = False
     default_groups: bool = True
     project: bool = True
     member: str | None = None

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from storectl_daemon.errors import UnknownEntryError
-from storectl_daemon.models import BuildInfo, EntryDetail, EntryInfo
 from storectl_daemon.service import Service
+from storectl_daemon.serving.api.entry_models import BuildInfo, EntryDetail, EntryInfo
 from storectl_store.digest import prefix_of
 from storectl_store.entries.provenance import Provenance, provenance_of
 from storectl_store.entries.read_only import ReadOnlyStore

@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from storectl_daemon.models import (
+from storectl_daemon.repair.examined import Order
+from storectl_daemon.repair.repairer import Outcome
+from storectl_daemon.service import Service
+from storectl_daemon.serving.api.entry_models import (
     CheckedEvent,
     FindingEvent,
     LeftEvent,
@@ -16,9 +19,6 @@ from storectl_daemon.models import (
     VerifyRequest,
     WorkingEvent,
 )
-from storectl_daemon.repair.examined import Order
-from storectl_daemon.repair.repairer import Outcome
-from storectl_daemon.service import Service
 from storectl_daemon.serving.api.streams import lines_of, ndjson
 from storectl_daemon.warming.warm import problem_of
 

@@ -108,6 +108,7 @@ class _Reader:
 
     def __init__(self, view: Path, front: Path) -> None:
         self._view = str(view)
+        self._entries = f"{view.parent.parent}/store/"
         self._shebang, self._own_shebang = (shebang(f"{each}/bin/python") for each in (view, front))
         self.site_packages = site_packages_of(view)
         self._library = posixpath.dirname(self.site_packages)
@@ -138,7 +139,7 @@ class _Reader:
     def _link(self, path: str, target: str) -> None:
         if path.startswith(f"{self.site_packages}/"):
             self._package(path, target)
-        elif target.startswith("/") and not path.startswith("bin/python"):
+        elif target.startswith(self._entries):
             self._copy(path, target)
         else:
             self.links[path] = target

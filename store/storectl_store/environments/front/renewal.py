@@ -199,24 +199,27 @@ class _Renewal:
         self.moved.append(f"{self._front / path} was in the way of a locked package: it is {aside} now")
 
     def _tell_the_shim(self) -> None:
-        """Write the file that starts the shim; remove it if there is anything that the import map does not know."""
+        """Say when the import map serves: not at all if there is anything that it does not know."""
         folder = self._front / self._contents.site_packages
-        starter = folder / STARTER
         start = f"{self._contents.site_packages}/"
         known = {STARTER, *(path[len(start) :].partition("/")[0] for path in self._kept if path.startswith(start))}
         if not known.issuperset(os.listdir(folder)):
-            starter.unlink(missing_ok=True)
+            self._start(0)
             return
         changed = time.time_ns() - _LAG_NS
         os.utime(folder, ns=(changed, changed))
         changed = folder.stat().st_mtime_ns  # as exactly as the file system keeps it
+        self._start(changed)
+        os.utime(folder, ns=(changed, changed))
+        if not known.issuperset(os.listdir(folder)):
+            os.utime(folder)  # something came in between
+
+    def _start(self, changed: int) -> None:
+        """Write the file that starts the shim, for a site-packages that was changed at this time (ns)."""
         view = str(self._wish.environment / self._contents.site_packages)
         absent = () if self._contents.customized else CUSTOMIZATIONS
         line = f"import _storectl; _storectl.start_in_front({view!a}, {changed}, {absent})\n"
         self._file(f"{self._contents.site_packages}/{STARTER}", RealFile(source="", content=line.encode()))
-        os.utime(folder, ns=(changed, changed))
-        if not known.issuperset(os.listdir(folder)):
-            os.utime(folder)  # something came in between
 
 
 def shim_paths(front: Path, site_packages: str) -> Iterator[str]:

@@ -6,10 +6,11 @@
                        and for .dist-info, whose files are copies
     <id>/include/site/pythonX.Y/<name>/   .data/headers, as with pip
     <id>/share/ etc/ …                    .data/data
+    <id>/lib/pythonX.Y/flat-source/<package>  a link to the source folder of a local project that is a package itself
 
 Nothing but packages leads into an entry: all else is real down to the files, as programs write there (ADR 37).
 
-Manifests are read for the few entries that overlap.
+Manifests are read for the few entries that overlap, and the file that names a flat source folder.
 
 Bytecode: CPython looks for it in ``__pycache__`` beside the path a module was found by. So each real folder in
 site-packages that shows modules has a real ``__pycache__``, with a link for each module to its bytecode in the entry.
@@ -24,6 +25,7 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest, EnvironmentId
+from storectl_store.entries.flat_source import FLAT_FOLDER, FLAT_SOURCE, decode_flat_source
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.readable import Readable, manifest_in
 from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord, encode_record
@@ -121,6 +123,7 @@ def plan_environment(
     view = _View(interpreter, layout.environment(identity), store)
     layers = [layer for entry in entries for layer in view.layers(entry)]
     layers += [view.direct_url(entry, direct_urls[entry.name]) for entry in entries if entry.name in direct_urls]
+    layers += [layer for entry in entries if entry.name in direct_urls for layer in view.flat_source(entry)]
     layers.append(made_layer("storectl", [*venv_leaves(interpreter), *_reserved()]))
     layers.append(made_layer("storectl", list(runtime_files(entries, view.site_packages))))
     tree = merge_layers(layers, InstallationOrder(entries, interpreter.markers), view.real_folders)
@@ -197,6 +200,15 @@ class _View:
         """A layer with the project's ``direct_url.json``, beside its metadata."""
         path = f"{self.site_packages}/{entry.dist_info}/direct_url.json"
         return made_layer(_label(entry), [SmallFile(path=path, content=content.encode())], entry.name)
+
+    def flat_source(self, entry: Outline) -> Iterator[Layer]:
+        """A layer with the link to a local project's source folder, if that is a package itself."""
+        listed = f"{entry.dist_info}/{FLAT_SOURCE}"
+        if listed in entry.files[Part.SITE_PACKAGES]:
+            file = self._store.entry_folder(entry) / Part.SITE_PACKAGES / listed
+            if named := decode_flat_source(file.read_bytes()):
+                path = f"{self.site_packages.rpartition('/')[0]}/{FLAT_FOLDER}/{named[0]}"
+                yield made_layer(_label(entry), [Link(path=path, target=named[1], folder=True)], entry.name)
 
     def _modules(self, entry: Outline, root: str) -> EntryLayer:
         return EntryLayer(

@@ -74,6 +74,7 @@ def _sections(top: Table, target: Target) -> list[Table]:
     groups = frozenset(known) if target.all_groups else _section_names(target.groups)
     left_out = _section_names(target.no_groups)
     check_known("group", groups | (left_out - {_DEVELOP}), frozenset(known), top.file)
+    groups |= frozenset(known) & {_DEVELOP} if target.dev else frozenset()
     names = ([_DEFAULT] if target.project else []) + [known[group] for group in sorted(groups - left_out)]
     return [top.table(name) for name in names]
 

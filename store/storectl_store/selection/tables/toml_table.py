@@ -25,7 +25,9 @@ _DOTTED_KEY = re.compile(
 MAX_DIGITS = 4300
 """Most digits of a number. It is Python's own limit: reading a number takes the square of its digits."""
 
-DAMAGED = "the file is damaged, or has merge conflicts in it: make it anew with the tool that wrote it"
+_CONFLICT_MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
+CONFLICT = "take one side (git checkout --ours or --theirs), and lock again with the tool that wrote it"
+DAMAGED = "the file is damaged, or has merge conflicts in it: correct it, or make it anew with the tool that wrote it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,4 +283,7 @@ def _syntax_error(message: str, text: str, file: str) -> LockFileError:
     what, _, where = message.rpartition(" (at ")
     match = re.fullmatch(r"line (\d+), column (\d+)\)", where)
     position = Position(line=int(match[1]), column=int(match[2])) if match else position_at(text, len(text))
+    line = text.split("\n")[position.line - 1]
+    if line.startswith(_CONFLICT_MARKS):
+        return error_at(file, position, "there is a merge conflict in it", hint=CONFLICT)
     return error_at(file, position, (what or message)[:200], hint=DAMAGED)
