@@ -126,5 +126,5 @@ def _check_pip(environment: str) -> None:
         return
     raise PipRefusedError(
         f"{environment} has no pip: it is made from a lock file, and nothing is installed into it",
-        hint="add it to the project (such as `uv add --no-sync NAME`), or to a named environment (`storectl env add`)",
+        hint="add it to the project (`storectl add NAME`), or to a named environment (`storectl env add`)",
     )
