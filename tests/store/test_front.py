@@ -106,7 +106,12 @@ def test_packages_are_links_to_entries_and_everything_else_is_real_and_the_owner
     fronts.make(
         wheel(
             "alpha",
-            files={"alpha/__init__.py": "", "alpha.py.txt": "", "alpha-1.0.data/data/share/alpha/a.txt": "shared"},
+            files={
+                "alpha/__init__.py": "",
+                "alpha.py.txt": "",
+                "alpha-1.0.data/data/share/alpha/a.txt": "shared",
+                "alpha-1.0.dist-info/licenses/LICENSE": "",
+            },
             entry_points=f"[console_scripts]\n{script}",
         )
     )
