@@ -63,7 +63,7 @@ class Fronts:
             if leads_into(path, self._environments):
                 yield Front(path=path, options=DEFAULT_OPTIONS)
         elif child.is_dir() and not is_stage(child.name) and (record := read_front(path)) is not None:
-            with suppress(KeyError, TypeError):
+            with suppress(KeyError, TypeError, AttributeError):
                 options = _moved(Options.decode(dict(record.options)), os.path.dirname(record.front), path.parent)
                 yield Front(path=path, options=options, environment=record.environment, whole=record.whole)
 
