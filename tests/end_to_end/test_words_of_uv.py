@@ -213,7 +213,7 @@ def test_quiet_says_nothing_of_a_stale_lock_file_and_verbose_says_what_runs(
         machine.run("run", "-q", "-p", f"{sys.version_info[0]}.{sys.version_info[1]}", "-c", "pass", cwd=folder).stderr
         == ""
     )
-    assert "-c pass (in " in machine.run("run", "-v", "-c", "pass", cwd=folder).stderr
+    assert "-c pass (with " in machine.run("run", "-v", "-c", "pass", cwd=folder).stderr
 
 
 def test_lock_passes_the_tool_s_own_options_on(machine: Machine, workspace: Path, served: LoopbackIndex) -> None:

@@ -52,7 +52,7 @@ def problem_of(error: BaseException) -> Problem:
     refusal = None if isinstance(error, ProblemError) else refusal_of(error, "go on")
     error = refusal or error
     if isinstance(error, ProblemError):
-        missing = error.facts.get("missing")
+        missing = error.facts.get("missing_python")
         return Problem(code=error.code, detail=error.message, hint=error.hint, missing_python=missing)
     return Problem(
         code="E_INTERNAL",
