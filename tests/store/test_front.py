@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -230,7 +231,9 @@ def test_wherever_a_renewal_ends_the_next_one_finishes_it(fronts: Fronts) -> Non
 
 def killed_at(step: int, work: Callable[[], object]) -> bool:
     """Do the work in a process that ends at its ``step``-th change of a file system. Whether it did not come so far."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of other threads of the test run, which do nothing here
+        child = os.fork()
     if child == 0:
         changes = 0
 

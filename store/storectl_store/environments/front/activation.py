@@ -39,23 +39,9 @@ def _scripts(front: Path, prompt: str, site_packages: str) -> Iterator[tuple[str
 
 @cache
 def _activators() -> tuple[Any, ...]:
-    """The activators of virtualenv, which is loaded when the first front is made."""
-    from virtualenv.activation import (  # noqa: PLC0415 - few daemons make a front
-        BashActivator,
-        CShellActivator,
-        FishActivator,
-        NushellActivator,
-        PowerShellActivator,
-        PythonActivator,
-        XonshActivator,
-    )
+    """The activators of virtualenv, loaded when the first front is made. Its first versions lack that of xonsh."""
+    from virtualenv import activation  # noqa: PLC0415 - few daemons make a front
 
-    return (
-        BashActivator,
-        CShellActivator,
-        FishActivator,
-        NushellActivator,
-        PowerShellActivator,
-        PythonActivator,
-        XonshActivator,
-    )
+    shells = ("Bash", "CShell", "Fish", "Nushell", "PowerShell", "Python", "Xonsh")
+    names = [f"{shell}Activator" for shell in shells]
+    return tuple(getattr(activation, name) for name in names if hasattr(activation, name))
