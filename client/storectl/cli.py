@@ -37,37 +37,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 """By name: the command as ``module:attribute`` of ``storectl.commands``, and the first sentence of its help."""
 
-ELSEWHERE: Mapping[str, str] = {
-    "sync": "storectl warm makes the environment ready; storectl run needs no sync before it",
-    "install": "storectl warm makes the environment ready; storectl run needs nothing before it",
-    "venv": "storectl link makes .venv; storectl run needs none",
-    "shell": "storectl link makes .venv, which a shell can activate; storectl run needs none",
-    "pip": "packages come from the lock file; storectl run --with REQUIREMENT adds one for a run",
-    "x": "storectl tool run NAME",
-    "exec": "storectl run COMMAND",
-    "python": "storectl run python; storectl run -p VERSION chooses which",
-    "update": "storectl upgrade locks newer versions",
-    "cache": "storectl store list shows what is kept",
-    **dict.fromkeys(
-        ("init", "new", "tree", "export", "version", "build", "publish", "auth", "format", "self", "show"),
-        "the tool that locks the project does it",
-    ),
-}
-"""Commands of uv, Poetry, PDM and pipx, and what does that here."""
-
-
-class Root(Group):
-    """The command `storectl` itself."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name. UsageError if there is none."""
-        if cmd_name not in COMMANDS:
-            raise _unknown_command(cmd_name)
-        return super().get_command(ctx, cmd_name)
-
 
 @click.group(
-    cls=Root,
+    cls=Group,
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One store of unpacked wheels for every project: environments are there before you run anything.",
@@ -96,14 +68,6 @@ def main(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "storectl"
         return _report(UsageError(error.format_message().rstrip("."), hint=f"see {command} --help"))
-
-
-def _unknown_command(name: str) -> UsageError:
-    from difflib import get_close_matches  # noqa: PLC0415 - only an error pays for it
-
-    near = get_close_matches(name, COMMANDS, n=1)
-    meant = ELSEWHERE.get(name) or (f"is {near[0]} meant?" if near else "see storectl --help")
-    return UsageError(f"storectl has no command {name}", hint=meant)
 
 
 def _unknown_option(error: click.NoSuchOption) -> UsageError:

@@ -9,6 +9,7 @@ name, it is what the daemon finds.
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 from storectl.daemon.chosen_python import chosen_python
@@ -21,6 +22,7 @@ from storectl.run_arguments import script_of
 from storectl.run_options import options_of_environment
 from storectl.target import script_folder
 from storectl_shim.locations import NoHomeError, store_folder
+from storectl_shim.own_variables import PASSED
 from storectl_shim.project_record import last_environment
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
@@ -29,12 +31,8 @@ if TYPE_CHECKING:
 
     from storectl.options import Options
 
-PASSED = "STORECTL_PASSED"
-"""The launcher's note: this process, and ``next``, ``script`` or ``none`` for how far it has looked along PATH."""
-
 _PYTHONS = ("STORECTL_PYTHON", "UV_PYTHON")
 _ONLY_VERSION = (["-V"], ["-VV"], ["--version"])
-"""Prompts of shells ask for it in every folder. For that alone nothing of a project is fetched and built."""
 
 
 def main(arguments: list[str]) -> int:
@@ -75,10 +73,21 @@ def _environment(name: str, arguments: list[str], environ: Mapping[str, str]) ->
         default = default_project(options, environ)
         environment = environment_at(*default, environ) if default is not None else None
         return environment if environment is not None and _has(environment, name) else None
-    if arguments in _ONLY_VERSION and last_environment(store_folder(environ), project, options.key) is None:
-        return None
-    environment = environment_at(project, options, environ)
-    return environment if _has(environment, name) else environment_at(project, options.with_python(version), environ)
+    environment = _made(project, options, arguments, environ)
+    if environment is None or _has(environment, name):
+        return environment
+    return _made(project, options.with_python(version), arguments, environ)
+
+
+def _made(project: str, options: Options, arguments: list[str], environ: Mapping[str, str]) -> str | None:
+    """The environment of the project. For a question of what Python this is, the last one will do, or else none.
+
+    Prompts of shells ask for the version in every folder, and tools that look for interpreters try each (``-I``): for
+    that alone nothing of a project is locked, fetched and built.
+    """
+    if arguments in _ONLY_VERSION or (arguments[:1] and re.fullmatch(r"-[A-Za-z]*I[A-Za-z]*", arguments[0])):
+        return last_environment(store_folder(environ), project, options.key)
+    return environment_at(project, options, environ)
 
 
 def _project(arguments: list[str], options: Options, environ: Mapping[str, str]) -> tuple[str, Options]:
@@ -117,5 +126,5 @@ def _check_pip(environment: str) -> None:
         return
     raise PipRefusedError(
         f"{environment} has no pip: it is made from a lock file, and nothing is installed into it",
-        hint="add it to the project (such as `uv add --no-sync NAME`), or to a named environment (`storectl env add`)",
+        hint="add it to the project (`storectl add NAME`), or to a named environment (`storectl env add`)",
     )

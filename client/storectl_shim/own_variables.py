@@ -7,6 +7,13 @@ _OWN = ("XDG_", "STORECTL_")
 _NEEDED = frozenset({"HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"})
 """The last three: an interpreter that was built with a shared library may not start without them."""
 
+PASSED = "STORECTL_PASSED"
+"""What the launcher looks at if it is called as a Python: this process and how far it has looked on PATH, or `skip`."""
+
+PLAIN_PYTHONS = {PASSED: "skip"}
+"""With this, `python` of `storectl shim` is the next one on PATH, in projects too. For what makes the environment of a
+project (lockers, builds): it would wait for itself."""
+
 
 def own_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that a daemon gets: HOME, XDG_*, STORECTL_*, and the folders of shared libraries.

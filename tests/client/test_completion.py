@@ -226,6 +226,12 @@ COMPLETED = {
             marks=installed("zsh"),
             id="zsh",
         ),
+        pytest.param(
+            ["zsh", "-f", "-i"],
+            "mkdir f; storectl completion zsh > f/_storectl; fpath=($PWD/f $fpath); autoload -U compinit && compinit -u -D",
+            marks=installed("zsh"),
+            id="zsh, from fpath",
+        ),
     ],
 )
 def test_a_shell_completes_what_is_typed(project: ClientHome, command: list[str], setup: str) -> None:

@@ -87,6 +87,12 @@ def test_a_project_and_a_script_are_named_to_the_tool() -> None:
     assert edited("pipenv", "add", "a", project="p").folder == Path("/x/p")
 
 
+def test_what_keeps_uv_from_syncing_anyway_is_not_said_twice() -> None:
+    assert line("uv", "add", "a", "--no-sync") == "uv add a --no-sync"
+    assert line("uv", "add", "a", "--frozen") == "uv add a --frozen"
+    assert line("uv", "remove", "a", frozen=True) == "uv remove a"
+
+
 def test_pip_only_locks() -> None:
     for verb, names in (("add", ("a",)), ("remove", ("a",)), ("upgrade", ("alpha",))):
         with pytest.raises(NoLockerError, match="pip locks /x, and edits no project"):

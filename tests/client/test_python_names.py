@@ -193,6 +193,13 @@ def test_a_shim_that_comes_back_ends_no_loop_at_all(home: ClientHome) -> None:
     assert done.stdout.splitlines()[1].endswith(" none")
 
 
+def test_what_makes_environments_has_plain_pythons(home: ClientHome) -> None:
+    """In the project too, and so does what these start."""
+    _, _, prefix, environ = json.loads(run(home, "python3", "-c", SHOW, STORECTL_PASSED="skip").stdout)
+    assert prefix != str(home.environment)
+    assert environ["STORECTL_PASSED"] == "skip"
+
+
 def test_if_there_is_none_python_is_asked_to_find_one(home: ClientHome) -> None:
     done = run(home, OTHER, "-V", cwd=home.home / "outside")
     assert done.stdout.splitlines()[0] == f"slow: as {home.root}/names/{OTHER} -V"
@@ -236,7 +243,7 @@ def test_another_version_is_that_of_p(home: ClientHome) -> None:
     with serve_daemon(home.socket) as daemon:
         home.write_daemon_file()
         daemon.warm_events = [{"event": "failed", "problem": {"code": "E_TARGET", "detail": "no 3.99", "hint": "x"}}]
-        assert handed_over(home, OTHER, "-V") == "storectl: E_TARGET: no 3.99\nhint: x\n"
+        assert handed_over(home, OTHER, "show.py") == "storectl: E_TARGET: no 3.99\nhint: x\n"
         asked = [body["python"] for body in daemon.asked("POST", "/v1/warm") if body]
     assert asked == ["3.99"]
 
@@ -246,11 +253,14 @@ def test_a_version_in_the_name_counts_more_than_variables(home: ClientHome) -> N
     assert json.loads(done)[1] == f"{home.environment}/bin/{VERSION}"
 
 
-@pytest.mark.parametrize("argument", ["-V", "--version"])
-def test_nothing_is_made_to_tell_the_version(home: ClientHome, argument: str) -> None:
-    assert handed_over(home, "python", argument).startswith("Python 3.")
+@pytest.mark.parametrize("arguments", [("-V",), ("--version",), ("-I", "-c", "print('Python 3.')"), ("-EIc", "1")])
+def test_nothing_is_made_to_tell_what_python_this_is(home: ClientHome, arguments: tuple[str, ...]) -> None:
+    home.write_input("uv.lock", "version = 2\n")  # a change that is not warm yet
+    if arguments != ("-EIc", "1"):
+        assert handed_over(home, "python", *arguments).startswith("Python 3.")
+    assert handed_over(home, OTHER, *arguments).startswith(f"back: {home.root}/{OTHER} {arguments[0]}")
     shutil.rmtree(home.store)
-    assert handed_over(home, "python", argument).startswith(f"back: {home.root}/python {argument}")
+    assert handed_over(home, "python", *arguments).startswith(f"back: {home.root}/python {arguments[0]}")
 
 
 def test_pip_is_refused_where_it_is_not(home: ClientHome) -> None:

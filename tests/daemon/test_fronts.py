@@ -66,6 +66,16 @@ def test_a_front_in_a_project_that_moved_is_found(project: Project) -> None:
     assert str(project.folder) in (project.folder / ".venv/bin/activate").read_text()
 
 
+def test_options_that_name_folders_of_the_project_move_with_it(project: Project) -> None:
+    here = project.folder
+    project.link("env", Options(member=str(here / "member"), lock_file=str(here / "locks/uv.lock")))
+    project.folder = here.rename(here.with_name("moved"))
+    (front,) = project.fronts.of(project.folder)
+    assert front.options == Options(
+        member=str(project.folder / "member"), lock_file=str(project.folder / "locks/uv.lock")
+    )
+
+
 def test_a_link_to_an_environment_becomes_a_front(project: Project) -> None:
     (project.folder / ".venv").symlink_to(project.store.layout.environments / ("0" * 32))
     (project.folder / "elsewhere").symlink_to(project.store.layout.root)

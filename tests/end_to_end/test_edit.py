@@ -38,6 +38,13 @@ def shown(machine: Machine, folder: Path, *options: str) -> str:
     return machine.ok("run", *options, "-c", SHOW, cwd=folder).strip()
 
 
+def assert_importable(folder: Path, *names: str) -> None:
+    """In the linked ``.venv``."""
+    command = [str(folder / ".venv/bin/python"), "-c", f"import {', '.join(names)}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_is_added_upgraded_and_removed_is_in_the_environment_at_once(machine: Machine, folder: Path) -> None:
     assert machine.ok("add", "alpha<2", cwd=folder) == "added alpha 1.0, beta 1.0\n"
     assert "alpha<2" in (folder / "pyproject.toml").read_text()
@@ -63,6 +70,15 @@ def test_groups_extras_files_and_options_of_uv_are_uvs(machine: Machine, folder:
     assert all(part in text for part in ('more = [\n    "alpha[all]', 'docs = [\n    "gamma', 'dev = [\n    "beta'))
     assert shown(machine, folder) == "beta==1.0"
     assert shown(machine, folder, "--group", "docs") == "beta==1.0 gamma==1.0"
+
+
+def test_frozen_edits_the_project_and_not_the_lock_file(machine: Machine, folder: Path) -> None:
+    machine.ok("add", "gamma", cwd=folder)
+    before = (folder / "uv.lock").read_bytes()
+    for requirement, options, variables in (("beta", ("--frozen",), {}), ("alpha", (), {"UV_FROZEN": "1"})):
+        machine.ok("add", requirement, *options, cwd=folder, env=variables)
+        assert f'"{requirement}' in (folder / "pyproject.toml").read_text()
+    assert (folder / "uv.lock").read_bytes() == before
 
 
 def test_the_exit_code_is_the_tools_and_the_files_are_as_before(machine: Machine, folder: Path) -> None:
@@ -103,9 +119,8 @@ def test_a_linked_venv_gets_what_is_added_and_the_tool_makes_none(machine: Machi
     machine.ok("add", "gamma", cwd=folder)
     machine.ok("link", cwd=folder)
     machine.ok("add", "beta", cwd=folder)
-    code = "import beta, gamma; print(beta.__version__)"
-    done = subprocess.run([folder / ".venv/bin/python", "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout == "1.0\n", done.stderr
+    assert_importable(folder, "beta", "gamma")
+    assert machine.ok("store", "verify")
 
 
 def test_the_block_of_a_script_is_edited(machine: Machine, folder: Path) -> None:
@@ -131,6 +146,20 @@ def test_a_requirements_in_is_edited_and_compiled(machine: Machine, folder: Path
     before = (folder / "requirements.in").read_text()
     assert machine.run("add", "unknown", cwd=folder).returncode == 1
     assert (folder / "requirements.in").read_text() == before
+
+
+def test_a_plain_requirements_txt_is_edited_and_locked_anew(machine: Machine, folder: Path) -> None:
+    (folder / "pyproject.toml").unlink()
+    (folder / "requirements.txt").write_text("alpha<2\n")
+    assert machine.ok("add", "gamma", cwd=folder).endswith("alpha 1.0, beta 1.0, gamma 1.0\n")
+    assert (folder / "requirements.txt").read_text() == "alpha<2\ngamma\n"
+    assert shown(machine, folder) == "alpha==1.0 beta==1.0 gamma==1.0"
+    assert machine.run("add", "unknown", cwd=folder).returncode == 1
+    assert (folder / "requirements.txt").read_text() == "alpha<2\ngamma\n"
+    assert machine.ok("remove", "alpha", cwd=folder) == "removed alpha 1.0, beta 1.0\n"
+    assert shown(machine, folder) == "gamma==1.0"
+    assert machine.run("upgrade", "gamma", cwd=folder).returncode == 2
+    machine.ok("upgrade", cwd=folder)
 
 
 SOURCES = {
@@ -164,6 +193,12 @@ def test_other_tools_make_no_environment(
     assert ".venv" not in names
     assert ".pdm-python" not in names
     machine.ok("upgrade", cwd=folder)
+    machine.ok("link", cwd=folder)
+    index.add(make_wheel("delta", "1.0"))
+    machine.ok("add", "delta", cwd=folder)
+    assert_importable(folder, "delta")
+    machine.ok("remove", "delta", cwd=folder)
+    machine.ok("unlink", cwd=folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert machine.run("add", "unknown", cwd=folder).returncode != 0
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -255,6 +255,10 @@ def test_each_python_has_a_lock_of_its_own(
     assert shown(machine, folder, NOWHERE | {"PATH": environ["PATH"]}, "-c", code) == (both, [])
     (folder / "tool.py").write_text(f'# /// script\n# requires-python = ">=3.11"\n# ///\n{code}\n')
     assert shown(machine, folder, environ, "tool.py")[0] == "3.12"
+    (folder / ".python-version").write_text("3.10\n")
+    assert shown(machine, folder, environ, "tool.py")[0] == "3.12"
+    (folder / "tool.py").write_text(f'# /// script\n# requires-python = ">=3.9"\n# ///\n{code}\n')
+    assert shown(machine, folder, environ, "tool.py")[0] == "3.10"
 
 
 def test_a_link_follows_requirements(machine: Machine, folder: Path, environ: dict[str, str]) -> None:

@@ -213,7 +213,32 @@ def test_quiet_says_nothing_of_a_stale_lock_file_and_verbose_says_what_runs(
         machine.run("run", "-q", "-p", f"{sys.version_info[0]}.{sys.version_info[1]}", "-c", "pass", cwd=folder).stderr
         == ""
     )
-    assert "-c pass (in " in machine.run("run", "-v", "-c", "pass", cwd=folder).stderr
+    assert "-c pass (with " in machine.run("run", "-v", "-c", "pass", cwd=folder).stderr
+
+
+def test_a_tool_takes_them_too(machine: Machine, served: LoopbackIndex) -> None:
+    code = f"import os\n\ndef main():\n    exec({SHOW!r})\n    print(os.environ.get('A'), 'UV_INDEX' in os.environ)\n"
+    served.add(
+        make_wheel("teller", "1.0", files={"teller.py": code}, entry_points="[console_scripts]\nteller = teller:main\n")
+    )
+    (machine.home / "more.txt").write_text("extra\n")
+    (machine.home / "a.env").write_text("A=1\n")
+    own = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_ENV_FILE": "a.env"}
+    options = (
+        "--default-index",
+        served.url,
+        "-q",
+        "--with-requirements",
+        "more.txt",
+        "--index",
+        served.url,
+        "--isolated",
+    )
+    done = machine.run("tool", "run", *options, "teller", env=own)
+    assert (done.stdout, done.stderr) == ("extra teller\n1 False\n", "")
+    assert (
+        machine.run("tool", "run", *options, "--no-env-file", "teller", env=own).stdout == "extra teller\nNone False\n"
+    )
 
 
 def test_lock_passes_the_tool_s_own_options_on(machine: Machine, workspace: Path, served: LoopbackIndex) -> None:

@@ -1,5 +1,6 @@
 """The front: a venv of links that uv, pip and people may change, and that is brought up to date in place."""
 
+import contextlib
 import os
 import shutil
 import stat
@@ -106,7 +107,12 @@ def test_packages_are_links_to_entries_and_everything_else_is_real_and_the_owner
     fronts.make(
         wheel(
             "alpha",
-            files={"alpha/__init__.py": "", "alpha.py.txt": "", "alpha-1.0.data/data/share/alpha/a.txt": "shared"},
+            files={
+                "alpha/__init__.py": "",
+                "alpha.py.txt": "",
+                "alpha-1.0.data/data/share/alpha/a.txt": "shared",
+                "alpha-1.0.dist-info/licenses/LICENSE": "",
+            },
             entry_points=f"[console_scripts]\n{script}",
         )
     )
@@ -410,6 +416,23 @@ def test_a_front_that_another_program_changes_is_not_touched(fronts: Fronts) -> 
     with locked(fronts.at, 0), pytest.raises(FrontBusyError):
         fronts.follow(wheel("alpha", "2.0"))
     assert fronts.tree() == before
+
+
+@pytest.mark.parametrize("path", ["bin", "lib", SITE, "replaced", ".storectl", ".lock", f"{SITE}/beta"])
+def test_nothing_is_written_through_a_link_that_a_checkout_brings(fronts: Fronts, tmp_path: Path, path: str) -> None:
+    fronts.make(wheel("alpha"))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    if (fronts.at / path).is_dir():
+        shutil.copytree(fronts.at / path, outside, symlinks=True, dirs_exist_ok=True)
+        shutil.rmtree(fronts.at / path)
+    else:
+        (fronts.at / path).unlink(missing_ok=True)
+    (fronts.at / path).symlink_to(outside)
+    before = sorted(outside.rglob("*"))
+    with contextlib.suppress(OSError):
+        fronts.follow(wheel("alpha", "2.0"), wheel("beta"))
+    assert sorted(outside.rglob("*")) == before
 
 
 def test_removal_leaves_what_others_put_there(fronts: Fronts) -> None:

@@ -146,7 +146,7 @@ MISTAKES = (
     _run("two options that exclude each other", "--package", "demo", "--all-packages", "hello.py", exit=2, code="E_USAGE", says="cannot be given together"),
     _run("a module and a script at once", "-m", "-s", "hello.py", exit=2, code="E_USAGE", says="cannot be given together"),
     _run("-m without a module", "-m", exit=2, code="E_USAGE", says="-m needs"),
-    _run("an upgrade while running", "--upgrade", "hello.py", exit=2, code="E_USAGE", says="--upgrade", hint="storectl lock"),
+    _run("an upgrade while running", "--upgrade", "hello.py", exit=2, code="E_USAGE", says="--upgrade", hint="storectl upgrade"),
     Mistake(title="a command with a letter missing", command=("rn", "hello.py"), exit=2, code="E_USAGE", says="no command rn", hint="run"),
     Mistake(title="a command that the other tool has", command=("sync",), uv=("warm",), exit=2, code="E_USAGE", says="no command sync", hint="storectl warm"),
     Mistake(title="an option of the wrong command", command=("warm", "--module"), uv=("sync", "--module"), exit=2, code="E_USAGE", says="--module"),

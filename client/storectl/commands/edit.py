@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from storectl.commands.output import print_lines
-from storectl.commands.parameters import Command, directory
+from storectl.commands.parameters import Command, decorated, directory
 from storectl.locks.edit import edit
 from storectl.locks.edit_words import Asked, Verb
+from storectl.options import is_true
 
 _PASS_ON = {"ignore_unknown_options": True}
 _PLACE = (
@@ -21,15 +22,12 @@ _PLACE = (
 _PROJECT = (click.option("--project", metavar="DIR", help="The project at or above this folder."), directory)
 
 
-def _given(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Give a command these options."""
+def _place(command: Command) -> Command:
+    return decorated(command, _PLACE)
 
-    def give(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
 
-    return give
+def _project(command: Command) -> Command:
+    return decorated(command, _PROJECT)
 
 
 def _arguments(metavar: str) -> Callable[[Command], Command]:
@@ -38,11 +36,11 @@ def _arguments(metavar: str) -> Callable[[Command], Command]:
 
 @click.command(context_settings=_PASS_ON)
 @_arguments("REQUIREMENT...")
-@_given(*_PLACE)
+@_place
 @click.option("--extra", "extras", metavar="NAME", multiple=True, help="With this extra of what is added.")
 @click.option("--editable", is_flag=True, help="Editable, from its folder.")
 @click.option("-r", "--requirements", "files", metavar="FILE", multiple=True, help="What this file requires.")
-@_given(*_PROJECT)
+@_project
 def add(**asked: Any) -> None:
     """Add requirements to a project with its own tool, and make the new environment.
 
@@ -53,7 +51,8 @@ def add(**asked: Any) -> None:
 
 @click.command(context_settings=_PASS_ON)
 @_arguments("NAME...")
-@_given(*_PLACE, *_PROJECT)
+@_place
+@_project
 def remove(**asked: Any) -> None:
     """Remove requirements from a project with its own tool, and make the new environment.
 
@@ -65,7 +64,7 @@ def remove(**asked: Any) -> None:
 @click.command(context_settings=_PASS_ON)
 @_arguments("[NAME]...")
 @click.option("--script", metavar="FILE", help="Of the block of this script (PEP 723).")
-@_given(*_PROJECT)
+@_project
 def upgrade(**asked: Any) -> None:
     """Lock newer versions with the project's own tool, and make the new environment.
 
@@ -77,7 +76,8 @@ def upgrade(**asked: Any) -> None:
 
 def _edit(verb: Verb, *, project: str | None, **asked: Any) -> None:
     project = project or os.environ.get("UV_PROJECT")
-    edited = edit(Asked(verb=verb, directory=os.getcwd(), project=project, **asked), os.environ)
+    frozen = is_true(os.environ.get("UV_FROZEN"))
+    edited = edit(Asked(verb=verb, directory=os.getcwd(), project=project, frozen=frozen, **asked), os.environ)
     if edited.code:
         raise click.exceptions.Exit(edited.code)
     print_lines(edited.changes or "nothing is locked otherwise than before")

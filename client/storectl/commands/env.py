@@ -1,8 +1,7 @@
 """`storectl env`: the environments of the store, and the state of a project's own."""
 
-import dataclasses
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +18,9 @@ from storectl.project import locate_member, locate_project
 from storectl.run import environment_at
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import last_environment, read_notices, read_ready
+
+if TYPE_CHECKING:
+    from storectl.daemon.client import DaemonClient
 
 _LAZY = {
     "create": ("named:create", "Make an environment that belongs to no project."),
@@ -45,11 +47,12 @@ def env(context: click.Context) -> None:
 @as_json
 def show(folder: str, *, json: bool) -> None:
     """Print how the environment of a project is: ready, warming, or failed and why. Registers an unknown project."""
-    state = _state(folder)
-    links = ensure_daemon(os.environ).links(state.path)
+    daemon = ensure_daemon(os.environ)
+    state = _state(folder, daemon)
+    links = daemon.links(state.path)
     notices = read_notices(store_folder(os.environ), state.path, Options().key)
     if json:
-        print_json(state_json(state) | {"warnings": notices, "links": [dataclasses.asdict(link) for link in links]})
+        print_json(state_json(state) | {"warnings": notices, "links": [link._asdict() for link in links]})
         return
     print_lines(f"project: {state.path}", f"lock file: {state.lock_file or 'none'}", f"state: {state_text(state)}")
     if state.problem is not None and state.problem.hint:
@@ -86,9 +89,7 @@ def list_environments(*, json: bool) -> None:
     environments = ensure_daemon(os.environ).environments()
     names = _names_by_environment()
     if json:
-        print_json(
-            [dataclasses.asdict(environment) | {"name": names.get(environment.id)} for environment in environments]
-        )
+        print_json([environment._asdict() | {"name": names.get(environment.id)} for environment in environments])
     else:
         rows = [(e.id, e.version, str(e.wheels), names.get(e.id) or e.project or "-") for e in environments]
         made = {environment.id for environment in environments}
@@ -127,8 +128,8 @@ def state_json(state: ProjectState) -> dict[str, Any]:
         "path": state.path,
         "lock_file": state.lock_file,
         "state": state.state,
-        "environment": dataclasses.asdict(state.environment) if state.environment else None,
-        "progress": dataclasses.asdict(progress) | {"percent": progress.percent} if progress else None,
+        "environment": state.environment._asdict() if state.environment else None,
+        "progress": progress._asdict() | {"percent": progress.percent} if progress else None,
         "problem": {"code": problem.code, "detail": problem.message, "hint": problem.hint} if problem else None,
         "watched": state.watched,
     }
@@ -146,13 +147,12 @@ def state_text(state: ProjectState) -> str:
     return state.state
 
 
-def _state(folder: str) -> ProjectState:
+def _state(folder: str, daemon: "DaemonClient") -> ProjectState:
     """The state of the project that this folder is in.
 
     If the project has no lock file any more, this is the state that the daemon remembers.
     """
     start = os.path.realpath(folder)
-    daemon = ensure_daemon(os.environ)
     try:
         project, lock_file = locate_project([start], Options(), os.environ)
     except NoLockFileError:
@@ -163,7 +163,7 @@ def _state(folder: str) -> ProjectState:
     state = daemon.project_state(project)
     if state is None or state.path != project or not _is_current(state):
         state = daemon.register(project)
-    return dataclasses.replace(state, lock_file=state.lock_file or lock_file)
+    return state._replace(lock_file=state.lock_file or lock_file)
 
 
 def _is_current(state: ProjectState) -> bool:
@@ -172,7 +172,7 @@ def _is_current(state: ProjectState) -> bool:
 
 
 def _path_by_daemon(project: str) -> str:
-    state = _state(project)
+    state = _state(project, ensure_daemon(os.environ))
     if state.state == "ready" and state.environment is not None:
         return state.environment.path
     if state.problem is not None:

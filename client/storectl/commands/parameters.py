@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from storectl.errors import FileAccessError
+from storectl.errors import FileAccessError, UsageError
 from storectl.options import Options
 from storectl.run_options import BY_NAME, OPTIONS, Asked, Option
 
@@ -19,6 +19,25 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """The settings of a command whose arguments are another program's: every option after the first is that program's."""
+
+ELSEWHERE: Mapping[str, str] = {
+    "sync": "storectl warm makes the environment ready; storectl run needs no sync before it",
+    "install": "storectl warm makes the environment ready; storectl run needs nothing before it",
+    "venv": "storectl link makes .venv; storectl run needs none",
+    "shell": "storectl link makes .venv, which a shell can activate; storectl run needs none",
+    "pip": "packages come from the lock file; storectl run --with REQUIREMENT adds one for a run",
+    "x": "storectl tool run NAME",
+    "exec": "storectl run COMMAND",
+    "python": "storectl run python; storectl run -p VERSION chooses which",
+    "export": "storectl env export DIR copies an environment; the tool that locks the project exports lock files",
+    "update": "storectl upgrade locks newer versions",
+    "cache": "storectl store list shows what is kept",
+    **dict.fromkeys(
+        ("init", "new", "tree", "version", "build", "publish", "auth", "format", "self", "show"),
+        "the tool that locks the project does it",
+    ),
+}
+"""Commands of uv, Poetry, PDM and pipx, and what does that here."""
 
 _SELECTION = frozenset({
     "python", "extras", "all_extras", "no_extras", "groups", "all_groups", "no_groups", "only_groups", "dev", "no_dev",
@@ -133,6 +152,19 @@ class Group(click.Group):
         module, _, attribute = self._lazy[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(f"storectl.commands.{module}"), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names. UsageError with the nearest name if there is none."""
+        if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            from difflib import get_close_matches  # noqa: PLC0415 - only an error pays for it
+
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            meant = (ELSEWHERE.get(args[0]) if ctx.parent is None else None) or (f"is {near[0]} meant?" if near else "")
+            said = f"{ctx.command_path} has no command {args[0]}"
+            raise UsageError(said, hint=meant or f"see {ctx.command_path} --help")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands."""

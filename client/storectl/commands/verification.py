@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from storectl.commands.output import count_text
+
 _FINDING = ("kind", "name", "version", "prefix", "path", "what")
 
 
@@ -23,7 +25,8 @@ class Report:
         elif kind == "mended":
             self.mended.append({key: event[key] for key in ("kind", "name", "prefix", "how")})
         elif kind == "left":
-            self.left.append({key: event[key] for key in ("kind", "name", "prefix", "problem")})
+            problem = {key: event["problem"].get(key) for key in ("code", "detail", "hint")}
+            self.left.append({key: event[key] for key in ("kind", "name", "prefix")} | {"problem": problem})
         is_entry = kind == "checked" and event["kind"] == "entry"
         self.entries += is_entry
         return is_entry
@@ -49,14 +52,10 @@ class Report:
 
     def _last_line(self, *, repair: bool) -> str:
         if not self.findings:
-            return f"{_counted(self.entries, 'entry', 'entries')} and all that is made of them: as they should be"
-        findings = _counted(len(self.findings), "finding", "findings")
-        counted = f"{_counted(self.entries, 'entry', 'entries')}, {findings}"
+            return f"{count_text(self.entries, 'entry', 'entries')} and all that is made of them: as they should be"
+        findings = count_text(len(self.findings), "finding", "findings")
+        counted = f"{count_text(self.entries, 'entry', 'entries')}, {findings}"
         if repair:
-            mended = _counted(len(self.mended), "thing", "things")
+            mended = count_text(len(self.mended), "thing", "things")
             return f"{counted}: {mended} mended, {len(self.left)} not; see `storectl doctor`"
         return f"{counted}; `storectl store verify --repair` mends what can be mended"
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

@@ -1,6 +1,5 @@
 """`storectl warm`: make the environment of a project, and wait until it is made."""
 
-import dataclasses
 import os
 from typing import Any
 
@@ -58,7 +57,7 @@ def warm(
     if shared:
         share_store(store_folder(os.environ), environment.executable)
     if json:
-        print_json(dataclasses.asdict(environment))
+        print_json(environment._asdict())
     else:
         wheels = count_text(environment.wheels, "wheel")
         print_lines(f"ready: {wheels} for Python {environment.version} in {environment.path}")

@@ -1,15 +1,16 @@
-"""The daemon's answers as values: the objects of version 1 of its API."""
+"""The daemon's answers as values: the objects of version 1 of its API.
+
+Named tuples: five dataclasses take 4 ms to make, a twentieth of what a command may take.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from storectl.daemon.wire import path_from_wire
 from storectl.errors import DaemonProblemError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(NamedTuple):
     """The daemon says that it works. ``uptime_s`` is in seconds, ``rss_bytes`` its resident memory."""
 
     version: str
@@ -37,8 +38,7 @@ class Health:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnvironmentInfo:
+class EnvironmentInfo(NamedTuple):
     """One environment.
 
     ``python`` is its ``bin/python``; ``executable`` and ``version`` are those of the interpreter that it leads to.
@@ -70,8 +70,7 @@ class EnvironmentInfo:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a warm is: ``done`` of ``total`` wheels in this phase, and of their bytes if ``bytes_total`` is not 0."""
 
     phase: str
@@ -100,8 +99,7 @@ class Progress:
         return min(100, done * 100 // total) if total > 0 else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkState:
+class LinkState(NamedTuple):
     """What `storectl link` made, and how it differs from the lock file: projects with versions."""
 
     path: str
@@ -123,8 +121,7 @@ class LinkState:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectState:
+class ProjectState(NamedTuple):
     """One project. ``state`` is ready, warming, failed or idle; a failed one keeps its last good environment."""
 
     path: str

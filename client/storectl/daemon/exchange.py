@@ -8,8 +8,7 @@ import _socket
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from storectl.daemon.socket import CONNECT_S, stuck
 from storectl.errors import DaemonGoneError, DaemonNotRunningError
@@ -21,8 +20,7 @@ _LINE_BYTES = 1 << 14
 """The longest line of a head."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """The head of an answer, and its body: pieces of bytes, as they come."""
 
     status: int

@@ -11,19 +11,20 @@ from pathlib import Path
 
 from storectl.daemon.warming import warm
 from storectl.errors import DaemonProblemError, NoLockFileError
-from storectl.locks.edit_words import Asked, Edit, edit_of
+from storectl.locks.edit_words import Asked, Edit, edit_of, edit_of_requirements
 from storectl.locks.handover import hand_over
-from storectl.locks.lock import Locking, locking_of, script_locking
-from storectl.locks.locked_versions import changes, locked_versions
+from storectl.locks.lock import locking_of, script_locking
+from storectl.locks.locked_versions import Versions, changes, locked_versions
+from storectl.locks.remembered import locking_for
+from storectl.locks.requirements import RequirementsError
+from storectl.locks.unlocked import locate_or_lock
 from storectl.options import Options
 from storectl.project import locate_member
 from storectl.run_options import options_of_environment
-from storectl_shim.project_record import INPUTS, LOCK_FILES
+from storectl_shim.project_record import INPUTS, LOCK_FILES, lock_files_in
 
-_PROJECT_FILES = (*LOCK_FILES, "pyproject.toml", "Pipfile", "requirements.in")
-_WITHOUT_ENVIRONMENT = frozenset({"--no-sync", "--frozen", "--dry-run", "--frozen-lockfile", "--no-lock"})
-"""Options of the tools with which there is no new environment to make."""
-
+_SOURCES = ("pyproject.toml", "Pipfile", "requirements.in")
+_PROJECT_FILES = (*LOCK_FILES, *_SOURCES)
 Contents = Mapping[Path, bytes | None]
 """Files as they were; None if there was none."""
 
@@ -41,33 +42,36 @@ def edit(asked: Asked, environ: Mapping[str, str]) -> Edited:
 
     DaemonProblemError if its environment then cannot be made.
     """
-    locking = _locking(asked, environ)
     lock_file = _lock_file(asked, environ)
     before = locked_versions(lock_file)
-    kept = _contents(asked, locking.folder, lock_file)
-    plan = edit_of(asked, locking, before)
+    folder = _edited_folder(asked.start)
+    plan = _plan(asked, folder, before, environ)
+    kept = _contents(asked, folder, lock_file)
     try:
-        code = _run(plan, locking, environ)
+        code = _run(plan, environ)
     except BaseException:
         _put_back(kept)
         raise
     if code:
         _put_back(kept)
         return Edited(code=code)
-    if not _WITHOUT_ENVIRONMENT.intersection(asked.arguments):
+    if not asked.is_unsynced:
         try:
             _warm(asked, environ)
-        except DaemonProblemError as error:
+        except (DaemonProblemError, RequirementsError) as error:
             _put_back(kept)
             message = f"{error.message.rstrip('.')}; the files of the project are as they were before"
-            raise DaemonProblemError(message, code=error.code, hint=error.hint) from None
+            raise type(error)(message, code=error.code, hint=error.hint) from None
     return Edited(code=0, changes=changes(before, locked_versions(_lock_file(asked, environ))))
 
 
-def _locking(asked: Asked, environ: Mapping[str, str]) -> Locking:
+def _plan(asked: Asked, folder: Path, before: Versions, environ: Mapping[str, str]) -> Edit:
     if asked.script is not None:
-        return script_locking(Path(asked.script), (), environ)
-    return locking_of(_edited_folder(asked.start), tool=None, arguments=(), environ=environ)
+        return edit_of(asked, script_locking(Path(asked.script), (), environ), before)
+    plain = folder / "requirements.txt"
+    if plain.is_file() and not any((folder / name).exists() for name in _SOURCES) and not lock_files_in(str(folder)):
+        return edit_of_requirements(asked, plain)
+    return edit_of(asked, locking_of(folder, tool=None, arguments=(), environ=environ), before)
 
 
 def _edited_folder(start: str) -> Path:
@@ -108,11 +112,11 @@ def _put_back(kept: Contents) -> None:
             file.write_bytes(content)
 
 
-def _run(plan: Edit, locking: Locking, environ: Mapping[str, str]) -> int:
+def _run(plan: Edit, environ: Mapping[str, str]) -> int:
     """Run the steps; the exit code of the first that fails, or 0."""
     for path, text in plan.files.items():
         path.write_text(text, encoding="utf-8")
-    steps = (hand_over(command, plan.folder, locking.why, environ) for command in plan.commands)
+    steps = (hand_over(command, plan.folder, plan.why, environ) for command in plan.commands)
     return next(filter(None, steps), 0)
 
 
@@ -122,7 +126,8 @@ def _warm(asked: Asked, environ: Mapping[str, str]) -> None:
     offline = ambient.offline or "--offline" in asked.arguments
     for options in _options(asked, offline=offline):
         try:
-            project, _, located = locate_member([asked.start], options, environ)
+            how = locking_for(options, refresh=asked.verb == "upgrade")
+            project, _, located = locate_or_lock(lambda: [asked.start], options, environ, how)
         except NoLockFileError:
             continue  # a script without a lock file of its own, or a tool that was told to make none
         warm(project, located, environ)

@@ -19,12 +19,17 @@ Verb = Literal["add", "remove", "upgrade"]
 Words = tuple[str, ...]
 
 
+_UNSYNCED = frozenset({"--no-sync", "--frozen", "--dry-run", "--frozen-lockfile", "--no-lock"})
+"""Options of the tools with which there is no new environment to make."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """An edit. ``arguments`` are requirements or names, and options of the tool, in the given order.
 
     ``directory`` is where the tool runs, ``project`` the folder that it is told to take for the project's. The other
     fields are options of ``uv add``; ``files`` are requirements files, ``script`` is one with a block of its own.
+    ``frozen`` is UV_FROZEN.
     """
 
     verb: Verb
@@ -38,6 +43,12 @@ class Asked:
     editable: bool = False
     files: Words = ()
     script: str | None = None
+    frozen: bool = False
+
+    @property
+    def is_unsynced(self) -> bool:
+        """Whether the tool has been told already to make no environment."""
+        return self.frozen or not _UNSYNCED.isdisjoint(self.arguments)
 
     @property
     def start(self) -> str:
@@ -47,10 +58,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """The command lines to run, one after the other, in which folder, and the contents of files to write before."""
+    """The command lines to run, one after the other, in which folder, and the contents of files to write before.
+
+    ``why`` is a sentence about the choice of the tool.
+    """
 
     commands: tuple[Words, ...]
     folder: Path
+    why: str = ""
     files: Mapping[Path, str] = field(default_factory=dict)
 
 
@@ -129,7 +144,19 @@ def edit_of(asked: Asked, locking: Locking, locked: Versions) -> Edit:
     command = (locking.command[0], *_placed(asked, name, list(_words(asked, _TOOLS[name], name))))
     commands = (command, locking.command) if "export" in locking.words else (command,)
     is_told = name != "pipenv" or asked.project is None
-    return Edit(commands=commands, folder=Path(asked.directory if is_told else asked.start))
+    return Edit(commands=commands, folder=Path(asked.directory if is_told else asked.start), why=locking.why)
+
+
+def edit_of_requirements(asked: Asked, source: Path) -> Edit:
+    """The edit of a plain ``requirements.txt``, which is locked anew then. UsageError for options: no tool has them."""
+    names, options = split(asked.arguments)
+    if options or (asked.verb == "upgrade" and names):
+        raise UsageError(
+            f"{source} is locked as a whole, without options ({(options or names)[0]})",
+            hint="storectl upgrade alone locks the newest versions",
+        )
+    files = {} if asked.verb == "upgrade" else {source: _edited(asked, source, names)}
+    return Edit(commands=(), folder=source.parent, files=files)
 
 
 def _placed(asked: Asked, name: str, words: list[str]) -> list[str]:
@@ -148,7 +175,9 @@ def _words(asked: Asked, tool: _Tool, name: str) -> Iterator[str]:
         yield from (word for each in names for word in (*tool.each, each))
         yield from options
         return
-    yield from tool.add if asked.verb == "add" else tool.remove
+    own = tool.add if asked.verb == "add" else tool.remove
+    # uv takes neither two of --no-sync nor one beside --frozen.
+    yield from own[:1] if name == "uv" and asked.is_unsynced else own
     yield from tool.dev if asked.dev else ()
     yield from _with_value(name, "--group", tool.group, asked.group)
     yield from _with_value(name, "--optional", tool.optional, asked.optional)
@@ -192,23 +221,30 @@ def _locked_again(asked: Asked, locking: Locking) -> Edit:
             hint="change pyproject.toml, then run storectl lock; or install uv",
             folder=str(locking.folder),
         )
-    return Edit(commands=((*locking.command, *options),), folder=locking.folder)
+    return Edit(commands=((*locking.command, *options),), folder=locking.folder, why=locking.why)
 
 
 def _compiled(asked: Asked, locking: Locking) -> Edit:
     """With pip-compile or uv: from a ``requirements.in``."""
     names, options = split(asked.arguments)
     source = locking.folder / "requirements.in"
-    if asked.dev or asked.group or asked.optional:
-        raise UsageError(f"{source} has no groups and no extras", hint="name the requirements alone")
     if asked.verb == "upgrade":
         upgraded = [word for name in names for word in ("--upgrade-package", name)] or ["--upgrade"]
-        return Edit(commands=((*locking.command, "--quiet", *upgraded, *options),), folder=locking.folder)
+        command = (*locking.command, "--quiet", *upgraded, *options)
+        return Edit(commands=(command,), folder=locking.folder, why=locking.why)
+    files = {source: _edited(asked, source, names)}
+    command = (*locking.command, "--quiet", *options)
+    return Edit(commands=(command,), folder=locking.folder, why=locking.why, files=files)
+
+
+def _edited(asked: Asked, source: Path, names: Sequence[str]) -> str:
+    """The text of the requirements file after the edit."""
+    if asked.dev or asked.group or asked.optional:
+        raise UsageError(f"{source} has no groups and no extras", hint="name the requirements alone")
     wanted = [*(line for file in asked.files for line in requirements_in(Path(file))), *names]
     marked = [f"-e {text}" if asked.editable else text for text in wanted]
-    change = _with if asked.verb == "add" else _without
-    text = change(source.read_text(encoding="utf-8"), marked)
-    return Edit(commands=((*locking.command, "--quiet", *options),), folder=locking.folder, files={source: text})
+    text = source.read_text(encoding="utf-8")
+    return _with(text, marked) if asked.verb == "add" else _without(text, marked, source.name)
 
 
 def requirements_in(file: Path) -> list[str]:
@@ -244,12 +280,12 @@ def _with(text: str, requirements: Sequence[str]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _without(text: str, names: Sequence[str]) -> str:
+def _without(text: str, names: Sequence[str], file: str) -> str:
     lines = _logical_lines(text)
     gone = {_name_of(name) for name in names}
     if missing := gone - {_name_of(line) for line in lines}:
         raise UsageError(
-            f"requirements.in has no {', '.join(sorted(missing))}",
+            f"{file} has no {', '.join(sorted(missing))}",
             hint="it has what is asked for, nothing else",
         )
     return "\n".join(line for line in lines if _name_of(line) not in gone)

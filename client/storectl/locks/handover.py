@@ -20,6 +20,7 @@ from storectl.locks.lock import locking_of
 from storectl.options import is_true
 from storectl.program import path_with
 from storectl_shim.locations import store_folder
+from storectl_shim.own_variables import PLAIN_PYTHONS
 from storectl_shim.project_record import last_environment
 
 OFFLINE = {"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"}
@@ -51,7 +52,7 @@ def hand_over(
         code = subprocess.run(
             command,
             cwd=folder,
-            env=variables,
+            env={**variables, **PLAIN_PYTHONS},
             stdin=subprocess.DEVNULL if aside else None,
             stdout=sys.stderr if aside else None,
             check=False,

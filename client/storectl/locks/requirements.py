@@ -26,6 +26,7 @@ from storectl.locks.lock import find_program
 from storectl.locks.remembered import LOCK_FILES
 from storectl.locks.requirement_words import check_requirements, is_path
 from storectl.options import is_true
+from storectl_shim.own_variables import PLAIN_PYTHONS
 from storectl_shim.requirements_files import projects_in
 
 ASKED, CONSTRAINTS, LOCK_FILE = "requirements.in", "constraints.txt", LOCK_FILES[0]
@@ -128,7 +129,7 @@ def _run_locker(stage: Path, wanted: Wanted, environ: Mapping[str, str], *, offl
     if not (wanted.requirements or wanted.files):
         return "storectl"  # there is nothing to find out: the lock file without a package is right
     own = {name: value for name, value in environ.items() if name not in _LEFT_OUT}
-    variables = {**(OFFLINE if offline else {}), **own}
+    variables = {**(OFFLINE if offline else {}), **own, **PLAIN_PYTHONS}
     if uv := find_program("uv", environ):
         name, code = "uv", _run_uv(uv, stage, wanted, variables)
     elif pip := find_program("pip", environ):

@@ -32,8 +32,8 @@ BLOCK = b"# /// script"
 def script_lock_file(script: str, python: str | None, environ: Mapping[str, str], how: Locking) -> str | None:
     """The absolute path of the lock file of a script with a block, made now if there is none; None without a block.
 
-    ``python`` is a version or a path. None means a ``.python-version`` beside the script or above, else what the block
-    requires. UsageError if the block is malformed.
+    ``python`` is a version or a path. None means a ``.python-version`` beside the script or above, unless the block
+    requires another Python, else what the block requires. UsageError if the block is malformed.
     """
     blocks = _blocks(script)
     if not blocks:
@@ -65,6 +65,8 @@ def _remembered(script: str, blocks: list[str], python: str | None, environ: Map
         if not isinstance(dependencies, list) or not isinstance(requires, str | None):
             raise UsageError(f"{script}: the script block has values of the wrong kind", hint="see PEP 723")
         chosen = chosen_python(python, environ, pinned=pinned or requires)
+        if pinned and requires and not _allows(requires, chosen.version):
+            chosen = chosen_python(None, environ, pinned=requires)
         return Wanted(
             requirements=tuple(map(str, dependencies)),
             script=real,
@@ -76,6 +78,15 @@ def _remembered(script: str, blocks: list[str], python: str | None, environ: Map
         )
 
     return lock_once(folder, wanted, environ, how, what=script)
+
+
+def _allows(requires_python: str, version: str) -> bool:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - for the first run only
+
+    try:
+        return SpecifierSet(requires_python).contains(version, prereleases=True)
+    except InvalidSpecifier:
+        return False  # choosing by it says so
 
 
 def _blocks(script: str) -> list[str]:

@@ -17,6 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from storectl_daemon.building import observer
 from storectl_daemon.building.failure import BuildFailedError
 from storectl_daemon.building.log import Log
+from storectl_shim.own_variables import PLAIN_PYTHONS
 
 _OURS_FROM = (3, 10)
 """The oldest Python that our own pip runs on. For an older one the pip of its ``ensurepip`` is used."""
@@ -112,6 +113,7 @@ class Isolation:
             "PATH": path,
             "VIRTUAL_ENV": str(self.folder),
             "PYTHONIOENCODING": "utf-8:backslashreplace",
+            **PLAIN_PYTHONS,
         }
 
     @contextlib.contextmanager

@@ -207,7 +207,7 @@ def _none_found(asked: InterpreterRequest, requires_python: str | None, found: l
         f"no interpreter found for {wanted}; found: {names}",
         hint=f"`uv python install {quoted}` installs one (pyenv install too), or give the path of one with -p",
         found=[executable for _, executable in listed],
-        missing=missing,
+        missing_python=missing,
     )
 
 

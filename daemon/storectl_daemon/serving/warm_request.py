@@ -34,7 +34,7 @@ async def warm_events(service: Service, request: WarmRequest) -> AsyncIterator[W
         for told in await (await service.repairer()).look_at(job):
             yield WarningEvent(message=told)
     with service.bus.subscribe(partial(concerns, job)) as events:
-        if not unchanged or not await service.warmer.say_again(job):
+        if not unchanged or not service.warmer.say_again(job):
             service.warmer.start(job)
         ready: ReadyEvent | None = None
         async for event in events:

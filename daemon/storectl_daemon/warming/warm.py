@@ -52,7 +52,7 @@ def problem_of(error: BaseException) -> Problem:
     refusal = None if isinstance(error, ProblemError) else refusal_of(error, "go on")
     error = refusal or error
     if isinstance(error, ProblemError):
-        missing = error.facts.get("missing")
+        missing = error.facts.get("missing_python")
         return Problem(code=error.code, detail=error.message, hint=error.hint, missing_python=missing)
     return Problem(
         code="E_INTERNAL",
@@ -137,15 +137,19 @@ class Warmer:
             return False
         return await asyncio.to_thread(self._files.ready, job) == state.environment.path
 
-    async def say_again(self, job: Job) -> bool:
-        """Tell who listens that the job is ready, as the flight did that made it so; False if it is not any more."""
+    def say_again(self, job: Job) -> bool:
+        """Tell who listens that the job is ready, as the flight did that made it so; False if it is not any more.
+
+        The fronts have followed that flight. They are looked at again all the same, and nothing waits for that.
+        """
         state, recorded = self.state(job), self._recorded(job)
         if job in self._flights or not isinstance(state, Ready) or recorded.lock_file is None:
             return False
         if not job.offline:
             self._book.want(job.project, job.options)
-        await self._follow(job, state.environment, Path(recorded.lock_file))
         self._tell(job, ReadyEvent(environment=state.environment))
+        follow = self._follow(job, state.environment, Path(recorded.lock_file))
+        self._refreshes.start(f"looking at the fronts of {job.project}", follow)
         return True
 
     async def _wait_for_own(self, job: Job, seen: Inputs | None) -> None:

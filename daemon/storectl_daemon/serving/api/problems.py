@@ -64,5 +64,5 @@ def response_of(error: ProblemError) -> Response:
         code=error.code,
         detail=error.message,
         hint=error.hint,
-        missing_python=error.facts.get("missing"),
+        missing_python=error.facts.get("missing_python"),
     )

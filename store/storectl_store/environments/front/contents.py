@@ -137,17 +137,17 @@ class _Reader:
                 self._file(path, child.path)
 
     def _link(self, path: str, target: str) -> None:
-        if path.startswith(f"{self.site_packages}/"):
-            self._package(path, target)
-        elif target.startswith(self._entries):
-            self._copy(path, target)
-        else:
+        if not target.startswith(self._entries):
             self.links[path] = target
+        elif path.startswith(f"{self.site_packages}/") and DIST_INFO not in path:
+            self._package(path, target)
+        else:
+            self._copy(path, target)
 
     def _package(self, path: str, target: str) -> None:
         """A link, or a folder of links if other wheels may write into it."""
         depth = path.count("/") - self.site_packages.count("/")
-        if depth > _DEEPEST_NAMESPACE or DIST_INFO in path or not _is_namespace(target):
+        if depth > _DEEPEST_NAMESPACE or not _is_namespace(target):
             self.links[path] = target
             return
         self.folders.append(path)

@@ -33,10 +33,15 @@ class FrontRecord:
 
 
 def read_front(front: Path) -> FrontRecord | None:
-    """The record of the front in this folder; None if the folder is none, or one of a later format."""
+    """The record of the front in this folder; None if the folder is none, or one of a later format.
+
+    A checkout may bring such a folder, so nothing is believed: a link in the place of our own folder is no front.
+    """
     try:
         value = json.loads((front / RECORD).read_bytes())
-        if value["format"] != _FORMAT:
+        texts = isinstance(value["environment"], str) and isinstance(value["front"], str)
+        known = value["format"] == _FORMAT and texts and isinstance(value["options"], dict)
+        if not known or (front / OWN_FOLDER).is_symlink():
             return None
         return FrontRecord(
             environment=value["environment"],

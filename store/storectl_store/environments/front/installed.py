@@ -38,7 +38,9 @@ class Installed:
 
 def installed(root: Path, site_packages: str) -> list[Installed]:
     """The distributions in this folder of packages, by path of the metadata folder."""
-    found = []
+    found: list[Installed] = []
+    if not _is_really_in(root, f"{site_packages}/"):
+        return found
     with suppress(FileNotFoundError), os.scandir(root / site_packages) as children:
         for child in sorted(children, key=lambda child: child.name):
             name, version = name_and_version(child.name)

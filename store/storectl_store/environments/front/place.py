@@ -43,7 +43,7 @@ class FrontRefusedError(EnvironmentBuildError):
 @contextmanager
 def locked(front: Path, patience_s: float) -> Iterator[None]:
     """Hold the lock that uv takes on a virtual environment. FrontBusyError if it is not free within these seconds."""
-    descriptor = os.open(front / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(front / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
         deadline = time.monotonic() + patience_s
         while True:

@@ -194,7 +194,7 @@ class _Renewal:
     def _move_aside(self, path: str) -> None:
         """Move what is no part of any project out of the way of what the environment has."""
         aside = self._front / "replaced" / f"{posixpath.basename(path)}.{time.time_ns()}"
-        aside.parent.mkdir(exist_ok=True)
+        self._folder(aside.parent.name)
         (self._front / path).rename(aside)
         self.moved.append(f"{self._front / path} was in the way of a locked package: it is {aside} now")
 
