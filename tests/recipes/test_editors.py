@@ -73,9 +73,12 @@ def wait_and_tell(happened: Callable[[], bool]) -> None:
     print(f"{time.monotonic() - begun:.2f} s after the environment was ready")
 
 
-def test_basedpyright_resolves_what_a_pull_brought(clone: Clone, run_folder: Path) -> None:
+@pytest.mark.parametrize("told_by", ["the editor", "a file"])
+def test_basedpyright_resolves_what_a_pull_brought(clone: Clone, run_folder: Path, told_by: str) -> None:
     server = install_tool(run_folder, "basedpyright") / "basedpyright-langserver"
-    settings = {"python": {"pythonPath": str(clone.folder / ".venv/bin/python")}}
+    settings = {"python": {"pythonPath": str(clone.folder / ".venv/bin/python")}} if told_by == "the editor" else {}
+    if told_by == "a file":
+        (clone.folder / "pyrightconfig.json").write_text('{"venvPath": ".", "venv": ".venv"}')
     with editor_of([server, "--stdio"], clone.folder, clone.machine.environ, settings) as editor:
 
         def errors() -> list[str]:

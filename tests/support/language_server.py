@@ -112,7 +112,9 @@ class Editor:
 
     def _watch(self) -> None:
         """Tell the server of each file below the folder that changes; links are not followed."""
-        for changes in watch(self._folder, stop_event=self._closed, debounce=50, step=10, rust_timeout=200):
+        for changes in watch(
+            self._folder, watch_filter=None, stop_event=self._closed, debounce=50, step=10, rust_timeout=200
+        ):
             if self._watching.is_set():
                 found = [{"uri": Path(path).as_uri(), "type": _KINDS[kind]} for kind, path in changes]
                 self.tell("workspace/didChangeWatchedFiles", changes=found)
