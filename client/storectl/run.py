@@ -8,7 +8,15 @@ from __future__ import annotations
 import os
 import sys
 
-from storectl.errors import ClientError, DaemonProblemError, FileAccessError, NoLockFileError, OutputError, printable
+from storectl.errors import (
+    ClientError,
+    DaemonProblemError,
+    FileAccessError,
+    NoLockFileError,
+    OutputError,
+    ProjectOwnerError,
+    printable,
+)
 from storectl.locks.freshness import with_fresh_lock_file
 from storectl.locks.named import default_project, named_project
 from storectl.locks.remembered import Locking, locking_for
@@ -89,9 +97,9 @@ def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[st
     given = with_files(request.env_files, os.environ)
     try:
         environment = environment_for(request, options, own, how)
-    except NoLockFileError:
+    except NoLockFileError as error:
         _check_meant_script(request)
-        if not (request.no_project or _may_be_outside(request, options)):
+        if _is_passed_by(error) or not (request.no_project or _may_be_outside(request, options)):
             raise
         from storectl.bare import bare_environ, bare_python  # noqa: PLC0415 - projects do not have to wait for it
 
@@ -109,6 +117,11 @@ def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[st
 def _may_be_outside(request: RunRequest, options: Options) -> bool:
     """Whether the program may run outside of a project: nothing is asked for that only a project has."""
     return options.is_plain and options.lock_file is None and request.project is None
+
+
+def _is_passed_by(error: NoLockFileError) -> bool:
+    """Whether there is a lock file, which another user may have put there: the user should hear of it."""
+    return error.code == ProjectOwnerError.default_code
 
 
 def with_files(paths: tuple[str, ...], environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -152,7 +165,9 @@ def _project(request: RunRequest, options: Options, environ: Mapping[str, str], 
         return named_project(request.environment, options, environ)
     try:
         project, _, options = locate_or_lock(lambda: _starts(request), options, environ, how)
-    except NoLockFileError:
+    except NoLockFileError as error:
+        if _is_passed_by(error):
+            raise
         other = options.python or environ.get("VIRTUAL_ENV") or request.no_project
         default = default_project(options, environ) if not other and _may_be_outside(request, options) else None
         if default is None:

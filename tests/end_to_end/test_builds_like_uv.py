@@ -24,6 +24,7 @@ DIFFERENT = {
     "PIP_": "where packages come from, should a backend run pip; uv hands on what the user has set",
     "PATH": "begins with the build environment in both",
     "VIRTUAL_ENV": "is the build environment in both",
+    "STORECTL_PASSED": "keeps names of `storectl shim` from waiting for an environment that is being made",
     "PWD": "a shell's",
 }
 LEFT_OUT = {
