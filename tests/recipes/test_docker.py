@@ -56,6 +56,7 @@ def test_root_builds_and_another_user_runs_without_a_daemon_and_without_writing(
     assert (done.returncode, done.stdout, done.stderr) == (0, "rich 14.0\n", "")
 
 
+@pytest.mark.whole
 def test_a_cache_mount_is_filled_once_and_the_image_needs_no_storectl(builder: Builder, index: LoopbackIndex) -> None:
     done = builder.run(builder.build(CACHED))
     assert (done.returncode, done.stdout, done.stderr) == (0, "rich 14.0\n", "")
