@@ -58,6 +58,7 @@ class DaemonClient:
         self._environ = environ
         self._answer_s = answer_s
         self._stream_silence_s = stream_silence_s
+        self._features: frozenset[str] | None = None  # as the daemon said last
 
     def health(self) -> Health:
         """The daemon's health; an error if the socket is another user's, or the API of another version."""
@@ -71,6 +72,7 @@ class DaemonClient:
                 hint="storectl daemon stop ends it; the next command starts its own",
                 pid=health.pid,
             )
+        self._features = health.features
         return health
 
     def warm(self, start: str, options: Options, listener: WarmListener, *, bytecode: bool = False) -> EnvironmentInfo:
@@ -111,7 +113,7 @@ class DaemonClient:
 
     def links(self, project: str) -> list[LinkState]:
         """The virtual environments in the project's folder that follow its lock file."""
-        if "fronts" not in self.health().features:
+        if not self._has("fronts"):
             return []
         return [_read(LinkState.from_json, value) for value in self._json("GET", f"/v1/links?path={_quoted(project)}")]
 
@@ -162,11 +164,7 @@ class DaemonClient:
 
         ``order`` has the fields of the request. DaemonProblemError with the daemon's reason if it cannot be written.
         """
-        if "export" not in self.health().features:
-            raise DaemonVersionError(
-                "the daemon is of an older storectl, and cannot export",
-                hint="storectl daemon stop ends it; the next command starts its own",
-            )
+        self._need("export", "cannot export")
         for event in self._stream(f"/v1/environments/{environment}/export", order):
             kind = event.get("event")
             if kind == "progress":
@@ -217,9 +215,13 @@ class DaemonClient:
             self._need("selection", f"does not know {', '.join(asked)}")
         return asked
 
+    def _has(self, feature: str) -> bool:
+        """Whether the daemon has the feature, by its last answer: it was asked when it was found."""
+        return feature in (self.health().features if self._features is None else self._features)
+
     def _need(self, feature: str, lack: str) -> None:
         """DaemonVersionError if the daemon is so old that it does not have the feature."""
-        if feature not in self.health().features:
+        if not self._has(feature):
             raise DaemonVersionError(
                 f"the daemon is of an older storectl, and {lack}",
                 hint="storectl daemon stop ends it; the next command starts its own",
