@@ -16,7 +16,7 @@ from pathlib import Path
 
 from storectl.daemon.chosen_python import chosen_python, first_on_path, pinned_at
 from storectl.errors import ClientError
-from storectl.locks.lock import locking_of
+from storectl.locks.lock import as_typed, locking_of
 from storectl.options import is_true
 from storectl.program import path_with
 from storectl_shim.locations import store_folder
@@ -46,7 +46,7 @@ def hand_over(
     """
     sys.stdout.flush()
     if not is_true(environ.get("STORECTL_QUIET")):
-        sys.stderr.write(f"storectl: {' '.join([os.path.basename(command[0]), *command[1:]])} ({why})\n")
+        sys.stderr.write(f"storectl: {as_typed(command)} ({why})\n")
         sys.stderr.flush()
     with _variables(command[0], folder, environ) as variables:
         code = subprocess.run(

@@ -71,7 +71,12 @@ class Locking:
     @property
     def shown(self) -> str:
         """The command line as a user would type it."""
-        return " ".join([os.path.basename(self.command[0]), *self.command[1:]])
+        return as_typed(self.command)
+
+
+def as_typed(command: Sequence[str]) -> str:
+    """A command line as a user would type it: the program's name without its folder."""
+    return " ".join([os.path.basename(command[0]), *command[1:]])
 
 
 def locking_of(place: Path, *, tool: str | None, arguments: Sequence[str], environ: Mapping[str, str]) -> Locking:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from storectl_daemon.building.build_options import BuildOptions, Names
-from storectl_daemon.indexes.config_files import is_true
+from storectl_store.selection.settings_files import is_true
 
 
 def pdm_build_options(environ: Mapping[str, str]) -> BuildOptions:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from storectl_daemon.building.build_options import BuildOptions, BuildOptionsError, Names, settings_of
-from storectl_daemon.indexes.config_files import ConfigFiles, is_true
+from storectl_daemon.indexes.config_files import ConfigFiles
 from storectl_daemon.indexes.config_layer import words
 from storectl_daemon.indexes.pip import pip_values
+from storectl_store.selection.settings_files import is_true
 
 _OPTIONS = ("config-settings", "build-constraint", "no-build-isolation")
 

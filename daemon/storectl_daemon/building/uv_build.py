@@ -12,8 +12,8 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from storectl_daemon.building.build_options import BuildOptions, BuildOptionsError, ExtraRequirement, Names, merged
 from storectl_daemon.building.recipe import ConfigSettings
-from storectl_daemon.indexes.config_files import is_true
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.settings_files import is_true
 from storectl_store.selection.tables.toml_table import parse_toml
 
 Tables = list[dict[str, Any]]

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from storectl_daemon.errors import IndexLookupError
+from storectl_store.selection.settings_files import is_true
 from storectl_store.system_errors import raise_if_limited
 
 _SPEAKS_OF_UV = re.compile(r"\btool\s*\.\s*[\"']?uv\b|^\s*\[\s*tool\s*\]", re.MULTILINE)
 _SPEAKS_OF_POETRY = re.compile(r"\btool\s*\.\s*[\"']?poetry\b")
-_TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +142,6 @@ def _is_trusted(folder: Path) -> bool:
     except OSError:
         return False
     return status.st_uid in (os.geteuid(), 0) and not status.st_mode & 0o022
-
-
-def is_true(value: str | None) -> bool:
-    """Whether a variable or option is switched on, by the rules of pip and uv."""
-    return (value or "").strip().lower() in _TRUE
 
 
 def broken_file(path: Path, error: Exception) -> IndexLookupError:

@@ -4,9 +4,10 @@ import configparser
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from storectl_daemon.indexes.config_files import ConfigFile, broken_file, is_true
+from storectl_daemon.indexes.config_files import ConfigFile, broken_file
 from storectl_daemon.indexes.config_layer import Layer, asks_keyring, index_address, places, words
 from storectl_daemon.network.address import Address
+from storectl_store.selection.settings_files import is_true
 
 _SECTIONS = ("global", "download", "install")  # later ones win, as pip reads them for `pip install`
 _OPTIONS = (

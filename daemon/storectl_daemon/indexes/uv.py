@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from storectl_daemon.indexes.config_files import ConfigFile, is_true
+from storectl_daemon.indexes.config_files import ConfigFile
 from storectl_daemon.indexes.config_layer import (
     Layer,
     Source,
@@ -24,6 +24,7 @@ from storectl_daemon.indexes.config_layer import (
     words,
 )
 from storectl_daemon.network.address import Address
+from storectl_store.selection.settings_files import is_true
 
 _NAMED_INDEX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
 

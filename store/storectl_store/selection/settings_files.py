@@ -38,9 +38,9 @@ def settings_files(kind: str, project: Path, variables: Mapping[str, str]) -> tu
     return ()
 
 
-def is_true(text: str) -> bool:
-    """Whether a variable or a setting with this text is switched on, as uv and Poetry read it."""
-    return text.strip().lower() in _TRUE
+def is_true(text: str | None) -> bool:
+    """Whether a variable or a setting with this text is switched on, as uv, pip and Poetry read it."""
+    return (text or "").strip().lower() in _TRUE
 
 
 def _configuration(variables: Mapping[str, str], tool: str) -> Path | None:
