@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from storectl.daemon.chosen_python import chosen_python, first_on_path, pinned_at
+from storectl.daemon.chosen_python import chosen_python, first_on_path, pinned_at, upward
 from storectl.errors import NoLockFileError
 from storectl.locks.remembered import Locking, lock_once, remembered_folder, versions_in
 from storectl.project import check_owners, is_left_by_others, locate_member
@@ -71,11 +71,10 @@ def _nearest(starts: Iterable[str], environ: Mapping[str, str]) -> str | None:
 
 def _upward(folder: str, home: str | None) -> Iterator[str]:
     """The folder and those above it, as far as a lock file is looked for."""
-    last = os.path.realpath(home) if home else None
-    yield folder
-    while folder not in (last, os.path.dirname(folder)) and not os.path.exists(os.path.join(folder, ".git")):
-        folder = os.path.dirname(folder)
-        yield folder
+    for each in upward(folder, home):
+        yield each
+        if os.path.exists(os.path.join(each, ".git")):
+            return
 
 
 def _has_requirements(folder: str) -> bool:
