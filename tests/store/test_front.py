@@ -14,7 +14,7 @@ import pytest
 
 from storectl_store.environments.front.difference import Difference, difference
 from storectl_store.environments.front.place import FrontBusyError, FrontRefusedError, follow, locked, place, remove
-from storectl_store.environments.front.renewal import Wish
+from storectl_store.environments.front.renewal import AskedFront
 from storectl_store.environments.front.uv_cache import uv_cache_of
 from support.environments import ask_interpreter, interpreters, publish, store_at
 from support.wheels import WheelBytes, make_wheel
@@ -50,14 +50,14 @@ class Fronts:
         return publish(self.store, PYTHON, *wheels)
 
     def make(self, *wheels: WheelBytes, force: bool = False) -> list[str]:
-        wish = self.wish(*wheels)
-        return place(wish, wish.environment.parent, force=force, patience_s=0)
+        asked = self.asked(*wheels)
+        return place(asked, asked.environment.parent, force=force, patience_s=0)
 
     def follow(self, *wheels: WheelBytes) -> list[str]:
-        return follow(self.wish(*wheels), patience_s=0)
+        return follow(self.asked(*wheels), patience_s=0)
 
-    def wish(self, *wheels: WheelBytes) -> Wish:
-        return Wish(environment=self.environment(*wheels), at=self.at, prompt="demo", options={})
+    def asked(self, *wheels: WheelBytes) -> AskedFront:
+        return AskedFront(environment=self.environment(*wheels), at=self.at, prompt="demo", options={})
 
     def install(self, name: str, version: str, files: Mapping[str, str], installer: str = "pip") -> None:
         """Put real files there, as an installer does."""
@@ -313,10 +313,10 @@ def test_an_environment_of_another_python_takes_the_place_of_the_first(fronts: F
     if not others:
         pytest.skip("there is only one Python")
     fronts.make(wheel("alpha"))
-    wish = Wish(
+    asked = AskedFront(
         environment=publish(fronts.store, ask_interpreter(others[0]), wheel("alpha")), at=fronts.at, prompt="demo"
     )
-    follow(wish, patience_s=0)
+    follow(asked, patience_s=0)
     assert [path.name for path in (fronts.at / "lib").iterdir()] == [ask_interpreter(others[0]).library_folder]
     assert not (fronts.at / f"bin/{PYTHON.library_folder}").is_symlink()
     assert fronts.python("import alpha; print(alpha.__version__)") == "1.0"
@@ -404,7 +404,7 @@ def test_what_storectl_has_not_made_is_kept_and_moved_aside_on_demand(fronts: Fr
 def test_what_cannot_be_made_leaves_what_was_there(fronts: Fronts, monkeypatch: pytest.MonkeyPatch) -> None:
     fronts.at.mkdir()
 
-    def refuse(_front: Path, _wish: Wish) -> list[str]:
+    def refuse(_front: Path, _asked: AskedFront) -> list[str]:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("storectl_store.environments.front.place.renew", refuse)

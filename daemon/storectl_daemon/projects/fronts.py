@@ -22,7 +22,7 @@ from storectl_store.environments.front.place import (
     place,
     remove,
 )
-from storectl_store.environments.front.renewal import Wish
+from storectl_store.environments.front.renewal import AskedFront
 from storectl_store.errors import ProblemError
 
 PATIENCE_S = 4.0
@@ -73,22 +73,22 @@ class Fronts:
         Raises FrontRefusedError if something else is there and ``force`` is false, and FrontBusyError.
         """
         with disk_errors(f"make {path}"):
-            return place(_wish(path, options, environment), self._environments, force=force, patience_s=PATIENCE_S)
+            return place(_asked(path, options, environment), self._environments, force=force, patience_s=PATIENCE_S)
 
     def follow(self, front: Front, environment: Path, lock_file: Path) -> list[str]:
         """Bring the front up to date, if the project still has its lock file. Returns what was moved aside, in words.
 
         Raises FrontBusyError if another program is changing it.
         """
-        wish = _wish(front.path, front.options, environment)
-        if not lock_file.exists() or (front.environment and is_settled(wish)):
+        asked = _asked(front.path, front.options, environment)
+        if not lock_file.exists() or (front.environment and is_settled(asked)):
             return []
         if tool := installer_at_work(front.path):
             raise FrontBusyError(f"{tool} is at work in {front.path.parent}", hint="it follows once that is done")
         with disk_errors(f"bring {front.path} up to date"), suppress(FileNotFoundError):  # it may be deleted meanwhile
             if front.environment:
-                return follow(wish, patience_s=_MOMENT_S)
-            return place(wish, self._environments, force=False, patience_s=_MOMENT_S)
+                return follow(asked, patience_s=_MOMENT_S)
+            return place(asked, self._environments, force=False, patience_s=_MOMENT_S)
         return []
 
     def follow_all(self, project: Path, options: Options, environment: Path, lock_file: Path) -> tuple[list[str], bool]:
@@ -131,8 +131,8 @@ def _moved(options: Options, before: str, now: Path) -> Options:
     return replace(options, member=moved(options.member), lock_file=moved(options.lock_file))
 
 
-def _wish(path: Path, options: Options, environment: Path) -> Wish:
-    return Wish(environment=environment, at=path, prompt=_name_of(path.parent), options=options.encode())
+def _asked(path: Path, options: Options, environment: Path) -> AskedFront:
+    return AskedFront(environment=environment, at=path, prompt=_name_of(path.parent), options=options.encode())
 
 
 def _name_of(project: Path) -> str:

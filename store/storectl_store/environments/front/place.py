@@ -18,7 +18,7 @@ from storectl_store.disk.durability import exchange, rename_noreplace
 from storectl_store.environments.front.contents import read_contents, site_packages_of
 from storectl_store.environments.front.front_record import OWN_FOLDER, read_front
 from storectl_store.environments.front.installed import installed, recorded_paths, remove_paths, take_out
-from storectl_store.environments.front.renewal import Wish, renew, shim_paths
+from storectl_store.environments.front.renewal import AskedFront, renew, shim_paths
 from storectl_store.errors import EnvironmentBuildError
 
 ASIDE = ".before-storectl"
@@ -67,23 +67,23 @@ def is_front(path: Path) -> bool:
     return not path.is_symlink() and read_front(path) is not None
 
 
-def place(wish: Wish, environments: Path, *, force: bool, patience_s: float) -> list[str]:
+def place(asked: AskedFront, environments: Path, *, force: bool, patience_s: float) -> list[str]:
     """Make the front that is wished for at its path. Returns what was moved out of the way, in words.
 
     A front, or a link into ``environments``, is replaced. What else is there stays as it is until the front is ready;
     then it is moved aside with ``force``. Without, FrontRefusedError.
     """
-    front = wish.at
+    front = asked.at
     _sweep(front)
     if is_front(front):
         with locked(front, patience_s):
-            return renew(front, wish)
+            return renew(front, asked)
     aside = _place_for_old(front, environments, force=force)
     stage = front.with_name(f".{front.name}.{secrets.token_hex(4)}")
     stage.mkdir(mode=0o755)
     try:
         with locked(stage, 0):
-            renew(stage, wish)
+            renew(stage, asked)
             if not os.path.lexists(front):
                 rename_noreplace(stage, front)
                 return []
@@ -98,21 +98,21 @@ def place(wish: Wish, environments: Path, *, force: bool, patience_s: float) -> 
     return [f"what was at {front} is {aside} now"]
 
 
-def follow(wish: Wish, *, patience_s: float) -> list[str]:
+def follow(asked: AskedFront, *, patience_s: float) -> list[str]:
     """Bring the front at the path up to date. Returns what was moved out of the way, in words.
 
     A front that is of this environment already is left as it is, even if others have changed it.
     """
-    if is_settled(wish):
+    if is_settled(asked):
         return []
-    with locked(wish.at, patience_s):
-        return [] if is_settled(wish) else renew(wish.at, wish)
+    with locked(asked.at, patience_s):
+        return [] if is_settled(asked) else renew(asked.at, asked)
 
 
-def is_settled(wish: Wish) -> bool:
-    """Whether there is nothing to do for this wish: the front is of its environment, or there is none."""
-    record = read_front(wish.at)
-    wanted = (str(wish.environment), str(wish.at), True)
+def is_settled(asked: AskedFront) -> bool:
+    """Whether there is nothing to do for what is asked: the front is of its environment, or there is none."""
+    record = read_front(asked.at)
+    wanted = (str(asked.environment), str(asked.at), True)
     return record is None or (record.environment, record.front, record.whole) == wanted
 
 

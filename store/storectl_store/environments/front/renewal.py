@@ -43,7 +43,7 @@ _LAG_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class AskedFront:
     """What a folder is to be a front of. ``at`` is its final path, ``prompt`` what activation shows."""
 
     environment: Path
@@ -52,15 +52,15 @@ class Wish:
     options: Mapping[str, object] = field(default_factory=dict)
 
 
-def renew(front: Path, wish: Wish) -> list[str]:
-    """Make the folder what is wished for. Returns what had to be moved out of the way, in words.
+def renew(front: Path, asked: AskedFront) -> list[str]:
+    """Make the folder the front that is asked for. Returns what had to be moved out of the way, in words.
 
     May raise OSError, and EnvironmentBuildError if the path of the front cannot be named in scripts.
     """
-    contents = read_contents(wish.environment, wish.at)
-    record = FrontRecord(environment=str(wish.environment), front=str(wish.at), whole=False, options=wish.options)
+    contents = read_contents(asked.environment, asked.at)
+    record = FrontRecord(environment=str(asked.environment), front=str(asked.at), whole=False, options=asked.options)
     write_front(front, record)
-    renewal = _Renewal(front, contents, wish)
+    renewal = _Renewal(front, contents, asked)
     renewal.run()
     write_front(front, replace(record, whole=True))
     return renewal.moved
@@ -69,13 +69,13 @@ def renew(front: Path, wish: Wish) -> list[str]:
 class _Renewal:
     """One renewal. Paths are relative to the front."""
 
-    def __init__(self, front: Path, contents: Contents, wish: Wish) -> None:
+    def __init__(self, front: Path, contents: Contents, asked: AskedFront) -> None:
         self._front = front
         self._contents = contents
-        self._wish = wish
+        self._asked = asked
         self._record = front / RECORD
         self._stage = front / OWN_FOLDER / "new"
-        self._files = {**contents.files, **base_files(contents, wish)}
+        self._files = {**contents.files, **base_files(contents, asked)}
         self._kept = {*contents.folders, *contents.links, *self._files}
         self.moved: list[str] = []
 
@@ -179,7 +179,7 @@ class _Renewal:
 
     def _clear(self, path: str) -> None:
         """Remove a folder: what storectl and Python have put into it goes, and if more is in it, it is moved aside."""
-        entries = f"{self._wish.environment.parent.parent}/store/"
+        entries = f"{self._asked.environment.parent.parent}/store/"
         for parent, folders, names in os.walk(self._front / path, topdown=False):
             for name in (*folders, *names):
                 child = Path(parent, name)
@@ -216,7 +216,7 @@ class _Renewal:
 
     def _start(self, changed: int) -> None:
         """Write the file that starts the shim, for a site-packages that was changed at this time (ns)."""
-        view = str(self._wish.environment / self._contents.site_packages)
+        view = str(self._asked.environment / self._contents.site_packages)
         absent = () if self._contents.customized else CUSTOMIZATIONS
         line = f"import _storectl; _storectl.start_in_front({view!a}, {changed}, {absent})\n"
         self._file(f"{self._contents.site_packages}/{STARTER}", RealFile(source="", content=line.encode()))
@@ -228,15 +228,15 @@ def shim_paths(front: Path, site_packages: str) -> Iterator[str]:
         yield from (str(path.relative_to(front)) for path in folder.glob("_storectl*"))
 
 
-def base_files(contents: Contents, wish: Wish) -> Mapping[str, RealFile]:
+def base_files(contents: Contents, asked: AskedFront) -> Mapping[str, RealFile]:
     """The files that make a folder a virtual environment; no project brings them."""
-    config = (wish.environment / "pyvenv.cfg").read_bytes().splitlines(keepends=True)
+    config = (asked.environment / "pyvenv.cfg").read_bytes().splitlines(keepends=True)
     lines = [line for line in config if not line.startswith(b"storectl =")]
     files = {
-        "pyvenv.cfg": b"".join([*lines, b"prompt = " + os.fsencode(wish.prompt) + b"\n"]),
+        "pyvenv.cfg": b"".join([*lines, b"prompt = " + os.fsencode(asked.prompt) + b"\n"]),
         ".gitignore": _IGNORES_ITSELF,
         "CACHEDIR.TAG": _CACHE_TAG,
-        **activation_scripts(wish.at, wish.prompt, contents.site_packages),
+        **activation_scripts(asked.at, asked.prompt, contents.site_packages),
     }
     return {path: RealFile(source="", content=content) for path, content in files.items()}
 
