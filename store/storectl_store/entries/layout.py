@@ -14,6 +14,7 @@ environments/<id>/               views
 links/<32 hex>  <32 hex>.<32 hex>.copy    the symbolic links, and the copies of files, that views share
 packs/<id>                       bytecode that programs of an environment import, once more, in their order
 interpreters/<key>.json          what an interpreter said of itself, by path, size and time
+roots/<name>                     a pin: an environment that a person wants to keep
 builds/<64 hex>.<16 hex>.json    what a built wheel was built from
 git/<32 hex>/                    a bare clone of a repository that sources are commits of
 urls/                            what an index said: file name + digest -> address
@@ -79,6 +80,10 @@ class StoreLayout:
     @property
     def packs(self) -> Path:
         return self.root / "packs"
+
+    @property
+    def roots(self) -> Path:
+        return self.root / "roots"
 
     @property
     def interpreters(self) -> Path:

@@ -1,0 +1,1 @@
+"""The life of a store: what is kept, why, and how the rest goes."""
