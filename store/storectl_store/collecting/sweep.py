@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from storectl_store.collecting.doomed import DoomedEntry, doomed_entry, side_manifests_by_entry
+from storectl_store.collecting.doomed import DoomedEntry, doomed_entry
 from storectl_store.collecting.guards import Guards, Lease
 from storectl_store.collecting.holds import Deciding, Holds
 from storectl_store.collecting.inventory import LEASED_FILE
@@ -32,6 +32,7 @@ from storectl_store.collecting.mark import Subject
 from storectl_store.collecting.named import Named
 from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.disk.durability import disk_errors, fsync_folder
+from storectl_store.entries.bytecode_files import side_manifests_by_entry
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import discard
 
