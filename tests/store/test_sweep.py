@@ -20,7 +20,7 @@ from storectl_store.entries import commit as committing
 from storectl_store.entries.commit import commit
 from storectl_store.entries.recovery import Recovered
 from storectl_store.errors import StoreError
-from support.collected import published
+from support.collected import published, side_manifest
 from support.stores import WrittenStore, digest, tree
 from support.wheels import make_wheel
 
@@ -111,12 +111,6 @@ def collector(written: WrittenStore) -> Collector:
 
 def identity(folder: Path) -> EnvironmentId:
     return EnvironmentId(folder.name)
-
-
-def side_manifest(written: WrittenStore, wheel: object) -> Path:
-    path = written.store.layout.bytecode_manifest(digest(wheel), "cpython-312")  # type: ignore[arg-type]
-    path.write_text("{}")
-    return path
 
 
 # --- environments ---------------------------------------------------------------------------------------------------
@@ -255,7 +249,6 @@ def test_an_entry_that_no_environment_names_goes_with_its_manifests_and_its_line
     assert os.listdir(layout.entries) == ["two"]
     assert written.store.catalogue.digests() == {digest(TWO)}
     assert collector.trash() == [f"entry.{digest(ONE)[7:39]}"]
-    kept.unlink()
     assert written.findings() == []
     assert written.recover() == Recovered()
 
