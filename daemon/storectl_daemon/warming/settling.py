@@ -3,6 +3,9 @@
 A ``git switch`` takes files away and puts others in their place, one by one. It holds ``index.lock`` meanwhile. That
 lock is waited for, but only for a limited time: an editor may hold it for an hour. If a project has lost its
 ``pyproject.toml``, it is looked at again after a moment. Nothing is ever made from a file that is missing.
+
+The states between the steps of a rebase are of no use to anyone. A command that asks gets what is there now. Everything
+else waits for the end of the rebase, or until it stops.
 """
 
 import asyncio
@@ -80,6 +83,14 @@ class Settling:
         self._extra.pop(job, None)
         self._failed.pop(job, None)
 
+    async def is_under_way(self, job: Job) -> bool:
+        """Whether git is in the middle of an act, such as a rebase, and goes on with it by itself."""
+        return await self._stillness.is_under_way(job.project)
+
+    async def wait_for_end(self, job: Job) -> None:
+        """Return when git has finished such an act, or has stopped in it."""
+        await self._stillness.wait_for_end(job.project)
+
     async def read(self, job: Job) -> Inputs:
         """The inputs, read once nothing changes them. A missing lock file is looked for again before it is an error."""
         await self._stillness.wait_for(job.project)
@@ -108,7 +119,8 @@ class Settling:
                 if same_states(outcome.extra_inputs, after.files):
                     self._failed.pop(job, None)
                     return outcome, after
-            before = after
+            await self.wait_for_end(job)  # the first attempt was for who asked; a rebase may change them many times
+            before = await self.read(job)
         raise LockFileError(f"{job.project}: its lock file keeps changing", hint="Wait for what writes it.")
 
     async def _is_to_come(self, job: Job, looks: int) -> bool:

@@ -85,6 +85,7 @@ class Warmer:
         self._states: dict[Job, WarmState] = {}
         self._before: dict[Job, OrderedDict[str, MadeEnvironment]] = {}
         self._stale: set[Job] = set()
+        self._deferred: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
         self._refreshes = Background()
         self._records = asyncio.Lock()
@@ -163,10 +164,14 @@ class Warmer:
     async def refresh(self, job: Job) -> None:
         """Read the inputs again. If they changed, warm the job; otherwise bring its record up to date.
 
-        Inputs that failed before are left alone: only a request for the environment tries them again.
+        If git is in the middle of a rebase or the like, this is done at its end, which is not waited for here. Inputs
+        that failed before are left alone: only a request for the environment tries them again.
         """
         if job in self._flights:
             self._stale.add(job)
+            return
+        if await self._settling.is_under_way(job):
+            self._refresh_at_the_end(job)
             return
         try:
             inputs = await self._settling.read(job)
@@ -324,6 +329,20 @@ class Warmer:
     def _refresh_soon(self, job: Job) -> None:
         self._timers.pop(job, None)
         self._refreshes.start(f"refreshing {job.project}", self.refresh(job))
+
+    def _refresh_at_the_end(self, job: Job) -> None:
+        """Refresh the job once git has finished what it has begun, or has stopped in it."""
+
+        async def refresh() -> None:
+            try:
+                await self._settling.wait_for_end(job)
+            finally:
+                self._deferred.discard(job)
+            await self.refresh(job)
+
+        if job not in self._deferred:
+            self._deferred.add(job)
+            self._refreshes.start(f"waiting for git in {job.project}", refresh())
 
     def _stop_timer(self, job: Job) -> None:
         timer = self._timers.pop(job, None)
