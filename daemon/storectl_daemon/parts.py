@@ -27,6 +27,7 @@ from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
+from storectl_daemon.projects.worktrees import FollowedWorktrees, Neighbour
 from storectl_daemon.published import PublishedEnvironments
 from storectl_daemon.service import Service, watched_projects
 from storectl_daemon.serving.endpoint import Endpoint
@@ -127,6 +128,13 @@ class Parts:
         async def refresh(project: Path) -> None:
             await self.service.refresh(project)
 
+        async def register(found: Neighbour) -> None:
+            await self.service.register_in_worktree(found)
+
+        async def forget(project: Path) -> None:
+            await self.service.forget_in_worktree(project)
+
+        self.worktrees = FollowedWorktrees(projects=making.book, register=register, forget=forget)
         self.service = Service(
             store=store,
             environments=making.environments,
@@ -136,7 +144,9 @@ class Parts:
             warmer=making.warmer,
             compiling=making.compiling,
             watcher=Watcher(
-                projects=lambda: watched_projects(making.book, making.warmer.extra_inputs), on_change=refresh
+                projects=lambda: watched_projects(making.book, making.warmer.extra_inputs),
+                on_change=refresh,
+                on_worktrees=self.worktrees.follow,
             ),
             bus=making.bus,
             stillness=making.stillness,

@@ -4,6 +4,8 @@
 <git folder>/HEAD                       ``ref: refs/heads/main``, or a commit
 <git folder>/commondir                  in a worktree: the folder that holds refs/ and packed-refs
 <git folder>/index.lock                 is there while git changes the checkout
+<common folder>/worktrees/<name>/       the git folder of a worktree; its file ``gitdir`` has the path of the worktree's
+                                        ``.git``, its file ``locked`` says ``initializing`` until it is checked out
 <common folder>/reftable/tables.list    the list of tables, if refs are kept in git's newer format
 """
 
@@ -44,11 +46,26 @@ class Head:
     commit: str | None = None
 
 
+def checkout_folder(project: Path) -> Path | None:
+    """The folder at or above this one that has a ``.git``; None if there is none, or if it may not be looked at."""
+    found = _dot_git(project)
+    return None if found is None else found[0].parent
+
+
 def git_folder(project: Path) -> Path | None:
     """The folder with this checkout's HEAD: ``.git``, or what the file ``.git`` of a worktree or submodule names.
 
     None if there is none, or if it may not be looked at.
     """
+    found = _dot_git(project)
+    if found is None:
+        return None
+    git, is_folder = found
+    return git if is_folder else _named_git_folder(git)
+
+
+def _dot_git(project: Path) -> tuple[Path, bool] | None:
+    """The ``.git`` of the checkout around this folder, and whether it is a folder."""
     folder = os.fspath(project)
     while True:
         git = os.path.join(folder, ".git")
@@ -56,10 +73,8 @@ def git_folder(project: Path) -> Path | None:
             mode = os.stat(git).st_mode
         except (OSError, ValueError):
             mode = 0
-        if stat.S_ISDIR(mode):
-            return Path(git)
-        if stat.S_ISREG(mode):
-            return _named_git_folder(Path(git))
+        if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+            return Path(git), stat.S_ISDIR(mode)
         parent = os.path.dirname(folder)
         if parent == folder:
             return None
@@ -68,8 +83,8 @@ def git_folder(project: Path) -> Path | None:
 
 def _named_git_folder(file: Path) -> Path | None:
     word, _, target = _small_text(file).strip().partition("gitdir: ")
-    folder = file.parent / target
-    return folder if not word and target and os.path.isdir(folder) else None
+    folder = os.path.realpath(file.parent / target) if not word and target and "\0" not in target else ""
+    return Path(folder) if folder and os.path.isdir(folder) else None
 
 
 def index_lock(project: Path) -> Path | None:
@@ -80,7 +95,24 @@ def index_lock(project: Path) -> Path | None:
 
 def common_folder(git: Path) -> Path:
     """The folder that a git folder shares with the worktrees of its repository: that of refs, objects and packs."""
-    return Path(os.path.normpath(git / (_small_text(git / "commondir").strip() or ".")))
+    named = _small_text(git / "commondir").strip()
+    return Path(os.path.realpath(git / named)) if named else git
+
+
+def worktrees_folder(common: Path) -> Path:
+    """The folder with the git folders of all worktrees; it exists once there is a worktree."""
+    return common / "worktrees"
+
+
+def worktree_of(git: Path) -> Path | None:
+    """The checkout of which this is the git folder, if it is that of a worktree; None if git does not say."""
+    dot_git = _small_text(git / "gitdir").strip()
+    return Path(os.path.realpath(git / dot_git)).parent if dot_git else None
+
+
+def is_being_added(git: Path) -> bool:
+    """Whether ``git worktree add`` has not yet checked out the worktree with this git folder."""
+    return _small_text(git / "locked").strip() == "initializing" or not (git / "commondir").exists()
 
 
 def table_list(common: Path) -> Path | None:
