@@ -39,6 +39,8 @@ from storectl_daemon.projects.watch import WatchedProject, Watcher
 from storectl_daemon.published import PublishedEnvironments, known_environment
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming
 from storectl_daemon.warming.warm import Warmer
+from storectl_store.collecting.holds import Holds
+from storectl_store.digest import EnvironmentId
 from storectl_store.entries.store import Store
 from storectl_store.projects.input_state import InputKind
 from storectl_store.version import installed_version
@@ -66,6 +68,7 @@ class Service:
     watcher: Watcher
     bus: EventBus
     stillness: Stillness
+    holds: Holds
     interpreters: Callable[[], Awaitable["InterpreterBook"]]
     variables: KnownVariables
     home: str | None
@@ -129,10 +132,11 @@ class Service:
 
     async def link(self, request: LinkRequest) -> LinkPlaced:
         """Make a front. Raises UnknownEnvironmentError, FrontRefusedError or FrontBusyError."""
-        environment = known_environment(self.environments, request.environment)
         options = options_of(request)
-        place = partial(self.fronts.place, Path(request.path), options, Path(environment.path), force=request.force)
-        told = await asyncio.to_thread(place)
+        with self.holds.keep([EnvironmentId(request.environment)]):  # first held, then looked for
+            environment = known_environment(self.environments, request.environment)
+            place = partial(self.fronts.place, Path(request.path), options, Path(environment.path), force=request.force)
+            told = await asyncio.to_thread(place)
         self.book.want(Path(request.path).parent, options)
         return LinkPlaced(told=tuple(told))
 
