@@ -1,8 +1,14 @@
-"""Holds: what a warm is working with. The collector decides under the same mutex that grants them."""
+"""Holds: what a warm is working with. The collector decides under the same mutex that grants them.
+
+A warm holds what it finds or makes until a record names it. The collector reads the records first, and decides later:
+a record may be written, and the hold closed, in between. So a collect remembers: as long as it lasts, everything that
+anybody has held since it began counts as held.
+"""
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -42,6 +48,7 @@ class Holds:
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._counts: Counter[Held] = Counter()
+        self._remembered: list[set[Held]] = []  # one for each collect that is under way
 
     def keep(self, kept: Iterable[Held] = ()) -> Hold:
         """A hold of these, to be closed once a record names them."""
@@ -53,7 +60,22 @@ class Holds:
     def deciding(self) -> Iterator["Deciding"]:
         """Nothing becomes held while this lasts: the collector looks, and renames what is free, within it."""
         with self._mutex:
-            yield Deciding(self._counts)
+            yield Deciding(self._counts, self._remembered)
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """While this lasts, what is held now or later counts as held, even once it is let go of.
+
+        A collect enters it before it reads the first root, and leaves it after it has taken the last thing away.
+        """
+        with self._mutex:
+            remembered = set(self._counts)
+            self._remembered.append(remembered)
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._remembered = [each for each in self._remembered if each is not remembered]
 
     def held(self) -> frozenset[Held]:
         """What is held at this moment."""
@@ -64,6 +86,8 @@ class Holds:
         with self._mutex:
             self._counts.update(kept)
             known += kept
+            for remembered in self._remembered:
+                remembered.update(kept)
 
     def _remove(self, known: list[Held]) -> None:
         with self._mutex:
@@ -77,9 +101,10 @@ class Holds:
 class Deciding:
     """What is held, while nothing can become held."""
 
-    def __init__(self, counts: Counter[Held]) -> None:
+    def __init__(self, counts: Counter[Held], remembered: Sequence[AbstractSet[Held]]) -> None:
         self._counts = counts
+        self._remembered = remembered
 
     def is_held(self, what: Held) -> bool:
-        """Whether anybody holds it."""
-        return self._counts[what] > 0
+        """Whether anybody holds it, or has held it since a collect that is under way began."""
+        return self._counts[what] > 0 or any(what in remembered for remembered in self._remembered)

@@ -77,14 +77,14 @@ def _delete_unfinished(layout: StoreLayout) -> None:
 def _discard_other_sessions(layout: StoreLayout, writer: Writer) -> tuple[str, ...]:
     left = sorted(name for name in os.listdir(layout.tmp) if name != writer.session.name)
     for name in left:
-        discard(layout, layout.tmp / name)
+        discard(layout, layout.tmp / name, kind="session")
     return tuple(left)
 
 
 def _discard_unfinished_environments(layout: StoreLayout) -> tuple[str, ...]:
     names = sorted(name for name in os.listdir(layout.environments) if name.startswith(UNPUBLISHED))
     for name in names:
-        discard(layout, layout.environments / name)
+        discard(layout, layout.environments / name, kind="environment")
     return tuple(names)
 
 
@@ -146,7 +146,7 @@ def _halves(store: Store, shown: _Shown) -> list[str]:
 def _discard_halves(store: Store, shown: _Shown) -> tuple[str, ...]:
     halves = _halves(store, shown)
     for half in halves:
-        discard(store.layout, store.layout.entries / half)
+        discard(store.layout, store.layout.entries / half, kind="half")
         _delete_if_empty(store.layout, half)
     return tuple(halves)
 
