@@ -57,8 +57,8 @@ from storectl_store.wheel.checked import EntryPoint, Part
 from support.environments import made_up_interpreter, plan_of
 from support.golden import GOLDEN, GoldenFormat, check_golden
 
-ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2"}
-"""Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; the others: ``test_golden_records.py``."""
+ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "pin.v1"}
+"""Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; pin: ``tests/store/test_pins.py``; the others: ``test_golden_records.py``."""
 
 DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)
 NAME = NormalizedName("sample")
