@@ -34,6 +34,7 @@ from storectl_store.entries.bytecode_files import (
     read_side_manifest,
 )
 from storectl_store.entries.catalogue import Catalogue, summary_of
+from storectl_store.entries.disk_use import use_of_wheel
 from storectl_store.entries.layout import STORE_FORMAT, StoreLayout
 from storectl_store.entries.manifest import MANIFEST_FORMAT, Manifest, ManifestFile, decode_manifest, encode_manifest
 from storectl_store.entries.provenance import BUILD_FORMAT, Provenance, provenances, write_provenance
@@ -56,8 +57,8 @@ from storectl_store.wheel.checked import EntryPoint, Part
 from support.environments import made_up_interpreter, plan_of
 from support.golden import GOLDEN, GoldenFormat, check_golden
 
-ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2"}
-"""Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; the others: ``test_golden_records.py``."""
+ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "pin.v1"}
+"""Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; pin: ``tests/store/test_pins.py``; the others: ``test_golden_records.py``."""
 
 DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)
 NAME = NormalizedName("sample")
@@ -328,12 +329,12 @@ def write_catalogue(folder: Path) -> bytes:
         return "\n".join([*database.iterdump(), ""]).encode()
 
 
-def read_catalogue(folder: Path, data: bytes) -> object:
+def read_catalogue(folder: Path, data: bytes, *, version: int = catalogue._SCHEMA_VERSION) -> object:
     with closing(sqlite3.connect(folder / "index.db")) as database:
         database.executescript(data.decode())
-        database.execute(f"PRAGMA user_version = {catalogue._SCHEMA_VERSION}")
+        database.execute(f"PRAGMA user_version = {version}")
     with closing(Catalogue(folder / "index.db", list)) as made:
-        return made.summaries(), made.blobs()
+        return made.summaries(), made.uses(), made.blobs()
 
 
 def written(path: Path, data: bytes) -> Path:
@@ -389,7 +390,13 @@ FORMATS = [
         name=f"catalogue.v{catalogue._SCHEMA_VERSION}.sql",
         write=write_catalogue,
         read=read_catalogue,
-        value=([summary_of(MANIFEST)], [(DIGEST, "outline 1", b"data")]),
+        value=([summary_of(MANIFEST)], {DIGEST: {"": use_of_wheel(MANIFEST)}}, [(DIGEST, "outline 1", b"data")]),
+    ),
+    GoldenFormat(
+        name="catalogue.v1.sql",
+        write=None,
+        read=lambda folder, data: read_catalogue(folder, data, version=1),
+        value=([summary_of(MANIFEST)], {}, [(DIGEST, "outline 1", b"data")]),
     ),
     GoldenFormat(
         name=f"environment.v{RECORD_FORMAT}.json",
