@@ -20,11 +20,14 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.further_inputs import Further, further_inputs
 from storectl_store.projects.input_state import InputKind, InputState
+from storectl_store.projects.prefetched import PREFETCHED
 
 DEFAULT_KEY = "default"
 _SUMS = "sums"
 RECORD_NAME = "@storectl"
 """The folder of the record, in the folder of the store that stands for the one of the project."""
+_OTHERS = frozenset({PREFETCHED})
+"""What else is in the folder, and not a part of the record."""
 
 
 def write_record(
@@ -113,7 +116,7 @@ def record_problem(folder: Path) -> str | None:
 
 
 def _sums(folder: Path) -> bytes:
-    names = sorted(name for name in os.listdir(folder) if name != _SUMS and not name.startswith("."))
+    names = sorted(name for name in os.listdir(folder) if name not in {_SUMS, *_OTHERS} and name[:1] != ".")
     return b"".join(_sum(folder / name) for name in names)
 
 
