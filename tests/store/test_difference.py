@@ -15,10 +15,10 @@ def member(name: str, version: str | None = "1.0", digest: Digest | None = None)
 
 
 def told(before: list[Member], after: list[Member]) -> list[tuple[str, str | None, str | None]]:
-    return [
-        (change.name, change.before and change.before.version, change.after and change.after.version)
-        for change in difference(before, after)
-    ]
+    def version(member: Member | None) -> str | None:
+        return member.version if member else None
+
+    return [(change.name, version(change.before), version(change.after)) for change in difference(before, after)]
 
 
 def test_nothing_changes_between_equal_ones() -> None:

@@ -6,9 +6,11 @@ If the environment and all its entries exist already, nothing is started, fetche
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from storectl_daemon.building.builder import Builder
 from storectl_daemon.building.pip_variables import NOWHERE, locked_places
@@ -38,6 +40,7 @@ from storectl_daemon.warming.reading import (
 )
 from storectl_daemon.warming.settling import MadeEnvironment
 from storectl_daemon.warming.source_builds import SourceBuilds, all_of
+from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
@@ -64,6 +67,14 @@ def _contents(lock_file: LockFile) -> str:
     return hashlib.sha256(parts + (lock_file.pyproject or b"")).hexdigest()
 
 
+class Means(NamedTuple):
+    """What an environment is made with."""
+
+    access: Access
+    progress: Progress
+    hold: Hold
+
+
 class EnvironmentMaker:
     """Makes environments."""
 
@@ -79,6 +90,7 @@ class EnvironmentMaker:
         builder: Builder,
         compiling: Compiling,
         publishing: Publishing,
+        holds: Holds,
     ) -> None:
         self._store = store
         self._outlines = outlines
@@ -91,51 +103,54 @@ class EnvironmentMaker:
         self._selections: OrderedDict[tuple[str, Options, str], Selection] = OrderedDict()
         self._required: dict[tuple[str, AskedGroups], str | None] = {}
         self._publishing = publishing
+        self._holds = holds
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
-        """The environment of the job. Raises a ProblemError if there can be none."""
-        async with self._access(job.project, job.environ) as access:
-            if self._store.empty:  # everything has to be fetched
-                access.begin()
-            reading, interpreter = await asyncio.to_thread(self._read, job, inputs)
-            return await self._made(job, reading, interpreter, access, progress)
+        """The environment of the job, held. Raises a ProblemError if there can be none."""
+        with _closed_on_failure(self._holds.keep()) as hold:
+            async with self._access(job.project, job.environ) as access:
+                if self._store.empty:  # everything has to be fetched
+                    access.begin()
+                reading, interpreter = await asyncio.to_thread(self._read, job, inputs)
+                return await self._made(job, reading, interpreter, Means(access, progress, hold))
 
-    async def again(self, job: Job, kept: KeptInputs, progress: Progress) -> EnvironmentInfo:
-        """The environment that was made from these inputs, made again.
+    async def again(self, job: Job, kept: KeptInputs, progress: Progress) -> MadeEnvironment:
+        """The environment that was made from these inputs, made again, and held.
 
         If the store has all of its wheels, it is the same. Otherwise they are fetched as the kept lock file says, and
         what was built is built again, perhaps into another wheel. Raises a ProblemError if that cannot be; OfflineError
         names the wheels that are missing.
         """
-        interpreter = await asyncio.to_thread(self._interpreters.inspect, kept.executable)
         digests = [wheel.digest for wheel in kept.wheels]
-        missing = await asyncio.to_thread(self._missing, kept)
-        if not missing:
-            path = await self._publishing.publish(digests, interpreter, kept.direct_urls, progress)
+        with _closed_on_failure(self._holds.keep(digests)) as hold:  # first held, then looked for
+            interpreter = await asyncio.to_thread(self._interpreters.inspect, kept.executable)
+            missing = await asyncio.to_thread(self._missing, kept)
+            if missing and job.offline:
+                raise _offline(missing)
+            if missing:
+                reading = await asyncio.to_thread(read_as_kept, job, kept)
+                async with self._access(job.project, job.environ) as access:
+                    return await self._made(job, reading, interpreter, Means(access, progress, hold))
+            path = await self._publishing.publish(digests, interpreter, kept.direct_urls, progress, hold)
             environment = self._info(EnvironmentId(path.name), job.project, kept.lock_file)
             await self._compiling.start(job, digests, interpreter, progress)
-            return environment
-        if job.offline:
-            raise _offline(missing)
-        reading = await asyncio.to_thread(read_as_kept, job, kept)
-        async with self._access(job.project, job.environ) as access:
-            return (await self._made(job, reading, interpreter, access, progress)).environment
+            return MadeEnvironment(environment=environment, hold=hold)
 
     def _missing(self, kept: KeptInputs) -> list[str]:
         """Name and version of each of the wheels that is not in the store. May block."""
         wheels = (wheel for wheel in kept.wheels if not self._store.seems_whole(wheel.name, wheel.digest))
         return [f"{wheel.name} {wheel.version}" for wheel in wheels]
 
-    async def _made(
-        self, job: Job, reading: Reading, interpreter: Interpreter, access: Access, progress: Progress
-    ) -> MadeEnvironment:
+    async def _made(self, job: Job, reading: Reading, interpreter: Interpreter, means: Means) -> MadeEnvironment:
         located, lock_file = reading.located, reading.lock_file
+        access, progress, hold = means
         options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
         closure = await self._closure(job, lock_file, interpreter, access, progress)
         overlay = await asyncio.to_thread(read_overlay, job)
         if overlay is not None:
             plain = replace(job, options=Options())
             closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
+        hold.add(pin.wheel.digest for pin in closure.pins)  # first held, then looked for
         await asyncio.to_thread(check_local, lock_file.included, closure.local_projects, job.environ)
         for warning in (*doubts(located, job.options.lock_file), *closure.warnings):
             progress.warn(warning)
@@ -152,13 +167,16 @@ class EnvironmentMaker:
             access=access,
             options=options,
             versions=closure.versions,
-            environment_of=lambda made: self._environment_of((*closure.pins, *made), interpreter, access, progress),
+            environment_of=lambda made: self._environment_of(
+                (*closure.pins, *made), interpreter, access, progress, hold
+            ),
             places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
             progress=progress,
+            hold=hold,
         )
         wheels = await builds.wheels(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(wheel.pin for wheel in wheels))
-        path = await self._environment_of(pins, interpreter, access, progress)
+        path = await self._environment_of(pins, interpreter, access, progress, hold)
         environment = await asyncio.to_thread(self._info, EnvironmentId(path.name), located.project, located.lock_file)
         await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
         return MadeEnvironment(
@@ -167,6 +185,7 @@ class EnvironmentMaker:
             variables={name: digest for wheel in wheels for name, digest in wheel.variables.items()},
             notices=closure.notices,
             kept=to_be_kept(reading, interpreter, pins),
+            hold=hold,
         )
 
     async def pins(self, job: Job, inputs: Inputs) -> tuple[Pin, ...]:
@@ -261,11 +280,11 @@ class EnvironmentMaker:
         )
 
     async def _environment_of(
-        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
+        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress, hold: Hold
     ) -> Path:
         await self._make_present(pins, interpreter, access, progress)
         digests = [pin.wheel.digest for pin in pins]
-        return await self._publishing.publish(digests, interpreter, direct_urls(pins), progress)
+        return await self._publishing.publish(digests, interpreter, direct_urls(pins), progress, hold)
 
     async def _make_present(
         self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
@@ -295,6 +314,16 @@ class EnvironmentMaker:
         if info is None:
             raise EnvironmentBuildError(f"the environment {environment} is gone again", hint="Warm the project again.")
         return info
+
+
+@contextmanager
+def _closed_on_failure(hold: Hold) -> Iterator[Hold]:
+    """The hold, for who gets what is made. If nothing is made, it is let go of."""
+    try:
+        yield hold
+    except BaseException:
+        hold.close()
+        raise
 
 
 def _unheard(event: WarmEvent) -> None:
