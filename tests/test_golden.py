@@ -52,13 +52,20 @@ from storectl_store.environments.front import front_record
 from storectl_store.environments.front.front_record import FrontRecord, read_front, write_front
 from storectl_store.environments.identity import VIEW_FORMAT
 from storectl_store.environments.outlines.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
+from storectl_store.projects.prefetched import (
+    PREFETCHED,
+    PREFETCHED_FORMAT,
+    Prefetched,
+    note_prefetched,
+    read_prefetched,
+)
 from storectl_store.selection.pin import IndexPin
 from storectl_store.wheel.checked import EntryPoint, Part
 from support.environments import made_up_interpreter, plan_of
 from support.golden import GOLDEN, GoldenFormat, check_golden
 
-ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2"}
-"""Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; the others: ``test_golden_records.py``."""
+ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "pin.v1"}
+"""Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; pin: ``tests/store/test_pins.py``; the others: ``test_golden_records.py``."""
 
 DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)
 NAME = NormalizedName("sample")
@@ -262,6 +269,27 @@ def read_projects(folder: Path, data: bytes) -> object:
     return list(ProjectBook(written(folder / "projects.json", data)))
 
 
+PREFETCHES = (
+    Prefetched(at_ns=1_700_000_000_123_456_789, environment=EnvironmentId("0b" * 16), commit="c0" * 20, ref="main"),
+    Prefetched(
+        at_ns=1_700_000_001_000_000_000, environment=None, commit="c1" * 32, ref="späť/a b", digests=(DIGEST, OTHER)
+    ),
+)
+
+
+def write_prefetches(folder: Path) -> bytes:
+    layout = StoreLayout(folder)
+    for made in PREFETCHES:
+        note_prefetched(layout, PROJECT.path, made)
+    return (layout.project_record(PROJECT.path) / PREFETCHED).read_bytes()
+
+
+def read_prefetches(folder: Path, data: bytes) -> object:
+    layout = StoreLayout(folder)
+    written(layout.project_record(PROJECT.path) / PREFETCHED, data)
+    return read_prefetched(layout, PROJECT.path)
+
+
 def write_addresses(folder: Path) -> bytes:
     UrlBook(folder).record(PIN, [Address(INDEX)], [OFFERED])
     return only(folder)
@@ -427,6 +455,9 @@ FORMATS = [
     GoldenFormat(
         name=f"named.v{named.FORMAT.rpartition(' ')[2]}", write=write_named, read=read_named, value=[NAMED, FOLLOWER]
     ),
+    GoldenFormat(
+        name=f"prefetched.v{PREFETCHED_FORMAT}", write=write_prefetches, read=read_prefetches, value=PREFETCHES
+    ),
     GoldenFormat(name=f"page.v{PAGE_FORMAT}", write=write_page, read=read_page, value=(PAGE, b"<a>sp\xc3\xa4t\n")),
     GoldenFormat(
         name=f"interpreter.v{interpreter_book._FORMAT}.json",
@@ -454,6 +485,7 @@ VERSIONS = {
     "named": {"FORMAT"},
     "outline": {"OUTLINE_FORMAT"},
     "page_store": {"PAGE_FORMAT"},
+    "prefetched": {"PREFETCHED_FORMAT"},
     "project_record": {"RECORD_FORMAT"},
     "provenance": {"BUILD_FORMAT"},
     "quarantine": {"QUARANTINE_FORMAT"},

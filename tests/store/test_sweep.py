@@ -3,23 +3,24 @@
 import errno
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from storectl_store.collecting import sweep as sweeping
+from storectl_store.collecting.belt import Process, Seen
 from storectl_store.collecting.guards import Guards
 from storectl_store.collecting.holds import Holds
 from storectl_store.collecting.sweep import Spared, Sweep
-from storectl_store.digest import EnvironmentId
+from storectl_store.digest import EnvironmentId, prefix_of
 from storectl_store.disk.durability import rename_noreplace
 from storectl_store.entries import commit as committing
 from storectl_store.entries.commit import commit
 from storectl_store.entries.recovery import Recovered
 from storectl_store.errors import StoreError
-from support.collected import published
+from support.collected import published, side_manifest
 from support.stores import WrittenStore, digest, tree
 from support.wheels import make_wheel
 
@@ -28,6 +29,7 @@ NEWER = make_wheel("one", "2.0")
 PROGRAM = make_wheel(
     "program", files={"program/lib.so.1": "", "program/data.txt": "", "program-1.0.data/scripts/go": "#!/bin/sh\n"}
 )
+SHELL, JUPYTER = Process(pid=12, name="bash", started=0.0), Process(pid=13, name="jupyter", started=0.0)
 
 
 @dataclass
@@ -52,7 +54,8 @@ class FakeGuards:
 
     opened: set[EnvironmentId] = field(default_factory=set)
     waited_for: set[EnvironmentId] = field(default_factory=set)
-    seen: dict[EnvironmentId, Sequence[object]] = field(default_factory=dict)
+    seen: dict[EnvironmentId, tuple[Process, ...]] = field(default_factory=dict)
+    seen_entries: dict[str, tuple[Process, ...]] = field(default_factory=dict)
     used: set[Path] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
     leases: list[FakeLease] = field(default_factory=list)
@@ -72,11 +75,11 @@ class FakeGuards:
         self.leases.append(FakeLease(path, self.log, identity in self.waited_for))
         return self.leases[-1]
 
-    def _seen(self, environments: Path) -> Mapping[EnvironmentId, Sequence[object]]:
+    def _seen(self) -> Seen:
         self.log.append("look")
         self.kept_at_looks.append([lease.path.parent.name for lease in self.leases if not lease.closed])
         self.on_look()
-        return {name: self.seen[name] for name in self.seen if (environments / name).exists()}
+        return Seen(environments=self.seen, entries=self.seen_entries)
 
     def _is_used(self, path: Path) -> bool:
         self.asked.append(path)
@@ -108,12 +111,6 @@ def collector(written: WrittenStore) -> Collector:
 
 def identity(folder: Path) -> EnvironmentId:
     return EnvironmentId(folder.name)
-
-
-def side_manifest(written: WrittenStore, wheel: object) -> Path:
-    path = written.store.layout.bytecode_manifest(digest(wheel), "cpython-312")  # type: ignore[arg-type]
-    path.write_text("{}")
-    return path
 
 
 # --- environments ---------------------------------------------------------------------------------------------------
@@ -161,7 +158,7 @@ def test_what_is_used_stays_and_says_why(collector: Collector) -> None:
     wheels = [make_wheel(name) for name in ("opened", "seen", "held", "waited", "free")]
     opened, seen, held, waited, free = (identity(published(collector.written, wheel)) for wheel in wheels)
     collector.guards.opened = {opened}
-    collector.guards.seen = {seen: ["process 12"], opened: ["process 13"]}
+    collector.guards.seen = {seen: (SHELL,), opened: (JUPYTER,)}
     collector.guards.waited_for = {waited}
     with collector.holds.keep([held]):
         swept = collector.sweep.environments([opened, seen, held, waited, free])
@@ -172,7 +169,7 @@ def test_what_is_used_stays_and_says_why(collector: Collector) -> None:
         held: Spared.HELD,
         waited: Spared.LEASED,
     }
-    assert swept.processes == {seen: ["process 12"], opened: ["process 13"]}
+    assert swept.processes == {seen: (SHELL,), opened: (JUPYTER,)}
     assert sorted(os.listdir(collector.written.store.layout.environments)) == sorted([opened, seen, held, waited])
 
 
@@ -215,7 +212,7 @@ def test_what_the_system_cannot_tell_of_counts_as_used(collector: Collector) -> 
     def refuse(_: Path) -> None:
         raise PermissionError(errno.EPERM, "it is another user's")
 
-    guards = Guards(lease=refuse, seen=lambda _: {}, is_used=refuse)  # type: ignore[arg-type]
+    guards = Guards(lease=refuse, seen=Seen, is_used=refuse)  # type: ignore[arg-type]
     sweep = Sweep(collector.written.store, collector.holds, guards)
     assert sweep.environments([identity(folder)]).spared == {identity(folder): Spared.UNKNOWN}
     collector.sweep.environments([identity(folder)])
@@ -252,7 +249,6 @@ def test_an_entry_that_no_environment_names_goes_with_its_manifests_and_its_line
     assert os.listdir(layout.entries) == ["two"]
     assert written.store.catalogue.digests() == {digest(TWO)}
     assert collector.trash() == [f"entry.{digest(ONE)[7:39]}"]
-    kept.unlink()
     assert written.findings() == []
     assert written.recover() == Recovered()
 
@@ -331,6 +327,14 @@ def test_an_entry_of_which_a_program_has_a_library_or_an_executable_stays(collec
     assert set(collector.guards.asked) == {library, script}
     collector.guards.used = set()
     assert collector.sweep.entries([digest(PROGRAM)]).entries == (digest(PROGRAM),)
+
+
+def test_an_entry_that_a_process_names_stays_and_says_which(collector: Collector) -> None:
+    collector.written.commit(ONE, TWO)
+    collector.guards.seen_entries = {f"one/{prefix_of(digest(ONE))}": (SHELL,), "other/" + "f" * 32: (JUPYTER,)}
+    swept = collector.sweep.entries([digest(ONE), digest(TWO)])
+    assert (swept.entries, swept.spared) == ((digest(TWO),), {digest(ONE): Spared.SEEN})
+    assert swept.processes == {digest(ONE): (SHELL,)}
 
 
 def test_an_entry_with_a_broken_manifest_goes_and_its_files_are_looked_at_all_the_same(collector: Collector) -> None:

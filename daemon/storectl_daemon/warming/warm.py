@@ -34,6 +34,7 @@ from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
+from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.errors import ProblemError
 from storectl_store.projects.input_state import InputKind
 from storectl_store.system_errors import refusal_of
@@ -72,6 +73,7 @@ class Warmer:
         fronts: Fronts,
         book: ProjectBook,
         bus: EventBus,
+        holds: Holds,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._settling = settling
@@ -79,12 +81,14 @@ class Warmer:
         self._fronts = fronts
         self._book = book
         self._bus = bus
+        self._holds = holds
         self._settle_seconds = settle_seconds
         self._flights: SingleFlight[Job, Job] = SingleFlight()
         self._waiting: dict[asyncio.Task[None], Job] = {}
         self._states: dict[Job, WarmState] = {}
         self._before: dict[Job, OrderedDict[str, MadeEnvironment]] = {}
         self._stale: set[Job] = set()
+        self._deferred: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
         self._refreshes = Background()
         self._records = asyncio.Lock()
@@ -163,10 +167,14 @@ class Warmer:
     async def refresh(self, job: Job) -> None:
         """Read the inputs again. If they changed, warm the job; otherwise bring its record up to date.
 
-        Inputs that failed before are left alone: only a request for the environment tries them again.
+        If git is in the middle of a rebase or the like, this is done at its end, which is not waited for here. Inputs
+        that failed before are left alone: only a request for the environment tries them again.
         """
         if job in self._flights:
             self._stale.add(job)
+            return
+        if await self._settling.is_under_way(job):
+            self._refresh_at_the_end(job)
             return
         try:
             inputs = await self._settling.read(job)
@@ -235,10 +243,12 @@ class Warmer:
         """
         self._begin(job)
         try:
-            made = await asyncio.to_thread(self._made_before, job, seen) if seen else None
-            if made is None or seen is None:
-                made, seen = await self._settling.make(job, Progress(lambda message: self._tell(job, message)))
-            await self._finish(job, made, seen)
+            with self._holds.keep() as hold:
+                made = await asyncio.to_thread(self._made_before, job, seen, hold) if seen else None
+                if made is None or seen is None:
+                    made, seen = await self._settling.make(job, Progress(lambda message: self._tell(job, message)))
+                with made.hold:  # until a record names the environment
+                    await self._finish(job, made, seen)
         except ProblemError as error:
             self._fail(job, error)
         except Exception as error:
@@ -247,14 +257,15 @@ class Warmer:
             self._fail(job, error)
         return job
 
-    def _made_before(self, job: Job, inputs: Inputs) -> MadeEnvironment | None:
-        """The environment that an earlier flight made from these inputs; None if none did, or if it is gone."""
+    def _made_before(self, job: Job, inputs: Inputs, hold: Hold) -> MadeEnvironment | None:
+        """The environment that an earlier flight made from these inputs, held; None if none did, or if it is gone."""
         made = self._before[job].get(inputs.digest) if job in self._before else None
         if made is None or not self._files.has_variables(made.variables, job.environ):
             return None
         recorded = RecordedEnvironment(
             options=job.options, lock_file=str(inputs.located.lock_file), environment=made.environment.id
         )
+        hold.add([made.environment.id])  # first held, then looked for
         environment = self._files.environment(recorded, job.project)
         return replace(made, environment=environment) if environment else None
 
@@ -324,6 +335,20 @@ class Warmer:
     def _refresh_soon(self, job: Job) -> None:
         self._timers.pop(job, None)
         self._refreshes.start(f"refreshing {job.project}", self.refresh(job))
+
+    def _refresh_at_the_end(self, job: Job) -> None:
+        """Refresh the job once git has finished what it has begun, or has stopped in it."""
+
+        async def refresh() -> None:
+            try:
+                await self._settling.wait_for_end(job)
+            finally:
+                self._deferred.discard(job)
+            await self.refresh(job)
+
+        if job not in self._deferred:
+            self._deferred.add(job)
+            self._refreshes.start(f"waiting for git in {job.project}", refresh())
 
     def _stop_timer(self, job: Job) -> None:
         timer = self._timers.pop(job, None)

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_store.digest import Digest, hex_of
-from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.replace import entry_folders
 from storectl_store.entries.store import Store
 from storectl_store.errors import StoreFormatError
 
 _LIBRARY = re.compile(r"\.(?:so|dylib)(?:\.|$)")
-_SIDE_MANIFEST = ".pyc.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +28,6 @@ class DoomedEntry:
     side_manifests: Sequence[Path]
     folders: Sequence[Path]
     programs: Sequence[Path]
-
-
-def side_manifests_by_entry(layout: StoreLayout) -> Mapping[str, Sequence[Path]]:
-    """The side manifests of all entries, by the hex digits of the digest."""
-    found: dict[str, list[Path]] = {}
-    for name in os.listdir(layout.meta):
-        if name.endswith(_SIDE_MANIFEST):
-            found.setdefault(name.partition(".")[0], []).append(layout.meta / name)
-    return found
 
 
 def doomed_entry(store: Store, digest: Digest, sides: Mapping[str, Sequence[Path]]) -> DoomedEntry:

@@ -1,11 +1,12 @@
 """Guards: what is asked of the system before something goes. The sweep does not know how it is found out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from storectl_store.digest import EnvironmentId
+from storectl_store.collecting.belt import Seen, look_through_processes
+from storectl_store.collecting.leases import is_used, try_write_lease
 
 
 class Lease(Protocol):
@@ -24,12 +25,11 @@ class Lease(Protocol):
 class Guards:
     """Who may use what is to go.
 
-    ``lease`` is the lease of a file, None if anybody has it open. ``seen`` are environments that programs run in, by
-    the folder of all environments, each with what is known of the programs. ``is_used`` tells whether a program has a
-    file open, mapped or running. ``lease`` and ``is_used`` raise OSError if nothing can be known: then it counts as
-    used.
+    ``lease`` is the lease of a file, None if anybody has it open. ``seen`` is what processes name. ``is_used`` tells
+    whether a program has a file open, mapped or running. If nothing can be known, they raise OSError. Then what
+    ``lease`` and ``is_used`` were asked about counts as used, and nothing goes at all if ``seen`` fails.
     """
 
-    lease: Callable[[Path], Lease | None]
-    seen: Callable[[Path], Mapping[EnvironmentId, Sequence[object]]]
-    is_used: Callable[[Path], bool]
+    lease: Callable[[Path], Lease | None] = try_write_lease
+    seen: Callable[[], Seen] = look_through_processes
+    is_used: Callable[[Path], bool] = is_used

@@ -19,19 +19,28 @@ Held = Digest | EnvironmentId
 
 
 class Hold:
-    """Keeps some environments and entries until it is closed; closing it again does nothing. Threads may share it."""
+    """Keeps some environments and entries until it is closed. Threads may share it.
+
+    Once closed it keeps nothing any more, also of what is added later: a thread may not have heard of the end yet.
+    """
 
     def __init__(self, holds: "Holds") -> None:
         self._holds = holds
-        self._kept: list[Held] = []
+        self._kept: list[Held] | None = []
 
     def add(self, kept: Iterable[Held]) -> None:
         """Keep these, too. They may be there or not; whoever adds them looks after that."""
-        self._holds._add(self._kept, list(kept))  # noqa: SLF001  # the two are one
+        added = list(kept)
+        with self._holds._mutex:  # noqa: SLF001  # the two are one
+            if self._kept is not None:
+                self._holds._add(added)  # noqa: SLF001  # as above
+                self._kept += added
 
     def close(self) -> None:
-        """Let go of everything."""
-        self._holds._remove(self._kept)  # noqa: SLF001  # as above
+        """Let go of everything. Closing it again does nothing."""
+        with self._holds._mutex:  # noqa: SLF001  # as above
+            self._holds._remove(self._kept or ())  # noqa: SLF001  # as above
+            self._kept = None
 
     def __enter__(self) -> Self:
         return self
@@ -82,20 +91,19 @@ class Holds:
         with self._mutex:
             return frozenset(self._counts)
 
-    def _add(self, known: list[Held], kept: list[Held]) -> None:
-        with self._mutex:
-            self._counts.update(kept)
-            known += kept
+    def _add(self, kept: Iterable[Held]) -> None:
+        """With the mutex: one hold more of each."""
+        for each in kept:
+            self._counts[each] += 1
             for remembered in self._remembered:
-                remembered.update(kept)
+                remembered.add(each)
 
-    def _remove(self, known: list[Held]) -> None:
-        with self._mutex:
-            self._counts.subtract(known)
-            for each in known:
-                if not self._counts[each]:
-                    del self._counts[each]
-            known.clear()
+    def _remove(self, kept: Iterable[Held]) -> None:
+        """With the mutex: one hold less of each."""
+        for each in kept:
+            self._counts[each] -= 1
+            if not self._counts[each]:
+                del self._counts[each]
 
 
 class Deciding:

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from storectl_shim.leases import LEASED
 from storectl_store.digest import Digest, EnvironmentId, is_environment_id
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 from storectl_store.environments.environment_record import RECORD_NAME, decode_record
 from storectl_store.environments.publish import HasLayout
 from storectl_store.errors import StoreFormatError
-
-LEASED_FILE = "pyvenv.cfg"
-"""The file of an environment that every Python reads when it starts there. Its access time is the last use."""
 
 _MANIFEST = re.compile(r"([0-9a-f]{64})\.json")
 _NO_TIMES: Mapping[EnvironmentId, float] = MappingProxyType({})
@@ -30,7 +28,8 @@ _NO_TIMES: Mapping[EnvironmentId, float] = MappingProxyType({})
 class StoredEnvironment:
     """An environment that is there. ``digests`` are the entries that it names; None if its record cannot be read.
 
-    ``published`` and ``last_used`` are times in seconds of the system clock.
+    ``published`` and ``last_used`` are times in seconds of the system clock. The last use is the last access of the
+    file that every Python reads when it starts in the environment, and that is leased.
     """
 
     id: EnvironmentId
@@ -115,7 +114,7 @@ def _environments(
 def _environment(folder: Path, names: Mapping[str, Digest], used: float) -> StoredEnvironment:
     published = os.stat(folder).st_mtime
     with suppress(FileNotFoundError):  # a damaged environment; the time of its publication is known
-        used = max(used, os.stat(folder / LEASED_FILE).st_atime)
+        used = max(used, os.stat(folder / LEASED).st_atime)
     return StoredEnvironment(
         id=EnvironmentId(folder.name),
         digests=_named_by(folder, names),

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 
 from storectl_store.collecting.inventory import named_by
-from storectl_store.digest import Digest, is_environment_id
+from storectl_store.digest import Digest, EnvironmentId, is_environment_id
 from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 
 
@@ -34,7 +34,7 @@ class Named:
         return self._unreadable or digest in self._digests
 
     def _add(self, name: str) -> None:
-        digests = named_by(self._layout.environments / name)
+        digests = named_by(self._layout.environment(EnvironmentId(name)))
         if digests is not None:
             self._digests |= digests
         elif is_environment_id(name):

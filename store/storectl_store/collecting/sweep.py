@@ -22,24 +22,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
-from storectl_store.collecting.doomed import DoomedEntry, doomed_entry, side_manifests_by_entry
+from storectl_shim.leases import LEASED
+from storectl_store.collecting.belt import Process
+from storectl_store.collecting.doomed import DoomedEntry, doomed_entry
 from storectl_store.collecting.guards import Guards, Lease
 from storectl_store.collecting.holds import Deciding, Holds
-from storectl_store.collecting.inventory import LEASED_FILE
+from storectl_store.collecting.leases import AT_ONCE
 from storectl_store.collecting.mark import Subject
 from storectl_store.collecting.named import Named
 from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.disk.durability import disk_errors, fsync_folder
+from storectl_store.entries.bytecode_files import side_manifests_by_entry
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import discard
 
-T = TypeVar("T")
-
-AT_ONCE = 200
-"""So many environments have a lease at a time: each is an open file, and who starts a program may wait for it."""
-
+Thing = TypeVar("Thing", EnvironmentId, Digest)
 _TOGETHER = 16
 """So many entries are decided on at a time, in about a millisecond. A warm may have to wait for that."""
 
@@ -57,23 +57,21 @@ class Spared(StrEnum):
     LATER = "the sweep was stopped before"
 
 
+Outcome = Spared | None
+"""What became of something: why it stays, or None if it went."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """What went and what stayed. ``processes`` are what is known of programs that were seen in an environment."""
+    """What went and what stayed. ``processes`` are those that were seen to use what was dead, by what they use."""
 
     environments: tuple[EnvironmentId, ...] = ()
     entries: tuple[Digest, ...] = ()
     spared: Mapping[Subject, Spared] = field(default_factory=dict)
-    processes: Mapping[EnvironmentId, Sequence[object]] = field(default_factory=dict)
+    processes: Mapping[Subject, tuple[Process, ...]] = field(default_factory=dict)
 
-    def __add__(self, other: "Swept") -> "Swept":
-        """Both."""
-        return Swept(
-            environments=self.environments + other.environments,
-            entries=self.entries + other.entries,
-            spared={**self.spared, **other.spared},
-            processes={**self.processes, **other.processes},
-        )
+
+_SYSTEM = Guards()
 
 
 def _nothing(_environment: EnvironmentId) -> None:
@@ -88,12 +86,16 @@ class Sweep:
     """Takes away what is dead. One at a time has a store; the caller is its writer.
 
     ``holds`` must be remembering since before the roots were read. ``forget`` is called for each environment that went,
-    while nothing can become held: whoever remembers something of it drops that at once. No environment may go in
-    another way while entries are swept.
+    while nothing can become held: whoever remembers something of it drops that at once.
     """
 
     def __init__(
-        self, store: Store, holds: Holds, guards: Guards, *, forget: Callable[[EnvironmentId], None] = _nothing
+        self,
+        store: Store,
+        holds: Holds,
+        guards: Guards = _SYSTEM,
+        *,
+        forget: Callable[[EnvironmentId], None] = _nothing,
     ) -> None:
         self._store = store
         self._layout = store.layout
@@ -104,82 +106,75 @@ class Sweep:
     def environments(self, dead: Sequence[EnvironmentId], *, proceed: Callable[[], bool] = _always) -> Swept:
         """Take these environments away, in batches. ``proceed`` is called before each; if it is false, the rest stays.
 
-        Raises StoreError if the disk refuses. Some may be gone then; no entry may go before the store was looked at
-        anew.
+        Raises StoreError if the disk refuses. Some may be gone then.
         """
-        swept = Swept()
+        outcomes: dict[EnvironmentId, Outcome] = dict.fromkeys(dead, Spared.LATER)
+        processes: dict[Subject, tuple[Process, ...]] = {}
         with disk_errors(f"collect environments of {self._layout.root}"):
             for batch in _batches(dead, AT_ONCE):
-                swept += self._batch(batch) if proceed() else _spared(batch, Spared.LATER)
-        return swept
+                if not proceed():
+                    break
+                found, seen = self._take_environments(batch)
+                outcomes |= found
+                processes |= {each: seen[each] for each in batch if each in seen}
+        return Swept(environments=_gone(outcomes), spared=_spared(outcomes), processes=processes)
 
     def entries(self, dead: Sequence[Digest], *, proceed: Callable[[], bool] = _always) -> Swept:
         """Take these entries away, unless an environment names them by now. ``proceed`` is as for ``environments``.
 
         Raises StoreError if the disk refuses, or an environment cannot be looked at. Some entries may be gone then.
         """
-        swept = Swept()
+        outcomes: dict[Digest, Outcome] = dict.fromkeys(dead, Spared.LATER)
         with disk_errors(f"collect entries of {self._layout.root}"):
-            named = Named(self._layout)
-            named.look()
-            fsync_folder(self._layout.environments)
-            fsync_folder(self._layout.trash)
-            sides = side_manifests_by_entry(self._layout)
+            looked = self._look()
             try:
                 for batch in _batches(dead, _TOGETHER):
-                    if proceed():
-                        swept += self._decide([doomed_entry(self._store, digest, sides) for digest in batch], named)
-                    else:
-                        swept += _spared(batch, Spared.LATER)
+                    if not proceed():
+                        break
+                    outcomes |= self._take_entries(batch, looked)
             finally:
                 fsync_folder(self._layout.meta)
-        self._uncatalogue(swept.entries)
-        return swept
+        gone = _gone(outcomes)
+        self._uncatalogue(gone)
+        return Swept(entries=gone, spared=_spared(outcomes), processes=looked.processes)
 
-    def _batch(self, batch: Sequence[EnvironmentId]) -> Swept:
-        """Take some environments away, at most ``AT_ONCE``."""
+    def _take_environments(
+        self, batch: Sequence[EnvironmentId]
+    ) -> tuple[dict[EnvironmentId, Outcome], Mapping[EnvironmentId, tuple[Process, ...]]]:
+        """Move some environments into the trash, at most ``AT_ONCE``. Returns what became of each, and who was seen."""
+        outcomes: dict[EnvironmentId, Outcome] = {}
         with ExitStack() as stack:
-            leases, spared = self._leases(batch, stack)
-            seen = self._guards.seen(self._layout.environments) if leases else {}
-            for environment in leases.keys() & seen.keys():
-                leases.pop(environment).close()
-                spared[environment] = Spared.SEEN
+            leases = {environment: self._lease(environment, stack) for environment in batch}
+            free = any(not isinstance(lease, Spared) for lease in leases.values())
+            seen = self._guards.seen().environments if free else {}
             for environment, lease in leases.items():
-                outcome = self._take_environment(environment, lease)
-                lease.close()
-                if outcome is not None:
-                    spared[environment] = outcome
-        gone = tuple(environment for environment in batch if environment not in spared)
-        for environment in gone:
+                if isinstance(lease, Spared):
+                    outcomes[environment] = lease
+                elif environment in seen:
+                    outcomes[environment] = Spared.SEEN
+                else:
+                    outcomes[environment] = self._take_environment(environment, lease)
+        for environment in _gone(outcomes):
             self._layout.pack(environment).unlink(missing_ok=True)
-        processes = {environment: seen[environment] for environment in batch if environment in seen}
-        return Swept(environments=gone, spared=spared, processes=processes)
+        return outcomes, seen
 
-    def _leases(
-        self, batch: Sequence[EnvironmentId], stack: ExitStack
-    ) -> tuple[dict[EnvironmentId, Lease], dict[Subject, Spared]]:
-        """The leases of those that nobody has open, which are let go of with the stack; and why the others stay."""
-        leases: dict[EnvironmentId, Lease] = {}
-        spared: dict[Subject, Spared] = {}
-        for environment in batch:
-            lease = self._lease(environment)
-            if isinstance(lease, Spared):
-                spared[environment] = lease
-            else:
-                leases[environment] = lease
-                stack.callback(lease.close)
-        return leases, spared
+    def _lease(self, environment: EnvironmentId, stack: ExitStack) -> Lease | Spared:
+        """The lease of the environment, which lasts as long as the stack; or why there is none.
 
-    def _lease(self, environment: EnvironmentId) -> Lease | Spared:
-        """The lease of the environment, or why there is none. One that is damaged is left to ``verify``."""
+        A damaged environment that has nothing to lease is left to ``verify``.
+        """
         folder = self._layout.environment(environment)
         try:
-            return self._guards.lease(folder / LEASED_FILE) or Spared.LEASED
+            lease = self._guards.lease(folder / LEASED)
         except OSError:
             return Spared.UNKNOWN if os.path.lexists(folder) else Spared.GONE
+        if lease is None:
+            return Spared.LEASED
+        stack.callback(lease.close)
+        return lease
 
-    def _take_environment(self, environment: EnvironmentId, lease: Lease) -> Spared | None:
-        """Move the environment into the trash. Returns why not, if it stays."""
+    def _take_environment(self, environment: EnvironmentId, lease: Lease) -> Outcome:
+        """Move the environment into the trash, unless a warm holds it or somebody waits for it."""
         with self._holds.deciding() as deciding:
             if deciding.is_held(environment):
                 return Spared.HELD
@@ -192,28 +187,43 @@ class Sweep:
             self._forget(environment)
         return None
 
-    def _decide(self, batch: Sequence[DoomedEntry], named: Named) -> Swept:
-        """Take some entries away. Nothing becomes held, and nobody lets go of anything, while this lasts.
+    def _look(self) -> "_Looked":
+        """See what is there, once, and have it last that environments are gone that have been taken away."""
+        named = Named(self._layout)
+        named.look()
+        fsync_folder(self._layout.environments)
+        fsync_folder(self._layout.trash)
+        return _Looked(
+            named=named, seen=self._guards.seen().entries, side_manifests=side_manifests_by_entry(self._layout)
+        )
 
-        So an environment that comes after the look is one whose entries are held.
+    def _take_entries(self, batch: Sequence[Digest], looked: "_Looked") -> dict[Digest, Outcome]:
+        """Move some entries into the trash, unless a warm holds them or an environment names them.
+
+        While this decides, nothing becomes held, and nobody lets go of anything. So if an environment comes after the
+        look, its entries are held.
         """
+        doomed = [doomed_entry(self._store, digest, looked.side_manifests) for digest in batch]
         with self._holds.deciding() as deciding:
-            named.look()
-            outcomes = {entry.digest: self._take_entry(entry, named, deciding) for entry in batch}
-        gone = tuple(digest for digest, outcome in outcomes.items() if outcome is None)
-        return Swept(entries=gone, spared={digest: outcome for digest, outcome in outcomes.items() if outcome})
+            looked.named.look()
+            return {entry.digest: self._take_entry(entry, looked, deciding) for entry in doomed}
 
-    def _take_entry(self, entry: DoomedEntry, named: Named, deciding: Deciding) -> Spared | None:
-        """Move the entry into the trash. Returns why not, if it stays."""
+    def _take_entry(self, entry: DoomedEntry, looked: "_Looked", deciding: Deciding) -> Outcome:
         if deciding.is_held(entry.digest):
             return Spared.HELD
-        if named.is_named(entry.digest):
+        if looked.named.is_named(entry.digest):
             return Spared.NAMED
+        if looked.is_seen(entry):
+            return Spared.SEEN
         try:
             if any(map(self._guards.is_used, entry.programs)):
                 return Spared.USED
         except OSError:
             return Spared.UNKNOWN
+        return self._discard(entry)
+
+    def _discard(self, entry: DoomedEntry) -> Outcome:
+        """Move the entry into the trash. Its manifest goes first: without it the rest is half an entry."""
         try:
             entry.manifest.unlink()
         except FileNotFoundError:
@@ -235,9 +245,34 @@ class Sweep:
                 self._store.catalogue.remove(gone)
 
 
-def _batches(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """What was seen before the first entry goes.
+
+    ``seen`` are the processes that name an entry, by its address ``<name>/<prefix>``; ``side_manifests`` are by the hex
+    digits of the entry. ``processes`` are those that were in the way.
+    """
+
+    named: Named
+    seen: Mapping[str, tuple[Process, ...]]
+    side_manifests: Mapping[str, Sequence[Path]]
+    processes: dict[Subject, tuple[Process, ...]] = field(default_factory=dict)
+
+    def is_seen(self, entry: DoomedEntry) -> bool:
+        """Whether a process names the entry."""
+        found = [each for folder in entry.folders for each in self.seen.get(f"{folder.parent.name}/{folder.name}", ())]
+        if found:
+            self.processes[entry.digest] = tuple(found)
+        return bool(found)
+
+
+def _batches(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
     return (things[start : start + size] for start in range(0, len(things), size))
 
 
-def _spared(things: Sequence[Subject], why: Spared) -> Swept:
-    return Swept(spared=dict.fromkeys(things, why))
+def _gone(outcomes: Mapping[Thing, Outcome]) -> tuple[Thing, ...]:
+    return tuple(each for each, outcome in outcomes.items() if outcome is None)
+
+
+def _spared(outcomes: Mapping[Thing, Outcome]) -> dict[Subject, Spared]:
+    return {each: outcome for each, outcome in outcomes.items() if outcome is not None}
