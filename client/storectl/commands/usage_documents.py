@@ -51,7 +51,7 @@ class Usage(TypedDict):
     exact: Annotated[bool, "whether every file was asked for its size"]
     total: Annotated[Size, "the whole store"]
     parts: Annotated[list[Part], "they add up to the total"]
-    loose: Annotated[Size, "links that no environment has any more"]
+    left_over: Annotated[Size, "links, packs and notes of what is gone: any collect takes them"]
     shares: Annotated[list[Share], "the largest first; by age the latest first; empty with `--by entry`"]
     entries: Annotated[list[EntryShare], "with `--by entry`, the largest first"]
     projects: Annotated[list[str], "with `--by entry`: folders"]

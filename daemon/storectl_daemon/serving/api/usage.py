@@ -29,7 +29,7 @@ from storectl_daemon.serving.api.usage_models import (
     UsageFailedEvent,
 )
 from storectl_daemon.warming.warm import problem_of
-from storectl_store.collecting.accounts import loose_links
+from storectl_store.collecting.accounts import left_over
 from storectl_store.collecting.measuring import size_below
 from storectl_store.collecting.usage import Usage, read_usage
 from storectl_store.digest import EnvironmentId
@@ -92,7 +92,7 @@ def _count(service: Service, by: By, *, exact: bool) -> UsageEvent:
         exact=exact,
         total=_size(usage.total),
         parts=tuple(PartSize(name=part, inodes=s.inodes, bytes=s.bytes) for part, s in usage.parts.items()),
-        loose=_size(loose_links(usage.measured)),
+        left_over=_size(left_over(usage.measured)),
     )
     if by == "entry":
         return _with_entries(answer, usage, users)

@@ -53,7 +53,7 @@ class EntryShareInfo(Size):
 
 
 class UsageEvent(Model):
-    """What the store takes up; ``loose`` of it are links that no environment has any more.
+    """What the store takes up; ``left_over`` of it are links, packs and notes of what is gone: any collect takes them.
 
     ``shares`` are those that were asked for, ``entries`` and ``projects`` are there if entries were.
     """
@@ -64,7 +64,7 @@ class UsageEvent(Model):
     exact: bool
     total: Size
     parts: tuple[PartSize, ...]
-    loose: Size
+    left_over: Size
     shares: tuple[ShareInfo, ...] = ()
     entries: tuple[EntryShareInfo, ...] = ()
     projects: tuple[ShownPath, ...] = ()
