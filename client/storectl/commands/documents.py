@@ -6,6 +6,8 @@ The commands name them in annotations only: nothing of this is loaded when they 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from storectl.commands.usage_documents import Usage
+
 
 class Problem(TypedDict):
     """Why something could not be done."""
@@ -203,6 +205,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "store list": list[Entry],
     "store show": list[ShownEntry],
     "store verify": Verification,
+    "store du": Usage,
     "kernel list": list[Kernel],
     "doctor": list[Check],
 }

@@ -20,6 +20,7 @@ from storectl_daemon.serving.api import (
     interpreters,
     links,
     projects,
+    usage,
     verification,
 )
 from storectl_daemon.serving.api.problems import RESPONSES, problem_response, response_of
@@ -45,6 +46,8 @@ def create_api(service: Service) -> FastAPI:
     )
     _install_handlers(api)
     for module in (daemon_itself, projects, links, environments, interpreters, entries, verification, events, exports):
+        api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
+    for module in (usage,):  # the life of the store
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 
