@@ -38,6 +38,7 @@ from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.warm import Warmer
 from storectl_shim import locations
+from storectl_store.collecting.holds import Holds
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.outlines.kept import Outlines
@@ -56,7 +57,8 @@ class Resources:
         self.workers = Workers(settings.workers)
         self.network = Network(store, identification, home=Path(settings.home or "/"))
         self.pipeline = Pipeline(store, self.workers, session=session)
-        self.compiler = Compiler(store, session=session, processes=settings.workers)
+        self.holds = Holds()
+        self.compiler = Compiler(store, holds=self.holds, session=session, processes=settings.workers)
 
     async def aclose(self) -> None:
         """End all of them, once nothing uses them any more."""
@@ -71,6 +73,7 @@ class Making:
 
     def __init__(self, settings: Settings, store: Store, session: Path, resources: Resources) -> None:
         outlines, shim = Outlines(store, store.catalogue), ShimBytecode(store.catalogue)
+        holds = resources.holds
         self.environments = PublishedEnvironments(store.layout)
         self.bus = EventBus()
         self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
@@ -78,7 +81,9 @@ class Making:
         self.fronts = Fronts(store.layout)
         self.stillness = Stillness()
         self.compiling = Compiling(resources.compiler, outlines.get, self.bus)
-        self.publishing = Publishing(store=store, outlines=outlines, environments=self.environments, shim=shim)
+        self.publishing = Publishing(
+            store=store, outlines=outlines, environments=self.environments, shim=shim, holds=holds
+        )
 
         def load_maker() -> "EnvironmentMaker":
             from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - only a build needs it
@@ -95,11 +100,14 @@ class Making:
                 builder=Builder(store=store, pipeline=resources.pipeline, session=session, logs=logs),
                 compiling=self.compiling,
                 publishing=self.publishing,
+                holds=holds,
             )
 
         self.maker = Loaded(load_maker, name="the maker of environments")
         settling = Settling(self._made, self.files.read, self.stillness)
-        self.warmer = Warmer(settling=settling, files=self.files, fronts=self.fronts, book=self.book, bus=self.bus)
+        self.warmer = Warmer(
+            settling=settling, files=self.files, fronts=self.fronts, book=self.book, bus=self.bus, holds=holds
+        )
 
     async def _made(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         maker = await self.maker.get()
@@ -117,13 +125,21 @@ class Parts:
         self.stop = asyncio.Event()
         self.watchdog = Watchdog(endpoint, store, writer, stop=self.stop.set)
         self.resources = Resources(settings, store, writer.session)
+        self.alone = asyncio.Lock()
         making = Making(settings, store, writer.session, self.resources)
 
         def load_repair() -> "Repairer":
             from storectl_daemon.repair.assembly import assemble  # noqa: PLC0415 - few daemons need it
 
             compiler, publishing = self.resources.compiler, making.publishing
-            return assemble(self.service, writer=writer, maker=making.maker, compiler=compiler, publishing=publishing)
+            return assemble(
+                self.service,
+                writer=writer,
+                maker=making.maker,
+                compiler=compiler,
+                publishing=publishing,
+                alone=self.alone,
+            )
 
         async def refresh(project: Path) -> None:
             await self.service.refresh(project)
@@ -150,6 +166,7 @@ class Parts:
             ),
             bus=making.bus,
             stillness=making.stillness,
+            holds=self.resources.holds,
             interpreters=Loaded(partial(_load_interpreters, store), name="interpreters").get,
             variables=KnownVariables(settings.home),
             home=settings.home,

@@ -41,6 +41,8 @@ from storectl_daemon.projects.worktrees import Neighbour
 from storectl_daemon.published import PublishedEnvironments, known_environment
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming
 from storectl_daemon.warming.warm import Warmer
+from storectl_store.collecting.holds import Holds
+from storectl_store.digest import EnvironmentId
 from storectl_store.entries.store import Store
 from storectl_store.errors import ProblemError
 from storectl_store.projects.input_state import InputKind
@@ -71,6 +73,7 @@ class Service:
     watcher: Watcher
     bus: EventBus
     stillness: Stillness
+    holds: Holds
     interpreters: Callable[[], Awaitable["InterpreterBook"]]
     variables: KnownVariables
     home: str | None
@@ -155,10 +158,11 @@ class Service:
 
     async def link(self, request: LinkRequest) -> LinkPlaced:
         """Make a front. Raises UnknownEnvironmentError, FrontRefusedError or FrontBusyError."""
-        environment = known_environment(self.environments, request.environment)
         options = options_of(request)
-        place = partial(self.fronts.place, Path(request.path), options, Path(environment.path), force=request.force)
-        told = await asyncio.to_thread(place)
+        with self.holds.keep([EnvironmentId(request.environment)]):  # first held, then looked for
+            environment = known_environment(self.environments, request.environment)
+            place = partial(self.fronts.place, Path(request.path), options, Path(environment.path), force=request.force)
+            told = await asyncio.to_thread(place)
         self.book.want(Path(request.path).parent, options)
         return LinkPlaced(told=tuple(told))
 

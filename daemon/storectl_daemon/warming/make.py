@@ -33,6 +33,7 @@ from storectl_daemon.warming.closure import Closure
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import MadeEnvironment
 from storectl_daemon.warming.source_builds import SourceBuilds, all_of
+from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
@@ -76,6 +77,7 @@ class EnvironmentMaker:
         builder: Builder,
         compiling: Compiling,
         publishing: Publishing,
+        holds: Holds,
     ) -> None:
         self._store = store
         self._outlines = outlines
@@ -88,15 +90,21 @@ class EnvironmentMaker:
         self._selections: OrderedDict[tuple[str, Options, str], Selection] = OrderedDict()
         self._required: dict[tuple[str, AskedGroups], str | None] = {}
         self._publishing = publishing
+        self._holds = holds
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
-        """The environment of the job. Raises a ProblemError if there can be none."""
-        async with self._access(job.project, job.environ) as access:
-            if self._store.empty:  # everything has to be fetched
-                access.begin()
-            return await self._made(job, inputs, access, progress)
+        """The environment of the job, held. Raises a ProblemError if there can be none."""
+        hold = self._holds.keep()
+        try:
+            async with self._access(job.project, job.environ) as access:
+                if self._store.empty:  # everything has to be fetched
+                    access.begin()
+                return await self._made(job, inputs, access, progress, hold)
+        except BaseException:
+            hold.close()
+            raise
 
-    async def _made(self, job: Job, inputs: Inputs, access: Access, progress: Progress) -> MadeEnvironment:
+    async def _made(self, job: Job, inputs: Inputs, access: Access, progress: Progress, hold: Hold) -> MadeEnvironment:
         lock_file, around, interpreter = await asyncio.to_thread(self._read, job, inputs)
         options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
         closure = await self._closure(job, lock_file, interpreter, access, progress)
@@ -104,6 +112,7 @@ class EnvironmentMaker:
         if overlay is not None:
             plain = replace(job, options=Options())
             closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
+        hold.add(pin.wheel.digest for pin in closure.pins)  # first held, then looked for
         await asyncio.to_thread(check_local, lock_file.included, closure.local_projects, job.environ)
         for warning in (*doubts(inputs.located, job.options.lock_file), *closure.warnings):
             progress.warn(warning)
@@ -120,13 +129,16 @@ class EnvironmentMaker:
             access=access,
             options=options,
             versions=closure.versions,
-            environment_of=lambda made: self._environment_of((*closure.pins, *made), interpreter, access, progress),
+            environment_of=lambda made: self._environment_of(
+                (*closure.pins, *made), interpreter, access, progress, hold
+            ),
             places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
             progress=progress,
+            hold=hold,
         )
         wheels = await builds.wheels(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(wheel.pin for wheel in wheels))
-        path = await self._environment_of(pins, interpreter, access, progress)
+        path = await self._environment_of(pins, interpreter, access, progress, hold)
         environment = await asyncio.to_thread(self._info, EnvironmentId(path.name), inputs)
         await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
         return MadeEnvironment(
@@ -134,6 +146,7 @@ class EnvironmentMaker:
             extra_inputs=extra,
             variables={name: digest for wheel in wheels for name, digest in wheel.variables.items()},
             notices=closure.notices,
+            hold=hold,
         )
 
     async def pins(self, job: Job, inputs: Inputs) -> tuple[Pin, ...]:
@@ -230,11 +243,11 @@ class EnvironmentMaker:
         )
 
     async def _environment_of(
-        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
+        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress, hold: Hold
     ) -> Path:
         await self._make_present(pins, interpreter, access, progress)
         digests = [pin.wheel.digest for pin in pins]
-        return await self._publishing.publish(digests, interpreter, _direct_urls(pins), progress)
+        return await self._publishing.publish(digests, interpreter, _direct_urls(pins), progress, hold)
 
     async def _make_present(
         self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress

@@ -10,6 +10,7 @@ else waits for the end of the rebase, or until it stops.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.projects.inputs import Inputs, same_states
 from storectl_daemon.projects.stillness import Stillness
+from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
 from storectl_store.projects.input_state import InputKind, InputState, stronger
 
@@ -30,6 +32,10 @@ _LOOKS_WITH_GIT = 40
 """Looks for a missing file as long as git is at work: ten seconds."""
 
 
+def _nothing_held() -> Hold:
+    return Holds().keep()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeEnvironment:
     """An environment that exists.
@@ -37,13 +43,15 @@ class MadeEnvironment:
     ``extra_inputs`` are the inputs beyond the usual ones, as they were before anything was made from them.
     ``variables`` are digests, by name, of the command's variables that its builds looked at
     (``project_record.variable_digest``). ``notices`` are sentences that each start of a program shows, such as that
-    the lock file is older than the project.
+    the lock file is older than the project. ``hold`` keeps the environment; whoever gets this closes it, once a record
+    names the environment.
     """
 
     environment: EnvironmentInfo
     extra_inputs: Mapping[Path, InputState | None] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    hold: Hold = field(default_factory=_nothing_held, compare=False, repr=False)
 
 
 Make = Callable[[Job, Inputs, Progress], Awaitable[MadeEnvironment]]
@@ -103,14 +111,24 @@ class Settling:
 
     async def make(self, job: Job, progress: Progress) -> tuple[MadeEnvironment, Inputs]:
         """Make the environment until its inputs are the same before and after. Raises a ProblemError on failure."""
+        with ExitStack() as dropped:
+            made, inputs = await self._make_settled(job, progress, dropped)
+            dropped.pop_all()  # the caller closes the hold of this one
+            return made, inputs
+
+    async def _make_settled(self, job: Job, progress: Progress, dropped: ExitStack) -> tuple[MadeEnvironment, Inputs]:
+        """As ``make``. ``dropped`` lets go of what was made last."""
         before = await self.read(job)
         looks = 0
         for _ in range(_ROUNDS):
+            dropped.close()
             outcome = await self._attempt(job, before, progress)
             while isinstance(outcome, MissingProjectError) and await self._is_to_come(job, looks):
                 looks += 1
                 before = await self.read(job)
                 outcome = await self._attempt(job, before, progress)
+            if isinstance(outcome, MadeEnvironment):
+                dropped.callback(outcome.hold.close)
             after = await self.read(job)
             if before.same_contents(after):
                 if isinstance(outcome, ProblemError):

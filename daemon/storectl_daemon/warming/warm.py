@@ -34,6 +34,7 @@ from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
+from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.errors import ProblemError
 from storectl_store.projects.input_state import InputKind
 from storectl_store.system_errors import refusal_of
@@ -72,6 +73,7 @@ class Warmer:
         fronts: Fronts,
         book: ProjectBook,
         bus: EventBus,
+        holds: Holds,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._settling = settling
@@ -79,6 +81,7 @@ class Warmer:
         self._fronts = fronts
         self._book = book
         self._bus = bus
+        self._holds = holds
         self._settle_seconds = settle_seconds
         self._flights: SingleFlight[Job, Job] = SingleFlight()
         self._waiting: dict[asyncio.Task[None], Job] = {}
@@ -240,10 +243,12 @@ class Warmer:
         """
         self._begin(job)
         try:
-            made = await asyncio.to_thread(self._made_before, job, seen) if seen else None
-            if made is None or seen is None:
-                made, seen = await self._settling.make(job, Progress(lambda message: self._tell(job, message)))
-            await self._finish(job, made, seen)
+            with self._holds.keep() as hold:
+                made = await asyncio.to_thread(self._made_before, job, seen, hold) if seen else None
+                if made is None or seen is None:
+                    made, seen = await self._settling.make(job, Progress(lambda message: self._tell(job, message)))
+                with made.hold:  # until a record names the environment
+                    await self._finish(job, made, seen)
         except ProblemError as error:
             self._fail(job, error)
         except Exception as error:
@@ -252,14 +257,15 @@ class Warmer:
             self._fail(job, error)
         return job
 
-    def _made_before(self, job: Job, inputs: Inputs) -> MadeEnvironment | None:
-        """The environment that an earlier flight made from these inputs; None if none did, or if it is gone."""
+    def _made_before(self, job: Job, inputs: Inputs, hold: Hold) -> MadeEnvironment | None:
+        """The environment that an earlier flight made from these inputs, held; None if none did, or if it is gone."""
         made = self._before[job].get(inputs.digest) if job in self._before else None
         if made is None or not self._files.has_variables(made.variables, job.environ):
             return None
         recorded = RecordedEnvironment(
             options=job.options, lock_file=str(inputs.located.lock_file), environment=made.environment.id
         )
+        hold.add([made.environment.id])  # first held, then looked for
         environment = self._files.environment(recorded, job.project)
         return replace(made, environment=environment) if environment else None
 

@@ -8,7 +8,7 @@ Beside them ``sums`` says what was written, for ``verify``: a line ``<sha256 hex
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -20,10 +20,14 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.further_inputs import Further, further_inputs
 from storectl_store.projects.input_state import InputKind, InputState
+from storectl_store.projects.prefetched import PREFETCHED
 
 DEFAULT_KEY = "default"
 _SUMS = "sums"
-_RECORD = "@storectl"
+RECORD_NAME = "@storectl"
+"""The folder of the record, in the folder of the store that stands for the one of the project."""
+_OTHERS = frozenset({PREFETCHED})
+"""What else is in the folder, and not a part of the record."""
 
 
 def write_record(
@@ -92,9 +96,9 @@ def recorded_inputs(layout: StoreLayout, project: Path, key: str) -> dict[Path, 
 def record_folders(layout: StoreLayout) -> Iterator[Path]:
     """The folder of the record of every project that has one."""
     for parent, names, _ in os.walk(layout.projects):
-        if _RECORD in names:
-            names.remove(_RECORD)
-            yield Path(parent, _RECORD)
+        if RECORD_NAME in names:
+            names.remove(RECORD_NAME)
+            yield Path(parent, RECORD_NAME)
 
 
 def project_of(layout: StoreLayout, folder: Path) -> Path:
@@ -112,7 +116,7 @@ def record_problem(folder: Path) -> str | None:
 
 
 def _sums(folder: Path) -> bytes:
-    names = sorted(name for name in os.listdir(folder) if name != _SUMS and not name.startswith("."))
+    names = sorted(name for name in os.listdir(folder) if name not in {_SUMS, *_OTHERS} and name[:1] != ".")
     return b"".join(_sum(folder / name) for name in names)
 
 
@@ -130,6 +134,19 @@ def forget_record(layout: StoreLayout, project: Path) -> None:
             for path in folder.iterdir():
                 path.unlink(missing_ok=True)
         _remove_empty(folder, layout.projects)
+
+
+def forget_ready(layout: StoreLayout, project: Path, keys: Collection[str]) -> None:
+    """Delete what the record says of these sets of options: their next run takes the slow path."""
+    folder = layout.project_record(project)
+    with disk_errors(f"forget what is recorded of {project}"):
+        if folder.is_dir():
+            (folder / _SUMS).unlink(missing_ok=True)
+            for key in keys:
+                if key == DEFAULT_KEY:
+                    _forget_fast_path(folder)
+                (folder / f"ready.{key}").unlink(missing_ok=True)
+            replace_file(folder / _SUMS, _sums(folder))
 
 
 def _head(environment: Path, lock_file: Path, now_ns: int, notices: Sequence[str]) -> list[str]:
