@@ -24,6 +24,7 @@ from storectl_daemon.process.settings import Settings
 from storectl_daemon.projects.book import ProjectBook, projects_with_records
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Fronts
+from storectl_daemon.projects.histories import Histories
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
@@ -75,6 +76,7 @@ class Making:
         self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
         self.files = ProjectFiles(store.layout, self.environments, home=settings.home)
         self.fronts = Fronts(store.layout)
+        self.histories = Histories(store)
         self.stillness = Stillness()
         self.compiling = Compiling(resources.compiler, outlines.get, self.bus)
         self.publishing = Publishing(store=store, outlines=outlines, environments=self.environments, shim=shim)
@@ -98,7 +100,14 @@ class Making:
 
         self.maker = Loaded(load_maker, name="the maker of environments")
         settling = Settling(self._made, self.files.read, self.stillness)
-        self.warmer = Warmer(settling=settling, files=self.files, fronts=self.fronts, book=self.book, bus=self.bus)
+        self.warmer = Warmer(
+            settling=settling,
+            files=self.files,
+            fronts=self.fronts,
+            histories=self.histories,
+            book=self.book,
+            bus=self.bus,
+        )
 
     async def _made(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         maker = await self.maker.get()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -35,6 +36,7 @@ from storectl_daemon.process.batches import Batcher
 from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Fronts
+from storectl_daemon.projects.histories import Granted, Histories
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
@@ -47,6 +49,7 @@ from storectl_store.entries.sealed import opened
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.errors import LockFileError, ProblemError
+from storectl_store.projects.history import Generation, history_file
 from storectl_store.projects.input_state import InputKind, InputState
 from storectl_store.selection.pin import Pin, WheelFile
 from support.daemon import DEADLINE, Daemon, new_daemon, turns_until, until
@@ -64,6 +67,7 @@ class FakeFiles(ProjectFiles):
         self.text = "one"
         self.settled = True
         self.records: list[tuple[Job, Path]] = []
+        self.history: list[Granted] = []
         self.gone: set[str | None] = set()
         self.writing = threading.Event()
         self.may_write = threading.Event()
@@ -86,6 +90,7 @@ class FakeFiles(ProjectFiles):
 
     def forget(self, project: Path) -> None:
         self.records.clear()
+        self.history.clear()
 
     def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
         return digests.items() <= environ.items()
@@ -103,6 +108,35 @@ def info(name: str) -> EnvironmentInfo:
         lock_file="/p/uv.lock",
         interpreter=InterpreterInfo(executable="/python", version="3.12.1"),
         wheels=0,
+    )
+
+
+class FakeHistories(Histories):
+    """A history in memory, which goes with the records."""
+
+    def __init__(self, files: FakeFiles) -> None:
+        self.files = files
+
+    def granted(self, job: Job, granted: Granted) -> None:
+        self.files.history.append(granted)
+
+    def before(self, job: Job, inputs: str) -> Generation | None:
+        found = (granted for granted in reversed(self.files.history) if granted.inputs == inputs)
+        return next((generation_of(granted) for granted in found), None)
+
+
+def generation_of(granted: Granted) -> Generation:
+    return Generation(
+        number=1,
+        at_ns=0,
+        key="default",
+        environment=granted.environment,
+        inputs=granted.inputs,
+        branch=None,
+        commit=None,
+        snapshot="",
+        notices=granted.notices,
+        variables=granted.variables,
     )
 
 
@@ -145,7 +179,7 @@ class FakeMaker:
 
 
 class Scene:
-    def __init__(self, tmp_path: Path, *, settle_seconds: float = 60) -> None:
+    def __init__(self, tmp_path: Path, *, settle_seconds: float = 60, histories: Histories | None = None) -> None:
         self.files = FakeFiles()
         self.maker = FakeMaker(self.files)
         self.fronts = FakeFronts()
@@ -155,6 +189,7 @@ class Scene:
             settling=Settling(self.maker, self.files.read, Stillness(), again_seconds=0),
             files=self.files,
             fronts=self.fronts,
+            histories=histories or FakeHistories(self.files),
             book=self.book,
             bus=self.bus,
             settle_seconds=settle_seconds,
@@ -540,22 +575,40 @@ def test_a_forgotten_project_is_not_remembered(tmp_path: Path) -> None:
         await look(scene, "one")
         await look(scene, "two")
         scene.warmer.forget(tmp_path)
+        await scene.warmer.forget_record(tmp_path)
         await look(scene, "one")
         assert scene.maker.made == ["one", "two", "one"]
 
     play(registered(scenario), tmp_path)
 
 
-def test_only_so_many_branches_are_remembered(tmp_path: Path) -> None:
-    async def scenario(scene: Scene) -> None:
-        for number in range(20):
-            await look(scene, str(number))
-        del scene.maker.made[:]
-        await look(scene, "18")
-        await look(scene, "0")
-        assert scene.maker.made == ["0"]
+def test_a_branch_that_was_seen_before_a_restart_is_ready_without_being_made(tmp_path: Path) -> None:
+    main, feature, other = ("a" * 32, "b" * 32, "c" * 32)
 
-    play(registered(scenario), tmp_path)
+    async def before(scene: Scene) -> None:
+        for text in (main, feature):
+            await look(scene, text)
+        await scene.book.written()
+
+    async def after(scene: Scene) -> None:
+        for text in (main, feature, other, main):
+            await look(scene, text)
+            assert scene.warmer.state(scene.job).environment == info(text)
+        assert scene.maker.made == [other]
+
+    with closing(Store.open(tmp_path / "store")) as store:
+        play(registered(before), tmp_path, histories=Histories(store))
+        play(after, tmp_path, histories=Histories(store))
+
+
+def test_a_history_that_cannot_be_written_fails_no_warm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(scene: Scene) -> None:
+        assert isinstance(await scene.warm(), ReadyEvent)
+
+    with closing(Store.open(tmp_path / "store")) as store:
+        history_file(store.layout, tmp_path).mkdir(parents=True)
+        play(scenario, tmp_path, histories=Histories(store))
+    assert f"the history of {tmp_path}" in caplog.text
 
 
 def registered(scenario: Callable[[Scene], Awaitable[None]]) -> Callable[[Scene], Awaitable[None]]:

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,11 +39,12 @@ from storectl_store.entries.store import Store
 from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.input_state import InputKind, InputState, stronger
+from storectl_store.projects.kept_inputs import KeptInputs, KeptWheel
 from storectl_store.projects.local_inputs import check_is_project, local_inputs
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.options import DEV
 from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
-from storectl_store.selection.reading import read_lock_file
+from storectl_store.selection.reading import read_lock_file, remembering
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
@@ -97,7 +98,8 @@ class EnvironmentMaker:
             return await self._made(job, inputs, access, progress)
 
     async def _made(self, job: Job, inputs: Inputs, access: Access, progress: Progress) -> MadeEnvironment:
-        lock_file, around, interpreter = await asyncio.to_thread(self._read, job, inputs)
+        files: dict[Path, bytes] = {}
+        lock_file, around, interpreter = await asyncio.to_thread(self._read, job, inputs, files)
         options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
         closure = await self._closure(job, lock_file, interpreter, access, progress)
         overlay = await asyncio.to_thread(_overlay, job)
@@ -134,11 +136,12 @@ class EnvironmentMaker:
             extra_inputs=extra,
             variables={name: digest for wheel in wheels for name, digest in wheel.variables.items()},
             notices=closure.notices,
+            kept=_kept(lock_file, files, interpreter, pins),
         )
 
     async def pins(self, job: Job, inputs: Inputs) -> tuple[Pin, ...]:
         """The wheels that the job's lock file selects, except those to be built. Raises a ProblemError on failure."""
-        lock_file, _around, interpreter = await asyncio.to_thread(self._read, job, inputs)
+        lock_file, _around, interpreter = await asyncio.to_thread(self._read, job, inputs, {})
         async with self._access(job.project, job.environ) as access:
             return (await self._closure(job, lock_file, interpreter, access, Progress(_unheard))).pins
 
@@ -158,10 +161,14 @@ class EnvironmentMaker:
         if missing:
             raise _offline(missing)
 
-    def _read(self, job: Job, inputs: Inputs) -> tuple[LockFile, Around, Interpreter]:
-        """The lock file, what the folders around it say, and the interpreter that these two ask for. May block."""
+    def _read(self, job: Job, inputs: Inputs, files: dict[Path, bytes]) -> tuple[LockFile, Around, Interpreter]:
+        """The lock file, what the folders around it say, and the interpreter that these two ask for. May block.
+
+        All that was read for the lock file is put into ``files``.
+        """
         further = map(Path, job.options.further_lock_files)
-        lock_file = read_lock_file(inputs.located.lock_file, further, variables=job.environ)
+        read = remembering(files)
+        lock_file = read_lock_file(inputs.located.lock_file, further, variables=job.environ, read=read)
         around = _look_around(job, lock_file)
         interpreter = self._interpreters.choose(
             job.options.python,
@@ -269,6 +276,21 @@ class EnvironmentMaker:
 
 def _unheard(event: WarmEvent) -> None:
     """Ignore the event: reading a lock file reports no progress."""
+
+
+def _kept(
+    lock_file: LockFile, files: Mapping[Path, bytes], interpreter: Interpreter, pins: Sequence[Pin]
+) -> KeptInputs:
+    """What the history keeps of an environment of these wheels."""
+    return KeptInputs(
+        lock_file=lock_file.path,
+        executable=interpreter.executable,
+        version=interpreter.version,
+        interpreter_identity=interpreter.identity,
+        wheels=tuple(KeptWheel(name=pin.name, version=pin.version, digest=pin.wheel.digest) for pin in pins),
+        direct_urls=_direct_urls(pins),
+        files=files,
+    )
 
 
 def _overlay(job: Job) -> LockFile | None:

@@ -7,7 +7,6 @@ A flight has the environment made from inputs that do not change meanwhile, writ
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -31,6 +30,7 @@ from storectl_daemon.process.single_flight import SingleFlight
 from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Fronts
+from storectl_daemon.projects.histories import Granted, Histories
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
@@ -42,9 +42,6 @@ logger = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 2.1
 """A little more than two seconds: a record is complete only once its inputs are two seconds old."""
-
-_REMEMBERED = 16
-"""How many sets of inputs are remembered for each job, such as the branches that a user switches between."""
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -70,6 +67,7 @@ class Warmer:
         settling: Settling,
         files: ProjectFiles,
         fronts: Fronts,
+        histories: Histories,
         book: ProjectBook,
         bus: EventBus,
         settle_seconds: float = SETTLE_SECONDS,
@@ -77,13 +75,13 @@ class Warmer:
         self._settling = settling
         self._files = files
         self._fronts = fronts
+        self._histories = histories
         self._book = book
         self._bus = bus
         self._settle_seconds = settle_seconds
         self._flights: SingleFlight[Job, Job] = SingleFlight()
         self._waiting: dict[asyncio.Task[None], Job] = {}
         self._states: dict[Job, WarmState] = {}
-        self._before: dict[Job, OrderedDict[str, MadeEnvironment]] = {}
         self._stale: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
         self._refreshes = Background()
@@ -114,8 +112,8 @@ class Warmer:
         If a command with other variables began that flight, the job waits for its end, and then gets a flight of its
         own.
 
-        ``seen`` are inputs that were read just now. If an earlier flight had these inputs, the job gets the environment
-        of then, as long as it exists, and nothing else is looked at. A request for an environment passes no ``seen``:
+        ``seen`` are inputs that were read just now. If the history has an environment for these inputs, the job gets
+        that one, as long as it exists, and nothing else is looked at. A request for an environment passes no ``seen``:
         everything is looked at.
         """
         if self._stopping:
@@ -200,7 +198,6 @@ class Warmer:
         for job in [job for job in {*self._states, *self._timers} if job.project == project]:
             self._states.pop(job, None)
             self._settling.forget(job)
-            self._before.pop(job, None)
             self._stale.discard(job)
             self._stop_timer(job)
 
@@ -248,26 +245,20 @@ class Warmer:
         return job
 
     def _made_before(self, job: Job, inputs: Inputs) -> MadeEnvironment | None:
-        """The environment that an earlier flight made from these inputs; None if none did, or if it is gone."""
-        made = self._before[job].get(inputs.digest) if job in self._before else None
-        if made is None or not self._files.has_variables(made.variables, job.environ):
+        """The environment that these inputs gave before; None if the history has none, or if it is gone."""
+        before = self._histories.before(job, inputs.digest)
+        if before is None or not self._files.has_variables(before.variables, job.environ):
             return None
         recorded = RecordedEnvironment(
-            options=job.options, lock_file=str(inputs.located.lock_file), environment=made.environment.id
+            options=job.options, lock_file=str(inputs.located.lock_file), environment=before.environment
         )
         environment = self._files.environment(recorded, job.project)
-        return replace(made, environment=environment) if environment else None
-
-    def _remember(self, job: Job, inputs: Inputs, made: MadeEnvironment) -> None:
-        before = self._before.setdefault(job, OrderedDict())
-        before[inputs.digest] = made
-        before.move_to_end(inputs.digest)
-        if len(before) > _REMEMBERED:
-            before.popitem(last=False)
+        if environment is None:
+            return None
+        return MadeEnvironment(environment=environment, variables=before.variables, notices=before.notices)
 
     async def _finish(self, job: Job, made: MadeEnvironment, inputs: Inputs) -> None:
         environment = made.environment
-        self._remember(job, inputs, made)
         recorded = RecordedEnvironment(
             options=job.options,
             lock_file=str(inputs.located.lock_file),
@@ -281,7 +272,8 @@ class Warmer:
             self._book.record(job.project, recorded)  # it was an offline job, which puts nothing into the book
         await self._keep_record(job, inputs, environment, recorded)  # first of all: programs wait for the record
         self._book.record(job.project, recorded)
-        await self._follow(job, environment, inputs.located.lock_file)
+        followed = self._follow(job, environment, inputs.located.lock_file)
+        await asyncio.gather(followed, self._keep_history(job, inputs, made))
         self._states[job] = Ready(environment=environment)
         self._tell(job, ReadyEvent(environment=environment))
 
@@ -315,6 +307,22 @@ class Warmer:
                 return True  # forgotten meanwhile
             write = partial(self._files.write_record, notices=recorded.notices, variables=recorded.variables)
             return await asyncio.to_thread(write, job, inputs, Path(environment.path))
+
+    async def _keep_history(self, job: Job, inputs: Inputs, made: MadeEnvironment) -> None:
+        await asyncio.shield(asyncio.ensure_future(self._write_history(job, inputs, made)))  # as for the record
+
+    async def _write_history(self, job: Job, inputs: Inputs, made: MadeEnvironment) -> None:
+        async with self._records:
+            if self._book.get(job.project) is None:
+                return  # forgotten meanwhile
+            granted = Granted(
+                environment=made.environment.id,
+                inputs=inputs.digest,
+                notices=made.notices,
+                variables=made.variables,
+                kept=made.kept,
+            )
+            await asyncio.to_thread(self._histories.granted, job, granted)
 
     def _come_back(self, job: Job) -> None:
         self._stop_timer(job)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 _SMALL_BYTES = 4096
 _MOST_PACKED_BYTES = 64 << 20
+_OBJECT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REF = re.compile(r"ref: (refs/[^\0\n]+)\n?")
 
 
@@ -61,6 +62,39 @@ def index_lock(project: Path) -> Path | None:
     """The file that exists while git changes the checkout around this folder; None outside of a checkout."""
     folder = git_folder(project)
     return None if folder is None else folder / "index.lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitHead:
+    """What a checkout is at. ``branch`` is None if HEAD is at no branch, ``commit`` before the first commit.
+
+    ``hidden``: git keeps its refs in another format, which only git reads (reftable); then both are None.
+    """
+
+    branch: str | None = None
+    commit: str | None = None
+    hidden: bool = False
+
+
+def git_head(project: Path) -> GitHead | None:
+    """What the checkout around this folder is at; None outside of a checkout."""
+    folder = git_folder(project)
+    if folder is None:
+        return None
+    head = _small_text(folder / "HEAD")
+    found = _REF.fullmatch(head)
+    if found is None:
+        return GitHead(commit=_object_name(head))
+    if found[1] == "refs/heads/.invalid":
+        return GitHead(hidden=True)
+    common = folder / (_small_text(folder / "commondir").strip() or ".")
+    value = _small_text(common / found[1]) or _packed(common / "packed-refs").get(found[1], "")
+    return GitHead(branch=found[1].removeprefix("refs/heads/"), commit=_object_name(value))
+
+
+def _object_name(text: str) -> str | None:
+    """The object name that a ref has; None if it has none."""
+    return text.strip() if _OBJECT.fullmatch(text.strip()) else None
 
 
 def git_state(project: Path, *, commit: bool, tags: bool) -> GitState:

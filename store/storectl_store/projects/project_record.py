@@ -3,11 +3,13 @@
 The format and its reader are in ``storectl_shim.project_record``. The order of writing is what makes it safe: the file
 ``environment`` is deleted first and written last, so a launcher that finds it finds the stamps that belong to it.
 
-Beside them ``sums`` says what was written, for ``verify``: a line ``<sha256 hex> <mtime ns> <name>`` for each file.
+Beside them ``sums`` says what was written, for ``verify``: a line ``<sha256 hex> <mtime ns> <name>`` for each file. The
+history of the project is in this folder, too; it has a format and a check of its own (``history``).
 """
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,11 +21,14 @@ from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.further_inputs import Further, further_inputs
+from storectl_store.projects.history import HISTORY, SNAPSHOTS
 from storectl_store.projects.input_state import InputKind, InputState
 
 DEFAULT_KEY = "default"
 _SUMS = "sums"
 _RECORD = "@storectl"
+_OTHERS = frozenset({HISTORY, SNAPSHOTS})
+"""What else is in the folder, and not a part of the record."""
 
 
 def write_record(
@@ -111,9 +116,14 @@ def record_problem(folder: Path) -> str | None:
     return None if written == _sums(folder) else "its files are not as they were written"
 
 
+def record_files(folder: Path) -> list[Path]:
+    """The files in a record folder that are the record, not the history. May raise OSError."""
+    names = sorted(name for name in os.listdir(folder) if name not in _OTHERS and not name.startswith("."))
+    return [folder / name for name in names]
+
+
 def _sums(folder: Path) -> bytes:
-    names = sorted(name for name in os.listdir(folder) if name != _SUMS and not name.startswith("."))
-    return b"".join(_sum(folder / name) for name in names)
+    return b"".join(_sum(file) for file in record_files(folder) if file.name != _SUMS)
 
 
 def _sum(file: Path) -> bytes:
@@ -122,14 +132,16 @@ def _sum(file: Path) -> bytes:
 
 
 def forget_record(layout: StoreLayout, project: Path) -> None:
-    """Delete the record of a project, and the folders that only led to it. It is no error if there is none."""
+    """Delete the record of a project with its history, and the folders that only led to it.
+
+    It is no error if there is none.
+    """
     folder = layout.project_record(project)
     with disk_errors(f"forget the record of {project}"):
         if folder.is_dir():
             _forget_fast_path(folder)
-            for path in folder.iterdir():
-                path.unlink(missing_ok=True)
-        _remove_empty(folder, layout.projects)
+            shutil.rmtree(folder)
+        _remove_empty(folder.parent, layout.projects)
 
 
 def _head(environment: Path, lock_file: Path, now_ns: int, notices: Sequence[str]) -> list[str]:
