@@ -17,6 +17,7 @@ from storectl_daemon.jobs.events import EventBus
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.jobs.variables import KnownVariables
+from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.packing.packing import Packing, records_folder
 from storectl_daemon.process.lifecycle import IdleWatch
 from storectl_daemon.process.loading import Loaded
@@ -28,7 +29,7 @@ from storectl_daemon.projects.histories import Histories
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
-from storectl_daemon.published import PublishedEnvironments
+from storectl_daemon.published import PublishedEnvironments, known_environment
 from storectl_daemon.service import Service, watched_projects
 from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.peers import Gate
@@ -41,10 +42,12 @@ from storectl_shim import locations
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.outlines.kept import Outlines
+from storectl_store.projects.history import Generation
 
 if TYPE_CHECKING:
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
+    from storectl_daemon.warming.bisection import Bisection
     from storectl_daemon.warming.make import EnvironmentMaker
 
 
@@ -81,6 +84,20 @@ class Making:
         self.compiling = Compiling(resources.compiler, outlines.get, self.bus)
         self.publishing = Publishing(store=store, outlines=outlines, environments=self.environments, shim=shim)
 
+        def load_bisection() -> "Bisection":
+            from storectl_daemon.warming.bisection import Bisection  # noqa: PLC0415 - few daemons need it
+            from storectl_daemon.warming.mixtures import Mixtures  # noqa: PLC0415 - few daemons need it
+
+            mixtures = Mixtures(
+                environments=self.environments,
+                publishing=self.publishing,
+                outlines=outlines,
+                interpreters=_load_interpreters(store),
+            )
+            return Bisection(generations=self.histories.of, remake=self._remade, mixtures=mixtures)
+
+        self.bisection = Loaded(load_bisection, name="bisections")
+
         def load_maker() -> "EnvironmentMaker":
             from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - only a build needs it
             from storectl_daemon.warming.make import EnvironmentMaker  # noqa: PLC0415 - only a build needs it
@@ -112,6 +129,9 @@ class Making:
     async def _made(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         maker = await self.maker.get()
         return await maker(job, inputs, progress)
+
+    async def _remade(self, _job: Job, generation: Generation, _progress: Progress) -> EnvironmentInfo:
+        return await asyncio.to_thread(known_environment, self.environments, generation.environment)
 
 
 class Parts:
@@ -157,6 +177,7 @@ class Parts:
             started=time.monotonic(),
             stop=self.stop.set,
             repairer=Loaded(load_repair, name="the repair").get,
+            bisection=making.bisection.get,
         )
         self.packing = _packing(settings, store, making.environments, writer.session)
         gate = Gate(limit=CONNECTIONS_PER_USER)

@@ -68,13 +68,12 @@ class Mixing:
     def __init__(self, good: Iterable[Wheel], bad: Iterable[Wheel], markers: Mapping[str, str]) -> None:
         self._good = {wheel.name: wheel for wheel in good}
         self._bad = {wheel.name: wheel for wheel in bad}
-        self._markers = markers
-        requirements = _Requirements(self._good, markers), _Requirements(self._bad, markers)
-        self._unmet = frozenset(unmet for side in requirements for unmet in side.unmet())
+        self._requirements = _Requirements(markers)
+        self._unmet = frozenset(unmet for side in (self._good, self._bad) for unmet in self._requirements.unmet(side))
         self.changes = _changes(self._good, self._bad)
-        old = _ties(requirements[0], self._bad, self.changes, self._unmet)
-        new = _ties(requirements[1], self._good, self.changes, self._unmet)
-        self.groups, self.needs = _grouped(self.changes, old, new)
+        self.groups, self.needs = _grouped(
+            self.changes, old=self._ties(self._good, self._bad), new=self._ties(self._bad, self._good)
+        )
 
     def wheels(self, taken: Iterable[NormalizedName]) -> tuple[Wheel, ...]:
         """The wheels of the mixture that takes these groups, by name."""
@@ -92,12 +91,23 @@ class Mixing:
         the other side may have requirements for it that nobody met.
         """
         wheels = {wheel.name: wheel for wheel in self.wheels(taken)}
-        for unmet in _Requirements(wheels, self._markers).unmet():
+        for unmet in self._requirements.unmet(wheels):
             if unmet not in self._unmet:
                 there = wheels.get(unmet.project)
                 found = f"{there.name} is {there.version}" if there else f"{unmet.project} is not there"
                 return f"{unmet.wheel.name} {unmet.wheel.version} requires {unmet.text}, and {found}"
         return None
+
+    def _ties(self, side: Mapping[NormalizedName, Wheel], other: Mapping[NormalizedName, Wheel]) -> set[Tie]:
+        """The ties that the wheels of this side make."""
+        ties = set()
+        for requirement in self._requirements.of(side):
+            requiring, required = requirement.wheel.name, requirement.project
+            both_changed = requiring != required and requiring in self.changes and required in self.changes
+            ties_them = both_changed and not self._requirements.meets(other.get(required), requirement)
+            if ties_them and requirement not in self._unmet:
+                ties.add((requiring, required))
+        return ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,51 +118,71 @@ class _Requirement:
     text: str
     project: NormalizedName
 
-    def met_by(self, wheel: Wheel | None) -> bool:
-        try:
-            return wheel is not None and Requirement(self.text).specifier.contains(
-                Version(wheel.version), prereleases=True
-            )
-        except InvalidVersion:
-            return True  # of an old wheel: nothing can compare it
-
 
 class _Requirements:
-    """What the wheels of one environment require, of each other and of what is not there."""
+    """Reads the requirements of wheels, for one interpreter. What was read is remembered."""
 
-    def __init__(self, wheels: Mapping[NormalizedName, Wheel], markers: Mapping[str, str]) -> None:
-        self._wheels = wheels
+    def __init__(self, markers: Mapping[str, str]) -> None:
         self._markers = dict(markers)
+        self._read: dict[str, Requirement | None] = {}
+        self._holding: dict[tuple[str, str], bool] = {}
+        self._met: dict[tuple[str, str], bool] = {}
 
-    def all(self) -> Iterator[_Requirement]:
-        """Every requirement that holds, also for an extra that another wheel asks for."""
-        waiting = [(name, "") for name in self._wheels]
+    def of(self, wheels: Mapping[NormalizedName, Wheel]) -> Iterator[_Requirement]:
+        """Every requirement that holds among these wheels, also for an extra that one of them asks for."""
+        waiting = [(name, "") for name in wheels]
         seen = set(waiting)
         while waiting:
             name, extra = waiting.pop()
-            for requirement, text in self._holding(self._wheels[name], extra):
+            for text in wheels[name].requires_dist:
+                requirement = self._requirement(text)
+                if requirement is None or not self._holds(text, requirement, extra):
+                    continue
                 project = canonicalize_name(requirement.name)
-                yield _Requirement(self._wheels[name], text, project)
-                asked = {(project, canonicalize_name(each)) for each in requirement.extras}
-                more = [each for each in asked - seen if project in self._wheels]
-                seen.update(more)
-                waiting += more
+                yield _Requirement(wheels[name], text, project)
+                asked = {(project, canonicalize_name(each)) for each in requirement.extras} - seen
+                if project in wheels:
+                    seen |= asked
+                    waiting += asked
 
-    def unmet(self) -> Iterator[_Requirement]:
-        """The requirements that no wheel here meets."""
-        return (each for each in self.all() if not each.met_by(self._wheels.get(each.project)))
+    def unmet(self, wheels: Mapping[NormalizedName, Wheel]) -> Iterator[_Requirement]:
+        """The requirements among these wheels that none of them meets."""
+        return (each for each in self.of(wheels) if not self.meets(wheels.get(each.project), each))
 
-    def _holding(self, wheel: Wheel, extra: str) -> Iterator[tuple[Requirement, str]]:
-        for text in wheel.requires_dist:
+    def meets(self, wheel: Wheel | None, requirement: _Requirement) -> bool:
+        """Whether this wheel of the project is one that is required."""
+        if wheel is None:
+            return False
+        question = requirement.text, wheel.version
+        if question not in self._met:
+            read = self._requirement(requirement.text)
             try:
-                requirement = Requirement(text)
-                marker = requirement.marker
-                if extra and (marker is None or marker.evaluate({**self._markers, "extra": ""})):
-                    continue  # it holds without the extra, too
-                if marker is None or marker.evaluate({**self._markers, "extra": extra}):
-                    yield requirement, text
-            except (InvalidRequirement, InvalidVersion, ValueError):
-                continue  # metadata of old wheels has lines that no tool can read
+                fits = read is None or read.specifier.contains(Version(wheel.version), prereleases=True)
+            except InvalidVersion:
+                fits = True  # of an old wheel: nothing can compare it
+            self._met[question] = fits
+        return self._met[question]
+
+    def _requirement(self, text: str) -> Requirement | None:
+        """The requirement; None if it cannot be read: metadata of old wheels has lines that no tool can read."""
+        if text not in self._read:
+            try:
+                self._read[text] = Requirement(text)
+            except InvalidRequirement:
+                self._read[text] = None
+        return self._read[text]
+
+    def _holds(self, text: str, requirement: Requirement, extra: str) -> bool:
+        """Whether it holds for this extra ("" for none). What holds without the extra is not told once more with it."""
+        question = text, extra
+        if question not in self._holding:
+            marker = requirement.marker
+            try:
+                holds = marker is None or marker.evaluate({**self._markers, "extra": extra})
+            except (InvalidVersion, ValueError):
+                holds = False  # a comparison that makes no sense
+            self._holding[question] = holds and not (extra and self._holds(text, requirement, ""))
+        return self._holding[question]
 
 
 def _changes(good: Mapping[NormalizedName, Wheel], bad: Mapping[NormalizedName, Wheel]) -> dict[NormalizedName, Change]:
@@ -164,24 +194,8 @@ def _identity(wheel: Wheel | None) -> tuple[Digest, str | None] | None:
     return None if wheel is None else (wheel.digest, wheel.direct_url)
 
 
-def _ties(
-    side: _Requirements,
-    others: Mapping[NormalizedName, Wheel],
-    changes: Mapping[NormalizedName, Change],
-    unmet: frozenset["_Requirement"],
-) -> set[Tie]:
-    """The ties that the wheels of this side make, by what they require of projects that are another on the other."""
-    ties = set()
-    for requirement in side.all():
-        needing, needed = requirement.wheel.name, requirement.project
-        tied = needing != needed and needing in changes and needed in changes and requirement not in unmet
-        if tied and not requirement.met_by(others.get(needed)):
-            ties.add((needing, needed))
-    return ties
-
-
 def _grouped(
-    changes: Iterable[NormalizedName], old: Collection[Tie], new: Collection[Tie]
+    changes: Iterable[NormalizedName], *, old: Collection[Tie], new: Collection[Tie]
 ) -> tuple[dict[NormalizedName, Group], Needs]:
     """The groups by their first, and the needs of each. The ties are those of old and of new wheels."""
     direct: dict[NormalizedName, set[NormalizedName]] = {name: set() for name in changes}
