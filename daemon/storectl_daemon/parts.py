@@ -35,6 +35,7 @@ from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.serving.watchdog import Watchdog
+from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.warm import Warmer
@@ -117,14 +118,8 @@ class Making:
 
         self.maker = Loaded(load_maker, name="the maker of environments")
         settling = Settling(self._made, self.files.read, self.stillness)
-        self.warmer = Warmer(
-            settling=settling,
-            files=self.files,
-            fronts=self.fronts,
-            histories=self.histories,
-            book=self.book,
-            bus=self.bus,
-        )
+        grants = Grants(files=self.files, histories=self.histories, book=self.book)
+        self.warmer = Warmer(settling=settling, grants=grants, fronts=self.fronts, bus=self.bus)
 
     async def _made(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         maker = await self.maker.get()

@@ -39,6 +39,7 @@ from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.projects.histories import Granted, Histories
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
+from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready
 from storectl_daemon.warming.warm import FORGOTTEN, Warmer
@@ -80,9 +81,7 @@ class FakeFiles(ProjectFiles):
         located = Located(project=job.project, lock_file=job.project / "uv.lock")
         return Inputs(located=located, files={located.lock_file: state})
 
-    def write_record(
-        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
-    ) -> bool:
+    def write_record(self, job: Job, inputs: Inputs, environment: Path, recorded: RecordedEnvironment) -> bool:
         self.writing.set()
         assert self.may_write.wait(DEADLINE)
         self.records.append((job, environment))
@@ -187,10 +186,8 @@ class Scene:
         self.book = ProjectBook(tmp_path / "projects.json")
         self.warmer = Warmer(
             settling=Settling(self.maker, self.files.read, Stillness(), again_seconds=0),
-            files=self.files,
+            grants=Grants(files=self.files, histories=histories or FakeHistories(self.files), book=self.book),
             fronts=self.fronts,
-            histories=histories or FakeHistories(self.files),
-            book=self.book,
             bus=self.bus,
             settle_seconds=settle_seconds,
         )
@@ -609,6 +606,127 @@ def test_a_history_that_cannot_be_written_fails_no_warm(tmp_path: Path, caplog: 
         history_file(store.layout, tmp_path).mkdir(parents=True)
         play(scenario, tmp_path, histories=Histories(store))
     assert f"the history of {tmp_path}" in caplog.text
+
+
+# --- rolling back -----------------------------------------------------------------------------------------------------
+
+BACK = MadeEnvironment(environment=info("zero"), notices=("in generation 1",), rolled_back=1)
+
+
+async def roll_back(scene: Scene, made: MadeEnvironment | Exception = BACK) -> WarmEvent:
+    """The last event of a rollback to this environment, or with this failure."""
+
+    async def make(progress: Progress) -> MadeEnvironment:
+        progress.begin("publish", 1)
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    with scene.bus.subscribe(partial(concerns, scene.job)) as events:
+        scene.warmer.roll_back(scene.job, make)
+        async for event in events:
+            if isinstance(event.message, ReadyEvent | FailedEvent):
+                await turns_until(lambda: not scene.warmer.busy)
+                return event.message
+    raise AssertionError("no last event")
+
+
+def recorded(scene: Scene) -> RecordedEnvironment:
+    project = scene.book.get(scene.job.project)
+    assert project is not None
+    (found,) = project.environments
+    return found
+
+
+def test_a_rollback_holds_until_an_input_changes(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        assert await roll_back(scene) == ReadyEvent(environment=info("zero"))
+        assert await scene.warm() == ReadyEvent(environment=info("zero"))
+        await look(scene, "one")
+        assert scene.warmer.state(scene.job) == Ready(environment=info("zero"))
+        assert (recorded(scene).rolled_back, recorded(scene).notices) == (1, ("in generation 1",))
+        assert scene.fronts.followed[-1] == Path("/env/zero")
+        await look(scene, "two")
+        assert scene.warmer.state(scene.job) == Ready(environment=info("two"))
+        assert (recorded(scene).rolled_back, recorded(scene).notices) == (None, ())
+        await look(scene, "one")
+        assert scene.warmer.state(scene.job) == Ready(environment=info("one"))
+        assert scene.maker.made == ["one", "two"]
+
+    play(scenario, tmp_path)
+
+
+def test_a_rollback_holds_after_a_restart(tmp_path: Path) -> None:
+    async def before(scene: Scene) -> None:
+        await scene.warm()
+        await roll_back(scene)
+        await scene.book.written()
+
+    async def after(scene: Scene) -> None:
+        await look(scene, "one")
+        assert scene.warmer.state(scene.job) == Ready(environment=info("zero"))
+        assert await scene.warm() == ReadyEvent(environment=info("zero"))
+        assert recorded(scene).rolled_back == 1
+
+    play(before, tmp_path)
+    play(after, tmp_path)
+
+
+def test_a_rollback_that_is_ended_gives_what_the_inputs_give(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        await roll_back(scene)
+        scene.warmer.end_rollback(scene.job)
+        assert await scene.warm() == ReadyEvent(environment=info("one"))
+        assert recorded(scene).rolled_back is None
+
+    play(scenario, tmp_path)
+
+
+def test_a_rollback_whose_environment_is_gone_ends(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        await roll_back(scene)
+        scene.files.gone.add("zero")
+        assert await scene.warm() == ReadyEvent(environment=info("one"))
+
+    play(scenario, tmp_path)
+
+
+@pytest.mark.parametrize("trouble", [FetchError("no such file"), ZeroDivisionError("a defect")])
+def test_a_rollback_that_fails_leaves_everything_as_it_was(tmp_path: Path, trouble: Exception) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        known = recorded(scene)
+        assert isinstance(await roll_back(scene, trouble), FailedEvent)
+        assert scene.warmer.state(scene.job) == Ready(environment=info("one"))
+        assert recorded(scene) == known
+        assert len(scene.files.records) == 1
+
+    play(scenario, tmp_path)
+
+
+def test_a_rollback_waits_for_a_flight_that_is_under_way(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.maker.gate = asyncio.Event()
+        warm = asyncio.create_task(scene.warm())
+        await turns_until(lambda: bool(scene.maker.made))
+        scene.warmer.roll_back(scene.job, lambda _progress: asyncio.sleep(0, BACK))
+        scene.maker.gate.set()
+        assert await warm == ReadyEvent(environment=info("one"))
+        assert scene.warmer.state(scene.job) == Ready(environment=info("zero"))
+
+    play(scenario, tmp_path)
+
+
+def test_a_rollback_is_no_generation(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        await roll_back(scene)
+        assert [granted.environment for granted in scene.files.history] == ["one"]
+
+    play(scenario, tmp_path)
 
 
 def registered(scenario: Callable[[Scene], Awaitable[None]]) -> Callable[[Scene], Awaitable[None]]:

@@ -36,6 +36,7 @@ class MadeEnvironment:
     ``variables`` are digests, by name, of the command's variables that its builds looked at
     (``project_record.variable_digest``). ``notices`` are sentences that each start of a program shows, such as that
     the lock file is older than the project. ``kept`` is what its history keeps, None if it was not made anew.
+    ``rolled_back`` is the number of the generation that the user wants instead of what the inputs give.
     """
 
     environment: EnvironmentInfo
@@ -43,6 +44,7 @@ class MadeEnvironment:
     variables: Mapping[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     kept: KeptInputs | None = None
+    rolled_back: int | None = None
 
 
 Make = Callable[[Job, Inputs, Progress], Awaitable[MadeEnvironment]]

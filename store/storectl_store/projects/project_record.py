@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from storectl_shim.project_record import INPUTS, RECORD_FORMAT, SETTLED_NS
+from storectl_shim.project_record import INPUTS, NOTICE, RECORD_FORMAT, ROLLED_BACK, SETTLED_NS
 from storectl_store.disk.durability import disk_errors
 from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.layout import StoreLayout
@@ -41,6 +41,7 @@ def write_record(
     inputs: Mapping[Path, InputState | None],
     now_ns: int,
     notices: Sequence[str] = (),
+    rolled_back: bool = False,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> bool:
     """Record that the options of this key have this environment.
@@ -53,10 +54,12 @@ def write_record(
     While an input is younger than two seconds, a second change in the same tick of the file system could not be told
     from the first. Then neither stamps nor ``environment`` are written; ``ready.<key>`` always is.
 
-    ``notices`` are told at every run. The launcher cannot tell them, so with notices it gets no fast path.
+    ``notices`` are told at every run. The launcher cannot tell them, so with notices it gets no fast path. If the
+    environment is ``rolled_back``, they say so.
     """
     settled = all(state is None or state.mtime_ns < now_ns - SETTLED_NS for state in inputs.values())
-    lines = _ready_lines(_head(environment, lock_file, now_ns, notices), inputs, variables)
+    told = _notices(notices, ROLLED_BACK if rolled_back else NOTICE)
+    lines = _ready_lines([*_head(environment, lock_file, now_ns), *told], inputs, variables)
     folder = layout.project_record(project)
     usual = {path: state for path, state in inputs.items() if path.parent == project and path.name in INPUTS}
     further = further_inputs({path: state for path, state in inputs.items() if path not in usual}, variables)
@@ -144,7 +147,7 @@ def forget_record(layout: StoreLayout, project: Path) -> None:
         _remove_empty(folder.parent, layout.projects)
 
 
-def _head(environment: Path, lock_file: Path, now_ns: int, notices: Sequence[str]) -> list[str]:
+def _head(environment: Path, lock_file: Path, now_ns: int) -> list[str]:
     for path in (environment, lock_file):
         if not path.is_absolute() or not _fits_a_line(path):
             raise EnvironmentBuildError(
@@ -152,8 +155,11 @@ def _head(environment: Path, lock_file: Path, now_ns: int, notices: Sequence[str
                 hint="paths there are absolute and hold no newline; rename the folder",
                 path=str(path),
             )
-    lines = [RECORD_FORMAT, f"environment {environment}", f"lock {lock_file}", f"written {now_ns}"]
-    return lines + [f"notice {' '.join(notice.split())}" for notice in notices]
+    return [RECORD_FORMAT, f"environment {environment}", f"lock {lock_file}", f"written {now_ns}"]
+
+
+def _notices(notices: Sequence[str], word: str) -> list[str]:
+    return [f"{word}{' '.join(notice.split())}" for notice in notices]
 
 
 def _fits_a_line(path: Path) -> bool:
