@@ -34,6 +34,7 @@ from storectl_store.entries.bytecode_files import (
     read_side_manifest,
 )
 from storectl_store.entries.catalogue import Catalogue, summary_of
+from storectl_store.entries.disk_use import use_of_wheel
 from storectl_store.entries.layout import STORE_FORMAT, StoreLayout
 from storectl_store.entries.manifest import MANIFEST_FORMAT, Manifest, ManifestFile, decode_manifest, encode_manifest
 from storectl_store.entries.provenance import BUILD_FORMAT, Provenance, provenances, write_provenance
@@ -53,16 +54,24 @@ from storectl_store.environments.identity import VIEW_FORMAT
 from storectl_store.environments.outlines.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
 from storectl_store.projects.history import HISTORY_FORMAT
 from storectl_store.projects.kept_inputs import KEPT_FORMAT
+from storectl_store.projects.prefetched import (
+    PREFETCHED,
+    PREFETCHED_FORMAT,
+    Prefetched,
+    note_prefetched,
+    read_prefetched,
+)
 from storectl_store.selection.pin import IndexPin
 from storectl_store.wheel.checked import EntryPoint, Part
 from support.environments import made_up_interpreter, plan_of
 from support.golden import GOLDEN, GoldenFormat, check_golden
 
 ELSEWHERE = {
-    "import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", f"history.v{HISTORY_FORMAT}", f"kept-inputs.v{KEPT_FORMAT}",
+    "import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "pin.v1",
+    f"history.v{HISTORY_FORMAT}", f"kept-inputs.v{KEPT_FORMAT}",
 }  # fmt: skip
-"""Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; history and kept inputs:
-``tests/store/test_history.py``; the others: ``test_golden_records.py``."""
+"""Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; pin: ``tests/store/test_pins.py``;
+history and kept inputs: ``tests/store/test_history.py``; the others: ``test_golden_records.py``."""
 
 DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)
 NAME = NormalizedName("sample")
@@ -266,6 +275,27 @@ def read_projects(folder: Path, data: bytes) -> object:
     return list(ProjectBook(written(folder / "projects.json", data)))
 
 
+PREFETCHES = (
+    Prefetched(at_ns=1_700_000_000_123_456_789, environment=EnvironmentId("0b" * 16), commit="c0" * 20, ref="main"),
+    Prefetched(
+        at_ns=1_700_000_001_000_000_000, environment=None, commit="c1" * 32, ref="späť/a b", digests=(DIGEST, OTHER)
+    ),
+)
+
+
+def write_prefetches(folder: Path) -> bytes:
+    layout = StoreLayout(folder)
+    for made in PREFETCHES:
+        note_prefetched(layout, PROJECT.path, made)
+    return (layout.project_record(PROJECT.path) / PREFETCHED).read_bytes()
+
+
+def read_prefetches(folder: Path, data: bytes) -> object:
+    layout = StoreLayout(folder)
+    written(layout.project_record(PROJECT.path) / PREFETCHED, data)
+    return read_prefetched(layout, PROJECT.path)
+
+
 def write_addresses(folder: Path) -> bytes:
     UrlBook(folder).record(PIN, [Address(INDEX)], [OFFERED])
     return only(folder)
@@ -333,12 +363,12 @@ def write_catalogue(folder: Path) -> bytes:
         return "\n".join([*database.iterdump(), ""]).encode()
 
 
-def read_catalogue(folder: Path, data: bytes) -> object:
+def read_catalogue(folder: Path, data: bytes, *, version: int = catalogue._SCHEMA_VERSION) -> object:
     with closing(sqlite3.connect(folder / "index.db")) as database:
         database.executescript(data.decode())
-        database.execute(f"PRAGMA user_version = {catalogue._SCHEMA_VERSION}")
+        database.execute(f"PRAGMA user_version = {version}")
     with closing(Catalogue(folder / "index.db", list)) as made:
-        return made.summaries(), made.blobs()
+        return made.summaries(), made.uses(), made.blobs()
 
 
 def written(path: Path, data: bytes) -> Path:
@@ -394,7 +424,13 @@ FORMATS = [
         name=f"catalogue.v{catalogue._SCHEMA_VERSION}.sql",
         write=write_catalogue,
         read=read_catalogue,
-        value=([summary_of(MANIFEST)], [(DIGEST, "outline 1", b"data")]),
+        value=([summary_of(MANIFEST)], {DIGEST: {"": use_of_wheel(MANIFEST)}}, [(DIGEST, "outline 1", b"data")]),
+    ),
+    GoldenFormat(
+        name="catalogue.v1.sql",
+        write=None,
+        read=lambda folder, data: read_catalogue(folder, data, version=1),
+        value=([summary_of(MANIFEST)], {}, [(DIGEST, "outline 1", b"data")]),
     ),
     GoldenFormat(
         name=f"environment.v{RECORD_FORMAT}.json",
@@ -425,6 +461,9 @@ FORMATS = [
     GoldenFormat(
         name=f"named.v{named.FORMAT.rpartition(' ')[2]}", write=write_named, read=read_named, value=[NAMED, FOLLOWER]
     ),
+    GoldenFormat(
+        name=f"prefetched.v{PREFETCHED_FORMAT}", write=write_prefetches, read=read_prefetches, value=PREFETCHES
+    ),
     GoldenFormat(name=f"page.v{PAGE_FORMAT}", write=write_page, read=read_page, value=(PAGE, b"<a>sp\xc3\xa4t\n")),
     GoldenFormat(
         name=f"interpreter.v{interpreter_book._FORMAT}.json",
@@ -454,6 +493,7 @@ VERSIONS = {
     "named": {"FORMAT"},
     "outline": {"OUTLINE_FORMAT"},
     "page_store": {"PAGE_FORMAT"},
+    "prefetched": {"PREFETCHED_FORMAT"},
     "project_record": {"RECORD_FORMAT"},
     "provenance": {"BUILD_FORMAT"},
     "quarantine": {"QUARANTINE_FORMAT"},

@@ -2,10 +2,9 @@
 
 CPython 3.9 to 3.14. A copy is in the site-packages folder ("the view") of each environment. It is started by
 ``_storectl.pth`` (``import _storectl; _storectl.start()``) or ``_storectl.start`` (``_storectl:start``, PEP 829), or
-by ``start_uncustomized`` in their place. A program that imports nothing from its environment needs nothing else. The
-module that reads the map, ``_storectl_map.py`` beside site-packages, is loaded when the first package is asked for.
-The view can be imported from without either: if anything goes wrong here, there is one line on stderr, and then the
-plain view.
+by ``start_uncustomized`` in their place. The module that reads the map, ``_storectl_map.py`` beside site-packages, is
+loaded when the first package is asked for. The view can be imported from without either: if anything goes wrong here,
+there is one line on stderr, and then the plain view.
 """
 
 import _frozen_importlib_external as _external
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
 
 CUSTOMIZATIONS = ("sitecustomize", "usercustomize")  # site looks for these at every start
 AMENDED = ("shutil", "py_compile")  # modules of the standard library that ``_storectl_amend`` amends
+LEASED, NUMBERS = "pyvenv.cfg", range(200, 210)  # see storectl_shim/leases.py
 PIP = "/pip/_internal/utils"  # the folder of the module that it amends, of any pip that runs in the environment
-
+# What an editor's server runs for as long as it is open, to ask the project's Python where its modules are now.
 SEES_CHANGES = "/jedi/inference/compiled/subprocess/__main__.py"
-"""What an editor's server runs for as long as it is open, to ask the project's Python where its modules are now."""
 
 _stock: "Any" = _external  # some of what we build on has no public name
 
@@ -118,9 +117,8 @@ class View:
         """
         if self._map is None:
             try:
-                made = load(self.path, "_storectl_map").ImportMap(
-                    root_of(self.path), self.path, self._address, complain
-                )
+                reader = load(self.path, "_storectl_map")
+                made = reader.ImportMap(root_of(self.path), self.path, self._address, complain)
             except Exception as error:
                 complain(f"the import map cannot be used ({str(error) or type(error).__name__})")
                 made = NoMap()
@@ -166,17 +164,14 @@ def hooks() -> "list[Any]":
     """The hooks of ``sys.path_hooks``, and behind them those that our hooks have replaced."""
     found = list(sys.path_hooks)
     for hook in found:
-        stands_for = getattr(hook, "storectl_stands_for", None)
-        if stands_for is not None:
-            found.append(stands_for)
+        if hasattr(hook, "storectl_stands_for"):
+            found.append(hook.storectl_stands_for)
     return found
 
 
 def path_hook(view: View, stands_for: "Any") -> "Callable[[Any], Any]":
-    """The hook that replaces the standard one on ``sys.path_hooks``, and asks it for the folders that the map lacks.
-
-    Tools look for the one hook with the standard name (Ansible), and for the loaders in its closure (beartype).
-    """
+    """The hook that replaces the standard one on ``sys.path_hooks``, and asks it for the folders that the map lacks."""
+    # Tools look for the one hook with the standard name (Ansible), and for the loaders in its closure (beartype).
     loader_details = tuple(_stock._get_supported_file_loaders())  # noqa: SLF001  # the only place that knows them
 
     def hook_of_view(path: "Any") -> "Any":
@@ -205,36 +200,6 @@ def amending_finder(view: str, path: str) -> "Any":
         return None
 
 
-def pin(alias: str, view: str) -> None:
-    """Have this process use the environment itself in place of a link to it, so that the link may move later.
-
-    In a venv site adds the folder twice, the second time by its new name. It stays on ``sys.path`` once, and so do the
-    folders below it that ``.pth`` files name.
-    """
-
-    def pinned(entry: str) -> str:
-        return view + entry[len(alias) :] if entry == alias or str(entry).startswith(alias + "/") else entry
-
-    sys.path[:] = dict.fromkeys(map(pinned, sys.path))
-    frame: "Any" = sys._getframe()  # noqa: SLF001  # site keeps what it has added in a local variable
-    while frame is not None and frame.f_code.co_name != "addpackage":
-        frame = frame.f_back
-    known = None if frame is None else frame.f_locals.get("known_paths")
-    if isinstance(known, set):
-        known.update([pinned(entry) for entry in known])
-    given, root = root_of(alias), root_of(view)
-    if given == root:
-        return
-    for name in ("prefix", "exec_prefix"):
-        if getattr(sys, name) == given:
-            setattr(sys, name, root)
-    if (sys.executable or "").startswith(given + "/"):
-        sys.executable = root + sys.executable[len(given) :]
-    site = sys.modules.get("site")
-    if site is not None:
-        site.PREFIXES[:] = [root if prefix == given else prefix for prefix in site.PREFIXES]
-
-
 def root_of(view: str) -> str:
     """``<root>`` of ``<root>/lib/python3.12/site-packages``."""
     return view.rsplit("/", 3)[0]
@@ -246,6 +211,55 @@ def complain(trouble: str) -> None:
         sys.stderr.write(f"storectl: {' '.join(trouble.split())}; using the plain environment\n")
 
 
+def open_lease(path: str) -> int:
+    """Open the file out of the way of the program's own descriptors; FileNotFoundError if the environment is gone."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_SHLOCK", 0)
+    try:
+        descriptor = os.open(path, flags | os.O_NONBLOCK)
+    except (
+        BlockingIOError
+    ):  # the collector is deciding: wait until it lets go of the file, and see if it is still there
+        os.close(os.open(path, flags))
+        return open_lease(path)
+    try:
+        number = next(number for number in NUMBERS if is_at(number, descriptor))
+        os.dup2(descriptor, number, inheritable=False)
+    except (OSError, StopIteration):  # so many files must not be open
+        return descriptor
+    os.close(descriptor)
+    return number
+
+
+def is_at(number: int, descriptor: int) -> bool:
+    """Whether nothing has this number, or the same file has it."""
+    try:
+        return os.path.samestat(os.fstat(number), os.fstat(descriptor))
+    except OSError:
+        return True
+
+
+def is_lease(given: "str | None", root: str) -> bool:
+    """Whether this number is that of a descriptor that is the lease of this environment, which is kept then."""
+    try:
+        if given is not None and os.readlink(f"/proc/self/fd/{int(given)}") == f"{root}/{LEASED}":
+            os.set_inheritable(int(given), False)
+            return True
+    except (OSError, ValueError):
+        pass
+    return False
+
+
+def hold(root: str, given: "str | None") -> bool:
+    """Keep the environment in this folder as long as this process lives; False if it is gone."""
+    try:
+        number = None if is_lease(given, root) else open_lease(f"{root}/{LEASED}")
+    except FileNotFoundError:
+        return False
+    if number is not None and sys.prefix != root:
+        os.read(number, 1)  # Python has read another pyvenv.cfg
+    return True
+
+
 def start_uncustomized() -> None:
     """Start in a view that has no module of ``CUSTOMIZATIONS``."""
     start(CUSTOMIZATIONS)
@@ -253,7 +267,7 @@ def start_uncustomized() -> None:
 
 def start(absent: "tuple[str, ...]" = ()) -> None:
     """Replace the standard hook, once for each view. ``sys.modules`` stays as it was. Never raises an exception."""
-    begin(lambda address: install(os.path.dirname(__file__), address, absent))
+    begin(lambda address, lease: install(os.path.dirname(__file__), address, lease, absent))
 
 
 def start_in_front(view: str, changed: int, absent: "tuple[str, ...]") -> None:
@@ -264,14 +278,14 @@ def start_in_front(view: str, changed: int, absent: "tuple[str, ...]") -> None:
     its links lead into a store all the same, and root is kept from writing bytecode through them.
     """
 
-    def install_in_front(address: "str | None") -> None:
+    def install_in_front(address: "str | None", lease: "str | None") -> None:
         amend_library(view)
         front = os.path.dirname(__file__)
         hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
         if view in hooked or front in hooked or not view.endswith(f"/{library()}/site-packages"):
             return
-        equal = os.stat(front).st_mtime_ns == changed and os.path.exists(root_of(view) + "/import-map")
-        if equal and not "".join(sys.argv[:1]).endswith(SEES_CHANGES):
+        held = not "".join(sys.argv[:1]).endswith(SEES_CHANGES) and hold(root_of(view), lease)
+        if held and os.stat(front).st_mtime_ns == changed:
             serve(View(view, front, address, absent, changed))
         elif os.geteuid() == 0:
             only_read(front)
@@ -324,32 +338,36 @@ def replace_hook(make: "Callable[[Any], Any]") -> None:
     sys.path_hooks[place] = make(sys.path_hooks[place])
 
 
-def begin(install_with: "Callable[[str | None], None]") -> None:
-    """Call this with the daemon's socket, unless the program has the rights of another user."""
+def begin(install_with: "Callable[[str | None, str | None], None]") -> None:
+    """Call this with the daemon's socket and the launcher's lease, unless the program has another user's rights."""
     try:
         address = os.environ.pop("STORECTL_SOCKET", None)  # the program's children read the file instead
+        lease = os.environ.pop("STORECTL_LEASE", None)  # they take their own
         if os.getuid() == os.geteuid() and os.getgid() == os.getegid():
-            install_with(address)
+            install_with(address, lease)
     except Exception as error:
         complain(f"the import map cannot be used ({str(error) or type(error).__name__})")
     finally:
         Started.module = sys.modules.pop(__name__, Started.module)
 
 
-def install(alias: str, address: "str | None", absent: "tuple[str, ...]") -> None:
+def install(alias: str, address: "str | None", lease: "str | None", absent: "tuple[str, ...]") -> None:
     """Do the steps of a start, for the view that is on ``sys.path`` as ``alias``."""
     hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
     if alias in hooked:
         return  # in a venv site starts this module twice
-    view = real_path(alias)
+    given = is_lease(lease, root_of(alias))
+    view = alias if given else real_path(alias)  # the kernel has just told it
     of_prefix = f"{sys.prefix}/lib/{library()}/site-packages"
     if alias == view != of_prefix and real_path(of_prefix) == view:
         alias = of_prefix  # PYTHONPATH names the environment itself
     if not view.endswith(f"/{library()}/site-packages"):
         return  # this is another interpreter, whose suffixes differ
     if view != alias:
-        pin(alias, view)
+        load(view, "_storectl_amend").pin(alias, view)
     if view not in hooked:
+        if not given and not hold(root_of(view), lease):
+            raise FileNotFoundError(f"{root_of(view)} is gone from the store")
         amend_library(view)
         serve(View(view, alias, address, absent))
 

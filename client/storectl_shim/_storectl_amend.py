@@ -1,8 +1,8 @@
-"""Amendments of modules that are wrong about an environment whose files are in a store.
+"""What few starts need: amendments of modules that are wrong about an environment whose files are in a store; pinning.
 
 pip and coverage are amended when the environment's import map finds them, ``shutil`` and ``py_compile`` when the
 standard library is asked for them. CPython 3.9 to 3.14. A copy is beside the site-packages folder of each environment;
-it is loaded when one of these modules is imported.
+it is loaded when one of these modules is imported, or the environment is used through a link.
 """
 
 import os
@@ -137,6 +137,36 @@ def amend_later(spec: "Any") -> None:
             amend(module)
 
     spec.loader = Once(stock.name, stock.path)
+
+
+def pin(alias: str, view: str) -> None:
+    """Have this process use the environment itself in place of a link to it, so that the link may move later.
+
+    In a venv site adds the folder twice, the second time by its new name. It stays on ``sys.path`` once, and so do the
+    folders below it that ``.pth`` files name.
+    """
+
+    def pinned(entry: str) -> str:
+        return view + entry[len(alias) :] if entry == alias or str(entry).startswith(alias + "/") else entry
+
+    sys.path[:] = dict.fromkeys(map(pinned, sys.path))
+    frame: "Any" = sys._getframe()  # noqa: SLF001  # site keeps what it has added in a local variable
+    while frame is not None and frame.f_code.co_name != "addpackage":
+        frame = frame.f_back
+    known = None if frame is None else frame.f_locals.get("known_paths")
+    if isinstance(known, set):
+        known.update([pinned(entry) for entry in known])
+    given, root = (path.rsplit("/", 3)[0] for path in (alias, view))
+    if given == root:
+        return
+    for name in ("prefix", "exec_prefix"):
+        if getattr(sys, name) == given:
+            setattr(sys, name, root)
+    if (sys.executable or "").startswith(given + "/"):
+        sys.executable = root + sys.executable[len(given) :]
+    site = sys.modules.get("site")
+    if site is not None:
+        site.PREFIXES[:] = [root if prefix == given else prefix for prefix in site.PREFIXES]
 
 
 def is_copied(root: str, magic: bytes) -> bool:

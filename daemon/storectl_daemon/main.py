@@ -185,6 +185,7 @@ class Daemon:
         notify(self._parts.settings.notify_socket, "STOPPING=1")
         self._parts.resources.compiler.stop()
         await self._background.stop()
+        await self._parts.worktrees.stop()
         await service.warmer.stop()
         await service.compiling.stop()
         await service.book.written()

@@ -17,7 +17,6 @@ from storectl_daemon.jobs.events import EventBus
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.jobs.variables import KnownVariables
-from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.packing.packing import Packing, records_folder
 from storectl_daemon.process.lifecycle import IdleWatch
 from storectl_daemon.process.loading import Loaded
@@ -29,7 +28,8 @@ from storectl_daemon.projects.histories import Histories
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
-from storectl_daemon.published import PublishedEnvironments, known_environment
+from storectl_daemon.projects.worktrees import FollowedWorktrees, Neighbour
+from storectl_daemon.published import PublishedEnvironments
 from storectl_daemon.service import Service, watched_projects
 from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.peers import Gate
@@ -40,10 +40,10 @@ from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.warm import Warmer
 from storectl_shim import locations
+from storectl_store.collecting.holds import Holds
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.outlines.kept import Outlines
-from storectl_store.projects.history import Generation
 
 if TYPE_CHECKING:
     from storectl_daemon.interpreters.book import InterpreterBook
@@ -60,7 +60,8 @@ class Resources:
         self.workers = Workers(settings.workers)
         self.network = Network(store, identification, home=Path(settings.home or "/"))
         self.pipeline = Pipeline(store, self.workers, session=session)
-        self.compiler = Compiler(store, session=session, processes=settings.workers)
+        self.holds = Holds()
+        self.compiler = Compiler(store, holds=self.holds, session=session, processes=settings.workers)
 
     async def aclose(self) -> None:
         """End all of them, once nothing uses them any more."""
@@ -75,6 +76,7 @@ class Making:
 
     def __init__(self, settings: Settings, store: Store, session: Path, resources: Resources) -> None:
         outlines, shim = Outlines(store, store.catalogue), ShimBytecode(store.catalogue)
+        holds = resources.holds
         self.environments = PublishedEnvironments(store.layout)
         self.bus = EventBus()
         self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
@@ -83,10 +85,13 @@ class Making:
         self.histories = Histories(store)
         self.stillness = Stillness()
         self.compiling = Compiling(resources.compiler, outlines.get, self.bus)
-        self.publishing = Publishing(store=store, outlines=outlines, environments=self.environments, shim=shim)
+        self.publishing = Publishing(
+            store=store, outlines=outlines, environments=self.environments, shim=shim, holds=holds
+        )
 
         def load_bisection() -> "Bisection":
             from storectl_daemon.warming.bisection import Bisection  # noqa: PLC0415 - few daemons need it
+            from storectl_daemon.warming.earlier import Earlier  # noqa: PLC0415 - few daemons need it
             from storectl_daemon.warming.mixtures import Mixtures  # noqa: PLC0415 - few daemons need it
 
             mixtures = Mixtures(
@@ -95,7 +100,8 @@ class Making:
                 outlines=outlines,
                 interpreters=_load_interpreters(store),
             )
-            return Bisection(generations=self.histories.of, remake=self._remade, mixtures=mixtures)
+            earlier = Earlier(store=store, environments=self.environments, maker=self.maker.get)
+            return Bisection(generations=self.histories.of, earlier=earlier, mixtures=mixtures, holds=holds)
 
         self.bisection = Loaded(load_bisection, name="bisections")
 
@@ -114,19 +120,17 @@ class Making:
                 builder=Builder(store=store, pipeline=resources.pipeline, session=session, logs=logs),
                 compiling=self.compiling,
                 publishing=self.publishing,
+                holds=holds,
             )
 
         self.maker = Loaded(load_maker, name="the maker of environments")
         settling = Settling(self._made, self.files.read, self.stillness)
         grants = Grants(files=self.files, histories=self.histories, book=self.book)
-        self.warmer = Warmer(settling=settling, grants=grants, fronts=self.fronts, bus=self.bus)
+        self.warmer = Warmer(settling=settling, grants=grants, fronts=self.fronts, bus=self.bus, holds=holds)
 
     async def _made(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         maker = await self.maker.get()
         return await maker(job, inputs, progress)
-
-    async def _remade(self, _job: Job, generation: Generation, _progress: Progress) -> EnvironmentInfo:
-        return await asyncio.to_thread(known_environment, self.environments, generation.environment)
 
 
 class Parts:
@@ -140,17 +144,32 @@ class Parts:
         self.stop = asyncio.Event()
         self.watchdog = Watchdog(endpoint, store, writer, stop=self.stop.set)
         self.resources = Resources(settings, store, writer.session)
+        self.alone = asyncio.Lock()
         making = Making(settings, store, writer.session, self.resources)
 
         def load_repair() -> "Repairer":
             from storectl_daemon.repair.assembly import assemble  # noqa: PLC0415 - few daemons need it
 
             compiler, publishing = self.resources.compiler, making.publishing
-            return assemble(self.service, writer=writer, maker=making.maker, compiler=compiler, publishing=publishing)
+            return assemble(
+                self.service,
+                writer=writer,
+                maker=making.maker,
+                compiler=compiler,
+                publishing=publishing,
+                alone=self.alone,
+            )
 
         async def refresh(project: Path) -> None:
             await self.service.refresh(project)
 
+        async def register(found: Neighbour) -> None:
+            await self.service.register_in_worktree(found)
+
+        async def forget(project: Path) -> None:
+            await self.service.forget_in_worktree(project)
+
+        self.worktrees = FollowedWorktrees(projects=making.book, register=register, forget=forget)
         self.service = Service(
             store=store,
             environments=making.environments,
@@ -160,10 +179,13 @@ class Parts:
             warmer=making.warmer,
             compiling=making.compiling,
             watcher=Watcher(
-                projects=lambda: watched_projects(making.book, making.warmer.extra_inputs), on_change=refresh
+                projects=lambda: watched_projects(making.book, making.warmer.extra_inputs),
+                on_change=refresh,
+                on_worktrees=self.worktrees.follow,
             ),
             bus=making.bus,
             stillness=making.stillness,
+            holds=self.resources.holds,
             interpreters=Loaded(partial(_load_interpreters, store), name="interpreters").get,
             variables=KnownVariables(settings.home),
             home=settings.home,

@@ -1,10 +1,11 @@
 """The parts of a running daemon, as the API uses them."""
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -36,10 +37,14 @@ from storectl_daemon.projects.fronts import Front, Fronts
 from storectl_daemon.projects.inputs import Located, input_paths, locate
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import WatchedProject, Watcher
+from storectl_daemon.projects.worktrees import Neighbour
 from storectl_daemon.published import PublishedEnvironments, known_environment
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming
 from storectl_daemon.warming.warm import Warmer
+from storectl_store.collecting.holds import Holds
+from storectl_store.digest import EnvironmentId
 from storectl_store.entries.store import Store
+from storectl_store.errors import ProblemError
 from storectl_store.projects.input_state import InputKind
 from storectl_store.version import installed_version
 
@@ -47,6 +52,8 @@ if TYPE_CHECKING:
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
     from storectl_daemon.warming.bisection import Bisection
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +74,7 @@ class Service:
     watcher: Watcher
     bus: EventBus
     stillness: Stillness
+    holds: Holds
     interpreters: Callable[[], Awaitable["InterpreterBook"]]
     variables: KnownVariables
     home: str | None
@@ -129,12 +137,34 @@ class Service:
         await self.warmer.forget_record(project.path)
         await self.book.written()
 
+    async def register_in_worktree(self, found: Neighbour) -> None:
+        """Watch a project in a new worktree, and warm it as its neighbour is, if its lock file is checked out there."""
+        try:
+            job = await self.job_at(str(found.folder), found.options)
+        except ProblemError as error:
+            logger.info("%s is not made ready: %s", found.folder, error)
+            return
+        if job.project != found.folder:
+            return  # the lock file is that of a folder above
+        if (sent := self.variables.sent(found.project.path)) is not None:
+            job = replace(job, environ=self.variables.note(job.project, sent))
+        logger.info("making %s ready as %s is", job.project, found.project.path)
+        self.warmer.start(job)
+        self.watcher.projects_changed()
+
+    async def forget_in_worktree(self, project: Path) -> None:
+        """Forget a project whose worktree git has removed."""
+        if self.book.get(project) is not None:
+            logger.info("%s is forgotten: its worktree is gone", project)
+            await self.unregister(str(project))
+
     async def link(self, request: LinkRequest) -> LinkPlaced:
         """Make a front. Raises UnknownEnvironmentError, FrontRefusedError or FrontBusyError."""
-        environment = known_environment(self.environments, request.environment)
         options = options_of(request)
-        place = partial(self.fronts.place, Path(request.path), options, Path(environment.path), force=request.force)
-        told = await asyncio.to_thread(place)
+        with self.holds.keep([EnvironmentId(request.environment)]):  # first held, then looked for
+            environment = known_environment(self.environments, request.environment)
+            place = partial(self.fronts.place, Path(request.path), options, Path(environment.path), force=request.force)
+            told = await asyncio.to_thread(place)
         self.book.want(Path(request.path).parent, options)
         return LinkPlaced(told=tuple(told))
 

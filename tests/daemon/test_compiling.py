@@ -17,6 +17,7 @@ from storectl_daemon.jobs.events import EventBus
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import CompiledEvent, ProgressEvent, WarmEvent, WarningEvent
+from storectl_store.collecting.holds import Holds
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.bytecode.compile import Compiled
 from storectl_store.entries.manifest import Manifest, ManifestFile
@@ -49,7 +50,7 @@ class GatedCompiler(Compiler):
     """Has the scene's bytecode, and compiles as the scene says."""
 
     def __init__(self, scene: "Scene", store: Store) -> None:
-        super().__init__(store, session=store.layout.tmp, processes=1)
+        super().__init__(store, holds=Holds(), session=store.layout.tmp, processes=1)
         self.scene = scene
 
     def has(self, digest: Digest, interpreter: Interpreter) -> bool:
@@ -256,7 +257,7 @@ def test_batches_that_compile_or_wait_for_their_turn_take_no_thread_of_anything_
 
     async def main() -> None:
         store = Store.open(tmp_path / "store")
-        compiling = Compiler(store, session=tmp_path, processes=1)
+        compiling = Compiler(store, holds=Holds(), session=tmp_path, processes=1)
         batches = [
             asyncio.create_task(compiling.compile_batch([], PYTHON, lambda _digest, _size: None)) for _ in range(100)
         ]
@@ -264,6 +265,33 @@ def test_batches_that_compile_or_wait_for_their_turn_take_no_thread_of_anything_
         assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), DEADLINE) == 1
         free.set()
         await asyncio.gather(*batches)
+        await compiling.aclose()
+        store.close()
+
+    monkeypatch.setattr(compiler, "compile_entries", compile_entries)
+    asyncio.run(main())
+
+
+def test_entries_are_held_while_they_are_compiled_even_if_nobody_waits_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds, begun, free = Holds(), threading.Event(), threading.Event()
+
+    def compile_entries(*_arguments: object, **_options: object) -> None:
+        begun.set()
+        assert free.wait(DEADLINE)
+
+    async def main() -> None:
+        store = Store.open(tmp_path / "store")
+        compiling = Compiler(store, holds=holds, session=tmp_path, processes=1)
+        digest = manifest(1).digest
+        batch = asyncio.create_task(compiling.compile_batch([digest], PYTHON, lambda _digest, _size: None))
+        assert await asyncio.to_thread(begun.wait, DEADLINE)
+        batch.cancel()
+        await asyncio.wait([batch])
+        assert holds.held() == {digest}
+        free.set()
+        await turns_until(lambda: not holds.held())
         await compiling.aclose()
         store.close()
 

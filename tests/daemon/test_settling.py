@@ -12,6 +12,7 @@ from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
+from storectl_store.collecting.holds import Holds
 from storectl_store.digest import EnvironmentId
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
 from storectl_store.projects.input_state import InputKind, InputState
@@ -43,6 +44,7 @@ class Scene:
         self.builds = 0
         self.reads = 0
         self.during: Callable[[int], None] = lambda _number: None
+        self.holds = Holds()
         self.settling = Settling(self.build, self.read, stillness or Stillness(), again_seconds=0)
 
     def read(self, job: Job, extra: Mapping[Path, InputKind] | None) -> Inputs:
@@ -61,7 +63,8 @@ class Scene:
             self.missing.remove("project")
             raise MissingProjectError("there is no project")
         self.during(self.builds)
-        return MadeEnvironment(environment=ENVIRONMENT, extra_inputs={job.project / "lib.toml": state(made_from)})
+        extra = {job.project / "lib.toml": state(made_from)}
+        return MadeEnvironment(environment=ENVIRONMENT, extra_inputs=extra, hold=self.holds.keep([ENVIRONMENT.id]))
 
     async def settle(self) -> tuple[MadeEnvironment, Inputs]:
         return await self.settling.make(self.job, Progress(lambda _event: None))
@@ -97,6 +100,28 @@ def test_what_changes_while_it_is_built_is_built_again_even_if_it_was_not_known_
         _, inputs = await scene.settle()
         assert scene.builds == 2
         assert "another" in {found.sha256 for found in inputs.files.values() if found}
+
+    play(scenario, tmp_path)
+
+
+def test_what_is_built_again_lets_go_of_what_was_built_before(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.during = lambda number: setattr(scene, "other", f"text {min(number, 3)}")
+        made, _ = await scene.settle()
+        assert scene.builds == 4
+        assert scene.holds.held() == {ENVIRONMENT.id}
+        made.hold.close()
+        assert scene.holds.held() == frozenset()
+
+    play(scenario, tmp_path)
+
+
+def test_inputs_that_are_gone_after_a_build_leave_nothing_held(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.during = lambda _number: scene.missing.extend(["lock file"] * 2)
+        with pytest.raises(NoLockFileError):
+            await scene.settle()
+        assert scene.holds.held() == frozenset()
 
     play(scenario, tmp_path)
 

@@ -43,13 +43,14 @@ from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready
 from storectl_daemon.warming.warm import FORGOTTEN, Warmer
+from storectl_store.collecting.holds import Holds
 from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.commit import Committed, commit
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.sealed import opened
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
-from storectl_store.errors import LockFileError, ProblemError
+from storectl_store.errors import LockFileError, ProblemError, StoreError
 from storectl_store.projects.history import Generation, history_file
 from storectl_store.projects.input_state import InputKind, InputState
 from storectl_store.selection.pin import Pin, WheelFile
@@ -164,6 +165,7 @@ class FakeMaker:
         self.trouble: Exception | None = None
         self.variables: dict[str, str] = {}
         self.during: Callable[[], None] = lambda: None
+        self.holds = Holds()
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         name = next(state.sha256 for state in inputs.files.values() if state)
@@ -174,7 +176,8 @@ class FakeMaker:
         self.during()
         if self.trouble is not None:
             raise self.trouble
-        return MadeEnvironment(environment=info(name), variables=self.variables)
+        hold = self.holds.keep([info(name).id])
+        return MadeEnvironment(environment=info(name), variables=self.variables, hold=hold)
 
 
 class Scene:
@@ -183,12 +186,14 @@ class Scene:
         self.maker = FakeMaker(self.files)
         self.fronts = FakeFronts()
         self.bus = EventBus()
+        self.holds = self.maker.holds
         self.book = ProjectBook(tmp_path / "projects.json")
         self.warmer = Warmer(
             settling=Settling(self.maker, self.files.read, Stillness(), again_seconds=0),
             grants=Grants(files=self.files, histories=histories or FakeHistories(self.files), book=self.book),
             fronts=self.fronts,
             bus=self.bus,
+            holds=self.holds,
             settle_seconds=settle_seconds,
         )
         self.job = Job(project=tmp_path)
@@ -213,6 +218,54 @@ def play(scenario: Callable[[Scene], Awaitable[None]], tmp_path: Path, **options
             await scene.warmer.stop()
 
     asyncio.run(main())
+
+
+def test_an_environment_is_held_until_a_record_names_it(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.files.may_write.clear()
+        scene.warmer.start(scene.job)
+        await turns_until(scene.files.writing.is_set)
+        assert scene.holds.held() == {"one"}
+        scene.files.may_write.set()
+        await turns_until(lambda: not scene.warmer.busy)
+        assert scene.holds.held() == frozenset()
+        assert scene.book.get(tmp_path) is not None
+
+    play(scenario, tmp_path)
+
+
+def test_a_branch_that_was_seen_before_is_held_before_it_is_looked_for(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        scene.files.text = "two"
+        await scene.warm()
+        held: list[frozenset[object]] = []
+
+        def environment(recorded: RecordedEnvironment, project: Path) -> EnvironmentInfo | None:
+            held.append(scene.holds.held())
+            return info(str(recorded.environment))
+
+        scene.files.text = "one"
+        scene.files.environment = environment  # type: ignore[method-assign]
+        await scene.warmer.refresh(scene.job)
+        await turns_until(lambda: not scene.warmer.busy)
+        assert {"one"} in held
+        assert scene.maker.made == ["one", "two"]
+        assert scene.holds.held() == frozenset()
+
+    play(scenario, tmp_path)
+
+
+def test_a_warm_whose_record_cannot_be_written_holds_nothing_afterwards(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        def refuse(*_arguments: object, **_options: object) -> bool:
+            raise StoreError("no space")
+
+        scene.files.write_record = refuse  # type: ignore[method-assign]
+        assert isinstance(await scene.warm(), FailedEvent)
+        assert scene.holds.held() == frozenset()
+
+    play(scenario, tmp_path)
 
 
 def test_a_record_that_is_being_written_when_its_project_is_forgotten_is_gone_too(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the catalogue knows, and that losing it loses nothing."""
 
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.disk.disk_size import BLOCK, in_blocks
 from storectl_store.entries.catalogue import Catalogue
+from storectl_store.entries.disk_use import OF_WHEEL
 from storectl_store.entries.store import Store
+from storectl_store.environments.outlines.catalogue_check import catalogue_problems
 from support.stores import WrittenStore, digest, written_store
 from support.wheels import make_wheel
 
@@ -30,6 +34,38 @@ def test_a_listing_has_name_version_file_and_sizes(written: WrittenStore) -> Non
     assert (sample.digest, sample.wheel_size) == (digest(SAMPLE), len(SAMPLE.data))
     entry = written.entry(SAMPLE)
     assert sample.unpacked_size == sum(path.stat().st_size for path in entry.rglob("*") if path.is_file())
+
+
+def test_what_an_entry_takes_up_is_known_once_it_is_committed(written: WrittenStore) -> None:
+    use = written.store.catalogue.uses()[digest(SAMPLE)][OF_WHEEL]
+    found = [path.lstat() for path in (written.entry(SAMPLE), *written.entry(SAMPLE).rglob("*"))]
+    assert (use.files, use.folders) == (
+        sum(stat.S_ISREG(status.st_mode) for status in found),
+        sum(stat.S_ISDIR(status.st_mode) for status in found),
+    )
+    assert use.disk_bytes == sum(BLOCK if stat.S_ISDIR(s.st_mode) else in_blocks(s.st_size) for s in found)
+
+
+def test_what_an_entry_takes_up_goes_with_the_entry_and_does_not_come_back(written: WrittenStore) -> None:
+    catalogue = written.store.catalogue
+    uses = {each: list(some.values()) for each, some in catalogue.uses().items()}
+    catalogue.remove([digest(SAMPLE)])
+    catalogue.put_uses(uses)
+    assert catalogue.uses().keys() == {digest(OTHER)}
+
+
+def test_a_catalogue_from_before_there_was_counting_keeps_what_it_has(written: WrittenStore) -> None:
+    written.store.catalogue.put("shim 1", {digest(SAMPLE): b"one"})
+    before = written.store.catalogue.summaries()
+    written.store.close()
+    with sqlite3.connect(written.store.layout.index) as database:
+        database.execute("DROP TABLE uses")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    assert written.store.catalogue.summaries() == before
+    assert written.store.catalogue.get_many("shim 1", [digest(SAMPLE)]) == {digest(SAMPLE): b"one"}
+    assert written.store.catalogue.uses() == {}
+    assert catalogue_problems(written.store) == []
 
 
 def test_derived_data_comes_back_for_those_that_have_some(written: WrittenStore) -> None:

@@ -1,10 +1,12 @@
 """The catalogue is compared with the manifests: what it says, what others keep in it, and the file itself."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from storectl_store.entries.disk_use import OF_WHEEL
 from storectl_store.environments.outlines.catalogue_check import catalogue_problems
 from storectl_store.environments.outlines.kept import Outlines
 from support.stores import WrittenStore, digest, written_store
@@ -36,6 +38,12 @@ def test_a_sound_catalogue_has_no_problem(catalogued: WrittenStore) -> None:
 
 def test_a_row_that_says_something_else_than_the_manifest_is_found(catalogued: WrittenStore) -> None:
     change(catalogued, b"1.25one-1.25", b"1.75one-1.25")
+    assert catalogue_problems(catalogued.store) == [f"what it says of {digest(ONE)} is not what the manifest says"]
+
+
+def test_a_count_that_is_not_that_of_the_manifest_is_found(catalogued: WrittenStore) -> None:
+    catalogue = catalogued.store.catalogue
+    catalogue.put_uses({digest(ONE): [replace(catalogue.uses()[digest(ONE)][OF_WHEEL], files=77)]})
     assert catalogue_problems(catalogued.store) == [f"what it says of {digest(ONE)} is not what the manifest says"]
 
 

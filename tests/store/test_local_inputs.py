@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from storectl_store.errors import EnvironmentBuildError, MissingProjectError
-from storectl_store.projects.git_refs import GitHead, git_folder, git_head, git_state, index_lock
+from storectl_store.projects.git_refs import git_folder, git_state, index_lock
 from storectl_store.projects.local_inputs import LocalInputs, local_inputs
 from support.project import git
 
@@ -197,35 +197,6 @@ def test_a_worktree_has_the_commit_of_its_own(checkout: Project) -> None:
     commit(tree, "second")
     assert git_state(tree, commit=True, tags=False).text != before
     assert checkout.inputs.git.split("\n")[0] == before
-
-
-def test_the_head_of_a_checkout_is_its_branch_and_its_commit(checkout: Project) -> None:
-    folder = checkout.folder
-    first = git(folder, "rev-parse", "HEAD").strip()
-    assert git_head(folder) == GitHead(branch="main", commit=first)
-    git(folder, "switch", "-q", "-c", "user/späte-idee")
-    commit(folder, "second")
-    second = git(folder, "rev-parse", "HEAD").strip()
-    assert git_head(folder) == GitHead(branch="user/späte-idee", commit=second)
-    git(folder, "pack-refs", "--all")
-    assert git_head(folder) == GitHead(branch="user/späte-idee", commit=second)
-    git(folder, "checkout", "-q", first)
-    assert git_head(folder) == GitHead(commit=first)
-    tree = folder.parent / "tree"
-    git(folder, "worktree", "add", "-q", "-b", "beside", str(tree))
-    (tree / "inner").mkdir()
-    assert git_head(tree / "inner") == GitHead(branch="beside", commit=first)
-
-
-def test_the_head_before_the_first_commit_is_a_branch(project: Project) -> None:
-    assert git_head(project.folder) is None
-    git(project.folder, "init", "-q", "-b", "trunk")
-    assert git_head(project.folder) == GitHead(branch="trunk")
-
-
-def test_refs_in_a_format_that_only_git_reads_are_said_to_be_hidden(checkout: Project) -> None:
-    checkout.write(".git/HEAD", "ref: refs/heads/.invalid\n")
-    assert git_head(checkout.folder) == GitHead(hidden=True)
 
 
 def test_git_cannot_change_the_checkout_while_its_index_is_locked(checkout: Project) -> None:

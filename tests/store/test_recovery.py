@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from storectl_store.digest import Digest
 from storectl_store.entries.recovery import Recovered
-from storectl_store.entries.trash import empty_trash
+from storectl_store.entries.trash import empty_trash, trash_count
 from storectl_store.errors import StoreError
+from support.collected import published
 from support.stores import WrittenStore, digest, run_python, start_python, visible_tree, written_store
 from support.wheels import make_wheel
 
@@ -89,6 +91,26 @@ def test_all_sessions_but_ones_own_are_swept(written: WrittenStore) -> None:
     assert list(written.store.layout.tmp.iterdir()) == [written.writer.session]
     assert empty_trash(written.store.layout) == len(left)
     assert staged.entry.is_dir()
+
+
+def test_an_environment_that_was_being_moved_is_closed_again(written: WrittenStore) -> None:
+    folder = published(written, ONE)
+    folder.chmod(0o700)
+    assert written.recover(lambda: {digest(ONE)}) == Recovered(sealed=(folder.name,))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o555
+    assert not written.recover(lambda: {digest(ONE)})
+
+
+def test_the_trash_says_what_was_thrown_away(written: WrittenStore) -> None:
+    layout = written.store.layout
+    odd = f"a name.with\udcff odd {'x' * 150}"
+    (layout.tmp / odd).mkdir()
+    os.makedirs(layout.environments / ".tmp-abc")
+    os.makedirs(layout.entries / "one" / ("f" * 32))
+    written.recover()
+    thrown = sorted(name.rsplit(".", 1)[0] for name in os.listdir(layout.trash))
+    assert thrown == ["environment._tmp-abc", f"half.{'f' * 32}", f"session.{'a_name_with__odd_' + 'x' * 47}"]
+    assert trash_count(layout) == 3
 
 
 @pytest.mark.parametrize("trash", ["full", "emptied"])

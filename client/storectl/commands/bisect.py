@@ -20,6 +20,7 @@ from storectl.options import Options
 from storectl.program import program_environ
 from storectl.project import locate_member
 from storectl.target import command_line
+from storectl_shim.leases import take_lease
 
 SKIP = 125
 """The exit code of a command that cannot judge, as for `git bisect run`."""
@@ -32,6 +33,7 @@ UNDECIDED = 3
 
 _COMMAND = f"{__name__}.command"
 _MOST_NAMED = 3
+_LEASE_TRIES = 3
 
 
 class _BeforeCommand(click.Command):
@@ -97,7 +99,27 @@ def bisect(context: click.Context, /, ends: tuple[int, ...], *, json: bool, **as
 
 
 def _asked(search: Search, tried: Sequence[Tried]) -> Attempt | Found:
-    """The next step. If the daemon dies meanwhile, it is started again, once."""
+    """The next step, with a lease of the environment to try; it is kept until this process ends."""
+    for _ in range(_LEASE_TRIES):
+        step = _step(search, tried)
+        if isinstance(step, Found) or step.environment is None or _is_leased(step.environment):
+            return step
+    raise ClientError(
+        f"{step.environment} was collected before the command could start", code="E_BISECT", hint="try again"
+    )
+
+
+def _is_leased(environment: str) -> bool:
+    """Take a lease. False if the environment is gone: the daemon makes it again when it is asked again."""
+    try:
+        take_lease(environment)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _step(search: Search, tried: Sequence[Tried]) -> Attempt | Found:
+    """The daemon's answer. If it dies meanwhile, it is started again, once."""
     asked = {
         **dict(zip(("good", "bad"), search.ends, strict=False)),
         "outcomes": {each.attempt.outcome_of: each.outcome for each in tried},

@@ -118,6 +118,7 @@ class Builder:
 
     async def _keep(self, name: NormalizedName, wheel: EditableWheel, report: Progress, how: BuildContext) -> Pin:
         """Commit a wheel that is in memory."""
+        how.hold.add([wheel.digest])
         if self._store.has(wheel.digest):
             return _pin(name, wheel.version, Path(wheel.filename), wheel.digest, len(wheel.content))
         folder = self._new_folder("editable")
@@ -131,6 +132,15 @@ class Builder:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _made(self, order: Order, report: Progress) -> BuiltWheel:
+        """The wheel, held. It is made once more if a collect took it away before it was held."""
+        for _ in range(_MOST_ROUNDS):
+            made = await self._known_or_built(order, report)
+            order.how.hold.add([made.pin.wheel.digest])
+            if self._store.has(made.pin.wheel.digest):
+                return made
+        raise BuildError(f"{order.label} is built, and gone again", hint="warm the project again", name=order.name)
+
+    async def _known_or_built(self, order: Order, report: Progress) -> BuiltWheel:
         known = await asyncio.to_thread(self._known.find, order)
         if known is not None:
             return known
@@ -151,6 +161,7 @@ class Builder:
                 pin = await asyncio.to_thread(_built_pin, order, folder / "out" / result.wheel)
                 if isinstance(order.source, ProjectFolder):
                     await asyncio.to_thread(_check_unchanged, order.source)
+                order.how.hold.add([pin.wheel.digest])
                 await self._pipeline.ensure(pin, report, order.how.access)
                 made = await asyncio.to_thread(self._known.keep, order, pin, result)
                 report.built(order.label)

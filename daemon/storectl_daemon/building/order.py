@@ -12,6 +12,7 @@ from storectl_daemon.building.pip_variables import NOWHERE, LockedPlaces
 from storectl_daemon.building.recipe import PLAIN, Recipe
 from storectl_daemon.building.variables import build_environ, may_count
 from storectl_daemon.indexes.access import Access
+from storectl_store.collecting.holds import Hold
 from storectl_store.entries.provenance import BuildKind, build_key
 from storectl_store.projects.local_inputs import local_inputs
 from storectl_store.selection.origins import without_login
@@ -24,11 +25,13 @@ class BuildContext:
     """How a command wants a build to be done: its network, its variables, and the recipe.
 
     With ``offline`` nothing is built. ``places`` are the places that the project's lock file names for packages.
+    ``hold`` keeps the entry of what is built, as long as the command needs it.
     """
 
     access: Access
     environ: Mapping[str, str] = field(repr=False)
     offline: bool
+    hold: Hold = field(compare=False, repr=False)
     recipe: Recipe = PLAIN
     places: LockedPlaces = NOWHERE
 

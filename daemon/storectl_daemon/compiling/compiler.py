@@ -12,6 +12,7 @@ from pathlib import Path
 from storectl_daemon.models import STOPPING
 from storectl_daemon.process.batches import Batcher
 from storectl_daemon.process.single_flight import SingleFlight
+from storectl_store.collecting.holds import Holds
 from storectl_store.digest import Digest
 from storectl_store.entries.bytecode.compile import Compiled, compile_entries, has_bytecode
 from storectl_store.entries.store import Store
@@ -40,8 +41,9 @@ class Compiler:
     The caller holds the writer's lock; ``session`` is its folder. A batch is compiled in ``processes`` processes.
     """
 
-    def __init__(self, store: Store, *, session: Path, processes: int) -> None:
+    def __init__(self, store: Store, *, holds: Holds, session: Path, processes: int) -> None:
         self._store = store
+        self._holds = holds
         self._session = session
         self._processes = processes
         self._flights: SingleFlight[tuple[Digest, str], None] = SingleFlight()
@@ -92,16 +94,17 @@ class Compiler:
         await loop.run_in_executor(self._threads, self._compile, digests, interpreter, tell)
 
     def _compile(self, digests: Sequence[Digest], interpreter: Interpreter, tell: Compiled) -> None:
-        compile_entries(
-            self._store.layout,
-            self._store.readable(digests),
-            interpreter,
-            processes=self._processes,
-            tmp=self._session,
-            proceed=self._proceed,
-            compiled=tell,
-            turn=self._turn,
-        )
+        with self._holds.keep(digests):  # by this thread, which goes on if its caller is cancelled
+            compile_entries(
+                self._store.layout,
+                self._store.readable(digests),
+                interpreter,
+                processes=self._processes,
+                tmp=self._session,
+                proceed=self._proceed,
+                compiled=tell,
+                turn=self._turn,
+            )
 
     def _proceed(self) -> None:
         """Raise if compiling has to stop. The compiler calls this again and again; it can be stopped only here."""

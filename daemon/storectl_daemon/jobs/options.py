@@ -1,7 +1,7 @@
 """The options of a warm, and the job that they make together with a project."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -112,6 +112,19 @@ class Options:
 
 
 DEFAULT_OPTIONS = Options()
+
+
+def moved_options(options: Options, before: Path, now: Path) -> Options:
+    """The options of a project that was in the folder ``before`` and is in ``now``: paths inside of it move along."""
+
+    def moved(path: str | None) -> str | None:
+        inside = path is not None and f"{path}/".startswith(f"{before}/")
+        return f"{now}{path[len(str(before)) :]}" if path is not None and inside else path
+
+    further = tuple(moved(path) or path for path in options.further_lock_files)
+    return replace(
+        options, member=moved(options.member), lock_file=moved(options.lock_file), further_lock_files=further
+    )
 
 
 def options_of(request: OptionsModel) -> Options:

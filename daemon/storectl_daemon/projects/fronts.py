@@ -4,10 +4,10 @@ import os
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
+from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options, moved_options
 from storectl_daemon.projects.installers import installer_at_work
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
@@ -64,7 +64,8 @@ class Fronts:
                 yield Front(path=path, options=DEFAULT_OPTIONS)
         elif child.is_dir() and not is_stage(child.name) and (record := read_front(path)) is not None:
             with suppress(KeyError, TypeError, AttributeError):
-                options = _moved(Options.decode(dict(record.options)), os.path.dirname(record.front), path.parent)
+                options = Options.decode(dict(record.options))
+                options = moved_options(options, Path(record.front).parent, path.parent)
                 yield Front(path=path, options=options, environment=record.environment, whole=record.whole)
 
     def place(self, path: Path, options: Options, environment: Path, *, force: bool) -> list[str]:
@@ -119,16 +120,6 @@ class Fronts:
             return difference(front.path, Path(front.environment))
         except OSError:
             return Difference()  # the environment is gone, or somebody deletes the front just now
-
-
-def _moved(options: Options, before: str, now: Path) -> Options:
-    """The options of a front whose project was in the folder ``before`` when it was made, and is in ``now``."""
-
-    def moved(path: str | None) -> str | None:
-        inside = path is not None and f"{path}/".startswith(f"{before}/")
-        return f"{now}{path[len(before) :]}" if path is not None and inside else path
-
-    return replace(options, member=moved(options.member), lock_file=moved(options.lock_file))
 
 
 def _asked(path: Path, options: Options, environment: Path) -> AskedFront:

@@ -1,16 +1,14 @@
 """The histories of projects: what a grant adds to them, and which environment some inputs had before."""
 
 import logging
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from storectl_daemon.jobs.options import Job
+from storectl_daemon.projects.git_folder import head_of
 from storectl_store.digest import EnvironmentId
 from storectl_store.entries.store import Store
-from storectl_store.projects.git_refs import GitHead, git_head
 from storectl_store.projects.history import (
     Generation,
     append_generation,
@@ -22,9 +20,6 @@ from storectl_store.projects.history import (
 from storectl_store.projects.kept_inputs import KeptInputs, write_kept
 
 logger = logging.getLogger(__name__)
-
-_GIT_SECONDS = 5
-_NOWHERE = GitHead()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +83,7 @@ class Histories:
         )
         if is_told(lines, generation):
             return
-        head, snapshot = head_of(job), self._snapshot(job, granted, lines)
+        head, snapshot = head_of(job.project, environ=job.environ), self._snapshot(job, granted, lines)
         generation = replace(generation, branch=head.branch, commit=head.commit, snapshot=snapshot)
         append_generation(self._layout, job.project, generation)
 
@@ -101,23 +96,3 @@ class Histories:
     def _with_sizes(self, kept: KeptInputs) -> KeptInputs:
         sizes = self._store.catalogue.sizes(wheel.digest for wheel in kept.wheels)
         return replace(kept, wheels=tuple(replace(wheel, size=sizes.get(wheel.digest)) for wheel in kept.wheels))
-
-
-def head_of(job: Job) -> GitHead:
-    """What the checkout of the project is at. Only where git hides that in a format of its own is git asked."""
-    head = git_head(job.project) or _NOWHERE
-    if not head.hidden:
-        return head
-    branch = _asked(job, "symbolic-ref", "--quiet", "--short", "HEAD")
-    return GitHead(branch=branch, commit=_asked(job, "rev-parse", "--verify", "--quiet", "HEAD"))
-
-
-def _asked(job: Job, *arguments: str) -> str | None:
-    """The line that git answers; None if it has no answer."""
-    command = ["git", "--no-optional-locks", *arguments]
-    with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            command, cwd=job.project, env=dict(job.environ), capture_output=True, timeout=_GIT_SECONDS, check=True
-        )
-        return done.stdout.decode(errors="surrogateescape").strip() or None
-    return None

@@ -17,14 +17,14 @@ from typing import Any
 from storectl_daemon.projects.inputs import Signature, signature_of
 from storectl_daemon.projects.notifications import Batch, Wanted, notifications
 from storectl_daemon.projects.version_files import VERSION_FILES
+from storectl_daemon.projects.worktrees import Changes, Worktrees, repository_of
 from storectl_shim.project_record import INPUTS
-from storectl_store.projects.git_refs import git_folder
 
 logger = logging.getLogger(__name__)
 
 RESCAN_SECONDS = 30.0
 _SAID_ABOVE = frozenset({*VERSION_FILES, "pyproject.toml"})
-_WATCHED_NAMES = frozenset({*INPUTS, "HEAD", "FETCH_HEAD"})
+_WATCHED_NAMES = frozenset({*INPUTS, "HEAD", "FETCH_HEAD", "worktrees", "gitdir"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,16 @@ class WatchedProject:
     @property
     def folders(self) -> frozenset[Path]:
         """The folders whose notifications concern the project."""
-        git = git_folder(self.path)
+        repository = repository_of(self.path)
         # A Path is made for each of these folders only: they are few, the inputs are many.
         parents = {os.path.dirname(path) for path in self.inputs if not self._is_said_above(path)}
-        return frozenset({self.path, *map(Path, parents), *self.listed, *([git] if git else [])})
+        return frozenset({self.path, *map(Path, parents), *self.listed, *(repository.folders if repository else ())})
+
+    @property
+    def worktrees(self) -> tuple[Path, ...]:
+        """The folder in which worktrees of the project's repository come and go."""
+        repository = repository_of(self.path)
+        return (repository.worktrees,) if repository else ()
 
     def _is_said_above(self, file: Path) -> bool:
         """Whether this is a version file or project table of a folder above the project's.
@@ -57,6 +63,7 @@ class Watcher:
 
     ``projects`` returns what to look at now; call ``projects_changed`` when it would return something else.
     ``on_change`` is also called once for every project after it is first seen, because what happened before is unknown.
+    ``on_worktrees`` is called with worktrees that came to, or went from, the repositories of the projects.
     """
 
     def __init__(
@@ -64,10 +71,13 @@ class Watcher:
         *,
         projects: Callable[[], Iterable[WatchedProject]],
         on_change: Callable[[Path], Awaitable[None]],
+        on_worktrees: Callable[[Changes], None] = lambda _changes: None,
         rescan_seconds: float = RESCAN_SECONDS,
     ) -> None:
         self._projects = projects
         self._on_change = on_change
+        self._on_worktrees = on_worktrees
+        self._worktrees = Worktrees()
         self._rescan_seconds = rescan_seconds
         self._signatures: dict[Path, Signature] = {}
         self._watched: frozenset[Path] = frozenset()
@@ -148,8 +158,15 @@ class Watcher:
         self._restart.clear()
 
     async def _look(self, folders: Batch) -> None:
-        """Compare signatures of the projects with inputs in these folders (None: all), and report what changed."""
-        for project, signature in await asyncio.to_thread(_signatures, list(self._projects()), folders):
+        """Look at the projects with inputs in these folders (None: all): their worktrees, and their signatures.
+
+        What changed is reported.
+        """
+        projects = await asyncio.to_thread(_concerned, list(self._projects()), folders)
+        changes = await asyncio.to_thread(self._worktrees.changes, [project.path for project in projects])
+        if changes != Changes():
+            self._on_worktrees(changes)
+        for project, signature in await asyncio.to_thread(_signatures, projects):
             if self._signatures.get(project) != signature:
                 self._signatures[project] = signature
                 await self._report(project)
@@ -161,13 +178,13 @@ class Watcher:
             logger.exception("looking at %s", project)
 
 
-def _signatures(projects: Sequence[WatchedProject], folders: Batch) -> list[tuple[Path, Signature]]:
-    """The signature of each project that has inputs in these folders (None: of all)."""
-    return [
-        (project.path, signature_of(project.inputs))
-        for project in projects
-        if folders is None or not project.folders.isdisjoint(folders)
-    ]
+def _concerned(projects: Sequence[WatchedProject], folders: Batch) -> list[WatchedProject]:
+    """The projects that have inputs in these folders (None: all)."""
+    return [project for project in projects if folders is None or not project.folders.isdisjoint(folders)]
+
+
+def _signatures(projects: Sequence[WatchedProject]) -> list[tuple[Path, Signature]]:
+    return [(project.path, signature_of(project.inputs)) for project in projects]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,5 +202,5 @@ def _plan(projects: Sequence[WatchedProject]) -> _Plan:
         with contextlib.suppress(OSError, ValueError):
             inodes[folder] = os.stat(folder).st_ino
     names = _WATCHED_NAMES.union(path.name for project in projects for path in project.inputs)
-    listed = frozenset(folder for project in projects for folder in project.listed)
+    listed = frozenset(folder for project in projects for folder in (*project.listed, *project.worktrees))
     return _Plan(inodes=inodes, names=names, listed=listed)

@@ -22,9 +22,15 @@ from storectl_store.selection.pin import Pin
 
 
 def assemble(
-    daemon: Service, *, writer: Writer, maker: Loaded[EnvironmentMaker], compiler: Compiler, publishing: Publishing
+    daemon: Service,
+    *,
+    writer: Writer,
+    maker: Loaded[EnvironmentMaker],
+    compiler: Compiler,
+    publishing: Publishing,
+    alone: asyncio.Lock,
 ) -> Repairer:
-    """The repairer of this daemon."""
+    """The repairer of this daemon. Nothing else that looks at the whole store has ``alone`` at the same time."""
     layout = daemon.store.layout
     users = Users(layout, daemon.book, daemon.warmer, daemon.bus, daemon.variables)
     interpreters = InterpreterBook(layout.interpreters)
@@ -55,4 +61,6 @@ def assemble(
         users=users,
         views=ViewPart(store=daemon.store, publishing=publishing, interpreters=interpreters, users=users),
         entries_for=entries_for,
+        holds=daemon.holds,
+        alone=alone,
     )

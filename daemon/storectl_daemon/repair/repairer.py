@@ -20,6 +20,8 @@ from storectl_daemon.repair.store_part import StorePart
 from storectl_daemon.repair.users import Users
 from storectl_daemon.repair.view_part import ViewPart
 from storectl_daemon.warming.warm import Warmer
+from storectl_store.collecting.holds import Holds
+from storectl_store.digest import EnvironmentId
 from storectl_store.entries.replace import entry_folders
 from storectl_store.entries.store import Store
 from storectl_store.entries.verify import Depth
@@ -43,9 +45,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repairer:
-    """One verification at a time. ``entries_for`` makes the part of entries for one order.
+    """One verification at a time, and none while the store is collected, which has ``alone`` then.
 
-    What that part knows of addresses lasts as long as the order.
+    ``entries_for`` makes the part of entries for one order: what it knows of addresses lasts as long as the order.
     """
 
     store: Store
@@ -55,12 +57,14 @@ class Repairer:
     users: Users
     views: ViewPart
     entries_for: Callable[[Order], EntryPart]
+    holds: Holds
+    alone: asyncio.Lock
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _last: LastLooks = field(default_factory=LastLooks)
 
     async def run(self, order: Order) -> AsyncIterator[Outcome]:
         """Look at everything. If the order says so, mend what was found."""
-        async with self._turn:
+        async with self.alone, self._turn:
             for part in self._parts(order):
                 async for examined in part.look(order):
                     yield await _outcome(examined, order)
@@ -91,10 +95,14 @@ class Repairer:
         order = Order(repair=True, offline=job.offline, environ=job.environ)
         async with self._turn:
             self._last.forget(folder)
-            before = await asyncio.to_thread(self._times, folder)
-            outcomes = [outcome async for outcome in self._looked_at(folder, order)]
-            if before and not any(outcome.examined.found for outcome in outcomes):
-                self._last.note(folder, before)
+            with self.holds.keep([EnvironmentId(folder.name)]):
+                return await self._mended(folder, order)
+
+    async def _mended(self, folder: Path, order: Order) -> list[str]:
+        before = await asyncio.to_thread(self._times, folder)
+        outcomes = [outcome async for outcome in self._looked_at(folder, order)]
+        if before and not any(outcome.examined.found for outcome in outcomes):
+            self._last.note(folder, before)
         return [told for outcome in outcomes if (told := _told(outcome))]
 
     async def found_right(self, job: Job) -> bool:

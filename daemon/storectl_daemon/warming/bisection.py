@@ -18,7 +18,9 @@ from storectl_daemon.errors import BisectionError
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo
+from storectl_daemon.warming.earlier import Earlier
 from storectl_daemon.warming.mixtures import Mixtures, Sides
+from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.digest import EnvironmentId
 from storectl_store.environments.halving import Found, Outcome, Try, Undecided, next_step
 from storectl_store.environments.mixture import Change
@@ -80,31 +82,31 @@ class Result:
     pythons: tuple[str, str] | None = None
 
 
-Remake = Callable[[Job, Generation, Progress], Awaitable[EnvironmentInfo]]
-"""The environment of a generation; it is made again if it is gone. Raises a ProblemError if it cannot be."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bisection:
-    """Answers what to try next."""
+    """Answers what to try next. What a step makes is held until its end; then the client takes a lease of it."""
 
     generations: Callable[[Job], Sequence[Generation]]
-    remake: Remake
+    earlier: Earlier
     mixtures: Mixtures
+    holds: Holds
 
     async def step(self, asked: Asked, progress: Progress) -> Next | Result:
         """The next step. Raises BisectionError if there is nothing to find, and other ProblemErrors."""
         generations = await asyncio.to_thread(self.generations, asked.job)
         found = next_generation(generations, asked)
-        if isinstance(found, Neighbours):
-            return await self._among_wheels(asked, found, progress)
-        generation, left = found
-        made = await _tried(self.remake(asked.job, generation, progress))
-        return Next(outcome_of=generation.environment, made=made, left=left, generation=generation)
+        with self.holds.keep() as hold:
+            if isinstance(found, Neighbours):
+                return await self._among_wheels(asked, found, progress, hold)
+            generation, left = found
+            made = await _tried(self.earlier.environment(asked.job, generation, progress, hold))
+            return Next(outcome_of=generation.environment, made=made, left=left, generation=generation)
 
-    async def _among_wheels(self, asked: Asked, neighbours: Neighbours, progress: Progress) -> Next | Result:
-        good = await self.remake(asked.job, neighbours.good, progress)
-        bad = await self.remake(asked.job, neighbours.bad, progress)
+    async def _among_wheels(
+        self, asked: Asked, neighbours: Neighbours, progress: Progress, hold: Hold
+    ) -> Next | Result:
+        good = await self.earlier.environment(asked.job, neighbours.good, progress, hold)
+        bad = await self.earlier.environment(asked.job, neighbours.bad, progress, hold)
         sides = await asyncio.to_thread(self.mixtures.sides, good.id, bad.id)
         if sides.pythons is not None:
             every = tuple(sides.mixing.changes.values())
@@ -112,7 +114,7 @@ class Bisection:
         known = {**asked.outcomes, good.id: Outcome.GOOD, bad.id: Outcome.BAD}
         step = await asyncio.to_thread(next_step, sides.mixing.needs, lambda taken: _shown(sides, taken, known))
         if isinstance(step, Try):
-            made = await _tried(self.mixtures.make(sides, step.taken, progress))
+            made = await _tried(self.mixtures.make(sides, step.taken, progress, hold))
             taken = _changes(sides, step.taken)
             return Next(outcome_of=sides.identity(step.taken), made=made, left=step.left, taken=taken)
         return _result(neighbours, sides, step)

@@ -14,6 +14,7 @@ from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.histories import Granted, Histories
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.warming.settling import MadeEnvironment
+from storectl_store.collecting.holds import Hold
 
 T = TypeVar("T")
 
@@ -55,14 +56,15 @@ class Grants:
             return None
         return self._files.environment(recorded, job.project)
 
-    def made_before(self, job: Job, inputs: Inputs) -> MadeEnvironment | None:
-        """The environment that these inputs gave before; None if there was none, or if it is gone. May block."""
+    def made_before(self, job: Job, inputs: Inputs, hold: Hold) -> MadeEnvironment | None:
+        """The environment that these inputs gave before, held; None if there was none, or if it is gone. May block."""
         before = self._histories.before(job, inputs.digest)
         if before is None or not self._files.has_variables(before.variables, job.environ):
             return None
         recorded = RecordedEnvironment(
             options=job.options, lock_file=str(inputs.located.lock_file), environment=before.environment
         )
+        hold.add([before.environment])  # first held, then looked for
         environment = self._files.environment(recorded, job.project)
         if environment is None:
             return None

@@ -12,6 +12,7 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.published import PublishedEnvironments, known_environment
 from storectl_daemon.warming.publishing import Publishing
+from storectl_store.collecting.holds import Hold
 from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.environments.environment_record import EnvironmentRecord
 from storectl_store.environments.identity import environment_id
@@ -81,10 +82,12 @@ class Mixtures:
             pythons=None if before.identity == after.identity else (before.version, after.version),
         )
 
-    async def make(self, sides: Sides, taken: Iterable[NormalizedName], progress: Progress) -> EnvironmentInfo:
-        """The environment of the mixture. Raises a ProblemError if it cannot be made."""
+    async def make(
+        self, sides: Sides, taken: Iterable[NormalizedName], progress: Progress, hold: Hold
+    ) -> EnvironmentInfo:
+        """The environment of the mixture, held. Raises a ProblemError if it cannot be made."""
         parts = sides.parts(taken)
-        folder = await self.publishing.publish(parts.digests, sides.interpreter, parts.direct_urls, progress)
+        folder = await self.publishing.publish(parts.digests, sides.interpreter, parts.direct_urls, progress, hold)
         return await asyncio.to_thread(known_environment, self.environments, folder.name)
 
     def _record(self, identity: EnvironmentId) -> EnvironmentRecord:

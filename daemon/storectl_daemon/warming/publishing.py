@@ -11,7 +11,8 @@ from packaging.utils import NormalizedName
 from storectl_daemon.compiling.shim_bytecode import ShimBytecode
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.published import PublishedEnvironments
-from storectl_store.digest import Digest
+from storectl_store.collecting.holds import Hold, Holds
+from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.entries.quarantine import Reason
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id
@@ -37,6 +38,7 @@ class Publishing:
     outlines: Outlines
     environments: PublishedEnvironments
     shim: ShimBytecode
+    holds: Holds
 
     async def publish(
         self,
@@ -44,15 +46,20 @@ class Publishing:
         interpreter: Interpreter,
         direct_urls: Mapping[NormalizedName, str],
         progress: Progress,
+        hold: Hold,
     ) -> Path:
-        """The environment's folder. One that exists is used again if it has every part that a start needs."""
+        """The environment's folder. One that exists is used again if it has every part that a start needs.
+
+        The caller's ``hold`` keeps the entries, and keeps the environment from here on.
+        """
         identity = environment_id(digests, interpreter, direct_urls)
+        hold.add([identity])  # first held, then looked for
         folder = self.store.layout.environment(identity)
         if await asyncio.to_thread(self.environments.is_whole, identity):
             return folder
         progress.begin("publish", 1)
         planned = await self.planned(digests, interpreter, direct_urls)
-        await asyncio.to_thread(self._place, planned, folder)
+        await self._place_held(planned, folder, [identity, *digests])
         progress.step("publish", identity)
         for warning in planned.plan.warnings:
             progress.warn(warning)
@@ -74,6 +81,13 @@ class Publishing:
     def replace(self, planned: Planned, reason: Reason) -> None:
         """Make the environment anew, in the place of a damaged one. Blocking."""
         republish_environment(self.store, planned.plan, reason, extra_files=planned.extra_files)
+
+    async def _place_held(self, planned: Planned, folder: Path, kept: Sequence[Digest | EnvironmentId]) -> None:
+        """Place the environment. A caller that is cancelled lets go of its hold; the thread goes on, with its own."""
+        hold = self.holds.keep(kept)
+        placing = asyncio.ensure_future(asyncio.to_thread(self._place, planned, folder))
+        placing.add_done_callback(lambda _: hold.close())
+        await asyncio.shield(placing)
 
     def _place(self, planned: Planned, folder: Path) -> None:
         if os.path.lexists(folder):

@@ -3,10 +3,14 @@
 A ``git switch`` takes files away and puts others in their place, one by one. It holds ``index.lock`` meanwhile. That
 lock is waited for, but only for a limited time: an editor may hold it for an hour. If a project has lost its
 ``pyproject.toml``, it is looked at again after a moment. Nothing is ever made from a file that is missing.
+
+The states between the steps of a rebase are of no use to anyone. A command that asks gets what is there now. Everything
+else waits for the end of the rebase, or until it stops.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.projects.inputs import Inputs, same_states
 from storectl_daemon.projects.stillness import Stillness
+from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
 from storectl_store.projects.input_state import InputKind, InputState, stronger
 from storectl_store.projects.kept_inputs import KeptInputs
@@ -28,6 +33,10 @@ _LOOKS_WITH_GIT = 40
 """Looks for a missing file as long as git is at work: ten seconds."""
 
 
+def _nothing_held() -> Hold:
+    return Holds().keep()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeEnvironment:
     """An environment that exists.
@@ -37,6 +46,8 @@ class MadeEnvironment:
     (``project_record.variable_digest``). ``notices`` are sentences that each start of a program shows, such as that
     the lock file is older than the project. ``kept`` is what its history keeps, None if it was not made anew.
     ``rolled_back`` is the number of the generation that the user wants instead of what the inputs give.
+
+    ``hold`` keeps the environment; whoever gets this closes it, once a record names the environment.
     """
 
     environment: EnvironmentInfo
@@ -45,6 +56,7 @@ class MadeEnvironment:
     notices: tuple[str, ...] = ()
     kept: KeptInputs | None = None
     rolled_back: int | None = None
+    hold: Hold = field(default_factory=_nothing_held, compare=False, repr=False)
 
 
 Make = Callable[[Job, Inputs, Progress], Awaitable[MadeEnvironment]]
@@ -84,6 +96,14 @@ class Settling:
         self._extra.pop(job, None)
         self._failed.pop(job, None)
 
+    async def is_under_way(self, job: Job) -> bool:
+        """Whether git is in the middle of an act, such as a rebase, and goes on with it by itself."""
+        return await self._stillness.is_under_way(job.project)
+
+    async def wait_for_end(self, job: Job) -> None:
+        """Return when git has finished such an act, or has stopped in it."""
+        await self._stillness.wait_for_end(job.project)
+
     async def read(self, job: Job) -> Inputs:
         """The inputs, read once nothing changes them. A missing lock file is looked for again before it is an error."""
         await self._stillness.wait_for(job.project)
@@ -96,14 +116,24 @@ class Settling:
 
     async def make(self, job: Job, progress: Progress) -> tuple[MadeEnvironment, Inputs]:
         """Make the environment until its inputs are the same before and after. Raises a ProblemError on failure."""
+        with ExitStack() as dropped:
+            made, inputs = await self._make_settled(job, progress, dropped)
+            dropped.pop_all()  # the caller closes the hold of this one
+            return made, inputs
+
+    async def _make_settled(self, job: Job, progress: Progress, dropped: ExitStack) -> tuple[MadeEnvironment, Inputs]:
+        """As ``make``. ``dropped`` lets go of what was made last."""
         before = await self.read(job)
         looks = 0
         for _ in range(_ROUNDS):
+            dropped.close()
             outcome = await self._attempt(job, before, progress)
             while isinstance(outcome, MissingProjectError) and await self._is_to_come(job, looks):
                 looks += 1
                 before = await self.read(job)
                 outcome = await self._attempt(job, before, progress)
+            if isinstance(outcome, MadeEnvironment):
+                dropped.callback(outcome.hold.close)
             after = await self.read(job)
             if before.same_contents(after):
                 if isinstance(outcome, ProblemError):
@@ -112,7 +142,8 @@ class Settling:
                 if same_states(outcome.extra_inputs, after.files):
                     self._failed.pop(job, None)
                     return outcome, after
-            before = after
+            await self.wait_for_end(job)  # the first attempt was for who asked; a rebase may change them many times
+            before = await self.read(job)
         raise LockFileError(f"{job.project}: its lock file keeps changing", hint="Wait for what writes it.")
 
     async def _is_to_come(self, job: Job, looks: int) -> bool:

@@ -17,6 +17,7 @@ from storectl_daemon.errors import OfflineError
 from storectl_daemon.indexes.access import Access
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
+from storectl_store.collecting.holds import Hold
 from storectl_store.errors import ProblemError
 from storectl_store.selection.pin import LocalProject, Pin, SourcePin
 from storectl_store.selection.target import Interpreter
@@ -28,7 +29,7 @@ T = TypeVar("T")
 class SourceBuilds:
     """The builds of one job. ``versions`` are those that its lock file selects, ``places`` the indexes that it names.
 
-    ``environment_of`` publishes the environment of the closure with some more wheels.
+    ``environment_of`` publishes the environment of the closure with some more wheels. ``hold`` keeps what is built.
     """
 
     builder: Builder
@@ -40,6 +41,7 @@ class SourceBuilds:
     places: LockedPlaces
     environment_of: Callable[[Sequence[Pin]], Awaitable[Path]]
     progress: Progress
+    hold: Hold
 
     async def wheels(self, pins: Sequence[SourcePin], projects: Sequence[LocalProject]) -> list[BuiltWheel]:
         """The wheels of these sources and projects. The first error ends all builds and is raised.
@@ -68,6 +70,7 @@ class SourceBuilds:
             offline=self.job.offline,
             recipe=self.options.recipe_of(item, self.versions, environment),
             places=self.places,
+            hold=self.hold,
         )
         if isinstance(item, SourcePin):
             return await self.builder.wheel(item, self.interpreter, self.progress, how)

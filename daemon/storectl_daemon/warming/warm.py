@@ -32,6 +32,7 @@ from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
+from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.errors import ProblemError
 from storectl_store.projects.input_state import InputKind
 from storectl_store.system_errors import refusal_of
@@ -70,17 +71,20 @@ class Warmer:
         grants: Grants,
         fronts: Fronts,
         bus: EventBus,
+        holds: Holds,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._settling = settling
         self._grants = grants
         self._fronts = fronts
         self._bus = bus
+        self._holds = holds
         self._settle_seconds = settle_seconds
         self._flights: SingleFlight[Job, Job] = SingleFlight()
         self._waiting: dict[asyncio.Task[None], Job] = {}
         self._states: dict[Job, WarmState] = {}
         self._stale: set[Job] = set()
+        self._deferred: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
         self._refreshes = Background()
         self._stopping = False
@@ -185,10 +189,14 @@ class Warmer:
     async def refresh(self, job: Job) -> None:
         """Read the inputs again. If they changed, warm the job; otherwise bring its record up to date.
 
-        Inputs that failed before are left alone: only a request for the environment tries them again.
+        If git is in the middle of a rebase or the like, this is done at its end, which is not waited for here. Inputs
+        that failed before are left alone: only a request for the environment tries them again.
         """
         if job in self._flights:
             self._stale.add(job)
+            return
+        if await self._settling.is_under_way(job):
+            self._refresh_at_the_end(job)
             return
         try:
             inputs = await self._settling.read(job)
@@ -248,8 +256,11 @@ class Warmer:
         """
         self._begin(job)
         try:
-            made, inputs = await self._granted_again(job, seen) or await self._settling.make(job, self._progress(job))
-            await self._finish(job, made, inputs)
+            with self._holds.keep() as hold:
+                granted = await self._granted_again(job, seen, hold)
+                made, inputs = granted or await self._settling.make(job, self._progress(job))
+                with made.hold:  # until a record names the environment
+                    await self._finish(job, made, inputs)
         except ProblemError as error:
             self._fail(job, error)
         except Exception as error:
@@ -264,7 +275,8 @@ class Warmer:
         self._begin(job)
         try:
             made = await make(self._progress(job))
-            await self._finish(job, made, await self._settling.read(job))
+            with made.hold:  # until a record names the environment
+                await self._finish(job, made, await self._settling.read(job))
         except Exception as error:
             if not isinstance(error, ProblemError) and refusal_of(error, "go on") is None:
                 logger.exception("rolling %s back", job.project)
@@ -274,18 +286,19 @@ class Warmer:
     def _progress(self, job: Job) -> Progress:
         return Progress(lambda message: self._tell(job, message))
 
-    async def _granted_again(self, job: Job, seen: Inputs | None) -> tuple[MadeEnvironment, Inputs] | None:
-        """What needs no look at anything but the inputs; None if there is no such environment.
+    async def _granted_again(self, job: Job, seen: Inputs | None, hold: Hold) -> tuple[MadeEnvironment, Inputs] | None:
+        """What needs no look at anything but the inputs, held; None if there is no such environment.
 
         If they were ``seen`` just now: what they gave before. Otherwise what the user rolled back to, if none of them
         has changed since.
         """
         if seen is not None:
-            made = await asyncio.to_thread(self._grants.made_before, job, seen)
+            made = await asyncio.to_thread(self._grants.made_before, job, seen, hold)
             return (made, seen) if made is not None else None
         recorded = self._grants.recorded(job)
-        if recorded.rolled_back is None:
+        if recorded.rolled_back is None or recorded.environment is None:
             return None
+        hold.add([recorded.environment])  # first held, then looked for
         inputs = await self._settling.read(job)
         environment = await asyncio.to_thread(self._grants.still_right, job, inputs)
         if environment is None:
@@ -324,6 +337,20 @@ class Warmer:
     def _refresh_soon(self, job: Job) -> None:
         self._timers.pop(job, None)
         self._refreshes.start(f"refreshing {job.project}", self.refresh(job))
+
+    def _refresh_at_the_end(self, job: Job) -> None:
+        """Refresh the job once git has finished what it has begun, or has stopped in it."""
+
+        async def refresh() -> None:
+            try:
+                await self._settling.wait_for_end(job)
+            finally:
+                self._deferred.discard(job)
+            await self.refresh(job)
+
+        if job not in self._deferred:
+            self._deferred.add(job)
+            self._refreshes.start(f"waiting for git in {job.project}", refresh())
 
     def _stop_timer(self, job: Job) -> None:
         timer = self._timers.pop(job, None)

@@ -92,6 +92,15 @@ def side_manifests(layout: StoreLayout, digest: Digest) -> dict[str, Path]:
     return {path.name[len(head) : -len(tail)]: path for path in sorted(layout.meta.glob(f"{head}*{tail}"))}
 
 
+def side_manifests_by_entry(layout: StoreLayout) -> dict[str, list[Path]]:
+    """The side manifests of all entries, by the hex digits of the digest: ``meta/`` is listed only once."""
+    found: dict[str, list[Path]] = {}
+    for name in os.listdir(layout.meta):
+        if name.endswith(".pyc.json"):
+            found.setdefault(name.partition(".")[0], []).append(layout.meta / name)
+    return found
+
+
 def drop_side_manifests(layout: StoreLayout, digests: Iterable[Digest]) -> None:
     """Delete the side manifests of entries that others take the place of: no bytecode is compiled for those yet."""
     owners = set(map(hex_of, digests))

@@ -1,17 +1,19 @@
 """The catalogue: ``index.db``, what is quick to know about the entries. Rebuildable; the files are the truth.
 
     entries(digest, name, version, filename, wheel_size, unpacked_size)    sizes in bytes
+    uses(digest, tag, stamp, files, folders, disk_bytes)    what they take up on disk, see ``disk_use``
     blobs(digest, kind, data)       what other parts derived from an entry and would rather not derive again
 
-It is SQLite in WAL mode. If the database is corrupt, or of another schema version, it is deleted and built again from
-the manifests. Losing it loses only time. So a caller may ignore that writing to it failed, and a blob that cannot be
-read or written is no error.
+It is SQLite in WAL mode. Schema 1 had no ``uses``: it gets an empty table, and whoever counts fills it. If the
+database is corrupt, or of any other schema version, it is deleted and built again from the manifests. Losing it loses
+only time. So a caller may ignore that writing to it failed, and a blob that cannot be read or written is no error.
 """
 
 import contextlib
 import sqlite3
 import threading
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import astuple, dataclass
@@ -21,15 +23,22 @@ from typing import TypeVar
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest
+from storectl_store.entries.disk_use import DiskUse, use_of_wheel
 from storectl_store.entries.manifest import Manifest
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+_VERSION_WITHOUT_USES = 1
+_USES = """CREATE TABLE IF NOT EXISTS uses (
+        digest TEXT NOT NULL, tag TEXT NOT NULL, stamp INTEGER NOT NULL, files INTEGER NOT NULL,
+        folders INTEGER NOT NULL, disk_bytes INTEGER NOT NULL, PRIMARY KEY (digest, tag)
+    ) WITHOUT ROWID"""
 _SCHEMA = (
     """CREATE TABLE entries (
         digest TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, filename TEXT NOT NULL,
         wheel_size INTEGER NOT NULL, unpacked_size INTEGER NOT NULL
     ) WITHOUT ROWID""",
     "CREATE TABLE blobs (digest TEXT NOT NULL, kind TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (digest, kind))",
+    _USES,
 )
 _BUSY_TIMEOUT = 5.0  # seconds
 _VARIABLES = 500  # in one statement; SQLite before 3.32 stops at 999
@@ -97,13 +106,30 @@ class Catalogue:
 
     def add(self, manifests: Iterable[Manifest]) -> None:
         """Add these entries, or replace them."""
-        rows = [_row(manifest) for manifest in manifests]
-        self._run(lambda database: _insert(database, rows))
+        added = list(manifests)
+        self._run(lambda database: _insert(database, added))
 
     def remove(self, digests: Iterable[Digest]) -> None:
         """Remove these entries and everything derived from them."""
         rows = [(digest,) for digest in digests]
         self._run(lambda database: _delete(database, rows))
+
+    def uses(self) -> dict[Digest, dict[str, DiskUse]]:
+        """What entries take up on disk, by tag, as far as it was counted. Empty if the database cannot be read."""
+        found: defaultdict[Digest, dict[str, DiskUse]] = defaultdict(dict)
+        with suppress(sqlite3.Error, OSError):
+            for digest, tag, stamp, files, folders, taken in self._run(_select_uses):
+                use = DiskUse(tag=tag, stamp=stamp, files=files, folders=folders, disk_bytes=taken)
+                found[digest][tag] = use
+        return dict(found)
+
+    def put_uses(self, uses: Mapping[Digest, Iterable[DiskUse]]) -> None:
+        """Keep what entries take up on disk, in place of what was known of them; entries that are gone are left out.
+
+        If it cannot be written, nothing happens.
+        """
+        with suppress(sqlite3.Error, OSError):
+            self._run(lambda database: _replace_uses(database, uses))
 
     def get_many(self, kind: str, digests: Iterable[Digest]) -> dict[Digest, bytes]:
         """The data of this kind, by digest, for those of the digests that have some.
@@ -185,6 +211,7 @@ class Catalogue:
         """Set the connection up, check that the database is ours, and build it if it is empty."""
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")  # in WAL mode a power cut loses commits, never consistency
+        _add_uses(database)
         if _is_built(database):
             return
         database.execute("BEGIN IMMEDIATE")
@@ -192,7 +219,7 @@ class Catalogue:
             if not _is_built(database):  # another process may have been faster
                 for statement in _SCHEMA:
                     database.execute(statement)
-                _insert(database, [_row(manifest) for manifest in self._manifests()])
+                _insert(database, list(self._manifests()))
                 database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
@@ -207,28 +234,54 @@ def _is_broken(error: sqlite3.DatabaseError) -> bool:
 
 def _is_built(database: sqlite3.Connection) -> bool:
     """Whether the database is ours (true) or empty (false). Raises _ForeignSchemaError for any other."""
-    (version,) = database.execute("PRAGMA user_version").fetchone()
+    version = _version_of(database)
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if version != _SCHEMA_VERSION and (version or tables):
         raise _ForeignSchemaError(f"schema version {version} is not {_SCHEMA_VERSION}")
-    return bool(version == _SCHEMA_VERSION)
+    return version == _SCHEMA_VERSION
 
 
-def _row(manifest: Manifest) -> tuple[str | int, ...]:
-    return astuple(summary_of(manifest))
+def _add_uses(database: sqlite3.Connection) -> None:
+    """Bring a database of schema 1 to this one: its entries are counted when somebody asks."""
+    if _version_of(database) != _VERSION_WITHOUT_USES:
+        return
+    database.execute("BEGIN IMMEDIATE")
+    with database:
+        if _version_of(database) == _VERSION_WITHOUT_USES:  # another process may have been faster
+            database.execute(_USES)
+            database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
-def _insert(database: sqlite3.Connection, rows: list[tuple[str | int, ...]]) -> None:
+def _version_of(database: sqlite3.Connection) -> int:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _insert(database: sqlite3.Connection, manifests: list[Manifest]) -> None:
+    rows = [astuple(summary_of(manifest)) for manifest in manifests]
     database.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)", rows)
+    _replace_uses(database, {manifest.digest: [use_of_wheel(manifest)] for manifest in manifests})
+
+
+def _replace_uses(database: sqlite3.Connection, uses: Mapping[Digest, Iterable[DiskUse]]) -> None:
+    database.executemany("DELETE FROM uses WHERE digest = ?", [(digest,) for digest in uses])
+    rows = [(digest, *astuple(use), digest) for digest, some in uses.items() for use in some]
+    there = "WHERE EXISTS (SELECT 1 FROM entries WHERE digest = ?)"
+    database.executemany(f"INSERT INTO uses SELECT ?, ?, ?, ?, ?, ? {there}", rows)
 
 
 def _delete(database: sqlite3.Connection, rows: list[tuple[Digest]]) -> None:
     database.executemany("DELETE FROM entries WHERE digest = ?", rows)
     database.executemany("DELETE FROM blobs WHERE digest = ?", rows)
+    database.executemany("DELETE FROM uses WHERE digest = ?", rows)
 
 
 def _select_summaries(database: sqlite3.Connection) -> list[tuple[Digest, NormalizedName, str, str, int, int]]:
     return database.execute("SELECT digest, name, version, filename, wheel_size, unpacked_size FROM entries").fetchall()
+
+
+def _select_uses(database: sqlite3.Connection) -> list[tuple[Digest, str, int, int, int, int]]:
+    return database.execute("SELECT digest, tag, stamp, files, folders, disk_bytes FROM uses").fetchall()
 
 
 def _select_blobs(database: sqlite3.Connection, kind: str, digests: list[Digest]) -> Iterator[tuple[Digest, bytes]]:

@@ -35,6 +35,9 @@ from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree, discard
 from storectl_store.errors import PrefixCollisionError
 
+_TRIES = 5
+"""So often the folder of an entry's name is made: a collect may delete it as often, if it is empty."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
@@ -112,15 +115,23 @@ def _publish(store: Store, fresh: list[StagedEntry]) -> None:
 def _place(store: Store, stage: StagedEntry) -> None:
     """Rename the entry to its address. A half entry that a crash left there goes to the trash."""
     entry = store.entry_folder(stage.manifest)
-    _make_parent(entry.parent)
     try:
-        rename_noreplace(stage.entry, entry)
+        _rename_into(stage.entry, entry)
     except FileExistsError:
-        half = discard(store.layout, entry)
-        rename_noreplace(stage.entry, entry)
+        half = discard(store.layout, entry, kind="half")
+        _rename_into(stage.entry, entry)
         with suppress(OSError):  # it is out of the way; recovery empties the trash
             delete_tree(half)
     entry.chmod(0o555)
+
+
+def _rename_into(stage: Path, entry: Path) -> None:
+    """Rename the entry, into a folder that is made if it is missing: it goes when the last version in it goes."""
+    for _ in range(_TRIES):
+        _make_parent(entry.parent)
+        with suppress(FileNotFoundError):
+            return rename_noreplace(stage, entry)
+    return rename_noreplace(stage, entry)
 
 
 def _make_parent(folder: Path) -> None:
@@ -142,7 +153,7 @@ def _withdraw(store: Store, stage: StagedEntry) -> None:
             store.layout.manifest(stage.manifest.digest).unlink()
     with suppress(OSError):
         if not stage.entry.exists():
-            delete_tree(discard(store.layout, store.entry_folder(stage.manifest)))
+            delete_tree(discard(store.layout, store.entry_folder(stage.manifest), kind="half"))
     with suppress(OSError):
         os.rmdir(store.entry_folder(stage.manifest).parent)
 

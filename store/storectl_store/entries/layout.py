@@ -22,6 +22,8 @@ urls/pages/                      its pages, for conditional requests
 projects/<absolute folder>/@storectl/   the record of one project: which environment its lock file has
 variables.key                    32 random bytes: the key of digests of variables
 projects.json                    the registered projects
+sightings.json                   when the folders of projects were seen, or missed first
+collects.json                    what was collected last, and what the first collect by itself would have taken
 tmp/<random>/                    stages and downloads of one writer
 trash/  quarantine/
 index.db                         SQLite, rebuildable from the files at any time
@@ -116,6 +118,14 @@ class StoreLayout:
     @property
     def projects_file(self) -> Path:
         return self.root / "projects.json"
+
+    @property
+    def sightings(self) -> Path:
+        return self.root / "sightings.json"
+
+    @property
+    def collects(self) -> Path:
+        return self.root / "collects.json"
 
     @property
     def tmp(self) -> Path:

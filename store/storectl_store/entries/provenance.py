@@ -31,6 +31,7 @@ from storectl_store.disk.durability import disk_errors
 from storectl_store.disk.whole_files import PRIVATE, replace_file
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.sealed import opened, sealed
+from storectl_store.entries.store import Store
 
 _CHECK_BYTES = 4  # of the variables' key, at its end: the first bytes of the sha256 of what comes before
 BUILD_FORMAT = 2
@@ -130,6 +131,17 @@ def provenance_of(layout: StoreLayout, digest: Digest) -> Iterator[Provenance]:
         provenance = _read(path)
         if provenance is not None and provenance.digest == digest:
             yield provenance
+
+
+def drop_builds_without_entry(store: Store) -> int:
+    """Delete the records of builds whose entry is gone. Returns how many. An entry is there before its record is."""
+    dropped = 0
+    for path in store.layout.builds.glob("*.json"):
+        provenance = _read(path)
+        if provenance is not None and not store.has(provenance.digest):
+            path.unlink(missing_ok=True)
+            dropped += 1
+    return dropped
 
 
 def remove_older_formats(layout: StoreLayout) -> None:

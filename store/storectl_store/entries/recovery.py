@@ -27,19 +27,23 @@ from storectl_store.entries.writer import Writer
 
 _MANIFEST = re.compile(r"([0-9a-f]{64})(?:\..+\.pyc)?\.json")  # of an entry, or of its bytecode
 
+_SEALED = 0o555  # the mode of every folder of an environment
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
     """What was swept away.
 
     ``sessions`` and ``environments`` are folder names, ``halves`` are ``name/prefix``, ``manifests`` are file names in
-    ``meta/``. ``catalogue`` is the number of its rows that changed.
+    ``meta/``. ``sealed`` are environments that stay, and could be written. ``catalogue`` is the number of its rows that
+    changed.
     """
 
     sessions: tuple[str, ...] = ()
     halves: tuple[str, ...] = ()
     manifests: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
+    sealed: tuple[str, ...] = ()
     catalogue: int = 0
 
     def __bool__(self) -> bool:
@@ -63,6 +67,7 @@ def recover(store: Store, writer: Writer, *, shown: Callable[[], AbstractSet[Dig
             halves=halves,
             manifests=manifests,
             environments=_discard_unfinished_environments(layout),
+            sealed=_seal_environments(layout),
             catalogue=_reconcile(store),
         )
 
@@ -77,15 +82,24 @@ def _delete_unfinished(layout: StoreLayout) -> None:
 def _discard_other_sessions(layout: StoreLayout, writer: Writer) -> tuple[str, ...]:
     left = sorted(name for name in os.listdir(layout.tmp) if name != writer.session.name)
     for name in left:
-        discard(layout, layout.tmp / name)
+        discard(layout, layout.tmp / name, kind="session")
     return tuple(left)
 
 
 def _discard_unfinished_environments(layout: StoreLayout) -> tuple[str, ...]:
     names = sorted(name for name in os.listdir(layout.environments) if name.startswith(UNPUBLISHED))
     for name in names:
-        discard(layout, layout.environments / name)
+        discard(layout, layout.environments / name, kind="environment")
     return tuple(names)
+
+
+def _seal_environments(layout: StoreLayout) -> tuple[str, ...]:
+    """Close the folders of environments that were being moved, or had just been: a folder that moves is writable."""
+    with os.scandir(layout.environments) as found:
+        open_ones = [each for each in found if each.is_dir(follow_symlinks=False) and each.stat().st_mode & 0o222]
+    for folder in open_ones:
+        os.chmod(folder.path, _SEALED)
+    return tuple(sorted(folder.name for folder in open_ones))
 
 
 def _addresses(layout: StoreLayout) -> list[str]:
@@ -146,7 +160,7 @@ def _halves(store: Store, shown: _Shown) -> list[str]:
 def _discard_halves(store: Store, shown: _Shown) -> tuple[str, ...]:
     halves = _halves(store, shown)
     for half in halves:
-        discard(store.layout, store.layout.entries / half)
+        discard(store.layout, store.layout.entries / half, kind="half")
         _delete_if_empty(store.layout, half)
     return tuple(halves)
 

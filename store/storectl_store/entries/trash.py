@@ -1,29 +1,54 @@
 """The trash: folders that must vanish at once but take long to delete are moved here.
 
-The folders of entries are 0555, so deleting makes them writable on the way. It works on descriptors and never follows a
-symbolic link.
+    trash/<kind>.<what it was called>.<16 hex digits>     kind: entry, environment, half, session
+
+The name is for a person who looks. The folders of entries are 0555, so deleting makes them writable on the way. It
+works on descriptors and never follows a symbolic link.
 """
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from storectl_store.disk.descriptors import REAL_FOLDER, opened_folder
 from storectl_store.entries.layout import StoreLayout
 
+Kind = Literal["entry", "environment", "half", "session"]
 
-def discard(layout: StoreLayout, path: Path) -> Path:
-    """Move a file or folder of the store into the trash, atomically, to be deleted from there. Returns its new path."""
-    place = layout.trash / secrets.token_hex(16)
+_ODD = re.compile(r"[^0-9A-Za-z_-]")
+_LONGEST_NAME = 64  # characters of a name that are kept: a file system takes 255 bytes in all
+
+
+def discard(layout: StoreLayout, path: Path, *, kind: Kind) -> Path:
+    """Move a file or folder of the store into the trash, atomically, to be deleted from there. Returns its new path.
+
+    If that fails, a folder has the mode that it had.
+    """
+    place = layout.trash / f"{kind}.{_ODD.sub('_', path.name)[:_LONGEST_NAME]}.{secrets.token_hex(8)}"
     mode = path.lstat().st_mode
-    if stat.S_ISDIR(mode):
-        # A folder that changes its parent gets a new "..", for which it has to be writable.
-        path.chmod(0o700)
-    path.rename(place)
+    if not stat.S_ISDIR(mode):
+        path.rename(place)
+        return place
+    # A folder that changes its parent gets a new "..", for which it has to be writable.
+    path.chmod(0o700)
+    try:
+        path.rename(place)
+    except OSError:
+        with suppress(OSError):
+            path.chmod(stat.S_IMODE(mode))
+        raise
     return place
+
+
+def trash_count(layout: StoreLayout) -> int:
+    """How many things are in the trash. Raises OSError if it cannot be listed."""
+    with os.scandir(layout.trash) as found:
+        return sum(1 for _ in found)
 
 
 def empty_trash(layout: StoreLayout, proceed: Callable[[], bool] = lambda: True) -> int:

@@ -80,7 +80,19 @@ def read_environment(folder: Path) -> EnvironmentRecord:
     Raises StoreFormatError if this version finds none it can read.
     """
     try:
-        value: dict[str, Any] = json.loads((folder / RECORD_NAME).read_bytes())
+        data = (folder / RECORD_NAME).read_bytes()
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    return decode_record(data, folder)
+
+
+def decode_record(data: bytes, folder: Path) -> EnvironmentRecord:
+    """The record in these bytes, which are those of the environment in this folder.
+
+    Raises StoreFormatError if this version cannot read it.
+    """
+    try:
+        value: dict[str, Any] = json.loads(data)
         if value["format"] != RECORD_FORMAT:
             raise StoreFormatError(f"environment format {value['format']!r} is not {RECORD_FORMAT}", path=str(folder))
         return EnvironmentRecord(
@@ -93,5 +105,9 @@ def read_environment(folder: Path) -> EnvironmentRecord:
             direct_urls={NormalizedName(name): str(text) for name, text in value["direct_urls"].items()},
             warnings=tuple(value["warnings"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreFormatError(f"{folder} is not a readable environment: {error}", path=str(folder)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> StoreFormatError:
+    return StoreFormatError(f"{folder} is not a readable environment: {error}", path=str(folder))

@@ -157,7 +157,11 @@ class _View:
     """The files of an environment's site-packages that are an entry's."""
 
     def __init__(self, layout: StoreLayout, record: EnvironmentRecord) -> None:
-        (self._folder,) = layout.environment(record.id).glob("lib/python*/site-packages")
+        root = layout.environment(record.id)
+        found = next(root.glob("lib/python*/site-packages"), None)
+        if found is None:  # it has been collected meanwhile
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(root))
+        self._folder = found
         self._entries = os.path.realpath(layout.entries) + os.sep
         self._cache_tag = record.cache_tag
 

@@ -16,6 +16,7 @@ has links and copies of its own.
 
 import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -108,6 +109,22 @@ def shared_links(folder: Path) -> Iterator[SharedLinks]:
     folder.mkdir(parents=True, exist_ok=True)
     with opened_folder(folder) as descriptor:
         yield SharedLinks(descriptor)
+
+
+def drop_unused_links(folder: Path) -> int:
+    """Delete the links and copies that no view has any more. Returns how many. May raise OSError.
+
+    A view that takes one at this moment has a name for it of its own, or makes another.
+    """
+    dropped = 0
+    with suppress(FileNotFoundError), os.scandir(folder) as found:
+        for each in found:
+            with suppress(FileNotFoundError):
+                status = each.stat(follow_symlinks=False)
+                if status.st_nlink == 1 and not stat.S_ISDIR(status.st_mode):
+                    os.unlink(each.path)
+                    dropped += 1
+    return dropped
 
 
 def misnamed_links(folder: Path) -> list[Path]:

@@ -1,9 +1,12 @@
-"""What git says of a checkout, read from its files: its git folder, its commit, its tags.
+"""What git says of a checkout, read from its files: its git folder, its branch, its commit, its tags.
 
-<checkout>/.git           a folder; or a file ``gitdir: <folder>`` in a worktree or submodule
-<git folder>/HEAD         ``ref: refs/heads/main``, or a commit
-<git folder>/commondir    in a worktree: the folder that holds refs/ and packed-refs
-<git folder>/index.lock   is there while git changes the checkout
+<checkout>/.git                         a folder; or a file ``gitdir: <folder>`` in a worktree or submodule
+<git folder>/HEAD                       ``ref: refs/heads/main``, or a commit
+<git folder>/commondir                  in a worktree: the folder that holds refs/ and packed-refs
+<git folder>/index.lock                 is there while git changes the checkout
+<common folder>/worktrees/<name>/       the git folder of a worktree; its file ``gitdir`` has the path of the worktree's
+                                        ``.git``, its file ``locked`` says ``initializing`` until it is checked out
+<common folder>/reftable/tables.list    the list of tables, if refs are kept in git's newer format
 """
 
 import os
@@ -14,8 +17,10 @@ from pathlib import Path
 
 _SMALL_BYTES = 4096
 _MOST_PACKED_BYTES = 64 << 20
-_OBJECT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REF = re.compile(r"ref: (refs/[^\0\n]+)\n?")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_MOST_STEPS = 5
+"""How many refs may name one another; git follows as many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +35,37 @@ class GitState:
     listed: tuple[Path, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What is checked out. ``branch`` is without ``refs/heads/``, and None if HEAD is no branch's.
+
+    ``commit`` is None if there is none yet, or if nothing can be read.
+    """
+
+    branch: str | None = None
+    commit: str | None = None
+
+
+def checkout_folder(project: Path) -> Path | None:
+    """The folder at or above this one that has a ``.git``; None if there is none, or if it may not be looked at."""
+    found = _dot_git(project)
+    return None if found is None else found[0].parent
+
+
 def git_folder(project: Path) -> Path | None:
     """The folder with this checkout's HEAD: ``.git``, or what the file ``.git`` of a worktree or submodule names.
 
     None if there is none, or if it may not be looked at.
     """
+    found = _dot_git(project)
+    if found is None:
+        return None
+    git, is_folder = found
+    return git if is_folder else _named_git_folder(git)
+
+
+def _dot_git(project: Path) -> tuple[Path, bool] | None:
+    """The ``.git`` of the checkout around this folder, and whether it is a folder."""
     folder = os.fspath(project)
     while True:
         git = os.path.join(folder, ".git")
@@ -42,10 +73,8 @@ def git_folder(project: Path) -> Path | None:
             mode = os.stat(git).st_mode
         except (OSError, ValueError):
             mode = 0
-        if stat.S_ISDIR(mode):
-            return Path(git)
-        if stat.S_ISREG(mode):
-            return _named_git_folder(Path(git))
+        if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+            return Path(git), stat.S_ISDIR(mode)
         parent = os.path.dirname(folder)
         if parent == folder:
             return None
@@ -54,8 +83,8 @@ def git_folder(project: Path) -> Path | None:
 
 def _named_git_folder(file: Path) -> Path | None:
     word, _, target = _small_text(file).strip().partition("gitdir: ")
-    folder = file.parent / target
-    return folder if not word and target and os.path.isdir(folder) else None
+    folder = os.path.realpath(file.parent / target) if not word and target and "\0" not in target else ""
+    return Path(folder) if folder and os.path.isdir(folder) else None
 
 
 def index_lock(project: Path) -> Path | None:
@@ -64,37 +93,67 @@ def index_lock(project: Path) -> Path | None:
     return None if folder is None else folder / "index.lock"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GitHead:
-    """What a checkout is at. ``branch`` is None if HEAD is at no branch, ``commit`` before the first commit.
-
-    ``hidden``: git keeps its refs in another format, which only git reads (reftable); then both are None.
-    """
-
-    branch: str | None = None
-    commit: str | None = None
-    hidden: bool = False
+def common_folder(git: Path) -> Path:
+    """The folder that a git folder shares with the worktrees of its repository: that of refs, objects and packs."""
+    named = _small_text(git / "commondir").strip()
+    return Path(os.path.realpath(git / named)) if named else git
 
 
-def git_head(project: Path) -> GitHead | None:
-    """What the checkout around this folder is at; None outside of a checkout."""
-    folder = git_folder(project)
-    if folder is None:
-        return None
-    head = _small_text(folder / "HEAD")
-    found = _REF.fullmatch(head)
-    if found is None:
-        return GitHead(commit=_object_name(head))
-    if found[1] == "refs/heads/.invalid":
-        return GitHead(hidden=True)
-    common = folder / (_small_text(folder / "commondir").strip() or ".")
-    value = _small_text(common / found[1]) or _packed(common / "packed-refs").get(found[1], "")
-    return GitHead(branch=found[1].removeprefix("refs/heads/"), commit=_object_name(value))
+def worktrees_folder(common: Path) -> Path:
+    """The folder with the git folders of all worktrees; it exists once there is a worktree."""
+    return common / "worktrees"
 
 
-def _object_name(text: str) -> str | None:
-    """The object name that a ref has; None if it has none."""
-    return text.strip() if _OBJECT.fullmatch(text.strip()) else None
+def worktree_of(git: Path) -> Path | None:
+    """The checkout of which this is the git folder, if it is that of a worktree; None if git does not say."""
+    dot_git = _small_text(git / "gitdir").strip()
+    return Path(os.path.realpath(git / dot_git)).parent if dot_git else None
+
+
+def is_being_added(git: Path) -> bool:
+    """Whether ``git worktree add`` has not yet checked out the worktree with this git folder."""
+    return _small_text(git / "locked").strip() == "initializing" or not (git / "commondir").exists()
+
+
+def table_list(common: Path) -> Path | None:
+    """The file that changes with every ref, if refs are kept in tables (git's newer format); otherwise None."""
+    tables = common / "reftable" / "tables.list"
+    return tables if tables.exists() else None
+
+
+def read_head(git: Path) -> Head:
+    """What the files of a git folder say is checked out. Says nothing if refs are kept in tables."""
+    common = common_folder(git)
+    ref = _head_ref(git)
+    if ref is None:
+        return Head(commit=_commit_in(_small_text(git / "HEAD")))
+    for _ in range(_MOST_STEPS):
+        content = _small_text(common / ref)
+        named = _REF.fullmatch(content)
+        if named is None:
+            commit = _commit_in(content or _packed(common / "packed-refs").get(ref, ""))
+            return Head(branch=branch_name(ref), commit=commit)
+        ref = named[1]
+    return Head()
+
+
+def branch_name(ref: str) -> str | None:
+    """The name of the branch that this full ref is; None if it is no branch."""
+    return ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None
+
+
+def _head_ref(git: Path) -> str | None:
+    """The ref that HEAD names; None if it names a commit, or if refs are kept in tables."""
+    file = git / "HEAD"
+    if os.path.islink(file):  # as git did long ago
+        target = os.readlink(file)
+        return target if target.startswith("refs/") else None
+    found = _REF.fullmatch(_small_text(file))
+    return found[1] if found and found[1] != "refs/heads/.invalid" else None
+
+
+def _commit_in(text: str) -> str | None:
+    return text.strip() if _COMMIT.fullmatch(text.strip()) else None
 
 
 def git_state(project: Path, *, commit: bool, tags: bool) -> GitState:
@@ -102,12 +161,12 @@ def git_state(project: Path, *, commit: bool, tags: bool) -> GitState:
     folder = git_folder(project) if commit or tags else None
     if folder is None:
         return GitState()
-    common = folder / (_small_text(folder / "commondir").strip() or ".")
-    packed, tables = common / "packed-refs", common / "reftable" / "tables.list"
+    common = common_folder(folder)
+    packed, tables = common / "packed-refs", table_list(common)
     files: list[Path] = [packed]
     listed: list[Path] = []
     parts: list[str] = []
-    if tables.exists():  # refs in git's newer format: any change of one is a change
+    if tables is not None:  # any change of a ref is a change
         files, parts = [tables], [_small_text(tables)]
     if commit:
         head = _small_text(folder / "HEAD")

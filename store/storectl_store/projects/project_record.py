@@ -10,7 +10,7 @@ history of the project is in this folder, too; it has a format and a check of it
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -23,11 +23,13 @@ from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.further_inputs import Further, further_inputs
 from storectl_store.projects.history import HISTORY, SNAPSHOTS
 from storectl_store.projects.input_state import InputKind, InputState
+from storectl_store.projects.prefetched import PREFETCHED
 
 DEFAULT_KEY = "default"
 _SUMS = "sums"
-_RECORD = "@storectl"
-_OTHERS = frozenset({HISTORY, SNAPSHOTS})
+RECORD_NAME = "@storectl"
+"""The folder of the record, in the folder of the store that stands for the one of the project."""
+_OTHERS = frozenset({HISTORY, SNAPSHOTS, PREFETCHED})
 """What else is in the folder, and not a part of the record."""
 
 
@@ -100,9 +102,9 @@ def recorded_inputs(layout: StoreLayout, project: Path, key: str) -> dict[Path, 
 def record_folders(layout: StoreLayout) -> Iterator[Path]:
     """The folder of the record of every project that has one."""
     for parent, names, _ in os.walk(layout.projects):
-        if _RECORD in names:
-            names.remove(_RECORD)
-            yield Path(parent, _RECORD)
+        if RECORD_NAME in names:
+            names.remove(RECORD_NAME)
+            yield Path(parent, RECORD_NAME)
 
 
 def project_of(layout: StoreLayout, folder: Path) -> Path:
@@ -145,6 +147,19 @@ def forget_record(layout: StoreLayout, project: Path) -> None:
             _forget_fast_path(folder)
             shutil.rmtree(folder)
         _remove_empty(folder.parent, layout.projects)
+
+
+def forget_ready(layout: StoreLayout, project: Path, keys: Collection[str]) -> None:
+    """Delete what the record says of these sets of options: their next run takes the slow path."""
+    folder = layout.project_record(project)
+    with disk_errors(f"forget what is recorded of {project}"):
+        if folder.is_dir():
+            (folder / _SUMS).unlink(missing_ok=True)
+            for key in keys:
+                if key == DEFAULT_KEY:
+                    _forget_fast_path(folder)
+                (folder / f"ready.{key}").unlink(missing_ok=True)
+            replace_file(folder / _SUMS, _sums(folder))
 
 
 def _head(environment: Path, lock_file: Path, now_ns: int) -> list[str]:

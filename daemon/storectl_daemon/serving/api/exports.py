@@ -12,6 +12,7 @@ from storectl_daemon.published import known_environment
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api.streams import lines_of, ndjson
 from storectl_daemon.warming.warm import problem_of
+from storectl_store.digest import EnvironmentId
 from storectl_store.environments.export.export import ExportOrder, local_folders, read_export, write_export
 from storectl_store.environments.export.writing import Method
 from storectl_store.errors import ProblemError
@@ -35,8 +36,8 @@ def routes(service: Service) -> APIRouter:
 
         It ends, and leaves nothing, if the client goes away.
         """
-        environment = Path(known_environment(service.environments, environment_id).path)
-        return ndjson(_export(service, environment, order_of(request)))
+        known = known_environment(service.environments, environment_id)
+        return ndjson(_held_export(service, known.id, order_of(request)))
 
     return router
 
@@ -53,6 +54,20 @@ def order_of(request: ExportRequest) -> ExportOrder:
     )
     order.check()
     return order
+
+
+async def _held_export(
+    service: Service, environment_id: EnvironmentId, order: ExportOrder
+) -> AsyncIterator[ExportEvent]:
+    """Export the environment, which no collect takes away meanwhile."""
+    with service.holds.keep([environment_id]):
+        try:
+            environment = Path(known_environment(service.environments, environment_id).path)
+        except ProblemError as error:
+            yield FailedEvent(problem=problem_of(error))
+            return
+        async for event in _export(service, environment, order):
+            yield event
 
 
 async def _export(service: Service, environment: Path, order: ExportOrder) -> AsyncIterator[ExportEvent]:

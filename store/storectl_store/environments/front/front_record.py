@@ -38,10 +38,19 @@ def read_front(front: Path) -> FrontRecord | None:
     A checkout may bring such a folder, so nothing is believed: a link in the place of our own folder is no front.
     """
     try:
-        value = json.loads((front / RECORD).read_bytes())
+        content = (front / RECORD).read_bytes()
+        return None if (front / OWN_FOLDER).is_symlink() else decode_front(content)
+    except OSError:
+        return None
+
+
+def decode_front(content: bytes) -> FrontRecord | None:
+    """The record with this content; None if it is none, or one of a later format."""
+    try:
+        value = json.loads(content)
         texts = isinstance(value["environment"], str) and isinstance(value["front"], str)
         known = value["format"] == _FORMAT and texts and isinstance(value["options"], dict)
-        if not known or (front / OWN_FOLDER).is_symlink():
+        if not known:
             return None
         return FrontRecord(
             environment=value["environment"],
@@ -49,7 +58,7 @@ def read_front(front: Path) -> FrontRecord | None:
             whole=value["whole"] is True,
             options=value["options"],
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

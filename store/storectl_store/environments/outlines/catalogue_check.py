@@ -4,6 +4,13 @@ import sqlite3
 from collections.abc import Iterator
 
 from storectl_store.entries.catalogue import summary_of
+from storectl_store.entries.disk_use import (
+    OF_WHEEL,
+    is_counted,
+    side_manifests_by_entry,
+    use_of_wheel,
+    uses_of_bytecode,
+)
 from storectl_store.entries.store import Store
 from storectl_store.environments.outlines.outline import OUTLINE_FORMAT, decode_outline
 from storectl_store.errors import StoreFormatError
@@ -15,17 +22,33 @@ _KINDS = ("outline ", "shim ")
 def catalogue_problems(store: Store) -> list[str]:
     """A sentence for each thing in the catalogue that does not match the manifests; empty if all is well."""
     try:
-        return store.catalogue.problems() or [*_rows(store), *_blobs(store)]
+        return store.catalogue.problems() or [*_rows(store), *_bytecode(store), *_blobs(store)]
     except (sqlite3.Error, OSError, ValueError, TypeError) as error:
         return [f"it cannot be read: {error}"]
 
 
 def _rows(store: Store) -> Iterator[str]:
-    known = {summary.digest: summary for summary in store.catalogue.summaries()}
-    right = {manifest.digest: summary_of(manifest) for manifest in store.manifests()}
+    uses = {digest: some.get(OF_WHEEL) for digest, some in store.catalogue.uses().items()}
+    known = {summary.digest: (summary, uses.get(summary.digest)) for summary in store.catalogue.summaries()}
+    right = {
+        # What was not counted yet is no fault: the catalogue may be from before there was counting.
+        manifest.digest: (summary_of(manifest), use_of_wheel(manifest) if uses.get(manifest.digest) else None)
+        for manifest in store.manifests()
+    }
     for digest in sorted(known.keys() | right.keys()):
         if known.get(digest) != right.get(digest) and (digest in right or not store.has(digest)):
             yield f"what it says of {digest} is not what the manifest says"
+
+
+def _bytecode(store: Store) -> Iterator[str]:
+    """What it says of bytecode that is still the bytecode of which it says that."""
+    sides = side_manifests_by_entry(store.layout)
+    for digest, uses in sorted(store.catalogue.uses().items()):
+        manifest = store.usable_manifest(digest) if len(uses) > 1 and is_counted(uses, sides.get(digest, {})) else None
+        if manifest is not None:
+            right = uses_of_bytecode(manifest, store.entry_folder(manifest), sides[digest])
+            if right != [use for tag, use in sorted(uses.items()) if tag != OF_WHEEL]:
+                yield f"what it says of the bytecode of {digest} is not what its side manifests say"
 
 
 def _blobs(store: Store) -> Iterator[str]:

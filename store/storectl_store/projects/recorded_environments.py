@@ -1,0 +1,78 @@
+"""Which environments the records of projects name, read so that nothing is overlooked: for the collector.
+
+Other readers take a record that cannot be read for one that is not there, which is right for starting a program. Here
+it would be wrong: an environment would go that a project may still have. So all but a missing file is an error.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from storectl_store.digest import EnvironmentId, is_environment_id
+from storectl_store.disk.durability import disk_errors
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.errors import StoreFormatError
+from storectl_store.projects.project_record import DEFAULT_KEY, RECORD_NAME
+
+_FAST_PATH = "environment"
+_READY = "ready."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedReady:
+    """The environment that a record has for the options of this key, since a time of the system clock (in seconds)."""
+
+    key: str
+    environment: EnvironmentId
+    at: float
+
+
+def every_record_folder(layout: StoreLayout) -> Iterator[Path]:
+    """The folder of the record of every project that has one. Raises StoreError if a folder cannot be read."""
+    with disk_errors(f"look for records of projects in {layout.projects}"):
+        for parent, names, _ in os.walk(layout.projects, onerror=_unless_gone):
+            if RECORD_NAME in names:
+                names.remove(RECORD_NAME)
+                yield Path(parent, RECORD_NAME)
+
+
+def recorded_environments(folder: Path) -> tuple[RecordedReady, ...]:
+    """What the record in this folder names, by key. Raises StoreError if any of it cannot be read."""
+    with disk_errors(f"read the record in {folder}"):
+        return tuple(found for name in _names(folder) for found in _recorded(folder / name))
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _names(folder: Path) -> list[str]:
+    with suppress(FileNotFoundError):
+        return sorted(name for name in os.listdir(folder) if name == _FAST_PATH or name.startswith(_READY))
+    return []
+
+
+def _recorded(file: Path) -> Iterator[RecordedReady]:
+    with suppress(FileNotFoundError):
+        key = DEFAULT_KEY if file.name == _FAST_PATH else file.name.removeprefix(_READY)
+        yield RecordedReady(key=key, environment=_environment(file), at=file.stat().st_mtime)
+
+
+def _environment(file: Path) -> EnvironmentId:
+    """The environment that the file names: the last part of a path."""
+    lines = os.fsdecode(file.read_bytes()).split("\n")
+    if file.name == _FAST_PATH:
+        path = lines[0]
+    else:
+        path = next((line.partition(" ")[2] for line in lines if line.startswith("environment ")), "")
+    environment = os.path.basename(path)
+    if not is_environment_id(environment):
+        raise StoreFormatError(
+            f"{file} names no environment",
+            hint="`storectl store verify --repair` writes the record again",
+            path=str(file),
+        )
+    return environment
