@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from storectl.commands.usage_documents import Usage
+from storectl.commands.bisect_documents import Bisection
 
 
 class Problem(TypedDict):
@@ -202,6 +203,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "env show": ShownProject,
     "env list": list[ListedEnvironment],
     "env export": Export,
+    "env bisect": Bisection,
     "store list": list[Entry],
     "store show": list[ShownEntry],
     "store verify": Verification,

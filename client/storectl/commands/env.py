@@ -27,6 +27,7 @@ _LAZY = {
     "add": ("named:add", "Add packages to a named environment."),
     "remove": ("named:remove", "Remove a named environment."),
     "default": ("named:default", "Choose the environment that counts outside of projects, or print its name."),
+    "bisect": ("bisect:bisect", "Find the generation, and the wheel in it, that made a command fail."),
     "export": (
         "export:export",
         "Write the environment as a plain, writable one that needs no storectl.",
