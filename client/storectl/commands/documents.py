@@ -6,8 +6,8 @@ The commands name them in annotations only: nothing of this is loaded when they 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from storectl.commands.usage_documents import Usage
 from storectl.commands.bisect_documents import Bisection
+from storectl.commands.usage_documents import Usage
 
 
 class Problem(TypedDict):
