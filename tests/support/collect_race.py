@@ -27,7 +27,7 @@ from support.client_project import LAUNCHER
 from support.index import LoopbackIndex, serve_index
 from support.machine import Machine, base_python, remove_tree
 from support.project import write_project
-from support.race_programs import CELL, FILES, KINDS, VERSIONS, kernel_wheels, wheels
+from support.race_programs import CELL, FILES, KINDS, STARTS, VERSIONS, kernel_wheels, wheels
 
 HOLDS = ' && _storectl_hold "$_storectl_environment"'
 OF_DAEMON = ("E_DAEMON", "E_STORE_BUSY")
@@ -171,57 +171,71 @@ class Runner:
         self._project = race.machine.home / kind
         self._random = random.Random(kind)
         self._turn = 0
+        self._begun = 0.0
         write_project(self._project, race.index, wheels(VERSIONS[0], kind))
         for name, text in FILES.items():
             (self._project / name).write_text(text)
 
     def __call__(self) -> None:
-        if self._kind.linked:
-            self._race.storectl("link", cwd=self._project)
         while self._race.goes_on:
             self._turn += 1
             try:
                 self._once()
             except Exception as error:
-                self._race.tally.failures.append(f"{self._name}: {type(error).__name__}: {error}")
+                self._fail(f"{type(error).__name__}: {error}")
 
     def _once(self) -> None:
         self._lock()
-        if self._kind.linked and not self._is_linked():
-            return
+        ready = self._race.storectl("link" if self._kind.linked else "warm", cwd=self._project)
         out = self._project / f"out.{self._turn}"
-        begun = time.monotonic()
-        self._race.tally.runs[self._name] += 1
+        if ready.returncode == 0:
+            self._race.tally.runs[self._name] += 1
+            quick = self._run(self._kind.quick, out, STARTS)
+            # A linked `.venv` that changes while a program starts is a plain one, of which nothing is promised.
+            if quick and (not self._kind.linked or self._race.storectl("link", cwd=self._project).returncode == 0):
+                self._run(self._kind.command, out, self._kind.outcomes, lock=True)
+        elif not self._race.was_interrupted("warm", ready.stderr, self._begun):
+            self._fail(f"warm: {ready.stderr}")
+
+    def _run(self, command: Sequence[str], out: Path, wanted: int, *, lock: bool = False) -> bool:
+        """Run a program to its end, and judge it. ``lock`` is whether the lock file changes meanwhile."""
+        self._begun = time.monotonic()
+        out.unlink(missing_ok=True)
         with tempfile.TemporaryFile("w+") as said:
             process = subprocess.Popen(
-                [self._word(word, out) for word in self._kind.command],
+                [self._word(word, out) for word in command],
                 cwd=self._project,
                 env=self._race.environ | {"CELL": CELL, "LATE": str(self._project / "late.py"), "OUT": str(out)},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
             )
-            time.sleep(self._random.random())
-            self._lock()
+            if lock:
+                time.sleep(self._random.random())
+                self._lock()
             code = process.wait(300)
             said.seek(0)
-            self._judge(code, said.read(), out, begun)
+            return self._judge(code, said.read(), out, wanted)
 
-    def _judge(self, code: int, said: str, out: Path, begun: float) -> None:
-        found = self._outcomes(out, OUTCOMES_S if code == 0 else 5.0)
+    def _judge(self, code: int, said: str, out: Path, wanted: int) -> bool:
+        found = self._outcomes(out, wanted, OUTCOMES_S if code == 0 else 5.0)
         good = found.count("ok")
         self._race.tally.outcomes[self._name] += good
-        if code == 0 and good == len(found) == self._kind.outcomes and "storectl:" not in said:
-            out.unlink()
-        elif not self._race.was_interrupted(self._name, said, begun):
-            self._race.tally.failures.append(f"{self._name}: exit code {code}, {found}: {said}")
+        if code == 0 and good == len(found) == wanted and "storectl:" not in said:
+            return True
+        if not self._race.was_interrupted(self._name, said, self._begun):
+            self._fail(f"exit code {code}, {found}: {said}")
+        return False
 
-    def _outcomes(self, out: Path, patience: float) -> list[str]:
+    def _fail(self, what: str) -> None:
+        self._race.tally.failures.append(f"{self._name}: {what}")
+
+    def _outcomes(self, out: Path, wanted: int, patience: float) -> list[str]:
         """What the program and its children have said, as soon as they have said enough."""
         end = time.monotonic() + patience
         while True:
             found = out.read_text().splitlines() if out.exists() else []
-            if len(found) >= self._kind.outcomes or time.monotonic() > end:
+            if len(found) >= wanted or time.monotonic() > end:
                 return found
             time.sleep(0.05)
 
@@ -231,11 +245,10 @@ class Runner:
         return str(self._race.bin / word) if word == "storectl" else word
 
     def _lock(self) -> None:
-        write_project(self._project, self._race.index, wheels(self._random.choice(VERSIONS), self._name))
-
-    def _is_linked(self) -> bool:
-        """Whether `.venv` is what the lock file wants: a program that starts while it changes is in a plain venv."""
-        return self._race.storectl("link", cwd=self._project).returncode == 0
+        """Another lock file, or the same again, in one step: none that is half written."""
+        stage = self._project.with_name(f"{self._name}.stage")
+        write_project(stage, self._race.index, wheels(self._random.choice(VERSIONS), self._name))
+        (stage / "uv.lock").rename(self._project / "uv.lock")
 
 
 def main(arguments: Sequence[str]) -> int:
