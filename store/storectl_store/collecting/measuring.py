@@ -153,7 +153,7 @@ class _Views:
     def __init__(self, layout: StoreLayout, pace: Pace) -> None:
         self._layout = layout
         self._pace = pace
-        self.shared = {status.st_ino: _shared(status, kept=1) for status in _statuses(layout.links)}
+        self.shared = {inode: _shared(status, kept=1) for inode, status in _statuses(layout.links)}
 
     def measure(self, environment: EnvironmentId) -> MeasuredEnvironment | None:
         """What the view takes up, with its pack; None if it is gone."""
@@ -194,12 +194,12 @@ def _shared(status: os.stat_result, *, kept: int) -> SharedInode:
     return SharedInode(size=size_of(status), names=status.st_nlink - kept)
 
 
-def _statuses(folder: Path) -> Iterator[os.stat_result]:
-    """The status of everything in the folder, as far as it is there."""
+def _statuses(folder: Path) -> Iterator[tuple[int, os.stat_result]]:
+    """The inode, as the listing has it, and the status of everything in the folder, as far as it is there."""
     with suppress(FileNotFoundError), os.scandir(folder) as found:
         for child in found:
             with suppress(FileNotFoundError):
-                yield child.stat(follow_symlinks=False)
+                yield child.inode(), child.stat(follow_symlinks=False)
 
 
 def _children(folder: Path) -> int:
