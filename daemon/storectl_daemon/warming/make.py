@@ -176,13 +176,16 @@ class EnvironmentMaker:
         further = map(Path, job.options.further_lock_files)
         lock_file = read_lock_file(inputs.located.lock_file, further, variables=job.environ)
         around = _look_around(job, lock_file)
-        interpreter = self._interpreters.choose(
+        return lock_file, around, self.interpreter_for(job, lock_file, around)
+
+    def interpreter_for(self, job: Job, lock_file: LockFile, around: Around) -> Interpreter:
+        """The interpreter that the lock file and the folders around it ask for. Raises TargetError. May block."""
+        return self._interpreters.choose(
             job.options.python,
             requires_python=self._requires_python(lock_file, job.options) or around.requires_python,
             pinned=around.pinned,
             environ=job.environ,
         )
-        return lock_file, around, interpreter
 
     def _requires_python(self, lock_file: LockFile, options: Options) -> str | None:
         """What the lock file and its groups require. Remembered: to find it out means to parse the whole file."""
@@ -199,7 +202,8 @@ class EnvironmentMaker:
             self._required[question] = requires_python_of(lock_file, asked)
         return self._required[question]
 
-    async def _selection(self, job: Job, lock_file: LockFile, interpreter: Interpreter) -> Selection:
+    async def selection(self, job: Job, lock_file: LockFile, interpreter: Interpreter) -> Selection:
+        """What the lock file selects for the job. Remembered: a branch may come back."""
         question = _contents(lock_file), job.options, interpreter.identity
         known = self._selections.get(question)
         if known is None:
@@ -212,7 +216,7 @@ class EnvironmentMaker:
     async def _closure(
         self, job: Job, lock_file: LockFile, interpreter: Interpreter, access: Access, progress: Progress
     ) -> Closure:
-        selection = await self._selection(job, lock_file, interpreter)
+        selection = await self.selection(job, lock_file, interpreter)
         progress.begin("resolve", len(selection.index_pins))
 
         unknown: list[str] = []
@@ -247,7 +251,7 @@ class EnvironmentMaker:
     ) -> Path:
         await self._make_present(pins, interpreter, access, progress)
         digests = [pin.wheel.digest for pin in pins]
-        return await self._publishing.publish(digests, interpreter, _direct_urls(pins), progress, hold)
+        return await self._publishing.publish(digests, interpreter, direct_urls_of(pins), progress, hold)
 
     async def _make_present(
         self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
@@ -328,7 +332,7 @@ def _read_before(content: bytes) -> InputState:
     return InputState(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
 
-def _direct_urls(pins: Sequence[Pin]) -> dict[NormalizedName, str]:
+def direct_urls_of(pins: Sequence[Pin]) -> dict[NormalizedName, str]:
     """The contents of ``direct_url.json``, by project, for everything that comes from no index."""
     return {
         pin.name: json.dumps(pin.direct_url.to_dict(), sort_keys=True) for pin in pins if pin.direct_url is not None
