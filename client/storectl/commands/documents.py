@@ -6,6 +6,9 @@ The commands name them in annotations only: nothing of this is loaded when they 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from storectl.commands.bisect_documents import Bisection
+from storectl.commands.usage_documents import Usage
+
 
 class Problem(TypedDict):
     """Why something could not be done."""
@@ -200,9 +203,11 @@ DOCUMENTS: Mapping[str, Any] = {
     "env show": ShownProject,
     "env list": list[ListedEnvironment],
     "env export": Export,
+    "env bisect": Bisection,
     "store list": list[Entry],
     "store show": list[ShownEntry],
     "store verify": Verification,
+    "store du": Usage,
     "kernel list": list[Kernel],
     "doctor": list[Check],
 }

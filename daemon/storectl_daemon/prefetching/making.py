@@ -34,8 +34,9 @@ from storectl_daemon.prefetching.inputs import counting_variables, outside_files
 from storectl_daemon.prefetching.local_code import InMemory, editable_of
 from storectl_daemon.prefetching.wheels import Reasons, Wheels, known_pins
 from storectl_daemon.projects.version_files import look_around
-from storectl_daemon.warming.make import EnvironmentMaker, direct_urls_of
+from storectl_daemon.warming.make import EnvironmentMaker
 from storectl_daemon.warming.publishing import Publishing
+from storectl_daemon.warming.reading import direct_urls
 from storectl_store.collecting.holds import Hold
 from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.errors import ProblemError
@@ -206,7 +207,7 @@ class _Work:
             present += await self._local()
         environment = None
         if not self._reasons.texts:
-            digests, urls = [pin.wheel.digest for pin in present], direct_urls_of(present)
+            digests, urls = [pin.wheel.digest for pin in present], direct_urls(present)
             path = await parts.publishing.publish(digests, interpreter, urls, self._progress, self._hold)
             environment = EnvironmentId(path.name)
         return Outcome(
