@@ -10,11 +10,11 @@ import logging
 import shutil
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from storectl_daemon.errors import FetchError
 from storectl_daemon.jobs.options import Job
@@ -95,7 +95,7 @@ class Prefetcher:
         self._arrived = asyncio.Event()
         self._known: dict[Job, _Environment] = {}
         self._allowances: dict[Path, Allowance] = {}
-        self._current: asyncio.Task[None] | None = None
+        self._current: Path | None = None
 
     @property
     def busy(self) -> bool:
@@ -111,18 +111,15 @@ class Prefetcher:
     async def run(self) -> None:
         """Make ready what was fetched, one project after the other, until cancelled."""
         while True:
-            project = await self._next()
+            project = self._current = await self._next()
             if self._around.busy():
                 await rest(self._quiet_seconds, self._around.busy)
-            self._current = asyncio.create_task(self._project(project), name=f"making ready what {project} fetched")
-            try:
-                if await self._uninterrupted(self._current):
-                    self._allowances.pop(project, None)
-                else:
-                    logger.debug("%s: what was fetched waits for a warm", project)
-                    self.fetched(project)
-            finally:
-                self._current = None
+            if await self._uninterrupted(self._project(project)):
+                self._allowances.pop(project, None)
+            else:
+                logger.debug("%s: what was fetched waits for a warm", project)
+                self.fetched(project)
+            self._current = None
 
     async def _next(self) -> Path:
         """The project that has been quiet for longest, once it has been quiet for long enough."""
@@ -137,8 +134,9 @@ class Prefetcher:
                 return project
             await asyncio.sleep(left)
 
-    async def _uninterrupted(self, task: "asyncio.Task[None]") -> bool:
-        """Wait for the end of the task. If a warm begins meanwhile, cancel the task and return False."""
+    async def _uninterrupted(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do the work to its end. If a warm begins meanwhile, cancel the work and return False."""
+        task = asyncio.create_task(work, name="making ready what was fetched")
         try:
             while not task.done():
                 await asyncio.wait({task}, timeout=_LOOK_SECONDS)
