@@ -8,7 +8,8 @@
         ├── StoreGoneError                E_STORE_GONE           the store was deleted or replaced under the daemon
         ├── UnknownProjectError           E_UNKNOWN_PROJECT      the folder is not registered, or is gone
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
-        └── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
+        ├── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
+        └── UnknownPinError               E_UNKNOWN_PIN          nothing is pinned by this name
 
 No message, hint or fact ever holds a credential: ``storectl_daemon.network.address.Address`` shows none.
 """
@@ -65,3 +66,9 @@ class UnknownEntryError(DaemonError):
     """There is no entry with this digest; ``facts['digest']``."""
 
     default_code = "E_UNKNOWN_ENTRY"
+
+
+class UnknownPinError(DaemonError):
+    """Nothing is pinned by this name."""
+
+    default_code = "E_UNKNOWN_PIN"
