@@ -52,6 +52,8 @@ from storectl_store.environments.front import front_record
 from storectl_store.environments.front.front_record import FrontRecord, read_front, write_front
 from storectl_store.environments.identity import VIEW_FORMAT
 from storectl_store.environments.outlines.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
+from storectl_store.projects.history import HISTORY_FORMAT
+from storectl_store.projects.kept_inputs import KEPT_FORMAT
 from storectl_store.projects.prefetched import (
     PREFETCHED,
     PREFETCHED_FORMAT,
@@ -64,8 +66,12 @@ from storectl_store.wheel.checked import EntryPoint, Part
 from support.environments import made_up_interpreter, plan_of
 from support.golden import GOLDEN, GoldenFormat, check_golden
 
-ELSEWHERE = {"import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "pin.v1"}
-"""Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; pin: ``tests/store/test_pins.py``; the others: ``test_golden_records.py``."""
+ELSEWHERE = {
+    "import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "pin.v1",
+    f"history.v{HISTORY_FORMAT}", f"kept-inputs.v{KEPT_FORMAT}",
+}  # fmt: skip
+"""Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; pin: ``tests/store/test_pins.py``;
+history and kept inputs: ``tests/store/test_history.py``; the others: ``test_golden_records.py``."""
 
 DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)
 NAME = NormalizedName("sample")
@@ -479,6 +485,8 @@ VERSIONS = {
     "front_record": {"_FORMAT"},
     "examination": {"STORE_FORMAT"},
     "identity": {"VIEW_FORMAT"},
+    "history": {"HISTORY_FORMAT"},
+    "kept_inputs": {"KEPT_FORMAT"},
     "layout": {"STORE_FORMAT"},
     "manifest": {"MANIFEST_FORMAT", "_FORMAT_WITHOUT_SEAL"},
     "models": {"API_VERSION"},

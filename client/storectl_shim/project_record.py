@@ -14,6 +14,7 @@
                          lock <absolute path of the lock file>
                          written <ns since the epoch>
                          notice <a sentence to show when a program is run>                 as many as there are
+                         rolled-back <a sentence to show when a program is run>            if it is not the lock file's
                          input <sha256 hex> <mtime ns> <size in bytes> <absolute path>     each input that exists
                          names <sha256 hex> <mtime ns> <absolute path>                     each folder whose names count
                          place <absolute path>                                             each that must only exist
@@ -52,7 +53,7 @@ INPUTS = (*LOCK_FILES, "pyproject.toml", "Pipfile", ".python-version")
 """The files of a project folder that decide what its environment is."""
 
 RECORD_FORMAT = "storectl-record 2"
-NOTICE = "notice "
+NOTICE, ROLLED_BACK = "notice ", "rolled-back "
 UNSET = "-"
 """The digest of a variable that was not set."""
 
@@ -206,7 +207,7 @@ def read_ready(store: str, project: str, key: str, environ: Mapping[str, str] | 
         return None
     try:
         written = int(next(line for line in lines if line.startswith("written ")).partition(" ")[2])
-        inputs = [line for line in lines[4:] if not line.startswith((NOTICE, "variable "))]
+        inputs = [line for line in lines[4:] if not line.startswith((NOTICE, ROLLED_BACK, "variable "))]
         variables = dict(line.split(" ")[1:] for line in lines if line.startswith("variable "))
         unchanged = all(_is_unchanged(line, written) for line in inputs)
     except (ValueError, StopIteration, OSError):
@@ -248,6 +249,12 @@ def read_notices(store: str, project: str, key: str) -> list[str]:
     """The warnings to show at each run with these options, such as of a lock file that is older than the project."""
     lines = _ready_lines(store, project, key)
     return [line[len(NOTICE) :] for line in lines if line.startswith(NOTICE)]
+
+
+def read_rollback(store: str, project: str, key: str) -> str | None:
+    """What to show at each run if these options have an earlier environment than the lock file's; None if not."""
+    lines = _ready_lines(store, project, key)
+    return next((line[len(ROLLED_BACK) :] for line in lines if line.startswith(ROLLED_BACK)), None)
 
 
 def last_environment(store: str, project: str, key: str) -> str | None:

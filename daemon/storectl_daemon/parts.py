@@ -25,6 +25,7 @@ from storectl_daemon.process.settings import Settings
 from storectl_daemon.projects.book import ProjectBook, projects_with_records
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Fronts
+from storectl_daemon.projects.histories import Histories
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import Watcher
@@ -35,6 +36,7 @@ from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.serving.watchdog import Watchdog
+from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.warm import Warmer
@@ -47,6 +49,7 @@ from storectl_store.environments.outlines.kept import Outlines
 if TYPE_CHECKING:
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
+    from storectl_daemon.warming.bisection import Bisection
     from storectl_daemon.warming.make import EnvironmentMaker
 
 
@@ -80,11 +83,28 @@ class Making:
         self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
         self.files = ProjectFiles(store.layout, self.environments, home=settings.home)
         self.fronts = Fronts(store.layout)
+        self.histories = Histories(store)
         self.stillness = Stillness()
         self.compiling = Compiling(resources.compiler, outlines.get, self.bus)
         self.publishing = Publishing(
             store=store, outlines=outlines, environments=self.environments, shim=shim, holds=holds
         )
+
+        def load_bisection() -> "Bisection":
+            from storectl_daemon.warming.bisection import Bisection  # noqa: PLC0415 - few daemons need it
+            from storectl_daemon.warming.earlier import Earlier  # noqa: PLC0415 - few daemons need it
+            from storectl_daemon.warming.mixtures import Mixtures  # noqa: PLC0415 - few daemons need it
+
+            mixtures = Mixtures(
+                environments=self.environments,
+                publishing=self.publishing,
+                outlines=outlines,
+                interpreters=_load_interpreters(store),
+            )
+            earlier = Earlier(store=store, environments=self.environments, maker=self.maker.get)
+            return Bisection(generations=self.histories.of, earlier=earlier, mixtures=mixtures, holds=holds)
+
+        self.bisection = Loaded(load_bisection, name="bisections")
 
         def load_maker() -> "EnvironmentMaker":
             from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - only a build needs it
@@ -106,9 +126,8 @@ class Making:
 
         self.maker = Loaded(load_maker, name="the maker of environments")
         settling = Settling(self._made, self.files.read, self.stillness)
-        self.warmer = Warmer(
-            settling=settling, files=self.files, fronts=self.fronts, book=self.book, bus=self.bus, holds=holds
-        )
+        grants = Grants(files=self.files, histories=self.histories, book=self.book)
+        self.warmer = Warmer(settling=settling, grants=grants, fronts=self.fronts, bus=self.bus, holds=holds)
 
     async def _made(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         maker = await self.maker.get()
@@ -176,6 +195,7 @@ class Parts:
             started=time.monotonic(),
             stop=self.stop.set,
             repairer=Loaded(load_repair, name="the repair").get,
+            bisection=making.bisection.get,
             collector=self.collecting.collector.get,
             own_environ=settings.environ,
         )

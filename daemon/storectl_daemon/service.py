@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from storectl_daemon.collecting.collector import Collector
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
+    from storectl_daemon.warming.bisection import Bisection
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +62,8 @@ class Service:
     """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
 
     If the store is gone, ``check_store`` begins the end and raises StoreGoneError. ``socket`` returns the path on which
-    the daemon listens. ``repairer`` and ``collector`` are loaded by the first request that needs them. The variables in
-    ``own_environ`` are the daemon's own.
+    the daemon listens. ``repairer``, ``bisection`` and ``collector`` are loaded by the first request that needs them.
+    The variables in ``own_environ`` are the daemon's own.
     """
 
     store: Store
@@ -84,6 +85,7 @@ class Service:
     started: float
     stop: Callable[[], None]
     repairer: "Callable[[], Awaitable[Repairer]]"
+    bisection: "Callable[[], Awaitable[Bisection]]"
     collector: "Callable[[], Awaitable[Collector]]"
     own_environ: Mapping[str, str]
 

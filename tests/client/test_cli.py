@@ -207,10 +207,13 @@ def test_env_show_has_the_daemon_look_if_a_file_has_changed_since(home: ClientHo
     assert [body and body["path"] for body in daemon.asked("POST", "/v1/projects")] == [str(home.project)]
 
 
-def test_a_stale_lock_file_is_told_by_env_show_and_doctor(home: ClientHome, daemon: FakeDaemon) -> None:
+@pytest.mark.parametrize("word", ["notice", "rolled-back"])
+def test_a_stale_lock_file_or_a_rollback_is_told_by_env_show_and_doctor(
+    home: ClientHome, daemon: FakeDaemon, word: str
+) -> None:
     notice = "uv.lock was made before pyproject.toml changed: run `uv lock`"
     record = home.record / "ready.default"
-    record.write_text(f"{record.read_text()}notice {notice}\n")
+    record.write_text(f"{record.read_text()}{word} {notice}\n")
     daemon.known[str(home.project)] = project_state(home.project, environment=environment_info(home.environment))
     assert f"\nwarning: {notice}\n" in home.storectl("env", "show").stdout
     assert json.loads(home.storectl("env", "show", "--json").stdout)["warnings"] == [notice]

@@ -144,7 +144,7 @@ def test_why_names_everything_that_keeps_an_entry_and_without_all_of_it_the_entr
     assert begins_alike(lived.why("changed")["1"], [every[0], every[0]])
     lived.daemon.request("DELETE", f"/v1/projects?path={quote(str(second))}")
     lived.collect()
-    assert lived.why("changed") == {"1": ["current pylock.toml, current"]}
+    assert begins_alike(lived.why("changed")["1"], [every[0]])
     lived.daemon.request("DELETE", f"/v1/projects?path={quote(str(first))}")
     assert lived.why("changed") == {"1": []}
     lived.collect()

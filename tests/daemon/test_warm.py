@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -35,8 +36,10 @@ from storectl_daemon.process.batches import Batcher
 from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Fronts
+from storectl_daemon.projects.histories import Granted, Histories
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.projects.stillness import Stillness
+from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready
 from storectl_daemon.warming.warm import FORGOTTEN, Warmer
@@ -48,6 +51,7 @@ from storectl_store.entries.sealed import opened
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.errors import LockFileError, ProblemError, StoreError
+from storectl_store.projects.history import Generation, history_file
 from storectl_store.projects.input_state import InputKind, InputState
 from storectl_store.selection.pin import Pin, WheelFile
 from support.daemon import DEADLINE, Daemon, new_daemon, turns_until, until
@@ -65,6 +69,7 @@ class FakeFiles(ProjectFiles):
         self.text = "one"
         self.settled = True
         self.records: list[tuple[Job, Path]] = []
+        self.history: list[Granted] = []
         self.gone: set[str | None] = set()
         self.writing = threading.Event()
         self.may_write = threading.Event()
@@ -77,9 +82,7 @@ class FakeFiles(ProjectFiles):
         located = Located(project=job.project, lock_file=job.project / "uv.lock")
         return Inputs(located=located, files={located.lock_file: state})
 
-    def write_record(
-        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
-    ) -> bool:
+    def write_record(self, job: Job, inputs: Inputs, environment: Path, recorded: RecordedEnvironment) -> bool:
         self.writing.set()
         assert self.may_write.wait(DEADLINE)
         self.records.append((job, environment))
@@ -87,6 +90,7 @@ class FakeFiles(ProjectFiles):
 
     def forget(self, project: Path) -> None:
         self.records.clear()
+        self.history.clear()
 
     def has_variables(self, digests: Mapping[str, str], environ: Mapping[str, str]) -> bool:
         return digests.items() <= environ.items()
@@ -104,6 +108,35 @@ def info(name: str) -> EnvironmentInfo:
         lock_file="/p/uv.lock",
         interpreter=InterpreterInfo(executable="/python", version="3.12.1"),
         wheels=0,
+    )
+
+
+class FakeHistories(Histories):
+    """A history in memory, which goes with the records."""
+
+    def __init__(self, files: FakeFiles) -> None:
+        self.files = files
+
+    def granted(self, job: Job, granted: Granted) -> None:
+        self.files.history.append(granted)
+
+    def before(self, job: Job, inputs: str) -> Generation | None:
+        found = (granted for granted in reversed(self.files.history) if granted.inputs == inputs)
+        return next((generation_of(granted) for granted in found), None)
+
+
+def generation_of(granted: Granted) -> Generation:
+    return Generation(
+        number=1,
+        at_ns=0,
+        key="default",
+        environment=granted.environment,
+        inputs=granted.inputs,
+        branch=None,
+        commit=None,
+        snapshot="",
+        notices=granted.notices,
+        variables=granted.variables,
     )
 
 
@@ -148,7 +181,7 @@ class FakeMaker:
 
 
 class Scene:
-    def __init__(self, tmp_path: Path, *, settle_seconds: float = 60) -> None:
+    def __init__(self, tmp_path: Path, *, settle_seconds: float = 60, histories: Histories | None = None) -> None:
         self.files = FakeFiles()
         self.maker = FakeMaker(self.files)
         self.fronts = FakeFronts()
@@ -157,9 +190,8 @@ class Scene:
         self.book = ProjectBook(tmp_path / "projects.json")
         self.warmer = Warmer(
             settling=Settling(self.maker, self.files.read, Stillness(), again_seconds=0),
-            files=self.files,
+            grants=Grants(files=self.files, histories=histories or FakeHistories(self.files), book=self.book),
             fronts=self.fronts,
-            book=self.book,
             bus=self.bus,
             holds=self.holds,
             settle_seconds=settle_seconds,
@@ -593,22 +625,161 @@ def test_a_forgotten_project_is_not_remembered(tmp_path: Path) -> None:
         await look(scene, "one")
         await look(scene, "two")
         scene.warmer.forget(tmp_path)
+        await scene.warmer.forget_record(tmp_path)
         await look(scene, "one")
         assert scene.maker.made == ["one", "two", "one"]
 
     play(registered(scenario), tmp_path)
 
 
-def test_only_so_many_branches_are_remembered(tmp_path: Path) -> None:
-    async def scenario(scene: Scene) -> None:
-        for number in range(20):
-            await look(scene, str(number))
-        del scene.maker.made[:]
-        await look(scene, "18")
-        await look(scene, "0")
-        assert scene.maker.made == ["0"]
+def test_a_branch_that_was_seen_before_a_restart_is_ready_without_being_made(tmp_path: Path) -> None:
+    main, feature, other = ("a" * 32, "b" * 32, "c" * 32)
 
-    play(registered(scenario), tmp_path)
+    async def before(scene: Scene) -> None:
+        for text in (main, feature):
+            await look(scene, text)
+        await scene.book.written()
+
+    async def after(scene: Scene) -> None:
+        for text in (main, feature, other, main):
+            await look(scene, text)
+            assert scene.warmer.state(scene.job).environment == info(text)
+        assert scene.maker.made == [other]
+
+    with closing(Store.open(tmp_path / "store")) as store:
+        play(registered(before), tmp_path, histories=Histories(store))
+        play(after, tmp_path, histories=Histories(store))
+
+
+def test_a_history_that_cannot_be_written_fails_no_warm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(scene: Scene) -> None:
+        assert isinstance(await scene.warm(), ReadyEvent)
+
+    with closing(Store.open(tmp_path / "store")) as store:
+        history_file(store.layout, tmp_path).mkdir(parents=True)
+        play(scenario, tmp_path, histories=Histories(store))
+    assert f"the history of {tmp_path}" in caplog.text
+
+
+# --- rolling back -----------------------------------------------------------------------------------------------------
+
+BACK = MadeEnvironment(environment=info("zero"), notices=("in generation 1",), rolled_back=1)
+
+
+async def roll_back(scene: Scene, made: MadeEnvironment | Exception = BACK) -> WarmEvent:
+    """The last event of a rollback to this environment, or with this failure."""
+
+    async def make(progress: Progress) -> MadeEnvironment:
+        progress.begin("publish", 1)
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    with scene.bus.subscribe(partial(concerns, scene.job)) as events:
+        scene.warmer.roll_back(scene.job, make)
+        async for event in events:
+            if isinstance(event.message, ReadyEvent | FailedEvent):
+                await turns_until(lambda: not scene.warmer.busy)
+                return event.message
+    raise AssertionError("no last event")
+
+
+def recorded(scene: Scene) -> RecordedEnvironment:
+    project = scene.book.get(scene.job.project)
+    assert project is not None
+    (found,) = project.environments
+    return found
+
+
+def test_a_rollback_holds_until_an_input_changes(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        assert await roll_back(scene) == ReadyEvent(environment=info("zero"))
+        assert await scene.warm() == ReadyEvent(environment=info("zero"))
+        await look(scene, "one")
+        assert scene.warmer.state(scene.job) == Ready(environment=info("zero"))
+        assert (recorded(scene).rolled_back, recorded(scene).notices) == (1, ("in generation 1",))
+        assert scene.fronts.followed[-1] == Path("/env/zero")
+        await look(scene, "two")
+        assert scene.warmer.state(scene.job) == Ready(environment=info("two"))
+        assert (recorded(scene).rolled_back, recorded(scene).notices) == (None, ())
+        await look(scene, "one")
+        assert scene.warmer.state(scene.job) == Ready(environment=info("one"))
+        assert scene.maker.made == ["one", "two"]
+
+    play(scenario, tmp_path)
+
+
+def test_a_rollback_holds_after_a_restart(tmp_path: Path) -> None:
+    async def before(scene: Scene) -> None:
+        await scene.warm()
+        await roll_back(scene)
+        await scene.book.written()
+
+    async def after(scene: Scene) -> None:
+        await look(scene, "one")
+        assert scene.warmer.state(scene.job) == Ready(environment=info("zero"))
+        assert await scene.warm() == ReadyEvent(environment=info("zero"))
+        assert recorded(scene).rolled_back == 1
+
+    play(before, tmp_path)
+    play(after, tmp_path)
+
+
+def test_a_rollback_that_is_ended_gives_what_the_inputs_give(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        await roll_back(scene)
+        scene.warmer.end_rollback(scene.job)
+        assert await scene.warm() == ReadyEvent(environment=info("one"))
+        assert recorded(scene).rolled_back is None
+
+    play(scenario, tmp_path)
+
+
+def test_a_rollback_whose_environment_is_gone_ends(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        await roll_back(scene)
+        scene.files.gone.add("zero")
+        assert await scene.warm() == ReadyEvent(environment=info("one"))
+
+    play(scenario, tmp_path)
+
+
+@pytest.mark.parametrize("trouble", [FetchError("no such file"), ZeroDivisionError("a defect")])
+def test_a_rollback_that_fails_leaves_everything_as_it_was(tmp_path: Path, trouble: Exception) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        known = recorded(scene)
+        assert isinstance(await roll_back(scene, trouble), FailedEvent)
+        assert scene.warmer.state(scene.job) == Ready(environment=info("one"))
+        assert recorded(scene) == known
+        assert len(scene.files.records) == 1
+
+    play(scenario, tmp_path)
+
+
+def test_a_rollback_waits_for_a_flight_that_is_under_way(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.maker.gate = asyncio.Event()
+        warm = asyncio.create_task(scene.warm())
+        await turns_until(lambda: bool(scene.maker.made))
+        scene.warmer.roll_back(scene.job, lambda _progress: asyncio.sleep(0, BACK))
+        scene.maker.gate.set()
+        assert await warm == ReadyEvent(environment=info("one"))
+        assert scene.warmer.state(scene.job) == Ready(environment=info("zero"))
+
+    play(scenario, tmp_path)
+
+
+def test_a_rollback_is_no_generation(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        await roll_back(scene)
+        assert [granted.environment for granted in scene.files.history] == ["one"]
+
+    play(scenario, tmp_path)
 
 
 def registered(scenario: Callable[[Scene], Awaitable[None]]) -> Callable[[Scene], Awaitable[None]]:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from storectl_shim.project_record import VARIABLES_KEY_BYTES, options_key, read_ready, variable_digest
+from storectl_shim.project_record import (
+    VARIABLES_KEY_BYTES,
+    options_key,
+    read_notices,
+    read_ready,
+    read_rollback,
+    variable_digest,
+)
 from storectl_store.digest import EnvironmentId
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import EnvironmentBuildError
@@ -152,6 +159,27 @@ def test_other_options_have_their_own_file_and_leave_the_launchers_alone(project
     assert project.write(key, other)
     assert (project.record / "environment").read_text() == f"{project.environment}\n"
     assert project.names() == {"environment", "stamp.uv.lock", "ready.default", f"ready.{key}"}
+
+
+def test_a_rollback_is_told_at_each_run_so_the_launcher_has_no_part_in_it(project: Project) -> None:
+    assert write_record(
+        project.layout,
+        project.folder,
+        key="default",
+        environment=project.environment,
+        lock_file=project.lock_file,
+        inputs={project.lock_file: project.state()},
+        now_ns=NOW,
+        notices=("in generation 3",),
+        rolled_back=True,
+    )
+    asked = str(project.layout.root), str(project.folder), "default"
+    assert read_rollback(*asked) == "in generation 3"
+    assert read_notices(*asked) == []  # these are of a lock file that is old
+    assert project.read() == str(project.environment)
+    assert project.names() == {"ready.default"}
+    assert project.write()
+    assert read_rollback(*asked) is None
 
 
 def write_further(

@@ -6,6 +6,7 @@ The commands name them in annotations only: nothing of this is loaded when they 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from storectl.commands.bisect_documents import Bisection
 from storectl.commands.collect_documents import Collect, Pin, Why
 from storectl.commands.usage_documents import Usage
 
@@ -203,6 +204,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "env show": ShownProject,
     "env list": list[ListedEnvironment],
     "env export": Export,
+    "env bisect": Bisection,
     "store list": list[Entry],
     "store show": list[ShownEntry],
     "store verify": Verification,

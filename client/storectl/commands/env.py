@@ -17,7 +17,7 @@ from storectl.options import Options
 from storectl.project import locate_member, locate_project
 from storectl.run import environment_at
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import last_environment, read_notices, read_ready
+from storectl_shim.project_record import last_environment, read_notices, read_ready, read_rollback
 
 if TYPE_CHECKING:
     from storectl.daemon.client import DaemonClient
@@ -30,6 +30,7 @@ _LAZY = {
     "add": ("named:add", "Add packages to a named environment."),
     "remove": ("named:remove", "Remove a named environment."),
     "default": ("named:default", "Choose the environment that counts outside of projects, or print its name."),
+    "bisect": ("bisect:bisect", "Find the generation, and the wheel in it, that made a command fail."),
     "export": (
         "export:export",
         "Write the environment as a plain, writable one that needs no storectl.",
@@ -54,6 +55,8 @@ def show(folder: str, *, json: bool) -> None:
     state = _state(folder, daemon)
     links = daemon.links(state.path)
     notices = read_notices(store_folder(os.environ), state.path, Options().key)
+    if rollback := read_rollback(store_folder(os.environ), state.path, Options().key):
+        notices.append(rollback)
     if json:
         print_json(state_json(state) | {"warnings": notices, "links": [link._asdict() for link in links]})
         return

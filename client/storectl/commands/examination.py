@@ -15,7 +15,7 @@ from storectl.options import Options
 from storectl.project import locate_project
 from storectl.pythons import known_pythons
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import read_notices, read_ready
+from storectl_shim.project_record import read_notices, read_ready, read_rollback
 
 WATCHES_NEEDED = 8192
 """So many inotify watches are enough for an editor and a few hundred watched folders."""
@@ -157,3 +157,5 @@ def _project(environ: Mapping[str, str], folder: str) -> Iterator[Finding]:
     yield Finding(check="project", ok=True, detail=f"{lock_file}: {how}")
     for notice in read_notices(store, project, key) if ready else []:
         yield Finding(check="project", ok=False, detail=notice)
+    if ready and (rollback := read_rollback(store, project, key)):
+        yield Finding(check="project", ok=False, detail=rollback)

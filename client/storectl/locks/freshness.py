@@ -13,11 +13,11 @@ import sys
 from storectl.errors import ClientError, DaemonProblemError, LockOldError, printable
 from storectl.options import FROZEN, LOCKED, is_true
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import lock_files_in, read_notices
+from storectl_shim.project_record import lock_files_in, read_notices, read_rollback
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import TypeVar
 
     from storectl.options import Options
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def with_fresh_lock_file(make: Callable[[], Made], project: str, options: Options, environ: Mapping[str, str]) -> Made:
     """What ``make`` returns: the environment of these options, made again if the project was locked anew.
 
-    Says on stderr if the lock file is old. LockOldError if it is, and must not be.
+    Says on stderr if the lock file is old. LockOldError if it is, and must not be. If the project was rolled back it
+    says so, and does not ask how old the lock file is: it does not count.
     """
     try:
         made = make()
@@ -36,6 +37,10 @@ def with_fresh_lock_file(make: Callable[[], Made], project: str, options: Option
         if not _is_older(project) or not _relocked(project, options, environ):
             raise
         made = make()
+    rollback = read_rollback(store_folder(environ), project, options.key)
+    if rollback is not None:
+        _tell([rollback], environ)
+        return made
     notices = read_notices(store_folder(environ), project, options.key)
     if not notices or options.lock_check == FROZEN:
         return made
@@ -45,9 +50,13 @@ def with_fresh_lock_file(make: Callable[[], Made], project: str, options: Option
     if _relocked(project, options, environ):
         made = make()
         notices = read_notices(store_folder(environ), project, options.key)
+    _tell(notices, environ)
+    return made
+
+
+def _tell(notices: Iterable[str], environ: Mapping[str, str]) -> None:
     for notice in () if is_true(environ.get("STORECTL_QUIET")) else notices:
         _warn(notice)
-    return made
 
 
 def _is_older(project: str) -> bool:

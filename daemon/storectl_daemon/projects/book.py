@@ -3,11 +3,13 @@
 Format, version 2:
 
     {"format": 2, "projects": [{"path", "wishes": [
-        {"options", "inputs", "environment", "lock_file", "last_used", "notices", "variables"}]}]}
+        {"options", "inputs", "environment", "lock_file", "last_used", "notices", "variables", "rolled_back"}]}]}
 
 ``wishes`` are the environments that a project was given, most recent first. ``inputs`` is the digest of the inputs that
-the environment was made from, ``last_used`` is in seconds of the system clock, ``variables`` are digests by name. The
-file is sealed. A file from before there were seals is read, too, and so is version 1, which had the name of a link.
+the environment was made from, ``last_used`` is in seconds of the system clock, ``variables`` are digests by name.
+``rolled_back`` is the number of a generation, if the user wants that instead of what the inputs give; else it is left
+out. The file is sealed. A file from before there were seals is read, too, and so is version 1, which had the name of a
+link.
 """
 
 import json
@@ -38,6 +40,7 @@ class RecordedEnvironment:
     """The environment that a project was given for one set of options.
 
     ``environment`` is its id. It, ``lock_file`` and ``inputs`` are None until a warm for these options was successful.
+    ``rolled_back`` is None unless the user wants an earlier generation as long as the inputs are these.
     """
 
     options: Options
@@ -47,6 +50,7 @@ class RecordedEnvironment:
     last_used: float = 0.0
     notices: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    rolled_back: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +183,7 @@ def _encode(project: Project) -> dict[str, Any]:
             "last_used": recorded.last_used,
             "notices": list(recorded.notices),
             "variables": dict(recorded.variables),
+            **({"rolled_back": recorded.rolled_back} if recorded.rolled_back is not None else {}),
         }
         for recorded in project.environments
     ]
@@ -220,6 +225,7 @@ def _decode(value: dict[str, Any]) -> Project:
             last_used=float(recorded["last_used"]),
             notices=tuple(map(str, recorded["notices"])),
             variables={str(name): str(digest) for name, digest in recorded.get("variables", {}).items()},
+            rolled_back=int(recorded["rolled_back"]) if recorded.get("rolled_back") is not None else None,
         )
         for recorded in value["wishes"]
     )

@@ -1,6 +1,6 @@
 """The files of a project on disk: its inputs, and its record in the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from storectl_daemon.jobs.options import Job
@@ -39,9 +39,7 @@ class ProjectFiles:
             extra = recorded_inputs(self._layout, job.project, job.options.key)
         return read_inputs(located, extra)
 
-    def write_record(
-        self, job: Job, inputs: Inputs, environment: Path, *, notices: Sequence[str], variables: Mapping[str, str]
-    ) -> bool:
+    def write_record(self, job: Job, inputs: Inputs, environment: Path, recorded: RecordedEnvironment) -> bool:
         """Write the record. Returns False if an input is so young that the record is not complete yet."""
         return write_record(
             self._layout,
@@ -51,8 +49,9 @@ class ProjectFiles:
             lock_file=inputs.located.lock_file,
             inputs=inputs.files,
             now_ns=inputs.read_at_ns,
-            notices=notices,
-            variables=variables,
+            notices=recorded.notices,
+            rolled_back=recorded.rolled_back is not None,
+            variables=recorded.variables,
         )
 
     def ready(self, job: Job) -> str | None:

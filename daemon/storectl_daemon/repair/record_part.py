@@ -13,7 +13,7 @@ from storectl_daemon.warming.warm import Warmer
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
-from storectl_store.projects.project_record import project_of, record_folders, record_problem
+from storectl_store.projects.project_record import project_of, record_files, record_folders, record_problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class RecordPart:
         async with self.warmer.records:
             reason = Reason(what=f"record of {project}", why=[problem])
             with disk_errors(f"set the record of {project} aside"):
-                await asyncio.to_thread(set_aside, self.layout, {"record": folder}, reason)
+                await asyncio.to_thread(_set_record_aside, self.layout, folder, reason)
         if self.book.get(project) is None:
             return "set aside: it is written at the next run"
         await self.users.refresh(project, order)
@@ -77,6 +77,11 @@ class BookPart:
         self.book.write()
         await self.book.written()
         return "written again"
+
+
+def _set_record_aside(layout: StoreLayout, folder: Path, reason: Reason) -> None:
+    """Set aside what is the record. The history stays where it is."""
+    set_aside(layout, {file.name: file for file in record_files(folder)}, reason)
 
 
 def _record_problem(folder: Path) -> str | None:

@@ -5,13 +5,12 @@ If the environment and all its entries exist already, nothing is started, fetche
 
 import asyncio
 import hashlib
-import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-
-from packaging.utils import NormalizedName
+from typing import NamedTuple
 
 from storectl_daemon.building.builder import Builder
 from storectl_daemon.building.pip_variables import NOWHERE, locked_places
@@ -25,12 +24,20 @@ from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job, Options
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, WarmEvent
-from storectl_daemon.projects.inputs import Inputs, asked_for, doubts, read_states
+from storectl_daemon.projects.inputs import Inputs, asked_for, doubts
 from storectl_daemon.projects.ownership import check_local, check_unlocked
-from storectl_daemon.projects.version_files import Around, look_around
 from storectl_daemon.published import PublishedEnvironments
 from storectl_daemon.warming.closure import Closure
 from storectl_daemon.warming.publishing import Publishing
+from storectl_daemon.warming.reading import (
+    Reading,
+    direct_urls,
+    extra_inputs,
+    read_as_kept,
+    read_now,
+    read_overlay,
+    to_be_kept,
+)
 from storectl_daemon.warming.settling import MadeEnvironment
 from storectl_daemon.warming.source_builds import SourceBuilds, all_of
 from storectl_store.collecting.holds import Hold, Holds
@@ -39,12 +46,10 @@ from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import EnvironmentBuildError
-from storectl_store.projects.input_state import InputKind, InputState, stronger
-from storectl_store.projects.local_inputs import check_is_project, local_inputs
+from storectl_store.projects.kept_inputs import KeptInputs
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.options import DEV
 from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
-from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
@@ -60,6 +65,14 @@ def _contents(lock_file: LockFile) -> str:
     """A digest over the lock file, with its path, and over the pyproject.toml beside it."""
     parts = f"{lock_file.path}\0{lock_file.digest}\0".encode("utf-8", "surrogateescape")
     return hashlib.sha256(parts + (lock_file.pyproject or b"")).hexdigest()
+
+
+class Means(NamedTuple):
+    """What an environment is made with."""
+
+    access: Access
+    progress: Progress
+    hold: Hold
 
 
 class EnvironmentMaker:
@@ -94,34 +107,59 @@ class EnvironmentMaker:
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         """The environment of the job, held. Raises a ProblemError if there can be none."""
-        hold = self._holds.keep()
-        try:
+        with _closed_on_failure(self._holds.keep()) as hold:
             async with self._access(job.project, job.environ) as access:
                 if self._store.empty:  # everything has to be fetched
                     access.begin()
-                return await self._made(job, inputs, access, progress, hold)
-        except BaseException:
-            hold.close()
-            raise
+                reading, interpreter = await asyncio.to_thread(self._read, job, inputs)
+                return await self._made(job, reading, interpreter, Means(access, progress, hold))
 
-    async def _made(self, job: Job, inputs: Inputs, access: Access, progress: Progress, hold: Hold) -> MadeEnvironment:
-        lock_file, around, interpreter = await asyncio.to_thread(self._read, job, inputs)
+    async def again(self, job: Job, kept: KeptInputs, progress: Progress) -> MadeEnvironment:
+        """The environment that was made from these inputs, made again, and held.
+
+        If the store has all of its wheels, it is the same. Otherwise they are fetched as the kept lock file says, and
+        what was built is built again, perhaps into another wheel. Raises a ProblemError if that cannot be; OfflineError
+        names the wheels that are missing.
+        """
+        digests = [wheel.digest for wheel in kept.wheels]
+        with _closed_on_failure(self._holds.keep(digests)) as hold:  # first held, then looked for
+            interpreter = await asyncio.to_thread(self._interpreters.inspect, kept.executable)
+            missing = await asyncio.to_thread(self._missing, kept)
+            if missing and job.offline:
+                raise _offline(missing)
+            if missing:
+                reading = await asyncio.to_thread(read_as_kept, job, kept)
+                async with self._access(job.project, job.environ) as access:
+                    return await self._made(job, reading, interpreter, Means(access, progress, hold))
+            path = await self._publishing.publish(digests, interpreter, kept.direct_urls, progress, hold)
+            environment = self._info(EnvironmentId(path.name), job.project, kept.lock_file)
+            await self._compiling.start(job, digests, interpreter, progress)
+            return MadeEnvironment(environment=environment, hold=hold)
+
+    def _missing(self, kept: KeptInputs) -> list[str]:
+        """Name and version of each of the wheels that is not in the store. May block."""
+        wheels = (wheel for wheel in kept.wheels if not self._store.seems_whole(wheel.name, wheel.digest))
+        return [f"{wheel.name} {wheel.version}" for wheel in wheels]
+
+    async def _made(self, job: Job, reading: Reading, interpreter: Interpreter, means: Means) -> MadeEnvironment:
+        located, lock_file = reading.located, reading.lock_file
+        access, progress, hold = means
         options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
         closure = await self._closure(job, lock_file, interpreter, access, progress)
-        overlay = await asyncio.to_thread(_overlay, job)
+        overlay = await asyncio.to_thread(read_overlay, job)
         if overlay is not None:
             plain = replace(job, options=Options())
             closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
         hold.add(pin.wheel.digest for pin in closure.pins)  # first held, then looked for
         await asyncio.to_thread(check_local, lock_file.included, closure.local_projects, job.environ)
-        for warning in (*doubts(inputs.located, job.options.lock_file), *closure.warnings):
+        for warning in (*doubts(located, job.options.lock_file), *closure.warnings):
             progress.warn(warning)
         if job.offline:
             await asyncio.to_thread(self._check_present, closure.pins)
         lock_files = [lock_file, *([overlay] if overlay else [])]
-        asked = await asyncio.to_thread(asked_for, inputs.located)
-        extra = await asyncio.to_thread(_extra_inputs, lock_files, closure, (*options.files, *asked))
-        extra |= around.inputs
+        asked = await asyncio.to_thread(asked_for, located)
+        extra = await asyncio.to_thread(extra_inputs, lock_files, closure, (*options.files, *asked))
+        extra |= reading.around.inputs
         builds = SourceBuilds(
             builder=self._builder,
             job=job,
@@ -139,21 +177,22 @@ class EnvironmentMaker:
         wheels = await builds.wheels(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(wheel.pin for wheel in wheels))
         path = await self._environment_of(pins, interpreter, access, progress, hold)
-        environment = await asyncio.to_thread(self._info, EnvironmentId(path.name), inputs)
+        environment = await asyncio.to_thread(self._info, EnvironmentId(path.name), located.project, located.lock_file)
         await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
         return MadeEnvironment(
             environment=environment,
             extra_inputs=extra,
             variables={name: digest for wheel in wheels for name, digest in wheel.variables.items()},
             notices=closure.notices,
+            kept=to_be_kept(reading, interpreter, pins),
             hold=hold,
         )
 
     async def pins(self, job: Job, inputs: Inputs) -> tuple[Pin, ...]:
         """The wheels that the job's lock file selects, except those to be built. Raises a ProblemError on failure."""
-        lock_file, _around, interpreter = await asyncio.to_thread(self._read, job, inputs)
+        reading, interpreter = await asyncio.to_thread(self._read, job, inputs)
         async with self._access(job.project, job.environ) as access:
-            return (await self._closure(job, lock_file, interpreter, access, Progress(_unheard))).pins
+            return (await self._closure(job, reading.lock_file, interpreter, access, Progress(_unheard))).pins
 
     async def staged(self, job: Job, pin: Pin) -> StagedEntry:
         """The wheel of this pin, fetched on behalf of the job and unpacked into a stage, even if the store has it."""
@@ -171,18 +210,16 @@ class EnvironmentMaker:
         if missing:
             raise _offline(missing)
 
-    def _read(self, job: Job, inputs: Inputs) -> tuple[LockFile, Around, Interpreter]:
-        """The lock file, what the folders around it say, and the interpreter that these two ask for. May block."""
-        further = map(Path, job.options.further_lock_files)
-        lock_file = read_lock_file(inputs.located.lock_file, further, variables=job.environ)
-        around = _look_around(job, lock_file)
+    def _read(self, job: Job, inputs: Inputs) -> tuple[Reading, Interpreter]:
+        """The lock file, and the interpreter that it and the folders around it ask for. May block."""
+        reading = read_now(job, inputs)
         interpreter = self._interpreters.choose(
             job.options.python,
-            requires_python=self._requires_python(lock_file, job.options) or around.requires_python,
-            pinned=around.pinned,
+            requires_python=self._requires_python(reading.lock_file, job.options) or reading.around.requires_python,
+            pinned=reading.around.pinned,
             environ=job.environ,
         )
-        return lock_file, around, interpreter
+        return reading, interpreter
 
     def _requires_python(self, lock_file: LockFile, options: Options) -> str | None:
         """What the lock file and its groups require. Remembered: to find it out means to parse the whole file."""
@@ -247,7 +284,7 @@ class EnvironmentMaker:
     ) -> Path:
         await self._make_present(pins, interpreter, access, progress)
         digests = [pin.wheel.digest for pin in pins]
-        return await self._publishing.publish(digests, interpreter, _direct_urls(pins), progress, hold)
+        return await self._publishing.publish(digests, interpreter, direct_urls(pins), progress, hold)
 
     async def _make_present(
         self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
@@ -272,21 +309,25 @@ class EnvironmentMaker:
         """The pins whose entries are in the store, as far as a look at the folder of each tells."""
         return {pin.wheel.digest for pin in pins if self._store.seems_whole(pin.name, pin.wheel.digest)}
 
-    def _info(self, environment: EnvironmentId, inputs: Inputs) -> EnvironmentInfo:
-        located = inputs.located
-        info = self._environments.info(environment, project=str(located.project), lock_file=str(located.lock_file))
+    def _info(self, environment: EnvironmentId, project: Path, lock_file: Path) -> EnvironmentInfo:
+        info = self._environments.info(environment, project=str(project), lock_file=str(lock_file))
         if info is None:
             raise EnvironmentBuildError(f"the environment {environment} is gone again", hint="Warm the project again.")
         return info
 
 
+@contextmanager
+def _closed_on_failure(hold: Hold) -> Iterator[Hold]:
+    """The hold, for who gets what is made. If nothing is made, it is let go of."""
+    try:
+        yield hold
+    except BaseException:
+        hold.close()
+        raise
+
+
 def _unheard(event: WarmEvent) -> None:
     """Ignore the event: reading a lock file reports no progress."""
-
-
-def _overlay(job: Job) -> LockFile | None:
-    overlay = job.options.overlay
-    return None if overlay is None else read_lock_file(Path(overlay), variables=job.environ)
 
 
 async def _resolved(pin: IndexPin, interpreter: Interpreter, access: Access, job: Job) -> Pin | SourcePin:
@@ -294,45 +335,6 @@ async def _resolved(pin: IndexPin, interpreter: Interpreter, access: Access, job
     if not pin.digests:
         await asyncio.to_thread(check_unlocked, file_of(found).url, job.environ)
     return found
-
-
-def _look_around(job: Job, lock_file: LockFile) -> Around:
-    """The Python that the folders around ask for. The project around counts only for a requirements file."""
-    start = Path(job.options.member) if job.options.member else job.project
-    return look_around(start, job.environ, for_project=lock_file.kind == "requirements")
-
-
-def _extra_inputs(
-    lock_files: Sequence[LockFile], closure: Closure, settings: Sequence[Path]
-) -> dict[Path, InputState | None]:
-    """Inputs beyond the usual ones, as they are before anything is made from them.
-
-    They are what the lock files refer to, an overlay's lock file, settings files, and what local projects are built
-    from.
-    """
-    kinds: dict[Path, InputKind] = {}
-    for project in closure.local_projects:
-        for path, kind in local_inputs(Path(project.path)).watched.items():
-            kinds[path] = stronger(kind, kinds.get(path))
-        if project.packaged:
-            check_is_project(Path(project.path))
-    further = [*settings, *(lock_file.path for lock_file in lock_files[1:])]
-    found = read_states(kinds | dict.fromkeys(further, "file"))
-    for lock_file in lock_files:
-        found |= {Path(path): _read_before(content) for path, content in lock_file.included.items()}
-        found |= dict.fromkeys(map(Path, lock_file.absent))
-    return found
-
-
-def _read_before(content: bytes) -> InputState:
-    return InputState(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-
-
-def _direct_urls(pins: Sequence[Pin]) -> dict[NormalizedName, str]:
-    """The contents of ``direct_url.json``, by project, for everything that comes from no index."""
-    return {
-        pin.name: json.dumps(pin.direct_url.to_dict(), sort_keys=True) for pin in pins if pin.direct_url is not None
-    }
 
 
 def _offline(missing: Sequence[str]) -> OfflineError:

@@ -22,6 +22,7 @@ from storectl_daemon.projects.stillness import Stillness
 from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.errors import LockFileError, MissingProjectError, NoLockFileError, ProblemError
 from storectl_store.projects.input_state import InputKind, InputState, stronger
+from storectl_store.projects.kept_inputs import KeptInputs
 
 AGAIN_SECONDS = 0.25
 """Seconds to wait before each new look for a missing file."""
@@ -43,14 +44,18 @@ class MadeEnvironment:
     ``extra_inputs`` are the inputs beyond the usual ones, as they were before anything was made from them.
     ``variables`` are digests, by name, of the command's variables that its builds looked at
     (``project_record.variable_digest``). ``notices`` are sentences that each start of a program shows, such as that
-    the lock file is older than the project. ``hold`` keeps the environment; whoever gets this closes it, once a record
-    names the environment.
+    the lock file is older than the project. ``kept`` is what its history keeps, None if it was not made anew.
+    ``rolled_back`` is the number of the generation that the user wants instead of what the inputs give.
+
+    ``hold`` keeps the environment; whoever gets this closes it, once a record names the environment.
     """
 
     environment: EnvironmentInfo
     extra_inputs: Mapping[Path, InputState | None] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    kept: KeptInputs | None = None
+    rolled_back: int | None = None
     hold: Hold = field(default_factory=_nothing_held, compare=False, repr=False)
 
 

@@ -6,12 +6,11 @@ A flight has the environment made from inputs that do not change meanwhile, writ
 
 import asyncio
 import logging
-import time
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from storectl_daemon.jobs.events import Event, EventBus
 from storectl_daemon.jobs.options import Job
@@ -28,10 +27,9 @@ from storectl_daemon.models import (
 )
 from storectl_daemon.process.lifecycle import Background
 from storectl_daemon.process.single_flight import SingleFlight
-from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
-from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.projects.inputs import Inputs
+from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
 from storectl_store.collecting.holds import Hold, Holds
@@ -44,8 +42,9 @@ logger = logging.getLogger(__name__)
 SETTLE_SECONDS = 2.1
 """A little more than two seconds: a record is complete only once its inputs are two seconds old."""
 
-_REMEMBERED = 16
-"""How many sets of inputs are remembered for each job, such as the branches that a user switches between."""
+
+MakeGeneration = Callable[[Progress], Awaitable[MadeEnvironment]]
+"""Makes an environment that a project had earlier. Raises a ProblemError if it cannot be made."""
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -69,35 +68,31 @@ class Warmer:
         self,
         *,
         settling: Settling,
-        files: ProjectFiles,
+        grants: Grants,
         fronts: Fronts,
-        book: ProjectBook,
         bus: EventBus,
         holds: Holds,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._settling = settling
-        self._files = files
+        self._grants = grants
         self._fronts = fronts
-        self._book = book
         self._bus = bus
         self._holds = holds
         self._settle_seconds = settle_seconds
         self._flights: SingleFlight[Job, Job] = SingleFlight()
         self._waiting: dict[asyncio.Task[None], Job] = {}
         self._states: dict[Job, WarmState] = {}
-        self._before: dict[Job, OrderedDict[str, MadeEnvironment]] = {}
         self._stale: set[Job] = set()
         self._deferred: set[Job] = set()
         self._timers: dict[Job, asyncio.TimerHandle] = {}
         self._refreshes = Background()
-        self._records = asyncio.Lock()
         self._stopping = False
 
     @property
     def records(self) -> asyncio.Lock:
         """The lock that is held while a record is written."""
-        return self._records
+        return self._grants.writing
 
     @property
     def busy(self) -> bool:
@@ -118,39 +113,66 @@ class Warmer:
         If a command with other variables began that flight, the job waits for its end, and then gets a flight of its
         own.
 
-        ``seen`` are inputs that were read just now. If an earlier flight had these inputs, the job gets the environment
-        of then, as long as it exists, and nothing else is looked at. A request for an environment passes no ``seen``:
+        ``seen`` are inputs that were read just now. If the history has an environment for these inputs, the job gets
+        that one, as long as it exists, and nothing else is looked at. A request for an environment passes no ``seen``:
         everything is looked at.
         """
         if self._stopping:
             self._tell(job, FailedEvent(problem=STOPPING))
             return
-        if not job.offline:
-            # A project in the book is kept warm, by the network. An offline job does not ask for that.
-            self._book.want(job.project, job.options)
+        self._grants.want(job)
         if job not in self._flights:
             self._begin(job)
-        task = asyncio.create_task(self._wait_for_own(job, seen), name=f"warm {job.project}")
+        self._take_off(job, self._wait_for_own(job, seen))
+
+    def roll_back(self, job: Job, make: MakeGeneration) -> None:
+        """Give the job the generation that ``make`` makes, as long as its inputs are as they are now.
+
+        A flight that is under way is waited for. The last event is ``ready`` or ``failed``.
+        """
+        if self._stopping:
+            self._tell(job, FailedEvent(problem=STOPPING))
+            return
+        self._grants.want(job)
+        self._take_off(job, self._wait_and_roll_back(job, make))
+
+    def end_rollback(self, job: Job) -> None:
+        """Have the next warm of the job give it what its inputs give."""
+        self._grants.end_rollback(job)
+
+    def _take_off(self, job: Job, flight: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(flight, name=f"warm {job.project}")
         self._waiting[task] = job
         task.add_done_callback(self._landed)
+
+    async def _wait_and_roll_back(self, job: Job, make: MakeGeneration) -> None:
+        """Wait for other flights of the job until one is its own."""
+        flown: list[Job] = []
+
+        async def fly() -> Job:
+            flown.append(job)
+            await self._fly_back(job, make)
+            return job
+
+        while not flown:
+            await self._flights.do(job, fly)
 
     async def is_ready(self, job: Job) -> bool:
         """Whether the job's environment is ready, and its record says, as to `run`, that no input has changed."""
         state = self.state(job)
         if job in self._flights or not isinstance(state, Ready):
             return False
-        return await asyncio.to_thread(self._files.ready, job) == state.environment.path
+        return await asyncio.to_thread(self._grants.ready, job) == state.environment.path
 
     def say_again(self, job: Job) -> bool:
         """Tell who listens that the job is ready, as the flight did that made it so; False if it is not any more.
 
         The fronts have followed that flight. They are looked at again all the same, and nothing waits for that.
         """
-        state, recorded = self.state(job), self._recorded(job)
+        state, recorded = self.state(job), self._grants.recorded(job)
         if job in self._flights or not isinstance(state, Ready) or recorded.lock_file is None:
             return False
-        if not job.offline:
-            self._book.want(job.project, job.options)
+        self._grants.want(job)
         self._tell(job, ReadyEvent(environment=state.environment))
         follow = self._follow(job, state.environment, Path(recorded.lock_file))
         self._refreshes.start(f"looking at the fronts of {job.project}", follow)
@@ -178,26 +200,19 @@ class Warmer:
             return
         try:
             inputs = await self._settling.read(job)
-            current = await asyncio.to_thread(self._still_right, job, inputs)
-            if self._book.get(job.project) is None:
+            current = await asyncio.to_thread(self._grants.still_right, job, inputs)
+            if not self._grants.is_known(job.project):
                 self._states.pop(job, None)  # forgotten meanwhile: a change seen before that must not bring it back
             elif current is None and not self._settling.failed_before(job, inputs):
                 self.start(job, seen=inputs)
             elif current is None:
                 logger.debug("%s: still the inputs that failed", job.project)
             elif job not in self._flights:
-                await self._keep_record(job, inputs, current, self._recorded(job))
+                self._complete(job, is_complete=await self._grants.renew(job, inputs, current))
                 await self._follow(job, current, inputs.located.lock_file)
                 self._states[job] = Ready(environment=current)
         except ProblemError as error:
             self._fail(job, error)
-
-    def _still_right(self, job: Job, inputs: Inputs) -> EnvironmentInfo | None:
-        """The environment of the job, if it was made from exactly these inputs; otherwise None."""
-        recorded = self._recorded(job)
-        if recorded.inputs != inputs.digest:
-            return None
-        return self._files.environment(recorded, job.project)
 
     def forget(self, project: Path) -> None:
         """Drop the state of the project and cancel its flights. Every client that waits for one is told at once.
@@ -208,7 +223,6 @@ class Warmer:
         for job in [job for job in {*self._states, *self._timers} if job.project == project]:
             self._states.pop(job, None)
             self._settling.forget(job)
-            self._before.pop(job, None)
             self._stale.discard(job)
             self._stop_timer(job)
 
@@ -223,9 +237,8 @@ class Warmer:
             task.cancel()
 
     async def forget_record(self, project: Path) -> None:
-        """Delete the record of a project that is no longer in the book. Nothing writes the record again after this."""
-        async with self._records:
-            await asyncio.to_thread(self._files.forget, project)
+        """Delete record and history of a project that is no longer in the book. Nothing writes them after this."""
+        await self._grants.forget(project)
 
     async def stop(self) -> None:
         """Cancel every flight and wait until all have ended."""
@@ -244,11 +257,10 @@ class Warmer:
         self._begin(job)
         try:
             with self._holds.keep() as hold:
-                made = await asyncio.to_thread(self._made_before, job, seen, hold) if seen else None
-                if made is None or seen is None:
-                    made, seen = await self._settling.make(job, Progress(lambda message: self._tell(job, message)))
+                granted = await self._granted_again(job, seen, hold)
+                made, inputs = granted or await self._settling.make(job, self._progress(job))
                 with made.hold:  # until a record names the environment
-                    await self._finish(job, made, seen)
+                    await self._finish(job, made, inputs)
         except ProblemError as error:
             self._fail(job, error)
         except Exception as error:
@@ -257,42 +269,49 @@ class Warmer:
             self._fail(job, error)
         return job
 
-    def _made_before(self, job: Job, inputs: Inputs, hold: Hold) -> MadeEnvironment | None:
-        """The environment that an earlier flight made from these inputs, held; None if none did, or if it is gone."""
-        made = self._before[job].get(inputs.digest) if job in self._before else None
-        if made is None or not self._files.has_variables(made.variables, job.environ):
-            return None
-        recorded = RecordedEnvironment(
-            options=job.options, lock_file=str(inputs.located.lock_file), environment=made.environment.id
-        )
-        hold.add([made.environment.id])  # first held, then looked for
-        environment = self._files.environment(recorded, job.project)
-        return replace(made, environment=environment) if environment else None
+    async def _fly_back(self, job: Job, make: MakeGeneration) -> None:
+        """One flight to another generation. If it fails, everything stays as it was."""
+        before = self.state(job)
+        self._begin(job)
+        try:
+            made = await make(self._progress(job))
+            with made.hold:  # until a record names the environment
+                await self._finish(job, made, await self._settling.read(job))
+        except Exception as error:
+            if not isinstance(error, ProblemError) and refusal_of(error, "go on") is None:
+                logger.exception("rolling %s back", job.project)
+            self._states[job] = before
+            self._tell(job, FailedEvent(problem=problem_of(error)))
 
-    def _remember(self, job: Job, inputs: Inputs, made: MadeEnvironment) -> None:
-        before = self._before.setdefault(job, OrderedDict())
-        before[inputs.digest] = made
-        before.move_to_end(inputs.digest)
-        if len(before) > _REMEMBERED:
-            before.popitem(last=False)
+    def _progress(self, job: Job) -> Progress:
+        return Progress(lambda message: self._tell(job, message))
+
+    async def _granted_again(self, job: Job, seen: Inputs | None, hold: Hold) -> tuple[MadeEnvironment, Inputs] | None:
+        """What needs no look at anything but the inputs, held; None if there is no such environment.
+
+        If they were ``seen`` just now: what they gave before. Otherwise what the user rolled back to, if none of them
+        has changed since.
+        """
+        if seen is not None:
+            made = await asyncio.to_thread(self._grants.made_before, job, seen, hold)
+            return (made, seen) if made is not None else None
+        recorded = self._grants.recorded(job)
+        if recorded.rolled_back is None or recorded.environment is None:
+            return None
+        hold.add([recorded.environment])  # first held, then looked for
+        inputs = await self._settling.read(job)
+        environment = await asyncio.to_thread(self._grants.still_right, job, inputs)
+        if environment is None:
+            return None
+        return MadeEnvironment(
+            environment=environment, notices=recorded.notices, rolled_back=recorded.rolled_back
+        ), inputs
 
     async def _finish(self, job: Job, made: MadeEnvironment, inputs: Inputs) -> None:
         environment = made.environment
-        self._remember(job, inputs, made)
-        recorded = RecordedEnvironment(
-            options=job.options,
-            lock_file=str(inputs.located.lock_file),
-            inputs=inputs.digest,
-            environment=environment.id,
-            last_used=time.time(),
-            notices=made.notices,
-            variables=made.variables,
-        )
-        if self._book.get(job.project) is None:
-            self._book.record(job.project, recorded)  # it was an offline job, which puts nothing into the book
-        await self._keep_record(job, inputs, environment, recorded)  # first of all: programs wait for the record
-        self._book.record(job.project, recorded)
-        await self._follow(job, environment, inputs.located.lock_file)
+        self._complete(job, is_complete=await self._grants.grant(job, made, inputs))
+        followed = self._follow(job, environment, inputs.located.lock_file)
+        await asyncio.gather(followed, self._grants.tell_history(job, made, inputs))
         self._states[job] = Ready(environment=environment)
         self._tell(job, ReadyEvent(environment=environment))
 
@@ -305,27 +324,10 @@ class Warmer:
         if busy:
             self._come_back(job)
 
-    def _recorded(self, job: Job) -> RecordedEnvironment:
-        """What the book has for the job's options; without an environment if the project was forgotten."""
-        project = self._book.get(job.project)
-        return (project.environment(job.options) if project else None) or RecordedEnvironment(options=job.options)
-
-    async def _keep_record(
-        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, recorded: RecordedEnvironment
-    ) -> None:
-        # Shielded: a thread cannot be cancelled, so the lock must not be released before the thread is done.
-        complete = await asyncio.shield(asyncio.ensure_future(self._write_record(job, inputs, environment, recorded)))
-        if not complete:
+    def _complete(self, job: Job, *, is_complete: bool) -> None:
+        """Come back to a record that is not complete yet."""
+        if not is_complete:
             self._come_back(job)
-
-    async def _write_record(
-        self, job: Job, inputs: Inputs, environment: EnvironmentInfo, recorded: RecordedEnvironment
-    ) -> bool:
-        async with self._records:
-            if self._book.get(job.project) is None:
-                return True  # forgotten meanwhile
-            write = partial(self._files.write_record, notices=recorded.notices, variables=recorded.variables)
-            return await asyncio.to_thread(write, job, inputs, Path(environment.path))
 
     def _come_back(self, job: Job) -> None:
         self._stop_timer(job)

@@ -96,6 +96,14 @@ class Catalogue:
         """The digests of all entries known."""
         return self._run(lambda database: {digest for (digest,) in database.execute("SELECT digest FROM entries")})
 
+    def sizes(self, digests: Iterable[Digest]) -> dict[Digest, int]:
+        """The unpacked sizes of those of these entries that are known, in bytes; empty if the database fails."""
+        wanted = list(dict.fromkeys(digests))
+        try:
+            return self._run(lambda database: dict(_select_sizes(database, wanted)))
+        except (sqlite3.Error, OSError):
+            return {}
+
     def add(self, manifests: Iterable[Manifest]) -> None:
         """Add these entries, or replace them."""
         added = list(manifests)
@@ -283,4 +291,14 @@ def _select_blobs(database: sqlite3.Connection, kind: str, digests: list[Digest]
         yield from database.execute(
             f"SELECT digest, data FROM blobs WHERE kind = ? AND digest IN ({marks})",  # noqa: S608 - question marks only
             [kind, *some],
+        )
+
+
+def _select_sizes(database: sqlite3.Connection, digests: list[Digest]) -> Iterator[tuple[Digest, int]]:
+    for start in range(0, len(digests), _VARIABLES):
+        some = digests[start : start + _VARIABLES]
+        marks = ",".join("?" * len(some))
+        yield from database.execute(
+            f"SELECT digest, unpacked_size FROM entries WHERE digest IN ({marks})",  # noqa: S608 - question marks only
+            some,
         )

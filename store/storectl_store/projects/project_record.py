@@ -3,22 +3,25 @@
 The format and its reader are in ``storectl_shim.project_record``. The order of writing is what makes it safe: the file
 ``environment`` is deleted first and written last, so a launcher that finds it finds the stamps that belong to it.
 
-Beside them ``sums`` says what was written, for ``verify``: a line ``<sha256 hex> <mtime ns> <name>`` for each file.
+Beside them ``sums`` says what was written, for ``verify``: a line ``<sha256 hex> <mtime ns> <name>`` for each file. The
+history of the project is in this folder, too; it has a format and a check of its own (``history``).
 """
 
 import hashlib
 import os
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from storectl_shim.project_record import INPUTS, RECORD_FORMAT, SETTLED_NS
+from storectl_shim.project_record import INPUTS, NOTICE, RECORD_FORMAT, ROLLED_BACK, SETTLED_NS
 from storectl_store.disk.durability import disk_errors
 from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.further_inputs import Further, further_inputs
+from storectl_store.projects.history import HISTORY, SNAPSHOTS
 from storectl_store.projects.input_state import InputKind, InputState
 from storectl_store.projects.prefetched import PREFETCHED
 
@@ -26,7 +29,7 @@ DEFAULT_KEY = "default"
 _SUMS = "sums"
 RECORD_NAME = "@storectl"
 """The folder of the record, in the folder of the store that stands for the one of the project."""
-_OTHERS = frozenset({PREFETCHED})
+_OTHERS = frozenset({HISTORY, SNAPSHOTS, PREFETCHED})
 """What else is in the folder, and not a part of the record."""
 
 
@@ -40,6 +43,7 @@ def write_record(
     inputs: Mapping[Path, InputState | None],
     now_ns: int,
     notices: Sequence[str] = (),
+    rolled_back: bool = False,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> bool:
     """Record that the options of this key have this environment.
@@ -52,10 +56,12 @@ def write_record(
     While an input is younger than two seconds, a second change in the same tick of the file system could not be told
     from the first. Then neither stamps nor ``environment`` are written; ``ready.<key>`` always is.
 
-    ``notices`` are told at every run. The launcher cannot tell them, so with notices it gets no fast path.
+    ``notices`` are told at every run. The launcher cannot tell them, so with notices it gets no fast path. If the
+    environment is ``rolled_back``, they say so.
     """
     settled = all(state is None or state.mtime_ns < now_ns - SETTLED_NS for state in inputs.values())
-    lines = _ready_lines(_head(environment, lock_file, now_ns, notices), inputs, variables)
+    told = _notices(notices, ROLLED_BACK if rolled_back else NOTICE)
+    lines = _ready_lines([*_head(environment, lock_file, now_ns), *told], inputs, variables)
     folder = layout.project_record(project)
     usual = {path: state for path, state in inputs.items() if path.parent == project and path.name in INPUTS}
     further = further_inputs({path: state for path, state in inputs.items() if path not in usual}, variables)
@@ -115,9 +121,14 @@ def record_problem(folder: Path) -> str | None:
     return None if written == _sums(folder) else "its files are not as they were written"
 
 
+def record_files(folder: Path) -> list[Path]:
+    """The files in a record folder that are the record, not the history. May raise OSError."""
+    names = sorted(name for name in os.listdir(folder) if name not in _OTHERS and not name.startswith("."))
+    return [folder / name for name in names]
+
+
 def _sums(folder: Path) -> bytes:
-    names = sorted(name for name in os.listdir(folder) if name not in {_SUMS, *_OTHERS} and name[:1] != ".")
-    return b"".join(_sum(folder / name) for name in names)
+    return b"".join(_sum(file) for file in record_files(folder) if file.name != _SUMS)
 
 
 def _sum(file: Path) -> bytes:
@@ -126,14 +137,16 @@ def _sum(file: Path) -> bytes:
 
 
 def forget_record(layout: StoreLayout, project: Path) -> None:
-    """Delete the record of a project, and the folders that only led to it. It is no error if there is none."""
+    """Delete the record of a project with its history, and the folders that only led to it.
+
+    It is no error if there is none.
+    """
     folder = layout.project_record(project)
     with disk_errors(f"forget the record of {project}"):
         if folder.is_dir():
             _forget_fast_path(folder)
-            for path in folder.iterdir():
-                path.unlink(missing_ok=True)
-        _remove_empty(folder, layout.projects)
+            shutil.rmtree(folder)
+        _remove_empty(folder.parent, layout.projects)
 
 
 def forget_ready(layout: StoreLayout, project: Path, keys: Collection[str]) -> None:
@@ -149,7 +162,7 @@ def forget_ready(layout: StoreLayout, project: Path, keys: Collection[str]) -> N
             replace_file(folder / _SUMS, _sums(folder))
 
 
-def _head(environment: Path, lock_file: Path, now_ns: int, notices: Sequence[str]) -> list[str]:
+def _head(environment: Path, lock_file: Path, now_ns: int) -> list[str]:
     for path in (environment, lock_file):
         if not path.is_absolute() or not _fits_a_line(path):
             raise EnvironmentBuildError(
@@ -157,8 +170,11 @@ def _head(environment: Path, lock_file: Path, now_ns: int, notices: Sequence[str
                 hint="paths there are absolute and hold no newline; rename the folder",
                 path=str(path),
             )
-    lines = [RECORD_FORMAT, f"environment {environment}", f"lock {lock_file}", f"written {now_ns}"]
-    return lines + [f"notice {' '.join(notice.split())}" for notice in notices]
+    return [RECORD_FORMAT, f"environment {environment}", f"lock {lock_file}", f"written {now_ns}"]
+
+
+def _notices(notices: Sequence[str], word: str) -> list[str]:
+    return [f"{word}{' '.join(notice.split())}" for notice in notices]
 
 
 def _fits_a_line(path: Path) -> bool:

@@ -1,9 +1,12 @@
-"""Reading a lock file: the file itself, and every other file and variable that decides what it means."""
+"""Reading a lock file: the file itself, and every other file and variable that decides what it means.
+
+Where the files are read from is the caller's to say (``Read``): from disk, or as they were at another time.
+"""
 
 import hashlib
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,10 +18,37 @@ from storectl_store.selection.settings_files import SETTING_VARIABLES, settings_
 from storectl_store.selection.tables.snapshot import MAX_BYTES, read_snapshot
 from storectl_store.selection.uv.workspace import other_projects
 
+Read = Callable[[Path], bytes | None]
+"""The content of the file at this path; None if there is none. Raises LockFileError if it cannot be read."""
+
 _MAX_INCLUDED = 200
 
 
-def read_lock_file(path: Path, further: Iterable[Path] = (), *, variables: Mapping[str, str] | None = None) -> LockFile:
+def content_at(path: Path) -> bytes | None:
+    """The content of a regular file, as it was at one moment; None if there is none."""
+    found = read_snapshot(path)
+    return None if found is None else found.content
+
+
+def remembering(found: dict[Path, bytes], read: Read = content_at) -> Read:
+    """A ``Read`` that puts all that it finds into ``found``."""
+
+    def remember(path: Path) -> bytes | None:
+        content = read(path)
+        if content is not None:
+            found[path] = content
+        return content
+
+    return remember
+
+
+def read_lock_file(
+    path: Path,
+    further: Iterable[Path] = (),
+    *,
+    variables: Mapping[str, str] | None = None,
+    read: Read = content_at,
+) -> LockFile:
     """Read the lock file at this path, with everything that decides what it means.
 
     ``further`` are requirements files that count together with it, as if it included them at its end.
@@ -36,20 +66,20 @@ def read_lock_file(path: Path, further: Iterable[Path] = (), *, variables: Mappi
             "*requirements*.txt, and any .txt in a folder `requirements`",
             path=str(absolute),
         )
-    content = _read(absolute)
+    content = read(absolute)
     if content is None:
         raise NoLockFileError(f"{absolute}: no such file", path=str(absolute))
     content += _including(absolute, kind, further)
     included: dict[str, bytes | None] = {}
     used: dict[str, str] = {}
     if kind == "requirements":
-        included, used = _read_included(absolute, content, variables or {})
+        included, used = _read_included(absolute, content, variables or {}, read)
     elif kind == "pipfile":
         used = used_variables(content.decode(errors="replace"), variables or {})
-    pyproject = None if is_script_lock(absolute) else _read(absolute.parent / "pyproject.toml")
+    pyproject = None if is_script_lock(absolute) else read(absolute.parent / "pyproject.toml")
     if kind == "uv" and pyproject is not None:
-        included = _read_projects(absolute.parent / "pyproject.toml", pyproject)
-    settings = _read_settings(kind, absolute.parent, variables or {})
+        included = _read_projects(absolute.parent / "pyproject.toml", pyproject, read)
+    settings = _read_settings(kind, absolute.parent, variables or {}, read)
     included.update((str(file), data) for file, data in settings.items())
     used.update(
         (name, value) for name in SETTING_VARIABLES.get(kind, ()) if (value := (variables or {}).get(name)) is not None
@@ -62,7 +92,7 @@ def read_lock_file(path: Path, further: Iterable[Path] = (), *, variables: Mappi
         digest=_digest(content, found, used),
         project=absolute.parent,
         pyproject=pyproject,
-        pipfile=_read(absolute.parent / "Pipfile") if kind == "pipfile" else None,
+        pipfile=read(absolute.parent / "Pipfile") if kind == "pipfile" else None,
         included=MappingProxyType(found),
         settings=tuple(path for path, data in settings.items() if data is not None),
         variables=MappingProxyType(used),
@@ -93,7 +123,7 @@ def _digest(content: bytes, included: Mapping[str, bytes], used: Mapping[str, st
 
 
 def _read_included(
-    path: Path, content: bytes, variables: Mapping[str, str]
+    path: Path, content: bytes, variables: Mapping[str, str], read: Read
 ) -> tuple[dict[str, bytes | None], dict[str, str]]:
     """All files that a requirements file refers to, directly or not, and the variables that any of them uses.
 
@@ -108,14 +138,14 @@ def _read_included(
         for reference in references(name, data, variables, project=str(path.parent)):
             if reference.path in included or reference.path == str(path):
                 continue
-            found = included[reference.path] = _read(Path(reference.path))
+            found = included[reference.path] = read(Path(reference.path))
             _check_included(path, included)
             if found is not None and reference.is_requirements:
                 waiting.append((reference.path, found))
     return included, used
 
 
-def _read_projects(path: Path, content: bytes) -> dict[str, bytes | None]:
+def _read_projects(path: Path, content: bytes, read: Read) -> dict[str, bytes | None]:
     """The ``pyproject.toml`` files that this one names, directly or not; None for one that is missing.
 
     One that exists and cannot be read is left out.
@@ -127,7 +157,7 @@ def _read_projects(path: Path, content: bytes) -> dict[str, bytes | None]:
             if name == str(path) or name in included:
                 continue
             try:
-                found = _read(Path(name))
+                found = read(Path(name))
             except LockFileError:
                 continue
             included[name] = found
@@ -136,9 +166,9 @@ def _read_projects(path: Path, content: bytes) -> dict[str, bytes | None]:
     return included
 
 
-def _read_settings(kind: LockKind, project: Path, variables: Mapping[str, str]) -> dict[Path, bytes | None]:
+def _read_settings(kind: LockKind, project: Path, variables: Mapping[str, str], read: Read) -> dict[Path, bytes | None]:
     """The settings files of a tool, the nearest first: path -> content, None for those that do not exist."""
-    return {path: _read(path) for path in settings_files(kind, project, variables)}
+    return {path: read(path) for path in settings_files(kind, project, variables)}
 
 
 def _check_included(path: Path, included: Mapping[str, bytes | None]) -> None:
@@ -147,9 +177,3 @@ def _check_included(path: Path, included: Mapping[str, bytes | None]) -> None:
             f"{path}: includes more than {_MAX_INCLUDED} files or {MAX_BYTES} bytes",
             path=str(path),
         )
-
-
-def _read(path: Path) -> bytes | None:
-    """The content of a regular file, as it was at one moment; None if there is none."""
-    found = read_snapshot(path)
-    return None if found is None else found.content

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api import (
+    bisections,
     collecting,
     daemon_itself,
     entries,
@@ -33,6 +34,21 @@ logger = logging.getLogger(__name__)
 _PREFIX = f"/v{API_VERSION}"
 _OTHER_VERSION = re.compile(rf"/v(?!{API_VERSION}(/|$))\d+(/|$)")
 
+_MODULES = (
+    daemon_itself,
+    projects,
+    links,
+    environments,
+    interpreters,
+    entries,
+    verification,
+    events,
+    exports,
+    usage,
+    collecting,
+    bisections,
+)
+
 
 def create_api(service: Service) -> FastAPI:
     """The routes of version 1 and the OpenAPI document that describes them."""
@@ -46,9 +62,7 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     _install_handlers(api)
-    for module in (daemon_itself, projects, links, environments, interpreters, entries, verification, events, exports):
-        api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
-    for module in (usage, collecting):  # the life of the store
+    for module in _MODULES:
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 

@@ -1,0 +1,108 @@
+"""What an environment is made from, as it is on disk now or as the history kept it. All of this may block."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from storectl_daemon.jobs.options import Job
+from storectl_daemon.projects.inputs import Inputs, Located, read_states
+from storectl_daemon.projects.version_files import Around, look_around
+from storectl_daemon.warming.closure import Closure
+from storectl_store.projects.input_state import InputKind, InputState, stronger
+from storectl_store.projects.kept_inputs import KeptInputs, KeptWheel
+from storectl_store.projects.local_inputs import check_is_project, local_inputs
+from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.pin import Pin
+from storectl_store.selection.reading import read_lock_file, remembering
+from storectl_store.selection.target import Interpreter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A lock file and what the folders around it say.
+
+    ``files`` are those that were read for the lock file, with their content.
+    """
+
+    located: Located
+    lock_file: LockFile
+    around: Around
+    files: Mapping[Path, bytes]
+
+
+def read_now(job: Job, inputs: Inputs) -> Reading:
+    """What is there now."""
+    files: dict[Path, bytes] = {}
+    further = map(Path, job.options.further_lock_files)
+    lock_file = read_lock_file(inputs.located.lock_file, further, variables=job.environ, read=remembering(files))
+    return Reading(located=inputs.located, lock_file=lock_file, around=_look_around(job, lock_file), files=files)
+
+
+def read_as_kept(job: Job, kept: KeptInputs) -> Reading:
+    """What was there when this was kept."""
+    further = map(Path, job.options.further_lock_files)
+    lock_file = read_lock_file(kept.lock_file, further, variables=job.environ, read=kept.read)
+    located = Located(project=job.project, lock_file=kept.lock_file)
+    return Reading(located=located, lock_file=lock_file, around=Around(), files=kept.files)
+
+
+def read_overlay(job: Job) -> LockFile | None:
+    """The lock file of the overlay; None if the job has none."""
+    overlay = job.options.overlay
+    return None if overlay is None else read_lock_file(Path(overlay), variables=job.environ)
+
+
+def to_be_kept(reading: Reading, interpreter: Interpreter, pins: Sequence[Pin]) -> KeptInputs:
+    """What the history keeps of an environment of these wheels."""
+    return KeptInputs(
+        lock_file=reading.lock_file.path,
+        executable=interpreter.executable,
+        version=interpreter.version,
+        interpreter_identity=interpreter.identity,
+        wheels=tuple(KeptWheel(name=pin.name, version=pin.version, digest=pin.wheel.digest) for pin in pins),
+        direct_urls=direct_urls(pins),
+        files=reading.files,
+    )
+
+
+def direct_urls(pins: Sequence[Pin]) -> dict[NormalizedName, str]:
+    """The contents of ``direct_url.json``, by project, for everything that comes from no index."""
+    return {
+        pin.name: json.dumps(pin.direct_url.to_dict(), sort_keys=True) for pin in pins if pin.direct_url is not None
+    }
+
+
+def extra_inputs(
+    lock_files: Sequence[LockFile], closure: Closure, settings: Sequence[Path]
+) -> dict[Path, InputState | None]:
+    """Inputs beyond the usual ones, as they are before anything is made from them.
+
+    They are what the lock files refer to, an overlay's lock file, settings files, and what local projects are built
+    from.
+    """
+    kinds: dict[Path, InputKind] = {}
+    for project in closure.local_projects:
+        for path, kind in local_inputs(Path(project.path)).watched.items():
+            kinds[path] = stronger(kind, kinds.get(path))
+        if project.packaged:
+            check_is_project(Path(project.path))
+    further = [*settings, *(lock_file.path for lock_file in lock_files[1:])]
+    found = read_states(kinds | dict.fromkeys(further, "file"))
+    for lock_file in lock_files:
+        found |= {Path(path): _read_before(content) for path, content in lock_file.included.items()}
+        found |= dict.fromkeys(map(Path, lock_file.absent))
+    return found
+
+
+def _read_before(content: bytes) -> InputState:
+    return InputState(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+
+
+def _look_around(job: Job, lock_file: LockFile) -> Around:
+    """The Python that the folders around ask for. The project around counts only for a requirements file."""
+    start = Path(job.options.member) if job.options.member else job.project
+    return look_around(start, job.environ, for_project=lock_file.kind == "requirements")
