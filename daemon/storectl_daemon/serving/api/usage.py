@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from storectl_daemon.collecting.gathering import Keep
 from storectl_daemon.collecting.pace import Pace
-from storectl_daemon.collecting.shares import EntryShare, Share, Users, entry_shares, prefix, shares
+from storectl_daemon.collecting.shares import EntryShare, Share, Users, entry_shares, shares
 from storectl_daemon.collecting.users import users_of
 from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.service import Service
@@ -31,6 +31,7 @@ from storectl_daemon.warming.warm import problem_of
 from storectl_store.collecting.accounts import left_over
 from storectl_store.collecting.measuring import size_below
 from storectl_store.collecting.usage import Usage, read_usage
+from storectl_store.digest import prefix_of
 from storectl_store.disk.disk_size import DiskSize, sum_of
 from storectl_store.disk.durability import disk_errors
 from storectl_store.errors import ProblemError
@@ -120,7 +121,7 @@ def _entry(entry: EntryShare, projects: Iterable[int]) -> EntryShareInfo:
     return EntryShareInfo(
         name=entry.name,
         version=entry.version,
-        prefix=prefix(entry),
+        prefix=prefix_of(entry.digest),
         inodes=entry.size.inodes,
         bytes=entry.size.bytes,
         bytecode=entry.bytecode.bytes,
