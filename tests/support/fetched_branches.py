@@ -119,6 +119,14 @@ def cpu_seconds(pid: int) -> float:
     return sum(map(int, fields[11:15])) / _TICKS
 
 
+def wait_until_idle(pid: int) -> None:
+    """Return when the process has not computed for two seconds."""
+    before = -1.0
+    while (now := cpu_seconds(pid)) != before:
+        before = now
+        time.sleep(2)
+
+
 def new_wheels(name: str, count: int, size: int) -> list[WheelBytes]:
     """So many wheels that no store has, each of this many bytes."""
     source = random.Random(name)
@@ -161,6 +169,7 @@ def costs(options: argparse.Namespace) -> None:
     """Print the processor time of fetches: of the daemon, and of the git processes that it starts."""
     with scene(big_wheels(options.wheels), {}) as repository:
         pid = repository.machine.daemon_pid()
+        wait_until_idle(pid)
         for what in ("commits that change no input", "another lock file, all wheels there"):
             seconds = []
             for number in range(options.rounds + 1):
@@ -172,6 +181,7 @@ def costs(options: argparse.Namespace) -> None:
                 before = cpu_seconds(pid)
                 git(repository.folder, "fetch", "-q")
                 time.sleep(options.quiet)
+                wait_until_idle(pid)
                 seconds.append(cpu_seconds(pid) - before)
             told = ", ".join(f"{second * 1000:.0f}" for second in seconds[1:])
             print(f"a fetch of {what}: {statistics.median(seconds[1:]) * 1000:.0f} ms of processor time ({told})")
@@ -198,7 +208,7 @@ def idle(options: argparse.Namespace) -> None:
             subprocess.run([real, "init", "-q"], cwd=folder, check=True)
             machine.ok("warm", cwd=folder)
         pid = machine.daemon_pid()
-        time.sleep(5)
+        wait_until_idle(pid)
         log.unlink(missing_ok=True)
         before = cpu_seconds(pid)
         time.sleep(options.idle)
@@ -217,7 +227,9 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=6_000_000, help="bytes that the index sends in a second")
     parser.add_argument("--delay", type=float, default=0.03, help="seconds before each answer of the index")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quiet", type=float, default=4.0, help="seconds after a fetch in which its cost is counted")
+    parser.add_argument(
+        "--quiet", type=float, default=4.0, help="least seconds after a fetch in which its cost is counted"
+    )
     parser.add_argument("--projects", type=int, default=200)
     parser.add_argument("--idle", type=float, default=70.0, help="seconds in which nothing happens")
     parser.add_argument("--only", choices=["switches", "costs", "idle"])
