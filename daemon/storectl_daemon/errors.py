@@ -8,7 +8,9 @@
         ├── StoreGoneError                E_STORE_GONE           the store was deleted or replaced under the daemon
         ├── UnknownProjectError           E_UNKNOWN_PROJECT      the folder is not registered, or is gone
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
-        └── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
+        ├── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
+        ├── UnknownGenerationError        E_UNKNOWN_GENERATION   no such generation in the history of the project
+        └── GitRefError                   E_GIT_REF              git knows no such ref, or cannot show a file of it
 
 No message, hint or fact ever holds a credential: ``storectl_daemon.network.address.Address`` shows none.
 """
@@ -65,3 +67,15 @@ class UnknownEntryError(DaemonError):
     """There is no entry with this digest; ``facts['digest']``."""
 
     default_code = "E_UNKNOWN_ENTRY"
+
+
+class UnknownGenerationError(DaemonError):
+    """The history of the project has no such generation."""
+
+    default_code = "E_UNKNOWN_GENERATION"
+
+
+class GitRefError(DaemonError):
+    """What was to be compared is no ref of the project's repository, or git cannot show the file in it."""
+
+    default_code = "E_GIT_REF"

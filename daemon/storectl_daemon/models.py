@@ -27,6 +27,7 @@ FEATURES = (
     "selection",
     "export",
     "fronts",
+    "history",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 

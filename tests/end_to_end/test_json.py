@@ -14,6 +14,7 @@ from support.wheels import make_wheel
 
 ALPHA = make_wheel("alpha", "1.0", files={"alpha/__init__.py": "X = 1\n", "alpha/more.py": "Y = 2\n"})
 ARGUMENTS = {
+    "env diff": ("1", "1"),
     "env export": ("exported",),
     "store show": ("alpha",),
 }

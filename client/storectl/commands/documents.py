@@ -6,6 +6,8 @@ The commands name them in annotations only: nothing of this is loaded when they 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from storectl.commands.history_documents import DifferenceThen, HistoryThen
+
 
 class Problem(TypedDict):
     """Why something could not be done."""
@@ -199,6 +201,8 @@ DOCUMENTS: Mapping[str, Any] = {
     "daemon status": Daemon,
     "env show": ShownProject,
     "env list": list[ListedEnvironment],
+    "env history": HistoryThen,
+    "env diff": DifferenceThen,
     "env export": Export,
     "store list": list[Entry],
     "store show": list[ShownEntry],

@@ -17,7 +17,7 @@ from storectl_store.projects.history import (
     last_of_inputs,
     read_history,
 )
-from storectl_store.projects.kept_inputs import KeptInputs, write_kept
+from storectl_store.projects.kept_inputs import KeptInputs, read_kept, read_kept_head, write_kept
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,14 @@ class Histories:
     def of(self, job: Job) -> tuple[Generation, ...]:
         """The generations of the job's options, the oldest first. Raises OSError or StoreFormatError."""
         return read_history(self._layout, job.project, job.options.key)
+
+    def kept(self, job: Job, generation: Generation, *, files: bool = True) -> KeptInputs:
+        """What is kept of the inputs of a generation, without the ``files`` in a hundredth of the time.
+
+        Raises StoreFormatError if it is lost.
+        """
+        read = read_kept if files else read_kept_head
+        return read(self._layout, job.project, generation.snapshot)
 
     def _write(self, job: Job, granted: Granted) -> None:
         lines = known_lines(self._layout, job.project, job.options.key)

@@ -151,10 +151,19 @@ def history_problems(folder: Path) -> list[str]:
     return [f"line {number} cannot be read" for number, line in enumerate(lines, 1) if _decoded(line) is None]
 
 
-def mend_history(folder: Path, lost: Iterable[str]) -> None:
-    """Write the history anew, without the lines that cannot be read and without these snapshots; may raise OSError."""
-    gone = set(lost)
+def snapshots_named(folder: Path) -> list[str]:
+    """The snapshots that the history in this record folder names, each once; may raise OSError."""
     found = (_decoded(line) for line in _whole_lines(_content(folder / HISTORY)))
+    return list(dict.fromkeys(line.snapshot for line in found if line is not None and line.snapshot))
+
+
+def mend_history(folder: Path, content: bytes, *, lost: Iterable[str]) -> None:
+    """Write the history with this content, without lines that cannot be read and without these snapshots.
+
+    May raise OSError.
+    """
+    gone = set(lost)
+    found = (_decoded(line) for line in _whole_lines(content))
     kept = [replace(line, snapshot="") if line.snapshot in gone else line for line in found if line is not None]
     _rewrite(folder / HISTORY, kept)
 

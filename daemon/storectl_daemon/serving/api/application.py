@@ -17,6 +17,7 @@ from storectl_daemon.serving.api import (
     environments,
     events,
     exports,
+    history,
     interpreters,
     links,
     projects,
@@ -44,7 +45,11 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     _install_handlers(api)
-    for module in (daemon_itself, projects, links, environments, interpreters, entries, verification, events, exports):
+    modules = (
+        daemon_itself, projects, links, environments, interpreters, entries, verification, events, exports,
+        history,
+    )  # fmt: skip
+    for module in modules:
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 
