@@ -37,8 +37,8 @@ def run_in_turn(runs: Iterable[Prepared]) -> int:
     codes = []
     for run in runs:
         _say(f"python {run.python}")
-        with _interrupts_left_to_programs() as interrupted:
-            code = _exit_code(subprocess.run(run.command, env=run.environ, check=False).returncode)
+        with interrupts_left_to_programs() as interrupted:
+            code = exit_code(subprocess.run(run.command, env=run.environ, check=False).returncode)
         codes.append(code)
         if interrupted():
             return INTERRUPTED
@@ -48,7 +48,7 @@ def run_in_turn(runs: Iterable[Prepared]) -> int:
 def run_side_by_side(runs: Sequence[Prepared]) -> int:
     """Run all at once, without a standard input. Each line that they print has the version before it."""
     width = max(len(run.python) for run in runs)
-    with _interrupts_left_to_programs() as interrupted:
+    with interrupts_left_to_programs() as interrupted:
         started = [_Started(run, f"{run.python:{width}} | ") for run in runs]
         codes = [process.wait() for process in started]
     for run, code in zip(runs, codes, strict=True):
@@ -74,7 +74,7 @@ class _Started:
         code = self._process.wait()
         for thread in self._threads:
             thread.join()
-        return _exit_code(code)
+        return exit_code(code)
 
 
 _writing = threading.Lock()
@@ -89,7 +89,7 @@ def _pass_on(source: IO[bytes], out: IO[bytes], label: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _interrupts_left_to_programs() -> Iterator[Callable[[], bool]]:
+def interrupts_left_to_programs() -> Iterator[Callable[[], bool]]:
     """Only remember Ctrl-C: the terminal sends it to the programs too, as they are in our process group."""
     seen: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
@@ -99,7 +99,7 @@ def _interrupts_left_to_programs() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _exit_code(code: int) -> int:
+def exit_code(code: int) -> int:
     """The exit code as shells count it: for a program that a signal ended, 128 and the signal's number."""
     return 128 - code if code < 0 else code
 

@@ -10,7 +10,8 @@
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
         ├── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
         ├── UnknownGenerationError        E_UNKNOWN_GENERATION   no such generation in the history of the project
-        └── GitRefError                   E_GIT_REF              git knows no such ref, or cannot show a file of it
+        ├── GitRefError                   E_GIT_REF              git knows no such ref, or cannot show a file of it
+        └── BisectionError                E_BISECT               a history has nothing that could be found in it
 
 No message, hint or fact ever holds a credential: ``storectl_daemon.network.address.Address`` shows none.
 """
@@ -79,3 +80,9 @@ class GitRefError(DaemonError):
     """What was to be compared is no ref of the project's repository, or git cannot show the file in it."""
 
     default_code = "E_GIT_REF"
+
+
+class BisectionError(DaemonError):
+    """Nothing can be found between these generations: an end is not what it is taken for, or there is none."""
+
+    default_code = "E_BISECT"

@@ -27,6 +27,8 @@ FEATURES = (
     "selection",
     "export",
     "fronts",
+    "usage",
+    "bisect",
     "history",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""

@@ -49,6 +49,7 @@ from storectl_store.environments.outlines.kept import Outlines
 if TYPE_CHECKING:
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
+    from storectl_daemon.warming.bisection import Bisection
     from storectl_daemon.warming.comparing import Comparing
     from storectl_daemon.warming.make import EnvironmentMaker
 
@@ -89,6 +90,22 @@ class Making:
         self.publishing = Publishing(
             store=store, outlines=outlines, environments=self.environments, shim=shim, holds=holds
         )
+
+        def load_bisection() -> "Bisection":
+            from storectl_daemon.warming.bisection import Bisection  # noqa: PLC0415 - few daemons need it
+            from storectl_daemon.warming.earlier import Earlier  # noqa: PLC0415 - few daemons need it
+            from storectl_daemon.warming.mixtures import Mixtures  # noqa: PLC0415 - few daemons need it
+
+            mixtures = Mixtures(
+                environments=self.environments,
+                publishing=self.publishing,
+                outlines=outlines,
+                interpreters=_load_interpreters(store),
+            )
+            earlier = Earlier(store=store, environments=self.environments, maker=self.maker.get)
+            return Bisection(generations=self.histories.of, earlier=earlier, mixtures=mixtures, holds=holds)
+
+        self.bisection = Loaded(load_bisection, name="bisections")
 
         def load_maker() -> "EnvironmentMaker":
             from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - only a build needs it
@@ -189,6 +206,7 @@ class Parts:
             started=time.monotonic(),
             stop=self.stop.set,
             repairer=Loaded(load_repair, name="the repair").get,
+            bisection=making.bisection.get,
         )
         self.packing = _packing(settings, store, making.environments, writer.session)
         gate = Gate(limit=CONNECTIONS_PER_USER)

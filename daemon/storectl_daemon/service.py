@@ -52,6 +52,7 @@ from storectl_store.version import installed_version
 if TYPE_CHECKING:
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
+    from storectl_daemon.warming.bisection import Bisection
     from storectl_daemon.warming.comparing import Comparing
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Service:
     """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
 
     If the store is gone, ``check_store`` begins the end and raises StoreGoneError. ``socket`` returns the path on which
-    the daemon listens. ``repairer`` and ``comparing`` are loaded by the first request that needs them.
+    the daemon listens. ``repairer``, ``comparing`` and ``bisection`` are loaded by the first request that needs them.
     """
 
     store: Store
@@ -86,6 +87,7 @@ class Service:
     started: float
     stop: Callable[[], None]
     repairer: "Callable[[], Awaitable[Repairer]]"
+    bisection: "Callable[[], Awaitable[Bisection]]"
 
     @property
     def busy(self) -> bool:

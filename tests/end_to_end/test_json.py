@@ -13,8 +13,10 @@ from support.project import write_project
 from support.wheels import make_wheel
 
 ALPHA = make_wheel("alpha", "1.0", files={"alpha/__init__.py": "X = 1\n", "alpha/more.py": "Y = 2\n"})
+OLDER = make_wheel("alpha", "0.9", files={"alpha/__init__.py": "X = 0\n"})
 ARGUMENTS = {
     "env diff": ("1", "1"),
+    "env bisect": ("--", "python", "-c", "import alpha, sys; sys.exit(alpha.X)"),
     "env export": ("exported",),
     "store show": ("alpha",),
 }
@@ -22,7 +24,7 @@ ARGUMENTS = {
 
 def printed(machine: Machine, name: str, *more: str, cwd: Path, codes: tuple[int, ...] = (0,)) -> object:
     """The document that a command prints, which must be as the page says."""
-    done = machine.run(*name.split(), *more, "--json", cwd=cwd)
+    done = machine.run(*name.split(), "--json", *more, cwd=cwd)
     assert done.returncode in codes, done.stderr
     document: object = json.loads(done.stdout)
     assert list(differences(document, DOCUMENTS[name])) == []
@@ -30,8 +32,10 @@ def printed(machine: Machine, name: str, *more: str, cwd: Path, codes: tuple[int
 
 
 def test_every_document_is_as_the_page_says(machine: Machine, index: LoopbackIndex) -> None:
-    folder = write_project(machine.home / "project", index, [ALPHA])
+    folder = write_project(machine.home / "project", index, [OLDER])
     assert printed(machine, "daemon status", cwd=folder, codes=(3,)) == {"status": "not running"}
+    machine.ok("warm", cwd=folder)
+    write_project(folder, index, [ALPHA])
     machine.ok("warm", cwd=folder)
     machine.ok("link", cwd=folder)
     machine.ok("kernel", "install", cwd=folder)

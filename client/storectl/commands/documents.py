@@ -6,7 +6,9 @@ The commands name them in annotations only: nothing of this is loaded when they 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from storectl.commands.bisect_documents import Bisection
 from storectl.commands.history_documents import DifferenceThen, HistoryThen
+from storectl.commands.usage_documents import Usage
 
 
 class Problem(TypedDict):
@@ -204,9 +206,11 @@ DOCUMENTS: Mapping[str, Any] = {
     "env history": HistoryThen,
     "env diff": DifferenceThen,
     "env export": Export,
+    "env bisect": Bisection,
     "store list": list[Entry],
     "store show": list[ShownEntry],
     "store verify": Verification,
+    "store du": Usage,
     "kernel list": list[Kernel],
     "doctor": list[Check],
 }

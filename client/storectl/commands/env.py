@@ -30,6 +30,7 @@ _LAZY = {
     "history": ("history:history", "Print the environments that a project had, and what changed between them."),
     "diff": ("history:diff", "Print what changed between two environments of a project."),
     "rollback": ("history:rollback", "Run programs in an earlier environment until an input changes."),
+    "bisect": ("bisect:bisect", "Find the generation, and the wheel in it, that made a command fail."),
     "export": (
         "export:export",
         "Write the environment as a plain, writable one that needs no storectl.",

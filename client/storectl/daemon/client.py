@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from storectl.daemon.answers import EnvironmentInfo, Health, LinkState, Progress, ProjectState, problem_from_json
+from storectl.daemon.bisections import Attempt, Found
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.daemon.exchange import exchange, went_away
 from storectl.daemon.socket import check_listener, check_owner
@@ -159,6 +160,16 @@ class DaemonClient:
                 return
         raise went_away()
 
+    def usage(self, by: str, *, exact: bool = False) -> dict[str, Any]:
+        """What the store takes up on disk, with the shares of each ``by``: the last event of the count."""
+        self._need("usage", "cannot count")
+        for event in self._stream(f"/v1/usage?by={by}&exact={'true' if exact else 'false'}", None, method="GET"):
+            if event.get("event") == "failed":
+                raise problem_from_json(event.get("problem") or {})
+            if event.get("event") == "usage":
+                return dict(event)
+        raise went_away()
+
     def export(self, environment: str, order: Json, listener: WarmListener) -> Json:
         """Write an export of this environment; the event that says what was written.
 
@@ -173,6 +184,28 @@ class DaemonClient:
                 raise problem_from_json(event.get("problem") or {})
             elif kind == "exported":
                 return event
+        raise went_away()
+
+    def bisect(self, start: str, options: Options, asked: Json, listener: WarmListener) -> Attempt | Found:
+        """The next step of a bisection of the project's generations.
+
+        ``asked`` has the numbers of the ``good`` and the ``bad`` one, if they are given, and the ``outcomes`` so far.
+        """
+        self._need("bisect", "cannot bisect")
+        body = _options_on_wire(options) | self._rarer(options) | dict(asked)
+        body |= {
+            "start": path_on_wire(start), "offline": options.offline, "environ": variables_on_wire(self._environ)
+        }  # fmt: skip
+        for event in self._stream("/v1/bisections", body):
+            kind = event.get("event")
+            if kind == "progress":
+                listener.progress(_read(Progress.from_json, event))
+            elif kind == "warning":
+                listener.warning(path_from_wire(str(event.get("message"))))
+            elif kind == "failed":
+                raise problem_from_json(event.get("problem") or {})
+            elif kind in ("try", "found"):
+                return _read(Attempt.from_json, event) if kind == "try" else _read(Found.from_json, event)
         raise went_away()
 
     def shutdown(self) -> None:
@@ -239,9 +272,9 @@ class DaemonClient:
                 hint="storectl daemon stop ends it; the next command starts its own",
             )
 
-    def _stream(self, path: str, body: Json | None) -> Iterator[Json]:
+    def _stream(self, path: str, body: Json | None, *, method: str = "POST") -> Iterator[Json]:
         """The lines of an NDJSON answer, each as it comes."""
-        with exchange(self.socket, "POST", path, body, self._stream_silence_s) as answer:
+        with exchange(self.socket, method, path, body, self._stream_silence_s) as answer:
             if answer.is_error:
                 raise _problem_of(path, answer.status, b"".join(answer.pieces))
             rest = b""

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api import (
+    bisections,
     daemon_itself,
     entries,
     environments,
@@ -21,6 +22,7 @@ from storectl_daemon.serving.api import (
     interpreters,
     links,
     projects,
+    usage,
     verification,
 )
 from storectl_daemon.serving.api.problems import RESPONSES, problem_response, response_of
@@ -31,6 +33,21 @@ logger = logging.getLogger(__name__)
 
 _PREFIX = f"/v{API_VERSION}"
 _OTHER_VERSION = re.compile(rf"/v(?!{API_VERSION}(/|$))\d+(/|$)")
+
+_MODULES = (
+    daemon_itself,
+    projects,
+    links,
+    environments,
+    interpreters,
+    entries,
+    verification,
+    events,
+    exports,
+    history,
+    usage,
+    bisections,
+)
 
 
 def create_api(service: Service) -> FastAPI:
@@ -45,11 +62,7 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     _install_handlers(api)
-    modules = (
-        daemon_itself, projects, links, environments, interpreters, entries, verification, events, exports,
-        history,
-    )  # fmt: skip
-    for module in modules:
+    for module in _MODULES:
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 

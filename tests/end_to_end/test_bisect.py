@@ -1,0 +1,165 @@
+"""`storectl env bisect`: the generation, and in it the wheel, that made a command fail; and what it leaves as it is."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storectl.commands.documents import DOCUMENTS
+from support.index import serve_index
+from support.json_page import differences
+from support.machine import STORECTL, Machine
+from support.project import write_project
+from support.wheels import WheelBytes, make_wheel
+
+SMALL = [f"small{number}" for number in range(6)]
+FAILS_WITH_NEW_PANDA = ("python", "-c", "import panda, sys; print('ran'); sys.exit(panda.VERSION == '2.0')")
+
+
+def wheel(name: str, version: str, *requires: str) -> WheelBytes:
+    return make_wheel(
+        name, version=version, files={f"{name}/__init__.py": f"VERSION = '{version}'"}, requires_dist=requires
+    )
+
+
+def closure(small: str, panda: str) -> list[WheelBytes]:
+    """Six small wheels, and two that only fit each other in the same version."""
+    tied = [wheel("panda", panda, f"num=={panda}"), wheel("num", panda)]
+    return [*(wheel(name, small) for name in SMALL), *tied]
+
+
+GENERATIONS = [closure("1.0", "1.0"), closure("1.1", "1.0"), closure("1.2", "2.0"), closure("1.3", "2.0")]
+
+
+@pytest.fixture(scope="module")
+def machine(host: Machine) -> Machine:
+    """One for all tests: a bisection leaves everything as it is."""
+    return host
+
+
+@pytest.fixture(scope="module")
+def project(machine: Machine) -> Path:
+    """A project with four generations. The third one brought the new `panda`, and six other wheels."""
+    folder = machine.home / "project"
+    with serve_index() as index:
+        for wheels in GENERATIONS:
+            write_project(folder, index, wheels)
+            machine.ok("warm", folder)
+    return folder
+
+
+def bisect(machine: Machine, project: Path, *arguments: str) -> Any:
+    return machine.json("env", "bisect", "--json", *arguments, cwd=project)
+
+
+def test_the_wheel_is_named_with_the_one_that_it_cannot_be_without(machine: Machine, project: Path) -> None:
+    told = machine.ok("env", "bisect", "--", *FAILS_WITH_NEW_PANDA, cwd=project)
+    lines = [line for line in told.splitlines() if line != "ran"]
+    assert lines[0] == "panda 1.0 -> 2.0 (with num 1.0 -> 2.0)"
+    assert lines[1].startswith("since generation 3 of today ")
+    assert lines[1].endswith("; generation 2 is good")
+    assert lines[2:] == ["it alone: bad", "all else that changed without it: good"]
+
+
+def test_each_step_is_a_line_and_a_part_of_the_document(machine: Machine, project: Path) -> None:
+    done = machine.run("env", "bisect", "--json", "--", *FAILS_WITH_NEW_PANDA, cwd=project)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("storectl: ")]
+    assert lines[0].startswith("storectl: bad (exit code 1): generation 4 of today ")
+    assert lines[1].startswith("storectl: good: generation 1 of today ")
+    found = bisect(machine, project, "--", *FAILS_WITH_NEW_PANDA)
+    assert (found["good"]["number"], found["bad"]["number"]) == (2, 3)
+    assert found["suspects"] == [
+        [{"name": "panda", "good": "1.0", "bad": "2.0"}, {"name": "num", "good": "1.0", "bad": "2.0"}]
+    ]
+    assert len(found["changes"]) == 8
+    assert len(lines) == len(found["steps"]) <= 4 + 5
+    assert [step["generation"] for step in found["steps"]][:2] == [4, 1]
+    for step in found["steps"]:
+        names = {change["name"] for change in step["taken"]}
+        assert ("panda" in names) == ("num" in names), "a mixture in which wheels do not fit"
+
+
+def test_the_document_is_as_the_page_says(machine: Machine, project: Path) -> None:
+    assert list(differences(bisect(machine, project, "--", *FAILS_WITH_NEW_PANDA), DOCUMENTS["env bisect"])) == []
+
+
+def test_nothing_of_the_project_is_touched(machine: Machine, project: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in [project, *project.rglob("*")]}
+    environment = machine.ok("env", "path", project)
+    machine.ok("env", "bisect", "--", *FAILS_WITH_NEW_PANDA, cwd=project)
+    assert {path: path.stat().st_mtime_ns for path in [project, *project.rglob("*")]} == before
+    assert machine.ok("env", "path", project) == environment
+    machine.ok("store", "verify")
+
+
+def test_the_command_runs_as_by_run_in_the_current_folder(machine: Machine, project: Path) -> None:
+    """Also: -m and -c are Python's, a script is found, and the variables are those of the environment."""
+    (project / "check.py").write_text(
+        "import os, sys, panda\n"
+        "assert os.path.dirname(os.path.dirname(sys.executable)) == os.environ['VIRTUAL_ENV'] == sys.prefix\n"
+        "sys.exit(panda.VERSION == '2.0')\n"
+    )
+    for command in (["check.py"], ["-m", "check"], ["-c", "import check"]):
+        assert bisect(machine, project, "--", *command)["bad"]["number"] == 3
+
+
+def test_the_ends_may_be_named(machine: Machine, project: Path) -> None:
+    found = bisect(machine, project, "2", "3", "--", *FAILS_WITH_NEW_PANDA)
+    assert [step["generation"] for step in found["steps"] if step["generation"]] == [3, 2]
+
+
+def test_a_command_that_cannot_judge_skips_and_what_is_left_is_named(machine: Machine, project: Path) -> None:
+    """It cannot judge a mixture of small wheels: `small0` and `panda` are never told apart."""
+    command = (
+        "import panda, small0, sys\n"
+        "new = panda.VERSION == '2.0', small0.VERSION >= '1.2'\n"
+        "sys.exit(new[0] if new[0] == new[1] else 125)\n"
+    )
+    done = machine.run("env", "bisect", "--", "-c", command, cwd=project)
+    assert done.returncode == 3
+    lines = done.stdout.splitlines()
+    assert lines[0] == "one of these, which could not be told apart:"
+    assert lines[1:3] == ["panda 1.0 -> 2.0 (with num 1.0 -> 2.0)", "small0 1.1 -> 1.2"]
+    assert "skipped (exit code 125)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "E_USAGE: say what to run, after --"),
+        (["1", "2", "3", "--", "true"], 2, "E_USAGE: two generations are enough: 3"),
+        (["--", "true"], 1, "E_BISECT: generation 4 is good, and a bad one is needed to begin with"),
+        (["--", "false"], 1, "E_BISECT: generation 1 is bad, and a good one is needed to begin with"),
+        (["--", "no-such-command"], 1, "E_BISECT: generation 1 is bad, and a good one is needed to begin with"),
+        (["9", "--", "false"], 1, "E_BISECT: there is no generation 9: the history has 1 to 4"),
+        (["--", "sh", "-c", "kill -SEGV $$"], 1, "E_BISECT: the command ended with exit code 139"),
+        (["--extra", "none", "--", "true"], 1, "E_BISECT: "),
+    ],
+)
+def test_what_cannot_be_searched_is_told_in_one_line(
+    machine: Machine, project: Path, arguments: list[str], code: int, message: str
+) -> None:
+    done = machine.run("env", "bisect", *arguments, cwd=project)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert f"storectl: {message}" in done.stderr
+    assert "hint: " in done.stderr
+
+
+def test_ctrl_c_ends_the_command_and_the_search(machine: Machine, project: Path) -> None:
+    command = [str(STORECTL), "env", "bisect", "--", "sh", "-c", "echo started; exec sleep 60"]
+    with subprocess.Popen(
+        command,
+        cwd=project,
+        env=machine.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        os.killpg(process.pid, signal.SIGINT)
+        output, told = process.communicate(timeout=30)
+    assert (process.returncode, output, told) == (130, b"", b"")
