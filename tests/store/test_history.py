@@ -21,7 +21,7 @@ from storectl_store.projects.history import (
     history_problems,
     is_told,
     known_lines,
-    last_of_inputs,
+    latest_of_inputs,
     mend_history,
     read_history,
     recent_generations,
@@ -107,14 +107,14 @@ def test_the_same_again_writes_nothing(layout: StoreLayout) -> None:
 def test_other_inputs_of_the_same_environment_are_the_same_generation(layout: StoreLayout) -> None:
     append_generation(layout, PROJECT, grant("one"))
     append_generation(layout, PROJECT, grant("one", "another pyproject.toml"))
-    lines = known_lines(layout, PROJECT, "default")
     assert numbers(layout) == [1]
     assert read_history(layout, PROJECT)[0].inputs == digest("one")
     for inputs in ("one", "another pyproject.toml"):
-        found = last_of_inputs(lines, digest(inputs))
+        found = latest_of_inputs(layout, PROJECT, "default", digest(inputs))
         assert found is not None
         assert found.environment == grant("one").environment
-    assert last_of_inputs(lines, digest("never seen")) is None
+    assert latest_of_inputs(layout, PROJECT, "default", digest("never seen")) is None
+    assert latest_of_inputs(layout, PROJECT, "other", digest("one")) is None
 
 
 def test_another_notice_or_variable_is_told(layout: StoreLayout) -> None:

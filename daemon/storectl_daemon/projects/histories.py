@@ -14,7 +14,7 @@ from storectl_store.projects.history import (
     append_generation,
     is_told,
     known_lines,
-    last_of_inputs,
+    latest_of_inputs,
     read_history,
 )
 from storectl_store.projects.kept_inputs import KeptInputs, read_kept, read_kept_head, write_kept
@@ -58,7 +58,7 @@ class Histories:
     def before(self, job: Job, inputs: str) -> Generation | None:
         """The generation that inputs with this digest gave last; None if there is none, or if it cannot be read."""
         try:
-            return last_of_inputs(known_lines(self._layout, job.project, job.options.key), inputs)
+            return latest_of_inputs(self._layout, job.project, job.options.key, inputs)
         except OSError as error:
             logger.warning("the history of %s: %s", job.project, error)
             return None
