@@ -35,6 +35,7 @@ from storectl_store.projects.kept_inputs import (
     write_kept,
 )
 from storectl_store.projects.project_record import forget_record, record_problem, write_record
+from storectl_store.selection.uv.workspace import matching_among
 from support.golden import check_golden
 
 PROJECT = Path("/home/ann/site")
@@ -308,3 +309,20 @@ def test_snapshots_that_no_line_names_any_more_go_with_the_lines(layout: StoreLa
         append_generation(layout, PROJECT, replace(grant(str(number)), snapshot=snapshot))
     named = {generation.snapshot for generation in read_history(layout, PROJECT)}
     assert {file.stem for file in (layout.project_record(PROJECT) / "history.d").iterdir()} == named
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("packages/*", ["packages/a"]),
+        ("./packages/*/", ["packages/a"]),
+        ("packages/**", ["packages/a", "packages/a/inner"]),
+        ("../lib", ["../lib"]),
+        ("packages/b", []),
+    ],
+)
+def test_members_are_found_among_what_is_kept(pattern: str, found: list[str]) -> None:
+    folders = (".", "packages/a", "packages/a/inner", "../lib")
+    files = [Path(os.path.normpath(PROJECT / folder / "pyproject.toml")) for folder in folders]
+    matching = matching_among([*files, PROJECT / "packages/b/setup.py"])
+    assert sorted(matching(str(PROJECT), pattern)) == found

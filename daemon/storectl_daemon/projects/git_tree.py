@@ -1,6 +1,7 @@
 """The files of a commit of a project's repository, read by ``git`` from what is there: nothing is fetched or run."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -8,6 +9,7 @@ from typing import Self
 from storectl_daemon.errors import GitRefError
 from storectl_daemon.projects.git_folder import ask_git, git_answer
 from storectl_store.selection.reading import content_at
+from storectl_store.selection.uv.workspace import matching_among
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,12 @@ class GitTree:
                 hint="give the number of a generation (storectl env history), a ref of git, or the path of a lock file",
             )
         return cls(top=Path(top), commit=commit, environ=environ)
+
+    def matching(self, folder: str, pattern: str) -> Iterator[str]:
+        """The folders with a ``pyproject.toml`` that match, as ``Matching`` has it."""
+        names = git_answer(self.top, ("ls-tree", "-r", "-z", "--name-only", self.commit), self.environ) or b""
+        files = (self.top / os.fsdecode(name) for name in names.split(b"\0") if name.endswith(b"pyproject.toml"))
+        return matching_among(files)(folder, pattern)
 
     def read(self, path: Path) -> bytes | None:
         """The content that the file had; None if there was none. A file elsewhere is read as it is now.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,9 @@ from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
 from storectl_store.environments.difference import Change, Member, difference
 from storectl_store.projects.history import Generation
+from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import Selection
-from storectl_store.selection.reading import Read, content_at, read_lock_file
+from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
 
@@ -95,35 +96,39 @@ class Comparing:
         if side.generation is not None:
             return await asyncio.to_thread(self._generation, job, side.generation)
         interpreter = await self._interpreter(job)
-        if side.lock_file is not None:
-            read = partial(self._selected, job, interpreter, str(side.lock_file), side.lock_file, content_at)
-        else:
-            read = partial(self._at_ref, job, interpreter, side.ref or "HEAD")
-        return await asyncio.to_thread(read)
+        look = self._in_lock_file if side.lock_file is not None else self._at_ref
+        return await asyncio.to_thread(look, job, side, interpreter)
 
     def _generation(self, job: Job, number: int) -> ComparedSide:
         generation = self._generations.find(job, number)
         kept = self._histories.kept(job, generation, files=False)
         return ComparedSide(label=f"generation {number}", generation=generation, members=tuple(members_of(kept.wheels)))
 
-    def _at_ref(self, job: Job, interpreter: Interpreter, ref: str) -> ComparedSide:
+    def _in_lock_file(self, job: Job, side: Side, interpreter: Interpreter) -> ComparedSide:
+        """What this lock file selects, as it is now."""
+        lock_file = side.lock_file or Path()
+        members = self._selected(job, read_lock_file(lock_file, variables=job.environ), interpreter)
+        return ComparedSide(label=str(lock_file), generation=None, members=members)
+
+    def _at_ref(self, job: Job, side: Side, interpreter: Interpreter) -> ComparedSide:
         """What the lock file of the project selects at this ref: the same one as now, or another if it had none yet."""
+        ref = side.ref or "HEAD"
         tree = GitTree.of_ref(job.project, ref, job.environ)
         now = locate(job.project, job.options.lock_file, home=self._home, environ=job.environ).lock_file
         others = () if job.options.lock_file else (job.project / name for name in LOCK_FILES)
-        lock_file = next((path for path in (now, *others) if tree.read(path) is not None), None)
-        if lock_file is None:
-            raise GitRefError(f"{ref} has no lock file in {job.project}", hint="choose a later one")
-        return replace(self._selected(job, interpreter, ref, lock_file, tree.read), commit=tree.commit)
-
-    def _selected(self, job: Job, interpreter: Interpreter, label: str, lock_file: Path, read: Read) -> ComparedSide:
-        """What the lock file selects with the options of the job."""
+        path = next((path for path in (now, *others) if tree.read(path) is not None), None)
+        if path is None:
+            raise GitRefError(f"{ref} has no lock file in {job.project}", hint="choose a ref that has one")
         further = map(Path, job.options.further_lock_files)
-        found = select(
-            read_lock_file(lock_file, further, variables=job.environ, read=read), job.options.target(interpreter)
-        )
-        sizes = self._store.catalogue.sizes(pin.wheel.digest for pin in found.pins)
-        return ComparedSide(label=label, generation=None, members=tuple(_selected_members(found, sizes)))
+        lock_file = read_lock_file(path, further, variables=job.environ, read=tree.read, matching=tree.matching)
+        members = self._selected(job, lock_file, interpreter)
+        return ComparedSide(label=ref, generation=None, commit=tree.commit, members=members)
+
+    def _selected(self, job: Job, lock_file: LockFile, interpreter: Interpreter) -> tuple[Member, ...]:
+        """What the lock file selects with the options of the job."""
+        selection = select(lock_file, job.options.target(interpreter))
+        sizes = self._store.catalogue.sizes(pin.wheel.digest for pin in selection.pins)
+        return tuple(_selected_members(selection, sizes))
 
     async def _interpreter(self, job: Job) -> Interpreter:
         """The interpreter of the environment that the job has; without one, that which its options ask for."""
