@@ -64,8 +64,8 @@ class Service:
     """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
 
     If the store is gone, ``check_store`` begins the end and raises StoreGoneError. ``socket`` returns the path on which
-    the daemon listens. ``repairer``, ``comparing``, ``bisection`` and ``collector`` are loaded by the first request that
-    needs them. The variables in ``own_environ`` are the daemon's own.
+    the daemon listens. ``repairer``, ``comparing``, ``bisection`` and ``collector`` are loaded by the first request
+    that needs them. The variables in ``own_environ`` are the daemon's own.
     """
 
     store: Store
