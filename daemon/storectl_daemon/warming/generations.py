@@ -148,9 +148,12 @@ class Generations:
         """The lock file of this generation. May block. Raises a ProblemError if it is not kept."""
         kept = self._histories.kept(job, self.find(job, number))
         content = kept.read(kept.lock_file)
-        if content is None:
-            raise StoreFormatError(f"the lock file of generation {number} is not kept")
-        others = (path for path in kept.files if path != kept.lock_file)
+        if content is None or kept.lock_file in kept.without_logins:
+            raise UnknownGenerationError(
+                f"the lock file of generation {number} held a login, so there is no copy of it",
+                hint="without --lock programs run in that generation; git may have the file",
+            )
+        others = (path for path in kept.files if path != kept.lock_file and path not in kept.without_logins)
         differing = tuple(path for path in others if _content(path) != kept.files[path])
         return KeptLockFile(path=kept.lock_file, content=content, differing=differing)
 
