@@ -13,6 +13,7 @@ from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api import (
     bisections,
+    collecting,
     daemon_itself,
     entries,
     environments,
@@ -46,6 +47,7 @@ _MODULES = (
     exports,
     history,
     usage,
+    collecting,
     bisections,
 )
 
