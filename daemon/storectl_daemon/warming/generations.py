@@ -139,10 +139,10 @@ class Generations:
             raise _unknown(f"{job.project} had no other environment before this one", generations)
         return found.number
 
-    def is_current(self, job: Job, number: int) -> bool:
-        """Whether this is the generation that the inputs of the job give. May block."""
-        generations = self._histories.of(job)
-        return bool(generations) and generations[-1].environment == self.find(job, number).environment
+    def is_given_by(self, job: Job, number: int, inputs: str) -> bool:
+        """Whether inputs with this digest give the environment of this generation, so that nothing is rolled back."""
+        given = self._histories.before(job, inputs)
+        return given is not None and given.environment == self.find(job, number).environment
 
     def lock_file(self, job: Job, number: int) -> KeptLockFile:
         """The lock file of this generation. May block. Raises a ProblemError if it is not kept."""
