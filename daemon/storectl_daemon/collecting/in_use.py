@@ -12,7 +12,7 @@ from storectl_shim.leases import LEASED
 from storectl_store.collecting.belt import Process, Seen, look_through_processes
 from storectl_store.collecting.guards import Guards
 from storectl_store.collecting.inventory import Inventory
-from storectl_store.collecting.leases import is_used
+from storectl_store.collecting.leases import is_used, note_use
 from storectl_store.collecting.roots import Root
 from storectl_store.digest import EnvironmentId
 from storectl_store.disk.durability import store_error
@@ -67,13 +67,16 @@ def age_text(seconds: float) -> str:
 def _roots(layout: StoreLayout, inventory: Inventory, trust: Trust, seen: Seen, now: float) -> Iterator[Root]:
     for environment in inventory.environments.values():
         processes = seen.environments.get(environment.id, ())
+        is_open = trust.leases and _is_open(layout, environment.id)
+        if processes or is_open:
+            note_use(layout.environment(environment.id) / LEASED)
         if processes:
             yield Root(kind="lease", environment=environment.id, detail=processes_text(processes, now))
         elif not trust.leases:
             until = environment.last_used + UNUSED_S if trust.without else None
             detail = "leases do not work here: nobody can tell whether a program runs in it"
             yield Root(kind="lease", environment=environment.id, detail=detail, until=until)
-        elif _is_open(layout, environment.id):
+        elif is_open:
             yield Root(kind="lease", environment=environment.id, detail="a program has it open")
 
 
