@@ -153,6 +153,7 @@ class Daemon:
         start("emptying the trash", self._empty_trash())
         start("watching", service.watcher.run())
         start("following warms", service.follow_warms())
+        start("making ready what was fetched", parts.prefetcher.run())
         start("idle exit", parts.idle.run())
         start("collecting by itself", when_quiet(lambda: parts.idle.quiet, parts.collecting.look))
         start("giving memory back", self._rest_after_warms())

@@ -19,6 +19,7 @@ from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.packing.packing import Packing, records_folder
+from storectl_daemon.prefetching.prefetch import Prefetcher, Surroundings
 from storectl_daemon.process.lifecycle import IdleWatch
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.settings import Settings
@@ -36,6 +37,7 @@ from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.serving.watchdog import Watchdog
+from storectl_daemon.warming.generations import Generations
 from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
@@ -47,9 +49,13 @@ from storectl_store.entries.writer import Writer
 from storectl_store.environments.outlines.kept import Outlines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from storectl_daemon.interpreters.book import InterpreterBook
+    from storectl_daemon.prefetching.making import CommitMaker
     from storectl_daemon.repair.repairer import Repairer
     from storectl_daemon.warming.bisection import Bisection
+    from storectl_daemon.warming.comparing import Comparing
     from storectl_daemon.warming.make import EnvironmentMaker
 
 
@@ -128,6 +134,32 @@ class Making:
         settling = Settling(self._made, self.files.read, self.stillness)
         grants = Grants(files=self.files, histories=self.histories, book=self.book)
         self.warmer = Warmer(settling=settling, grants=grants, fronts=self.fronts, bus=self.bus, holds=holds)
+        self.generations = Generations(
+            store=store,
+            environments=self.environments,
+            histories=self.histories,
+            grants=grants,
+            holds=holds,
+            maker=self.maker.get,
+        )
+
+        def load_commits() -> "Callable[..., CommitMaker]":
+            from storectl_daemon.prefetching.making import CommitMaker  # noqa: PLC0415 - only a fetch needs it
+
+            return partial(
+                CommitMaker,
+                network=resources.network,
+                pipeline=resources.pipeline,
+                compiler=resources.compiler,
+                publishing=self.publishing,
+                session=session,
+            )
+
+        self._commits = Loaded(load_commits, name="the maker of commits")
+
+    async def commit_maker(self) -> "CommitMaker":
+        """What makes ready what was fetched."""
+        return (await self._commits.get())(maker=await self.maker.get())
 
     async def _made(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         maker = await self.maker.get()
@@ -170,6 +202,9 @@ class Parts:
         async def forget(project: Path) -> None:
             await self.service.forget_in_worktree(project)
 
+        def fetched(project: Path) -> None:
+            self.prefetcher.fetched(project)
+
         self.worktrees = FollowedWorktrees(projects=making.book, register=register, forget=forget)
         self.service = Service(
             store=store,
@@ -178,11 +213,14 @@ class Parts:
             files=making.files,
             fronts=making.fronts,
             warmer=making.warmer,
+            generations=making.generations,
+            comparing=Loaded(partial(_load_comparing, settings, store, making), name="comparing").get,
             compiling=making.compiling,
             watcher=Watcher(
                 projects=lambda: watched_projects(making.book, making.warmer.extra_inputs),
                 on_change=refresh,
                 on_worktrees=self.worktrees.follow,
+                on_fetch=fetched,
             ),
             bus=making.bus,
             stillness=making.stillness,
@@ -199,14 +237,27 @@ class Parts:
             collector=self.collecting.collector.get,
             own_environ=settings.environ,
         )
+        self.prefetcher = Prefetcher(self._surroundings(making), making.commit_maker)
         self.packing = _packing(settings, store, making.environments, writer.session)
         gate = Gate(limit=CONNECTIONS_PER_USER)
         self.idle = IdleWatch(
             seconds=settings.idle_exit,
-            busy=lambda: self.service.busy or self.collecting.busy or gate.connections > 0,
+            busy=lambda: self.service.busy or self.collecting.busy or self.prefetcher.busy or gate.connections > 0,
             leave=self.stop.set,
         )
         self.server = self._server(gate, making)
+
+    def _surroundings(self, making: Making) -> Surroundings:
+        return Surroundings(
+            layout=self.store.layout,
+            book=making.book,
+            files=making.files,
+            variables=self.service.variables,
+            holds=self.resources.holds,
+            environ=self.settings.environ,
+            warming=lambda: self.service.warmer.busy,
+            busy=lambda: self.service.busy,
+        )
 
     def _server(self, gate: Gate, making: Making) -> Server:
         resources = self.resources
@@ -232,6 +283,19 @@ class Parts:
 def _packing(settings: Settings, store: Store, environments: PublishedEnvironments, session: Path) -> Packing | None:
     records = records_folder(settings.environ, store.layout)
     return Packing(store.layout, environments, records=records, session=session) if records else None
+
+
+def _load_comparing(settings: Settings, store: Store, making: Making) -> "Comparing":
+    from storectl_daemon.warming.comparing import Comparing  # noqa: PLC0415 - few daemons need it
+
+    return Comparing(
+        store=store,
+        environments=making.environments,
+        histories=making.histories,
+        generations=making.generations,
+        interpreters=Loaded(partial(_load_interpreters, store), name="interpreters").get,
+        home=settings.home,
+    )
 
 
 def _load_interpreters(store: Store) -> "InterpreterBook":
