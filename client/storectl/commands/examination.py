@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl.commands.collect_check import collect_words
 from storectl.commands.quarantine import set_aside
 from storectl.daemon.start import running_daemon
-from storectl.errors import ClientError, DaemonNotRunningError, ProjectOwnerError
+from storectl.errors import ClientError, DaemonError, DaemonNotRunningError, ProjectOwnerError
 from storectl.options import Options
 from storectl.project import locate_project
 from storectl.pythons import known_pythons
@@ -42,6 +43,7 @@ def examine(environ: Mapping[str, str], folder: str) -> list[Finding]:
         "store": lambda: _store(Path(store_folder(environ))),
         "quarantine": lambda: _quarantine(Path(store_folder(environ))),
         "daemon": lambda: _daemon(environ),
+        "collect": lambda: _collect(environ),
         "interpreters": lambda: _interpreters(environ),
         "watches": lambda: _watches(Path("/proc/sys/fs/inotify/max_user_watches")),
         "project": lambda: _project(environ, folder),
@@ -118,6 +120,17 @@ def _private(path: str) -> Finding:
     mode = stat.S_IMODE(os.stat(path).st_mode)
     detail = f"{path} has mode {mode:04o}"
     return Finding(check="socket", ok=not mode & 0o077, detail=detail, hint=f"chmod go= {path}")
+
+
+def _collect(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """What could be freed, if a daemon runs that knows."""
+    try:
+        for words in collect_words(running_daemon(environ)):
+            yield Finding(check="collect", ok=True, detail=words)
+    except DaemonError:
+        return  # another check tells what is wrong with it
+    except ClientError as error:
+        yield Finding(check="collect", ok=False, detail=error.message, hint=error.hint or "")
 
 
 def _interpreters(environ: Mapping[str, str]) -> Iterator[Finding]:
