@@ -230,9 +230,7 @@ class Parts:
         gate = Gate(limit=CONNECTIONS_PER_USER)
         self.idle = IdleWatch(
             seconds=settings.idle_exit,
-            busy=lambda: (
-                self.service.busy or self.collecting.busy or self.prefetcher.busy or gate.connections > 0
-            ),
+            busy=lambda: self.service.busy or self.collecting.busy or self.prefetcher.busy or gate.connections > 0,
             leave=self.stop.set,
         )
         self.server = self._server(gate, making)
