@@ -28,6 +28,7 @@ FEATURES = (
     "export",
     "fronts",
     "bisect",
+    "ahead",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 

@@ -21,6 +21,7 @@ from storectl_daemon.packing.packing import Packing, records_folder
 from storectl_daemon.process.lifecycle import IdleWatch
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.settings import Settings
+from storectl_daemon.projects.ahead import Ahead, uses
 from storectl_daemon.projects.book import ProjectBook, projects_with_records
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Fronts
@@ -38,6 +39,7 @@ from storectl_daemon.serving.watchdog import Watchdog
 from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
+from storectl_daemon.warming.unasked import Unasked
 from storectl_daemon.warming.warm import Warmer
 from storectl_shim import locations
 from storectl_store.collecting.holds import Holds
@@ -80,7 +82,8 @@ class Making:
         self.environments = PublishedEnvironments(store.layout)
         self.bus = EventBus()
         self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
-        self.files = ProjectFiles(store.layout, self.environments, home=settings.home)
+        self.ahead = Ahead(store.layout.ahead, uses=partial(uses, store.layout))
+        self.files = ProjectFiles(store.layout, self.environments, home=settings.home, ahead=self.ahead)
         self.fronts = Fronts(store.layout)
         self.histories = Histories(store)
         self.stillness = Stillness()
@@ -126,7 +129,14 @@ class Making:
         self.maker = Loaded(load_maker, name="the maker of environments")
         settling = Settling(self._made, self.files.read, self.stillness)
         grants = Grants(files=self.files, histories=self.histories, book=self.book)
-        self.warmer = Warmer(settling=settling, grants=grants, fronts=self.fronts, bus=self.bus, holds=holds)
+        self.warmer = Warmer(
+            settling=settling,
+            grants=grants,
+            fronts=self.fronts,
+            bus=self.bus,
+            holds=holds,
+            unasked=Unasked(self.ahead),
+        )
 
     async def _made(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         maker = await self.maker.get()
@@ -195,6 +205,7 @@ class Parts:
             stop=self.stop.set,
             repairer=Loaded(load_repair, name="the repair").get,
             bisection=making.bisection.get,
+            ahead=making.ahead,
         )
         self.packing = _packing(settings, store, making.environments, writer.session)
         gate = Gate(limit=CONNECTIONS_PER_USER)

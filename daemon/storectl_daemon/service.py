@@ -31,6 +31,7 @@ from storectl_daemon.models import (
     WarmingProject,
 )
 from storectl_daemon.process.memory import resident_bytes
+from storectl_daemon.projects.ahead import Ahead
 from storectl_daemon.projects.book import Project, ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Front, Fronts
@@ -84,6 +85,7 @@ class Service:
     stop: Callable[[], None]
     repairer: "Callable[[], Awaitable[Repairer]]"
     bisection: "Callable[[], Awaitable[Bisection]]"
+    ahead: Ahead
 
     @property
     def busy(self) -> bool:
@@ -134,6 +136,7 @@ class Service:
         self.warmer.forget(project.path)
         self.watcher.forget(project.path)
         self.variables.forget(project.path)
+        self.ahead.forget(project.path)
         await self.warmer.forget_record(project.path)
         await self.book.written()
 
@@ -149,7 +152,7 @@ class Service:
         if (sent := self.variables.sent(found.project.path)) is not None:
             job = replace(job, environ=self.variables.note(job.project, sent))
         logger.info("making %s ready as %s is", job.project, found.project.path)
-        self.warmer.start(job)
+        self.warmer.start(job, why="worktree")
         self.watcher.projects_changed()
 
     async def forget_in_worktree(self, project: Path) -> None:

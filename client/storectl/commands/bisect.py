@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from storectl.commands.output import print_json, print_lines
+from storectl.commands.output import moment_text, print_json, print_lines
 from storectl.commands.parameters import as_json, options_of, own_variables, project_asked, target
 from storectl.daemon.bisections import Attempt, Change, Found, Generation
 from storectl.daemon.progress import progress_line
@@ -104,9 +104,7 @@ def _asked(search: Search, tried: Sequence[Tried]) -> Attempt | Found:
         step = _step(search, tried)
         if isinstance(step, Found) or step.environment is None or _is_leased(step.environment):
             return step
-    raise ClientError(
-        f"{step.environment} was collected before the command could start", code="E_BISECT", hint="try again"
-    )
+    raise ClientError("what was to be tried was collected before it could start", code="E_BISECT", hint="try again")
 
 
 def _is_leased(environment: str) -> bool:
@@ -196,14 +194,7 @@ def attempt_text(attempt: Attempt) -> str:
 def generation_text(generation: Generation) -> str:
     """Its number, when it was, and where: ``generation 12 of 21 Nov 10:02, branch main, a1b2c3d``."""
     facts = [f"branch {generation.branch}" if generation.branch else "", (generation.commit or "")[:7]]
-    return ", ".join([f"generation {generation.number} of {_moment(generation.at_ns)}", *filter(None, facts)])
-
-
-def _moment(at_ns: int) -> str:
-    then, now = time.localtime(at_ns / 1e9), time.localtime()
-    if then[:3] == now[:3]:
-        return time.strftime("today %H:%M", then)
-    return time.strftime("%-d %b %H:%M" if then.tm_year == now.tm_year else "%-d %b %Y", then)
+    return ", ".join([f"generation {generation.number} of {moment_text(generation.at_ns / 1e9)}", *filter(None, facts)])
 
 
 def change_text(change: Change) -> str:

@@ -2,10 +2,14 @@
 
 import json
 import sys
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storectl.errors import printable
+
+if TYPE_CHECKING:
+    from storectl.daemon.made_ahead import AheadAccount
 
 
 def print_json(value: Any) -> None:
@@ -61,3 +65,19 @@ def duration_text(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def moment_text(seconds: float) -> str:
+    """A time of the system clock: ``today 09:14``, ``21 Nov 10:02``, or ``21 Nov 2025`` if it was another year."""
+    then, now = time.localtime(seconds), time.localtime()
+    if then[:3] == now[:3]:
+        return time.strftime("today %H:%M", then)
+    return f"{then.tm_mday} {time.strftime('%b %H:%M' if then.tm_year == now.tm_year else '%b %Y', then)}"
+
+
+def print_ahead(account: "AheadAccount | None") -> None:
+    """Print what was made ahead, in one line; nothing if there is nothing of the last week."""
+    if account is not None and account.last is not None:
+        from storectl.commands.ahead import ahead_text  # noqa: PLC0415 - only if there is something
+
+        print_lines(ahead_text(account, account.last))

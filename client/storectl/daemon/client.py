@@ -7,10 +7,9 @@ health and makes the request again. The daemon does each piece of work once, how
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from storectl.daemon.answers import EnvironmentInfo, Health, LinkState, Progress, ProjectState, problem_from_json
-from storectl.daemon.bisections import Attempt, Found
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.daemon.exchange import exchange, went_away
 from storectl.daemon.socket import check_listener, check_owner
@@ -21,6 +20,10 @@ from storectl.errors import (
     DaemonVersionError,
 )
 from storectl.options import Options
+
+if TYPE_CHECKING:
+    from storectl.daemon.bisections import Attempt, Found
+    from storectl.daemon.made_ahead import AheadAccount
 
 API_VERSION = 1
 
@@ -176,11 +179,13 @@ class DaemonClient:
                 return event
         raise went_away()
 
-    def bisect(self, start: str, options: Options, asked: Json, listener: WarmListener) -> Attempt | Found:
+    def bisect(self, start: str, options: Options, asked: Json, listener: WarmListener) -> "Attempt | Found":
         """The next step of a bisection of the project's generations.
 
         ``asked`` has the numbers of the ``good`` and the ``bad`` one, if they are given, and the ``outcomes`` so far.
         """
+        from storectl.daemon.bisections import Attempt, Found  # noqa: PLC0415 - only one command needs it
+
         self._need("bisect", "cannot bisect")
         body = _options_on_wire(options) | self._rarer(options) | dict(asked)
         body |= {
@@ -197,6 +202,15 @@ class DaemonClient:
             elif kind in ("try", "found"):
                 return _read(Attempt.from_json, event) if kind == "try" else _read(Found.from_json, event)
         raise went_away()
+
+    def ahead(self, project: str | None = None) -> "AheadAccount | None":
+        """What was made ahead, for this project or for all; None if the daemon keeps no account of it."""
+        if not self._has("ahead"):
+            return None
+        from storectl.daemon.made_ahead import AheadAccount  # noqa: PLC0415 - few commands need it
+
+        target = "/v1/ahead" if project is None else f"/v1/ahead?path={_quoted(project)}"
+        return _read(AheadAccount.from_json, self._json("GET", target))
 
     def shutdown(self) -> None:
         """Ask the daemon to end. It may still run for a moment."""

@@ -40,6 +40,5 @@ class Earlier:
         kept = await asyncio.to_thread(read_kept, self.store.layout, job.project, generation.snapshot)
         made = await (await self.maker()).again(job, kept, progress)
         hold.add([made.environment.id])
-        if made.hold is not None:
-            made.hold.close()
+        made.hold.close()
         return made.environment

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api import (
+    ahead,
     bisections,
     daemon_itself,
     entries,
@@ -47,7 +48,7 @@ def create_api(service: Service) -> FastAPI:
     _install_handlers(api)
     for module in (daemon_itself, projects, links, environments, interpreters, entries, verification, events, exports):
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
-    for module in (bisections,):
+    for module in (bisections, ahead):
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 
