@@ -9,6 +9,7 @@ import stat
 import sys
 
 from storectl.errors import TargetNotExecutableError, TargetNotFoundError
+from storectl_shim.leases import VARIABLE, given_to
 from storectl_shim.locations import store_folder
 from storectl_shim.store_daemon import read_store_daemon
 
@@ -23,7 +24,7 @@ def program_environ(environment: str, environ: Mapping[str, str]) -> dict[str, s
 
     VIRTUAL_ENV and the first folder of PATH name the environment. STORECTL_SOCKET is the daemon's socket, if the
     store names one that is there: the program's first process asks it for the import map, and removes the variable.
-    All others stay.
+    STORECTL_LEASE is the descriptor of the environment's lease, if this process has it. All others stay.
     """
     return tool_environ(environment, environ) | {"VIRTUAL_ENV": environment}
 
@@ -33,7 +34,8 @@ def tool_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]
 
     ``ty``, ``poetry``, ``pdm`` and ``pipenv`` look at it to find the project that they work on.
     """
-    changed = {name: value for name, value in environ.items() if name != "STORECTL_SOCKET"}
+    changed = {name: value for name, value in environ.items() if name not in ("STORECTL_SOCKET", VARIABLE)}
+    changed.update(given_to(environment))
     changed["PATH"] = path_with(os.path.join(environment, "bin"), environ.get("PATH", os.defpath))
     daemon = read_store_daemon(store_folder(environ))
     if daemon is not None and _is_own_socket(daemon.socket):

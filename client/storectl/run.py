@@ -27,6 +27,7 @@ from storectl.program import execute, program_environ
 from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.run_options import help_of_options
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
+from storectl_shim.leases import held
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import first_told, last_environment, read_ready
 
@@ -182,22 +183,23 @@ def _project(request: RunRequest, options: Options, environ: Mapping[str, str], 
 def environment_at(project: str, options: Options, environ: Mapping[str, str], *, last_will_do: bool = False) -> str:
     """The absolute path of the environment of the project in this folder, which has no symbolic links in its path.
 
-    If ``last_will_do``, the one that these options had last is not brought up to date.
+    The environment stays there as long as this process lives. If ``last_will_do``, the one that these options had last
+    is not brought up to date.
     """
     store, key = store_folder(environ), options.key
-    last = last_environment(store, project, key)
-    if last_will_do and last is not None:
-        return last
 
-    def made() -> str:
-        ready = read_ready(store, project, key, environ)
-        if ready is None:
+    def ready() -> str:
+        last = last_environment(store, project, key)
+        if last_will_do and last is not None:
+            return last
+        found = read_ready(store, project, key, environ)
+        if found is None:
             return _made_environment(options, project, last, environ)
         if key == "default":
             _tell_first(store, project, environ)
-        return ready
+        return found
 
-    return with_fresh_lock_file(made, project, options, environ)
+    return with_fresh_lock_file(lambda: held(ready), project, options, environ)
 
 
 def _tell_first(store: str, project: str, environ: Mapping[str, str]) -> None:

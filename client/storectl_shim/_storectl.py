@@ -121,16 +121,9 @@ class View:
                 made = reader.ImportMap(root_of(self.path), self.path, self._address, complain)
             except Exception as error:
                 complain(f"the import map cannot be used ({str(error) or type(error).__name__})")
-                made = NoMap()
+                made = False  # the stock finders answer
             self.__dict__.setdefault("_map", made)
-        return self._map.finder(folder)
-
-
-class NoMap:
-    """Stands for a map that cannot be read."""
-
-    def finder(self, folder: str) -> None:
-        """None: the stock finders answer."""
+        return self._map.finder(folder) if self._map else None
 
 
 def load(view: str, name: str) -> "Any":
@@ -238,26 +231,25 @@ def is_at(number: int, descriptor: int) -> bool:
         return True
 
 
-def is_lease(given: "str | None", root: str) -> bool:
-    """Whether this number is that of a descriptor that is the lease of this environment, which is kept then."""
+def hold(root: str, given: "str | None") -> "int | None":
+    """Keep the environment in this folder as long as this process lives: the number of its lease; None if it is gone.
+
+    ``given`` may be the number of the launcher's lease. If it is not, that descriptor is the program's own business.
+    """
+    path = f"{root}/{LEASED}"
     try:
-        if given is not None and os.readlink(f"/proc/self/fd/{int(given)}") == f"{root}/{LEASED}":
+        if given is not None and os.readlink(f"/proc/self/fd/{int(given)}") == path:
             os.set_inheritable(int(given), False)
-            return True
+            return int(given)
     except (OSError, ValueError):
         pass
-    return False
-
-
-def hold(root: str, given: "str | None") -> bool:
-    """Keep the environment in this folder as long as this process lives; False if it is gone."""
     try:
-        number = None if is_lease(given, root) else open_lease(f"{root}/{LEASED}")
+        number = open_lease(path)
     except FileNotFoundError:
-        return False
-    if number is not None and sys.prefix != root:
+        return None
+    if sys.prefix != root:
         os.read(number, 1)  # Python has read another pyvenv.cfg
-    return True
+    return number
 
 
 def start_uncustomized() -> None:
@@ -284,7 +276,7 @@ def start_in_front(view: str, changed: int, absent: "tuple[str, ...]") -> None:
         hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
         if view in hooked or front in hooked or not view.endswith(f"/{library()}/site-packages"):
             return
-        held = not "".join(sys.argv[:1]).endswith(SEES_CHANGES) and hold(root_of(view), lease)
+        held = not "".join(sys.argv[:1]).endswith(SEES_CHANGES) and hold(root_of(view), lease) is not None
         if held and os.stat(front).st_mtime_ns == changed:
             serve(View(view, front, address, absent, changed))
         elif os.geteuid() == 0:
@@ -356,8 +348,8 @@ def install(alias: str, address: "str | None", lease: "str | None", absent: "tup
     hooked = [getattr(hook, "storectl_view", None) for hook in hooks()]
     if alias in hooked:
         return  # in a venv site starts this module twice
-    given = is_lease(lease, root_of(alias))
-    view = alias if given else real_path(alias)  # the kernel has just told it
+    held = hold(root_of(alias), lease)
+    view = real_path(alias, held)
     of_prefix = f"{sys.prefix}/lib/{library()}/site-packages"
     if alias == view != of_prefix and real_path(of_prefix) == view:
         alias = of_prefix  # PYTHONPATH names the environment itself
@@ -366,7 +358,7 @@ def install(alias: str, address: "str | None", lease: "str | None", absent: "tup
     if view != alias:
         load(view, "_storectl_amend").pin(alias, view)
     if view not in hooked:
-        if not given and not hold(root_of(view), lease):
+        if (held is None or view != alias) and hold(root_of(view), lease) is None:
             raise FileNotFoundError(f"{root_of(view)} is gone from the store")
         amend_library(view)
         serve(View(view, alias, address, absent))
@@ -384,9 +376,15 @@ def library() -> str:
     return f"python{sys.version_info[0]}.{sys.version_info[1]}{'t' * ('t' in sys.abiflags)}"
 
 
-def real_path(path: str) -> str:
-    """The path of this folder without symbolic links. With ``/proc`` the kernel tells it in one call."""
+def real_path(path: str, lease: "int | None" = None) -> str:
+    """The path of this folder without symbolic links. With ``/proc`` the kernel tells it in one call.
+
+    ``lease`` is the number of the environment's lease, if this is its site-packages: it mostly has no links.
+    """
     try:
+        if lease is not None and os.readlink(f"/proc/self/fd/{lease}") == f"{root_of(path)}/{LEASED}":
+            if not os.path.islink(path):
+                return path
         descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             found = os.readlink(f"/proc/self/fd/{descriptor}")

@@ -17,6 +17,7 @@ import sys
 from dataclasses import dataclass
 
 from storectl_shim.activation_errors import ActivationError
+from storectl_shim.leases import held
 from storectl_shim.locations import NoHomeError, store_folder
 from storectl_shim.project_record import (
     INPUTS,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 COMMAND = "storectl-python"
 
 _REPORT = re.compile(r"storectl: (E_[A-Z0-9_]+): (.*)")
-_OWN_VARIABLES = ("STORECTL_PYTHON", "STORECTL_EXTRAS", "STORECTL_GROUPS", "STORECTL_SOCKET")
+_OWN_VARIABLES = ("STORECTL_PYTHON", "STORECTL_EXTRAS", "STORECTL_GROUPS", "STORECTL_SOCKET", "STORECTL_LEASE")
 """Variables that `storectl` would take for options. Here only the arguments count."""
 
 
@@ -183,12 +184,11 @@ def make_environment(
 ) -> Environment:
     """The environment that is asked for. The daemon makes it if it is not ready; ActivationError if it cannot be made.
 
-    ``python`` is a version or the path of an interpreter, None for the project's own. If requirements have to be
-    locked, the versions in the environment ``keep`` stay if they fit.
+    It stays there as long as this process lives. ``python`` is a version or the path of an interpreter, None for the
+    project's own. If requirements have to be locked, the versions in the environment ``keep`` stay if they fit.
     """
     if asked.alone:
-        answer = _warm(os.getcwd(), {"python": python}, ["--no-project", *_on_top(asked, keep)], offline=offline)
-        return Environment(path=answer["path"], project=answer["project"], lock_file=answer["lock_file"])
+        return _make_alone({"python": python}, ["--no-project", *_on_top(asked, keep)], offline=offline)
     lock_file = None if asked.lock is None else absolute_lock_file(os.fspath(asked.lock))
     try:
         folder, found, member = _locate(asked.project, lock_file)
@@ -202,10 +202,22 @@ def make_environment(
         "lock_file": lock_file,
         "member": member,
     }
-    path = None if asked.requirements else read_ready(_store(), folder, options_key(**options))
-    if path is None:
-        path = str(_warm(member or folder, options, _on_top(asked, keep), offline=offline)["path"])
-    return Environment(path=path, project=folder, lock_file=found)
+
+    def made() -> str:
+        ready = None if asked.requirements else read_ready(_store(), folder, options_key(**options))
+        return ready or str(_warm(member or folder, options, _on_top(asked, keep), offline=offline)["path"])
+
+    return Environment(path=held(made), project=folder, lock_file=found)
+
+
+def _make_alone(options: Mapping[str, Any], more: Sequence[str], *, offline: bool) -> Environment:
+    answer: dict[str, Any] = {}
+
+    def made() -> str:
+        answer.update(_warm(os.getcwd(), options, more, offline=offline))
+        return str(answer["path"])
+
+    return Environment(path=held(made), project=answer["project"], lock_file=answer["lock_file"])
 
 
 def has_project() -> bool:

@@ -23,13 +23,16 @@ from storectl_shim._storectl import LEASED, NUMBERS, open_lease
 
 TYPE_CHECKING = False  # importing typing takes longer than all of this
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["GIVEN", "LEASED", "NUMBERS", "VARIABLE", "given_to", "take_lease"]
+__all__ = ["GIVEN", "LEASED", "NUMBERS", "VARIABLE", "given_to", "held", "take_lease"]
 
 VARIABLE = "STORECTL_LEASE"
 GIVEN = 9
 """The number of the launcher's descriptor: a shell's redirections have one digit."""
+
+TRIES = 3
+"""So often an environment is asked for that is gone each time that its lease is taken: collected in between."""
 
 _taken: dict[str, int] = {}
 """What ``take_lease`` has opened in this process: the descriptor, by the environment."""
@@ -46,6 +49,23 @@ def take_lease(environment: str) -> int:
         os.read(descriptor, 1)
         _taken[environment] = descriptor
     return _taken[environment]
+
+
+def held(make: Callable[[], str]) -> str:
+    """The environment that ``make`` returns, with its lease. It is called again if the environment has gone meanwhile.
+
+    If there are no leases to be had, for want of descriptors perhaps, the program is left to take one itself.
+    """
+    for _ in range(TRIES):
+        environment = make()
+        try:
+            take_lease(environment)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            pass
+        break
+    return environment
 
 
 def given_to(environment: str) -> Mapping[str, str]:

@@ -27,6 +27,7 @@ FEATURES = (
     "selection",
     "export",
     "fronts",
+    "usage",
     "bisect",
     "ahead",
 )

@@ -290,11 +290,13 @@ def test_nothing_but_the_standard_library_and_storectl_itself_is_loaded(machine:
     assert {name for name in ours if name.startswith("storectl")} == {
         "storectl",
         "storectl_shim",
+        "storectl_shim._storectl",
         "storectl_shim.activation",
         "storectl_shim.activation_errors",
         "storectl_shim.asked",
         "storectl_shim.conflicts",
         "storectl_shim.environment",
+        "storectl_shim.leases",
         "storectl_shim.locations",
         "storectl_shim.project_record",
         "storectl_shim.requirements_files",

@@ -128,7 +128,7 @@ def test_nothing_but_the_documented_variables_changes(home: ClientHome, shell: l
     after = json.loads(done.stdout)["environ"]
     ignored = {"_", "SHLVL", "LC_CTYPE"}
     changed = {name for name in {*before, *after} - ignored if before.get(name) != after.get(name)}
-    assert changed == {"PATH", "VIRTUAL_ENV"}
+    assert changed == {"PATH", "VIRTUAL_ENV", "STORECTL_LEASE"}
 
 
 def test_oldpwd_stays_unset(home: ClientHome, shell: list[str]) -> None:

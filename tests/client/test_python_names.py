@@ -74,7 +74,7 @@ def test_in_a_project_it_is_the_python_of_the_environment(home: ClientHome, name
     assert (executable, prefix) == (f"{home.environment}/bin/{name}", str(home.environment))
     assert environ["VIRTUAL_ENV"] == str(home.environment)
     assert environ["PATH"].startswith(f"{home.environment}/bin:")
-    assert not {variable for variable in environ if "STORECTL" in variable.upper()}
+    assert [variable for variable in environ if "STORECTL" in variable.upper()] == ["STORECTL_LEASE"]
 
 
 @pytest.mark.parametrize(

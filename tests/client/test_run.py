@@ -125,7 +125,7 @@ def test_the_program_s_variables_are_those_the_launcher_sets(home: ClientHome) -
     before = home.environ(PYTHONHOME="", STORECTL_SOCKET="/tmp/stale.sock")
     after = json.loads(home.storectl("run", "-c", code, PYTHONHOME="", STORECTL_SOCKET="/tmp/stale.sock").stdout)
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)} - {"LC_CTYPE"}
-    assert changed == {"PATH", "VIRTUAL_ENV", "STORECTL_SOCKET"}
+    assert changed == {"PATH", "VIRTUAL_ENV", "STORECTL_SOCKET", "STORECTL_LEASE"}
     assert after["PATH"] == f"{home.environment}/bin:{before['PATH']}"
     assert "STORECTL_SOCKET" not in after
     with serve_daemon(home.socket):

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from storectl_store.collecting.accounts import Group, by_age, by_group, by_package, freed, loose_links, unnamed_entries
+from storectl_store.collecting.accounts import (
+    Group,
+    by_age,
+    by_group,
+    by_package,
+    freed,
+    left_over,
+    loose_links,
+    unnamed_entries,
+)
 from storectl_store.collecting.inventory import read_inventory
 from storectl_store.collecting.measuring import measure
 from storectl_store.collecting.usage import read_usage
@@ -23,6 +32,7 @@ from support.environments import interpreters
 from support.lived_in import WHEELS, LivedIn, lived_in, walked
 from support.mounts import mounted
 from support.stores import digest
+from support.wheels import make_wheel
 
 CATALOGUE = ("index.db", "index.db-wal", "index.db-shm")
 """It grows and shrinks as it likes."""
@@ -73,10 +83,12 @@ def test_the_parts_of_a_store_are_the_store(place: LivedIn, *, exact: bool) -> N
 def test_what_goes_is_what_was_said_to_go(place: LivedIn, shown: dict[str, EnvironmentId], seed: int) -> None:
     store, choice = place.written.store, random.Random(seed)
     gone = set(choice.sample(sorted(shown.values()), choice.randint(0, len(shown))))
+    for wheel in WHEELS.values():
+        place.built(wheel)
     entries = closed(place, gone)
     said = freed(measure(store, gone, entries), gone, entries)
     before = walked(store.layout.root, without=CATALOGUE)
-    place.take_away(gone, entries)
+    place.collect(gone, entries)
     after = walked(store.layout.root, without=CATALOGUE)
     assert said == nearly(before - after)
     assert said.inodes > 0
@@ -96,7 +108,7 @@ def test_what_goes_is_what_the_file_system_gets_back(tmp_path: Path) -> None:
         entries = closed(place, gone)
         said = freed(measure(place.written.store, gone, entries), gone, entries)
         before = _free(folder)
-        place.take_away(gone, entries)
+        place.collect(gone, entries)
         assert said == nearly(_free(folder) - before)
 
 
@@ -112,7 +124,7 @@ def test_a_link_that_two_views_have_goes_with_the_second(place: LivedIn, shown: 
     each = [freed(measured, [shown[name]], ()) for name in ("new", "more")]
     both = freed(measured, [shown["new"], shown["more"]], ())
     assert both.inodes > each[0].inodes + each[1].inodes
-    place.take_away([shown["new"], shown["more"]], ())
+    place.collect([shown["new"], shown["more"]], ())
     assert loose_links(measure(store, [shown["old"]], ())) == DiskSize()
 
 
@@ -123,6 +135,18 @@ def test_links_that_no_view_has_are_loose(place: LivedIn, shown: dict[str, Envir
     assert loose_links(measured) == DiskSize()
     delete_tree(store.layout.environment(shown["old"]))
     assert loose_links(measure(store, (), ())).inodes == len(alone) > 0
+
+
+def test_what_is_left_over_goes_with_any_collect(place: LivedIn, shown: dict[str, EnvironmentId]) -> None:
+    store = place.written.store
+    place.built(WHEELS["beta"])
+    place.built(make_wheel("lost"))
+    delete_tree(store.layout.environment(shown["old"]))
+    said = left_over(measure(store, (), ()))
+    before = walked(store.layout.root, without=CATALOGUE)
+    place.collect((), ())
+    assert said == before - walked(store.layout.root, without=CATALOGUE)
+    assert said.inodes > 2
 
 
 def test_what_two_projects_have_is_neithers_own(place: LivedIn, shown: dict[str, EnvironmentId]) -> None:

@@ -2,21 +2,28 @@
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
+from storectl_store.collecting.belt import Seen
+from storectl_store.collecting.guards import Guards
+from storectl_store.collecting.holds import Holds
+from storectl_store.collecting.leftovers import sweep_leftovers
+from storectl_store.collecting.sweep import Sweep
 from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.disk.disk_size import DiskSize
 from storectl_store.entries.bytecode.compile import compile_entries
-from storectl_store.entries.bytecode_files import drop_side_manifests
-from storectl_store.entries.trash import delete_tree
+from storectl_store.entries.provenance import Provenance, write_provenance
+from storectl_store.entries.trash import empty_trash
 from storectl_store.environments.environment_record import read_environment
 from storectl_store.environments.pack import write_pack
 from storectl_store.environments.publish import publish_environment
 from storectl_store.selection.target import Interpreter
 from support.environments import ask_interpreter, plan_of
-from support.stores import WrittenStore, written_store
+from support.stores import WrittenStore, digest, written_store
 from support.wheels import WheelBytes, make_wheel
 
 STEM = "".join(f"def f{n}(): return {n}\n" for n in range(400))
@@ -57,22 +64,25 @@ class LivedIn:
         record = read_environment(layout.environment(environment))
         assert write_pack(layout, record, modules, tmp=self.written.writer.session) == modules
 
-    def take_away(self, environments: Collection[EnvironmentId], entries: Collection[Digest]) -> None:
-        """Delete these, with all that is then nobody's."""
+    def built(self, wheel: WheelBytes) -> None:
+        """A record that the wheel was built here."""
+        write_provenance(
+            self.written.store.layout,
+            Provenance(
+                key=wheel.hexdigest, name=canonicalize_name(wheel.name), version=wheel.version, kind="wheel",
+                source="a folder", interpreter="an interpreter", python="3.12.1", backend="flit_core",
+                build_requires=(), installed=(), variables={}, filename=wheel.filename, digest=digest(wheel),
+            ),
+        )  # fmt: skip
+
+    def collect(self, environments: Collection[EnvironmentId], entries: Collection[Digest]) -> None:
+        """Have these go, as a collect does."""
         store = self.written.store
-        layout = store.layout
-        for environment in environments:
-            delete_tree(layout.environment(environment))
-            layout.pack(environment).unlink(missing_ok=True)
-        for manifest in list(store.readable(entries)):
-            drop_side_manifests(layout, [manifest.digest])
-            layout.manifest(manifest.digest).unlink()
-            delete_tree(store.entry_folder(manifest))
-            with suppress(OSError):
-                store.entry_folder(manifest).parent.rmdir()
-        for link in layout.links.iterdir():
-            if link.lstat().st_nlink == 1:
-                link.unlink()
+        sweep = Sweep(store, Holds(), Guards(seen=Seen))
+        assert set(sweep.environments(list(environments)).environments) == set(environments)
+        assert set(sweep.entries(list(entries)).entries) == set(entries)
+        empty_trash(store.layout)
+        sweep_leftovers(store)
 
 
 @contextmanager

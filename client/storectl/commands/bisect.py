@@ -100,11 +100,13 @@ def bisect(context: click.Context, /, ends: tuple[int, ...], *, json: bool, **as
 
 def _asked(search: Search, tried: Sequence[Tried]) -> Attempt | Found:
     """The next step, with a lease of the environment to try; it is kept until this process ends."""
+    gone = None
     for _ in range(_LEASE_TRIES):
         step = _step(search, tried)
         if isinstance(step, Found) or step.environment is None or _is_leased(step.environment):
             return step
-    raise ClientError("what was to be tried was collected before it could start", code="E_BISECT", hint="try again")
+        gone = step.environment
+    raise ClientError(f"{gone} was collected before the command could start", code="E_BISECT", hint="try again")
 
 
 def _is_leased(environment: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from storectl.commands.ahead_documents import Ahead
 from storectl.commands.bisect_documents import Bisection
+from storectl.commands.usage_documents import Usage
 
 
 class Problem(TypedDict):
@@ -209,6 +210,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "store list": list[Entry],
     "store show": list[ShownEntry],
     "store verify": Verification,
+    "store du": Usage,
     "kernel list": list[Kernel],
     "doctor": list[Check],
 }

@@ -12,8 +12,12 @@ from storectl.commands.verification import Report
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import UnknownEntryError, printable
 
+LAZY = {
+    "du": ("usage:du", "Print what the store takes up on disk."),
+}
 
-@click.group(cls=Group, no_args_is_help=True)
+
+@click.group(cls=Group, no_args_is_help=True, lazy=LAZY)
 def store() -> None:
     """What is in the store, and whether it is as it was unpacked."""
 

@@ -163,6 +163,16 @@ class DaemonClient:
                 return
         raise went_away()
 
+    def usage(self, by: str, *, exact: bool = False) -> dict[str, Any]:
+        """What the store takes up on disk, with the shares of each ``by``: the last event of the count."""
+        self._need("usage", "cannot count")
+        for event in self._stream(f"/v1/usage?by={by}&exact={'true' if exact else 'false'}", None, method="GET"):
+            if event.get("event") == "failed":
+                raise problem_from_json(event.get("problem") or {})
+            if event.get("event") == "usage":
+                return dict(event)
+        raise went_away()
+
     def export(self, environment: str, order: Json, listener: WarmListener) -> Json:
         """Write an export of this environment; the event that says what was written.
 
@@ -264,9 +274,9 @@ class DaemonClient:
                 hint="storectl daemon stop ends it; the next command starts its own",
             )
 
-    def _stream(self, path: str, body: Json | None) -> Iterator[Json]:
+    def _stream(self, path: str, body: Json | None, *, method: str = "POST") -> Iterator[Json]:
         """The lines of an NDJSON answer, each as it comes."""
-        with exchange(self.socket, "POST", path, body, self._stream_silence_s) as answer:
+        with exchange(self.socket, method, path, body, self._stream_silence_s) as answer:
             if answer.is_error:
                 raise _problem_of(path, answer.status, b"".join(answer.pieces))
             rest = b""

@@ -72,6 +72,11 @@ def loose_links(measured: Measured) -> DiskSize:
     return sum_of(inode.size for inode in measured.shared.values() if inode.names == 0)
 
 
+def left_over(measured: Measured) -> DiskSize:
+    """What goes with any collect: such links, and packs and records of builds of what is gone already."""
+    return loose_links(measured) + measured.left
+
+
 def reached(measured: Measured, environments: Iterable[EnvironmentId], entries: Iterable[Digest]) -> DiskSize:
     """The inodes and bytes of all that these consist of, whether others have it, too, or not."""
     views = [measured.environments[each] for each in environments if each in measured.environments]

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import stat
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,6 +30,7 @@ from storectl_store.entries.disk_use import (
     uses_of_bytecode,
 )
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.provenance import builds_by_entry
 from storectl_store.entries.store import Store
 
 Pace = Callable[[], None]
@@ -39,18 +40,22 @@ _BATCH = 200  # entries that are counted before the catalogue keeps them
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredEntry:
-    """One entry. ``wheel`` is what the wheel brought, ``records`` are its manifest and its side manifests."""
+    """One entry. ``wheel`` is what the wheel brought, ``records`` are its manifest and its side manifests.
+
+    ``builds`` are the records of builds that produced it.
+    """
 
     name: NormalizedName
     version: str
     wheel: DiskSize
     bytecode: DiskSize
     records: DiskSize
+    builds: DiskSize = NOTHING
 
     @property
     def size(self) -> DiskSize:
         """All that goes with the entry, but the folder of its name."""
-        return self.wheel + self.bytecode + self.records
+        return self.wheel + self.bytecode + self.records + self.builds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +80,16 @@ class SharedInode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What was measured. ``names`` is the number of entries, measured or not, in the folder of each name."""
+    """What was measured. ``names`` is the number of entries, measured or not, in the folder of each name.
+
+    ``left`` are packs of environments, and records of builds of entries, that are gone. Links have no names then.
+    """
 
     entries: Mapping[Digest, MeasuredEntry]
     environments: Mapping[EnvironmentId, MeasuredEnvironment]
     shared: Mapping[int, SharedInode]
     names: Mapping[NormalizedName, int]
+    left: DiskSize = NOTHING
 
 
 def no_pace() -> None:
@@ -101,12 +110,14 @@ def measure(
     """
     views = _Views(store.layout, pace)
     found = {each: view for each in environments if (view := views.measure(each)) is not None}
-    measured = _Entries(store, exact=exact, pace=pace).measure(entries)
+    builds = builds_by_entry(store.layout)
+    measured = _Entries(store, builds, exact=exact, pace=pace).measure(entries)
     return Measured(
         entries=measured,
         environments=found,
         shared=views.shared,
         names={name: _children(store.layout.entries / name) for name in {entry.name for entry in measured.values()}},
+        left=_sizes([*_packs_left(store.layout), *_builds_left(store, builds)]),
     )
 
 
@@ -200,8 +211,9 @@ def _children(folder: Path) -> int:
 class _Entries:
     """Measures entries of one store."""
 
-    def __init__(self, store: Store, *, exact: bool, pace: Pace) -> None:
+    def __init__(self, store: Store, builds: Mapping[Digest, Sequence[Path]], *, exact: bool, pace: Pace) -> None:
         self._store = store
+        self._builds = builds
         self._exact = exact
         self._pace = pace
 
@@ -252,12 +264,26 @@ class _Entries:
             wheel=uses[OF_WHEEL].size,
             bytecode=bytecode,
             records=_sizes([self._store.layout.manifest(digest), *(side.path for side in sides.values())]),
+            builds=_sizes(self._builds.get(digest, ())),
         )
         return self._exactly(digest, entry) if self._exact else entry
 
     def _exactly(self, digest: Digest, entry: MeasuredEntry) -> MeasuredEntry:
         whole = size_below(self._store.layout.entry(entry.name, digest), pace=self._pace)
         return replace(entry, wheel=whole - entry.bytecode)
+
+
+def _packs_left(layout: StoreLayout) -> Iterator[Path]:
+    with suppress(FileNotFoundError):
+        for name in map(EnvironmentId, os.listdir(layout.packs)):
+            if not layout.environment(name).exists():
+                yield layout.pack(name)
+
+
+def _builds_left(store: Store, builds: Mapping[Digest, Sequence[Path]]) -> Iterator[Path]:
+    for digest, paths in builds.items():
+        if not store.has(digest):
+            yield from paths
 
 
 def _sizes(paths: Iterable[Path]) -> DiskSize:

@@ -133,6 +133,16 @@ def provenance_of(layout: StoreLayout, digest: Digest) -> Iterator[Provenance]:
             yield provenance
 
 
+def builds_by_entry(layout: StoreLayout) -> dict[Digest, list[Path]]:
+    """The files of all records of builds that this version can read, by the entry that the build produced."""
+    found: dict[Digest, list[Path]] = {}
+    for path in sorted(layout.builds.glob("*.json")):
+        provenance = _read(path)
+        if provenance is not None:
+            found.setdefault(provenance.digest, []).append(path)
+    return found
+
+
 def drop_builds_without_entry(store: Store) -> int:
     """Delete the records of builds whose entry is gone. Returns how many. An entry is there before its record is."""
     dropped = 0

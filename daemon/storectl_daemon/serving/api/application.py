@@ -22,6 +22,7 @@ from storectl_daemon.serving.api import (
     interpreters,
     links,
     projects,
+    usage,
     verification,
 )
 from storectl_daemon.serving.api.problems import RESPONSES, problem_response, response_of
@@ -32,6 +33,21 @@ logger = logging.getLogger(__name__)
 
 _PREFIX = f"/v{API_VERSION}"
 _OTHER_VERSION = re.compile(rf"/v(?!{API_VERSION}(/|$))\d+(/|$)")
+
+_MODULES = (
+    daemon_itself,
+    projects,
+    links,
+    environments,
+    interpreters,
+    entries,
+    verification,
+    events,
+    exports,
+    usage,
+    bisections,
+    ahead,
+)
 
 
 def create_api(service: Service) -> FastAPI:
@@ -46,9 +62,7 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     _install_handlers(api)
-    for module in (daemon_itself, projects, links, environments, interpreters, entries, verification, events, exports):
-        api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
-    for module in (bisections, ahead):
+    for module in _MODULES:
         api.include_router(module.routes(service), prefix=_PREFIX, responses=RESPONSES)
     return api
 

@@ -1,0 +1,165 @@
+"""``/v1/usage``: what the store takes up on disk, and whose it is."""
+
+import asyncio
+import os
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from storectl_daemon.collecting.pace import Pace
+from storectl_daemon.collecting.shares import EntryShare, Share, Users, entry_shares, prefix, shares
+from storectl_daemon.projects.book import projects_with_records
+from storectl_daemon.projects.fronts import Fronts
+from storectl_daemon.service import Service
+from storectl_daemon.serving.api.entry_models import WorkingEvent
+from storectl_daemon.serving.api.streams import lines_of, ndjson
+from storectl_daemon.serving.api.usage_models import (
+    By,
+    EntryShareInfo,
+    PartSize,
+    ShareInfo,
+    Size,
+    UsageAnswer,
+    UsageEvent,
+    UsageFailedEvent,
+)
+from storectl_daemon.warming.warm import problem_of
+from storectl_store.collecting.accounts import left_over
+from storectl_store.collecting.measuring import size_below
+from storectl_store.collecting.usage import Usage, read_usage
+from storectl_store.digest import EnvironmentId
+from storectl_store.disk.disk_size import DiskSize, sum_of
+from storectl_store.disk.durability import disk_errors
+from storectl_store.errors import ProblemError
+
+WORKING_SECONDS = 5.0
+"""The longest time, in seconds, without a line for the client."""
+
+
+def routes(service: Service) -> APIRouter:
+    """The routes, bound to one daemon."""
+    router = APIRouter(tags=["entries"])
+    one_at_a_time = asyncio.Lock()
+
+    @router.get(
+        "/usage",
+        response_class=StreamingResponse,
+        responses=lines_of(WorkingEvent, UsageEvent, UsageFailedEvent),
+    )
+    async def usage(by: By = "project", *, exact: bool = False) -> StreamingResponse:
+        """What the store takes up, and the shares in it; the last line is ``usage`` or ``failed``.
+
+        With ``exact`` every inode is asked for its size.
+        """
+        return ndjson(_counted(lambda: _count(service, by, exact=exact), one_at_a_time))
+
+    return router
+
+
+async def _counted(count: Callable[[], UsageEvent], one_at_a_time: asyncio.Lock) -> AsyncIterator[UsageAnswer]:
+    """The count, made in a thread; until it is there, a line now and then that it goes on."""
+
+    async def in_turn() -> UsageEvent:
+        async with one_at_a_time:
+            return await asyncio.to_thread(count)
+
+    counting = asyncio.ensure_future(in_turn())
+    try:
+        while not counting.done():
+            await asyncio.wait({counting}, timeout=WORKING_SECONDS)
+            if not counting.done():
+                yield WorkingEvent()
+        yield counting.result()
+    except ProblemError as error:
+        yield UsageFailedEvent(problem=problem_of(error))
+    finally:
+        counting.cancel()
+
+
+def _count(service: Service, by: By, *, exact: bool) -> UsageEvent:
+    store, pace = service.store, Pace()
+    with disk_errors(f"count what is in the store {store.layout.root}"):
+        usage = read_usage(store, exact=exact, pace=pace)
+        users = _users(service)
+    answer = UsageEvent(
+        store=str(store.layout.root),
+        by=by,
+        exact=exact,
+        total=_size(usage.total),
+        parts=tuple(PartSize(name=part, inodes=s.inodes, bytes=s.bytes) for part, s in usage.parts.items()),
+        left_over=_size(left_over(usage.measured)),
+    )
+    if by == "entry":
+        return _with_entries(answer, usage, users)
+    found = shares(usage, by, users, now=time.time())
+    linked = {share.name: _linked(service.fronts, share.name, pace) for share in found} if by == "project" else {}
+    return answer.model_copy(update={"shares": tuple(_share(share, linked.get(share.name)) for share in found)})
+
+
+def _users(service: Service) -> Users:
+    """Which projects have which environment: by the book, by their records, and by their fronts."""
+    found: defaultdict[EnvironmentId, set[str]] = defaultdict(set)
+    layout = service.store.layout
+    for project in (*service.book, *projects_with_records(layout)):
+        for recorded in project.environments:
+            if recorded.environment is not None:
+                found[recorded.environment].add(str(project.path))
+        for front in service.fronts.of(project.path):
+            found[EnvironmentId(os.path.basename(front.environment))].add(str(project.path))
+    return {environment: frozenset(projects) for environment, projects in found.items()}
+
+
+def _linked(fronts: Fronts, project: str, pace: Pace) -> Size | None:
+    """What the fronts in a project's folder take up; None if there are none, or they cannot be looked at."""
+    with suppress(OSError):
+        found = fronts.of(Path(project)) if project else ()
+        if found:
+            return _size(sum_of(size_below(front.path, pace=pace) for front in found))
+    return None
+
+
+def _with_entries(answer: UsageEvent, usage: Usage, users: Users) -> UsageEvent:
+    found = entry_shares(usage, users)
+    projects = sorted({project for entry in found for project in entry.projects})
+    places = {project: place for place, project in enumerate(projects)}
+    infos = tuple(_entry(entry, (places[project] for project in entry.projects)) for entry in found)
+    return answer.model_copy(update={"entries": infos, "projects": tuple(projects)})
+
+
+def _entry(entry: EntryShare, projects: Iterable[int]) -> EntryShareInfo:
+    return EntryShareInfo(
+        name=entry.name,
+        version=entry.version,
+        prefix=prefix(entry),
+        inodes=entry.size.inodes,
+        bytes=entry.size.bytes,
+        bytecode=entry.bytecode.bytes,
+        environments=entry.environments,
+        projects=tuple(projects),
+        last_used=entry.last_used,
+    )
+
+
+def _share(share: Share, linked: Size | None) -> ShareInfo:
+    account = share.account
+    return ShareInfo(
+        name=share.name,
+        versions=share.versions,
+        projects=share.projects,
+        environments=account.environments,
+        entries=account.entries,
+        own=_size(account.own),
+        shared=_size(account.shared),
+        full=_size(account.full),
+        last_used=account.last_used,
+        linked=linked,
+    )
+
+
+def _size(size: DiskSize) -> Size:
+    return Size(inodes=size.inodes, bytes=size.bytes)
