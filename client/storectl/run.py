@@ -199,7 +199,7 @@ def environment_at(project: str, options: Options, environ: Mapping[str, str], *
             _tell_first(store, project, environ)
         return found
 
-    return with_fresh_lock_file(lambda: held(ready), project, options, environ)
+    return with_fresh_lock_file(lambda: held(ready, str), project, options, environ)
 
 
 def _tell_first(store: str, project: str, environ: Mapping[str, str]) -> None:

@@ -152,6 +152,7 @@ class Daemon:
         start("emptying the trash", self._empty_trash())
         start("watching", service.watcher.run())
         start("following warms", service.follow_warms())
+        start("making ready what was fetched", parts.prefetcher.run())
         start("idle exit", parts.idle.run())
         start("giving memory back", self._rest_after_warms())
         if parts.packing is not None:

@@ -92,8 +92,8 @@ def _columns(by: str) -> tuple[str, ...]:
             return ("entry", "version", "prefix", "size", "inodes", "last used")
         case "package":
             return ("package", "size", "inodes", "versions", "last used")
-    linked = ("linked (outside)",) if by == "project" else ()
-    return (by, "only here", "inodes", "shared", "inodes", "all", "inodes", "last used", *linked)
+    more = {"project": ("linked (outside)",), "environment": ("projects",)}.get(by, ())
+    return (by, "only here", "inodes", "shared", "inodes", "all", "inodes", "last used", *more)
 
 
 def _shares(usage: Json, now: float) -> list[tuple[str, ...]]:
@@ -102,10 +102,19 @@ def _shares(usage: Json, now: float) -> list[tuple[str, ...]]:
             share["name"] or _NOBODY.get(usage["by"], ""),
             *(text for size in ("own", "shared", "full") for text in _texts(share[size])),
             _ago(share["last_used"], now),
-            *([size_text(share["linked"]["bytes"]) if share["linked"] else ""] if usage["by"] == "project" else ()),
+            *_more(share, usage["by"]),
         )
         for share in usage["shares"]
     ]
+
+
+def _more(share: Json, by: str) -> tuple[str, ...]:
+    match by:
+        case "project":
+            return (size_text(share["linked"]["bytes"]) if share["linked"] else "",)
+        case "environment":
+            return (", ".join(share["projects"]),)
+    return ()
 
 
 def _packages(usage: Json, now: float) -> list[tuple[str, ...]]:

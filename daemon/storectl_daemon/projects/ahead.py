@@ -109,7 +109,7 @@ class Ahead:
         if self._is_worth_telling(new, tell):
             self._told = new.at
             self._lines[new.project] = line_about(new)
-        else:
+        elif new.why != "fetch":  # the project goes on with what it has
             self._lines.pop(new.project, None)
         self._file.changed()
 

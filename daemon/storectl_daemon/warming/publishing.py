@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from packaging.utils import NormalizedName
@@ -17,9 +19,13 @@ from storectl_store.entries.quarantine import Reason
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id
 from storectl_store.environments.outlines.kept import Outlines
+from storectl_store.environments.planning.beside import KnownPlan
 from storectl_store.environments.planning.plan import EnvironmentPlan, plan_environment
 from storectl_store.environments.publish import publish_environment, republish_environment
 from storectl_store.selection.target import Interpreter
+
+_KNOWN_PLANS = 2
+"""How many plans with local projects are kept, of 300 wheels 2 MB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,7 @@ class Publishing:
     environments: PublishedEnvironments
     shim: ShimBytecode
     holds: Holds
+    known: deque[KnownPlan] = field(default_factory=lambda: deque(maxlen=_KNOWN_PLANS))
 
     async def publish(
         self,
@@ -58,7 +65,8 @@ class Publishing:
         if await asyncio.to_thread(self.environments.is_whole, identity):
             return folder
         progress.begin("publish", 1)
-        planned = await self.planned(digests, interpreter, direct_urls)
+        plan = await asyncio.to_thread(self._plan_beside, digests, interpreter, direct_urls)
+        planned = await self._with_shim(plan)
         await self._place_held(planned, folder, [identity, *digests])
         progress.step("publish", identity)
         for warning in planned.plan.warnings:
@@ -72,10 +80,12 @@ class Publishing:
 
         Raises StoreError if an entry is gone, and EnvironmentBuildError if the environment cannot be made.
         """
-        plan = await asyncio.to_thread(self._plan, digests, interpreter, direct_urls)
+        return await self._with_shim(await asyncio.to_thread(self._plan, digests, interpreter, direct_urls))
+
+    async def _with_shim(self, plan: EnvironmentPlan) -> Planned:
         # The environment is read-only. So bytecode of the shim that is not in it now could never be added later.
-        shim = await self.shim.of(interpreter)
-        extra = {f"lib/{interpreter.library_folder}/{path}": content for path, content in shim.items()}
+        shim = await self.shim.of(plan.interpreter)
+        extra = {f"lib/{plan.interpreter.library_folder}/{path}": content for path, content in shim.items()}
         return Planned(plan=plan, extra_files=extra)
 
     def replace(self, planned: Planned, reason: Reason) -> None:
@@ -95,6 +105,20 @@ class Publishing:
             self.replace(planned, Reason(what=f"environment {folder.name}", why=why))
         else:
             publish_environment(self.store, planned.plan, extra_files=planned.extra_files)
+
+    def _plan_beside(
+        self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
+    ) -> EnvironmentPlan:
+        """The plan, from one of the last plans if that is of the same project in another worktree."""
+        outlines_of = partial(self.outlines.get, extension_suffixes=interpreter.extension_suffixes)
+        for known in tuple(self.known):
+            plan = known.beside(digests, interpreter, direct_urls, outlines_of=outlines_of, layout=self.store.layout)
+            if plan is not None:
+                return plan
+        plan = self._plan(digests, interpreter, direct_urls)
+        if direct_urls:
+            self.known.appendleft(KnownPlan(plan=plan, digests=frozenset(digests), direct_urls=direct_urls))
+        return plan
 
     def _plan(
         self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]

@@ -54,14 +54,20 @@ def trash_count(layout: StoreLayout) -> int:
 def empty_trash(layout: StoreLayout, proceed: Callable[[], bool] = lambda: True) -> int:
     """Delete what is in the trash. Returns how many things were deleted.
 
-    ``proceed`` is called before each thing; if it returns false, the rest stays.
+    ``proceed`` is called before each thing; if it returns false, the rest stays. If something cannot be deleted, the
+    others are, and the first error is raised at the end.
     """
-    deleted = 0
+    deleted, problems = 0, []
     for name in sorted(os.listdir(layout.trash)):
         if not proceed():
             break
-        delete_tree(layout.trash / name)
-        deleted += 1
+        try:
+            delete_tree(layout.trash / name)
+            deleted += 1
+        except OSError as error:
+            problems.append(error)
+    if problems:
+        raise problems[0]
     return deleted
 
 
