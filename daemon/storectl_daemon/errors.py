@@ -9,6 +9,8 @@
         ├── UnknownProjectError           E_UNKNOWN_PROJECT      the folder is not registered, or is gone
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
         ├── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
+        ├── UnknownGenerationError        E_UNKNOWN_GENERATION   no such generation in the history of the project
+        ├── GitRefError                   E_GIT_REF              git knows no such ref, or cannot show a file of it
         └── BisectionError                E_BISECT               a history has nothing that could be found in it
 
 No message, hint or fact ever holds a credential: ``storectl_daemon.network.address.Address`` shows none.
@@ -66,6 +68,18 @@ class UnknownEntryError(DaemonError):
     """There is no entry with this digest; ``facts['digest']``."""
 
     default_code = "E_UNKNOWN_ENTRY"
+
+
+class UnknownGenerationError(DaemonError):
+    """The history of the project has no such generation."""
+
+    default_code = "E_UNKNOWN_GENERATION"
+
+
+class GitRefError(DaemonError):
+    """What was to be compared is no ref of the project's repository, or git cannot show the file in it."""
+
+    default_code = "E_GIT_REF"
 
 
 class BisectionError(DaemonError):

@@ -37,6 +37,7 @@ from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.serving.watchdog import Watchdog
+from storectl_daemon.warming.generations import Generations
 from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from storectl_daemon.prefetching.making import CommitMaker
     from storectl_daemon.repair.repairer import Repairer
     from storectl_daemon.warming.bisection import Bisection
+    from storectl_daemon.warming.comparing import Comparing
     from storectl_daemon.warming.make import EnvironmentMaker
 
 
@@ -98,7 +100,6 @@ class Making:
 
         def load_bisection() -> "Bisection":
             from storectl_daemon.warming.bisection import Bisection  # noqa: PLC0415 - few daemons need it
-            from storectl_daemon.warming.earlier import Earlier  # noqa: PLC0415 - few daemons need it
             from storectl_daemon.warming.mixtures import Mixtures  # noqa: PLC0415 - few daemons need it
 
             mixtures = Mixtures(
@@ -107,8 +108,7 @@ class Making:
                 outlines=outlines,
                 interpreters=_load_interpreters(store),
             )
-            earlier = Earlier(store=store, environments=self.environments, maker=self.maker.get)
-            return Bisection(generations=self.histories.of, earlier=earlier, mixtures=mixtures, holds=holds)
+            return Bisection(generations=self.generations, mixtures=mixtures, holds=holds)
 
         self.bisection = Loaded(load_bisection, name="bisections")
 
@@ -140,6 +140,14 @@ class Making:
             bus=self.bus,
             holds=holds,
             unasked=Unasked(self.ahead),
+        )
+        self.generations = Generations(
+            store=store,
+            environments=self.environments,
+            histories=self.histories,
+            grants=grants,
+            holds=holds,
+            maker=self.maker.get,
         )
 
         def load_commits() -> "Callable[..., CommitMaker]":
@@ -212,6 +220,8 @@ class Parts:
             files=making.files,
             fronts=making.fronts,
             warmer=making.warmer,
+            generations=making.generations,
+            comparing=Loaded(partial(_load_comparing, settings, store, making), name="comparing").get,
             compiling=making.compiling,
             watcher=Watcher(
                 projects=lambda: watched_projects(making.book, making.warmer.extra_inputs),
@@ -280,6 +290,19 @@ class Parts:
 def _packing(settings: Settings, store: Store, environments: PublishedEnvironments, session: Path) -> Packing | None:
     records = records_folder(settings.environ, store.layout)
     return Packing(store.layout, environments, records=records, session=session) if records else None
+
+
+def _load_comparing(settings: Settings, store: Store, making: Making) -> "Comparing":
+    from storectl_daemon.warming.comparing import Comparing  # noqa: PLC0415 - few daemons need it
+
+    return Comparing(
+        store=store,
+        environments=making.environments,
+        histories=making.histories,
+        generations=making.generations,
+        interpreters=Loaded(partial(_load_interpreters, store), name="interpreters").get,
+        home=settings.home,
+    )
 
 
 def _load_interpreters(store: Store) -> "InterpreterBook":

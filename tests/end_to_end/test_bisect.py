@@ -145,7 +145,7 @@ def test_a_command_that_cannot_judge_skips_and_what_is_left_is_named(machine: Ma
         (["--", "true"], 1, "E_BISECT: generation 4 is good, and a bad one is needed to begin with"),
         (["--", "false"], 1, "E_BISECT: generation 1 is bad, and a good one is needed to begin with"),
         (["--", "no-such-command"], 1, "E_BISECT: generation 1 is bad, and a good one is needed to begin with"),
-        (["9", "--", "false"], 1, "E_BISECT: there is no generation 9: the history has 1 to 4"),
+        (["9", "--", "false"], 1, "E_UNKNOWN_GENERATION: there is no generation 9 of "),
         (["--", "sh", "-c", "kill -SEGV $$"], 1, "E_BISECT: the command ended with exit code 139"),
         (["--extra", "none", "--", "true"], 1, "E_BISECT: "),
     ],

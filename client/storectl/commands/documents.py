@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from storectl.commands.ahead_documents import Ahead
 from storectl.commands.bisect_documents import Bisection
+from storectl.commands.history_documents import DifferenceThen, HistoryThen
 from storectl.commands.usage_documents import Usage
 
 
@@ -205,6 +206,8 @@ DOCUMENTS: Mapping[str, Any] = {
     "daemon status": Daemon,
     "env show": ShownProject,
     "env list": list[ListedEnvironment],
+    "env history": HistoryThen,
+    "env diff": DifferenceThen,
     "env export": Export,
     "env bisect": Bisection,
     "store list": list[Entry],

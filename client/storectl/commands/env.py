@@ -27,6 +27,9 @@ _LAZY = {
     "add": ("named:add", "Add packages to a named environment."),
     "remove": ("named:remove", "Remove a named environment."),
     "default": ("named:default", "Choose the environment that counts outside of projects, or print its name."),
+    "history": ("history:history", "Print the environments that a project had, and what changed between them."),
+    "diff": ("history:diff", "Print what changed between two environments of a project."),
+    "rollback": ("history:rollback", "Run programs in an earlier environment until an input changes."),
     "bisect": ("bisect:bisect", "Find the generation, and the wheel in it, that made a command fail."),
     "export": (
         "export:export",

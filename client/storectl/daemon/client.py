@@ -226,16 +226,28 @@ class DaemonClient:
         """Ask the daemon to end. It may still run for a moment."""
         self._request("POST", "/v1/shutdown")
 
+    def answer(self, method: str, path: str, body: Json | None = None, *, needs: str, lack: str) -> Any:
+        """The answer to a request that needs this feature; what a daemon without it ``lack``s is said in the error."""
+        self._need(needs, lack)
+        return self._json(method, path, body, silence_s=self._stream_silence_s)
+
+    def ready(self, path: str, body: Json, listener: WarmListener, *, needs: str, lack: str) -> EnvironmentInfo:
+        """The environment that a request for one leads to; the request needs this feature, as for ``answer``."""
+        self._need(needs, lack)
+        return self._until_ready(path, body, listener)
+
+    def request_of(self, start: str, options: Options) -> dict[str, Any]:
+        """The fields of every request for an environment of the project at or above ``start``, but for ``offline``."""
+        body = {"start": path_on_wire(start), "environ": variables_on_wire(self._environ)}
+        return _options_on_wire(options) | body | self._rarer(options)
+
     def _warm_once(self, start: str, options: Options, listener: WarmListener, *, bytecode: bool) -> EnvironmentInfo:
-        body = _options_on_wire(options) | {
-            "start": path_on_wire(start),
-            "offline": options.offline,
-            "bytecode": bytecode,
-            "thorough": bytecode,
-            "environ": variables_on_wire(self._environ),
-            **self._rarer(options),
-        }
-        for event in self._stream("/v1/warm", body):
+        body = self.request_of(start, options)
+        body |= {"offline": options.offline, "bytecode": bytecode, "thorough": bytecode}
+        return self._until_ready("/v1/warm", body, listener)
+
+    def _until_ready(self, path: str, body: Json, listener: WarmListener) -> EnvironmentInfo:
+        for event in self._stream(path, body):
             kind = event.get("event")
             if kind == "progress":
                 listener.progress(_read(Progress.from_json, event))
