@@ -30,6 +30,7 @@ FEATURES = (
     "usage",
     "bisect",
     "ahead",
+    "collect",
     "history",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storectl_daemon.collecting.assembly import Collecting
 from storectl_daemon.compiling.compiler import Compiler
 from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.compiling.shim_bytecode import ShimBytecode
@@ -184,7 +185,7 @@ class Parts:
         self.stop = asyncio.Event()
         self.watchdog = Watchdog(endpoint, store, writer, stop=self.stop.set)
         self.resources = Resources(settings, store, writer.session)
-        self.alone = asyncio.Lock()
+        self.collecting = Collecting(lambda: self.service, settings.environ)
         making = Making(settings, store, writer.session, self.resources)
 
         def load_repair() -> "Repairer":
@@ -197,7 +198,7 @@ class Parts:
                 maker=making.maker,
                 compiler=compiler,
                 publishing=publishing,
-                alone=self.alone,
+                alone=self.collecting.alone,
             )
 
         async def refresh(project: Path) -> None:
@@ -242,13 +243,15 @@ class Parts:
             repairer=Loaded(load_repair, name="the repair").get,
             bisection=making.bisection.get,
             ahead=making.ahead,
+            collector=self.collecting.collector.get,
+            own_environ=settings.environ,
         )
         self.prefetcher = Prefetcher(self._surroundings(making), making.commit_maker)
         self.packing = _packing(settings, store, making.environments, writer.session)
         gate = Gate(limit=CONNECTIONS_PER_USER)
         self.idle = IdleWatch(
             seconds=settings.idle_exit,
-            busy=lambda: self.service.busy or self.prefetcher.busy or gate.connections > 0,
+            busy=lambda: self.service.busy or self.collecting.busy or self.prefetcher.busy or gate.connections > 0,
             leave=self.stop.set,
         )
         self.server = self._server(gate, making)

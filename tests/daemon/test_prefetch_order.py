@@ -292,6 +292,16 @@ def test_a_fetch_is_seen_and_nothing_else_of_git_is_one(tmp_path: Path) -> None:
     assert is_seen("fetch", "-q", "origin", "feature")
 
 
+def test_a_fetch_is_that_of_the_worktree_in_which_it_was_made(tmp_path: Path) -> None:
+    scene, tree = Scene(tmp_path), tmp_path / "tree"
+    git(scene.project, "worktree", "add", "-q", "-b", "work", str(tree))
+    fetches = Fetches()
+    fetches.changed([scene.project, tree])
+    for folder in (scene.project, tree):
+        git(folder, "fetch", "-q")
+        assert fetches.changed([scene.project, tree]) == [folder]
+
+
 def test_the_watcher_tells_of_a_fetch_at_once(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     fetched: list[Path] = []

@@ -11,7 +11,7 @@ import click
 
 from storectl.commands.output import moment_text, print_json, print_lines
 from storectl.commands.parameters import as_json, options_of, own_variables, project_asked, target
-from storectl.daemon.bisections import Attempt, Change, Found, Generation
+from storectl.daemon.bisections import Attempt, Change, Found, Generation, next_step
 from storectl.daemon.progress import progress_line
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import ClientError, DaemonGoneError, UsageError, printable
@@ -127,9 +127,9 @@ def _step(search: Search, tried: Sequence[Tried]) -> Attempt | Found:
     line = progress_line(sys.stderr, os.environ)
     try:
         try:
-            return ensure_daemon(os.environ).bisect(search.project, search.options, asked, line)
+            return next_step(ensure_daemon(os.environ), search.project, search.options, asked, line)
         except DaemonGoneError:
-            return ensure_daemon(os.environ).bisect(search.project, search.options, asked, line)
+            return next_step(ensure_daemon(os.environ), search.project, search.options, asked, line)
     finally:
         line.close()
 

@@ -10,6 +10,7 @@ from storectl.commands.output import duration_text, print_ahead, print_json, pri
 from storectl.commands.parameters import Group, as_json
 from storectl.daemon.answers import Health
 from storectl.daemon.foreground import become_daemon
+from storectl.daemon.made_ahead import made_ahead
 from storectl.daemon.start import GONE, ensure_daemon, running_daemon, stop_daemon
 from storectl.errors import DaemonNotRunningError, ServiceFileError
 from storectl_shim.locations import log_path
@@ -45,7 +46,7 @@ def status(*, json: bool) -> None:
     """Print how the daemon is. Exits with 3 if none is running, and starts none."""
     try:
         running = running_daemon(os.environ)
-        health, ahead = running.health(), running.ahead()
+        health, ahead = running.health(), made_ahead(running)
     except GONE as error:
         if json:
             print_json({"status": "not running"})

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from storectl.commands.ahead_documents import Ahead
 from storectl.commands.bisect_documents import Bisection
+from storectl.commands.collect_documents import Collect, Pin, Why
 from storectl.commands.history_documents import DifferenceThen, HistoryThen
 from storectl.commands.usage_documents import Usage
 
@@ -214,6 +215,9 @@ DOCUMENTS: Mapping[str, Any] = {
     "store show": list[ShownEntry],
     "store verify": Verification,
     "store du": Usage,
+    "store collect": Collect,
+    "store why": list[Why],
+    "env pins": list[Pin],
     "kernel list": list[Kernel],
     "doctor": list[Check],
 }

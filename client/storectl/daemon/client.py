@@ -7,23 +7,19 @@ health and makes the request again. The daemon does each piece of work once, how
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from storectl.daemon.answers import EnvironmentInfo, Health, LinkState, Progress, ProjectState, problem_from_json
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.daemon.exchange import exchange, went_away
 from storectl.daemon.socket import check_listener, check_owner
-from storectl.daemon.wire import path_from_wire, path_on_wire, variables_on_wire
+from storectl.daemon.wire import decoded, path_from_wire, path_on_wire, variables_on_wire
 from storectl.errors import (
     DaemonProblemError,
     DaemonTimeoutError,
     DaemonVersionError,
 )
 from storectl.options import Options
-
-if TYPE_CHECKING:
-    from storectl.daemon.bisections import Attempt, Found
-    from storectl.daemon.made_ahead import AheadAccount
 
 API_VERSION = 1
 
@@ -117,7 +113,7 @@ class DaemonClient:
 
     def links(self, project: str) -> list[LinkState]:
         """The virtual environments in the project's folder that follow its lock file."""
-        if not self._has("fronts"):
+        if not self.has("fronts"):
             return []
         return [_read(LinkState.from_json, value) for value in self._json("GET", f"/v1/links?path={_quoted(project)}")]
 
@@ -178,49 +174,48 @@ class DaemonClient:
 
         ``order`` has the fields of the request. DaemonProblemError with the daemon's reason if it cannot be written.
         """
-        self._need("export", "cannot export")
-        for event in self._stream(f"/v1/environments/{environment}/export", order):
-            kind = event.get("event")
-            if kind == "progress":
-                listener.progress(_read(Progress.from_json, event))
-            elif kind == "failed":
-                raise problem_from_json(event.get("problem") or {})
-            elif kind == "exported":
-                return event
-        raise went_away()
+        path = f"/v1/environments/{environment}/export"
+        return self.last_event(path, order, listener, "exported", needs="export", lack="cannot export")
 
-    def bisect(self, start: str, options: Options, asked: Json, listener: WarmListener) -> "Attempt | Found":
-        """The next step of a bisection of the project's generations.
+    def collect(self, **asked: Any) -> Iterator[dict[str, Any]]:
+        """The events of a collect, as they come; the last one is ``collected``. ``asked`` are fields of the request.
 
-        ``asked`` has the numbers of the ``good`` and the ``bad`` one, if they are given, and the ``outcomes`` so far.
+        DaemonProblemError with the daemon's reason if it fails.
         """
-        from storectl.daemon.bisections import Attempt, Found  # noqa: PLC0415 - only one command needs it
-
-        self._need("bisect", "cannot bisect")
-        body = _options_on_wire(options) | self._rarer(options) | dict(asked)
-        body |= {
-            "start": path_on_wire(start), "offline": options.offline, "environ": variables_on_wire(self._environ)
-        }  # fmt: skip
-        for event in self._stream("/v1/bisections", body):
-            kind = event.get("event")
-            if kind == "progress":
-                listener.progress(_read(Progress.from_json, event))
-            elif kind == "warning":
-                listener.warning(path_from_wire(str(event.get("message"))))
-            elif kind == "failed":
+        self._need("collect", "cannot collect")
+        for event in self._stream("/v1/collect", asked | {"environ": variables_on_wire(self._environ)}):
+            if event.get("event") == "failed":
                 raise problem_from_json(event.get("problem") or {})
-            elif kind in ("try", "found"):
-                return _read(Attempt.from_json, event) if kind == "try" else _read(Found.from_json, event)
+            yield decoded(event)
+            if event.get("event") == "collected":
+                return
         raise went_away()
 
-    def ahead(self, project: str | None = None) -> "AheadAccount | None":
-        """What was made ahead, for this project or for all; None if the daemon keeps no account of it."""
-        if not self._has("ahead"):
-            return None
-        from storectl.daemon.made_ahead import AheadAccount  # noqa: PLC0415 - few commands need it
+    def collects(self) -> dict[str, Any] | None:
+        """What is known of collects so far; None if the daemon makes none."""
+        return dict(decoded(self._json("GET", "/v1/collect"))) if self.has("collect") else None
 
-        target = "/v1/ahead" if project is None else f"/v1/ahead?path={_quoted(project)}"
-        return _read(AheadAccount.from_json, self._json("GET", target))
+    def why(self, name: str) -> list[dict[str, Any]]:
+        """What keeps the entries and environments of this name."""
+        self._need("collect", "cannot tell why something is kept")
+        found = self._json("GET", f"/v1/why/{_quoted(name)}", silence_s=self._stream_silence_s)
+        return [dict(decoded(each)) for each in found]
+
+    def pins(self) -> list[dict[str, Any]]:
+        """Every pin: name, environment, project, when it was made, and whether the environment is there."""
+        self._need("collect", "has no pins")
+        return [dict(decoded(each)) for each in self._json("GET", "/v1/pins")]
+
+    def pin(self, name: str, environment: str, project: str) -> dict[str, Any]:
+        """Keep the environment with this id, which this project has now."""
+        self._need("collect", "cannot pin")
+        body = {"name": name, "environment": environment, "project": path_on_wire(project)}
+        return dict(decoded(self._json("POST", "/v1/pins", body)))
+
+    def unpin(self, name: str) -> None:
+        """Keep it no longer."""
+        self._need("collect", "has no pins")
+        self._request("DELETE", f"/v1/pins/{_quoted(name)}")
 
     def shutdown(self) -> None:
         """Ask the daemon to end. It may still run for a moment."""
@@ -236,6 +231,14 @@ class DaemonClient:
         self._need(needs, lack)
         return self._until_ready(path, body, listener)
 
+    def last_event(self, path: str, body: Json, listener: WarmListener, *ends: str, needs: str, lack: str) -> Json:
+        """The event of one of these kinds that ends a stream; the request needs this feature, as for ``answer``.
+
+        DaemonProblemError with the daemon's reason if it fails.
+        """
+        self._need(needs, lack)
+        return self._until(path, body, listener, ends)
+
     def request_of(self, start: str, options: Options) -> dict[str, Any]:
         """The fields of every request for an environment of the project at or above ``start``, but for ``offline``."""
         body = {"start": path_on_wire(start), "environ": variables_on_wire(self._environ)}
@@ -247,16 +250,21 @@ class DaemonClient:
         return self._until_ready("/v1/warm", body, listener)
 
     def _until_ready(self, path: str, body: Json, listener: WarmListener) -> EnvironmentInfo:
+        ready = self._until(path, body, listener, ("ready",))
+        return _read(EnvironmentInfo.from_json, ready.get("environment") or {})
+
+    def _until(self, path: str, body: Json, listener: WarmListener, ends: tuple[str, ...]) -> Json:
+        """The event that ends a stream; the listener gets those before it."""
         for event in self._stream(path, body):
             kind = event.get("event")
             if kind == "progress":
                 listener.progress(_read(Progress.from_json, event))
             elif kind == "warning":
                 listener.warning(path_from_wire(str(event.get("message"))))
-            elif kind == "ready":
-                return _read(EnvironmentInfo.from_json, event.get("environment") or {})
             elif kind == "failed":
                 raise problem_from_json(event.get("problem") or {})
+            elif kind in ends:
+                return event
         raise went_away()
 
     def _rarer(self, options: Options) -> dict[str, Any]:
@@ -274,13 +282,13 @@ class DaemonClient:
             self._need("selection", f"does not know {', '.join(asked)}")
         return asked
 
-    def _has(self, feature: str) -> bool:
+    def has(self, feature: str) -> bool:
         """Whether the daemon has the feature, by its last answer: it was asked when it was found."""
         return feature in (self.health().features if self._features is None else self._features)
 
     def _need(self, feature: str, lack: str) -> None:
         """DaemonVersionError if the daemon is so old that it does not have the feature."""
-        if not self._has(feature):
+        if not self.has(feature):
             raise DaemonVersionError(
                 f"the daemon is of an older storectl, and {lack}",
                 hint="storectl daemon stop ends it; the next command starts its own",

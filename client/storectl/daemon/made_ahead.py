@@ -1,9 +1,12 @@
 """What the daemon made ready before anybody asked for it, as values."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from storectl.daemon.wire import path_from_wire
+from storectl.daemon.wire import path_from_wire, path_on_wire
+
+if TYPE_CHECKING:
+    from storectl.daemon.client import DaemonClient
 
 
 class MadeAhead(NamedTuple):
@@ -44,3 +47,11 @@ class AheadAccount(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
         return self._asdict() | {"last": self.last._asdict() if self.last else None}
+
+
+def made_ahead(daemon: "DaemonClient", project: str | None = None) -> AheadAccount | None:
+    """The account of this project, or of all; None if the daemon keeps none."""
+    if not daemon.has("ahead"):
+        return None
+    query = "" if project is None else "?path=" + "".join(f"%{byte:02X}" for byte in path_on_wire(project).encode())
+    return AheadAccount.from_json(daemon.answer("GET", f"/v1/ahead{query}", needs="ahead", lack="keeps no account"))

@@ -14,6 +14,7 @@ from storectl_daemon.service import Service
 from storectl_daemon.serving.api import (
     ahead,
     bisections,
+    collecting,
     daemon_itself,
     entries,
     environments,
@@ -47,6 +48,7 @@ _MODULES = (
     exports,
     history,
     usage,
+    collecting,
     bisections,
     ahead,
 )
