@@ -11,6 +11,8 @@ from storectl.errors import printable
 if TYPE_CHECKING:
     from storectl.daemon.made_ahead import AheadAccount
 
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 
 def print_json(value: Any) -> None:
     """Print the value as indented JSON, keys in the given order.
@@ -67,12 +69,17 @@ def duration_text(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def moment_text(seconds: float) -> str:
-    """A time of the system clock: ``today 09:14``, ``21 Nov 10:02``, or ``21 Nov 2025`` if it was another year."""
-    then, now = time.localtime(seconds), time.localtime()
-    if then[:3] == now[:3]:
-        return time.strftime("today %H:%M", then)
-    return f"{then.tm_mday} {time.strftime('%b %H:%M' if then.tm_year == now.tm_year else '%b %Y', then)}"
+def moment_text(at: float, now: float | None = None) -> str:
+    """A time of the system clock for a person: ``today 09:14``, ``yesterday 18:02``, ``28 Nov 09:14``."""
+    now = time.time() if now is None else now
+    then, today = time.localtime(at), time.localtime(now)
+    clock = f"{then.tm_hour:02}:{then.tm_min:02}"
+    if then[:3] == today[:3]:
+        return f"today {clock}"
+    if then[:3] == time.localtime(now - 24 * 3600)[:3]:
+        return f"yesterday {clock}"
+    year = "" if then.tm_year == today.tm_year else f" {then.tm_year}"
+    return f"{then.tm_mday} {_MONTHS[then.tm_mon - 1]}{year} {clock}"
 
 
 def print_ahead(account: "AheadAccount | None") -> None:
