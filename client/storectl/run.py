@@ -191,7 +191,7 @@ def environment_at(project: str, options: Options, environ: Mapping[str, str], *
             return last
         return read_ready(store, project, key, environ) or _made_environment(options, project, last, environ)
 
-    return with_fresh_lock_file(lambda: held(ready), project, options, environ)
+    return with_fresh_lock_file(lambda: held(ready, str), project, options, environ)
 
 
 def _starts(request: RunRequest) -> Iterator[str]:

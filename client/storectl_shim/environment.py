@@ -207,17 +207,12 @@ def make_environment(
         ready = None if asked.requirements else read_ready(_store(), folder, options_key(**options))
         return ready or str(_warm(member or folder, options, _on_top(asked, keep), offline=offline)["path"])
 
-    return Environment(path=held(made), project=folder, lock_file=found)
+    return Environment(path=held(made, str), project=folder, lock_file=found)
 
 
 def _make_alone(options: Mapping[str, Any], more: Sequence[str], *, offline: bool) -> Environment:
-    answer: dict[str, Any] = {}
-
-    def made() -> str:
-        answer.update(_warm(os.getcwd(), options, more, offline=offline))
-        return str(answer["path"])
-
-    return Environment(path=held(made), project=answer["project"], lock_file=answer["lock_file"])
+    made = held(lambda: _warm(os.getcwd(), options, more, offline=offline), lambda answer: str(answer["path"]))
+    return Environment(path=made["path"], project=made["project"], lock_file=made["lock_file"])
 
 
 def has_project() -> bool:

@@ -24,6 +24,9 @@ from storectl_shim._storectl import LEASED, NUMBERS, open_lease
 TYPE_CHECKING = False  # importing typing takes longer than all of this
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    Made = TypeVar("Made")
 
 __all__ = ["GIVEN", "LEASED", "NUMBERS", "VARIABLE", "given_to", "held", "take_lease"]
 
@@ -51,21 +54,21 @@ def take_lease(environment: str) -> int:
     return _taken[environment]
 
 
-def held(make: Callable[[], str]) -> str:
-    """The environment that ``make`` returns, with its lease. It is called again if the environment has gone meanwhile.
+def held(make: Callable[[], Made], path_of: Callable[[Made], str]) -> Made:
+    """What ``make`` returns, with the lease of its environment. It is called again if that has gone meanwhile.
 
     If there are no leases to be had, for want of descriptors perhaps, the program is left to take one itself.
     """
     for _ in range(TRIES):
-        environment = make()
+        made = make()
         try:
-            take_lease(environment)
+            take_lease(path_of(made))
         except FileNotFoundError:
             continue
         except OSError:
             pass
         break
-    return environment
+    return made
 
 
 def given_to(environment: str) -> Mapping[str, str]:

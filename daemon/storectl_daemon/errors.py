@@ -9,7 +9,8 @@
         ├── UnknownProjectError           E_UNKNOWN_PROJECT      the folder is not registered, or is gone
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
         ├── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
-        └── BisectionError                E_BISECT               a history has nothing that could be found in it
+        ├── BisectionError                E_BISECT               a history has nothing that could be found in it
+        └── UnknownPinError               E_UNKNOWN_PIN          nothing is pinned by this name
 
 No message, hint or fact ever holds a credential: ``storectl_daemon.network.address.Address`` shows none.
 """
@@ -72,3 +73,9 @@ class BisectionError(DaemonError):
     """Nothing can be found between these generations: an end is not what it is taken for, or there is none."""
 
     default_code = "E_BISECT"
+
+
+class UnknownPinError(DaemonError):
+    """Nothing is pinned by this name."""
+
+    default_code = "E_UNKNOWN_PIN"

@@ -29,6 +29,7 @@ FEATURES = (
     "fronts",
     "usage",
     "bisect",
+    "collect",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storectl_daemon.collecting.assembly import Collecting
 from storectl_daemon.compiling.compiler import Compiler
 from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.compiling.shim_bytecode import ShimBytecode
@@ -18,6 +19,7 @@ from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.packing.packing import Packing, records_folder
+from storectl_daemon.prefetching.prefetch import Prefetcher, Surroundings
 from storectl_daemon.process.lifecycle import IdleWatch
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.settings import Settings
@@ -46,7 +48,10 @@ from storectl_store.entries.writer import Writer
 from storectl_store.environments.outlines.kept import Outlines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from storectl_daemon.interpreters.book import InterpreterBook
+    from storectl_daemon.prefetching.making import CommitMaker
     from storectl_daemon.repair.repairer import Repairer
     from storectl_daemon.warming.bisection import Bisection
     from storectl_daemon.warming.make import EnvironmentMaker
@@ -128,6 +133,24 @@ class Making:
         grants = Grants(files=self.files, histories=self.histories, book=self.book)
         self.warmer = Warmer(settling=settling, grants=grants, fronts=self.fronts, bus=self.bus, holds=holds)
 
+        def load_commits() -> "Callable[..., CommitMaker]":
+            from storectl_daemon.prefetching.making import CommitMaker  # noqa: PLC0415 - only a fetch needs it
+
+            return partial(
+                CommitMaker,
+                network=resources.network,
+                pipeline=resources.pipeline,
+                compiler=resources.compiler,
+                publishing=self.publishing,
+                session=session,
+            )
+
+        self._commits = Loaded(load_commits, name="the maker of commits")
+
+    async def commit_maker(self) -> "CommitMaker":
+        """What makes ready what was fetched."""
+        return (await self._commits.get())(maker=await self.maker.get())
+
     async def _made(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         maker = await self.maker.get()
         return await maker(job, inputs, progress)
@@ -144,7 +167,7 @@ class Parts:
         self.stop = asyncio.Event()
         self.watchdog = Watchdog(endpoint, store, writer, stop=self.stop.set)
         self.resources = Resources(settings, store, writer.session)
-        self.alone = asyncio.Lock()
+        self.collecting = Collecting(lambda: self.service, settings.environ)
         making = Making(settings, store, writer.session, self.resources)
 
         def load_repair() -> "Repairer":
@@ -157,7 +180,7 @@ class Parts:
                 maker=making.maker,
                 compiler=compiler,
                 publishing=publishing,
-                alone=self.alone,
+                alone=self.collecting.alone,
             )
 
         async def refresh(project: Path) -> None:
@@ -168,6 +191,9 @@ class Parts:
 
         async def forget(project: Path) -> None:
             await self.service.forget_in_worktree(project)
+
+        def fetched(project: Path) -> None:
+            self.prefetcher.fetched(project)
 
         self.worktrees = FollowedWorktrees(projects=making.book, register=register, forget=forget)
         self.service = Service(
@@ -182,6 +208,7 @@ class Parts:
                 projects=lambda: watched_projects(making.book, making.warmer.extra_inputs),
                 on_change=refresh,
                 on_worktrees=self.worktrees.follow,
+                on_fetch=fetched,
             ),
             bus=making.bus,
             stillness=making.stillness,
@@ -195,13 +222,30 @@ class Parts:
             stop=self.stop.set,
             repairer=Loaded(load_repair, name="the repair").get,
             bisection=making.bisection.get,
+            collector=self.collecting.collector.get,
+            own_environ=settings.environ,
         )
+        self.prefetcher = Prefetcher(self._surroundings(making), making.commit_maker)
         self.packing = _packing(settings, store, making.environments, writer.session)
         gate = Gate(limit=CONNECTIONS_PER_USER)
         self.idle = IdleWatch(
-            seconds=settings.idle_exit, busy=lambda: self.service.busy or gate.connections > 0, leave=self.stop.set
+            seconds=settings.idle_exit,
+            busy=lambda: self.service.busy or self.collecting.busy or self.prefetcher.busy or gate.connections > 0,
+            leave=self.stop.set,
         )
         self.server = self._server(gate, making)
+
+    def _surroundings(self, making: Making) -> Surroundings:
+        return Surroundings(
+            layout=self.store.layout,
+            book=making.book,
+            files=making.files,
+            variables=self.service.variables,
+            holds=self.resources.holds,
+            environ=self.settings.environ,
+            warming=lambda: self.service.warmer.busy,
+            busy=lambda: self.service.busy,
+        )
 
     def _server(self, gate: Gate, making: Making) -> Server:
         resources = self.resources

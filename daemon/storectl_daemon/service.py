@@ -49,6 +49,7 @@ from storectl_store.projects.input_state import InputKind
 from storectl_store.version import installed_version
 
 if TYPE_CHECKING:
+    from storectl_daemon.collecting.collector import Collector
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
     from storectl_daemon.warming.bisection import Bisection
@@ -61,7 +62,8 @@ class Service:
     """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
 
     If the store is gone, ``check_store`` begins the end and raises StoreGoneError. ``socket`` returns the path on which
-    the daemon listens. ``repairer`` and ``bisection`` are loaded by the first request that needs them.
+    the daemon listens. ``repairer``, ``bisection`` and ``collector`` are loaded by the first request that needs them.
+    The variables in ``own_environ`` are the daemon's own.
     """
 
     store: Store
@@ -84,6 +86,8 @@ class Service:
     stop: Callable[[], None]
     repairer: "Callable[[], Awaitable[Repairer]]"
     bisection: "Callable[[], Awaitable[Bisection]]"
+    collector: "Callable[[], Awaitable[Collector]]"
+    own_environ: Mapping[str, str]
 
     @property
     def busy(self) -> bool:
@@ -130,11 +134,15 @@ class Service:
     async def unregister(self, path: str) -> None:
         """Forget the project. Raises UnknownProjectError if it is not registered."""
         project = self.known(path, exactly=True)
-        self.book.remove(project.path)
-        self.warmer.forget(project.path)
-        self.watcher.forget(project.path)
-        self.variables.forget(project.path)
-        await self.warmer.forget_record(project.path)
+        await self.forget(project.path)
+
+    async def forget(self, project: Path) -> None:
+        """Forget all that is known of the project in this folder, with its record."""
+        self.book.remove(project)
+        self.warmer.forget(project)
+        self.watcher.forget(project)
+        self.variables.forget(project)
+        await self.warmer.forget_record(project)
         await self.book.written()
 
     async def register_in_worktree(self, found: Neighbour) -> None:

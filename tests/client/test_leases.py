@@ -197,13 +197,13 @@ def test_a_descriptor_that_is_taken_is_passed_over(home: ClientHome) -> None:
 
 def test_an_environment_that_goes_when_it_is_to_be_held_is_asked_for_again(tmp_path: Path) -> None:
     environments = iter([tmp_path / "gone", make_environment(tmp_path / "there")])
-    assert leases.held(lambda: str(next(environments))) == str(tmp_path / "there")
+    assert leases.held(lambda: str(next(environments)), str) == str(tmp_path / "there")
     assert is_used(tmp_path / "there" / "pyvenv.cfg")
 
 
 def test_an_environment_is_asked_for_so_often_and_no_more(tmp_path: Path) -> None:
     gone = iter(range(10))
-    assert leases.held(lambda: f"{tmp_path}/{next(gone)}") == f"{tmp_path}/{leases.TRIES - 1}"
+    assert leases.held(lambda: f"{tmp_path}/{next(gone)}", str) == f"{tmp_path}/{leases.TRIES - 1}"
 
 
 def test_the_lease_is_the_last_use(tmp_path: Path) -> None:

@@ -111,8 +111,15 @@ def test_a_store_of_any_size_is_one_picture_that_needs_nothing_else(count: int) 
 def test_what_is_too_small_for_a_box_is_counted_in_one() -> None:
     small = [entry(f"small-{n}", 100) for n in range(500)]
     titles = [title.text or "" for title in drawn(usage(entry("large", 900_000_000), *small)).iter(f"{SVG}title")]
-    assert "500 smaller ones\n50.0 kB" in titles
+    assert "500 more, none of them larger\n50.0 kB" in titles
     assert not any(title.startswith("small-") for title in titles)
+
+
+def test_of_many_small_ones_the_first_are_drawn() -> None:
+    picture = drawn(usage(*(entry(f"p{n}", 4096) for n in range(20_000))))
+    titles = [title.text or "" for title in picture.iter(f"{SVG}title")]
+    assert sum(title.startswith("p") for title in titles) == 300
+    assert any(title.startswith("19,700 more") for title in titles)
 
 
 def test_names_that_xml_does_not_know_are_escaped() -> None:

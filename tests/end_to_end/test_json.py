@@ -18,6 +18,7 @@ ARGUMENTS = {
     "env bisect": ("--", "python", "-c", "import alpha, sys; sys.exit(alpha.X)"),
     "env export": ("exported",),
     "store show": ("alpha",),
+    "store why": ("alpha",),
 }
 
 
@@ -38,6 +39,7 @@ def test_every_document_is_as_the_page_says(machine: Machine, index: LoopbackInd
     machine.ok("warm", cwd=folder)
     machine.ok("link", cwd=folder)
     machine.ok("kernel", "install", cwd=folder)
+    machine.ok("env", "pin", "course", cwd=folder)
     for name in DOCUMENTS:
         codes = (0, 1) if name == "doctor" else (0,)
         assert printed(machine, name, *ARGUMENTS.get(name, ()), cwd=folder, codes=codes)

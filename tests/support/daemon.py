@@ -158,11 +158,11 @@ class Daemon:
             process.wait(DEADLINE)
 
 
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that no event tells."""
+def until(happened: Callable[[], bool], told: Callable[[], str] = str) -> None:
+    """Wait for something that no event tells. ``told`` is what a failure has to say."""
     end = time.monotonic() + DEADLINE
     while not happened():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, f"it did not happen: {told()}"
         time.sleep(0.01)
 
 

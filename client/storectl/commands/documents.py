@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from storectl.commands.bisect_documents import Bisection
+from storectl.commands.collect_documents import Collect, Pin, Why
 from storectl.commands.usage_documents import Usage
 
 
@@ -208,6 +209,9 @@ DOCUMENTS: Mapping[str, Any] = {
     "store show": list[ShownEntry],
     "store verify": Verification,
     "store du": Usage,
+    "store collect": Collect,
+    "store why": list[Why],
+    "env pins": list[Pin],
     "kernel list": list[Kernel],
     "doctor": list[Check],
 }

@@ -19,7 +19,7 @@ Json = Mapping[str, Any]
 _KINDS = ("project", "package", "age", "environment", "entry")
 _NOBODY = {"project": "no project", "age": "in no environment"}
 _SHARES = "What several have counts for each of them: only the first two columns may be added up."
-_AGES = "What was used last within each time: the first two columns would go if all below had gone."
+_AGES = "From the bottom on, the first two columns add up to what would go if nothing that old were kept."
 
 
 @click.command()
@@ -92,8 +92,8 @@ def _columns(by: str) -> tuple[str, ...]:
             return ("entry", "version", "prefix", "size", "inodes", "last used")
         case "package":
             return ("package", "size", "inodes", "versions", "last used")
-    linked = ("linked (outside)",) if by == "project" else ()
-    return (by, "only here", "inodes", "shared", "inodes", "all", "inodes", "last used", *linked)
+    more = {"project": ("linked (outside)",), "environment": ("projects",)}.get(by, ())
+    return (by, "only here", "inodes", "shared", "inodes", "all", "inodes", "last used", *more)
 
 
 def _shares(usage: Json, now: float) -> list[tuple[str, ...]]:
@@ -102,10 +102,19 @@ def _shares(usage: Json, now: float) -> list[tuple[str, ...]]:
             share["name"] or _NOBODY.get(usage["by"], ""),
             *(text for size in ("own", "shared", "full") for text in _texts(share[size])),
             _ago(share["last_used"], now),
-            *([size_text(share["linked"]["bytes"]) if share["linked"] else ""] if usage["by"] == "project" else ()),
+            *_more(share, usage["by"]),
         )
         for share in usage["shares"]
     ]
+
+
+def _more(share: Json, by: str) -> tuple[str, ...]:
+    match by:
+        case "project":
+            return (size_text(share["linked"]["bytes"]) if share["linked"] else "",)
+        case "environment":
+            return (", ".join(share["projects"]),)
+    return ()
 
 
 def _packages(usage: Json, now: float) -> list[tuple[str, ...]]:

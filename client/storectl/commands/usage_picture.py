@@ -23,9 +23,10 @@ _MARGIN = 16.0
 _MAP = Box(_MARGIN, 80, _WIDTH - 2 * _MARGIN, _HEIGHT - 80 - 30)
 _HEADING = 18.0
 _GAP = 1.0
-_SMALLEST = 64.0  # in square units; smaller boxes of a group become one
+_SMALLEST = 64.0  # in square units; smaller boxes of a group become one,
+_FIRST, _SMALLEST_FIRST = 300, 9.0  # but for so many of the largest, down to this
 _MOST_GROUPS = 14
-_FONT, _BOLD = 0.6, 0.68  # of its size: the mean width of a character, for the wider of the usual fonts
+_FONT, _BOLD = 0.62, 0.68  # of its size: the mean width of a character, for the wider of the usual fonts
 _LARGEST_FONT, _SMALLEST_FONT = 22.0, 8.0
 
 _DAY = 86400.0
@@ -210,10 +211,14 @@ def _group(heading: str, items: Sequence[_Item], place: Box) -> Iterator[str]:
         yield from _box(item, box.within(0, 0, _GAP, _GAP))
 
 
-def _drawable(items: Sequence[_Item], place: Box) -> list[_Item]:
+def _drawable(items: Sequence[_Item], room: Box) -> list[_Item]:
     """The items that are large enough for a box in this place; the others become one, of the shade most of it has."""
-    scale = place.area / _size(items)
-    large = [item for item in items if item.size * scale >= _SMALLEST]
+    scale = room.area / _size(items)
+    large = [
+        item
+        for place, item in enumerate(items)
+        if item.size * scale >= (_SMALLEST if place >= _FIRST else _SMALLEST_FIRST)
+    ]
     small = items[len(large) :]
     if len(small) < 2:
         return list(items)
@@ -223,9 +228,9 @@ def _drawable(items: Sequence[_Item], place: Box) -> list[_Item]:
     size = _size(small)
     rest = _Item(
         size=size,
-        label=f"{len(small):,} smaller",
+        label=f"{len(small):,} more",
         seconds=(size_text(size),),
-        title=f"{len(small):,} smaller ones\n{size_text(size)}",
+        title=f"{len(small):,} more, none of them larger\n{size_text(size)}",
         shade=max(sizes, key=lambda shade: sizes[shade]),
         faint=True,
     )

@@ -14,7 +14,7 @@ from storectl.daemon.bisections import Attempt, Found
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.daemon.exchange import exchange, went_away
 from storectl.daemon.socket import check_listener, check_owner
-from storectl.daemon.wire import path_from_wire, path_on_wire, variables_on_wire
+from storectl.daemon.wire import decoded, path_from_wire, path_on_wire, variables_on_wire
 from storectl.errors import (
     DaemonProblemError,
     DaemonTimeoutError,
@@ -207,6 +207,46 @@ class DaemonClient:
             elif kind in ("try", "found"):
                 return _read(Attempt.from_json, event) if kind == "try" else _read(Found.from_json, event)
         raise went_away()
+
+    def collect(self, **asked: Any) -> Iterator[dict[str, Any]]:
+        """The events of a collect, as they come; the last one is ``collected``. ``asked`` are fields of the request.
+
+        DaemonProblemError with the daemon's reason if it fails.
+        """
+        self._need("collect", "cannot collect")
+        for event in self._stream("/v1/collect", asked | {"environ": variables_on_wire(self._environ)}):
+            if event.get("event") == "failed":
+                raise problem_from_json(event.get("problem") or {})
+            yield decoded(event)
+            if event.get("event") == "collected":
+                return
+        raise went_away()
+
+    def collects(self) -> dict[str, Any] | None:
+        """What is known of collects so far; None if the daemon makes none."""
+        return dict(decoded(self._json("GET", "/v1/collect"))) if self._has("collect") else None
+
+    def why(self, name: str) -> list[dict[str, Any]]:
+        """What keeps the entries and environments of this name."""
+        self._need("collect", "cannot tell why something is kept")
+        found = self._json("GET", f"/v1/why/{_quoted(name)}", silence_s=self._stream_silence_s)
+        return [dict(decoded(each)) for each in found]
+
+    def pins(self) -> list[dict[str, Any]]:
+        """Every pin: name, environment, project, when it was made, and whether the environment is there."""
+        self._need("collect", "has no pins")
+        return [dict(decoded(each)) for each in self._json("GET", "/v1/pins")]
+
+    def pin(self, name: str, environment: str, project: str) -> dict[str, Any]:
+        """Keep the environment with this id, which this project has now."""
+        self._need("collect", "cannot pin")
+        body = {"name": name, "environment": environment, "project": path_on_wire(project)}
+        return dict(decoded(self._json("POST", "/v1/pins", body)))
+
+    def unpin(self, name: str) -> None:
+        """Keep it no longer."""
+        self._need("collect", "has no pins")
+        self._request("DELETE", f"/v1/pins/{_quoted(name)}")
 
     def shutdown(self) -> None:
         """Ask the daemon to end. It may still run for a moment."""

@@ -9,6 +9,7 @@ from storectl.daemon.progress import ProgressLine, progress_line
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import DaemonGoneError
 from storectl.options import Options
+from storectl_shim.leases import held
 
 GOES_ON = "storectl: the daemon goes on with it: `storectl env show` says how far, `storectl daemon stop` ends it\n"
 """Printed when the user interrupts the wait."""
@@ -17,12 +18,13 @@ GOES_ON = "storectl: the daemon goes on with it: `storectl env show` says how fa
 def warm(project: str, options: Options, environ: Mapping[str, str], *, bytecode: bool = False) -> EnvironmentInfo:
     """Wait for the environment of these options, with ``bytecode`` also for that; ClientError if it cannot be made.
 
+    It stays there as long as this process lives.
     If the daemon dies meanwhile, it is started again, once: what it had committed is still there.
     """
     line = progress_line(sys.stderr, environ)
 
     def ask() -> EnvironmentInfo:
-        return _warm(project, options, environ, line, bytecode=bytecode)
+        return held(lambda: _warm(project, options, environ, line, bytecode=bytecode), lambda made: made.path)
 
     try:
         try:

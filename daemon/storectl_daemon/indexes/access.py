@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from storectl_daemon.entries.identification import Identification
 from storectl_daemon.entries.pipeline import FetchedFile
@@ -24,9 +24,22 @@ if TYPE_CHECKING:
     from storectl_daemon.indexes.connections import Connections
     from storectl_daemon.indexes.look_up import IndexClient
     from storectl_daemon.indexes.shared import SharedIndexes
+    from storectl_daemon.network.address import Address
     from storectl_daemon.network.fetch import Fetched, Fetcher
 
 _log = logging.getLogger(__name__)
+
+
+class Bounds(Protocol):
+    """What an access may do less than others: nobody has asked for what it fetches."""
+
+    def admits(self, address: "Address") -> bool:
+        """Whether a request may go to this address."""
+        ...
+
+    def counted(self, wheel: WheelFile, progress: "ByteProgress") -> "ByteProgress":
+        """``progress``, which may raise FetchError to end the fetch. Raises FetchError if it must not begin."""
+        ...
 
 
 class Network:
@@ -45,10 +58,10 @@ class Network:
         """Load in the background what fetching needs: something will have to be fetched."""
         self._made.begin()
 
-    def access(self, project: Path, environ: Mapping[str, str]) -> "Access":
-        """The network for one job."""
+    def access(self, project: Path, environ: Mapping[str, str], bounds: Bounds | None = None) -> "Access":
+        """The network for one job. With ``bounds`` it does less, and asks no keyring."""
         home = Path(environ.get("HOME") or self._home)
-        return Access(self._made, self._identification, project, environ, home=home)
+        return Access(self._made, self._identification, project, environ, home=home, bounds=bounds)
 
     def _make(self) -> "tuple[Connections, SharedIndexes]":
         # httpx2 and ssl cost more memory than all of the idle daemon beside them.
@@ -80,7 +93,9 @@ class Access:
         environ: Mapping[str, str],
         *,
         home: Path,
+        bounds: Bounds | None = None,
     ) -> None:
+        self._bounds = bounds
         self._network = network
         self._identification = identification
         self._project = project
@@ -123,6 +138,8 @@ class Access:
 
     async def _fetch(self, wheel: WheelFile, destination: Path, progress: "ByteProgress") -> "Fetched":
         fetcher, index = await self._ready()
+        if self._bounds is not None:
+            progress = self._bounds.counted(wheel, progress)
         try:
             return await fetcher.fetch(wheel, destination, progress=progress)
         except FetchError as error:
@@ -160,4 +177,7 @@ class Access:
         transport = await asyncio.to_thread(Transport.of, user, self._environ, settings.authorities)
         pool = await self._stack.enter_async_context(connections.pool(transport))
         fetcher = pool.with_logins(indexes.credentials(settings, self._environ, self._home))
+        if self._bounds is not None:
+            fetcher.credentials.ask_keyring = False
+            fetcher = fetcher.restricted(self._bounds.admits)
         return fetcher, indexes.client(fetcher, settings)

@@ -29,6 +29,9 @@ from storectl_store.system_errors import OF_PROCESSES, refusal_of
 
 T = TypeVar("T")
 
+Admits = Callable[[Address], bool]
+"""Whether a request may go to this address."""
+
 _GIB = 1 << 30
 _MIB = 1 << 20
 _HEADERS = {"User-Agent": "storectl", "Accept-Encoding": "identity"}
@@ -88,6 +91,11 @@ class TransientError(Exception):
         super().__init__(problem.message)
         self.problem = problem
         self.retry_after = retry_after
+
+
+def admit_all(_address: Address) -> bool:
+    """Let a request go to any address."""
+    return True
 
 
 def http_client(
@@ -167,8 +175,9 @@ async def answer(
     headers: Mapping[str, str],
     credentials: Credentials,
     limits: FetchLimits,
+    admits: Admits = admit_all,
 ) -> AsyncIterator[httpx2.Response]:
-    """The answer at the end of the redirects, its body not yet read.
+    """The answer at the end of the redirects, its body not yet read. Every address on the way is asked ``admits``.
 
     Raises TransientError or FetchError if the exchange fails, also while the block reads the body.
     """
@@ -182,6 +191,8 @@ async def answer(
     refused: set[Origin] = set()
     try:
         while steps <= limits.redirects:
+            if not admits(current):
+                raise _refused(url, f"leads to a server that is not to be asked: {current}")
             # A login written into the address is used for its whole origin, also for the next address there.
             subject = url if current.origin == url.origin and url.login else current
             authorization = credentials.authorization(subject)

@@ -15,7 +15,16 @@ from storectl_daemon.errors import FetchError
 from storectl_daemon.network.address import Address
 from storectl_daemon.network.credentials import Credentials
 from storectl_daemon.network.download import Download, PartialFile, Progress, copy_local, locked_algorithms
-from storectl_daemon.network.exchange import FetchLimits, answer, body_of, http_client, refusal, with_retries
+from storectl_daemon.network.exchange import (
+    Admits,
+    FetchLimits,
+    admit_all,
+    answer,
+    body_of,
+    http_client,
+    refusal,
+    with_retries,
+)
 from storectl_daemon.network.proxies import Proxies
 from storectl_store.digest import Digest
 from storectl_store.selection.pin import WheelFile
@@ -67,6 +76,7 @@ class Fetcher:
         self.credentials = credentials or Credentials()
         self.limits = limits or FetchLimits()
         tls = tls or httpx2.create_ssl_context(trust_env=False)
+        self.admits: Admits = admit_all
         self._client = http_client(self.limits, tls, contexts or {}, proxies or Proxies())
         self._downloads = asyncio.Semaphore(self.limits.concurrency)
         self._pages = asyncio.Semaphore(self.limits.page_concurrency)
@@ -82,6 +92,12 @@ class Fetcher:
         """A fetcher with these connections and limits, and the logins of another command."""
         other = copy.copy(self)
         other.credentials = credentials
+        return other
+
+    def restricted(self, admits: Admits) -> Self:
+        """A fetcher with these connections, logins and limits that sends requests only where ``admits`` lets it."""
+        other = copy.copy(self)
+        other.admits = admits
         return other
 
     async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Progress = lambda _: None) -> Fetched:
@@ -118,7 +134,14 @@ class Fetcher:
         )
 
     def _answer(self, url: Address, headers: Mapping[str, str]) -> AbstractAsyncContextManager[httpx2.Response]:
-        return answer(self._client, url, headers=headers, credentials=self.credentials, limits=self.limits)
+        return answer(
+            self._client,
+            url,
+            headers=headers,
+            credentials=self.credentials,
+            limits=self.limits,
+            admits=self.admits,
+        )
 
     async def _read_once(self, url: Address, headers: Mapping[str, str]) -> Page:
         async with self._answer(url, headers) as response:

@@ -44,7 +44,7 @@ def look_around(start: Path, environ: Mapping[str, str], *, for_project: bool) -
     inputs = read_states(dict.fromkeys(looked, "file"))
     return Around(
         pinned=pinned.decode(errors="replace") if pinned is not None else None,
-        requires_python=_requires_python(pyproject) if pyproject is not None else None,
+        requires_python=requires_python_in(pyproject) if pyproject is not None else None,
         inputs=inputs,
     )
 
@@ -83,7 +83,7 @@ def _is_trusted(file: Path, environ: Mapping[str, str]) -> bool:
         return False
 
 
-def _requires_python(content: bytes) -> str | None:
+def requires_python_in(content: bytes) -> str | None:
     """``[project] requires-python``; None if the file does not have it, or has nothing that can be read."""
     import tomllib  # noqa: PLC0415 - few lock files ask, and watching needs none of it
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from storectl_daemon.projects.fetches import FETCH_FILES, Fetches
 from storectl_daemon.projects.inputs import Signature, signature_of
 from storectl_daemon.projects.notifications import Batch, Wanted, notifications
 from storectl_daemon.projects.version_files import VERSION_FILES
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 RESCAN_SECONDS = 30.0
 _SAID_ABOVE = frozenset({*VERSION_FILES, "pyproject.toml"})
-_WATCHED_NAMES = frozenset({*INPUTS, "HEAD", "FETCH_HEAD", "worktrees", "gitdir"})
+_WATCHED_NAMES = frozenset({*INPUTS, "HEAD", *FETCH_FILES, "worktrees", "gitdir"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class Watcher:
     ``projects`` returns what to look at now; call ``projects_changed`` when it would return something else.
     ``on_change`` is also called once for every project after it is first seen, because what happened before is unknown.
     ``on_worktrees`` is called with worktrees that came to, or went from, the repositories of the projects.
+    ``on_fetch`` is called with each project around which a ``git fetch`` may have changed the refs.
     """
 
     def __init__(
@@ -73,12 +75,15 @@ class Watcher:
         projects: Callable[[], Iterable[WatchedProject]],
         on_change: Callable[[Path], Awaitable[None]],
         on_worktrees: Callable[[Changes], None] = lambda _changes: None,
+        on_fetch: Callable[[Path], None] = lambda _project: None,
         rescan_seconds: float = RESCAN_SECONDS,
     ) -> None:
         self._projects = projects
         self._on_change = on_change
         self._on_worktrees = on_worktrees
         self._worktrees = Worktrees()
+        self._on_fetch = on_fetch
+        self._fetches = Fetches()
         self._rescan_seconds = rescan_seconds
         self._signatures: dict[Path, Signature] = {}
         self._watched: frozenset[Path] = frozenset()
@@ -159,7 +164,7 @@ class Watcher:
         self._restart.clear()
 
     async def _look(self, folders: Batch) -> None:
-        """Look at the projects with inputs in these folders (None: all): their worktrees, and their signatures.
+        """Look at the projects with inputs in these folders (None: all): their refs, worktrees, and signatures.
 
         What changed is reported.
         """
@@ -167,6 +172,8 @@ class Watcher:
         changes = await asyncio.to_thread(self._worktrees.changes, [project.path for project in projects])
         if changes != Changes():
             self._on_worktrees(changes)
+        for fetched in await asyncio.to_thread(self._fetches.changed, [project.path for project in projects]):
+            self._on_fetch(fetched)
         for project, signature in await asyncio.to_thread(_signatures, projects):
             if self._signatures.get(project) != signature:
                 self._signatures[project] = signature

@@ -24,6 +24,7 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, WarmEvent
 from storectl_daemon.projects.inputs import Inputs, asked_for, doubts
 from storectl_daemon.projects.ownership import check_local, check_unlocked
+from storectl_daemon.projects.version_files import Around
 from storectl_daemon.published import PublishedEnvironments
 from storectl_daemon.warming.closure import Closure
 from storectl_daemon.warming.publishing import Publishing
@@ -47,7 +48,7 @@ from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.kept_inputs import KeptInputs
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.pin import IndexPin, Pin, SourcePin
+from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
 from storectl_store.selection.target import Interpreter
 
 _MOST_NAMES = 20
@@ -200,19 +201,25 @@ class EnvironmentMaker:
     def _read(self, job: Job, inputs: Inputs) -> tuple[Reading, Interpreter]:
         """The lock file, and the interpreter that it and the folders around it ask for. May block."""
         reading = read_now(job, inputs)
-        interpreter = self._interpreters.choose(
+        return reading, self.interpreter_for(job, reading.lock_file, reading.around)
+
+    def interpreter_for(self, job: Job, lock_file: LockFile, around: Around) -> Interpreter:
+        """The interpreter that the lock file and the folders around it ask for. Raises TargetError. May block."""
+        return self._interpreters.choose(
             job.options.python,
-            requires_python=self._selections.requires_python(reading.lock_file, job.options)
-            or reading.around.requires_python,
-            pinned=reading.around.pinned,
+            requires_python=self._selections.requires_python(lock_file, job.options) or around.requires_python,
+            pinned=around.pinned,
             environ=job.environ,
         )
-        return reading, interpreter
+
+    async def selection(self, job: Job, lock_file: LockFile, interpreter: Interpreter) -> Selection:
+        """What the lock file selects for the job. Remembered: a branch may come back."""
+        return await self._selections.select(job, lock_file, interpreter)
 
     async def _closure(
         self, job: Job, lock_file: LockFile, interpreter: Interpreter, access: Access, progress: Progress
     ) -> Closure:
-        selection = await self._selections.select(job, lock_file, interpreter)
+        selection = await self.selection(job, lock_file, interpreter)
         progress.begin("resolve", len(selection.index_pins))
 
         unknown: list[str] = []

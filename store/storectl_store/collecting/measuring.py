@@ -23,9 +23,9 @@ from storectl_store.entries.catalogue import Summary, summary_of
 from storectl_store.entries.disk_use import (
     OF_WHEEL,
     DiskUse,
-    SideManifest,
+    EntryRecords,
     is_counted,
-    side_manifests_by_entry,
+    records_by_entry,
     use_of_wheel,
     uses_of_bytecode,
 )
@@ -153,7 +153,7 @@ class _Views:
     def __init__(self, layout: StoreLayout, pace: Pace) -> None:
         self._layout = layout
         self._pace = pace
-        self.shared = {status.st_ino: _shared(status, kept=1) for status in _statuses(layout.links)}
+        self.shared = {inode: _shared(status, kept=1) for inode, status in _statuses(layout.links)}
 
     def measure(self, environment: EnvironmentId) -> MeasuredEnvironment | None:
         """What the view takes up, with its pack; None if it is gone."""
@@ -180,26 +180,26 @@ class _Views:
 
 def _walked(folder: Path, pace: Pace) -> Iterator[os.DirEntry[str]]:
     """Everything below the folder, as far as it is there."""
-    pace()
-    with suppress(FileNotFoundError):
-        with os.scandir(folder) as found:
-            children = list(found)
-        for child in children:
-            yield child
-            if child.is_dir(follow_symlinks=False):
-                yield from _walked(Path(child.path), pace)
+    waiting = [os.fspath(folder)]
+    while waiting:
+        pace()
+        with suppress(FileNotFoundError), os.scandir(waiting.pop()) as found:
+            for child in found:
+                if child.is_dir(follow_symlinks=False):
+                    waiting.append(child.path)
+                yield child
 
 
 def _shared(status: os.stat_result, *, kept: int) -> SharedInode:
     return SharedInode(size=size_of(status), names=status.st_nlink - kept)
 
 
-def _statuses(folder: Path) -> Iterator[os.stat_result]:
-    """The status of everything in the folder, as far as it is there."""
+def _statuses(folder: Path) -> Iterator[tuple[int, os.stat_result]]:
+    """The inode, as the listing has it, and the status of everything in the folder, as far as it is there."""
     with suppress(FileNotFoundError), os.scandir(folder) as found:
         for child in found:
             with suppress(FileNotFoundError):
-                yield child.stat(follow_symlinks=False)
+                yield child.inode(), child.stat(follow_symlinks=False)
 
 
 def _children(folder: Path) -> int:
@@ -233,8 +233,8 @@ class _Entries:
         return found
 
     @cached_property
-    def _sides(self) -> Mapping[Digest, Mapping[str, SideManifest]]:
-        return side_manifests_by_entry(self._store.layout)
+    def _records(self) -> Mapping[Digest, EntryRecords]:
+        return records_by_entry(self._store.layout)
 
     @cached_property
     def _uses(self) -> Mapping[Digest, Mapping[str, DiskUse]]:
@@ -247,15 +247,17 @@ class _Entries:
         return {}
 
     def _entry(self, digest: Digest, new: dict[Digest, list[DiskUse]]) -> MeasuredEntry | None:
-        sides = self._sides.get(digest, {})
+        records = self._records.get(digest)
+        if records is None:
+            return None
         uses = self._uses.get(digest, {})
         summary = self._summaries.get(digest)
-        if summary is None or not is_counted(uses, sides):
+        if summary is None or not is_counted(uses, records.sides):
             manifest = self._store.usable_manifest(digest)
             if manifest is None:
                 return None
             summary, folder = summary_of(manifest), self._store.entry_folder(manifest)
-            new[digest] = [use_of_wheel(manifest), *uses_of_bytecode(manifest, folder, sides)]
+            new[digest] = [use_of_wheel(manifest), *uses_of_bytecode(manifest, folder, records.sides)]
             uses = {use.tag: use for use in new[digest]}
         bytecode = sum_of(use.size for tag, use in uses.items() if tag != OF_WHEEL)
         entry = MeasuredEntry(
@@ -263,7 +265,7 @@ class _Entries:
             version=summary.version,
             wheel=uses[OF_WHEEL].size,
             bytecode=bytecode,
-            records=_sizes([self._store.layout.manifest(digest), *(side.path for side in sides.values())]),
+            records=records.size,
             builds=_sizes(self._builds.get(digest, ())),
         )
         return self._exactly(digest, entry) if self._exact else entry

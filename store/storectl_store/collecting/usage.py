@@ -1,7 +1,7 @@
 """What the whole store takes up, part by part. The parts add up to the store."""
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -54,13 +54,13 @@ def read_usage(store: Store, *, exact: bool = False, pace: Pace = no_pace) -> Us
     """
     inventory = read_inventory(store)
     measured = measure(store, inventory.environments, inventory.entries, exact=exact, pace=pace)
-    parts: Counter[Part] = Counter()
-    inodes: Counter[Part] = Counter()
+    sizes: defaultdict[Part, list[DiskSize]] = defaultdict(list)
     for part, size in (*_counted(measured), *_rest(store.layout, inventory, measured, pace)):
-        inodes[part] += size.inodes
-        parts[part] += size.bytes
-    found = {part: DiskSize(inodes[part], parts[part]) for part in PARTS if inodes[part]}
-    return Usage(inventory=inventory, measured=measured, parts=found)
+        sizes[part].append(size)
+    sums = {part: sum_of(sizes[part]) for part in PARTS}
+    return Usage(
+        inventory=inventory, measured=measured, parts={part: size for part, size in sums.items() if size != NOTHING}
+    )
 
 
 def _counted(measured: Measured) -> Iterator[tuple[Part, DiskSize]]:
@@ -82,7 +82,10 @@ def _rest(layout: StoreLayout, inventory: Inventory, measured: Measured, pace: P
         part = _OF_NAME.get(child.name, "other")
         with suppress(FileNotFoundError):
             yield part, size_of(os.lstat(child)) if child.name in _MEASURED else size_below(Path(child), pace=pace)
-    yield from _beside_entries(layout, inventory, pace)
+    yield from _beside_entries(layout, measured, pace)
+    for child in _children(layout.meta):
+        if f"sha256:{child.name.partition('.')[0]}" not in measured.entries:
+            yield "unfinished", size_below(Path(child))
     for child in _children(layout.environments):
         if child.name not in inventory.environments:
             yield "unfinished", size_below(Path(child), pace=pace, known=measured.shared)
@@ -92,9 +95,9 @@ def _rest(layout: StoreLayout, inventory: Inventory, measured: Measured, pace: P
             yield "packs", size_below(Path(child))
 
 
-def _beside_entries(layout: StoreLayout, inventory: Inventory, pace: Pace) -> Iterator[tuple[Part, DiskSize]]:
+def _beside_entries(layout: StoreLayout, measured: Measured, pace: Pace) -> Iterator[tuple[Part, DiskSize]]:
     """The folders of names, and what stands in them that is no entry, such as half of one."""
-    known = {prefix_of(digest) for digest in inventory.entries}
+    known = {prefix_of(digest) for digest in measured.entries}
     for name in _children(layout.entries):
         pace()
         yield "wheels", DiskSize(1, BLOCK)

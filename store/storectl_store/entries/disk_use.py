@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from storectl_store.digest import Digest, digest_of_hex
-from storectl_store.disk.disk_size import BLOCK, DiskSize, in_blocks
+from storectl_store.digest import Digest
+from storectl_store.disk.disk_size import BLOCK, DiskSize, in_blocks, size_of
 from storectl_store.entries.bytecode_files import read_side_manifest
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, folders_above
@@ -22,7 +23,8 @@ from storectl_store.entries.manifest import Manifest, folders_above
 OF_WHEEL = ""
 """The tag of what the wheel itself brought; any other tag is the cache tag of bytecode."""
 
-_SIDE_MANIFEST = re.compile(r"([0-9a-f]{64})\.(.+)\.pyc\.json")
+_NO_SIDES: Mapping[str, "SideManifest"] = MappingProxyType({})
+_RECORD = re.compile(r"([0-9a-f]{64})(?:\.(.+)\.pyc)?\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,16 @@ class DiskUse:
 class SideManifest:
     """A side manifest of bytecode. ``stamp`` changes if another one takes its place."""
 
-    path: Path
+    path: str
     stamp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryRecords:
+    """The manifest of an entry with its side manifests, which are by cache tag. ``size`` is that of all of them."""
+
+    size: DiskSize
+    sides: Mapping[str, SideManifest]
 
 
 def use_of_wheel(manifest: Manifest) -> DiskUse:
@@ -72,7 +82,7 @@ def uses_of_bytecode(manifest: Manifest, entry: Path, sides: Mapping[str, SideMa
     for tag, side in sorted(sides.items()):
         listed: Mapping[str, str] = {}
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            listed = read_side_manifest(side.path, manifest.digest, tag)
+            listed = read_side_manifest(Path(side.path), manifest.digest, tag)
         sizes = list(_file_sizes(entry / file for file in listed))
         new = folders_above(listed) - folders
         folders |= new
@@ -81,16 +91,19 @@ def uses_of_bytecode(manifest: Manifest, entry: Path, sides: Mapping[str, SideMa
     return uses
 
 
-def side_manifests_by_entry(layout: StoreLayout) -> Mapping[Digest, Mapping[str, SideManifest]]:
-    """All side manifests of bytecode, by entry and cache tag. May raise OSError."""
+def records_by_entry(layout: StoreLayout) -> Mapping[Digest, EntryRecords]:
+    """What ``meta/`` has of each entry, whether there is an entry or not. May raise OSError."""
+    sizes: defaultdict[Digest, DiskSize] = defaultdict(DiskSize)
     sides: defaultdict[Digest, dict[str, SideManifest]] = defaultdict(dict)
     with os.scandir(layout.meta) as found:
         for file in found:
-            if match := _SIDE_MANIFEST.fullmatch(file.name):
+            if match := _RECORD.fullmatch(file.name):
                 with suppress(FileNotFoundError):
-                    stamp = file.stat(follow_symlinks=False).st_mtime_ns
-                    sides[digest_of_hex(match[1])][match[2]] = SideManifest(path=Path(file.path), stamp=stamp)
-    return sides
+                    status, digest = file.stat(follow_symlinks=False), Digest(f"sha256:{match[1]}")
+                    sizes[digest] += size_of(status)
+                    if match[2] is not None:
+                        sides[digest][match[2]] = SideManifest(path=file.path, stamp=status.st_mtime_ns)
+    return {digest: EntryRecords(size=size, sides=sides.get(digest, _NO_SIDES)) for digest, size in sizes.items()}
 
 
 def is_counted(uses: Mapping[str, DiskUse], sides: Mapping[str, SideManifest]) -> bool:

@@ -27,7 +27,7 @@ from pyproject_metadata import ConfigurationError, StandardMetadata
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.flat_source import FLAT_SOURCE, PTH_LINE, encode_flat_source
 from storectl_store.errors import EnvironmentBuildError
-from storectl_store.projects.import_roots import import_roots
+from storectl_store.projects.import_roots import import_roots, moved
 from storectl_store.projects.static_metadata import is_flat, static_project
 from storectl_store.selection.pin import LocalProject
 
@@ -49,12 +49,13 @@ class EditableWheel:
         return digest_of_hex(hashlib.sha256(self.content).hexdigest())
 
 
-def editable_wheel(project: LocalProject) -> EditableWheel | None:
+def editable_wheel(project: LocalProject, seen: Path | None = None) -> EditableWheel | None:
     """Make the wheel of a packaged local project; None if only its build backend can make one.
 
-    Raises EnvironmentBuildError if ``[project]`` is not valid, or if the code cannot be imported from its folder.
+    ``seen`` is the folder to look into instead of the project's own: a copy of it as it will be. Raises
+    EnvironmentBuildError if ``[project]`` is not valid, or if the code cannot be imported from its folder.
     """
-    folder = Path(project.path)
+    folder = seen or Path(project.path)
     document = static_project(folder)
     if document is None:
         return None
@@ -64,9 +65,10 @@ def editable_wheel(project: LocalProject) -> EditableWheel | None:
     info = f"{package}-{version}.dist-info"
     files: dict[str, bytes] = {}
     if is_flat(document):
-        lines, files[f"{info}/{FLAT_SOURCE}"] = PTH_LINE, encode_flat_source(package, _flat_folder(folder, package))
+        source = moved(_flat_folder(folder, package), str(folder), project.path)
+        lines, files[f"{info}/{FLAT_SOURCE}"] = PTH_LINE, encode_flat_source(package, source)
     else:
-        lines = b"".join(os.fsencode(root) + b"\n" for root in import_roots(project))
+        lines = b"".join(os.fsencode(root) + b"\n" for root in import_roots(project, seen))
     files[f"_editable_{package}.pth"] = lines
     files[f"{info}/METADATA"] = bytes(metadata.as_rfc822())
     files[f"{info}/WHEEL"] = _WHEEL

@@ -26,19 +26,26 @@ from storectl_store.selection.pin import LocalProject
 _DEEPEST_NAMESPACE = 3
 
 
-def import_roots(project: LocalProject) -> tuple[str, ...]:
+def import_roots(project: LocalProject, seen: Path | None = None) -> tuple[str, ...]:
     """Absolute folders to import the project's code from; none for a virtual project.
 
-    Raises EnvironmentBuildError if the path of one cannot be a line of a ``.pth`` file.
+    ``seen`` is the folder to look into instead of the project's own: a copy of it as it will be. Raises
+    EnvironmentBuildError if the path of a folder cannot be a line of a ``.pth`` file.
     """
     if not project.packaged:
         return ()
-    tool = table_at(read_pyproject(Path(project.path)), "tool")
-    declared = [os.path.normpath(os.path.join(project.path, root)) for root in _declared(tool)]
-    roots = [root for root in declared if os.path.isdir(root)] or [_conventional(project.path)]
+    folder = os.fspath(seen) if seen else project.path
+    tool = table_at(read_pyproject(Path(folder)), "tool")
+    declared = [os.path.normpath(os.path.join(folder, root)) for root in _declared(tool)]
+    roots = [root for root in declared if os.path.isdir(root)] or [_conventional(folder)]
     for root in roots:
         _check_line(root)
-    return tuple(dict.fromkeys(roots))
+    return tuple(dict.fromkeys(moved(root, folder, project.path) for root in roots))
+
+
+def moved(path: str, folder: str, project: str) -> str:
+    """The path below ``project`` that corresponds to this one below ``folder``."""
+    return path if folder == project else os.path.normpath(os.path.join(project, os.path.relpath(path, folder)))
 
 
 def root_candidates(document: dict[str, Any]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Reading a lock file: the file itself, and every other file and variable that decides what it means.
 
-Where the files are read from is the caller's to say (``Read``): from disk, or as they were at another time.
+Where the files are read from is the caller's to say (``Read``, ``Matching``): from disk, or as they were at another
+time.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from storectl_store.selection.requirements.entries import references
 from storectl_store.selection.requirements.lines import used_variables, variables_in
 from storectl_store.selection.settings_files import SETTING_VARIABLES, settings_files
 from storectl_store.selection.tables.snapshot import MAX_BYTES, read_snapshot
-from storectl_store.selection.uv.workspace import other_projects
+from storectl_store.selection.uv.workspace import Matching, matching_on_disk, other_projects
 
 Read = Callable[[Path], bytes | None]
 """The content of the file at this path; None if there is none. Raises LockFileError if it cannot be read."""
@@ -48,6 +49,7 @@ def read_lock_file(
     *,
     variables: Mapping[str, str] | None = None,
     read: Read = content_at,
+    matching: Matching = matching_on_disk,
 ) -> LockFile:
     """Read the lock file at this path, with everything that decides what it means.
 
@@ -78,7 +80,7 @@ def read_lock_file(
         used = used_variables(content.decode(errors="replace"), variables or {})
     pyproject = None if is_script_lock(absolute) else read(absolute.parent / "pyproject.toml")
     if kind == "uv" and pyproject is not None:
-        included = _read_projects(absolute.parent / "pyproject.toml", pyproject, read)
+        included = _read_projects(absolute.parent / "pyproject.toml", pyproject, read, matching)
     settings = _read_settings(kind, absolute.parent, variables or {}, read)
     included.update((str(file), data) for file, data in settings.items())
     used.update(
@@ -145,7 +147,7 @@ def _read_included(
     return included, used
 
 
-def _read_projects(path: Path, content: bytes, read: Read) -> dict[str, bytes | None]:
+def _read_projects(path: Path, content: bytes, read: Read, matching: Matching) -> dict[str, bytes | None]:
     """The ``pyproject.toml`` files that this one names, directly or not; None for one that is missing.
 
     One that exists and cannot be read is left out.
@@ -153,7 +155,7 @@ def _read_projects(path: Path, content: bytes, read: Read) -> dict[str, bytes | 
     included: dict[str, bytes | None] = {}
     waiting = [(str(path), content)]
     while waiting and len(included) < _MAX_INCLUDED:
-        for name in other_projects(*waiting.pop()):
+        for name in other_projects(*waiting.pop(), matching):
             if name == str(path) or name in included:
                 continue
             try:

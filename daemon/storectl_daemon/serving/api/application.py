@@ -13,6 +13,7 @@ from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api import (
     bisections,
+    collecting,
     daemon_itself,
     entries,
     environments,
@@ -44,6 +45,7 @@ _MODULES = (
     events,
     exports,
     usage,
+    collecting,
     bisections,
 )
 

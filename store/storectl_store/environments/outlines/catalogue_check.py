@@ -7,7 +7,7 @@ from storectl_store.entries.catalogue import summary_of
 from storectl_store.entries.disk_use import (
     OF_WHEEL,
     is_counted,
-    side_manifests_by_entry,
+    records_by_entry,
     use_of_wheel,
     uses_of_bytecode,
 )
@@ -42,11 +42,12 @@ def _rows(store: Store) -> Iterator[str]:
 
 def _bytecode(store: Store) -> Iterator[str]:
     """What it says of bytecode that is still the bytecode of which it says that."""
-    sides = side_manifests_by_entry(store.layout)
+    records = records_by_entry(store.layout)
     for digest, uses in sorted(store.catalogue.uses().items()):
-        manifest = store.usable_manifest(digest) if len(uses) > 1 and is_counted(uses, sides.get(digest, {})) else None
+        sides = records[digest].sides if digest in records else {}
+        manifest = store.usable_manifest(digest) if sides and is_counted(uses, sides) else None
         if manifest is not None:
-            right = uses_of_bytecode(manifest, store.entry_folder(manifest), sides[digest])
+            right = uses_of_bytecode(manifest, store.entry_folder(manifest), sides)
             if right != [use for tag, use in sorted(uses.items()) if tag != OF_WHEEL]:
                 yield f"what it says of the bytecode of {digest} is not what its side manifests say"
 

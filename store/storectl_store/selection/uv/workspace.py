@@ -10,7 +10,7 @@ import fnmatch
 import glob
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,14 @@ from storectl_store.selection.tables.toml_table import Table, parse_toml
 
 MAX_MEMBERS = 500
 """Most folders that a pattern of members may match; further ones are not looked at."""
+
+Matching = Callable[[str, str], Iterator[str]]
+"""The paths in the folder (absolute) that match the pattern, relative to that folder."""
+
+
+def matching_on_disk(folder: str, pattern: str) -> Iterator[str]:
+    """The paths that exist now."""
+    return glob.iglob(pattern, root_dir=folder, recursive=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,29 +97,29 @@ def _other(root: UvProject, file: str, content: bytes) -> UvProject | None:
         return None
 
 
-def other_projects(file: str, content: bytes) -> Iterator[str]:
+def other_projects(file: str, content: bytes, matching: Matching = matching_on_disk) -> Iterator[str]:
     """The ``pyproject.toml`` files that this one names, as members or by their path; none if it is malformed.
 
-    Folders are looked for on disk. The files need not exist.
+    ``matching`` looks for the folders. The files need not exist.
     """
     if b"workspace" not in content and b"path" not in content:
         return
     folder = os.path.dirname(file)
     try:
         uv = parse_toml(content, file).table("tool").table("uv")
-        found = [*_member_folders(uv.table("workspace"), folder), *_source_folders(uv.table("sources"))]
+        found = [*_member_folders(uv.table("workspace"), folder, matching), *_source_folders(uv.table("sources"))]
     except LockFileError:
         return
     for other in found:
         yield os.path.normpath(os.path.join(folder, other, "pyproject.toml"))
 
 
-def _member_folders(workspace: Table, folder: str) -> Iterator[str]:
+def _member_folders(workspace: Table, folder: str, matching: Matching) -> Iterator[str]:
     excluded = workspace.texts("exclude")
     for pattern in workspace.texts("members"):
         if "\0" in pattern:
             continue
-        for found in itertools.islice(glob.iglob(pattern, root_dir=folder, recursive=True), MAX_MEMBERS):
+        for found in itertools.islice(matching(folder, pattern), MAX_MEMBERS):
             if not any(_matches(os.path.normpath(found).split("/"), other) for other in excluded):
                 yield found
 
@@ -131,8 +139,24 @@ def _matches(parts: list[str], pattern: str) -> bool:
 
 
 def _match_parts(parts: list[str], patterns: list[str]) -> bool:
-    if not patterns or not parts:
-        return parts == patterns or (all(pattern == "**" for pattern in patterns) and not parts)
-    if patterns[0] == "**":
-        return _match_parts(parts, patterns[1:]) or _match_parts(parts[1:], patterns)
-    return fnmatch.fnmatchcase(parts[0], patterns[0]) and _match_parts(parts[1:], patterns[1:])
+    """Whether they match, in a time that grows with the product of both lengths: anybody may have written them."""
+    reached = _passing(patterns, {0})
+    for part in parts:
+        stayed = {place for place in reached if patterns[place : place + 1] == ["**"]}
+        passed = {
+            place + 1
+            for place in reached - stayed
+            if place < len(patterns) and fnmatch.fnmatchcase(part, patterns[place])
+        }
+        reached = _passing(patterns, stayed | passed)
+    return len(patterns) in reached
+
+
+def _passing(patterns: list[str], places: set[int]) -> set[int]:
+    """These places in the patterns, and those behind each ``**``, which may stand for nothing."""
+    found = set(places)
+    for place in sorted(places):
+        while patterns[place : place + 1] == ["**"]:
+            place += 1  # noqa: PLW2901  # on to what is behind it
+            found.add(place)
+    return found
