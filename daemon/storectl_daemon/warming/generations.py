@@ -139,18 +139,21 @@ class Generations:
             raise _unknown(f"{job.project} had no other environment before this one", generations)
         return found.number
 
-    def is_current(self, job: Job, number: int) -> bool:
-        """Whether this is the generation that the inputs of the job give. May block."""
-        generations = self._histories.of(job)
-        return bool(generations) and generations[-1].environment == self.find(job, number).environment
+    def is_given_by(self, job: Job, number: int, inputs: str) -> bool:
+        """Whether inputs with this digest give the environment of this generation, so that nothing is rolled back."""
+        given = self._histories.before(job, inputs)
+        return given is not None and given.environment == self.find(job, number).environment
 
     def lock_file(self, job: Job, number: int) -> KeptLockFile:
         """The lock file of this generation. May block. Raises a ProblemError if it is not kept."""
         kept = self._histories.kept(job, self.find(job, number))
         content = kept.read(kept.lock_file)
-        if content is None:
-            raise StoreFormatError(f"the lock file of generation {number} is not kept")
-        others = (path for path in kept.files if path != kept.lock_file)
+        if content is None or kept.lock_file in kept.without_logins:
+            raise UnknownGenerationError(
+                f"the lock file of generation {number} held a login, so there is no copy of it",
+                hint="without --lock programs run in that generation; git may have the file",
+            )
+        others = (path for path in kept.files if path != kept.lock_file and path not in kept.without_logins)
         differing = tuple(path for path in others if _content(path) != kept.files[path])
         return KeptLockFile(path=kept.lock_file, content=content, differing=differing)
 
