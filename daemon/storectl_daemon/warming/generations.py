@@ -87,6 +87,10 @@ class Generations:
         self._holds = holds
         self._maker = maker
 
+    def of(self, job: Job) -> Sequence[Generation]:
+        """The generations of the job, the oldest first. May block."""
+        return self._histories.of(job)
+
     def listing(self, job: Job) -> Listing:
         """All generations of the job. May block."""
         generations = self._histories.of(job)
@@ -110,11 +114,7 @@ class Generations:
 
     def find(self, job: Job, number: int) -> Generation:
         """The generation with this number. Raises UnknownGenerationError if the history has none. May block."""
-        generations = self._histories.of(job)
-        found = next((each for each in generations if each.number == number), None)
-        if found is None:
-            raise _unknown(f"there is no generation {number} of {job.project}", generations)
-        return found
+        return numbered(self.of(job), number, job.project)
 
     def environment(self, job: Job) -> EnvironmentId | None:
         """The environment that the job has now."""
@@ -163,8 +163,12 @@ class Generations:
         If it is gone, it is made again. Raises a ProblemError if it cannot be.
         """
         generation = await asyncio.to_thread(self.find, job, number)
-        made = await self._published(job, generation) or await self._again(job, generation, progress)
+        made = await self.made(job, generation, progress)
         return replace(made, notices=(_notice(job, generation, self._grants),), rolled_back=number)
+
+    async def made(self, job: Job, generation: Generation, progress: Progress) -> MadeEnvironment:
+        """The environment of the generation, held. If it is gone, it is made again; a ProblemError if it cannot be."""
+        return await self._published(job, generation) or await self._again(job, generation, progress)
 
     async def _published(self, job: Job, generation: Generation) -> MadeEnvironment | None:
         """The environment of the generation, held; None if it is gone."""
@@ -197,6 +201,14 @@ class Generations:
                 there[wheel.digest] = self._store.seems_whole(wheel.name, wheel.digest)
             if not there[wheel.digest]:
                 yield f"{wheel.name} {wheel.version}"
+
+
+def numbered(generations: Sequence[Generation], number: int, project: Path) -> Generation:
+    """The generation with this number. Raises UnknownGenerationError if there is none."""
+    found = next((each for each in generations if each.number == number), None)
+    if found is None:
+        raise _unknown(f"there is no generation {number} of {project}", generations)
+    return found
 
 
 def members_of(wheels: Iterable[KeptWheel]) -> list[Member]:
