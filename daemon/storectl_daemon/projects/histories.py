@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from storectl_daemon.jobs.options import Job
-from storectl_daemon.projects.git_folder import head_of
+from storectl_daemon.projects.settled_head import settled_head
 from storectl_store.digest import EnvironmentId
 from storectl_store.entries.store import Store
 from storectl_store.projects.history import (
@@ -91,7 +91,7 @@ class Histories:
         )
         if is_told(lines, generation):
             return
-        head, snapshot = head_of(job.project, environ=job.environ), self._snapshot(job, granted, lines)
+        head, snapshot = settled_head(job.project, environ=job.environ), self._snapshot(job, granted, lines)
         generation = replace(generation, branch=head.branch, commit=head.commit, snapshot=snapshot)
         append_generation(self._layout, job.project, generation)
 
