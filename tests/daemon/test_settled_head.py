@@ -36,9 +36,7 @@ def branch(checkout: Path) -> str | None:
 
 def test_a_branch_that_git_is_about_to_write_is_waited_for(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_times(checkout, head=-HOUR_NS, index=0)
-    monkeypatch.setattr(
-        settled_head.time, "sleep", lambda _: git(checkout, "symbolic-ref", "HEAD", "refs/heads/feature")
-    )
+    monkeypatch.setattr(time, "sleep", lambda _: git(checkout, "symbolic-ref", "HEAD", "refs/heads/feature"))
     assert branch(checkout) == "feature"
 
 
