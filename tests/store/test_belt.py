@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,9 +14,9 @@ import pytest
 from storectl_store.collecting.belt import Seen, look_through_processes
 from storectl_store.digest import EnvironmentId
 
-ENVIRONMENT = EnvironmentId("0123456789abcdef" * 2)
-OTHER = EnvironmentId("fedcba9876543210" * 2)
-ENTRY = f"numpy/{'ab' * 16}"
+ENVIRONMENT = EnvironmentId(uuid.uuid4().hex)  # other tests run at the same time, and are seen, too
+OTHER = EnvironmentId(uuid.uuid4().hex)
+ENTRY = f"numpy/{uuid.uuid4().hex}"
 WAITS = "import sys; sys.stdout.write('\\n'); sys.stdout.flush(); sys.stdin.read()"
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
