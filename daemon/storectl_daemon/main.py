@@ -201,4 +201,5 @@ class Daemon:
         await service.warmer.stop()
         await service.compiling.stop()
         await service.book.written()
+        await service.ahead.written()
         service.bus.close()

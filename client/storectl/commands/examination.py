@@ -5,6 +5,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def examine(environ: Mapping[str, str], folder: str) -> list[Finding]:
     checks: Mapping[str, Callable[[], Iterator[Finding]]] = {
         "store": lambda: _store(Path(store_folder(environ))),
         "quarantine": lambda: _quarantine(Path(store_folder(environ))),
+        "trash": lambda: _trash(Path(store_folder(environ))),
         "daemon": lambda: _daemon(environ),
         "collect": lambda: _collect(environ),
         "interpreters": lambda: _interpreters(environ),
@@ -100,6 +102,14 @@ def _format_of(store: Path) -> str:
 def _quarantine(store: Path) -> Iterator[Finding]:
     for told in set_aside(store):
         yield Finding(check="quarantine", ok=True, detail=told)
+
+
+def _trash(store: Path) -> Iterator[Finding]:
+    with suppress(FileNotFoundError):
+        left = len(os.listdir(store / "trash"))
+        if left:
+            detail = f"{left} thing{'s' * (left > 1)} still to be deleted; the daemon does that behind its other work"
+            yield Finding(check="trash", ok=True, detail=detail)
 
 
 def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from storectl_shim.leases import LEASED
 from storectl_store.collecting.belt import Process, Seen, look_through_processes
 from storectl_store.collecting.guards import Guards
 from storectl_store.collecting.inventory import Inventory
-from storectl_store.collecting.leases import is_used, leases_work, try_write_lease, write_lease
+from storectl_store.collecting.leases import is_used, leases_work, note_use, try_write_lease, write_lease
 from storectl_store.collecting.roots import Root
 from storectl_store.digest import EnvironmentId, prefix_of
 from storectl_store.disk.durability import disk_errors, store_error
@@ -47,13 +47,18 @@ def leases_can_be_relied_on(layout: StoreLayout) -> bool:
 def roots_in_use(layout: StoreLayout, inventory: Inventory, trust: Trust, *, now: float) -> list[Root]:
     """A root for each environment and each entry that may be in use. It takes a while: it reads ``/proc``.
 
+    That an environment is in use is noted in it: a program that runs for weeks is seen to have used it until its end.
     Raises StoreError if nothing can be known of processes.
     """
     try:
         seen = look_through_processes()
     except OSError as error:
         raise store_error(error, "look at the processes that may use the store") from error
-    return list(roots_of_use(inventory, trust, seen, partial(_is_open, layout), now=now))
+    roots = list(roots_of_use(inventory, trust, seen, partial(_is_open, layout), now=now))
+    for root in roots if trust.leases else ():
+        if root.environment is not None:
+            note_use(layout.environment(root.environment) / LEASED)
+    return roots
 
 
 def guards_of(trust: Trust) -> Guards:
