@@ -13,13 +13,22 @@ import pytest
 from storectl_daemon.collecting.collects import read_collects, write_collects
 from support.collecting import BOTH, ONE, THREE, TWO, Lived
 from support.daemon import Daemon, new_daemon, until
-from support.index import serve_index
+from support.index import LoopbackIndex, serve_index
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Daemon, LoopbackIndex]]:
+    """One daemon and one index for all of these tests."""
+    with new_daemon() as daemon, serve_index() as index:
+        yield daemon, index
 
 
 @pytest.fixture
-def lived(daemon: Daemon, tmp_path: Path) -> Iterator[Lived]:
-    with serve_index() as index:
-        yield Lived(daemon, index, tmp_path)
+def lived(served: tuple[Daemon, LoopbackIndex], tmp_path: Path) -> Iterator[Lived]:
+    """Projects below a folder of this test; afterwards nothing keeps anything of them."""
+    lived = Lived(*served, tmp_path)
+    yield lived
+    lived.clear()
 
 
 def test_a_dry_run_says_what_goes_and_takes_nothing(lived: Lived) -> None:
@@ -220,7 +229,7 @@ def test_the_daemon_collects_by_itself_and_the_first_time_only_reports(tmp_path:
 def test_roots_that_cannot_be_read_stop_a_collect_before_anything_is_gone(lived: Lived) -> None:
     lived.project("site", BOTH, ONE)
     lived.project("site", BOTH, TWO)
-    lived.layout.roots.mkdir()
+    lived.layout.roots.mkdir(exist_ok=True)
     (lived.layout.roots / "broken").write_text("?")
     (failed,) = lived.events()
     assert failed["event"] == "failed"
@@ -241,3 +250,4 @@ def test_settings_that_nobody_knows_are_an_error_with_a_hint(lived: Lived) -> No
     assert failed["problem"]["hint"] == "did you mean keep_days?"
     settings.write_text("[collect]\nkeep_days = 3\n")  # it is read at each collect
     lived.collect()
+    settings.unlink()
