@@ -102,6 +102,15 @@ def test_a_worktree_that_is_not_checked_out_yet_is_waited_for_and_one_that_is_go
     assert neighbours(own(main, "gone"), [used(main, 1)]) == []
 
 
+def test_relative_paths_of_newer_gits_are_followed(main: Path) -> None:
+    tree = add(main, "new")
+    (tree / ".git").write_text("gitdir: ../main/.git/worktrees/new\n")
+    (own(main, "new") / "gitdir").write_text("../../../../new/.git\n")
+    assert neighbours(own(main, "new"), [used(main, 1)]) == [
+        Neighbour(folder=tree, project=used(main, 1), options=Options())
+    ]
+
+
 def test_a_git_folder_that_names_the_worktree_of_another_registers_nothing(main: Path) -> None:
     add(main, "new")
     forged = own(main, "forged")
