@@ -10,7 +10,9 @@
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
         ├── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
         ├── BisectionError                E_BISECT               a history has nothing that could be found in it
-        └── UnknownPinError               E_UNKNOWN_PIN          nothing is pinned by this name
+        ├── UnknownPinError               E_UNKNOWN_PIN          nothing is pinned by this name
+        ├── UnknownGenerationError        E_UNKNOWN_GENERATION   no such generation in the history of the project
+        └── GitRefError                   E_GIT_REF              git knows no such ref, or cannot show a file of it
 
 No message, hint or fact ever holds a credential: ``storectl_daemon.network.address.Address`` shows none.
 """
@@ -67,6 +69,18 @@ class UnknownEntryError(DaemonError):
     """There is no entry with this digest; ``facts['digest']``."""
 
     default_code = "E_UNKNOWN_ENTRY"
+
+
+class UnknownGenerationError(DaemonError):
+    """The history of the project has no such generation."""
+
+    default_code = "E_UNKNOWN_GENERATION"
+
+
+class GitRefError(DaemonError):
+    """What was to be compared is no ref of the project's repository, or git cannot show the file in it."""
+
+    default_code = "E_GIT_REF"
 
 
 class BisectionError(DaemonError):

@@ -29,7 +29,9 @@ FEATURES = (
     "fronts",
     "usage",
     "bisect",
+    "ahead",
     "collect",
+    "history",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 

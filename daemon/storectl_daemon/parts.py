@@ -23,6 +23,7 @@ from storectl_daemon.prefetching.prefetch import Prefetcher, Surroundings
 from storectl_daemon.process.lifecycle import IdleWatch
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.settings import Settings
+from storectl_daemon.projects.ahead import Ahead, uses
 from storectl_daemon.projects.book import ProjectBook, projects_with_records
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Fronts
@@ -37,9 +38,11 @@ from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.serving.watchdog import Watchdog
+from storectl_daemon.warming.generations import Generations
 from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
+from storectl_daemon.warming.unasked import Unasked
 from storectl_daemon.warming.warm import Warmer
 from storectl_shim import locations
 from storectl_store.collecting.holds import Holds
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from storectl_daemon.prefetching.making import CommitMaker
     from storectl_daemon.repair.repairer import Repairer
     from storectl_daemon.warming.bisection import Bisection
+    from storectl_daemon.warming.comparing import Comparing
     from storectl_daemon.warming.make import EnvironmentMaker
 
 
@@ -85,7 +89,8 @@ class Making:
         self.environments = PublishedEnvironments(store.layout)
         self.bus = EventBus()
         self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
-        self.files = ProjectFiles(store.layout, self.environments, home=settings.home)
+        self.ahead = Ahead(store.layout.ahead, uses=partial(uses, store.layout))
+        self.files = ProjectFiles(store.layout, self.environments, home=settings.home, ahead=self.ahead)
         self.fronts = Fronts(store.layout)
         self.histories = Histories(store)
         self.stillness = Stillness()
@@ -96,7 +101,6 @@ class Making:
 
         def load_bisection() -> "Bisection":
             from storectl_daemon.warming.bisection import Bisection  # noqa: PLC0415 - few daemons need it
-            from storectl_daemon.warming.earlier import Earlier  # noqa: PLC0415 - few daemons need it
             from storectl_daemon.warming.mixtures import Mixtures  # noqa: PLC0415 - few daemons need it
 
             mixtures = Mixtures(
@@ -105,8 +109,7 @@ class Making:
                 outlines=outlines,
                 interpreters=_load_interpreters(store),
             )
-            earlier = Earlier(store=store, environments=self.environments, maker=self.maker.get)
-            return Bisection(generations=self.histories.of, earlier=earlier, mixtures=mixtures, holds=holds)
+            return Bisection(generations=self.generations, mixtures=mixtures, holds=holds)
 
         self.bisection = Loaded(load_bisection, name="bisections")
 
@@ -131,7 +134,22 @@ class Making:
         self.maker = Loaded(load_maker, name="the maker of environments")
         settling = Settling(self._made, self.files.read, self.stillness)
         grants = Grants(files=self.files, histories=self.histories, book=self.book)
-        self.warmer = Warmer(settling=settling, grants=grants, fronts=self.fronts, bus=self.bus, holds=holds)
+        self.warmer = Warmer(
+            settling=settling,
+            grants=grants,
+            fronts=self.fronts,
+            bus=self.bus,
+            holds=holds,
+            unasked=Unasked(self.ahead),
+        )
+        self.generations = Generations(
+            store=store,
+            environments=self.environments,
+            histories=self.histories,
+            grants=grants,
+            holds=holds,
+            maker=self.maker.get,
+        )
 
         def load_commits() -> "Callable[..., CommitMaker]":
             from storectl_daemon.prefetching.making import CommitMaker  # noqa: PLC0415 - only a fetch needs it
@@ -203,6 +221,8 @@ class Parts:
             files=making.files,
             fronts=making.fronts,
             warmer=making.warmer,
+            generations=making.generations,
+            comparing=Loaded(partial(_load_comparing, settings, store, making), name="comparing").get,
             compiling=making.compiling,
             watcher=Watcher(
                 projects=lambda: watched_projects(making.book, making.warmer.extra_inputs),
@@ -222,6 +242,7 @@ class Parts:
             stop=self.stop.set,
             repairer=Loaded(load_repair, name="the repair").get,
             bisection=making.bisection.get,
+            ahead=making.ahead,
             collector=self.collecting.collector.get,
             own_environ=settings.environ,
         )
@@ -242,6 +263,7 @@ class Parts:
             files=making.files,
             variables=self.service.variables,
             holds=self.resources.holds,
+            ahead=making.ahead,
             environ=self.settings.environ,
             warming=lambda: self.service.warmer.busy,
             busy=lambda: self.service.busy,
@@ -271,6 +293,19 @@ class Parts:
 def _packing(settings: Settings, store: Store, environments: PublishedEnvironments, session: Path) -> Packing | None:
     records = records_folder(settings.environ, store.layout)
     return Packing(store.layout, environments, records=records, session=session) if records else None
+
+
+def _load_comparing(settings: Settings, store: Store, making: Making) -> "Comparing":
+    from storectl_daemon.warming.comparing import Comparing  # noqa: PLC0415 - few daemons need it
+
+    return Comparing(
+        store=store,
+        environments=making.environments,
+        histories=making.histories,
+        generations=making.generations,
+        interpreters=Loaded(partial(_load_interpreters, store), name="interpreters").get,
+        home=settings.home,
+    )
 
 
 def _load_interpreters(store: Store) -> "InterpreterBook":

@@ -31,6 +31,7 @@ from storectl_daemon.models import (
     WarmingProject,
 )
 from storectl_daemon.process.memory import resident_bytes
+from storectl_daemon.projects.ahead import Ahead
 from storectl_daemon.projects.book import Project, ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Front, Fronts
@@ -39,6 +40,7 @@ from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import WatchedProject, Watcher
 from storectl_daemon.projects.worktrees import Neighbour
 from storectl_daemon.published import PublishedEnvironments, known_environment
+from storectl_daemon.warming.generations import Generations
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming
 from storectl_daemon.warming.warm import Warmer
 from storectl_store.collecting.holds import Holds
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
     from storectl_daemon.warming.bisection import Bisection
+    from storectl_daemon.warming.comparing import Comparing
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +65,8 @@ class Service:
     """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
 
     If the store is gone, ``check_store`` begins the end and raises StoreGoneError. ``socket`` returns the path on which
-    the daemon listens. ``repairer``, ``bisection`` and ``collector`` are loaded by the first request that needs them.
-    The variables in ``own_environ`` are the daemon's own.
+    the daemon listens. ``repairer``, ``comparing``, ``bisection`` and ``collector`` are loaded by the first request
+    that needs them. The variables in ``own_environ`` are the daemon's own.
     """
 
     store: Store
@@ -72,6 +75,8 @@ class Service:
     files: ProjectFiles
     fronts: Fronts
     warmer: Warmer
+    generations: Generations
+    comparing: "Callable[[], Awaitable[Comparing]]"
     compiling: Compiling
     watcher: Watcher
     bus: EventBus
@@ -86,6 +91,7 @@ class Service:
     stop: Callable[[], None]
     repairer: "Callable[[], Awaitable[Repairer]]"
     bisection: "Callable[[], Awaitable[Bisection]]"
+    ahead: Ahead
     collector: "Callable[[], Awaitable[Collector]]"
     own_environ: Mapping[str, str]
 
@@ -122,6 +128,20 @@ class Service:
         sent = known.of(located.project) if environ is None else known.note(located.project, environ)
         return Job(project=located.project, options=options, offline=offline, environ=sent)
 
+    def job_of_key(self, path: str, key: str) -> Job:
+        """The job of the project in this folder whose options have this key.
+
+        Raises UnknownProjectError if the project is not registered, or has had no such options.
+        """
+        project = self.known(path, exactly=True)
+        options = (recorded.options for recorded in project.environments)
+        found = next((each for each in options if each.key == key), None)
+        if found is None and key != DEFAULT_OPTIONS.key:
+            raise UnknownProjectError(
+                f"{project.path} has had no environment with these options", hint="storectl warm makes one"
+            )
+        return Job(project=project.path, options=found or DEFAULT_OPTIONS, environ=self.variables.of(project.path))
+
     async def register(self, path: str, *, environ: Mapping[str, str] | None) -> Project:
         """Watch the project at or above the folder, and begin to warm it."""
         job = await self.job_at(path, DEFAULT_OPTIONS, environ=environ)
@@ -142,6 +162,7 @@ class Service:
         self.warmer.forget(project)
         self.watcher.forget(project)
         self.variables.forget(project)
+        self.ahead.forget(project)
         await self.warmer.forget_record(project)
         await self.book.written()
 
@@ -157,7 +178,7 @@ class Service:
         if (sent := self.variables.sent(found.project.path)) is not None:
             job = replace(job, environ=self.variables.note(job.project, sent))
         logger.info("making %s ready as %s is", job.project, found.project.path)
-        self.warmer.start(job)
+        self.warmer.start(job, why="worktree")
         self.watcher.projects_changed()
 
     async def forget_in_worktree(self, project: Path) -> None:
@@ -211,6 +232,8 @@ class Service:
         recorded = project.main
         job = Job(project=project.path, options=recorded.options if recorded else DEFAULT_OPTIONS)
         state = self.warmer.state(job)
+        if isinstance(state, Ready) and self.environments.record(state.environment.id) is None:
+            state = Idle()  # it was collected
         environment = state.environment or (self.files.environment(recorded, project.path) if recorded else None)
         facts: dict[str, Any] = {
             "path": str(project.path),

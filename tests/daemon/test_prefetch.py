@@ -259,7 +259,10 @@ def test_a_lock_file_that_is_broken_a_link_or_in_conflict_is_left_alone_in_silen
     upstream.branch("broken", {"uv.lock": "version = "})
     upstream.branch("conflict", {"uv.lock": conflict})
     upstream.branch("binary", {"uv.lock": b"\xff\x00" * 100})
-    upstream.branch("python", {".python-version": str(tmp_path / "python\n")})
+    program, mark = tmp_path / "python3", tmp_path / "was-run"
+    program.write_text(f"#!/bin/sh\n: > '{mark}'\n")
+    program.chmod(0o755)
+    upstream.branch("python", {".python-version": f"{program}\n"})
     git(upstream.folder, "checkout", "-qb", "link")
     (upstream.folder / "uv.lock").unlink()
     (upstream.folder / "uv.lock").symlink_to(secret)
@@ -274,6 +277,7 @@ def test_a_lock_file_that_is_broken_a_link_or_in_conflict_is_left_alone_in_silen
     for name in ("broken", "conflict", "binary", "python", "link", "gone"):
         until(lambda name=name: f"{clone.folder}: {name} is not made ready" in clone.daemon.log)  # type: ignore[misc]
     assert clone.prefetched == ()
+    assert not mark.exists(), "a stranger's .python-version has been run"
     assert index.requests.total() == requests
     assert clone.daemon.state(clone.folder)["state"] == "ready"
 
@@ -297,8 +301,10 @@ def test_a_requirements_file_carries_no_variable_and_names_no_index_of_its_own(
         ("links", f"{own}--find-links {foreign.url}/links"),
     ):
         upstream.branch(name, {"requirements.txt": f"{line}\n{requirements_text([later])}"})
+    direct = f"beta @ {index.root}/${{TOKEN}}/{later.filename} --hash={later.digest}\n"
+    upstream.branch("direct", {"requirements.txt": own + direct})
     clone.fetch()
-    for name in ("index", "extra", "path", "links"):
+    for name in ("index", "extra", "path", "links", "direct"):
         told = f"{clone.folder}: {name} has no environment yet, 0 new wheels"
         until(lambda told=told: told in daemon.log)  # type: ignore[misc]
     assert foreign.connections == 0

@@ -91,8 +91,18 @@ def test_the_newest_come_first_behind_what_is_followed_and_what_is_too_old_not_a
 
 
 def test_lines_of_another_shape_are_no_refs() -> None:
-    assert refs_of([["a"], ["a", "b", "c", "d", "*", "f"]]) == []
-    assert refs_of([[commit(1), "refs/heads/x", "", "", "*"]]) == [ref(1, "refs/heads/x", current=True)]
+    assert refs_of([["a"], ["a", "b", "c", "d", "*", "f", "g"]]) == []
+    lines = [[commit(1), "refs/heads/x", "", "", "*", "/here"], [commit(2), "refs/heads/y", "", "", " ", "/there"]]
+    assert refs_of(lines) == [ref(1, "refs/heads/x", current=True), ref(2, "refs/heads/y", elsewhere=True)]
+
+
+def test_what_is_followed_by_a_branch_of_another_worktree_is_made_ready_there() -> None:
+    elsewhere = ref(2, "refs/heads/old", upstream="refs/remotes/origin/old", elsewhere=True)
+    refs = [elsewhere, ref(12, "refs/remotes/origin/old")]
+    fetched = [Candidate(commit=commit(12), name="old"), Candidate(commit=commit(13), name="new")]
+    assert candidates(refs, fetched, "all") == fetched[1:]
+    asked_for = Candidate(commit=commit(12), name="old", first=True)
+    assert candidates(refs, [asked_for], "upstream") == [asked_for]
 
 
 # --- from where -------------------------------------------------------------------------------------------------------

@@ -230,7 +230,10 @@ def test_a_missing_object_of_a_partial_clone_is_not_fetched(
 
 
 @pytest.mark.parametrize("vcs", [False, True])
-def test_no_program_of_a_configuration_is_run(upstream: Upstream, tmp_path: Path, *, vcs: bool) -> None:
+def test_no_program_of_a_configuration_is_run(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, vcs: bool
+) -> None:
+    monkeypatch.delitem(git_calls._SAFE, "GIT_NO_LAZY_FETCH")  # which older versions of git do not know
     upstream.commit({"uv.lock": LOCK, ".gitattributes": "uv.lock filter=harm diff=harm\n"})
     program, mark = marker(tmp_path)
     folder = partial_clone(upstream, tmp_path / "clone", f"ext::{program}")

@@ -15,6 +15,7 @@ from support.wheels import make_wheel
 ALPHA = make_wheel("alpha", "1.0", files={"alpha/__init__.py": "X = 1\n", "alpha/more.py": "Y = 2\n"})
 OLDER = make_wheel("alpha", "0.9", files={"alpha/__init__.py": "X = 0\n"})
 ARGUMENTS = {
+    "env diff": ("1", "1"),
     "env bisect": ("--", "python", "-c", "import alpha, sys; sys.exit(alpha.X)"),
     "env export": ("exported",),
     "store show": ("alpha",),

@@ -6,8 +6,10 @@ The commands name them in annotations only: nothing of this is loaded when they 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from storectl.commands.ahead_documents import Ahead
 from storectl.commands.bisect_documents import Bisection
 from storectl.commands.collect_documents import Collect, Pin, Why
+from storectl.commands.history_documents import DifferenceThen, HistoryThen
 from storectl.commands.usage_documents import Usage
 
 
@@ -79,6 +81,7 @@ class ShownProject(Project):
 
     warnings: Annotated[list[str], "such as of a lock file that is older than the project"]
     links: Annotated[list[Link], "what `storectl link` made in it"]
+    ahead: Annotated[Ahead | None, "what was made ready in it before anybody asked"]
 
 
 class Export(TypedDict):
@@ -108,6 +111,7 @@ class Daemon(TypedDict):
     socket: Annotated[NotRequired[str], "where it listens"]
     uptime_s: Annotated[NotRequired[float], "seconds since its start"]
     rss_bytes: Annotated[NotRequired[int], "its resident memory"]
+    ahead: Annotated[NotRequired[Ahead], "what it made ready before anybody asked, in all projects"]
 
 
 class Entry(TypedDict):
@@ -203,6 +207,8 @@ DOCUMENTS: Mapping[str, Any] = {
     "daemon status": Daemon,
     "env show": ShownProject,
     "env list": list[ListedEnvironment],
+    "env history": HistoryThen,
+    "env diff": DifferenceThen,
     "env export": Export,
     "env bisect": Bisection,
     "store list": list[Entry],

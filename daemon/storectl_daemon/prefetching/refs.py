@@ -5,11 +5,12 @@
     the fetch brought (a pull request is in FETCH_HEAD and nowhere else)     then, the newest first
     every other branch of a remote                                           only if all are wanted
 
-A commit that is checked out already is left out, and so is one that is older than two weeks.
+A commit that is checked out already is left out, and so is one that is older than two weeks. What a branch follows that
+is checked out in another worktree is made ready there: nobody can check it out here.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from storectl_daemon.prefetching.settings import Branches
@@ -17,7 +18,7 @@ from storectl_daemon.prefetching.settings import Branches
 MOST_REFS = 8
 OLDEST_SECONDS = 14 * 24 * 3600
 
-REF_FIELDS = ("objectname", "refname", "upstream", "symref", "HEAD")
+REF_FIELDS = ("objectname", "refname", "upstream", "symref", "HEAD", "worktreepath")
 REF_PREFIXES = ("refs/heads", "refs/remotes")
 
 _FETCHED = re.compile(r"([0-9a-f]{40}(?:[0-9a-f]{24})?)\t(not-for-merge)?\t(.*)")
@@ -28,13 +29,17 @@ _MOST_FETCHED = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ref:
-    """A ref as ``for-each-ref`` tells it. ``upstream`` and ``leads_to`` are names of refs, empty if there is none."""
+    """A ref as ``for-each-ref`` tells it. ``upstream`` and ``leads_to`` are names of refs, empty if there is none.
+
+    ``current``: it is checked out here. ``elsewhere``: it is checked out in another worktree.
+    """
 
     commit: str
     name: str
     upstream: str = ""
     leads_to: str = ""
     current: bool = False
+    elsewhere: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -54,8 +59,15 @@ class Candidate:
 def refs_of(lines: Iterable[Sequence[str]]) -> list[Ref]:
     """The refs in these lines, each with the values of ``REF_FIELDS``."""
     return [
-        Ref(commit=commit, name=name, upstream=upstream, leads_to=leads_to, current=head == "*")
-        for commit, name, upstream, leads_to, head in (line for line in lines if len(line) == len(REF_FIELDS))
+        Ref(
+            commit=commit,
+            name=name,
+            upstream=upstream,
+            leads_to=leads_to,
+            current=head == "*",
+            elsewhere=bool(worktree) and head != "*",
+        )
+        for commit, name, upstream, leads_to, head, worktree in (line for line in lines if len(line) == len(REF_FIELDS))
     ]
 
 
@@ -79,18 +91,19 @@ def candidates(refs: Sequence[Ref], fetched: Sequence[Candidate], wanted: Branch
     """Every commit that may be made ready, each once, those that come first at the beginning."""
     if wanted == "none":
         return []
+    by_name = {ref.name: ref for ref in refs}
     checked_out = {ref.commit for ref in refs if ref.current}
+    elsewhere = {by_name[ref.upstream].commit for ref in refs if ref.elsewhere and ref.upstream in by_name}
     found: dict[str, Candidate] = {}
-    listed = [*_followed(refs), *fetched, *(_others(refs) if wanted == "all" else ())]
+    listed = [*_followed(refs, by_name), *fetched, *(_others(refs) if wanted == "all" else ())]
     for each in sorted(listed, key=lambda candidate: not candidate.first):
-        if each.commit not in checked_out:
+        if each.commit not in checked_out and (each.first or each.commit not in elsewhere):
             found.setdefault(each.commit, each)
     return list(found.values())
 
 
-def _followed(refs: Sequence[Ref]) -> Iterator[Candidate]:
+def _followed(refs: Sequence[Ref], by_name: Mapping[str, Ref]) -> Iterator[Candidate]:
     """What local branches follow, and where the HEAD of each remote leads."""
-    by_name = {ref.name: ref for ref in refs}
     for ref in refs:
         name = ref.upstream if ref.is_local else ref.leads_to
         if name in by_name:

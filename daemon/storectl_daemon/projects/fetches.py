@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from storectl_daemon.projects.inputs import Signature, signature_of
-from storectl_store.projects.git_refs import common_folder, git_folder
+from storectl_store.projects.git_refs import git_folder
 
 FETCH_FILES = ("FETCH_HEAD", "packed-refs", "tables.list")
 """The names of these files."""
@@ -36,7 +36,4 @@ def _signature(project: Path) -> Signature:
     folder = git_folder(project)
     if folder is None:
         return ()
-    common = common_folder(folder)
-    return signature_of(
-        (folder / "FETCH_HEAD", common / "FETCH_HEAD", common / "packed-refs", common / "reftable" / "tables.list")
-    )
+    return signature_of((folder / "FETCH_HEAD", folder / "packed-refs", folder / "reftable" / "tables.list"))

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api import (
+    ahead,
     bisections,
     collecting,
     daemon_itself,
@@ -19,6 +20,7 @@ from storectl_daemon.serving.api import (
     environments,
     events,
     exports,
+    history,
     interpreters,
     links,
     projects,
@@ -44,9 +46,11 @@ _MODULES = (
     verification,
     events,
     exports,
+    history,
     usage,
     collecting,
     bisections,
+    ahead,
 )
 
 
