@@ -9,7 +9,10 @@
         ├── UnknownProjectError           E_UNKNOWN_PROJECT      the folder is not registered, or is gone
         ├── UnknownEnvironmentError       E_UNKNOWN_ENVIRONMENT  no environment with this id
         ├── UnknownEntryError             E_UNKNOWN_ENTRY        no entry with this digest
-        └── BisectionError                E_BISECT               a history has nothing that could be found in it
+        ├── BisectionError                E_BISECT               a history has nothing that could be found in it
+        ├── UnknownPinError               E_UNKNOWN_PIN          nothing is pinned by this name
+        ├── UnknownGenerationError        E_UNKNOWN_GENERATION   no such generation in the history of the project
+        └── GitRefError                   E_GIT_REF              git knows no such ref, or cannot show a file of it
 
 No message, hint or fact ever holds a credential: ``storectl_daemon.network.address.Address`` shows none.
 """
@@ -68,7 +71,25 @@ class UnknownEntryError(DaemonError):
     default_code = "E_UNKNOWN_ENTRY"
 
 
+class UnknownGenerationError(DaemonError):
+    """The history of the project has no such generation."""
+
+    default_code = "E_UNKNOWN_GENERATION"
+
+
+class GitRefError(DaemonError):
+    """What was to be compared is no ref of the project's repository, or git cannot show the file in it."""
+
+    default_code = "E_GIT_REF"
+
+
 class BisectionError(DaemonError):
     """Nothing can be found between these generations: an end is not what it is taken for, or there is none."""
 
     default_code = "E_BISECT"
+
+
+class UnknownPinError(DaemonError):
+    """Nothing is pinned by this name."""
+
+    default_code = "E_UNKNOWN_PIN"

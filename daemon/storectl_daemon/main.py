@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from storectl_daemon.collecting.quiet import when_quiet
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.jobs.events import Event
 from storectl_daemon.models import CompiledEvent, ProgressEvent
@@ -154,6 +155,7 @@ class Daemon:
         start("following warms", service.follow_warms())
         start("making ready what was fetched", parts.prefetcher.run())
         start("idle exit", parts.idle.run())
+        start("collecting by itself", when_quiet(lambda: parts.idle.quiet, parts.collecting.look))
         start("giving memory back", self._rest_after_warms())
         if parts.packing is not None:
             start("packing", parts.packing.run(busy=lambda: service.busy))
@@ -169,7 +171,21 @@ class Daemon:
                 await asyncio.to_thread(give_memory_back)
 
     async def _empty_trash(self) -> None:
-        """Delete what lies in the trash. Neither the start nor the end of the daemon waits for this."""
+        """Delete what lies in the trash, now and after each collect; then what is left over of what was collected.
+
+        Neither the start nor the end of the daemon waits for this.
+        """
+        collecting = self._parts.collecting
+        await self._delete_trash()
+        while await collecting.swept.wait():
+            collecting.swept.clear()
+            await self._delete_trash()
+            try:
+                await collecting.clear_leftovers()
+            except ProblemError as error:
+                logger.warning("not all is cleared that is left over: %s", error)
+
+    async def _delete_trash(self) -> None:
         parts = self._parts
         deleted = await asyncio.to_thread(empty_trash, parts.store.layout, lambda: not parts.stop.is_set())
         if deleted:
@@ -185,6 +201,7 @@ class Daemon:
         service = self._parts.service
         notify(self._parts.settings.notify_socket, "STOPPING=1")
         self._parts.resources.compiler.stop()
+        await self._parts.collecting.stop()
         await self._background.stop()
         await self._parts.worktrees.stop()
         await service.warmer.stop()

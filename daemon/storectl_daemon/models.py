@@ -29,6 +29,8 @@ FEATURES = (
     "fronts",
     "usage",
     "bisect",
+    "collect",
+    "history",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storectl_daemon.collecting.assembly import Collecting
 from storectl_daemon.compiling.compiler import Compiler
 from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.compiling.shim_bytecode import ShimBytecode
@@ -36,6 +37,7 @@ from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.server import CONNECTIONS_PER_USER, Http, Server
 from storectl_daemon.serving.watchdog import Watchdog
+from storectl_daemon.warming.generations import Generations
 from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from storectl_daemon.prefetching.making import CommitMaker
     from storectl_daemon.repair.repairer import Repairer
     from storectl_daemon.warming.bisection import Bisection
+    from storectl_daemon.warming.comparing import Comparing
     from storectl_daemon.warming.make import EnvironmentMaker
 
 
@@ -131,6 +134,14 @@ class Making:
         settling = Settling(self._made, self.files.read, self.stillness)
         grants = Grants(files=self.files, histories=self.histories, book=self.book)
         self.warmer = Warmer(settling=settling, grants=grants, fronts=self.fronts, bus=self.bus, holds=holds)
+        self.generations = Generations(
+            store=store,
+            environments=self.environments,
+            histories=self.histories,
+            grants=grants,
+            holds=holds,
+            maker=self.maker.get,
+        )
 
         def load_commits() -> "Callable[..., CommitMaker]":
             from storectl_daemon.prefetching.making import CommitMaker  # noqa: PLC0415 - only a fetch needs it
@@ -166,7 +177,7 @@ class Parts:
         self.stop = asyncio.Event()
         self.watchdog = Watchdog(endpoint, store, writer, stop=self.stop.set)
         self.resources = Resources(settings, store, writer.session)
-        self.alone = asyncio.Lock()
+        self.collecting = Collecting(lambda: self.service, settings.environ)
         making = Making(settings, store, writer.session, self.resources)
 
         def load_repair() -> "Repairer":
@@ -179,7 +190,7 @@ class Parts:
                 maker=making.maker,
                 compiler=compiler,
                 publishing=publishing,
-                alone=self.alone,
+                alone=self.collecting.alone,
             )
 
         async def refresh(project: Path) -> None:
@@ -202,6 +213,8 @@ class Parts:
             files=making.files,
             fronts=making.fronts,
             warmer=making.warmer,
+            generations=making.generations,
+            comparing=Loaded(partial(_load_comparing, settings, store, making), name="comparing").get,
             compiling=making.compiling,
             watcher=Watcher(
                 projects=lambda: watched_projects(making.book, making.warmer.extra_inputs),
@@ -221,13 +234,15 @@ class Parts:
             stop=self.stop.set,
             repairer=Loaded(load_repair, name="the repair").get,
             bisection=making.bisection.get,
+            collector=self.collecting.collector.get,
+            own_environ=settings.environ,
         )
         self.prefetcher = Prefetcher(self._surroundings(making), making.commit_maker)
         self.packing = _packing(settings, store, making.environments, writer.session)
         gate = Gate(limit=CONNECTIONS_PER_USER)
         self.idle = IdleWatch(
             seconds=settings.idle_exit,
-            busy=lambda: self.service.busy or self.prefetcher.busy or gate.connections > 0,
+            busy=lambda: self.service.busy or self.collecting.busy or self.prefetcher.busy or gate.connections > 0,
             leave=self.stop.set,
         )
         self.server = self._server(gate, making)
@@ -268,6 +283,19 @@ class Parts:
 def _packing(settings: Settings, store: Store, environments: PublishedEnvironments, session: Path) -> Packing | None:
     records = records_folder(settings.environ, store.layout)
     return Packing(store.layout, environments, records=records, session=session) if records else None
+
+
+def _load_comparing(settings: Settings, store: Store, making: Making) -> "Comparing":
+    from storectl_daemon.warming.comparing import Comparing  # noqa: PLC0415 - few daemons need it
+
+    return Comparing(
+        store=store,
+        environments=making.environments,
+        histories=making.histories,
+        generations=making.generations,
+        interpreters=Loaded(partial(_load_interpreters, store), name="interpreters").get,
+        home=settings.home,
+    )
 
 
 def _load_interpreters(store: Store) -> "InterpreterBook":

@@ -39,6 +39,7 @@ from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.projects.watch import WatchedProject, Watcher
 from storectl_daemon.projects.worktrees import Neighbour
 from storectl_daemon.published import PublishedEnvironments, known_environment
+from storectl_daemon.warming.generations import Generations
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming
 from storectl_daemon.warming.warm import Warmer
 from storectl_store.collecting.holds import Holds
@@ -49,9 +50,11 @@ from storectl_store.projects.input_state import InputKind
 from storectl_store.version import installed_version
 
 if TYPE_CHECKING:
+    from storectl_daemon.collecting.collector import Collector
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
     from storectl_daemon.warming.bisection import Bisection
+    from storectl_daemon.warming.comparing import Comparing
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +64,8 @@ class Service:
     """One daemon. ``started`` is a time of the monotonic clock; ``stop`` asks for the end and returns at once.
 
     If the store is gone, ``check_store`` begins the end and raises StoreGoneError. ``socket`` returns the path on which
-    the daemon listens. ``repairer`` and ``bisection`` are loaded by the first request that needs them.
+    the daemon listens. ``repairer``, ``comparing``, ``bisection`` and ``collector`` are loaded by the first request
+    that needs them. The variables in ``own_environ`` are the daemon's own.
     """
 
     store: Store
@@ -70,6 +74,8 @@ class Service:
     files: ProjectFiles
     fronts: Fronts
     warmer: Warmer
+    generations: Generations
+    comparing: "Callable[[], Awaitable[Comparing]]"
     compiling: Compiling
     watcher: Watcher
     bus: EventBus
@@ -84,6 +90,8 @@ class Service:
     stop: Callable[[], None]
     repairer: "Callable[[], Awaitable[Repairer]]"
     bisection: "Callable[[], Awaitable[Bisection]]"
+    collector: "Callable[[], Awaitable[Collector]]"
+    own_environ: Mapping[str, str]
 
     @property
     def busy(self) -> bool:
@@ -118,6 +126,20 @@ class Service:
         sent = known.of(located.project) if environ is None else known.note(located.project, environ)
         return Job(project=located.project, options=options, offline=offline, environ=sent)
 
+    def job_of_key(self, path: str, key: str) -> Job:
+        """The job of the project in this folder whose options have this key.
+
+        Raises UnknownProjectError if the project is not registered, or has had no such options.
+        """
+        project = self.known(path, exactly=True)
+        options = (recorded.options for recorded in project.environments)
+        found = next((each for each in options if each.key == key), None)
+        if found is None and key != DEFAULT_OPTIONS.key:
+            raise UnknownProjectError(
+                f"{project.path} has had no environment with these options", hint="storectl warm makes one"
+            )
+        return Job(project=project.path, options=found or DEFAULT_OPTIONS, environ=self.variables.of(project.path))
+
     async def register(self, path: str, *, environ: Mapping[str, str] | None) -> Project:
         """Watch the project at or above the folder, and begin to warm it."""
         job = await self.job_at(path, DEFAULT_OPTIONS, environ=environ)
@@ -130,11 +152,15 @@ class Service:
     async def unregister(self, path: str) -> None:
         """Forget the project. Raises UnknownProjectError if it is not registered."""
         project = self.known(path, exactly=True)
-        self.book.remove(project.path)
-        self.warmer.forget(project.path)
-        self.watcher.forget(project.path)
-        self.variables.forget(project.path)
-        await self.warmer.forget_record(project.path)
+        await self.forget(project.path)
+
+    async def forget(self, project: Path) -> None:
+        """Forget all that is known of the project in this folder, with its record."""
+        self.book.remove(project)
+        self.warmer.forget(project)
+        self.watcher.forget(project)
+        self.variables.forget(project)
+        await self.warmer.forget_record(project)
         await self.book.written()
 
     async def register_in_worktree(self, found: Neighbour) -> None:

@@ -18,6 +18,8 @@ from storectl_store.digest import EnvironmentId
 from storectl_store.entries.store import Store
 from storectl_store.environments.front.front_record import FrontRecord, write_front
 from storectl_store.errors import StoreError
+from storectl_store.projects.history import Generation, append_generation
+from storectl_store.projects.prefetched import Prefetched, note_prefetched
 from storectl_store.projects.project_record import write_record
 
 NOW = 1_800_000_000.0
@@ -42,6 +44,9 @@ class Scene:
         (self.project / "old").symlink_to(self.layout.environment(THREE))
         (self.project / "docs").mkdir()
         write_pin(self.layout, KeptEnvironment(name="course", environment=THREE, at_ns=1, project=self.project))
+        append_generation(self.layout, self.project, granted(THREE))
+        fetched = Prefetched(at_ns=1, environment=TWO, commit="c0ffee", ref="origin/x")
+        note_prefetched(self.layout, self.project, fetched)
         wish = RecordedEnvironment(options=Options(lock_file=str(self.project / "other.lock")), environment=ONE)
         self.book = [Project(path=self.project, environments=(wish,)), Project(path=self.tool)]
 
@@ -60,6 +65,19 @@ class Scene:
         return read_facts(self.layout, self.book, [self.state], now=NOW + days * DAY)
 
 
+def granted(environment: EnvironmentId) -> Generation:
+    return Generation(
+        number=0,
+        at_ns=1,
+        key="default",
+        environment=environment,
+        inputs="ab",
+        branch="main",
+        commit=None,
+        snapshot="",
+    )
+
+
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
@@ -71,6 +89,8 @@ def test_everything_that_keeps_an_environment_is_read(scene: Scene) -> None:
     assert (site.path, tool.path) == (scene.project, scene.tool)
     assert {(each.key, each.environment) for each in site.recorded} == {("default", ONE), ("0123", TWO)}
     assert {(each.path.name, each.environment) for each in site.fronts} == {(".venv", TWO), ("old", THREE)}
+    assert [(each.environment, each.branch) for each in site.generations] == [(THREE, "main")]
+    assert [each.ref for each in site.prefetched] == ["origin/x"]
     assert site.lost_lock_files == {str(scene.project / "other.lock")}
     assert (site.remembered, tool.remembered) == (False, True)
     assert [pin.name for pin in facts.pins] == ["course"]

@@ -13,8 +13,9 @@ from storectl_store.collecting.inventory import Inventory, StoredEnvironment
 from storectl_store.collecting.pins import KeptEnvironment
 from storectl_store.collecting.roots import Root
 from storectl_store.collecting.sightings import Absence
-from storectl_store.digest import EnvironmentId
+from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.projects.history import Generation
+from storectl_store.projects.prefetched import Prefetched
 from storectl_store.projects.recorded_environments import RecordedReady
 
 NOW = 1_800_000_000.0
@@ -204,3 +205,16 @@ def test_an_environment_of_no_known_project_is_kept_while_programs_use_it() -> N
     assert kept(gather(Facts(), there(1, used=15), KEEP)) == set()
     assert kept(gather(Facts(), there(1, published=1), KEEP)) == set()  # published, and never used
     assert kept(gather(Facts(), there(1, used=13), Keep(days=0))) == set()
+
+
+def test_a_branch_that_was_fetched_is_kept_for_a_week_and_what_was_fetched_of_it_if_there_is_no_environment() -> None:
+    def fetched(days: float, made: EnvironmentId | None = None, digests: tuple[Digest, ...] = ()) -> list[Root]:
+        at_ns = int((NOW - days * DAY) * 1e9)
+        prefetched = Prefetched(at_ns=at_ns, environment=made, commit="c0ffee", ref="origin/x", digests=digests)
+        return roots_of(ProjectFacts(path=SITE, prefetched=(prefetched,)))
+
+    assert kept(fetched(6, environment(1))) == {1}
+    assert kept(fetched(8, environment(1))) == set()
+    (root,) = fetched(6, digests=(Digest("sha256:" + "0" * 64),))
+    assert (root.kind, root.environment, root.digest) == ("prefetch", None, "sha256:" + "0" * 64)
+    assert root.detail.startswith("origin/x, fetched ")

@@ -7,14 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from storectl_daemon.collecting.gathering import Keep
 from storectl_daemon.collecting.shares import KINDS, NOBODY, entry_shares, shares
+from storectl_daemon.collecting.users import users_of
+from storectl_daemon.jobs.options import DEFAULT_OPTIONS
+from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
+from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.serving.api import usage as usage_api
 from storectl_daemon.serving.api.entry_models import WorkingEvent
 from storectl_daemon.serving.api.usage_models import Size, UsageEvent, UsageFailedEvent
 from storectl_store.collecting.usage import Usage, read_usage
 from storectl_store.digest import EnvironmentId
 from storectl_store.disk.disk_size import sum_of
+from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import StoreError
+from storectl_store.projects.history import Generation, append_generation
 from support.environments import interpreters
 from support.lived_in import WHEELS, lived_in
 from support.stores import written_store
@@ -38,6 +45,30 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Usage, dict[str, Env
     known, ages = usage.inventory.environments, {"today": 0.1 * DAY, "week": 5 * DAY, "year": 300 * DAY}
     aged = {ids[name]: replace(known[ids[name]], last_used=NOW - age) for name, age in ages.items()}
     return replace(usage, inventory=replace(usage.inventory, environments=aged)), ids
+
+
+def test_a_project_has_what_it_asked_for_what_is_recorded_and_what_it_may_go_back_to(tmp_path: Path) -> None:
+    layout, ids = StoreLayout(tmp_path / "store"), [EnvironmentId(f"{n:032x}") for n in range(5)]
+    left, right, broken = (tmp_path / name for name in ("left", "right", "broken"))
+    book = ProjectBook(tmp_path / "projects.json")
+    book.record(left, RecordedEnvironment(options=DEFAULT_OPTIONS, environment=ids[0]))
+    book.record(broken, RecordedEnvironment(options=DEFAULT_OPTIONS, environment=ids[0]))
+    for project, text in ((right, f"environment /x/{ids[1]}\n"), (broken, "nothing\n")):
+        layout.project_record(project).mkdir(parents=True)
+        (layout.project_record(project) / "ready.default").write_text(text)
+    for at, environment in enumerate((ids[2], ids[3], ids[4], ids[1])):
+        generation = Generation(
+            number=0, at_ns=at, key="default", environment=environment, inputs="0" * 64, branch=None, commit=None,
+            snapshot="0" * 64,
+        )  # fmt: skip
+        append_generation(layout, right, generation)
+    keep = Keep(generations=3, days=1)
+    assert users_of(layout, book, Fronts(layout), keep, now=10 * DAY) == {
+        ids[0]: {str(left), str(broken)},
+        ids[1]: {str(right)},
+        ids[3]: {str(right)},
+        ids[4]: {str(right)},
+    }
 
 
 def test_what_no_project_has_is_nobodys(made: tuple[Usage, dict[str, EnvironmentId]]) -> None:

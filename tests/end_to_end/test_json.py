@@ -15,9 +15,11 @@ from support.wheels import make_wheel
 ALPHA = make_wheel("alpha", "1.0", files={"alpha/__init__.py": "X = 1\n", "alpha/more.py": "Y = 2\n"})
 OLDER = make_wheel("alpha", "0.9", files={"alpha/__init__.py": "X = 0\n"})
 ARGUMENTS = {
+    "env diff": ("1", "1"),
     "env bisect": ("--", "python", "-c", "import alpha, sys; sys.exit(alpha.X)"),
     "env export": ("exported",),
     "store show": ("alpha",),
+    "store why": ("alpha",),
 }
 
 
@@ -38,6 +40,7 @@ def test_every_document_is_as_the_page_says(machine: Machine, index: LoopbackInd
     machine.ok("warm", cwd=folder)
     machine.ok("link", cwd=folder)
     machine.ok("kernel", "install", cwd=folder)
+    machine.ok("env", "pin", "course", cwd=folder)
     for name in DOCUMENTS:
         codes = (0, 1) if name == "doctor" else (0,)
         assert printed(machine, name, *ARGUMENTS.get(name, ()), cwd=folder, codes=codes)

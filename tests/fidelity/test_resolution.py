@@ -190,7 +190,7 @@ print(json.dumps([
     sys.path, sys.argv, sys.orig_argv[1:], sys.executable, [sys.prefix, sys.base_prefix, site.PREFIXES], str(sys.flags), __name__,
     getattr(__main__, "__file__", None), getattr(__main__.__spec__, "name", None), redis.__file__, os.getcwd(), sys.stdin.name,
     [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP)],
-    sorted(set(os.listdir("/proc/self/fd")) - {"9"}), os.environ["PATH"], sorted(set(os.environ) - {"STORECTL_SOCKET"}), os.environ["VIRTUAL_ENV"],
+    sorted(set(os.listdir("/proc/self/fd")) - {"9", "200"}), os.environ["PATH"], sorted(set(os.environ) - {"STORECTL_SOCKET"}), os.environ["VIRTUAL_ENV"],
 ]))
 """
 

@@ -21,7 +21,7 @@ from storectl_store.projects.history import (
     history_problems,
     is_told,
     known_lines,
-    last_of_inputs,
+    latest_of_inputs,
     mend_history,
     read_history,
     recent_generations,
@@ -35,6 +35,7 @@ from storectl_store.projects.kept_inputs import (
     write_kept,
 )
 from storectl_store.projects.project_record import forget_record, record_problem, write_record
+from storectl_store.selection.uv.workspace import matching_among
 from support.golden import check_golden
 
 PROJECT = Path("/home/ann/site")
@@ -107,14 +108,14 @@ def test_the_same_again_writes_nothing(layout: StoreLayout) -> None:
 def test_other_inputs_of_the_same_environment_are_the_same_generation(layout: StoreLayout) -> None:
     append_generation(layout, PROJECT, grant("one"))
     append_generation(layout, PROJECT, grant("one", "another pyproject.toml"))
-    lines = known_lines(layout, PROJECT, "default")
     assert numbers(layout) == [1]
     assert read_history(layout, PROJECT)[0].inputs == digest("one")
     for inputs in ("one", "another pyproject.toml"):
-        found = last_of_inputs(lines, digest(inputs))
+        found = latest_of_inputs(layout, PROJECT, "default", digest(inputs))
         assert found is not None
         assert found.environment == grant("one").environment
-    assert last_of_inputs(lines, digest("never seen")) is None
+    assert latest_of_inputs(layout, PROJECT, "default", digest("never seen")) is None
+    assert latest_of_inputs(layout, PROJECT, "other", digest("one")) is None
 
 
 def test_another_notice_or_variable_is_told(layout: StoreLayout) -> None:
@@ -155,7 +156,7 @@ def test_who_asks_what_to_keep_hears_of_a_damaged_line_and_a_grant_goes_on(layou
     assert history_problems(file.parent) == ["line 1 cannot be read"]
     append_generation(layout, PROJECT, grant("two"))
     assert [line.number for line in known_lines(layout, PROJECT, "default")] == [1, 2]
-    mend_history(file.parent, lost=())
+    mend_history(file.parent, file.read_bytes(), lost=())
     assert numbers(layout) == [1, 2]
     assert history_problems(file.parent) == []
 
@@ -273,17 +274,18 @@ def test_the_same_is_kept_once(layout: StoreLayout) -> None:
     assert len(list((layout.project_record(PROJECT) / "history.d").iterdir())) == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"no gzip", gzip.compress(b"{}\n"), gzip.compress(b"[1]\n")])
+@pytest.mark.parametrize("damage", [b"", b"no gzip", b"{}\n", b"[1]\n"])
 def test_a_damaged_snapshot_is_refused_found_and_taken_note_of(layout: StoreLayout, damage: bytes) -> None:
     snapshot = write_kept(layout, PROJECT, kept())
     append_generation(layout, PROJECT, replace(grant("one"), snapshot=snapshot))
     folder = layout.project_record(PROJECT)
+    damage = gzip.compress(damage) if damage.endswith(b"\n") else damage
     (folder / "history.d" / f"{snapshot}.gz").write_bytes(damage)
     for reader in (read_kept, read_kept_head):
         with pytest.raises(StoreFormatError):
             reader(layout, PROJECT, snapshot)
     assert kept_problem(folder, snapshot)
-    mend_history(folder, lost=[snapshot])
+    mend_history(folder, history_file(layout, PROJECT).read_bytes(), lost=[snapshot])
     assert [generation.snapshot for generation in read_history(layout, PROJECT)] == [""]
     assert list((folder / "history.d").iterdir()) == []
 
@@ -307,3 +309,20 @@ def test_snapshots_that_no_line_names_any_more_go_with_the_lines(layout: StoreLa
         append_generation(layout, PROJECT, replace(grant(str(number)), snapshot=snapshot))
     named = {generation.snapshot for generation in read_history(layout, PROJECT)}
     assert {file.stem for file in (layout.project_record(PROJECT) / "history.d").iterdir()} == named
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("packages/*", ["packages/a"]),
+        ("./packages/*/", ["packages/a"]),
+        ("packages/**", ["packages/a", "packages/a/inner"]),
+        ("../lib", ["../lib"]),
+        ("packages/b", []),
+    ],
+)
+def test_members_are_found_among_what_is_kept(pattern: str, found: list[str]) -> None:
+    folders = (".", "packages/a", "packages/a/inner", "../lib")
+    files = [Path(os.path.normpath(PROJECT / folder / "pyproject.toml")) for folder in folders]
+    matching = matching_among([*files, PROJECT / "packages/b/setup.py"])
+    assert sorted(matching(str(PROJECT), pattern)) == found

@@ -340,6 +340,7 @@ def test_an_entry_that_a_process_names_stays_and_says_which(collector: Collector
 def test_an_entry_with_a_broken_manifest_goes_and_its_files_are_looked_at_all_the_same(collector: Collector) -> None:
     collector.written.commit(PROGRAM)
     entry, manifest = collector.written.entry(PROGRAM), collector.written.store.layout.manifest(digest(PROGRAM))
+    manifest.chmod(0o644)
     manifest.write_text("broken")
     collector.guards.used = {entry / "site-packages/program/lib.so.1"}
     assert collector.sweep.entries([digest(PROGRAM)]).spared == {digest(PROGRAM): Spared.USED}

@@ -187,3 +187,11 @@ def test_an_environment_with_an_older_shim_is_another_storectls(
     monkeypatch.setattr("storectl_store.environments.made_by.shim_digest", lambda: "sha256:" + "0" * 64)
     monkeypatch.setattr("storectl_store.environments.made_by.shim_sources", lambda: newer)
     assert maker_of(published.folder, read_environment(published.folder)) is Maker.ANOTHER
+
+
+def test_to_look_at_an_environment_is_no_use_of_it(published: Published) -> None:
+    """The access time of this file says when a program was started there last."""
+    config = published.folder / "pyvenv.cfg"
+    os.utime(config, (1000, config.stat().st_mtime))
+    assert published.different() == []
+    assert config.stat().st_atime == 1000

@@ -140,8 +140,8 @@ class Race:
             if done.returncode == 0:
                 collected = json.loads(done.stdout)
                 self.tally.collects += 1
-                self.tally.environments += len(collected["environments"])
-                self.tally.entries += len(collected["entries"])
+                self.tally.environments += collected["environments"]
+                self.tally.entries += collected["entries"]
             elif not self.was_interrupted("collect", done.stderr, begun):
                 self.tally.failures.append(f"collect: {done.returncode}: {done.stderr}")
             time.sleep(max(0.0, begun + 1 - time.monotonic()))

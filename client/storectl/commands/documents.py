@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from storectl.commands.bisect_documents import Bisection
+from storectl.commands.collect_documents import Collect, Pin, Why
+from storectl.commands.history_documents import DifferenceThen, HistoryThen
 from storectl.commands.usage_documents import Usage
 
 
@@ -202,12 +204,17 @@ DOCUMENTS: Mapping[str, Any] = {
     "daemon status": Daemon,
     "env show": ShownProject,
     "env list": list[ListedEnvironment],
+    "env history": HistoryThen,
+    "env diff": DifferenceThen,
     "env export": Export,
     "env bisect": Bisection,
     "store list": list[Entry],
     "store show": list[ShownEntry],
     "store verify": Verification,
     "store du": Usage,
+    "store collect": Collect,
+    "store why": list[Why],
+    "env pins": list[Pin],
     "kernel list": list[Kernel],
     "doctor": list[Check],
 }

@@ -23,10 +23,16 @@ if TYPE_CHECKING:
     from storectl.daemon.client import DaemonClient
 
 _LAZY = {
+    "pin": ("pin:pin", "Keep the environment that a project has now, whatever becomes of the project."),
+    "unpin": ("pin:unpin", "Keep it no longer."),
+    "pins": ("pin:pins", "Print every pin."),
     "create": ("named:create", "Make an environment that belongs to no project."),
     "add": ("named:add", "Add packages to a named environment."),
     "remove": ("named:remove", "Remove a named environment."),
     "default": ("named:default", "Choose the environment that counts outside of projects, or print its name."),
+    "history": ("history:history", "Print the environments that a project had, and what changed between them."),
+    "diff": ("history:diff", "Print what changed between two environments of a project."),
+    "rollback": ("history:rollback", "Run programs in an earlier environment until an input changes."),
     "bisect": ("bisect:bisect", "Find the generation, and the wheel in it, that made a command fail."),
     "export": (
         "export:export",
@@ -80,9 +86,7 @@ def path(folder: str, *, name: str | None) -> None:
     if name is not None:
         print_lines(environment_at(*named_project(name, Options(), os.environ), os.environ))
         return
-    project, _, options = locate_member([folder], Options(), os.environ)
-    ready = read_ready(store_folder(os.environ), project, options.key)
-    print_lines(ready or _path_by_daemon(project))
+    print_lines(environment_of(folder)[1])
 
 
 @env.command("list")
@@ -104,6 +108,13 @@ def list_environments(*, json: bool) -> None:
 def api() -> None:
     """Print the path of the Python API, for an interpreter that does not have storectl: see docs/python-api.md."""
     print_lines(os.path.join(os.path.dirname(os.path.abspath(storectl_shim.__file__)), "notebook.py"))
+
+
+def environment_of(folder: str) -> tuple[str, str]:
+    """The project at or above this folder, and the path of its environment. ClientError if that is not ready."""
+    project, _, options = locate_member([folder], Options(), os.environ)
+    ready = read_ready(store_folder(os.environ), project, options.key)
+    return project, ready or _path_by_daemon(project)
 
 
 def _names_by_environment() -> dict[str, str]:

@@ -128,6 +128,7 @@ directory = click.option(
 
 SETTINGS = tuple(_setting(option) for option in OPTIONS if option.sets.partition("=")[0].isupper() or not option.sets)
 _TARGET = (*(_parameter(option) for option in OPTIONS if option.sets in _SELECTION), directory, project, *SETTINGS)
+_SAME_LOCK_FILE = frozenset({"lock", "locked", "frozen"})
 
 
 class Group(click.Group):
@@ -198,6 +199,12 @@ def decorated(command: Command, decorators: Iterable[Callable[[Command], Command
 def target(command: Command) -> Command:
     """Give a command every option of ``options_of``, and those that set a variable for it."""
     return decorated(command, _TARGET)
+
+
+def target_of_project(command: Command) -> Command:
+    """Give a command the same options without those for the lock file: it is about the project's own."""
+    kept = (option for option in OPTIONS if option.sets in _SELECTION - _SAME_LOCK_FILE)
+    return decorated(command, (*map(_parameter, kept), directory, project, *SETTINGS))
 
 
 def settings(command: Command) -> Command:

@@ -13,6 +13,8 @@ from storectl.daemon.start import ensure_daemon
 from storectl.errors import UnknownEntryError, printable
 
 LAZY = {
+    "collect": ("collect:collect", "Take away what nothing keeps any more."),
+    "why": ("collect:why", "Print what keeps something in the store."),
     "du": ("usage:du", "Print what the store takes up on disk."),
 }
 

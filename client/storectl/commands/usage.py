@@ -19,7 +19,7 @@ Json = Mapping[str, Any]
 _KINDS = ("project", "package", "age", "environment", "entry")
 _NOBODY = {"project": "no project", "age": "in no environment"}
 _SHARES = "What several have counts for each of them: only the first two columns may be added up."
-_AGES = "What was used last within each time: the first two columns would go if all below had gone."
+_AGES = "From the bottom on, the first two columns add up to what would go if nothing that old were kept."
 
 
 @click.command()

@@ -26,7 +26,7 @@ _GAP = 1.0
 _SMALLEST = 64.0  # in square units; smaller boxes of a group become one,
 _FIRST, _SMALLEST_FIRST = 300, 9.0  # but for so many of the largest, down to this
 _MOST_GROUPS = 14
-_FONT, _BOLD = 0.6, 0.68  # of its size: the mean width of a character, for the wider of the usual fonts
+_FONT, _BOLD = 0.62, 0.68  # of its size: the mean width of a character, for the wider of the usual fonts
 _LARGEST_FONT, _SMALLEST_FONT = 22.0, 8.0
 
 _DAY = 86400.0

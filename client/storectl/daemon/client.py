@@ -14,7 +14,7 @@ from storectl.daemon.bisections import Attempt, Found
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.daemon.exchange import exchange, went_away
 from storectl.daemon.socket import check_listener, check_owner
-from storectl.daemon.wire import path_from_wire, path_on_wire, variables_on_wire
+from storectl.daemon.wire import decoded, path_from_wire, path_on_wire, variables_on_wire
 from storectl.errors import (
     DaemonProblemError,
     DaemonTimeoutError,
@@ -208,20 +208,72 @@ class DaemonClient:
                 return _read(Attempt.from_json, event) if kind == "try" else _read(Found.from_json, event)
         raise went_away()
 
+    def collect(self, **asked: Any) -> Iterator[dict[str, Any]]:
+        """The events of a collect, as they come; the last one is ``collected``. ``asked`` are fields of the request.
+
+        DaemonProblemError with the daemon's reason if it fails.
+        """
+        self._need("collect", "cannot collect")
+        for event in self._stream("/v1/collect", asked | {"environ": variables_on_wire(self._environ)}):
+            if event.get("event") == "failed":
+                raise problem_from_json(event.get("problem") or {})
+            yield decoded(event)
+            if event.get("event") == "collected":
+                return
+        raise went_away()
+
+    def collects(self) -> dict[str, Any] | None:
+        """What is known of collects so far; None if the daemon makes none."""
+        return dict(decoded(self._json("GET", "/v1/collect"))) if self._has("collect") else None
+
+    def why(self, name: str) -> list[dict[str, Any]]:
+        """What keeps the entries and environments of this name."""
+        self._need("collect", "cannot tell why something is kept")
+        found = self._json("GET", f"/v1/why/{_quoted(name)}", silence_s=self._stream_silence_s)
+        return [dict(decoded(each)) for each in found]
+
+    def pins(self) -> list[dict[str, Any]]:
+        """Every pin: name, environment, project, when it was made, and whether the environment is there."""
+        self._need("collect", "has no pins")
+        return [dict(decoded(each)) for each in self._json("GET", "/v1/pins")]
+
+    def pin(self, name: str, environment: str, project: str) -> dict[str, Any]:
+        """Keep the environment with this id, which this project has now."""
+        self._need("collect", "cannot pin")
+        body = {"name": name, "environment": environment, "project": path_on_wire(project)}
+        return dict(decoded(self._json("POST", "/v1/pins", body)))
+
+    def unpin(self, name: str) -> None:
+        """Keep it no longer."""
+        self._need("collect", "has no pins")
+        self._request("DELETE", f"/v1/pins/{_quoted(name)}")
+
     def shutdown(self) -> None:
         """Ask the daemon to end. It may still run for a moment."""
         self._request("POST", "/v1/shutdown")
 
+    def answer(self, method: str, path: str, body: Json | None = None, *, needs: str, lack: str) -> Any:
+        """The answer to a request that needs this feature; what a daemon without it ``lack``s is said in the error."""
+        self._need(needs, lack)
+        return self._json(method, path, body, silence_s=self._stream_silence_s)
+
+    def ready(self, path: str, body: Json, listener: WarmListener, *, needs: str, lack: str) -> EnvironmentInfo:
+        """The environment that a request for one leads to; the request needs this feature, as for ``answer``."""
+        self._need(needs, lack)
+        return self._until_ready(path, body, listener)
+
+    def request_of(self, start: str, options: Options) -> dict[str, Any]:
+        """The fields of every request for an environment of the project at or above ``start``, but for ``offline``."""
+        body = {"start": path_on_wire(start), "environ": variables_on_wire(self._environ)}
+        return _options_on_wire(options) | body | self._rarer(options)
+
     def _warm_once(self, start: str, options: Options, listener: WarmListener, *, bytecode: bool) -> EnvironmentInfo:
-        body = _options_on_wire(options) | {
-            "start": path_on_wire(start),
-            "offline": options.offline,
-            "bytecode": bytecode,
-            "thorough": bytecode,
-            "environ": variables_on_wire(self._environ),
-            **self._rarer(options),
-        }
-        for event in self._stream("/v1/warm", body):
+        body = self.request_of(start, options)
+        body |= {"offline": options.offline, "bytecode": bytecode, "thorough": bytecode}
+        return self._until_ready("/v1/warm", body, listener)
+
+    def _until_ready(self, path: str, body: Json, listener: WarmListener) -> EnvironmentInfo:
+        for event in self._stream(path, body):
             kind = event.get("event")
             if kind == "progress":
                 listener.progress(_read(Progress.from_json, event))

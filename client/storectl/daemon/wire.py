@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import overload
+from typing import Any, overload
 
 from storectl.errors import EnvironSizeError
 from storectl_shim.wire_text import decode_text, encode_text
@@ -27,6 +27,15 @@ def path_from_wire(path: None) -> None: ...
 def path_from_wire(path: str | None) -> str | None:
     """A path from an answer, in the form that this process uses; ValueError if it is not one."""
     return path if path is None else os.fsdecode(decode_text(path).encode("utf-8", "surrogateescape"))
+
+
+def decoded(value: Any) -> Any:
+    """The value, JSON of an answer, with every text in it in the form that this process uses."""
+    if isinstance(value, dict):
+        return {name: decoded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [decoded(each) for each in value]
+    return path_from_wire(value) if isinstance(value, str) else value
 
 
 def variables_on_wire(environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,9 +9,12 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from storectl_store.disk.whole_files import replace_file
+from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.trash import discard
 
 _OTHERS = frozenset({"worktrees", "hooks", "FETCH_HEAD"})
 
@@ -46,6 +49,23 @@ def sums_problem(mirror: Path) -> str | None:
         if not sums_file(mirror).exists():
             return "it does not say what was fetched"
         return None if sums_file(mirror).read_bytes() == _sums(mirror) else "its files are not as git left them"
+
+
+def drop_old_mirrors(layout: StoreLayout, before: float) -> int:
+    """Throw away the mirrors that were used last before this time, in seconds. Returns how many.
+
+    The sums are written at each use. Lock files stay: one process at a time could not be told from two without them.
+    """
+    dropped = 0
+    for sums in layout.repositories.glob("*.sums"):
+        mirror = sums.with_suffix("")
+        with suppress(BlockingIOError, FileNotFoundError), lock_file(mirror).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if sums.stat().st_mtime < before:
+                discard(layout, mirror, kind="repository")
+                sums.unlink()
+                dropped += 1
+    return dropped
 
 
 def _sums(mirror: Path) -> bytes:

@@ -27,7 +27,8 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.front.front_record import OWN_FOLDER, RECORD, decode_front
 from storectl_store.environments.front.place import is_stage, leads_into
 from storectl_store.errors import StoreError
-from storectl_store.projects.history import Generation
+from storectl_store.projects.history import Generation, read_history
+from storectl_store.projects.prefetched import Prefetched, read_prefetched
 from storectl_store.projects.project_record import project_of
 from storectl_store.projects.recorded_environments import RecordedReady, every_record_folder, recorded_environments
 
@@ -57,9 +58,18 @@ class ProjectFacts:
     recorded: tuple[RecordedReady, ...] = ()
     fronts: tuple[KnownFront, ...] = ()
     generations: tuple[Generation, ...] = ()
+    prefetched: tuple[Prefetched, ...] = ()
     remembered: bool = False
     absence: Absence | None = None
     lost_lock_files: frozenset[str] = frozenset()
+
+    def environments(self) -> Iterator[EnvironmentId]:
+        """All environments that the project is known to have, or to have had."""
+        yield from (wish.environment for wish in self.wishes if wish.environment is not None)
+        yield from (each.environment for each in self.recorded)
+        yield from (each.environment for each in self.fronts)
+        yield from (each.environment for each in self.generations)
+        yield from (each.environment for each in self.prefetched if each.environment is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +96,8 @@ def read_facts(layout: StoreLayout, book: Sequence[Project], states: Iterable[Pa
             wishes=wishes.get(path, ()),
             recorded=recorded_environments(recorded[path]) if path in recorded else (),
             fronts=() if path in missing else tuple(_fronts(layout, path)),
+            generations=_history(layout, path),
+            prefetched=read_prefetched(layout, path),
             remembered=path.parent in remembered,
             absence=missing.get(path),
             lost_lock_files=frozenset(_lost_lock_files(wishes.get(path, ()))),
@@ -129,6 +141,11 @@ def _lost_lock_files(wishes: Iterable[RecordedEnvironment]) -> Iterator[str]:
                     os.stat(named)
                 except _NOT_THERE:
                     yield named
+
+
+def _history(layout: StoreLayout, project: Path) -> tuple[Generation, ...]:
+    with disk_errors(f"read the history of {project}"):
+        return read_history(layout, project)
 
 
 def _fronts(layout: StoreLayout, project: Path) -> Iterator[KnownFront]:

@@ -7,6 +7,7 @@ says what an environment was for.
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from storectl_daemon.collecting.facts import Facts, ProjectFacts
@@ -130,6 +131,7 @@ class _ProjectRoots:
         for front in self._project.fronts:
             yield self._root("front", front.environment, front.path.name)
         yield from self._of_generations()
+        yield from self._of_prefetched()
 
     def _lasts(self, wish: RecordedEnvironment) -> bool:
         """Whether it is kept as long as the project is there, and not only as long as it is used."""
@@ -159,6 +161,17 @@ class _ProjectRoots:
                 until=self._until(generation.environment, until),
             )
 
+    def _of_prefetched(self) -> Iterator[Root]:
+        """What was made ready of branches that were fetched: the environment, or the entries if there could be none."""
+        for made in self._project.prefetched:
+            at = made.at_ns / 1e9
+            words = _words(f"{made.ref}, fetched {day(at)}", *self._absence_words())
+            until = self._until(made.environment, min(made.until, at + self._keep.seconds))
+            root = partial(Root, kind="prefetch", project=self._project.path, detail=words, until=until)
+            if made.environment is not None:
+                yield root(environment=made.environment)
+            yield from (root(digest=digest) for digest in made.digests)
+
     def _root(self, kind: RootKind, environment: EnvironmentId, *words: str, used: float | None = None) -> Root:
         """A root of this project. If ``used`` is not None, it ends some days after that, or after a later use."""
         last_used = max(used or 0.0, _last_used(self._inventory, environment))
@@ -171,13 +184,13 @@ class _ProjectRoots:
             until=self._until(environment, None if used is None else last_used + self._keep.seconds),
         )
 
-    def _until(self, environment: EnvironmentId, until: float | None) -> float | None:
+    def _until(self, environment: EnvironmentId | None, until: float | None) -> float | None:
         """When a root ends that would end at ``until`` in a project that is there."""
         absence = self._project.absence
         if absence is None:
             return until
         # If the project was only moved, its programs still run in the environment.
-        seen = max(absence.since, _last_used(self._inventory, environment))
+        seen = max(absence.since, _last_used(self._inventory, environment) if environment else 0.0)
         gone = seen + (UNMOUNTED_DAYS if absence.disk else GONE_DAYS) * DAY
         return gone if until is None else min(gone, until)
 

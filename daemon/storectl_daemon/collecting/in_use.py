@@ -51,12 +51,13 @@ def guards_of(trust: Trust) -> Guards:
 
 def processes_text(processes: Sequence[Process], now: float) -> str:
     """The processes, for a person: ``process 4711 (jupyter, 12 days)``."""
-    shown = [f"process {each.pid} ({each.name}, {_age(now - each.started)})" for each in processes[:_MOST_SHOWN]]
+    shown = [f"process {each.pid} ({each.name}, {age_text(now - each.started)})" for each in processes[:_MOST_SHOWN]]
     more = len(processes) - _MOST_SHOWN
     return ", ".join([*shown, *([f"{more} more"] if more > 0 else [])])
 
 
-def _age(seconds: float) -> str:
+def age_text(seconds: float) -> str:
+    """Seconds for a person: ``12 days``."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

@@ -16,7 +16,7 @@ from storectl_store.collecting.accounts import (
     unnamed_entries,
 )
 from storectl_store.collecting.usage import Usage
-from storectl_store.digest import Digest, EnvironmentId, prefix_of
+from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.disk.disk_size import DiskSize
 
 By = Literal["project", "package", "age", "environment"]
@@ -85,11 +85,6 @@ def entry_shares(usage: Usage, users: Users) -> list[EntryShare]:
         for digest, entry in usage.measured.entries.items()
     ]
     return sorted(found, key=lambda entry: (-entry.size.bytes, entry.name, entry.version))
-
-
-def prefix(entry: EntryShare) -> str:
-    """The prefix of the entry, by which `store show` knows it."""
-    return prefix_of(entry.digest)
 
 
 def _by_project(usage: Usage, users: Users) -> Iterator[Share]:

@@ -123,6 +123,16 @@ class PageStore:
         with suppress(OSError):
             self._path(url).unlink()
 
+    def drop_old(self, before: float) -> int:
+        """Delete the pages that were asked for last before this time, in seconds. Returns how many."""
+        dropped = 0
+        with suppress(FileNotFoundError):
+            for changed, _, path in self._sizes():
+                if changed < before:
+                    path.unlink(missing_ok=True)
+                    dropped += 1
+        return dropped
+
     def _path(self, url: Address) -> Path:
         login = url.login
         name = f"{login.user if login else ''}\0{url.without_login()}"

@@ -211,6 +211,29 @@ def _none_found(asked: InterpreterRequest, requires_python: str | None, found: l
     )
 
 
+def drop_old_answers(folder: Path, before: float) -> int:
+    """Delete answers of interpreters that are gone, and those from before this time, in seconds. Returns how many.
+
+    The key of an answer cannot be told from the answer. So an old one may be of a file, or a kernel, that has changed
+    since; if not, the interpreter is asked once more.
+    """
+    dropped = 0
+    for record in folder.glob("*.json"):
+        with suppress(FileNotFoundError):
+            if record.stat().st_mtime < before or not _is_there(record):
+                record.unlink()
+                dropped += 1
+    return dropped
+
+
+def _is_there(record: Path) -> bool:
+    """Whether the interpreter of this answer is there; true if the answer cannot be read, which ``verify`` tells."""
+    try:
+        return os.path.isfile(interpreter_of(_remembered(record)).executable)
+    except _MALFORMED:
+        return True
+
+
 def _key(real: str) -> str:
     status = os.stat(real)
     system = os.uname()

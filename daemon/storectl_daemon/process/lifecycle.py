@@ -42,6 +42,13 @@ class IdleWatch:
         """Note that something is going on."""
         self._last = time.monotonic()
 
+    @property
+    def quiet(self) -> float:
+        """For how many seconds nothing has been going on."""
+        if self._busy():
+            self.touch()
+        return time.monotonic() - self._last
+
     async def run(self) -> None:
         """Sleep until the daemon could have been idle long enough, look, and leave or sleep again."""
         if self._seconds is None:

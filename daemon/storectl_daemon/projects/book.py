@@ -126,6 +126,13 @@ class ProjectBook:
         """Remember the outcome of a warm."""
         return self._put((self._projects.get(path) or Project(path=path)).with_environment(recorded))
 
+    def drop(self, path: Path, options: Options) -> None:
+        """Forget that the project was asked for with these options."""
+        known = self._projects.get(path)
+        if known is not None:
+            left = tuple(recorded for recorded in known.environments if recorded.options != options)
+            self._put(replace(known, environments=left))
+
     def remove(self, path: Path) -> bool:
         """Forget the project. Returns whether it was registered."""
         known = self._projects.pop(path, None)

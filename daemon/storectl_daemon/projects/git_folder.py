@@ -43,13 +43,19 @@ def ask_git(folder: Path, arguments: tuple[str, ...], environ: Mapping[str, str]
 
     None if it fails, if there is no ``git``, or if the user's ``safe.directory`` does not trust the checkout.
     """
+    answer = git_answer(folder, arguments, environ)
+    return None if answer is None else answer.decode(errors="surrogateescape").rstrip("\n")
+
+
+def git_answer(folder: Path, arguments: tuple[str, ...], environ: Mapping[str, str]) -> bytes | None:
+    """The same as it is, byte for byte."""
     kept = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
     command = ["git", *_HARMLESS, "-C", str(folder), *arguments]
     try:
         done = subprocess.run(
             command, env=kept | _SILENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE_S, check=False, cwd="/", encoding="utf-8", errors="surrogateescape",
+            timeout=_PATIENCE_S, check=False, cwd="/",
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.rstrip("\n") if done.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None

@@ -14,10 +14,10 @@ from storectl_store.projects.history import (
     append_generation,
     is_told,
     known_lines,
-    last_of_inputs,
+    latest_of_inputs,
     read_history,
 )
-from storectl_store.projects.kept_inputs import KeptInputs, write_kept
+from storectl_store.projects.kept_inputs import KeptInputs, read_kept, read_kept_head, write_kept
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Histories:
     def before(self, job: Job, inputs: str) -> Generation | None:
         """The generation that inputs with this digest gave last; None if there is none, or if it cannot be read."""
         try:
-            return last_of_inputs(known_lines(self._layout, job.project, job.options.key), inputs)
+            return latest_of_inputs(self._layout, job.project, job.options.key, inputs)
         except OSError as error:
             logger.warning("the history of %s: %s", job.project, error)
             return None
@@ -66,6 +66,14 @@ class Histories:
     def of(self, job: Job) -> tuple[Generation, ...]:
         """The generations of the job's options, the oldest first. Raises OSError or StoreFormatError."""
         return read_history(self._layout, job.project, job.options.key)
+
+    def kept(self, job: Job, generation: Generation, *, files: bool = True) -> KeptInputs:
+        """What is kept of the inputs of a generation, without the ``files`` in a hundredth of the time.
+
+        Raises StoreFormatError if it is lost.
+        """
+        read = read_kept if files else read_kept_head
+        return read(self._layout, job.project, generation.snapshot)
 
     def _write(self, job: Job, granted: Granted) -> None:
         lines = known_lines(self._layout, job.project, job.options.key)

@@ -6,7 +6,9 @@ from typing import Literal, Protocol
 
 from storectl_daemon.errors import DaemonError
 
-Kind = Literal["store", "entry", "catalogue", "environment", "pack", "link", "note", "repository", "record", "projects"]
+Kind = Literal[
+    "store", "entry", "catalogue", "environment", "pack", "link", "note", "repository", "record", "history", "projects"
+]
 """The kind of a thing. A note holds what can be asked again: answers of indexes and interpreters, known builds."""
 
 

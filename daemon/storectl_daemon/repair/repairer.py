@@ -13,6 +13,7 @@ from storectl_daemon.projects.book import ProjectBook
 from storectl_daemon.repair.derived_part import CataloguePart, LinkPart, PackPart
 from storectl_daemon.repair.entry_part import EntryPart
 from storectl_daemon.repair.examined import Examined, Order, Part
+from storectl_daemon.repair.history_part import HistoryPart
 from storectl_daemon.repair.last_looks import LastLooks, Times, times_of
 from storectl_daemon.repair.note_part import NotePart, RepositoryPart
 from storectl_daemon.repair.record_part import BookPart, RecordPart
@@ -81,6 +82,7 @@ class Repairer:
             self.views,
             PackPart(layout=layout, session=self.writer.session),
             RecordPart(layout=layout, book=self.book, warmer=self.warmer, users=self.users),
+            HistoryPart(layout=layout, warmer=self.warmer),
             BookPart(layout=layout, book=self.book),
         )
 

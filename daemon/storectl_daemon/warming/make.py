@@ -4,8 +4,6 @@ If the environment and all its entries exist already, nothing is started, fetche
 """
 
 import asyncio
-import hashlib
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -39,6 +37,7 @@ from storectl_daemon.warming.reading import (
     read_overlay,
     to_be_kept,
 )
+from storectl_daemon.warming.selections import Selections
 from storectl_daemon.warming.settling import MadeEnvironment
 from storectl_daemon.warming.source_builds import SourceBuilds, all_of
 from storectl_store.collecting.holds import Hold, Holds
@@ -49,23 +48,12 @@ from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.kept_inputs import KeptInputs
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.options import DEV
 from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
-from storectl_store.selection.requires_python import requires_python_of
-from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
-from storectl_store.selection.uv.groups import AskedGroups
 
-_KEPT_SELECTIONS = 16  # of 300 pins each, 3 MB
 _MOST_NAMES = 20
 _NAMES_ITS_INDEXES = frozenset({"requirements", "pipfile", "poetry", "pdm"})
 """Lock files whose tools use the indexes named in them for build requirements, too."""
-
-
-def _contents(lock_file: LockFile) -> str:
-    """A digest over the lock file, with its path, and over the pyproject.toml beside it."""
-    parts = f"{lock_file.path}\0{lock_file.digest}\0".encode("utf-8", "surrogateescape")
-    return hashlib.sha256(parts + (lock_file.pyproject or b"")).hexdigest()
 
 
 class Means(NamedTuple):
@@ -101,8 +89,7 @@ class EnvironmentMaker:
         self._pipeline = pipeline
         self._builder = builder
         self._compiling = compiling
-        self._selections: OrderedDict[tuple[str, Options, str], Selection] = OrderedDict()
-        self._required: dict[tuple[str, AskedGroups], str | None] = {}
+        self._selections = Selections()
         self._publishing = publishing
         self._holds = holds
 
@@ -220,36 +207,14 @@ class EnvironmentMaker:
         """The interpreter that the lock file and the folders around it ask for. Raises TargetError. May block."""
         return self._interpreters.choose(
             job.options.python,
-            requires_python=self._requires_python(lock_file, job.options) or around.requires_python,
+            requires_python=self._selections.requires_python(lock_file, job.options) or around.requires_python,
             pinned=around.pinned,
             environ=job.environ,
         )
 
-    def _requires_python(self, lock_file: LockFile, options: Options) -> str | None:
-        """What the lock file and its groups require. Remembered: to find it out means to parse the whole file."""
-        asked = AskedGroups(
-            named=options.groups | {DEV} if options.dev else options.groups,
-            defaults=options.default_groups and not options.only_groups,
-            every=options.all_groups,
-            left_out=options.no_groups,
-        )
-        question = _contents(lock_file), asked
-        if question not in self._required:
-            if len(self._required) >= _KEPT_SELECTIONS:
-                self._required.clear()
-            self._required[question] = requires_python_of(lock_file, asked)
-        return self._required[question]
-
     async def selection(self, job: Job, lock_file: LockFile, interpreter: Interpreter) -> Selection:
         """What the lock file selects for the job. Remembered: a branch may come back."""
-        question = _contents(lock_file), job.options, interpreter.identity
-        known = self._selections.get(question)
-        if known is None:
-            known = await asyncio.to_thread(lambda: select(lock_file, job.options.target(interpreter)))
-            self._selections[question] = known
-            if len(self._selections) > _KEPT_SELECTIONS:
-                self._selections.popitem(last=False)
-        return known
+        return await self._selections.select(job, lock_file, interpreter)
 
     async def _closure(
         self, job: Job, lock_file: LockFile, interpreter: Interpreter, access: Access, progress: Progress

@@ -19,6 +19,7 @@ from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import Pin
 from storectl_store.selection.reading import read_lock_file, remembering
 from storectl_store.selection.target import Interpreter
+from storectl_store.selection.uv.workspace import matching_among
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ def read_now(job: Job, inputs: Inputs) -> Reading:
 def read_as_kept(job: Job, kept: KeptInputs) -> Reading:
     """What was there when this was kept."""
     further = map(Path, job.options.further_lock_files)
-    lock_file = read_lock_file(kept.lock_file, further, variables=job.environ, read=kept.read)
+    matching = matching_among(kept.files)
+    lock_file = read_lock_file(kept.lock_file, further, variables=job.environ, read=kept.read, matching=matching)
     located = Located(project=job.project, lock_file=kept.lock_file)
     return Reading(located=located, lock_file=lock_file, around=Around(), files=kept.files)
 

@@ -1,7 +1,7 @@
 """What the whole store takes up, part by part. The parts add up to the store."""
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -54,13 +54,13 @@ def read_usage(store: Store, *, exact: bool = False, pace: Pace = no_pace) -> Us
     """
     inventory = read_inventory(store)
     measured = measure(store, inventory.environments, inventory.entries, exact=exact, pace=pace)
-    parts: Counter[Part] = Counter()
-    inodes: Counter[Part] = Counter()
+    sizes: defaultdict[Part, list[DiskSize]] = defaultdict(list)
     for part, size in (*_counted(measured), *_rest(store.layout, inventory, measured, pace)):
-        inodes[part] += size.inodes
-        parts[part] += size.bytes
-    found = {part: DiskSize(inodes[part], parts[part]) for part in PARTS if inodes[part]}
-    return Usage(inventory=inventory, measured=measured, parts=found)
+        sizes[part].append(size)
+    sums = {part: sum_of(sizes[part]) for part in PARTS}
+    return Usage(
+        inventory=inventory, measured=measured, parts={part: size for part, size in sums.items() if size != NOTHING}
+    )
 
 
 def _counted(measured: Measured) -> Iterator[tuple[Part, DiskSize]]:

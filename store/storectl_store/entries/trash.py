@@ -1,6 +1,6 @@
 """The trash: folders that must vanish at once but take long to delete are moved here.
 
-    trash/<kind>.<what it was called>.<16 hex digits>     kind: entry, environment, half, session
+    trash/<kind>.<what it was called>.<16 hex digits>     kind: entry, environment, half, repository, session
 
 The name is for a person who looks. The folders of entries are 0555, so deleting makes them writable on the way. It
 works on descriptors and never follows a symbolic link.
@@ -18,7 +18,7 @@ from typing import Literal
 from storectl_store.disk.descriptors import REAL_FOLDER, opened_folder
 from storectl_store.entries.layout import StoreLayout
 
-Kind = Literal["entry", "environment", "half", "session"]
+Kind = Literal["entry", "environment", "half", "repository", "session"]
 
 _ODD = re.compile(r"[^0-9A-Za-z_-]")
 _LONGEST_NAME = 64  # characters of a name that are kept: a file system takes 255 bytes in all

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl_store.disk.whole_files import read_unnoticed
 from storectl_store.entries.manifest import folders_above
 from storectl_store.environments.planning.plan import IMPORT_MAP, EnvironmentPlan
 from storectl_store.environments.planning.scripts import PYTHON_SHEBANG, with_own_shebang
@@ -124,7 +125,7 @@ def _wrong_content(path: str, file: SmallFile, found: _Found, *, contents: bool)
         return f"it has {status.st_size} bytes, not {len(file.content)}"
     if not contents:
         return None
-    return None if (found.root / path).read_bytes() == file.content else "its content is another"
+    return None if read_unnoticed(found.root / path) == file.content else "its content is another"
 
 
 def _wrong_copy(file: SameFile, found: _Found, *, contents: bool) -> str | None:

@@ -88,6 +88,16 @@ def known_lines(layout: StoreLayout, project: Path, key: str) -> list[Generation
     return [line for line in lines if line is not None and line.key == key]
 
 
+def latest_of_inputs(layout: StoreLayout, project: Path, key: str, inputs: str) -> Generation | None:
+    """The latest line of the key whose inputs have this digest; None if there is none. May raise OSError.
+
+    A switch of branches waits for this, so only the lines are decoded in which the digest is.
+    """
+    lines = (line for line in reversed(_whole_lines(_content(history_file(layout, project)))) if inputs in line)
+    found = (generation for generation in map(_decoded, lines) if generation is not None)
+    return next((each for each in found if each.key == key and each.inputs == inputs), None)
+
+
 def is_told(lines: Sequence[Generation], granted: Generation) -> bool:
     """Whether lines of one key end with the generation of this grant, and tell that its inputs gave it.
 
@@ -95,13 +105,9 @@ def is_told(lines: Sequence[Generation], granted: Generation) -> bool:
     """
     if not lines or lines[-1].environment != granted.environment:
         return False
-    told = last_of_inputs([line for line in lines if line.number == lines[-1].number], granted.inputs)
+    same = (line for line in reversed(lines) if line.number == lines[-1].number and line.inputs == granted.inputs)
+    told = next(same, None)
     return told is not None and (told.notices, told.variables) == (granted.notices, granted.variables)
-
-
-def last_of_inputs(lines: Sequence[Generation], inputs: str) -> Generation | None:
-    """The latest of these lines whose inputs have this digest; None if there is none."""
-    return next((line for line in reversed(lines) if line.inputs == inputs), None)
 
 
 def recent_generations(
@@ -151,10 +157,19 @@ def history_problems(folder: Path) -> list[str]:
     return [f"line {number} cannot be read" for number, line in enumerate(lines, 1) if _decoded(line) is None]
 
 
-def mend_history(folder: Path, lost: Iterable[str]) -> None:
-    """Write the history anew, without the lines that cannot be read and without these snapshots; may raise OSError."""
-    gone = set(lost)
+def snapshots_named(folder: Path) -> list[str]:
+    """The snapshots that the history in this record folder names, each once; may raise OSError."""
     found = (_decoded(line) for line in _whole_lines(_content(folder / HISTORY)))
+    return list(dict.fromkeys(line.snapshot for line in found if line is not None and line.snapshot))
+
+
+def mend_history(folder: Path, content: bytes, *, lost: Iterable[str]) -> None:
+    """Write the history with this content, without lines that cannot be read and without these snapshots.
+
+    May raise OSError.
+    """
+    gone = set(lost)
+    found = (_decoded(line) for line in _whole_lines(content))
     kept = [replace(line, snapshot="") if line.snapshot in gone else line for line in found if line is not None]
     _rewrite(folder / HISTORY, kept)
 

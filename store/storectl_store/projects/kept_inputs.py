@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isal import igzip
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest, parse_digest
@@ -30,7 +29,7 @@ from storectl_store.errors import StoreFormatError
 from storectl_store.projects.history import SNAPSHOTS
 
 KEPT_FORMAT = 1
-_COMPRESSION = 2
+_COMPRESSION = 3
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error)
 
 
@@ -71,7 +70,7 @@ def write_kept(layout: StoreLayout, project: Path, kept: KeptInputs) -> str:
     file = _file(layout.project_record(project), snapshot)
     if not file.exists() or file.stat().st_size == 0:  # a power cut may leave an empty file
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(file, igzip.compress(content, _COMPRESSION, mtime=0), mode=PRIVATE)
+        replace_file(file, gzip.compress(content, _COMPRESSION, mtime=0), mode=PRIVATE)
     return snapshot
 
 

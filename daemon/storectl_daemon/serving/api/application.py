@@ -13,11 +13,13 @@ from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api import (
     bisections,
+    collecting,
     daemon_itself,
     entries,
     environments,
     events,
     exports,
+    history,
     interpreters,
     links,
     projects,
@@ -43,7 +45,9 @@ _MODULES = (
     verification,
     events,
     exports,
+    history,
     usage,
+    collecting,
     bisections,
 )
 

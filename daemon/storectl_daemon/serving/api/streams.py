@@ -1,11 +1,15 @@
 """Answers that go on for a while: one JSON object a line, each sent as soon as it exists."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
 NDJSON = "application/x-ndjson"
+
+WORKING_SECONDS = 5.0
+"""The longest time, in seconds, without a line for the client."""
 
 
 def ndjson(events: AsyncIterator[BaseModel]) -> StreamingResponse:
@@ -16,6 +20,24 @@ def ndjson(events: AsyncIterator[BaseModel]) -> StreamingResponse:
 async def _lines(events: AsyncIterator[BaseModel]) -> AsyncIterator[bytes]:
     async for event in events:
         yield event.model_dump_json().encode() + b"\n"
+
+
+async def alive(events: AsyncIterator[BaseModel], working: Callable[[], BaseModel]) -> AsyncIterator[BaseModel]:
+    """The events, with a ``working`` event whenever nothing came for ``WORKING_SECONDS``."""
+    step = asyncio.ensure_future(anext(events, None))
+    try:
+        while True:
+            await asyncio.wait({step}, timeout=WORKING_SECONDS)
+            if not step.done():
+                yield working()
+                continue
+            event = step.result()
+            if event is None:
+                return
+            yield event
+            step = asyncio.ensure_future(anext(events, None))
+    finally:
+        step.cancel()
 
 
 def lines_of(*models: type[BaseModel]) -> dict[int | str, dict[str, object]]:

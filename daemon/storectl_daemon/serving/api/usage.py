@@ -1,9 +1,7 @@
 """``/v1/usage``: what the store takes up on disk, and whose it is."""
 
 import asyncio
-import os
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -11,9 +9,10 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from storectl_daemon.collecting.gathering import Keep
 from storectl_daemon.collecting.pace import Pace
-from storectl_daemon.collecting.shares import EntryShare, Share, Users, entry_shares, prefix, shares
-from storectl_daemon.projects.book import projects_with_records
+from storectl_daemon.collecting.shares import EntryShare, Share, Users, entry_shares, shares
+from storectl_daemon.collecting.users import users_of
 from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api.entry_models import WorkingEvent
@@ -32,7 +31,7 @@ from storectl_daemon.warming.warm import problem_of
 from storectl_store.collecting.accounts import left_over
 from storectl_store.collecting.measuring import size_below
 from storectl_store.collecting.usage import Usage, read_usage
-from storectl_store.digest import EnvironmentId
+from storectl_store.digest import prefix_of
 from storectl_store.disk.disk_size import DiskSize, sum_of
 from storectl_store.disk.durability import disk_errors
 from storectl_store.errors import ProblemError
@@ -85,7 +84,7 @@ def _count(service: Service, by: By, *, exact: bool) -> UsageEvent:
     store, pace = service.store, Pace()
     with disk_errors(f"count what is in the store {store.layout.root}"):
         usage = read_usage(store, exact=exact, pace=pace)
-        users = _users(service)
+        users = users_of(store.layout, service.book, service.fronts, Keep(), now=time.time())
     answer = UsageEvent(
         store=str(store.layout.root),
         by=by,
@@ -99,19 +98,6 @@ def _count(service: Service, by: By, *, exact: bool) -> UsageEvent:
     found = shares(usage, by, users, now=time.time())
     linked = {share.name: _linked(service.fronts, share.name, pace) for share in found} if by == "project" else {}
     return answer.model_copy(update={"shares": tuple(_share(share, linked.get(share.name)) for share in found)})
-
-
-def _users(service: Service) -> Users:
-    """Which projects have which environment: by the book, by their records, and by their fronts."""
-    found: defaultdict[EnvironmentId, set[str]] = defaultdict(set)
-    layout = service.store.layout
-    for project in (*service.book, *projects_with_records(layout)):
-        for recorded in project.environments:
-            if recorded.environment is not None:
-                found[recorded.environment].add(str(project.path))
-        for front in service.fronts.of(project.path):
-            found[EnvironmentId(os.path.basename(front.environment))].add(str(project.path))
-    return {environment: frozenset(projects) for environment, projects in found.items()}
 
 
 def _linked(fronts: Fronts, project: str, pace: Pace) -> Size | None:
@@ -135,7 +121,7 @@ def _entry(entry: EntryShare, projects: Iterable[int]) -> EntryShareInfo:
     return EntryShareInfo(
         name=entry.name,
         version=entry.version,
-        prefix=prefix(entry),
+        prefix=prefix_of(entry.digest),
         inodes=entry.size.inodes,
         bytes=entry.size.bytes,
         bytecode=entry.bytecode.bytes,

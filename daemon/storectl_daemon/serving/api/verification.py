@@ -1,6 +1,5 @@
 """``/v1/verify``: everything below the store is looked at, and mended if asked."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 from fastapi import APIRouter
@@ -19,11 +18,8 @@ from storectl_daemon.serving.api.entry_models import (
     VerifyRequest,
     WorkingEvent,
 )
-from storectl_daemon.serving.api.streams import lines_of, ndjson
+from storectl_daemon.serving.api.streams import alive, lines_of, ndjson
 from storectl_daemon.warming.warm import problem_of
-
-WORKING_SECONDS = 5.0
-"""The longest time, in seconds, without a line for the client."""
 
 
 def routes(service: Service) -> APIRouter:
@@ -42,7 +38,7 @@ def routes(service: Service) -> APIRouter:
         """
         asked = request or VerifyRequest()
         order = Order(repair=asked.repair, offline=asked.offline, environ=asked.environ or {})
-        return ndjson(_alive(_verification(service, order)))
+        return ndjson(alive(_verification(service, order), WorkingEvent))
 
     return router
 
@@ -72,21 +68,3 @@ def _events(outcome: Outcome) -> Iterator[VerifyEvent]:
     if outcome.problem is not None:
         yield LeftEvent(kind=kind, name=name, prefix=prefix, problem=problem_of(outcome.problem))
     yield CheckedEvent(kind=kind, name=name, prefix=prefix)
-
-
-async def _alive(events: AsyncIterator[VerifyEvent]) -> AsyncIterator[VerifyEvent]:
-    """The events, with a ``working`` event whenever nothing came for ``WORKING_SECONDS``."""
-    step = asyncio.ensure_future(anext(events, None))
-    try:
-        while True:
-            await asyncio.wait({step}, timeout=WORKING_SECONDS)
-            if not step.done():
-                yield WorkingEvent()
-                continue
-            event = step.result()
-            if event is None:
-                return
-            yield event
-            step = asyncio.ensure_future(anext(events, None))
-    finally:
-        step.cancel()

@@ -10,7 +10,7 @@ import fnmatch
 import glob
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,17 @@ Matching = Callable[[str, str], Iterator[str]]
 def matching_on_disk(folder: str, pattern: str) -> Iterator[str]:
     """The paths that exist now."""
     return glob.iglob(pattern, root_dir=folder, recursive=True)
+
+
+def matching_among(files: Iterable[Path]) -> Matching:
+    """Finds the folders that have a ``pyproject.toml`` among these files, which need not be on disk."""
+    folders = [os.fspath(file.parent) for file in files if file.name == "pyproject.toml"]
+
+    def matching(folder: str, pattern: str) -> Iterator[str]:
+        relative = (os.path.relpath(each, folder) for each in folders)
+        return (each for each in relative if each != "." and _matches(each.split("/"), pattern))
+
+    return matching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,221 @@
+"""``/v1/collect`` takes away what nothing keeps, ``/v1/why`` tells what keeps something, ``/v1/pins`` keep for good."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from storectl_daemon.collecting.collector import Collector, CollectOrder
+from storectl_daemon.collecting.collects import Took, read_collects
+from storectl_daemon.collecting.explain import Explained, explained
+from storectl_daemon.collecting.report import Collected, Planned, PlannedGroup, Progress, Told
+from storectl_daemon.collecting.settings import CollectSettings
+from storectl_daemon.errors import UnknownEntryError, UnknownPinError
+from storectl_daemon.models import FailedEvent
+from storectl_daemon.published import known_environment
+from storectl_daemon.service import Service
+from storectl_daemon.serving.api.collecting_models import (
+    CollectedEvent,
+    CollectEvent,
+    CollectRequest,
+    CollectState,
+    GoingEntry,
+    GoingGroup,
+    PinInfo,
+    PinRequest,
+    PlannedEvent,
+    StayedThing,
+    SweepingEvent,
+    Taken,
+    Why,
+    WhyReason,
+)
+from storectl_daemon.serving.api.entry_models import WorkingEvent
+from storectl_daemon.serving.api.streams import alive, lines_of, ndjson
+from storectl_daemon.warming.warm import problem_of
+from storectl_store.collecting.pins import KeptEnvironment, read_pins, remove_pin, write_pin
+from storectl_store.digest import prefix_of
+from storectl_store.errors import ProblemError
+
+PATIENCE_S = 30.0
+"""How long, in seconds and in all, a collect that a person waits for pauses for what is being made."""
+
+
+def routes(service: Service) -> APIRouter:
+    """The routes, bound to one daemon."""
+    router = APIRouter(tags=["collecting"])
+
+    @router.post(
+        "/collect",
+        response_class=StreamingResponse,
+        responses=lines_of(PlannedEvent, SweepingEvent, WorkingEvent, CollectedEvent, FailedEvent),
+    )
+    async def collect(request: CollectRequest | None = None) -> StreamingResponse:
+        """Take away what nothing keeps; the last line is ``collected`` or ``failed``.
+
+        It goes on if the client goes away.
+        """
+        return ndjson(alive(_collect(service, request or CollectRequest()), WorkingEvent))
+
+    @router.get("/collect")
+    async def collects() -> CollectState:
+        """Collecting by itself: whether it is on, and what was taken last."""
+        settings = await asyncio.to_thread(CollectSettings.read, service.own_environ)
+        known = await asyncio.to_thread(read_collects, service.store.layout)
+        return CollectState(
+            automatic=settings.automatic,
+            leases=await (await service.collector()).leases_work(),
+            reported=_taken(known.reported),
+            last=_taken(known.last),
+        )
+
+    @router.get("/why/{name}")
+    async def why(name: str) -> list[Why]:
+        """What keeps the entries of this project, or the entry or environment with these first digits."""
+        found = await _explained(service, await service.collector(), name)
+        if not found:
+            raise UnknownEntryError(
+                f"nothing in the store is called {name[:64]}", hint="`storectl store list` shows what is there"
+            )
+        return [_why(each) for each in found]
+
+    @router.get("/pins")
+    def pins() -> list[PinInfo]:
+        """Every pin."""
+        return [_pin_info(service, pin) for pin in read_pins(service.store.layout)]
+
+    @router.post("/pins")
+    async def pin(request: PinRequest) -> PinInfo:
+        """Keep an environment, in place of what was pinned by this name."""
+        with service.holds.keep([request.environment]):  # first held, then looked for
+            known_environment(service.environments, request.environment)
+            kept = KeptEnvironment(
+                name=request.name,
+                environment=request.environment,
+                at_ns=time.time_ns(),
+                project=Path(request.project),
+            )
+            await asyncio.to_thread(write_pin, service.store.layout, kept)
+        return _pin_info(service, kept)
+
+    @router.delete("/pins/{name}", status_code=204)
+    async def unpin(name: str) -> None:
+        """Keep it no longer."""
+        if name in {".", ".."} or not await asyncio.to_thread(remove_pin, service.store.layout, name):
+            raise UnknownPinError(f"nothing is pinned as {name[:64]}", hint="`storectl env pins` shows what is pinned")
+
+    return router
+
+
+async def _collect(service: Service, request: CollectRequest) -> AsyncIterator[CollectEvent]:
+    try:
+        order = await asyncio.to_thread(_order, service, request)
+        async for told in (await service.collector()).collect(order):
+            yield _event(told)
+    except ProblemError as error:
+        yield FailedEvent(problem=problem_of(error))
+
+
+def _order(service: Service, request: CollectRequest) -> CollectOrder:
+    """The order of this request. Raises SettingsError if the settings cannot be used."""
+    settings = CollectSettings.read(service.own_environ if request.environ is None else request.environ)
+    return CollectOrder(
+        settings=settings.asked(
+            keep_days=request.keep_days, keep_generations=request.keep_generations, max_size=request.max_size
+        ),
+        dry_run=request.dry_run,
+        project=Path(os.path.realpath(request.project)) if request.project else None,
+        without_leases=request.without_leases,
+        patience=PATIENCE_S,
+    )
+
+
+def _event(told: Told) -> CollectEvent:
+    match told:
+        case Planned():
+            return PlannedEvent(
+                groups=tuple(map(_group, told.groups)),
+                environments=told.environments,
+                entries=told.entries,
+                bytes=told.size.bytes,
+                inodes=told.size.inodes,
+                leases=told.leases,
+                roots=told.roots,
+                notes=told.notes,
+            )
+        case Progress():
+            return SweepingEvent(what=told.what, done=told.done, total=told.total)
+        case Collected():
+            return CollectedEvent(
+                environments=told.environments,
+                entries=told.entries,
+                bytes=told.size.bytes,
+                inodes=told.size.inodes,
+                stayed=tuple(StayedThing(what=each.what, why=each.why) for each in told.stayed),
+                enough=told.enough,
+            )
+
+
+def _group(group: PlannedGroup) -> GoingGroup:
+    return GoingGroup(
+        project=str(group.project) if group.project else None,
+        branch=group.branch,
+        environments=group.environments,
+        entries=tuple(
+            GoingEntry(name=each.name, version=each.version, prefix=prefix_of(each.digest), bytes=each.size.bytes)
+            for each in group.entries
+        ),
+        last_used=group.last_used,
+        bytes=group.size.bytes,
+        inodes=group.size.inodes,
+    )
+
+
+async def _explained(service: Service, collector: Collector, name: str) -> list[Explained]:
+    settings = await asyncio.to_thread(CollectSettings.read, service.own_environ)
+    survey = await collector.survey()
+    marked = survey.marked(settings.keep, grace=settings.grace)
+    entries = await asyncio.to_thread(service.store.summaries)
+    return explained(survey, marked, entries, name)
+
+
+def _why(each: Explained) -> Why:
+    return Why(
+        what="entry" if each.version else "environment",
+        name=each.name,
+        version=each.version,
+        prefix=each.prefix,
+        project=str(each.belonging.project) if each.belonging.project else None,
+        branch=each.belonging.branch,
+        reasons=tuple(
+            WhyReason(
+                kind=reason.kind,
+                project=str(reason.project) if reason.project else None,
+                detail=reason.detail,
+                environment=reason.environment,
+                until=reason.until,
+            )
+            for reason in each.reasons
+        ),
+        note=each.note,
+    )
+
+
+def _taken(took: Took | None) -> Taken | None:
+    if took is None:
+        return None
+    return Taken(at=took.at, environments=took.environments, entries=took.entries, bytes=took.bytes, inodes=took.inodes)
+
+
+def _pin_info(service: Service, pin: KeptEnvironment) -> PinInfo:
+    return PinInfo(
+        name=pin.name,
+        environment=pin.environment,
+        project=str(pin.project),
+        at=pin.at_ns / 1e9,
+        there=service.environments.record(pin.environment) is not None,
+    )

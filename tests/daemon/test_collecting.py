@@ -1,0 +1,288 @@
+"""A real daemon collects its store: what stays is what ``why`` says, and what went is made again when it is wanted."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from storectl_store.collecting.sightings import Sighting, read_sightings, write_sightings
+from storectl_store.entries.layout import StoreLayout
+from support.daemon import Daemon, until
+from support.index import LoopbackIndex, serve_index
+from support.lock_files import pylock_text
+from support.wheels import WheelBytes, make_wheel
+
+BOTH = make_wheel("both")
+ONE, TWO, THREE = (
+    make_wheel("changed", version, files={"changed/__init__.py": f"V = {version!r}\n"}) for version in "123"
+)
+NOW = {
+    "STORECTL_COLLECT_ANY_GRACE": "1",
+    "STORECTL_COLLECT_GRACE": "0",
+    "STORECTL_COLLECT_KEEP_DAYS": "0",
+    "STORECTL_COLLECT_KEEP_GENERATIONS": "1",
+}
+"""Nothing is kept for having been made or used lately."""
+
+DAY = 24 * 3600
+
+
+class Lived:
+    """A daemon that keeps nothing for having been used lately, and projects that change."""
+
+    def __init__(self, daemon: Daemon, index: LoopbackIndex, folder: Path) -> None:
+        self.daemon = daemon
+        self.index = index
+        self.folder = folder
+        self.layout = StoreLayout(daemon.store)
+        index.add(BOTH, ONE, TWO, THREE)
+        daemon.start(env=NOW)
+
+    def project(self, name: str, *wheels: WheelBytes) -> Path:
+        """The project with this lock file, warmed."""
+        project = self.folder / name
+        project.mkdir(parents=True, exist_ok=True)
+        (project / "pylock.toml").write_text(pylock_text(self.index, list(wheels)))
+        self.daemon.ready(project)
+        return project
+
+    def restart(self) -> None:
+        self.daemon.stop()
+        self.daemon.start(env=NOW)
+
+    def collect(self, **asked: Any) -> dict[str, Any]:
+        """What went; ``planned`` is what was told before."""
+        events = self.events(**asked)
+        assert [events[0]["event"], events[-1]["event"]] == ["planned", "collected"], (events, self.daemon.log)
+        return {**events[-1], "planned": events[0]}
+
+    def events(self, **asked: Any) -> list[dict[str, Any]]:
+        status, _, body = self.daemon.request("POST", "/v1/collect", asked)
+        assert status == 200, body
+        return [json.loads(line) for line in body.splitlines()]
+
+    def why(self, name: str) -> dict[str, list[str]]:
+        """By version: what keeps it, as ``kind detail``."""
+        found = self.daemon.get(f"/v1/why/{name}")
+        return {each["version"]: [f"{r['kind']} {r['detail']}" for r in each["reasons"]] for each in found}
+
+    def versions(self) -> list[str]:
+        return [each["version"] for each in self.daemon.get("/v1/entries") if each["name"] == "changed"]
+
+    def verified(self) -> bool:
+        _, _, body = self.daemon.request("POST", "/v1/verify")
+        return bool(json.loads(body.splitlines()[-1])["findings"] == 0)
+
+    def missing_since(self, days: float) -> None:
+        """Let every missing folder be missing for so many days."""
+        sightings = read_sightings(self.layout)
+        write_sightings(
+            self.layout,
+            {
+                path: Sighting(mount=each.mount, missing=each.missing and each.missing - days * DAY)
+                for path, each in sightings.items()
+            },
+        )
+
+
+@pytest.fixture
+def lived(daemon: Daemon, tmp_path: Path) -> Iterator[Lived]:
+    with serve_index() as index:
+        yield Lived(daemon, index, tmp_path)
+
+
+def test_a_dry_run_says_what_goes_and_takes_nothing(lived: Lived) -> None:
+    lived.project("site", BOTH, ONE)
+    lived.project("site", BOTH, TWO)
+    would = lived.collect(dry_run=True)
+    assert (would["environments"], would["entries"], would["planned"]["entries"]) == (0, 0, 1)
+    assert lived.versions() == ["1", "2"]
+    did = lived.collect()
+    (group,) = did["planned"]["groups"]
+    assert [(each["name"], each["version"]) for each in group["entries"]] == [("changed", "1")]
+    assert (did["bytes"], did["inodes"]) == (would["planned"]["bytes"], would["planned"]["inodes"])
+    assert (did["environments"], did["entries"], lived.versions()) == (1, 1, ["2"])
+    assert lived.verified()
+    assert lived.collect()["environments"] == 0
+
+
+def test_what_was_collected_is_made_again_when_it_is_wanted_and_the_trash_is_emptied(lived: Lived) -> None:
+    lived.project("site", BOTH, ONE)
+    lived.project("site", BOTH, TWO)
+    lived.collect()
+    project = lived.project("site", BOTH, ONE)
+    python = lived.daemon.state(project)["environment"]["python"]
+    assert (
+        subprocess.run([python, "-c", "import changed; print(changed.V)"], capture_output=True, check=False).stdout
+        == b"1\n"
+    )
+    assert lived.verified()
+    until(lambda: not os.listdir(lived.layout.trash))
+
+
+def test_why_names_everything_that_keeps_an_entry_and_without_all_of_it_the_entry_goes(lived: Lived) -> None:
+    first, second = lived.project("first", BOTH, ONE), lived.project("second", ONE)
+    environment = lived.daemon.state(first)["environment"]["id"]
+    lived.daemon.request("POST", "/v1/pins", {"name": "course", "environment": environment, "project": str(first)})
+    lived.daemon.request(
+        "POST", "/v1/links", {"path": str(first / ".venv"), "environment": environment, "force": False}
+    )
+    program = running(lived, first)
+    every = ["current pylock.toml, current", "front .venv", 'pin pin "course"', "lease process"]
+    assert begins_alike(lived.why("changed")["1"], [*every, "current pylock.toml, current"])
+
+    end(program)
+    assert begins_alike(lived.why("changed")["1"], [*every[:3], every[0]])
+    lived.daemon.request("DELETE", "/v1/pins/course")
+    shutil.rmtree(first / ".venv")
+    assert begins_alike(lived.why("changed")["1"], [every[0], every[0]])
+    lived.daemon.request("DELETE", f"/v1/projects?path={quote(str(second))}")
+    lived.collect()
+    assert begins_alike(lived.why("changed")["1"], [every[0]])
+    lived.daemon.request("DELETE", f"/v1/projects?path={quote(str(first))}")
+    assert lived.why("changed") == {"1": []}
+    lived.collect()
+    assert lived.versions() == []
+
+
+def begins_alike(found: list[str], expected: list[str]) -> bool:
+    """Whether these are the reasons, but for those that say how young something is, as far as their beginnings go."""
+    kept = sorted(reason for reason in found if not reason.startswith(("young", "generation")))
+    return len(kept) == len(expected) and all(map(str.startswith, kept, sorted(expected)))
+
+
+def running(lived: Lived, project: Path) -> "subprocess.Popen[bytes]":
+    """A program that runs in the environment of the project."""
+    python = lived.daemon.state(project)["environment"]["python"]
+    program = subprocess.Popen(
+        [python, "-c", "print(1, flush=True); input(); import changed"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=lived.daemon.environ,
+    )
+    assert program.stdout is not None
+    program.stdout.readline()
+    return program
+
+
+def end(program: "subprocess.Popen[bytes]") -> None:
+    program.communicate(b"\n")
+    assert program.returncode == 0
+
+
+def test_a_program_keeps_what_it_runs_in_through_collects_and_a_restart(lived: Lived) -> None:
+    project = lived.project("site", BOTH, ONE)
+    program = running(lived, project)
+    for wheel in (TWO, THREE):
+        lived.project("site", BOTH, wheel)
+        lived.collect()
+    lived.restart()
+    for _ in range(2):
+        assert lived.collect()["planned"]["leases"] == 1
+    assert lived.versions() == ["1", "3"]
+    end(program)  # it imports what it had not imported before
+    lived.collect()
+    assert lived.versions() == ["3"]
+
+
+def test_a_pin_outlives_its_project_a_restart_and_every_collect(lived: Lived) -> None:
+    project = lived.project("site", BOTH, ONE)
+    environment = lived.daemon.state(project)["environment"]
+    pin = {"name": "thesis", "environment": environment["id"], "project": str(project)}
+    lived.daemon.request("POST", "/v1/pins", pin)
+    lived.daemon.request("DELETE", f"/v1/projects?path={quote(str(project))}")
+    shutil.rmtree(project)
+    lived.restart()
+    lived.collect()
+    assert lived.why(environment["id"]) == {"": ['pin pin "thesis"']}
+    assert [(each["name"], each["there"]) for each in lived.daemon.get("/v1/pins")] == [("thesis", True)]
+    assert subprocess.run([environment["python"], "-c", "import changed"], check=False).returncode == 0
+
+
+def test_what_cannot_be_pinned_or_unpinned_is_said(lived: Lived) -> None:
+    project = lived.project("site", ONE)
+    pin = {"name": "a", "environment": "0" * 32, "project": str(project)}
+    assert lived.daemon.problem("POST", "/v1/pins", pin)["code"] == "E_UNKNOWN_ENVIRONMENT"
+    assert lived.daemon.problem("POST", "/v1/pins", pin | {"name": "../a"})["code"] == "E_REQUEST"
+    assert lived.daemon.problem("DELETE", "/v1/pins/a")["code"] == "E_UNKNOWN_PIN"
+    assert lived.daemon.problem("GET", "/v1/why/nothing")["code"] == "E_UNKNOWN_ENTRY"
+
+
+def test_a_project_whose_folder_is_missing_is_kept_for_two_weeks(lived: Lived) -> None:
+    project = lived.project("site", ONE)
+    project.rename(project.with_name("elsewhere"))
+    lived.collect()
+    unused(lived.layout.environments)
+    lived.missing_since(13)
+    lived.restart()
+    lived.collect()
+    assert lived.versions() == ["1"]
+    lived.missing_since(2)
+    lived.collect()
+    assert lived.versions() == []
+    assert lived.daemon.get("/v1/projects") == []
+    assert not lived.daemon.record(project).exists()
+
+
+def unused(environments: Path) -> None:
+    """Let nothing have been published or used for a long time."""
+    for environment in environments.iterdir():
+        for path in (environment, environment / "pyvenv.cfg"):
+            os.utime(path, (0, 0))
+
+
+def test_a_tool_that_is_not_used_any_more_goes_and_does_not_come_back_by_itself(lived: Lived) -> None:
+    tool = lived.project(str(lived.daemon.home / ".local/state/storectl/tools/0123456789abcdef"), ONE)
+    lived.collect(keep_days=1)
+    assert lived.versions() == ["1"]
+    lived.collect(keep_days=0)
+    assert lived.versions() == []
+    lived.restart()
+    other = lived.project("other", TWO)  # by now the daemon has looked at all that it knows
+    assert [each["path"] for each in lived.daemon.get("/v1/projects")] == [str(other)]
+    assert lived.versions() == ["2"]
+    assert lived.daemon.ready(tool)["wheels"] == 1
+
+
+def test_only_what_one_project_had_goes_if_that_is_asked_for(lived: Lived) -> None:
+    for wheel in (ONE, TWO):
+        lived.project("first", BOTH, wheel)
+    for wheel in (THREE, TWO):
+        lived.project("second", wheel)
+    assert lived.collect(dry_run=True)["planned"]["entries"] == 2
+    unknown = lived.events(project="/nowhere")[-1]
+    assert unknown["problem"]["code"] == "E_UNKNOWN_PROJECT"
+    lived.collect(project=str(lived.folder / "first"), keep_generations=0)
+    assert "3" in lived.versions()
+
+
+def test_roots_that_cannot_be_read_stop_a_collect_before_anything_is_gone(lived: Lived) -> None:
+    lived.project("site", BOTH, ONE)
+    lived.project("site", BOTH, TWO)
+    lived.layout.roots.mkdir()
+    (lived.layout.roots / "broken").write_text("?")
+    (failed,) = lived.events()
+    assert failed["event"] == "failed"
+    assert "broken" in failed["problem"]["detail"]
+    assert "storectl env unpin broken" in failed["problem"]["hint"]
+    assert lived.versions() == ["1", "2"]
+    lived.daemon.request("DELETE", "/v1/pins/broken")
+    lived.collect()
+    assert lived.versions() == ["2"]
+
+
+def test_settings_that_nobody_knows_are_an_error_with_a_hint(lived: Lived) -> None:
+    settings = lived.daemon.home / ".config/storectl/config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[collect]\nkeep_day = 3\n")
+    (failed,) = lived.events()
+    assert failed["problem"]["code"] == "E_SETTINGS"
+    assert failed["problem"]["hint"] == "did you mean keep_days?"
+    settings.write_text("[collect]\nkeep_days = 3\n")  # it is read at each collect
+    lived.collect()
