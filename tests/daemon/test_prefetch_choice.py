@@ -6,15 +6,23 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
-from storectl_daemon.errors import FetchError
 from storectl_daemon.network.address import Address
-from storectl_daemon.prefetching.admission import FREE_BYTES, UNPACKED, Allowance, Budget, Known, known_to
+from storectl_daemon.prefetching.admission import (
+    FREE_BYTES,
+    UNPACKED,
+    Allowance,
+    Budget,
+    Known,
+    NotAdmittedError,
+    known_to,
+)
 from storectl_daemon.prefetching.conditions import is_battery_low, is_offline, reason_to_wait
 from storectl_daemon.prefetching.refs import Candidate, Ref, candidates, fetched_of, in_order, refs_of
 from storectl_daemon.prefetching.settings import wanted_branches
 from storectl_daemon.process.settings import SettingsError
 from storectl_store.digest import digest_of_hex
 from storectl_store.selection.pin import IndexPin, Pin, Selection, WheelFile
+from support.wheels import make_wheel
 
 DIGEST = digest_of_hex("0f" * 32)
 
@@ -169,8 +177,9 @@ def test_an_index_counts_by_its_whole_address() -> None:
 
 def test_nothing_is_admitted_before_it_is_known_what_is() -> None:
     budget = Budget(allowance=Allowance(free=lambda: 1 << 50))
-    assert not budget.admits(Address("https://files.host/x.whl"))
-    with pytest.raises(FetchError):
+    with pytest.raises(NotAdmittedError):
+        budget.admit(Address("https://files.host/x.whl"))
+    with pytest.raises(NotAdmittedError):
         budget.counted(wheel("https://files.host/x.whl"), lambda _: None)
 
 
@@ -186,11 +195,32 @@ def counted(budget: Budget, size: int | None) -> Callable[[int], None]:
 
 
 def test_a_wheel_that_is_too_large_is_not_begun() -> None:
-    with pytest.raises(FetchError, match="more than may be fetched"):
+    with pytest.raises(NotAdmittedError, match="more than may be fetched"):
         counted(budget(), 1001)
-    with pytest.raises(FetchError, match="disk"):
+    with pytest.raises(NotAdmittedError, match="disk"):
         counted(budget(free=FREE_BYTES + UNPACKED * 1000 - 1), 1000)
     counted(budget(free=FREE_BYTES + UNPACKED * 1000), 1000)
+
+
+def test_what_a_wheel_says_that_it_unpacks_to_counts_before_it_is_unpacked(tmp_path: Path) -> None:
+    bomb, odd = tmp_path / "bomb.whl", tmp_path / "odd.whl"
+    made = make_wheel("bomb", files={"bomb.py": "#" * 1_000_000})
+    bomb.write_bytes(made.data)
+    assert len(made.data) < 10_000
+    with pytest.raises(NotAdmittedError, match="unpacks to 1000"):
+        budget(free=FREE_BYTES + 2_000_000).check(wheel("https://files.host/x.whl"), bomb)
+    budget(free=FREE_BYTES + 2_100_000).check(wheel("https://files.host/x.whl"), bomb)
+    for content in (b"", b"no wheel"):
+        odd.write_bytes(content)
+        budget(free=FREE_BYTES).check(wheel("https://files.host/x.whl"), odd)
+
+
+def test_there_is_an_end_to_the_number_of_wheels() -> None:
+    one = budget()
+    one.allowance.wheels = 1
+    counted(one, 1)
+    with pytest.raises(NotAdmittedError, match="one more wheel"):
+        counted(one, 1)
 
 
 def test_bytes_count_as_they_come_over_all_wheels_whatever_was_claimed() -> None:
@@ -201,7 +231,7 @@ def test_bytes_count_as_they_come_over_all_wheels_whatever_was_claimed() -> None
     second(300)
     second(0)  # it begins anew
     assert one.allowance.left == 100
-    with pytest.raises(FetchError, match="more than may be fetched"):
+    with pytest.raises(NotAdmittedError, match="more than may be fetched"):
         second(200)
 
 

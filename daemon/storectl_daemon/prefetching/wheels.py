@@ -8,7 +8,7 @@ from storectl_daemon.entries.pipeline import Pipeline, biggest_first
 from storectl_daemon.errors import FetchError
 from storectl_daemon.indexes.access import Access
 from storectl_daemon.jobs.progress import Progress
-from storectl_daemon.prefetching.admission import Known, is_local
+from storectl_daemon.prefetching.admission import Known, NotAdmittedError, is_local
 from storectl_store.collecting.holds import Hold
 from storectl_store.digest import Digest, is_sha256
 from storectl_store.entries.store import Store
@@ -34,7 +34,7 @@ class Reasons:
     def add(self, name: str, why: ProblemError | str) -> None:
         """One more reason; ``name`` is the project that it is about."""
         self.texts.append(f"{name}: {why.message if isinstance(why, ProblemError) else why}")
-        self.passing |= isinstance(why, FetchError)
+        self.passing |= isinstance(why, FetchError) and not isinstance(why, NotAdmittedError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
