@@ -67,11 +67,11 @@ from support.environments import made_up_interpreter, plan_of
 from support.golden import GOLDEN, GoldenFormat, check_golden
 
 ELSEWHERE = {
-    "import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "pin.v1",
+    "import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "pin.v1", "ahead.v1.json",
     f"history.v{HISTORY_FORMAT}", f"kept-inputs.v{KEPT_FORMAT}",
 }  # fmt: skip
 """Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; pin: ``tests/store/test_pins.py``;
-history and kept inputs: ``tests/store/test_history.py``; the others: ``test_golden_records.py``."""
+ahead: ``tests/daemon/test_ahead.py``; history and kept inputs: ``tests/store/test_history.py``; the others: ``test_golden_records.py``."""
 
 DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)
 NAME = NormalizedName("sample")
@@ -475,6 +475,7 @@ FORMATS = [
 WRITTEN = [golden for golden in FORMATS if golden.write]
 VIEW = f"view.v{VIEW_FORMAT}.txt"
 VERSIONS = {
+    "ahead": {"AHEAD_FORMAT"},
     "_storectl_map": {"MAGIC"},
     "_storectl_pack": {"PACK_MAGIC", "RECORD_MAGIC"},
     "book": {"_FORMAT"},

@@ -29,7 +29,7 @@ from storectl.run_options import help_of_options
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
 from storectl_shim.leases import held
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import last_environment, read_ready
+from storectl_shim.project_record import first_told, last_environment, read_ready
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 CANNOT_RUN = 125
 """The exit code if storectl itself is the reason that nothing ran; also that of `env`, `timeout` and `docker run`."""
+
+NEVER_TELL = ("never", "0", "false", "no", "off", "n", "f")
+"""What STORECTL_TELL may say if nothing is to be told of what was made ahead."""
 
 _PROJECT_HINT = "--project and UV_PROJECT take the path of a folder that is there"
 
@@ -189,9 +192,22 @@ def environment_at(project: str, options: Options, environ: Mapping[str, str], *
         last = last_environment(store, project, key)
         if last_will_do and last is not None:
             return last
-        return read_ready(store, project, key, environ) or _made_environment(options, project, last, environ)
+        found = read_ready(store, project, key, environ)
+        if found is None:
+            return _made_environment(options, project, last, environ)
+        if key == "default":
+            _tell_first(store, project, environ)
+        return found
 
     return with_fresh_lock_file(lambda: held(ready, str), project, options, environ)
+
+
+def _tell_first(store: str, project: str, environ: Mapping[str, str]) -> None:
+    """Say that the environment was ready before anybody asked, if the daemon has left that to say; only to a person."""
+    told = first_told(store, project)
+    hushed = is_true(environ.get("STORECTL_QUIET")) or environ.get("STORECTL_TELL", "").lower() in NEVER_TELL
+    if told and not hushed and sys.stderr.isatty():
+        sys.stderr.write(f"storectl: {printable(told)} (storectl env show tells more; STORECTL_TELL=never, nothing)\n")
 
 
 def _starts(request: RunRequest) -> Iterator[str]:

@@ -3,6 +3,8 @@
     <store>/projects/<absolute project folder>/@storectl/
       environment      for the launcher: one line, the environment of the default options
       stamp.<input>    for the launcher: empty, with exactly the modification time of each usual input that exists
+      .environment     instead of it, if the next run has something to tell: it gives this file that name
+      .tell            what it tells, one line (``first_told``)
       further          for the launcher: what else has to be as it was, as calls of its functions, joined by &&
                          _storectl_same <path> <number>     as old as stamp.<number> is
                          _storectl_there <path> …           something is there
@@ -54,6 +56,7 @@ INPUTS = (*LOCK_FILES, "pyproject.toml", "Pipfile", ".python-version")
 
 RECORD_FORMAT = "storectl-record 2"
 NOTICE, ROLLED_BACK = "notice ", "rolled-back "
+HELD_BACK, TELL = ".environment", ".tell"
 UNSET = "-"
 """The digest of a variable that was not set."""
 
@@ -255,6 +258,20 @@ def read_rollback(store: str, project: str, key: str) -> str | None:
     """What to show at each run if these options have an earlier environment than the lock file's; None if not."""
     lines = _ready_lines(store, project, key)
     return next((line[len(ROLLED_BACK) :] for line in lines if line.startswith(ROLLED_BACK)), None)
+
+
+def first_told(store: str, project: str) -> str | None:
+    """What is to be told once, if this is the first run that could tell it. From then on the launcher is quick again.
+
+    Whoever renames the file is the first. None if there is nothing to tell, or if another was faster.
+    """
+    folder = record_folder(store, project)
+    try:
+        os.rename(os.path.join(folder, HELD_BACK), os.path.join(folder, "environment"))
+        with open(os.path.join(folder, TELL), "rb") as file:
+            return os.fsdecode(file.read()).strip()
+    except OSError:
+        return None
 
 
 def last_environment(store: str, project: str, key: str) -> str | None:

@@ -20,6 +20,7 @@ from storectl_daemon.errors import DaemonError
 from storectl_daemon.jobs.events import Event
 from storectl_daemon.models import CompiledEvent, ProgressEvent
 from storectl_daemon.parts import Parts
+from storectl_daemon.process.emptying import empty_trash_behind
 from storectl_daemon.process.lifecycle import Background, notify, rest
 from storectl_daemon.process.logs import configure_logs
 from storectl_daemon.process.memory import give_memory_back, keep_memory_together
@@ -30,7 +31,6 @@ from storectl_shim.locations import NoHomeError
 from storectl_store.disk.durability import store_error
 from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
-from storectl_store.entries.trash import empty_trash
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.made_by import shown_digests
 from storectl_store.errors import ProblemError, StoreBusyError
@@ -175,21 +175,15 @@ class Daemon:
 
         Neither the start nor the end of the daemon waits for this.
         """
-        collecting = self._parts.collecting
-        await self._delete_trash()
+        collecting, layout = self._parts.collecting, self._parts.store.layout
+        await empty_trash_behind(layout)
         while await collecting.swept.wait():
             collecting.swept.clear()
-            await self._delete_trash()
+            await empty_trash_behind(layout)
             try:
                 await collecting.clear_leftovers()
             except ProblemError as error:
                 logger.warning("not all is cleared that is left over: %s", error)
-
-    async def _delete_trash(self) -> None:
-        parts = self._parts
-        deleted = await asyncio.to_thread(empty_trash, parts.store.layout, lambda: not parts.stop.is_set())
-        if deleted:
-            logger.info("deleted %d things from the trash", deleted)
 
     async def _tell_ready(self) -> None:
         await self._parts.server.accepting.wait()
@@ -207,4 +201,5 @@ class Daemon:
         await service.warmer.stop()
         await service.compiling.stop()
         await service.book.written()
+        await service.ahead.written()
         service.bus.close()

@@ -29,6 +29,7 @@ FEATURES = (
     "fronts",
     "usage",
     "bisect",
+    "ahead",
     "collect",
     "history",
 )

@@ -23,6 +23,7 @@ from storectl_daemon.prefetching.prefetch import Prefetcher, Surroundings
 from storectl_daemon.process.lifecycle import IdleWatch
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.process.settings import Settings
+from storectl_daemon.projects.ahead import Ahead, uses
 from storectl_daemon.projects.book import ProjectBook, projects_with_records
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Fronts
@@ -41,6 +42,7 @@ from storectl_daemon.warming.generations import Generations
 from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
+from storectl_daemon.warming.unasked import Unasked
 from storectl_daemon.warming.warm import Warmer
 from storectl_shim import locations
 from storectl_store.collecting.holds import Holds
@@ -87,7 +89,8 @@ class Making:
         self.environments = PublishedEnvironments(store.layout)
         self.bus = EventBus()
         self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
-        self.files = ProjectFiles(store.layout, self.environments, home=settings.home)
+        self.ahead = Ahead(store.layout.ahead, uses=partial(uses, store.layout))
+        self.files = ProjectFiles(store.layout, self.environments, home=settings.home, ahead=self.ahead)
         self.fronts = Fronts(store.layout)
         self.histories = Histories(store)
         self.stillness = Stillness()
@@ -98,7 +101,6 @@ class Making:
 
         def load_bisection() -> "Bisection":
             from storectl_daemon.warming.bisection import Bisection  # noqa: PLC0415 - few daemons need it
-            from storectl_daemon.warming.earlier import Earlier  # noqa: PLC0415 - few daemons need it
             from storectl_daemon.warming.mixtures import Mixtures  # noqa: PLC0415 - few daemons need it
 
             mixtures = Mixtures(
@@ -107,8 +109,7 @@ class Making:
                 outlines=outlines,
                 interpreters=_load_interpreters(store),
             )
-            earlier = Earlier(store=store, environments=self.environments, maker=self.maker.get)
-            return Bisection(generations=self.histories.of, earlier=earlier, mixtures=mixtures, holds=holds)
+            return Bisection(generations=self.generations, mixtures=mixtures, holds=holds)
 
         self.bisection = Loaded(load_bisection, name="bisections")
 
@@ -133,7 +134,14 @@ class Making:
         self.maker = Loaded(load_maker, name="the maker of environments")
         settling = Settling(self._made, self.files.read, self.stillness)
         grants = Grants(files=self.files, histories=self.histories, book=self.book)
-        self.warmer = Warmer(settling=settling, grants=grants, fronts=self.fronts, bus=self.bus, holds=holds)
+        self.warmer = Warmer(
+            settling=settling,
+            grants=grants,
+            fronts=self.fronts,
+            bus=self.bus,
+            holds=holds,
+            unasked=Unasked(self.ahead),
+        )
         self.generations = Generations(
             store=store,
             environments=self.environments,
@@ -234,6 +242,7 @@ class Parts:
             stop=self.stop.set,
             repairer=Loaded(load_repair, name="the repair").get,
             bisection=making.bisection.get,
+            ahead=making.ahead,
             collector=self.collecting.collector.get,
             own_environ=settings.environ,
         )
@@ -254,6 +263,7 @@ class Parts:
             files=making.files,
             variables=self.service.variables,
             holds=self.resources.holds,
+            ahead=making.ahead,
             environ=self.settings.environ,
             warming=lambda: self.service.warmer.busy,
             busy=lambda: self.service.busy,

@@ -31,6 +31,7 @@ from storectl_daemon.models import (
     WarmingProject,
 )
 from storectl_daemon.process.memory import resident_bytes
+from storectl_daemon.projects.ahead import Ahead
 from storectl_daemon.projects.book import Project, ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Front, Fronts
@@ -90,6 +91,7 @@ class Service:
     stop: Callable[[], None]
     repairer: "Callable[[], Awaitable[Repairer]]"
     bisection: "Callable[[], Awaitable[Bisection]]"
+    ahead: Ahead
     collector: "Callable[[], Awaitable[Collector]]"
     own_environ: Mapping[str, str]
 
@@ -160,6 +162,7 @@ class Service:
         self.warmer.forget(project)
         self.watcher.forget(project)
         self.variables.forget(project)
+        self.ahead.forget(project)
         await self.warmer.forget_record(project)
         await self.book.written()
 
@@ -175,7 +178,7 @@ class Service:
         if (sent := self.variables.sent(found.project.path)) is not None:
             job = replace(job, environ=self.variables.note(job.project, sent))
         logger.info("making %s ready as %s is", job.project, found.project.path)
-        self.warmer.start(job)
+        self.warmer.start(job, why="worktree")
         self.watcher.projects_changed()
 
     async def forget_in_worktree(self, project: Path) -> None:

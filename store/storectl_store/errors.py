@@ -22,6 +22,7 @@ The daemon adds its own root, ``storectl_daemon.errors.DaemonError``, below ``Pr
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 _LOGIN = re.compile(
@@ -32,6 +33,7 @@ _LOGIN = re.compile(
     """,
     re.VERBOSE,
 )
+_NAMES_VARIABLES = re.compile(r"(?://)?(?:[^\s/:@$]*:)?(?:\$\{\w+\}:?)+@")
 _SHORTEST_PASSWORD = 6
 """The shortest password (in characters) that is looked for in the rest of a text; shorter ones are parts of words."""
 
@@ -90,6 +92,26 @@ def without_logins(text: str) -> str:
     for password in sorted(passwords, key=len, reverse=True):  # one may begin with another, whose end would be left
         if len(password) >= _SHORTEST_PASSWORD:
             told = told.replace(password, "****")
+    return told
+
+
+def left_out_logins(texts: Sequence[str]) -> list[str]:
+    """The texts without the logins of their addresses, and without the passwords of these wherever else they stand.
+
+    A login that only names variables (``//ann:${TOKEN}@``) says nothing, and stays.
+    """
+    passwords: set[str] = set()
+
+    def left_out(match: re.Match[str]) -> str:
+        if _NAMES_VARIABLES.fullmatch(match[0]):
+            return match[0]
+        passwords.add(_password_in(match[0]))
+        return "//" if match[0].startswith("//") else ""
+
+    told = [_LOGIN.sub(left_out, text) if "@" in text else text for text in texts]
+    for password in sorted(passwords, key=len, reverse=True):  # as above
+        if len(password) >= _SHORTEST_PASSWORD:
+            told = [text.replace(password, "") for text in told]
     return told
 
 

@@ -406,6 +406,13 @@ def test_doctor_finds_nothing_wrong_with_a_fresh_home(home: ClientHome) -> None:
     assert findings["project"]["detail"].endswith(f"ready in {home.environment}")
 
 
+def test_doctor_says_how_much_is_still_to_be_deleted(home: ClientHome) -> None:
+    assert "trash:" not in home.storectl("doctor").stdout
+    for name in ("entry.one.0", "entry.two.0"):
+        (home.store / "trash" / name).mkdir(parents=True)
+    assert "ok     trash: 2 things still to be deleted;" in home.storectl("doctor").stdout
+
+
 def test_doctor_names_what_is_wrong(home: ClientHome, daemon: FakeDaemon) -> None:
     (home.store / "VERSION").write_text("storectl store 99\n")
     os.chmod(home.socket, 0o666)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.client_project import LAUNCHER, ClientHome, client_home, write_program
-from support.views import SHIM, View, build_view, pythons
+from support.views import SHIM, View, build_front, build_view, pythons
 from support.wheels import make_wheel
 
 pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="strace counts the system calls")
@@ -73,7 +73,6 @@ def test_the_launcher_and_the_program_that_it_starts_make_few_more(home: ClientH
     launching, running = calls(home, ["dash", launcher, "run", "hello.py"])
     put_shim(view.site_packages, without=BY_SHIM)
     launching_before, running_before = calls(home, ["dash", plain, "run", "hello.py"])
-    print(launching - launching_before, running - running_before)
     assert launching - launching_before <= 5  # is it taken; open, look, move, close
     assert running - running_before <= 0  # the kernel tells the path by the lease, and no more has to be asked
 
@@ -87,18 +86,9 @@ def test_a_python_of_an_environment_makes_few_more(home: ClientHome, view: View)
 
 
 def test_a_python_of_a_front_makes_few_more(home: ClientHome, view: View) -> None:
-    front = home.project / ".venv"
-    shutil.copytree(view.root, front, symlinks=True)
-    site_packages = front / "lib" / view.python.library / "site-packages"
-    put_shim(view.site_packages)
-    put_shim(site_packages)
-    (site_packages / "__pycache__").mkdir()
-    start = f"import _storectl; _storectl.start_in_front({str(view.site_packages)!r}, {10**9}, ())\n"
-    (site_packages / "_storectl.pth").write_text(start)
-    os.utime(site_packages, (1, 1))
-    _, running = calls(home, [front / "bin" / "python", "hello.py"])
-    put_shim(site_packages, without=IN_FRONT)
-    os.utime(site_packages, (1, 1))
-    _, before = calls(home, [front / "bin" / "python", "hello.py"])
-    print(running - before)
+    front = build_front(view, home.project / ".venv")
+    _, running = calls(home, [front.executable, "hello.py"])
+    put_shim(front.site_packages, without=IN_FRONT)
+    os.utime(front.site_packages, (1, 1))
+    _, before = calls(home, [front.executable, "hello.py"])
     assert running - before <= 4  # open, look, move, close, read, and one less to see if it is there

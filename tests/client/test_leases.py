@@ -19,7 +19,7 @@ from storectl_shim._storectl import open_lease
 from storectl_shim.project_record import options_key
 from storectl_store.collecting.leases import LeasedFile, is_used, try_write_lease
 from support.client_project import LAUNCHER, ClientHome, client_home, make_environment, write_program
-from support.views import Python, View, build_view, every_python, pythons
+from support.views import Python, View, build_front, build_view, every_python, pythons
 from support.wheels import make_wheel
 
 EVERY_PYTHON = pytest.mark.parametrize("python", every_python())
@@ -339,6 +339,40 @@ def test_who_reads_no_pyvenv_cfg_of_the_environment_leaves_a_trace_of_its_use(vi
     program = f"import site; site.addsitedir({str(view.site_packages)!r}); import alpha"
     subprocess.run([view.python.executable, "-Ic", program], check=True)
     assert last_use(view.root) > before
+
+
+@EVERY_PYTHON
+@pytest.mark.parametrize("changed", [False, True], ids=["as it was made", "changed"])
+def test_a_program_in_a_front_holds_the_environment_behind_it(tmp_path: Path, python: Python, *, changed: bool) -> None:
+    view = build_view(tmp_path / "view", WHEELS, python)
+    front = build_front(view, tmp_path / "front")
+    if changed:
+        (front.site_packages / "mine.py").touch()
+    before = long_ago(view.root)
+    files, first, _ = opened(front)
+    assert files["200"] == [f"{view.root}/pyvenv.cfg", False]
+    assert first == 3
+    assert last_use(view.root) > before
+
+
+def test_a_front_whose_environment_is_gone_is_a_plain_venv(view: View, tmp_path: Path) -> None:
+    front = build_front(view, tmp_path / "front")
+    view.root.rename(tmp_path / "trash")
+    files, _, _ = opened(front)
+    assert "200" not in files
+    assert (
+        front.json("import alpha, json; print(json.dumps(alpha.__file__))")
+        == f"{front.site_packages}/alpha/__init__.py"
+    )
+
+
+def test_what_follows_the_changes_of_a_front_holds_no_environment(view: View, tmp_path: Path) -> None:
+    front = build_front(view, tmp_path / "front")
+    server = tmp_path / "jedi/inference/compiled/subprocess/__main__.py"
+    server.parent.mkdir(parents=True)
+    server.write_text(OPEN)
+    files, _, _ = json.loads(front.run(str(server)).stdout)
+    assert "200" not in files
 
 
 def test_an_environment_that_is_taken_in_again_and_again_has_one_lease(view: View) -> None:

@@ -53,6 +53,16 @@ def test_no_process_is_started_for_an_empty_trash(written: WrittenStore, monkeyp
     asyncio.run(empty_trash_behind(written.store.layout))
 
 
+def test_if_no_process_can_be_started_that_is_logged(
+    written: WrittenStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = thrown_away(written, 1)
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    asyncio.run(empty_trash_behind(written.store.layout))
+    assert "the trash is not emptied" in caplog.text
+    assert os.listdir(folder) == ["entry.0"]
+
+
 def test_what_cannot_be_deleted_is_told_and_the_rest_is_deleted(
     written: WrittenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,11 +17,12 @@ from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
 from storectl_daemon.prefetching.making import Asked, Outcome, Read
 from storectl_daemon.prefetching.prefetch import Prefetcher, Surroundings
 from storectl_daemon.prefetching.wheels import Reasons
+from storectl_daemon.projects.ahead import Ahead
 from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.fetches import Fetches
 from storectl_daemon.projects.watch import WatchedProject, Watcher
 from storectl_store.collecting.holds import Hold, Holds
-from storectl_store.digest import EnvironmentId
+from storectl_store.digest import Digest, EnvironmentId, digest_of_hex
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.projects.prefetched import read_prefetched
 from support.daemon import turns_until
@@ -50,6 +51,7 @@ class Maker:
         self.made: list[str] = []
         self.go = asyncio.Event()
         self.reasons = Reasons()
+        self.digests: tuple[Digest, ...] = ()
         self.hold: Hold | None = None
 
     def read(self, asked: Asked, seen: Any) -> Read | None:
@@ -65,7 +67,9 @@ class Maker:
         self.made.append(asked.commit)
         environment = None if self.reasons.texts else MADE
         nothing: Any = None
-        return Outcome(environment=environment, digests=(), reasons=self.reasons, answers=read, interpreter=nothing)
+        return Outcome(
+            environment=environment, digests=self.digests, reasons=self.reasons, answers=read, interpreter=nothing
+        )
 
     async def compile(self, outcome: Outcome) -> None:
         """Everything is compiled."""
@@ -89,12 +93,13 @@ class Scene:
         lock_file = str(self.project / "uv.lock")
         book.record(self.project, RecordedEnvironment(options=DEFAULT_OPTIONS, lock_file=lock_file, environment=NOW))
         self.book, self.holds = book, Holds()
+        self.ahead = Ahead(tmp_path / "ahead.json", uses=lambda _: {})
         variables = KnownVariables(str(tmp_path))
         variables.note(self.project, {"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
         files: Any = Files()
         self.prefetcher = Prefetcher(
             Surroundings(
-                layout=self.layout, book=book, files=files, variables=variables, holds=self.holds,
+                layout=self.layout, book=book, files=files, variables=variables, holds=self.holds, ahead=self.ahead,
                 environ={"HOME": str(tmp_path), **own}, warming=lambda: self.warming, busy=lambda: self.busy or self.warming,
             ),
             self._maker,
@@ -147,6 +152,28 @@ def test_it_can_be_turned_off(tmp_path: Path, own: dict[str, str]) -> None:
         assert scene.maker.begun == []
 
     run(scene, story)
+
+
+@pytest.mark.parametrize(("digests", "counted"), [((), 0), ((digest_of_hex("0f" * 32),), 1)])
+def test_what_had_to_be_fetched_is_in_the_account_of_what_was_made_ahead(
+    tmp_path: Path, digests: tuple[Digest, ...], counted: int
+) -> None:
+    """What was there already would have taken no time worth telling."""
+    scene = Scene(tmp_path)
+    scene.maker.go.set()
+    scene.maker.digests = digests
+
+    async def story() -> None:
+        scene.prefetcher.fetched(scene.project)
+        await turns_until(lambda: not scene.prefetcher.busy)
+
+    run(scene, story)
+    account = scene.ahead.account(scene.project)
+    assert account.made == counted
+    if account.last is not None:
+        assert (account.last.environment, account.last.why) == (MADE, "fetch")
+        assert account.last.branch is not None
+        assert account.last.branch.endswith("feature")
 
 
 def test_several_fetches_in_a_row_are_one(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from storectl_daemon.collecting.users import users_of
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS
 from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.fronts import Fronts
+from storectl_daemon.serving.api import streams
 from storectl_daemon.serving.api import usage as usage_api
 from storectl_daemon.serving.api.entry_models import WorkingEvent
 from storectl_daemon.serving.api.usage_models import Size, UsageEvent, UsageFailedEvent
+from storectl_store.collecting.pins import KeptEnvironment, write_pin
 from storectl_store.collecting.usage import Usage, read_usage
 from storectl_store.digest import EnvironmentId
 from storectl_store.disk.disk_size import sum_of
@@ -62,10 +64,12 @@ def test_a_project_has_what_it_asked_for_what_is_recorded_and_what_it_may_go_bac
             snapshot="0" * 64,
         )  # fmt: skip
         append_generation(layout, right, generation)
+    write_pin(layout, KeptEnvironment(name="course", environment=ids[2], at_ns=1, project=left))
     keep = Keep(generations=3, days=1)
     assert users_of(layout, book, Fronts(layout), keep, now=10 * DAY) == {
         ids[0]: {str(left), str(broken)},
         ids[1]: {str(right)},
+        ids[2]: {str(left)},
         ids[3]: {str(right)},
         ids[4]: {str(right)},
     }
@@ -115,14 +119,14 @@ def test_an_empty_store_has_no_shares(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_count_that_takes_long_is_told_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usage_api, "WORKING_SECONDS", 0.001)
+    monkeypatch.setattr(streams, "WORKING_SECONDS", 0.001)
     told = threading.Event()
 
     def count() -> UsageEvent:
         assert told.wait(30)
         return ANSWER
 
-    events = usage_api._counted(count, asyncio.Lock())
+    events = streams.alive(usage_api._counted(count, asyncio.Lock()), WorkingEvent)
     assert await anext(events) == WorkingEvent()
     told.set()
     assert [event async for event in events if event != WorkingEvent()] == [ANSWER]

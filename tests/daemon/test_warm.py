@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -33,6 +34,7 @@ from storectl_daemon.models import (
 )
 from storectl_daemon.network.fetch import Fetched
 from storectl_daemon.process.batches import Batcher
+from storectl_daemon.projects.ahead import Ahead
 from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.fronts import Fronts
@@ -42,6 +44,7 @@ from storectl_daemon.projects.stillness import Stillness
 from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready
+from storectl_daemon.warming.unasked import Unasked
 from storectl_daemon.warming.warm import FORGOTTEN, Warmer
 from storectl_store.collecting.holds import Holds
 from storectl_store.digest import EnvironmentId, digest_of_hex
@@ -188,12 +191,14 @@ class Scene:
         self.bus = EventBus()
         self.holds = self.maker.holds
         self.book = ProjectBook(tmp_path / "projects.json")
+        self.ahead = Ahead(tmp_path / "ahead.json", uses=lambda _: {})
         self.warmer = Warmer(
             settling=Settling(self.maker, self.files.read, Stillness(), again_seconds=0),
             grants=Grants(files=self.files, histories=histories or FakeHistories(self.files), book=self.book),
             fronts=self.fronts,
             bus=self.bus,
             holds=self.holds,
+            unasked=Unasked(self.ahead),
             settle_seconds=settle_seconds,
         )
         self.job = Job(project=tmp_path)
@@ -230,6 +235,42 @@ def test_an_environment_is_held_until_a_record_names_it(tmp_path: Path) -> None:
         await turns_until(lambda: not scene.warmer.busy)
         assert scene.holds.held() == frozenset()
         assert scene.book.get(tmp_path) is not None
+
+    play(scenario, tmp_path)
+
+
+def test_what_a_change_led_to_is_made_ahead_and_what_somebody_asks_for_is_not(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        assert scene.ahead.account().made == 0
+        scene.files.text = "two"
+        await scene.warmer.refresh(scene.job)
+        await turns_until(lambda: not scene.warmer.busy)
+        account = scene.ahead.account(tmp_path)
+        assert (account.made, account.last and account.last.environment) == (1, "two")
+        scene.files.text, scene.maker.gate = "three", asyncio.Event()
+        await scene.warmer.refresh(scene.job)
+        await turns_until(lambda: scene.maker.made == ["one", "two", "three"])
+        scene.warmer.start(scene.job)
+        scene.maker.gate.set()
+        await turns_until(lambda: not scene.warmer.busy)
+        assert scene.ahead.account().made == 1
+
+    play(scenario, tmp_path)
+
+
+def test_a_change_that_leaves_the_environment_as_it_is_has_made_nothing_ahead(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        scene.files.text = "two"
+        await scene.warm()
+        scene.files.text = "one"
+        project = scene.book.get(tmp_path)
+        assert project is not None
+        scene.book.record(tmp_path, replace(project.environments[0], environment=info("one").id))
+        await scene.warmer.refresh(scene.job)
+        await turns_until(lambda: not scene.warmer.busy)
+        assert scene.ahead.account().made == 0
 
     play(scenario, tmp_path)
 

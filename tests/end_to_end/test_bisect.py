@@ -3,15 +3,16 @@
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from storectl.commands.documents import DOCUMENTS
-from support.index import serve_index
+from support.index import LoopbackIndex, serve_index
 from support.json_page import differences
-from support.machine import STORECTL, Machine
+from support.machine import STORECTL, Machine, new_machine, pyenv_python, remove_tree
 from support.project import write_project
 from support.wheels import WheelBytes, make_wheel
 
@@ -41,13 +42,23 @@ def machine(host: Machine) -> Machine:
 
 
 @pytest.fixture(scope="module")
-def project(machine: Machine) -> Path:
+def pypi() -> Iterator[LoopbackIndex]:
+    """The index of all wheels here, for as long as the module's tests run."""
+    with serve_index() as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def project(machine: Machine, pypi: LoopbackIndex) -> Path:
     """A project with four generations. The third one brought the new `panda`, and six other wheels."""
-    folder = machine.home / "project"
-    with serve_index() as index:
-        for wheels in GENERATIONS:
-            write_project(folder, index, wheels)
-            machine.ok("warm", folder)
+    return made_project(machine, pypi, "project")
+
+
+def made_project(machine: Machine, pypi: LoopbackIndex, name: str) -> Path:
+    folder = machine.home / name
+    for wheels in GENERATIONS:
+        write_project(folder, pypi, wheels)
+        machine.ok("warm", folder)
     return folder
 
 
@@ -59,7 +70,7 @@ def test_the_wheel_is_named_with_the_one_that_it_cannot_be_without(machine: Mach
     told = machine.ok("env", "bisect", "--", *FAILS_WITH_NEW_PANDA, cwd=project)
     lines = [line for line in told.splitlines() if line != "ran"]
     assert lines[0] == "panda 1.0 -> 2.0 (with num 1.0 -> 2.0)"
-    assert lines[1].startswith("since generation 3 of today ")
+    assert lines[1].startswith("since generation 3 of ")
     assert lines[1].endswith("; generation 2 is good")
     assert lines[2:] == ["it alone: bad", "all else that changed without it: good"]
 
@@ -67,8 +78,8 @@ def test_the_wheel_is_named_with_the_one_that_it_cannot_be_without(machine: Mach
 def test_each_step_is_a_line_and_a_part_of_the_document(machine: Machine, project: Path) -> None:
     done = machine.run("env", "bisect", "--json", "--", *FAILS_WITH_NEW_PANDA, cwd=project)
     lines = [line for line in done.stderr.splitlines() if line.startswith("storectl: ")]
-    assert lines[0].startswith("storectl: bad (exit code 1): generation 4 of today ")
-    assert lines[1].startswith("storectl: good: generation 1 of today ")
+    assert lines[0].startswith("storectl: bad (exit code 1): generation 4 of ")
+    assert lines[1].startswith("storectl: good: generation 1 of ")
     found = bisect(machine, project, "--", *FAILS_WITH_NEW_PANDA)
     assert (found["good"]["number"], found["bad"]["number"]) == (2, 3)
     assert found["suspects"] == [
@@ -134,7 +145,7 @@ def test_a_command_that_cannot_judge_skips_and_what_is_left_is_named(machine: Ma
         (["--", "true"], 1, "E_BISECT: generation 4 is good, and a bad one is needed to begin with"),
         (["--", "false"], 1, "E_BISECT: generation 1 is bad, and a good one is needed to begin with"),
         (["--", "no-such-command"], 1, "E_BISECT: generation 1 is bad, and a good one is needed to begin with"),
-        (["9", "--", "false"], 1, "E_BISECT: there is no generation 9: the history has 1 to 4"),
+        (["9", "--", "false"], 1, "E_UNKNOWN_GENERATION: there is no generation 9 of "),
         (["--", "sh", "-c", "kill -SEGV $$"], 1, "E_BISECT: the command ended with exit code 139"),
         (["--extra", "none", "--", "true"], 1, "E_BISECT: "),
     ],
@@ -163,3 +174,47 @@ def test_ctrl_c_ends_the_command_and_the_search(machine: Machine, project: Path)
         os.killpg(process.pid, signal.SIGINT)
         output, told = process.communicate(timeout=30)
     assert (process.returncode, output, told) == (130, b"", b"")
+
+
+def lose(machine: Machine, *wheels: WheelBytes) -> None:
+    """Take all environments out of the store, and these entries, as a collect would."""
+    machine.ok("daemon", "stop")
+    lost = [*(machine.store / "environments").iterdir()]
+    lost += [machine.store / "store" / wheel.name / wheel.hexdigest[:32] for wheel in wheels]
+    for folder in lost:
+        remove_tree(folder)
+        assert not folder.exists()
+    for wheel in wheels:
+        (machine.store / "meta" / f"{wheel.hexdigest}.json").unlink()
+
+
+def test_what_was_collected_is_made_again_as_its_inputs_were_kept(pypi: LoopbackIndex) -> None:
+    """With the network. Without it, what is missing is named, and that generation is skipped."""
+    with new_machine() as machine:
+        project = made_project(machine, pypi, "collected")
+        lose(machine, GENERATIONS[0][0])
+        machine.ok("warm", project)
+        done = machine.run("env", "bisect", "--offline", "--", *FAILS_WITH_NEW_PANDA, cwd=project)
+        assert "panda 1.0 -> 2.0 (with num 1.0 -> 2.0)" in done.stdout.splitlines()
+        why = "E_OFFLINE: not in the store, and the network is not to be used: small0 1.0"
+        assert f"storectl: skipped ({why}): generation 1 of " in done.stderr
+        found = bisect(machine, project, "--", *FAILS_WITH_NEW_PANDA)
+        assert [step["outcome"] for step in found["steps"] if step["generation"] == 1] == ["good"]
+
+
+def test_another_python_is_named_and_no_wheel_is_blamed_for_it(machine: Machine, pypi: LoopbackIndex) -> None:
+    pythons = [version for version in ("3.10", "3.12", "3.13") if pyenv_python(version)]
+    if len(pythons) < 2:
+        pytest.skip("needs two Pythons of pyenv")
+    project = machine.home / "pythons"
+    write_project(project, pypi, GENERATIONS[0])
+    for version, wheels in zip(pythons[:2], GENERATIONS[:2], strict=True):
+        (project / ".python-version").write_text(f"{version}\n")
+        write_project(project, pypi, wheels)
+        machine.ok("warm", project)
+    command = f"import sys; sys.exit(sys.version_info[:2] == {tuple(map(int, pythons[1].split('.')))})"
+    told = machine.ok("env", "bisect", "--", "-c", command, cwd=project).splitlines()
+    assert told[0].startswith(f"Python {pythons[0]}.")
+    assert f" -> {pythons[1]}." in told[0]
+    assert told[0].endswith("(with 6 wheels)")
+    assert told[1].startswith("since generation 2 of ")

@@ -51,6 +51,9 @@ def test_the_life_of_a_store_on_the_command_line(machine: Machine, site: Path) -
     assert re.search(r"before +[0-9a-f]{32} .*/site +\d+ s +there", machine.ok("env", "pins"))
     machine.ok("env", "unpin", "before")
 
+    doctor = machine.run("doctor", env=NOW).stdout
+    assert re.search(r"ok +collect: 1 environment and 1 entry \(.* kB\) could go; `storectl store collect", doctor)
+    assert "ok     collect: the daemon takes nothing by itself yet: the first time it only reports" in doctor
     told = machine.ok("store", "collect", "-n", env=NOW).splitlines()
     assert re.fullmatch(r"would free \d.* kB, \d+ inodes: 1 environment, 1 entry  \(kept: 0 leases, .*\)", told[0])
     assert re.fullmatch(r"  changed 1 and 1 environment \(.* kB\) of .*, last used \d+ s ago", told[1])
@@ -76,3 +79,4 @@ def test_what_goes_wrong_has_a_line_and_an_exit_code(machine: Machine, site: Pat
     (machine.store / "roots" / "broken").write_text("?")
     done = machine.run("store", "collect", env=NOW)
     assert (done.returncode, "storectl env unpin broken" in done.stderr) == (1, True)
+    assert re.search(r"WRONG +collect: .*broken is no pin", machine.run("doctor").stdout)

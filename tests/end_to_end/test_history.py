@@ -136,6 +136,16 @@ def test_a_rollback_holds_after_a_restart_and_ends_with_off(site: Site) -> None:
     assert site.history()["rolled_back"] is None
 
 
+def test_a_project_whose_lock_file_is_broken_can_be_rolled_back(site: Site) -> None:
+    site.generation("1.0")
+    site.generation("2.0")
+    (site.folder / "uv.lock").write_text("<<<<<<< ours\n")
+    site.fails("warm")
+    for number, version in (("2", "2.0"), ("1", "1.0")):
+        site.ok("env", "rollback", number)
+        assert site.version() == version
+
+
 def test_the_lock_file_of_a_generation_can_be_written_back(site: Site) -> None:
     site.generation("1.0")
     then = (site.folder / "uv.lock").read_bytes()

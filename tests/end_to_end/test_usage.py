@@ -10,6 +10,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from storectl.commands.usage_documents import Usage
+from storectl_store.disk.disk_size import DiskSize
+from support.daemon import until
 from support.index import LoopbackIndex
 from support.json_page import differences
 from support.lived_in import walked
@@ -21,6 +23,13 @@ TEXT = "".join(f"def f{n}(): return {n}\n" for n in range(2000))
 BOTH = make_wheel("both", files={"both.py": TEXT})
 LEFT = make_wheel("left", files={"left.py": TEXT, "left.txt": TEXT})
 RIGHT = make_wheel("right", files={"right.py": ""})
+NOW = {
+    "STORECTL_COLLECT_ANY_GRACE": "1",
+    "STORECTL_COLLECT_GRACE": "0",
+    "STORECTL_COLLECT_KEEP_DAYS": "0",
+    "STORECTL_COLLECT_KEEP_GENERATIONS": "1",
+}
+"""Nothing is kept for having been made or used lately."""
 CATALOGUE = ("index.db", "index.db-wal", "index.db-shm", "tmp")
 
 
@@ -68,6 +77,26 @@ def test_shares_of_each_kind_are_told_to_people_and_to_programs(used: Machine) -
         said = used.ok("store", "du", "--by", by)
         assert re.match(rf"{re.escape(str(used.store))}: [\d.]+ .?B, [\d,]+ inodes\n", said)
         assert all(name in said for name in names)
+
+
+def test_what_a_dry_run_promises_is_what_a_collect_frees(used: Machine, index: LoopbackIndex) -> None:
+    used.ok("unlink", cwd=used.home / "left")
+    write_project(used.home / "left", index, [BOTH, RIGHT])
+    used.ok("warm", cwd=used.home / "left")
+    before = _collectable(used)
+    promised = json.loads(used.ok("store", "collect", "--dry-run", "--json", env=NOW))
+    assert (promised["environments"], promised["entries"]) == (1, 1)
+    collected = json.loads(used.ok("store", "collect", "--json", env=NOW))
+    assert [collected[name] for name in ("inodes", "bytes")] == [promised[name] for name in ("inodes", "bytes")]
+    until(lambda: (before - _collectable(used)).inodes >= promised["inodes"])  # the trash is emptied behind
+    freed = before - _collectable(used)
+    assert (promised["inodes"], promised["bytes"]) == (freed.inodes, pytest.approx(freed.bytes, rel=0.01))
+
+
+def _collectable(machine: Machine) -> DiskSize:
+    """What entries and environments take up, without the store's notes on them."""
+    parts = ("store", "meta", "environments", "links", "packs", "builds", "trash")
+    return walked(machine.store, without=[name for name in os.listdir(machine.store) if name not in parts])
 
 
 def test_the_picture_has_the_entries(used: Machine, tmp_path: Path) -> None:

@@ -268,6 +268,19 @@ def test_a_file_that_was_not_there_is_not_there(layout: StoreLayout) -> None:
     assert read(PROJECT / "uv.toml") is None
 
 
+def test_a_login_in_a_file_is_not_kept_and_the_file_is_said_to_lack_it(layout: StoreLayout) -> None:
+    secret = b"--index-url https://ann:s3cret-word@files.example/simple\n# s3cret-word\nidna==3.4\n"
+    variable = b"--index-url https://ann:${TOKEN}@files.example/\nx @ git+ssh://git@host.example/x\n"
+    files = {PROJECT / "a.txt": secret, PROJECT / "b.txt": variable, PROJECT / "c.txt": b"\xff@ s3cret-word"}
+    found = read_kept(layout, PROJECT, write_kept(layout, PROJECT, replace(kept(), files=files)))
+    assert found.files == {
+        PROJECT / "a.txt": b"--index-url https://files.example/simple\n# \nidna==3.4\n",
+        PROJECT / "b.txt": variable,
+        PROJECT / "c.txt": b"\xff@ ",
+    }
+    assert found.without_logins == {PROJECT / "a.txt", PROJECT / "c.txt"}
+
+
 def test_the_same_is_kept_once(layout: StoreLayout) -> None:
     assert write_kept(layout, PROJECT, kept()) == write_kept(layout, PROJECT, kept())
     assert write_kept(layout, PROJECT, kept(b"another")) != write_kept(layout, PROJECT, kept())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_store.collecting.leases import is_used, leases_work, try_write_lease, write_lease, write_leases
+from storectl_store.collecting.leases import is_used, leases_work, note_use, try_write_lease, write_lease, write_leases
 
 
 @pytest.fixture
@@ -163,6 +163,14 @@ def test_of_many_environments_those_are_leased_that_nothing_runs_in(tmp_path: Pa
         assert list(leases) == environments[:1]
         assert leases[environments[0]].held()
     assert not is_used(environments[0] / "pyvenv.cfg")
+
+
+def test_a_use_that_nothing_tells_of_is_noted(file: Path) -> None:
+    os.utime(file, (1, 2))
+    note_use(file)
+    assert file.stat().st_atime > 2
+    assert file.stat().st_mtime == 2
+    note_use(file.with_name("gone"))
 
 
 def test_leases_work_here(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from storectl_shim.project_record import (
     VARIABLES_KEY_BYTES,
+    first_told,
     options_key,
     read_notices,
     read_ready,
@@ -58,7 +59,7 @@ class Project:
         data, status = self.lock_file.read_bytes(), self.lock_file.stat()
         return InputState(sha256=hashlib.sha256(data).hexdigest(), mtime_ns=status.st_mtime_ns, size=status.st_size)
 
-    def write(self, key: str = "default", environment: Path | None = None) -> bool:
+    def write(self, key: str = "default", environment: Path | None = None, tell: str | None = None) -> bool:
         return write_record(
             self.layout,
             self.folder,
@@ -67,7 +68,11 @@ class Project:
             lock_file=self.lock_file,
             inputs={self.lock_file: self.state(), self.folder / "pyproject.toml": None},
             now_ns=NOW,
+            tell=tell,
         )
+
+    def first_told(self) -> str | None:
+        return first_told(str(self.layout.root), str(self.folder))
 
     def read(self, key: str = "default") -> str | None:
         return read_ready(str(self.layout.root), str(self.folder), key)
@@ -198,6 +203,47 @@ def write_further(
 
 
 OLD = InputState(sha256="00", mtime_ns=NOW - 10 * SECOND, size=1)
+
+
+def test_the_launcher_has_no_part_in_it_until_a_run_has_told_what_is_to_be_told_once(project: Project) -> None:
+    project.write(tell="made ahead: schön")
+    assert "environment" not in project.names()
+    assert project.read() == str(project.environment)
+    assert project.first_told() == "made ahead: schön"
+    assert (project.record / "environment").read_text() == f"{project.environment}\n"
+    assert project.first_told() is None
+
+
+def test_a_record_has_the_same_sums_before_and_after_it_is_told(project: Project) -> None:
+    project.write(tell="made ahead")
+    assert record_problem(project.record) is None
+    project.first_told()
+    assert record_problem(project.record) is None
+    (project.record / "environment").write_text("/another\n")
+    assert record_problem(project.record) is not None
+
+
+def test_what_no_run_has_told_yet_stays_when_the_record_is_written_again(project: Project) -> None:
+    project.write(tell="made ahead")
+    project.write()
+    assert project.first_told() == "made ahead"
+    project.write()
+    assert project.first_told() is None
+
+
+def test_what_was_to_be_told_goes_with_the_environment_that_it_was_about(project: Project, tmp_path: Path) -> None:
+    project.write(tell="made ahead")
+    project.write(environment=tmp_path / "other")
+    assert project.first_told() is None
+    assert not {".tell", ".environment"} & project.names()
+
+
+def test_with_other_options_or_a_young_input_nothing_is_held_back(project: Project) -> None:
+    project.write(key="0123456789abcdef", tell="made ahead")
+    project.change("two", NOW - SECOND)
+    project.write(tell="made ahead")
+    assert project.first_told() is None
+    assert "environment" not in project.names()
 
 
 def test_inputs_elsewhere_are_what_the_launcher_calls_its_functions_for(project: Project) -> None:

@@ -1,8 +1,11 @@
 """Sweep: the dead goes, in an order that no crash and no program suffers from; what is used after all stays."""
 
 import errno
+import mmap
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,6 +238,24 @@ def test_if_the_disk_refuses_all_leases_are_let_go_and_the_environment_is_as_it_
     assert tree(collector.written.store.layout.environments) == before
 
 
+def test_if_nobody_can_tell_what_processes_use_nothing_goes(collector: Collector) -> None:
+    folder = published(collector.written, ONE)
+    collector.written.commit(TWO)
+
+    def fail() -> Seen:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    guards = Guards(lease=collector.guards.guards().lease, seen=fail)
+    sweep = Sweep(collector.written.store, collector.holds, guards)
+    with pytest.raises(StoreError):
+        sweep.environments([identity(folder)])
+    with pytest.raises(StoreError):
+        sweep.entries([digest(TWO)])
+    assert all(lease.closed for lease in collector.guards.leases)
+    assert folder.exists()
+    assert collector.written.store.has(digest(TWO))
+
+
 # --- entries --------------------------------------------------------------------------------------------------------
 
 
@@ -409,3 +430,44 @@ def test_what_has_gone_can_be_committed_and_published_again(collector: Collector
     assert tree(folder) == before
     assert stat.S_IMODE(folder.stat().st_mode) == 0o555
     assert collector.written.findings() == []
+
+
+# --- with the guards of the system ----------------------------------------------------------------------------------
+
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="untried elsewhere")
+
+
+@linux_only
+def test_an_environment_stays_until_the_last_program_in_it_has_ended(collector: Collector) -> None:
+    folder = published(collector.written, ONE)
+    sweep = Sweep(collector.written.store, collector.holds)
+    with (
+        (folder / "pyvenv.cfg").open() as opened,
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[opened.fileno()]),
+    ):
+        opened.close()
+        assert sweep.environments([identity(folder)]).spared == {identity(folder): Spared.LEASED}
+    assert sweep.environments([identity(folder)]).environments == (identity(folder),)
+
+
+@linux_only
+def test_an_environment_that_a_shell_names_in_a_variable_stays(collector: Collector) -> None:
+    folder = published(collector.written, ONE)
+    sweep = Sweep(collector.written.store, collector.holds)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, env={**os.environ, "VIRTUAL_ENV": str(folder)}) as shell:
+        swept = sweep.environments([identity(folder)])
+    assert swept.spared == {identity(folder): Spared.SEEN}
+    assert [process.pid for process in swept.processes[identity(folder)]] == [shell.pid]
+    assert sweep.environments([identity(folder)]).environments == (identity(folder),)
+
+
+@linux_only
+def test_an_entry_of_which_a_program_has_mapped_a_library_stays(collector: Collector, tmp_path: Path) -> None:
+    collector.written.commit(make_wheel("mapped", files={"mapped/lib.so": "x" * 4096}))
+    (mapped,) = collector.written.store.digests()
+    library = next(collector.written.store.layout.entries.rglob("lib.so"))
+    sweep = Sweep(collector.written.store, collector.holds, Guards(seen=Seen))
+    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ):
+        file.close()
+        assert sweep.entries([mapped]).spared == {mapped: Spared.USED}
+    assert sweep.entries([mapped]).entries == (mapped,)

@@ -1,6 +1,7 @@
 """Looking for passwords: in every file below a folder, and on every command line of the machine."""
 
 import base64
+import gzip
 import os
 import threading
 from collections.abc import Iterator
@@ -30,7 +31,8 @@ def _content(path: Path) -> bytes:
     try:
         if path.is_symlink():
             return os.fsencode(os.readlink(path))
-        return path.read_bytes() if path.is_file() else b""
+        content = path.read_bytes() if path.is_file() else b""
+        return content + gzip.decompress(content) if path.suffix == ".gz" else content
     except FileNotFoundError:
         return b""  # a stage of the daemon, gone meanwhile
 

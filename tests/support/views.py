@@ -132,6 +132,18 @@ def build_view(root: Path, wheels: Sequence[WheelBytes], python: Python, *, shim
     return view
 
 
+def build_front(view: View, folder: Path) -> View:
+    """A front of the view: a venv of the same links, and the start of the shim as the daemon writes it."""
+    shutil.copytree(view.root, folder, symlinks=True)
+    front = View(root=folder, python=view.python)
+    changed = 10**9
+    (front.site_packages / "__pycache__").mkdir(exist_ok=True)
+    start = f"import _storectl; _storectl.start_in_front({str(view.site_packages)!r}, {changed}, ())\n"
+    (front.site_packages / "_storectl.pth").write_text(start)
+    os.utime(front.site_packages, ns=(changed, changed))
+    return front
+
+
 def add_shim(view: View, paths: Sequence[str]) -> None:
     """The shim, its ``.pth`` and the map of these files."""
     for path, source in shim_sources().items():

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import click
 
+from storectl.commands.bisect_text import Tried, attempt_text, document, outcome_text, result_lines
 from storectl.commands.output import print_json, print_lines
 from storectl.commands.parameters import as_json, options_of, own_variables, project_asked, target
-from storectl.daemon.bisections import Attempt, Change, Found, Generation
+from storectl.daemon.bisections import Attempt, Found, next_step
 from storectl.daemon.progress import progress_line
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import ClientError, DaemonGoneError, UsageError, printable
@@ -32,7 +33,6 @@ UNDECIDED = 3
 """The exit code of this command if it could not come down to one change."""
 
 _COMMAND = f"{__name__}.command"
-_MOST_NAMED = 3
 _LEASE_TRIES = 3
 
 
@@ -43,15 +43,6 @@ class _BeforeCommand(click.Command):
         end = args.index("--") if "--" in args else len(args)
         ctx.meta[_COMMAND] = args[end + 1 :]
         return super().parse_args(ctx, args[:end])
-
-
-class Tried(NamedTuple):
-    """One step: what was tried, and what that showed. ``code`` is None if the command was not run."""
-
-    attempt: Attempt
-    outcome: str
-    code: int | None
-    seconds: float
 
 
 class Search(NamedTuple):
@@ -90,9 +81,9 @@ def bisect(context: click.Context, /, ends: tuple[int, ...], *, json: bool, **as
         tried.append(_tried(search, step))
         if tried[-1].code == INTERRUPTED:
             return INTERRUPTED
-        _say(f"{_outcome_text(tried[-1])}: {attempt_text(step)}")
+        _say(f"{outcome_text(tried[-1])}: {attempt_text(step)}")
     if json:
-        print_json(_document(step, tried))
+        print_json(document(step, tried))
     else:
         print_lines(*result_lines(step))
     return 0 if len(step.suspects) == 1 else UNDECIDED
@@ -127,9 +118,9 @@ def _step(search: Search, tried: Sequence[Tried]) -> Attempt | Found:
     line = progress_line(sys.stderr, os.environ)
     try:
         try:
-            return ensure_daemon(os.environ).bisect(search.project, search.options, asked, line)
+            return next_step(ensure_daemon(os.environ), search.project, search.options, asked, line)
         except DaemonGoneError:
-            return ensure_daemon(os.environ).bisect(search.project, search.options, asked, line)
+            return next_step(ensure_daemon(os.environ), search.project, search.options, asked, line)
     finally:
         line.close()
 
@@ -175,107 +166,3 @@ def _say(text: str) -> None:
     sys.stdout.flush()
     sys.stderr.write(f"storectl: {printable(text)}\n")
     sys.stderr.flush()
-
-
-def _outcome_text(tried: Tried) -> str:
-    if tried.code is None:
-        problem = tried.attempt.problem
-        return f"skipped ({problem.code}: {problem.message})" if problem else "skipped"
-    return tried.outcome if tried.code == 0 else f"{tried.outcome} (exit code {tried.code})"
-
-
-def attempt_text(attempt: Attempt) -> str:
-    """What was tried, and how much is left: ``generation 12 of 21 Nov 10:02, branch main; one of 9``."""
-    if attempt.generation is not None:
-        left = f"; one of {attempt.left}" if attempt.left else ""
-        return f"{generation_text(attempt.generation)}{left}"
-    left = f"{attempt.left} changes may be to blame" if attempt.left > 1 else "to confirm"
-    return f"{left}; with {changes_text(attempt.taken)}"
-
-
-def generation_text(generation: Generation) -> str:
-    """Its number, when it was, and where: ``generation 12 of 21 Nov 10:02, branch main, a1b2c3d``."""
-    facts = [f"branch {generation.branch}" if generation.branch else "", (generation.commit or "")[:7]]
-    return ", ".join([f"generation {generation.number} of {_moment(generation.at_ns)}", *filter(None, facts)])
-
-
-def _moment(at_ns: int) -> str:
-    then, now = time.localtime(at_ns / 1e9), time.localtime()
-    if then[:3] == now[:3]:
-        return time.strftime("today %H:%M", then)
-    return time.strftime("%-d %b %H:%M" if then.tm_year == now.tm_year else "%-d %b %Y", then)
-
-
-def change_text(change: Change) -> str:
-    """``pandas 2.2.3 -> 2.3.0``, ``+pyarrow 17.0``, ``-xlrd 2.0``."""
-    if change.good is None:
-        return f"+{change.name} {change.bad}"
-    if change.bad is None:
-        return f"-{change.name} {change.good}"
-    if change.good == change.bad:
-        return f"{change.name} {change.good} (another file)"
-    return f"{change.name} {change.good} -> {change.bad}"
-
-
-def changes_text(changes: Sequence[Change], most: int = _MOST_NAMED) -> str:
-    """The first of the changes, and how many more there are."""
-    more = len(changes) - most
-    return ", ".join([*map(change_text, changes[:most]), *([f"{more} more"] if more > 0 else [])])
-
-
-def result_lines(found: Found) -> list[str]:
-    """What was found, for people; the change to blame in the first line."""
-    since = f"since {generation_text(found.bad)}; generation {found.good.number} is good"
-    if found.between:
-        since += f", {', '.join(str(each.number) for each in found.between)} could not be judged"
-    if found.pythons is not None:
-        count = len(found.changes)
-        return [f"Python {' -> '.join(found.pythons)} (with {count} wheels)", since]
-    if len(found.suspects) > 1:
-        return ["one of these, which could not be told apart:", *map(group_text, found.suspects), since]
-    return [group_text(found.suspects[0]), since, *_confirmations(found)]
-
-
-def group_text(group: Sequence[Change]) -> str:
-    """``pandas 2.2.3 -> 2.3.0 (with numpy 2.0.2 -> 2.1.0)``: the others cannot be had without the first."""
-    first, *others = group
-    return f"{change_text(first)} (with {changes_text(others, len(others))})" if others else change_text(first)
-
-
-def _confirmations(found: Found) -> list[str]:
-    needs = f", which needs {changes_text(found.needs, len(found.needs))}" if found.needs else ""
-    lines = [f"it alone{needs}: {found.alone}"] if len(found.changes) > 1 else []
-    if found.alone == "good":
-        lines[0] += "; it only fails together with others that changed"
-    if found.rest == "bad":
-        lines.append("all else that changed without it: bad; so there is another one to blame, too")
-    elif len(found.changes) > 1:
-        lines.append(f"all else that changed without it: {found.rest}")
-    return lines
-
-
-def _document(found: Found, tried: Sequence[Tried]) -> dict[str, Any]:
-    return {
-        "good": found.good._asdict(),
-        "bad": found.bad._asdict(),
-        "between": [generation._asdict() for generation in found.between],
-        "changes": [change._asdict() for change in found.changes],
-        "suspects": [[change._asdict() for change in group] for group in found.suspects],
-        "needs": [change._asdict() for change in found.needs],
-        "alone": found.alone,
-        "rest": found.rest,
-        "pythons": None if found.pythons is None else list(found.pythons),
-        "steps": [_step_document(each) for each in tried],
-    }
-
-
-def _step_document(tried: Tried) -> dict[str, Any]:
-    generation = tried.attempt.generation
-    return {
-        "generation": None if generation is None else generation.number,
-        "taken": [change._asdict() for change in tried.attempt.taken],
-        "environment": tried.attempt.environment,
-        "outcome": tried.outcome,
-        "exit_code": tried.code,
-        "seconds": round(tried.seconds, 3),
-    }

@@ -6,10 +6,11 @@ from collections import deque
 
 import click
 
-from storectl.commands.output import duration_text, print_json, print_lines, size_text
+from storectl.commands.output import duration_text, print_ahead, print_json, print_lines, size_text
 from storectl.commands.parameters import Group, as_json
 from storectl.daemon.answers import Health
 from storectl.daemon.foreground import become_daemon
+from storectl.daemon.made_ahead import made_ahead
 from storectl.daemon.start import GONE, ensure_daemon, running_daemon, stop_daemon
 from storectl.errors import DaemonNotRunningError, ServiceFileError
 from storectl_shim.locations import log_path
@@ -44,7 +45,8 @@ def stop() -> None:
 def status(*, json: bool) -> None:
     """Print how the daemon is. Exits with 3 if none is running, and starts none."""
     try:
-        health = running_daemon(os.environ).health()
+        running = running_daemon(os.environ)
+        health, ahead = running.health(), made_ahead(running)
     except GONE as error:
         if json:
             print_json({"status": "not running"})
@@ -52,9 +54,10 @@ def status(*, json: bool) -> None:
             sys.stderr.write(error.report())
         raise click.exceptions.Exit(NOT_RUNNING) from None
     if json:
-        print_json(_health_json(health))
+        print_json(_health_json(health) | ({} if ahead is None else {"ahead": ahead.to_json()}))
     else:
         print_lines(_summary(health), f"store: {health.store}", f"socket: {health.socket}")
+        print_ahead(ahead)
 
 
 @daemon.command()

@@ -6,6 +6,7 @@ The commands name them in annotations only: nothing of this is loaded when they 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from storectl.commands.ahead_documents import Ahead
 from storectl.commands.bisect_documents import Bisection
 from storectl.commands.collect_documents import Collect, Pin, Why
 from storectl.commands.history_documents import DifferenceThen, HistoryThen
@@ -80,6 +81,7 @@ class ShownProject(Project):
 
     warnings: Annotated[list[str], "such as of a lock file that is older than the project"]
     links: Annotated[list[Link], "what `storectl link` made in it"]
+    ahead: Annotated[Ahead | None, "what was made ready in it before anybody asked"]
 
 
 class Export(TypedDict):
@@ -109,6 +111,7 @@ class Daemon(TypedDict):
     socket: Annotated[NotRequired[str], "where it listens"]
     uptime_s: Annotated[NotRequired[float], "seconds since its start"]
     rss_bytes: Annotated[NotRequired[int], "its resident memory"]
+    ahead: Annotated[NotRequired[Ahead], "what it made ready before anybody asked, in all projects"]
 
 
 class Entry(TypedDict):

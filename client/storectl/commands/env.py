@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import storectl_shim
-from storectl.commands.output import print_json, print_lines, print_table
+from storectl.commands.output import print_ahead, print_json, print_lines, print_table
 from storectl.commands.parameters import Group, as_json, folder
 from storectl.daemon.answers import LinkState, ProjectState
+from storectl.daemon.made_ahead import made_ahead
 from storectl.daemon.progress import describe
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import ClientError, NoLockFileError
@@ -56,12 +57,13 @@ def show(folder: str, *, json: bool) -> None:
     """Print how the environment of a project is: ready, warming, or failed and why. Registers an unknown project."""
     daemon = ensure_daemon(os.environ)
     state = _state(folder, daemon)
-    links = daemon.links(state.path)
+    links, ahead = daemon.links(state.path), made_ahead(daemon, state.path)
     notices = read_notices(store_folder(os.environ), state.path, Options().key)
     if rollback := read_rollback(store_folder(os.environ), state.path, Options().key):
         notices.append(rollback)
     if json:
-        print_json(state_json(state) | {"warnings": notices, "links": [link._asdict() for link in links]})
+        shown = {"warnings": notices, "links": [link._asdict() for link in links]}
+        print_json(state_json(state) | shown | {"ahead": ahead.to_json() if ahead else None})
         return
     print_lines(f"project: {state.path}", f"lock file: {state.lock_file or 'none'}", f"state: {state_text(state)}")
     if state.problem is not None and state.problem.hint:
@@ -76,6 +78,7 @@ def show(folder: str, *, json: bool) -> None:
         )
     for link in links:
         print_lines(*_link_lines(link))
+    print_ahead(ahead)
 
 
 @env.command()

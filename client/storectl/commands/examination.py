@@ -5,12 +5,14 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl.commands.collect_check import collect_words
 from storectl.commands.quarantine import set_aside
 from storectl.daemon.start import running_daemon
-from storectl.errors import ClientError, DaemonNotRunningError, ProjectOwnerError
+from storectl.errors import ClientError, DaemonError, DaemonNotRunningError, ProjectOwnerError
 from storectl.options import Options
 from storectl.project import locate_project
 from storectl.pythons import known_pythons
@@ -41,7 +43,9 @@ def examine(environ: Mapping[str, str], folder: str) -> list[Finding]:
     checks: Mapping[str, Callable[[], Iterator[Finding]]] = {
         "store": lambda: _store(Path(store_folder(environ))),
         "quarantine": lambda: _quarantine(Path(store_folder(environ))),
+        "trash": lambda: _trash(Path(store_folder(environ))),
         "daemon": lambda: _daemon(environ),
+        "collect": lambda: _collect(environ),
         "interpreters": lambda: _interpreters(environ),
         "watches": lambda: _watches(Path("/proc/sys/fs/inotify/max_user_watches")),
         "project": lambda: _project(environ, folder),
@@ -100,6 +104,14 @@ def _quarantine(store: Path) -> Iterator[Finding]:
         yield Finding(check="quarantine", ok=True, detail=told)
 
 
+def _trash(store: Path) -> Iterator[Finding]:
+    with suppress(FileNotFoundError):
+        left = len(os.listdir(store / "trash"))
+        if left:
+            detail = f"{left} thing{'s' * (left > 1)} still to be deleted; the daemon does that behind its other work"
+            yield Finding(check="trash", ok=True, detail=detail)
+
+
 def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
         daemon = running_daemon(environ)
@@ -118,6 +130,17 @@ def _private(path: str) -> Finding:
     mode = stat.S_IMODE(os.stat(path).st_mode)
     detail = f"{path} has mode {mode:04o}"
     return Finding(check="socket", ok=not mode & 0o077, detail=detail, hint=f"chmod go= {path}")
+
+
+def _collect(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """What could be freed, if a daemon runs that knows."""
+    try:
+        for words in collect_words(running_daemon(environ)):
+            yield Finding(check="collect", ok=True, detail=words)
+    except DaemonError:
+        return  # another check tells what is wrong with it
+    except ClientError as error:
+        yield Finding(check="collect", ok=False, detail=error.message, hint=error.hint or "")
 
 
 def _interpreters(environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -1,13 +1,11 @@
 """What the commands about the history of a project print, for people and for scripts."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
-from storectl.commands.output import count_text, size_text
+from storectl.commands.output import count_text, moment_text, size_text
 from storectl.daemon.generations import Change, Difference, Generation, History, Side
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MOST_CHANGES = 6
 _MOST_MISSING = 3
 _COMMIT_DIGITS = 7
@@ -26,18 +24,6 @@ def generation_row(found: History, place: int, now: float) -> tuple[str, ...]:
         (generation.commit or "-")[:_COMMIT_DIGITS],
         "; ".join([*_python_text(before, generation), _changes_text(generation), *_notes(found, generation)]),
     )
-
-
-def moment_text(at: float, now: float) -> str:
-    """A time of the system clock for a person: ``today 09:14``, ``yesterday 18:02``, ``28 Nov 09:14``."""
-    then, today = time.localtime(at), time.localtime(now)
-    clock = f"{then.tm_hour:02}:{then.tm_min:02}"
-    if then[:3] == today[:3]:
-        return f"today {clock}"
-    if then[:3] == time.localtime(now - 24 * 3600)[:3]:
-        return f"yesterday {clock}"
-    year = "" if then.tm_year == today.tm_year else f" {then.tm_year}"
-    return f"{then.tm_mday} {_MONTHS[then.tm_mon - 1]}{year} {clock}"
 
 
 def _python_text(before: Generation | None, generation: Generation) -> list[str]:

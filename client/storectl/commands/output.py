@@ -2,10 +2,16 @@
 
 import json
 import sys
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storectl.errors import printable
+
+if TYPE_CHECKING:
+    from storectl.daemon.made_ahead import AheadAccount
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def print_json(value: Any) -> None:
@@ -61,3 +67,24 @@ def duration_text(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def moment_text(at: float, now: float | None = None) -> str:
+    """A time of the system clock for a person: ``today 09:14``, ``yesterday 18:02``, ``28 Nov 09:14``."""
+    now = time.time() if now is None else now
+    then, today = time.localtime(at), time.localtime(now)
+    clock = f"{then.tm_hour:02}:{then.tm_min:02}"
+    if then[:3] == today[:3]:
+        return f"today {clock}"
+    if then[:3] == time.localtime(now - 24 * 3600)[:3]:
+        return f"yesterday {clock}"
+    year = "" if then.tm_year == today.tm_year else f" {then.tm_year}"
+    return f"{then.tm_mday} {_MONTHS[then.tm_mon - 1]}{year} {clock}"
+
+
+def print_ahead(account: "AheadAccount | None") -> None:
+    """Print what was made ahead, in one line; nothing if there is nothing of the last week."""
+    if account is not None and account.last is not None:
+        from storectl.commands.ahead import ahead_text  # noqa: PLC0415 - only if there is something
+
+        print_lines(ahead_text(account, account.last))

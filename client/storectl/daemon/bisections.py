@@ -1,11 +1,15 @@
 """What the daemon answers to a bisection, as values: what to try next, or what was found."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from storectl.daemon.answers import problem_from_json
 from storectl.daemon.wire import path_from_wire
 from storectl.errors import DaemonProblemError
+
+if TYPE_CHECKING:
+    from storectl.daemon.client import DaemonClient, WarmListener
+    from storectl.options import Options
 
 
 class Generation(NamedTuple):
@@ -95,3 +99,15 @@ class Found(NamedTuple):
             rest=value["rest"],
             pythons=tuple(value["pythons"]) if value["pythons"] else None,
         )
+
+
+def next_step(
+    daemon: "DaemonClient", start: str, options: "Options", asked: Mapping[str, Any], listener: "WarmListener"
+) -> Attempt | Found:
+    """The next step of a bisection of the project's generations.
+
+    ``asked`` has the numbers of the ``good`` and the ``bad`` one, if they are given, and the ``outcomes`` so far.
+    """
+    body = daemon.request_of(start, options) | {"offline": options.offline} | dict(asked)
+    event = daemon.last_event("/v1/bisections", body, listener, "try", "found", needs="bisect", lack="cannot bisect")
+    return Attempt.from_json(event) if event["event"] == "try" else Found.from_json(event)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from storectl.daemon.answers import EnvironmentInfo, Health, LinkState, Progress, ProjectState, problem_from_json
-from storectl.daemon.bisections import Attempt, Found
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.daemon.exchange import exchange, went_away
 from storectl.daemon.socket import check_listener, check_owner
@@ -114,7 +113,7 @@ class DaemonClient:
 
     def links(self, project: str) -> list[LinkState]:
         """The virtual environments in the project's folder that follow its lock file."""
-        if not self._has("fronts"):
+        if not self.has("fronts"):
             return []
         return [_read(LinkState.from_json, value) for value in self._json("GET", f"/v1/links?path={_quoted(project)}")]
 
@@ -175,38 +174,8 @@ class DaemonClient:
 
         ``order`` has the fields of the request. DaemonProblemError with the daemon's reason if it cannot be written.
         """
-        self._need("export", "cannot export")
-        for event in self._stream(f"/v1/environments/{environment}/export", order):
-            kind = event.get("event")
-            if kind == "progress":
-                listener.progress(_read(Progress.from_json, event))
-            elif kind == "failed":
-                raise problem_from_json(event.get("problem") or {})
-            elif kind == "exported":
-                return event
-        raise went_away()
-
-    def bisect(self, start: str, options: Options, asked: Json, listener: WarmListener) -> Attempt | Found:
-        """The next step of a bisection of the project's generations.
-
-        ``asked`` has the numbers of the ``good`` and the ``bad`` one, if they are given, and the ``outcomes`` so far.
-        """
-        self._need("bisect", "cannot bisect")
-        body = _options_on_wire(options) | self._rarer(options) | dict(asked)
-        body |= {
-            "start": path_on_wire(start), "offline": options.offline, "environ": variables_on_wire(self._environ)
-        }  # fmt: skip
-        for event in self._stream("/v1/bisections", body):
-            kind = event.get("event")
-            if kind == "progress":
-                listener.progress(_read(Progress.from_json, event))
-            elif kind == "warning":
-                listener.warning(path_from_wire(str(event.get("message"))))
-            elif kind == "failed":
-                raise problem_from_json(event.get("problem") or {})
-            elif kind in ("try", "found"):
-                return _read(Attempt.from_json, event) if kind == "try" else _read(Found.from_json, event)
-        raise went_away()
+        path = f"/v1/environments/{environment}/export"
+        return self.last_event(path, order, listener, "exported", needs="export", lack="cannot export")
 
     def collect(self, **asked: Any) -> Iterator[dict[str, Any]]:
         """The events of a collect, as they come; the last one is ``collected``. ``asked`` are fields of the request.
@@ -224,7 +193,7 @@ class DaemonClient:
 
     def collects(self) -> dict[str, Any] | None:
         """What is known of collects so far; None if the daemon makes none."""
-        return dict(decoded(self._json("GET", "/v1/collect"))) if self._has("collect") else None
+        return dict(decoded(self._json("GET", "/v1/collect"))) if self.has("collect") else None
 
     def why(self, name: str) -> list[dict[str, Any]]:
         """What keeps the entries and environments of this name."""
@@ -262,6 +231,14 @@ class DaemonClient:
         self._need(needs, lack)
         return self._until_ready(path, body, listener)
 
+    def last_event(self, path: str, body: Json, listener: WarmListener, *ends: str, needs: str, lack: str) -> Json:
+        """The event of one of these kinds that ends a stream; the request needs this feature, as for ``answer``.
+
+        DaemonProblemError with the daemon's reason if it fails.
+        """
+        self._need(needs, lack)
+        return self._until(path, body, listener, ends)
+
     def request_of(self, start: str, options: Options) -> dict[str, Any]:
         """The fields of every request for an environment of the project at or above ``start``, but for ``offline``."""
         body = {"start": path_on_wire(start), "environ": variables_on_wire(self._environ)}
@@ -273,16 +250,21 @@ class DaemonClient:
         return self._until_ready("/v1/warm", body, listener)
 
     def _until_ready(self, path: str, body: Json, listener: WarmListener) -> EnvironmentInfo:
+        ready = self._until(path, body, listener, ("ready",))
+        return _read(EnvironmentInfo.from_json, ready.get("environment") or {})
+
+    def _until(self, path: str, body: Json, listener: WarmListener, ends: tuple[str, ...]) -> Json:
+        """The event that ends a stream; the listener gets those before it."""
         for event in self._stream(path, body):
             kind = event.get("event")
             if kind == "progress":
                 listener.progress(_read(Progress.from_json, event))
             elif kind == "warning":
                 listener.warning(path_from_wire(str(event.get("message"))))
-            elif kind == "ready":
-                return _read(EnvironmentInfo.from_json, event.get("environment") or {})
             elif kind == "failed":
                 raise problem_from_json(event.get("problem") or {})
+            elif kind in ends:
+                return event
         raise went_away()
 
     def _rarer(self, options: Options) -> dict[str, Any]:
@@ -300,13 +282,13 @@ class DaemonClient:
             self._need("selection", f"does not know {', '.join(asked)}")
         return asked
 
-    def _has(self, feature: str) -> bool:
+    def has(self, feature: str) -> bool:
         """Whether the daemon has the feature, by its last answer: it was asked when it was found."""
         return feature in (self.health().features if self._features is None else self._features)
 
     def _need(self, feature: str, lack: str) -> None:
         """DaemonVersionError if the daemon is so old that it does not have the feature."""
-        if not self._has(feature):
+        if not self.has(feature):
             raise DaemonVersionError(
                 f"the daemon is of an older storectl, and {lack}",
                 hint="storectl daemon stop ends it; the next command starts its own",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from storectl_daemon.collecting.automatic import Automatic
     from storectl_daemon.collecting.collector import Collector
     from storectl_daemon.service import Service
+
+UNUSED_DAYS = 30
+"""So long, in days, what is kept beside entries and environments is kept without being used."""
+
+_DAY_S = 86400
 
 
 class Collecting:
@@ -42,10 +48,16 @@ class Collecting:
 
     async def clear_leftovers(self) -> None:
         """Delete what nothing needs any more, once the trash of a collect is empty. May raise StoreError."""
-        from storectl_store.collecting.leftovers import sweep_leftovers  # noqa: PLC0415 - after a collect only
+        await asyncio.to_thread(self._clear_leftovers)
 
-        cache = cache_folder(self._environ)
-        await asyncio.to_thread(sweep_leftovers, self._service().store, caches=Path(cache) if cache else None)
+    def _clear_leftovers(self) -> None:
+        from storectl_daemon.collecting.side_things import drop_side_things  # noqa: PLC0415 - after a collect only
+        from storectl_store.collecting.leftovers import sweep_leftovers  # noqa: PLC0415 - as above
+
+        store, cache = self._service().store, cache_folder(self._environ)
+        sweep_leftovers(store, caches=Path(cache) if cache else None)
+        logs = Path(locations.state_folder(self._environ)) / "builds"
+        drop_side_things(store.layout, logs=logs, before=time.time() - UNUSED_DAYS * _DAY_S)
 
     async def stop(self) -> None:
         """End a collect that is under way."""

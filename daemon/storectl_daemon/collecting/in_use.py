@@ -4,17 +4,18 @@ Where leases cannot be relied on (``leases_work``), nobody can tell whether a pr
 counts as used; if a person says so, only for as long as it was used lately, and as processes name it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from storectl_shim.leases import LEASED
 from storectl_store.collecting.belt import Process, Seen, look_through_processes
 from storectl_store.collecting.guards import Guards
 from storectl_store.collecting.inventory import Inventory
-from storectl_store.collecting.leases import is_used
+from storectl_store.collecting.leases import is_used, note_use
 from storectl_store.collecting.roots import Root
-from storectl_store.digest import EnvironmentId
+from storectl_store.digest import EnvironmentId, prefix_of
 from storectl_store.disk.durability import store_error
 from storectl_store.entries.layout import StoreLayout
 
@@ -33,15 +34,20 @@ class Trust:
 
 
 def roots_in_use(layout: StoreLayout, inventory: Inventory, trust: Trust, *, now: float) -> list[Root]:
-    """A root for each environment, and each entry of a process, that may be in use. Takes a while: it reads ``/proc``.
+    """A root for each environment and each entry that may be in use. It takes a while: it reads ``/proc``.
 
+    That an environment is in use is noted in it: a program that runs for weeks is seen to have used it until its end.
     Raises StoreError if nothing can be known of processes.
     """
     try:
         seen = look_through_processes()
     except OSError as error:
         raise store_error(error, "look at the processes that may use the store") from error
-    return list(_roots(layout, inventory, trust, seen, now))
+    roots = list(roots_of_use(inventory, trust, seen, partial(_is_open, layout), now=now))
+    for root in roots if trust.leases else ():
+        if root.environment is not None:
+            note_use(layout.environment(root.environment) / LEASED)
+    return roots
 
 
 def guards_of(trust: Trust) -> Guards:
@@ -64,7 +70,10 @@ def age_text(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def _roots(layout: StoreLayout, inventory: Inventory, trust: Trust, seen: Seen, now: float) -> Iterator[Root]:
+def roots_of_use(
+    inventory: Inventory, trust: Trust, seen: Seen, is_open: Callable[[EnvironmentId], bool], *, now: float
+) -> Iterator[Root]:
+    """The roots, by what processes name and by whether anybody has the file of an environment open."""
     for environment in inventory.environments.values():
         processes = seen.environments.get(environment.id, ())
         if processes:
@@ -73,8 +82,12 @@ def _roots(layout: StoreLayout, inventory: Inventory, trust: Trust, seen: Seen, 
             until = environment.last_used + UNUSED_S if trust.without else None
             detail = "leases do not work here: nobody can tell whether a program runs in it"
             yield Root(kind="lease", environment=environment.id, detail=detail, until=until)
-        elif _is_open(layout, environment.id):
+        elif is_open(environment.id):
             yield Root(kind="lease", environment=environment.id, detail="a program has it open")
+    by_prefix = {address.rpartition("/")[2]: processes for address, processes in seen.entries.items()}
+    for digest in inventory.entries:
+        if processes := by_prefix.get(prefix_of(digest), ()):
+            yield Root(kind="lease", digest=digest, detail=processes_text(processes, now))
 
 
 def _is_open(layout: StoreLayout, environment: EnvironmentId) -> bool:

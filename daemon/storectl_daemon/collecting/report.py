@@ -119,7 +119,7 @@ class Reporter:
             environments=len(environments),
             entries=len(entries),
             size=freed(self.measured, environments, entries),
-            leases=sum(root.kind == "lease" for root in kept),
+            leases=sum(root.kind == "lease" and root.environment is not None for root in kept),
             roots=sum(root.kind not in {"lease", "young"} for root in kept),
             notes=tuple(notes),
         )

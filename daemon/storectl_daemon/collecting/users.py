@@ -1,6 +1,6 @@
 """Which projects have which environment, for a person who counts: nothing is deleted by it.
 
-So a record or history that cannot be read is left out.
+So a record, history or pin that cannot be read is left out.
 """
 
 import os
@@ -13,6 +13,7 @@ from storectl_daemon.collecting.gathering import Keep
 from storectl_daemon.collecting.shares import Users
 from storectl_daemon.projects.book import Project
 from storectl_daemon.projects.fronts import Fronts
+from storectl_store.collecting.pins import read_pins
 from storectl_store.digest import EnvironmentId
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import StoreError
@@ -22,7 +23,7 @@ from storectl_store.projects.recorded_environments import recorded_environments
 
 
 def users_of(layout: StoreLayout, book: Iterable[Project], fronts: Fronts, keep: Keep, *, now: float) -> Users:
-    """The projects of each environment: by the book, by records, by fronts, and by the generations that are kept.
+    """The projects of each environment: by the book, records, fronts, pins, and the generations that are kept.
 
     ``now`` is in seconds of the system clock.
     """
@@ -33,6 +34,9 @@ def users_of(layout: StoreLayout, book: Iterable[Project], fronts: Fronts, keep:
         wanted = {wish.environment for wish in wishes.get(project, ()) if wish.environment is not None}
         for environment in {*wanted, *_recorded(folders.get(project)), *_kept(layout, project, fronts, keep, now)}:
             found[environment].add(str(project))
+    with suppress(StoreError):
+        for pin in read_pins(layout):
+            found[pin.environment].add(str(pin.project))
     return {environment: frozenset(projects) for environment, projects in found.items()}
 
 

@@ -28,6 +28,7 @@ from storectl_daemon.prefetching.settings import wanted_branches
 from storectl_daemon.process.lifecycle import rest
 from storectl_daemon.process.memory import give_memory_back
 from storectl_daemon.process.settings import SettingsError
+from storectl_daemon.projects.ahead import Ahead, MadeAhead
 from storectl_daemon.projects.book import ProjectBook
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_store.collecting.holds import Holds
@@ -55,7 +56,8 @@ _MOST_REMEMBERED = 64
 class Surroundings:
     """What a prefetch depends on. ``environ`` are the daemon's own variables.
 
-    ``warming`` is whether a warm is under way, ``busy`` whether anything else is that goes before.
+    ``ahead`` is told what was made. ``warming`` is whether a warm is under way, ``busy`` whether anything else is that
+    goes before.
     """
 
     layout: StoreLayout
@@ -63,6 +65,7 @@ class Surroundings:
     files: ProjectFiles
     variables: KnownVariables
     holds: Holds
+    ahead: Ahead
     environ: Mapping[str, str]
     warming: Callable[[], bool]
     busy: Callable[[], bool]
@@ -223,11 +226,12 @@ class Prefetcher:
             logger.debug("%s: %s has inputs that were looked at already", project, commit.name)
             return None
         free = partial(_free_bytes, self._around.layout.root)
-        allowance = self._allowances.setdefault(project, Allowance(free=free))
+        allowance, began = self._allowances.setdefault(project, Allowance(free=free)), time.monotonic()
         with self._around.holds.keep() as hold:
             outcome = await maker.make(asked, read, allowance, hold)
             _log(project, commit, outcome)
             await asyncio.to_thread(self._note, project, commit, outcome)
+            self._note_ahead(project, commit, outcome, seconds=time.monotonic() - began)
         await maker.compile(outcome)
         await asyncio.to_thread(give_memory_back)
         return outcome
@@ -244,6 +248,19 @@ class Prefetcher:
             digests=() if outcome.environment else outcome.digests,
         )
         note_prefetched(self._around.layout, project, made)
+
+    def _note_ahead(self, project: Path, commit: Candidate, outcome: "Outcome", *, seconds: float) -> None:
+        """Note an environment for which something was fetched. All others would have been made in a moment."""
+        if outcome.environment is not None and outcome.digests and self._around.book.get(project) is not None:
+            made = MadeAhead(
+                project=project,
+                environment=outcome.environment,
+                branch=commit.name,
+                why="fetch",
+                at=time.time(),
+                seconds=seconds,
+            )
+            self._around.ahead.made(made)
 
 
 def _log(project: Path, commit: Candidate, outcome: "Outcome") -> None:

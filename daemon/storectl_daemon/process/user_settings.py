@@ -15,7 +15,7 @@ from storectl_daemon.process.settings import SettingsError
 from storectl_shim.locations import NoHomeError, config_folder
 
 FILE_NAME = "config.toml"
-KNOWN = ("collect", "prefetch")
+KNOWN = ("collect", "prefetch", "tell")
 """What may stand in the file at its top."""
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from storectl_daemon.jobs.options import Job
+from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.models import EnvironmentInfo
+from storectl_daemon.projects.ahead import Ahead
 from storectl_daemon.projects.book import RecordedEnvironment
 from storectl_daemon.projects.inputs import Inputs, locate, read_inputs
 from storectl_daemon.published import PublishedEnvironments
@@ -18,7 +19,15 @@ from storectl_store.projects.project_record import forget_record, recorded_input
 class ProjectFiles:
     """The files of projects on disk. Every method may block; none needs the event loop."""
 
-    def __init__(self, layout: StoreLayout, environments: PublishedEnvironments, *, home: str | None) -> None:
+    def __init__(
+        self,
+        layout: StoreLayout,
+        environments: PublishedEnvironments,
+        *,
+        home: str | None,
+        ahead: Ahead,
+    ) -> None:
+        self._ahead = ahead
         self._layout = layout
         self._environments = environments
         self._home = home
@@ -41,7 +50,7 @@ class ProjectFiles:
 
     def write_record(self, job: Job, inputs: Inputs, environment: Path, recorded: RecordedEnvironment) -> bool:
         """Write the record. Returns False if an input is so young that the record is not complete yet."""
-        return write_record(
+        complete = write_record(
             self._layout,
             job.project,
             key=job.options.key,
@@ -52,7 +61,11 @@ class ProjectFiles:
             notices=recorded.notices,
             rolled_back=recorded.rolled_back is not None,
             variables=recorded.variables,
+            tell=self._ahead.told_by(job.project),
         )
+        if complete and job.options == DEFAULT_OPTIONS:
+            self._ahead.is_told(job.project)  # the record has it now
+        return complete
 
     def ready(self, job: Job) -> str | None:
         """The environment that the record has for the job, if the record still holds; None otherwise."""

@@ -52,4 +52,5 @@ async def _number(service: Service, job: Job, request: "RollbackRequest") -> int
     generations, number = service.generations, request.generation
     if number is None:
         number = await asyncio.to_thread(generations.one_before, job)
-    return None if await asyncio.to_thread(generations.is_current, job, number) else number
+    inputs = await asyncio.to_thread(service.files.read, job, None)
+    return None if await asyncio.to_thread(generations.is_given_by, job, number, inputs.digest) else number

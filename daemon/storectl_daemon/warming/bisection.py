@@ -9,7 +9,7 @@ environment are tried once.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
@@ -18,7 +18,7 @@ from storectl_daemon.errors import BisectionError
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo
-from storectl_daemon.warming.earlier import Earlier
+from storectl_daemon.warming.generations import Generations, numbered
 from storectl_daemon.warming.mixtures import Mixtures, Sides
 from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.digest import EnvironmentId
@@ -86,27 +86,26 @@ class Result:
 class Bisection:
     """Answers what to try next. What a step makes is held until its end; then the client takes a lease of it."""
 
-    generations: Callable[[Job], Sequence[Generation]]
-    earlier: Earlier
+    generations: Generations
     mixtures: Mixtures
     holds: Holds
 
     async def step(self, asked: Asked, progress: Progress) -> Next | Result:
         """The next step. Raises BisectionError if there is nothing to find, and other ProblemErrors."""
-        generations = await asyncio.to_thread(self.generations, asked.job)
+        generations = await asyncio.to_thread(self.generations.of, asked.job)
         found = next_generation(generations, asked)
         with self.holds.keep() as hold:
             if isinstance(found, Neighbours):
                 return await self._among_wheels(asked, found, progress, hold)
             generation, left = found
-            made = await _tried(self.earlier.environment(asked.job, generation, progress, hold))
+            made = await _tried(self._made(asked.job, generation, progress, hold))
             return Next(outcome_of=generation.environment, made=made, left=left, generation=generation)
 
     async def _among_wheels(
         self, asked: Asked, neighbours: Neighbours, progress: Progress, hold: Hold
     ) -> Next | Result:
-        good = await self.earlier.environment(asked.job, neighbours.good, progress, hold)
-        bad = await self.earlier.environment(asked.job, neighbours.bad, progress, hold)
+        good = await self._made(asked.job, neighbours.good, progress, hold)
+        bad = await self._made(asked.job, neighbours.bad, progress, hold)
         sides = await asyncio.to_thread(self.mixtures.sides, good.id, bad.id)
         if sides.pythons is not None:
             every = tuple(sides.mixing.changes.values())
@@ -118,6 +117,12 @@ class Bisection:
             taken = _changes(sides, step.taken)
             return Next(outcome_of=sides.identity(step.taken), made=made, left=step.left, taken=taken)
         return _result(neighbours, sides, step)
+
+    async def _made(self, job: Job, generation: Generation, progress: Progress, hold: Hold) -> EnvironmentInfo:
+        made = await self.generations.made(job, generation, progress)
+        with made.hold:
+            hold.add([made.environment.id])
+        return made.environment
 
 
 async def _tried(making: Awaitable[EnvironmentInfo]) -> EnvironmentInfo | ProblemError:
@@ -160,14 +165,14 @@ def next_generation(generations: Sequence[Generation], asked: Asked) -> tuple[Ge
     """The generation to try, and of how many; or two neighbours, the first good, the second bad.
 
     Both ends are tried before anything else: a command that never fails, or always, would name any wheel. Raises
-    BisectionError if one of them is not what it is taken for.
+    BisectionError if one of them is not what it is taken for, UnknownGenerationError if there is none.
     """
     if not generations:
         raise BisectionError(
             f"{asked.job.project} has no history with these options",
             hint="It begins when its environment is made: storectl warm",
         )
-    bad = _numbered(generations, asked.bad, generations[-1])
+    bad = generations[-1] if asked.bad is None else numbered(generations, asked.bad, asked.job.project)
     shown = asked.outcomes.get(bad.environment)
     if shown is None:
         return bad, 0
@@ -182,7 +187,7 @@ def next_generation(generations: Sequence[Generation], asked: Asked) -> tuple[Ge
 def _good_end(generations: Sequence[Generation], asked: Asked, bad: Generation) -> Generation:
     """The generation to begin with: it is good, or has not been tried."""
     if asked.good is not None:
-        good = _numbered(generations, asked.good, bad)
+        good = numbered(generations, asked.good, asked.job.project)
         if good.environment == bad.environment:
             raise BisectionError(
                 f"generations {good.number} and {bad.number} have the same environment",
@@ -210,18 +215,6 @@ def _no_end(generation: Generation, shown: Outcome, wanted: str) -> BisectionErr
         f"generation {generation.number} {judged}, and a {wanted} one is needed to begin with",
         hint="name the two: storectl env bisect GOOD BAD -- COMMAND; storectl env history shows them",
     )
-
-
-def _numbered(generations: Sequence[Generation], number: int | None, otherwise: Generation) -> Generation:
-    if number is None:
-        return otherwise
-    found = next((generation for generation in generations if generation.number == number), None)
-    if found is None:
-        raise BisectionError(
-            f"there is no generation {number}: the history has {generations[0].number} to {generations[-1].number}",
-            hint="storectl env history shows them",
-        )
-    return found
 
 
 def _chain(generations: Sequence[Generation], good: Generation, bad: Generation) -> list[Generation]:

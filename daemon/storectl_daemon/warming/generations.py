@@ -87,6 +87,10 @@ class Generations:
         self._holds = holds
         self._maker = maker
 
+    def of(self, job: Job) -> Sequence[Generation]:
+        """The generations of the job, the oldest first. May block."""
+        return self._histories.of(job)
+
     def listing(self, job: Job) -> Listing:
         """All generations of the job. May block."""
         generations = self._histories.of(job)
@@ -110,11 +114,7 @@ class Generations:
 
     def find(self, job: Job, number: int) -> Generation:
         """The generation with this number. Raises UnknownGenerationError if the history has none. May block."""
-        generations = self._histories.of(job)
-        found = next((each for each in generations if each.number == number), None)
-        if found is None:
-            raise _unknown(f"there is no generation {number} of {job.project}", generations)
-        return found
+        return numbered(self.of(job), number, job.project)
 
     def environment(self, job: Job) -> EnvironmentId | None:
         """The environment that the job has now."""
@@ -139,18 +139,21 @@ class Generations:
             raise _unknown(f"{job.project} had no other environment before this one", generations)
         return found.number
 
-    def is_current(self, job: Job, number: int) -> bool:
-        """Whether this is the generation that the inputs of the job give. May block."""
-        generations = self._histories.of(job)
-        return bool(generations) and generations[-1].environment == self.find(job, number).environment
+    def is_given_by(self, job: Job, number: int, inputs: str) -> bool:
+        """Whether inputs with this digest give the environment of this generation, so that nothing is rolled back."""
+        given = self._histories.before(job, inputs)
+        return given is not None and given.environment == self.find(job, number).environment
 
     def lock_file(self, job: Job, number: int) -> KeptLockFile:
         """The lock file of this generation. May block. Raises a ProblemError if it is not kept."""
         kept = self._histories.kept(job, self.find(job, number))
         content = kept.read(kept.lock_file)
-        if content is None:
-            raise StoreFormatError(f"the lock file of generation {number} is not kept")
-        others = (path for path in kept.files if path != kept.lock_file)
+        if content is None or kept.lock_file in kept.without_logins:
+            raise UnknownGenerationError(
+                f"the lock file of generation {number} held a login, so there is no copy of it",
+                hint="without --lock programs run in that generation; git may have the file",
+            )
+        others = (path for path in kept.files if path != kept.lock_file and path not in kept.without_logins)
         differing = tuple(path for path in others if _content(path) != kept.files[path])
         return KeptLockFile(path=kept.lock_file, content=content, differing=differing)
 
@@ -160,8 +163,12 @@ class Generations:
         If it is gone, it is made again. Raises a ProblemError if it cannot be.
         """
         generation = await asyncio.to_thread(self.find, job, number)
-        made = await self._published(job, generation) or await self._again(job, generation, progress)
+        made = await self.made(job, generation, progress)
         return replace(made, notices=(_notice(job, generation, self._grants),), rolled_back=number)
+
+    async def made(self, job: Job, generation: Generation, progress: Progress) -> MadeEnvironment:
+        """The environment of the generation, held. If it is gone, it is made again; a ProblemError if it cannot be."""
+        return await self._published(job, generation) or await self._again(job, generation, progress)
 
     async def _published(self, job: Job, generation: Generation) -> MadeEnvironment | None:
         """The environment of the generation, held; None if it is gone."""
@@ -194,6 +201,14 @@ class Generations:
                 there[wheel.digest] = self._store.seems_whole(wheel.name, wheel.digest)
             if not there[wheel.digest]:
                 yield f"{wheel.name} {wheel.version}"
+
+
+def numbered(generations: Sequence[Generation], number: int, project: Path) -> Generation:
+    """The generation with this number. Raises UnknownGenerationError if there is none."""
+    found = next((each for each in generations if each.number == number), None)
+    if found is None:
+        raise _unknown(f"there is no generation {number} of {project}", generations)
+    return found
 
 
 def members_of(wheels: Iterable[KeptWheel]) -> list[Member]:

@@ -15,9 +15,10 @@ from storectl_daemon.warming.closure import Closure
 from storectl_store.projects.input_state import InputKind, InputState, stronger
 from storectl_store.projects.kept_inputs import KeptInputs, KeptWheel
 from storectl_store.projects.local_inputs import check_is_project, local_inputs
-from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.lock_file import LockFile, kind_of
 from storectl_store.selection.pin import Pin
-from storectl_store.selection.reading import read_lock_file, remembering
+from storectl_store.selection.reading import content_at, read_lock_file, remembering
+from storectl_store.selection.settings_files import settings_files
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.uv.workspace import matching_among
 
@@ -44,10 +45,15 @@ def read_now(job: Job, inputs: Inputs) -> Reading:
 
 
 def read_as_kept(job: Job, kept: KeptInputs) -> Reading:
-    """What was there when this was kept."""
+    """What was there when this was kept; settings files, which are not kept, are read as they are now."""
     further = map(Path, job.options.further_lock_files)
+    settings = settings_files(kind_of(kept.lock_file) or "", kept.lock_file.parent, job.environ)
+
+    def read(path: Path) -> bytes | None:
+        return content_at(path) if path in settings else kept.read(path)
+
     matching = matching_among(kept.files)
-    lock_file = read_lock_file(kept.lock_file, further, variables=job.environ, read=kept.read, matching=matching)
+    lock_file = read_lock_file(kept.lock_file, further, variables=job.environ, read=read, matching=matching)
     located = Located(project=job.project, lock_file=kept.lock_file)
     return Reading(located=located, lock_file=lock_file, around=Around(), files=kept.files)
 
@@ -59,15 +65,16 @@ def read_overlay(job: Job) -> LockFile | None:
 
 
 def to_be_kept(reading: Reading, interpreter: Interpreter, pins: Sequence[Pin]) -> KeptInputs:
-    """What the history keeps of an environment of these wheels."""
+    """What the history keeps of an environment of these wheels: no settings files, which may hold passwords."""
+    lock_file = reading.lock_file
     return KeptInputs(
-        lock_file=reading.lock_file.path,
+        lock_file=lock_file.path,
         executable=interpreter.executable,
         version=interpreter.version,
         interpreter_identity=interpreter.identity,
         wheels=tuple(KeptWheel(name=pin.name, version=pin.version, digest=pin.wheel.digest) for pin in pins),
         direct_urls=direct_urls(pins),
-        files=reading.files,
+        files={path: content for path, content in reading.files.items() if path not in lock_file.settings},
     )
 
 

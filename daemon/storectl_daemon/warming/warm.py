@@ -27,11 +27,13 @@ from storectl_daemon.models import (
 )
 from storectl_daemon.process.lifecycle import Background
 from storectl_daemon.process.single_flight import SingleFlight
+from storectl_daemon.projects.ahead import Why
 from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.projects.inputs import Inputs
 from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.settling import MadeEnvironment, Settling
 from storectl_daemon.warming.states import Failed, Idle, Ready, Warming, WarmState
+from storectl_daemon.warming.unasked import Unasked
 from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.errors import ProblemError
 from storectl_store.projects.input_state import InputKind
@@ -41,7 +43,6 @@ logger = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 2.1
 """A little more than two seconds: a record is complete only once its inputs are two seconds old."""
-
 
 MakeGeneration = Callable[[Progress], Awaitable[MadeEnvironment]]
 """Makes an environment that a project had earlier. Raises a ProblemError if it cannot be made."""
@@ -72,6 +73,7 @@ class Warmer:
         fronts: Fronts,
         bus: EventBus,
         holds: Holds,
+        unasked: Unasked,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._settling = settling
@@ -79,6 +81,7 @@ class Warmer:
         self._fronts = fronts
         self._bus = bus
         self._holds = holds
+        self._unasked = unasked
         self._settle_seconds = settle_seconds
         self._flights: SingleFlight[Job, Job] = SingleFlight()
         self._waiting: dict[asyncio.Task[None], Job] = {}
@@ -107,7 +110,7 @@ class Warmer:
         """Inputs beyond the usual ones that environments of the project were made from, with what of each counts."""
         return self._settling.extra_inputs(project)
 
-    def start(self, job: Job, *, seen: Inputs | None = None) -> None:
+    def start(self, job: Job, *, seen: Inputs | None = None, why: Why | None = None) -> None:
         """Warm the job, or join the flight that is under way. Its last event is ``ready`` or ``failed``.
 
         If a command with other variables began that flight, the job waits for its end, and then gets a flight of its
@@ -116,6 +119,9 @@ class Warmer:
         ``seen`` are inputs that were read just now. If the history has an environment for these inputs, the job gets
         that one, as long as it exists, and nothing else is looked at. A request for an environment passes no ``seen``:
         everything is looked at.
+
+        ``why`` is what the daemon saw if nobody asks for the environment. Then its making counts as made ahead, unless
+        somebody asks before its end.
         """
         if self._stopping:
             self._tell(job, FailedEvent(problem=STOPPING))
@@ -123,6 +129,10 @@ class Warmer:
         self._grants.want(job)
         if job not in self._flights:
             self._begin(job)
+            if why is not None:
+                self._unasked.begin(job, why)
+        if why is None:
+            self._unasked.end(job)
         self._take_off(job, self._wait_for_own(job, seen))
 
     def roll_back(self, job: Job, make: MakeGeneration) -> None:
@@ -204,7 +214,7 @@ class Warmer:
             if not self._grants.is_known(job.project):
                 self._states.pop(job, None)  # forgotten meanwhile: a change seen before that must not bring it back
             elif current is None and not self._settling.failed_before(job, inputs):
-                self.start(job, seen=inputs)
+                self.start(job, seen=inputs, why="change")
             elif current is None:
                 logger.debug("%s: still the inputs that failed", job.project)
             elif job not in self._flights:
@@ -267,6 +277,7 @@ class Warmer:
             if refusal_of(error, "go on") is None:
                 logger.exception("warming %s", job.project)
             self._fail(job, error)
+        self._unasked.end(job)
         return job
 
     async def _fly_back(self, job: Job, make: MakeGeneration) -> None:
@@ -309,6 +320,7 @@ class Warmer:
 
     async def _finish(self, job: Job, made: MadeEnvironment, inputs: Inputs) -> None:
         environment = made.environment
+        await self._unasked.note(job, environment.id, before=self._grants.recorded(job).environment)
         self._complete(job, is_complete=await self._grants.grant(job, made, inputs))
         followed = self._follow(job, environment, inputs.located.lock_file)
         await asyncio.gather(followed, self._grants.tell_history(job, made, inputs))

@@ -23,6 +23,7 @@ projects/<absolute folder>/@storectl/   the record of one project: which environ
 variables.key                    32 random bytes: the key of digests of variables
 projects.json                    the registered projects
 sightings.json                   when the folders of projects were seen, or missed first
+ahead.json                       what was made ready before anybody asked for it
 collects.json                    what was collected last, and what the first collect by itself would have taken
 tmp/<random>/                    stages and downloads of one writer
 trash/  quarantine/
@@ -126,6 +127,10 @@ class StoreLayout:
     @property
     def collects(self) -> Path:
         return self.root / "collects.json"
+
+    @property
+    def ahead(self) -> Path:
+        return self.root / "ahead.json"
 
     @property
     def tmp(self) -> Path:

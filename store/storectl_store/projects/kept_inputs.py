@@ -2,12 +2,12 @@
 
     {"format": 1, "lock_file": path, "interpreter": {"executable", "version", "identity"},
      "direct_urls": {project: text}, "wheels": [[name, version, digest, unpacked bytes or null]],
-     "files": [[path, bytes]]}
+     "files": [[path, bytes]], "without_logins": [path]}
     <the files, one after the other>
 
 The first line is JSON; the sha256 is over all of it before gzip. ``files`` are those that the selection read: the lock
-file, ``pyproject.toml``, included files, those of workspace members, settings. They may hold what the user wrote into
-them, logins too, so only the user may read them. ``history`` says which generations have which snapshot.
+file, ``pyproject.toml``, included files, those of workspace members; no settings files. The logins of addresses in them
+are left out: a password stays where its user wrote it. ``history`` says which generations have which snapshot.
 """
 
 import gzip
@@ -25,7 +25,7 @@ from packaging.utils import NormalizedName
 from storectl_store.digest import Digest, parse_digest
 from storectl_store.disk.whole_files import PRIVATE, replace_file
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.errors import StoreFormatError
+from storectl_store.errors import StoreFormatError, left_out_logins
 from storectl_store.projects.history import SNAPSHOTS
 
 KEPT_FORMAT = 1
@@ -48,6 +48,7 @@ class KeptInputs:
     """What an environment was made from.
 
     ``executable`` and the rest of the interpreter are what they were. ``files`` is empty if only the head was read.
+    ``without_logins`` are those of them that are not kept as they were.
     """
 
     lock_file: Path
@@ -57,6 +58,7 @@ class KeptInputs:
     wheels: tuple[KeptWheel, ...] = ()
     direct_urls: Mapping[NormalizedName, str] = field(default_factory=dict)
     files: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
+    without_logins: frozenset[Path] = frozenset()
 
     def read(self, path: Path) -> bytes | None:
         """The content that the file had; None if it was not there, or did not matter."""
@@ -110,7 +112,8 @@ def kept_problem(folder: Path, snapshot: str) -> str | None:
 
 
 def encoded(kept: KeptInputs) -> bytes:
-    """The snapshot before it is compressed."""
+    """The snapshot before it is compressed, without logins."""
+    files = _without_logins(dict(sorted(kept.files.items())))
     head = {
         "format": KEPT_FORMAT,
         "lock_file": os.fspath(kept.lock_file),
@@ -121,10 +124,17 @@ def encoded(kept: KeptInputs) -> bytes:
         },
         "direct_urls": dict(sorted(kept.direct_urls.items())),
         "wheels": sorted([wheel.name, wheel.version, wheel.digest, wheel.size] for wheel in kept.wheels),
-        "files": [[os.fspath(path), len(content)] for path, content in sorted(kept.files.items())],
+        "files": [[os.fspath(path), len(content)] for path, content in files.items()],
+        "without_logins": [os.fspath(path) for path in files if files[path] != kept.files[path]],
     }
-    contents = (content for _, content in sorted(kept.files.items()))
-    return b"".join([json.dumps(head).encode(), b"\n", *contents])
+    return b"".join([json.dumps(head).encode(), b"\n", *files.values()])
+
+
+def _without_logins(files: dict[Path, bytes]) -> dict[Path, bytes]:
+    if not any(b"@" in content for content in files.values()):
+        return files
+    texts = left_out_logins([content.decode(errors="surrogateescape") for content in files.values()])
+    return {path: text.encode(errors="surrogateescape") for path, text in zip(files, texts, strict=True)}
 
 
 def _decoded(line: bytes, rest: bytes | None) -> KeptInputs:
@@ -149,6 +159,7 @@ def _decoded(line: bytes, rest: bytes | None) -> KeptInputs:
         ),
         direct_urls={NormalizedName(name): str(text) for name, text in head["direct_urls"].items()},
         files=files,
+        without_logins=frozenset(map(Path, head["without_logins"])),
     )
 
 

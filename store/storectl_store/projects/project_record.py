@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from storectl_shim.project_record import INPUTS, NOTICE, RECORD_FORMAT, ROLLED_BACK, SETTLED_NS
+from storectl_shim.project_record import HELD_BACK, INPUTS, NOTICE, RECORD_FORMAT, ROLLED_BACK, SETTLED_NS, TELL
 from storectl_store.disk.durability import disk_errors
 from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.layout import StoreLayout
@@ -45,6 +45,7 @@ def write_record(
     notices: Sequence[str] = (),
     rolled_back: bool = False,
     variables: Mapping[str, str] = MappingProxyType({}),
+    tell: str | None = None,
 ) -> bool:
     """Record that the options of this key have this environment.
 
@@ -57,7 +58,8 @@ def write_record(
     from the first. Then neither stamps nor ``environment`` are written; ``ready.<key>`` always is.
 
     ``notices`` are told at every run. The launcher cannot tell them, so with notices it gets no fast path. If the
-    environment is ``rolled_back``, they say so.
+    environment is ``rolled_back``, they say so. What is in ``tell`` is told at the next run only: the fast path is held
+    back until then. What the record had to tell of the same environment still is told.
     """
     settled = all(state is None or state.mtime_ns < now_ns - SETTLED_NS for state in inputs.values())
     told = _notices(notices, ROLLED_BACK if rolled_back else NOTICE)
@@ -69,11 +71,14 @@ def write_record(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _SUMS).unlink(missing_ok=True)
         if key == DEFAULT_KEY:
+            tell = tell or _untold(folder, environment)
             _forget_fast_path(folder)
         replace_file(folder / f"ready.{key}", lines)
         if key == DEFAULT_KEY and settled and not notices and further is not None:
             _write_fast_path(folder, usual, further)
-            replace_file(folder / "environment", os.fsencode(environment) + b"\n")
+            if tell is not None:
+                replace_file(folder / TELL, os.fsencode(f"{tell}\n"))
+            replace_file(folder / (HELD_BACK if tell is not None else "environment"), os.fsencode(environment) + b"\n")
         replace_file(folder / _SUMS, _sums(folder))
     return settled
 
@@ -128,12 +133,15 @@ def record_files(folder: Path) -> list[Path]:
 
 
 def _sums(folder: Path) -> bytes:
-    return b"".join(_sum(file) for file in record_files(folder) if file.name != _SUMS)
+    files = {file.name: file for file in record_files(folder) if file.name != _SUMS}
+    if (folder / HELD_BACK).exists():  # the next run gives it its name, and nothing else changes
+        files["environment"] = folder / HELD_BACK
+    return b"".join(_sum(files[name], name) for name in sorted(files))
 
 
-def _sum(file: Path) -> bytes:
+def _sum(file: Path, name: str) -> bytes:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return os.fsencode(f"{digest} {file.stat().st_mtime_ns} {file.name}\n")
+    return os.fsencode(f"{digest} {file.stat().st_mtime_ns} {name}\n")
 
 
 def forget_record(layout: StoreLayout, project: Path) -> None:
@@ -202,10 +210,19 @@ def _input_line(path: Path, state: InputState | None) -> str:
 
 
 def _forget_fast_path(folder: Path) -> None:
-    for name in ("environment", "further"):
+    # First what is held back: a run may give it its name at any moment.
+    for name in (HELD_BACK, TELL, "environment", "further"):
         (folder / name).unlink(missing_ok=True)
     for stamp in folder.glob("stamp.*"):
         stamp.unlink(missing_ok=True)
+
+
+def _untold(folder: Path, environment: Path) -> str | None:
+    """What no run has told yet of this environment."""
+    with suppress(FileNotFoundError):
+        if (folder / HELD_BACK).read_bytes() == os.fsencode(environment) + b"\n":
+            return os.fsdecode((folder / TELL).read_bytes()).strip()
+    return None
 
 
 def _write_fast_path(folder: Path, usual: Mapping[Path, InputState | None], further: Further) -> None:

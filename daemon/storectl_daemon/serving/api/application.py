@@ -12,6 +12,7 @@ from starlette.responses import Response
 from storectl_daemon.models import API_VERSION
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api import (
+    ahead,
     bisections,
     collecting,
     daemon_itself,
@@ -49,6 +50,7 @@ _MODULES = (
     usage,
     collecting,
     bisections,
+    ahead,
 )
 
 

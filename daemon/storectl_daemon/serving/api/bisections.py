@@ -1,6 +1,7 @@
 """``/v1/bisections``: which generation of a project, and which wheel of it, makes a program fail."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable
 
 from fastapi import APIRouter
@@ -25,6 +26,9 @@ from storectl_store.environments.halving import Outcome
 from storectl_store.environments.mixture import Change
 from storectl_store.errors import ProblemError
 from storectl_store.projects.history import Generation
+from storectl_store.system_errors import refusal_of
+
+logger = logging.getLogger(__name__)
 
 
 def routes(service: Service) -> APIRouter:
@@ -55,7 +59,9 @@ async def _events(service: Service, request: BisectionRequest) -> AsyncIterator[
             if isinstance(event, ProgressEvent | WarningEvent):
                 yield event
         yield _event_of(await step)
-    except ProblemError as error:
+    except Exception as error:
+        if not isinstance(error, ProblemError) and refusal_of(error, "go on") is None:
+            logger.exception("bisecting %s", request.start)
         yield FailedEvent(problem=problem_of(error))
     finally:
         step.cancel()

@@ -9,14 +9,14 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from storectl_daemon.collecting.gathering import Keep
 from storectl_daemon.collecting.pace import Pace
+from storectl_daemon.collecting.settings import CollectSettings
 from storectl_daemon.collecting.shares import EntryShare, Share, Users, entry_shares, shares
 from storectl_daemon.collecting.users import users_of
 from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api.entry_models import WorkingEvent
-from storectl_daemon.serving.api.streams import lines_of, ndjson
+from storectl_daemon.serving.api.streams import alive, lines_of, ndjson
 from storectl_daemon.serving.api.usage_models import (
     By,
     EntryShareInfo,
@@ -36,9 +36,6 @@ from storectl_store.disk.disk_size import DiskSize, sum_of
 from storectl_store.disk.durability import disk_errors
 from storectl_store.errors import ProblemError
 
-WORKING_SECONDS = 5.0
-"""The longest time, in seconds, without a line for the client."""
-
 
 def routes(service: Service) -> APIRouter:
     """The routes, bound to one daemon."""
@@ -55,36 +52,28 @@ def routes(service: Service) -> APIRouter:
 
         With ``exact`` every inode is asked for its size.
         """
-        return ndjson(_counted(lambda: _count(service, by, exact=exact), one_at_a_time))
+        return ndjson(alive(_counted(lambda: _count(service, by, exact=exact), one_at_a_time), WorkingEvent))
 
     return router
 
 
 async def _counted(count: Callable[[], UsageEvent], one_at_a_time: asyncio.Lock) -> AsyncIterator[UsageAnswer]:
-    """The count, made in a thread; until it is there, a line now and then that it goes on."""
-
-    async def in_turn() -> UsageEvent:
-        async with one_at_a_time:
-            return await asyncio.to_thread(count)
-
-    counting = asyncio.ensure_future(in_turn())
+    """The count, made in a thread, when those before it are done."""
     try:
-        while not counting.done():
-            await asyncio.wait({counting}, timeout=WORKING_SECONDS)
-            if not counting.done():
-                yield WorkingEvent()
-        yield counting.result()
+        async with one_at_a_time:
+            counted = await asyncio.to_thread(count)
     except ProblemError as error:
         yield UsageFailedEvent(problem=problem_of(error))
-    finally:
-        counting.cancel()
+    else:
+        yield counted
 
 
 def _count(service: Service, by: By, *, exact: bool) -> UsageEvent:
     store, pace = service.store, Pace()
     with disk_errors(f"count what is in the store {store.layout.root}"):
         usage = read_usage(store, exact=exact, pace=pace)
-        users = users_of(store.layout, service.book, service.fronts, Keep(), now=time.time())
+        keep = CollectSettings.read(service.own_environ).keep
+        users = users_of(store.layout, service.book, service.fronts, keep, now=time.time())
     answer = UsageEvent(
         store=str(store.layout.root),
         by=by,
