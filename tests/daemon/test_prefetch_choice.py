@@ -1,6 +1,7 @@
 """What of a fetch is made ready, from where, and when: values in, values out."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from storectl_daemon.prefetching.admission import (
     NotAdmittedError,
     known_to,
 )
-from storectl_daemon.prefetching.conditions import is_battery_low, is_offline, reason_to_wait
+from storectl_daemon.prefetching.conditions import NotNowError, check_moment, is_battery_low, is_offline
+from storectl_daemon.prefetching.inputs import outside_files
 from storectl_daemon.prefetching.refs import Candidate, Ref, candidates, fetched_of, in_order, refs_of
 from storectl_daemon.prefetching.settings import wanted_branches
 from storectl_daemon.process.settings import SettingsError
@@ -235,6 +237,13 @@ def test_bytes_count_as_they_come_over_all_wheels_whatever_was_claimed() -> None
         second(200)
 
 
+def test_the_user_s_settings_are_read_from_disk_and_the_project_s_from_the_commit() -> None:
+    variables = {"HOME": "/home/me"}
+    project, top = Path("/home/me/work/inner"), Path("/home/me/work")
+    assert outside_files(project / "uv.lock", top, variables) == {Path("/home/me/.config/uv/uv.toml")}
+    assert outside_files(project / "pylock.toml", top, variables) == set()
+
+
 # --- when -------------------------------------------------------------------------------------------------------------
 
 
@@ -261,7 +270,8 @@ def test_nothing_is_fetched_on_a_battery_that_is_nearly_empty(
     supply(tmp_path, "AC", type="Mains", online="0")
     supply(tmp_path, "BAT0", **values)
     assert is_battery_low(tmp_path) is expected
-    assert ("battery" in (reason_to_wait({}, tmp_path, power=tmp_path) or "")) is expected
+    with pytest.raises(NotNowError, match="battery") if expected else nullcontext():
+        check_moment({}, tmp_path, power=tmp_path)
 
 
 def test_a_machine_without_batteries_has_none_that_is_low(tmp_path: Path) -> None:
@@ -277,7 +287,8 @@ def test_a_machine_without_batteries_has_none_that_is_low(tmp_path: Path) -> Non
 )  # fmt: skip
 def test_nothing_is_fetched_offline(tmp_path: Path, environ: dict[str, str], *, expected: bool) -> None:
     assert is_offline(environ) is expected
-    assert (reason_to_wait(environ, tmp_path, power=tmp_path) is not None) is expected
+    with pytest.raises(NotNowError) if expected else nullcontext():
+        check_moment(environ, tmp_path, power=tmp_path)
 
 
 @pytest.mark.parametrize(

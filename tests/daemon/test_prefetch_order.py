@@ -14,7 +14,7 @@ import pytest
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS
 from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
-from storectl_daemon.prefetching.making import Asked, Outcome, Read
+from storectl_daemon.prefetching.making import Asked, CommitInputs, Outcome
 from storectl_daemon.prefetching.prefetch import Prefetcher, Surroundings
 from storectl_daemon.prefetching.wheels import Reasons
 from storectl_daemon.projects.ahead import Ahead
@@ -54,12 +54,12 @@ class Maker:
         self.digests: tuple[Digest, ...] = ()
         self.hold: Hold | None = None
 
-    def read(self, asked: Asked, seen: Any) -> Read | None:
+    def read(self, asked: Asked, seen: Any) -> CommitInputs | None:
         answers: Any = {"commit": asked.commit}
-        read: Any = answers
-        return None if answers in seen else read
+        inputs: Any = answers
+        return None if answers in seen else inputs
 
-    async def make(self, asked: Asked, read: Any, allowance: object, hold: Hold) -> Outcome:
+    async def make(self, asked: Asked, inputs: Any, allowance: object, hold: Hold) -> Outcome:
         self.begun.append(asked.commit)
         self.hold = hold
         hold.add([MADE])
@@ -68,7 +68,7 @@ class Maker:
         environment = None if self.reasons.texts else MADE
         nothing: Any = None
         return Outcome(
-            environment=environment, digests=self.digests, reasons=self.reasons, answers=read, interpreter=nothing
+            environment=environment, digests=self.digests, reasons=self.reasons, answers=inputs, interpreter=nothing
         )
 
     async def compile(self, outcome: Outcome) -> None:
