@@ -232,6 +232,8 @@ class Service:
         recorded = project.main
         job = Job(project=project.path, options=recorded.options if recorded else DEFAULT_OPTIONS)
         state = self.warmer.state(job)
+        if isinstance(state, Ready) and self.environments.record(state.environment.id) is None:
+            state = Idle()  # it was collected
         environment = state.environment or (self.files.environment(recorded, project.path) if recorded else None)
         facts: dict[str, Any] = {
             "path": str(project.path),

@@ -1,6 +1,7 @@
 """When the daemon collects by itself, what the settings say, and how much goes for a size."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from storectl_daemon.collecting import collects
 from storectl_daemon.collecting.automatic import DAY_S, HOUR_S, Automatic, Room, occasion
 from storectl_daemon.collecting.collector import Collector, CollectOrder
 from storectl_daemon.collecting.collects import Collects, Took, read_collects, write_collects
@@ -82,21 +84,24 @@ class Scene:
         self.room = ROOMY
         self.now = NOW
 
-    def look(self) -> list[CollectOrder]:
-        """What a look makes the collector do."""
+    def automatic(self) -> Automatic:
+        """As the daemon has it after a start."""
 
         async def collector() -> Collector:
             return self.collector
 
-        automatic = Automatic(
+        return Automatic(
             layout=self.layout,
             environ=self.environ,
             collector=collector,
             clock=lambda: self.now,
             room=lambda _: self.room,
         )
+
+    def look(self, automatic: Automatic | None = None) -> list[CollectOrder]:
+        """What a look makes the collector do."""
         before = len(self.collector.orders)
-        asyncio.run(automatic.look())
+        asyncio.run((automatic or self.automatic()).look())
         return self.collector.orders[before:]
 
 
@@ -122,6 +127,20 @@ def test_also_if_the_disk_is_nearly_full_the_first_time_only_reports(scene: Scen
     scene.now += HOUR_S
     (order,) = scene.look()
     assert (order.dry_run, order.free) == (False, 2 * GB)
+
+
+def test_on_a_disk_on_which_nothing_can_be_written_it_makes_room_all_the_same(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(collects, "replace_file", refuse)
+    scene.room, automatic = Room(free=0, total=20 * GB), scene.automatic()
+    assert [order.dry_run for order in scene.look(automatic)] == [True]
+    assert scene.look(automatic) == []
+    scene.now += HOUR_S
+    assert [order.dry_run for order in scene.look(automatic)] == [False]
 
 
 def test_it_can_be_switched_off(scene: Scene) -> None:

@@ -66,6 +66,34 @@ def test_a_lock_file_whose_entries_are_being_swept_is_always_ready_and_always_wh
     assert sum(event["entries"] for event in told) > rounds / 10
 
 
+def test_who_looks_at_the_store_or_copies_out_of_it_while_it_is_collected_notices_nothing(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    with serve_index() as index:
+        lived = Lived(daemon, index, tmp_path)
+        for wheels in LOCKED:
+            index.add(*wheels)
+        with collecting(lived) as told:
+            for turn, wheels in enumerate(LOCKED[:4]):
+                environment = daemon.ready(lived.project("site", *wheels))
+                exported = lines(
+                    daemon, f"/v1/environments/{environment['id']}/export", {"folder": str(tmp_path / f"{turn}")}
+                )
+                assert exported[-1]["event"] == "exported", exported
+                repaired = lines(daemon, "/v1/verify", {"repair": True})
+                assert [event for event in repaired if event["event"] in ("finding", "left")] == []
+                assert environment["id"] in {each["id"] for each in daemon.get("/v1/environments")}
+                assert daemon.state(tmp_path / "site")["state"] == "ready"
+                assert daemon.get("/v1/why/shared")[0]["reasons"]
+    assert {event["event"] for event in told} == {"collected"}
+
+
+def lines(daemon: Daemon, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    status, _, answer = daemon.request("POST", path, body)
+    assert status == 200, answer
+    return [json.loads(line) for line in answer.splitlines()]
+
+
 def check_whole(environment: Path, version: int) -> None:
     """Each module is there, and is of this version."""
     (packages,) = environment.glob("lib/python*/site-packages")

@@ -13,6 +13,7 @@ import pytest
 from storectl_daemon.collecting.facts import Facts, read_facts
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.projects.book import Project, RecordedEnvironment
+from storectl_store.collecting import sightings
 from storectl_store.collecting.pins import KeptEnvironment, write_pin
 from storectl_store.digest import EnvironmentId
 from storectl_store.entries.store import Store
@@ -120,10 +121,10 @@ def test_it_is_remembered_since_when_a_folder_is_missing(scene: Scene) -> None:
 
 def test_a_project_on_a_disk_that_is_not_mounted_is_missing_with_its_disk(scene: Scene) -> None:
     scene.read()
-    sightings = json.loads(scene.layout.sightings.read_bytes().partition(b"\n")[0])
-    for sighting in sightings["projects"].values():
+    seen = json.loads(scene.layout.sightings.read_bytes().partition(b"\n")[0])
+    for sighting in seen["projects"].values():
         sighting["mount"] = str(scene.project.parent)
-    scene.layout.sightings.write_text(json.dumps(sightings))
+    scene.layout.sightings.write_text(json.dumps(seen))
     scene.project.rename(scene.project.with_name("away"))
     absence = scene.read().projects[0].absence
     assert absence is not None
@@ -146,6 +147,21 @@ def test_a_clock_that_was_ahead_does_not_make_a_folder_missing_for_longer(scene:
     absence = scene.read().projects[0].absence
     assert absence is not None
     assert absence.since == NOW
+
+
+def test_a_full_disk_does_not_hinder_a_collect_which_then_keeps_more(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.project.rename(scene.project.with_name("away"))
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sightings, "replace_file", refuse)
+    for days in (0, 20):
+        absence = scene.read(days=days).projects[0].absence
+        assert absence is not None
+        assert absence.since == NOW + days * DAY
 
 
 def test_a_folder_that_a_checkout_brings_is_no_linked_environment(scene: Scene) -> None:

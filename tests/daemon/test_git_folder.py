@@ -140,6 +140,12 @@ def test_branch_and_commit_are_what_git_says(made: Callable[[Path], Path], tmp_p
     assert head_of(folder) == said_by_git(folder)
 
 
+def test_no_process_is_started_for_refs_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [a_worktree(tmp_path / "one"), packed_refs(tmp_path / "two"), no_commit(tmp_path / "three")]
+    monkeypatch.setattr(subprocess, "run", None)
+    assert all(head_of(folder) != Head() for folder in folders)
+
+
 def test_outside_of_a_checkout_there_is_neither(tmp_path: Path) -> None:
     assert head_of(tmp_path) == Head()
 

@@ -56,6 +56,7 @@ from storectl_store.entries.store import Store
 from storectl_store.errors import LockFileError, ProblemError, StoreError
 from storectl_store.projects.history import Generation, history_file
 from storectl_store.projects.input_state import InputKind, InputState
+from storectl_store.projects.kept_inputs import KeptInputs
 from storectl_store.selection.pin import Pin, WheelFile
 from support.daemon import DEADLINE, Daemon, new_daemon, turns_until, until
 from support.index import LoopbackIndex, serve_index
@@ -180,7 +181,8 @@ class FakeMaker:
         if self.trouble is not None:
             raise self.trouble
         hold = self.holds.keep([info(name).id])
-        return MadeEnvironment(environment=info(name), variables=self.variables, hold=hold)
+        kept = KeptInputs(lock_file=Path("/p/uv.lock"), executable="/python", version="3.12.1", interpreter_identity="")
+        return MadeEnvironment(environment=info(name), variables=self.variables, hold=hold, kept=kept)
 
 
 class Scene:
@@ -259,17 +261,29 @@ def test_what_a_change_led_to_is_made_ahead_and_what_somebody_asks_for_is_not(tm
     play(scenario, tmp_path)
 
 
-def test_a_change_that_leaves_the_environment_as_it_is_has_made_nothing_ahead(tmp_path: Path) -> None:
+def test_a_branch_that_was_seen_before_is_not_made_again(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         await scene.warm()
         scene.files.text = "two"
         await scene.warm()
         scene.files.text = "one"
-        project = scene.book.get(tmp_path)
-        assert project is not None
-        scene.book.record(tmp_path, replace(project.environments[0], environment=info("one").id))
         await scene.warmer.refresh(scene.job)
         await turns_until(lambda: not scene.warmer.busy)
+        assert scene.ahead.account().made == 0
+
+    play(scenario, tmp_path)
+
+
+def test_a_change_that_leaves_the_environment_as_it_is_has_made_nothing_ahead(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.warm()
+        project = scene.book.get(tmp_path)
+        assert project is not None
+        scene.book.record(tmp_path, replace(project.environments[0], environment=info("two").id))
+        scene.files.text = "two"
+        await scene.warmer.refresh(scene.job)
+        await turns_until(lambda: not scene.warmer.busy)
+        assert scene.maker.made == ["one", "two"]
         assert scene.ahead.account().made == 0
 
     play(scenario, tmp_path)

@@ -303,6 +303,22 @@ def test_a_version_file_above_has_no_folder_watched_which_may_be_the_home_folder
     assert WatchedProject(path=project, inputs=(project / "dev.txt", *above)).folders == {project}
 
 
+def test_worktrees_are_watched_for_only_where_a_repository_has_some(tmp_path: Path) -> None:
+    without, main = tmp_path / "without", tmp_path / "main"
+    for folder in (without, main):
+        folder.mkdir()
+        git(folder, "init")
+        git(folder, "commit", "--allow-empty", "-m", "one")
+    git(main, "worktree", "add", str(tmp_path / "tree"))
+    plan = watch._plan([inputs_of(folder) for folder in (without, main, tmp_path / "tree")])
+    assert set(plan.inodes) == {
+        *(without, without / ".git"),
+        *(main, main / ".git", main / ".git/worktrees"),
+        *(tmp_path / "tree", main / ".git/worktrees/tree"),
+    }
+    assert plan.listed == {main / ".git/worktrees"}
+
+
 def test_a_new_name_in_a_folder_whose_names_count_is_seen(tmp_path: Path) -> None:
     async def main() -> None:
         seen, native = Seen(), tmp_path / "native"

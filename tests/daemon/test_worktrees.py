@@ -176,6 +176,7 @@ def test_a_removed_worktree_is_forgotten_with_its_record(daemon: Daemon, warmed:
     tree = add(warmed, "tree")
     becomes_ready(daemon, tree / "services/api")
     becomes_ready(daemon, tree)
+    until((daemon.record(tree) / "history").exists)
     git(warmed, "worktree", "remove", str(tree))
     until(lambda: registered(daemon).isdisjoint({tree, tree / "services/api"}))
     until(lambda: not daemon.record(tree).exists())

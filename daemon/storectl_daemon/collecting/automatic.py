@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from storectl_daemon.collecting.collector import Collector, CollectOrder
@@ -16,6 +16,7 @@ from storectl_daemon.collecting.collects import Collects, Took, read_collects, t
 from storectl_daemon.collecting.report import Planned
 from storectl_daemon.collecting.settings import CollectSettings
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.errors import StoreFullError
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def occasion(collects: Collects, room: Room, *, now: float) -> Occasion | None:
     return "full" if room.lacking and since >= HOUR_S else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Automatic:
     """Collects if it is time. ``environ`` are the daemon's variables: no command asks."""
 
@@ -69,10 +70,12 @@ class Automatic:
     collector: Callable[[], Awaitable[Collector]]
     clock: Callable[[], float] = time.time
     room: Callable[[StoreLayout], Room] = room_of
+    _noted: Collects = field(default_factory=Collects, init=False)
 
     async def look(self) -> None:
         """Collect if it is time; nothing is going on. Raises a ProblemError or OSError if that fails."""
         collects, room = await asyncio.to_thread(lambda: (read_collects(self.layout), self.room(self.layout)))
+        collects = _latest(collects, self._noted)
         found = occasion(collects, room, now=self.clock())
         if found is not None:
             await self._collect(collects, room.lacking if found == "full" else 0)
@@ -94,11 +97,18 @@ class Automatic:
                 )  # fmt: skip
 
     async def _note(self, *, automatic: float | None = None, reported: Took | None = None) -> None:
-        """Write down what there is to say of collects."""
+        """Note what there is to say of collects, also on disk. If that is full, room is made all the same."""
+        self._noted = _latest(self._noted, Collects(automatic=automatic, reported=reported))
 
         def write() -> None:
-            known = read_collects(self.layout)
-            changed = replace(known, automatic=automatic or known.automatic, reported=reported or known.reported)
-            write_collects(self.layout, changed)
+            write_collects(self.layout, _latest(read_collects(self.layout), self._noted))
 
-        await asyncio.to_thread(write)
+        try:
+            await asyncio.to_thread(write)
+        except StoreFullError as error:
+            logger.warning("%s", error)
+
+
+def _latest(before: Collects, after: Collects) -> Collects:
+    """What is known before, with what is known after it."""
+    return replace(before, automatic=after.automatic or before.automatic, reported=after.reported or before.reported)

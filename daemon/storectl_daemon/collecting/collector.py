@@ -209,7 +209,13 @@ class Collector:
         environments = inventory.environments if whole else found.environments
         entries = inventory.entries if whole else found.entries_after(found.environments)
         with disk_errors(f"measure what is in {self._store.layout.root}"):
-            return measure(self._store, environments, entries, pace=Pace())
+            return measure(self._store, environments, entries, pace=partial(self._go_on, Pace()))
+
+    def _go_on(self, pace: Pace) -> None:
+        """Rest now and then. Raises a ProblemError if the daemon is ending."""
+        pace()
+        if self._stopping:
+            raise ProblemError(STOPPING.detail, code=STOPPING.code, hint=STOPPING.hint)
 
     async def _sweep(
         self, plan: _Plan, trust: Trust, patience: float | None, tell: Callable[[Told], None]

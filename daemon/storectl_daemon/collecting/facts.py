@@ -4,6 +4,7 @@ Reading overlooks nothing: whatever cannot be read, other than because it is gon
 """
 
 import errno
+import logging
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +32,8 @@ from storectl_store.projects.history import Generation, read_history
 from storectl_store.projects.prefetched import Prefetched, read_prefetched
 from storectl_store.projects.project_record import project_of
 from storectl_store.projects.recorded_environments import RecordedReady, every_record_folder, recorded_environments
+
+logger = logging.getLogger(__name__)
 
 REMEMBERED = ("tools", "overlays", "scripts", "requirements")
 """The folders, in the state folder, of what was locked once for a command and belongs to no project of a person."""
@@ -113,8 +116,12 @@ def _look_for(layout: StoreLayout, paths: Sequence[Path], now: float) -> dict[Pa
     mounts = {path: _mount(path) for path in paths}
     after = sighted(before, mounts, now)
     if after != before:
-        write_sightings(layout, after)
-    return absences(after)
+        try:
+            write_sightings(layout, after)
+        except StoreError as error:  # such as a full disk: what is missing is kept for longer
+            logger.warning("it is not written down which projects are missing: %s", error)
+    with disk_errors("look where projects were"):
+        return absences(after)
 
 
 def _mount(project: Path) -> str | None:
@@ -150,14 +157,22 @@ def _history(layout: StoreLayout, project: Path) -> tuple[Generation, ...]:
 
 def _fronts(layout: StoreLayout, project: Path) -> Iterator[KnownFront]:
     """The fronts in the project's folder, and the links into the store that older versions made."""
-    with disk_errors(f"look for linked environments in {project}"), suppress(*_NOT_THERE), os.scandir(project) as found:
-        for child in found:
-            environment = _shown_by(layout, Path(child.path), child)
-            if is_environment_id(environment):
-                yield KnownFront(path=Path(child.path), environment=environment)
+    with disk_errors(f"look for linked environments in {project}"):
+        for child in _children(project):
+            with suppress(*_NOT_THERE):  # it is deleted just now
+                environment = _shown_by(layout, Path(child.path), child)
+                if is_environment_id(environment):
+                    yield KnownFront(path=Path(child.path), environment=environment)
 
 
-def _shown_by(layout: StoreLayout, path: Path, child: "os.DirEntry[str]") -> str:
+def _children(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in the folder; nothing if it is gone. May raise OSError."""
+    with suppress(*_NOT_THERE), os.scandir(folder) as found:
+        return list(found)
+    return []
+
+
+def _shown_by(layout: StoreLayout, path: Path, child: os.DirEntry[str]) -> str:
     """The name of the environment that this shows; "" if it is none of ours."""
     if child.is_symlink():
         return os.path.basename(os.readlink(path)) if leads_into(path, layout.environments) else ""

@@ -39,16 +39,17 @@ class WatchedProject:
     @property
     def folders(self) -> frozenset[Path]:
         """The folders whose notifications concern the project."""
-        repository = repository_of(self.path)
+        return self.with_repository()[0]
+
+    def with_repository(self) -> tuple[frozenset[Path], Path | None]:
+        """``folders``, and the one of them in which worktrees of the project's repository come and go."""
         # A Path is made for each of these folders only: they are few, the inputs are many.
         parents = {os.path.dirname(path) for path in self.inputs if not self._is_said_above(path)}
-        return frozenset({self.path, *map(Path, parents), *self.listed, *(repository.folders if repository else ())})
-
-    @property
-    def worktrees(self) -> tuple[Path, ...]:
-        """The folder in which worktrees of the project's repository come and go."""
+        folders = {self.path, *map(Path, parents), *self.listed}
         repository = repository_of(self.path)
-        return (repository.worktrees,) if repository else ()
+        if repository is None:
+            return frozenset(folders), None
+        return frozenset(folders.union(repository.folders)), repository.worktrees
 
     def _is_said_above(self, file: Path) -> bool:
         """Whether this is a version file or project table of a folder above the project's.
@@ -204,10 +205,12 @@ class _Plan:
 
 
 def _plan(projects: Sequence[WatchedProject]) -> _Plan:
+    found = [project.with_repository() for project in projects]
     inodes = {}
-    for folder in {folder for project in projects for folder in project.folders}:
+    for folder in {folder for folders, _ in found for folder in folders}:
         with contextlib.suppress(OSError, ValueError):
             inodes[folder] = os.stat(folder).st_ino
     names = _WATCHED_NAMES.union(path.name for project in projects for path in project.inputs)
-    listed = frozenset(folder for project in projects for folder in (*project.listed, *project.worktrees))
-    return _Plan(inodes=inodes, names=names, listed=listed)
+    listed = {folder for project in projects for folder in project.listed}
+    worktrees = {folder for _, folder in found if folder in inodes}
+    return _Plan(inodes=inodes, names=names, listed=frozenset(listed.union(filter(None, worktrees))))

@@ -37,11 +37,8 @@ class Repository:
 
     git: Path
     common: Path
-
-    @property
-    def worktrees(self) -> Path:
-        """The folder in which worktrees come and go; it may not exist."""
-        return worktrees_folder(self.common)
+    worktrees: Path
+    """The folder in which worktrees come and go; it may not exist."""
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -52,7 +49,10 @@ class Repository:
 def repository_of(project: Path) -> Repository | None:
     """The repository around a project; None if there is none."""
     git = git_folder(project)
-    return None if git is None else Repository(git=git, common=common_folder(git))
+    if git is None:
+        return None
+    common = common_folder(git)
+    return Repository(git=git, common=common, worktrees=worktrees_folder(common))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

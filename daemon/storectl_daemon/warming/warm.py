@@ -320,7 +320,8 @@ class Warmer:
 
     async def _finish(self, job: Job, made: MadeEnvironment, inputs: Inputs) -> None:
         environment = made.environment
-        await self._unasked.note(job, environment.id, before=self._grants.recorded(job).environment)
+        if made.kept is not None:  # else the job had it before
+            await self._unasked.note(job, environment.id, before=self._grants.recorded(job).environment)
         self._complete(job, is_complete=await self._grants.grant(job, made, inputs))
         followed = self._follow(job, environment, inputs.located.lock_file)
         await asyncio.gather(followed, self._grants.tell_history(job, made, inputs))

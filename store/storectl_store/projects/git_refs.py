@@ -95,7 +95,7 @@ def index_lock(project: Path) -> Path | None:
 
 def common_folder(git: Path) -> Path:
     """The folder that a git folder shares with the worktrees of its repository: that of refs, objects and packs."""
-    named = _small_text(git / "commondir").strip()
+    named = "" if git.name == ".git" else _small_text(git / "commondir").strip()
     return Path(os.path.realpath(git / named)) if named else git
 
 
