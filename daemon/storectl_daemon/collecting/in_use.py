@@ -13,7 +13,7 @@ from storectl_shim.leases import LEASED
 from storectl_store.collecting.belt import Process, Seen, look_through_processes
 from storectl_store.collecting.guards import Guards
 from storectl_store.collecting.inventory import Inventory
-from storectl_store.collecting.leases import is_used, leases_work, note_use, try_write_lease, write_lease
+from storectl_store.collecting.leases import is_used, leases_work, note_use, try_write_lease
 from storectl_store.collecting.roots import Root
 from storectl_store.digest import EnvironmentId, prefix_of
 from storectl_store.disk.durability import disk_errors, store_error
@@ -40,8 +40,11 @@ def leases_can_be_relied_on(layout: StoreLayout) -> bool:
     except OSError:
         with disk_errors(f"try a lease in {layout.root}"), open(layout.version_file, "rb"):
             refused = try_write_lease(layout.version_file) is None
-        with disk_errors(f"try a lease in {layout.root}"), write_lease(layout.version_file) as granted:
-            return refused and granted
+        with disk_errors(f"try a lease in {layout.root}"):
+            leased = try_write_lease(layout.version_file)
+        if leased is not None:
+            leased.close()
+        return refused and leased is not None
 
 
 def roots_in_use(layout: StoreLayout, inventory: Inventory, trust: Trust, *, now: float) -> list[Root]:
