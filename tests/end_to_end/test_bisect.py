@@ -202,6 +202,23 @@ def test_what_was_collected_is_made_again_as_its_inputs_were_kept(pypi: Loopback
         assert [step["outcome"] for step in found["steps"] if step["generation"] == 1] == ["good"]
 
 
+def test_a_collect_at_every_step_takes_nothing_that_the_search_needs(pypi: LoopbackIndex) -> None:
+    """The first one takes all generations but the last. What was tried has a lease until the search ends."""
+    now = {"GRACE": "0", "ANY_GRACE": "1", "KEEP_GENERATIONS": "1", "KEEP_DAYS": "0"}
+    with new_machine() as machine:
+        project = made_project(machine, pypi, "collected")
+        machine.environ |= {f"STORECTL_COLLECT_{name}": value for name, value in now.items()}
+        command = (
+            f"{STORECTL} store collect >&2; exec python -c 'import panda, sys; sys.exit(panda.VERSION == \"2.0\")'"
+        )
+        found = bisect(machine, project, "--", "sh", "-c", command)
+        assert [group[0]["name"] for group in found["suspects"]] == ["panda"]
+        tried = [Path(step["environment"]) for step in found["steps"]]
+        assert all(environment.exists() for environment in tried)
+        machine.ok("store", "collect")
+        assert [environment for environment in tried if environment.exists()] == tried[:1]
+
+
 def test_another_python_is_named_and_no_wheel_is_blamed_for_it(machine: Machine, pypi: LoopbackIndex) -> None:
     pythons = [version for version in ("3.10", "3.12", "3.13") if pyenv_python(version)]
     if len(pythons) < 2:
