@@ -343,21 +343,3 @@ def test_a_partial_clone_whose_remote_is_gone_hangs_nobody_and_calls_nobody(
     until(lambda: f"{clone.folder}: refs/remotes" in daemon.log or f"{clone.folder}: feature" in daemon.log)
     assert foreign.connections == 0
     assert clone.prefetched == ()
-
-
-# --- when -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("variables", [{"STORECTL_PREFETCH": "none"}, {"STORECTL_OFFLINE": "1"}])
-def test_it_can_be_turned_off(
-    upstream: Upstream, index: LoopbackIndex, tmp_path: Path, variables: dict[str, str]
-) -> None:
-    with new_daemon() as daemon:
-        daemon.start(env=variables)
-        clone = Clone(daemon, upstream, tmp_path / "clone")
-        clone.watched()
-        upstream.project_branch("feature", index, [fresh_wheel("beta")])
-        requests = index.requests.total()
-        clone.fetch()
-        until(lambda: f"{clone.folder}: nothing is fetched ahead" in daemon.log)
-        assert index.requests.total() == requests

@@ -84,6 +84,7 @@ class Race:
             "PATH": f"{self.bin}:{self.machine.environ['PATH']}",
             "UV_DEFAULT_INDEX": index.url,
             "UV_PYTHON_DOWNLOADS": "never",
+            "UV_NO_PROGRESS": "1",
             **COLLECT,
         }
 

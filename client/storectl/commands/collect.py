@@ -113,7 +113,9 @@ def _follow(events: Iterable[Json], *, quiet: bool) -> tuple[Json, Json]:
             case "collected":
                 collected = event
             case "sweeping" if not quiet and sys.stderr.isatty():
-                sys.stderr.write(f"\r\x1b[K{event['what']}: {event['done']} of {event['total']}\r")
+                sys.stderr.write(f"\r\x1b[K{event['what']}: {event['done']} of {event['total']}")
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
     return planned, collected
 
 

@@ -91,7 +91,7 @@ class Automatic:
             if first and isinstance(told, Planned):
                 await self._note(reported=took(now, told))
                 logger.info(
-                    "a collect would take %d environments and %d entries: %d bytes. The next one does; "
+                    "a collect would take: environments %d, entries %d, bytes %d. From the next time on it does; "
                     "`storectl store collect --dry-run` shows them",
                     told.environments, told.entries, told.size.bytes,
                 )  # fmt: skip
