@@ -1,5 +1,7 @@
 """A worktree that git adds is made ready before anything runs in it; one that git removes is forgotten."""
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -66,6 +68,40 @@ def test_what_git_removes_or_moves_is_gone_and_what_only_vanishes_is_not(main: P
     assert seen.changes([main]).removed == (vanished,)
 
 
+def test_a_repository_that_is_not_mounted_has_lost_nothing_and_gains_nothing_when_it_is_back(
+    main: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, tree = Worktrees(), add(main, "tree")
+    seen.changes([main, tree])
+    later = (own(main, "tree") / "gitdir").stat().st_mtime + 61
+    monkeypatch.setattr("time.time", lambda: later)
+    for folder in (main, tree):
+        folder.rename(folder.with_name(f"{folder.name} elsewhere"))
+    assert seen.changes([main, tree]) == Changes()
+    for folder in (main, tree):
+        folder.with_name(f"{folder.name} elsewhere").rename(folder)
+    assert seen.changes([main, tree]) == Changes()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE])
+def test_nothing_is_gone_and_nothing_is_new_because_of_an_error(
+    main: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, tree = Worktrees(), add(main, "tree")
+    seen.changes([main, tree])
+    later = (own(main, "tree") / "gitdir").stat().st_mtime + 61
+    monkeypatch.setattr("time.time", lambda: later)
+
+    def refused(*_arguments: object, **_options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as failing:
+        for name in ("lstat", "stat", "scandir"):
+            failing.setattr(os, name, refused)
+        assert seen.changes([main, tree]) == Changes()
+    assert seen.changes([main, tree]) == Changes()
+
+
 def test_worktrees_from_long_ago_are_nothing_new(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(main, "old")
     assert Worktrees().changes([main]).added == (own(main, "old"),)
@@ -98,8 +134,23 @@ def test_a_worktree_that_is_not_checked_out_yet_is_waited_for_and_one_that_is_go
     (own(main, "new") / "locked").write_text("initializing\n")
     assert neighbours(own(main, "new"), [used(main, 1)]) is None
     (own(main, "new") / "locked").write_text("on a portable disk\n")
-    assert neighbours(own(main, "new"), [used(main, 1)]) != []
+    assert neighbours(own(main, "new"), [used(main, 1)])
+    (own(main, "new") / "index").rename(own(main, "new") / "index.lock")
+    assert neighbours(own(main, "new"), [used(main, 1)]) is None
+    (own(main, "new") / "index.lock").unlink()
+    assert neighbours(own(main, "new"), [used(main, 1)]) is None
+    os.utime(own(main, "new") / "gitdir", (1, 1))  # it was added with --no-checkout
+    assert neighbours(own(main, "new"), [used(main, 1)])
     assert neighbours(own(main, "gone"), [used(main, 1)]) == []
+
+
+def test_relative_paths_of_newer_gits_are_followed(main: Path) -> None:
+    tree = add(main, "new")
+    (tree / ".git").write_text("gitdir: ../main/.git/worktrees/new\n")
+    (own(main, "new") / "gitdir").write_text("../../../../new/.git\n")
+    assert neighbours(own(main, "new"), [used(main, 1)]) == [
+        Neighbour(folder=tree, project=used(main, 1), options=Options())
+    ]
 
 
 def test_a_git_folder_that_names_the_worktree_of_another_registers_nothing(main: Path) -> None:

@@ -77,6 +77,7 @@ class Rebased:
 
 @pytest.fixture
 def rebased(machine: Machine, index: LoopbackIndex) -> Rebased:
+    machine.environ["STORECTL_PREFETCH"] = "none"  # what a pull fetches is not to be among what is counted
     return Rebased(machine, index)
 
 

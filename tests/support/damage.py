@@ -149,7 +149,8 @@ def thing_of(path: str) -> tuple[str, str]:
     if top == "links":
         return "link", rest[0]
     if top == "projects":
-        return "record", "/" + re.sub(r"/@storectl/.*", "", "/".join(rest))
+        of = "history" if "/@storectl/history" in path else "record"
+        return of, "/" + re.sub(r"/@storectl/.*", "", "/".join(rest))
     if top in {"interpreters", "builds", "urls", "variables.key"}:
         return "note", path
     if top == "git":

@@ -65,8 +65,12 @@ class Stillness:
 
     async def is_under_way(self, folder: Path) -> bool:
         """Whether git has begun something around this folder that it will go on with by itself."""
-        git = await asyncio.to_thread(git_folder, folder)
-        return git is not None and bool(await asyncio.to_thread(self._under_way, git))
+
+        def look() -> bool:
+            git = git_folder(folder)
+            return git is not None and bool(self._under_way(git))
+
+        return await asyncio.to_thread(look)
 
     async def is_disturbed(self, folder: Path) -> bool:
         """Whether git is at work around this folder, no matter for how long already."""

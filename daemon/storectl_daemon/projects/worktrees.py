@@ -102,24 +102,56 @@ class Worktrees:
         return commons
 
     def _added(self, common: Path) -> list[Path]:
-        before = self._folders.get(common)
-        now = self._folders[common] = {git: worktree_of(git) for git in _children(worktrees_folder(common))}
+        before, now = self._folders.pop(common, None), _named_worktrees(common)
+        if now is None:
+            return []
+        self._folders[common] = now
         if before is None:
             return [git for git in now if _is_new(git)]
         return [git for git, folder in now.items() if git not in before or before[git] != folder]
 
 
-def _is_gone(project: Path, git: Path) -> bool:
-    """Whether git has removed, or moved, the worktree in which the project was."""
-    named = worktree_of(git)
-    return not project.exists() and (named is None or not project.is_relative_to(named))
-
-
-def _children(folder: Path) -> list[Path]:
+def _named_worktrees(common: Path) -> Mapping[Path, Path | None] | None:
+    """The git folder of each worktree, and the worktree that it names; None if the repository cannot be read."""
+    folder = worktrees_folder(common)
     try:
-        return [Path(child.path) for child in os.scandir(folder)]
+        found = [Path(child.path) for child in os.scandir(folder)]
     except OSError:
-        return []
+        return {} if _is_missing(folder) and _is_there(common) else None
+    return {git: worktree_of(git) for git in found}
+
+
+def _is_gone(project: Path, git: Path) -> bool:
+    """Whether git has removed, or moved, the worktree in which the project was.
+
+    On doubt it has not. The repository may be on a disk that is not mounted, and its worktrees with it.
+    """
+    common = git.parent.parent
+    if not _is_missing(project) or not _is_there(common):
+        return False
+    named = worktree_of(git)
+    moved = named is not None and not project.is_relative_to(named)
+    return (moved or _is_missing(git)) and _is_missing(project) and _is_there(common)
+
+
+def _is_there(common: Path) -> bool:
+    """Whether the repository with this common folder is there, and that is sure."""
+    try:
+        os.stat(common / "HEAD")
+    except OSError:
+        return False
+    return True
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether there is nothing at this path, and that is sure."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _is_new(git: Path) -> bool:

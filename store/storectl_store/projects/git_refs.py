@@ -12,6 +12,7 @@
 import os
 import re
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ _SMALL_BYTES = 4096
 _MOST_PACKED_BYTES = 64 << 20
 _REF = re.compile(r"ref: (refs/[^\0\n]+)\n?")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_YOUNG_S = 2.0
 _MOST_STEPS = 5
 """How many refs may name one another; git follows as many."""
 
@@ -112,7 +114,17 @@ def worktree_of(git: Path) -> Path | None:
 
 def is_being_added(git: Path) -> bool:
     """Whether ``git worktree add`` has not yet checked out the worktree with this git folder."""
-    return _small_text(git / "locked").strip() == "initializing" or not (git / "commondir").exists()
+    if _small_text(git / "locked").strip() == "initializing" or (git / "index.lock").exists():
+        return True
+    return not (git / "commondir").exists() or (not (git / "index").exists() and _is_young(git / "gitdir"))
+
+
+def _is_young(file: Path) -> bool:
+    """Whether the file was written within two seconds: a worktree without an index may get one, or never."""
+    try:
+        return time.time() - os.stat(file).st_mtime < _YOUNG_S
+    except OSError:
+        return False
 
 
 def table_list(common: Path) -> Path | None:
