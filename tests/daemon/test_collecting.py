@@ -202,14 +202,44 @@ def test_only_what_one_project_had_goes_if_that_is_asked_for(lived: Lived) -> No
     assert lived.versions() == ["2"]
 
 
-class WithoutWaiting(Daemon):
-    """A daemon for which it is quiet at once, and which looks all the time whether to collect."""
+class Changed(Daemon):
+    """A daemon in which something is as these statements say."""
+
+    changes = ""
 
     def command(self, *arguments: str) -> list[str]:
-        hurry = "from storectl_daemon.collecting import quiet; quiet.QUIET_S = 0; "
-        hurry += "quiet.when_quiet.__kwdefaults__['seconds'] = 0.05; "
         python, option, start, *rest = super().command(*arguments)
-        return [python, option, hurry + start, *rest]
+        return [python, option, f"{self.changes}; {start}", *rest]
+
+
+class WithoutWaiting(Changed):
+    """For it, it is quiet at once, and it looks all the time whether to collect."""
+
+    changes = (
+        "from storectl_daemon.collecting import quiet; quiet.QUIET_S = 0; "
+        "quiet.when_quiet.__kwdefaults__['seconds'] = 0.05"
+    )
+
+
+class WithoutLeases(Changed):
+    """As on a file system without leases."""
+
+    changes = "from storectl_daemon.collecting import in_use; in_use.leases_work = lambda folder: False"
+
+
+def test_where_nobody_can_tell_whether_a_program_runs_environments_stay_unless_a_person_says_so(tmp_path: Path) -> None:
+    with new_daemon(WithoutLeases) as daemon, serve_index() as index:
+        lived = Lived(daemon, index, tmp_path)
+        for wheel in (ONE, TWO):
+            lived.project("site", BOTH, wheel)
+        left = lived.collect()
+        assert (left["environments"], left["entries"]) == (0, 0)
+        assert "leases do not work" in left["planned"]["notes"][0]
+        assert lived.collect(without_leases=True)["environments"] == 0  # it was made just now
+        unused(lived.layout.environments)
+        assert lived.collect(without_leases=True)["environments"] == 1
+        assert lived.versions() == ["2"]
+        assert daemon.get("/v1/collect")["leases"] is False
 
 
 def test_the_daemon_collects_by_itself_and_the_first_time_only_reports(tmp_path: Path) -> None:

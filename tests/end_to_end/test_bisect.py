@@ -1,5 +1,6 @@
 """`storectl env bisect`: the generation, and in it the wheel, that made a command fail; and what it leaves as it is."""
 
+import json
 import os
 import signal
 import subprocess
@@ -211,12 +212,11 @@ def test_a_collect_at_every_step_takes_nothing_that_the_search_needs(pypi: Loopb
         command = (
             f"{STORECTL} store collect >&2; exec python -c 'import panda, sys; sys.exit(panda.VERSION == \"2.0\")'"
         )
-        found = bisect(machine, project, "--", "sh", "-c", command)
+        done = machine.run("env", "bisect", "--json", "--", "sh", "-c", command, cwd=project)
+        assert ": 3 environments, 20 entries " in done.stderr.splitlines()[0]
+        found = json.loads(done.stdout)
         assert [group[0]["name"] for group in found["suspects"]] == ["panda"]
-        tried = [Path(step["environment"]) for step in found["steps"]]
-        assert all(environment.exists() for environment in tried)
-        machine.ok("store", "collect")
-        assert [environment for environment in tried if environment.exists()] == tried[:1]
+        assert all(Path(step["environment"]).exists() for step in found["steps"])
 
 
 def test_another_python_is_named_and_no_wheel_is_blamed_for_it(machine: Machine, pypi: LoopbackIndex) -> None:

@@ -231,7 +231,7 @@ class Prefetcher:
             outcome = await maker.make(asked, read, allowance, hold)
             _log(project, commit, outcome)
             await asyncio.to_thread(self._note, project, commit, outcome)
-            self._note_ahead(project, commit, outcome, seconds=time.monotonic() - began)
+            await self._note_ahead(project, commit, outcome, seconds=time.monotonic() - began)
         await maker.compile(outcome)
         await asyncio.to_thread(give_memory_back)
         return outcome
@@ -249,7 +249,7 @@ class Prefetcher:
         )
         note_prefetched(self._around.layout, project, made)
 
-    def _note_ahead(self, project: Path, commit: Candidate, outcome: "Outcome", *, seconds: float) -> None:
+    async def _note_ahead(self, project: Path, commit: Candidate, outcome: "Outcome", *, seconds: float) -> None:
         """Note an environment for which something was fetched. All others would have been made in a moment."""
         if outcome.environment is not None and outcome.digests and self._around.book.get(project) is not None:
             made = MadeAhead(
@@ -260,6 +260,7 @@ class Prefetcher:
                 at=time.time(),
                 seconds=seconds,
             )
+            await self._around.ahead.look()
             self._around.ahead.made(made)
 
 
