@@ -209,9 +209,8 @@ def open_lease(path: str) -> int:
     flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_SHLOCK", 0)
     try:
         descriptor = os.open(path, flags | os.O_NONBLOCK)
-    except (
-        BlockingIOError
-    ):  # the collector is deciding: wait until it lets go of the file, and see if it is still there
+    except BlockingIOError:
+        # The collector is deciding: wait until it lets go of the file, and see if it is still there.
         os.close(os.open(path, flags))
         return open_lease(path)
     try:

@@ -3,8 +3,9 @@
     <store>/projects/<absolute project folder>/@storectl/
       environment      for the launcher: one line, the environment of the default options
       stamp.<input>    for the launcher: empty, with exactly the modification time of each usual input that exists
-      .environment     instead of it, if the next run has something to tell: it gives this file that name
-      .tell            what it tells, one line (``first_told``)
+      .tell            for the next run: a line with the environment, and a line that is to be told of it once; whoever
+                       tells it renames the file to .told (``first_told``)
+      .environment     instead of ``environment`` as long as there is .tell: that run gives it its name, too
       further          for the launcher: what else has to be as it was, as calls of its functions, joined by &&
                          _storectl_same <path> <number>     as old as stamp.<number> is
                          _storectl_there <path> …           something is there
@@ -56,7 +57,7 @@ INPUTS = (*LOCK_FILES, "pyproject.toml", "Pipfile", ".python-version")
 
 RECORD_FORMAT = "storectl-record 2"
 NOTICE, ROLLED_BACK = "notice ", "rolled-back "
-HELD_BACK, TELL = ".environment", ".tell"
+HELD_BACK, TELL, TOLD = ".environment", ".tell", ".told"
 UNSET = "-"
 """The digest of a variable that was not set."""
 
@@ -268,8 +269,12 @@ def first_told(store: str, project: str) -> str | None:
     folder = record_folder(store, project)
     try:
         os.rename(os.path.join(folder, HELD_BACK), os.path.join(folder, "environment"))
-        with open(os.path.join(folder, TELL), "rb") as file:
-            return os.fsdecode(file.read()).strip()
+    except OSError:
+        pass  # nothing is held back: the launcher has no part in this record, or another was faster
+    try:
+        os.rename(os.path.join(folder, TELL), os.path.join(folder, TOLD))
+        with open(os.path.join(folder, TOLD), "rb") as file:
+            return os.fsdecode(file.read()).partition("\n")[2].strip() or None
     except OSError:
         return None
 

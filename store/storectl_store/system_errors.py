@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 from storectl_store.errors import StoreFullError
 
-_NO_ROOM = "free some space (or raise the quota) on that file system, then try again; nothing was left behind"
+_NO_ROOM = (
+    "free some space on that file system (`storectl store collect` takes away what nothing needs), or raise the quota,"
+    " then try again; nothing was left behind"
+)
 _NO_DISK = "the disk is gone: attach and mount it again, then try again"
 _HINTS = {
     errno.ENOSPC: _NO_ROOM,

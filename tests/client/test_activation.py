@@ -304,6 +304,20 @@ def test_nothing_but_the_standard_library_and_storectl_itself_is_loaded(machine:
     }
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at open files in /proc")
+def test_an_environment_is_held_once_however_often_it_is_activated(machine: Machine, project: Project) -> None:
+    ends = "[os.readlink(path) for path in glob.glob('/proc/self/fd/*') if os.path.exists(path)]"
+    path, again, held = run_cells(
+        machine,
+        project.folder,
+        "import glob, os; show(storectl.environment().path)",
+        "show([storectl.activate().path for _ in range(3)])",
+        f"show([path for path in {ends} if path.endswith('/pyvenv.cfg')])",
+    )
+    assert again == [path] * 3
+    assert held == [f"{path}/pyvenv.cfg"]
+
+
 def test_an_environment_says_what_it_offers_and_changes_nothing(machine: Machine, project: Project) -> None:
     scripts, modules, same = run_cells(
         machine,

@@ -81,6 +81,9 @@ class TestTheResult:
         ]
         assert lines[3].endswith("generation 16 is good, 16, 15 could not be judged")
 
+    def test_two_environments_of_the_same_wheels_have_none_to_blame(self) -> None:
+        assert result_lines(found(changes=(), suspects=()))[0].startswith("no wheel changed: ")
+
     def test_another_python_is_the_first_line(self) -> None:
         assert result_lines(found(pythons=("3.12.1", "3.13.0")))[0] == "Python 3.12.1 -> 3.13.0 (with 3 wheels)"
 

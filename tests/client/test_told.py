@@ -23,7 +23,7 @@ def home() -> Iterator[ClientHome]:
     with client_home() as home:
         (home.project / "hello.py").write_text("print('hello')")
         (home.record / "environment").rename(home.record / ".environment")
-        (home.record / ".tell").write_text(f"{LINE}\n")
+        (home.record / ".tell").write_text(f"{home.environment}\n{LINE}\n")
         yield home
 
 

@@ -198,6 +198,12 @@ class TestWhatIsTold:
         kept.ahead.made(made("e2"), tell="never")
         assert kept.ahead.told_by(SITE) is None
 
+    def test_what_the_next_program_does_not_start_in_leaves_the_line_as_it_is(self, kept: Kept) -> None:
+        """Such as the environment of other options, or of a branch that was fetched."""
+        kept.ahead.made(made("e1"), tell="daily")
+        kept.ahead.made(made("e2"))
+        assert kept.ahead.told_by(SITE) == line_about(made("e1"))
+
     def test_the_cause_is_told_if_it_is_known(self) -> None:
         assert line_about(made(branch=None)) == "this was ready before you asked: 4.0 s of waiting saved"
         assert "(branch x, fetched ahead)" in line_about(made(branch="x", why="fetch"))

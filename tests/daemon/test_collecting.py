@@ -4,20 +4,31 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from storectl_daemon.collecting.collects import read_collects, write_collects
 from support.collecting import BOTH, ONE, THREE, TWO, Lived
-from support.daemon import Daemon, until
-from support.index import serve_index
+from support.daemon import Daemon, new_daemon, until
+from support.index import LoopbackIndex, serve_index
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Daemon, LoopbackIndex]]:
+    """One daemon and one index for all of these tests."""
+    with new_daemon() as daemon, serve_index() as index:
+        yield daemon, index
 
 
 @pytest.fixture
-def lived(daemon: Daemon, tmp_path: Path) -> Iterator[Lived]:
-    with serve_index() as index:
-        yield Lived(daemon, index, tmp_path)
+def lived(served: tuple[Daemon, LoopbackIndex], tmp_path: Path) -> Iterator[Lived]:
+    """Projects below a folder of this test; afterwards nothing keeps anything of them."""
+    lived = Lived(*served, tmp_path)
+    yield lived
+    lived.clear()
 
 
 def test_a_dry_run_says_what_goes_and_takes_nothing(lived: Lived) -> None:
@@ -182,21 +193,73 @@ def test_a_tool_that_is_not_used_any_more_goes_and_does_not_come_back_by_itself(
 
 
 def test_only_what_one_project_had_goes_if_that_is_asked_for(lived: Lived) -> None:
-    for wheel in (ONE, TWO):
-        lived.project("first", BOTH, wheel)
-    for wheel in (THREE, TWO):
-        lived.project("second", wheel)
-    assert lived.collect(dry_run=True)["planned"]["entries"] == 2
-    unknown = lived.events(project="/nowhere")[-1]
-    assert unknown["problem"]["code"] == "E_UNKNOWN_PROJECT"
-    lived.collect(project=str(lived.folder / "first"), keep_generations=0)
-    assert "3" in lived.versions()
+    for name, wheel in (("first", ONE), ("second", THREE), ("first", TWO), ("second", TWO)):
+        lived.project(name, wheel)
+    assert lived.events(project="/nowhere")[-1]["problem"]["code"] == "E_UNKNOWN_PROJECT"
+    lived.collect(project=str(lived.folder / "first"))
+    assert lived.versions() == ["2", "3"]
+    lived.collect()
+    assert lived.versions() == ["2"]
+
+
+class Changed(Daemon):
+    """A daemon in which something is as these statements say."""
+
+    changes = ""
+
+    def command(self, *arguments: str) -> list[str]:
+        python, option, start, *rest = super().command(*arguments)
+        return [python, option, f"{self.changes}; {start}", *rest]
+
+
+class WithoutWaiting(Changed):
+    """For it, it is quiet at once, and it looks all the time whether to collect."""
+
+    changes = (
+        "from storectl_daemon.collecting import quiet; quiet.QUIET_S = 0; "
+        "quiet.when_quiet.__kwdefaults__['seconds'] = 0.05"
+    )
+
+
+class WithoutLeases(Changed):
+    """As on a file system without leases."""
+
+    changes = "from storectl_daemon.collecting import in_use; in_use.leases_work = lambda folder: False"
+
+
+def test_where_nobody_can_tell_whether_a_program_runs_environments_stay_unless_a_person_says_so(tmp_path: Path) -> None:
+    with new_daemon(WithoutLeases) as daemon, serve_index() as index:
+        lived = Lived(daemon, index, tmp_path)
+        for wheel in (ONE, TWO):
+            lived.project("site", BOTH, wheel)
+        left = lived.collect()
+        assert (left["environments"], left["entries"]) == (0, 0)
+        assert "leases do not work" in left["planned"]["notes"][0]
+        assert lived.collect(without_leases=True)["environments"] == 0  # it was made just now
+        unused(lived.layout.environments)
+        assert lived.collect(without_leases=True)["environments"] == 1
+        assert lived.versions() == ["2"]
+        assert daemon.get("/v1/collect")["leases"] is False
+
+
+def test_the_daemon_collects_by_itself_and_the_first_time_only_reports(tmp_path: Path) -> None:
+    with new_daemon(WithoutWaiting) as daemon, serve_index() as index:
+        lived = Lived(daemon, index, tmp_path)
+        until(lambda: read_collects(lived.layout).reported is not None)
+        for wheel in (ONE, TWO):
+            lived.project("site", BOTH, wheel)
+        assert lived.versions() == ["1", "2"]
+        write_collects(lived.layout, replace(read_collects(lived.layout), automatic=0))
+        lived.restart()
+        until(lambda: lived.versions() == ["2"])
+        assert "collected: environments 1, entries 1, bytes" in daemon.log
+        assert lived.daemon.get("/v1/collect")["last"]["entries"] == 1
 
 
 def test_roots_that_cannot_be_read_stop_a_collect_before_anything_is_gone(lived: Lived) -> None:
     lived.project("site", BOTH, ONE)
     lived.project("site", BOTH, TWO)
-    lived.layout.roots.mkdir()
+    lived.layout.roots.mkdir(exist_ok=True)
     (lived.layout.roots / "broken").write_text("?")
     (failed,) = lived.events()
     assert failed["event"] == "failed"
@@ -217,3 +280,4 @@ def test_settings_that_nobody_knows_are_an_error_with_a_hint(lived: Lived) -> No
     assert failed["problem"]["hint"] == "did you mean keep_days?"
     settings.write_text("[collect]\nkeep_days = 3\n")  # it is read at each collect
     lived.collect()
+    settings.unlink()

@@ -149,6 +149,13 @@ def test_it_can_be_switched_off(scene: Scene) -> None:
     assert read_collects(scene.layout) == Collects()
 
 
+def test_settings_that_cannot_be_used_are_not_told_every_minute(scene: Scene) -> None:
+    scene.environ["STORECTL_COLLECT_KEEP_DAYS"] = "some"
+    with pytest.raises(SettingsError):
+        scene.look()
+    assert scene.look() == []
+
+
 def test_a_collect_that_fails_is_not_tried_again_every_minute(scene: Scene) -> None:
     scene.collector.trouble = StoreError("a root cannot be read")
     with pytest.raises(StoreError):

@@ -1,26 +1,30 @@
 """Which of what is dead goes, how it is told, and what is forgotten with it."""
 
+import errno
 from pathlib import Path
 
 import pytest
 from packaging.utils import NormalizedName
 
+from storectl_daemon.collecting import in_use
 from storectl_daemon.collecting.choice import Candidates, candidates, chosen, environments_of
 from storectl_daemon.collecting.ended import Ended, ended
 from storectl_daemon.collecting.facts import Facts, ProjectFacts
 from storectl_daemon.collecting.gathering import DAY, Keep
-from storectl_daemon.collecting.in_use import UNUSED_S, Trust, roots_of_use
+from storectl_daemon.collecting.in_use import UNUSED_S, Trust, leases_can_be_relied_on, roots_of_use
 from storectl_daemon.collecting.report import Reporter
 from storectl_daemon.collecting.survey import Survey
 from storectl_daemon.jobs.options import Options
 from storectl_daemon.projects.book import RecordedEnvironment
 from storectl_store.collecting.belt import Process, Seen
 from storectl_store.collecting.inventory import Inventory, StoredEnvironment
+from storectl_store.collecting.leases import LeasedFile
 from storectl_store.collecting.measuring import Measured, MeasuredEntry, MeasuredEnvironment
 from storectl_store.collecting.sightings import Absence
 from storectl_store.collecting.sweep import Spared, Swept
 from storectl_store.digest import Digest, EnvironmentId, prefix_of
 from storectl_store.disk.disk_size import NOTHING, DiskSize
+from storectl_store.entries.store import Store
 from storectl_store.projects.history import Generation
 
 NOW = 1_800_000_000.0
@@ -184,3 +188,17 @@ def test_what_a_program_has_open_and_what_processes_name_is_in_use() -> None:
 def test_without_leases_every_environment_counts_as_used_unless_a_person_says_otherwise() -> None:
     assert used(Trust(leases=False)) == {environment(number): None for number in range(1, 7)}
     assert used(Trust(leases=False, without=True)) == {environment(number): UNUSED_S for number in range(1, 7)}
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_leases_are_tried_on_a_file_of_the_store_if_there_is_no_room_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, works: bool
+) -> None:
+    def refuse(_folder: Path) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    layout = Store.open(tmp_path / "store").layout
+    monkeypatch.setattr(in_use, "leases_work", refuse)
+    if not works:
+        monkeypatch.setattr(in_use, "try_write_lease", lambda _file: LeasedFile(-1))
+    assert leases_can_be_relied_on(layout) is works

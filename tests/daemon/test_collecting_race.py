@@ -44,7 +44,7 @@ def collecting(lived: Lived) -> Iterator[list[dict[str, Any]]]:
         thread.join()
 
 
-@pytest.mark.parametrize("rounds", [30, pytest.param(1000, marks=pytest.mark.whole)])
+@pytest.mark.parametrize("rounds", [16, pytest.param(1000, marks=pytest.mark.whole)])
 def test_a_lock_file_whose_entries_are_being_swept_is_always_ready_and_always_whole(
     daemon: Daemon, tmp_path: Path, rounds: int
 ) -> None:
@@ -74,7 +74,7 @@ def test_who_looks_at_the_store_or_copies_out_of_it_while_it_is_collected_notice
         for wheels in LOCKED:
             index.add(*wheels)
         with collecting(lived) as told:
-            for turn, wheels in enumerate(LOCKED[:4]):
+            for turn, wheels in enumerate(LOCKED[:2]):
                 environment = daemon.ready(lived.project("site", *wheels))
                 exported = lines(
                     daemon, f"/v1/environments/{environment['id']}/export", {"folder": str(tmp_path / f"{turn}")}

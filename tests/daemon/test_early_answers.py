@@ -17,6 +17,7 @@ class OneService:
     """As much of a service as the answers here need."""
 
     store = None
+    generations = None
 
     def health(self) -> Health:
         return Health(version="1", pid=2, store="/s", socket="/r", uptime_s=3.5, rss_bytes=4)

@@ -146,6 +146,13 @@ def test_the_last_generations_are_kept_however_old_and_others_for_some_days() ->
     assert kept(roots_of(project, keep=Keep(days=0, generations=3))) == {3, 4, 5}
 
 
+def test_a_generation_in_which_programs_still_run_is_kept_although_it_is_old() -> None:
+    generations = tuple(generation(number, days=90 - number) for number in range(1, 6))
+    project = ProjectFacts(path=SITE, generations=generations)
+    assert kept(roots_of(project, there(1, 2, 3, 4, 5, used=29))) == {1, 2, 3, 4, 5}
+    assert kept(roots_of(project, there(1, 2, 3, 4, 5, used=31))) == {4, 5}
+
+
 def test_going_to_and_fro_between_two_branches_does_not_use_up_the_generations() -> None:
     to_and_fro = [generation(number, days=60 - number, of=4 + number % 2) for number in range(10, 20)]
     project = ProjectFacts(path=SITE, generations=(generation(3, days=90), *to_and_fro))

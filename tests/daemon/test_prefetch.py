@@ -6,13 +6,14 @@ And what a stranger's branch can do: nothing. Its lock file is read, and what th
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from support.daemon import Daemon, new_daemon, until
+from support.daemon import DEADLINE, Daemon, new_daemon, until
 from support.fetching import Clone, Upstream
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import pyproject_text, requirements_text, uv_lock_text
@@ -345,19 +346,31 @@ def test_a_partial_clone_whose_remote_is_gone_hangs_nobody_and_calls_nobody(
     assert clone.prefetched == ()
 
 
-# --- when -------------------------------------------------------------------------------------------------------------
+# --- behind whom ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variables", [{"STORECTL_PREFETCH": "none"}, {"STORECTL_OFFLINE": "1"}])
-def test_it_can_be_turned_off(
-    upstream: Upstream, index: LoopbackIndex, tmp_path: Path, variables: dict[str, str]
+def test_a_warm_does_not_wait_for_a_prefetch_which_begins_anew_after_it(
+    clone: Clone, upstream: Upstream, index: LoopbackIndex, tmp_path: Path
 ) -> None:
-    with new_daemon() as daemon:
-        daemon.start(env=variables)
-        clone = Clone(daemon, upstream, tmp_path / "clone")
-        clone.watched()
-        upstream.project_branch("feature", index, [fresh_wheel("beta")])
-        requests = index.requests.total()
-        clone.fetch()
-        until(lambda: f"{clone.folder}: nothing is fetched ahead" in daemon.log)
-        assert index.requests.total() == requests
+    clone.watched()
+    ahead, asked = fresh_wheel("beta"), fresh_wheel("gamma")
+    begun, go = threading.Event(), threading.Event()
+
+    def respond(handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path.endswith(ahead.filename) and not begun.is_set():
+            begun.set()
+            go.wait(DEADLINE)
+        if handler.path.endswith(asked.filename):
+            time.sleep(0.2)  # a server that is not the quickest
+        return False
+
+    index.respond = respond
+    commit = upstream.project_branch("feature", index, [ahead])
+    clone.fetch()
+    assert begun.wait(DEADLINE)
+    other = write_project(tmp_path / "other", index, [asked])
+    assert clone.daemon.ready(other)["wheels"] == 1
+    assert clone.prefetched == ()
+    go.set()
+    clone.made_ready(commit)
+    assert index.requests[f"/files/{ahead.filename}"] == 2

@@ -1,20 +1,30 @@
 """What of a fetch is made ready, from where, and when: values in, values out."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from packaging.utils import NormalizedName
 
-from storectl_daemon.errors import FetchError
 from storectl_daemon.network.address import Address
-from storectl_daemon.prefetching.admission import FREE_BYTES, UNPACKED, Allowance, Budget, Known, known_to
-from storectl_daemon.prefetching.conditions import is_battery_low, is_offline, reason_to_wait
+from storectl_daemon.prefetching.admission import (
+    FREE_BYTES,
+    UNPACKED,
+    Allowance,
+    Budget,
+    Known,
+    NotAdmittedError,
+    known_to,
+)
+from storectl_daemon.prefetching.conditions import NotNowError, check_moment, is_battery_low, is_offline
+from storectl_daemon.prefetching.inputs import outside_files
 from storectl_daemon.prefetching.refs import Candidate, Ref, candidates, fetched_of, in_order, refs_of
 from storectl_daemon.prefetching.settings import wanted_branches
 from storectl_daemon.process.settings import SettingsError
 from storectl_store.digest import digest_of_hex
 from storectl_store.selection.pin import IndexPin, Pin, Selection, WheelFile
+from support.wheels import make_wheel
 
 DIGEST = digest_of_hex("0f" * 32)
 
@@ -73,6 +83,7 @@ def test_fetch_head_is_read_line_by_line_and_addresses_in_it_are_not() -> None:
         f"{commit(2)}\tnot-for-merge\tbranch 'it's a/b' of host\n"
         f"{commit(3)}\t\t'refs/pull/7/head' of host\n"
         f"{commit(4)}\t\thttps://me:secret@host/x\n"
+        f"{commit(5)}\t\tbranch 'a\u202eb' of host\n"
         f"{'0f' * 32}\t\tbranch 'sha256' of host\n"
         "garbage\n\x00\n" + "9" * 40 + " \n"
     )
@@ -81,6 +92,7 @@ def test_fetch_head_is_read_line_by_line_and_addresses_in_it_are_not() -> None:
         Candidate(commit=commit(2), name="it's a/b"),
         Candidate(commit=commit(3), name="refs/pull/7/head", first=True),
         Candidate(commit=commit(4), name="FETCH_HEAD", first=True),
+        Candidate(commit=commit(5), name="a\\u202eb", first=True),
         Candidate(commit="0f" * 32, name="sha256", first=True),
     ]
 
@@ -169,8 +181,9 @@ def test_an_index_counts_by_its_whole_address() -> None:
 
 def test_nothing_is_admitted_before_it_is_known_what_is() -> None:
     budget = Budget(allowance=Allowance(free=lambda: 1 << 50))
-    assert not budget.admits(Address("https://files.host/x.whl"))
-    with pytest.raises(FetchError):
+    with pytest.raises(NotAdmittedError):
+        budget.admit(Address("https://files.host/x.whl"))
+    with pytest.raises(NotAdmittedError):
         budget.counted(wheel("https://files.host/x.whl"), lambda _: None)
 
 
@@ -186,11 +199,32 @@ def counted(budget: Budget, size: int | None) -> Callable[[int], None]:
 
 
 def test_a_wheel_that_is_too_large_is_not_begun() -> None:
-    with pytest.raises(FetchError, match="more than may be fetched"):
+    with pytest.raises(NotAdmittedError, match="more than may be fetched"):
         counted(budget(), 1001)
-    with pytest.raises(FetchError, match="disk"):
+    with pytest.raises(NotAdmittedError, match="disk"):
         counted(budget(free=FREE_BYTES + UNPACKED * 1000 - 1), 1000)
     counted(budget(free=FREE_BYTES + UNPACKED * 1000), 1000)
+
+
+def test_what_a_wheel_says_that_it_unpacks_to_counts_before_it_is_unpacked(tmp_path: Path) -> None:
+    bomb, odd = tmp_path / "bomb.whl", tmp_path / "odd.whl"
+    made = make_wheel("bomb", files={"bomb.py": "#" * 1_000_000})
+    bomb.write_bytes(made.data)
+    assert len(made.data) < 10_000
+    with pytest.raises(NotAdmittedError, match="unpacks to 1000"):
+        budget(free=FREE_BYTES + 2_000_000).check(wheel("https://files.host/x.whl"), bomb)
+    budget(free=FREE_BYTES + 2_100_000).check(wheel("https://files.host/x.whl"), bomb)
+    for content in (b"", b"no wheel"):
+        odd.write_bytes(content)
+        budget(free=FREE_BYTES).check(wheel("https://files.host/x.whl"), odd)
+
+
+def test_there_is_an_end_to_the_number_of_wheels() -> None:
+    one = budget()
+    one.allowance.wheels = 1
+    counted(one, 1)
+    with pytest.raises(NotAdmittedError, match="one more wheel"):
+        counted(one, 1)
 
 
 def test_bytes_count_as_they_come_over_all_wheels_whatever_was_claimed() -> None:
@@ -201,8 +235,15 @@ def test_bytes_count_as_they_come_over_all_wheels_whatever_was_claimed() -> None
     second(300)
     second(0)  # it begins anew
     assert one.allowance.left == 100
-    with pytest.raises(FetchError, match="more than may be fetched"):
+    with pytest.raises(NotAdmittedError, match="more than may be fetched"):
         second(200)
+
+
+def test_the_user_s_settings_are_read_from_disk_and_the_project_s_from_the_commit() -> None:
+    variables = {"HOME": "/home/me"}
+    project, top = Path("/home/me/work/inner"), Path("/home/me/work")
+    assert outside_files(project / "uv.lock", top, variables) == {Path("/home/me/.config/uv/uv.toml")}
+    assert outside_files(project / "pylock.toml", top, variables) == set()
 
 
 # --- when -------------------------------------------------------------------------------------------------------------
@@ -231,7 +272,8 @@ def test_nothing_is_fetched_on_a_battery_that_is_nearly_empty(
     supply(tmp_path, "AC", type="Mains", online="0")
     supply(tmp_path, "BAT0", **values)
     assert is_battery_low(tmp_path) is expected
-    assert ("battery" in (reason_to_wait({}, tmp_path, power=tmp_path) or "")) is expected
+    with pytest.raises(NotNowError, match="battery") if expected else nullcontext():
+        check_moment({}, tmp_path, power=tmp_path)
 
 
 def test_a_machine_without_batteries_has_none_that_is_low(tmp_path: Path) -> None:
@@ -247,7 +289,8 @@ def test_a_machine_without_batteries_has_none_that_is_low(tmp_path: Path) -> Non
 )  # fmt: skip
 def test_nothing_is_fetched_offline(tmp_path: Path, environ: dict[str, str], *, expected: bool) -> None:
     assert is_offline(environ) is expected
-    assert (reason_to_wait(environ, tmp_path, power=tmp_path) is not None) is expected
+    with pytest.raises(NotNowError) if expected else nullcontext():
+        check_moment(environ, tmp_path, power=tmp_path)
 
 
 @pytest.mark.parametrize(

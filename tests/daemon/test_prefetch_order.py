@@ -5,7 +5,7 @@ And the watcher that tells it of a fetch. Nothing is fetched here: the commits a
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS
 from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.models import EnvironmentInfo, InterpreterInfo
-from storectl_daemon.prefetching.making import Asked, Outcome, Read
+from storectl_daemon.prefetching.making import Asked, CommitInputs, Outcome
 from storectl_daemon.prefetching.prefetch import Prefetcher, Surroundings
 from storectl_daemon.prefetching.wheels import Reasons
 from storectl_daemon.projects.ahead import Ahead
@@ -54,12 +54,12 @@ class Maker:
         self.digests: tuple[Digest, ...] = ()
         self.hold: Hold | None = None
 
-    def read(self, asked: Asked, seen: Any) -> Read | None:
+    def read(self, asked: Asked, seen: Any) -> CommitInputs | None:
         answers: Any = {"commit": asked.commit}
-        read: Any = answers
-        return None if answers in seen else read
+        inputs: Any = answers
+        return None if answers in seen else inputs
 
-    async def make(self, asked: Asked, read: Any, allowance: object, hold: Hold) -> Outcome:
+    async def make(self, asked: Asked, inputs: Any, allowance: object, hold: Hold) -> Outcome:
         self.begun.append(asked.commit)
         self.hold = hold
         hold.add([MADE])
@@ -68,7 +68,7 @@ class Maker:
         environment = None if self.reasons.texts else MADE
         nothing: Any = None
         return Outcome(
-            environment=environment, digests=self.digests, reasons=self.reasons, answers=read, interpreter=nothing
+            environment=environment, digests=self.digests, reasons=self.reasons, answers=inputs, interpreter=nothing
         )
 
     async def compile(self, outcome: Outcome) -> None:
@@ -78,7 +78,7 @@ class Maker:
 class Scene:
     """A project with a branch that was fetched, and a prefetcher around it."""
 
-    def __init__(self, tmp_path: Path, *, quiet_seconds: float = 0.0) -> None:
+    def __init__(self, tmp_path: Path, *, quiet_seconds: float = 0.0, own: Mapping[str, str] = {}) -> None:
         upstream = Upstream(tmp_path / "upstream")
         upstream.commit({"uv.lock": "old"})
         self.project = tmp_path / "clone"
@@ -100,7 +100,7 @@ class Scene:
         self.prefetcher = Prefetcher(
             Surroundings(
                 layout=self.layout, book=book, files=files, variables=variables, holds=self.holds, ahead=self.ahead,
-                environ={"HOME": str(tmp_path)}, warming=lambda: self.warming, busy=lambda: self.busy or self.warming,
+                environ={"HOME": str(tmp_path), **own}, warming=lambda: self.warming, busy=lambda: self.busy or self.warming,
             ),
             self._maker,
             quiet_seconds=quiet_seconds,
@@ -137,6 +137,19 @@ def test_what_was_fetched_is_made_noted_and_not_made_again(tmp_path: Path) -> No
             await turns_until(lambda: not scene.prefetcher.busy)
         assert scene.maker.made == scene.prefetched == [scene.commit]
         assert not scene.holds.held(), "the note keeps it now"
+
+    run(scene, story)
+
+
+@pytest.mark.parametrize("own", [{"STORECTL_PREFETCH": "none"}, {"STORECTL_OFFLINE": "1"}, {"STORECTL_PREFETCH": "?"}])
+def test_it_can_be_turned_off(tmp_path: Path, own: dict[str, str]) -> None:
+    scene = Scene(tmp_path, own=own)
+    scene.maker.go.set()
+
+    async def story() -> None:
+        scene.prefetcher.fetched(scene.project)
+        await turns_until(lambda: not scene.prefetcher.busy)
+        assert scene.maker.begun == []
 
     run(scene, story)
 

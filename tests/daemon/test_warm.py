@@ -54,6 +54,7 @@ from storectl_store.entries.sealed import opened
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.errors import LockFileError, ProblemError, StoreError
+from storectl_store.projects.git_refs import Head
 from storectl_store.projects.history import Generation, history_file
 from storectl_store.projects.input_state import InputKind, InputState
 from storectl_store.projects.kept_inputs import KeptInputs
@@ -121,7 +122,10 @@ class FakeHistories(Histories):
     def __init__(self, files: FakeFiles) -> None:
         self.files = files
 
-    def granted(self, job: Job, granted: Granted) -> None:
+    def is_news(self, job: Job, granted: Granted) -> bool:
+        return True
+
+    def granted(self, job: Job, granted: Granted, head: Head) -> None:
         self.files.history.append(granted)
 
     def before(self, job: Job, inputs: str) -> Generation | None:

@@ -1,5 +1,6 @@
 """`storectl env bisect`: the generation, and in it the wheel, that made a command fail; and what it leaves as it is."""
 
+import json
 import os
 import signal
 import subprocess
@@ -200,6 +201,22 @@ def test_what_was_collected_is_made_again_as_its_inputs_were_kept(pypi: Loopback
         assert f"storectl: skipped ({why}): generation 1 of " in done.stderr
         found = bisect(machine, project, "--", *FAILS_WITH_NEW_PANDA)
         assert [step["outcome"] for step in found["steps"] if step["generation"] == 1] == ["good"]
+
+
+def test_a_collect_at_every_step_takes_nothing_that_the_search_needs(pypi: LoopbackIndex) -> None:
+    """The first one takes all generations but the last. What was tried has a lease until the search ends."""
+    now = {"GRACE": "0", "ANY_GRACE": "1", "KEEP_GENERATIONS": "1", "KEEP_DAYS": "0"}
+    with new_machine() as machine:
+        project = made_project(machine, pypi, "collected")
+        machine.environ |= {f"STORECTL_COLLECT_{name}": value for name, value in now.items()}
+        command = (
+            f"{STORECTL} store collect >&2; exec python -c 'import panda, sys; sys.exit(panda.VERSION == \"2.0\")'"
+        )
+        done = machine.run("env", "bisect", "--json", "--", "sh", "-c", command, cwd=project)
+        assert ": 3 environments, 20 entries " in done.stderr.splitlines()[0]
+        found = json.loads(done.stdout)
+        assert [group[0]["name"] for group in found["suspects"]] == ["panda"]
+        assert all(Path(step["environment"]).exists() for step in found["steps"])
 
 
 def test_another_python_is_named_and_no_wheel_is_blamed_for_it(machine: Machine, pypi: LoopbackIndex) -> None:

@@ -62,9 +62,11 @@ def test_the_life_of_a_store_on_the_command_line(machine: Machine, site: Path) -
     assert "  ~/site: uv.lock, current" in machine.ok("store", "why", "changed")
     assert machine.ok("run", "--offline", "-c", "import changed; print(changed.V)", cwd=site) == "2\n"
 
+    check_what_goes_wrong(machine, site)
 
-def test_what_goes_wrong_has_a_line_and_an_exit_code(machine: Machine, site: Path) -> None:
-    machine.ok("env", "unpin", "before")
+
+def check_what_goes_wrong(machine: Machine, site: Path) -> None:
+    """Each mistake has a line and an exit code."""
     assert document(machine, "store", "collect", "--max-size", "1 GB")["enough"]
     done = machine.run("store", "collect", "--max-size", "1k", env=NOW)
     assert (done.returncode, done.stdout.splitlines()[0].startswith("nothing went")) == (3, True)

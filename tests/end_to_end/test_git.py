@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support.daemon import until
 from support.index import LoopbackIndex
 from support.machine import Machine
 from support.project import git, write_project
@@ -68,6 +69,19 @@ def test_a_pull_brings_the_environment_and_the_next_run_fetches_nothing(checkout
     checkout.wait_ready(environment_other_than=before)
     requests = sum(checkout.index.requests.values())
     assert checkout.version() == "2.0"
+    assert sum(checkout.index.requests.values()) == requests
+
+
+def test_a_branch_that_was_fetched_runs_offline_at_once(checkout: Checkout) -> None:
+    git(checkout.upstream, "checkout", "-qb", "feature")
+    checkout.write(checkout.upstream, [fresh_wheel("alpha", "2.0"), fresh_wheel("beta")])
+    checkout.commit(checkout.upstream, "theirs")
+    git(checkout.folder, "fetch", "-q")
+    prefetched = checkout.machine.record(checkout.folder) / "prefetched"
+    until(lambda: prefetched.exists() and " feature" in prefetched.read_text())
+    git(checkout.folder, "checkout", "-q", "feature")
+    requests = sum(checkout.index.requests.values())
+    assert checkout.machine.ok("run", "--offline", "-c", SHOW, cwd=checkout.folder).strip() == "2.0"
     assert sum(checkout.index.requests.values()) == requests
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -12,10 +13,10 @@ import pytest
 from storectl.commands.usage_documents import Usage
 from storectl_store.disk.disk_size import DiskSize
 from support.daemon import until
-from support.index import LoopbackIndex
+from support.index import LoopbackIndex, serve_index
 from support.json_page import differences
 from support.lived_in import walked
-from support.machine import Machine
+from support.machine import Machine, new_machine
 from support.project import write_project
 from support.wheels import make_wheel
 
@@ -30,18 +31,22 @@ NOW = {
     "STORECTL_COLLECT_KEEP_GENERATIONS": "1",
 }
 """Nothing is kept for having been made or used lately."""
-CATALOGUE = ("index.db", "index.db-wal", "index.db-shm", "tmp")
 
 
-@pytest.fixture
-def used(machine: Machine, index: LoopbackIndex) -> Machine:
-    """A machine with two projects, one of them linked."""
+@pytest.fixture(scope="module")
+def used() -> Iterator[Machine]:
+    """A machine with two projects, one of them linked, which all look at."""
+    with new_machine() as machine, serve_index() as index:
+        _use(machine, index)
+        machine.ok("link", cwd=machine.home / "left")
+        yield machine
+
+
+def _use(machine: Machine, index: LoopbackIndex) -> None:
     left = write_project(machine.home / "left", index, [BOTH, LEFT])
     right = write_project(machine.home / "right", index, [BOTH, RIGHT])
     machine.ok("warm", cwd=left)
     machine.ok("warm", cwd=right)
-    machine.ok("link", cwd=left)
-    return machine
 
 
 def counted(machine: Machine, *options: str) -> Any:
@@ -58,8 +63,8 @@ def test_the_store_and_whose_it_is(used: Machine) -> None:
         assert share["shared"]["bytes"] > len(TEXT)
     assert left["linked"]["inodes"] > 5
     assert right["linked"] is None
-    without = sum(part["inodes"] for part in usage["parts"] if part["name"] not in ("catalogue", "unfinished"))
-    assert without == walked(used.store, without=CATALOGUE).inodes
+    parts = ("wheels", "bytecode", "manifests", "environments", "links", "trash")
+    assert sum(part["inodes"] for part in usage["parts"] if part["name"] in parts) + 1 == _collectable(used).inodes
 
 
 def test_shares_of_each_kind_are_told_to_people_and_to_programs(used: Machine) -> None:
@@ -79,23 +84,23 @@ def test_shares_of_each_kind_are_told_to_people_and_to_programs(used: Machine) -
         assert all(name in said for name in names)
 
 
-def test_what_a_dry_run_promises_is_what_a_collect_frees(used: Machine, index: LoopbackIndex) -> None:
-    used.ok("unlink", cwd=used.home / "left")
-    write_project(used.home / "left", index, [BOTH, RIGHT])
-    used.ok("warm", cwd=used.home / "left")
-    before = _collectable(used)
-    promised = json.loads(used.ok("store", "collect", "--dry-run", "--json", env=NOW))
+def test_what_a_dry_run_promises_is_what_a_collect_frees(machine: Machine, index: LoopbackIndex) -> None:
+    _use(machine, index)
+    write_project(machine.home / "left", index, [BOTH, RIGHT])
+    machine.ok("warm", cwd=machine.home / "left")
+    before = _collectable(machine)
+    promised = json.loads(machine.ok("store", "collect", "--dry-run", "--json", env=NOW))
     assert (promised["environments"], promised["entries"]) == (1, 1)
-    collected = json.loads(used.ok("store", "collect", "--json", env=NOW))
+    collected = json.loads(machine.ok("store", "collect", "--json", env=NOW))
     assert [collected[name] for name in ("inodes", "bytes")] == [promised[name] for name in ("inodes", "bytes")]
-    until(lambda: (before - _collectable(used)).inodes >= promised["inodes"])  # the trash is emptied behind
-    freed = before - _collectable(used)
+    until(lambda: (before - _collectable(machine)).inodes >= promised["inodes"])  # the trash is emptied behind
+    freed = before - _collectable(machine)
     assert (promised["inodes"], promised["bytes"]) == (freed.inodes, pytest.approx(freed.bytes, rel=0.01))
 
 
 def _collectable(machine: Machine) -> DiskSize:
-    """What entries and environments take up, without the store's notes on them."""
-    parts = ("store", "meta", "environments", "links", "packs", "builds", "trash")
+    """What entries and environments take up, without the store's notes on them, but with its own folder."""
+    parts = ("store", "meta", "environments", "links", "trash")
     return walked(machine.store, without=[name for name in os.listdir(machine.store) if name not in parts])
 
 

@@ -197,6 +197,18 @@ def test_a_renewal_changes_what_has_changed_and_nothing_else(fronts: Fronts) -> 
     assert fronts.python("import alpha; print(alpha.__version__)") == "2.0"
 
 
+def test_a_renewal_is_no_use_of_the_environment(fronts: Fronts) -> None:
+    """The time of the last access of its ``pyvenv.cfg`` is its last use. A file that was never read notes any access."""
+    leased = fronts.environment(wheel("alpha")) / "pyvenv.cfg"
+    written = leased.stat().st_mtime_ns
+    os.utime(leased, ns=(written - 1, written))
+    fronts.make(wheel("alpha"))
+    assert leased.stat().st_atime_ns == written - 1
+    leased.read_bytes()
+    if leased.stat().st_atime_ns == written - 1:
+        pytest.skip("the file system keeps no access times")
+
+
 def test_what_is_settled_is_left_alone(fronts: Fronts) -> None:
     fronts.make(wheel("alpha"))
     shutil.rmtree(fronts.site / "alpha-1.0.dist-info")

@@ -235,15 +235,40 @@ def test_what_was_to_be_told_goes_with_the_environment_that_it_was_about(project
     project.write(tell="made ahead")
     project.write(environment=tmp_path / "other")
     assert project.first_told() is None
-    assert not {".tell", ".environment"} & project.names()
+    assert not {".tell", ".told", ".environment"} & project.names()
 
 
-def test_with_other_options_or_a_young_input_nothing_is_held_back(project: Project) -> None:
-    project.write(key="0123456789abcdef", tell="made ahead")
+def test_a_young_input_does_not_keep_it_from_being_told(project: Project) -> None:
     project.change("two", NOW - SECOND)
     project.write(tell="made ahead")
+    assert project.first_told() == "made ahead"
+    project.change("two", NOW - 10 * SECOND)
+    project.write()
     assert project.first_told() is None
+    assert "environment" in project.names()
+
+
+def test_what_no_run_has_told_while_an_input_was_young_is_told_later(project: Project) -> None:
+    project.change("two", NOW - SECOND)
+    project.write(tell="made ahead")
+    project.change("two", NOW - 10 * SECOND)
+    project.write()
     assert "environment" not in project.names()
+    assert project.first_told() == "made ahead"
+    assert "environment" in project.names()
+
+
+def test_a_record_of_other_options_tells_nothing(project: Project) -> None:
+    project.write(key="0123456789abcdef", tell="made ahead")
+    assert project.first_told() is None
+
+
+def test_what_is_held_back_with_nothing_to_tell_is_let_go_by_the_next_run(project: Project) -> None:
+    """A run may have told it in the moment before the daemon wrote the file."""
+    project.write(tell="made ahead")
+    (project.record / ".tell").unlink()
+    assert project.first_told() is None
+    assert "environment" in project.names()
 
 
 def test_inputs_elsewhere_are_what_the_launcher_calls_its_functions_for(project: Project) -> None:

@@ -50,7 +50,7 @@ class Tally:
 
     runs: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
-    interrupted: Counter[str] = field(default_factory=Counter)
+    interrupted: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     collects: int = 0
     environments: int = 0
@@ -63,11 +63,12 @@ class Tally:
 
     def lines(self, seconds: float) -> list[str]:
         """What is to be said in the end."""
-        yield_ = [f"{seconds:.0f} s, {sum(self.runs.values())} runs, {sum(self.outcomes.values())} outcomes"]
-        yield_ += [f"  {kind}: {self.runs[kind]} runs, {self.outcomes[kind]} outcomes" for kind in KINDS]
-        yield_ += [f"{self.collects} collects: {self.environments} environments, {self.entries} entries"]
-        yield_ += [f"{len(self.kills)} daemons killed, {sum(self.interrupted.values())} commands waited for one"]
-        return [*yield_, f"{len(self.failures)} failures", *self.failures[:10]]
+        told = [f"{seconds:.0f} s, {sum(self.runs.values())} runs, {sum(self.outcomes.values())} outcomes"]
+        told += [f"  {kind}: {self.runs[kind]} runs, {self.outcomes[kind]} outcomes" for kind in KINDS]
+        told += [f"{self.collects} collects: {self.environments} environments, {self.entries} entries"]
+        told += [f"{len(self.kills)} daemons killed, {len(self.interrupted)} commands waited for one in vain"]
+        told += [f"  {said}" for said in self.interrupted[:3]]
+        return [*told, f"{len(self.failures)} failures", *self.failures[:10]]
 
 
 class Race:
@@ -84,6 +85,7 @@ class Race:
             "PATH": f"{self.bin}:{self.machine.environ['PATH']}",
             "UV_DEFAULT_INDEX": index.url,
             "UV_PYTHON_DOWNLOADS": "never",
+            "UV_NO_PROGRESS": "1",
             **COLLECT,
         }
 
@@ -158,7 +160,8 @@ class Race:
     def was_interrupted(self, kind: str, said: str, begun: float) -> bool:
         """Whether a command of a program that began then has failed because the daemon was killed."""
         interrupted = any(code in said for code in OF_DAEMON) and self.tally.killed_since(begun)
-        self.tally.interrupted[kind] += interrupted
+        if interrupted:
+            self.tally.interrupted.append(f"{kind}: {said.partition(chr(10))[0]}")
         return interrupted
 
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from storectl_store.collecting.sightings import Sighting, read_sightings, write_sightings
 from storectl_store.entries.layout import StoreLayout
@@ -35,7 +36,8 @@ class Lived:
         self.folder = folder
         self.layout = StoreLayout(daemon.store)
         index.add(BOTH, ONE, TWO, THREE)
-        daemon.start(env=NOW)
+        if all(process.poll() is not None for process in daemon.processes):
+            daemon.start(env=NOW)
 
     def project(self, name: str, *wheels: WheelBytes) -> Path:
         """The project with this lock file, warmed."""
@@ -44,6 +46,15 @@ class Lived:
         (project / "pylock.toml").write_text(pylock_text(self.index, list(wheels)))
         self.daemon.ready(project)
         return project
+
+    def clear(self) -> None:
+        """Forget everything, and collect it."""
+        for project in self.daemon.get("/v1/projects"):
+            self.daemon.request("DELETE", f"/v1/projects?path={quote(project['path'])}")
+        for pin in self.layout.roots.glob("*"):
+            pin.unlink()
+        self.collect(keep_days=0, keep_generations=0)
+        assert self.daemon.get("/v1/entries") == []
 
     def restart(self) -> None:
         self.daemon.stop()

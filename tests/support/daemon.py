@@ -174,10 +174,10 @@ async def turns_until(happened: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def new_daemon() -> Iterator[Daemon]:
+def new_daemon(kind: type[Daemon] = Daemon) -> Iterator[Daemon]:
     """A daemon that is not started yet, in a short folder: socket paths are limited."""
     root = Path(os.path.realpath(tempfile.mkdtemp(prefix="std-")))
-    daemon = Daemon(root)
+    daemon = kind(root)
     try:
         yield daemon
     finally:

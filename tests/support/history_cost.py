@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName
 
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.projects.histories import Granted, Histories
+from storectl_daemon.projects.settled_head import settled_head
 from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.store import Store
 from storectl_store.projects.history import MOST_LINES, history_file
@@ -78,15 +79,19 @@ def measure(root: Path) -> None:
     with closing(Store.open(root / "store")) as store:
         histories, job = Histories(store), Job(project=project)
 
+        def tell(granted: Granted) -> None:
+            if histories.is_news(job, granted):
+                histories.granted(job, granted, settled_head(project, environ={}))
+
         def new(number: int) -> None:
-            histories.granted(job, grant(str(number), kept(project, content + str(number).encode())))
+            tell(grant(str(number), kept(project, content + str(number).encode())))
 
         def seen_before(number: int) -> None:
             assert histories.before(job, hexadecimal(f"inputs of {MOST_LINES + number % 2}"))
 
         print(f"a new environment ({len(content)} bytes, {WHEELS} wheels): {milliseconds(new, MOST_LINES + 2)}")
         print(f"a switch, until the record is written: {milliseconds(seen_before, ROUNDS)}")
-        switch = milliseconds(lambda number: histories.granted(job, grant(str(MOST_LINES + number % 2))), ROUNDS)
+        switch = milliseconds(lambda number: tell(grant(str(MOST_LINES + number % 2))), ROUNDS)
         print(f"a switch, afterwards: {switch}")
         print(f"the history: {len(history_file(store.layout, project).read_bytes())} bytes")
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +102,7 @@ def walked(root: Path, *, without: Sequence[str] = ()) -> DiskSize:
         if Path(folder) == root:
             folders[:], files[:] = [[each for each in some if each not in without] for some in (folders, files)]
         for path in (folder, *(os.path.join(folder, name) for name in (*folders, *files))):
-            status = os.lstat(path)
-            seen[status.st_ino] = status.st_blocks * 512
+            with suppress(FileNotFoundError):  # it was in the trash
+                status = os.lstat(path)
+                seen[status.st_ino] = status.st_blocks * 512
     return DiskSize(len(seen), sum(seen.values()))

@@ -86,7 +86,7 @@ def bisect(context: click.Context, /, ends: tuple[int, ...], *, json: bool, **as
         print_json(document(step, tried))
     else:
         print_lines(*result_lines(step))
-    return 0 if len(step.suspects) == 1 else UNDECIDED
+    return 0 if len(step.suspects) == 1 or step.pythons else UNDECIDED
 
 
 def _asked(search: Search, tried: Sequence[Tried]) -> Attempt | Found:
@@ -111,8 +111,10 @@ def _is_leased(environment: str) -> bool:
 
 def _step(search: Search, tried: Sequence[Tried]) -> Attempt | Found:
     """The daemon's answer. If it dies meanwhile, it is started again, once."""
-    asked = {
-        **dict(zip(("good", "bad"), search.ends, strict=False)),
+    asked: dict[str, Any] = dict(zip(("good", "bad"), search.ends, strict=False))
+    if tried and (last := tried[0].attempt.generation) is not None:
+        asked["bad"] = last.number  # another one may have come meanwhile
+    asked |= {
         "outcomes": {each.attempt.outcome_of: each.outcome for each in tried},
     }
     line = progress_line(sys.stderr, os.environ)

@@ -40,7 +40,7 @@ class Bisection(TypedDict):
     changes: Annotated[list[BisectedChange], "all that changed from the good to the bad one"]
     suspects: Annotated[
         list[list[BisectedChange]],
-        "groups of changes that are inseparable; more than one if they could not be told apart (exit code 3)",
+        "groups of changes that are inseparable; if there is not exactly one, the exit code is 3",
     ]
     needs: Annotated[list[BisectedChange], "what had to be taken with the only suspect"]
     alone: Annotated[Literal["good", "bad", "skipped"] | None, "what suspect and needs do without all other changes"]

@@ -66,6 +66,8 @@ def result_lines(found: Found) -> list[str]:
     if found.pythons is not None:
         count = len(found.changes)
         return [f"Python {' -> '.join(found.pythons)} (with {count} wheels)", since]
+    if not found.suspects:
+        return ["no wheel changed: the command fails at times, or the difference is one of storectl's versions", since]
     if len(found.suspects) > 1:
         return ["one of these, which could not be told apart:", *map(group_text, found.suspects), since]
     return [group_text(found.suspects[0]), since, *_confirmations(found)]

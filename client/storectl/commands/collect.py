@@ -82,14 +82,14 @@ def collect(
 
 
 @click.command()
-@click.argument("name", metavar="NAME|PREFIX|ENVIRONMENT")
+@click.argument("entry", metavar="NAME|PREFIX|ENVIRONMENT")
 @as_json
-def why(name: str, *, json: bool) -> None:
+def why(entry: str, *, json: bool) -> None:
     """Print what keeps something in the store.
 
     That is each entry of a project, or an entry or an environment by the first digits of its prefix or id.
     """
-    found = ensure_daemon(os.environ).why(name)
+    found = ensure_daemon(os.environ).why(entry)
     if json:
         print_json(found)
     else:
@@ -113,7 +113,9 @@ def _follow(events: Iterable[Json], *, quiet: bool) -> tuple[Json, Json]:
             case "collected":
                 collected = event
             case "sweeping" if not quiet and sys.stderr.isatty():
-                sys.stderr.write(f"\r\x1b[K{event['what']}: {event['done']} of {event['total']}\r")
+                sys.stderr.write(f"\r\x1b[K{event['what']}: {event['done']} of {event['total']}")
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
     return planned, collected
 
 

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,7 +23,6 @@ from storectl.daemon.generations import Generation, compare, lock_file_then, rol
 from storectl.daemon.generations import history as asked_history
 from storectl.daemon.progress import progress_line
 from storectl.daemon.start import ensure_daemon
-from storectl.daemon.warming import warm
 from storectl.daemon.wire import path_on_wire
 from storectl.errors import FileAccessError, UsageError, printable
 from storectl.locks.named import named_project
@@ -97,9 +95,7 @@ def rollback(
     project, options = _project(project_asked(context), name, options_of(**asked))
     if lock:
         _write_lock_file(project, options, number)
-        environment = warm(project, options, os.environ)
-    else:
-        environment = _rolled_back(project, options, number, off=off)
+    environment = _rolled_back(project, options, None if lock else number, off=off or lock)
     wheels = f"{count_text(environment.wheels, 'wheel')} for Python {environment.version} in {environment.path}"
     print_lines(f"ready: {wheels}")
     said = read_rollback(store_folder(os.environ), project, options.key)
@@ -162,18 +158,16 @@ def _number_before(generations: Sequence[Generation], project: str) -> int:
 def _replace(path: str, content: bytes) -> None:
     """Replace the content of the file in one step; it keeps its mode, if it was there."""
     folder, name = os.path.split(path)
+    stage = os.path.join(folder, f".{name}.{os.getpid()}")
     try:
-        stage = tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False)  # noqa: SIM115 - it is closed below
-        try:
-            with stage:
-                stage.write(content)
-            os.chmod(stage.name, _mode_of(path))
-            os.replace(stage.name, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(stage.name)
-            raise
+        mode = _mode_of(path)
+        with open(os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+            stream.write(content)
+            os.fchmod(stream.fileno(), mode)
+        os.replace(stage, path)
     except OSError as error:
+        with suppress(OSError):
+            os.unlink(stage)
         raise FileAccessError(f"cannot write {path}: {error.strerror}") from None
 
 

@@ -76,7 +76,7 @@ def _absence_text(generation: Generation) -> str:
         return "to be made again, nothing has to be fetched"
     listed = ", ".join(generation.missing[:_MOST_MISSING])
     more = f" and {len(generation.missing) - _MOST_MISSING} more" if len(generation.missing) > _MOST_MISSING else ""
-    return f"to be fetched again: {listed}{more}"
+    return f"wheels are gone: {listed}{more}"
 
 
 def side_text(side: Side, now: float) -> str:

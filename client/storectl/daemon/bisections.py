@@ -71,8 +71,9 @@ class Attempt(NamedTuple):
 class Found(NamedTuple):
     """The result: the neighbours, and which of the changes from one to the other are to blame, in groups.
 
-    Each group is inseparable. There are several if skips left them apart, and one with everything if ``pythons`` are
-    two: then the interpreter changed. ``alone`` and ``rest`` are ``good``, ``bad`` or ``skipped``.
+    Each group is inseparable. There is none if no wheel changed, there are several if skips left them apart, and one
+    with everything if ``pythons`` are two: then the interpreter changed. ``alone`` and ``rest`` are ``good``, ``bad``
+    or ``skipped``.
     """
 
     good: Generation

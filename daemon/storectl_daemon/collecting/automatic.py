@@ -15,6 +15,7 @@ from storectl_daemon.collecting.collector import Collector, CollectOrder
 from storectl_daemon.collecting.collects import Collects, Took, read_collects, took, write_collects
 from storectl_daemon.collecting.report import Planned
 from storectl_daemon.collecting.settings import CollectSettings
+from storectl_daemon.process.settings import SettingsError
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import StoreFullError
 
@@ -81,17 +82,21 @@ class Automatic:
             await self._collect(collects, room.lacking if found == "full" else 0)
 
     async def _collect(self, collects: Collects, free: int) -> None:
-        settings = await asyncio.to_thread(CollectSettings.read, self.environ)
+        now, first = self.clock(), collects.reported is None
+        try:
+            settings = await asyncio.to_thread(CollectSettings.read, self.environ)
+        except SettingsError:
+            await self._note(automatic=now)
+            raise
         if not settings.automatic:
             return
-        now, first = self.clock(), collects.reported is None
         await self._note(automatic=now)  # first of all: if the rest fails, it is not tried again in a minute
         order = CollectOrder(settings=settings, dry_run=first, free=free)
         async for told in (await self.collector()).collect(order):
             if first and isinstance(told, Planned):
                 await self._note(reported=took(now, told))
                 logger.info(
-                    "a collect would take %d environments and %d entries: %d bytes. The next one does; "
+                    "a collect would take: environments %d, entries %d, bytes %d. From the next time on it does; "
                     "`storectl store collect --dry-run` shows them",
                     told.environments, told.entries, told.size.bytes,
                 )  # fmt: skip

@@ -25,7 +25,7 @@ from storectl_daemon.collecting.collects import read_collects, took, write_colle
 from storectl_daemon.collecting.ended import Ended, ended
 from storectl_daemon.collecting.forgetting import Forgetting
 from storectl_daemon.collecting.gathering import stale_records
-from storectl_daemon.collecting.in_use import Trust, guards_of
+from storectl_daemon.collecting.in_use import Trust, guards_of, leases_can_be_relied_on
 from storectl_daemon.collecting.pace import Pace
 from storectl_daemon.collecting.pauses import Pauses
 from storectl_daemon.collecting.report import Collected, Planned, Progress, Reporter, Told
@@ -37,7 +37,7 @@ from storectl_daemon.process.lifecycle import Background
 from storectl_daemon.projects.book import Project
 from storectl_daemon.service import Service
 from storectl_store.collecting.accounts import loose_links, reached
-from storectl_store.collecting.leases import AT_ONCE, leases_work
+from storectl_store.collecting.leases import AT_ONCE
 from storectl_store.collecting.measuring import Measured, measure
 from storectl_store.collecting.sweep import Sweep, Swept
 from storectl_store.digest import Digest, EnvironmentId
@@ -113,8 +113,7 @@ class Collector:
     async def leases_work(self) -> bool:
         """Whether leases can be relied on for this store. It is tried once."""
         if self._leases is None:
-            with disk_errors(f"try leases in {self._store.layout.tmp}"):
-                self._leases = await asyncio.to_thread(leases_work, self._store.layout.tmp)
+            self._leases = await asyncio.to_thread(leases_can_be_relied_on, self._store.layout)
         return self._leases
 
     async def collect(self, order: CollectOrder) -> AsyncIterator[Told]:
@@ -166,7 +165,7 @@ class Collector:
         swept = await self._sweep(plan, trust, order.patience, tell)
         collected = plan.reporter.collected(swept, wanted=plan.wanted)
         logger.info(
-            "collected %d environments and %d entries: %d bytes",
+            "collected: environments %d, entries %d, bytes %d",
             collected.environments, collected.entries, collected.size.bytes,
         )  # fmt: skip
         tell(collected)

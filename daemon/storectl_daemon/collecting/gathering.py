@@ -151,7 +151,8 @@ class _ProjectRoots:
             environments = seen.setdefault(generation.key, set())
             environments.add(generation.environment)
             lasts = generation.key in self._lasting and len(environments) <= self._keep.generations
-            until = None if lasts else generation.at_ns / 1e9 + self._keep.seconds
+            used = max(generation.at_ns / 1e9, _last_used(self._inventory, generation.environment))
+            until = None if lasts else used + self._keep.seconds
             words = _words(_generation_words(generation), *self._absence_words())
             yield Root(
                 kind="generation",

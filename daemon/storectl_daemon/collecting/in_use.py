@@ -13,10 +13,10 @@ from storectl_shim.leases import LEASED
 from storectl_store.collecting.belt import Process, Seen, look_through_processes
 from storectl_store.collecting.guards import Guards
 from storectl_store.collecting.inventory import Inventory
-from storectl_store.collecting.leases import is_used, note_use
+from storectl_store.collecting.leases import is_used, leases_work, note_use, try_write_lease
 from storectl_store.collecting.roots import Root
 from storectl_store.digest import EnvironmentId, prefix_of
-from storectl_store.disk.durability import store_error
+from storectl_store.disk.durability import disk_errors, store_error
 from storectl_store.entries.layout import StoreLayout
 
 UNUSED_S = 30 * 24 * 3600.0
@@ -31,6 +31,20 @@ class Trust:
 
     leases: bool = True
     without: bool = False
+
+
+def leases_can_be_relied_on(layout: StoreLayout) -> bool:
+    """Whether leases work for this store: tried on a file of our own, or, if there is no room for one, on VERSION."""
+    try:
+        return leases_work(layout.tmp)
+    except OSError:
+        with disk_errors(f"try a lease in {layout.root}"), open(layout.version_file, "rb"):
+            refused = try_write_lease(layout.version_file) is None
+        with disk_errors(f"try a lease in {layout.root}"):
+            leased = try_write_lease(layout.version_file)
+        if leased is not None:
+            leased.close()
+        return refused and leased is not None
 
 
 def roots_in_use(layout: StoreLayout, inventory: Inventory, trust: Trust, *, now: float) -> list[Root]:

@@ -33,12 +33,16 @@ _log = logging.getLogger(__name__)
 class Bounds(Protocol):
     """What an access may do less than others: nobody has asked for what it fetches."""
 
-    def admits(self, address: "Address") -> bool:
-        """Whether a request may go to this address."""
+    def admit(self, address: "Address") -> None:
+        """Raise FetchError if this address is not to be asked."""
         ...
 
     def counted(self, wheel: WheelFile, progress: "ByteProgress") -> "ByteProgress":
         """``progress``, which may raise FetchError to end the fetch. Raises FetchError if it must not begin."""
+        ...
+
+    def check(self, wheel: WheelFile, path: Path) -> None:
+        """Raise FetchError if the wheel, which has its locked digest, is not to be unpacked. May block."""
         ...
 
 
@@ -141,10 +145,13 @@ class Access:
         if self._bounds is not None:
             progress = self._bounds.counted(wheel, progress)
         try:
-            return await fetcher.fetch(wheel, destination, progress=progress)
+            fetched = await fetcher.fetch(wheel, destination, progress=progress)
         except FetchError as error:
             moved = await index.moved(wheel, error)
-            return await fetcher.fetch(moved, destination, progress=progress)
+            fetched = await fetcher.fetch(moved, destination, progress=progress)
+        if self._bounds is not None:
+            await asyncio.to_thread(self._bounds.check, wheel, fetched.path)
+        return fetched
 
     async def resolve(self, pin: IndexPin, interpreter: Interpreter, *, offline: bool) -> Pin | SourcePin:
         """The pin with its file; see ``IndexClient.resolve``."""
@@ -179,5 +186,5 @@ class Access:
         fetcher = pool.with_logins(indexes.credentials(settings, self._environ, self._home))
         if self._bounds is not None:
             fetcher.credentials.ask_keyring = False
-            fetcher = fetcher.restricted(self._bounds.admits)
+            fetcher = fetcher.restricted(self._bounds.admit)
         return fetcher, indexes.client(fetcher, settings)

@@ -29,8 +29,8 @@ from storectl_store.system_errors import OF_PROCESSES, refusal_of
 
 T = TypeVar("T")
 
-Admits = Callable[[Address], bool]
-"""Whether a request may go to this address."""
+Admit = Callable[[Address], None]
+"""Called with an address before it is asked; raises FetchError if it must not be."""
 
 _GIB = 1 << 30
 _MIB = 1 << 20
@@ -93,9 +93,8 @@ class TransientError(Exception):
         self.retry_after = retry_after
 
 
-def admit_all(_address: Address) -> bool:
+def admit_all(_address: Address) -> None:
     """Let a request go to any address."""
-    return True
 
 
 def http_client(
@@ -175,9 +174,9 @@ async def answer(
     headers: Mapping[str, str],
     credentials: Credentials,
     limits: FetchLimits,
-    admits: Admits = admit_all,
+    admit: Admit = admit_all,
 ) -> AsyncIterator[httpx2.Response]:
-    """The answer at the end of the redirects, its body not yet read. Every address on the way is asked ``admits``.
+    """The answer at the end of the redirects, its body not yet read. ``admit`` gets every address on the way.
 
     Raises TransientError or FetchError if the exchange fails, also while the block reads the body.
     """
@@ -191,8 +190,7 @@ async def answer(
     refused: set[Origin] = set()
     try:
         while steps <= limits.redirects:
-            if not admits(current):
-                raise _refused(url, f"leads to a server that is not to be asked: {current}")
+            admit(current)
             # A login written into the address is used for its whole origin, also for the next address there.
             subject = url if current.origin == url.origin and url.login else current
             authorization = credentials.authorization(subject)

@@ -16,7 +16,7 @@ from storectl_daemon.network.address import Address
 from storectl_daemon.network.credentials import Credentials
 from storectl_daemon.network.download import Download, PartialFile, Progress, copy_local, locked_algorithms
 from storectl_daemon.network.exchange import (
-    Admits,
+    Admit,
     FetchLimits,
     admit_all,
     answer,
@@ -76,7 +76,7 @@ class Fetcher:
         self.credentials = credentials or Credentials()
         self.limits = limits or FetchLimits()
         tls = tls or httpx2.create_ssl_context(trust_env=False)
-        self.admits: Admits = admit_all
+        self.admit: Admit = admit_all
         self._client = http_client(self.limits, tls, contexts or {}, proxies or Proxies())
         self._downloads = asyncio.Semaphore(self.limits.concurrency)
         self._pages = asyncio.Semaphore(self.limits.page_concurrency)
@@ -94,10 +94,10 @@ class Fetcher:
         other.credentials = credentials
         return other
 
-    def restricted(self, admits: Admits) -> Self:
-        """A fetcher with these connections, logins and limits that sends requests only where ``admits`` lets it."""
+    def restricted(self, admit: Admit) -> Self:
+        """A fetcher with these connections, logins and limits that asks no address that ``admit`` refuses."""
         other = copy.copy(self)
-        other.admits = admits
+        other.admit = admit
         return other
 
     async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Progress = lambda _: None) -> Fetched:
@@ -140,7 +140,7 @@ class Fetcher:
             headers=headers,
             credentials=self.credentials,
             limits=self.limits,
-            admits=self.admits,
+            admit=self.admit,
         )
 
     async def _read_once(self, url: Address, headers: Mapping[str, str]) -> Page:

@@ -6,11 +6,16 @@ to. An index is known by its whole address: its login, or a ``${NAME}`` in it, g
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 
 from storectl_daemon.errors import FetchError
 from storectl_daemon.network.address import Address, Origin
+from storectl_store.errors import WheelError
 from storectl_store.selection.pin import GitCommit, IndexPin, Pin, Selection, SourcePin, WheelFile
+from storectl_store.wheel.archive import read_archive
 
 MOST_BYTES = 1 << 30
 """Most bytes that are fetched after one ``git fetch`` of a repository."""
@@ -18,11 +23,18 @@ MOST_BYTES = 1 << 30
 FREE_BYTES = 2 << 30
 """What has to be free on the disk after everything is unpacked."""
 
+MOST_WHEELS = 1000
+"""Most wheels that are asked for after one ``git fetch``."""
+
 UNPACKED = 5
-"""A wheel takes at most so many times its size, with bytecode, as nearly all do."""
+"""A wheel takes at most so many times its size, with bytecode, as nearly all do. What it says itself counts later."""
 
 _SHORTEST_SECRET = 3
 """The length of the shortest value that is looked for in addresses; shorter ones are in every address."""
+
+
+class NotAdmittedError(FetchError):
+    """Something is not fetched ahead, now or later. It is for the log; whoever checks the commit out gets it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +91,11 @@ def _origin(address: Address) -> Origin | None:
 
 @dataclass(slots=True, kw_only=True)
 class Allowance:
-    """What may still be fetched after one ``git fetch``, in bytes. ``free`` tells how many are free on the disk."""
+    """What may still be fetched after one ``git fetch``: ``left`` in bytes. ``free`` tells how many the disk has."""
 
     free: Callable[[], int]
     left: int = MOST_BYTES
+    wheels: int = MOST_WHEELS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,22 +108,26 @@ class Budget:
     allowance: Allowance
     known: Known | None = None
 
-    def admits(self, address: Address) -> bool:
-        """Whether a request may go to this address."""
-        return self.known is not None and self.known.server(address)
+    def admit(self, address: Address) -> None:
+        """Raise NotAdmittedError if this address is not to be asked, be it by a redirect."""
+        if self.known is None or not self.known.server(address):
+            raise NotAdmittedError(f"{address} is on a server that the checkout does not use")
 
     def counted(self, wheel: WheelFile, progress: Callable[[int], None]) -> Callable[[int], None]:
-        """``progress``, which raises FetchError once the wheel takes more than may be fetched.
+        """``progress``, which raises NotAdmittedError once the wheel takes more than may be fetched.
 
-        Raises FetchError if the wheel may not be fetched at all.
+        Raises NotAdmittedError if the wheel may not be fetched at all.
         """
         allowance = self.allowance
         if self.known is None or not self.known.wheel(wheel):
-            raise FetchError(f"{wheel.filename} is on a server that the checkout does not use")
+            raise NotAdmittedError(f"{wheel.filename} is on a server that the checkout does not use")
         if wheel.size is not None and wheel.size > allowance.left:
-            raise FetchError(f"{wheel.filename} has {wheel.size} bytes, more than may be fetched ahead")
+            raise NotAdmittedError(f"{wheel.filename} has {wheel.size} bytes, more than may be fetched ahead")
+        if allowance.wheels <= 0:
+            raise NotAdmittedError(f"{wheel.filename} is one more wheel than may be fetched ahead")
+        allowance.wheels -= 1
         if allowance.free() - UNPACKED * (wheel.size or 0) < FREE_BYTES:
-            raise FetchError(f"{wheel.filename} would leave too little of the disk free")
+            raise NotAdmittedError(f"{wheel.filename} would leave too little of the disk free")
         before = 0
 
         def count(received: int) -> None:
@@ -119,12 +136,27 @@ class Budget:
             allowance.left -= added
             progress(received)
             if allowance.left < 0:
-                raise FetchError(f"{wheel.filename} takes more than may be fetched ahead")
+                raise NotAdmittedError(f"{wheel.filename} takes more than may be fetched ahead")
 
         return count
+
+    def check(self, wheel: WheelFile, path: Path) -> None:
+        """Raise NotAdmittedError if the disk would not have enough left once this wheel is unpacked and compiled."""
+        size = _unpacked_size(path)
+        if self.allowance.free() - 2 * size < FREE_BYTES:
+            raise NotAdmittedError(
+                f"{wheel.filename} unpacks to {size} bytes, and would leave too little of the disk free"
+            )
+
+
+def _unpacked_size(path: Path) -> int:
+    """The size of all files in the wheel, by its directory; 0 for what the check of wheels will refuse."""
+    with suppress(WheelError, ValueError), path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        return sum(record.size for record in read_archive(data))
+    return 0
 
 
 def is_local(pin: Pin | SourcePin) -> bool:
     """Whether the file of this pin is one of this machine."""
     source = pin.wheel if isinstance(pin, Pin) else pin.source
-    return not isinstance(source, GitCommit) and source.url.startswith("file:")
+    return not isinstance(source, GitCommit) and source.url.lower().startswith("file:")

@@ -13,15 +13,18 @@ POWER = Path("/sys/class/power_supply")
 LOW_PERCENT = 20
 
 
-def reason_to_wait(environ: Mapping[str, str], store: Path, *, power: Path = POWER) -> str | None:
-    """Why nothing is to be fetched now, in words for the log; None if there is no reason."""
+class NotNowError(Exception):
+    """Nothing is to be made ready ahead now. It says why, in words for the log."""
+
+
+def check_moment(environ: Mapping[str, str], store: Path, *, power: Path = POWER) -> None:
+    """Raise NotNowError if there is a reason to fetch nothing now."""
     if is_offline(environ):
-        return "the network is not to be used"
+        raise NotNowError("the network is not to be used")
     if is_battery_low(power):
-        return f"the battery is below {LOW_PERCENT} %"
+        raise NotNowError(f"the battery is below {LOW_PERCENT} %")
     if shutil.disk_usage(store).free < FREE_BYTES:
-        return f"less than {FREE_BYTES} bytes are free on the disk"
-    return None
+        raise NotNowError(f"less than {FREE_BYTES} bytes are free on the disk")
 
 
 def is_offline(environ: Mapping[str, str]) -> bool:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 10.0
 """How long one call may take, whatever the repository is like."""
 
 _LARGEST_ANSWER = 16 << 20

@@ -33,10 +33,11 @@ def counting_variables(environ: Mapping[str, str], current: LockFile | None) -> 
     return {name: environ[name] for name in sorted(names) if name in environ}
 
 
-def outside_files(lock_file: Path, variables: Mapping[str, str]) -> frozenset[Path]:
-    """The settings files of the user that count for this lock file, wherever they are."""
+def outside_files(lock_file: Path, top: Path, variables: Mapping[str, str]) -> frozenset[Path]:
+    """The settings files outside of the checkout that count for this lock file: those of the user."""
     kind = kind_of(lock_file)
-    return frozenset(settings_files(kind, lock_file.parent, variables)) if kind else frozenset()
+    files = settings_files(kind, lock_file.parent, variables) if kind else ()
+    return frozenset(file for file in files if not file.is_relative_to(top))
 
 
 def read_commit(

@@ -29,7 +29,7 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import WarmEvent
 from storectl_daemon.prefetching.admission import NOTHING_KNOWN, Allowance, Budget, Known, known_to
 from storectl_daemon.prefetching.commit_files import Answers, CommitFiles
-from storectl_daemon.prefetching.git_calls import Git
+from storectl_daemon.prefetching.git_calls import Git, GitError
 from storectl_daemon.prefetching.inputs import counting_variables, outside_files, read_commit
 from storectl_daemon.prefetching.local_code import InMemory, editable_of
 from storectl_daemon.prefetching.wheels import Reasons, Wheels, known_pins
@@ -39,7 +39,7 @@ from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.reading import direct_urls
 from storectl_store.collecting.holds import Hold
 from storectl_store.digest import Digest, EnvironmentId
-from storectl_store.errors import ProblemError
+from storectl_store.errors import ProblemError, StoreError
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import LocalProject, Pin, Selection, SourcePin
 from storectl_store.selection.reading import read_lock_file
@@ -82,7 +82,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class CommitInputs:
     """The inputs of a commit. ``current`` is the lock file that is checked out; None if that cannot be read."""
 
     lock_file: LockFile
@@ -102,7 +102,7 @@ class CommitMaker:
     publishing: Publishing
     session: Path
 
-    def read(self, asked: Asked, seen: Sequence[Answers]) -> Read | None:
+    def read(self, asked: Asked, seen: Sequence[Answers]) -> CommitInputs | None:
         """The inputs of the commit; None if those of one that was seen are the same. Blocking.
 
         Raises a ProblemError or GitError if they cannot be used.
@@ -112,25 +112,24 @@ class CommitMaker:
         with suppress(ProblemError):
             current = read_lock_file(asked.lock_file, further, variables=asked.job.environ)
         variables = counting_variables(asked.job.environ, current)
-        with self.files(asked, outside_files(asked.lock_file, variables)) as files:
+        with self.files(asked, outside_files(asked.lock_file, asked.top, variables)) as files:
             if any(files.answers_as(known) for known in seen):
                 return None
             lock_file, around = read_commit(files, asked.job, asked.lock_file, asked.top, variables)
             answers = dict(files.answers)
         interpreter = self.maker.interpreter_for(asked.job, lock_file, around)
-        return Read(lock_file=lock_file, interpreter=interpreter, current=current, answers=answers)
+        return CommitInputs(lock_file=lock_file, interpreter=interpreter, current=current, answers=answers)
 
-    async def make(self, asked: Asked, read: Read, allowance: Allowance, hold: Hold) -> Outcome:
+    async def make(self, asked: Asked, inputs: CommitInputs, allowance: Allowance, hold: Hold) -> Outcome:
         """Fetch what may be fetched, and publish the environment if it is whole; ``hold`` keeps all of it.
 
         Raises a ProblemError if the commit selects nothing usable, or if the disk refuses.
         """
-        selection = await self.maker.selection(asked.job, read.lock_file, read.interpreter)
+        selection = await self.maker.selection(asked.job, inputs.lock_file, inputs.interpreter)
         budget = Budget(allowance=allowance)
         async with self.network.access(asked.job.project, asked.job.environ, budget) as access:
-            return await _Work(
-                self, asked, read, selection=selection, budget=budget, access=access, hold=hold
-            ).outcome()
+            work = _Work(self, asked, inputs, selection=selection, budget=budget, access=access, hold=hold)
+            return await work.outcome()
 
     @contextmanager
     def files(self, asked: Asked, outside: frozenset[Path] = frozenset()) -> Iterator[CommitFiles]:
@@ -163,7 +162,7 @@ class _Work:
         self,
         parts: CommitMaker,
         asked: Asked,
-        read: Read,
+        inputs: CommitInputs,
         *,
         selection: Selection,
         budget: Budget,
@@ -172,18 +171,18 @@ class _Work:
     ) -> None:
         self._parts = parts
         self._asked = asked
-        self._read = read
+        self._inputs = inputs
         self._selection = selection
         self._budget = budget
         self._access = access
         self._hold = hold
         self._reasons = Reasons()
         self._progress = Progress(_unheard)
-        self._answers = dict(read.answers)
+        self._answers = dict(inputs.answers)
 
     async def outcome(self) -> Outcome:
         """Make what can be made; see ``CommitMaker.make``."""
-        parts, selection, interpreter = self._parts, self._selection, self._read.interpreter
+        parts, selection, interpreter = self._parts, self._selection, self._inputs.interpreter
         wheels = Wheels(
             store=parts.publishing.store,
             pipeline=parts.pipeline,
@@ -201,10 +200,15 @@ class _Work:
         pins = [*selection.pins, *(pin for pin in looked_up if isinstance(pin, Pin))]
         sources = [*selection.source_pins, *(pin for pin in looked_up if isinstance(pin, SourcePin))]
         present = await wheels.present(pins)
-        if not self._reasons.texts:
-            present += await self._built_before(sources, pins)
-        if not self._reasons.texts:
-            present += await self._local()
+        try:
+            if not self._reasons.texts:
+                present += await self._built_before(sources, pins)
+            if not self._reasons.texts:
+                present += await self._local()
+        except StoreError:
+            raise  # the disk is full, or the like
+        except (ProblemError, GitError, OSError) as error:
+            self._reasons.texts.append(str(error))
         environment = None
         if not self._reasons.texts:
             digests, urls = [pin.wheel.digest for pin in present], direct_urls(present)
@@ -223,7 +227,7 @@ class _Work:
 
     async def _known(self) -> Known:
         """The servers and indexes that the checkout uses, by its own lock file and the configuration."""
-        job, current, maker = self._asked.job, self._read.current, self._parts.maker
+        job, current, maker = self._asked.job, self._inputs.current, self._parts.maker
         addresses = await self._configured()
         with suppress(ProblemError):  # a lock file that cannot be used names none
             if current is not None:
@@ -246,7 +250,7 @@ class _Work:
         if not sources:
             return []
         environ = self._asked.job.environ
-        options = await asyncio.to_thread(build_options_of, self._read.lock_file, environ)
+        options = await asyncio.to_thread(build_options_of, self._inputs.lock_file, environ)
         versions = {pin.name: pin.version for pin in sources if pin.version is not None}
         versions |= {pin.name: pin.version for pin in pins}
         known_builds, found = KnownBuilds(self._parts.publishing.store), []
@@ -256,7 +260,7 @@ class _Work:
                 continue
             recipe = options.recipe_of(source, versions)
             how = BuildContext(access=self._access, environ=environ, offline=True, recipe=recipe, hold=self._hold)
-            order = wheel_order(source, self._read.interpreter, how)
+            order = wheel_order(source, self._inputs.interpreter, how)
             built = await asyncio.to_thread(known_builds.find, order)
             if built is None or not self._is_held(built.pin.wheel.digest):
                 self._reasons.add(source.name, "it would have to be built")

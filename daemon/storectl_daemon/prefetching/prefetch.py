@@ -20,7 +20,7 @@ from storectl_daemon.errors import FetchError
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.variables import KnownVariables
 from storectl_daemon.prefetching.admission import Allowance
-from storectl_daemon.prefetching.conditions import reason_to_wait
+from storectl_daemon.prefetching.conditions import NotNowError, check_moment
 from storectl_daemon.prefetching.fetched import Fetched, fetched_around
 from storectl_daemon.prefetching.git_calls import GitError
 from storectl_daemon.prefetching.refs import Candidate
@@ -50,6 +50,7 @@ _LOOK_SECONDS = 0.02
 
 _MOST_OPTIONS = 4
 _MOST_REMEMBERED = 64
+_MOST_SEEN = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ class _Environment:
     job: Job
     lock_file: Path
     commits: "deque[str]" = field(default_factory=lambda: deque(maxlen=_MOST_REMEMBERED))
-    seen: "deque[Answers]" = field(default_factory=lambda: deque(maxlen=_MOST_REMEMBERED))
+    seen: "deque[Answers]" = field(default_factory=lambda: deque(maxlen=_MOST_SEEN))
 
 
 class Prefetcher:
@@ -160,7 +161,7 @@ class Prefetcher:
             return
         try:
             found = await asyncio.to_thread(self._found, project, environments[0].job.environ)
-        except (GitError, OSError, SettingsError) as error:
+        except (NotNowError, GitError, OSError, SettingsError) as error:
             logger.info("%s: nothing is fetched ahead: %s", project, error)
             return
         for commit in found.commits:
@@ -169,17 +170,16 @@ class Prefetcher:
                     await self._commit(found, commit, environment)
 
     def _found(self, project: Path, environ: Mapping[str, str]) -> Fetched:
-        """The commits to make ready. Raises GitError, SettingsError or OSError if there are none to be had now."""
+        """The commits to make ready. Raises NotNowError, GitError, SettingsError or OSError if there are none now."""
         branches = wanted_branches(self._around.environ)
         if branches == "none":
-            raise GitError("the settings say so")
-        reason = reason_to_wait({**self._around.environ, **environ}, self._around.layout.root)
-        if reason is not None:
-            raise GitError(reason)
+            raise NotNowError("the settings say so")
+        check_moment({**self._around.environ, **environ}, self._around.layout.root)
         return fetched_around(project, environ, branches)
 
     def _environments(self, project: Path) -> list[_Environment]:
         """The environments that the project used last, but for overlays: those were locked for it as it was."""
+        self._known = {job: each for job, each in self._known.items() if self._around.book.get(job.project)}
         known = self._around.book.get(project)
         found = []
         for recorded in known.environments if known else ():
@@ -231,7 +231,7 @@ class Prefetcher:
             outcome = await maker.make(asked, read, allowance, hold)
             _log(project, commit, outcome)
             await asyncio.to_thread(self._note, project, commit, outcome)
-            self._note_ahead(project, commit, outcome, seconds=time.monotonic() - began)
+            await self._note_ahead(project, commit, outcome, seconds=time.monotonic() - began)
         await maker.compile(outcome)
         await asyncio.to_thread(give_memory_back)
         return outcome
@@ -249,7 +249,7 @@ class Prefetcher:
         )
         note_prefetched(self._around.layout, project, made)
 
-    def _note_ahead(self, project: Path, commit: Candidate, outcome: "Outcome", *, seconds: float) -> None:
+    async def _note_ahead(self, project: Path, commit: Candidate, outcome: "Outcome", *, seconds: float) -> None:
         """Note an environment for which something was fetched. All others would have been made in a moment."""
         if outcome.environment is not None and outcome.digests and self._around.book.get(project) is not None:
             made = MadeAhead(
@@ -260,6 +260,7 @@ class Prefetcher:
                 at=time.time(),
                 seconds=seconds,
             )
+            await self._around.ahead.look()
             self._around.ahead.made(made)
 
 

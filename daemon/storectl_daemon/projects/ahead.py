@@ -96,9 +96,10 @@ class Ahead:
         self._lines: dict[Path, str] = {}
         self._file = LatestFile(file, self._content)
 
-    def made(self, new: MadeAhead, *, tell: TellWhen = "never") -> None:
+    def made(self, new: MadeAhead, *, tell: TellWhen | None = None) -> None:
         """Note an environment that nobody waited for. Look before.
 
+        ``tell`` is how often the next program in the project is told, None if it does not start in this environment.
         One that was made ready for the project before, and not used yet, counts once, with the time of both.
         """
         before = next((each for each in self._made if each.used is None and _same(each, new)), None)
@@ -106,10 +107,10 @@ class Ahead:
             self._made.remove(before)
             new = replace(new, seconds=before.seconds + new.seconds, why=before.why)
         self._made.append(new)
-        if self._is_worth_telling(new, tell):
+        if tell is not None and self._is_worth_telling(new, tell):
             self._told = new.at
             self._lines[new.project] = line_about(new)
-        elif new.why != "fetch":  # the project goes on with what it has
+        elif tell is not None:
             self._lines.pop(new.project, None)
         self._file.changed()
 

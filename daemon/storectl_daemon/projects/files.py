@@ -50,7 +50,7 @@ class ProjectFiles:
 
     def write_record(self, job: Job, inputs: Inputs, environment: Path, recorded: RecordedEnvironment) -> bool:
         """Write the record. Returns False if an input is so young that the record is not complete yet."""
-        complete = write_record(
+        is_complete = write_record(
             self._layout,
             job.project,
             key=job.options.key,
@@ -63,9 +63,9 @@ class ProjectFiles:
             variables=recorded.variables,
             tell=self._ahead.told_by(job.project),
         )
-        if complete and job.options == DEFAULT_OPTIONS:
+        if job.options == DEFAULT_OPTIONS:
             self._ahead.is_told(job.project)  # the record has it now
-        return complete
+        return is_complete
 
     def ready(self, job: Job) -> str | None:
         """The environment that the record has for the job, if the record still holds; None otherwise."""

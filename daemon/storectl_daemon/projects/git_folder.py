@@ -14,7 +14,12 @@ from storectl_store.projects.git_refs import Head, branch_name, common_folder, g
 
 _PATIENCE_S = 5.0
 _HARMLESS = ("-c", "protocol.allow=never", "-c", "core.fsmonitor=", "-c", f"core.hooksPath={os.devnull}")
-_SILENT = {"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+_SILENT = {
+    "GIT_ALLOW_PROTOCOL": "none",  # unlike protocol.allow it overrides what a repository allows for a single protocol
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+}
 
 
 def head_of(project: Path, *, environ: Mapping[str, str] = MappingProxyType({})) -> Head:

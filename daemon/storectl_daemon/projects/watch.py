@@ -134,6 +134,7 @@ class Watcher:
                 await asyncio.sleep(0)
                 if step.done():
                     step.result()
+                await self._look_for_fetches(list(self._projects()))  # each one after this is seen
                 self._watched, self._refused = frozenset(plan.inodes) - refused, refused
                 await self._look(None)
                 while await asyncio.to_thread(_plan, list(self._projects())) == plan:
@@ -172,12 +173,15 @@ class Watcher:
         changes = await asyncio.to_thread(self._worktrees.changes, [project.path for project in projects])
         if changes != Changes():
             self._on_worktrees(changes)
-        for fetched in await asyncio.to_thread(self._fetches.changed, [project.path for project in projects]):
-            self._on_fetch(fetched)
+        await self._look_for_fetches(projects)
         for project, signature in await asyncio.to_thread(_signatures, projects):
             if self._signatures.get(project) != signature:
                 self._signatures[project] = signature
                 await self._report(project)
+
+    async def _look_for_fetches(self, projects: Sequence[WatchedProject]) -> None:
+        for fetched in await asyncio.to_thread(self._fetches.changed, [project.path for project in projects]):
+            self._on_fetch(fetched)
 
     async def _report(self, project: Path) -> None:
         try:

@@ -66,11 +66,12 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The change to blame, with those that are inseparable from it; several ``suspects`` if they were not told apart.
+    """The change to blame, with those that are inseparable from it.
 
-    ``needs`` are the changes that had to be taken with the only suspect; they do no harm without it. ``alone`` is what
-    suspect and needs do without all other changes, ``rest`` what the others do without them. With ``pythons``, the
-    versions of two interpreters, wheels were not looked at one by one: each fits only one of the two.
+    There are several ``suspects`` if they were not told apart, and none if no wheel changed. ``needs`` are the changes
+    that had to be taken with the only suspect; they do no harm without it. ``alone`` is what suspect and needs do
+    without all other changes, ``rest`` what the others do without them. With ``pythons``, the versions of two
+    interpreters, wheels were not looked at one by one: each fits only one of the two.
     """
 
     neighbours: Neighbours
@@ -107,9 +108,10 @@ class Bisection:
         good = await self._made(asked.job, neighbours.good, progress, hold)
         bad = await self._made(asked.job, neighbours.bad, progress, hold)
         sides = await asyncio.to_thread(self.mixtures.sides, good.id, bad.id)
-        if sides.pythons is not None:
-            every = tuple(sides.mixing.changes.values())
-            return Result(neighbours=neighbours, changes=every, suspects=(every,), pythons=sides.pythons)
+        every = tuple(sides.mixing.changes.values())
+        if sides.pythons is not None or not every:
+            suspects = (every,) if every else ()
+            return Result(neighbours=neighbours, changes=every, suspects=suspects, pythons=sides.pythons)
         known = {**asked.outcomes, good.id: Outcome.GOOD, bad.id: Outcome.BAD}
         step = await asyncio.to_thread(next_step, sides.mixing.needs, lambda taken: _shown(sides, taken, known))
         if isinstance(step, Try):

@@ -13,8 +13,10 @@ from storectl_daemon.projects.book import ProjectBook, RecordedEnvironment
 from storectl_daemon.projects.files import ProjectFiles
 from storectl_daemon.projects.histories import Granted, Histories
 from storectl_daemon.projects.inputs import Inputs
+from storectl_daemon.projects.settled_head import settled_head
 from storectl_daemon.warming.settling import MadeEnvironment
 from storectl_store.collecting.holds import Hold
+from storectl_store.projects.git_refs import Head
 
 T = TypeVar("T")
 
@@ -94,8 +96,16 @@ class Grants:
 
     async def tell_history(self, job: Job, made: MadeEnvironment, inputs: Inputs) -> None:
         """Write the grant into the history, unless it came from there."""
-        if made.rolled_back is None:
-            await _to_its_end(self._write_history(job, made, inputs))
+        granted = Granted(
+            environment=made.environment.id,
+            inputs=inputs.digest,
+            notices=made.notices,
+            variables=made.variables,
+            kept=made.kept,
+        )
+        if made.rolled_back is None and await asyncio.to_thread(self._histories.is_news, job, granted):
+            head = await asyncio.to_thread(settled_head, job.project, environ=job.environ)
+            await _to_its_end(self._write_history(job, granted, head))
 
     def end_rollback(self, job: Job) -> None:
         """Have the next warm of the job give it what its inputs give."""
@@ -121,18 +131,10 @@ class Grants:
                 return True  # forgotten meanwhile
             return await asyncio.to_thread(self._files.write_record, job, inputs, Path(environment.path), recorded)
 
-    async def _write_history(self, job: Job, made: MadeEnvironment, inputs: Inputs) -> None:
+    async def _write_history(self, job: Job, granted: Granted, head: Head) -> None:
         async with self.writing:
-            if not self.is_known(job.project):
-                return  # forgotten meanwhile
-            granted = Granted(
-                environment=made.environment.id,
-                inputs=inputs.digest,
-                notices=made.notices,
-                variables=made.variables,
-                kept=made.kept,
-            )
-            await asyncio.to_thread(self._histories.granted, job, granted)
+            if self.is_known(job.project):  # otherwise it was forgotten meanwhile
+                await asyncio.to_thread(self._histories.granted, job, granted, head)
 
 
 async def _to_its_end(work: Awaitable[T]) -> T:

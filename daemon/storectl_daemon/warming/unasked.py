@@ -5,7 +5,7 @@ import logging
 import time
 
 from storectl_daemon.errors import DaemonError
-from storectl_daemon.jobs.options import Job
+from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.process.user_settings import read_user_settings
 from storectl_daemon.projects.ahead import Ahead, MadeAhead, TellWhen, Why
 from storectl_daemon.projects.git_folder import head_of
@@ -48,8 +48,10 @@ class Unasked:
         self._ahead.made(made, tell=tell)
 
 
-def _facts(job: Job) -> tuple[str | None, TellWhen]:
-    return head_of(job.project, environ=job.environ).branch, tell_when(job)
+def _facts(job: Job) -> tuple[str | None, TellWhen | None]:
+    """The branch, and how often it is told: of other options than the default ones a run tells nothing. May block."""
+    tell = tell_when(job) if job.options == DEFAULT_OPTIONS else None
+    return head_of(job.project, environ=job.environ).branch, tell
 
 
 def tell_when(job: Job) -> TellWhen:

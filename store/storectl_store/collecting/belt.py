@@ -47,12 +47,6 @@ class Seen:
     entries: Mapping[str, tuple[Process, ...]] = field(default_factory=dict)
 
 
-def seen_in_processes(environments: Path, *, proc: Path = Path("/proc")) -> Mapping[EnvironmentId, tuple[Process, ...]]:
-    """The environments, of those that are in this folder, that processes name; see ``look_through_processes``."""
-    found = look_through_processes(proc).environments
-    return {each: processes for each, processes in found.items() if (environments / each).exists()}
-
-
 def look_through_processes(proc: Path = Path("/proc")) -> Seen:
     """What the processes name that this user may look into, but for this process.
 

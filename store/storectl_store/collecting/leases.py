@@ -15,13 +15,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-from storectl_shim.leases import LEASED
 
 AT_ONCE = 200
 """So many leases are held at a time: each is an open file, and who starts a program may have to wait for it."""
@@ -74,40 +71,19 @@ def try_write_lease(path: Path) -> LeasedFile | None:
     return None
 
 
-@contextmanager
-def write_lease(path: Path) -> Iterator[bool]:
-    """Whether nobody has this file open, which remains so within. Errors are those of ``try_write_lease``."""
-    leased = try_write_lease(path)
-    try:
-        yield leased is not None
-    finally:
-        if leased is not None:
-            leased.close()
-
-
-@contextmanager
-def write_leases(environments: Iterable[Path]) -> Iterator[Mapping[Path, LeasedFile]]:
-    """The leases of those of the environments that no program runs in; at most ``AT_ONCE`` should be asked for.
-
-    An environment that is gone is left out. Raises OSError if nothing can be known of one of them.
-    """
-    with ExitStack() as stack:
-        leases = {}
-        for environment in environments:
-            with suppress(FileNotFoundError):
-                leased = try_write_lease(environment / LEASED)
-                if leased is not None:
-                    leases[environment] = stack.enter_context(leased)
-        yield leases
-
-
 def is_used(path: Path) -> bool:
-    """Whether any process has this file open, mapped or running at this moment. It is not if there is no such file."""
+    """Whether any process has this file open, mapped or running at this moment. It is not if there is no such file.
+
+    Raises OSError if nothing can be known.
+    """
     try:
-        with write_lease(path) as free:
-            return not free
+        leased = try_write_lease(path)
     except FileNotFoundError:
         return False
+    if leased is None:
+        return True
+    leased.close()
+    return False
 
 
 def note_use(path: Path) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from storectl_shim.project_record import HELD_BACK, INPUTS, NOTICE, RECORD_FORMAT, ROLLED_BACK, SETTLED_NS, TELL
+from storectl_shim.project_record import HELD_BACK, INPUTS, NOTICE, RECORD_FORMAT, ROLLED_BACK, SETTLED_NS, TELL, TOLD
 from storectl_store.disk.durability import disk_errors
 from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.layout import StoreLayout
@@ -74,10 +74,10 @@ def write_record(
             tell = tell or _untold(folder, environment)
             _forget_fast_path(folder)
         replace_file(folder / f"ready.{key}", lines)
+        if key == DEFAULT_KEY and tell is not None:
+            replace_file(folder / TELL, os.fsencode(f"{environment}\n{tell}\n"))
         if key == DEFAULT_KEY and settled and not notices and further is not None:
             _write_fast_path(folder, usual, further)
-            if tell is not None:
-                replace_file(folder / TELL, os.fsencode(f"{tell}\n"))
             replace_file(folder / (HELD_BACK if tell is not None else "environment"), os.fsencode(environment) + b"\n")
         replace_file(folder / _SUMS, _sums(folder))
     return settled
@@ -211,7 +211,7 @@ def _input_line(path: Path, state: InputState | None) -> str:
 
 def _forget_fast_path(folder: Path) -> None:
     # First what is held back: a run may give it its name at any moment.
-    for name in (HELD_BACK, TELL, "environment", "further"):
+    for name in (HELD_BACK, TELL, TOLD, "environment", "further"):
         (folder / name).unlink(missing_ok=True)
     for stamp in folder.glob("stamp.*"):
         stamp.unlink(missing_ok=True)
@@ -220,8 +220,8 @@ def _forget_fast_path(folder: Path) -> None:
 def _untold(folder: Path, environment: Path) -> str | None:
     """What no run has told yet of this environment."""
     with suppress(FileNotFoundError):
-        if (folder / HELD_BACK).read_bytes() == os.fsencode(environment) + b"\n":
-            return os.fsdecode((folder / TELL).read_bytes()).strip()
+        about, _, line = os.fsdecode((folder / TELL).read_bytes()).partition("\n")
+        return line.strip() if about == str(environment) else None
     return None
 
 

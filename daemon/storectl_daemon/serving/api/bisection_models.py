@@ -74,9 +74,9 @@ class FoundEvent(Model):
     """The result: what changed from the ``good`` generation to the ``bad`` one, and which of it is to blame.
 
     Generations ``between`` them were skipped. ``suspects`` are groups of changes that are inseparable; there is one,
-    unless skips have left several. ``needs`` had to be taken with it. ``alone`` and ``rest`` are what it does without
-    the other changes, and they without it. ``pythons`` are two versions if the interpreter changed: then no wheels were
-    told apart.
+    unless skips have left several, or no wheel changed. ``needs`` had to be taken with it. ``alone`` and ``rest`` are
+    what it does without the other changes, and they without it. ``pythons`` are two versions if the interpreter
+    changed: then no wheels were told apart.
     """
 
     event: Literal["found"] = "found"

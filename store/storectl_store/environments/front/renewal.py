@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from storectl_shim._storectl import CUSTOMIZATIONS
+from storectl_store.disk.whole_files import read_unnoticed
 from storectl_store.environments.front.activation import activation_scripts
 from storectl_store.environments.front.contents import STARTER, Contents, RealFile, read_contents
 from storectl_store.environments.front.front_record import OWN_FOLDER, RECORD, FrontRecord, write_front
@@ -230,7 +231,7 @@ def shim_paths(front: Path, site_packages: str) -> Iterator[str]:
 
 def base_files(contents: Contents, asked: AskedFront) -> Mapping[str, RealFile]:
     """The files that make a folder a virtual environment; no project brings them."""
-    config = (asked.environment / "pyvenv.cfg").read_bytes().splitlines(keepends=True)
+    config = read_unnoticed(asked.environment / "pyvenv.cfg").splitlines(keepends=True)
     lines = [line for line in config if not line.startswith(b"storectl =")]
     files = {
         "pyvenv.cfg": b"".join([*lines, b"prompt = " + os.fsencode(asked.prompt) + b"\n"]),
