@@ -110,6 +110,10 @@ def test_a_rollback_is_what_programs_run_in_until_the_lock_file_changes(site: Si
     assert site.machine.ok("run", "-c", SHOW, cwd=site.folder).strip() == "1.0"
     assert _output(python, SHOW) == "1.0"
     assert "warning: in generation 1" in site.machine.run("run", "-c", SHOW, cwd=site.folder).stderr
+    refused = site.machine.run("run", "--with", "beta", "-c", SHOW, cwd=site.folder)
+    assert (refused.returncode, "is rolled back to an earlier environment" in refused.stderr) == (2, True)
+    exported = site.machine.run("env", "export", str(site.machine.home / "exported"), cwd=site.folder)
+    assert "warning: in generation 1" in exported.stderr
     assert git(site.folder, "status", "--porcelain") == ""
     assert site.history() | {"rolled_back": None} == {
         "project": str(site.folder), "current": 2, "rolled_back": None, "generations": before,
