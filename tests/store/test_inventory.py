@@ -104,6 +104,15 @@ def test_the_record_of_another_environment_says_nothing(written: WrittenStore) -
     assert read_inventory(written.store).unreadable == (folder.name,)
 
 
+def test_a_record_that_names_other_entries_than_the_id_is_made_of_says_nothing(written: WrittenStore) -> None:
+    folder = published(written, ONE, TWO)
+    content = (folder / "environment.json").read_bytes()
+    flipped = content.replace(digest(ONE)[-4:].encode(), b"0123")
+    assert flipped != content
+    rewritten(folder, flipped)
+    assert read_inventory(written.store).unreadable == (folder.name,)
+
+
 def test_an_environment_without_its_configuration_still_names_its_entries(written: WrittenStore) -> None:
     folder = published(written, ONE)
     lose(folder / "pyvenv.cfg")

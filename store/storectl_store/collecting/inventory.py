@@ -17,6 +17,7 @@ from storectl_store.digest import Digest, EnvironmentId, is_environment_id
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 from storectl_store.environments.environment_record import RECORD_NAME, decode_record
+from storectl_store.environments.made_by import Maker, maker_of
 from storectl_store.environments.publish import HasLayout
 from storectl_store.errors import StoreFormatError
 
@@ -124,14 +125,15 @@ def _environment(folder: Path, names: Mapping[str, Digest], used: float) -> Stor
 
 
 def _named_by(folder: Path, names: Mapping[str, Digest]) -> frozenset[Digest] | None:
-    """The entries that an environment names, as the objects in ``names`` if they are there, which saves memory."""
+    """The entries that an environment names, as the objects in ``names`` if they are there, which saves memory.
+
+    The id of an environment is a digest of all that it names: so a damaged record, or another's, is known.
+    """
     try:
         record = decode_record((folder / RECORD_NAME).read_bytes(), folder)
-    except FileNotFoundError:
-        os.stat(folder)
-        return None
-    except StoreFormatError:
-        return None
-    if is_environment_id(folder.name) and record.id != folder.name:
-        return None  # it is another environment's, and this one names what nobody knows
-    return frozenset(names.get(digest, digest) for digest in record.digests)
+        if not is_environment_id(folder.name) or maker_of(folder, record) is not Maker.UNKNOWN:
+            return frozenset(names.get(digest, digest) for digest in record.digests)
+    except (FileNotFoundError, StoreFormatError):
+        pass
+    os.stat(folder)  # raises if it has gone meanwhile
+    return None
