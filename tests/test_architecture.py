@@ -35,7 +35,7 @@ def test_every_folder_that_is_named_exists() -> None:
         assert folder in STORE_FOLDERS or any(path.is_dir() for path in found), folder
 
 
-STORE_FOLDERS = {"meta", "tmp", "quarantine"}
+STORE_FOLDERS = {"meta", "tmp", "trash", "quarantine"}
 
 
 def test_the_walk_has_at_most_twelve_stops_each_of_them_once() -> None:

@@ -154,8 +154,9 @@ def environment_for(request: RunRequest, options: Options, environ: Mapping[str,
     below = environment_at(project, options, environ, last_will_do=request.no_sync)
     if not request.requirements:
         return below
-    from storectl.locks.overlay import locked_overlay  # noqa: PLC0415 - as above
+    from storectl.locks.overlay import check_not_rolled_back, locked_overlay  # noqa: PLC0415 - as above
 
+    check_not_rolled_back(project, options, environ)
     overlay = locked_overlay(request.requirements, below, project, environ, how)
     return environment_at(project, options.with_overlay(overlay), environ)
 

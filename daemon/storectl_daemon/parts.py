@@ -303,7 +303,7 @@ def _load_comparing(settings: Settings, store: Store, making: Making) -> "Compar
         environments=making.environments,
         histories=making.histories,
         generations=making.generations,
-        interpreters=Loaded(partial(_load_interpreters, store), name="interpreters").get,
+        interpreters=_load_interpreters(store),
         home=settings.home,
     )
 

@@ -178,8 +178,7 @@ class Service:
         if (sent := self.variables.sent(found.project.path)) is not None:
             job = replace(job, environ=self.variables.note(job.project, sent))
         logger.info("making %s ready as %s is", job.project, found.project.path)
-        self.warmer.start(job, why="worktree")
-        self.watcher.projects_changed()
+        self.warmer.start(job, why="worktree")  # its end has the watcher ask what to watch
 
     async def forget_in_worktree(self, project: Path) -> None:
         """Forget a project whose worktree git has removed."""

@@ -83,6 +83,7 @@ def test_fetch_head_is_read_line_by_line_and_addresses_in_it_are_not() -> None:
         f"{commit(2)}\tnot-for-merge\tbranch 'it's a/b' of host\n"
         f"{commit(3)}\t\t'refs/pull/7/head' of host\n"
         f"{commit(4)}\t\thttps://me:secret@host/x\n"
+        f"{commit(5)}\t\tbranch 'a\u202eb' of host\n"
         f"{'0f' * 32}\t\tbranch 'sha256' of host\n"
         "garbage\n\x00\n" + "9" * 40 + " \n"
     )
@@ -91,6 +92,7 @@ def test_fetch_head_is_read_line_by_line_and_addresses_in_it_are_not() -> None:
         Candidate(commit=commit(2), name="it's a/b"),
         Candidate(commit=commit(3), name="refs/pull/7/head", first=True),
         Candidate(commit=commit(4), name="FETCH_HEAD", first=True),
+        Candidate(commit=commit(5), name="a\\u202eb", first=True),
         Candidate(commit="0f" * 32, name="sha256", first=True),
     ]
 

@@ -399,6 +399,16 @@ def test_outside_of_a_repository_there_is_nothing(tmp_path: Path) -> None:
         fetched_around(tmp_path, variables(tmp_path), "all")
 
 
+def test_a_folder_that_is_only_called_git_is_passed_by_as_git_does(moved_on: Upstream, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", moved_on.folder.as_uri(), "clone")
+    inner = tmp_path / "clone/inner"
+    (inner / ".git").mkdir(parents=True)
+    assert top_of_checkout(inner) == tmp_path / "clone"
+    moved_on.commit({"uv.lock": LOCK, "inner/uv.lock": "inner"})
+    git(tmp_path / "clone", "fetch", "-q")
+    assert lock_files(inner, tmp_path) == [("origin/main", b"inner")]
+
+
 def test_a_pull_request_is_in_fetch_head_alone_and_is_found(moved_on: Upstream, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", moved_on.folder.as_uri(), "clone")
     commit = moved_on.branch("theirs", {"uv.lock": LOCK})

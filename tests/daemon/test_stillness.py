@@ -1,12 +1,14 @@
 """Waiting for git: for one step of it, and for the end of an act of many steps, as long as it gets on."""
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from storectl_daemon.projects import stillness
 from storectl_daemon.projects.stillness import Stillness
 from support.daemon import DEADLINE
 from support.project import git
@@ -84,16 +86,23 @@ def test_what_does_not_get_on_is_not_waited_for_until_it_moves(checkout: Path) -
     play(scenario)
 
 
-def test_a_rebase_that_gets_on_is_waited_for_longer_than_one_that_stands_still(checkout: Path) -> None:
+def test_a_rebase_that_gets_on_is_waited_for_longer_than_one_that_stands_still(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, looks = 0.0, 0
+
+    async def a_second_passes(_seconds: float) -> None:
+        nonlocal clock, looks
+        clock, looks = clock + 1, looks + 1
+        if looks <= 8:
+            os.utime(checkout / ".git/rebase-merge", ns=(looks, looks))  # a step
+
     async def scenario() -> None:
-        stillness = Stillness(standstill_seconds=0.4)
         stops(checkout, "rebase", "-q", "other")
-        waiting = asyncio.create_task(stillness.wait_for_end(checkout))
-        for step in range(8):
-            (checkout / ".git/rebase-merge" / f"step-{step}").touch()
-            await asyncio.wait([waiting], timeout=0.1)
-            assert not waiting.done()
-        await waiting
+        monkeypatch.setattr(stillness, "monotonic", lambda: clock)
+        monkeypatch.setattr(asyncio, "sleep", a_second_passes)
+        await Stillness(standstill_seconds=3).wait_for_end(checkout)
+        assert looks == 8 + 3
 
     play(scenario)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.collect_switches import NOTHING_LATELY
 from support.index import LoopbackIndex
 from support.machine import Machine
 from support.project import git, lock_file_text, write_project
@@ -109,6 +110,10 @@ def test_a_rollback_is_what_programs_run_in_until_the_lock_file_changes(site: Si
     assert site.machine.ok("run", "-c", SHOW, cwd=site.folder).strip() == "1.0"
     assert _output(python, SHOW) == "1.0"
     assert "warning: in generation 1" in site.machine.run("run", "-c", SHOW, cwd=site.folder).stderr
+    refused = site.machine.run("run", "--with", "beta", "-c", SHOW, cwd=site.folder)
+    assert (refused.returncode, "is rolled back to an earlier environment" in refused.stderr) == (2, True)
+    exported = site.machine.run("env", "export", str(site.machine.home / "exported"), cwd=site.folder)
+    assert "warning: in generation 1" in exported.stderr
     assert git(site.folder, "status", "--porcelain") == ""
     assert site.history() | {"rolled_back": None} == {
         "project": str(site.folder), "current": 2, "rolled_back": None, "generations": before,
@@ -177,9 +182,10 @@ def test_a_generation_whose_environment_is_gone_is_made_again_of_the_same_wheels
 
 
 def test_a_generation_whose_wheels_are_gone_says_what_is_missing_and_is_fetched_if_it_may_be(site: Site) -> None:
+    site.machine.environ |= NOTHING_LATELY
     site.generation("1.0")
     site.generation("2.0")
-    site.lose(version="1.0")
+    site.ok("store", "collect", "--keep-generations", "1")
     assert site.history()["generations"][0]["missing"] == ["alpha 1.0"]
     assert "wheels are gone: alpha 1.0" in site.ok("env", "history")
     said = site.fails("env", "rollback", "1", "--offline")

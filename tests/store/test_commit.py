@@ -195,7 +195,7 @@ def test_a_lost_write_is_told_and_asked_about_once(written: WrittenStore, monkey
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
 @pytest.mark.parametrize(
-    ("step", "after"), [("rename_noreplace", 0), ("rename_noreplace", 1), ("fsync_folders", 0), ("fsync_folder", 0)]
+    ("step", "after"), [("place_entry", 0), ("place_entry", 1), ("fsync_folders", 0), ("fsync_folder", 0)]
 )
 def test_a_disk_that_fails_on_the_way_makes_nothing_visible(
     written: WrittenStore, monkeypatch: pytest.MonkeyPatch, step: str, after: int, number: int
@@ -225,7 +225,7 @@ def test_a_manifest_that_cannot_be_renamed_withdraws_the_batch(
 def test_a_failure_that_is_not_the_disks_is_another_error(
     written: WrittenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commit_module, "rename_noreplace", failing(errno.EACCES, lambda: None))
+    monkeypatch.setattr(commit_module, "place_entry", failing(errno.EACCES, lambda: None))
     with pytest.raises(StoreError) as caught:
         written.commit(ONE)
     assert not isinstance(caught.value, StoreFullError)

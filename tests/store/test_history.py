@@ -141,6 +141,7 @@ def test_a_torn_last_line_does_not_count_and_the_next_writer_removes_it(layout: 
     whole = file.read_bytes()
     file.write_bytes(whole + whole.replace(b"1 1 ", b"1 2 ")[:60])
     assert numbers(layout) == [1]
+    assert history_problems(file.parent) == ["its last line has no end"]
     append_generation(layout, PROJECT, grant("two"))
     assert numbers(layout) == [1, 2]
     assert file.read_bytes().startswith(whole)
@@ -158,6 +159,24 @@ def test_who_asks_what_to_keep_hears_of_a_damaged_line_and_a_grant_goes_on(layou
     assert [line.number for line in known_lines(layout, PROJECT, "default")] == [1, 2]
     mend_history(file.parent, file.read_bytes(), lost=())
     assert numbers(layout) == [1, 2]
+    assert history_problems(file.parent) == []
+
+
+def test_each_bit_of_a_history_counts(layout: StoreLayout) -> None:
+    append_generation(layout, PROJECT, replace(grant("one"), notices=("told",), variables={"CC": "-"}))
+    file = history_file(layout, PROJECT)
+    whole = file.read_bytes()
+    for bit in range(8 * len(whole)):
+        file.write_bytes(whole[: bit // 8] + bytes([whole[bit // 8] ^ 1 << bit % 8]) + whole[bit // 8 + 1 :])
+        assert history_problems(file.parent), bit
+
+
+def test_a_history_that_is_gone_is_missed_as_long_as_what_it_kept_is_there(layout: StoreLayout) -> None:
+    append_generation(layout, PROJECT, replace(grant("one"), snapshot=write_kept(layout, PROJECT, kept())))
+    file = history_file(layout, PROJECT)
+    file.unlink()
+    assert history_problems(file.parent) == ["it is gone, and what it kept is there"]
+    mend_history(file.parent, b"", lost=())
     assert history_problems(file.parent) == []
 
 

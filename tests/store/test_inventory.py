@@ -1,10 +1,14 @@
 """The inventory: what is there, what it names, how old it is; and what is done if it cannot be told."""
 
 import errno
+import io
+import itertools
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,6 +160,34 @@ def test_a_folder_that_cannot_be_listed_is_an_error(
     monkeypatch.setattr(os, call, fail)
     with pytest.raises(StoreError):
         read_inventory(written.store)
+
+
+def test_each_read_that_fails_is_an_error(written: WrittenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for wheels in ((ONE, TWO), (TWO,)):
+        published(written, *wheels)
+    whole = read_inventory(written.store)
+    for last in itertools.count(1):
+        calls = itertools.count(1)
+        with monkeypatch.context() as patched:
+            for module, name in ((os, "scandir"), (os, "stat"), (io, "open")):
+                patched.setattr(module, name, failing(getattr(module, name), calls, last))
+            try:
+                found = read_inventory(written.store)
+            except StoreError:
+                continue
+        assert next(calls) <= last  # it asked for nothing that failed
+        assert found == whole
+        break
+    assert last > 8
+
+
+def failing(call: Callable[..., Any], calls: Iterator[int], last: int) -> Callable[..., Any]:
+    def called(*arguments: Any, **options: Any) -> Any:
+        if next(calls) == last:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return call(*arguments, **options)
+
+    return called
 
 
 def test_the_names_of_a_record_are_digests_or_it_says_nothing(written: WrittenStore) -> None:

@@ -19,7 +19,7 @@ from storectl_store.collecting.holds import Holds
 from storectl_store.collecting.sweep import Spared, Sweep
 from storectl_store.digest import EnvironmentId, prefix_of
 from storectl_store.disk.durability import rename_noreplace
-from storectl_store.entries import commit as committing
+from storectl_store.entries import placing
 from storectl_store.entries.commit import commit
 from storectl_store.entries.recovery import Recovered
 from storectl_store.errors import StoreError
@@ -415,7 +415,7 @@ def test_the_folder_of_a_name_may_go_while_another_version_of_it_is_committed(
             collector.sweep.entries([digest(ONE)])
         rename_noreplace(source, destination)
 
-    monkeypatch.setattr(committing, "rename_noreplace", rename_late)
+    monkeypatch.setattr(placing, "rename_noreplace", rename_late)
     commit(collector.written.store, [staged])
     assert collector.written.entry(NEWER).is_dir()
     assert not collector.written.store.has(digest(ONE))

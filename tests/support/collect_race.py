@@ -3,7 +3,8 @@
 Each runner has a project, and starts one kind of program in it, by the real launcher, over and over. Its lock file
 changes between two versions, before a start and while the program runs. Every second the store is collected: nothing is
 young, and of all reasons to keep an environment only those count that are to be tried: that a program runs in it, that
-a warm works with it, and that a linked `.venv` is made of it. Every 30 seconds the daemon gets a SIGKILL.
+a warm works with it, and that a linked `.venv` is made of it. The records of projects go on naming what is collected,
+which they never do otherwise: so the launcher comes upon it at any moment. Every 30 seconds the daemon gets a SIGKILL.
 
 With ``--without-launcher`` the launcher takes no lease, and there must be failures: else this would show nothing.
 """
@@ -40,6 +41,9 @@ if "daemon" in sys.orig_argv:
     import storectl_daemon.collecting.survey as survey
     gather = survey.gather
     survey.gather = lambda *facts: [root for root in gather(*facts) if root.kind == "front" and root.until is None]
+    from storectl_daemon.collecting.forgetting import Forgetting
+    async def forget(*_: object) -> None: pass
+    Forgetting.forget = forget
 """
 COLLECT = {"STORECTL_COLLECT_ANY_GRACE": "1", "STORECTL_COLLECT_GRACE": "0"}
 

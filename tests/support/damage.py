@@ -48,6 +48,8 @@ def kind_of(path: str) -> str | None:
         return "side manifest" if path.endswith(".pyc.json") else "manifest"
     if top == "store":
         return "bytecode" if path.endswith(".pyc") else "entry file"
+    if "/@storectl/history" in path:
+        return "kept inputs" if path.endswith(".gz") else "history"
     if top == "projects":
         return f"record: {path.rpartition('/')[2].partition('.')[0]}"
     if top == "urls":

@@ -40,7 +40,7 @@ assert alpha.part5.VERSION == alpha.VERSION
 with open(sys.argv[1], "a") as file:
     file.write("ok\\n")
 """
-STARTS = 12
+STARTS = 40
 """So often a run starts a program that does nothing else, before it starts its own: most of the race is in starting."""
 
 FORK = "if os.fork(): os._exit(0)\ntell(sys.argv[1])\n"

@@ -12,8 +12,10 @@ from storectl.daemon.progress import progress_line
 from storectl.daemon.start import ensure_daemon
 from storectl.daemon.warming import warm
 from storectl.daemon.wire import path_from_wire, path_on_wire
-from storectl.errors import UsageError
+from storectl.errors import UsageError, printable
 from storectl.project import locate_member
+from storectl_shim.locations import store_folder
+from storectl_shim.project_record import read_rollback
 
 
 @click.command()
@@ -57,6 +59,8 @@ def export(
     options = options_of(**asked)
     root, _, options = locate_member([project_asked(context)], options, os.environ)
     environment = warm(root, options, os.environ, bytecode=True)
+    if rollback := read_rollback(store_folder(os.environ), root, options.key):
+        sys.stderr.write(f"storectl: warning: {printable(rollback)}\n")
     line = progress_line(sys.stderr, os.environ)
     try:
         order = _order(folder, tar) | {"method": method or "auto", "relocatable": relocatable}

@@ -9,7 +9,7 @@ from storectl.commands.output import count_text, print_json, print_lines
 from storectl.commands.parameters import as_json, folder, options_of, target
 from storectl.daemon.warming import warm as warm_project
 from storectl.locks.freshness import with_fresh_lock_file
-from storectl.locks.overlay import locked_alone, locked_overlay
+from storectl.locks.overlay import check_not_rolled_back, locked_alone, locked_overlay
 from storectl.locks.remembered import locking_for
 from storectl.locks.unlocked import locate_or_lock
 from storectl.sharing import check_place, share_store
@@ -50,6 +50,7 @@ def warm(
         project, _, options = locate_or_lock(lambda: [folder], options, os.environ, how)
     if requirements and not no_project:
         below = warm_project(project, options, os.environ)
+        check_not_rolled_back(project, options, os.environ)
         options = options.with_overlay(locked_overlay(requirements, below.path, project, os.environ, how))
     environment = with_fresh_lock_file(
         lambda: warm_project(project, options, os.environ, bytecode=True), project, options, os.environ

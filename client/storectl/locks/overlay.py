@@ -9,14 +9,18 @@ from __future__ import annotations
 import os
 
 from storectl.daemon.chosen_python import ChosenPython, chosen_python, first_on_path, pinned_at
+from storectl.errors import UsageError
 from storectl.locks.remembered import Locking, lock_once, remembered_folder, versions_in
 from storectl.locks.requirement_words import absolute_requirements, check_requirements, fingerprints
+from storectl_shim.locations import store_folder
+from storectl_shim.project_record import read_rollback
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from storectl.locks.requirements import Wanted
+    from storectl.options import Options
 
 SETTINGS = ("UV_RESOLUTION", "UV_PRERELEASE", "UV_FORK_STRATEGY", "UV_EXCLUDE_NEWER")
 """Variables by which uv chooses other versions."""
@@ -45,6 +49,15 @@ def locked_overlay(
         )
 
     return lock_once(remembered_folder("overlays", parts, environ), wanted, environ, how, what=" ".join(requirements))
+
+
+def check_not_rolled_back(project: str, options: Options, environ: Mapping[str, str]) -> None:
+    """UsageError if programs run in an earlier environment than the lock file's, to which requirements are added."""
+    if read_rollback(store_folder(environ), project, options.key) is not None:
+        raise UsageError(
+            f"--with adds to what the lock file says, and {project} is rolled back to an earlier environment",
+            hint="storectl env rollback --off ends that",
+        )
 
 
 def locked_alone(requirements: Sequence[str], python: str | None, environ: Mapping[str, str], how: Locking) -> str:

@@ -1,6 +1,5 @@
 """What a repository has that may be made ready: asked of git, and chosen by ``refs``. Blocking."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,8 +48,13 @@ def fetched_around(project: Path, environ: Mapping[str, str], wanted: Branches) 
 
 
 def top_of_checkout(project: Path) -> Path | None:
-    """The folder of the checkout that this folder is in: the nearest with ``.git``. None outside of a checkout."""
-    return next((folder for folder in (project, *project.parents) if os.path.lexists(folder / ".git")), None)
+    """The folder of the checkout that this folder is in, as git finds it; None outside of a checkout."""
+    return next((folder for folder in (project, *project.parents) if _is_top(folder / ".git")), None)
+
+
+def _is_top(git: Path) -> bool:
+    """Whether git takes this for the ``.git`` of a checkout: a file, or a folder that is a repository."""
+    return git.is_file() or all((git / name).exists() for name in ("HEAD", "objects", "refs"))
 
 
 def _fetch_head(project: Path) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from storectl_daemon.prefetching.settings import Branches
+from storectl_store.errors import printable
 
 MOST_REFS = 8
 OLDEST_SECONDS = 14 * 24 * 3600
@@ -49,7 +50,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A commit that may be made ready. ``first``: it comes before all that are only new."""
+    """A commit that may be made ready. ``first``: it comes before all that are only new. ``name`` is for people."""
 
     commit: str
     name: str
@@ -84,7 +85,7 @@ def fetched_of(text: str) -> list[Candidate]:
 def _fetched_name(words: str) -> str:
     """The name in ``branch 'x' of URL`` or ``'refs/pull/7/head' of URL``; never the address: it may hold a login."""
     match = _BRANCH.fullmatch(words) or _REF_NAME.fullmatch(words)
-    return match[1] if match is not None else "FETCH_HEAD"
+    return printable(match[1]) if match is not None else "FETCH_HEAD"
 
 
 def candidates(refs: Sequence[Ref], fetched: Sequence[Candidate], wanted: Branches) -> list[Candidate]:
@@ -115,7 +116,7 @@ def _others(refs: Sequence[Ref]) -> Iterator[Candidate]:
 
 
 def _short(name: str) -> str:
-    return name.removeprefix("refs/heads/").removeprefix("refs/remotes/")
+    return printable(name.removeprefix("refs/heads/").removeprefix("refs/remotes/"))
 
 
 def in_order(found: Sequence[Candidate], newest: Sequence[str]) -> list[Candidate]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from storectl_daemon.entries.pipeline import Pipeline, biggest_first
-from storectl_daemon.errors import FetchError
+from storectl_daemon.errors import FetchError, OfflineError
 from storectl_daemon.indexes.access import Access
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.prefetching.admission import Known, NotAdmittedError, is_local
@@ -27,14 +27,19 @@ _MOST_LOOKED_UP = 500
 
 @dataclass(slots=True, kw_only=True)
 class Reasons:
-    """Why there is no environment, in words for the log. ``passing``: it may be otherwise the next time."""
+    """Why there is no environment, in words for the log. ``passing``: it may be otherwise the next time.
+
+    ``offline``: a server could not be reached at all, so the others are not tried.
+    """
 
     texts: list[str] = field(default_factory=list)
     passing: bool = False
+    offline: bool = False
 
     def add(self, name: str, why: ProblemError | str) -> None:
         """One more reason; ``name`` is the project that it is about."""
         self.texts.append(f"{name}: {why.message if isinstance(why, ProblemError) else why}")
+        self.offline |= isinstance(why, OfflineError)
         self.passing |= isinstance(why, FetchError) and not isinstance(why, NotAdmittedError)
 
 
@@ -54,13 +59,19 @@ class Wheels:
 
     async def looked_up(self, pins: Sequence[IndexPin], known: Known) -> list[Pin | SourcePin]:
         """The pins with their files. An index is asked only if the checkout uses it, too."""
+        turns = asyncio.Semaphore(_AT_ONCE)
         allowed = [pin for pin in pins if known.index_pin(pin)]
         for pin in pins:
             if not known.index_pin(pin):
                 self.reasons.add(pin.name, "its index is not one that the checkout uses")
         for pin in allowed[_MOST_LOOKED_UP:]:
             self.reasons.add(pin.name, "more than may be looked up ahead")
-        found = await all_of([self._looked_up(pin) for pin in allowed[:_MOST_LOOKED_UP]])
+
+        async def one(pin: IndexPin) -> Pin | SourcePin | None:
+            async with turns:
+                return None if self.reasons.offline else await self._looked_up(pin)
+
+        found = await all_of([one(pin) for pin in allowed[:_MOST_LOOKED_UP]])
         return [pin for pin in found if pin is not None]
 
     async def _looked_up(self, pin: IndexPin) -> Pin | SourcePin | None:
@@ -81,7 +92,7 @@ class Wheels:
 
         async def one(pin: Pin) -> Pin | None:
             async with turns:
-                return await self._fetched(pin)
+                return None if self.reasons.offline else await self._fetched(pin)
 
         found = await all_of([one(pin) for pin in biggest_first(missing)])
         return [*there, *(pin for pin in found if pin is not None)]

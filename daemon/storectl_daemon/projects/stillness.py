@@ -8,6 +8,7 @@ on: it may have stopped at a conflict, for an hour.
 import asyncio
 import os
 from pathlib import Path
+from time import monotonic
 
 from storectl_store.projects.git_refs import git_folder, index_lock
 
@@ -52,13 +53,12 @@ class Stillness:
     async def wait_for_end(self, folder: Path) -> None:
         """Return when git has finished what it does around this folder, or has not moved for ``STANDSTILL_SECONDS``."""
         git = await asyncio.to_thread(git_folder, folder)
-        loop = asyncio.get_running_loop()
         last: Signs = ()
-        end = loop.time()
+        end = monotonic()
         while git is not None and (signs := await asyncio.to_thread(self._under_way, git)):
             if signs != last:
-                last, end = signs, loop.time() + self._standstill_seconds
-            if loop.time() >= end:
+                last, end = signs, monotonic() + self._standstill_seconds
+            if monotonic() >= end:
                 self._stopped[git] = signs
                 return
             await asyncio.sleep(_LOOK_SECONDS)

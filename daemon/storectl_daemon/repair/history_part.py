@@ -26,7 +26,7 @@ class HistoryPart:
     async def look(self, order: Order) -> AsyncIterator[Examined]:  # noqa: ARG002 - all of it is always looked at
         """Every history that is there."""
         for folder in await asyncio.to_thread(lambda: sorted(record_folders(self.layout))):
-            if not (folder / HISTORY).exists():
+            if not (folder / HISTORY).exists() and not (folder / SNAPSHOTS).exists():
                 continue
             async with self.warmer.records:
                 damaged = await asyncio.to_thread(_damaged, folder)
@@ -43,7 +43,7 @@ class HistoryPart:
         return "set aside: what is damaged of it is no longer told"
 
     def _mend_now(self, folder: Path, project: str, damaged: dict[str, str]) -> None:
-        content = (folder / HISTORY).read_bytes()
+        content = (folder / HISTORY).read_bytes() if (folder / HISTORY).exists() else b""
         things = {name.replace("/", "-"): folder / name for name in damaged} | {HISTORY: folder / HISTORY}
         set_aside(self.layout, things, Reason(what=f"history of {project}", why=list(damaged.values())))
         mend_history(folder, content, lost=[Path(name).stem for name in damaged if name != HISTORY])

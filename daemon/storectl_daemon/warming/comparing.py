@@ -1,13 +1,11 @@
 """Comparing two environments of a project: of generations, of a ref of git, of a lock file. Nothing is fetched."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from storectl_daemon.errors import GitRefError
+from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.projects.git_tree import GitTree
 from storectl_daemon.projects.histories import Histories
@@ -24,9 +22,6 @@ from storectl_store.selection.pin import Selection
 from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
-
-if TYPE_CHECKING:
-    from storectl_daemon.interpreters.book import InterpreterBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +62,7 @@ class Comparing:
         environments: PublishedEnvironments,
         histories: Histories,
         generations: Generations,
-        interpreters: Callable[[], Awaitable["InterpreterBook"]],
+        interpreters: InterpreterBook,
         home: str | None,
     ) -> None:
         self._store = store
@@ -77,27 +72,20 @@ class Comparing:
         self._interpreters = interpreters
         self._home = home
 
-    async def compare(self, job: Job, before: Side | None, after: Side | None) -> Comparison:
+    def compare(self, job: Job, before: Side | None, after: Side | None) -> Comparison:
         """Compare these two: without ``after`` with what the job has now, without ``before`` with what it had last.
 
-        Raises a ProblemError if there is no such thing, or if it selects nothing.
+        Raises a ProblemError if there is no such thing, or if it selects nothing. May block.
         """
-        later = await self._side(job, after if after is not None else await asyncio.to_thread(self._now, job))
-        earlier = await self._side(job, before if before is not None else await asyncio.to_thread(self._last, job))
+        later = self._side(job, after or Side(generation=self._generations.present(job)))
+        earlier = self._side(job, before or Side(generation=self._generations.one_before(job)))
         return Comparison(before=earlier, after=later, changes=difference(earlier.members, later.members))
 
-    def _now(self, job: Job) -> Side:
-        return Side(generation=self._generations.present(job))
-
-    def _last(self, job: Job) -> Side:
-        return Side(generation=self._generations.one_before(job))
-
-    async def _side(self, job: Job, side: Side) -> ComparedSide:
+    def _side(self, job: Job, side: Side) -> ComparedSide:
         if side.generation is not None:
-            return await asyncio.to_thread(self._generation, job, side.generation)
-        interpreter = await self._interpreter(job)
+            return self._generation(job, side.generation)
         look = self._in_lock_file if side.lock_file is not None else self._at_ref
-        return await asyncio.to_thread(look, job, side, interpreter)
+        return look(job, side, self._interpreter(job))
 
     def _generation(self, job: Job, number: int) -> ComparedSide:
         generation = self._generations.find(job, number)
@@ -130,14 +118,12 @@ class Comparing:
         sizes = self._store.catalogue.sizes(pin.wheel.digest for pin in selection.pins)
         return tuple(_selected_members(selection, sizes))
 
-    async def _interpreter(self, job: Job) -> Interpreter:
+    def _interpreter(self, job: Job) -> Interpreter:
         """The interpreter of the environment that the job has; without one, that which its options ask for."""
-        book = await self._interpreters()
         recorded = self._environments.record(self._generations.environment(job) or "")
         if recorded is not None:
-            return await asyncio.to_thread(book.inspect, recorded.executable)
-        choose = partial(book.choose, requires_python=None, pinned=None, environ=job.environ)
-        return await asyncio.to_thread(choose, job.options.python)
+            return self._interpreters.inspect(recorded.executable)
+        return self._interpreters.choose(job.options.python, requires_python=None, pinned=None, environ=job.environ)
 
 
 def _selected_members(selection: Selection, sizes: Mapping[Digest, int]) -> Iterator[Member]:

@@ -40,7 +40,7 @@ from storectl_store.entries.store import Store
 from storectl_store.entries.trash import discard
 
 Thing = TypeVar("Thing", EnvironmentId, Digest)
-_TOGETHER = 16
+_TOGETHER = 4
 """So many entries are decided on at a time, in about a millisecond. A warm may have to wait for that."""
 
 

@@ -26,17 +26,14 @@ from storectl_store.disk.durability import (
     disk_errors,
     fsync_folder,
     fsync_folders,
-    rename_noreplace,
 )
 from storectl_store.entries.bytecode_files import drop_side_manifests
 from storectl_store.entries.manifest import Manifest
+from storectl_store.entries.placing import place_entry
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree, discard
 from storectl_store.errors import PrefixCollisionError
-
-_TRIES = 5
-"""So often the folder of an entry's name is made: a collect may delete it as often, if it is empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,28 +113,13 @@ def _place(store: Store, stage: StagedEntry) -> None:
     """Rename the entry to its address. A half entry that a crash left there goes to the trash."""
     entry = store.entry_folder(stage.manifest)
     try:
-        _rename_into(stage.entry, entry)
+        place_entry(stage.entry, entry)
     except FileExistsError:
         half = discard(store.layout, entry, kind="half")
-        _rename_into(stage.entry, entry)
+        place_entry(stage.entry, entry)
         with suppress(OSError):  # it is out of the way; recovery empties the trash
             delete_tree(half)
     entry.chmod(0o555)
-
-
-def _rename_into(stage: Path, entry: Path) -> None:
-    """Rename the entry, into a folder that is made if it is missing: it goes when the last version in it goes."""
-    for _ in range(_TRIES):
-        _make_parent(entry.parent)
-        with suppress(FileNotFoundError):
-            return rename_noreplace(stage, entry)
-    return rename_noreplace(stage, entry)
-
-
-def _make_parent(folder: Path) -> None:
-    with suppress(FileExistsError):
-        folder.mkdir()
-        folder.chmod(0o755)
 
 
 def _changed_folders(store: Store, fresh: Iterable[StagedEntry]) -> Iterable[Path]:

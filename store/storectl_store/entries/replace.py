@@ -15,9 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from storectl_store.digest import Digest, prefix_of
-from storectl_store.disk.durability import barrier, disk_errors, exchange, fsync_folders, rename_noreplace
+from storectl_store.disk.durability import barrier, disk_errors, exchange, fsync_folders
 from storectl_store.entries.bytecode_files import drop_side_manifests
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.placing import place_entry
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.stage import StagedEntry
 from storectl_store.entries.store import Store
@@ -72,11 +73,8 @@ def entry_folders(layout: StoreLayout, digest: Digest) -> list[Path]:
 
 def _swap(stage: Path, entry: Path) -> Path:
     """Give the staged folder the entry's place. Returns the path of the old entry, which may not exist."""
-    with suppress(FileExistsError):
-        entry.parent.mkdir()
-        entry.parent.chmod(0o755)
     if not os.path.lexists(entry):
-        rename_noreplace(stage, entry)
+        place_entry(stage, entry)
     else:
         if stat.S_ISDIR(entry.lstat().st_mode):
             entry.chmod(0o700)  # a folder that changes its parent gets a new "..", for which it has to be writable

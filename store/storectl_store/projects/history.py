@@ -1,10 +1,11 @@
 """The history of a project's environments: ``projects/<folder>/@storectl/history``. Format 1, a line for each grant.
 
-    1 <number> <ns> <key> <environment id> <inputs digest> <branch or -> <commit or -> <snapshot or -> <more> …
+    1 <number> <ns> <key> <environment id> <inputs digest> <branch or -> <commit or -> <snapshot or -> <more> … <sum>
 
 ``ns`` is a time of the system clock, ``key`` that of the options. Branch and snapshot have no spaces: what has some is
 percent-encoded. The snapshot names the contents of the inputs, ``history.d/<snapshot>.gz`` (``kept_inputs``). More are
 ``notice=<sentence>``, percent-encoded, and ``variable.<name>=<digest>``, as in the record; others are passed over.
+``sum`` is the beginning of the sha256 over all that is before it and its space, 16 hex digits.
 
 A line is appended when a project is granted another environment than the last one of its key: that is a generation,
 with the next number. It is also appended when other inputs give the same environment: then it has the number of that
@@ -14,6 +15,7 @@ Of each key some 50 lines are kept, and some 16 keys. Nothing is synced: a power
 of the last one, which no reader counts and the next writer removes.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +41,7 @@ _SLACK = 10
 """Lines beyond those that are kept, before the file is written anew."""
 
 _FIELDS = 9
+_SUM_DIGITS = 16
 _NONE = "-"
 _HEX = re.compile(r"[0-9a-f]+")
 _DAY_NS = 24 * 3600 * 1_000_000_000
@@ -153,8 +156,14 @@ def history_file(layout: StoreLayout, project: Path) -> Path:
 
 def history_problems(folder: Path) -> list[str]:
     """What is wrong with the history in this record folder, one sentence for each line; may raise OSError."""
-    lines = _whole_lines(_content(folder / HISTORY))
-    return [f"line {number} cannot be read" for number, line in enumerate(lines, 1) if _decoded(line) is None]
+    content = _content(folder / HISTORY)
+    lines = _whole_lines(content)
+    found = [f"line {number} cannot be read" for number, line in enumerate(lines, 1) if _decoded(line) is None]
+    if not content.endswith(b"\n") and content:
+        found.append("its last line has no end")
+    if not content and any((folder / SNAPSHOTS).glob("*")):
+        found.append("it is gone, and what it kept is there")
+    return found
 
 
 def snapshots_named(folder: Path) -> list[str]:
@@ -183,13 +192,19 @@ def encoded(generation: Generation) -> bytes:
         *(f"notice={quote(notice, safe='')}" for notice in generation.notices),
         *(f"variable.{quote(name, safe='')}={digest}" for name, digest in sorted(generation.variables.items())),
     ]  # fmt: skip
-    return " ".join(fields).encode() + b"\n"
+    line = " ".join(fields)
+    return f"{line} {_sum(line)}\n".encode()
 
 
-def _decoded(line: str) -> Generation | None:
+def _sum(line: str) -> str:
+    return hashlib.sha256(line.encode()).hexdigest()[:_SUM_DIGITS]
+
+
+def _decoded(sealed: str) -> Generation | None:
     """The generation of a line; None if this version cannot read it."""
+    line, _, told = sealed.rpartition(" ")
     fields = line.split(" ")
-    if len(fields) < _FIELDS or fields[0] != str(HISTORY_FORMAT):
+    if len(fields) < _FIELDS or fields[0] != str(HISTORY_FORMAT) or told != _sum(line):
         return None
     _, number, at_ns, key, environment, inputs, branch, commit, snapshot, *more = fields
     named = (number.isdecimal(), at_ns.isdecimal(), is_environment_id(environment), key, _HEX.fullmatch(inputs), branch)

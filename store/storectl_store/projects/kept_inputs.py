@@ -5,7 +5,7 @@
      "files": [[path, bytes]], "without_logins": [path]}
     <the files, one after the other>
 
-The first line is JSON; the sha256 is over all of it before gzip. ``files`` are those that the selection read: the lock
+The first line is JSON; the sha256 is that of the compressed file. ``files`` are those that the selection read: the lock
 file, ``pyproject.toml``, included files, those of workspace members; no settings files. The logins of addresses in them
 are left out: a password stays where its user wrote it. ``history`` says which generations have which snapshot.
 """
@@ -67,12 +67,12 @@ class KeptInputs:
 
 def write_kept(layout: StoreLayout, project: Path, kept: KeptInputs) -> str:
     """Keep this, unless it is kept already; the name of the snapshot. May raise OSError."""
-    content = encoded(kept)
+    content = gzip.compress(encoded(kept), _COMPRESSION, mtime=0)
     snapshot = hashlib.sha256(content).hexdigest()
     file = _file(layout.project_record(project), snapshot)
     if not file.exists() or file.stat().st_size == 0:  # a power cut may leave an empty file
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(file, gzip.compress(content, _COMPRESSION, mtime=0), mode=PRIVATE)
+        replace_file(file, content, mode=PRIVATE)
     return snapshot
 
 
@@ -80,10 +80,10 @@ def read_kept(layout: StoreLayout, project: Path, snapshot: str) -> KeptInputs:
     """What is kept under this name. Raises StoreFormatError if it is gone or damaged."""
     file = _file(layout.project_record(project), snapshot)
     try:
-        content = gzip.decompress(file.read_bytes())
+        content = file.read_bytes()
         if hashlib.sha256(content).hexdigest() != snapshot:
             raise ValueError("it is not what its name says")
-        head, _, rest = content.partition(b"\n")
+        head, _, rest = gzip.decompress(content).partition(b"\n")
         return _decoded(head, rest)
     except _UNREADABLE as error:
         raise _unreadable(file, error) from error
@@ -103,11 +103,11 @@ def kept_problem(folder: Path, snapshot: str) -> str | None:
     """What is wrong with a snapshot in this record folder; None if it is what its name says."""
     file = _file(folder, snapshot)
     try:
-        sha256 = hashlib.sha256(gzip.decompress(file.read_bytes())).hexdigest()
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     except FileNotFoundError:
         return "it is gone"
-    except _UNREADABLE as error:
-        return f"it cannot be read: {error}"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
     return None if sha256 == snapshot else "it is not what its name says"
 
 

@@ -58,7 +58,8 @@ def routes(service: Service) -> APIRouter:
     async def diff(request: DiffRequest) -> DiffInfo:
         """What changed between two environments of a project. Nothing is fetched or made for it."""
         job = await service.job_at(request.start, options_of(request), environ=request.environ)
-        found = await (await service.comparing()).compare(job, _side(request.before), _side(request.after))
+        compare = (await service.comparing()).compare
+        found = await asyncio.to_thread(compare, job, _side(request.before), _side(request.after))
         return DiffInfo(
             before=_side_info(found.before), after=_side_info(found.after), changes=tuple(map(_change, found.changes))
         )
