@@ -3,9 +3,11 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,9 +20,10 @@ from storectl_daemon.collecting.quiet import QUIET_S, when_quiet
 from storectl_daemon.collecting.report import Collected, Planned, Told
 from storectl_daemon.collecting.settings import CollectSettings
 from storectl_daemon.process.settings import SettingsError
+from storectl_store.collecting.holds import Holds
 from storectl_store.disk.disk_size import DiskSize
 from storectl_store.entries.store import Store
-from storectl_store.errors import StoreError
+from storectl_store.errors import ProblemError, StoreError
 from support.daemon import DEADLINE, turns_until
 
 NOW = 1_800_000_000.0
@@ -206,6 +209,53 @@ def test_a_sweep_waits_while_something_is_made_but_not_for_ever_if_a_person_wait
     assert sum(slept) == pytest.approx(0.5, abs=0.06)  # the patience is for all of it
     endless = Pauses(busy=lambda: True, stopping=lambda: len(slept) > 100, sleep=slept.append)
     assert not endless()
+
+
+class Immediate(Collector):
+    """Has taken everything at once, when it is its turn."""
+
+    async def _collect(self, _order: CollectOrder, tell: Callable[[Told], None]) -> None:
+        tell(Collected())
+
+
+def collector_beside(alone: asyncio.Lock) -> Collector:
+    service: Any = SimpleNamespace(store=None, holds=Holds())
+    surveyor: Any = None
+    return Immediate(service, surveyor, alone=alone, on_swept=lambda: None)
+
+
+def test_a_collect_waits_for_a_verification_and_a_dry_run_for_nothing() -> None:
+    async def main() -> None:
+        alone = asyncio.Lock()
+        collector = collector_beside(alone)
+
+        async def told(*, dry_run: bool) -> list[Told]:
+            order = CollectOrder(settings=CollectSettings(), dry_run=dry_run)
+            return [event async for event in collector.collect(order)]
+
+        async with alone:  # a verification is under way
+            assert await told(dry_run=True) == [Collected()]
+            waiting = asyncio.create_task(told(dry_run=False))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert not waiting.done()
+        assert await waiting == [Collected()]
+
+    asyncio.run(main())
+
+
+def test_a_collect_that_waits_is_told_when_the_daemon_stops() -> None:
+    async def main() -> None:
+        alone = asyncio.Lock()
+        collector = collector_beside(alone)
+        async with alone:
+            waiting = asyncio.ensure_future(anext(collector.collect(CollectOrder(settings=CollectSettings())), None))
+            await asyncio.sleep(0)
+            await collector.stop()
+            with pytest.raises(ProblemError, match="stopping"):
+                await waiting
+
+    asyncio.run(main())
 
 
 def settings(folder: Path, text: str | None = None, variables: Mapping[str, str] | None = None) -> CollectSettings:

@@ -14,7 +14,7 @@ A collect that somebody asked for and one that comes by itself are the same. Nob
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,6 @@ from storectl_daemon.collecting.settings import CollectSettings
 from storectl_daemon.collecting.survey import Survey, Surveyor
 from storectl_daemon.errors import UnknownProjectError
 from storectl_daemon.models import STOPPING
-from storectl_daemon.process.lifecycle import Background
 from storectl_daemon.projects.book import Project
 from storectl_daemon.service import Service
 from storectl_store.collecting.accounts import loose_links, reached
@@ -87,7 +86,7 @@ class _Plan:
 
 
 class Collector:
-    """Collects the store of one daemon. ``alone`` is held while it works: no verification runs at the same time.
+    """Collects the store of one daemon. ``alone`` is held while it takes away: no verification runs at the same time.
 
     ``on_swept`` is called when something was moved into the trash.
     """
@@ -101,14 +100,14 @@ class Collector:
         self._forgetting = Forgetting(service=service)
         self._alone = alone
         self._on_swept = on_swept
-        self._background = Background()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._leases: bool | None = None
 
     @property
     def busy(self) -> bool:
         """Whether a collect is under way, or waits for its turn."""
-        return self._background.busy
+        return bool(self._tasks)
 
     async def leases_work(self) -> bool:
         """Whether leases can be relied on for this store. It is tried once."""
@@ -122,7 +121,7 @@ class Collector:
         It goes on if nobody listens any more. Raises a ProblemError if it fails.
         """
         told: asyncio.Queue[Told | ProblemError | None] = asyncio.Queue()
-        self._background.start("collecting", self._collect_for(order, told.put_nowait))
+        self._start(order, told.put_nowait)
         while (event := await told.get()) is not None:
             if isinstance(event, ProblemError):
                 raise event
@@ -136,23 +135,33 @@ class Collector:
     async def stop(self) -> None:
         """End what is under way, after the thing that is being taken away just now."""
         self._stopping = True
-        await self._background.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _collect_for(self, order: CollectOrder, tell: Callable[[Told | ProblemError | None], None]) -> None:
+    def _start(self, order: CollectOrder, tell: Callable[[Told | ProblemError | None], None]) -> None:
+        """Begin to collect. The last that is told is None, also if the task is cancelled before it has begun."""
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                tell(ProblemError(STOPPING.detail, code=STOPPING.code, hint=STOPPING.hint))
+            tell(None)
+
+        task = asyncio.create_task(self._collect_for(order, tell), name="collecting")
+        self._tasks.add(task)
+        task.add_done_callback(ended)
+
+    async def _collect_for(self, order: CollectOrder, tell: Callable[[Told | ProblemError], None]) -> None:
         try:
-            async with self._alone:
+            async with nullcontext() if order.dry_run else self._alone:
                 with self._service.holds.remembering():
                     await self._collect(order, tell)
         except ProblemError as error:
             tell(error)
-        except asyncio.CancelledError:
-            tell(ProblemError(STOPPING.detail, code=STOPPING.code, hint=STOPPING.hint))
-            raise
         except Exception as error:
             logger.exception("collecting")
             tell(ProblemError(f"an internal error: {type(error).__name__}", code="E_INTERNAL"))
-        finally:
-            tell(None)
 
     async def _collect(self, order: CollectOrder, tell: Callable[[Told], None]) -> None:
         trust = Trust(leases=await self.leases_work(), without=order.without_leases)
