@@ -16,6 +16,7 @@ from storectl_store.entries.provenance import Provenance, provenances, write_pro
 from storectl_store.entries.trash import empty_trash
 from storectl_store.environments.environment_record import read_environment
 from storectl_store.environments.pack import write_pack
+from storectl_store.environments.shared_links import misnamed_links
 from support.collected import published
 from support.stores import WrittenStore, digest
 from support.wheels import WheelBytes, make_wheel
@@ -75,6 +76,19 @@ def test_a_view_that_takes_a_link_while_it_goes_has_it(written: WrittenStore) ->
     sweep_leftovers(written.store)
     folder = published(written, ONE)
     assert all(path.exists() for path in folder.glob("lib/python*/site-packages/one*"))
+
+
+@linux_only
+def test_links_that_go_while_they_are_looked_at_are_no_findings(
+    written: WrittenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect(written, published(written, ONE, SCRIPT))
+    empty_trash(written.store.layout)
+    listed = sorted(written.store.layout.links.iterdir())
+    sweep_leftovers(written.store)
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(listed))
+    assert len(listed) > 1
+    assert misnamed_links(written.store.layout.links) == []
 
 
 def test_a_pack_goes_with_its_environment(written: WrittenStore) -> None:

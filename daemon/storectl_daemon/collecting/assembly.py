@@ -48,7 +48,8 @@ class Collecting:
 
     async def clear_leftovers(self) -> None:
         """Delete what nothing needs any more, once the trash of a collect is empty. May raise StoreError."""
-        await asyncio.to_thread(self._clear_leftovers)
+        async with self.alone:
+            await asyncio.to_thread(self._clear_leftovers)
 
     def _clear_leftovers(self) -> None:
         from storectl_daemon.collecting.side_things import drop_side_things  # noqa: PLC0415 - after a collect only

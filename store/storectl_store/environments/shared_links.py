@@ -130,17 +130,18 @@ def drop_unused_links(folder: Path) -> int:
 def misnamed_links(folder: Path) -> list[Path]:
     """Everything in the folder that is no link to the target, or no copy of the bytes, that its name says.
 
-    May raise OSError.
+    What goes meanwhile is left out. May raise OSError.
     """
-    return [path for path in sorted(folder.iterdir()) if not _is_named_right(path)]
+    return [path for path in sorted(folder.iterdir()) if not _is_named_right(path) and os.path.lexists(path)]
 
 
 def _is_named_right(path: Path) -> bool:
-    if path.is_symlink():
-        return _name_of(os.readlink(path)) == path.name
-    if not path.name.endswith(_COPY) or not path.is_file():
-        return False
-    return sha256(path.read_bytes()).hexdigest().startswith(path.name.removesuffix(_COPY).partition(".")[2])
+    with suppress(FileNotFoundError):
+        if path.is_symlink():
+            return _name_of(os.readlink(path)) == path.name
+        if path.name.endswith(_COPY) and path.is_file():
+            return sha256(path.read_bytes()).hexdigest().startswith(path.name.removesuffix(_COPY).partition(".")[2])
+    return False
 
 
 def _name_of_copy(copy: SameFile) -> str:
