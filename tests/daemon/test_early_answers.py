@@ -1,4 +1,4 @@
-"""Health and warm are answered without FastAPI, just as its routes to the same handlers would answer."""
+"""Health, warm and the account of what was made ahead are answered without FastAPI, just as its routes to the same handlers would answer."""
 
 import asyncio
 import json
@@ -8,9 +8,20 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 from storectl_daemon.models import Health
+from storectl_daemon.projects.ahead import Account
 from storectl_daemon.serving import app
 from storectl_daemon.serving.api.application import create_api
 from storectl_store.errors import NoLockFileError
+
+
+class OneAccount:
+    """As much of what was made ahead."""
+
+    async def look(self) -> None:
+        pass
+
+    def account(self, _project: object) -> Account:
+        return Account(made=2, used=1, saved=2.5, last=None)
 
 
 class OneService:
@@ -18,6 +29,7 @@ class OneService:
 
     store = None
     generations = None
+    ahead = OneAccount()
 
     def health(self) -> Health:
         return Health(version="1", pid=2, store="/s", socket="/r", uptime_s=3.5, rss_bytes=4)
@@ -50,6 +62,7 @@ def ask(application: ASGIApp, method: str, path: str, body: bytes) -> tuple[int,
     ("method", "path", "body", "expected"),
     [
         ("GET", "/v1/health", b"", '"version": "1"'),
+        ("GET", "/v1/ahead", b"", '"saved_s": 2.5'),
         ("POST", "/v1/warm", b'{"start": "/x"}', "nothing at /x"),
         ("POST", "/v1/warm", b'{"start": "/x", "offline": true, "extras": ["a"]}', "offline: True"),
     ],
