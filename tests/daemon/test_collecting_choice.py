@@ -12,7 +12,7 @@ from storectl_daemon.collecting.ended import Ended, ended
 from storectl_daemon.collecting.facts import Facts, ProjectFacts
 from storectl_daemon.collecting.gathering import DAY, Keep
 from storectl_daemon.collecting.in_use import UNUSED_S, Trust, leases_can_be_relied_on, roots_of_use
-from storectl_daemon.collecting.report import Reporter
+from storectl_daemon.collecting.report import Reporter, belongings
 from storectl_daemon.collecting.survey import Survey
 from storectl_daemon.jobs.options import Options
 from storectl_daemon.projects.book import RecordedEnvironment
@@ -131,7 +131,9 @@ def test_if_one_project_is_named_only_what_it_had_goes() -> None:
 
 def test_it_is_told_by_project_and_branch() -> None:
     candidates = found(pressed=False)
-    reporter = Reporter(facts=Facts(projects=(SITE_FACTS,)), marked=candidates.marked, measured=MEASURED, now=NOW)
+    reporter = Reporter(
+        belongings=belongings(Facts(projects=(SITE_FACTS,))), marked=candidates.marked, measured=MEASURED, now=NOW
+    )
     planned = reporter.planned(candidates.environments, candidates.entries_after(candidates.environments), ["note"])
     nobodys, old, unnamed = planned.groups
     assert (nobodys.project, nobodys.branch, [each.name for each in nobodys.entries]) == (None, None, ["p6"])
@@ -143,7 +145,9 @@ def test_it_is_told_by_project_and_branch() -> None:
 
 def test_what_stayed_is_told_by_name_with_the_programs_that_use_it() -> None:
     candidates = found(pressed=False)
-    reporter = Reporter(facts=Facts(projects=(SITE_FACTS,)), marked=candidates.marked, measured=MEASURED, now=NOW)
+    reporter = Reporter(
+        belongings=belongings(Facts(projects=(SITE_FACTS,))), marked=candidates.marked, measured=MEASURED, now=NOW
+    )
     swept = Swept(
         environments=(environment(6),),
         spared={environment(1): Spared.SEEN, entry(1): Spared.NAMED},

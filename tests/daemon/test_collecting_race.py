@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.collecting import Lived
+from support.collecting import OWN, Lived
 from support.daemon import Daemon
 from support.index import serve_index
 from support.wheels import make_wheel
@@ -19,7 +19,10 @@ SHARED = make_wheel("shared")
 LOCKED = [
     [
         SHARED,
-        *(make_wheel(f"wheel-{n}", version, files={f"wheel_{n}/__init__.py": f"V = {version}\n"}) for n in range(4)),
+        *(
+            make_wheel(f"wheel-{n}", version, files={f"wheel_{n}/__init__.py": f"V = {version}\n{OWN}"})
+            for n in range(4)
+        ),
     ]
     for version in "12345678"
 ]
@@ -106,5 +109,5 @@ def lines(daemon: Daemon, path: str, body: dict[str, Any]) -> list[dict[str, Any
 def check_whole(environment: Path, version: int) -> None:
     """Each module is there, and is of this version."""
     (packages,) = environment.glob("lib/python*/site-packages")
-    assert [(packages / f"wheel_{n}/__init__.py").read_text() for n in range(4)] == [f"V = {version}\n"] * 4
+    assert [(packages / f"wheel_{n}/__init__.py").read_text() for n in range(4)] == [f"V = {version}\n{OWN}"] * 4
     assert json.loads((environment / "environment.json").read_text())["id"] == environment.name

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from storectl.commands.documents import DOCUMENTS
+from support.collecting import OWN
 from support.index import LoopbackIndex
 from support.json_page import differences
 from support.machine import Machine
@@ -16,7 +17,7 @@ from support.wheels import make_wheel
 
 TEXT = "".join(f"def f{n}(): return {n}\n" for n in range(500))
 BOTH = make_wheel("both", files={"both.py": TEXT})
-OLD, NEW = (make_wheel("changed", version, files={"changed.py": f"V = {version}\n" + TEXT}) for version in "12")
+OLD, NEW = (make_wheel("changed", version, files={"changed.py": f"V = {version}\n{OWN}{TEXT}"}) for version in "12")
 NOW = {
     "STORECTL_COLLECT_ANY_GRACE": "1",
     "STORECTL_COLLECT_GRACE": "0",

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from support.collect_switches import branches_of, collect_and_check, switch
+from support.collecting import OWN
 from support.index import LoopbackIndex
 from support.machine import Machine
 from support.project import git, lock_file_text, write_project
 from support.wheels import make_wheel
 
 BOTH = make_wheel("both")
-CHANGED = [make_wheel("changed", str(version)) for version in range(4)]
+CHANGED = [make_wheel("changed", str(version), files={"changed.py": OWN}) for version in range(4)]
 
 
 def history_of(folder: Path, index: LoopbackIndex) -> Path:

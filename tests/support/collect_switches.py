@@ -47,6 +47,12 @@ def branches_of(project: Path, count: int) -> list[str]:
     return [f"switch-{number}" for number in range(len(commits))]
 
 
+def can_be_made(machine: Machine, project: Path, branch: str) -> bool:
+    """Whether the branch has an environment: a project may lock what only its developers have beside it."""
+    git(project, "switch", "-q", branch)
+    return machine.run("warm", cwd=project, timeout=1200).returncode == 0
+
+
 def switch(machine: Machine, project: Path, branches: Sequence[str], switches: int) -> None:
     """Go to one branch after the other, never to the one that is checked out, and have its environment made."""
     chance, at = random.Random(1), ""
@@ -131,7 +137,7 @@ def main(arguments: Sequence[str]) -> int:
     with new_machine() as machine:
         project = machine.home / "project"
         git(machine.home, "clone", "-q", str(asked.folder.resolve()), str(project))
-        branches = branches_of(project, asked.commits)
+        branches = [each for each in branches_of(project, asked.commits) if can_be_made(machine, project, each)]
         switch(machine, project, branches, asked.switches)
         for keep in asked.keep:
             left = collect_and_check(machine, project, keep)

@@ -1,6 +1,7 @@
 """A real daemon that keeps nothing for having been made or used lately, and projects that change."""
 
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,8 +14,12 @@ from support.lock_files import pylock_text
 from support.wheels import WheelBytes, make_wheel
 
 BOTH = make_wheel("both")
+OWN = f"OWN = {secrets.token_hex(8)!r}\n"
+"""In wheels of environments that are collected. Environments of the same wheels have the same id in every store, and a
+process of another test that names one counts as a use of it: nobody can tell by which path it sees the store."""
+
 ONE, TWO, THREE = (
-    make_wheel("changed", version, files={"changed/__init__.py": f"V = {version!r}\n"}) for version in "123"
+    make_wheel("changed", version, files={"changed/__init__.py": f"V = {version!r}\n{OWN}"}) for version in "123"
 )
 NOW = {
     "STORECTL_COLLECT_ANY_GRACE": "1",

@@ -28,7 +28,7 @@ from storectl_daemon.collecting.gathering import stale_records
 from storectl_daemon.collecting.in_use import Trust, guards_of, leases_can_be_relied_on
 from storectl_daemon.collecting.pace import Pace
 from storectl_daemon.collecting.pauses import Pauses
-from storectl_daemon.collecting.report import Collected, Planned, Progress, Reporter, Told
+from storectl_daemon.collecting.report import Collected, Planned, Progress, Reporter, Told, belongings
 from storectl_daemon.collecting.settings import CollectSettings
 from storectl_daemon.collecting.survey import Survey, Surveyor
 from storectl_daemon.errors import UnknownProjectError
@@ -198,7 +198,8 @@ class Collector:
         if settings.max_size is not None:
             wanted = max(wanted, _all(survey, measured).bytes - settings.max_size)
         environments = chosen(found, measured, wanted)
-        reporter = Reporter(facts=survey.facts, marked=found.marked, measured=measured, now=survey.at)
+        whose = belongings(survey.facts)
+        reporter = Reporter(belongings=whose, marked=found.marked, measured=measured, now=survey.at)
         projects = [each for each in survey.facts.projects if order.project in (None, each.path)]
         stale = stale_records(survey.facts, survey.inventory, settings.keep, now=survey.at)
         return _Plan(

@@ -1,7 +1,7 @@
 """What a collect tells: what is to go, how far it is, what went. By names, versions and projects, not only digests."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -98,16 +98,12 @@ _NOBODYS = Belonging()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporter:
-    """Puts into words what becomes of one survey."""
+    """Puts into words what becomes of one survey. ``belongings`` says whose each environment is or was."""
 
-    facts: Facts
+    belongings: Mapping[EnvironmentId, Belonging]
     marked: Marked
     measured: Measured
     now: float
-    _belongings: Mapping[EnvironmentId, Belonging] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_belongings", belongings(self.facts))
 
     def planned(
         self, environments: Sequence[EnvironmentId], entries: Sequence[Digest], notes: Sequence[str]
@@ -141,7 +137,7 @@ class Reporter:
         left = dict.fromkeys(entries)
         grouped: dict[Belonging, list[EnvironmentId]] = {}
         for each in environments:
-            grouped.setdefault(self._belongings.get(each, _NOBODYS), []).append(each)
+            grouped.setdefault(self.belongings.get(each, _NOBODYS), []).append(each)
         for belonging, ids in grouped.items():
             known = [self.marked.inventory.environments[each] for each in ids]
             named = frozenset().union(*(each.digests or () for each in known))
@@ -181,7 +177,7 @@ class Reporter:
         entry = self.measured.entries.get(Digest(subject))
         if entry is not None:
             return f"{entry.name} {entry.version}"
-        belonging = self._belongings.get(EnvironmentId(subject), _NOBODYS)
+        belonging = self.belongings.get(EnvironmentId(subject), _NOBODYS)
         words = [f"environment {subject}", f"of {belonging.project}" if belonging.project else ""]
         return " ".join(filter(None, [*words, f"(branch {belonging.branch})" if belonging.branch else ""]))
 
