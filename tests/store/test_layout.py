@@ -8,8 +8,10 @@ from storectl_store.entries.layout import StoreLayout
 
 ROOT = Path(__file__).parents[2]
 PLACES = {name for name in vars(StoreLayout) if not name.startswith("_")}
-KNOWN = {
-    "store/storectl_store/projects/project_record.py",  # which files are in a record is that module's format
+KNOWN = {  # which files are in the folder of a record is the format of these modules
+    "store/storectl_store/projects/history.py",
+    "store/storectl_store/projects/prefetched.py",
+    "store/storectl_store/projects/project_record.py",
 }
 
 

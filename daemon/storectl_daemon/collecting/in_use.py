@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from storectl_shim.leases import LEASED
 from storectl_store.collecting.belt import Process, Seen, look_through_processes
 from storectl_store.collecting.guards import Guards
 from storectl_store.collecting.inventory import Inventory
@@ -60,7 +59,7 @@ def roots_in_use(layout: StoreLayout, inventory: Inventory, trust: Trust, *, now
     roots = list(roots_of_use(inventory, trust, seen, partial(_is_open, layout), now=now))
     for root in roots if trust.leases else ():
         if root.environment is not None:
-            note_use(layout.environment(root.environment) / LEASED)
+            note_use(layout.leased(root.environment))
     return roots
 
 
@@ -106,7 +105,7 @@ def roots_of_use(
 
 def _is_open(layout: StoreLayout, environment: EnvironmentId) -> bool:
     try:
-        return is_used(layout.environment(environment) / LEASED)
+        return is_used(layout.leased(environment))
     except OSError:
         return True
 

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from storectl_daemon.process.latest_file import LatestFile
-from storectl_shim.leases import LEASED
 from storectl_store.digest import EnvironmentId
 from storectl_store.entries.layout import StoreLayout
 
@@ -78,7 +77,7 @@ def uses(layout: StoreLayout, environments: Iterable[EnvironmentId]) -> dict[Env
     found = {}
     for environment in environments:
         with suppress(OSError):
-            found[environment] = os.stat(layout.environment(environment) / LEASED).st_atime
+            found[environment] = os.stat(layout.leased(environment)).st_atime
     return found
 
 

@@ -116,7 +116,7 @@ def measure(
         entries=measured,
         environments=found,
         shared=views.shared,
-        names={name: _children(store.layout.entries / name) for name in {entry.name for entry in measured.values()}},
+        names={name: _children(store.layout.entries_of(name)) for name in {entry.name for entry in measured.values()}},
         left=_sizes([*_packs_left(store.layout), *_builds_left(store, builds)]),
     )
 

@@ -42,7 +42,7 @@ def is_pin_name(name: str) -> bool:
 def read_pins(layout: StoreLayout) -> tuple[KeptEnvironment, ...]:
     """All pins, by name. Raises StoreError if one of them cannot be read, StoreFormatError if it says nothing known."""
     with disk_errors(f"read the pins in {layout.roots}"):
-        return tuple(_read(layout.roots / name) for name in _names(layout.roots))
+        return tuple(_read(layout.pin(name)) for name in _names(layout.roots))
 
 
 def write_pin(layout: StoreLayout, pin: KeptEnvironment) -> None:
@@ -52,14 +52,14 @@ def write_pin(layout: StoreLayout, pin: KeptEnvironment) -> None:
         if not layout.roots.is_dir():
             layout.roots.mkdir(exist_ok=True)
             fsync_folder(layout.root)
-        _replace_synced(layout.roots / pin.name, line.encode("utf-8", "surrogateescape"))
+        _replace_synced(layout.pin(pin.name), line.encode("utf-8", "surrogateescape"))
 
 
 def remove_pin(layout: StoreLayout, name: str) -> bool:
     """Remove the pin. Returns whether there was one."""
     with disk_errors(f"remove the pin {name}"):
         try:
-            (layout.roots / name).unlink()
+            layout.pin(name).unlink()
         except FileNotFoundError:
             return False
         fsync_folder(layout.roots)

@@ -36,6 +36,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
+from storectl_shim.leases import LEASED
 from storectl_store.digest import Digest, EnvironmentId, hex_of, prefix_of
 
 STORE_FORMAT = 1
@@ -151,6 +152,10 @@ class StoreLayout:
     def entry(self, name: NormalizedName, digest: Digest) -> Path:
         return self.entries / name / prefix_of(digest)
 
+    def entries_of(self, name: NormalizedName) -> Path:
+        """The folder with all entries of a project."""
+        return self.entries / name
+
     def entry_at(self, address: str) -> Path:
         """The entry with this ``<name>/<prefix>``, as findings of ``verify`` name it."""
         return self.entries / address
@@ -163,6 +168,13 @@ class StoreLayout:
 
     def environment(self, environment_id: EnvironmentId) -> Path:
         return self.environments / environment_id
+
+    def leased(self, environment_id: EnvironmentId) -> Path:
+        """The file of an environment that a program keeps open which runs in it (storectl_shim.leases)."""
+        return self.environments / environment_id / LEASED
+
+    def pin(self, name: str) -> Path:
+        return self.roots / name
 
     def pack(self, environment_id: EnvironmentId) -> Path:
         return self.packs / environment_id
