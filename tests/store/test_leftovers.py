@@ -30,7 +30,9 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="li
 
 
 def collect(written: WrittenStore, *folders: Path) -> None:
-    Sweep(written.store, Holds(), Guards(seen=Seen)).environments([EnvironmentId(folder.name) for folder in folders])
+    Sweep(written.store, Holds(), Guards(seen=lambda _store: Seen())).environments(
+        [EnvironmentId(folder.name) for folder in folders]
+    )
 
 
 def build_of(wheel: WheelBytes) -> Provenance:

@@ -78,7 +78,7 @@ class FakeGuards:
         self.leases.append(FakeLease(path, self.log, identity in self.waited_for))
         return self.leases[-1]
 
-    def _seen(self) -> Seen:
+    def _seen(self, _store: Path) -> Seen:
         self.log.append("look")
         self.kept_at_looks.append([lease.path.parent.name for lease in self.leases if not lease.closed])
         self.on_look()
@@ -215,7 +215,7 @@ def test_what_the_system_cannot_tell_of_counts_as_used(collector: Collector) -> 
     def refuse(_: Path) -> None:
         raise PermissionError(errno.EPERM, "it is another user's")
 
-    guards = Guards(lease=refuse, seen=Seen, is_used=refuse)  # type: ignore[arg-type]
+    guards = Guards(lease=refuse, seen=lambda _store: Seen(), is_used=refuse)  # type: ignore[arg-type]
     sweep = Sweep(collector.written.store, collector.holds, guards)
     assert sweep.environments([identity(folder)]).spared == {identity(folder): Spared.UNKNOWN}
     collector.sweep.environments([identity(folder)])
@@ -242,7 +242,7 @@ def test_if_nobody_can_tell_what_processes_use_nothing_goes(collector: Collector
     folder = published(collector.written, ONE)
     collector.written.commit(TWO)
 
-    def fail() -> Seen:
+    def fail(_store: Path) -> Seen:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     guards = Guards(lease=collector.guards.guards().lease, seen=fail)
@@ -466,7 +466,7 @@ def test_an_entry_of_which_a_program_has_mapped_a_library_stays(collector: Colle
     collector.written.commit(make_wheel("mapped", files={"mapped/lib.so": "x" * 4096}))
     (mapped,) = collector.written.store.digests()
     library = next(collector.written.store.layout.entries.rglob("lib.so"))
-    sweep = Sweep(collector.written.store, collector.holds, Guards(seen=Seen))
+    sweep = Sweep(collector.written.store, collector.holds, Guards(seen=lambda _store: Seen()))
     with library.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ):
         file.close()
         assert sweep.entries([mapped]).spared == {mapped: Spared.USED}

@@ -62,7 +62,7 @@ def collect(written: WrittenStore, live: str) -> None:
     """Take away all but this environment and its entries. What is in the trash then stays there."""
     roots = [Root(kind="pin", environment=EnvironmentId(live))]
     found = mark(read_inventory(written.store), roots, now=9e9, grace=0)
-    sweep = Sweep(written.store, Holds(), Guards(seen=Seen))
+    sweep = Sweep(written.store, Holds(), Guards(seen=lambda _store: Seen()))
     sweep.environments([each.id for each in found.dead_environments])
     sweep.entries(found.dead_entries)
     sweep_leftovers(written.store)

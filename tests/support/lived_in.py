@@ -78,7 +78,7 @@ class LivedIn:
     def collect(self, environments: Collection[EnvironmentId], entries: Collection[Digest]) -> None:
         """Have these go, as a collect does."""
         store = self.written.store
-        sweep = Sweep(store, Holds(), Guards(seen=Seen))
+        sweep = Sweep(store, Holds(), Guards(seen=lambda _store: Seen()))
         assert set(sweep.environments(list(environments)).environments) == set(environments)
         assert set(sweep.entries(list(entries)).entries) == set(entries)
         empty_trash(store.layout)

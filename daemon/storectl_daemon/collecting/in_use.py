@@ -53,7 +53,7 @@ def roots_in_use(layout: StoreLayout, inventory: Inventory, trust: Trust, *, now
     Raises StoreError if nothing can be known of processes.
     """
     try:
-        seen = look_through_processes()
+        seen = look_through_processes(layout.root)
     except OSError as error:
         raise store_error(error, "look at the processes that may use the store") from error
     roots = list(roots_of_use(inventory, trust, seen, partial(_is_open, layout), now=now))

@@ -3,7 +3,8 @@
 A program that closes every descriptor has no lease any more, and a shell with ``VIRTUAL_ENV`` never had one. So before
 environments go, ``/proc`` is looked through, once: command lines, the variables that programs were started with, mapped
 files, the programs and current folders. What is named anywhere counts as used. Paths are known by their ends, as
-processes may see the store by another path, through links or in a container.
+processes may see the store by another path, through links or in a container. Only what, as the process sees it, leads
+into another store is left out.
 
 The order matters: first the write leases, then this, then the renaming. Who had the file open before the leases made
 them fail; who closed it before then had been started before this, and is seen here by its command line.
@@ -24,6 +25,7 @@ from storectl_store.digest import EnvironmentId
 
 _ENVIRONMENT = re.compile(rb"/environments/([0-9a-f]{32})(?![0-9a-f])")
 _ENTRY = re.compile(rb"/store/([a-z0-9][a-z0-9._-]*/[0-9a-f]{32})(?![0-9a-f])")
+_BEFORE_A_PATH = (b"\0", b"\n", b":", b"=")
 _FILES = ("cmdline", "environ", "maps")
 _LINKS = ("exe", "cwd", f"fd/{GIVEN}", *(f"fd/{number}" for number in NUMBERS[:2]))
 _BEING_STARTED_S = 0.001
@@ -47,8 +49,8 @@ class Seen:
     entries: Mapping[str, tuple[Process, ...]] = field(default_factory=dict)
 
 
-def look_through_processes(proc: Path = Path("/proc")) -> Seen:
-    """What the processes name that this user may look into, but for this process.
+def look_through_processes(store: Path, *, proc: Path = Path("/proc")) -> Seen:
+    """What the processes name of the store in this folder that this user may look into, but for this process.
 
     Raises OSError if the processes of this machine cannot be listed: then nothing is known. On macOS nothing tells.
     """
@@ -59,8 +61,8 @@ def look_through_processes(proc: Path = Path("/proc")) -> Seen:
     started = _StartTimes(proc)
     for folder in _processes(proc):
         told = b"\n".join(_told(folder))
-        ids = {EnvironmentId(match.decode()) for match in _ENVIRONMENT.findall(told)}
-        addresses = {match.decode() for match in _ENTRY.findall(told)}
+        ids = {EnvironmentId(name) for name in _named(_ENVIRONMENT, told, folder, store)}
+        addresses = _named(_ENTRY, told, folder, store)
         if ids or addresses:
             process = _described(folder, started)
             for each in ids:
@@ -78,6 +80,34 @@ def _processes(proc: Path) -> Iterator[str]:
     for name in os.listdir(proc):
         if name.isdigit() and name != own:
             yield f"{proc}/{name}"
+
+
+def _named(pattern: re.Pattern[bytes], told: bytes, folder: str, store: Path) -> set[str]:
+    """The names in what a process told, but for those in paths that lead into another store."""
+    paths: dict[bytes, re.Match[bytes]] = {}
+    for match in pattern.finditer(told):
+        start = max(told.rfind(mark, 0, match.start()) for mark in _BEFORE_A_PATH) + 1
+        paths[told[start : match.end()]] = match
+    return {
+        match[1].decode()
+        for path, match in paths.items()
+        if not _is_elsewhere(path, folder, os.fsencode(store) + match[0])
+    }
+
+
+def _is_elsewhere(text: bytes, folder: str, ours: bytes) -> bool:
+    """Whether the path at the end of this text leads, for this process, to something else than ours.
+
+    Not if that cannot be told.
+    """
+    start = 0 if text.startswith(b"/") else text.find(b" /") + 1  # in a line of mapped files other words come first
+    path = text[start:]
+    if not path.startswith(b"/"):
+        return False
+    try:
+        return not os.path.samestat(os.stat(os.fsencode(f"{folder}/root") + path), os.stat(ours))
+    except (OSError, ValueError):
+        return False
 
 
 def _told(folder: str) -> Iterator[bytes]:

@@ -25,11 +25,12 @@ class Lease(Protocol):
 class Guards:
     """Who may use what is to go.
 
-    ``lease`` is the lease of a file, None if anybody has it open. ``seen`` is what processes name. ``is_used`` tells
-    whether a program has a file open, mapped or running. If nothing can be known, they raise OSError. Then what
-    ``lease`` and ``is_used`` were asked about counts as used, and nothing goes at all if ``seen`` fails.
+    ``lease`` is the lease of a file, None if anybody has it open. ``seen`` is what processes name of the store in a
+    folder. ``is_used`` tells whether a program has a file open, mapped or running. If nothing can be known, they raise
+    OSError. Then what ``lease`` and ``is_used`` were asked about counts as used, and nothing goes at all if ``seen``
+    fails.
     """
 
     lease: Callable[[Path], Lease | None] = try_write_lease
-    seen: Callable[[], Seen] = look_through_processes
+    seen: Callable[[Path], Seen] = look_through_processes
     is_used: Callable[[Path], bool] = is_used

@@ -146,7 +146,7 @@ class Sweep:
         with ExitStack() as stack:
             leases = {environment: self._lease(environment, stack) for environment in batch}
             free = any(not isinstance(lease, Spared) for lease in leases.values())
-            seen = self._guards.seen().environments if free else {}
+            seen = self._guards.seen(self._layout.root).environments if free else {}
             for environment, lease in leases.items():
                 if isinstance(lease, Spared):
                     outcomes[environment] = lease
@@ -194,7 +194,9 @@ class Sweep:
         fsync_folder(self._layout.environments)
         fsync_folder(self._layout.trash)
         return _Looked(
-            named=named, seen=self._guards.seen().entries, side_manifests=side_manifests_by_entry(self._layout)
+            named=named,
+            seen=self._guards.seen(self._layout.root).entries,
+            side_manifests=side_manifests_by_entry(self._layout),
         )
 
     def _take_entries(self, batch: Sequence[Digest], looked: "_Looked") -> dict[Digest, Outcome]:
