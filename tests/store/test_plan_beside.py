@@ -80,7 +80,7 @@ SHAPES: list[dict[str, Any]] = [
 
 @given(others=st.lists(st.sampled_from(OTHERS), unique_by=lambda wheel: wheel.name), shape=st.sampled_from(SHAPES))
 def test_it_is_the_plan_that_planning_makes(others: list[WheelBytes], shape: dict[str, Any]) -> None:
-    here = Closure([*others, local("/work/main", **shape)], told("/work/main"))
+    here = Closure([*others, local("/code/main", **shape)], told("/code/main"))
     there = Closure([*others, local("/trees/longer name", **shape)], told("/trees/longer name"))
     beside = there.beside(here)
     if here.planned().warnings:  # a conflict of the local project: it is planned as a whole
