@@ -103,6 +103,18 @@ def put(folder: Path, files: dict[str, str]) -> None:
         (folder / name).write_text(text)
 
 
+def test_what_was_built_is_built_again_though_nothing_names_it_any_more(machine: Machine, index: LoopbackIndex) -> None:
+    folder = built_project(machine, index)
+    machine.ok("warm", folder)
+    for environment in (machine.store / "environments").iterdir():
+        environment.chmod(0o755)
+        (environment / "environment.json").unlink()
+    (manifest,) = (path for path in (machine.store / "meta").iterdir() if b'"name":"from-git"' in path.read_bytes())
+    manifest.unlink()
+    assert verify(machine, "--repair")["left"] == []
+    assert machine.ok("run", "-c", PROGRAMS["built"], cwd=folder) == "ok\n"
+
+
 @pytest.mark.parametrize("damages_in_all", [AT_ONCE, pytest.param(DAMAGES, marks=pytest.mark.whole)])
 def test_damage_of_every_kind_is_found_and_mended(
     machine: Machine, projects: dict[str, Path], damages_in_all: int

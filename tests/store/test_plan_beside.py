@@ -17,6 +17,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.outlines.outline import Outline, outline_of
 from storectl_store.environments.planning.beside import KnownPlan
 from storectl_store.environments.planning.plan import EnvironmentPlan
+from storectl_store.errors import StoreError
 from storectl_store.selection.target import Interpreter
 from support.environments import made_up_interpreter, plan_of, read_wheel
 from support.wheels import WheelBytes, make_wheel
@@ -141,6 +142,20 @@ def test_a_project_whose_source_folder_is_linked_is_planned_as_a_whole() -> None
         )
         is None
     )
+
+
+def test_what_the_other_environment_showed_may_be_gone_by_now() -> None:
+    there, here = (Closure([local(folder)], told(folder)) for folder in ("/code/main", "/code/other"))
+    known = KnownPlan(plan=there.planned(), digests=frozenset(there.digests), direct_urls=there.direct_urls)
+
+    def outlines_of(digests: Sequence[Digest]) -> list[Outline]:
+        if set(digests) & set(there.digests):
+            raise StoreError("it was collected")
+        return here.outlines(digests)
+
+    assert here.beside(there) is not None
+    beside = known.beside(here.digests, PYTHON, here.direct_urls, outlines_of=outlines_of, layout=LAYOUT)
+    assert beside is None
 
 
 def test_another_interpreter_has_plans_of_its_own() -> None:

@@ -18,6 +18,7 @@ from storectl_store.environments.identity import environment_id
 from storectl_store.environments.outlines.outline import Outline
 from storectl_store.environments.planning.plan import EnvironmentPlan, TopLevelName
 from storectl_store.environments.planning.tree import Link, SameFile, SmallFile, StoreScript
+from storectl_store.errors import StoreError
 from storectl_store.selection.target import Interpreter
 from storectl_store.wheel.checked import Part
 
@@ -44,14 +45,18 @@ class KnownPlan:
         outlines_of: OutlinesOf,
         layout: StoreLayout,
     ) -> EnvironmentPlan | None:
-        """The plan of this environment, the same as ``plan_environment`` makes; None if it is not so near to this one.
+        """The plan of this environment, the same as ``plan_environment`` makes.
 
-        Raises StoreError if an entry of a local project is not there.
+        None if it is not so near to this one, or if a wheel by which the two differ is gone: nothing keeps what another
+        environment showed.
         """
         came, went = set(digests) - self.digests, self.digests - set(digests)
         if interpreter != self.plan.interpreter or not 0 < len(came) == len(went) <= _MOST_LOCAL:
             return None
-        before, after = (sorted(outlines_of([*some]), key=lambda each: each.name) for some in (went, came))
+        try:
+            before, after = (sorted(outlines_of([*some]), key=lambda each: each.name) for some in (went, came))
+        except StoreError:
+            return None
         moved = [_Moved(before=old, after=new) for old, new in zip(before, after, strict=True)]
         local = {each.after.name for each in moved}
         if not all(each.is_likewise for each in moved) or not self._differs_in(local, direct_urls):
