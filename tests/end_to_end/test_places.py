@@ -86,6 +86,7 @@ def test_a_store_that_is_deleted_under_its_daemon_is_made_anew(
     pid = machine.daemon_pid()
     take_away(machine)
     run_of_a_new_lock_file(machine, index, "2.0")
+    machine.ok("daemon", "start")  # the run may have been served by a daemon that was about to leave
     assert machine.daemon_pid() != pid
     assert machine.json("store", "list", "--json")
     assert machine.run("store", "verify").returncode == 0
