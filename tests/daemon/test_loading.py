@@ -112,6 +112,7 @@ def test_a_daemon_that_only_answers_programs_loads_nothing_for_commands() -> Non
     found = loaded("-c", "import storectl_daemon.main")
     assert "storectl_daemon" in found
     assert not HEAVY & found
+    assert "tomli" not in found, "it reads no lock file"
 
 
 def test_what_answers_the_commands_that_make_environments_loads_no_fastapi() -> None:
@@ -131,4 +132,5 @@ def test_the_command_that_becomes_the_daemon_leaves_the_command_line_behind(tmp_
     )  # it ends at the variable that makes no sense
     assert "storectl_daemon" in found
     assert not HEAVY & found
+    assert "tomli" not in found, "it reads no lock file"
     assert not (tmp_path / "store").exists()

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from storectl_daemon.prefetching.git_calls import GitError, Objects
 from storectl_store.errors import LockFileError
-from storectl_store.selection.reading import content_at
+from storectl_store.selection.tables.snapshot import content_at
 
 LARGEST_FILE = 8 << 20
 _LARGEST_FOLDER = 4 << 20

@@ -8,7 +8,7 @@ from typing import Self
 
 from storectl_daemon.errors import GitRefError
 from storectl_daemon.projects.git_folder import ask_git, git_answer
-from storectl_store.selection.reading import content_at
+from storectl_store.selection.tables.snapshot import content_at
 from storectl_store.selection.uv.workspace import matching_among
 
 

@@ -22,12 +22,10 @@ from storectl_store.environments.difference import Change, Member, difference
 from storectl_store.errors import LockFileError, StoreFormatError
 from storectl_store.projects.history import Generation
 from storectl_store.projects.kept_inputs import KeptInputs, KeptWheel
-from storectl_store.selection.reading import content_at
+from storectl_store.selection.tables.snapshot import content_at
 
 if TYPE_CHECKING:
     from storectl_daemon.warming.make import EnvironmentMaker
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,8 +227,7 @@ def _changes(before: KeptInputs | None, after: KeptInputs | None) -> tuple[Chang
 
 def _notice(job: Job, generation: Generation, grants: Grants) -> str:
     """What each run says: it is not the lock file's environment, and how that ends."""
-    at = time.localtime(generation.at_ns / 1e9)
-    day = f"{at.tm_mday} {_MONTHS[at.tm_mon - 1]} {at.tm_hour:02}:{at.tm_min:02}"
+    day = time.strftime("%d %b %H:%M", time.localtime(generation.at_ns / 1e9)).removeprefix("0")
     lock_file = (grants.recorded(job).lock_file or "the lock file").rpartition("/")[2]
     return (
         f"in generation {generation.number} of {day}, not in that of {lock_file}: "

@@ -17,8 +17,9 @@ from storectl_store.projects.kept_inputs import KeptInputs, KeptWheel
 from storectl_store.projects.local_inputs import check_is_project, local_inputs
 from storectl_store.selection.lock_file import LockFile, kind_of
 from storectl_store.selection.pin import Pin
-from storectl_store.selection.reading import content_at, read_lock_file, remembering
+from storectl_store.selection.reading import read_lock_file, remembering
 from storectl_store.selection.settings_files import settings_files
+from storectl_store.selection.tables.snapshot import content_at
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.uv.workspace import matching_among
 

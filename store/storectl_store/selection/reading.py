@@ -16,19 +16,13 @@ from storectl_store.selection.lock_file import LockFile, LockKind, is_script_loc
 from storectl_store.selection.requirements.entries import references
 from storectl_store.selection.requirements.lines import used_variables, variables_in
 from storectl_store.selection.settings_files import SETTING_VARIABLES, settings_files
-from storectl_store.selection.tables.snapshot import MAX_BYTES, read_snapshot
+from storectl_store.selection.tables.snapshot import MAX_BYTES, content_at
 from storectl_store.selection.uv.workspace import Matching, matching_on_disk, other_projects
 
 Read = Callable[[Path], bytes | None]
 """The content of the file at this path; None if there is none. Raises LockFileError if it cannot be read."""
 
 _MAX_INCLUDED = 200
-
-
-def content_at(path: Path) -> bytes | None:
-    """The content of a regular file, as it was at one moment; None if there is none."""
-    found = read_snapshot(path)
-    return None if found is None else found.content
 
 
 def remembering(found: dict[Path, bytes], read: Read = content_at) -> Read:

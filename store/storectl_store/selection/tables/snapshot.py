@@ -44,6 +44,12 @@ def read_snapshot(path: Path) -> Snapshot | None:
     raise LockFileError(f"{path}: keeps changing while it is read", hint="try again when it is written", path=str(path))
 
 
+def content_at(path: Path) -> bytes | None:
+    """The content of the regular file at this path; None if there is none. Errors are those of ``read_snapshot``."""
+    found = read_snapshot(path)
+    return None if found is None else found.content
+
+
 def _read_once(path: Path) -> Snapshot | None:
     """The file; None if it changed or was replaced meanwhile.
 
