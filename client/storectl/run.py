@@ -29,7 +29,7 @@ from storectl.run_options import help_of_options
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
 from storectl_shim.leases import held
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import first_told, last_environment, read_ready
+from storectl_shim.project_record import NEVER_TELL, first_told, last_environment, read_ready
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 CANNOT_RUN = 125
 """The exit code if storectl itself is the reason that nothing ran; also that of `env`, `timeout` and `docker run`."""
-
-NEVER_TELL = ("never", "0", "false", "no", "off", "n", "f")
-"""What STORECTL_TELL may say if nothing is to be told of what was made ahead."""
 
 _PROJECT_HINT = "--project and UV_PROJECT take the path of a folder that is there"
 

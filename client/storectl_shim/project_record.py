@@ -61,6 +61,9 @@ HELD_BACK, TELL, TOLD = ".environment", ".tell", ".told"
 UNSET = "-"
 """The digest of a variable that was not set."""
 
+NEVER_TELL = ("never", "0", "false", "no", "off", "n", "f")
+"""What STORECTL_TELL may say if nothing is to be told of what was made ahead."""
+
 VARIABLES_KEY_BYTES = 32
 
 SETTLED_NS = 2_000_000_000

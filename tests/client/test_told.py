@@ -1,8 +1,5 @@
 """The line about what was made ahead: which run tells it, to whom, and that the launcher is quick afterwards."""
 
-import os
-import pty
-import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -12,6 +9,7 @@ from storectl.isolation import FLAGS
 from storectl_shim.project_record import options_key
 from support.client_project import ClientHome, client_home
 from support.fake_daemon import environment_info, serve_daemon
+from support.terminal import on_terminal
 
 LINE = "this was ready before you asked (branch fix-ci): 4.1 s of waiting saved"
 TOLD = f"storectl: {LINE} (storectl env show tells more; STORECTL_TELL=never, nothing)\r\n"
@@ -27,53 +25,29 @@ def home() -> Iterator[ClientHome]:
         yield home
 
 
-def on_terminal(home: ClientHome, *arguments: str, **variables: str) -> tuple[str, str]:
+def on_a_terminal(home: ClientHome, *arguments: str, **variables: str) -> tuple[str, str]:
     """What a command prints on standard output, and what on standard error if that is a terminal."""
-    leader, follower = pty.openpty()
-    try:
-        done = subprocess.run(
-            [sys.executable, *FLAGS, "-m", "storectl", *arguments],
-            cwd=home.project,
-            env=home.environ(**variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=follower,
-            check=True,
-            text=True,
-        )
-        os.close(follower)
-        return done.stdout, _all_of(leader)
-    finally:
-        os.close(leader)
-
-
-def _all_of(leader: int) -> str:
-    told = b""
-    try:
-        while piece := os.read(leader, 4096):
-            told += piece
-    except OSError:  # the other side is closed, and what it wrote is read
-        pass
-    return told.decode()
+    command = [sys.executable, *FLAGS, "-m", "storectl", *arguments]
+    return on_terminal(command, cwd=home.project, env=home.environ(**variables))
 
 
 def test_the_first_run_on_a_terminal_tells_it_and_the_next_does_not(home: ClientHome) -> None:
-    assert on_terminal(home, "run", "hello.py") == ("hello\n", TOLD)
-    assert on_terminal(home, "run", "hello.py") == ("hello\n", "")
+    assert on_a_terminal(home, "run", "hello.py") == ("hello\n", TOLD)
+    assert on_a_terminal(home, "run", "hello.py") == ("hello\n", "")
 
 
 @pytest.mark.parametrize(
     "variables", [{"STORECTL_TELL": "never"}, {"STORECTL_TELL": "0"}, {"STORECTL_QUIET": "1"}], ids=str
 )
 def test_one_that_is_to_be_quiet_tells_nothing(home: ClientHome, variables: dict[str, str]) -> None:
-    assert on_terminal(home, "run", "hello.py", **variables) == ("hello\n", "")
-    assert on_terminal(home, "run", "hello.py") == ("hello\n", "")
+    assert on_a_terminal(home, "run", "hello.py", **variables) == ("hello\n", "")
+    assert on_a_terminal(home, "run", "hello.py") == ("hello\n", "")
 
 
 def test_one_without_a_terminal_tells_nothing(home: ClientHome) -> None:
     done = home.storectl("run", "hello.py")
     assert (done.stdout, done.stderr) == ("hello\n", "")
-    assert on_terminal(home, "run", "hello.py") == ("hello\n", "")
+    assert on_a_terminal(home, "run", "hello.py") == ("hello\n", "")
 
 
 def test_whoever_is_first_the_launcher_is_quick_afterwards(home: ClientHome) -> None:
@@ -84,8 +58,8 @@ def test_whoever_is_first_the_launcher_is_quick_afterwards(home: ClientHome) -> 
 
 def test_a_run_with_other_options_leaves_it_to_the_next_one(home: ClientHome) -> None:
     home.write_record(options_key(extras=["more"]))
-    assert on_terminal(home, "run", "--extra", "more", "hello.py") == ("hello\n", "")
-    assert on_terminal(home, "run", "hello.py") == ("hello\n", TOLD)
+    assert on_a_terminal(home, "run", "--extra", "more", "hello.py") == ("hello\n", "")
+    assert on_a_terminal(home, "run", "hello.py") == ("hello\n", TOLD)
 
 
 def test_a_record_that_does_not_hold_any_more_has_nothing_to_tell(home: ClientHome) -> None:
@@ -93,5 +67,5 @@ def test_a_record_that_does_not_hold_any_more_has_nothing_to_tell(home: ClientHo
     with serve_daemon(home.socket) as daemon:
         home.write_daemon_file()
         daemon.warm_events = [{"event": "ready", "environment": environment_info(home.environment)}]
-        assert on_terminal(home, "run", "hello.py") == ("hello\n", "")
+        assert on_a_terminal(home, "run", "hello.py") == ("hello\n", "")
     assert (home.record / ".environment").exists()

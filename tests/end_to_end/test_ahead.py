@@ -1,8 +1,5 @@
 """What the daemon makes ready before anybody asks is seen: in `env show`, in `daemon status`, and once at a first run."""
 
-import os
-import pty
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ from support.daemon import until
 from support.index import LoopbackIndex
 from support.machine import STORECTL, Machine
 from support.project import git, lock_file_text, write_project
+from support.terminal import on_terminal
 from support.wheels import make_wheel
 
 WHEELS = [make_wheel("alpha", version, files={"alpha.py": f"VERSION = '{version}'"}) for version in ("1.0", "2.0")]
@@ -41,34 +39,9 @@ def switch_and_wait(machine: Machine, project: Path, before: str, branch: str = 
     until(lambda: (record / "environment").exists() or (record / ".environment").exists())
 
 
-def on_terminal(machine: Machine, project: Path, **variables: str) -> tuple[str, str]:
+def on_a_terminal(machine: Machine, project: Path, **variables: str) -> tuple[str, str]:
     """What a run prints on standard output, and what on standard error if that is a terminal."""
-    leader, follower = pty.openpty()
-    try:
-        done = subprocess.run(
-            [STORECTL, *SAYS],
-            cwd=project,
-            env=machine.environ | variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=follower,
-            check=True,
-            text=True,
-        )
-        os.close(follower)
-        return done.stdout, _all_of(leader)
-    finally:
-        os.close(leader)
-
-
-def _all_of(leader: int) -> str:
-    told = b""
-    try:
-        while piece := os.read(leader, 4096):
-            told += piece
-    except OSError:  # what the other side has written is read, and it is closed
-        pass
-    return told.decode()
+    return on_terminal([STORECTL, *SAYS], cwd=project, env=machine.environ | variables)
 
 
 def account(machine: Machine, project: Path) -> Any:
@@ -88,10 +61,10 @@ def test_what_a_switch_of_branches_led_to_is_seen(machine: Machine, project: Pat
     assert (told["made"], told["used"], told["saved_s"]) == (1, 0, 0.0)
     assert (told["last"]["project"], told["last"]["branch"], told["last"]["why"]) == (str(project), "fix-ci", "change")
 
-    output, line = on_terminal(machine, project)
+    output, line = on_a_terminal(machine, project)
     assert output == "2.0\n"
     assert line.startswith("storectl: this was ready before you asked (branch fix-ci): ")
-    assert on_terminal(machine, project) == ("2.0\n", "")
+    assert on_a_terminal(machine, project) == ("2.0\n", "")
     assert machine.ok("store", "verify")
 
     told = account(machine, project)

@@ -15,20 +15,10 @@ from pathlib import Path
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import uv_lock_text
 from support.machine import DEADLINE, Machine, new_machine
-from support.many_worktrees import big_wheels
+from support.many_worktrees import PACKAGED, big_wheels
 from support.project import git
 from support.wheels import WheelBytes, make_wheel
 
-_PYPROJECT = """[project]
-name = "site-code"
-version = "{version}"
-requires-python = ">=3.9"
-dependencies = {names}
-
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-"""
 _POLL_S = 0.001
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -74,7 +64,7 @@ class Repository:
 
     def commit(self, version: str, wheels: Sequence[WheelBytes]) -> None:
         names = sorted(wheel.name for wheel in wheels)
-        (self.upstream / "pyproject.toml").write_text(_PYPROJECT.format(names=names, version=version))
+        (self.upstream / "pyproject.toml").write_text(PACKAGED.format(names=names, version=version))
         text = uv_lock_text(self.index, wheels, root="site-code").replace("virtual", "editable")
         (self.upstream / "uv.lock").write_text(text)
         git(self.upstream, "add", "-A")

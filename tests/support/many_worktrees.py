@@ -20,9 +20,9 @@ from support.project import git
 from support.wheels import WheelBytes, make_wheel
 
 SOURCE = "src/site_code/__init__.py"
-_PYPROJECT = """[project]
+PACKAGED = """[project]
 name = "site-code"
-version = "1"
+version = "{version}"
 requires-python = ">=3.9"
 dependencies = {names}
 
@@ -57,7 +57,7 @@ class Repository:
         (self.folder / SOURCE).parent.mkdir(parents=True)
         (self.folder / SOURCE).write_text("")
         names = sorted(wheel.name for wheel in self.wheels)
-        (self.folder / "pyproject.toml").write_text(_PYPROJECT.format(names=names))
+        (self.folder / "pyproject.toml").write_text(PACKAGED.format(names=names, version=1))
         text = uv_lock_text(self.index, self.wheels, root="site-code").replace("virtual", "editable")
         (self.folder / "uv.lock").write_text(text)
         git(self.folder, "init", "-q")

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from storectl_daemon.projects.git_folder import HARMLESS, HARMLESS_VARIABLES, as_options
+
 DEADLINE_SECONDS = 10.0
 """How long one call may take, whatever the repository is like."""
 
@@ -33,22 +35,8 @@ _LONGEST_HEADER = 200
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _TREE = re.compile(rb"tree ([0-9a-f]+)\n")
 _COMMITTER = re.compile(rb"^committer .*> (\d{1,15}) [+-]\d{4}$", re.MULTILINE)
-_CONFIGURED = {
-    "protocol.allow": "never",
-    "core.fsmonitor": "false",
-    "core.hooksPath": os.devnull,
-    "core.pager": "cat",
-    "safe.bareRepository": "explicit",
-}
-_SAFE = {
-    "GIT_ALLOW_PROTOCOL": "none",  # unlike protocol.allow it overrides what a repository allows for a single protocol
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_PROTOCOL_FROM_USER": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C",
-}
+_CONFIGURED = {**HARMLESS, "core.pager": "cat", "safe.bareRepository": "explicit"}
+_SAFE = {**HARMLESS_VARIABLES, "GIT_NO_REPLACE_OBJECTS": "1", "GIT_PROTOCOL_FROM_USER": "0", "LC_ALL": "C"}
 _OF_THE_USER = ("HOME", "PATH", "XDG_CONFIG_HOME")
 
 ObjectType = Literal["commit", "tree", "blob"]
@@ -126,8 +114,7 @@ class Git:
     @contextmanager
     def _started(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
         """Git, which is ended with the block, or when its time is over."""
-        settings = [word for name, value in _CONFIGURED.items() for word in ("-c", f"{name}={value}")]
-        command = [self.program, "--no-pager", *settings, "-C", os.fspath(self.folder), *arguments]
+        command = [self.program, "--no-pager", *as_options(_CONFIGURED), "-C", os.fspath(self.folder), *arguments]
         try:
             process = subprocess.Popen(
                 command, env=dict(self.environ), cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE,

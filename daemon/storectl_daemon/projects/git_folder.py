@@ -13,13 +13,20 @@ from types import MappingProxyType
 from storectl_store.projects.git_refs import Head, branch_name, common_folder, git_folder, read_head, table_list
 
 _PATIENCE_S = 5.0
-_HARMLESS = ("-c", "protocol.allow=never", "-c", "core.fsmonitor=", "-c", f"core.hooksPath={os.devnull}")
-_SILENT = {
+HARMLESS: Mapping[str, str] = {
+    "protocol.allow": "never",
+    "core.fsmonitor": "",
+    "core.hooksPath": os.devnull,
+}
+"""Settings under which git runs nothing of a repository, and calls no host."""
+
+HARMLESS_VARIABLES: Mapping[str, str] = {
     "GIT_ALLOW_PROTOCOL": "none",  # unlike protocol.allow it overrides what a repository allows for a single protocol
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
 }
+"""The same, said by variables: they win over whatever the repository's own settings say."""
 
 
 def head_of(project: Path, *, environ: Mapping[str, str] = MappingProxyType({})) -> Head:
@@ -43,6 +50,11 @@ def _asked(project: Path, environ: Mapping[str, str]) -> Head:
     return Head(branch=branch_name(ref), commit=commit or None)
 
 
+def as_options(settings: Mapping[str, str]) -> list[str]:
+    """The settings as options of git, for one call."""
+    return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+
+
 def ask_git(folder: Path, arguments: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
     """What ``git`` prints of the checkout around this folder, without the last line's end.
 
@@ -54,11 +66,11 @@ def ask_git(folder: Path, arguments: tuple[str, ...], environ: Mapping[str, str]
 
 def git_answer(folder: Path, arguments: tuple[str, ...], environ: Mapping[str, str]) -> bytes | None:
     """The same as it is, byte for byte."""
-    kept = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
-    command = ["git", *_HARMLESS, "-C", str(folder), *arguments]
+    kept = {name: value for name, value in environ.items() if not name.startswith("GIT_")} | dict(HARMLESS_VARIABLES)
+    command = ["git", *as_options(HARMLESS), "-C", str(folder), *arguments]
     try:
         done = subprocess.run(
-            command, env=kept | _SILENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            command, env=kept, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             timeout=_PATIENCE_S, check=False, cwd="/",
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

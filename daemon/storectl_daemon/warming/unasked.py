@@ -9,13 +9,13 @@ from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Job
 from storectl_daemon.process.user_settings import read_user_settings
 from storectl_daemon.projects.ahead import Ahead, MadeAhead, TellWhen, Why
 from storectl_daemon.projects.git_folder import head_of
+from storectl_shim.project_record import NEVER_TELL
 from storectl_store.digest import EnvironmentId
 
 logger = logging.getLogger(__name__)
 
 VARIABLE, SETTING = "STORECTL_TELL", "tell"
 _ALWAYS = "always"
-_NEVER = frozenset({"never", "0", "false", "no", "off", "n", "f"})
 
 
 class Unasked:
@@ -63,4 +63,4 @@ def tell_when(job: Job) -> TellWhen:
         except DaemonError as error:
             logger.warning("%s", error)
     word = str(said).lower()
-    return "never" if word in _NEVER else "always" if word == _ALWAYS else "daily"
+    return "never" if word in NEVER_TELL else "always" if word == _ALWAYS else "daily"

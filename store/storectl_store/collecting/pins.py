@@ -8,20 +8,19 @@ and nothing makes it again: one that cannot be read stops every collect until a 
 
 import os
 import re
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_store.digest import EnvironmentId, is_environment_id
-from storectl_store.disk.durability import disk_errors, fsync_folder, sync_descriptor
+from storectl_store.disk.durability import disk_errors, fsync_folder
+from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import StoreFormatError
 
 _FORMAT = "1"
 _FIELDS = 4
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ def write_pin(layout: StoreLayout, pin: KeptEnvironment) -> None:
         if not layout.roots.is_dir():
             layout.roots.mkdir(exist_ok=True)
             fsync_folder(layout.root)
-        _replace_synced(layout.pin(pin.name), line.encode("utf-8", "surrogateescape"))
+        replace_file(layout.pin(pin.name), line.encode("utf-8", "surrogateescape"), mode=0o644, synced=True)
 
 
 def remove_pin(layout: StoreLayout, name: str) -> bool:
@@ -96,18 +95,3 @@ def _quoted(path: Path) -> str:
 
 def _unquoted(text: str) -> str:
     return re.sub(r"\\([\\n])", lambda match: "\n" if match[1] == "n" else "\\", text)
-
-
-def _replace_synced(path: Path, content: bytes) -> None:
-    stage = path.with_name(f".tmp-{secrets.token_hex(8)}")
-    try:
-        with open(os.open(stage, _NEW_FILE, 0o644), "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            sync_descriptor(stream.fileno())
-        stage.rename(path)
-    except BaseException:
-        with suppress(OSError):
-            stage.unlink()
-        raise
-    fsync_folder(path.parent)
