@@ -84,7 +84,8 @@ class Making:
     """What makes environments. ``maker`` is loaded by the first warm."""
 
     def __init__(self, settings: Settings, store: Store, session: Path, resources: Resources) -> None:
-        outlines, shim = Outlines(store, store.catalogue), ShimBytecode(store.catalogue)
+        self._settings, self._store, self._session, self._resources = settings, store, session, resources
+        self._outlines = Outlines(store, store.catalogue)
         holds = resources.holds
         self.environments = PublishedEnvironments(store.layout)
         self.bus = EventBus()
@@ -94,44 +95,16 @@ class Making:
         self.fronts = Fronts(store.layout)
         self.histories = Histories(store)
         self.stillness = Stillness()
-        self.compiling = Compiling(resources.compiler, outlines.get, self.bus)
+        self.compiling = Compiling(resources.compiler, self._outlines.get, self.bus)
         self.publishing = Publishing(
-            store=store, outlines=outlines, environments=self.environments, shim=shim, holds=holds
+            store=store,
+            outlines=self._outlines,
+            environments=self.environments,
+            shim=ShimBytecode(store.catalogue),
+            holds=holds,
         )
-
-        def load_bisection() -> "Bisection":
-            from storectl_daemon.warming.bisection import Bisection  # noqa: PLC0415 - few daemons need it
-            from storectl_daemon.warming.mixtures import Mixtures  # noqa: PLC0415 - few daemons need it
-
-            mixtures = Mixtures(
-                environments=self.environments,
-                publishing=self.publishing,
-                outlines=outlines,
-                interpreters=_load_interpreters(store),
-            )
-            return Bisection(generations=self.generations, mixtures=mixtures, holds=holds)
-
-        self.bisection = Loaded(load_bisection, name="bisections")
-
-        def load_maker() -> "EnvironmentMaker":
-            from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - only a build needs it
-            from storectl_daemon.warming.make import EnvironmentMaker  # noqa: PLC0415 - only a build needs it
-
-            logs = Path(locations.state_folder(settings.environ)) / "builds"
-            return EnvironmentMaker(
-                store=store,
-                outlines=outlines,
-                environments=self.environments,
-                interpreters=_load_interpreters(store),
-                network=resources.network,
-                pipeline=resources.pipeline,
-                builder=Builder(store=store, pipeline=resources.pipeline, session=session, logs=logs),
-                compiling=self.compiling,
-                publishing=self.publishing,
-                holds=holds,
-            )
-
-        self.maker = Loaded(load_maker, name="the maker of environments")
+        self.bisection = Loaded(self._load_bisection, name="bisections")
+        self.maker = Loaded(self._load_maker, name="the maker of environments")
         settling = Settling(self._made, self.files.read, self.stillness)
         grants = Grants(files=self.files, histories=self.histories, book=self.book)
         self.warmer = Warmer(
@@ -150,20 +123,49 @@ class Making:
             holds=holds,
             maker=self.maker.get,
         )
+        self._commits = Loaded(self._load_commits, name="the maker of commits")
 
-        def load_commits() -> "Callable[..., CommitMaker]":
-            from storectl_daemon.prefetching.making import CommitMaker  # noqa: PLC0415 - only a fetch needs it
+    def _load_bisection(self) -> "Bisection":
+        from storectl_daemon.warming.bisection import Bisection  # noqa: PLC0415 - few daemons need it
+        from storectl_daemon.warming.mixtures import Mixtures  # noqa: PLC0415 - few daemons need it
 
-            return partial(
-                CommitMaker,
-                network=resources.network,
-                pipeline=resources.pipeline,
-                compiler=resources.compiler,
-                publishing=self.publishing,
-                session=session,
-            )
+        mixtures = Mixtures(
+            environments=self.environments,
+            publishing=self.publishing,
+            outlines=self._outlines,
+            interpreters=_load_interpreters(self._store),
+        )
+        return Bisection(generations=self.generations, mixtures=mixtures, holds=self._resources.holds)
 
-        self._commits = Loaded(load_commits, name="the maker of commits")
+    def _load_maker(self) -> "EnvironmentMaker":
+        from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - only a build needs it
+        from storectl_daemon.warming.make import EnvironmentMaker  # noqa: PLC0415 - only a build needs it
+
+        logs = Path(locations.state_folder(self._settings.environ)) / "builds"
+        return EnvironmentMaker(
+            store=self._store,
+            outlines=self._outlines,
+            environments=self.environments,
+            interpreters=_load_interpreters(self._store),
+            network=self._resources.network,
+            pipeline=self._resources.pipeline,
+            builder=Builder(store=self._store, pipeline=self._resources.pipeline, session=self._session, logs=logs),
+            compiling=self.compiling,
+            publishing=self.publishing,
+            holds=self._resources.holds,
+        )
+
+    def _load_commits(self) -> "Callable[..., CommitMaker]":
+        from storectl_daemon.prefetching.making import CommitMaker  # noqa: PLC0415 - only a fetch needs it
+
+        return partial(
+            CommitMaker,
+            network=self._resources.network,
+            pipeline=self._resources.pipeline,
+            compiler=self._resources.compiler,
+            publishing=self.publishing,
+            session=self._session,
+        )
 
     async def commit_maker(self) -> "CommitMaker":
         """What makes ready what was fetched."""
@@ -187,34 +189,21 @@ class Parts:
         self.resources = Resources(settings, store, writer.session)
         self.collecting = Collecting(lambda: self.service, settings.environ)
         making = Making(settings, store, writer.session, self.resources)
+        self.worktrees = FollowedWorktrees(projects=making.book, register=self._register, forget=self._forget)
+        self.service = self._service(making, writer)
+        self.prefetcher = Prefetcher(self._surroundings(making), making.commit_maker)
+        self.packing = _packing(settings, store, making.environments, writer.session)
+        gate = Gate(limit=CONNECTIONS_PER_USER)
+        self.idle = IdleWatch(
+            seconds=settings.idle_exit,
+            busy=lambda: self.service.busy or self.collecting.busy or self.prefetcher.busy or gate.connections > 0,
+            leave=self.stop.set,
+        )
+        self.server = self._server(gate, making)
 
-        def load_repair() -> "Repairer":
-            from storectl_daemon.repair.assembly import assemble  # noqa: PLC0415 - few daemons need it
-
-            compiler, publishing = self.resources.compiler, making.publishing
-            return assemble(
-                self.service,
-                writer=writer,
-                maker=making.maker,
-                compiler=compiler,
-                publishing=publishing,
-                alone=self.collecting.alone,
-            )
-
-        async def refresh(project: Path) -> None:
-            await self.service.refresh(project)
-
-        async def register(found: Neighbour) -> None:
-            await self.service.register_in_worktree(found)
-
-        async def forget(project: Path) -> None:
-            await self.service.forget_in_worktree(project)
-
-        def fetched(project: Path) -> None:
-            self.prefetcher.fetched(project)
-
-        self.worktrees = FollowedWorktrees(projects=making.book, register=register, forget=forget)
-        self.service = Service(
+    def _service(self, making: Making, writer: Writer) -> Service:
+        settings, store, endpoint = self.settings, self.store, self.endpoint
+        return Service(
             store=store,
             environments=making.environments,
             book=making.book,
@@ -226,9 +215,9 @@ class Parts:
             compiling=making.compiling,
             watcher=Watcher(
                 projects=lambda: watched_projects(making.book, making.warmer.extra_inputs),
-                on_change=refresh,
+                on_change=self._refresh,
                 on_worktrees=self.worktrees.follow,
-                on_fetch=fetched,
+                on_fetch=self._fetched,
             ),
             bus=making.bus,
             stillness=making.stillness,
@@ -240,21 +229,38 @@ class Parts:
             check_store=self.watchdog.check_store,
             started=time.monotonic(),
             stop=self.stop.set,
-            repairer=Loaded(load_repair, name="the repair").get,
+            repairer=Loaded(partial(self._load_repair, making, writer), name="the repair").get,
             bisection=making.bisection.get,
             ahead=making.ahead,
             collector=self.collecting.collector.get,
             own_environ=settings.environ,
         )
-        self.prefetcher = Prefetcher(self._surroundings(making), making.commit_maker)
-        self.packing = _packing(settings, store, making.environments, writer.session)
-        gate = Gate(limit=CONNECTIONS_PER_USER)
-        self.idle = IdleWatch(
-            seconds=settings.idle_exit,
-            busy=lambda: self.service.busy or self.collecting.busy or self.prefetcher.busy or gate.connections > 0,
-            leave=self.stop.set,
+
+    # The service is built of parts that call it: they get these, which look for it when they are called.
+
+    async def _refresh(self, project: Path) -> None:
+        await self.service.refresh(project)
+
+    async def _register(self, found: Neighbour) -> None:
+        await self.service.register_in_worktree(found)
+
+    async def _forget(self, project: Path) -> None:
+        await self.service.forget_in_worktree(project)
+
+    def _fetched(self, project: Path) -> None:
+        self.prefetcher.fetched(project)
+
+    def _load_repair(self, making: Making, writer: Writer) -> "Repairer":
+        from storectl_daemon.repair.assembly import assemble  # noqa: PLC0415 - few daemons need it
+
+        return assemble(
+            self.service,
+            writer=writer,
+            maker=making.maker,
+            compiler=self.resources.compiler,
+            publishing=making.publishing,
+            alone=self.collecting.alone,
         )
-        self.server = self._server(gate, making)
 
     def _surroundings(self, making: Making) -> Surroundings:
         return Surroundings(

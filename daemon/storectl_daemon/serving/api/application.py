@@ -23,6 +23,7 @@ from storectl_daemon.serving.api import (
     history,
     interpreters,
     links,
+    pins,
     projects,
     usage,
     verification,
@@ -49,6 +50,7 @@ _MODULES = (
     history,
     usage,
     collecting,
+    pins,
     bisections,
     ahead,
 )

@@ -1,8 +1,7 @@
-"""``/v1/collect`` takes away what nothing keeps, ``/v1/why`` tells what keeps something, ``/v1/pins`` keep for good."""
+"""``/v1/collect`` takes away what nothing keeps, ``/v1/why`` tells what keeps something."""
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from storectl_daemon.collecting.collects import Took, read_collects
 from storectl_daemon.collecting.explain import Explained, explained
 from storectl_daemon.collecting.report import Collected, Planned, PlannedGroup, Progress, Told
 from storectl_daemon.collecting.settings import CollectSettings
-from storectl_daemon.errors import UnknownEntryError, UnknownPinError
+from storectl_daemon.errors import UnknownEntryError
 from storectl_daemon.models import FailedEvent
-from storectl_daemon.published import known_environment
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api.collecting_models import (
     CollectedEvent,
@@ -25,8 +23,6 @@ from storectl_daemon.serving.api.collecting_models import (
     CollectState,
     GoingEntry,
     GoingGroup,
-    PinInfo,
-    PinRequest,
     PlannedEvent,
     StayedThing,
     SweepingEvent,
@@ -37,7 +33,6 @@ from storectl_daemon.serving.api.collecting_models import (
 from storectl_daemon.serving.api.entry_models import WorkingEvent
 from storectl_daemon.serving.api.streams import alive, lines_of, ndjson
 from storectl_daemon.warming.warm import problem_of
-from storectl_store.collecting.pins import KeptEnvironment, read_pins, remove_pin, write_pin
 from storectl_store.digest import prefix_of
 from storectl_store.errors import ProblemError
 
@@ -82,31 +77,6 @@ def routes(service: Service) -> APIRouter:
                 f"nothing in the store is called {name[:64]}", hint="`storectl store list` shows what is there"
             )
         return [_why(each) for each in found]
-
-    @router.get("/pins")
-    def pins() -> list[PinInfo]:
-        """Every pin."""
-        return [_pin_info(service, pin) for pin in read_pins(service.store.layout)]
-
-    @router.post("/pins")
-    async def pin(request: PinRequest) -> PinInfo:
-        """Keep an environment, in place of what was pinned by this name."""
-        with service.holds.keep([request.environment]):  # first held, then looked for
-            known_environment(service.environments, request.environment)
-            kept = KeptEnvironment(
-                name=request.name,
-                environment=request.environment,
-                at_ns=time.time_ns(),
-                project=Path(request.project),
-            )
-            await asyncio.to_thread(write_pin, service.store.layout, kept)
-        return _pin_info(service, kept)
-
-    @router.delete("/pins/{name}", status_code=204)
-    async def unpin(name: str) -> None:
-        """Keep it no longer."""
-        if name in {".", ".."} or not await asyncio.to_thread(remove_pin, service.store.layout, name):
-            raise UnknownPinError(f"nothing is pinned as {name[:64]}", hint="`storectl env pins` shows what is pinned")
 
     return router
 
@@ -209,13 +179,3 @@ def _taken(took: Took | None) -> Taken | None:
     if took is None:
         return None
     return Taken(at=took.at, environments=took.environments, entries=took.entries, bytes=took.bytes, inodes=took.inodes)
-
-
-def _pin_info(service: Service, pin: KeptEnvironment) -> PinInfo:
-    return PinInfo(
-        name=pin.name,
-        environment=pin.environment,
-        project=str(pin.project),
-        at=pin.at_ns / 1e9,
-        there=service.environments.record(pin.environment) is not None,
-    )
