@@ -10,7 +10,7 @@ history of the project is in this folder, too; it has a format and a check of it
 import hashlib
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -104,9 +104,12 @@ def recorded_inputs(layout: StoreLayout, project: Path, key: str) -> dict[Path, 
     return found
 
 
-def record_folders(layout: StoreLayout) -> Iterator[Path]:
-    """The folder of the record of every project that has one."""
-    for parent, names, _ in os.walk(layout.projects):
+def record_folders(layout: StoreLayout, *, onerror: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """The folder of the record of every project that has one.
+
+    ``onerror`` is called with the error of each folder that cannot be read; without it such a folder is passed by.
+    """
+    for parent, names, _ in os.walk(layout.projects, onerror=onerror):
         if RECORD_NAME in names:
             names.remove(RECORD_NAME)
             yield Path(parent, RECORD_NAME)

@@ -14,7 +14,7 @@ from storectl_store.digest import EnvironmentId, is_environment_id
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import StoreFormatError
-from storectl_store.projects.project_record import DEFAULT_KEY, RECORD_NAME
+from storectl_store.projects.project_record import DEFAULT_KEY, record_folders
 
 _FAST_PATH = "environment"
 _READY = "ready."
@@ -32,10 +32,7 @@ class RecordedReady:
 def every_record_folder(layout: StoreLayout) -> Iterator[Path]:
     """The folder of the record of every project that has one. Raises StoreError if a folder cannot be read."""
     with disk_errors(f"look for records of projects in {layout.projects}"):
-        for parent, names, _ in os.walk(layout.projects, onerror=_unless_gone):
-            if RECORD_NAME in names:
-                names.remove(RECORD_NAME)
-                yield Path(parent, RECORD_NAME)
+        yield from record_folders(layout, onerror=_unless_gone)
 
 
 def recorded_environments(folder: Path) -> tuple[RecordedReady, ...]:
