@@ -101,7 +101,7 @@ def test_modes_and_strangers_are_mended_without_the_wheel(written: WrittenStore)
     (entry / "site-packages/sample").chmod(0o755)
     (entry / "site-packages/sample/new.py").write_text("evil\n")
     (entry / "site-packages/sample").chmod(0o555)
-    mend_in_place(written.store, digest(SAMPLE), written.findings(), REASON)
+    mend_in_place(written.store, digest(SAMPLE), written.findings(), REASON, written.writer.session)
     assert tree(entry) == whole
     ((_, place),) = quarantined(written)
     assert [path.read_text() for path in place.glob("*.py")] == ["evil\n"]
@@ -117,6 +117,6 @@ def test_only_bytecode_of_the_cache_tags_named_is_discarded(written: WrittenStor
     sides = [written.store.layout.bytecode_manifest(digest(SAMPLE), f"cpython-31{minor}") for minor in (2, 3)]
     for side in sides:
         side.write_text("{}")
-    discard_bytecode(written.store, digest(SAMPLE), {"cpython-312"})
+    discard_bytecode(written.store, digest(SAMPLE), {"cpython-312"}, written.writer.session)
     assert os.listdir(cache) == ["x.cpython-313.pyc"]
     assert [side.exists() for side in sides] == [False, True]

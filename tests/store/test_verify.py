@@ -72,7 +72,7 @@ def test_a_folder_that_can_be_written_is_found_and_mended(written: WrittenStore,
     folder.chmod(0o755)
     findings = written.findings()
     assert [(found.kind, found.path) for found in findings] == [(Kind.MODE, path or ".")]
-    mend_in_place(written.store, digest(SAMPLE), findings, Reason(what="entry", why=[]))
+    mend_in_place(written.store, digest(SAMPLE), findings, Reason(what="entry", why=[]), written.writer.session)
     assert written.findings() == []
 
 

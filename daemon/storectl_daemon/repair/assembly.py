@@ -44,6 +44,7 @@ def assemble(
     def entries_for(order: Order) -> EntryPart:
         return EntryPart(
             store=daemon.store,
+            session=writer.session,
             staged_of=staged_of,
             compiler=compiler,
             interpreters=interpreters,

@@ -39,9 +39,10 @@ StagedOf = Callable[[Job, Pin], Awaitable[StagedEntry]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryPart:
-    """All entries: those that are visible, and those that an environment names."""
+    """All entries: those that are visible, and those that an environment names. ``session`` is the writer's folder."""
 
     store: Store
+    session: Path
     staged_of: StagedOf
     compiler: Compiler
     interpreters: InterpreterBook
@@ -100,9 +101,9 @@ class EntryPart:
         if damage.needs_wheel(self.store):
             return await self._make_anew(damage, order)
         in_place = [finding for finding in damage.findings if finding.kind in _IN_PLACE]
-        await asyncio.to_thread(mend_in_place, self.store, damage.digest, in_place, damage.reason)
+        await asyncio.to_thread(mend_in_place, self.store, damage.digest, in_place, damage.reason, self.session)
         if bytecode:
-            await asyncio.to_thread(discard_bytecode, self.store, damage.digest, bytecode)
+            await asyncio.to_thread(discard_bytecode, self.store, damage.digest, bytecode, self.session)
             await self._compile(damage.digest, bytecode)
         return "compiled again" if bytecode else "mended in place"
 

@@ -26,10 +26,12 @@ from storectl_store.digest import Digest, hex_of
 from storectl_store.disk.descriptors import opened_folder
 from storectl_store.disk.durability import barrier
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.opened import CLOSED, noted
 from storectl_store.entries.sealed import opened, sealed
 
 BYTECODE_FORMAT = 2
 _FORMAT_WITHOUT_SEAL = 1
+_OPEN = 0o755
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,13 @@ class CompiledEntry:
 def place_bytecode(layout: StoreLayout, entries: Sequence[CompiledEntry], cache_tag: str, tmp: Path) -> None:
     """Make the bytecode of these entries visible. An entry that does not take its files stays without a side manifest.
 
-    Raises OSError if the disk lost something; then no side manifest is written.
+    ``tmp`` is the writer's session. Raises OSError if the disk lost something; then no side manifest is written.
     """
+    with noted(layout, [entry.folder for entry in entries], tmp):
+        _place_all(layout, entries, cache_tag, tmp)
+
+
+def _place_all(layout: StoreLayout, entries: Sequence[CompiledEntry], cache_tag: str, tmp: Path) -> None:
     barrier(tmp)
     staged: list[tuple[Path, Path]] = []
     for entry in entries:
@@ -166,15 +173,14 @@ def alone_in(folder: Path) -> Iterator[None]:
 def _opened_up(cache: str) -> Iterator[None]:
     """Make the ``__pycache__`` folder if it is missing; it is writable within the block and read-only after it."""
     parent = os.path.dirname(cache)
-    mode = os.stat(parent).st_mode & 0o7777
     if not os.path.isdir(cache):
-        os.chmod(parent, mode | 0o200)
+        os.chmod(parent, _OPEN)
         try:
             os.mkdir(cache)
         finally:
-            os.chmod(parent, mode)
-    os.chmod(cache, 0o755)  # noqa: S103  # for the moment
+            os.chmod(parent, CLOSED)
+    os.chmod(cache, _OPEN)
     try:
         yield
     finally:
-        os.chmod(cache, 0o555)  # noqa: S103  # the mode of every folder of an entry
+        os.chmod(cache, CLOSED)

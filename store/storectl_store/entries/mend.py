@@ -4,24 +4,24 @@ Modes are set right, files that the manifest does not list are set aside, and by
 """
 
 import os
-import stat
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from storectl_store.digest import Digest
-from storectl_store.disk.durability import disk_errors
+from storectl_store.disk.durability import barrier, disk_errors
 from storectl_store.entries.bytecode_files import alone_in, side_manifests
+from storectl_store.entries.opened import CLOSED, noted
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.store import Store
 from storectl_store.entries.verify import Finding, Kind
 from storectl_store.wheel.checked import Part
 
 
-def mend_in_place(store: Store, digest: Digest, findings: Sequence[Finding], reason: Reason) -> None:
+def mend_in_place(store: Store, digest: Digest, findings: Sequence[Finding], reason: Reason, session: Path) -> None:
     """Set right the modes, and set aside the unlisted files, that these findings name.
 
-    Raises StoreError if the disk refuses.
+    ``session`` is the writer's. Raises StoreError if the disk refuses.
     """
     manifest = store.usable_manifest(digest)
     if manifest is None:
@@ -34,13 +34,14 @@ def mend_in_place(store: Store, digest: Digest, findings: Sequence[Finding], rea
             if finding.kind is Kind.MODE:
                 # what is no file of the wheel is a folder
                 (entry / finding.path).chmod(0o555 if executable.get(finding.path, True) else 0o444)
-        set_aside(store.layout, {f"{n}.{path.name}": path for n, path in enumerate(strangers)}, reason)
+        with _opening(store, entry, session):
+            set_aside(store.layout, {f"{n}.{path.name}": path for n, path in enumerate(strangers)}, reason)
 
 
-def discard_bytecode(store: Store, digest: Digest, cache_tags: Collection[str]) -> None:
+def discard_bytecode(store: Store, digest: Digest, cache_tags: Collection[str], session: Path) -> None:
     """Delete all bytecode of the entry for these cache tags, after deleting their side manifests.
 
-    Raises StoreError if the disk refuses.
+    ``session`` is the writer's. Raises StoreError if the disk refuses.
     """
     with disk_errors(f"discard bytecode of {digest}"):
         for tag, path in side_manifests(store.layout, digest).items():
@@ -51,7 +52,7 @@ def discard_bytecode(store: Store, digest: Digest, cache_tags: Collection[str]) 
             return
         entry = store.entry_folder(manifest)
         own = {f"{file.part.value}/{file.path}" for file in manifest.files}
-        with alone_in(entry / Part.SITE_PACKAGES):
+        with alone_in(entry / Part.SITE_PACKAGES), _opening(store, entry, session):
             for folder in _bytecode_folders(entry / Part.SITE_PACKAGES):
                 _empty(folder, entry, cache_tags, own)
 
@@ -79,10 +80,17 @@ def _tag_of(name: str) -> str | None:
 
 
 @contextmanager
+def _opening(store: Store, entry: Path, session: Path) -> Iterator[None]:
+    """Folders of the entry may be opened within the block: if this process dies there, recovery closes them."""
+    with noted(store.layout, [entry], session):
+        barrier(session)
+        yield
+
+
+@contextmanager
 def _opened_up(folder: Path) -> Iterator[None]:
-    mode = stat.S_IMODE(folder.stat().st_mode)
     folder.chmod(0o700)
     try:
         yield
     finally:
-        folder.chmod(mode)
+        folder.chmod(CLOSED)

@@ -20,6 +20,7 @@ from functools import cached_property
 from storectl_store.digest import Digest, hex_of, prefix_of
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
+from storectl_store.entries.opened import close_noted
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree, discard
 from storectl_store.entries.version_file import UNFINISHED_VERSION
@@ -35,8 +36,8 @@ class Recovered:
     """What was swept away.
 
     ``sessions`` and ``environments`` are folder names, ``halves`` are ``name/prefix``, ``manifests`` are file names in
-    ``meta/``. ``sealed`` are environments that stay, and could be written. ``catalogue`` is the number of its rows that
-    changed.
+    ``meta/``. ``sealed`` are environments that stay, and could be written; ``closed`` are such folders of entries, as
+    paths below ``store/``. ``catalogue`` is the number of its rows that changed.
     """
 
     sessions: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Recovered:
     manifests: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
     sealed: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
     catalogue: int = 0
 
     def __bool__(self) -> bool:
@@ -62,7 +64,9 @@ def recover(store: Store, writer: Writer, *, shown: Callable[[], AbstractSet[Dig
         keep = _Shown(shown)
         manifests = _delete_lone_manifests(store, keep)
         halves = _discard_halves(store, keep)
+        closed = _close_folders(layout, writer)
         return Recovered(
+            closed=closed,
             sessions=_discard_other_sessions(layout, writer),
             halves=halves,
             manifests=manifests,
@@ -80,10 +84,19 @@ def _delete_unfinished(layout: StoreLayout) -> None:
 
 
 def _discard_other_sessions(layout: StoreLayout, writer: Writer) -> tuple[str, ...]:
-    left = sorted(name for name in os.listdir(layout.tmp) if name != writer.session.name)
+    left = _other_sessions(layout, writer)
     for name in left:
         discard(layout, layout.tmp / name, kind="session")
     return tuple(left)
+
+
+def _other_sessions(layout: StoreLayout, writer: Writer) -> list[str]:
+    return sorted(name for name in os.listdir(layout.tmp) if name != writer.session.name)
+
+
+def _close_folders(layout: StoreLayout, writer: Writer) -> tuple[str, ...]:
+    """Close the folders of entries that a writer had opened for a moment when it ended."""
+    return tuple(path for name in _other_sessions(layout, writer) for path in close_noted(layout, layout.tmp / name))
 
 
 def _discard_unfinished_environments(layout: StoreLayout) -> tuple[str, ...]:
