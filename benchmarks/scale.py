@@ -192,7 +192,7 @@ def _hello_project(machine: Machine, wheels: Sequence[WheelBytes]) -> Path:
     project = write_lock(machine.home / "hello", wheels)
     (project / "hello.py").write_text("print('hello')\n")
     machine.ok("warm", cwd=project)
-    record = machine.record(project) / "environment"
+    record = machine.record(project) / "fast.default/environment"
     _until(record.exists)  # the launcher's record is complete two seconds after the last change
     return project
 

@@ -41,7 +41,7 @@ class Started:
 
     def _let_settle(self) -> None:
         """Wait until the launcher runs programs by itself: its record is complete two seconds after the last change."""
-        record = self.world.machine.record(self.ours) / "environment"
+        record = self.world.machine.record(self.ours) / "fast.default/environment"
         subprocess.run(["sh", "-c", f"until [ -e {record} ]; do sleep 0.1; done"], check=True, timeout=30)
 
     def _let_pack(self) -> None:

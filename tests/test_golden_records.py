@@ -11,7 +11,7 @@ import pytest
 
 from storectl_shim import _storectl_pack
 from storectl_shim._storectl_pack import PACK_MAGIC, RECORD_MAGIC
-from storectl_shim.project_record import RECORD_FORMAT, UNSET, read_notices, read_ready
+from storectl_shim.project_record import UNSET, read_notices, read_ready
 from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord
@@ -23,7 +23,10 @@ from support.client_project import LAUNCHER, ClientHome, client_home, make_envir
 from support.golden import GOLDEN, check_golden
 from support.views import MAP_READER, Python, every_python
 
-RECORD = f"project-record.v{RECORD_FORMAT.rpartition(' ')[2]}"
+RECORD = "project-record.v3"
+"""The folder as a whole. Its ``ready`` files, which name the version that they have, are those of version 2."""
+OLDER_RECORD = "project-record.v2"
+"""It had its part for the launcher beside the rest, for the default options alone."""
 PACK = f"pack.v{PACK_MAGIC.decode().rpartition(' ')[2]}"
 IMPORTS = f"imports.v{RECORD_MAGIC.decode().rpartition(' ')[2]}"
 
@@ -50,14 +53,18 @@ INPUT_STATES = {
     LIBRARY / "setup.py": None,
 }
 KEY = b"a key of 32 bytes, fixed forever"
-OTHER_OPTIONS = "0123456789abcdef"
+OTHER_OPTIONS, PLAIN_OPTIONS = "0123456789abcdef", "fedcba9876543210"
 NOTICES = ("the lock file is\n  older than the project",)
 CC = sha256(KEY + b"CC=gcc").hexdigest()
 
 
-def write_both(layout: StoreLayout, project: Path) -> Path:
-    """The records of two sets of options; the folder that they are in."""
-    for key, notices, variables in (("default", (), {"CFLAGS": UNSET}), (OTHER_OPTIONS, NOTICES, {"CC": CC})):
+def write_all(layout: StoreLayout, project: Path) -> Path:
+    """The records of three sets of options, of which two have a part for the launcher; the folder that they are in."""
+    for key, notices, variables in (
+        ("default", (), {"CFLAGS": UNSET}),
+        (OTHER_OPTIONS, NOTICES, {"CC": CC}),
+        (PLAIN_OPTIONS, (), {}),
+    ):
         assert write_record(
             layout, project, key=key, environment=ROOT / "environment", lock_file=PROJECT / "uv.lock",
             inputs=INPUT_STATES, now_ns=AT + 60 * SECOND, notices=notices, variables=variables,
@@ -66,18 +73,24 @@ def write_both(layout: StoreLayout, project: Path) -> Path:
 
 
 def stamps_of(folder: Path) -> bytes:
-    stamps = [f"{path.name} {path.stat().st_mtime_ns}\n" for path in sorted(folder.glob("stamp.*"))]
-    return "".join(stamps).encode()
+    stamps = [path for path in _files_below(folder) if path.name.startswith("stamp.")]
+    return "".join(f"{path.relative_to(folder)} {path.stat().st_mtime_ns}\n" for path in stamps).encode()
 
 
-def golden_record(folder: Path, root: Path = ROOT) -> Path:
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def golden_record(folder: Path, root: Path = ROOT, version: str = RECORD) -> Path:
     """The golden record in this folder; its paths lead below ``root``. All files but the stamps have one time."""
     folder.mkdir(parents=True)
-    for file in sorted((GOLDEN / RECORD).iterdir()):
+    for file in _files_below(GOLDEN / version):
         if file.name != "stamps":
-            (folder / file.name).write_bytes(_below(root, file.read_bytes()))
-            os.utime(folder / file.name, ns=(AT, AT))
-    for line in (GOLDEN / RECORD / "stamps").read_text().splitlines():
+            copy = folder / file.relative_to(GOLDEN / version)
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_bytes(_below(root, file.read_bytes()))
+            os.utime(copy, ns=(AT, AT))
+    for line in (GOLDEN / version / "stamps").read_text().splitlines():
         name, at = line.split(" ")
         (folder / name).touch()
         os.utime(folder / name, ns=(int(at), int(at)))
@@ -104,9 +117,10 @@ def _below(root: Path, data: bytes) -> bytes:
 
 
 def test_the_writer_writes_the_golden_record(tmp_path: Path) -> None:
-    folder = write_both(StoreLayout(tmp_path), PROJECT)
-    files = {path.name for path in folder.iterdir() if not path.name.startswith("stamp.")}
-    assert files == {path.name for path in (GOLDEN / RECORD).iterdir()} - {"stamps"}
+    folder = write_all(StoreLayout(tmp_path), PROJECT)
+    files = {str(path.relative_to(folder)) for path in _files_below(folder) if not path.name.startswith("stamp.")}
+    golden = GOLDEN / RECORD
+    assert files == {str(path.relative_to(golden)) for path in _files_below(golden)} - {"stamps"}
     for name in files - {"sums"}:
         check_golden(f"{RECORD}/{name}", (folder / name).read_bytes())
     check_golden(f"{RECORD}/stamps", stamps_of(folder))
@@ -118,17 +132,28 @@ def test_sums_of_the_golden_record_are_the_golden_ones(tmp_path: Path) -> None:
     check_golden(f"{RECORD}/sums", project_record._sums(folder))
 
 
-def test_the_daemon_reads_the_golden_record(tmp_path: Path) -> None:
+def test_a_record_of_the_older_version_is_left_to_the_command_line_until_it_is_written_again(tmp_path: Path) -> None:
     layout = StoreLayout(tmp_path)
-    golden_record(layout.project_record(PROJECT))
+    folder = golden_record(layout.project_record(PROJECT), version=OLDER_RECORD)
+    assert record_problem(folder) is None
+    write_all(layout, PROJECT)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in (GOLDEN / RECORD).iterdir()} - {"stamps"}
+    assert record_problem(folder) is None
+
+
+@pytest.mark.parametrize("version", [RECORD, OLDER_RECORD])
+def test_the_daemon_reads_the_golden_record(tmp_path: Path, version: str) -> None:
+    layout = StoreLayout(tmp_path)
+    golden_record(layout.project_record(PROJECT), version=version)
     expected = {path: state.kind if state else "file" for path, state in INPUT_STATES.items()}
     assert recorded_inputs(layout, PROJECT, "default") == expected
     assert recorded_inputs(layout, PROJECT, OTHER_OPTIONS) == expected
 
 
-def test_the_command_line_reads_the_golden_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [RECORD, OLDER_RECORD])
+def test_the_command_line_reads_the_golden_record(tmp_path: Path, version: str) -> None:
     layout, project = StoreLayout(tmp_path / "store"), str(tmp_path / "project")
-    golden_record(layout.project_record(Path(project)), tmp_path)
+    golden_record(layout.project_record(Path(project)), tmp_path, version)
     make_inputs(tmp_path)
     make_environment(tmp_path / "environment")
     layout.variables_key.write_bytes(KEY)
@@ -140,18 +165,19 @@ def test_the_command_line_reads_the_golden_record(tmp_path: Path) -> None:
     assert read_notices(store, project, OTHER_OPTIONS) == ["the lock file is older than the project"]
 
 
+@pytest.mark.parametrize("version", [RECORD, OLDER_RECORD])
 @pytest.mark.parametrize("changed", ["", "project/uv.lock", "it's späť/pyproject.toml", "it's späť/src"])
-def test_the_launcher_reads_the_golden_record(changed: str) -> None:
+def test_the_launcher_reads_the_golden_record_and_leaves_the_older_one_alone(changed: str, version: str) -> None:
     with client_home() as home:
         shutil.rmtree(home.record)
         home.environment.rename(home.home / "environment")
-        golden_record(home.record, home.home)
+        golden_record(home.record, home.home, version)
         make_inputs(home.home)
         write_program(home.bin / "storectl", LAUNCHER.read_text())
         write_program(home.bin / "storectl-python", '#!/bin/sh\necho "slow: $*"\n')
         if changed:
             os.utime(home.home / changed)
-        assert _launched(home) == ("slow: run greet" if changed else "greet")
+        assert _launched(home) == ("slow: run greet" if changed or version == OLDER_RECORD else "greet")
 
 
 def _launched(home: ClientHome) -> str:

@@ -124,7 +124,7 @@ class _Parser:
         if not first.startswith("-"):
             self.kind = Kind.NAMED
             return True
-        return first != "-m" and not first.startswith("--") and _module_or_code(first)
+        return first != "-m" and not first.startswith("--") and holds_module_or_code(first)
 
     def _begin_with_module(self) -> None:
         if not self.rest:
@@ -144,7 +144,7 @@ class _Parser:
             self.kind = Kind.HELP
             del self.rest[0]
             return True
-        name, equals, value = _parts(first, self.rest[1:2])
+        name, equals, value = parts_of_option(first, self.rest[1:2])
         option = BY_NAME.get(name)
         if option is None or (option.takes is None and equals and not name.startswith("--")):
             return False
@@ -170,23 +170,30 @@ class _Parser:
         """Take one option of Python off the rest, with its value; UsageError if Python has no such option."""
         first = self.rest.pop(0)
         self.interpreter_options.append(first)
-        if first in INTERPRETER_LONG:
-            return
-        takes_value = first == "--check-hash-based-pycs"
-        if not takes_value:
-            index = next((i for i, letter in enumerate(first[1:], 1) if letter not in INTERPRETER_FLAGS), None)
-            if index is None and len(first) > 1:
-                return
-            if index is None or first.startswith("--") or first[index] not in INTERPRETER_VALUES:
-                raise unknown_option(first.partition("=")[0], _KNOWN, command="run", hint=_BEFORE)
-            takes_value = index == len(first) - 1
-        if takes_value:
+        words = words_of_interpreter_option(first)
+        if words == 0:
+            raise unknown_option(first.partition("=")[0], _KNOWN, command="run", hint=_BEFORE)
+        if words == 2:
             if not self.rest:
                 raise UsageError(f"{first} needs a value", hint="see python --help")
             self.interpreter_options.append(self.rest.pop(0))
 
 
-def _parts(first: str, following: list[str]) -> tuple[str, str, str]:
+def words_of_interpreter_option(first: str) -> int:
+    """How many arguments an option of Python takes, itself included: 1 or 2; 0 if Python has no such option."""
+    if first in INTERPRETER_LONG:
+        return 1
+    if first == "--check-hash-based-pycs":
+        return 2
+    index = next((i for i, letter in enumerate(first[1:], 1) if letter not in INTERPRETER_FLAGS), None)
+    if index is None:
+        return 1 if len(first) > 1 else 0
+    if first.startswith("--") or first[index] not in INTERPRETER_VALUES:
+        return 0
+    return 2 if index == len(first) - 1 else 1
+
+
+def parts_of_option(first: str, following: list[str]) -> tuple[str, str, str]:
     """The name of an option, ``=`` if its value is in the same argument, and that value.
 
     ``-i`` is Python's, unless an address follows: then it is uv's.
@@ -200,7 +207,7 @@ def _parts(first: str, following: list[str]) -> tuple[str, str, str]:
     return first[:2], first[2:] and "=", first[2:].removeprefix("=")
 
 
-def _module_or_code(cluster: str) -> bool:
+def holds_module_or_code(cluster: str) -> bool:
     """Whether a cluster of one-letter options (``-Im``) holds -m or -c before any letter that takes the rest of it."""
     for letter in cluster[1:]:
         if letter in "mc":
@@ -216,7 +223,7 @@ def script_of(arguments: Sequence[str]) -> str | None:
     for argument in rest:
         if argument in ("-W", "-X", "--check-hash-based-pycs"):
             next(rest, None)
-        elif argument == "-" or (argument[:1] == "-" != argument[1:2] and _module_or_code(argument)):
+        elif argument == "-" or (argument[:1] == "-" != argument[1:2] and holds_module_or_code(argument)):
             return None
         elif not argument.startswith("-"):
             return argument

@@ -1,16 +1,18 @@
 """The record of a project: the environment of its lock file, and what must be unchanged for that to be still right.
 
     <store>/projects/<absolute project folder>/@storectl/
-      environment      for the launcher: one line, the environment of the default options
-      stamp.<input>    for the launcher: empty, with exactly the modification time of each usual input that exists
-      .tell            for the next run: a line with the environment, and a line that is to be told of it once; whoever
-                       tells it renames the file to .told (``first_told``)
-      .environment     instead of ``environment`` as long as there is .tell: that run gives it its name, too
-      further          for the launcher: what else has to be as it was, as calls of its functions, joined by &&
+      fast.<key>/      for the launcher, one for each set of options that it may start programs with:
+        environment      one line, the environment of these options; deleted first, written last
+        stamp.<input>    empty, with exactly the modification time of each usual input that exists
+        further          what else has to be as it was, as calls of the launcher's functions, joined by &&
                          _storectl_same <path> <number>     as old as stamp.<number> is
                          _storectl_there <path> …           something is there
                          _storectl_absent <path> …          nothing is there
                          _storectl_unset <name> …           the variables are not set
+      .tell            for the next run with the default options: a line with the environment, and a line that is to
+                       be told of it once; whoever tells it renames the file to .told (``first_told``)
+      fast.default/.environment
+                       instead of ``environment`` as long as there is .tell: that run gives it its name, too
       ready.<key>      for the command line, one for each set of options:
                          storectl-record 2
                          environment <absolute path>
@@ -57,7 +59,7 @@ INPUTS = (*LOCK_FILES, "pyproject.toml", "Pipfile", ".python-version")
 
 RECORD_FORMAT = "storectl-record 2"
 NOTICE, ROLLED_BACK = "notice ", "rolled-back "
-HELD_BACK, TELL, TOLD = ".environment", ".tell", ".told"
+FAST, FAST_ENVIRONMENT, HELD_BACK, TELL, TOLD = "fast.", "environment", ".environment", ".tell", ".told"
 UNSET = "-"
 """The digest of a variable that was not set."""
 
@@ -270,8 +272,9 @@ def first_told(store: str, project: str) -> str | None:
     Whoever renames the file is the first. None if there is nothing to tell, or if another was faster.
     """
     folder = record_folder(store, project)
+    fast = os.path.join(folder, f"{FAST}default")
     try:
-        os.rename(os.path.join(folder, HELD_BACK), os.path.join(folder, "environment"))
+        os.rename(os.path.join(fast, HELD_BACK), os.path.join(fast, FAST_ENVIRONMENT))
     except OSError:
         pass  # nothing is held back: the launcher has no part in this record, or another was faster
     try:

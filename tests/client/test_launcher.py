@@ -406,7 +406,7 @@ class Further:
             now_ns=time.time_ns(),
             variables=variables,
         )
-        assert (self.home.record / "environment").exists() == all(digest == UNSET for digest in variables.values())
+        assert (self.home.fast / "environment").exists() == all(digest == UNSET for digest in variables.values())
 
     def touch(self, name: str, text: str) -> None:
         """Change an input and leave its folder's time as it was."""
@@ -433,7 +433,7 @@ def test_a_project_whose_other_inputs_are_unchanged_is_started_at_once(further: 
         lambda f: f.touch("setup.py", ""),
         lambda f: (f.folder / "src").rmdir(),
         lambda f: (f.folder / "new.c").touch(),
-        lambda f: (f.home.record / "stamp.1").unlink(),
+        lambda f: (f.home.fast / "stamp.1").unlink(),
     ],
 )
 def test_a_change_of_any_other_input_is_seen_without_a_daemon(

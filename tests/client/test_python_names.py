@@ -62,7 +62,7 @@ def default_environment(home: ClientHome) -> None:
     folder = home.home / ".local/state/storectl/named/mine"
     folder.mkdir(parents=True)
     (folder.parent / "default").symlink_to("mine")
-    record = home.store / "projects" / str(folder).lstrip("/") / "@storectl"
+    record = home.store / "projects" / str(folder).lstrip("/") / "@storectl/fast.default"
     record.mkdir(parents=True)
     (record / "environment").write_text(f"{home.environment}\n")
 

@@ -20,7 +20,7 @@ def home() -> Iterator[ClientHome]:
     """A project that is ready, and whose record has something to tell."""
     with client_home() as home:
         (home.project / "hello.py").write_text("print('hello')")
-        (home.record / "environment").rename(home.record / ".environment")
+        (home.fast / "environment").rename(home.fast / ".environment")
         (home.record / ".tell").write_text(f"{home.environment}\n{LINE}\n")
         yield home
 
@@ -52,8 +52,8 @@ def test_one_without_a_terminal_tells_nothing(home: ClientHome) -> None:
 
 def test_whoever_is_first_the_launcher_is_quick_afterwards(home: ClientHome) -> None:
     home.storectl("run", "hello.py")
-    assert (home.record / "environment").read_text() == f"{home.environment}\n"
-    assert not (home.record / ".environment").exists()
+    assert (home.fast / "environment").read_text() == f"{home.environment}\n"
+    assert not (home.fast / ".environment").exists()
 
 
 def test_a_run_with_other_options_leaves_it_to_the_next_one(home: ClientHome) -> None:
@@ -68,4 +68,4 @@ def test_a_record_that_does_not_hold_any_more_has_nothing_to_tell(home: ClientHo
         home.write_daemon_file()
         daemon.warm_events = [{"event": "ready", "environment": environment_info(home.environment)}]
         assert on_a_terminal(home, "run", "hello.py") == ("hello\n", "")
-    assert (home.record / ".environment").exists()
+    assert (home.fast / ".environment").exists()

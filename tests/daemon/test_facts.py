@@ -171,10 +171,12 @@ def test_a_folder_that_a_checkout_brings_is_no_linked_environment(scene: Scene) 
     assert {each.path.name for each in scene.read().projects[0].fronts} == {".venv", "old"}
 
 
-@pytest.mark.parametrize("name", ["ready.0123", "environment"])
+@pytest.mark.parametrize("name", ["ready.0123", "fast.0123/environment"])
 @pytest.mark.parametrize("content", ["", "storectl-record 2\nenvironment /nowhere\n"])
 def test_a_record_that_nobody_understands_is_an_error_and_not_nothing(scene: Scene, name: str, content: str) -> None:
-    (scene.layout.project_record(scene.project) / name).write_text(content)
+    file = scene.layout.project_record(scene.project) / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(content)
     with pytest.raises(StoreError, match="names no environment"):
         scene.read()
 

@@ -43,7 +43,7 @@ class Place:
         environment = daemon.ready(project)
         self.environment, self.id = Path(environment["path"]), environment["id"]
         self.layout = StoreLayout(daemon.store)
-        until((daemon.record(project) / "environment").exists)
+        until((daemon.record(project) / "fast.default/environment").exists)
 
     def entry(self, wheel: WheelBytes) -> Path:
         return self.daemon.store / "store" / wheel.name / wheel.hexdigest[:32]
@@ -224,12 +224,13 @@ def test_a_damaged_map_that_is_held_in_memory_is_not_served_after_it_was_found(p
 
 def test_damaged_records_and_books_are_written_again(place: Place) -> None:
     record = place.daemon.record(place.project)
-    before = {path.name: path.read_bytes() for path in record.iterdir() if path.name == "environment"}
-    (record / "environment").write_text("/nowhere\n")
+    fast = record / "fast.default/environment"
+    before = fast.read_bytes()
+    fast.write_text("/nowhere\n")
     (place.daemon.store / "projects.json").write_text("{")
     assert place.repaired()["mended"] == 2
-    until((record / "environment").exists)
-    assert (record / "environment").read_bytes() == before["environment"]
+    until(fast.exists)
+    assert fast.read_bytes() == before
     assert record_problem(record) is None
     assert place.daemon.state(place.project)["environment"]["id"] == place.id
 

@@ -477,6 +477,6 @@ def test_a_touched_lock_file_gets_its_fast_record_back_without_work(
     watched(daemon, tmp_path)
     before = index.requests.total()
     os.utime(lock_file, ns=(10**18, 10**18))
-    stamp = daemon.record(tmp_path) / "stamp.pylock.toml"
+    stamp = daemon.record(tmp_path) / "fast.default/stamp.pylock.toml"
     until(lambda: stamp.exists() and stamp.stat().st_mtime_ns == 10**18)
     assert index.requests.total() == before

@@ -35,8 +35,8 @@ def switch_and_wait(machine: Machine, project: Path, before: str, branch: str = 
     """Switch to the branch, and wait until its environment is ready and the launcher would know."""
     git(project, "switch", "-q", branch)
     machine.wait_for_state(project, lambda state: state["state"] == "ready" and state["environment"]["path"] != before)
-    record = machine.record(project)
-    until(lambda: (record / "environment").exists() or (record / ".environment").exists())
+    fast = machine.record(project) / "fast.default"
+    until(lambda: (fast / "environment").exists() or (fast / ".environment").exists())
 
 
 def on_a_terminal(machine: Machine, project: Path, **variables: str) -> tuple[str, str]:

@@ -103,7 +103,7 @@ def test_a_run_with_another_value_is_another_build(machine: Machine, index: Loop
     folder = root(machine, index)
     program = "import told_demo; print(told_demo.TOLD['asked'])"
     machine.ok("run", "-c", program, cwd=folder)
-    until((machine.record(folder) / "environment").is_file)  # now the launcher decides alone
+    until((machine.record(folder) / "fast.default/environment").is_file)  # now the launcher decides alone
     for value in ("one", "two", "one"):
         assert machine.ok("run", "-c", program, cwd=folder, env={"DEMO_ASKED": value}) == f"{value}\n"
     assert machine.ok("run", "-c", program, cwd=folder) == "None\n"

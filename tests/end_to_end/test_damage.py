@@ -68,7 +68,7 @@ def projects(machine: Machine, index: LoopbackIndex) -> dict[str, Path]:
     }
     for name, folder in found.items():
         machine.ok("warm", folder)
-        until((machine.record(folder) / "environment").exists)
+        until((machine.record(folder) / "fast.default/environment").exists)
         assert machine.ok("run", "-c", PROGRAMS[name], cwd=folder) == "ok\n"
     until(lambda: any((machine.store / "packs").iterdir()) if (machine.store / "packs").exists() else False)
     return found

@@ -42,7 +42,7 @@ def lock(machine: Machine, folder: Path) -> None:
 
 
 def wait_for_fast_path(machine: Machine, folder: Path) -> None:
-    until((machine.record(folder) / "environment").exists)
+    until((machine.record(folder) / "fast.default/environment").exists)
 
 
 class Workspace:

@@ -21,6 +21,7 @@ from storectl_store.errors import EnvironmentBuildError
 from storectl_store.projects.further_inputs import MOST_CHECKED
 from storectl_store.projects.input_state import InputState
 from storectl_store.projects.project_record import (
+    forget_ready,
     forget_record,
     project_of,
     record_folders,
@@ -81,6 +82,15 @@ class Project:
         """All but what is for ``verify`` alone."""
         return set(os.listdir(self.record)) - {"sums"}
 
+    def fast_names(self, key: str = "default") -> set[str]:
+        """What the launcher finds for these options."""
+        fast = self.record / f"fast.{key}"
+        return set(os.listdir(fast)) if fast.exists() else set()
+
+    @property
+    def fast(self) -> Path:
+        return self.record / "fast.default"
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
@@ -89,9 +99,10 @@ def project(tmp_path: Path) -> Project:
 
 def test_the_launchers_files_are_an_environment_and_stamps_as_old_as_the_inputs(project: Project) -> None:
     assert project.write()
-    assert project.names() == {"environment", "stamp.uv.lock", "ready.default"}
-    assert (project.record / "environment").read_text() == f"{project.environment}\n"
-    stamp = (project.record / "stamp.uv.lock").stat()
+    assert project.names() == {"fast.default", "ready.default"}
+    assert project.fast_names() == {"environment", "stamp.uv.lock"}
+    assert (project.fast / "environment").read_text() == f"{project.environment}\n"
+    stamp = (project.fast / "stamp.uv.lock").stat()
     assert (stamp.st_mtime_ns, stamp.st_size) == (NOW - 10 * SECOND, 0)
 
 
@@ -154,16 +165,30 @@ def test_a_stamp_of_an_input_that_went_away_goes_too(project: Project) -> None:
         inputs=inputs,
         now_ns=NOW,
     )
-    assert project.names() == {"environment", "ready.default"}
+    assert project.fast_names() == {"environment"}
 
 
-def test_other_options_have_their_own_file_and_leave_the_launchers_alone(project: Project, tmp_path: Path) -> None:
+def test_every_set_of_options_has_its_own_part_and_leaves_the_others_alone(project: Project, tmp_path: Path) -> None:
     project.write()
     key = options_key(extras=["plot"])
     other = tmp_path.resolve() / "other"
     assert project.write(key, other)
-    assert (project.record / "environment").read_text() == f"{project.environment}\n"
-    assert project.names() == {"environment", "stamp.uv.lock", "ready.default", f"ready.{key}"}
+    assert (project.fast / "environment").read_text() == f"{project.environment}\n"
+    assert (project.record / f"fast.{key}" / "environment").read_text() == f"{other}\n"
+    assert project.fast_names() == project.fast_names(key) == {"environment", "stamp.uv.lock"}
+    assert project.names() == {"fast.default", f"fast.{key}", "ready.default", f"ready.{key}"}
+    forget_ready(project.layout, project.folder, [key])
+    assert project.names() == {"fast.default", "ready.default"}
+    assert record_problem(project.record) is None
+
+
+def test_what_older_versions_wrote_for_their_launcher_goes_with_the_next_record(project: Project) -> None:
+    project.record.mkdir(parents=True)
+    for name in ("environment", ".environment", "further", "stamp.uv.lock", "stamp.1"):
+        (project.record / name).touch()
+    project.write()
+    assert project.names() == {"fast.default", "ready.default"}
+    assert record_problem(project.record) is None
 
 
 def test_a_rollback_is_told_at_each_run_so_the_launcher_has_no_part_in_it(project: Project) -> None:
@@ -207,10 +232,10 @@ OLD = InputState(sha256="00", mtime_ns=NOW - 10 * SECOND, size=1)
 
 def test_the_launcher_has_no_part_in_it_until_a_run_has_told_what_is_to_be_told_once(project: Project) -> None:
     project.write(tell="made ahead: schön")
-    assert "environment" not in project.names()
+    assert "environment" not in project.fast_names()
     assert project.read() == str(project.environment)
     assert project.first_told() == "made ahead: schön"
-    assert (project.record / "environment").read_text() == f"{project.environment}\n"
+    assert (project.fast / "environment").read_text() == f"{project.environment}\n"
     assert project.first_told() is None
 
 
@@ -219,7 +244,7 @@ def test_a_record_has_the_same_sums_before_and_after_it_is_told(project: Project
     assert record_problem(project.record) is None
     project.first_told()
     assert record_problem(project.record) is None
-    (project.record / "environment").write_text("/another\n")
+    (project.fast / "environment").write_text("/another\n")
     assert record_problem(project.record) is not None
 
 
@@ -235,7 +260,8 @@ def test_what_was_to_be_told_goes_with_the_environment_that_it_was_about(project
     project.write(tell="made ahead")
     project.write(environment=tmp_path / "other")
     assert project.first_told() is None
-    assert not {".tell", ".told", ".environment"} & project.names()
+    assert not {".tell", ".told"} & project.names()
+    assert project.fast_names() == {"environment", "stamp.uv.lock"}
 
 
 def test_a_young_input_does_not_keep_it_from_being_told(project: Project) -> None:
@@ -245,7 +271,7 @@ def test_a_young_input_does_not_keep_it_from_being_told(project: Project) -> Non
     project.change("two", NOW - 10 * SECOND)
     project.write()
     assert project.first_told() is None
-    assert "environment" in project.names()
+    assert "environment" in project.fast_names()
 
 
 def test_what_no_run_has_told_while_an_input_was_young_is_told_later(project: Project) -> None:
@@ -253,14 +279,15 @@ def test_what_no_run_has_told_while_an_input_was_young_is_told_later(project: Pr
     project.write(tell="made ahead")
     project.change("two", NOW - 10 * SECOND)
     project.write()
-    assert "environment" not in project.names()
+    assert "environment" not in project.fast_names()
     assert project.first_told() == "made ahead"
-    assert "environment" in project.names()
+    assert "environment" in project.fast_names()
 
 
 def test_a_record_of_other_options_tells_nothing(project: Project) -> None:
     project.write(key="0123456789abcdef", tell="made ahead")
     assert project.first_told() is None
+    assert "environment" in project.fast_names("0123456789abcdef")
 
 
 def test_what_is_held_back_with_nothing_to_tell_is_let_go_by_the_next_run(project: Project) -> None:
@@ -268,7 +295,7 @@ def test_what_is_held_back_with_nothing_to_tell_is_let_go_by_the_next_run(projec
     project.write(tell="made ahead")
     (project.record / ".tell").unlink()
     assert project.first_told() is None
-    assert "environment" in project.names()
+    assert "environment" in project.fast_names()
 
 
 def test_inputs_elsewhere_are_what_the_launcher_calls_its_functions_for(project: Project) -> None:
@@ -283,14 +310,14 @@ def test_inputs_elsewhere_are_what_the_launcher_calls_its_functions_for(project:
         },
         {"CFLAGS": "-", "LDFLAGS": "-"},
     )
-    assert (project.record / "further").read_text().splitlines() == [
+    assert (project.fast / "further").read_text().splitlines() == [
         "_storectl_same '/a/native' 1 &&",
         "_storectl_same '/else where/it'\\''s.toml' 2 &&",
         "_storectl_there '/a/src' &&",
         "_storectl_absent '/a/setup.cfg' '/a/setup.py' &&",
         "_storectl_unset CFLAGS LDFLAGS",
     ]
-    times = [(project.record / f"stamp.{number}").stat().st_mtime_ns for number in (1, 2)]
+    times = [(project.fast / f"stamp.{number}").stat().st_mtime_ns for number in (1, 2)]
     assert times == [NOW - 20 * SECOND, NOW - 10 * SECOND]
     assert [
         line for line in (project.record / "ready.default").read_text().splitlines()[4:] if "uv.lock" not in line
@@ -348,9 +375,9 @@ def test_a_young_input_elsewhere_gives_a_ready_file_only(project: Project) -> No
 
 def test_what_the_launcher_was_to_call_goes_with_the_inputs(project: Project) -> None:
     write_further(project, {Path("/else"): OLD})
-    assert {"further", "stamp.1"} <= project.names()
+    assert {"further", "stamp.1"} <= project.fast_names()
     project.write()
-    assert project.names() == {"environment", "stamp.uv.lock", "ready.default"}
+    assert project.fast_names() == {"environment", "stamp.uv.lock"}
 
 
 def with_variables(project: Project, **values: str | None) -> None:
@@ -387,7 +414,7 @@ def test_the_fast_path_is_gone_while_the_record_changes(project: Project, monkey
     rename = Path.rename
 
     def watching(source: Path, target: Path) -> Path:
-        seen.append((target.name, (project.record / "environment").exists()))
+        seen.append((target.name, (project.fast / "environment").exists()))
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", watching)
@@ -435,7 +462,7 @@ def test_forgetting_leaves_the_projects_inside_and_beside(project: Project) -> N
     )
     forget_record(project.layout, project.folder)
     assert not project.record.exists()
-    assert (project.layout.project_record(inner) / "environment").is_file()
+    assert (project.layout.project_record(inner) / "fast.default/environment").is_file()
 
 
 def test_a_record_that_is_as_it_was_written_has_no_problem(project: Project) -> None:
@@ -446,7 +473,7 @@ def test_a_record_that_is_as_it_was_written_has_no_problem(project: Project) -> 
     assert record_problem(project.record) is None
 
 
-@pytest.mark.parametrize("name", ["environment", "ready.default", "stamp.uv.lock", "sums"])
+@pytest.mark.parametrize("name", ["fast.default/environment", "ready.default", "fast.default/stamp.uv.lock", "sums"])
 def test_a_file_of_the_record_that_changes_or_goes_is_noticed(project: Project, name: str) -> None:
     project.write()
     content = (project.record / name).read_bytes()
@@ -458,5 +485,5 @@ def test_a_file_of_the_record_that_changes_or_goes_is_noticed(project: Project, 
 
 def test_a_stamp_of_another_time_is_noticed(project: Project) -> None:
     project.write()
-    os.utime(project.record / "stamp.uv.lock", ns=(NOW, NOW))
+    os.utime(project.fast / "stamp.uv.lock", ns=(NOW, NOW))
     assert record_problem(project.record)

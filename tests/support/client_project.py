@@ -59,6 +59,11 @@ class ClientHome:
     def record(self) -> Path:
         return Path(record_folder(str(self.store), str(self.project)))
 
+    @property
+    def fast(self) -> Path:
+        """What the launcher looks at in the record."""
+        return self.record / "fast.default"
+
     def environ(self, **more: str) -> dict[str, str]:
         """The variables of a process here; its storectl is the one under test."""
         packages = [os.path.dirname(os.path.dirname(package.__file__ or "")) for package in (storectl, storectl_shim)]
@@ -88,7 +93,7 @@ class ClientHome:
         Path(daemon_file(str(self.store))).write_bytes(this_daemon(socket or str(self.socket)).text())
 
     def write_record(self, key: str = "default", *, environment: Path | None = None) -> None:
-        """The record of the inputs as they are, for the launcher too where the key is ``default``."""
+        """The record of the inputs as they are, for the launcher too."""
         self.record.mkdir(parents=True, exist_ok=True)
         (self.store / "VERSION").write_text("storectl store 1\n")
         lines = [
@@ -100,14 +105,15 @@ class ClientHome:
         lines.append(f"written {max(p.stat().st_mtime_ns for p in inputs if p.exists()) + HOUR_NS}")
         lines += [_input_line(path) for path in inputs]
         (self.record / f"ready.{key}").write_text("\n".join([*lines, ""]))
-        if key == "default":
-            for path in inputs:
-                stamp = self.record / f"stamp.{path.name}"
-                stamp.unlink(missing_ok=True)
-                if path.exists():
-                    stamp.touch()
-                    os.utime(stamp, ns=(path.stat().st_mtime_ns,) * 2)
-            (self.record / "environment").write_text(f"{environment or self.environment}\n")
+        fast = self.record / f"fast.{key}"
+        shutil.rmtree(fast, ignore_errors=True)
+        fast.mkdir()
+        for path in inputs:
+            if path.exists():
+                stamp = fast / f"stamp.{path.name}"
+                stamp.touch()
+                os.utime(stamp, ns=(path.stat().st_mtime_ns,) * 2)
+        (fast / "environment").write_text(f"{environment or self.environment}\n")
 
     def storectl(
         self, *arguments: str, cwd: Path | None = None, stdin: str | None = "", **variables: str

@@ -13,7 +13,7 @@ from storectl_daemon.warming.warm import Warmer
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.quarantine import Reason, set_aside
-from storectl_store.projects.project_record import project_of, record_files, record_folders, record_problem
+from storectl_store.projects.project_record import project_of, record_folders, record_parts, record_problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class BookPart:
 
 def _set_record_aside(layout: StoreLayout, folder: Path, reason: Reason) -> None:
     """Set aside what is the record. The history stays where it is."""
-    set_aside(layout, {file.name: file for file in record_files(folder)}, reason)
+    set_aside(layout, {part.name: part for part in record_parts(folder)}, reason)
 
 
 def _record_problem(folder: Path) -> str | None:

@@ -1,7 +1,8 @@
 """Write the record of a project, which tells the launcher, with shell builtins only, that nothing has changed.
 
 The format and its reader are in ``storectl_shim.project_record``. The order of writing is what makes it safe: the file
-``environment`` is deleted first and written last, so a launcher that finds it finds the stamps that belong to it.
+``environment`` of a set of options is deleted first and written last, so a launcher that finds it finds the stamps that
+belong to it.
 
 Beside them ``sums`` says what was written, for ``verify``: a line ``<sha256 hex> <mtime ns> <name>`` for each file. The
 history of the project is in this folder, too; it has a format and a check of its own (``history``).
@@ -15,7 +16,18 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from storectl_shim.project_record import HELD_BACK, INPUTS, NOTICE, RECORD_FORMAT, ROLLED_BACK, SETTLED_NS, TELL, TOLD
+from storectl_shim.project_record import (
+    FAST,
+    FAST_ENVIRONMENT,
+    HELD_BACK,
+    INPUTS,
+    NOTICE,
+    RECORD_FORMAT,
+    ROLLED_BACK,
+    SETTLED_NS,
+    TELL,
+    TOLD,
+)
 from storectl_store.disk.durability import disk_errors
 from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.layout import StoreLayout
@@ -55,11 +67,11 @@ def write_record(
     ``now_ns`` is the current time in ns.
 
     While an input is younger than two seconds, a second change in the same tick of the file system could not be told
-    from the first. Then neither stamps nor ``environment`` are written; ``ready.<key>`` always is.
+    from the first. Then ``fast.<key>`` is not written; ``ready.<key>`` always is.
 
     ``notices`` are told at every run. The launcher cannot tell them, so with notices it gets no fast path. If the
-    environment is ``rolled_back``, they say so. What is in ``tell`` is told at the next run only: the fast path is held
-    back until then. What the record had to tell of the same environment still is told.
+    environment is ``rolled_back``, they say so. What is in ``tell`` is told at the next run with the default options
+    only: their fast path is held back until then. What the record had to tell of the same environment still is told.
     """
     settled = all(state is None or state.mtime_ns < now_ns - SETTLED_NS for state in inputs.values())
     told = _notices(notices, ROLLED_BACK if rolled_back else NOTICE)
@@ -70,15 +82,16 @@ def write_record(
     with disk_errors(f"record the environment of {project}"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _SUMS).unlink(missing_ok=True)
-        if key == DEFAULT_KEY:
-            tell = tell or _untold(folder, environment)
-            _forget_fast_path(folder)
+        tell = (tell or _untold(folder, environment)) if key == DEFAULT_KEY else None
+        _forget_fast_path(folder, key)
         replace_file(folder / f"ready.{key}", lines)
-        if key == DEFAULT_KEY and tell is not None:
+        if tell is not None:
             replace_file(folder / TELL, os.fsencode(f"{environment}\n{tell}\n"))
-        if key == DEFAULT_KEY and settled and not notices and further is not None:
-            _write_fast_path(folder, usual, further)
-            replace_file(folder / (HELD_BACK if tell is not None else "environment"), os.fsencode(environment) + b"\n")
+        if settled and not notices and further is not None:
+            fast = folder / f"{FAST}{key}"
+            _write_stamps(fast, usual, further)
+            name = FAST_ENVIRONMENT if tell is None else HELD_BACK
+            replace_file(fast / name, os.fsencode(environment) + b"\n")
         replace_file(folder / _SUMS, _sums(folder))
     return settled
 
@@ -129,16 +142,24 @@ def record_problem(folder: Path) -> str | None:
     return None if written == _sums(folder) else "its files are not as they were written"
 
 
-def record_files(folder: Path) -> list[Path]:
-    """The files in a record folder that are the record, not the history. May raise OSError."""
+def record_parts(folder: Path) -> list[Path]:
+    """The files and folders in a record folder that are the record, not the history. May raise OSError.
+
+    What the launcher reads comes first, so that whoever takes them away one by one begins with it.
+    """
     names = sorted(name for name in os.listdir(folder) if name not in _OTHERS and not name.startswith("."))
     return [folder / name for name in names]
 
 
 def _sums(folder: Path) -> bytes:
-    files = {file.name: file for file in record_files(folder) if file.name != _SUMS}
-    if (folder / HELD_BACK).exists():  # the next run gives it its name, and nothing else changes
-        files["environment"] = folder / HELD_BACK
+    files: dict[str, Path] = {}
+    for part in record_parts(folder):
+        if part.name.startswith(FAST):
+            files |= {f"{part.name}/{name}": part / name for name in os.listdir(part) if not name.startswith(".")}
+            if (part / HELD_BACK).exists():  # the next run gives it its name, and nothing else changes
+                files[f"{part.name}/{FAST_ENVIRONMENT}"] = part / HELD_BACK
+        elif part.name != _SUMS:
+            files[part.name] = part
     return b"".join(_sum(files[name], name) for name in sorted(files))
 
 
@@ -155,7 +176,8 @@ def forget_record(layout: StoreLayout, project: Path) -> None:
     folder = layout.project_record(project)
     with disk_errors(f"forget the record of {project}"):
         if folder.is_dir():
-            _forget_fast_path(folder)
+            for fast in folder.glob(f"{FAST}*"):
+                _forget_fast_path(folder, fast.name.removeprefix(FAST))
             shutil.rmtree(folder)
         _remove_empty(folder.parent, layout.projects)
 
@@ -167,8 +189,7 @@ def forget_ready(layout: StoreLayout, project: Path, keys: Collection[str]) -> N
         if folder.is_dir():
             (folder / _SUMS).unlink(missing_ok=True)
             for key in keys:
-                if key == DEFAULT_KEY:
-                    _forget_fast_path(folder)
+                _forget_fast_path(folder, key)
                 (folder / f"ready.{key}").unlink(missing_ok=True)
             replace_file(folder / _SUMS, _sums(folder))
 
@@ -212,12 +233,19 @@ def _input_line(path: Path, state: InputState | None) -> str:
             return f"place {path}"
 
 
-def _forget_fast_path(folder: Path) -> None:
+def _forget_fast_path(folder: Path, key: str) -> None:
+    fast = folder / f"{FAST}{key}"
     # First what is held back: a run may give it its name at any moment.
-    for name in (HELD_BACK, TELL, TOLD, "environment", "further"):
-        (folder / name).unlink(missing_ok=True)
-    for stamp in folder.glob("stamp.*"):
-        stamp.unlink(missing_ok=True)
+    for file in (fast / HELD_BACK, fast / FAST_ENVIRONMENT):
+        file.unlink(missing_ok=True)
+    if fast.is_dir():
+        shutil.rmtree(fast)
+    if key == DEFAULT_KEY:
+        # Beside these, what older versions wrote for their launcher, which knew the default options alone.
+        for name in (TELL, TOLD, HELD_BACK, FAST_ENVIRONMENT, "further"):
+            (folder / name).unlink(missing_ok=True)
+        for stamp in folder.glob("stamp.*"):
+            stamp.unlink(missing_ok=True)
 
 
 def _untold(folder: Path, environment: Path) -> str | None:
@@ -228,15 +256,16 @@ def _untold(folder: Path, environment: Path) -> str | None:
     return None
 
 
-def _write_fast_path(folder: Path, usual: Mapping[Path, InputState | None], further: Further) -> None:
+def _write_stamps(fast: Path, usual: Mapping[Path, InputState | None], further: Further) -> None:
     """Write an empty file for each usual input that exists, with its modification time, and calls for the others."""
+    fast.mkdir()
     for path, state in usual.items():
         if state is not None:
-            replace_file(folder / f"stamp.{path.name}", b"", mtime_ns=state.mtime_ns)
+            replace_file(fast / f"stamp.{path.name}", b"", mtime_ns=state.mtime_ns)
     for number, mtime_ns in further.stamps.items():
-        replace_file(folder / f"stamp.{number}", b"", mtime_ns=mtime_ns)
+        replace_file(fast / f"stamp.{number}", b"", mtime_ns=mtime_ns)
     if further.calls:
-        replace_file(folder / "further", further.calls)
+        replace_file(fast / "further", further.calls)
 
 
 def _remove_empty(folder: Path, last: Path) -> None:

@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl_shim.project_record import FAST, FAST_ENVIRONMENT
 from storectl_store.digest import EnvironmentId, is_environment_id
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import StoreFormatError
-from storectl_store.projects.project_record import DEFAULT_KEY, record_folders
+from storectl_store.projects.project_record import record_folders
 
-_FAST_PATH = "environment"
 _READY = "ready."
 
 
@@ -48,20 +48,22 @@ def _unless_gone(error: OSError) -> None:
 
 def _names(folder: Path) -> list[str]:
     with suppress(FileNotFoundError):
-        return sorted(name for name in os.listdir(folder) if name == _FAST_PATH or name.startswith(_READY))
+        return sorted(name for name in os.listdir(folder) if name.startswith((FAST, _READY)))
     return []
 
 
-def _recorded(file: Path) -> Iterator[RecordedReady]:
+def _recorded(part: Path) -> Iterator[RecordedReady]:
+    is_fast = part.name.startswith(FAST)
+    file = part / FAST_ENVIRONMENT if is_fast else part
+    key = part.name.removeprefix(FAST if is_fast else _READY)
     with suppress(FileNotFoundError):
-        key = DEFAULT_KEY if file.name == _FAST_PATH else file.name.removeprefix(_READY)
         yield RecordedReady(key=key, environment=_environment(file), at=file.stat().st_mtime)
 
 
 def _environment(file: Path) -> EnvironmentId:
     """The environment that the file names: the last part of a path."""
     lines = os.fsdecode(file.read_bytes()).split("\n")
-    if file.name == _FAST_PATH:
+    if file.name == FAST_ENVIRONMENT:
         path = lines[0]
     else:
         path = next((line.partition(" ")[2] for line in lines if line.startswith("environment ")), "")
