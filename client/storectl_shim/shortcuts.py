@@ -14,7 +14,7 @@ The file is a list of calls of the launcher's own functions, joined by &&, of wh
     _storectl_as_before <path> +<ns>       as old as the stamp whose name ends with this
     _storectl_there <path> …               something is there
     _storectl_absent <path> …              nothing is there
-    _storectl_leads_to <path> <path>       both are the same file, which is executable
+    _storectl_leads_to <path> <path>       both lead to the same file
     _storectl_value <name> <value>         the variable has this value; empty: it is not set, or empty
     _storectl_to <folder> <key>            the project, and the key of its record (``storectl_shim.project_record``)
 
