@@ -83,21 +83,18 @@ class Closure:
         )
 
 
-def everything(view: MergedView) -> tuple[object, ...]:
+def everything(view: MergedView) -> list[object]:
     """All that is published of the view; the order in which it is made does not count, but for parents of folders."""
     plan: EnvironmentPlan = plan_of(view)
     made: set[str] = set()
     for folder in plan.folders:
         assert folder.rpartition("/")[0] in {"", *made}, f"{folder} is made before its parent"
         made.add(folder)
-    unordered: tuple[Sequence[object], ...] = (plan.folders, plan.links, plan.same_files, plan.files, plan.scripts)
-    return (
-        *(sorted(map(repr, group)) for group in unordered),
-        plan.names, plan.id, plan.path, plan.interpreter, plan.site_packages, plan.warnings, import_map_of(plan),
-    )  # fmt: skip
+    groups: list[Sequence[object]] = [plan.folders, plan.links, plan.same_files, plan.files, plan.scripts]
+    told = (plan.names, plan.id, plan.path, plan.interpreter, plan.site_packages, plan.warnings, import_map_of(plan))
+    return [*(sorted(map(repr, group)) for group in groups), *told]
 
 
-FLAT = {"numbers.py": "1", "numbers_more/__init__.py": ""}
 NAMED: dict[str, list[WheelBytes]] = {
     name: [make_wheel(name, version, **recipe) for version, recipe in recipes]
     for name, recipes in {
