@@ -83,16 +83,18 @@ class Closure:
         )
 
 
-def everything(view: MergedView) -> list[object]:
+def everything(view: MergedView) -> tuple[EnvironmentPlan, list[list[str]], bytes]:
     """All that is published of the view; the order in which it is made does not count, but for parents of folders."""
-    plan: EnvironmentPlan = plan_of(view)
+    plan = plan_of(view)
     made: set[str] = set()
     for folder in plan.folders:
         assert folder.rpartition("/")[0] in {"", *made}, f"{folder} is made before its parent"
         made.add(folder)
-    groups: list[Sequence[object]] = [plan.folders, plan.links, plan.same_files, plan.files, plan.scripts]
-    told = (plan.names, plan.id, plan.path, plan.interpreter, plan.site_packages, plan.warnings, import_map_of(plan))
-    return [*(sorted(map(repr, group)) for group in groups), *told]
+    links, copies = (sorted(map(repr, group)) for group in (plan.links, plan.same_files))
+    files, written = (sorted(map(repr, group)) for group in (plan.files, plan.scripts))
+    return replace(
+        plan, folders=tuple(sorted(plan.folders)), links=(), same_files=(), files=(), scripts=()
+    ), [links, copies, files, written], import_map_of(plan)  # fmt: skip
 
 
 NAMED: dict[str, list[WheelBytes]] = {
