@@ -102,9 +102,8 @@ class Pipeline:
         self._numbers = itertools.count()
 
     def expect(self) -> None:
-        """Start all workers in the background: several wheels will be staged."""
-        for _ in range(self._workers.limit):
-            self._workers.expect(stage_wheel.__module__)
+        """Load in the background what workers need: wheels will be staged."""
+        self._workers.expect(stage_wheel.__module__)
 
     async def ensure(self, pin: Pin, report: Progress, fetch: Fetch) -> Manifest:
         """The manifest of the pin's entry, made now if it is missing. ``fetch`` is the caller's own access to wheels.
@@ -142,7 +141,7 @@ class Pipeline:
         """The pin's wheel, fetched, checked and unpacked into a stage, even if the store has it."""
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
-        self._workers.expect(stage_wheel.__module__)  # it starts while the wheel is fetched
+        self._workers.expect(stage_wheel.__module__)  # they load while the wheel is fetched
         received = 0
 
         def count(size: int) -> None:
