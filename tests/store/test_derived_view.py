@@ -83,64 +83,66 @@ class Closure:
         )
 
 
-def everything(view: MergedView) -> list[object]:
+def everything(view: MergedView) -> tuple[EnvironmentPlan, list[list[str]], bytes]:
     """All that is published of the view; the order in which it is made does not count, but for parents of folders."""
-    plan: EnvironmentPlan = plan_of(view)
+    plan = plan_of(view)
     made: set[str] = set()
     for folder in plan.folders:
         assert folder.rpartition("/")[0] in {"", *made}, f"{folder} is made before its parent"
         made.add(folder)
-    groups: list[Sequence[object]] = [plan.folders, plan.links, plan.same_files, plan.files, plan.scripts]
-    told = (plan.names, plan.id, plan.path, plan.interpreter, plan.site_packages, plan.warnings, import_map_of(plan))
-    return [*(sorted(map(repr, group)) for group in groups), *told]
+    links, copies = (sorted(map(repr, group)) for group in (plan.links, plan.same_files))
+    files, written = (sorted(map(repr, group)) for group in (plan.files, plan.scripts))
+    return replace(
+        plan, folders=tuple(sorted(plan.folders)), links=(), same_files=(), files=(), scripts=()
+    ), [links, copies, files, written], import_map_of(plan)  # fmt: skip
 
 
-NAMED: dict[str, list[WheelBytes]] = {
-    name: [make_wheel(name, version, **recipe) for version, recipe in recipes]
-    for name, recipes in {
-        "alpha": [
-            ("1", {"files": {"shared/alpha.py": "", "alpha.py": ""}, "entry_points": scripts("alpha", "a-tool")}),
-            ("2", {"files": {"shared/alpha.py": "2", "alpha/__init__.py": ""}, "entry_points": scripts("alpha")}),
-        ],
-        "beta": [
-            ("1", {"files": {"shared/beta.py": "", "beta/__init__.py": "", "beta-1.data/data/share/beta": "x"}}),
-            ("2", {"files": {"beta/__init__.py": "", "beta-2.data/data/share/doc/beta": "x"}}),
-            ("3", {"files": {"shared/deep/er/beta.py": "", "beta-3.data/data/etc/beta.conf": "x"}}),
-        ],
-        "gamma": [
-            ("1", {"files": {"gamma.py": "", "gamma-1.data/scripts/gamma": "#!python\nx\n"}}),
-            ("2", {"files": {"gamma.py": "2", "gamma-2.data/scripts/gamma": "#!/bin/sh\nx\n", "same.py": "same"}}),
-        ],
-        "delta": [
-            ("1", {"files": {"same.py": "same", "delta/__init__.py": ""}, "requires_dist": ("gamma",)}),
-            ("2", {"files": {"same.py": "other", "delta/__init__.py": ""}, "entry_points": scripts("alpha", "d")}),
-            ("3", {"files": {"delta.py": "", "delta-3.data/headers/delta.h": "x"}}),
-        ],
-        "epsilon": [
-            ("1", {"files": {"shared/deep/epsilon.py": "", "alpha/plugin.py": ""}, "requires_dist": ("alpha",)}),
-            ("2", {"files": {"shared.py": "", "epsilon-2.data/data/share/doc/epsilon": "x"}}),
-        ],
-        "torch": [
-            ("1", {"files": {"torch/__init__.py": "", "torch/lib/libtorch.so": "x", "torch/lib/other.so": "y"}}),
-            ("2", {"files": {"torch/__init__.py": "", "torch/lib/libtorch.so": "x", "torch/bin/a/tool": "z"}}),
-        ],
-        "nvidia": [
-            ("1", {"files": {"nvidia/cublas/lib/lib.so": "x", "torch/lib/nvidia.so": "x"}}),
-            ("2", {"files": {"nvidia/cudnn/lib/lib.so": "x", "nvidia/__init__.py": ""}}),
-        ],
-        "coverage": [
-            ("7.10.4", {"files": {"coverage/__init__.py": ""}}),
-            ("7.13.0", {"files": {"coverage/__init__.py": "", "a1_coverage.pth": "import coverage"}}),
-        ],
-        "custom": [("1", {"files": {"sitecustomize.py": ""}}), ("2", {"files": {"custom.py": ""}})],
-        "odd": [
-            ("1", {"files": {"odd-1.data/data/lib/odd/x": "x", "odd-1.data/data/lib64/odd/y": "y"}}),
-            ("2", {"files": {"odd-2.data/data/lib/python3.12/site-packages/odd/z.py": "z", "odd/__init__.py": ""}}),
-            ("3", {"files": {"odd-3.data/data/bin/odd": "x", "odd-3.data/data/lib": "a file"}}),
-            ("4", {"files": {"odd-4.data/data/bin/python": "x", "odd-4.data/data/pyvenv.cfg": ""}}),
-        ],
-    }.items()
-}  # fmt: skip
+RECIPES: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "alpha": [
+        ("1", {"files": {"shared/alpha.py": "", "alpha.py": ""}, "entry_points": scripts("alpha", "a-tool")}),
+        ("2", {"files": {"shared/alpha.py": "2", "alpha/__init__.py": ""}, "entry_points": scripts("alpha")}),
+    ],
+    "beta": [
+        ("1", {"files": {"shared/beta.py": "", "beta/__init__.py": "", "beta-1.data/data/share/beta": "x"}}),
+        ("2", {"files": {"beta/__init__.py": "", "beta-2.data/data/share/doc/beta": "x"}}),
+        ("3", {"files": {"shared/deep/er/beta.py": "", "beta-3.data/data/etc/beta.conf": "x"}}),
+    ],
+    "gamma": [
+        ("1", {"files": {"gamma.py": "", "gamma-1.data/scripts/gamma": "#!python\nx\n"}}),
+        ("2", {"files": {"gamma.py": "2", "gamma-2.data/scripts/gamma": "#!/bin/sh\nx\n", "same.py": "same"}}),
+    ],
+    "delta": [
+        ("1", {"files": {"same.py": "same", "delta/__init__.py": ""}, "requires_dist": ("gamma",)}),
+        ("2", {"files": {"same.py": "other", "delta/__init__.py": ""}, "entry_points": scripts("alpha", "d")}),
+        ("3", {"files": {"delta.py": "", "delta-3.data/headers/delta.h": "x"}}),
+    ],
+    "epsilon": [
+        ("1", {"files": {"shared/deep/epsilon.py": "", "alpha/plugin.py": ""}, "requires_dist": ("alpha",)}),
+        ("2", {"files": {"shared.py": "", "epsilon-2.data/data/share/doc/epsilon": "x"}}),
+    ],
+    "torch": [
+        ("1", {"files": {"torch/__init__.py": "", "torch/lib/libtorch.so": "x", "torch/lib/other.so": "y"}}),
+        ("2", {"files": {"torch/__init__.py": "", "torch/lib/libtorch.so": "x", "torch/bin/a/tool": "z"}}),
+    ],
+    "nvidia": [
+        ("1", {"files": {"nvidia/cublas/lib/lib.so": "x", "torch/lib/nvidia.so": "x"}}),
+        ("2", {"files": {"nvidia/cudnn/lib/lib.so": "x", "nvidia/__init__.py": ""}}),
+    ],
+    "coverage": [
+        ("7.10.4", {"files": {"coverage/__init__.py": ""}}),
+        ("7.13.0", {"files": {"coverage/__init__.py": "", "a1_coverage.pth": "import coverage"}}),
+    ],
+    "custom": [("1", {"files": {"sitecustomize.py": ""}}), ("2", {"files": {"custom.py": ""}})],
+    "odd": [
+        ("1", {"files": {"odd-1.data/data/lib/odd/x": "x", "odd-1.data/data/lib64/odd/y": "y"}}),
+        ("2", {"files": {"odd-2.data/data/lib/python3.12/site-packages/odd/z.py": "z", "odd/__init__.py": ""}}),
+        ("3", {"files": {"odd-3.data/data/bin/odd": "x", "odd-3.data/data/lib": "a file"}}),
+        ("4", {"files": {"odd-4.data/data/bin/python": "x", "odd-4.data/data/pyvenv.cfg": ""}}),
+    ],
+}
+NAMED = {
+    name: [make_wheel(name, version, **recipe) for version, recipe in recipes] for name, recipes in RECIPES.items()
+}
 LOCAL: list[dict[str, Any]] = [
     {},
     {"entry_points": scripts("serve")},
