@@ -522,7 +522,7 @@ def test_a_defect_is_a_failure_that_shows_no_internals(tmp_path: Path) -> None:
         message = await scene.warm()
         assert isinstance(message, FailedEvent)
         assert message.problem.code == "E_INTERNAL"
-        assert "secret" not in message.model_dump_json()
+        assert "secret" not in message.json_text()
         scene.maker.trouble = None
         assert isinstance(await scene.warm(), ReadyEvent)
 
