@@ -51,7 +51,7 @@ from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.commit import Committed, commit
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.sealed import opened
-from storectl_store.entries.stage import StagedEntry
+from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.errors import LockFileError, ProblemError, StoreError
 from storectl_store.projects.git_refs import Head
