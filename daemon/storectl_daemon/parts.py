@@ -279,13 +279,13 @@ class Parts:
         resources = self.resources
 
         def load_http() -> Http:
-            from storectl_daemon.serving.app import HEALTH, WARM, Application  # noqa: PLC0415 - for commands only
+            from storectl_daemon.serving.app import ASKED_ONLY, WARM, Application  # noqa: PLC0415 - for commands only
             from storectl_daemon.serving.http_server import HttpServer  # noqa: PLC0415 - for commands only
 
             def on_request(path: str) -> None:
                 self.idle.touch()
-                if path != HEALTH:
-                    making.maker.begin()  # a command will want a build soon
+                if path not in ASKED_ONLY:
+                    making.maker.begin()  # a command will want an environment soon
                 if path == WARM and self.store.empty:  # everything has to be fetched
                     resources.network.begin()
                     resources.pipeline.expect()
