@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from storectl_shim.project_record import options_key
-from storectl_shim.shortcuts import FIRST_LINE, TOOLS, quoted, shortcut_path, stamp_path
+from storectl_shim.shortcuts import TOOLS, quoted, shortcut_content, shortcut_path, stamp_path
 from support.client_project import LAUNCHER, ClientHome, age, client_home, make_environment, write_program
 
 SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
@@ -36,7 +36,7 @@ class Place:
         path = Path(shortcut_path(str(self.home.store), str(start), spelling))
         path.parent.mkdir(parents=True, exist_ok=True)
         last = f"_storectl_to {quoted(str(project or self.home.project))} {key}"
-        path.write_text("\n".join([FIRST_LINE, " &&\n".join([*calls, last]), ""]))
+        path.write_bytes(shortcut_content([*calls, last]))
         return path
 
     def run(self, *arguments: str, cwd: Path | None = None, **variables: str) -> str:
