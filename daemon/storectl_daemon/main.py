@@ -168,7 +168,11 @@ class Daemon:
             async for _event in events:
                 await rest(REST_S, lambda: service.busy)
                 events.skip()
-                await asyncio.to_thread(give_memory_back)
+                await asyncio.to_thread(self._give_memory_back)
+
+    def _give_memory_back(self) -> None:
+        self._parts.store.catalogue.shrink()
+        give_memory_back()
 
     async def _empty_trash(self) -> None:
         """Delete what lies in the trash, now and after each collect; then what is left over of what was collected.
