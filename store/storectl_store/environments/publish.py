@@ -98,7 +98,8 @@ def _publish(
             with opened_folder(stage) as view:
                 builder = _Builder(view, plan, extra_files, links, share_copies=share_copies)
                 builder.build()
-                # Without a barrier a power cut could show the folder with empty files in it. Entries have had theirs.
+                # Without a barrier a power cut could show the folder with empty files in it, or without the names of entries
+                # that were committed just now.
                 barrier(stage)
                 place(stage, plan.path)
                 builder.keep_links()
