@@ -105,8 +105,9 @@ def test_the_plainest_start_is_one_for_python_too(shell: list[str]) -> None:
             spelling = spelling_of([*arguments[1:]], environ)
             assert spelling is not None, arguments
             assert (spelling.spelling, spelling.environment, spelling.program) == (PLAIN, None, 0), arguments
-            is_python = arguments[1] in ("-m", "-c") or arguments[1].endswith(".py")
-            assert plain == ("python" if is_python else arguments[1])
+            program = named(arguments[1:], 0)
+            command = "-" if "/" in program else "python" if program == "-" or program.endswith(".py") else program
+            assert plain == f"{command} {program}"
 
 
 def line(chosen: random.Random, *command: str, most: int = 5) -> Line:
@@ -170,7 +171,10 @@ def harness() -> Iterator[str]:
     text = LAUNCHER.read_text()
     yield from re.findall(r"(?ms)^_storectl_\w+\(\) \{\n.*?^\}\n", text)
     begin, end = text.index("_storectl_odd="), text.index("case ${0##*/}:${HOME-}")
-    yield f"plain() {{\n_storectl_command=\n{text[begin:end]}printf '%s\\n' \"${{_storectl_command:-{SLOW}}}\"\n}}"
+    shown = (
+        f'if [ "$_storectl_words" ]; then echo "${{_storectl_command:--}} ${{_storectl_word:--}}"; else echo {SLOW}; fi'
+    )
+    yield f"plain() {{\n_storectl_command=\n{text[begin:end]}\n{shown}\n}}"
     variables = "".join(re.findall(r"(?m)^_storectl_odd=.*\n", text))
     yield f"""read_line() {{
         {variables}
