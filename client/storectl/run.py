@@ -96,6 +96,7 @@ def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[st
         lock_file = script_lock_file(request.arguments[0], options.python, own, how)
         options = options.with_lock_file(lock_file) if lock_file is not None else options
     given = with_files(request.env_files, os.environ)
+    options = options.for_program(_program(request))
     try:
         environment = environment_for(request, options, own, how)
     except NoLockFileError as error:
@@ -113,6 +114,13 @@ def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[st
     if is_true(own.get("STORECTL_VERBOSE")):
         sys.stderr.write(f"storectl: {printable(' '.join(command))} (with {python})\n")
     return command, environ
+
+
+def _program(request: RunRequest) -> tuple[str, ...]:
+    """The program, if its imports can be told before it runs: a script, ``-c`` with code, ``-m`` with a module."""
+    if request.kind is Kind.NAMED:
+        return request.arguments[:1] if _is_script(request) or os.path.isfile(request.arguments[0]) else ()
+    return request.arguments[:2]
 
 
 def _may_be_outside(request: RunRequest, options: Options) -> bool:
