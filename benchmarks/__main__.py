@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import commands, install, peers, scale, service, space, start
+from benchmarks import clone, commands, install, peers, scale, service, space, start
 from benchmarks.results import Result, as_json, as_markdown, as_svg, from_json, with_earlier
 from benchmarks.world import World, download, new_world
 
@@ -28,6 +28,7 @@ def rows(small: Path, large: Path) -> dict[str, tuple[Path, Callable[[World, int
     """Every row group: the wheels it runs on, and what it does."""
     return {
         "start": (small, lambda world, pairs, _: _started(world, pairs)),
+        "clone": (small, lambda world, pairs, _: clone.clone(world, pairs)),
         "pull": (small, lambda world, pairs, _: start.after_pull(world, pairs)),
         "new": (large, lambda world, pairs, _: install.new_environment(world, pairs)),
         "switch": (large, lambda world, pairs, _: install.branch_switch(world, pairs)),

@@ -1,13 +1,16 @@
 """What the kernel tells of processes, by /proc. An OSError for one that has ended."""
 
 import os
+import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 _LOOK_EVERY = 0.2  # seconds
+_ENDS_WITHIN = 20.0  # seconds, after which a process is killed
 
 
 def resident(pid: int) -> int:
@@ -19,6 +22,38 @@ def processor_seconds(pid: int) -> float:
     """What the process has used so far, by user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def tree_seconds(pid: int) -> float:
+    """The same of a process and of all that it has started, whether they have ended or not."""
+    seconds = 0.0
+    for each in _with_children([pid]):
+        with suppress(OSError):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            seconds += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
+def end(pid: int) -> None:
+    """End a daemon and what it has started, each by its id, and wait until none of them is left.
+
+    On a busy machine a daemon may not find the time to answer ``daemon stop`` within its deadline.
+    """
+    tree = _with_children([pid])
+    for each, number in ((pid, signal.SIGTERM), *((each, signal.SIGKILL) for each in tree)):
+        deadline = time.monotonic() + _ENDS_WITHIN
+        with suppress(ProcessLookupError):
+            os.kill(each, number)
+        while _runs(each) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie, which waits for its parent only."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def switches(pid: int) -> int:

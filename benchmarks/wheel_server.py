@@ -1,7 +1,8 @@
 """An index of real wheel files on loopback, in a process of its own: ``python -m benchmarks.wheel_server FOLDER``.
 
 It serves the simple API (JSON and HTML), the files through ``sendfile``, and their metadata (PEP 658), to every tool alike.
-It prints its address and runs until it is killed.
+It prints its address and runs until it is killed. ``PUT /rate`` with a number of Mbit/s shapes all that it sends from then
+on, over all connections together, as the line of a home or an office does; 0 takes the limit away.
 """
 
 import hashlib
@@ -10,6 +11,8 @@ import json
 import os
 import socketserver
 import sys
+import threading
+import time
 import zipfile
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +25,41 @@ from packaging.utils import canonicalize_name
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 
 
+class Line:
+    """A line of so many bytes a second that all connections share: a token bucket.
+
+    A piece waits for its turn before it is handed to the kernel, so connections that send at once take turns.
+    """
+
+    _PIECE_SECONDS = 0.004
+    """A piece is what the line carries meanwhile: small enough to be even, large enough to cost no processor time."""
+
+    def __init__(self) -> None:
+        self._rate = 0.0  # 0: no limit
+        self._free_at = 0.0
+        self._mutex = threading.Lock()
+
+    def limit(self, mbit: float) -> None:
+        """Carry so many Mbit/s from now on; 0 is no limit."""
+        with self._mutex:
+            self._rate = mbit * 1e6 / 8
+            self._free_at = 0.0
+
+    def piece(self, left: int) -> int:
+        """How many of so many bytes are to be sent next."""
+        return min(left, max(1460, round(self._rate * self._PIECE_SECONDS))) if self._rate else left
+
+    def wait(self, size: int) -> None:
+        """Return when the line has carried what came before and these bytes."""
+        if not self._rate:
+            return
+        with self._mutex:
+            self._free_at = max(time.monotonic(), self._free_at) + size / self._rate
+            seconds = self._free_at - time.monotonic()
+        if seconds > 0:
+            time.sleep(seconds)
+
+
 class Index(ThreadingHTTPServer):
     """All wheels of a folder."""
 
@@ -31,6 +69,7 @@ class Index(ThreadingHTTPServer):
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder = folder
+        self.line = Line()
         self.pages: dict[str, list[dict[str, Any]]] = {}
         self.metadata: dict[str, bytes] = {}
         for wheel in sorted(folder.glob("*.whl")):
@@ -72,6 +111,11 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._file(self.server.folder / name)
 
+    def do_PUT(self) -> None:
+        """Set the rate of the line."""
+        self.server.line.limit(float(self.rfile.read(int(self.headers["Content-Length"]))))
+        self._bytes(b"", "text/plain")
+
     def _page(self, name: str) -> None:
         files = self.server.pages.get(name)
         if files is None:
@@ -91,6 +135,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        self.server.line.wait(len(content))
         self.wfile.write(content)
 
     def _file(self, path: Path) -> None:
@@ -102,10 +147,16 @@ class Handler(BaseHTTPRequestHandler):
         with file:
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "application/octet-stream")
-            self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
+            size = os.fstat(file.fileno()).st_size
+            self.send_header("Content-Length", str(size))
             self.end_headers()
             self.wfile.flush()
-            self.connection.sendfile(file)
+            sent = 0
+            while sent < size:
+                piece = self.server.line.piece(size - sent)
+                self.server.line.wait(piece)
+                self.connection.sendfile(file, sent, piece)
+                sent += piece
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 from packaging.utils import parse_wheel_filename
 from uv import find_uv_bin
 
+from benchmarks.processes import end
 from support.machine import Machine, new_machine
 
 PYTHON = os.path.realpath(sys.executable)
@@ -55,6 +57,10 @@ class World:
         """The variables of uv's own commands. For storectl UV_PYTHON is an option: what ``-p`` asks for."""
         return self.environ | {"UV_PYTHON": PYTHON}
 
+    def shape(self, mbit: float) -> None:
+        """Have the index send so many Mbit/s from now on, over all connections together; 0 is as fast as it can."""
+        urllib.request.urlopen(urllib.request.Request(f"{self.index}/rate", str(mbit).encode(), method="PUT")).close()
+
     def project(self, name: str, only: Sequence[str] | None = None, *, without: Sequence[str] = ()) -> Path:
         """A virtual project whose ``uv.lock`` pins every wheel of the index, or those of ``only``."""
         folder = self.machine.home / name
@@ -92,6 +98,11 @@ class World:
         if done.returncode:
             raise RuntimeError(f"{command}: exit {done.returncode}\n{done.stderr[-3000:]}")
         return done.stdout
+
+    def end_daemons(self) -> None:
+        """End every daemon of this world and what it has started."""
+        for pid in self.machine.daemon_processes():
+            end(pid)
 
 
 def pull(source: Path, folder: Path) -> None:

@@ -67,7 +67,7 @@ from support.environments import made_up_interpreter, plan_of
 from support.golden import GOLDEN, GoldenFormat, check_golden
 
 ELSEWHERE = {
-    "import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "pin.v1", "ahead.v1.json",
+    "import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "project-record.v3", "pin.v1", "ahead.v1.json",
     f"history.v{HISTORY_FORMAT}", f"kept-inputs.v{KEPT_FORMAT}",
 }  # fmt: skip
 """Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; pin: ``tests/store/test_pins.py``;

@@ -18,14 +18,23 @@ from storectl.errors import (
     printable,
 )
 from storectl.locks.freshness import with_fresh_lock_file
-from storectl.locks.named import default_project, named_project
+from storectl.locks.named import DEFAULT, default_project, named_project
 from storectl.locks.remembered import Locking, locking_for
-from storectl.locks.script_block import script_lock_file
+from storectl.locks.script_block import has_block, script_lock_file
 from storectl.locks.unlocked import locate_or_lock
+from storectl.meaning import (
+    Grounds,
+    forget_script,
+    grounds_of_named,
+    grounds_of_project,
+    grounds_of_script,
+    write_shortcut,
+)
 from storectl.options import is_true
 from storectl.program import execute, program_environ
 from storectl.run_arguments import Kind, RunRequest, parse_run
 from storectl.run_options import help_of_options
+from storectl.shortcuts import PLAIN, spelling_of
 from storectl.target import SCRIPT_SUFFIXES, check_script, command_line, names_script, script_folder
 from storectl_shim.leases import held
 from storectl_shim.locations import store_folder
@@ -67,6 +76,7 @@ def main(arguments: list[str]) -> int:
         if len(request.choices) > 1 or request.parallel:
             return _run_matrix(request)
         command, environ = _prepared(request, request.options)
+        _remember(arguments, request)
         execute(command, environ)
     except OutputError:
         raise  # the caller ends this command as any other
@@ -88,13 +98,9 @@ def _run_matrix(request: RunRequest) -> int:
 
 def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[str, str]]:
     """The program's command line and variables with these options. A script may have a lock file of its own."""
-    own = {**os.environ, **request.variables, **({"UV_OFFLINE": "1"} if options.offline else {})}
+    own = _own_variables(request, options)
     how = locking_for(options, refresh=request.refresh)
-    named = request.kind is Kind.NAMED and not (options.lock_file or request.project or request.environment)
-    if named and (_is_script(request) or os.path.isfile(request.arguments[0])):
-        check_script(request.arguments[0])
-        lock_file = script_lock_file(request.arguments[0], options.python, own, how)
-        options = options.with_lock_file(lock_file) if lock_file is not None else options
+    options = _with_script(request, options, own, how)
     given = with_files(request.env_files, os.environ)
     options = options.for_program(_program(request))
     try:
@@ -121,6 +127,58 @@ def _program(request: RunRequest) -> tuple[str, ...]:
     if request.kind is Kind.NAMED:
         return request.arguments[:1] if _is_script(request) or os.path.isfile(request.arguments[0]) else ()
     return request.arguments[:2]
+
+
+def _own_variables(request: RunRequest, options: Options) -> dict[str, str]:
+    """The variables that count for storectl itself."""
+    return {**os.environ, **request.variables, **({"UV_OFFLINE": "1"} if options.offline else {})}
+
+
+def _with_script(request: RunRequest, options: Options, environ: Mapping[str, str], how: Locking) -> Options:
+    """The options with the lock file of the script, if it has a block."""
+    file = _file_that_may_have_block(request)
+    if file is None:
+        return options
+    check_script(file)
+    lock_file = script_lock_file(file, options.python, environ, how)
+    return options.with_lock_file(lock_file) if lock_file is not None else options
+
+
+def _file_that_may_have_block(request: RunRequest) -> str | None:
+    elsewhere = request.options.lock_file or request.project or request.environment
+    if request.kind is not Kind.NAMED or elsewhere:
+        return None
+    name = request.arguments[0]
+    return name if _is_script(request) or os.path.isfile(name) else None
+
+
+def _remember(arguments: list[str], request: RunRequest) -> None:
+    """Leave a shortcut, so that the launcher itself starts the next program that is asked for in this way."""
+    spelled = spelling_of(arguments, os.environ)
+    if spelled is None:
+        return
+    environ = _own_variables(request, request.options)
+
+    def resolve() -> tuple[str, str]:
+        how = Locking(locked=True)
+        project, options = _project(request, _with_script(request, request.options, environ, how), environ, how)
+        return project, options.key
+
+    write_shortcut(spelled.spelling, lambda: _grounds(request, spelled.spelling, environ), resolve, environ)
+
+
+def _grounds(request: RunRequest, spelling: str, environ: Mapping[str, str]) -> Grounds | None:
+    """What the meaning of this command line depends on; None if the launcher finds nothing for it."""
+    if request.environment is not None:
+        return grounds_of_named(request.environment, environ)
+    file = _file_that_may_have_block(request)
+    if file is not None:
+        if has_block(file):
+            return grounds_of_script(file, request.options.python, environ)
+        forget_script(file, environ)
+    by_name = request.options.package is not None
+    found = grounds_of_project(_starts(request), by_name=by_name, environ=environ)
+    return grounds_of_named(DEFAULT, environ) if found is None and spelling == PLAIN else found
 
 
 def _may_be_outside(request: RunRequest, options: Options) -> bool:

@@ -2,6 +2,7 @@
 
     <store>/shortcuts/<start>/@storectl/<spelling>          the calls, see below; the file must be this user's
     <store>/shortcuts/<start>/@storectl/<spelling>.+<ns>    empty, with this modification time in ns since the epoch
+    <store>/shortcuts/<start>/@storectl/.<anything>         what is still being written
 
 ``<start>`` is an absolute path without symbolic links: the folder of the project or workspace member that the launcher
 finds, of a named environment (<state>/named/NAME), or a script with a block. For `storectl tool run` it is
@@ -13,7 +14,7 @@ The file is a list of calls of the launcher's own functions, joined by &&, of wh
     _storectl_as_before <path> +<ns>       as old as the stamp whose name ends with this
     _storectl_there <path> …               something is there
     _storectl_absent <path> …              nothing is there
-    _storectl_leads_to <path> <path>       both are the same file, which is executable
+    _storectl_leads_to <path> <path>       both lead to the same file
     _storectl_value <name> <value>         the variable has this value; empty: it is not set, or empty
     _storectl_to <folder> <key>            the project, and the key of its record (``storectl_shim.project_record``)
 
@@ -33,6 +34,9 @@ FIRST_LINE = "# storectl-shortcut 1"
 
 SHORTCUTS = "shortcuts"
 """The folder of all shortcuts in the store."""
+
+STAMP = ".+"
+"""Between a shortcut's name and its stamp's time. Every word of a spelling begins with a letter, so none has this."""
 
 PLACE = "@storectl"
 """The folder of the shortcuts of one start."""
@@ -61,7 +65,7 @@ def shortcut_path(store: str, start: str, spelling: str) -> str:
 
 def stamp_path(shortcut: str, mtime_ns: int) -> str:
     """The path of the stamp of a shortcut with this time."""
-    return f"{shortcut}.+{mtime_ns}"
+    return f"{shortcut}{STAMP}{mtime_ns}"
 
 
 def target_of(content: bytes) -> tuple[str, str] | None:
@@ -72,6 +76,23 @@ def target_of(content: bytes) -> tuple[str, str] | None:
     if word != "_storectl_to" or not key or len(quoted) < 2 or (quoted[0], quoted[-1]) != ("'", "'"):
         return None
     return quoted[1:-1].replace("'\\''", "'"), key
+
+
+def read_target(shortcut: str) -> tuple[str, str] | None:
+    """The project's folder and the key that a shortcut leads to.
+
+    None if it is gone or leads nowhere, or if one of its stamps is gone or not as old as its name says.
+    """
+    try:
+        with open(shortcut, "rb") as file:
+            content = file.read(LIMIT)
+        calls = [line.removesuffix(b" &&").rpartition(b" +") for line in content.split(b"\n")]
+        times = [int(time) for call, _, time in calls if call.startswith(b"_storectl_as_before ")]
+        if all(os.stat(stamp_path(shortcut, mtime_ns)).st_mtime_ns == mtime_ns for mtime_ns in times):
+            return target_of(content)
+    except (OSError, ValueError):
+        pass
+    return None
 
 
 def quoted(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from storectl_shim.shortcuts import shortcut_path
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.provenance import kept_variables_key
 from storectl_store.projects.project_record import record_problem
@@ -268,6 +269,16 @@ def test_a_damaged_key_of_variables_is_set_aside(place: Place) -> None:
     assert place.found() == [("note", "variables.key")]
     place.repaired()
     assert kept_variables_key(place.layout) != key
+
+
+def test_a_damaged_shortcut_is_set_aside(place: Place) -> None:
+    file = Path(shortcut_path(str(place.daemon.store), str(place.project), "python=3.12"))
+    file.parent.mkdir(parents=True)
+    file.write_text("damaged\n")
+    name = file.relative_to(place.daemon.store).as_posix()
+    assert place.found() == [("note", name)]
+    assert place.repaired()["mended"] == 1
+    assert not file.exists()
 
 
 def test_an_entry_that_was_only_changed_in_mode_needs_no_network(place: Place, index: LoopbackIndex) -> None:

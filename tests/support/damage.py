@@ -48,6 +48,8 @@ def kind_of(path: str) -> str | None:
         return "side manifest" if path.endswith(".pyc.json") else "manifest"
     if top == "store":
         return "bytecode" if path.endswith(".pyc") else "entry file"
+    if top == "shortcuts":
+        return "shortcut"
     if "/@storectl/history" in path:
         return "kept inputs" if path.endswith(".gz") else "history"
     if top == "projects":
@@ -153,6 +155,8 @@ def thing_of(path: str) -> tuple[str, str]:
     if top == "projects":
         of = "history" if "/@storectl/history" in path else "record"
         return of, "/" + re.sub(r"/@storectl/.*", "", "/".join(rest))
+    if top == "shortcuts":
+        return "note", re.sub(r"@\d+$", "", path)
     if top in {"interpreters", "builds", "urls", "variables.key"}:
         return "note", path
     if top == "git":

@@ -14,7 +14,10 @@ from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Target
+from storectl_store.selection.uv.known_packages import KnownPackages
 from support.index import LoopbackIndex
+
+_KNOWN = KnownPackages()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +90,9 @@ class UvProject:
         return self._exports[options]
 
     def selected(self, target: Target) -> Needed:
-        """The same, selected."""
+        """The same, selected; by what is known of other lock files, too."""
         selection = select(self.lock_file, target)
+        assert select(self.lock_file, target, _KNOWN) == selection
         return Needed(
             pins=frozenset(f"{pin.name}=={pin.version}" for pin in selection.pins),
             folders=frozenset(

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 PIN = ".python-version"
 
+PYTHONS = ("python3", "python")
+"""The names of Pythons on PATH that count, the preferred one first."""
+
+LAUNCHER = "storectl"
+"""The name of the launcher, to which names of Pythons may lead (`storectl shim`): it would start storectl again."""
+
 
 class ChosenPython:
     """One interpreter. ``version`` is at least its feature version.
@@ -105,11 +111,10 @@ def pinned_at(folder: str, environ: Mapping[str, str]) -> str | None:
 def first_on_path(environ: Mapping[str, str]) -> str:
     """The path, without links, of the first Python on PATH, by which a change of it is seen; empty if there is none."""
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
-        for name in ("python3", "python"):
+        for name in PYTHONS:
             path = os.path.join(folder, name)
             real = os.path.realpath(path)
-            # A name of the launcher (`storectl shim`) would start storectl again.
-            if os.path.isfile(path) and os.access(path, os.X_OK) and os.path.basename(real) != "storectl":
+            if os.path.isfile(path) and os.access(path, os.X_OK) and os.path.basename(real) != LAUNCHER:
                 return real
     return ""
 

@@ -38,7 +38,8 @@ def script_lock_file(script: str, python: str | None, environ: Mapping[str, str]
     blocks = _blocks(script)
     if not blocks:
         return None
-    return _lock_file_beside(os.path.realpath(script)) or _remembered(script, blocks, python, environ, how)
+    beside = next(filter(os.path.isfile, lock_files_beside(os.path.realpath(script))), None)
+    return beside or _remembered(script, blocks, python, environ, how)
 
 
 def has_block(script: str) -> bool:
@@ -46,10 +47,10 @@ def has_block(script: str) -> bool:
     return bool(_blocks(script))
 
 
-def _lock_file_beside(script: str) -> str | None:
+def lock_files_beside(script: str) -> tuple[str, str]:
+    """The paths of the two lock files that may stand beside a script, which is no link; the first one counts."""
     folder, name = os.path.split(script)
-    paths = (f"{script}.lock", os.path.join(folder, f"pylock.{os.path.splitext(name)[0]}.toml"))
-    return next((path for path in paths if os.path.isfile(path)), None)
+    return f"{script}.lock", os.path.join(folder, f"pylock.{os.path.splitext(name)[0]}.toml")
 
 
 def _remembered(script: str, blocks: list[str], python: str | None, environ: Mapping[str, str], how: Locking) -> str:

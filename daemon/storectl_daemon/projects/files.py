@@ -14,6 +14,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import NoLockFileError
 from storectl_store.projects.input_state import InputKind
 from storectl_store.projects.project_record import forget_record, recorded_inputs, write_record
+from storectl_store.projects.shortcuts import forget_shortcuts
 
 
 class ProjectFiles:
@@ -72,8 +73,9 @@ class ProjectFiles:
         return read_ready(str(self._layout.root), str(job.project), job.options.key, job.environ)
 
     def forget(self, project: Path) -> None:
-        """Delete the record, so that the launcher no longer knows the project."""
+        """Delete record and shortcuts, so that the launcher no longer knows the project."""
         forget_record(self._layout, project)
+        forget_shortcuts(self._layout, project)
 
     def environment(self, recorded: RecordedEnvironment, project: Path) -> EnvironmentInfo | None:
         """The environment of the record; None if there was none, or if it is gone."""

@@ -1,4 +1,4 @@
-"""Notes: answers of indexes and interpreters, known builds, fetched repositories. All can be asked for again."""
+"""Notes: answers of indexes and interpreters, known builds, fetched repositories, shortcuts. All can be made again."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.provenance import variables_key_problem
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.sealed import opened
+from storectl_store.projects.shortcuts import shortcut_files, shortcut_problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,9 @@ class NotePart:
         for path, again in await asyncio.to_thread(lambda: list(self._notes())):
             problem = await asyncio.to_thread(_note_problem, path)
             yield _examined(self.layout, "note", path, problem, again)
+        for path in await asyncio.to_thread(shortcut_files, self.layout):
+            problem = await asyncio.to_thread(shortcut_problem, path)
+            yield _examined(self.layout, "note", path, problem, "the next run that needs it writes it again")
 
     def _notes(self) -> Iterator[tuple[Path, str]]:
         """The files, and for each the way in which it comes back."""

@@ -1,5 +1,7 @@
 """What lock files select, remembered: to find it out means to parse the whole file.
 
+Of a ``uv.lock`` that has changed, packages that have not are remembered too.
+
 The same lock file in another worktree selects the same, apart from where the local projects are.
 """
 
@@ -10,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from storectl_daemon.jobs.options import Job, Options, moved_options
 from storectl_store.selection.lock_file import LockFile
@@ -20,6 +22,9 @@ from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
 from storectl_store.selection.target import Interpreter
 from storectl_store.selection.uv.groups import AskedGroups
+
+if TYPE_CHECKING:
+    from storectl_store.selection.uv.known_packages import KnownPackages
 
 Kept = TypeVar("Kept")
 
@@ -36,6 +41,7 @@ class Selections:
         self._known: OrderedDict[_Question, Selection] = OrderedDict()
         self._anywhere: OrderedDict[_Question, _Placed] = OrderedDict()
         self._required: dict[tuple[str, AskedGroups], str | None] = {}
+        self._packages: KnownPackages | None = None
 
     async def select(self, job: Job, lock_file: LockFile, interpreter: Interpreter) -> Selection:
         """What the lock file selects for the job. Raises a ProblemError if that cannot be told."""
@@ -52,9 +58,17 @@ class Selections:
         known = self._anywhere.get(question)
         found = known.at(lock_file.project) if known else None
         if found is None:
-            found = select(lock_file, job.options.target(interpreter))
+            found = select(lock_file, job.options.target(interpreter), self._known_packages(lock_file))
             _keep(self._anywhere, question, _Placed(project=lock_file.project, selection=found))
         return found
+
+    def _known_packages(self, lock_file: LockFile) -> "KnownPackages | None":
+        if self._packages is None and lock_file.kind == "uv":
+            # A daemon that only starts loads nothing that reads lock files.
+            from storectl_store.selection.uv.known_packages import KnownPackages  # noqa: PLC0415
+
+            self._packages = KnownPackages()
+        return self._packages
 
     def requires_python(self, lock_file: LockFile, options: Options) -> str | None:
         """What the lock file and its groups require."""

@@ -15,10 +15,13 @@ from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree
 from storectl_store.environments.pack import drop_packs_without_environment
 from storectl_store.environments.shared_links import drop_unused_links
+from storectl_store.projects.shortcuts import drop_lost_shortcuts
 
 
 def sweep_leftovers(store: Store, *, caches: Path | None = None) -> int:
     """Delete links that no view has, packs and caches of environments that are gone, and notes of builds of entries.
+
+    Shortcuts that lead nowhere any more go, too.
 
     ``caches`` is the user's cache folder (``storectl_shim._storectl_pack.cache_folder``). Returns how many things were
     deleted. Raises StoreError if the disk refuses.
@@ -27,7 +30,8 @@ def sweep_leftovers(store: Store, *, caches: Path | None = None) -> int:
         links = drop_unused_links(store.layout.links)
         packs = drop_packs_without_environment(store.layout)
         builds = drop_builds_without_entry(store)
-        return links + packs + builds + (_drop_caches(store, caches) if caches else 0)
+        shortcuts = drop_lost_shortcuts(store.layout)
+        return links + packs + builds + shortcuts + (_drop_caches(store, caches) if caches else 0)
 
 
 def _drop_caches(store: Store, caches: Path) -> int:

@@ -26,6 +26,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 _OF_NAME: Mapping[str, Part] = {
     "store": "wheels", "meta": "manifests", "environments": "environments", "links": "links", "packs": "packs",
     "git": "sources", "urls": "index pages", "builds": "builds", "projects": "projects", "projects.json": "projects",
+    "shortcuts": "projects",
     "index.db": "catalogue", "index.db-wal": "catalogue", "index.db-shm": "catalogue", "tmp": "unfinished",
     "trash": "trash", "quarantine": "quarantine",
 }  # fmt: skip

@@ -20,6 +20,7 @@ git/<32 hex>/                    a bare clone of a repository that sources are c
 urls/                            what an index said: file name + digest -> address
 urls/pages/                      its pages, for conditional requests
 projects/<absolute folder>/@storectl/   the record of one project: which environment its lock file has
+shortcuts/<start>/@storectl/     what command lines mean, for the launcher (storectl_shim.shortcuts)
 variables.key                    32 random bytes: the key of digests of variables
 projects.json                    the registered projects
 sightings.json                   when the folders of projects were seen, or missed first
@@ -39,6 +40,7 @@ from packaging.utils import NormalizedName
 
 from storectl_shim._storectl_pack import EARLY
 from storectl_shim.leases import LEASED
+from storectl_shim.shortcuts import shortcuts_folder
 from storectl_store.digest import Digest, EnvironmentId, hex_of, prefix_of
 
 STORE_FORMAT = 1
@@ -120,6 +122,10 @@ class StoreLayout:
         return self.root / "projects"
 
     @property
+    def shortcuts(self) -> Path:
+        return Path(shortcuts_folder(str(self.root)))
+
+    @property
     def projects_file(self) -> Path:
         return self.root / "projects.json"
 
@@ -193,3 +199,11 @@ class StoreLayout:
     def project_record(self, project: Path) -> Path:
         """The record of the project in this absolute, symlink-free folder."""
         return self.projects / project.relative_to(project.anchor) / "@storectl"
+
+    def ready_record(self, project: Path, key: str) -> Path:
+        """The file of the record that is for one set of options."""
+        return self.project_record(project) / f"ready.{key}"
+
+    def shortcuts_of(self, start: Path) -> Path:
+        """The folder below which the shortcuts are that start in this absolute, symlink-free folder."""
+        return self.shortcuts / start.relative_to(start.anchor)

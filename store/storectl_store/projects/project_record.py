@@ -179,7 +179,7 @@ def forget_record(layout: StoreLayout, project: Path) -> None:
             for fast in folder.glob(f"{FAST}*"):
                 _forget_fast_path(folder, fast.name.removeprefix(FAST))
             shutil.rmtree(folder)
-        _remove_empty(folder.parent, layout.projects)
+        remove_empty(folder.parent, layout.projects)
 
 
 def forget_ready(layout: StoreLayout, project: Path, keys: Collection[str]) -> None:
@@ -268,8 +268,8 @@ def _write_stamps(fast: Path, usual: Mapping[Path, InputState | None], further: 
         replace_file(fast / "further", further.calls)
 
 
-def _remove_empty(folder: Path, last: Path) -> None:
-    """Remove this folder and those above it, as long as they are empty and below ``last``."""
+def remove_empty(folder: Path, last: Path) -> None:
+    """Remove this folder and those above it, as long as they are empty and below ``last``. Nothing is an error."""
     with suppress(OSError):
         while folder != last:
             folder.rmdir()

@@ -3,10 +3,14 @@
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from storectl_store.selection.lock_file import LockFile, LockKind
 from storectl_store.selection.pin import Selection
 from storectl_store.selection.target import Target
+
+if TYPE_CHECKING:
+    from storectl_store.selection.uv.known_packages import KnownPackages
 
 Selector = Callable[[LockFile, Target], Selection]
 
@@ -27,8 +31,15 @@ small project.
 """
 
 
-def select(lock_file: LockFile, target: Target) -> Selection:
-    """What the lock file selects for the target. Raises a SelectionError if it selects nothing usable."""
+def select(lock_file: LockFile, target: Target, known: "KnownPackages | None" = None) -> Selection:
+    """What the lock file selects for the target. Raises a SelectionError if it selects nothing usable.
+
+    ``known`` are packages of earlier lock files, and becomes those of this one too. It saves time and changes nothing.
+    """
+    if known is not None and lock_file.kind == "uv":
+        from storectl_store.selection.uv.selection import select_from_uv_lock  # noqa: PLC0415 - one room is loaded
+
+        return select_from_uv_lock(lock_file, target, known)
     return selector_of(lock_file.kind)(lock_file, target)
 
 

@@ -92,16 +92,17 @@ class UvLock:
     table: Table
 
 
-def read_uv_lock(top: Table) -> UvLock:
-    """The lock file in this table. Raises LockFileError if it is malformed or of another version."""
+def read_uv_lock(top: Table, packages: Iterable[UvPackage] | None = None) -> UvLock:
+    """The lock file in this table. Raises LockFileError if it is malformed or of another version.
+
+    ``packages`` are its packages if they were read already.
+    """
     version = top.integer("version")
     if version != 1:
         raise top.error(
             f"version {version} is not supported, only 1", key="version", hint="storectl needs to be newer than that"
         )
     manifest = top.table("manifest")
-    tables = [*top.tables("package"), *top.tables("distribution")]
-    check_count(tables)
     return UvLock(
         requires_python=top.optional_specifiers("requires-python"),
         supported_markers=top.texts("supported-markers"),
@@ -109,9 +110,16 @@ def read_uv_lock(top: Table) -> UvLock:
         members=manifest.names("members"),
         requirements=_edges(manifest.tables("requirements")),
         groups=_edges_by_name(manifest, "dependency-groups"),
-        packages=_by_name(_package(table) for table in tables),
+        packages=_by_name(read_uv_packages(top) if packages is None else packages),
         table=top,
     )
+
+
+def read_uv_packages(top: Table) -> tuple[UvPackage, ...]:
+    """The packages in this table, in order. Raises LockFileError if one is malformed, or if there are too many."""
+    tables = [*top.tables("package"), *top.tables("distribution")]
+    check_count(tables)
+    return tuple(_package(table) for table in tables)
 
 
 def _by_name(packages: Iterable[UvPackage]) -> dict[NormalizedName, tuple[UvPackage, ...]]:

@@ -1,29 +1,46 @@
 """Selection from ``uv.lock`` and the lock files of scripts, read natively: uv need not be installed."""
 
-from storectl_store.errors import TargetError
+from collections.abc import Callable
+from contextlib import suppress
+
+from storectl_store.errors import ProblemError, TargetError
+from storectl_store.selection.build_policy import BuildPolicy
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.marker_values import MarkerValues
-from storectl_store.selection.pin import Selection
+from storectl_store.selection.pin import Selected, Selection
 from storectl_store.selection.policy_settings import build_policy_of
 from storectl_store.selection.project_file import ProjectFile, parse_project_file, project_file_of
 from storectl_store.selection.python_version import check_requires_python
 from storectl_store.selection.tables.toml_table import parse_toml
-from storectl_store.selection.target import Target
+from storectl_store.selection.target import Interpreter, Target
 from storectl_store.selection.uv.graph import reachable_packages
 from storectl_store.selection.uv.groups import check_groups
+from storectl_store.selection.uv.known_packages import KnownPackages
 from storectl_store.selection.uv.lock import UvLock, UvPackage, read_uv_lock
 from storectl_store.selection.uv.roots import find_member, find_roots, recorded_project
 from storectl_store.selection.uv.sources import selected_package
 from storectl_store.selection.uv.staleness import staleness
 from storectl_store.selection.uv.workspace import UvProject, members_of, projects_of
 
+Selecting = Callable[[UvPackage, UvLock, LockFile, Interpreter, BuildPolicy], Selected]
+"""Says what a package is, as ``selected_package`` does."""
 
-def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
+
+def select_from_uv_lock(lock_file: LockFile, target: Target, known: KnownPackages | None = None) -> Selection:
     """What a ``uv.lock`` selects for the target. Raises SelectionError if it is malformed or does not fit.
 
-    The Python version is checked first, because uv leaves out of the markers what ``requires-python`` already says.
+    With ``known`` only packages that are not known yet are read. They are known afterwards.
     """
+    if known is not None:
+        with suppress(ProblemError):  # the file as a whole is read again, to say where
+            if in_blocks := known.read(lock_file):
+                return _selected(in_blocks.lock, lock_file, target, in_blocks.selected)
     lock = read_uv_lock(parse_toml(lock_file.content, str(lock_file.path)))
+    return _selected(lock, lock_file, target, selected_package)
+
+
+def _selected(lock: UvLock, lock_file: LockFile, target: Target, selecting: Selecting) -> Selection:
+    """The Python version is checked first: uv leaves out of the markers what ``requires-python`` already says."""
     check_requires_python(lock.requires_python, target.interpreter, lock.table.file)
     values = MarkerValues(target.interpreter.markers)
     _check_supported(lock, values)
@@ -33,7 +50,7 @@ def select_from_uv_lock(lock_file: LockFile, target: Target) -> Selection:
     roots = find_roots(lock, _project_file(lock, lock_file, member), target, member)
     policy = build_policy_of(lock_file)
     packages = reachable_packages(lock, roots, values)
-    selected = [selected_package(package, lock, lock_file, target.interpreter, policy) for package in packages]
+    selected = [selecting(package, lock, lock_file, target.interpreter, policy) for package in packages]
     return Selection.of(selected, stale=staleness(lock, lock_file, projects))
 
 
