@@ -17,10 +17,10 @@ TYPE_CHECKING = False  # a command that waits for an environment need not import
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_STATEMENT = re.compile(
-    rb"\n(?:([ \t]*(?:async )?def |class |@|if (?:typing\.)?TYPE_CHECKING\b)"  # not what is indented below it
-    rb"|[ \t]*(?:from[ \t]+(\.*)[ \t]*([\w.]*)[ \t]+import\b[ \t]*(\([^)]*\)|[^\n;]*)|import[ \t]+([^\n;]*))"
-    rb"|([a-z]))"
+_LINE = re.compile(rb"\n(?:[a-z@]|(?:    |\t)(?:from |import |def ))")  # of a module, and of a block right below it
+_NOT_RUN = (b"def ", b"class ", b"@", b"async ", b"if TYPE_CHECKING", b"if typing.TYPE_CHECKING")
+_IMPORT = re.compile(
+    rb"\s*(?:from[ \t]+(\.*)[ \t]*([\w.]*)[ \t]+import\b[ \t]*(\([^)]*\)|[^\n;]*)|import[ \t]+([^\n;]*))"
 )
 _NAME = re.compile(rb"(\w+)(?:[ \t]+as[ \t]+\w+)?")
 _COMMENT = re.compile(rb"#[^\n]*")
@@ -40,22 +40,25 @@ def imported_names(source: bytes, package: str) -> list[str]:
 
 
 def _statements(source: bytes) -> Iterator[tuple[int, str, list[str]]]:
-    """Each import: how many dots, the module, and the names of ``from``."""
-    counts = True
-    for match in _STATEMENT.finditer(source):
-        no_import, dots, module, names, modules, other = match.groups()
-        at_top = source[match.start() + 1] not in b" \t"
-        if no_import or other:
-            counts = not no_import
-        elif not (counts or at_top):
+    """Each import of a source that begins with an empty line: how many dots, the module, and the names of ``from``."""
+    runs = True  # what is indented here
+    for line in _LINE.finditer(source):
+        start = line.start() + 1
+        at_top = line.end() - start == 1
+        if source.startswith(_NOT_RUN, start) or line.group().endswith(b"def "):
+            runs = False
             continue
-        elif modules is not None:
-            words = (part.split() for part in _COMMENT.sub(b"", modules).split(b","))
-            yield from ((0, word[0].decode("ascii", "replace"), []) for word in words if word)
-        else:
+        runs = runs or at_top
+        match = _IMPORT.match(source, start) if runs else None
+        if match is None:
+            continue
+        dots, module, names, modules = match.groups()
+        if modules is None:
             listed = _NAME.findall(_COMMENT.sub(b"", names))
             yield len(dots), module.decode("ascii", "replace"), [name.decode("ascii", "replace") for name in listed]
-        counts = counts or (at_top and not no_import)
+        else:
+            words = (part.split() for part in _COMMENT.sub(b"", modules).split(b","))
+            yield from ((0, word[0].decode("ascii", "replace"), []) for word in words if word)
 
 
 def _absolute(package: str, level: int, module: str) -> str | None:
@@ -101,6 +104,7 @@ def reached(folder: str, roots: Iterable[str], *, most: int = 1 << 30) -> dict[s
     as one that imports nothing.
     """
     found: dict[str, list[str]] = {}
+    ways: dict[str, list[str]] = {}
     names_in = _Names(folder)
     waiting = list(roots)[::-1]
     while waiting and len(found) < most:
@@ -108,7 +112,10 @@ def reached(folder: str, roots: Iterable[str], *, most: int = 1 << 30) -> dict[s
         if module in found:
             continue
         found[module] = names = _names_of(os.path.join(folder, module), package_of(module))
-        waiting += [path for name in names[::-1] for path in _on_the_way(name, names_in)[::-1] if path not in found]
+        for name in names[::-1]:
+            if name not in ways:
+                ways[name] = _on_the_way(name, names_in)[::-1]
+            waiting += [path for path in ways[name] if path not in found]
     return found
 
 

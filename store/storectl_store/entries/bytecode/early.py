@@ -31,8 +31,8 @@ from storectl_store.wheel.checked import Part
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 48 * 1024
-"""Bytes of source in one job: some 30 ms, so that a program finds what is made of the next package."""
+CHUNK = 256 * 1024
+"""Bytes of source in one job. Programs find each file as soon as it is made, not at the end of a job."""
 LINGER = 2.0
 """Seconds for which a process without work waits for the next entry."""
 _POLL = 0.2
@@ -88,6 +88,8 @@ class EarlyBytecode:
         self._waiting: dict[str, _Entry] = {}  # modules to be compiled, in the order of their imports
         self._wanted: tuple[str, ...] | None = None  # what a program imports that has started
         self._threads = {True: 0, False: 0}  # that give way, and that do not
+        self._busy = 0  # jobs that are being done
+        self._patient: list[_Look | _Chunk] = []  # those of them that give way
         self._running: set[CompilerProcess] = set()
         self._stopping = False
         with suppress(OSError):  # it is there before any program looks for it
@@ -117,6 +119,11 @@ class EarlyBytecode:
         """A program starts that imports the modules of these names."""
         with self._changed:
             self._wanted = tuple(names)
+            for job in self._patient:  # it may take long, so the same is done again
+                if isinstance(job, _Look):
+                    self._unseen.append(job.entry)
+                else:
+                    self._waiting.update((module, job.entry) for module in job.modules)
             if not self._unseen:
                 self._arrange()
             self._start(gives_way=False)
@@ -124,9 +131,7 @@ class EarlyBytecode:
     def wait(self, until: Callable[[], bool]) -> None:
         """Return when nothing is left to do, or ``until`` is true; it is asked several times a second. Blocks."""
         with self._changed:
-            while any(self._threads.values()) and not (self._stopping or until()):
-                if not (self._unseen or self._waiting) and self._threads[False] == 0:
-                    break  # the others only linger
+            while (self._busy or self._unseen or self._waiting) and not (self._stopping or until()):
                 self._changed.wait(_POLL)
 
     def take(self, digest: Digest) -> Files:
@@ -208,7 +213,15 @@ class EarlyBytecode:
                     if self._stopping or not gives_way or self._threads[False] or left <= 0:
                         return
                     self._changed.wait(left)
-            yield job
+                self._busy += 1
+                self._patient += [job] if gives_way else []
+            try:
+                yield job
+            finally:
+                with self._changed:
+                    self._busy -= 1
+                    self._patient = [each for each in self._patient if each is not job]
+                    self._changed.notify_all()
 
     def _next(self, *, gives_way: bool) -> _Look | _Chunk | None:
         if gives_way and self._threads[False]:
@@ -254,9 +267,9 @@ class EarlyBytecode:
     def _looked(self, entry: _Entry, imports: dict[str, list[str]]) -> None:
         """Put the modules in line."""
         with self._changed:
-            entry.imports = {module: names for module, names in imports.items() if module in entry.sizes}
-            if self._entries.get(entry.digest) is not entry:
+            if self._entries.get(entry.digest) is not entry or entry.imports is not None:
                 return
+            entry.imports = {module: names for module, names in imports.items() if module in entry.sizes}
             self._waiting.update((module, entry) for module in entry.imports if module not in self._waiting)
             if self._wanted is not None and not self._unseen:
                 self._arrange()
@@ -278,5 +291,5 @@ def _roots(modules: Mapping[str, int]) -> Iterator[str]:
         folder = module.rpartition("/")[0]
         if module.endswith("/__init__.py"):
             folder = folder.rpartition("/")[0]
-        if folder not in packages and (not folder or module.endswith("/__init__.py")):
+        if folder not in packages:
             yield module
