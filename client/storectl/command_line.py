@@ -41,6 +41,11 @@ def _dispatch(arguments: list[str], *, running: bool) -> int:
         from storectl.run import main as run  # noqa: PLC0415 - see above
 
         return run(arguments[1:])
+    if arguments[:2] == ["tool", "run"]:
+        from storectl.tool_run import main as run_tool  # noqa: PLC0415 - see above
+
+        if (code := run_tool(arguments[2:])) is not None:
+            return code
     if arguments[:1] == ["as"]:
         from storectl.python_name import main as become_python  # noqa: PLC0415 - see above
 

@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
     """Do what the arguments after `storectl run` ask for: become the program, or return an exit code."""
     try:
         request = parse_run(arguments, os.environ, _enter)
-        if request.kind is Kind.HELP:
+        if request.kind == Kind.HELP:
             sys.stdout.write(HELP.format(options=help_of_options()))
             return 0
         if len(request.choices) > 1 or request.parallel:
@@ -146,7 +146,7 @@ def _with_script(request: RunRequest, options: Options, environ: Mapping[str, st
 
 def _file_that_may_have_block(request: RunRequest) -> str | None:
     elsewhere = request.options.lock_file or request.project or request.environment
-    if request.kind is not Kind.NAMED or elsewhere:
+    if request.kind != Kind.NAMED or elsewhere:
         return None
     name = request.arguments[0]
     return name if _is_script(request) or os.path.isfile(name) else None
@@ -293,12 +293,12 @@ def _starts(request: RunRequest) -> Iterator[str]:
 
 def _check_meant_script(request: RunRequest) -> None:
     """TargetNotFoundError for a script that is not there. Without a project its name cannot be a command's."""
-    if request.kind is Kind.NAMED and request.arguments[0].endswith(SCRIPT_SUFFIXES):
+    if request.kind == Kind.NAMED and request.arguments[0].endswith(SCRIPT_SUFFIXES):
         check_script(request.arguments[0])
 
 
 def _is_script(request: RunRequest) -> bool:
-    return request.kind is Kind.NAMED and (request.script or names_script(request.arguments[0]))
+    return request.kind == Kind.NAMED and (request.script or names_script(request.arguments[0]))
 
 
 def _made_environment(options: Options, project: str, last: str | None, environ: Mapping[str, str]) -> str:
@@ -318,7 +318,7 @@ def _made_environment(options: Options, project: str, last: str | None, environ:
 
 
 def _command(request: RunRequest, python: str, environ: Mapping[str, str]) -> list[str]:
-    if request.kind is Kind.NAMED:
+    if request.kind == Kind.NAMED:
         name, *arguments = request.arguments
         own = request.interpreter_options
         return command_line(name, tuple(arguments), own, python, environ, script=request.script)

@@ -11,8 +11,6 @@ interpreter. A letter that is an option of uv and of Python (``-s -q -v``) has u
 
 from __future__ import annotations
 
-from enum import Enum
-
 from storectl.errors import UsageError
 from storectl.run_options import BY_NAME, Asked, unknown_option
 
@@ -33,8 +31,8 @@ _HELP_HINT = "see storectl run --help"
 _BEFORE = "the program's own options come after the script, module or command; -- before a name that begins with a dash"
 
 
-class Kind(Enum):
-    """What the program is, as far as the arguments show."""
+class Kind:
+    """What the program is, as far as the arguments show. No Enum: to import it takes a third of a run."""
 
     INTERPRETER = "interpreter"  # -m, -c, - or nothing: the arguments go to python as they are
     NAMED = "named"  # a script or a command: the first of the arguments
@@ -58,7 +56,7 @@ class RunRequest:
     )  # fmt: skip
 
     def __init__(
-        self, asked: Asked, *, kind: Kind, interpreter_options: tuple[str, ...], arguments: tuple[str, ...]
+        self, asked: Asked, *, kind: str, interpreter_options: tuple[str, ...], arguments: tuple[str, ...]
     ) -> None:
         self.kind = kind
         self.choices = tuple(asked.options(each) for each in dict.fromkeys(asked.all("python") or (None,)))
@@ -95,7 +93,7 @@ class _Parser:
         self.rest = list(arguments)
         self.asked = Asked()
         self.interpreter_options: list[str] = []
-        self.kind = Kind.INTERPRETER
+        self.kind: str = Kind.INTERPRETER
 
     def parse(self, environ: Mapping[str, str], enter: Callable[[str], object] | None) -> RunRequest:
         while self.rest and not self._is_target():
@@ -104,7 +102,7 @@ class _Parser:
                 break
             if not self._take_ours():
                 self._take_interpreter_option()
-        if "module" in self.asked and self.kind is not Kind.HELP:
+        if "module" in self.asked and self.kind != Kind.HELP:
             self._begin_with_module()
         asked = self.asked.complete(environ)
         if enter is not None and (folder := asked.one("directory")):
@@ -119,7 +117,7 @@ class _Parser:
     def _is_target(self) -> bool:
         """Whether the program's own arguments begin with the next argument, or with a letter in it."""
         first = self.rest[0]
-        if self.kind is Kind.HELP or first == "-":
+        if self.kind == Kind.HELP or first == "-":
             return True
         if not first.startswith("-"):
             self.kind = Kind.NAMED

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from storectl.run_arguments import holds_module_or_code, parts_of_option, words_of_interpreter_option
 from storectl.run_options import BY_NAME
+from storectl.tool_arguments import tool_option
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ ENVIRONMENT = "environment"
 
 ONCE = frozenset({"python", ENVIRONMENT})
 """What may be set once."""
+
+TOOL_WORDS = frozenset({"python", "from", "with"})
+"""What the options of `storectl tool run` with a word set."""
 
 TOGETHER_ODD = frozenset({"locked", "frozen"})
 """Options that contradict each other."""
@@ -90,6 +94,41 @@ def spelling_of(arguments: list[str], environ: Mapping[str, str]) -> Spelled | N
     if environment is not None and not is_value(environment):
         return None
     return Spelled(spelling, environment=environment, begin=begin, program=program)
+
+
+class SpelledTool:
+    """A command line of a tool that has a spelling. No dataclass, for the reason in ``storectl.options``.
+
+    ``name`` is the tool as it is typed, with its version; its own arguments begin at the index ``begin``.
+    """
+
+    __slots__ = ("begin", "name", "spelling")
+
+    def __init__(self, spelling: str, *, name: str, begin: int) -> None:
+        self.spelling = spelling
+        self.name = name
+        self.begin = begin
+
+
+def spelling_of_tool(arguments: list[str], environ: Mapping[str, str]) -> SpelledTool | None:
+    """The same for the arguments after `storectl tool run`."""
+    words: list[str] = []
+    index = 0
+    while index < len(arguments) and (taken := tool_option(arguments, index)) is not None:
+        option, value, index = taken
+        if option.takes is not None and not value:
+            return None
+        if option.sets in NO_WORD:
+            continue
+        if option.sets not in TOOL_WORDS or not is_value(value):
+            return None
+        words.append(f"{option.sets}={value}")
+    once = [word.partition("=")[0] for word in words if not word.startswith("with=")]
+    name = arguments[index] if index < len(arguments) else ""
+    spelling = joined(words, environ)
+    if spelling is None or len(once) > len(set(once)) or name.startswith("-") or not is_value(name.replace("@", "")):
+        return None
+    return SpelledTool(spelling, name=name, begin=index + 1)
 
 
 def joined(words: list[str], environ: Mapping[str, str]) -> str | None:

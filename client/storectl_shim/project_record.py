@@ -2,13 +2,10 @@
 
     <store>/projects/<absolute project folder>/@storectl/
       fast.<key>/      for the launcher, one for each set of options that it may start programs with:
-        environment      one line, the environment of these options; deleted first, written last
+        environment      what must be as it was, and the environment of these options, as commands of a shell
+                         (``storectl_store.projects.launcher_checks``); deleted first, written last
         stamp.<input>    empty, with exactly the modification time of each usual input that exists
-        further          what else has to be as it was, as calls of the launcher's functions, joined by &&
-                         _storectl_same <path> <number>     as old as stamp.<number> is
-                         _storectl_there <path> …           something is there
-                         _storectl_absent <path> …          nothing is there
-                         _storectl_unset <name> …           the variables are not set
+        stamp.<number>   the same for each other file or folder whose time counts
       .tell            for the next run with the default options: a line with the environment, and a line that is to
                        be told of it once; whoever tells it renames the file to .told (``first_told``)
       fast.default/.environment

@@ -6,8 +6,10 @@
       process <process id>
       identity <boot id>.<start, in clock ticks after boot>      empty if there is no /proc
 
-The socket is in the first line, so that the launcher needs no more than one ``read``. Only the lock says whether
-there is a writer: a daemon that was killed leaves this file behind, and ``lives`` tells.
+    <store>/daemon.sh   the same for the launcher, which executes it: `_storectl_socket='<absolute path>'`
+
+A shell reads a file that it executes in one block, but byte by byte what its ``read`` reads. Only the lock says whether
+there is a writer: a daemon that was killed leaves these files behind, and ``lives`` tells.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import os
 
 NAME = "daemon"
+LAUNCHER_NAME = "daemon.sh"
 FORMAT = "storectl-daemon 1"
 
 
@@ -43,10 +46,20 @@ class StoreDaemon:
         lines = [self.socket, FORMAT, f"process {self.pid}", f"identity {self.identity}", ""]
         return os.fsencode("\n".join(lines))
 
+    def text_for_launcher(self) -> bytes:
+        """The contents of the launcher's file."""
+        quoted = self.socket.replace("'", "'\\''")
+        return os.fsencode(f"_storectl_socket='{quoted}'\n")
+
 
 def daemon_file(store: str) -> str:
     """The path of the file."""
     return os.path.join(store, NAME)
+
+
+def launcher_file(store: str) -> str:
+    """The path of the launcher's file."""
+    return os.path.join(store, LAUNCHER_NAME)
 
 
 def read_store_daemon(store: str) -> StoreDaemon | None:

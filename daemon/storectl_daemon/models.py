@@ -4,11 +4,11 @@ Paths are absolute, sizes are bytes, durations are seconds. Paths and variables 
 UTF-8 is written as ``storectl_shim.wire_text`` says, in both directions.
 """
 
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
-
-from storectl_shim.wire_text import decode_text, encode_text
+from storectl_daemon.messages import Limit, Message, Read, Shown
+from storectl_shim.wire_text import decode_text
 from storectl_store.digest import EnvironmentId
 
 API_VERSION = 1
@@ -59,8 +59,8 @@ def _variables(sent: dict[str, str]) -> dict[str, str]:
     return {decode_text(name): decode_text(value) for name, value in sent.items()}
 
 
-AbsolutePath = Annotated[str, Field(max_length=_PATH_LIMIT), AfterValidator(_absolute)]
-LinkName = Annotated[str, Field(max_length=255), AfterValidator(_plain_name)]
+AbsolutePath = Annotated[str, Limit(max_length=_PATH_LIMIT), Read(_absolute)]
+LinkName = Annotated[str, Limit(max_length=255), Read(_plain_name)]
 
 
 def _python(name: str) -> str:
@@ -70,26 +70,21 @@ def _python(name: str) -> str:
     return decoded
 
 
-PythonName = Annotated[str, Field(min_length=1, max_length=_PATH_LIMIT), AfterValidator(_python)]
-Variables = Annotated[dict[str, str], Field(max_length=_MOST_VARIABLES), AfterValidator(_variables)]
+PythonName = Annotated[str, Limit(min_length=1, max_length=_PATH_LIMIT), Read(_python)]
+Variables = Annotated[dict[str, str], Limit(max_length=_MOST_VARIABLES), Read(_variables)]
 """The environment variables of a command."""
 
-ShownPath = Annotated[str, PlainSerializer(encode_text, return_type=str)]
+ShownPath = Annotated[str, Shown()]
 """A path in an answer, or text that may quote one."""
 
-ImportName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x20\x7f/]+$")]
+ImportName = Annotated[str, Limit(min_length=1, max_length=255, pattern=r"^[^\x00-\x20\x7f/]+$")]
 """The dotted name of a module that a program imports."""
 
-OptionName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+OptionName = Annotated[str, Limit(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
-class Model(BaseModel):
-    """Immutable; a field nobody knows is an error, so that no option is ever silently ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Problem(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem(Message):
     """Why something failed, for a person and for a program.
 
     ``missing_python`` is the Python that no interpreter is, if that is why: ``3.14``, or ``>=3.12``.
@@ -105,6 +100,7 @@ STOPPING = Problem(code="E_STOPPING", detail="the daemon is stopping", hint="Try
 """The problem that every waiting client is told when the daemon ends."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemDocument(Problem):
     """The body of every error answer (application/problem+json, RFC 9457)."""
 
@@ -113,14 +109,16 @@ class ProblemDocument(Problem):
     status: int
 
 
-class InterpreterInfo(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterpreterInfo(Message):
     """The base interpreter of an environment."""
 
     executable: ShownPath
     version: str
 
 
-class InterpreterRequest(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterpreterRequest(Message):
     """Which interpreter is meant.
 
     By ``python``, else by ``pinned``, the content of a ``.python-version``; else the first on PATH.
@@ -129,11 +127,12 @@ class InterpreterRequest(Model):
     """
 
     python: PythonName | None = None
-    pinned: Annotated[str | None, Field(max_length=_PATH_LIMIT)] = None
-    environ: Annotated[Variables, Field(repr=False)]
+    pinned: Annotated[str, Limit(max_length=_PATH_LIMIT)] | None = None
+    environ: Variables = field(repr=False)
 
 
-class EnvironmentInfo(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentInfo(Message):
     """One published environment, and the project it was last made for where that is known."""
 
     id: EnvironmentId
@@ -148,7 +147,8 @@ class EnvironmentInfo(Model):
 Phase = Literal["resolve", "build", "fetch", "unpack", "compile", "publish", "export"]
 
 
-class ProgressEvent(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressEvent(Message):
     """How far one phase is."""
 
     event: Literal["progress"] = "progress"
@@ -160,28 +160,32 @@ class ProgressEvent(Model):
     current: ShownPath = ""
 
 
-class WarningEvent(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarningEvent(Message):
     """Something a person should know, that stops nothing."""
 
     event: Literal["warning"] = "warning"
     message: ShownPath
 
 
-class ReadyEvent(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyEvent(Message):
     """The environment is there."""
 
     event: Literal["ready"] = "ready"
     environment: EnvironmentInfo
 
 
-class FailedEvent(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedEvent(Message):
     """There is no new environment; the last good one stays."""
 
     event: Literal["failed"] = "failed"
     problem: Problem
 
 
-class CompiledEvent(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledEvent(Message):
     """Nothing more is being compiled for an environment that is ready."""
 
     event: Literal["compiled"] = "compiled"
@@ -190,21 +194,22 @@ class CompiledEvent(Model):
 WarmEvent = ProgressEvent | WarningEvent | ReadyEvent | FailedEvent | CompiledEvent
 
 
-class OptionsModel(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionsModel(Message):
     """The options that decide which environment of a project is meant.
 
     ``further_lock_files`` are requirements files that count together with ``lock_file``.
     """
 
     lock_file: AbsolutePath | None = None
-    further_lock_files: Annotated[tuple[AbsolutePath, ...], Field(max_length=1000)] = ()
+    further_lock_files: Annotated[tuple[AbsolutePath, ...], Limit(max_length=1000)] = ()
     python: PythonName | None = None
-    extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    extras: Annotated[tuple[OptionName, ...], Limit(max_length=1000)] = ()
     all_extras: bool = False
-    no_extras: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
-    groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    no_extras: Annotated[tuple[OptionName, ...], Limit(max_length=1000)] = ()
+    groups: Annotated[tuple[OptionName, ...], Limit(max_length=1000)] = ()
     all_groups: bool = False
-    no_groups: Annotated[tuple[OptionName, ...], Field(max_length=1000)] = ()
+    no_groups: Annotated[tuple[OptionName, ...], Limit(max_length=1000)] = ()
     dev: bool = False
     default_groups: bool = True
     only_groups: bool = False
@@ -213,6 +218,7 @@ class OptionsModel(Model):
     all_packages: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WarmRequest(OptionsModel):
     """Which environment is wanted: that of the project at or above ``start``, or of the ``member`` of its workspace.
 
@@ -227,11 +233,12 @@ class WarmRequest(OptionsModel):
     offline: bool = False
     bytecode: bool = True
     thorough: bool = False
-    imports: Annotated[tuple[ImportName, ...], Field(max_length=1000)] = ()
-    environ: Annotated[Variables | None, Field(repr=False)] = None
+    imports: Annotated[tuple[ImportName, ...], Limit(max_length=1000)] = ()
+    environ: Variables | None = field(default=None, repr=False)
 
 
-class ProjectRequest(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectRequest(Message):
     """A project to register.
 
     ``environ`` are the variables of the command, as in ``WarmRequest``. Older commands send the name of a ``link`` that
@@ -240,9 +247,10 @@ class ProjectRequest(Model):
 
     path: AbsolutePath
     link: LinkName | None = None
-    environ: Annotated[Variables | None, Field(repr=False)] = None
+    environ: Variables | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkRequest(OptionsModel):
     """A virtual environment in a project's folder that is to follow its lock file.
 
@@ -254,19 +262,22 @@ class LinkRequest(OptionsModel):
     force: bool = False
 
 
-class LinkPlaced(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkPlaced(Message):
     """The link is there; ``told`` are sentences about what was moved aside for it."""
 
     told: tuple[ShownPath, ...]
 
 
-class LinkRemoved(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRemoved(Message):
     """The link is gone but for the paths in ``left``, relative to it, which others put there."""
 
     left: tuple[ShownPath, ...]
 
 
-class LinkState(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState(Message):
     """A link of a project, and how it differs from the environment that it was made from.
 
     ``environment`` is the folder of that; None for a link of an older storectl. The rest are projects with their
@@ -280,7 +291,8 @@ class LinkState(Model):
     changed: tuple[ShownPath, ...] = ()
 
 
-class _Project(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Project(Message):
     path: ShownPath
     lock_file: ShownPath | None
     environment: EnvironmentInfo | None
@@ -289,6 +301,7 @@ class _Project(Model):
     watched: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyProject(_Project):
     """A project whose environment fits its lock file."""
 
@@ -298,6 +311,7 @@ class ReadyProject(_Project):
     problem: None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WarmingProject(_Project):
     """A project whose environment is being made. It keeps its last good one meanwhile."""
 
@@ -305,6 +319,7 @@ class WarmingProject(_Project):
     problem: None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailedProject(_Project):
     """A project whose environment could not be made. It keeps its last good one."""
 
@@ -313,6 +328,7 @@ class FailedProject(_Project):
     problem: Problem
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IdleProject(_Project):
     """A project for which nothing is being done."""
 
@@ -321,18 +337,20 @@ class IdleProject(_Project):
     problem: None = None
 
 
-ProjectState = Annotated[ReadyProject | WarmingProject | FailedProject | IdleProject, Field(discriminator="state")]
+ProjectState = ReadyProject | WarmingProject | FailedProject | IdleProject
 """Where a project stands."""
 
 
-class ApiInfo(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiInfo(Message):
     """The handshake: a version, and named features."""
 
     version: int = API_VERSION
     features: tuple[str, ...] = FEATURES
 
 
-class Health(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health(Message):
     """The daemon itself."""
 
     status: Literal["ok"] = "ok"
@@ -343,30 +361,3 @@ class Health(Model):
     socket: ShownPath
     uptime_s: float
     rss_bytes: int
-
-
-class ExportRequest(Model):
-    """Export an environment to a ``folder``, or as a tar ``archive``; then ``folder`` is where it will be unpacked.
-
-    ``umask`` is that of the command. ``moment`` is the time of all files of an archive, in seconds.
-    """
-
-    folder: AbsolutePath | None = None
-    archive: AbsolutePath | None = None
-    method: Literal["auto", "copy", "reflink", "hardlink"] = "auto"
-    relocatable: bool = True
-    umask: Annotated[int, Field(ge=0, le=0o777)] = 0o022
-    moment: Annotated[int, Field(ge=0, lt=2**32)] = 315532800
-
-
-class ExportedEvent(Model):
-    """The export is there. ``local`` are folders whose code is not copied: it is imported from where it is."""
-
-    event: Literal["exported"] = "exported"
-    path: ShownPath
-    files: int
-    bytes: int
-    local: tuple[ShownPath, ...]
-
-
-ExportEvent = ProgressEvent | ExportedEvent | FailedEvent

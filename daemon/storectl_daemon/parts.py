@@ -49,6 +49,7 @@ from storectl_store.collecting.holds import Holds
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.outlines.kept import Outlines
+from storectl_store.environments.spare_view import Spares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,7 @@ class Making:
             environments=self.environments,
             shim=ShimBytecode(store.catalogue),
             holds=holds,
+            spares=Spares(store.layout),
         )
         self.bisection = Loaded(self._load_bisection, name="bisections")
         self.maker = Loaded(self._load_maker, name="the maker of environments")
@@ -189,6 +191,7 @@ class Parts:
         self.resources = Resources(settings, store, writer.session)
         self.collecting = Collecting(lambda: self.service, settings.environ)
         making = Making(settings, store, writer.session, self.resources)
+        self.publishing = making.publishing
         self.worktrees = FollowedWorktrees(projects=making.book, register=self._register, forget=self._forget)
         self.service = self._service(making, writer)
         self.prefetcher = Prefetcher(self._surroundings(making), making.commit_maker)
@@ -279,13 +282,13 @@ class Parts:
         resources = self.resources
 
         def load_http() -> Http:
-            from storectl_daemon.serving.app import HEALTH, WARM, Application  # noqa: PLC0415 - for commands only
+            from storectl_daemon.serving.app import ASKED_ONLY, WARM, Application  # noqa: PLC0415 - for commands only
             from storectl_daemon.serving.http_server import HttpServer  # noqa: PLC0415 - for commands only
 
             def on_request(path: str) -> None:
                 self.idle.touch()
-                if path != HEALTH:
-                    making.maker.begin()  # a command will want a build soon
+                if path not in ASKED_ONLY:
+                    making.maker.begin()  # a command will want an environment soon
                 if path == WARM and self.store.empty:  # everything has to be fetched
                     resources.network.begin()
                     resources.pipeline.expect()

@@ -65,7 +65,7 @@ def launch(
 def test_the_names_in_the_launcher_are_those_of_the_record() -> None:
     text = LAUNCHER.read_text().replace("\\\n", " ")
     lists = [line.removesuffix("; do").split()[3:] for line in text.splitlines() if " for _storectl_input in " in line]
-    assert lists == [list(LOCK_FILES), list(INPUTS)]
+    assert lists == [list(LOCK_FILES)]
 
 
 def is_slow(done: subprocess.CompletedProcess[str]) -> bool:
@@ -84,7 +84,18 @@ def test_the_launcher_is_executable() -> None:
     assert LAUNCHER.stat().st_mode & stat.S_IXUSR
 
 
-@pytest.mark.parametrize("arguments", [("-m", "show", "x"), ("-c", SHOW, "x"), ("./show.py", "x"), ("show.py", "x")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-m", "show", "x"),
+        ("-Bm", "show", "x"),
+        ("-c", SHOW, "x"),
+        ("./show.py", "x"),
+        ("show.py", "x"),
+        ("-u", "-X", "dev", "show.py", "-p", "x"),
+        ("-Wignore", "-m", "show"),
+    ],
+)
 def test_module_code_and_script_get_python_s_own_arguments(
     home: ClientHome, shell: list[str], arguments: tuple[str, ...]
 ) -> None:
@@ -93,6 +104,18 @@ def test_module_code_and_script_get_python_s_own_arguments(
         [home.environment / "bin" / "python", *arguments], cwd=home.project, capture_output=True, text=True, check=True
     )
     assert ours["argv"] == json.loads(python.stdout)["argv"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--",), ("--offline",), ("-q", "--color", "never", "--no-sync", "--locked"), ("--no-progress", "-n", "-u")],
+)
+def test_options_that_change_nothing_are_taken(home: ClientHome, shell: list[str], options: tuple[str, ...]) -> None:
+    done = launch(home, shell, "run", *options, "show.py", "--offline")
+    shown = json.loads(done.stdout)
+    assert shown["argv"] == ["show.py", "--offline"]
+    assert shown["prefix"] == str(home.environment)
+    assert not {"UV_OFFLINE", "UV_NO_PROGRESS", "STORECTL_QUIET"} & shown["environ"].keys()
 
 
 def test_a_script_elsewhere_has_the_project_of_its_own_folder(
@@ -255,14 +278,16 @@ def test_the_search_ends_at_home(home: ClientHome, shell: list[str]) -> None:
         ("warm",),
         (),
         ("run", "-p", "3.12", "show.py"),
-        ("run", "-"),
         ("run", ""),
         ("run", "-m"),
-        ("run", "-Im", "show"),
+        ("run", "-m", "-q", "show"),
+        ("run", "-u", "greet"),
+        ("run", "-u", "-q", "show.py"),
         ("run", "missing.py"),
         ("run", "missing-command"),
         ("run", "link.py"),
-        ("run", "--", "show.py"),
+        ("run", "--", "-show.py"),
+        ("run", "-u", "--", "show.py"),
     ],
 )
 def test_the_unusual_goes_the_slow_way_with_its_arguments(
@@ -272,7 +297,7 @@ def test_the_unusual_goes_the_slow_way_with_its_arguments(
     assert launch(home, shell, *arguments).stdout == f"slow: {' '.join(arguments)}\n"
 
 
-NOT_FOR_THE_LAUNCHER = {"UV_LOCKED", "UV_FROZEN", "UV_NO_SYNC", "UV_NO_ENV_FILE"}
+NOT_FOR_THE_LAUNCHER = {"UV_LOCKED", "UV_FROZEN", "UV_NO_SYNC", "UV_NO_ENV_FILE", "STORECTL_OFFLINE", "UV_OFFLINE"}
 """They change nothing as long as nothing has changed and no other variable is set."""
 
 
@@ -447,6 +472,13 @@ def test_a_variable_that_a_build_looked_for_is_seen(further: Further, shell: lis
     further.record(CFLAGS=UNSET, LDFLAGS=UNSET)
     assert not is_slow(launch(further.home, shell, "run", "show.py", OTHER="x"))
     assert is_slow(launch(further.home, shell, "run", "show.py", LDFLAGS=""))
+
+
+def test_what_an_option_sets_for_storectl_counts_as_set(further: Further, shell: list[str]) -> None:
+    further.record(UV_OFFLINE=UNSET)
+    assert not is_slow(launch(further.home, shell, "run", "show.py"))
+    for options, variables in ((["--offline"], {}), ([], {"STORECTL_OFFLINE": "1"}), ([], {"UV_OFFLINE": "1"})):
+        assert is_slow(launch(further.home, shell, "run", *options, "show.py", **variables))
 
 
 def test_the_value_of_a_variable_is_left_to_the_command_line(further: Further, shell: list[str]) -> None:

@@ -13,7 +13,9 @@ from support.views import SHIM, View, build_front, build_view, pythons
 from support.wheels import make_wheel
 
 pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="strace counts the system calls")
-BY_LAUNCHER = ' && _storectl_hold "$_storectl_environment"'
+BY_LAUNCHER = """
+        { [ ! -e /dev/fd/9 ] || [ /dev/fd/9 -ef "${_storectl_lease:-$_storectl_environment/pyvenv.cfg}" ]; } &&
+        command exec 9<"$_storectl_environment/pyvenv.cfg" &&"""
 BY_SHIM = (
     "    held = hold(root_of(alias), lease)\n    view = real_path(alias, held)\n",
     "    held = 0\n    view = real_path(alias)\n",
@@ -67,7 +69,7 @@ def test_the_launcher_and_the_program_that_it_starts_make_few_more(home: ClientH
     assert BY_LAUNCHER in text
     launcher = write_program(home.bin / "storectl", text)
     plain = write_program(
-        home.bin / "plain", text.replace(BY_LAUNCHER, "").replace("export STORECTL_LEASE=9 ", "export ")
+        home.bin / "plain", text.replace(BY_LAUNCHER, "").replace("export PATH STORECTL_LEASE=9", "export PATH")
     )
     put_shim(view.site_packages)
     launching, running = calls(home, ["dash", launcher, "run", "hello.py"])

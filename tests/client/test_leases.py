@@ -123,7 +123,7 @@ def test_a_command_in_a_shell_in_an_environment_is_quick(home: ClientHome, shell
     if other:
         environment = make_environment(home.root / "other")
         shutil.copy(home.environment / "bin" / "native", environment / "bin")
-        switches = f'#!/bin/sh\necho "{environment}" >"{home.fast}/environment"\n'
+        switches = f"""#!/bin/sh\necho "_storectl_environment='{environment}'" >"{home.fast}/environment"\n"""
         inner = (home.environment / "bin" / "inner").read_text().removeprefix("#!/bin/sh\n")
         write_program(home.environment / "bin" / "inner", switches + inner)
     printed = launched(home, [*shell, home.bin / "storectl", "run", "inner"])

@@ -64,7 +64,7 @@ def default_environment(home: ClientHome) -> None:
     (folder.parent / "default").symlink_to("mine")
     record = home.store / "projects" / str(folder).lstrip("/") / "@storectl/fast.default"
     record.mkdir(parents=True)
-    (record / "environment").write_text(f"{home.environment}\n")
+    (record / "environment").write_text(f"_storectl_environment='{home.environment}'\n")
 
 
 @pytest.mark.parametrize("name", ["python", "python3", VERSION])

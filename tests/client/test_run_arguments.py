@@ -35,7 +35,7 @@ def test_python_s_own_options_pass_through(
     arguments: list[str], interpreter_options: tuple[str, ...], rest: tuple[str, ...]
 ) -> None:
     request = parse_run(arguments, {})
-    assert request.kind is Kind.INTERPRETER
+    assert request.kind == Kind.INTERPRETER
     assert (request.interpreter_options, request.arguments) == (interpreter_options, rest)
     assert request.options.key == "default"
 
@@ -120,7 +120,7 @@ def test_what_is_not_understood_is_a_usage_error_with_a_hint(arguments: list[str
 
 @pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["-p", "3.12", "--help", "x.py"]])
 def test_help_is_ours_before_the_program(arguments: list[str]) -> None:
-    assert parse_run(arguments, {}).kind is Kind.HELP
+    assert parse_run(arguments, {}).kind == Kind.HELP
 
 
 def test_several_pythons_are_several_choices_in_their_order() -> None:

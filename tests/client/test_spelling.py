@@ -122,7 +122,7 @@ def _chooses_nothing_else(request: RunRequest) -> bool:
     more = request.requirements or request.project or request.no_project or request.env_files or request.refresh
     other = request.script or request.parallel or request.options.lock_file or len(request.choices) > 1
     hushed = set(request.variables) <= {"STORECTL_QUIET", "UV_NO_PROGRESS"}
-    return not more and not other and hushed and request.kind is not Kind.HELP
+    return not more and not other and hushed and request.kind != Kind.HELP
 
 
 _ARGUMENTS = [

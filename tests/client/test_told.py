@@ -52,7 +52,7 @@ def test_one_without_a_terminal_tells_nothing(home: ClientHome) -> None:
 
 def test_whoever_is_first_the_launcher_is_quick_afterwards(home: ClientHome) -> None:
     home.storectl("run", "hello.py")
-    assert (home.fast / "environment").read_text() == f"{home.environment}\n"
+    assert str(home.environment) in (home.fast / "environment").read_text()
     assert not (home.fast / ".environment").exists()
 
 

@@ -51,7 +51,7 @@ from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries.commit import Committed, commit
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.sealed import opened
-from storectl_store.entries.stage import StagedEntry
+from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.errors import LockFileError, ProblemError, StoreError
 from storectl_store.projects.git_refs import Head
@@ -522,7 +522,7 @@ def test_a_defect_is_a_failure_that_shows_no_internals(tmp_path: Path) -> None:
         message = await scene.warm()
         assert isinstance(message, FailedEvent)
         assert message.problem.code == "E_INTERNAL"
-        assert "secret" not in message.model_dump_json()
+        assert "secret" not in message.json_text()
         scene.maker.trouble = None
         assert isinstance(await scene.warm(), ReadyEvent)
 

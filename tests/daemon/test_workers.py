@@ -1,12 +1,17 @@
 import asyncio
-import multiprocessing
+import errno
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from storectl_daemon.entries import forked_pool
 from storectl_daemon.entries.workers import WorkerError, Workers
 from support.daemon import turns_until, until
 
@@ -71,17 +76,91 @@ def test_a_process_for_an_expected_job_is_there_before_it_and_does_it() -> None:
     asyncio.run(scenario())
 
 
-def test_no_more_processes_are_started_for_expected_jobs_than_the_limit() -> None:
+def test_jobs_run_at_the_same_time_in_as_many_processes_as_the_limit(tmp_path: Path) -> None:
     async def scenario() -> None:
         workers = Workers(2)
-        before = set(multiprocessing.active_children())
         for _ in range(5):
             workers.expect("wave")
-        assert len(set(multiprocessing.active_children()) - before) <= 2
+        jobs = [workers.run("job", meet, tmp_path, 2) for _ in range(2)]
+        first = set(await asyncio.gather(*jobs))
+        assert len(first) == 2
+        assert set(await asyncio.gather(*(workers.run("job", os.getpid) for _ in range(6)))) <= first
+        workers.close()
+
+    asyncio.run(scenario())
+
+
+def test_workers_are_forks_of_one_process_that_has_loaded_the_module(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        workers = Workers(2)
+        workers.expect("wave")
+        asked = [
+            workers.run("job", meet, tmp_path, 2, eval, "id(__import__('wave')), __import__('os').getppid()")
+            for _ in range(2)
+        ]
+        one, other = await asyncio.gather(*asked)
+        assert one == other
+        assert one[1] != os.getpid()
+        workers.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_dies_fails_no_other_job(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    os.mkfifo(go)
+
+    async def scenario() -> None:
+        workers = Workers(2)
+        other = asyncio.create_task(workers.run("job", go.read_text))
+        writer = await asyncio.to_thread(go.open, "w")
+        with pytest.raises(WorkerError):
+            await workers.run("bad.whl", os.abort)
+        writer.write("on")
+        writer.close()
+        assert await other == "on"
+        workers.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_job_runs_although_the_process_that_forks_workers_was_killed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        workers = Workers(2)
+        source = await workers.run("job", os.getppid)
+        os.kill(source, signal.SIGKILL)
+        sources = await asyncio.gather(*(workers.run("job", meet, tmp_path, 2, os.getppid) for _ in range(2)))
+        assert sum(each != source for each in sources) >= 1
+        workers.close()
+
+    asyncio.run(scenario())
+
+
+def test_that_the_system_lets_no_worker_be_started_is_an_error_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = f"import socket; s = socket.socket(fileno={{control}}); s.recv(1); s.send(bytes([{errno.EAGAIN}])); {{path}}, {{modules}}"
+    monkeypatch.setattr(forked_pool, "_START", answer)
+
+    async def scenario() -> None:
+        workers = Workers(1)
+        with pytest.raises(OSError) as caught:
+            await workers.run("job", os.getpid)
+        assert caught.value.errno == errno.EAGAIN
+        monkeypatch.undo()
         assert await workers.run("job", os.getpid) != os.getpid()
         workers.close()
 
     asyncio.run(scenario())
+
+
+def test_the_processes_of_a_pool_that_was_closed_end(tmp_path: Path) -> None:
+    async def scenario() -> list[int]:
+        workers = Workers(1)
+        pids = [await workers.run("job", os.getpid), await workers.run("job", os.getppid)]
+        workers.close()
+        return pids
+
+    for pid in asyncio.run(scenario()):
+        until(partial(has_ended, pid))
 
 
 def test_processes_for_jobs_that_never_come_end_when_idle() -> None:
@@ -148,6 +227,7 @@ def test_a_cancelled_caller_waits_for_a_job_that_has_begun(tmp_path: Path) -> No
 
 PARENT = """
 import asyncio, os
+from storectl_daemon.entries import forked_pool
 from storectl_daemon.entries.workers import Workers
 
 async def main():
@@ -168,6 +248,17 @@ def test_workers_never_outlive_a_daemon_that_was_killed(tmp_path: Path) -> None:
         worker = int(parent.stdout.readline())
         parent.kill()
     until(lambda: not is_running(worker))
+
+
+def meet(folder: Path, count: int, then: Callable[..., Any] = os.getpid, *arguments: Any) -> Any:
+    """The value of ``then``, once so many processes are in here."""
+    (folder / str(os.getpid())).touch()
+    until(lambda: len(list(folder.iterdir())) >= count)
+    return then(*arguments)
+
+
+def has_ended(pid: int) -> bool:
+    return not is_running(pid)
 
 
 def is_running(pid: int) -> bool:

@@ -141,7 +141,7 @@ def test_the_launcher_knows_what_was_locked_once(machine: Machine, folder: Path,
         os.utime(path, (1_700_000_000, 1_700_000_000))
     shown(machine, folder, environ)
     machine.wait_for_state(folder, lambda state: (machine.record(folder) / "fast.default/environment").exists())
-    assert b"more.txt" in (machine.record(folder) / "fast.default/further").read_bytes()
+    assert b"more.txt" in (machine.record(folder) / "fast.default/environment").read_bytes()
 
 
 BLOCK = '# /// script\n# dependencies = ["alpha<2"]\n# ///\n'

@@ -16,7 +16,9 @@ import storectl_shim
 from storectl.isolation import FLAGS
 from storectl_shim.locations import socket_path
 from storectl_shim.project_record import INPUTS, record_folder
-from storectl_shim.store_daemon import daemon_file, this_daemon
+from storectl_shim.store_daemon import daemon_file, launcher_file, this_daemon
+from storectl_store.projects.input_state import read_state
+from storectl_store.projects.launcher_checks import launcher_checks
 
 LAUNCHER = Path(__file__).resolve().parents[2] / "client" / "launcher" / "storectl"
 
@@ -90,7 +92,9 @@ class ClientHome:
     def write_daemon_file(self, socket: str | None = None) -> None:
         """What the store says of its daemon: this process, on the socket of the tests' fake one."""
         self.store.mkdir(parents=True, exist_ok=True)
-        Path(daemon_file(str(self.store))).write_bytes(this_daemon(socket or str(self.socket)).text())
+        daemon = this_daemon(socket or str(self.socket))
+        Path(daemon_file(str(self.store))).write_bytes(daemon.text())
+        Path(launcher_file(str(self.store))).write_bytes(daemon.text_for_launcher())
 
     def write_record(self, key: str = "default", *, environment: Path | None = None) -> None:
         """The record of the inputs as they are, for the launcher too."""
@@ -108,12 +112,13 @@ class ClientHome:
         fast = self.record / f"fast.{key}"
         shutil.rmtree(fast, ignore_errors=True)
         fast.mkdir()
-        for path in inputs:
-            if path.exists():
-                stamp = fast / f"stamp.{path.name}"
-                stamp.touch()
-                os.utime(stamp, ns=(path.stat().st_mtime_ns,) * 2)
-        (fast / "environment").write_text(f"{environment or self.environment}\n")
+        states = {path: read_state(path) for path in inputs}
+        checks = launcher_checks(environment or self.environment, self.project, states, {})
+        assert checks is not None
+        for name, mtime_ns in checks.stamps.items():
+            (fast / f"stamp.{name}").touch()
+            os.utime(fast / f"stamp.{name}", ns=(mtime_ns, mtime_ns))
+        (fast / "environment").write_bytes(checks.commands)
 
     def storectl(
         self, *arguments: str, cwd: Path | None = None, stdin: str | None = "", **variables: str

@@ -16,7 +16,8 @@ from typing import Any
 from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.entries.commit import Committed, commit
 from storectl_store.entries.recovery import Recovered, recover
-from storectl_store.entries.stage import StagedEntry, stage_wheel
+from storectl_store.entries.stage import stage_wheel
+from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.entries.verify import Finding, verify
 from storectl_store.entries.writer import Writer

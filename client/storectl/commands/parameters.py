@@ -11,6 +11,7 @@ import click
 from storectl.errors import FileAccessError, UsageError
 from storectl.options import Options
 from storectl.run_options import BY_NAME, OPTIONS, Asked, Option
+from storectl.tool_arguments import TOOL_OPTIONS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -45,7 +46,7 @@ _SELECTION = frozenset({
     "frozen",
 })  # fmt: skip
 _OWN, _PROJECT = f"{__name__}.own", f"{__name__}.project"
-_SINGLE = frozenset({"python", "package"})
+_SINGLE = frozenset({"python", "package", "from"})
 
 
 def _parameter(option: Option) -> Callable[[Command], Command]:
@@ -212,12 +213,22 @@ def settings(command: Command) -> Command:
     return decorated(command, (directory, *SETTINGS))
 
 
-def options_of(**asked: Any) -> Options:
-    """The options that these parameters ask for; variables count for those that are not given, as for `run`."""
+def options_of_tools(command: Command) -> Command:
+    """Give a command the options of `tool run`."""
+    return decorated(command, map(_parameter, TOOL_OPTIONS))
+
+
+def asked_by(options: Iterable[Option], values: Mapping[str, Any]) -> Asked:
+    """What the values of these parameters ask for, by what their options set."""
     counted = Asked()
-    for option in OPTIONS:
-        value = asked.get(option.sets)
+    for option in options:
+        value = values.get(option.sets)
         for each in value if isinstance(value, tuple) else (value,) if value else ():
             counted.add(option, option.names[-1], None if each is True else each)
-    complete = counted.complete(os.environ)
+    return counted
+
+
+def options_of(**asked: Any) -> Options:
+    """The options that these parameters ask for; variables count for those that are not given, as for `run`."""
+    complete = asked_by(OPTIONS, asked).complete(os.environ)
     return complete.options(complete.one("python"))

@@ -24,7 +24,6 @@ from storectl.options import Options
 from storectl.project import locate_member
 from storectl.run import environment_at
 from storectl_shim.environment import Environment
-from storectl_shim.locations import state_folder
 
 KERNEL = "ipykernel"
 OLDEST = "ipykernel>=6.29"
@@ -146,8 +145,8 @@ def _tool(python: str, constraints: tuple[str, ...] = ()) -> Tool:
 
 def _tool_environment(tool: Tool, options: Options, environ: Mapping[str, str]) -> str:
     python = ChosenPython(version=tool.python or platform.python_version(), executable=options.python)
-    folder = lock_tool(state_folder(environ), tool, environ, Locking(offline=options.offline), choose=lambda: python)
-    return environment_at(os.path.realpath(folder), options, environ)
+    folder = lock_tool(tool, environ, Locking(offline=options.offline), choose=lambda: python)
+    return environment_at(folder, options, environ)
 
 
 def _site_packages(environment: str) -> str:

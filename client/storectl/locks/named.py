@@ -15,11 +15,9 @@ The folder is a project like any other: its record says that nothing has changed
 from __future__ import annotations
 
 import os
-import re
 
 from storectl.errors import UnknownNameError, UsageError
 from storectl.locks.remembered import has_its_python
-from storectl.locks.requirement_words import project_name
 from storectl.project import locate_member
 from storectl_shim.locations import state_folder
 
@@ -32,7 +30,9 @@ if TYPE_CHECKING:
 ASKED = "asked"
 FORMAT = "storectl-named 1"
 DEFAULT = "default"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ENDS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_LETTERS = _ENDS | frozenset("._-")
+_LONGEST = 64
 
 
 class Named:
@@ -63,6 +63,8 @@ class Named:
 
     def with_requirements(self, more: Sequence[str]) -> Named:
         """It with more requirements; one of a project takes the place of an earlier one of that project."""
+        from storectl.locks.requirement_words import project_name  # noqa: PLC0415 - a run has no use for it
+
         projects = {project_name(text) for text in more}
         kept = [text for text in self.requirements if project_name(text) not in projects]
         return Named(self.folder, requirements=(*kept, *more), python=self.python)
@@ -128,7 +130,7 @@ def named_folder(environ: Mapping[str, str]) -> str:
 
 def named_path(name: str, environ: Mapping[str, str]) -> str:
     """Where the environment of this name is, or would be; UsageError if none can have the name."""
-    if not _NAME.fullmatch(name):
+    if not 0 < len(name) <= _LONGEST or name[0] not in _ENDS or not _LETTERS.issuperset(name):
         raise UsageError(
             f"{name!r} is no name for an environment",
             hint="up to 64 letters, digits, dots, dashes and underscores, a letter or digit first",

@@ -9,9 +9,7 @@ people, is called before the first locking only.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 
 from storectl.errors import UsageError
 from storectl_shim.requirements_files import key_of_contents
@@ -19,13 +17,14 @@ from storectl_shim.requirements_files import key_of_contents
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from re import Match
 
 _ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _FILE = "-r "
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|git\+")
-_LOGIN = re.compile(r"https?://[^/\s@]*(?:@[^/\s@]*)*@(?P<host>[^/\s?#]+)")
-_NAMED_PATH = re.compile(r"\s*(?P<name>[\w.-]+(?:\[[^\]]*\])?)\s*@\s*(?P<path>(?:~|\.{0,2})/\S*)\s*")
+_ADDRESS = r"[A-Za-z][A-Za-z0-9+.-]*://|git\+"
+_LOGIN = r"https?://[^/\s@]*(?:@[^/\s@]*)*@(?P<host>[^/\s?#]+)"
+_NAMED_PATH = r"\s*(?P<name>[\w.-]+(?:\[[^\]]*\])?)\s*@\s*(?P<path>(?:~|\.{0,2})/\S*)\s*"
 
 
 def absolute_requirements(texts: Iterable[str]) -> tuple[str, ...]:
@@ -59,7 +58,11 @@ def is_path(text: str) -> bool:
 
 def is_address(text: str) -> bool:
     """Whether the text is an address without a name before it."""
-    return _ADDRESS.match(text) is not None
+    if "://" not in text and "git+" not in text:
+        return False  # nearly every requirement ends here, before `re` is loaded
+    import re  # noqa: PLC0415 - see above
+
+    return re.match(_ADDRESS, text) is not None
 
 
 def fingerprints(requirements: Iterable[str]) -> Iterator[str]:
@@ -74,13 +77,17 @@ def fingerprints(requirements: Iterable[str]) -> Iterator[str]:
 
 
 def _fingerprint(path: str) -> Iterator[str]:
-    with contextlib.suppress(OSError):
+    try:
         status = os.stat(path)
-        yield f"{path} {status.st_size} {status.st_mtime_ns}"
+    except OSError:
+        return
+    yield f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
 def project_name(text: str) -> str:
     """The normalised name of the project that a requirement begins with; the text itself if there is none."""
+    import re  # noqa: PLC0415 - a run has no use for it
+
     found = None if is_path(text) or is_address(text) else re.match(r"\s*(\w[\w.-]*)", text)
     return re.sub(r"[-_.]+", "-", found[1]).lower() if found else text
 
@@ -95,11 +102,19 @@ def _absolute(text: str) -> str:
         return f"{_FILE}{os.path.abspath(os.path.expanduser(text[len(_FILE) :]))}"
     if is_path(text):
         return os.path.abspath(os.path.expanduser(text))
-    if match := _NAMED_PATH.fullmatch(text):
+    if match := _named_path(text):
         from urllib.parse import quote  # noqa: PLC0415 - few requirements are written so
 
         return f"{match['name']} @ file://{quote(os.path.abspath(os.path.expanduser(match['path'])))}"
     return text
+
+
+def _named_path(text: str) -> Match[str] | None:
+    if "@" not in text or "/" not in text:
+        return None
+    import re  # noqa: PLC0415 - few requirements are written so
+
+    return re.fullmatch(_NAMED_PATH, text)
 
 
 def _split(listed: str) -> list[str]:
@@ -120,7 +135,9 @@ def _split(listed: str) -> list[str]:
 
 def _check_login(text: str) -> None:
     """UsageError for an address with a login: what is asked for is kept in files, the lock file among them."""
-    if (found := _LOGIN.search(text)) is not None:
+    import re  # noqa: PLC0415 - before the first locking only
+
+    if (found := re.search(_LOGIN, text)) is not None:
         raise UsageError(
             f"the address at {found['host']} has a login in it, which would be kept on disk",
             hint="leave it out of the address, and put it into a netrc file, the keyring or git's credential helper",
@@ -154,7 +171,9 @@ def _check_path(path: str) -> None:
 
 
 def _check_named(text: str) -> None:
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - before the first locking only
+    import re  # noqa: PLC0415 - before the first locking only
+
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - as above
 
     try:
         Requirement(text)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from storectl.locks.requirements import Wanted
 
-BLOCK = b"# /// script"
+BLOCK = "# /// script"
+_END = "# ///"
 
 
 def script_lock_file(script: str, python: str | None, environ: Mapping[str, str], how: Locking) -> str | None:
@@ -97,12 +98,30 @@ def _blocks(script: str) -> list[str]:
             content = file.read()
     except OSError:
         return []
-    if BLOCK not in content:
-        return []  # nearly every script ends here, before anything more is loaded
-    import re  # noqa: PLC0415 - only a script with a block has to wait for it
-
+    if BLOCK.encode() not in content:
+        return []  # nearly every script ends here
     text = content.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    return re.findall(r"(?m)^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$", text)
+    return blocks_in(text.split("\n"))
+
+
+def blocks_in(lines: list[str]) -> list[str]:
+    """The contents of the blocks in these lines: ``# /// script``, one or more comments, and the first ``# ///``.
+
+    So it is in PEP 723, as a regular expression; to import ``re`` takes longer than the rest of a run. Not every line
+    with a # is a comment there: a space follows, or nothing.
+    """
+    blocks = []
+    begin = 0
+    while BLOCK in lines[begin:]:
+        begin = lines.index(BLOCK, begin) + 1
+        end = begin
+        while end < len(lines) and (lines[end] == "#" or lines[end].startswith("# ")):
+            if lines[end] == _END and end > begin:
+                blocks.append("".join(f"{line}\n" for line in lines[begin:end]))
+                begin = end + 1
+                break
+            end += 1
+    return blocks
 
 
 def _parsed(script: str, blocks: list[str]) -> dict[str, object]:

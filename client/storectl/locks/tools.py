@@ -6,43 +6,48 @@ The folder is a project like any other. Its record says that nothing has changed
 resolver nor the daemon. ``--refresh`` locks anew.
 """
 
-import hashlib
-import json
-import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from __future__ import annotations
 
-from storectl.daemon.chosen_python import ChosenPython
+import os
+
 from storectl.errors import UsageError
-from storectl.locks.remembered import Locking, has_its_python, lock_file_in, lock_once
+from storectl.locks.remembered import Locking, has_its_python, lock_file_in, lock_once, remembered_folder
 from storectl.locks.requirement_words import absolute_requirements, check_requirements
-from storectl.locks.requirements import Wanted
 
-_REQUIREMENT = re.compile(
-    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?P<extras>\[[^\]]*\])?(?:@(?P<version>[^/\s]+))?"
-)
+TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of a run
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from storectl.daemon.chosen_python import ChosenPython
+    from storectl.locks.requirements import Wanted
+
+_ENDS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_LETTERS = _ENDS | frozenset("._-")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A command and the requirements that bring it. ``python`` is a version or a path, None for the first on PATH.
+    """A command and the requirements that bring it. Not to be changed; no dataclass, for the reason in ``options``.
 
-    ``constraints`` limit the versions of what other requirements bring, and bring nothing themselves.
+    ``python`` is a version or a path, None for the first on PATH. ``constraints`` limit the versions of what other
+    requirements bring, and bring nothing themselves.
     """
 
-    command: str
-    requirements: tuple[str, ...]
-    python: str | None
-    constraints: tuple[str, ...] = ()
+    __slots__ = ("command", "constraints", "python", "requirements")
 
-    @property
-    def key(self) -> str:
-        """The name of its folder."""
-        constraints = [sorted(self.constraints)] if self.constraints else []
-        text = json.dumps([sorted(self.requirements), self.python, *constraints])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def __init__(
+        self, *, command: str, requirements: tuple[str, ...], python: str | None, constraints: tuple[str, ...] = ()
+    ) -> None:
+        self.command = command
+        self.requirements = requirements
+        self.python = python
+        self.constraints = constraints
+
+    def folder(self, environ: Mapping[str, str]) -> str:
+        """The folder that its lock file is in, or will be; there are no symbolic links in its path."""
+        parts = [f"requirement {text}" for text in sorted(self.requirements)]
+        parts += [f"constraint {text}" for text in sorted(self.constraints)]
+        parts += [f"python {self.python}"] if self.python is not None else []
+        return remembered_folder("tools", parts, environ)
 
 
 def tool_of(text: str, *, source: str | None, more: Sequence[str], python: str | None) -> Tool:
@@ -50,24 +55,25 @@ def tool_of(text: str, *, source: str | None, more: Sequence[str], python: str |
 
     ``source`` is the project that has the command, if it is not the one of that name.
     """
-    match = _REQUIREMENT.fullmatch(text)
-    if match is None:
+    head, at, version = text.partition("@")
+    name, bracket, extras = head.partition("[")
+    if not _is_name(name) or (bracket and extras.find("]") != len(extras) - 1) or (at and not _is_version(version)):
         raise UsageError(
             f"{text!r} is not the name of a tool", hint="for example black, black@25.1.0, or --from PROJECT COMMAND"
         )
-    version = match["version"]
-    own = source or f"{match['name']}{match['extras'] or ''}{f'=={version}' if version and version != 'latest' else ''}"
-    return Tool(command=match["name"], requirements=absolute_requirements([own, *more]), python=python)
+    own = source or (f"{head}=={version}" if version not in ("", "latest") else head)
+    return Tool(command=name, requirements=absolute_requirements([own, *more]), python=python)
 
 
-def tool_folder(state: str, tool: Tool) -> Path:
-    """The folder that the tool's lock file is in, or will be."""
-    return Path(state) / "tools" / tool.key
+def _is_name(text: str) -> bool:
+    return bool(text) and {text[0], text[-1]} <= _ENDS and _LETTERS.issuperset(text)
 
 
-def lock_tool(
-    state: str, tool: Tool, environ: Mapping[str, str], how: Locking, *, choose: Callable[[], ChosenPython]
-) -> Path:
+def _is_version(text: str) -> bool:
+    return bool(text) and "/" not in text and not any(map(str.isspace, text))
+
+
+def lock_tool(tool: Tool, environ: Mapping[str, str], how: Locking, *, choose: Callable[[], ChosenPython]) -> str:
     """The folder with the tool's lock file, made now if it is not there; RequirementsError if that fails.
 
     ``choose`` finds the interpreter that the tool is locked for and then always runs under. If that interpreter is
@@ -76,6 +82,8 @@ def lock_tool(
     described = ", ".join([*tool.requirements, *(f"with {line}" for line in tool.constraints)])
 
     def wanted() -> Wanted:
+        from storectl.locks.requirements import Wanted  # noqa: PLC0415 - for the first run only
+
         check_requirements(tool.requirements)
         python = choose()
         return Wanted(
@@ -85,23 +93,23 @@ def lock_tool(
             notes={"tool": f"{tool.command} ({described})\n", **python.pin},
         )
 
-    folder = tool_folder(state, tool)
-    lock_once(str(folder), wanted, environ, how, what=tool.command)
+    folder = tool.folder(environ)
+    lock_once(folder, wanted, environ, how, what=tool.command)
     return folder
 
 
-def known_tools(state: str) -> Iterator[tuple[str, Path]]:
+def known_tools(state: str) -> Iterator[tuple[str, str]]:
     """Every tool that was locked: the name that the user asked for, and its folder."""
-    root = Path(state) / "tools"
-    for folder in sorted(root.iterdir()) if root.is_dir() else ():
-        if _is_locked(folder):
-            yield (folder / "tool").read_text(encoding="utf-8").strip(), folder
+    root = os.path.join(state, "tools")
+    for name in sorted(os.listdir(root)) if os.path.isdir(root) else ():
+        folder = os.path.join(root, name)
+        if os.path.isfile(note := os.path.join(folder, "tool")) and lock_file_in(folder) and has_its_python(folder):
+            with open(note, encoding="utf-8") as file:
+                yield file.read().strip(), folder
 
 
-def remove_tool(folder: Path) -> None:
+def remove_tool(folder: str) -> None:
     """Remove a tool's lock file; its wheels stay in the store."""
+    import shutil  # noqa: PLC0415 - a run has no use for it
+
     shutil.rmtree(folder)
-
-
-def _is_locked(folder: Path) -> bool:
-    return (folder / "tool").is_file() and lock_file_in(str(folder)) is not None and has_its_python(str(folder))

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from storectl_daemon.entries import staging
 from storectl_daemon.entries.workers import WorkerError, Workers
 from storectl_daemon.errors import FetchError
 from storectl_daemon.jobs.progress import Progress
@@ -23,7 +24,7 @@ from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import Digest, hex_of
 from storectl_store.entries.commit import commit
 from storectl_store.entries.manifest import Manifest
-from storectl_store.entries.stage import StagedEntry, stage_wheel
+from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree
 from storectl_store.selection.pin import Pin, WheelFile
@@ -102,9 +103,8 @@ class Pipeline:
         self._numbers = itertools.count()
 
     def expect(self) -> None:
-        """Start all workers in the background: several wheels will be staged."""
-        for _ in range(self._workers.limit):
-            self._workers.expect(stage_wheel.__module__)
+        """Load in the background what workers need: wheels will be staged."""
+        self._workers.expect(staging.NEEDS)
 
     async def ensure(self, pin: Pin, report: Progress, fetch: Fetch) -> Manifest:
         """The manifest of the pin's entry, made now if it is missing. ``fetch`` is the caller's own access to wheels.
@@ -142,7 +142,7 @@ class Pipeline:
         """The pin's wheel, fetched, checked and unpacked into a stage, even if the store has it."""
         name = f"{hex_of(pin.wheel.digest)[:16]}.{next(self._numbers)}"
         wheel, stage = self._session / f"{name}.whl", self._session / name
-        self._workers.expect(stage_wheel.__module__)  # it starts while the wheel is fetched
+        self._workers.expect(staging.NEEDS)  # they load while the wheel is fetched
         received = 0
 
         def count(size: int) -> None:
@@ -171,7 +171,7 @@ class Pipeline:
 
         ``verified`` is the digest that was counted while the wheel was fetched.
         """
-        job = partial(stage_wheel, wheel, expectation, stage, verified=verified)
+        job = partial(staging.stage_wheel, wheel, expectation, stage, verified=verified)
         try:
             return await self._workers.run(expectation.filename, job)
         except WorkerError:

@@ -16,7 +16,7 @@ from storectl_daemon.repair.view_part import ViewPart
 from storectl_daemon.service import Service
 from storectl_daemon.warming.make import EnvironmentMaker
 from storectl_daemon.warming.publishing import Publishing
-from storectl_store.entries.stage import StagedEntry
+from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.writer import Writer
 from storectl_store.selection.pin import Pin
 

@@ -23,7 +23,7 @@ from storectl_store.entries.mend import discard_bytecode, mend_in_place
 from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.recovery import lone_entries
 from storectl_store.entries.replace import entry_folders, replace_entry, withdraw_entry
-from storectl_store.entries.stage import StagedEntry
+from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.entries.verify import THOROUGH, Depth, Finding, Kind, verify
 from storectl_store.environments.made_by import environment_records, shown_digests

@@ -7,14 +7,13 @@ request -> import map?                  -> the published file
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
-from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from storectl_daemon.messages import read_message
 from storectl_daemon.models import API_VERSION, WarmRequest
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.service import Service
@@ -31,6 +30,9 @@ logger = logging.getLogger(__name__)
 HEALTH = f"/v{API_VERSION}/health"
 AHEAD = f"/v{API_VERSION}/ahead"
 WARM = f"/v{API_VERSION}/warm"
+ASKED_ONLY = frozenset({HEALTH, AHEAD})
+"""What `storectl daemon start` and `storectl daemon status` ask for: after these nothing has to be made."""
+
 _MAP_START = f"/v{API_VERSION}/environments/"
 _MAP_END = "/import-map"
 _JSON = "application/json"
@@ -86,12 +88,12 @@ class Application:
         """
         asked = scope["method"], scope["path"]
         if asked == ("GET", HEALTH):
-            return Response(self._service.health().model_dump_json(), media_type=_JSON)
+            return Response(self._service.health().json_text(), media_type=_JSON)
         if asked == ("GET", AHEAD) and not scope["query_string"]:
-            return Response((await ahead_account(self._service, None)).model_dump_json(), media_type=_JSON)
+            return Response((await ahead_account(self._service, None)).json_text(), media_type=_JSON)
         if asked == ("POST", WARM) and Headers(scope=scope).get("content-type") == _JSON:
-            with suppress(ValidationError):  # FastAPI tells what is wrong
-                return ndjson(warm_events(self._service, WarmRequest.model_validate_json(body)))
+            request = read_message(WarmRequest, body)
+            return ndjson(warm_events(self._service, request)) if request else None  # FastAPI tells what is wrong
         return None
 
     async def _loaded_api(self) -> ASGIApp:

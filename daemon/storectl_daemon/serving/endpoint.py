@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from storectl_daemon.serving.sockets import ListeningSocket, SocketFolderError, open_listening, socket_identity
-from storectl_shim.store_daemon import daemon_file, this_daemon
+from storectl_shim.store_daemon import daemon_file, launcher_file, this_daemon
 from storectl_store.disk.durability import disk_errors
 from storectl_store.disk.whole_files import PRIVATE, replace_file
 
@@ -27,6 +27,7 @@ class Endpoint:
 
     def __init__(self, store: Path, paths: Sequence[Path], environ: Mapping[str, str]) -> None:
         self._file = Path(daemon_file(str(store)))
+        self._launcher_file = Path(launcher_file(str(store)))
         self._paths = paths
         self._environ = environ
         self._opened = ExitStack()
@@ -41,7 +42,9 @@ class Endpoint:
         self._listening = self._first_listening()
         self._identity = socket_identity(self._listening.path)
         with disk_errors(f"say where the daemon of {self._file.parent} is"):
-            replace_file(self._file, this_daemon(str(self.path)).text(), mode=PRIVATE)
+            daemon = this_daemon(str(self.path))
+            replace_file(self._file, daemon.text(), mode=PRIVATE)
+            replace_file(self._launcher_file, daemon.text_for_launcher(), mode=PRIVATE)
 
     @property
     def path(self) -> Path:
@@ -75,8 +78,9 @@ class Endpoint:
         raise refusals[0]
 
     def close(self) -> None:
-        """Close the sockets, and remove the file from the store."""
+        """Close the sockets, and remove the files from the store."""
         with contextlib.suppress(OSError):
             if self._file.read_bytes() == this_daemon(str(self.path)).text():  # else another daemon's, in a new store
+                self._launcher_file.unlink(missing_ok=True)
                 self._file.unlink()
         self._opened.close()

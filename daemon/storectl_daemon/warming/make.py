@@ -42,7 +42,7 @@ from storectl_daemon.warming.settling import MadeEnvironment
 from storectl_daemon.warming.source_builds import SourceBuilds, all_of
 from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.digest import Digest, EnvironmentId
-from storectl_store.entries.stage import StagedEntry
+from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import EnvironmentBuildError

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,13 +20,15 @@ from storectl_store.entries.quarantine import Reason
 from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id
 from storectl_store.environments.outlines.kept import Outlines
-from storectl_store.environments.planning.beside import KnownPlan
-from storectl_store.environments.planning.plan import EnvironmentPlan, plan_environment
+from storectl_store.environments.planning.derived import changed_entries, derive_view
+from storectl_store.environments.planning.merged_view import MergedView, merge_view
+from storectl_store.environments.planning.plan import EnvironmentPlan, plan_environment, plan_of
 from storectl_store.environments.publish import publish_environment, republish_environment
+from storectl_store.environments.spare_view import Spares
 from storectl_store.selection.target import Interpreter
 
-_KNOWN_PLANS = 2
-"""How many plans with local projects are kept, of 300 wheels 2 MB each."""
+_KNOWN_VIEWS = 2
+"""How many views are kept, of 300 wheels 2 MB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,8 @@ class Publishing:
     environments: PublishedEnvironments
     shim: ShimBytecode
     holds: Holds
-    known: deque[KnownPlan] = field(default_factory=lambda: deque(maxlen=_KNOWN_PLANS))
+    spares: Spares
+    known: deque[MergedView] = field(default_factory=lambda: deque(maxlen=_KNOWN_VIEWS))
 
     async def publish(
         self,
@@ -65,7 +69,7 @@ class Publishing:
         if await asyncio.to_thread(self.environments.is_whole, identity):
             return folder
         progress.begin("publish", 1)
-        plan = await asyncio.to_thread(self._plan_beside, digests, interpreter, direct_urls)
+        plan = await asyncio.to_thread(self._plan_derived, digests, interpreter, direct_urls)
         planned = await self._with_shim(plan)
         await self._place_held(planned, folder, [identity, *digests])
         progress.step("publish", identity)
@@ -92,6 +96,14 @@ class Publishing:
         """Make the environment anew, in the place of a damaged one. Blocking."""
         republish_environment(self.store, planned.plan, reason, extra_files=planned.extra_files)
 
+    def make_ahead(self) -> None:
+        """Make most of the view that may come next: it will be nearly the last one. Blocking.
+
+        Raises StoreError if the disk refuses.
+        """
+        if self.known and self.spares.made_for != self.known[0].id:
+            self.spares.make(plan_of(self.known[0]))
+
     async def _place_held(self, planned: Planned, folder: Path, kept: Sequence[Digest | EnvironmentId]) -> None:
         """Place the environment. A caller that is cancelled lets go of its hold; the thread goes on, with its own."""
         hold = self.holds.keep(kept)
@@ -104,24 +116,38 @@ class Publishing:
             why = ["a warm found that parts of it are missing"]
             self.replace(planned, Reason(what=f"environment {folder.name}", why=why))
         else:
-            publish_environment(self.store, planned.plan, extra_files=planned.extra_files)
+            publish_environment(self.store, planned.plan, extra_files=planned.extra_files, spares=self.spares)
 
-    def _plan_beside(
+    def _plan_derived(
         self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
     ) -> EnvironmentPlan:
-        """The plan, from one of the last plans if that is of the same project in another worktree."""
+        """The plan, derived from the nearest of the views that were planned last if that can be."""
         outlines_of = partial(self.outlines.get, extension_suffixes=interpreter.extension_suffixes)
-        for known in tuple(self.known):
-            plan = known.beside(digests, interpreter, direct_urls, outlines_of=outlines_of, layout=self.store.layout)
-            if plan is not None:
-                return plan
-        plan = self._plan(digests, interpreter, direct_urls)
-        if direct_urls:
-            self.known.appendleft(KnownPlan(plan=plan, digests=frozenset(digests), direct_urls=direct_urls))
-        return plan
+        nearest = min(self.known, key=lambda known: _distance(known, digests, direct_urls), default=None)
+        view = nearest and derive_view(
+            nearest,
+            digests,
+            interpreter,
+            direct_urls,
+            outlines_of=outlines_of,
+            store=self.store,
+            layout=self.store.layout,
+        )
+        if view is None or nearest is None:
+            view = merge_view(outlines_of(digests), interpreter, self.store, self.store.layout, direct_urls)
+        else:
+            with suppress(ValueError):  # another thread has done so
+                self.known.remove(nearest)
+        self.known.appendleft(view)
+        return plan_of(view)
 
     def _plan(
         self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
     ) -> EnvironmentPlan:
         outlines = self.outlines.get(digests, interpreter.extension_suffixes)
         return plan_environment(outlines, interpreter, self.store, self.store.layout, direct_urls=direct_urls)
+
+
+def _distance(known: MergedView, digests: Sequence[Digest], direct_urls: Mapping[NormalizedName, str]) -> int:
+    came, gone = changed_entries(known, digests, direct_urls)
+    return len(came) + len(gone)

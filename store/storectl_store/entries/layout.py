@@ -4,7 +4,7 @@ r"""The one module that joins the store's paths.
 VERSION  VERSION.copy            "storectl store <format>\n", twice
 lock                             OFD lock of the one writer; never deleted
 start.lock                       flock of the command that starts a daemon
-daemon                           address of the daemon's socket (storectl_shim.store_daemon)
+daemon  daemon.sh                address of the daemon's socket, also for the launcher (storectl_shim.store_daemon)
 state/                           log and socket of the daemon, if no other folder can have them
 store/<name>/<prefix>/           one entry: 0555 folders, 0444 files (0555 if the wheel says executable)
 site-packages/  scripts/  data/  headers/

@@ -20,7 +20,7 @@ from storectl_store.entries.bytecode_files import drop_side_manifests
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.placing import place_entry
 from storectl_store.entries.quarantine import Reason, set_aside
-from storectl_store.entries.stage import StagedEntry
+from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree
 

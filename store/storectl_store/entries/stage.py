@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from storectl_store.digest import Digest, digest_of_hex, hex_of
@@ -22,38 +22,18 @@ from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.installed_record import installed_record
 from storectl_store.entries.manifest import Manifest, ManifestFile, encode_manifest, folders_above
 from storectl_store.entries.native.libraries import escaping_library
+from storectl_store.entries.staged import INSTALLER, StagedEntry
 from storectl_store.entries.trash import delete_tree
 from storectl_store.entries.unpack import Folders, check_content, unpack, write_constant
 from storectl_store.errors import WheelError
 from storectl_store.wheel.check import check_wheel
 from storectl_store.wheel.checked import CheckedWheel, Expectation, Part
 
-INSTALLER = b"storectl\n"
-"""The content of every entry's ``INSTALLER``."""
 _OF_INSTALLERS = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 """Files of the dist-info folder that say how a wheel was installed, which the wheel cannot know.
 
 Source: the "Recording installed projects" specification.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StagedEntry:
-    """An entry in ``folder``, ready to commit. ``warnings`` are sentences of the checks for a person."""
-
-    folder: Path
-    manifest: Manifest
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def entry(self) -> Path:
-        """The folder of the entry, to be renamed to its address."""
-        return self.folder / "entry"
-
-    @property
-    def manifest_file(self) -> Path:
-        """The entry's manifest, to be renamed into ``meta/``."""
-        return self.folder / "manifest.json"
 
 
 def stage_wheel(wheel: Path, expectation: Expectation, stage: Path, *, verified: Digest | None = None) -> StagedEntry:

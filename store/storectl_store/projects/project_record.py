@@ -20,7 +20,6 @@ from storectl_shim.project_record import (
     FAST,
     FAST_ENVIRONMENT,
     HELD_BACK,
-    INPUTS,
     NOTICE,
     RECORD_FORMAT,
     ROLLED_BACK,
@@ -32,9 +31,9 @@ from storectl_store.disk.durability import disk_errors
 from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import EnvironmentBuildError
-from storectl_store.projects.further_inputs import Further, further_inputs
 from storectl_store.projects.history import HISTORY, SNAPSHOTS
 from storectl_store.projects.input_state import InputKind, InputState
+from storectl_store.projects.launcher_checks import Checks, launcher_checks
 from storectl_store.projects.prefetched import PREFETCHED
 
 DEFAULT_KEY = "default"
@@ -77,8 +76,7 @@ def write_record(
     told = _notices(notices, ROLLED_BACK if rolled_back else NOTICE)
     lines = _ready_lines([*_head(environment, lock_file, now_ns), *told], inputs, variables)
     folder = layout.project_record(project)
-    usual = {path: state for path, state in inputs.items() if path.parent == project and path.name in INPUTS}
-    further = further_inputs({path: state for path, state in inputs.items() if path not in usual}, variables)
+    checks = launcher_checks(environment, project, inputs, variables)
     with disk_errors(f"record the environment of {project}"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _SUMS).unlink(missing_ok=True)
@@ -87,11 +85,8 @@ def write_record(
         replace_file(folder / f"ready.{key}", lines)
         if tell is not None:
             replace_file(folder / TELL, os.fsencode(f"{environment}\n{tell}\n"))
-        if settled and not notices and further is not None:
-            fast = folder / f"{FAST}{key}"
-            _write_stamps(fast, usual, further)
-            name = FAST_ENVIRONMENT if tell is None else HELD_BACK
-            replace_file(fast / name, os.fsencode(environment) + b"\n")
+        if settled and not notices and checks is not None:
+            _write_fast_path(folder / f"{FAST}{key}", checks, FAST_ENVIRONMENT if tell is None else HELD_BACK)
         replace_file(folder / _SUMS, _sums(folder))
     return settled
 
@@ -256,16 +251,12 @@ def _untold(folder: Path, environment: Path) -> str | None:
     return None
 
 
-def _write_stamps(fast: Path, usual: Mapping[Path, InputState | None], further: Further) -> None:
-    """Write an empty file for each usual input that exists, with its modification time, and calls for the others."""
+def _write_fast_path(fast: Path, checks: Checks, name: str) -> None:
+    """Write an empty file for each input that has a time, with that time, and then the commands under this name."""
     fast.mkdir()
-    for path, state in usual.items():
-        if state is not None:
-            replace_file(fast / f"stamp.{path.name}", b"", mtime_ns=state.mtime_ns)
-    for number, mtime_ns in further.stamps.items():
-        replace_file(fast / f"stamp.{number}", b"", mtime_ns=mtime_ns)
-    if further.calls:
-        replace_file(fast / "further", further.calls)
+    for stamp, mtime_ns in checks.stamps.items():
+        replace_file(fast / f"stamp.{stamp}", b"", mtime_ns=mtime_ns)
+    replace_file(fast / name, checks.commands)
 
 
 def remove_empty(folder: Path, last: Path) -> None:

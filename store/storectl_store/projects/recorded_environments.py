@@ -63,10 +63,8 @@ def _recorded(part: Path) -> Iterator[RecordedReady]:
 def _environment(file: Path) -> EnvironmentId:
     """The environment that the file names: the last part of a path."""
     lines = os.fsdecode(file.read_bytes()).split("\n")
-    if file.name == FAST_ENVIRONMENT:
-        path = lines[0]
-    else:
-        path = next((line.partition(" ")[2] for line in lines if line.startswith("environment ")), "")
+    begin, end = ("_storectl_environment='", "'") if file.name == FAST_ENVIRONMENT else ("environment ", "")
+    path = next((line.removeprefix(begin).removesuffix(end) for line in lines if line.startswith(begin)), "")
     environment = os.path.basename(path)
     if not is_environment_id(environment):
         raise StoreFormatError(

@@ -1,15 +1,18 @@
 """The account of what was made ahead, as the API tells it."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from storectl_daemon.models import Model, ShownPath
+from storectl_daemon.messages import Message
+from storectl_daemon.models import ShownPath
 from storectl_daemon.projects.ahead import MadeAhead
 from storectl_daemon.service import Service
 from storectl_store.digest import EnvironmentId
 
 
-class MadeAheadInfo(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeAheadInfo(Message):
     """One environment that was made ready before anybody asked for it. ``at`` and ``used`` are in seconds since 1970.
 
     ``seconds`` is how long the making took; ``used`` is when a program first started in it.
@@ -24,7 +27,8 @@ class MadeAheadInfo(Model):
     used: float | None
 
 
-class AheadAccount(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AheadAccount(Message):
     """The last seven days: how many were made and used, and the seconds of waiting that the used ones saved."""
 
     made: int

@@ -1,5 +1,6 @@
 """What a bisection is asked, and what it answers."""
 
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -8,7 +9,6 @@ from storectl_daemon.models import (
     AbsolutePath,
     EnvironmentInfo,
     FailedEvent,
-    Model,
     OptionsModel,
     Problem,
     ProgressEvent,
@@ -16,11 +16,13 @@ from storectl_daemon.models import (
     Variables,
     WarningEvent,
 )
+from storectl_daemon.serving.api.model import Model
 from storectl_store.digest import EnvironmentId
 
 Shown = Literal["good", "bad", "skipped"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BisectionRequest(OptionsModel):
     """A question: what is to be tried next, to find out why a program fails in the project at or above ``start``.
 
@@ -31,9 +33,9 @@ class BisectionRequest(OptionsModel):
     start: AbsolutePath
     good: Annotated[int | None, Field(ge=1)] = None
     bad: Annotated[int | None, Field(ge=1)] = None
-    outcomes: Annotated[dict[EnvironmentId, Shown], Field(max_length=10_000, default_factory=dict)]
+    outcomes: Annotated[dict[EnvironmentId, Shown], Field(max_length=10_000)] = field(default_factory=dict)
     offline: bool = False
-    environ: Annotated[Variables | None, Field(repr=False)] = None
+    environ: Variables | None = field(default=None, repr=False)
 
 
 class GenerationInfo(Model):

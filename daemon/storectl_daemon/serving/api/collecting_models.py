@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from storectl_daemon.models import AbsolutePath, FailedEvent, Model, ShownPath, Variables
+from storectl_daemon.models import AbsolutePath, FailedEvent, ShownPath, Variables
 from storectl_daemon.serving.api.entry_models import WorkingEvent
+from storectl_daemon.serving.api.model import Model
 from storectl_store.digest import EnvironmentId
 
 PinName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from storectl_daemon.models import Model, Problem, ShownPath, Variables
+from storectl_daemon.models import Problem, ShownPath, Variables
+from storectl_daemon.serving.api.model import Model
 
 
 class EntryInfo(Model):

@@ -38,5 +38,5 @@ async def _events(service: Service) -> AsyncIterator[bytes]:
 
 
 def _encode(event: Event) -> bytes:
-    value = {"project": str(event.job.project), **event.message.model_dump()}
+    value = {"project": str(event.job.project), **event.message.json_value()}
     return f"event: {event.message.event}\ndata: {json.dumps(value)}\n\n".encode()

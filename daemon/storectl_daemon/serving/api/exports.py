@@ -7,9 +7,10 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from storectl_daemon.models import ExportedEvent, ExportEvent, ExportRequest, FailedEvent, ProgressEvent
+from storectl_daemon.models import FailedEvent, ProgressEvent
 from storectl_daemon.published import known_environment
 from storectl_daemon.service import Service
+from storectl_daemon.serving.api.export_models import ExportedEvent, ExportEvent, ExportRequest
 from storectl_daemon.serving.api.streams import lines_of, ndjson
 from storectl_daemon.warming.warm import problem_of
 from storectl_store.digest import EnvironmentId

@@ -1,10 +1,12 @@
 """What the API says of generations. Paths are absolute, sizes are bytes, times are seconds of the system clock."""
 
+from dataclasses import dataclass, field
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from storectl_daemon.models import AbsolutePath, Model, OptionsModel, ShownPath, Variables
+from storectl_daemon.models import AbsolutePath, OptionsModel, ShownPath, Variables
+from storectl_daemon.serving.api.model import Model
 
 
 class WheelState(Model):
@@ -79,6 +81,7 @@ class SideRequest(Model):
         return self
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiffRequest(OptionsModel):
     """Compare two environments of the project at or above ``start``, with these options.
 
@@ -88,7 +91,7 @@ class DiffRequest(OptionsModel):
     start: AbsolutePath
     before: SideRequest | None = None
     after: SideRequest | None = None
-    environ: Annotated[Variables | None, Field(repr=False)] = None
+    environ: Variables | None = field(default=None, repr=False)
 
 
 class SideInfo(Model):
@@ -111,6 +114,7 @@ class DiffInfo(Model):
     changes: tuple[ChangeInfo, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackRequest(OptionsModel):
     """Give the project at or above ``start`` an earlier environment, as long as its inputs are what they are now.
 
@@ -122,4 +126,4 @@ class RollbackRequest(OptionsModel):
     generation: Annotated[int | None, Field(ge=0)] = None
     off: bool = False
     offline: bool = False
-    environ: Annotated[Variables | None, Field(repr=False)] = None
+    environ: Variables | None = field(default=None, repr=False)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 
 from storectl_daemon.models import (
     AbsolutePath,
@@ -20,6 +21,7 @@ from storectl_daemon.serving.api.streams import lines_of, ndjson
 from storectl_daemon.serving.warm_request import warm_events
 
 PathQuery = Annotated[AbsolutePath, Query()]
+State = Annotated[ProjectState, Field(discriminator="state")]
 
 
 def routes(service: Service) -> APIRouter:
@@ -39,12 +41,12 @@ def routes(service: Service) -> APIRouter:
         return ndjson(warm_events(service, request))
 
     @router.get("/projects")
-    async def projects() -> list[ProjectState]:
+    async def projects() -> list[State]:
         """Every registered project."""
         return [service.state_of(project) for project in service.book]
 
     @router.post("/projects")
-    async def register(request: ProjectRequest) -> ProjectState:
+    async def register(request: ProjectRequest) -> State:
         """Watch the project at or above a folder, and begin to warm it."""
         return service.state_of(await service.register(request.path, environ=request.environ))
 
@@ -54,7 +56,7 @@ def routes(service: Service) -> APIRouter:
         await service.unregister(path)
 
     @router.get("/projects/state")
-    async def state(path: PathQuery) -> ProjectState:
+    async def state(path: PathQuery) -> State:
         """The project that a folder is in."""
         return service.state_of(service.known(path))
 

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from pydantic import BaseModel
 from starlette.responses import StreamingResponse
+
+from storectl_daemon.messages import Sent
 
 NDJSON = "application/x-ndjson"
 
@@ -12,17 +13,17 @@ WORKING_SECONDS = 5.0
 """The longest time, in seconds, without a line for the client."""
 
 
-def ndjson(events: AsyncIterator[BaseModel]) -> StreamingResponse:
+def ndjson(events: AsyncIterator[Sent]) -> StreamingResponse:
     """An answer with each event as a line."""
     return StreamingResponse(_lines(events), media_type=NDJSON)
 
 
-async def _lines(events: AsyncIterator[BaseModel]) -> AsyncIterator[bytes]:
+async def _lines(events: AsyncIterator[Sent]) -> AsyncIterator[bytes]:
     async for event in events:
-        yield event.model_dump_json().encode() + b"\n"
+        yield event.json_text().encode() + b"\n"
 
 
-async def alive(events: AsyncIterator[BaseModel], working: Callable[[], BaseModel]) -> AsyncIterator[BaseModel]:
+async def alive(events: AsyncIterator[Sent], working: Callable[[], Sent]) -> AsyncIterator[Sent]:
     """The events, with a ``working`` event whenever nothing came for ``WORKING_SECONDS``."""
     step = asyncio.ensure_future(anext(events, None))
     try:
@@ -40,7 +41,7 @@ async def alive(events: AsyncIterator[BaseModel], working: Callable[[], BaseMode
         step.cancel()
 
 
-def lines_of(*models: type[BaseModel]) -> dict[int | str, dict[str, object]]:
+def lines_of(*models: type[Sent]) -> dict[int | str, dict[str, object]]:
     """For the OpenAPI document: a stream whose lines are these models."""
     names = " | ".join(model.__name__ for model in models)
     return {200: {"description": f"Lines of {names}", "content": {NDJSON: {"schema": {"type": "string"}}}}}

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from storectl_daemon.models import Model, Problem, ShownPath
+from storectl_daemon.models import Problem, ShownPath
 from storectl_daemon.serving.api.entry_models import WorkingEvent
+from storectl_daemon.serving.api.model import Model
 
 By = Literal["project", "package", "age", "environment", "entry"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from storectl_store.entries.stage import INSTALLER
+from storectl_store.entries.staged import INSTALLER
 from storectl_store.environments.front.contents import DIST_INFO
 from storectl_store.environments.front.front_record import OWN_FOLDER
 from storectl_store.environments.planning.overlap import BYTECODE_FOLDER

@@ -161,9 +161,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergedTree:
-    """A merged tree. ``folders`` are the real ones, parents first; ``visible`` is all that can be seen, in tree order.
+    """A merged tree. ``folders`` are the real ones, parents first; ``visible`` is all that can be seen.
 
-    ``shared`` are those folders that several layers write into.
+    The paths of one claim are below one name of any folder that is always real. ``shared`` are those folders that
+    several layers write into.
     """
 
     folders: tuple[str, ...]
@@ -174,7 +175,10 @@ class MergedTree:
 
 
 def merge_layers(layers: Sequence[Layer], order: InstallationOrder, real_folders: Iterable[str]) -> MergedTree:
-    """Merge all layers into one tree. Of two layers of one project the later one wins."""
+    """Merge all layers into one tree. Of two layers of one project the later one wins.
+
+    ``real_folders`` are those that are real in any view.
+    """
     merge = _Merge(layers, order, real_folders)
     merge.fill("", [Claim(layer=layer, paths=tuple(layer.files)) for layer in layers if layer.files])
     return MergedTree(
@@ -219,7 +223,8 @@ class _Merge:
         self._order = order
         self._place = {id(layer): place for place, layer in enumerate(layers)}
         self._looked_up: dict[int, Mapping[str, str]] = {}
-        self._real = set(real_folders)
+        self._always_real = frozenset(real_folders)
+        self._real = set(self._always_real)
         self._real.update(layer.view_path(folder) for layer in layers for folder in layer.real_folders)
         self.folders: list[str] = []
         self.leaves: list[Leaf] = []
@@ -247,7 +252,7 @@ class _Merge:
             if shared := len(child.folders) > 1:
                 self.shared.add(path)
             claims = [self._opened(path, claim, shared=shared) for claim in child.folders]
-            if shared or claims[0].layer.below_mount(path) is None:
+            if shared or path in self._always_real or claims[0].layer.below_mount(path) is None:
                 self.fill(path, claims)
             else:
                 self._fill_alone(path, claims[0])

@@ -19,42 +19,24 @@ Until that is compiled the link dangles, which CPython takes for "no bytecode".
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest, EnvironmentId
-from storectl_store.entries.flat_source import FLAT_FOLDER, FLAT_SOURCE, decode_flat_source
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.entries.readable import Readable, manifest_in
+from storectl_store.entries.readable import Readable
 from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord, encode_record
 from storectl_store.environments.identity import NOTHING, environment_id
 from storectl_store.environments.import_map import Section
-from storectl_store.environments.outlines.outline import Files, Outline
-from storectl_store.environments.planning.order import InstallationOrder
-from storectl_store.environments.planning.overlap import (
-    BYTECODE_FOLDER,
-    Claim,
-    CopyLayer,
-    EntryLayer,
-    Layer,
-    MergedTree,
-    ScriptLayer,
-    made_layer,
-    merge_layers,
-)
-from storectl_store.environments.planning.runtime_files import runtime_files
-from storectl_store.environments.planning.scripts import entry_point_script, is_wrapper
+from storectl_store.environments.outlines.outline import Outline
+from storectl_store.environments.planning.merged_view import IMPORT_MAP, RESERVED, MergedView, merge_view
+from storectl_store.environments.planning.overlap import BYTECODE_FOLDER, Claim, MergedTree
 from storectl_store.environments.planning.tree import Leaf, Link, SameFile, SmallFile, StoreScript
-from storectl_store.environments.planning.venv_files import has_lib64, site_packages, starting_files, venv_leaves
-from storectl_store.errors import EnvironmentBuildError
+from storectl_store.environments.planning.venv_files import site_packages, starting_files
 from storectl_store.selection.target import Interpreter
-from storectl_store.wheel.checked import Part
 
-IMPORT_MAP = "import-map"
-
-__all__ = ["IMPORT_MAP", "EnvironmentPlan", "TopLevelName", "environment_id", "plan_environment"]
+__all__ = ["IMPORT_MAP", "EnvironmentPlan", "TopLevelName", "environment_id", "plan_environment", "plan_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,27 +99,24 @@ def plan_environment(
     index. They belong to the environment: for another user the same wheel, and so the same entry, may come from an
     index.
     """
-    entries = _one_per_project(entries)
-    digests = tuple(entry.digest for entry in entries)
-    identity = environment_id(digests, interpreter, direct_urls)
-    view = _View(interpreter, layout.environment(identity), store)
-    layers = [layer for entry in entries for layer in view.layers(entry)]
-    layers += [view.direct_url(entry, direct_urls[entry.name]) for entry in entries if entry.name in direct_urls]
-    layers += [layer for entry in entries if entry.name in direct_urls for layer in view.flat_source(entry)]
-    layers.append(made_layer("storectl", [*venv_leaves(interpreter), *_reserved()]))
-    layers.append(made_layer("storectl", list(runtime_files(entries, view.site_packages))))
-    tree = merge_layers(layers, InstallationOrder(entries, interpreter.markers), view.real_folders)
-    bytecode = list(_bytecode_links(tree.leaves, view.site_packages, interpreter.cache_tag))
-    record = EnvironmentRecord.of(identity, interpreter, digests, direct_urls, tree.warnings)
-    sections = {entry.digest: entry.sections for entry in entries}
-    names = _top_level_names(tree, view.site_packages, sections)
+    return plan_of(merge_view(entries, interpreter, store, layout, direct_urls))
+
+
+def plan_of(view: MergedView) -> EnvironmentPlan:
+    """The plan of this view."""
+    tree, interpreter = view.tree, view.interpreter
+    folder = site_packages(interpreter)
+    bytecode = list(_bytecode_links(tree.leaves, folder, interpreter.cache_tag))
+    record = EnvironmentRecord.of(view.id, interpreter, view.digests, view.direct_urls, tree.warnings)
+    sections = {entry.digest: entry.sections for entry in view.entries}
+    names = _top_level_names(tree, folder, sections)
     starting = {file.path: file for file in starting_files(interpreter, names)}
-    leaves = [starting.get(leaf.path, leaf) for leaf in tree.leaves if leaf.path not in _RESERVED]
+    leaves = [starting.get(leaf.path, leaf) for leaf in tree.leaves if leaf.path not in RESERVED]
     return EnvironmentPlan(
-        id=identity,
+        id=view.id,
         path=view.path,
         interpreter=interpreter,
-        site_packages=view.site_packages,
+        site_packages=folder,
         folders=(*tree.folders, *dict.fromkeys(link.path.rpartition("/")[0] for link in bytecode)),
         links=(*(leaf for leaf in leaves if isinstance(leaf, Link)), *bytecode),
         same_files=tuple(leaf for leaf in leaves if isinstance(leaf, SameFile)),
@@ -149,122 +128,6 @@ def plan_environment(
         names=names,
         warnings=tree.warnings,
     )
-
-
-_RESERVED = frozenset({RECORD_NAME, IMPORT_MAP})
-
-
-def _reserved() -> Iterator[Leaf]:
-    """Files at paths that no wheel's data may take: their content is known, or made, only after the tree."""
-    return (SmallFile(path=path, content=b"") for path in sorted(_RESERVED))
-
-
-def _one_per_project(entries: Sequence[Outline]) -> list[Outline]:
-    by_name = {entry.name: entry for entry in entries}
-    if len(by_name) < len(entries):
-        twice = sorted(name for name in by_name if sum(entry.name == name for entry in entries) > 1)
-        raise EnvironmentBuildError(
-            f"{twice[0]} is selected in more than one version",
-            hint="an environment holds one version of a project; look at the lock file's markers and conflicts",
-            name=twice[0],
-        )
-    return [by_name[name] for name in sorted(by_name)]
-
-
-class _View:
-    """The places of an entry's parts in the view of one interpreter."""
-
-    def __init__(self, interpreter: Interpreter, path: Path, store: Readable) -> None:
-        self.path = path
-        self.site_packages = site_packages(interpreter)
-        self.real_folders = ("bin", "lib", f"lib/{interpreter.library_folder}", self.site_packages)
-        self._headers = f"include/site/python{interpreter.feature_version}"
-        self._lib64 = has_lib64(interpreter)
-        self._python = str(path / "bin" / "python")
-        self._store = store
-
-    def layers(self, entry: Outline) -> Iterator[Layer]:
-        """The layers of one entry, in the order in which pip writes them."""
-        files, folder = entry.files, str(self._store.entry_folder(entry))
-        if files[Part.SITE_PACKAGES]:
-            yield self._modules(entry, f"{folder}/{Part.SITE_PACKAGES}")
-        if files[Part.DATA]:
-            yield from self._data(entry, files[Part.DATA], f"{folder}/{Part.DATA}")
-        if headers := files[Part.HEADERS]:
-            mount = f"{self._headers}/{entry.distribution}"
-            yield self._copied(entry, mount, headers, f"{folder}/{Part.HEADERS}")
-        if files[Part.SCRIPTS] or entry.entry_points:
-            yield from self._scripts(entry, files[Part.SCRIPTS], f"{folder}/{Part.SCRIPTS}")
-
-    def direct_url(self, entry: Outline, content: str) -> Layer:
-        """A layer with the project's ``direct_url.json``, beside its metadata."""
-        path = f"{self.site_packages}/{entry.dist_info}/direct_url.json"
-        return made_layer(_label(entry), [SmallFile(path=path, content=content.encode())], entry.name)
-
-    def flat_source(self, entry: Outline) -> Iterator[Layer]:
-        """A layer with the link to a local project's source folder, if that is a package itself."""
-        listed = f"{entry.dist_info}/{FLAT_SOURCE}"
-        if listed in entry.files[Part.SITE_PACKAGES]:
-            file = self._store.entry_folder(entry) / Part.SITE_PACKAGES / listed
-            if named := decode_flat_source(file.read_bytes()):
-                path = f"{self.site_packages.rpartition('/')[0]}/{FLAT_FOLDER}/{named[0]}"
-                yield made_layer(_label(entry), [Link(path=path, target=named[1], folder=True)], entry.name)
-
-    def _modules(self, entry: Outline, root: str) -> EntryLayer:
-        return EntryLayer(
-            label=_label(entry),
-            project=entry.name,
-            digest=entry.digest,
-            mount=self.site_packages,
-            files=entry.files[Part.SITE_PACKAGES],
-            real_folders=entry.real_folders,
-            metadata=entry.dist_info,
-            root=root,
-            look_up=partial(self._look_up, entry.digest),
-        )
-
-    def _look_up(self, digest: Digest) -> Files:
-        files = manifest_in(self._store, digest).files
-        return {file.path: file.sha256 for file in files if file.part is Part.SITE_PACKAGES}
-
-    def _data(self, entry: Outline, files: Files, root: str) -> Iterator[Layer]:
-        """The layers of ``.data/data``.
-
-        If ``lib64`` is a link to ``lib`` in the view, files below ``lib64`` go to ``lib``.
-        """
-        in_lib64 = {path.removeprefix("lib64/"): sha for path, sha in files.items() if path.startswith("lib64/")}
-        if self._lib64 and in_lib64:
-            yield self._copied(entry, "lib", in_lib64, f"{root}/lib64")
-            files = {path: sha for path, sha in files.items() if not path.startswith("lib64/")}
-        yield self._copied(entry, "", files, root)
-
-    def _scripts(self, entry: Outline, files: Files, root: str) -> Iterator[Layer]:
-        names = frozenset(entry_point.name for entry_point in entry.entry_points)
-        yield ScriptLayer(
-            label=_label(entry),
-            project=entry.name,
-            digest=entry.digest,
-            mount="bin",
-            files={path: sha for path, sha in files.items() if not is_wrapper(path, names)},
-            root=root,
-        )
-        made = [entry_point_script(entry_point, self._python) for entry_point in entry.entry_points]
-        yield made_layer(_label(entry), made, entry.name)
-
-    def _copied(self, entry: Outline, mount: str, files: Files, root: str) -> CopyLayer:
-        return CopyLayer(
-            label=_label(entry),
-            project=entry.name,
-            digest=entry.digest,
-            mount=mount,
-            files=files,
-            root=root,
-            packages=self.site_packages,
-        )
-
-
-def _label(entry: Outline) -> str:
-    return f"{entry.name} {entry.version}"
 
 
 def _bytecode_links(leaves: Sequence[Leaf], folder: str, cache_tag: str) -> Iterator[Link]:
@@ -291,7 +154,7 @@ def _top_level_names(
     owners: dict[str, set[Digest]] = {}
     paths: dict[str, list[str]] = {}
     for claim in tree.visible:
-        if seen := list(_in_site_packages(claim, folder)):
+        if seen := _in_site_packages(claim, folder):
             # The paths of one claim are below one name: the tree is walked name by name.
             name = seen[0].partition("/")[0]
             paths.setdefault(name, []).extend(seen)
@@ -304,11 +167,8 @@ def _top_level_names(
     return names
 
 
-def _in_site_packages(claim: Claim, folder: str) -> Iterator[str]:
+def _in_site_packages(claim: Claim, folder: str) -> Sequence[str]:
     if claim.layer.mount == folder:
-        yield from claim.paths
-        return
-    for path in claim.paths:
-        view_path = claim.layer.view_path(path)
-        if view_path.startswith(f"{folder}/"):
-            yield view_path[len(folder) + 1 :]
+        return claim.paths
+    paths = map(claim.layer.view_path, claim.paths)
+    return [path[len(folder) + 1 :] for path in paths if path.startswith(f"{folder}/")]
