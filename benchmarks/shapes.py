@@ -64,7 +64,9 @@ class Shapes:
     def __init__(self, world: World) -> None:
         self.world = world
         self.venv = self._venv()
-        let_rest(world.machine.start_daemon())
+        daemon = world.machine.start_daemon()
+        world.machine.run("env", "list")  # has it load what answers: that can take longer than a command waits
+        let_rest(daemon)
 
     def options(self) -> dict[str, Shape]:
         """A project with an extra and a group, by each of ``SPELLINGS``."""

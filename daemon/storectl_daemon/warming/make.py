@@ -267,6 +267,7 @@ class EnvironmentMaker:
 
         async def complete(pin: Pin) -> None:
             manifest = await self._pipeline.ensure(pin, progress, access)
+            self._compiling.arrived(manifest, interpreter)
             await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
 
         async def know_the_shim() -> None:

@@ -102,7 +102,8 @@ def _publish(
                 builder = ViewBuilder(view, plan, extra_files, links, share_copies=share_copies)
                 builder.show(there)
                 builder.finish()
-                # Without a barrier a power cut could show the folder with empty files in it. Entries have had theirs.
+                # Without a barrier a power cut could show the folder with empty files in it, or without the names of
+                # entries that were committed just now.
                 barrier(stage)
                 place(stage, plan.path)
                 builder.keep_links()
