@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from storectl_daemon.building.builder import Builder
 from storectl_daemon.building.pip_variables import NOWHERE, locked_places
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.compiling.compiling import Compiling
@@ -22,6 +21,7 @@ from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job, Options
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, WarmEvent
+from storectl_daemon.process.together import all_of
 from storectl_daemon.projects.inputs import Inputs, asked_for, doubts
 from storectl_daemon.projects.ownership import check_local, check_unlocked
 from storectl_daemon.projects.version_files import Around
@@ -40,7 +40,6 @@ from storectl_daemon.warming.reading import (
 )
 from storectl_daemon.warming.selections import Selections
 from storectl_daemon.warming.settling import MadeEnvironment
-from storectl_daemon.warming.source_builds import SourceBuilds, all_of
 from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.digest import EnvironmentId
 from storectl_store.entries.staged import StagedEntry
@@ -51,6 +50,11 @@ from storectl_store.projects.kept_inputs import KeptInputs
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
 from storectl_store.selection.target import Interpreter
+
+if TYPE_CHECKING:
+    from storectl_daemon.building.build_options import BuildOptions
+    from storectl_daemon.building.builder import Builder
+    from storectl_daemon.building.known_builds import BuiltWheel
 
 _MOST_NAMES = 20
 _NAMES_ITS_INDEXES = frozenset({"requirements", "pipfile", "poetry", "pdm"})
@@ -66,7 +70,7 @@ class Means(NamedTuple):
 
 
 class EnvironmentMaker:
-    """Makes environments."""
+    """Makes environments. ``builder`` loads what builds: most lock files need none of it."""
 
     def __init__(
         self,
@@ -77,7 +81,7 @@ class EnvironmentMaker:
         interpreters: InterpreterBook,
         network: Network,
         pipeline: Pipeline,
-        builder: Builder,
+        builder: "Callable[[], Awaitable[Builder]]",
         compiling: Compiling,
         publishing: Publishing,
         holds: Holds,
@@ -160,21 +164,9 @@ class EnvironmentMaker:
         asked = await asyncio.to_thread(asked_for, located)
         extra = await asyncio.to_thread(extra_inputs, lock_files, closure, (*options.files, *asked))
         extra |= reading.around.inputs
-        builds = SourceBuilds(
-            builder=self._builder,
-            job=job,
-            interpreter=interpreter,
-            access=access,
-            options=options,
-            versions=closure.versions,
-            environment_of=lambda made: self._environment_of(
-                (*closure.pins, *made), interpreter, arrivals, progress, hold
-            ),
-            places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
-            progress=progress,
-            hold=hold,
+        wheels = await self._built(
+            job, lock_file, interpreter, closure=closure, options=options, means=means, arrivals=arrivals
         )
-        wheels = await builds.wheels(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(wheel.pin for wheel in wheels))
         path = await self._environment_of(pins, interpreter, arrivals, progress, hold)
         environment = await asyncio.to_thread(self._info, EnvironmentId(path.name), located.project, located.lock_file)
@@ -187,6 +179,39 @@ class EnvironmentMaker:
             kept=to_be_kept(reading, interpreter, pins),
             hold=hold,
         )
+
+    async def _built(
+        self,
+        job: Job,
+        lock_file: LockFile,
+        interpreter: Interpreter,
+        *,
+        closure: Closure,
+        options: "BuildOptions",
+        means: Means,
+        arrivals: Arrivals,
+    ) -> "list[BuiltWheel]":
+        """The wheels of the closure's sources and local projects."""
+        if not closure.source_pins and not any(project.packaged for project in closure.local_projects):
+            return []
+        from storectl_daemon.warming.source_builds import SourceBuilds  # noqa: PLC0415 - only a build needs it
+
+        access, progress, hold = means
+        builds = SourceBuilds(
+            builder=await self._builder(),
+            job=job,
+            interpreter=interpreter,
+            access=access,
+            options=options,
+            versions=closure.versions,
+            environment_of=lambda made: self._environment_of(
+                (*closure.pins, *made), interpreter, arrivals, progress, hold
+            ),
+            places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
+            progress=progress,
+            hold=hold,
+        )
+        return await builds.wheels(closure.source_pins, closure.local_projects)
 
     async def pins(self, job: Job, inputs: Inputs) -> tuple[Pin, ...]:
         """The wheels that the job's lock file selects, except those to be built. Raises a ProblemError on failure."""
