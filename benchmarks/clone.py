@@ -7,7 +7,6 @@ for both sides. Each side begins with a disk that has written all. Bytecode is w
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.measure import in_turn, ratios, run
 from benchmarks.peers import emptied_aside
-from benchmarks.processes import processor_seconds, tree_seconds
+from benchmarks.processes import let_rest, tree_seconds
 from benchmarks.results import Result
 from benchmarks.start import IMPORTS
 from benchmarks.world import UV, World
@@ -26,9 +25,6 @@ WARMUPS = 1
 
 RATES = {"100 Mbit/s": (100, 0.60, 0.80), "1 Gbit/s": (1000, 0.70, 0.90), "unshaped": (0, 0.80, 1.0)}
 """Mbit/s; what storectl may take of uv's time with the daemon up, and with none."""
-
-_QUIET_FOR = 0.5
-"""Seconds without a tick of processor time, after which a daemon that has just started is one that is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +40,8 @@ class _Clone:
         store = self.world.machine.root / "clone-store"
         self.world.do([STORECTL, "daemon", "start"], self.project, STORECTL_STORE=str(store))
         (pid,) = self.world.machine.daemon_processes()
-        _let_rest(pid)
-        return self._storectl("up", store, processor_seconds(pid))
+        let_rest(pid)
+        return self._storectl("up", store, tree_seconds(pid))
 
     def none(self) -> float:
         """``storectl run`` that has to start the daemon."""
@@ -94,12 +90,3 @@ def clone(world: World, pairs: int) -> Iterator[Result]:
 def _notes(clone: _Clone, side: str) -> dict[str, str]:
     seconds = {name: sorted(each)[len(each) // 2] for name, each in clone.processor.items()}
     return {"processor of all processes until then": f"{seconds[side]:.1f} s", "of uv run": f"{seconds['uv']:.1f} s"}
-
-
-def _let_rest(pid: int) -> None:
-    """Wait until the process has used no processor time for a while."""
-    before, since = processor_seconds(pid), time.monotonic()
-    while time.monotonic() - since < _QUIET_FOR:
-        time.sleep(0.05)
-        if (now := processor_seconds(pid)) != before:
-            before, since = now, time.monotonic()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 _LOOK_EVERY = 0.2  # seconds
+_RESTS_FOR = 0.5  # seconds
 _ENDS_WITHIN = 20.0  # seconds, after which a process is killed
 
 
@@ -32,6 +33,15 @@ def tree_seconds(pid: int) -> float:
             fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
             seconds += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
     return seconds
+
+
+def let_rest(pid: int) -> None:
+    """Wait until the process has used no processor time for a while: a daemon that has just started is up then."""
+    before, since = processor_seconds(pid), time.monotonic()
+    while time.monotonic() - since < _RESTS_FOR:
+        time.sleep(0.05)
+        if (now := processor_seconds(pid)) != before:
+            before, since = now, time.monotonic()
 
 
 def end(pid: int) -> None:

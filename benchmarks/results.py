@@ -129,7 +129,7 @@ def _notes(result: Result) -> str:
     return "; ".join(f"{name} {value}" for name, value in result.notes.items())
 
 
-_WIDTH, _LEFT, _RIGHT, _LINE = 900, 330, 40, 26
+_WIDTH, _LEFT, _RIGHT, _LINE = 1080, 480, 40, 26
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 

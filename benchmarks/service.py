@@ -29,13 +29,13 @@ def idle(world: World) -> Iterator[Result]:
     """Resident memory before and after a warm of everything; then processor time, and voluntary context switches."""
     project = world.project("idle")
     pid = world.machine.start_daemon()
-    yield Result(row="daemon, idle", what="resident before any warm", bar=60, figure=resident(pid) / 2**20, unit="MiB")
+    yield Result(row="daemon, idle", what="resident before any warm", bar=45, figure=resident(pid) / 2**20, unit="MiB")
     world.do([STORECTL, "warm"], project)
     time.sleep(REST_SECONDS)
     cpu, before = processor_seconds(pid), switches(pid)
     time.sleep(IDLE_SECONDS)
     yield Result(
-        row="daemon, idle", what="resident after a warm of everything", bar=80, figure=resident(pid) / 2**20, unit="MiB"
+        row="daemon, idle", what="resident after a warm of everything", bar=60, figure=resident(pid) / 2**20, unit="MiB"
     )
     yield Result(
         row="daemon, idle", what="processor", bar=0.1, figure=100 * (processor_seconds(pid) - cpu) / IDLE_SECONDS, unit="%",

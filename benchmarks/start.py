@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.counts import MODULES, Start, beside, count_rows, modules_row, traced
 from benchmarks.measure import in_turn, ratios, run
 from benchmarks.results import Result
 from benchmarks.world import UV, World, pull
@@ -32,7 +33,7 @@ class Started:
         for folder in (self.ours, self.theirs):
             (folder / "hello.py").write_text("print('hello')\n")
             (folder / "heavy.py").write_text(IMPORTS)
-            (folder / "modules.py").write_text("import sys\nprint(len(sys.modules))\n")
+            (folder / "modules.py").write_text(MODULES)
         self.venv = world.venv(self.theirs, world.machine.root / "venv")
         world.do([UV, "sync", "--quiet", "--frozen", "--compile-bytecode"], self.theirs)
         self.environment = Path(json.loads(world.do([STORECTL, "warm", "--json"], self.ours))["path"])
@@ -79,8 +80,8 @@ def hello(started: Started, pairs: int) -> Iterator[Result]:
         "uv": lambda: started.uv("hello.py"),
     }
     found = in_turn(sides, pairs=pairs, warmups=3)
-    yield Result(row="hello", what="venv/bin/python", bar=1.25, ratios=ratios(found["storectl"], found["venv"]))
-    yield Result(row="hello", what="uv run", bar=0.55, ratios=ratios(found["storectl"], found["uv"]))
+    yield Result(row="hello", what="venv/bin/python", bar=1.12, ratios=ratios(found["storectl"], found["venv"]))
+    yield Result(row="hello", what="uv run", bar=0.50, ratios=ratios(found["storectl"], found["uv"]))
     bare = in_turn(
         {"view": lambda: started.bare(started.environment / "bin/python"), "venv": lambda: started.bare(started.venv)},
         pairs=SHIM_PAIRS * pairs, warmups=3,
@@ -102,33 +103,11 @@ def hello(started: Started, pairs: int) -> Iterator[Result]:
 
 
 def _counts(started: Started) -> Iterator[Result]:
-    """What a start costs on any machine: modules, and system calls, those of the launcher among them."""
-    starts: list[tuple[list[str | Path], Path]] = [([STORECTL, "run"], started.ours), ([started.venv], started.theirs)]
-    modules = (int(started.world.do([*start, "modules.py"], cwd)) for start, cwd in starts)
-    yield _beside("hello", "imported modules, beside the venv", *modules)
-    if shutil.which("strace"):
-        calls = (_system_calls([*start, "hello.py"], cwd, started.world) for start, cwd in starts)
-        yield _beside("hello", "system calls, beside the venv", *calls)
-
-
-def _beside(row: str, what: str, ours: int, theirs: int, *, bar: float | None = None) -> Result:
-    notes = {"storectl": ours, "venv": theirs}
-    return Result(row=row, what=what, bar=bar, figure=ours / theirs, unit="x", notes=notes)
-
-
-def _system_calls(command: list[str | Path], cwd: Path, world: World) -> int:
-    """All system calls of a command, as ``strace -c`` counts them: the fourth figure of its last line."""
-    total = _traced(["-c"], command, cwd, world)[-1].split()
-    if total[-1] != "total":
-        raise RuntimeError(f"strace -c ends with {total}")
-    return int(total[3])
-
-
-def _traced(options: list[str], command: list[str | Path], cwd: Path, world: World) -> list[str]:
-    """The lines that ``strace`` writes of a command and its children."""
-    trace = world.machine.root / "trace"
-    world.do(["strace", "-f", *options, "-o", str(trace), *command], cwd)
-    return trace.read_text(errors="replace").splitlines()
+    """What a start costs on any machine."""
+    for script, rows in (("modules.py", modules_row), ("hello.py", count_rows)):
+        ours = Start(command=[STORECTL, "run", script], cwd=started.ours, environ={})
+        theirs = Start(command=[started.venv, script], cwd=started.theirs, environ={})
+        yield from rows("hello", ours, theirs, started.world)
 
 
 def import_hot(started: Started, pairs: int) -> Iterator[Result]:
@@ -139,18 +118,18 @@ def import_hot(started: Started, pairs: int) -> Iterator[Result]:
         row="import, hot", what="venv with bytecode", bar=0.95, ratios=ratios(found["storectl"], found["venv"])
     )
     if shutil.which("strace"):
-        ours = _file_system_calls(
-            [STORECTL, "run", "heavy.py"], started.ours, started.world, started.world.machine.store
-        )
-        theirs = _file_system_calls(
-            [started.venv, "heavy.py"], started.theirs, started.world, started.venv.parent.parent
-        )
-        yield _beside("import, hot", "file system calls on store and view", ours, theirs, bar=0.35)
+        ours = Start(command=[STORECTL, "run", "heavy.py"], cwd=started.ours, environ={})
+        theirs = Start(command=[started.venv, "heavy.py"], cwd=started.theirs, environ={})
+        yield beside(
+            "import, hot", "file system calls on store and view",
+            _file_system_calls(ours, started.world, started.world.machine.store),
+            _file_system_calls(theirs, started.world, started.venv.parent.parent), bar=0.35,
+        )  # fmt: skip
 
 
-def _file_system_calls(command: list[str | Path], cwd: Path, world: World, folder: Path) -> int:
+def _file_system_calls(start: Start, world: World, folder: Path) -> int:
     """System calls that name a path below the folder."""
-    return sum(str(folder) in line for line in _traced(["-qq", "-e", "trace=%file"], command, cwd, world))
+    return sum(str(folder) in line for line in traced(["-qq", "-e", "trace=%file"], start, world))
 
 
 def import_cold(started: Started, pairs: int) -> Iterator[Result]:
@@ -160,7 +139,7 @@ def import_cold(started: Started, pairs: int) -> Iterator[Result]:
     sides = {"storectl": lambda: started.storectl("heavy.py"), "venv": lambda: started.python("heavy.py")}
     found = in_turn(sides, pairs=pairs, before=_drop_page_cache)
     yield Result(
-        row="import, cold cache", what="venv with bytecode", bar=0.80, ratios=ratios(found["storectl"], found["venv"])
+        row="import, cold cache", what="venv with bytecode", bar=0.75, ratios=ratios(found["storectl"], found["venv"])
     )
 
 

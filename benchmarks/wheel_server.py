@@ -1,4 +1,4 @@
-"""An index of real wheel files on loopback, in a process of its own: ``python -m benchmarks.wheel_server FOLDER``.
+"""An index of real wheel files on loopback, in a process of its own: ``python -m benchmarks.wheel_server FOLDER...``.
 
 It serves the simple API (JSON and HTML), the files through ``sendfile``, and their metadata (PEP 658), to every tool alike.
 It prints its address and runs until it is killed. ``PUT /rate`` with a number of Mbit/s shapes all that it sends from then
@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import zipfile
+from collections.abc import Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -61,19 +62,20 @@ class Line:
 
 
 class Index(ThreadingHTTPServer):
-    """All wheels of a folder."""
+    """All wheels of some folders."""
 
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folders: Sequence[Path]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.folder = folder
+        self.files: dict[str, Path] = {}
         self.line = Line()
         self.pages: dict[str, list[dict[str, Any]]] = {}
         self.metadata: dict[str, bytes] = {}
-        for wheel in sorted(folder.glob("*.whl")):
-            self._add(wheel)
+        wheels = {wheel.name: wheel for folder in folders for wheel in folder.glob("*.whl")}
+        for name in sorted(wheels):
+            self._add(wheels[name])
 
     def _add(self, wheel: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:
@@ -81,6 +83,7 @@ class Index(ThreadingHTTPServer):
             metadata = archive.read(name)
         with wheel.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.files[wheel.name] = wheel
         self.metadata[wheel.name] = metadata
         self.pages.setdefault(canonicalize_name(wheel.name.partition("-")[0]), []).append(
             {
@@ -108,8 +111,10 @@ class Handler(BaseHTTPRequestHandler):
             self._page(name)
         elif name.endswith(".metadata"):
             self._bytes(self.server.metadata[name.removesuffix(".metadata")], "text/plain")
+        elif name in self.server.files:
+            self._file(self.server.files[name])
         else:
-            self._file(self.server.folder / name)
+            self.send_error(HTTPStatus.NOT_FOUND)
 
     def do_PUT(self) -> None:
         """Set the rate of the line."""
@@ -139,12 +144,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _file(self, path: Path) -> None:
-        try:
-            file = path.open("rb")
-        except OSError:
-            self.send_error(HTTPStatus.NOT_FOUND)
-            return
-        with file:
+        with path.open("rb") as file:
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "application/octet-stream")
             size = os.fstat(file.fileno()).st_size
@@ -163,9 +163,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Serve the folder that the arguments name."""
+    """Serve the folders that the arguments name."""
     socketserver.TCPServer.allow_reuse_address = True
-    server = Index(Path(sys.argv[1]))
+    server = Index([Path(each) for each in sys.argv[1:]])
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
     server.serve_forever()
 

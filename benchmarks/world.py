@@ -23,6 +23,13 @@ PYTHON = os.path.realpath(sys.executable)
 """The interpreter of every environment."""
 
 UV = find_uv_bin()
+UVX = str(Path(UV).with_name("uvx"))
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The feature version of that interpreter."""
+
+TOOLS = ("black", "ruff")
+"""A tool that is a Python program, and a native one."""
 
 _MARKER = (
     f"sys_platform == '{sys.platform}' and implementation_name == '{sys.implementation.name}' "
@@ -61,8 +68,19 @@ class World:
         """Have the index send so many Mbit/s from now on, over all connections together; 0 is as fast as it can."""
         urllib.request.urlopen(urllib.request.Request(f"{self.index}/rate", str(mbit).encode(), method="PUT")).close()
 
-    def project(self, name: str, only: Sequence[str] | None = None, *, without: Sequence[str] = ()) -> Path:
-        """A virtual project whose ``uv.lock`` pins every wheel of the index, or those of ``only``."""
+    def project(
+        self,
+        name: str,
+        only: Sequence[str] | None = None,
+        *,
+        without: Sequence[str] = (),
+        more: str = "",
+        lock: bool = True,
+    ) -> Path:
+        """A virtual project whose ``uv.lock`` pins every wheel of the world, or those of ``only``.
+
+        ``more`` are further tables of its ``pyproject.toml``. Without ``lock`` the caller has it locked.
+        """
         folder = self.machine.home / name
         folder.mkdir()
         pins = sorted(
@@ -76,9 +94,10 @@ class World:
         (folder / "pyproject.toml").write_text(
             f'[project]\nname = "{name}"\nversion = "0"\nrequires-python = "{python}"\n'
             f"dependencies = {pins}\n[tool.uv]\npackage = false\n"
-            f"environments = [{json.dumps(_MARKER)}]\n"
+            f"environments = [{json.dumps(_MARKER)}]\n{more}"
         )
-        self.do([UV, "lock", "--quiet"], folder)
+        if lock:
+            self.do([UV, "lock", "--quiet"], folder)
         return folder
 
     def venv(self, project: Path, folder: Path, *, bytecode: bool = True) -> Path:
@@ -91,7 +110,7 @@ class World:
 
     def do(self, command: Sequence[str | Path], cwd: Path, **variables: str) -> str:
         """A step that is not measured."""
-        environ: Mapping[str, str] = (self.for_uv if command[0] == UV else self.environ) | variables
+        environ: Mapping[str, str] = (self.for_uv if command[0] in (UV, UVX) else self.environ) | variables
         done = subprocess.run(
             list(map(str, command)), cwd=cwd, env=environ, capture_output=True, text=True, check=False
         )
@@ -113,9 +132,9 @@ def pull(source: Path, folder: Path) -> None:
 
 
 @contextmanager
-def new_world(wheels: Path) -> Iterator[World]:
-    """A world that serves these wheels, until the end of the block."""
-    command = [sys.executable, "-m", "benchmarks.wheel_server", str(wheels)]
+def new_world(wheels: Path, *more: Path) -> Iterator[World]:
+    """A world that serves these wheels, until the end of the block. The index has those of ``more`` as well."""
+    command = [sys.executable, "-m", "benchmarks.wheel_server", *map(str, (wheels, *more))]
     root = Path(__file__).parent.parent
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as server, new_machine() as machine:
         assert server.stdout is not None
@@ -123,6 +142,16 @@ def new_world(wheels: Path) -> Iterator[World]:
             yield World(machine=machine, wheels=wheels, index=server.stdout.readline().strip())
         finally:
             server.kill()
+
+
+def download_tools(wheels: Path) -> None:
+    """Put the newest wheels of ``TOOLS`` and of what they need into a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pyproject.toml").write_text(
+            f'[project]\nname = "tools"\nversion = "0"\nrequires-python = "=={MINOR}.*"\ndependencies = {list(TOOLS)}\n'
+            "[tool.uv]\npackage = false\n"
+        )
+        download(Path(folder), wheels)
 
 
 def download(project: Path, wheels: Path) -> None:

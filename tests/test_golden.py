@@ -22,7 +22,7 @@ from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.network.address import Address
 from storectl_daemon.projects import book as project_book
 from storectl_daemon.projects.book import Project, ProjectBook, RecordedEnvironment
-from storectl_shim import store_daemon
+from storectl_shim import shortcuts, store_daemon
 from storectl_shim.store_daemon import StoreDaemon, daemon_file, read_store_daemon
 from storectl_store.digest import EnvironmentId, digest_of_hex
 from storectl_store.entries import catalogue
@@ -350,6 +350,20 @@ def write_named(_: Path) -> bytes:
     return "".join(named.Named("/golden/data", **asked).text() for asked in (NAMED, FOLLOWER)).encode()
 
 
+SHORTCUT = (
+    "_storectl_as_before '/golden/.python-version' +1700000000123456789",
+    "_storectl_absent '/golden/spät/.python-version'",
+    "_storectl_to '/golden/it'\\''s spät' 0123456789abcdef",
+)
+
+
+def read_shortcut(folder: Path, data: bytes) -> object:
+    file = written(folder / "plain", data)
+    Path(shortcuts.stamp_path(str(file), 1_700_000_000_123_456_789)).touch()
+    os.utime(shortcuts.stamp_path(str(file), 1_700_000_000_123_456_789), ns=(1_700_000_000_123_456_789,) * 2)
+    return shortcuts.read_target(str(file))
+
+
 def read_named(folder: Path, data: bytes) -> object:
     texts = data.split(named.FORMAT.encode())[1:]
     found = [named._read(str(written(folder / "asked", named.FORMAT.encode() + text).parent)) for text in texts]
@@ -462,6 +476,12 @@ FORMATS = [
         name=f"named.v{named.FORMAT.rpartition(' ')[2]}", write=write_named, read=read_named, value=[NAMED, FOLLOWER]
     ),
     GoldenFormat(
+        name=f"shortcut.v{shortcuts.FORMAT.rpartition(' ')[2]}",
+        write=lambda _: shortcuts.shortcut_content(SHORTCUT),
+        read=read_shortcut,
+        value=("/golden/it's spät", "0123456789abcdef"),
+    ),
+    GoldenFormat(
         name=f"prefetched.v{PREFETCHED_FORMAT}", write=write_prefetches, read=read_prefetches, value=PREFETCHES
     ),
     GoldenFormat(name=f"page.v{PAGE_FORMAT}", write=write_page, read=read_page, value=(PAGE, b"<a>sp\xc3\xa4t\n")),
@@ -496,6 +516,7 @@ VERSIONS = {
     "page_store": {"PAGE_FORMAT"},
     "prefetched": {"PREFETCHED_FORMAT"},
     "project_record": {"RECORD_FORMAT"},
+    "shortcuts": {"FORMAT"},
     "provenance": {"BUILD_FORMAT"},
     "quarantine": {"QUARANTINE_FORMAT"},
     "store_daemon": {"FORMAT"},

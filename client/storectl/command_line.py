@@ -1,4 +1,4 @@
-"""The command line's entry: it hands `run` and the daemon to their modules directly, and all other commands to click.
+"""The command line's entry: it hands `run`, a plain `warm` and the daemon to their modules, and the rest to click.
 
 It is the one place that turns exceptions into exit codes: a user sees no traceback, unless STORECTL_DEBUG is set.
 """
@@ -46,6 +46,11 @@ def _dispatch(arguments: list[str], *, running: bool) -> int:
 
         if (code := run_tool(arguments[2:])) is not None:
             return code
+    if arguments[:1] == ["warm"]:
+        from storectl import plain_warm  # noqa: PLC0415 - see above
+
+        if plain_warm.is_plain(arguments[1:], os.environ):
+            return plain_warm.main(arguments[1:])
     if arguments[:1] == ["as"]:
         from storectl.python_name import main as become_python  # noqa: PLC0415 - see above
 

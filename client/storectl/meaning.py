@@ -18,7 +18,7 @@ from storectl.locks.script_block import lock_files_beside
 from storectl.shortcuts import PLAIN
 from storectl_shim.locations import NoHomeError, store_folder
 from storectl_shim.project_record import LOCK_FILES, SETTLED_NS, absolute_lock_file
-from storectl_shim.shortcuts import FIRST_LINE, LIMIT, TOOLS, quoted, shortcut_path, shortcut_place, stamp_path
+from storectl_shim.shortcuts import LIMIT, TOOLS, quoted, shortcut_content, shortcut_path, shortcut_place, stamp_path
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -177,9 +177,10 @@ def _content(grounds: Grounds, project: str, key: str) -> bytes | None:
     if os.path.isabs(pin):  # without this interpreter, what is remembered is locked anew
         calls.append(f"_storectl_there {quoted(pin)}")
     calls.append(f"_storectl_to {quoted(project)} {key}")
-    content = "\n".join([FIRST_LINE, " &&\n".join(calls), ""])
-    is_plain = all(call.isprintable() for call in calls)
-    return content.encode() if is_plain and len(content.encode()) <= LIMIT else None
+    if not all(call.isprintable() for call in calls):
+        return None
+    content = shortcut_content(calls)
+    return content if len(content) <= LIMIT else None
 
 
 def _is_written(path: str, content: bytes, times: Iterable[int]) -> bool:

@@ -10,7 +10,7 @@ finds, of a named environment (<state>/named/NAME), or a script with a block. Fo
 
 The file is a list of calls of the launcher's own functions, joined by &&, of which ``_storectl_to`` is the last:
 
-    # storectl-shortcut 1
+    # storectl-shortcut 1 <8 hex digits: crc32 of the lines below>
     _storectl_as_before <path> +<ns>       as old as the stamp whose name ends with this
     _storectl_there <path> …               something is there
     _storectl_absent <path> …              nothing is there
@@ -30,7 +30,11 @@ from __future__ import annotations
 
 import os
 
-FIRST_LINE = "# storectl-shortcut 1"
+TYPE_CHECKING = False  # importing typing takes longer than reading a shortcut
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FORMAT = "# storectl-shortcut 1"
 
 SHORTCUTS = "shortcuts"
 """The folder of all shortcuts in the store."""
@@ -68,6 +72,18 @@ def stamp_path(shortcut: str, mtime_ns: int) -> str:
     return f"{shortcut}{STAMP}{mtime_ns}"
 
 
+def shortcut_content(calls: Iterable[str]) -> bytes:
+    """The content of a shortcut that consists of these calls."""
+    body = (" &&\n".join(calls) + "\n").encode()
+    return _first_line(body) + b"\n" + body
+
+
+def _first_line(body: bytes) -> bytes:
+    from binascii import crc32  # a shared library in some Pythons
+
+    return f"{FORMAT} {crc32(body):08x}".encode()
+
+
 def target_of(content: bytes) -> tuple[str, str] | None:
     """The project's folder and the key that the content of a shortcut leads to; None if it leads nowhere."""
     last = os.fsdecode(content).rstrip("\n").rpartition("\n")[2]
@@ -81,11 +97,14 @@ def target_of(content: bytes) -> tuple[str, str] | None:
 def read_target(shortcut: str) -> tuple[str, str] | None:
     """The project's folder and the key that a shortcut leads to.
 
-    None if it is gone or leads nowhere, or if one of its stamps is gone or not as old as its name says.
+    None if it is gone or not as it was written, or if one of its stamps is gone or not as old as its name says.
     """
     try:
         with open(shortcut, "rb") as file:
             content = file.read(LIMIT)
+        first, _, body = content.partition(b"\n")
+        if first != _first_line(body):
+            return None
         calls = [line.removesuffix(b" &&").rpartition(b" +") for line in content.split(b"\n")]
         times = [int(time) for call, _, time in calls if call.startswith(b"_storectl_as_before ")]
         if all(os.stat(stamp_path(shortcut, mtime_ns)).st_mtime_ns == mtime_ns for mtime_ns in times):

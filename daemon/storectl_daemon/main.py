@@ -33,7 +33,7 @@ from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.made_by import shown_digests
-from storectl_store.errors import ProblemError, StoreBusyError
+from storectl_store.errors import ProblemError, StoreBusyError, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -162,12 +162,19 @@ class Daemon:
         start("telling the service manager", self._tell_ready())
 
     async def _rest_after_warms(self) -> None:
-        """After each warm, once all is published and compiled, give memory back: it is not needed again soon."""
+        """After each warm, once all is published and compiled, make most of the next view, and give memory back.
+
+        That memory is not needed again soon.
+        """
         service = self._parts.service
         with service.bus.subscribe(_made_something) as events:
             async for _event in events:
                 await rest(REST_S, lambda: service.busy)
                 events.skip()
+                try:
+                    await asyncio.to_thread(self._parts.publishing.make_ahead)
+                except StoreError as error:
+                    logger.warning("no view was made ahead: %s", error)
                 await asyncio.to_thread(give_memory_back)
 
     async def _empty_trash(self) -> None:
@@ -200,6 +207,7 @@ class Daemon:
         await self._parts.worktrees.stop()
         await service.warmer.stop()
         await service.compiling.stop()
+        await asyncio.to_thread(self._parts.publishing.spares.close)
         await service.book.written()
         await service.ahead.written()
         service.bus.close()

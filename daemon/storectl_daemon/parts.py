@@ -49,6 +49,7 @@ from storectl_store.collecting.holds import Holds
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.outlines.kept import Outlines
+from storectl_store.environments.spare_view import Spares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,6 +104,7 @@ class Making:
             environments=self.environments,
             shim=ShimBytecode(store.catalogue),
             holds=holds,
+            spares=Spares(store.layout),
         )
         self.bisection = Loaded(self._load_bisection, name="bisections")
         self.maker = Loaded(self._load_maker, name="the maker of environments")
@@ -194,6 +196,7 @@ class Parts:
         self.resources = Resources(settings, store, writer.session)
         self.collecting = Collecting(lambda: self.service, settings.environ)
         making = Making(settings, store, writer.session, self.resources)
+        self.publishing = making.publishing
         self.worktrees = FollowedWorktrees(projects=making.book, register=self._register, forget=self._forget)
         self.service = self._service(making, writer)
         self.prefetcher = Prefetcher(self._surroundings(making), making.commit_maker)

@@ -36,7 +36,7 @@ def shortcut(home: ClientHome, start: Path, spelling: str) -> Path:
 def calls(path: Path) -> list[str]:
     """The calls of a shortcut, without the last one."""
     first, *lines = path.read_text().splitlines()
-    assert first == "# storectl-shortcut 1"
+    assert first.startswith("# storectl-shortcut 1 ")
     return [line.removesuffix(" &&") for line in lines[:-1]]
 
 

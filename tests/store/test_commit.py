@@ -141,6 +141,19 @@ def test_the_manifest_comes_last_and_after_the_entry_is_durable(
     ]
 
 
+def test_where_a_barrier_reaches_all_nothing_else_is_synced(
+    written: WrittenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unexpected(*_arguments: object) -> None:
+        raise AssertionError("synced")
+
+    monkeypatch.setattr(commit_module, "barrier", lambda folder: True)
+    monkeypatch.setattr(commit_module, "fsync_folders", unexpected)
+    monkeypatch.setattr(commit_module, "fsync_folder", unexpected)
+    written.commit(ONE, TWO)
+    assert written.findings() == []
+
+
 def test_a_half_at_the_address_is_replaced(written: WrittenStore) -> None:
     half = written.store.layout.entry(written.stage(ONE).manifest.name, digest(ONE))
     (half / "site-packages").mkdir(parents=True)
@@ -203,6 +216,7 @@ def test_a_disk_that_fails_on_the_way_makes_nothing_visible(
     written.commit(THREE)
     before = visible_tree(written.store)
     staged = [written.stage(ONE), written.stage(TWO), written.stage(THREE)]
+    monkeypatch.setattr(commit_module, "barrier", lambda folder: False)
     monkeypatch.setattr(commit_module, step, failing(number, getattr(commit_module, step), after=after))
     with pytest.raises(StoreFullError):
         commit(written.store, staged)
@@ -238,6 +252,7 @@ def test_an_interrupt_makes_nothing_visible(written: WrittenStore, monkeypatch: 
     def interrupt(folder: Path) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(commit_module, "barrier", lambda folder: False)
     monkeypatch.setattr(commit_module, "fsync_folder", interrupt)
     with pytest.raises(KeyboardInterrupt):
         written.commit(ONE, TWO)

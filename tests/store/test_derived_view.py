@@ -19,7 +19,7 @@ from storectl_store.environments.outlines.outline import Outline, outline_of
 from storectl_store.environments.planning.derived import MOST_CHANGED, derive_view
 from storectl_store.environments.planning.merged_view import MergedView, merge_view
 from storectl_store.environments.planning.plan import EnvironmentPlan, plan_of
-from storectl_store.environments.publish import import_map_of
+from storectl_store.environments.view_builder import import_map_of
 from storectl_store.errors import StoreError
 from storectl_store.selection.target import Interpreter
 from support.environments import ManifestsOnly, add_entry, made_up_interpreter, read_wheel

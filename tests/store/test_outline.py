@@ -24,7 +24,7 @@ from storectl_store.environments.outlines.outline import (
     outline_of,
 )
 from storectl_store.environments.planning.plan import EnvironmentPlan, plan_environment
-from storectl_store.environments.publish import import_map_of
+from storectl_store.environments.view_builder import import_map_of
 from storectl_store.errors import StoreError, StoreFormatError
 from storectl_store.wheel.checked import Part
 from support.environments import ManifestsOnly, made_up_interpreter, read_wheel

@@ -20,7 +20,8 @@ from storectl_store.environments.environment_record import read_environment
 from storectl_store.environments.planning.plan import EnvironmentPlan
 from storectl_store.environments.planning.scripts import shebang
 from storectl_store.environments.planning.tree import StoreScript
-from storectl_store.environments.publish import import_map_of, publish_environment
+from storectl_store.environments.publish import publish_environment
+from storectl_store.environments.view_builder import import_map_of
 from storectl_store.errors import EnvironmentBuildError, StoreError, StoreFormatError, StoreFullError
 from support.environments import StoreAt, add_entry, made_up_interpreter, plan_of, store_at
 from support.wheels import make_wheel

@@ -101,6 +101,18 @@ def test_an_environment_that_was_being_moved_is_closed_again(written: WrittenSto
     assert not written.recover(lambda: {digest(ONE)})
 
 
+def test_modes_that_a_power_cut_undid_are_set_again(written: WrittenStore) -> None:
+    written.commit(ONE, TWO)
+    before = visible_tree(written.store)
+    written.entry(ONE).chmod(0o700)
+    written.entry(TWO).parent.chmod(0o700)
+    assert not written.recover()  # whoever ended well has left no session, and nothing is looked at
+    (written.store.layout.tmp / "0123456789abcdef").mkdir()
+    assert written.recover().closed == (str(written.entry(ONE).relative_to(written.store.layout.entries)), "two")
+    assert visible_tree(written.store) == before
+    assert not written.recover()
+
+
 def test_the_trash_says_what_was_thrown_away(written: WrittenStore) -> None:
     layout = written.store.layout
     odd = f"a name.with\udcff odd {'x' * 150}"

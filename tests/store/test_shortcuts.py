@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_shim.shortcuts import FIRST_LINE, quoted, read_target, shortcut_path, stamp_path
+from storectl_shim.shortcuts import FORMAT, quoted, read_target, shortcut_content, shortcut_path, stamp_path
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.projects.shortcuts import (
     drop_lost_shortcuts,
@@ -41,7 +41,7 @@ class Place:
         to = f"_storectl_to {quoted(str(target or self.project))} {key}"
         Path(stamp_path(path, AT)).touch()
         os.utime(stamp_path(path, AT), ns=(AT, AT))
-        Path(path).write_text(f"{FIRST_LINE}\n" + " &&\n".join([*calls, to]) + "\n")
+        Path(path).write_bytes(shortcut_content([*calls, to]))
         return Path(path)
 
 
@@ -124,12 +124,22 @@ def test_a_store_without_shortcuts_has_none_to_drop(tmp_path: Path) -> None:
     forget_shortcuts(StoreLayout(tmp_path), Path("/nowhere"))
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\xff", f"{FIRST_LINE}\n_storectl_to '/x'\n".encode()])
+@pytest.mark.parametrize("content", [b"", b"\0\xff", shortcut_content(["_storectl_to '/x'"]), f"{FORMAT}\n".encode()])
 def test_a_shortcut_that_nobody_understands_is_damaged_and_goes(place: Place, content: bytes) -> None:
     file = place.write(place.project)
     file.write_bytes(content)
     assert shortcut_problem(file)
     assert drop_lost_shortcuts(place.layout) == 1
+
+
+def test_no_flipped_bit_of_a_shortcut_passes(place: Place) -> None:
+    file = place.write(place.project)
+    content = file.read_bytes()
+    for number in range(len(content) * 8):
+        damaged = bytearray(content)
+        damaged[number // 8] ^= 1 << number % 8
+        file.write_bytes(damaged)
+        assert read_target(str(file)) is None
 
 
 def test_a_stamp_that_is_gone_or_of_another_time_is_damage(place: Place) -> None:

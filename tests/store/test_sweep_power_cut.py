@@ -1,7 +1,6 @@
 """A power cut during a collect leaves no view of which an entry is missing, whatever the file system had written by then.
 
-What a file system promises is modelled: changes of one folder reach the disk in their order, those of different folders
-in any order, and after a sync of a folder all of its changes so far are there. A rename is in both folders or in none.
+What a file system promises is modelled (``support.power_cut``), and tried on images of real ones.
 """
 
 import itertools
@@ -9,9 +8,8 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.trash import delete_tree
 from support.collected import broken, collect, made_store
 from support.mounts import mounted
+from support.power_cut import Journal
 from support.stores import written_store
 
 STATES = 30
@@ -30,70 +29,13 @@ STATES = 30
 
 
 CHANGING = ("rename", "unlink", "rmdir")
-rmdir = os.rmdir
-
-
-@dataclass(frozen=True)
-class Change:
-    """One change of the names in ``folders``."""
-
-    folders: frozenset[str]
-    apply: Callable[[], object]
-
-
-@dataclass
-class Journal:
-    """What was asked of the file system: changes in their order, and how many came before each sync of a folder."""
-
-    changes: list[Change] = field(default_factory=list)
-    syncs: list[tuple[int, str]] = field(default_factory=list)
-
-    def record(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in CHANGING:
-            monkeypatch.setattr(os, name, self._recording(getattr(os, name)))
-        monkeypatch.setattr(sweeping, "fsync_folder", self._sync)
-
-    def drop_syncs_of(self, *folders: Path) -> None:
-        """As if these folders had not been synced."""
-        self.syncs = [(count, folder) for count, folder in self.syncs if Path(folder) not in folders]
-
-    def _recording(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def recorded(*paths: Any, **options: Any) -> None:
-            call(*paths, **options)
-            folders = {os.path.dirname(path) for path in paths} | ({str(paths[0])} if call is rmdir else set())
-            self.changes.append(Change(frozenset(folders), lambda: call(*paths, **options)))
-
-        return recorded
-
-    def _sync(self, folder: Path) -> None:
-        fsync_folder(folder)
-        self.syncs.append((len(self.changes), str(folder)))
-
-    def states(self, chance: random.Random) -> Iterator[list[Change]]:
-        """What may be on the disk, if the power is cut at any time: random ones of all that are allowed."""
-        while True:
-            asked = chance.randint(0, len(self.changes))
-            synced = [(count, folder) for count, folder in self.syncs if count <= asked]
-            yield self._reached(asked, synced, chance)
-
-    def _reached(self, asked: int, synced: Sequence[tuple[int, str]], chance: random.Random) -> list[Change]:
-        """Of the changes asked for: those before a sync of their folder, and of others those whose elders are there."""
-        reached: list[Change] = []
-        stuck: set[str] = set()
-        wanted = chance.random()
-        for place, change in enumerate(self.changes[:asked]):
-            must = any(place < count and folder in change.folders for count, folder in synced)
-            if must or (not stuck & change.folders and chance.random() < wanted):
-                reached.append(change)
-            else:
-                stuck |= change.folders
-        return reached
 
 
 def journal_of(root: Path, live: str, monkeypatch: pytest.MonkeyPatch) -> Journal:
-    journal = Journal()
+    journal = Journal(root)
     with written_store(root) as written, monkeypatch.context() as patched:
-        journal.record(patched)
+        journal.record(patched, *CHANGING)
+        patched.setattr(sweeping, "fsync_folder", journal.sync)
         collect(written, live)
     return journal
 

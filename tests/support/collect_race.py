@@ -30,7 +30,9 @@ from support.machine import Machine, base_python, remove_tree
 from support.project import write_project
 from support.race_programs import CELL, FILES, KINDS, STARTS, VERSIONS, kernel_wheels, wheels
 
-HOLDS = ' && _storectl_hold "$_storectl_environment"'
+HOLDS = """
+        { [ ! -e /dev/fd/9 ] || [ /dev/fd/9 -ef "${_storectl_lease:-$_storectl_environment/pyvenv.cfg}" ]; } &&
+        command exec 9<"$_storectl_environment/pyvenv.cfg" &&"""
 OF_DAEMON = ("E_DAEMON", "E_STORE_BUSY")
 """What commands say if the daemon dies while they wait for it."""
 
@@ -133,7 +135,7 @@ class Race:
         launcher = LAUNCHER.read_text()
         assert HOLDS in launcher
         if not launcher_holds:
-            launcher = launcher.replace(HOLDS, "").replace("export STORECTL_LEASE=9 ", "export ")
+            launcher = launcher.replace(HOLDS, "").replace("export PATH STORECTL_LEASE=9", "export PATH")
         for name, text in (("storectl", launcher), ("storectl-python", (own / "storectl-python").read_text())):
             (self.bin / name).write_text(text.replace(f"#!{own}/python", f"#!{self.bin}/python", 1))
             (self.bin / name).chmod(0o755)

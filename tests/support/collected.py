@@ -68,7 +68,7 @@ def collect(written: WrittenStore, live: str) -> None:
     sweep_leftovers(written.store)
 
 
-def broken(root: Path, live: str) -> Iterator[str]:
+def broken(root: Path, live: str | None = None) -> Iterator[str]:
     """What is wrong with a store once it has been recovered, which this does."""
     with written_store(root) as written:
         layout = written.store.layout
@@ -76,7 +76,7 @@ def broken(root: Path, live: str) -> Iterator[str]:
         written.recover(lambda: shown)
         if written.recover(lambda: shown) != Recovered():
             yield "the second recovery found something"
-        if not (layout.environments / live).exists():
+        if live is not None and not (layout.environments / live).exists():
             yield "the live environment is gone"
         yield from ("an environment shows an entry that is gone" for each in shown if not is_whole(written, each))
         for folder in environment_folders(layout):
@@ -84,6 +84,8 @@ def broken(root: Path, live: str) -> Iterator[str]:
                 yield "an environment can be written"
             if any(path.is_symlink() and not path.exists() for path in folder.glob("lib/*/site-packages/*")):
                 yield "an environment has a link that leads nowhere"
+        if any(stat.S_IMODE(entry.stat().st_mode) != 0o555 for entry in layout.entries.glob("*/*")):
+            yield "an entry can be written"
         yield from (finding.message for finding in written.findings())
 
 

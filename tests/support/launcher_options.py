@@ -1,18 +1,13 @@
 """The lines of the launcher that say which options there are, made of the tables of the command line."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-import click
-
-from storectl.commands.tool import run as tool_run
-from storectl.run_options import OPTIONS, Option
-from storectl.shortcuts import ENVIRONMENT, NO_WORD, WORDS
+from storectl.run_options import BY_NAME, Option
+from storectl.shortcuts import ENVIRONMENT, NO_WORD, TOOL_WORDS, WORDS
+from storectl.tool_arguments import TOOL_BY_NAME
 from support.client_project import LAUNCHER
 
 BEGIN, END = "        # options\n", "        # end of options\n"
-TOOL_WORDS = {"--from": "from=", "-w": "with=", "--with": "with="}
-"""What the launcher knows of `tool run` beyond options that `run` has, too."""
-TAKEN_BY_TOOLS = frozenset({"python", "", "offline", "STORECTL_QUIET=1", "UV_NO_PROGRESS=1"})
 
 
 def launcher_text() -> str:
@@ -23,35 +18,23 @@ def launcher_text() -> str:
 
 def _lines() -> Iterator[str]:
     names: dict[str, list[str]] = {}
-    for option in OPTIONS:
-        for name in option.names:
-            sets = _sets(option)
+    for command, options, words in (("", BY_NAME, WORDS | {ENVIRONMENT}), ("tool", TOOL_BY_NAME, TOOL_WORDS)):
+        for name, option in options.items():
+            sets = _sets(option, words)
             if name != "-m" and (sets != "odd" or not name.startswith("--")):  # -m begins a program
-                names.setdefault(sets, []).append(name)
-    for name, sets in _tool_options():
-        names.setdefault(sets, []).append(f"tool{name}")
+                names.setdefault(sets, []).append(f"{command}{name}")
     for sets, found in names.items():
         yield from _wrapped(found, f"_storectl_sets={sets} ;;")
 
 
-def _sets(option: Option) -> str:
+def _sets(option: Option, words: Collection[str]) -> str:
     value = "=" if option.takes is not None else ""
     if option.sets == "offline":
         return ":UV_OFFLINE"
     if option.sets in NO_WORD:
         variable, is_variable, _ = option.sets.partition("=")
         return f":{variable}" if is_variable else f"{option.sets or '-'}{value}"
-    return f"{option.sets}{value}" if option.sets in WORDS | {ENVIRONMENT} else "odd"
-
-
-def _tool_options() -> Iterator[tuple[str, str]]:
-    taken = {name: option for option in OPTIONS if option.sets in TAKEN_BY_TOOLS for name in option.names}
-    for parameter in tool_run.params:
-        for name in parameter.opts if isinstance(parameter, click.Option) else ():
-            if name in taken:
-                yield name, _sets(taken[name])
-            elif name in TOOL_WORDS or not name.startswith("--"):
-                yield name, TOOL_WORDS.get(name, "odd")
+    return f"{option.sets}{value}" if option.sets in words else "odd"
 
 
 def _wrapped(names: list[str], rest: str) -> Iterator[str]:

@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
-from storectl.commands.output import count_text, print_json, print_lines
+from storectl.commands.output import print_json
 from storectl.commands.parameters import as_json, folder, options_of, target
 from storectl.daemon.warming import warm as warm_project
-from storectl.locks.freshness import with_fresh_lock_file
 from storectl.locks.overlay import check_not_rolled_back, locked_alone, locked_overlay
 from storectl.locks.remembered import locking_for
 from storectl.locks.unlocked import locate_or_lock
+from storectl.plain_warm import tell_ready, warmed
 from storectl.sharing import check_place, share_store
 from storectl_shim.locations import store_folder
 
@@ -52,13 +52,10 @@ def warm(
         below = warm_project(project, options, os.environ)
         check_not_rolled_back(project, options, os.environ)
         options = options.with_overlay(locked_overlay(requirements, below.path, project, os.environ, how))
-    environment = with_fresh_lock_file(
-        lambda: warm_project(project, options, os.environ, bytecode=True), project, options, os.environ
-    )
+    environment = warmed(project, options)
     if shared:
         share_store(store_folder(os.environ), environment.executable)
     if json:
         print_json(environment._asdict())
     else:
-        wheels = count_text(environment.wheels, "wheel")
-        print_lines(f"ready: {wheels} for Python {environment.version} in {environment.path}")
+        tell_ready(environment)

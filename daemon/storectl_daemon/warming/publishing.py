@@ -24,6 +24,7 @@ from storectl_store.environments.planning.derived import changed_entries, derive
 from storectl_store.environments.planning.merged_view import MergedView, merge_view
 from storectl_store.environments.planning.plan import EnvironmentPlan, plan_environment, plan_of
 from storectl_store.environments.publish import publish_environment, republish_environment
+from storectl_store.environments.spare_view import Spares
 from storectl_store.selection.target import Interpreter
 
 _KNOWN_VIEWS = 2
@@ -47,6 +48,7 @@ class Publishing:
     environments: PublishedEnvironments
     shim: ShimBytecode
     holds: Holds
+    spares: Spares
     known: deque[MergedView] = field(default_factory=lambda: deque(maxlen=_KNOWN_VIEWS))
 
     async def publish(
@@ -94,6 +96,14 @@ class Publishing:
         """Make the environment anew, in the place of a damaged one. Blocking."""
         republish_environment(self.store, planned.plan, reason, extra_files=planned.extra_files)
 
+    def make_ahead(self) -> None:
+        """Make most of the view that may come next: it will be nearly the last one. Blocking.
+
+        Raises StoreError if the disk refuses.
+        """
+        if self.known and self.spares.made_for != self.known[0].id:
+            self.spares.make(plan_of(self.known[0]))
+
     async def _place_held(self, planned: Planned, folder: Path, kept: Sequence[Digest | EnvironmentId]) -> None:
         """Place the environment. A caller that is cancelled lets go of its hold; the thread goes on, with its own."""
         hold = self.holds.keep(kept)
@@ -106,7 +116,7 @@ class Publishing:
             why = ["a warm found that parts of it are missing"]
             self.replace(planned, Reason(what=f"environment {folder.name}", why=why))
         else:
-            publish_environment(self.store, planned.plan, extra_files=planned.extra_files)
+            publish_environment(self.store, planned.plan, extra_files=planned.extra_files, spares=self.spares)
 
     def _plan_derived(
         self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]

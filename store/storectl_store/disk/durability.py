@@ -49,14 +49,19 @@ def store_error(error: OSError, doing: str) -> StoreError:
     return StoreError(f"cannot {doing}: {reason_of(error)}", hint=hint, errno=error.errno, path=error.filename)
 
 
-def barrier(folder: Path) -> None:
+def barrier(folder: Path) -> bool:
     """Return when everything written to this folder's file system, or at least below the folder, is durable.
+
+    True if it was all of the file system. Then the next barrier also makes durable what is renamed after this one, and
+    modes, wherever that is.
 
     Raises OSError (EIO, ENOSPC, EDQUOT) if a write was lost. After an error it must not be called again for the same
     data: the kernel reports a lost write once and then forgets it.
     """
-    if not _syncs_all_around(folder):
-        _sync_tree(folder)
+    if _syncs_all_around(folder):
+        return True
+    _sync_tree(folder)
+    return False
 
 
 def _synced_file_system(descriptor: int) -> bool:

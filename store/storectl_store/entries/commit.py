@@ -1,16 +1,18 @@
-"""Commit: staged entries become visible, all or none, and only once they are durable.
+"""Commit: staged entries become visible, all or none, and only once what is in them is durable.
 
 The order, for one batch:
 
 1. one barrier: every staged file and manifest is on the disk;
 2. each entry is renamed to its address, which must be free, and loses its last write permission;
-3. the folders that got a name are synced;
-4. each manifest is renamed into ``meta/``: from here on the entry is visible;
-5. ``meta/`` is synced.
+3. each manifest is renamed into ``meta/``: from here on the entry is visible.
 
-A crash before 4 leaves an entry without a manifest. No reader sees it, and recovery deletes it. A disk that fails is
-asked once: the kernel forgets what it could not write, so the stages are dropped and have to be made again from the
-wheels.
+The new names and modes are made durable by the next barrier, such as the one before an environment shows the entries
+(ADR 53). Where a barrier does not reach all of the file system, the folders are synced after 2, and ``meta/`` after 3.
+
+A crash before 3 leaves an entry without a manifest. No reader sees it, and recovery deletes it. A power cut may undo 2
+or 3 for any of the entries: that leaves halves, which recovery deletes, too, or a folder that can be written, which it
+closes. A disk that fails is asked once: the kernel forgets what it could not write, so the stages are dropped and have
+to be made again from the wheels.
 """
 
 import os
@@ -94,15 +96,17 @@ def _present(store: Store, staged: Sequence[StagedEntry]) -> dict[Digest, Manife
 
 
 def _publish(store: Store, fresh: list[StagedEntry]) -> None:
-    barrier(store.layout.tmp)
+    reaches_all = barrier(store.layout.tmp)
     try:
         drop_side_manifests(store.layout, [stage.manifest.digest for stage in fresh])
         for stage in fresh:
             _place(store, stage)
-        fsync_folders(_changed_folders(store, fresh))
+        if not reaches_all:
+            fsync_folders(_changed_folders(store, fresh))
         for stage in fresh:
             stage.manifest_file.replace(store.layout.manifest(stage.manifest.digest))
-        fsync_folder(store.layout.meta)
+        if not reaches_all:
+            fsync_folder(store.layout.meta)
     except BaseException:
         for stage in fresh:
             _withdraw(store, stage)

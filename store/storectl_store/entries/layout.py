@@ -172,6 +172,17 @@ class StoreLayout:
     def bytecode_manifest(self, digest: Digest, cache_tag: str) -> Path:
         return self.meta / f"{hex_of(digest)}.{cache_tag}.pyc.json"
 
+    # The paths that each warm looks at for each wheel, as texts: to join a Path takes longer than to look at it.
+
+    def manifest_text(self, digest: Digest) -> str:
+        return f"{self.root}/meta/{hex_of(digest)}.json"
+
+    def bytecode_manifest_text(self, digest: Digest, cache_tag: str) -> str:
+        return f"{self.root}/meta/{hex_of(digest)}.{cache_tag}.pyc.json"
+
+    def modules_text(self, name: NormalizedName, digest: Digest) -> str:
+        return f"{self.root}/store/{name}/{prefix_of(digest)}/site-packages"
+
     def environment(self, environment_id: EnvironmentId) -> Path:
         return self.environments / environment_id
 

@@ -20,7 +20,6 @@ from storectl_store.entries.manifest import Manifest, decode_manifest
 from storectl_store.entries.readable import Addressed
 from storectl_store.entries.version_file import check_version
 from storectl_store.errors import StoreError, StoreFormatError
-from storectl_store.wheel.checked import Part
 
 _MANIFEST_NAME = re.compile(r"([0-9a-f]{64})\.json")
 
@@ -51,7 +50,7 @@ class ReadOnlyStore:
 
     def has(self, digest: Digest) -> bool:
         """Whether the entry with this digest is visible."""
-        return os.path.exists(self.layout.manifest(digest))
+        return os.path.exists(self.layout.manifest_text(digest))
 
     def digests(self) -> Iterator[Digest]:
         """The digest of every visible entry, in no order, read from the folder ``meta/``."""
@@ -107,7 +106,7 @@ class ReadOnlyStore:
 
     def seems_whole(self, name: NormalizedName, digest: Digest) -> bool:
         """Whether the entry is visible and has its ``site-packages``. Its manifest is not read."""
-        return self.has(digest) and os.path.isdir(self.layout.entry(name, digest) / Part.SITE_PACKAGES)
+        return self.has(digest) and os.path.isdir(self.layout.modules_text(name, digest))
 
     def environment(self, environment_id: str) -> Path | None:
         """The folder of a published environment; None if there is none with this id, or the text is no id."""

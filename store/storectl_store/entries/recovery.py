@@ -21,6 +21,7 @@ from storectl_store.digest import Digest, hex_of, prefix_of
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 from storectl_store.entries.opened import close_noted
+from storectl_store.entries.placing import close_placed
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree, discard
 from storectl_store.entries.version_file import UNFINISHED_VERSION
@@ -36,8 +37,8 @@ class Recovered:
     """What was swept away.
 
     ``sessions`` and ``environments`` are folder names, ``halves`` are ``name/prefix``, ``manifests`` are file names in
-    ``meta/``. ``sealed`` are environments that stay, and could be written; ``closed`` are such folders of entries, as
-    paths below ``store/``. ``catalogue`` is the number of its rows that changed.
+    ``meta/``. ``sealed`` are environments that stay, and could be written; ``closed`` are folders with other modes than
+    they should have, as paths below ``store/``. ``catalogue`` is the number of its rows that changed.
     """
 
     sessions: tuple[str, ...] = ()
@@ -95,8 +96,14 @@ def _other_sessions(layout: StoreLayout, writer: Writer) -> list[str]:
 
 
 def _close_folders(layout: StoreLayout, writer: Writer) -> tuple[str, ...]:
-    """Close the folders of entries that a writer had opened for a moment when it ended."""
-    return tuple(path for name in _other_sessions(layout, writer) for path in close_noted(layout, layout.tmp / name))
+    """Close the folders of entries that a writer had opened for a moment when it ended, or had just placed.
+
+    A power cut may have undone the last mode of what was placed after the last barrier. A writer that ended well leaves
+    no session, and nothing is looked at.
+    """
+    left = _other_sessions(layout, writer)
+    noted = [path for name in left for path in close_noted(layout, layout.tmp / name)]
+    return (*noted, *close_placed(layout)) if left else ()
 
 
 def _discard_unfinished_environments(layout: StoreLayout) -> tuple[str, ...]:

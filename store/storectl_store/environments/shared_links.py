@@ -64,7 +64,7 @@ class SharedLinks:
         """
         name = _name_of_copy(copy)
         try:
-            if _looks(os.stat(copy.target)) != _looks(os.stat(name, dir_fd=self._folder, follow_symlinks=False)):
+            if looks_of(os.stat(copy.target)) != looks_of(os.stat(name, dir_fd=self._folder, follow_symlinks=False)):
                 return False
             os.link(name, copy.path, src_dir_fd=self._folder, dst_dir_fd=view)
         except OSError as error:
@@ -152,5 +152,6 @@ def _name_of(target: str) -> str:
     return sha256(os.fsencode(target)).hexdigest()[:_NAME_DIGITS]
 
 
-def _looks(status: os.stat_result) -> tuple[int, int, int]:
+def looks_of(status: os.stat_result) -> tuple[int, int, int]:
+    """Mode, size and time of a file. They tell if a program has written into it."""
     return status.st_mode, status.st_size, status.st_mtime_ns

@@ -12,7 +12,7 @@ from storectl_store.entries.manifest import folders_above
 from storectl_store.environments.planning.plan import IMPORT_MAP, EnvironmentPlan
 from storectl_store.environments.planning.scripts import PYTHON_SHEBANG, with_own_shebang
 from storectl_store.environments.planning.tree import SameFile, SmallFile, StoreScript
-from storectl_store.environments.publish import import_map_of
+from storectl_store.environments.view_builder import import_map_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

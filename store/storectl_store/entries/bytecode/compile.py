@@ -86,7 +86,7 @@ class _Progress:
 
 def has_bytecode(layout: StoreLayout, digest: Digest, cache_tag: str) -> bool:
     """Whether the entry was compiled for interpreters with this cache tag."""
-    return layout.bytecode_manifest(digest, cache_tag).exists()
+    return os.path.exists(layout.bytecode_manifest_text(digest, cache_tag))
 
 
 def compile_entries(
