@@ -175,7 +175,11 @@ class Daemon:
                     await asyncio.to_thread(self._parts.publishing.make_ahead)
                 except StoreError as error:
                     logger.warning("no view was made ahead: %s", error)
-                await asyncio.to_thread(give_memory_back)
+                await asyncio.to_thread(self._give_memory_back)
+
+    def _give_memory_back(self) -> None:
+        self._parts.store.catalogue.shrink()
+        give_memory_back()
 
     async def _empty_trash(self) -> None:
         """Delete what lies in the trash, now and after each collect; then what is left over of what was collected.

@@ -75,6 +75,18 @@ def test_derived_data_comes_back_for_those_that_have_some(written: WrittenStore)
     assert catalogue.get_many("another kind", [digest(SAMPLE)]) == {}
 
 
+def test_a_catalogue_that_has_dropped_its_pages_answers_as_before(written: WrittenStore) -> None:
+    catalogue = written.store.catalogue
+    before = catalogue.summaries()
+    catalogue.shrink()
+    assert catalogue.summaries() == before
+    catalogue.close()
+    catalogue.shrink()
+    written.store.layout.index.write_bytes(b"broken")
+    catalogue.shrink()
+    assert catalogue.summaries() == before
+
+
 def test_derived_data_is_replaced(written: WrittenStore) -> None:
     catalogue = written.store.catalogue
     catalogue.put("map", {digest(SAMPLE): b"one"})
