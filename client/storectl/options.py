@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LOCKED, FROZEN = "locked", "frozen"
 """What ``Options.lock_check`` may say: the lock file must fit the project, or whether it does is not asked."""
 
-_NO_PART_OF_THE_KEY = ("offline", "lock_check", "package")
+_NO_PART_OF_THE_KEY = ("offline", "lock_check", "package", "program")
 
 
 class Options:
@@ -30,13 +30,14 @@ class Options:
     of a workspace member that is meant instead of the root, ``package`` its name as long as the folder is not
     known; with ``all_packages`` every member is meant. ``offline`` and ``lock_check`` say how to get the
     environment, not which: they are not part of the key. ``lock_check`` is LOCKED, FROZEN or nothing: what if the lock
-    file is older than the project.
+    file is older than the project. ``program`` is what will run, as far as that is known; it is no part of the key
+    either.
     """
 
     __slots__ = (
         "all_extras", "all_groups", "all_packages", "default_groups", "dev", "extras", "further_lock_files", "groups",
         "lock_check", "lock_file", "member", "no_extras", "no_groups", "offline", "only_groups", "overlay", "package",
-        "python",
+        "program", "python",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +61,7 @@ class Options:
         all_packages: bool = False,
         offline: bool = False,
         lock_check: str = "",
+        program: tuple[str, ...] = (),
     ) -> None:
         self.python = absolute_interpreter(python) if python is not None else None
         self.extras = tuple(sorted(set(extras)))
@@ -79,6 +81,7 @@ class Options:
         self.member = member
         self.package = package
         self.all_packages = all_packages
+        self.program = program
 
     @property
     def is_plain(self) -> bool:
@@ -96,7 +99,11 @@ class Options:
 
     def alone(self) -> Options:
         """These options without a project: the Python is the one that stands beside the lock file."""
-        return Options(offline=self.offline)
+        return Options(offline=self.offline, program=self.program)
+
+    def for_program(self, program: tuple[str, ...]) -> Options:
+        """These options for an environment in which this program will run."""
+        return self._with(program=program)
 
     def with_overlay(self, path: str) -> Options:
         """These options with the packages of another lock file on top."""

@@ -102,6 +102,7 @@ def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[st
     how = locking_for(options, refresh=request.refresh)
     options = _with_script(request, options, own, how)
     given = with_files(request.env_files, os.environ)
+    options = options.for_program(_program(request))
     try:
         environment = environment_for(request, options, own, how)
     except NoLockFileError as error:
@@ -119,6 +120,13 @@ def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[st
     if is_true(own.get("STORECTL_VERBOSE")):
         sys.stderr.write(f"storectl: {printable(' '.join(command))} (with {python})\n")
     return command, environ
+
+
+def _program(request: RunRequest) -> tuple[str, ...]:
+    """The program, if its imports can be told before it runs: a script, ``-c`` with code, ``-m`` with a module."""
+    if request.kind is Kind.NAMED:
+        return request.arguments[:1] if _is_script(request) or os.path.isfile(request.arguments[0]) else ()
+    return request.arguments[:2]
 
 
 def _own_variables(request: RunRequest, options: Options) -> dict[str, str]:

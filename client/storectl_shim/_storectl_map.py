@@ -56,7 +56,7 @@ class SourceFileLoader(_external.SourceFileLoader):
                 bytecode_path = _external.cache_from_source(path)
                 data = packed(path) or self.get_data(bytecode_path)
             except (OSError, NotImplementedError):
-                pass
+                data = b"" if sys.flags.optimize else tried("early", path, bytecode_path, VIEWS, opened) or b""
         if data[:8] != _UNCHECKED_PYC:  # not within the handler: an error in a module must not have ours as its context
             if sys.flags.optimize and bytecode_path and not data:
                 return self.optimized_code(fullname, path, bytecode_path)
@@ -129,11 +129,16 @@ def packed(path: str) -> "Any":
     if not data:
         MISSED.add(path)
         if len(MISSED) == FEW and not (sys.dont_write_bytecode or sys.flags.optimize):
-            try:
-                load("_storectl_pack").record_at_end(VIEWS, IMPORTED, PACKED, fewest=FEW)
-            except Exception:
-                pass
+            tried("record_at_end", VIEWS, IMPORTED, PACKED, fewest=FEW)
     return data
+
+
+def tried(name: str, *arguments: "Any", **options: "Any") -> "Any":
+    """What this function of ``_storectl_pack`` returns; None if it fails, as a program can do without."""
+    try:
+        return getattr(load("_storectl_pack"), name)(*arguments, **options)
+    except Exception:
+        return None
 
 
 def load(name: str) -> "Any":
@@ -272,12 +277,9 @@ class ImportMap:
             return None
 
     def _fetch_ahead(self, top: str, tables: "dict[str, dict[str, int]]") -> None:
-        try:
-            if self.pack is not None:
-                self.pack.fetch_ahead(top)
-            load("_storectl_pack").fetch_libraries(self.view, top, tables)
-        except Exception:
-            pass
+        if self.pack is not None:
+            self.pack.fetch_ahead(top)
+        tried("fetch_libraries", self.view, top, tables)
 
     def begin(self) -> None:
         """Prepare for the first import from the view: use its pack, if it has one that can be used."""
@@ -285,12 +287,10 @@ class ImportMap:
         VIEWS[self.root] = self.view
         store, _, environment = self.root.rsplit("/", 2)
         path = f"{store}/packs/{environment}"
-        try:
-            if os.path.exists(path):
-                self.pack = pack = load("_storectl_pack").Pack(path, opened, decode)
-                PACKED.update({f"{self.view}/{source}": (pack, *place) for source, place in pack.places.items()})
-        except Exception:
-            pass
+        pack = tried("Pack", path, opened, decode) if os.path.exists(path) else None
+        if pack is not None:
+            self.pack = pack
+            PACKED.update({f"{self.view}/{source}": (pack, *place) for source, place in pack.places.items()})
 
     def _fail(self, error: Exception) -> None:
         if not self.failed:

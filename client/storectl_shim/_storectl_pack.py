@@ -1,8 +1,8 @@
 r"""Faster ways to the bytes that a program loads: packs, files read ahead, the daemon. The part of the shim for them.
 
 CPython 3.9 to 3.14. A copy is beside the site-packages folder ("the view") of each environment; ``_storectl_map``
-beside it loads it when the environment has a pack, when a program has imported much that is in no pack, or when the
-import map was not in the page cache.
+beside it loads it when the environment has a pack, when a program has imported much that is in no pack, when a module
+has no bytecode, or when the import map was not in the page cache.
 
 The file ``<store>/packs/<environment id>``, format 3, holds a second copy of ``.pyc`` files: those of the modules
 that programs of the environment import, in the order in which they do (``Pack``). The daemon makes it from the files
@@ -15,6 +15,10 @@ relative to site-packages::
 
     storectl imports 2\n
     (<source>\n)*
+
+The bytecode that the daemon is making of entries (``early``) is, until it is durable, in the folder of the same path in
+``<store>/tmp/<session>/early.<boot id>/<prefix>`` as in the entry's site-packages. What is there is whole while this
+boot lasts. A power cut may leave half of a file, so other boots do not look at it.
 """
 
 import _frozen_importlib_external as _external
@@ -35,6 +39,7 @@ SHARE = 16  # one module in no pack for each so many that packs have is no reaso
 MODULE = 64  # the kind of a record of the import map that is a module
 MOST_AHEAD = 64  # native modules of one package
 BYTES_AHEAD = 4 << 20  # of each library, from its front: of a large one a program uses little besides
+SESSIONS, EARLY = "tmp", "early."  # folders for unfinished things, by writer; for bytecode in each, by boot
 DEADLINE = 0.020  # seconds for the daemon's whole answer
 LARGEST = 1 << 27  # bytes of a map
 
@@ -121,6 +126,55 @@ def ask_kernel(path: str, places: "Iterable[tuple[int, int]]") -> None:
             os.close(descriptor)
     except (OSError, AttributeError):  # macOS has no posix_fadvise
         pass
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from all others; empty if the system does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+EARLY_FOLDERS: "dict[str, list[str]]" = {}
+"""By store, the folders of early bytecode that were there when a module without bytecode came first."""
+
+
+def early_folders(store: str) -> "list[str]":
+    """The folders of early bytecode of this boot, each with a folder for each entry; none if nothing is being made."""
+    if store not in EARLY_FOLDERS:
+        boot = boot_id()
+        sessions = f"{store}/{SESSIONS}"
+        found = [f"{sessions}/{name}/{EARLY}{boot}" for name in os.listdir(sessions)] if boot else []
+        EARLY_FOLDERS[store] = [folder for folder in found if os.path.isdir(folder)]
+    return EARLY_FOLDERS[store]
+
+
+def early(
+    path: str,
+    bytecode_path: str,
+    views: "Mapping[str, str]",
+    opened: "Callable[[str], tuple[int, os.stat_result]]",
+) -> bytes:
+    """The content of the ``.pyc`` of this source, if the daemon has just made it; else empty, or an OSError.
+
+    ``bytecode_path`` is where it will be. ``views`` are by the roots of their environments; ``opened`` is that of
+    ``_storectl_map``.
+    """
+    for root, view in views.items():
+        if not path.startswith(view + "/"):
+            continue
+        for folder in early_folders(root.rsplit("/", 2)[0]):
+            entry, _, rest = os.path.realpath(path).rpartition("/site-packages" + path[len(view) :])
+            wanted = f"{folder}/{os.path.basename(entry)}{bytecode_path[len(view) :]}"
+            if not rest and os.path.exists(wanted):
+                descriptor, status = opened(wanted)
+                try:
+                    return os.read(descriptor, status.st_size)
+                finally:
+                    os.close(descriptor)
+    return b""
 
 
 def cache_folder(environ: "Mapping[str, str]") -> str:

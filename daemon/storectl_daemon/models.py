@@ -32,6 +32,7 @@ FEATURES = (
     "ahead",
     "collect",
     "history",
+    "imports",
 )
 """What this daemon can do beyond the version; a client asks for these names, never for a release."""
 
@@ -75,6 +76,9 @@ Variables = Annotated[dict[str, str], Limit(max_length=_MOST_VARIABLES), Read(_v
 
 ShownPath = Annotated[str, Shown()]
 """A path in an answer, or text that may quote one."""
+
+ImportName = Annotated[str, Limit(min_length=1, max_length=255, pattern=r"^[^\x00-\x20\x7f/]+$")]
+"""The dotted name of a module that a program imports."""
 
 OptionName = Annotated[str, Limit(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -221,13 +225,15 @@ class WarmRequest(OptionsModel):
     With ``bytecode`` it is ready once it is compiled, too; without, as soon as everything in it can be imported. With
     ``thorough`` the files of what is there already are looked at first, and what is damaged is made again.
     ``environ`` are the variables of the command, which decide where packages come from, with which logins, and what
-    builds see; without it those count that a command sent last for the project.
+    builds see; without it those count that a command sent last for the project. ``imports`` are modules that a program
+    imports which starts as soon as the environment is ready: they are compiled first.
     """
 
     start: AbsolutePath
     offline: bool = False
     bytecode: bool = True
     thorough: bool = False
+    imports: Annotated[tuple[ImportName, ...], Limit(max_length=1000)] = ()
     environ: Variables | None = field(default=None, repr=False)
 
 

@@ -75,6 +75,7 @@ class Scene:
         self.bus = EventBus()
         gated = GatedCompiler(self, Store.open(folder / "store"))
         self.entries: dict[Digest, Outline] = {}
+        self.compiler = gated
         self.compiling = Compiling(gated, lambda digests, _: [self.entries[digest] for digest in digests], self.bus)
 
     async def compile(self, digests: Sequence[Digest], compiled: Compiled) -> None:
@@ -214,6 +215,34 @@ def test_an_interpreter_that_fails_costs_the_bytecode_and_a_warning(tmp_path: Pa
     assert CompiledEvent() in scenes[0].told
 
 
+def test_only_the_imports_of_a_program_that_waits_are_in_a_hurry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurried: list[Sequence[str]] = []
+    waited_for: list[bool] = []
+
+    async def hurry(_compiler: Compiler, names: Sequence[str], *_of: object) -> None:
+        hurried.append(names)
+
+    async def scenario(scene: Scene) -> None:
+        monkeypatch.setattr(GatedCompiler, "hurry", hurry)
+        scene.gate.set()
+        await scene.start(manifest(1))
+        with scene.compiling.waited_for(scene.job, bytecode=True, imports=["p2"]):
+            waited_for.append(scene.compiler.hurried)
+            await scene.start(manifest(2))
+        waited_for.append(scene.compiler.hurried)
+        with scene.compiling.waited_for(scene.job, bytecode=False, imports=["p3", "os"]):
+            waited_for.append(scene.compiler.hurried)
+            await scene.start(manifest(3))
+        await scene.start(manifest(4))
+        await turns_until(lambda: not scene.compiling.busy)
+
+    play(scenario, tmp_path)
+    assert hurried == [["p3", "os"]]
+    assert waited_for == [True, False, False]
+
+
 def test_what_is_being_compiled_ends_with_the_daemon(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         await scene.start(manifest(1))
@@ -244,6 +273,19 @@ def test_an_environment_is_ready_before_its_bytecode_for_those_who_do_not_wait(d
     assert "publish" in phases
     until(lambda: bool(list((daemon.store / "meta").glob("*.pyc.json"))))
     assert [event["event"] for event in daemon.warm(tmp_path)] == ["ready"]
+
+
+def test_a_program_finds_bytecode_that_nobody_waits_for(daemon: Daemon, tmp_path: Path) -> None:
+    """What is early becomes part of the entry, and nothing of it is left."""
+    wheel = make_wheel("alpha", files={"alpha/__init__.py": "import alpha.b\n", "alpha/b.py": "X = 1\n"})
+    with serve_index(wheel) as index:
+        (tmp_path / "pylock.toml").write_text(pylock_text(index, [wheel]))
+        events = daemon.warm(tmp_path, bytecode=False, imports=["alpha.b"])
+    assert events[-1]["event"] == "ready"
+    until(lambda: bool(list((daemon.store / "meta").glob("*.pyc.json"))))
+    (entry,) = (daemon.store / "store/alpha").iterdir()
+    assert len(list(entry.rglob("*.pyc"))) == 2
+    until(lambda: not list(daemon.store.glob("tmp/*/early.*/*")))
 
 
 def test_batches_that_compile_or_wait_for_their_turn_take_no_thread_of_anything_else(

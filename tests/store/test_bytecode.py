@@ -21,7 +21,8 @@ from storectl_store.digest import Digest, digest_of_hex
 from storectl_store.disk.durability import barrier
 from storectl_store.entries import bytecode_files
 from storectl_store.entries.bytecode import compile as bytecode
-from storectl_store.entries.bytecode.compile import InterpreterError, compile_entries, has_bytecode
+from storectl_store.entries.bytecode.compile import compile_entries, has_bytecode
+from storectl_store.entries.bytecode.process import InterpreterError
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.entries.sealed import opened

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from storectl.daemon.answers import EnvironmentInfo, Health, LinkState, Progress, ProjectState, problem_from_json
 from storectl.daemon.chosen_python import ChosenPython
 from storectl.daemon.exchange import exchange, went_away
+from storectl.daemon.program_imports import imports_of
 from storectl.daemon.socket import check_listener, check_owner
 from storectl.daemon.wire import decoded, path_from_wire, path_on_wire, variables_on_wire
 from storectl.errors import (
@@ -247,6 +248,8 @@ class DaemonClient:
     def _warm_once(self, start: str, options: Options, listener: WarmListener, *, bytecode: bool) -> EnvironmentInfo:
         body = self.request_of(start, options)
         body |= {"offline": options.offline, "bytecode": bytecode, "thorough": bytecode}
+        if options.program and self.has("imports"):
+            body["imports"] = imports_of(options.program)
         return self._until_ready("/v1/warm", body, listener)
 
     def _until_ready(self, path: str, body: Json, listener: WarmListener) -> EnvironmentInfo:

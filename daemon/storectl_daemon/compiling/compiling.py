@@ -1,9 +1,15 @@
-"""Compiling after an environment is ready: its programs already start, and compile what they need by themselves."""
+"""Compiling after an environment is ready: its programs already start, and compile what they need by themselves.
+
+What programs import first is begun while other wheels are fetched, and is there for them before it is durable
+(``storectl_store.entries.bytecode.early``). All of it is done behind that, by processes that give way unless a command
+waits for bytecode.
+"""
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from storectl_daemon.compiling.compiler import AT_ONCE, BATCH, Compiler
@@ -13,6 +19,7 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import CompiledEvent
 from storectl_daemon.process.lifecycle import Background
 from storectl_store.digest import Digest
+from storectl_store.entries.manifest import Manifest
 from storectl_store.environments.outlines.outline import Outline
 from storectl_store.errors import ProblemError
 from storectl_store.selection.target import Interpreter
@@ -32,6 +39,7 @@ class Compiling:
         self._bus = bus
         self._background = Background()
         self._running: Counter[Job] = Counter()
+        self._programs: defaultdict[Job, list[Sequence[str]]] = defaultdict(list)
 
     @property
     def busy(self) -> bool:
@@ -42,6 +50,24 @@ class Compiling:
         """Whether a ``compiled`` event of this job is still to come."""
         return self._running[job] > 0
 
+    @contextmanager
+    def waited_for(self, job: Job, *, bytecode: bool, imports: Sequence[str]) -> Iterator[None]:
+        """Within the block a command waits for the job: for all ``bytecode``, or to start what imports these names."""
+        programs = [imports] if imports and not bytecode else []
+        self._programs[job] += programs
+        try:
+            with self._compiler.waited_for() if bytecode else nullcontext():
+                yield
+        finally:
+            for program in programs:
+                self._programs[job].remove(program)
+            if not self._programs[job]:
+                del self._programs[job]
+
+    def arrived(self, manifest: Manifest, interpreter: Interpreter) -> None:
+        """An entry is in the store, others of its environment are still to come: begin with it."""
+        self._compiler.arrived([manifest], interpreter)
+
     async def start(self, job: Job, digests: Sequence[Digest], interpreter: Interpreter, progress: Progress) -> None:
         """Begin to compile the entries that have no bytecode, and return. If all have it, nothing happens."""
         missing = await asyncio.to_thread(self._without_bytecode, digests, interpreter)
@@ -49,14 +75,18 @@ class Compiling:
             return
         progress.begin("compile", len(missing), bytes_total=sum(entry.source_size for entry in missing))
         self._running[job] += 1
-        self._background.start(f"compiling for {job.project}", self._compile(job, missing, interpreter, progress))
+        names = [name for program in self._programs.get(job, ()) for name in program]
+        if names:
+            self._compiler.expect_program(interpreter)
+        work = self._compile(job, missing, interpreter, progress, names)
+        self._background.start(f"compiling for {job.project}", work)
 
     def _without_bytecode(self, digests: Sequence[Digest], interpreter: Interpreter) -> list[Outline]:
         missing = [digest for digest in digests if not self._compiler.has(digest, interpreter)]
         return self._outlines(missing, interpreter.extension_suffixes) if missing else []
 
     async def _compile(
-        self, job: Job, entries: Sequence[Outline], interpreter: Interpreter, progress: Progress
+        self, job: Job, entries: Sequence[Outline], interpreter: Interpreter, progress: Progress, names: Sequence[str]
     ) -> None:
         async def compile_one(entry: Outline) -> None:
             heard = partial(progress.compiling, entry.name)
@@ -65,6 +95,9 @@ class Compiling:
             progress.step("compile", entry.name)
 
         try:
+            if names:
+                await self._compiler.hurry(names, [entry.digest for entry in entries], interpreter)
+            await self._compiler.early_done(interpreter)
             under_way: deque[list[asyncio.Task[None]]] = deque()
             async with asyncio.TaskGroup() as group:
                 for batch in _batches(entries):

@@ -33,7 +33,8 @@ async def warm_events(service: Service, request: WarmRequest) -> AsyncIterator[W
     if request.thorough and not unchanged:
         for told in await (await service.repairer()).look_at(job):
             yield WarningEvent(message=told)
-    with service.bus.subscribe(partial(concerns, job)) as events:
+    waiting = service.compiling.waited_for(job, bytecode=request.bytecode, imports=request.imports)
+    with waiting, service.bus.subscribe(partial(concerns, job)) as events:
         if not unchanged or not service.warmer.say_again(job):
             service.warmer.start(job)
         ready: ReadyEvent | None = None

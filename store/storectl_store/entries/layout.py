@@ -27,6 +27,7 @@ sightings.json                   when the folders of projects were seen, or miss
 ahead.json                       what was made ready before anybody asked for it
 collects.json                    what was collected last, and what the first collect by itself would have taken
 tmp/<random>/                    stages and downloads of one writer
+tmp/<random>/early.<boot id>/<prefix>/   bytecode of an entry that is not durable yet
 trash/  quarantine/
 index.db                         SQLite, rebuildable from the files at any time
 """
@@ -37,6 +38,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
+from storectl_shim._storectl_pack import EARLY
 from storectl_shim.leases import LEASED
 from storectl_shim.shortcuts import shortcuts_folder
 from storectl_store.digest import Digest, EnvironmentId, hex_of, prefix_of
@@ -168,6 +170,11 @@ class StoreLayout:
 
     def manifest(self, digest: Digest) -> Path:
         return self.meta / f"{hex_of(digest)}.json"
+
+    def early_bytecode(self, session: Path, boot: str, digest: Digest | None = None) -> Path:
+        """The folder in a writer's session for bytecode, of the entry, that programs of this boot may use already."""
+        folder = session / f"{EARLY}{boot}"
+        return folder / prefix_of(digest) if digest is not None else folder
 
     def bytecode_manifest(self, digest: Digest, cache_tag: str) -> Path:
         return self.meta / f"{hex_of(digest)}.{cache_tag}.pyc.json"

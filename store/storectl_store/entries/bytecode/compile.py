@@ -4,50 +4,50 @@ The side manifest (``bytecode_files``) is written last: an entry has bytecode fo
 exists. Bytecode without it, left by a crash, is whole and is written again.
 """
 
-import json
 import os
 import queue
-import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from types import MappingProxyType
 
 from storectl_store.digest import Digest
 from storectl_store.disk.durability import disk_errors
+from storectl_store.entries.bytecode.process import CompilerProcess, Files, bytecode_path, compile_request
 from storectl_store.entries.bytecode_files import CompiledEntry, CompiledFile, drop_bytecode, place_bytecode
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.entries.manifest import Manifest
-from storectl_store.errors import ProblemError
+from storectl_store.entries.manifest import Manifest, ManifestFile
 from storectl_store.selection.target import Interpreter
-from storectl_store.system_errors import refusal_of
 from storectl_store.wheel.checked import Part
 
-_WORKER = Path(__file__).with_name("worker.py")
 _CHUNK = 512 * 1024  # bytes of source in one job: about half a second, so that all workers end together
-_START_LIMIT = 30.0  # seconds for an interpreter to start
-_JOB_LIMIT = 300.0  # seconds for a job: source can be made to compile for ever
 _PROCEED_EVERY = 0.5  # seconds
-_Files = dict[str, CompiledFile]
 
 Compiled = Callable[[Digest, int], None]
 """Called with an entry's digest and the number of bytes of its source that have just been compiled."""
+
+
+_NOTHING: Mapping[str, CompiledFile] = MappingProxyType({})
 
 
 def _always() -> None:
     """Let the work go on."""
 
 
+def _hurried() -> bool:
+    """Take processor time as any other process."""
+    return True
+
+
+def _none_earlier(_digest: Digest) -> Mapping[str, CompiledFile]:
+    """Compile all."""
+    return _NOTHING
+
+
 def _untold(_digest: Digest, _size: int) -> None:
     """Ignore progress: the caller did not ask for it."""
-
-
-class InterpreterError(ProblemError):
-    """The interpreter does not run, or is no longer the one it was. ``facts['executable']`` is its path."""
-
-    default_code = "E_INTERPRETER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +99,8 @@ def compile_entries(
     proceed: Callable[[], None] = _always,
     compiled: Compiled = _untold,
     turn: AbstractContextManager[object] | None = None,
+    hurried: Callable[[], bool] = _hurried,
+    earlier: Callable[[Digest], Mapping[str, CompiledFile]] = _none_earlier,
 ) -> None:
     """Compile those of these entries that have no bytecode for the interpreter. All of it appears together, at the end.
 
@@ -110,6 +112,9 @@ def compile_entries(
     Calls that share a ``turn`` (a lock) compile one after the other. The next one starts while the one before makes its
     files durable, which is mostly waiting.
 
+    While ``hurried`` is false, the processes give way to all others; it is asked before each job. ``earlier`` gives
+    what has been compiled of an entry before, by its path in the entry's site-packages, to be placed with the rest.
+
     Raises InterpreterError if no worker starts, StoreFullError if the disk does not take the bytecode.
     """
     jobs: list[_Job] = []
@@ -117,16 +122,18 @@ def compile_entries(
     for owner, manifest in enumerate(manifests):
         folder = layout.entry(manifest.name, manifest.digest) / Part.SITE_PACKAGES
         done = has_bytecode(layout, manifest.digest, interpreter.cache_tag)
-        jobs += (own := [] if done else list(_jobs(folder, owner, manifest, tmp)))
-        states.append(_Progress(digest=manifest.digest, folder=folder, waiting=len(own)))
+        known = {} if done else dict(earlier(manifest.digest))
+        missing = [file for file in _modules(manifest) if bytecode_path(file.path, interpreter.cache_tag) not in known]
+        jobs += (own := [] if done else list(_jobs(folder, owner, missing, tmp)))
+        states.append(_Progress(digest=manifest.digest, folder=folder, waiting=len(own), files=known))
     whole: list[CompiledEntry] = []
     try:
         with turn or nullcontext():
-            for job, files in _run(jobs, interpreter, processes=processes, proceed=proceed):
+            for job, made in _run(jobs, interpreter, processes=processes, proceed=proceed, hurried=hurried):
                 state = states[job.owner]
                 state.waiting -= 1
-                state.crashed |= files is None
-                state.files.update(files or {})
+                state.crashed |= made is None
+                state.files.update(made or {})
                 compiled(state.digest, job.size)
                 if state.waiting:
                     continue
@@ -139,34 +146,33 @@ def compile_entries(
         raise
 
 
-def _jobs(folder: Path, owner: int, manifest: Manifest, tmp: Path) -> Iterator[_Job]:
-    """The modules of an entry, in chunks.
+def _modules(manifest: Manifest) -> Iterator[ManifestFile]:
+    return (file for file in manifest.files if file.part is Part.SITE_PACKAGES and file.path.endswith(".py"))
 
-    An entry without modules gives one empty job, so that every entry comes back.
-    """
+
+def _jobs(folder: Path, owner: int, modules: Iterable[ManifestFile], tmp: Path) -> Iterator[_Job]:
+    """The modules of an entry in chunks. No modules give one empty job, so that every entry comes back."""
     chunk: list[str] = []
     size = 0
-    for file in manifest.files:
-        if file.part is Part.SITE_PACKAGES and file.path.endswith(".py"):
-            chunk.append(file.path)
-            size += file.size
+    for file in modules:
+        chunk.append(file.path)
+        size += file.size
         if size >= _CHUNK:
-            yield _Job(owner=owner, request=_request(folder, chunk, tmp), size=size)
+            yield _Job(owner=owner, request=compile_request(folder, chunk, tmp), size=size)
             chunk, size = [], 0
-    yield _Job(owner=owner, request=_request(folder, chunk, tmp) if chunk else b"", size=size)
-
-
-def _request(folder: Path, files: Sequence[str], tmp: Path) -> bytes:
-    """The line that ``worker.py`` reads."""
-    value = {"folder": os.fspath(folder), "files": files, "tmp": os.fspath(tmp), "optimize": [0]}
-    return json.dumps(value).encode() + b"\n"
+    yield _Job(owner=owner, request=compile_request(folder, chunk, tmp) if chunk else b"", size=size)
 
 
 def _run(
-    jobs: Sequence[_Job], interpreter: Interpreter, *, processes: int, proceed: Callable[[], None]
-) -> Iterator[tuple[_Job, _Files | None]]:
+    jobs: Sequence[_Job],
+    interpreter: Interpreter,
+    *,
+    processes: int,
+    proceed: Callable[[], None],
+    hurried: Callable[[], bool],
+) -> Iterator[tuple[_Job, Files | None]]:
     """Every job with its compiled files, or None if the worker died over it, in the order in which the jobs end."""
-    crew = _Crew(interpreter=interpreter)
+    crew = _Crew(interpreter=interpreter, hurried=hurried)
     for job in jobs:
         if job.request:
             crew.pending.put(job)
@@ -195,18 +201,19 @@ class _Crew:
     """What the threads of one compilation share. Each of them drives one worker process."""
 
     interpreter: Interpreter
+    hurried: Callable[[], bool]
     pending: queue.SimpleQueue[_Job] = field(default_factory=queue.SimpleQueue)
-    done: queue.SimpleQueue[tuple[_Job, _Files | None] | Exception] = field(default_factory=queue.SimpleQueue)
-    busy: set["_Worker"] = field(default_factory=set)
+    done: queue.SimpleQueue[tuple[_Job, Files | None] | Exception] = field(default_factory=queue.SimpleQueue)
+    busy: set[CompilerProcess] = field(default_factory=set)
     dismissed: threading.Event = field(default_factory=threading.Event)
 
     def work(self) -> None:
         """Do jobs until none is left. If a worker process dies, start another one for the next job."""
-        worker: _Worker | None = None
+        worker: CompilerProcess | None = None
         try:
             while True:
                 job = self.pending.get_nowait()
-                worker = worker or _Worker(self.interpreter)
+                worker = self._fitting(worker)
                 files = self._compile(worker, job)
                 if files is None:
                     worker.close()
@@ -220,14 +227,23 @@ class _Crew:
             if worker is not None:
                 worker.close()
 
-    def _compile(self, worker: "_Worker", job: _Job) -> _Files | None:
+    def _fitting(self, worker: CompilerProcess | None) -> CompilerProcess:
+        """A process that is in a hurry, or gives way, as it has to be now: this one or, as none can change, another."""
+        gives_way = not self.hurried()
+        if worker is not None and worker.gives_way == gives_way:
+            return worker
+        if worker is not None:
+            worker.close()
+        return CompilerProcess(self.interpreter, gives_way=gives_way)
+
+    def _compile(self, worker: CompilerProcess, job: _Job) -> Files | None:
         self.busy.add(worker)
         try:
-            return None if self.dismissed.is_set() else worker.compile(job)
+            return None if self.dismissed.is_set() else worker.compile(job.request)
         finally:
             self.busy.discard(worker)
 
-    def next_done(self, proceed: Callable[[], None]) -> tuple[_Job, _Files | None] | Exception:
+    def next_done(self, proceed: Callable[[], None]) -> tuple[_Job, Files | None] | Exception:
         """Wait for the next finished job, and call ``proceed`` meanwhile."""
         while True:
             proceed()
@@ -242,77 +258,3 @@ class _Crew:
                 self.pending.get_nowait()
         for worker in tuple(self.busy):
             worker.kill()
-
-
-class _Worker:
-    """One process of the interpreter that runs ``worker.py``, whose docstring describes the protocol."""
-
-    def __init__(self, interpreter: Interpreter) -> None:
-        try:
-            self._process = subprocess.Popen(
-                [interpreter.executable, "-I", "-S", "-X", "utf8", os.fspath(_WORKER)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-            )
-        except OSError as error:
-            if (refusal := refusal_of(error, f"run {interpreter.executable}")) is not None:
-                raise refusal from error
-            raise _does_not_run(interpreter, error.strerror or str(error)) from error
-        cache_tag = self._receive(_START_LIMIT)
-        if cache_tag != interpreter.cache_tag:
-            self.close()
-            status = self._process.returncode
-            raise _does_not_run(interpreter, f"exit code {status}" if cache_tag is None else f"it is {cache_tag} now")
-
-    def compile(self, job: _Job) -> _Files | None:
-        """The bytecode files of this job by their path in the folder; None if the worker died or took too long."""
-        try:
-            self._pipe_in.write(job.request)
-            self._pipe_in.flush()
-        except OSError:
-            return None
-        result = self._receive(_JOB_LIMIT)
-        if result is None:
-            return None
-        return {path: CompiledFile(staged=staged, sha256=sha256) for path, (staged, sha256) in result["staged"].items()}
-
-    def kill(self) -> None:
-        """Kill the process from another thread. The thread that waits for its answer then closes it."""
-        self._process.kill()
-
-    def close(self) -> None:
-        """End the process: it has answered, or never will."""
-        self._process.kill()
-        with suppress(OSError):  # what was not sent to a dead worker is still in the pipe's buffer
-            self._pipe_in.close()
-        self._pipe_out.close()
-        self._process.wait()
-
-    def _receive(self, limit: float) -> Any:
-        timer = threading.Timer(limit, self._process.kill)
-        timer.start()
-        try:
-            line = self._pipe_out.readline()
-        finally:
-            timer.cancel()
-        return json.loads(line) if line.endswith(b"\n") else None
-
-    @property
-    def _pipe_in(self) -> IO[bytes]:
-        assert self._process.stdin is not None
-        return self._process.stdin
-
-    @property
-    def _pipe_out(self) -> IO[bytes]:
-        assert self._process.stdout is not None
-        return self._process.stdout
-
-
-def _does_not_run(interpreter: Interpreter, reason: str) -> InterpreterError:
-    return InterpreterError(
-        f"{interpreter.executable} does not run as {interpreter.cache_tag}: {reason}",
-        hint="choose another interpreter with -p, or install this one again",
-        executable=interpreter.executable,
-    )
