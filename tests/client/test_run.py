@@ -23,7 +23,7 @@ from support.fake_daemon import environment_info, problem, progress, serve_daemo
 
 SHOW = "import json, sys; print(json.dumps([sys.argv, sys.prefix, sys.flags.optimize, sys.flags.isolated]))"
 
-HEAVY = {"click", "h11", "json", "typing", "dataclasses", "importlib.metadata", "pathlib"}
+HEAVY = {"click", "enum", "h11", "json", "re", "signal", "typing", "dataclasses", "importlib.metadata", "pathlib"}
 
 
 @pytest.fixture
