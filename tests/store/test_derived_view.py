@@ -163,7 +163,7 @@ def closures(draw: st.DrawFn) -> Closure:
     return Closure(wheels)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(chain=st.lists(closures(), min_size=2, max_size=4))
 def test_it_is_the_view_that_merging_makes(chain: list[Closure]) -> None:
     known = chain[0].merged()

@@ -28,7 +28,7 @@ from storectl_store.environments.spare_view import Spares
 from storectl_store.selection.target import Interpreter
 
 _KNOWN_VIEWS = 2
-"""How many views are kept, of 300 wheels 2 MB each."""
+"""How many views are kept, of 300 wheels 4 MB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
