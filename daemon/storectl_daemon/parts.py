@@ -54,6 +54,7 @@ from storectl_store.environments.spare_view import Spares
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from storectl_daemon.building.builder import Builder
     from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.prefetching.making import CommitMaker
     from storectl_daemon.repair.repairer import Repairer
@@ -140,10 +141,8 @@ class Making:
         return Bisection(generations=self.generations, mixtures=mixtures, holds=self._resources.holds)
 
     def _load_maker(self) -> "EnvironmentMaker":
-        from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - only a build needs it
         from storectl_daemon.warming.make import EnvironmentMaker  # noqa: PLC0415 - only a build needs it
 
-        logs = Path(locations.state_folder(self._settings.environ)) / "builds"
         return EnvironmentMaker(
             store=self._store,
             outlines=self._outlines,
@@ -151,11 +150,17 @@ class Making:
             interpreters=_load_interpreters(self._store),
             network=self._resources.network,
             pipeline=self._resources.pipeline,
-            builder=Builder(store=self._store, pipeline=self._resources.pipeline, session=self._session, logs=logs),
+            builder=Loaded(self._load_builder, name="the builder").get,
             compiling=self.compiling,
             publishing=self.publishing,
             holds=self._resources.holds,
         )
+
+    def _load_builder(self) -> "Builder":
+        from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - few lock files need it
+
+        logs = Path(locations.state_folder(self._settings.environ)) / "builds"
+        return Builder(store=self._store, pipeline=self._resources.pipeline, session=self._session, logs=logs)
 
     def _load_commits(self) -> "Callable[..., CommitMaker]":
         from storectl_daemon.prefetching.making import CommitMaker  # noqa: PLC0415 - only a fetch needs it

@@ -34,6 +34,15 @@ class Progress:
         if total:
             self._report(phase, "", always=True)
 
+    def more(self, phase: Phase, count: int, *, bytes_total: int = 0) -> None:
+        """Add this many things to a phase, which begins with the first of them."""
+        if phase not in self._counts:
+            self.begin(phase, count, bytes_total=bytes_total)
+        elif count:
+            self._counts[phase].total += count
+            self._counts[phase].bytes_total += bytes_total
+            self._report(phase, "", always=True)
+
     def step(self, phase: Phase, current: str) -> None:
         """One more thing of the phase is done. It is not counted if the phase was not begun."""
         count = self._counts.get(phase)

@@ -9,7 +9,7 @@ from storectl_daemon.errors import FetchError, OfflineError
 from storectl_daemon.indexes.access import Access
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.prefetching.admission import Known, NotAdmittedError, is_local
-from storectl_daemon.warming.source_builds import all_of
+from storectl_daemon.process.together import all_of
 from storectl_store.collecting.holds import Hold
 from storectl_store.digest import Digest, is_sha256
 from storectl_store.entries.store import Store

@@ -4,17 +4,16 @@ If the environment and all its entries exist already, nothing is started, fetche
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from storectl_daemon.building.builder import Builder
 from storectl_daemon.building.pip_variables import NOWHERE, locked_places
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.compiling.compiling import Compiling
-from storectl_daemon.entries.pipeline import Pipeline, biggest_first
+from storectl_daemon.entries.pipeline import Pipeline
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.indexes.access import Access, Network
 from storectl_daemon.indexes.look_up import file_of
@@ -22,10 +21,12 @@ from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job, Options
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, WarmEvent
+from storectl_daemon.process.together import all_of
 from storectl_daemon.projects.inputs import Inputs, asked_for, doubts
 from storectl_daemon.projects.ownership import check_local, check_unlocked
 from storectl_daemon.projects.version_files import Around
 from storectl_daemon.published import PublishedEnvironments
+from storectl_daemon.warming.arrivals import Arrivals, present
 from storectl_daemon.warming.closure import Closure
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.reading import (
@@ -39,9 +40,8 @@ from storectl_daemon.warming.reading import (
 )
 from storectl_daemon.warming.selections import Selections
 from storectl_daemon.warming.settling import MadeEnvironment
-from storectl_daemon.warming.source_builds import SourceBuilds, all_of
 from storectl_store.collecting.holds import Hold, Holds
-from storectl_store.digest import Digest, EnvironmentId
+from storectl_store.digest import EnvironmentId
 from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.environments.outlines.kept import Outlines
@@ -50,6 +50,11 @@ from storectl_store.projects.kept_inputs import KeptInputs
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
 from storectl_store.selection.target import Interpreter
+
+if TYPE_CHECKING:
+    from storectl_daemon.building.build_options import BuildOptions
+    from storectl_daemon.building.builder import Builder
+    from storectl_daemon.building.known_builds import BuiltWheel
 
 _MOST_NAMES = 20
 _NAMES_ITS_INDEXES = frozenset({"requirements", "pipfile", "poetry", "pdm"})
@@ -65,7 +70,7 @@ class Means(NamedTuple):
 
 
 class EnvironmentMaker:
-    """Makes environments."""
+    """Makes environments. ``builder`` loads what builds: most lock files need none of it."""
 
     def __init__(
         self,
@@ -76,7 +81,7 @@ class EnvironmentMaker:
         interpreters: InterpreterBook,
         network: Network,
         pipeline: Pipeline,
-        builder: Builder,
+        builder: "Callable[[], Awaitable[Builder]]",
         compiling: Compiling,
         publishing: Publishing,
         holds: Holds,
@@ -130,14 +135,26 @@ class EnvironmentMaker:
         return [f"{wheel.name} {wheel.version}" for wheel in wheels]
 
     async def _made(self, job: Job, reading: Reading, interpreter: Interpreter, means: Means) -> MadeEnvironment:
+        async def complete(pin: Pin) -> None:
+            manifest = await self._pipeline.ensure(pin, means.progress, means.access)
+            self._compiling.arrived(manifest, interpreter)
+            await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
+
+        async with Arrivals(self._store, complete, progress=means.progress, hold=means.hold) as arrivals:
+            return await self._made_of(job, reading, interpreter, means, arrivals)
+
+    async def _made_of(
+        self, job: Job, reading: Reading, interpreter: Interpreter, means: Means, arrivals: Arrivals
+    ) -> MadeEnvironment:
         located, lock_file = reading.located, reading.lock_file
         access, progress, hold = means
         options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
-        closure = await self._closure(job, lock_file, interpreter, access, progress)
+        begin = _later if job.offline or job.options.overlay else arrivals.begin
+        closure = await self._closure(job, lock_file, interpreter, access, progress, begin=begin)
         overlay = await asyncio.to_thread(read_overlay, job)
         if overlay is not None:
             plain = replace(job, options=Options())
-            closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress))
+            closure = closure.below(await self._closure(plain, overlay, interpreter, access, progress, begin=begin))
         hold.add(pin.wheel.digest for pin in closure.pins)  # first held, then looked for
         await asyncio.to_thread(check_local, lock_file.included, closure.local_projects, job.environ)
         for warning in (*doubts(located, job.options.lock_file), *closure.warnings):
@@ -148,23 +165,11 @@ class EnvironmentMaker:
         asked = await asyncio.to_thread(asked_for, located)
         extra = await asyncio.to_thread(extra_inputs, lock_files, closure, (*options.files, *asked))
         extra |= reading.around.inputs
-        builds = SourceBuilds(
-            builder=self._builder,
-            job=job,
-            interpreter=interpreter,
-            access=access,
-            options=options,
-            versions=closure.versions,
-            environment_of=lambda made: self._environment_of(
-                (*closure.pins, *made), interpreter, access, progress, hold
-            ),
-            places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
-            progress=progress,
-            hold=hold,
+        wheels = await self._built(
+            job, lock_file, interpreter, closure=closure, options=options, means=means, arrivals=arrivals
         )
-        wheels = await builds.wheels(closure.source_pins, closure.local_projects)
         pins = (*closure.pins, *(wheel.pin for wheel in wheels))
-        path = await self._environment_of(pins, interpreter, access, progress, hold)
+        path = await self._environment_of(pins, interpreter, arrivals, progress, hold)
         environment = await asyncio.to_thread(self._info, EnvironmentId(path.name), located.project, located.lock_file)
         await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
         return MadeEnvironment(
@@ -176,11 +181,46 @@ class EnvironmentMaker:
             hold=hold,
         )
 
+    async def _built(
+        self,
+        job: Job,
+        lock_file: LockFile,
+        interpreter: Interpreter,
+        *,
+        closure: Closure,
+        options: "BuildOptions",
+        means: Means,
+        arrivals: Arrivals,
+    ) -> "list[BuiltWheel]":
+        """The wheels of the closure's sources and local projects."""
+        if not closure.source_pins and not any(project.packaged for project in closure.local_projects):
+            return []
+        from storectl_daemon.warming.source_builds import SourceBuilds  # noqa: PLC0415 - only a build needs it
+
+        access, progress, hold = means
+        builds = SourceBuilds(
+            builder=await self._builder(),
+            job=job,
+            interpreter=interpreter,
+            access=access,
+            options=options,
+            versions=closure.versions,
+            environment_of=lambda made: self._environment_of(
+                (*closure.pins, *made), interpreter, arrivals, progress, hold
+            ),
+            places=closure.places if lock_file.kind in _NAMES_ITS_INDEXES else NOWHERE,
+            progress=progress,
+            hold=hold,
+        )
+        return await builds.wheels(closure.source_pins, closure.local_projects)
+
     async def pins(self, job: Job, inputs: Inputs) -> tuple[Pin, ...]:
         """The wheels that the job's lock file selects, except those to be built. Raises a ProblemError on failure."""
         reading, interpreter = await asyncio.to_thread(self._read, job, inputs)
         async with self._access(job.project, job.environ) as access:
-            return (await self._closure(job, reading.lock_file, interpreter, access, Progress(_unheard))).pins
+            return (
+                await self._closure(job, reading.lock_file, interpreter, access, Progress(_unheard), begin=_later)
+            ).pins
 
     async def staged(self, job: Job, pin: Pin) -> StagedEntry:
         """The wheel of this pin, fetched on behalf of the job and unpacked into a stage, even if the store has it."""
@@ -189,11 +229,11 @@ class EnvironmentMaker:
 
     def _check_present(self, pins: Sequence[Pin]) -> None:
         """Raise OfflineError if a wheel would have to be fetched; it names all of these."""
-        present = self._present(pins)
+        here = present(self._store, pins)
         missing = [
             f"{pin.name} {pin.version}"
             for pin in pins
-            if pin.wheel.digest not in present and not pin.wheel.url.startswith("file:")
+            if pin.wheel.digest not in here and not pin.wheel.url.startswith("file:")
         ]
         if missing:
             raise _offline(missing)
@@ -217,16 +257,25 @@ class EnvironmentMaker:
         return await self._selections.select(job, lock_file, interpreter)
 
     async def _closure(
-        self, job: Job, lock_file: LockFile, interpreter: Interpreter, access: Access, progress: Progress
+        self,
+        job: Job,
+        lock_file: LockFile,
+        interpreter: Interpreter,
+        access: Access,
+        progress: Progress,
+        *,
+        begin: Callable[[Sequence[Pin]], Awaitable[None]],
     ) -> Closure:
+        """What the lock file selects. ``begin`` gets pins as soon as they are known, before the rest is looked up."""
         selection = await self.selection(job, lock_file, interpreter)
+        await begin(selection.pins)
         progress.begin("resolve", len(selection.index_pins))
 
         unknown: list[str] = []
 
         async def look_up(pin: IndexPin) -> Pin | SourcePin | None:
             try:
-                return await _resolved(pin, interpreter, access, job)
+                found = await _resolved(pin, interpreter, access, job)
             except OfflineError:
                 if not job.offline:
                     raise
@@ -234,6 +283,9 @@ class EnvironmentMaker:
                 return None
             finally:
                 progress.step("resolve", pin.name)
+            if isinstance(found, Pin):
+                await begin([found])
+            return found
 
         found = await all_of([look_up(pin) for pin in selection.index_pins])
         if unknown:
@@ -250,35 +302,14 @@ class EnvironmentMaker:
         )
 
     async def _environment_of(
-        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress, hold: Hold
+        self, pins: Sequence[Pin], interpreter: Interpreter, arrivals: Arrivals, progress: Progress, hold: Hold
     ) -> Path:
-        await self._make_present(pins, interpreter, access, progress)
-        digests = [pin.wheel.digest for pin in pins]
-        return await self._publishing.publish(digests, interpreter, direct_urls(pins), progress, hold)
-
-    async def _make_present(
-        self, pins: Sequence[Pin], interpreter: Interpreter, access: Access, progress: Progress
-    ) -> None:
-        """Return when the entries of all pins are in the store."""
-        present = await asyncio.to_thread(self._present, pins)
-        missing = [pin for pin in pins if pin.wheel.digest not in present]
-        progress.begin("fetch", len(missing), bytes_total=sum(pin.wheel.size or 0 for pin in missing))
-        progress.begin("unpack", len(missing))
-
-        async def complete(pin: Pin) -> None:
-            manifest = await self._pipeline.ensure(pin, progress, access)
-            self._compiling.arrived(manifest, interpreter)
-            await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
-
         async def know_the_shim() -> None:
             await self._publishing.shim.of(interpreter)  # publishing needs it, and the interpreter has to be run for it
 
-        if missing:
-            await all_of([know_the_shim(), *(complete(pin) for pin in biggest_first(missing))])
-
-    def _present(self, pins: Sequence[Pin]) -> set[Digest]:
-        """The pins whose entries are in the store, as far as a look at the folder of each tells."""
-        return {pin.wheel.digest for pin in pins if self._store.seems_whole(pin.name, pin.wheel.digest)}
+        await all_of([know_the_shim(), arrivals.all(pins)])
+        digests = [pin.wheel.digest for pin in pins]
+        return await self._publishing.publish(digests, interpreter, direct_urls(pins), progress, hold)
 
     def _info(self, environment: EnvironmentId, project: Path, lock_file: Path) -> EnvironmentInfo:
         info = self._environments.info(environment, project=str(project), lock_file=str(lock_file))
@@ -295,6 +326,10 @@ def _closed_on_failure(hold: Hold) -> Iterator[Hold]:
     except BaseException:
         hold.close()
         raise
+
+
+async def _later(pins: Sequence[Pin]) -> None:
+    """Begin nothing yet: it is still to be decided which of these pins are needed."""
 
 
 def _unheard(event: WarmEvent) -> None:

@@ -1,10 +1,8 @@
 """The builds that a closure needs: of sources and local projects, all at once, each with its recipe."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from packaging.utils import NormalizedName
 
@@ -17,12 +15,10 @@ from storectl_daemon.errors import OfflineError
 from storectl_daemon.indexes.access import Access
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.jobs.progress import Progress
+from storectl_daemon.process.together import all_of
 from storectl_store.collecting.holds import Hold
-from storectl_store.errors import ProblemError
 from storectl_store.selection.pin import LocalProject, Pin, SourcePin
 from storectl_store.selection.target import Interpreter
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +77,3 @@ class SourceBuilds:
                 raise
             self.progress.warn(f"without the project itself: {error.message}")
             return None
-
-
-async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Every result, in order. At the first error the rest is cancelled, and that error is raised by itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(step) for step in work]
-    except BaseExceptionGroup as errors:
-        problems = errors.subgroup(ProblemError)
-        raise _first(problems or errors) from None
-    return [task.result() for task in tasks]
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
