@@ -160,7 +160,7 @@ def test_a_stream_that_falls_silent_is_asked_for_again_while_the_daemon_is_well(
             return True
 
         fake.respond = fall_silent_once
-        daemon = DaemonClient(str(home.socket), environ={}, stream_silence_s=0.2)
+        daemon = DaemonClient(str(home.socket), environ={}, silence_s=0.2)
         assert daemon.warm("/project", Options(), Quiet()).id == "abc"
         assert [path for _, path, _ in fake.requests] == ["/v1/warm", "/v1/health", "/v1/warm"]
 

@@ -25,7 +25,10 @@ from storectl.options import Options
 API_VERSION = 1
 
 ANSWER_S = 5.0
-STREAM_SILENCE_S = 30.0
+"""How long a daemon may take to say how it is. A command asks that first."""
+
+SILENCE_S = 30.0
+"""How long it may say nothing while it does what it is asked to: on a busy machine it loads that for seconds."""
 
 Json = Mapping[str, Any]
 Answer = TypeVar("Answer")
@@ -53,19 +56,19 @@ class DaemonClient:
         *,
         environ: Mapping[str, str],
         answer_s: float = ANSWER_S,
-        stream_silence_s: float = STREAM_SILENCE_S,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self.socket = path
         self._environ = environ
         self._answer_s = answer_s
-        self._stream_silence_s = stream_silence_s
+        self._silence_s = silence_s
         self._features: frozenset[str] | None = None  # as the daemon said last
 
     def health(self) -> Health:
         """The daemon's health; an error if the socket is another user's, or the API of another version."""
         check_owner(self.socket)
         check_listener(self.socket)
-        health = _read(Health.from_json, self._json("GET", "/v1/health"))
+        health = _read(Health.from_json, self._json("GET", "/v1/health", silence_s=self._answer_s))
         if health.api != API_VERSION:
             raise DaemonVersionError(
                 f"the daemon (storectl {health.version}, process {health.pid}) speaks version {health.api} of the API, "
@@ -104,7 +107,7 @@ class DaemonClient:
         self._need("fronts", "makes another kind of link")
         body = {"path": path_on_wire(path), "environment": environment, "force": force}
         body |= _options_on_wire(options) | self._rarer(options)
-        told = self._json("POST", "/v1/links", body, silence_s=self._stream_silence_s)["told"]
+        told = self._json("POST", "/v1/links", body)["told"]
         return [path_from_wire(str(line)) for line in told]
 
     def unlink(self, path: str) -> list[str]:
@@ -199,7 +202,7 @@ class DaemonClient:
     def why(self, name: str) -> list[dict[str, Any]]:
         """What keeps the entries and environments of this name."""
         self._need("collect", "cannot tell why something is kept")
-        found = self._json("GET", f"/v1/why/{_quoted(name)}", silence_s=self._stream_silence_s)
+        found = self._json("GET", f"/v1/why/{_quoted(name)}")
         return [dict(decoded(each)) for each in found]
 
     def pins(self) -> list[dict[str, Any]]:
@@ -225,7 +228,7 @@ class DaemonClient:
     def answer(self, method: str, path: str, body: Json | None = None, *, needs: str, lack: str) -> Any:
         """The answer to a request that needs this feature; what a daemon without it ``lack``s is said in the error."""
         self._need(needs, lack)
-        return self._json(method, path, body, silence_s=self._stream_silence_s)
+        return self._json(method, path, body)
 
     def ready(self, path: str, body: Json, listener: WarmListener, *, needs: str, lack: str) -> EnvironmentInfo:
         """The environment that a request for one leads to; the request needs this feature, as for ``answer``."""
@@ -299,7 +302,7 @@ class DaemonClient:
 
     def _stream(self, path: str, body: Json | None, *, method: str = "POST") -> Iterator[Json]:
         """The lines of an NDJSON answer, each as it comes."""
-        with exchange(self.socket, method, path, body, self._stream_silence_s) as answer:
+        with exchange(self.socket, method, path, body, self._silence_s) as answer:
             if answer.is_error:
                 raise _problem_of(path, answer.status, b"".join(answer.pieces))
             rest = b""
@@ -314,7 +317,7 @@ class DaemonClient:
             raise _unreadable(f"{method} {path}") from None
 
     def _request(self, method: str, path: str, body: Json | None = None, *, silence_s: float | None = None) -> bytes:
-        with exchange(self.socket, method, path, body, silence_s or self._answer_s) as answer:
+        with exchange(self.socket, method, path, body, silence_s or self._silence_s) as answer:
             content = b"".join(answer.pieces)
         if answer.is_error:
             raise _problem_of(path, answer.status, content)
