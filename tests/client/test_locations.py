@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pwd
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,8 +65,11 @@ def test_folders_are_those_of_platformdirs(
 def test_the_launcher_has_the_same_store(
     home: dict[str, str], monkeypatch: pytest.MonkeyPatch, platform: str, more: dict[str, str]
 ) -> None:
-    rule = LAUNCHER.read_text().partition("storectl_shim/locations.py.\n")[2].partition("\ncase ")[0]
-    rule = rule.replace("/System/Library/CoreServices", {"linux": "/nowhere", "darwin": "/"}[platform])
+    rules = re.findall(
+        r"(?ms)^_storectl_store=.*?$|^if \[ -d /System/Library/CoreServices \].*?^fi$", LAUNCHER.read_text()
+    )
+    assert len(rules) == 2
+    rule = "\n".join(rules).replace("/System/Library/CoreServices", {"linux": "/nowhere", "darwin": "/"}[platform])
     script = f'{rule}\nprintf %s "$_storectl_store"'
     said = subprocess.run(["/bin/sh", "-c", script], check=True, env=home | more, capture_output=True)
     monkeypatch.setattr(sys, "platform", platform)

@@ -1,5 +1,6 @@
 """The system refuses: a full or read-only file system, too few open files. The true reason is told, and nothing is lost."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ def test_a_store_on_a_read_only_file_system_is_told_in_one_line(daemon: Daemon) 
     assert "(EROFS)" in daemon.log
 
 
-@pytest.mark.parametrize("limit", [20, 26, 34])
+@pytest.mark.parametrize("limit", [18, 20, 22])
 def test_too_few_open_files_are_told_by_their_name(
     daemon: Daemon, index: LoopbackIndex, tmp_path: Path, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +78,9 @@ def test_too_few_open_files_are_told_by_their_name(
     command = daemon.command()
     monkeypatch.setattr(daemon, "command", lambda *_: ["prlimit", f"--nofile={limit}:{limit}", *command])
     daemon.start()
-    problem = daemon.failed(folder)
+    status, _, body = daemon.request("POST", "/v1/warm", {"start": str(folder), "environ": daemon.sent})
+    told = json.loads(body.splitlines()[-1])
+    problem = told if status == 507 else told["problem"]  # it may lack a file for the first module that it loads
     assert problem["code"] == "E_DISK"
     assert "(EMFILE)" in problem["detail"]
     assert "ulimit -n" in problem["hint"]
