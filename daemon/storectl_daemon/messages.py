@@ -28,7 +28,6 @@ from storectl_shim.wire_text import encode_text
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
 
 
 class Sent(Protocol):
@@ -73,10 +72,10 @@ class Limit:
             raise ValueError("consists of something else")
         return value
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
+    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> Any:
         schema: Any = handler(source)
         schema.update({name: value for name, value in dataclasses.asdict(self).items() if value is not None})
-        return cast("CoreSchema", schema)
+        return schema
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,23 +88,20 @@ class Read:
         """What the function makes of the value."""
         return self.function(value)
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
-        from pydantic_core.core_schema import no_info_after_validator_function  # noqa: PLC0415 - only pydantic calls this
+    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> Any:
+        from pydantic import AfterValidator  # noqa: PLC0415 - only pydantic calls this
 
-        return no_info_after_validator_function(self.function, handler(source))
+        return AfterValidator(self.function).__get_pydantic_core_schema__(source, handler)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shown:
     """A path in an answer, or text that may quote one."""
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
-        from pydantic_core import core_schema  # noqa: PLC0415 - as above
+    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> Any:
+        from pydantic import PlainSerializer  # noqa: PLC0415 - as above
 
-        schema: Any = handler(source)
-        text = core_schema.str_schema()
-        schema["serialization"] = core_schema.plain_serializer_function_ser_schema(encode_text, return_schema=text)
-        return cast("CoreSchema", schema)
+        return PlainSerializer(encode_text, return_type=str).__get_pydantic_core_schema__(source, handler)
 
 
 def read_message(kind: type[M], body: bytes) -> M | None:
