@@ -75,6 +75,14 @@ def expect(wheel: WheelBytes) -> Expectation:
     return Expectation(filename=wheel.filename, digests={"sha256": wheel.hexdigest}, size=len(wheel.data))
 
 
+def unfinished(store: Path) -> list[Path]:
+    """What writers have in ``tmp/``, but for folders of early bytecode, which stay as long as their daemon."""
+    found = list(store.glob("tmp/*/*"))
+    return [path for path in found if not path.name.startswith("early.")] + [
+        file for path in found if path.name.startswith("early.") for file in path.rglob("*") if file.is_file()
+    ]
+
+
 def tree(root: Path) -> dict[str, tuple[str, bytes]]:
     """Everything below a folder: its mode as ``ls`` shows it, and its content (of a symlink: where it points)."""
     found = {}
