@@ -53,9 +53,8 @@ def execute(command: list[str], environ: Mapping[str, str]) -> NoReturn:
     """Become the program; TargetNotExecutableError or TargetNotFoundError if the system refuses."""
     sys.stdout.flush()
     sys.stderr.flush()
-    signal = __import__(
-        "_signal"
-    )  # `signal` is made of it, and of enums, which take longer to import than all the rest
+    # `signal` is made of this module, and of enums, which take longer to import than all the rest.
+    signal = __import__("_signal")
     for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, and the program would inherit that
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     try:

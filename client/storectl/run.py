@@ -124,9 +124,10 @@ def _prepared(request: RunRequest, options: Options) -> tuple[list[str], dict[st
 
 def _program(request: RunRequest) -> tuple[str, ...]:
     """The program, if its imports can be told before it runs: a script, ``-c`` with code, ``-m`` with a module."""
-    if request.kind is Kind.NAMED:
-        return request.arguments[:1] if _is_script(request) or os.path.isfile(request.arguments[0]) else ()
-    return request.arguments[:2]
+    if request.kind != Kind.NAMED:
+        return request.arguments[:2]
+    file = _named_file(request)
+    return () if file is None else (file,)
 
 
 def _own_variables(request: RunRequest, options: Options) -> dict[str, str]:
@@ -146,7 +147,12 @@ def _with_script(request: RunRequest, options: Options, environ: Mapping[str, st
 
 def _file_that_may_have_block(request: RunRequest) -> str | None:
     elsewhere = request.options.lock_file or request.project or request.environment
-    if request.kind != Kind.NAMED or elsewhere:
+    return None if elsewhere else _named_file(request)
+
+
+def _named_file(request: RunRequest) -> str | None:
+    """The script, or another file, that the program is; None if it is neither."""
+    if request.kind != Kind.NAMED:
         return None
     name = request.arguments[0]
     return name if _is_script(request) or os.path.isfile(name) else None

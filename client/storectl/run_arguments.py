@@ -18,6 +18,8 @@ TYPE_CHECKING = False  # typing and collections.abc take longer to import than a
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from storectl.run_options import Option
+
 INTERPRETER_FLAGS = "bBdEiIOPqRsStuvVx?"
 """The one-letter options of CPython that take no value (3.9 to 3.14: `python --help`)."""
 
@@ -203,6 +205,21 @@ def parts_of_option(first: str, following: list[str]) -> tuple[str, str, str]:
     if first in BY_NAME:
         return first, "", ""
     return first[:2], first[2:] and "=", first[2:].removeprefix("=")
+
+
+def taken_option(
+    arguments: list[str], index: int, option: Option | None, *, equals: str, value: str
+) -> tuple[Option, str, int] | None:
+    """The option that the argument at this index is, its value, and where it ends; None if it is none.
+
+    ``equals`` and ``value`` are its parts (``parts_of_option``). The value is empty for a flag, and for an option
+    without the value that it needs.
+    """
+    if option is None or (option.takes is None and equals):
+        return None
+    if option.takes is None or equals:
+        return option, value, index + 1
+    return option, next(iter(arguments[index + 1 : index + 2]), ""), index + 2
 
 
 def holds_module_or_code(cluster: str) -> bool:

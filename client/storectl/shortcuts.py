@@ -6,7 +6,8 @@ the order in which they stand. The format of the files is in ``storectl_shim.sho
 
 from __future__ import annotations
 
-from storectl.run_arguments import holds_module_or_code, parts_of_option, words_of_interpreter_option
+from storectl.locks.remembered import NAME_LETTERS
+from storectl.run_arguments import holds_module_or_code, parts_of_option, taken_option, words_of_interpreter_option
 from storectl.run_options import BY_NAME
 from storectl.tool_arguments import tool_option
 
@@ -46,7 +47,7 @@ VARIABLES = (
 ODD_VARIABLES = ("UV_ENV_FILE", "UV_PROJECT", "UV_NO_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY")
 """With any of these set and not empty there is no spelling."""
 
-LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._,-")
+LETTERS = NAME_LETTERS | {","}
 """What values consist of; any other character, and there is no spelling."""
 
 LIMIT = 200
@@ -171,20 +172,12 @@ def _options(arguments: list[str]) -> tuple[list[str], str | None, int] | None:
 
 
 def _option(arguments: list[str], index: int) -> tuple[Option, str, int] | None:
-    """The option of storectl that the argument at this index is, its value, and where it ends; None if it is none.
-
-    The value is empty for a flag, and for an option without the value that it needs.
-    """
+    """The option of storectl that the argument at this index is, as ``taken_option`` says it."""
     first = arguments[index]
     if not first.startswith("-") or first in ("-", "--", "-m") or _begins_program(first):
         return None
     name, equals, value = parts_of_option(first, arguments[index + 1 : index + 2])
-    option = BY_NAME.get(name)
-    if option is None or (option.takes is None and equals):
-        return None
-    if option.takes is None or equals:
-        return option, value, index + 1
-    return option, next(iter(arguments[index + 1 : index + 2]), ""), index + 2
+    return taken_option(arguments, index, BY_NAME.get(name), equals=equals, value=value)
 
 
 def _program(arguments: list[str], index: int) -> int | None:

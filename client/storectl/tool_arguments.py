@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storectl.run_arguments import parts_of_option
+from storectl.run_arguments import parts_of_option, taken_option
 from storectl.run_options import BY_NAME, OPTIONS, Asked, Option
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of a run
@@ -67,15 +67,6 @@ def parse_tool_run(arguments: list[str], environ: Mapping[str, str]) -> ToolRequ
 
 
 def tool_option(arguments: list[str], index: int) -> tuple[Option, str, int] | None:
-    """The option that the argument at this index is, its value, and where it ends; None if it is none.
-
-    The value is empty for a flag, and for an option without the value that it needs.
-    """
-    first = arguments[index]
-    name, equals, value = parts_of_option(first, [])
-    option = TOOL_BY_NAME.get(name)
-    if option is None or (option.takes is None and equals):
-        return None
-    if option.takes is None or equals:
-        return option, value, index + 1
-    return option, next(iter(arguments[index + 1 : index + 2]), ""), index + 2
+    """The option that the argument at this index is, as ``taken_option`` says it."""
+    name, equals, value = parts_of_option(arguments[index], [])
+    return taken_option(arguments, index, TOOL_BY_NAME.get(name), equals=equals, value=value)

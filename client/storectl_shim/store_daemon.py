@@ -48,8 +48,9 @@ class StoreDaemon:
 
     def text_for_launcher(self) -> bytes:
         """The contents of the launcher's file."""
-        quoted = self.socket.replace("'", "'\\''")
-        return os.fsencode(f"_storectl_socket='{quoted}'\n")
+        from storectl_shim.shortcuts import quoted  # only a daemon writes it
+
+        return os.fsencode(f"_storectl_socket={quoted(self.socket)}\n")
 
 
 def daemon_file(store: str) -> str:
@@ -85,13 +86,14 @@ def identity_of(pid: int) -> str:
 
     Empty if there is no such process, if it has ended and its parent has not asked how, or if the system does not tell.
     """
+    from storectl_shim._storectl_pack import boot_id  # what only reads the file does without
+
     try:
-        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-            boot = file.read().strip().decode("ascii")
+        boot = boot_id()
         with open(f"/proc/{pid}/stat", "rb") as file:
             # proc(5): the name may hold anything and ends at the last parenthesis; field 3 is state, 22 starttime.
             fields = file.read().rpartition(b")")[2].split()
-        return "" if fields[0] in (b"Z", b"X") else f"{boot}.{fields[19].decode('ascii')}"
+        return "" if not boot or fields[0] in (b"Z", b"X") else f"{boot}.{fields[19].decode('ascii')}"
     except (OSError, IndexError, UnicodeDecodeError):
         return ""
 

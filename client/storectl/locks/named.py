@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 
 from storectl.errors import UnknownNameError, UsageError
-from storectl.locks.remembered import has_its_python
+from storectl.locks.remembered import LETTERS_AND_DIGITS, NAME_LETTERS, has_its_python
 from storectl.project import locate_member
 from storectl_shim.locations import state_folder
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 ASKED = "asked"
 FORMAT = "storectl-named 1"
 DEFAULT = "default"
-_ENDS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
-_LETTERS = _ENDS | frozenset("._-")
 _LONGEST = 64
 
 
@@ -130,7 +128,7 @@ def named_folder(environ: Mapping[str, str]) -> str:
 
 def named_path(name: str, environ: Mapping[str, str]) -> str:
     """Where the environment of this name is, or would be; UsageError if none can have the name."""
-    if not 0 < len(name) <= _LONGEST or name[0] not in _ENDS or not _LETTERS.issuperset(name):
+    if not 0 < len(name) <= _LONGEST or name[0] not in LETTERS_AND_DIGITS or not NAME_LETTERS.issuperset(name):
         raise UsageError(
             f"{name!r} is no name for an environment",
             hint="up to 64 letters, digits, dots, dashes and underscores, a letter or digit first",

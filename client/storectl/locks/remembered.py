@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 LOCK_FILES = ("pylock.toml", "uv.lock")
 """What a lock file in a remembered folder may be called; earlier versions of storectl made a uv.lock."""
 
+LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+"""Those of ASCII. To import ``re`` or ``string`` for them takes longer than most of a run."""
+
+NAME_LETTERS = LETTERS_AND_DIGITS | frozenset("._-")
+"""What the names of projects and of environments consist of."""
+
 KINDS = ("overlays", "tools", "scripts", "requirements", "named")
 """The folders of remembered locks in the state folder."""
 

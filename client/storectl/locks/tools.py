@@ -11,7 +11,15 @@ from __future__ import annotations
 import os
 
 from storectl.errors import UsageError
-from storectl.locks.remembered import Locking, has_its_python, lock_file_in, lock_once, remembered_folder
+from storectl.locks.remembered import (
+    LETTERS_AND_DIGITS,
+    NAME_LETTERS,
+    Locking,
+    has_its_python,
+    lock_file_in,
+    lock_once,
+    remembered_folder,
+)
 from storectl.locks.requirement_words import absolute_requirements, check_requirements
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of a run
@@ -20,9 +28,6 @@ if TYPE_CHECKING:
 
     from storectl.daemon.chosen_python import ChosenPython
     from storectl.locks.requirements import Wanted
-
-_ENDS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
-_LETTERS = _ENDS | frozenset("._-")
 
 
 class Tool:
@@ -66,7 +71,7 @@ def tool_of(text: str, *, source: str | None, more: Sequence[str], python: str |
 
 
 def _is_name(text: str) -> bool:
-    return bool(text) and {text[0], text[-1]} <= _ENDS and _LETTERS.issuperset(text)
+    return bool(text) and {text[0], text[-1]} <= LETTERS_AND_DIGITS and NAME_LETTERS.issuperset(text)
 
 
 def _is_version(text: str) -> bool:

@@ -5,8 +5,8 @@ are built.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Self
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Self
 
 from storectl_daemon.entries.pipeline import biggest_first
 from storectl_daemon.jobs.progress import Progress
@@ -23,7 +23,14 @@ class Arrivals:
     ``make`` makes the entry of a pin that is missing. ``hold`` keeps every entry that is asked for.
     """
 
-    def __init__(self, store: Store, make: Callable[[Pin], Awaitable[None]], *, progress: Progress, hold: Hold) -> None:
+    def __init__(
+        self,
+        store: Store,
+        make: Callable[[Pin], Coroutine[Any, Any, None]],
+        *,
+        progress: Progress,
+        hold: Hold,
+    ) -> None:
         self._store = store
         self._make = make
         self._progress = progress
@@ -49,7 +56,7 @@ class Arrivals:
         self._progress.more("fetch", len(begun), bytes_total=size)
         self._progress.more("unpack", len(begun))
         for pin in begun:
-            self._tasks[pin.wheel.digest] = asyncio.create_task(self._made(pin))
+            self._tasks[pin.wheel.digest] = asyncio.create_task(self._make(pin))
 
     async def all(self, pins: Sequence[Pin]) -> None:
         """Return when the entries of all pins are in the store. Raises the first error, which ends the wait."""
@@ -61,9 +68,6 @@ class Arrivals:
         errors = [error for task in tasks if task.done() and (error := task.exception()) is not None]
         if errors:
             raise next((error for error in errors if isinstance(error, ProblemError)), errors[0])
-
-    async def _made(self, pin: Pin) -> None:
-        await self._make(pin)
 
 
 def present(store: Store, pins: Sequence[Pin]) -> set[Digest]:

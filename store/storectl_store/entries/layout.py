@@ -169,7 +169,7 @@ class StoreLayout:
         return self.entries / address
 
     def manifest(self, digest: Digest) -> Path:
-        return self.meta / f"{hex_of(digest)}.json"
+        return Path(self.manifest_text(digest))
 
     def early_bytecode(self, session: Path, boot: str, digest: Digest | None = None) -> Path:
         """The folder in a writer's session for bytecode, of the entry, that programs of this boot may use already."""
@@ -177,7 +177,7 @@ class StoreLayout:
         return folder / prefix_of(digest) if digest is not None else folder
 
     def bytecode_manifest(self, digest: Digest, cache_tag: str) -> Path:
-        return self.meta / f"{hex_of(digest)}.{cache_tag}.pyc.json"
+        return Path(self.bytecode_manifest_text(digest, cache_tag))
 
     # The paths that each warm looks at for each wheel, as texts: to join a Path takes longer than to look at it.
 

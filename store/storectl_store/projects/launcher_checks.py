@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_shim.project_record import INPUTS, UNSET
+from storectl_shim.shortcuts import quoted
 from storectl_store.projects.input_state import InputState
 
 MOST_CHECKED = 400
@@ -82,7 +83,7 @@ def _may_be_checked(variable: tuple[str, str]) -> bool:
 
 
 def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "'\\''") + "'"
+    return quoted(str(path))
 
 
 def _test(condition: str, words: Iterable[str]) -> Iterator[str]:

@@ -117,15 +117,7 @@ def compile_entries(
 
     Raises InterpreterError if no worker starts, StoreFullError if the disk does not take the bytecode.
     """
-    jobs: list[_Job] = []
-    states: list[_Progress] = []
-    for owner, manifest in enumerate(manifests):
-        folder = layout.entry(manifest.name, manifest.digest) / Part.SITE_PACKAGES
-        done = has_bytecode(layout, manifest.digest, interpreter.cache_tag)
-        known = {} if done else dict(earlier(manifest.digest))
-        missing = [file for file in _modules(manifest) if bytecode_path(file.path, interpreter.cache_tag) not in known]
-        jobs += (own := [] if done else list(_jobs(folder, owner, missing, tmp)))
-        states.append(_Progress(digest=manifest.digest, folder=folder, waiting=len(own), files=known))
+    jobs, states = _work_of(layout, manifests, interpreter, tmp=tmp, earlier=earlier)
     whole: list[CompiledEntry] = []
     try:
         with turn or nullcontext():
@@ -144,6 +136,27 @@ def compile_entries(
         for state in states:
             drop_bytecode(state.compiled)
         raise
+
+
+def _work_of(
+    layout: StoreLayout,
+    manifests: Iterable[Manifest],
+    interpreter: Interpreter,
+    *,
+    tmp: Path,
+    earlier: Callable[[Digest], Mapping[str, CompiledFile]],
+) -> tuple[list[_Job], list[_Progress]]:
+    """What is left to do of each entry, and how far each is; see ``compile_entries``."""
+    jobs: list[_Job] = []
+    states: list[_Progress] = []
+    for owner, manifest in enumerate(manifests):
+        folder = layout.entry(manifest.name, manifest.digest) / Part.SITE_PACKAGES
+        done = has_bytecode(layout, manifest.digest, interpreter.cache_tag)
+        known = {} if done else dict(earlier(manifest.digest))
+        missing = [file for file in _modules(manifest) if bytecode_path(file.path, interpreter.cache_tag) not in known]
+        jobs += (own := [] if done else list(_jobs(folder, owner, missing, tmp)))
+        states.append(_Progress(digest=manifest.digest, folder=folder, waiting=len(own), files=known))
+    return jobs, states
 
 
 def _modules(manifest: Manifest) -> Iterator[ManifestFile]:
