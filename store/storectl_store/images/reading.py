@@ -31,7 +31,7 @@ _WRONG: tuple[type[Exception], ...] = (
     tarfile.TarError,
     EOFError,
     zlib.error,
-    igzip_lib.IsalError,
+    cast("type[Exception]", igzip_lib.IsalError),
     igzip.BadGzipFile,
     ValueError,
     OverflowError,

@@ -12,7 +12,6 @@ left may be torn.
 import fcntl
 import os
 import secrets
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -23,6 +22,8 @@ from storectl_shim._storectl_pack import boot_id
 from storectl_store.collecting.leases import try_write_lease
 from storectl_store.digest import EnvironmentId, hex_of
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.trash import delete_tree
+from storectl_store.environments.view_builder import FOLDER_MODE
 from storectl_store.errors import ImageError
 from storectl_store.images.image_errors import image_errors
 from storectl_store.images.image_head import HEAD_NAME, HOT, LARGEST_HEAD, ImageHead, decode_head, encode_head
@@ -144,7 +145,7 @@ def _stage(file: Path, head: ImageHead, folder: Path, longest_wait: float) -> No
             return
         _sweep(folder)
         if folder.exists():
-            shutil.rmtree(folder)  # of another boot
+            delete_tree(folder)  # of another boot
         os.ftruncate(lock, 0)
         _check_room(head, folder.parent)
         stage = folder.with_name(f"{_UNFINISHED}{folder.name}-{secrets.token_hex(8)}")
@@ -153,7 +154,7 @@ def _stage(file: Path, head: ImageHead, folder: Path, longest_wait: float) -> No
             _unpack(file, head, stage)
             stage.rename(folder)
         except BaseException:
-            shutil.rmtree(stage, ignore_errors=True)
+            delete_tree(stage)
             raise
         os.pwrite(lock, _this_boot().encode(), 0)
 
@@ -208,7 +209,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 def _sweep(folder: Path) -> None:
     """Delete what dead processes have left of this image."""
     for left in folder.parent.glob(f"{_UNFINISHED}{folder.name}-*"):
-        shutil.rmtree(left)
+        delete_tree(left)
 
 
 def _check_room(head: ImageHead, place: Path) -> None:
@@ -247,7 +248,7 @@ def _delete(folder: Path) -> None:
     with lease:
         gone = folder.with_name(f"{_UNFINISHED}{folder.name}-{secrets.token_hex(8)}")
         folder.rename(gone)
-        shutil.rmtree(gone)
+        delete_tree(gone)
 
 
 class _Tree:
@@ -255,6 +256,7 @@ class _Tree:
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
+        self._folders: list[str] = []
         self._links: dict[str, str] = {}
 
     def begin(self, head: ImageHead) -> None:
@@ -262,8 +264,9 @@ class _Tree:
         self.file(HEAD_NAME, encode_head(head), executable=False)
 
     def folder(self, path: str) -> None:
-        """Make a folder. Its owner may write, so that what cleans the node up can delete what is in it."""
+        """Make a folder."""
         os.mkdir(f"{self._root}/{path}", 0o755)
+        self._folders.append(path)
 
     def file(self, path: str, content: bytes, *, executable: bool) -> None:
         """Write a file, read-only."""
@@ -281,6 +284,9 @@ class _Tree:
         self._links[path] = target
 
     def finish(self) -> None:
-        """Make the links."""
+        """Make the links, and close the folders of entries and of the environment: nobody writes into them."""
         for path, target in self._links.items():
             os.symlink(target, f"{self._root}/{path}")
+        for path in self._folders:
+            if "/" in path:
+                os.chmod(f"{self._root}/{path}", FOLDER_MODE)

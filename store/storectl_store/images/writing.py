@@ -61,7 +61,7 @@ def write_tar(contents: ImageContents, head: ImageHead, stream: IO[bytes]) -> No
                 _add_file(archive, path, file.read(), executable=file.executable)
             else:
                 kind = tarfile.SYMTYPE if path in contents.links else tarfile.DIRTYPE
-                archive.addfile(_member(path, kind, 0o755, target=contents.links.get(path, "")))
+                archive.addfile(_member(path, kind, 0o555, target=contents.links.get(path, "")))
 
 
 def _add_file(archive: tarfile.TarFile, path: str, content: bytes, *, executable: bool) -> None:
