@@ -16,6 +16,7 @@ links/<32 hex>  <32 hex>.<32 hex>.copy    the symbolic links, and the copies of 
 packs/<id>                       bytecode that programs of an environment import, once more, in their order
 interpreters/<key>.json          what an interpreter said of itself, by path, size and time
 roots/<name>                     a pin: an environment that a person wants to keep
+roots/<uid>/<id>                 in a store of many users: what one of them keeps alive for an environment
 builds/<64 hex>.<16 hex>.json    what a built wheel was built from
 git/<32 hex>/                    a bare clone of a repository that sources are commits of
 urls/                            what an index said: file name + digest -> address
@@ -204,6 +205,13 @@ class StoreLayout:
 
     def pin(self, name: str) -> Path:
         return self.roots / name
+
+    def node_roots_of(self, uid: int) -> Path:
+        """The folder with all roots of one user of a node store."""
+        return self.roots / str(uid)
+
+    def node_root(self, uid: int, environment_id: EnvironmentId) -> Path:
+        return self.node_roots_of(uid) / environment_id
 
     def pack(self, environment_id: EnvironmentId) -> Path:
         return self.packs / environment_id
