@@ -4,7 +4,7 @@ import os
 import posixpath
 import subprocess
 import sysconfig
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,16 +27,14 @@ _MODULES = "site-packages"
 class ImageOrder:
     """The image to be built: of ``environment``, into ``file``.
 
-    ``lower`` are the roots of further stores that the environment's entries are in. ``used`` are the files that a
-    recorded run opened, in order and absolute, for a hot image; None for a full one. ``lock_file`` and ``options`` are
-    those that chose the environment.
+    ``used`` are the files that a recorded run opened, in order and absolute, for a hot image; None for a full one.
+    ``lock_file`` and ``options`` are those that chose the environment.
     """
 
     environment: Path
     file: Path
     compressed: bool = True
     squashfs: bool = False
-    lower: tuple[Path, ...] = ()
     used: tuple[str, ...] | None = None
     lock_file: Path | None = None
     options: tuple[str, ...] = ()
@@ -53,9 +51,9 @@ def build_image(order: ImageOrder) -> ImageHead:
         raise ImageError(f"{order.file} is a folder", hint="name a file with -o", path=str(order.file))
     with image_errors(f"build an image of {order.environment}", order.environment):
         used = None if order.used is None else [os.path.realpath(path) for path in order.used]
-        contents = read_contents(order.environment, order.lower)
+        contents = read_contents(order.environment)
         if used is not None:
-            contents = read_contents(order.environment, order.lower, _modules(contents, used))
+            contents = read_contents(order.environment, _modules(contents, used))
             contents = hot_part(contents, _without_packed(contents, used))
         head = _head(order, contents)
         if order.squashfs:
@@ -63,10 +61,10 @@ def build_image(order: ImageOrder) -> ImageHead:
     return write_image(contents, head, order.file, compressed=order.compressed, umask=order.umask)
 
 
-def folders_to_watch(environment: Path, lower: Sequence[Path] = ()) -> list[str]:
+def folders_to_watch(environment: Path) -> list[str]:
     """The folders with the files of an environment and its entries. Raises as ``build_image``."""
     with image_errors(f"read the environment {environment}", environment):
-        files = read_contents(environment, lower).files.values()
+        files = read_contents(environment).files.values()
         return sorted({os.path.dirname(file.source) for file in files if file.source})
 
 

@@ -7,7 +7,8 @@ the bytecode only that of the environment's interpreter is taken.
 
 import os
 import posixpath
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from storectl_store.errors import ImageError
 TREE = StoreLayout(Path())
 """The paths in an image."""
 
-ENVIRONMENTS, ENTRIES = str(TREE.environments), str(TREE.entries)
+ENTRIES = str(TREE.entries)
+
+_INTO_ENTRY = re.compile(rf"(/.*)/{ENTRIES}/[^/]+/[0-9a-f]{{32}}(?:/|$)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +71,17 @@ class ImageContents:
             self.folders.add(path)
 
 
-def read_contents(environment: Path, lower: Sequence[Path] = (), more: Sequence[str] = ()) -> ImageContents:
+def read_contents(environment: Path, more: Sequence[str] = ()) -> ImageContents:
     """What a full image of this published environment holds.
 
-    Its entries are in its own store or in those at ``lower``. ``more`` are modules, as paths of their sources below
-    site-packages, for the pack of the image beside those that the environment's pack has.
+    Its entries are in its own store or in those that its links lead into. ``more`` are modules, as paths of their
+    sources below site-packages, for the pack of the image beside those that the environment's pack has.
 
     Raises ImageError if something of it is gone, StoreFormatError if it cannot be read. May raise OSError.
     """
     record = read_environment(environment)
-    stores = [ReadOnlyStore.open(root) for root in (environment.parent.parent, *lower)]
+    roots = dict.fromkeys((environment.parent.parent, *_linked_stores(environment)))
+    stores = [ReadOnlyStore.open(root) for root in roots]
     reader = _Reader(environment, record, stores)
     for digest in record.digests:
         reader.take_entry(digest)
@@ -89,6 +93,15 @@ def read_contents(environment: Path, lower: Sequence[Path] = (), more: Sequence[
     if modules:
         contents.add_made(str(TREE.pack(record.id)), pack_of(layout, record, list(modules)))
     return contents
+
+
+def _linked_stores(environment: Path) -> Iterator[Path]:
+    """The roots of the stores that links of the view lead into."""
+    for folder, folders, files in os.walk(environment):
+        for name in (*folders, *files):
+            path = f"{folder}/{name}"
+            if os.path.islink(path) and (match := _INTO_ENTRY.match(os.readlink(path))):
+                yield Path(match[1])
 
 
 class _Reader:
@@ -158,8 +171,8 @@ class _Reader:
                 inner = f"{ENTRIES}{target[len(str(store.layout.entries)) :]}"
                 return posixpath.relpath(inner, posixpath.dirname(f"{self._prefix}/{path}"))
         raise ImageError(
-            f"{self._view}/{path} leads to {target}, which is in no store that was named",
-            hint="name the layers of the environment in the configuration, then build the image again",
+            f"{self._view}/{path} leads to {target}, which is no entry's",
+            hint="warm the project again, then build the image",
             path=path,
         )
 
