@@ -1,6 +1,7 @@
 """`storectl image`: an environment as one file, built beside the daemon, and used where there is none."""
 
 import os
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.index import LoopbackIndex
-from support.machine import Machine
+from support.machine import STORECTL, Machine
 from support.mounts import mounted
 from support.project import write_project
 from support.wheels import make_wheel
@@ -73,16 +74,16 @@ def test_what_a_recorded_run_opened_is_in_a_hot_image_and_the_rest_is_linked(mac
     assert built.stdout.startswith("said\n['recorded'] None True\n")
     with tarfile.open(project / "hot") as archive:
         members = {member.name.partition("/site-packages/")[2]: member for member in archive if "store/" in member.name}
-    assert {name: members[name].issym() for name in ("alpha/said.txt", "alpha/cold.py", "alpha/more", "many/m1.py")} == {
-        "alpha/said.txt": False, "alpha/cold.py": True, "alpha/more": True, "many/m1.py": True,
-    }  # fmt: skip
+    linked = {name: members[name].issym() for name in ("alpha/said.txt", "alpha/cold.py", "alpha/more")}
+    assert linked == {"alpha/said.txt": False, "alpha/cold.py": True, "alpha/more": True}
     assert image(machine, project, "run", "hot", "script.py").stdout.startswith("said\n")
     asked = "import alpha.cold, alpha.more; print(alpha.cold.X, alpha.more.X)"
     assert image(machine, project, "run", "hot", "-c", asked).stdout == "cold more\n"
     # The modules come from the pack of the image: their own bytecode is a link that nobody follows.
     trace = machine.home / "trace"
     environ = machine.environ | {"STORECTL_NODE_DIR": str(machine.home / "node")}
-    storectl = Path(os.sys.executable).with_name("storectl")  # type: ignore[attr-defined]
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not here")
     command = [
         "strace",
         "-f",
@@ -90,7 +91,7 @@ def test_what_a_recorded_run_opened_is_in_a_hot_image_and_the_rest_is_linked(mac
         str(trace),
         "-e",
         "trace=openat",
-        str(storectl),
+        str(STORECTL),
         "image",
         "run",
         "hot",
