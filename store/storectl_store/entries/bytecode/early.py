@@ -12,6 +12,7 @@ compiles what it comes to by itself. From then on ordinary processes begin with 
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -49,7 +50,7 @@ class _Entry:
     folder: Path
     place: Path
     sizes: Mapping[str, int]
-    imports: dict[str, list[str]] | None = None
+    imports: Mapping[str, Sequence[str]] | None = None
     files: Files = field(default_factory=dict)
 
 
@@ -269,7 +270,10 @@ class EarlyBytecode:
         with self._changed:
             if self._entries.get(entry.digest) is not entry or entry.imports is not None:
                 return
-            entry.imports = {module: names for module, names in imports.items() if module in entry.sizes}
+            known = {module: module for module in entry.sizes}
+            entry.imports = {  # each text is there once: of 300 wheels this takes 4 MB, with a text for each mention 9
+                known[module]: tuple(map(sys.intern, names)) for module, names in imports.items() if module in known
+            }
             self._waiting.update((module, entry) for module in entry.imports if module not in self._waiting)
             if self._wanted is not None and not self._unseen:
                 self._arrange()
@@ -277,9 +281,9 @@ class EarlyBytecode:
 
     def _arrange(self) -> None:
         """Keep what the program that has started imports, in that order. The caller holds the lock."""
-        imports: dict[str, list[str]] = {}
+        imports: dict[str, Sequence[str]] = {}
         for entry in self._entries.values():
-            imports |= entry.imports or {}
+            imports.update(entry.imports or {})
         wanted = [module for module in in_order(imports, self._wanted or ()) if module in self._waiting]
         self._waiting = {module: self._waiting[module] for module in wanted}
 
