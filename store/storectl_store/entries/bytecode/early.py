@@ -6,8 +6,9 @@ of the entry, and programs of another boot never look there (``storectl_shim._st
 to who compiles the whole entry and places it for good.
 
 Which modules come first is a guess, from the text of their imports (``storectl_shim.reach``). Before a program starts,
-they are compiled in the order of its imports, by processes that give way to everything else. When it has started it
-compiles what it comes to by itself. From then on ordinary processes begin with what it imports last, and go towards it.
+they are compiled in the order of its imports, by processes that give way to everything else: what the program reaches,
+as far as its names are known, before the rest. When it has started it compiles what it comes to by itself. From then on
+ordinary processes begin with what it imports last, and go towards it.
 """
 
 import logging
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from storectl_shim.reach import in_order
 from storectl_store.digest import Digest
-from storectl_store.entries.bytecode.process import CompilerProcess, Files, compile_request
+from storectl_store.entries.bytecode.process import CompilerProcess, Files, bytecode_path, compile_request
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest
 from storectl_store.errors import ProblemError
@@ -36,6 +37,8 @@ CHUNK = 256 * 1024
 LINGER = 2.0
 """Seconds for which a process without work waits for the next entry."""
 _POLL = 0.2
+_SHARE = 20
+"""After the modules were put in order, so many times as long passes before that is done again."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -86,7 +89,11 @@ class EarlyBytecode:
         self._entries: dict[Digest, _Entry] = {}
         self._unseen: deque[_Entry] = deque()
         self._waiting: dict[str, _Entry] = {}  # modules to be compiled, in the order of their imports
-        self._wanted: tuple[str, ...] | None = None  # what a program imports that has started
+        self._imports: dict[str, list[str]] = {}  # of all modules that were looked at
+        self._wanted: tuple[str, ...] = ()  # what the program imports that was told of last
+        self._hurried = False  # it has started
+        self._unordered = False  # modules have come that are not in the order of the program
+        self._order_at = 0.0  # what gives way puts them in order, not before
         self._threads = {True: 0, False: 0}  # that give way, and that do not
         self._busy = 0  # jobs that are being done
         self._patient: list[_Look | _Chunk] = []  # those of them that give way
@@ -115,17 +122,21 @@ class EarlyBytecode:
         """Whether this entry has arrived, and was not taken."""
         return digest in self._entries
 
+    def expect(self, names: Sequence[str]) -> None:
+        """A program waits for its environment that imports the modules of these names."""
+        with self._changed:
+            self._unordered = self._unordered or self._wanted != tuple(names)
+            self._wanted = tuple(names)
+
     def hurry(self, names: Sequence[str]) -> None:
         """A program starts that imports the modules of these names."""
         with self._changed:
-            self._wanted = tuple(names)
+            self._wanted, self._unordered, self._hurried = tuple(names), True, True
             for job in self._patient:  # it may take long, so the same is done again
                 if isinstance(job, _Look):
                     self._unseen.append(job.entry)
                 else:
                     self._waiting.update((module, job.entry) for module in job.modules)
-            if not self._unseen:
-                self._arrange()
             self._start(gives_way=False)
 
     def wait(self, until: Callable[[], bool]) -> None:
@@ -143,6 +154,8 @@ class EarlyBytecode:
             with suppress(ValueError):
                 self._unseen.remove(entry)
             self._waiting = {module: owner for module, owner in self._waiting.items() if owner is not entry}
+            for module in entry.imports or ():
+                self._imports.pop(module, None)
             return entry.files
 
     def stop(self) -> None:
@@ -187,7 +200,7 @@ class EarlyBytecode:
             with self._changed:
                 self._threads[gives_way] -= 1
                 if not self._threads[False] and not gives_way:
-                    self._wanted = None
+                    self._hurried = False
                 self._changed.notify_all()
 
     def _process(self, *, gives_way: bool) -> CompilerProcess:
@@ -228,6 +241,8 @@ class EarlyBytecode:
             return None
         if self._unseen:
             return _Look(entry=self._unseen.popleft())
+        if self._unordered and (not gives_way or time.monotonic() >= self._order_at):
+            self._arrange()
         if not self._waiting:
             return None
         return self._chunk(reversed(self._waiting) if not gives_way else iter(self._waiting))
@@ -254,7 +269,8 @@ class EarlyBytecode:
             return imports is not None
         with suppress(FileExistsError):
             os.makedirs(entry.place, mode=0o700)
-        files = process.compile(compile_request(entry.folder, job.modules, self._session, place=entry.place))
+        modules = [module for module in job.modules if process.gives_way or not self._is_placed(entry, module)]
+        files = process.compile(compile_request(entry.folder, modules, self._session, place=entry.place))
         with self._changed:
             if self._entries.get(entry.digest) is entry:
                 entry.files.update(files or {})
@@ -264,32 +280,40 @@ class EarlyBytecode:
                 os.unlink(file.staged)
         return files is not None
 
+    def _is_placed(self, entry: _Entry, module: str) -> bool:
+        """Whether a process that gave way has made the bytecode of the module, and perhaps not told of it yet."""
+        return os.path.exists(entry.place / bytecode_path(module, self._interpreter.cache_tag))
+
     def _looked(self, entry: _Entry, imports: dict[str, list[str]]) -> None:
         """Put the modules in line."""
         with self._changed:
             if self._entries.get(entry.digest) is not entry or entry.imports is not None:
                 return
             entry.imports = {module: names for module, names in imports.items() if module in entry.sizes}
+            self._imports |= entry.imports
             self._waiting.update((module, entry) for module in entry.imports if module not in self._waiting)
-            if self._wanted is not None and not self._unseen:
-                self._arrange()
+            self._unordered = True
             self._changed.notify_all()
 
     def _arrange(self) -> None:
-        """Keep what the program that has started imports, in that order. The caller holds the lock."""
-        imports: dict[str, list[str]] = {}
-        for entry in self._entries.values():
-            imports |= entry.imports or {}
-        wanted = [module for module in in_order(imports, self._wanted or ()) if module in self._waiting]
-        self._waiting = {module: self._waiting[module] for module in wanted}
+        """Put what the program imports first, in that order; once it has started, keep only that.
+
+        The caller holds the lock.
+        """
+        begin = time.monotonic()
+        reached = [module for module in in_order(self._imports, self._wanted) if module in self._waiting]
+        wanted = {module: self._waiting[module] for module in reached}
+        self._waiting = wanted if self._hurried else wanted | self._waiting
+        now = time.monotonic()
+        self._unordered, self._order_at = False, now + _SHARE * (now - begin)
 
 
 def _roots(modules: Mapping[str, int]) -> Iterator[str]:
-    """The modules that can be imported without another one of the entry: top packages and modules."""
+    """The modules that are in no package of the entry: top packages and modules, also those of namespaces."""
     packages = {module.rpartition("/")[0] for module in modules if module.endswith("/__init__.py")}
     for module in modules:
-        folder = module.rpartition("/")[0]
-        if module.endswith("/__init__.py"):
+        folder = module.removesuffix("/__init__.py").rpartition("/")[0]
+        while folder and folder not in packages:
             folder = folder.rpartition("/")[0]
-        if folder not in packages:
+        if not folder:
             yield module
