@@ -186,13 +186,32 @@ def test_what_the_program_does_not_import_is_left_for_later(layout: StoreLayout,
     made.join()
 
 
-def test_what_a_waiting_program_imports_comes_before_the_rest(layout: StoreLayout, fake: type[FakeProcess]) -> None:
+def test_only_what_a_waiting_program_imports_is_made_and_in_its_order(
+    layout: StoreLayout, fake: type[FakeProcess]
+) -> None:
     made = EarlyBytecode(layout, PYTHON, session=layout.tmp, boot="this", processes=1)
     made.expect(["second.b"])
     arrived(layout, made)
     fake.gate.set()
-    modules = ["second/__init__.py", "second/b.py", "second/a.py", "first/__init__.py", "first/a.py"]
-    assert asked(fake, 5) == [(True, [module]) for module in modules]
+    made.wait(never)
+    modules = ["second/__init__.py", "second/b.py", "second/a.py"]
+    assert asked(fake, fake.asked.qsize()) == [(True, [module]) for module in modules]
+    made.stop()
+    made.join()
+
+
+def test_nothing_is_looked_at_for_a_program_that_imports_none_of_it(
+    layout: StoreLayout, fake: type[FakeProcess]
+) -> None:
+    fake.imports = {}  # a look would fail
+    made = EarlyBytecode(layout, PYTHON, session=layout.tmp, boot="this", processes=1)
+    made.expect(["__main__"])
+    arrived(layout, made)
+    made.hurry(["__main__"])
+    made.wait(never)
+    found: Any = made
+    assert found._threads == {True: 0, False: 0}
+    assert fake.asked.empty()
     made.stop()
     made.join()
 

@@ -97,9 +97,13 @@ class Fetcher:
         return other
 
     def restricted(self, admit: Admit) -> Self:
-        """A fetcher with these connections, logins and limits that asks no address that ``admit`` refuses."""
+        """A fetcher with these connections, logins and limits that asks no address that ``admit`` refuses.
+
+        Nobody waits for what it fetches, so it has lanes of its own: commands do not queue behind it.
+        """
         other = copy.copy(self)
         other.admit = admit
+        other._lanes = Lanes(self.limits.concurrency)
         return other
 
     async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Progress = lambda _: None) -> Fetched:

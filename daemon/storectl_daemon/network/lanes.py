@@ -1,7 +1,8 @@
 """How many large wheels are fetched at once: few, so that the first is unpacked and compiled while others arrive.
 
 Wheels that share a line all end at about the same time, and everything else begins then. Two fill most lines. Where
-each connection has a limit of its own, more of them bring more: one more is tried, and stays if it does.
+each connection has a limit of its own, more of them bring more: one more is tried once a large wheel is here, or takes
+long, and another one if it did.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ LARGE = 1 << 20
 LEAST = 2
 WINDOW = 0.5
 """Seconds for which what arrives is counted. It begins anew while small wheels arrive, which have no lane."""
+PATIENCE = 3.0
+"""Seconds after which one lane more is tried, even if no large wheel has arrived."""
 GAIN = 1.15
 """So many times as much has to arrive with one lane more."""
 
@@ -33,6 +36,7 @@ class Lanes:
         self._limit = min(LEAST, self._most)
         self._tries = True
         self._rate = 0.0  # bytes a second with one lane less; 0 before the first
+        self._more_from = self._clock() + PATIENCE
         self._begin_window()
 
     def _begin_window(self) -> None:
@@ -49,13 +53,12 @@ class Lanes:
             yield self._count
         finally:
             self._active -= 1
+            self._more_from = 0.0
             self._admit()
-            if not self._active:
-                self._forget()
 
     async def _enter(self) -> None:
         if not self._active:
-            self._begin_window()
+            self._forget()
         if self._active < self._limit and not self._waiting:
             self._active += 1
             return
@@ -78,12 +81,12 @@ class Lanes:
 
     def _count(self, size: int) -> None:
         self._bytes += size
-        seconds = self._clock() - self._since
-        if seconds < WINDOW:
+        now = self._clock()
+        if now - self._since < WINDOW:
             return
-        rate = self._bytes / seconds
+        rate = self._bytes / (now - self._since)
         self._begin_window()
-        if not (self._tries and self._waiting):
+        if now < self._more_from or not (self._tries and self._waiting):
             return
         if rate >= GAIN * self._rate and self._limit < self._most:
             self._rate = rate
