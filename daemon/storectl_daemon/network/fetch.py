@@ -80,7 +80,7 @@ class Fetcher:
         self.admit: Admit = admit_all
         self._client = http_client(self.limits, tls, contexts or {}, proxies or Proxies())
         self._downloads = asyncio.Semaphore(self.limits.concurrency)
-        self._lanes = Lanes(self.limits.concurrency)
+        self.lanes = Lanes(self.limits.concurrency)
         self._pages = asyncio.Semaphore(self.limits.page_concurrency)
 
     async def __aenter__(self) -> Self:
@@ -103,7 +103,7 @@ class Fetcher:
         """
         other = copy.copy(self)
         other.admit = admit
-        other._lanes = Lanes(self.limits.concurrency)
+        other.lanes = Lanes(self.limits.concurrency)
         return other
 
     async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Progress = lambda _: None) -> Fetched:
@@ -113,7 +113,7 @@ class Fetcher:
         cannot be had, WheelError E_HASH if it is not the locked one, StoreFullError if it cannot be written.
         """
         is_local = Address(wheel.url).is_file
-        async with self._lanes.lane(None if is_local else wheel.size) as arrived, self._downloads:
+        async with self.lanes.lane(None if is_local else wheel.size) as arrived, self._downloads:
             with PartialFile(destination, locked_algorithms(wheel)) as file:
                 if is_local:
                     await copy_local(wheel, file, self.limits, progress)
