@@ -129,19 +129,18 @@ class EarlyBytecode:
         """A program waits for its environment that imports the modules of these names; none if nothing is known."""
         with self._changed:
             if self._wanted != tuple(names):
-                self._wanted = tuple(names)
-                self._arrange()
+                self._wanted, self._unordered = tuple(names), True
+                self._start(gives_way=True)
 
     def hurry(self, names: Sequence[str]) -> None:
         """A program starts that imports the modules of these names."""
         with self._changed:
-            self._wanted = tuple(names)
+            self._wanted, self._unordered = tuple(names), True
             for job in self._patient:  # it may take long, so the same is done again
                 if isinstance(job, _Look):
                     self._unseen.append(job.entry)
                 else:
                     self._left.update((module, job.entry) for module in job.modules)
-            self._arrange()
             self._start(gives_way=False)
 
     def wait(self, until: Callable[[], bool]) -> None:
@@ -302,7 +301,7 @@ class EarlyBytecode:
 
     def _has_more(self) -> bool:
         """Whether there is something to do. The caller holds the lock."""
-        if not (self._unseen or self._waiting):
+        if not (self._unseen or self._waiting or (self._unordered and self._left)):
             return False
         heads = {name.partition(".")[0] for name in self._wanted}
         return not heads or any(not heads.isdisjoint(entry.tops) for entry in self._entries.values())
