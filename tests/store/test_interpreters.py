@@ -134,8 +134,8 @@ def test_an_interpreter_that_has_not_changed_is_one_object(book: InterpreterBook
         "",
         "[]",
         '{"format": 99}',
-        '{"format": 2, "facts": {"executable": "/gone"}}',
-        '{"format": 2, "facts": {"executable": "/bin/sh", "markers": 1}}',
+        '{"format": 3, "facts": {"executable": "/gone"}}',
+        '{"format": 3, "facts": {"executable": "/bin/sh", "markers": 1}}',
     ],
 )
 def test_a_damaged_record_is_made_anew_after_a_restart(
@@ -370,7 +370,7 @@ def known_python(tmp_path: Path, path: Path, version: str, abiflags: str = "") -
     facts = {**ANSWER, "executable": str(path), "version": version, "abiflags": abiflags}
     record = tmp_path / "interpreters" / f"{interpreters._key(str(path))}.json"
     record.parent.mkdir(exist_ok=True)
-    record.write_text(json.dumps({"format": 2, "facts": facts}))
+    record.write_text(json.dumps({"format": 3, "facts": facts}))
     return path
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 
 from storectl.errors import ClientError, DaemonProblemError, LockOldError, printable
+from storectl.frozen import is_frozen
 from storectl.options import FROZEN, LOCKED, is_true
 from storectl_shim.locations import store_folder
 from storectl_shim.project_record import lock_files_in, read_notices, read_rollback
@@ -73,6 +74,8 @@ def _relocked(project: str, options: Options, environ: Mapping[str, str]) -> boo
     """Whether there is a new lock file: the project's tool makes one, if the user wants that and it is safe."""
     names = lock_files_in(project)
     if options.offline or options.lock_check or options.lock_file is not None or not names or not _wants_it(project):
+        return False
+    if is_frozen(environ):
         return False
     path = os.path.join(project, names[0])
     if os.stat(path).st_uid != os.geteuid():

@@ -1,0 +1,134 @@
+"""Frozen: on a read-only store, with a read-only home and no daemon, programs run, and nothing is written or asked."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.client_project import age
+from support.frozen import Traced, reason_to_skip, traced
+from support.index import serve_index
+from support.lock_files import pyproject_text
+from support.machine import Machine, new_machine
+from support.project import write_project
+from support.wheels import WheelBytes, make_wheel
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(reason_to_skip() is not None, reason=reason_to_skip() or ""),
+]
+
+SHOW = "import alpha, os; print(alpha.__version__, alpha.__file__, os.environ.get('STORECTL_SOCKET'))\n"
+BLOCK = '# /// script\n# dependencies = ["alpha"]\n# ///\n'
+MANY = [f"many/m{number}.py" for number in range(20)]
+FROZEN = {"STORECTL_FROZEN": "1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """One way to start a program; ``folder`` is below the machine's home."""
+
+    arguments: tuple[str, ...]
+    folder: str
+
+
+STARTS = {
+    "script": Start(arguments=("run", "show.py"), folder="project"),
+    "options": Start(arguments=("run", "--no-dev", "-p", f"3.{sys.version_info[1]}", "show.py"), folder="project"),
+    "member": Start(arguments=("run", "-c", SHOW), folder="project/lib"),
+    "package": Start(arguments=("run", "--package", "lib", "show.py"), folder="project"),
+    "block": Start(arguments=("run", "loose.py"), folder="scripts"),
+    "named": Start(arguments=("run", "-e", "data", "-c", SHOW), folder=""),
+    "tool": Start(arguments=("tool", "run", "greet@1.0"), folder=""),
+    "command": Start(arguments=("run", "greet"), folder="commands"),
+    "many modules": Start(arguments=("run", "-c", SHOW + "import many.all"), folder="project"),
+    "without asserts": Start(arguments=("run", "-O", "-c", SHOW + "import many.all"), folder="project"),
+    "path": Start(arguments=("env", "path"), folder="project"),
+    "warm": Start(arguments=("warm",), folder="project"),
+}
+
+
+def greet() -> WheelBytes:
+    code = "def main():\n    import alpha\n    print(alpha.__version__, alpha.__file__)\n"
+    return make_wheel(
+        "greet",
+        "1.0",
+        files={"greet.py": code},
+        entry_points="[console_scripts]\ngreet = greet:main\n",
+        requires_dist=("alpha",),
+    )
+
+
+def many() -> WheelBytes:
+    """So many modules that a program would leave a record of what it has imported."""
+    files = dict.fromkeys(MANY, "")
+    names = ", ".join(Path(path).stem for path in MANY)
+    return make_wheel("many", files={"many/__init__.py": "", **files, "many/all.py": f"from many import {names}\n"})
+
+
+@pytest.fixture(scope="module")
+def warmed() -> Iterator[Machine]:
+    """A machine on which everything has been run once, and whose daemon has ended."""
+    with new_machine() as machine, serve_index() as index:
+        alpha = make_wheel("alpha", files={"alpha/__init__.py": "__version__ = '1.0'\n"})
+        index.add(alpha, greet())
+        environ = {"UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+        folder = write_project(machine.home / "project", index, [alpha, many()])
+        (folder / "lib").mkdir()
+        (folder / "lib/pyproject.toml").write_text(pyproject_text(["alpha"], root="lib"))
+        (folder / "uv.lock").write_text(_workspace((folder / "uv.lock").read_text()))
+        with (folder / "pyproject.toml").open("a") as file:
+            file.write('[tool.uv.workspace]\nmembers = ["lib"]\n')
+        write_project(machine.home / "commands", index, [alpha, greet()])
+        (machine.home / "scripts").mkdir()
+        (machine.home / "scripts/loose.py").write_text(BLOCK + SHOW)
+        (folder / "show.py").write_text(SHOW)
+        machine.ok("env", "create", "data", "alpha", env=environ)
+        for file in [
+            *machine.home.glob("*/*"),
+            folder / "lib/pyproject.toml",
+            machine.home / ".local/state/storectl/named/data/asked",
+        ]:
+            if file.is_file():
+                age(file)
+        for name in sorted(STARTS):
+            _started(machine, name, environ)
+        machine.ok("daemon", "stop")
+        yield machine
+
+
+def _workspace(lock: str) -> str:
+    member = (
+        '[[package]]\nname = "lib"\nversion = "0"\nsource = { virtual = "lib" }\ndependencies = [{ name = "alpha" }]\n'
+    )
+    return lock.replace("[[package]]", '[manifest]\nmembers = ["lib", "project"]\n\n[[package]]', 1) + member
+
+
+def _started(machine: Machine, name: str, environ: dict[str, str]) -> str:
+    start = STARTS[name]
+    return machine.ok(*start.arguments, cwd=machine.home / start.folder, env=environ)
+
+
+def frozen(machine: Machine, name: str, tmp_path: Path, *, hidden: bool = False, **options: object) -> Traced:
+    start = STARTS[name]
+    folders = [machine.store / "projects", machine.store / "shortcuts"] if hidden else []
+    return traced(
+        machine, *start.arguments, cwd=machine.home / start.folder, log=tmp_path / "calls", hidden=folders, **options
+    )  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("known", ["record", "no record"])
+@pytest.mark.parametrize("said", [{"STORECTL_FROZEN": "1"}, {}], ids=["said", "found out"])
+@pytest.mark.parametrize("name", STARTS)
+def test_nothing_is_written_locked_or_asked(
+    warmed: Machine, tmp_path: Path, name: str, said: dict[str, str], known: str
+) -> None:
+    made = frozen(warmed, name, tmp_path, hidden=known == "no record", env=said)
+    assert made.done.returncode == 0, made.done.stderr
+    assert made.done.stderr == ""
+    if name not in ("path", "warm"):
+        assert made.done.stdout.startswith(f"1.0 {warmed.store}/environments/")
+    assert made.writes == ()
+    assert made.sockets == ()
