@@ -1,5 +1,6 @@
 """Frozen: on a read-only store, with a read-only home and no daemon, programs run, and nothing is written or asked."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import pytest
 
 from support.client_project import age
 from support.frozen import Traced, reason_to_skip, traced
-from support.index import serve_index
+from support.index import LoopbackIndex, serve_index
 from support.lock_files import pyproject_text
 from support.machine import Machine, new_machine
 from support.project import write_project
@@ -82,6 +83,7 @@ def warmed() -> Iterator[Machine]:
         with (folder / "pyproject.toml").open("a") as file:
             file.write('[tool.uv.workspace]\nmembers = ["lib"]\n')
         write_project(machine.home / "commands", index, [alpha, greet()])
+        write_project(machine.home / "other", index, [make_wheel("beta")])
         (machine.home / "scripts").mkdir()
         (machine.home / "scripts/loose.py").write_text(BLOCK + SHOW)
         (folder / "show.py").write_text(SHOW)
@@ -130,5 +132,100 @@ def test_nothing_is_written_locked_or_asked(
     assert made.done.stderr == ""
     if name not in ("path", "warm"):
         assert made.done.stdout.startswith(f"1.0 {warmed.store}/environments/")
+    assert made.writes == ()
+    assert made.sockets == ()
+
+
+def test_no_daemon_is_asked_that_is_there(tmp_path: Path) -> None:
+    with new_machine() as machine, serve_index() as index:
+        folder = small_project(machine, index)
+        asked = traced(machine, "env", "show", cwd=folder, log=tmp_path / "asked", read_only=False)
+        assert asked.sockets
+        for arguments in (("run", "-c", SHOW), ("run", "--no-dev", "-c", SHOW), ("env", "path")):
+            made = traced(machine, *arguments, cwd=folder, log=tmp_path / "calls", read_only=False, env=FROZEN)
+            assert made.done.returncode == 0, made.done.stderr
+            assert not made.done.stdout.strip().endswith(".sock")
+            assert (made.writes, made.sockets) == ((), ())
+
+
+def test_the_same_look_finds_what_other_starts_write(tmp_path: Path) -> None:
+    with new_machine() as machine, serve_index() as index:
+        folder = small_project(machine, index)
+        machine.ok("daemon", "stop")
+        shutil.rmtree(machine.store / "shortcuts", ignore_errors=True)
+        options = traced(machine, "run", "--no-dev", "-q", "-c", SHOW, cwd=folder, log=tmp_path / "1", read_only=False)
+        assert any(f"{machine.store}/shortcuts/" in line for line in options.writes)
+        modules = ("run", "-c", "import many.all")
+        ending = traced(machine, *modules, cwd=folder, log=tmp_path / "2", read_only=False)
+        assert any("/.cache/storectl/imports/" in line for line in ending.writes)
+        silent = traced(
+            machine, *modules, cwd=folder, log=tmp_path / "3", read_only=False, env={"STORECTL_RECORD": "0"}
+        )
+        assert silent.writes == ()
+        unoptimized = traced(
+            machine, "run", "-O", "-c", "import many.all", cwd=folder, log=tmp_path / "4", read_only=False
+        )
+        assert any("/.cache/storectl/bytecode/" in line for line in unoptimized.writes)
+
+
+def test_a_python_that_somebody_else_has_started_leaves_a_record_only_for_a_store_of_its_own(tmp_path: Path) -> None:
+    with new_machine() as machine, serve_index() as index:
+        folder = small_project(machine, index)
+        python = Path(machine.ok("env", "path", cwd=folder).strip()) / "bin/python"
+        machine.ok("daemon", "stop")
+        command = ("-c", "import many.all")
+        own = traced(machine, *command, cwd=folder, log=tmp_path / "1", read_only=False, program=python)
+        assert any("/.cache/storectl/imports/" in line for line in own.writes)
+        away = traced(machine, *command, cwd=folder, log=tmp_path / "2", program=python)
+        assert away.writes == ()
+        said = traced(machine, *command, cwd=folder, log=tmp_path / "3", program=python, env={"STORECTL_RECORD": "1"})
+        assert any("/.cache/storectl/imports/" in line for line in said.writes)
+
+
+def small_project(machine: Machine, index: LoopbackIndex) -> Path:
+    """A project whose environment is ready for two sets of options that mean the same, and whose record is whole."""
+    folder = write_project(machine.home / "project", index, [make_wheel("alpha"), many()])
+    for name in ("uv.lock", "pyproject.toml"):
+        age(folder / name)
+    machine.ok("run", "-c", SHOW, cwd=folder)
+    machine.ok("run", "--no-dev", "-c", SHOW, cwd=folder)
+    return folder
+
+
+REFUSED = {
+    "a project": ("run", "-c", "pass"),
+    "its path": ("env", "path"),
+    "warm": ("warm",),
+    "requirements": ("run", "--with", "many", "-c", "pass"),
+    "a tool": ("tool", "run", "nowhere"),
+    "collect": ("store", "collect"),
+    "list": ("store", "list"),
+    "add": ("add", "many"),
+    "create": ("env", "create", "more", "many"),
+    "add to": ("env", "add", "data", "many"),
+    "remove": ("env", "remove", "data"),
+    "default": ("env", "default", "data"),
+    "show": ("env", "show"),
+    "link": ("link",),
+    "start": ("daemon", "start"),
+    "lock": ("lock",),
+    "pin": ("env", "pin", "kept"),
+    "history": ("env", "history"),
+    "refresh": ("tool", "run", "--refresh", "greet@1.0"),
+}
+
+
+@pytest.mark.parametrize("said", [FROZEN, {}], ids=["said", "found out"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_needs_more_ends_in_one_clear_line(
+    warmed: Machine, tmp_path: Path, name: str, said: dict[str, str]
+) -> None:
+    made = traced(warmed, *REFUSED[name], cwd=warmed.home / "other", log=tmp_path / "calls", env=said)
+    assert made.done.returncode == 125
+    first, second = made.done.stderr.splitlines()
+    assert first.startswith("storectl: E_FROZEN: ")
+    assert ("STORECTL_FROZEN is set" if said else f"the store {warmed.store} cannot be written here") in first
+    assert second.startswith("hint: ")
+    assert "login node" in second
     assert made.writes == ()
     assert made.sockets == ()
