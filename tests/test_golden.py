@@ -68,9 +68,10 @@ from support.golden import GOLDEN, GoldenFormat, check_golden
 
 ELSEWHERE = {
     "import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "project-record.v3", "pin.v1", "ahead.v1.json",
-    f"history.v{HISTORY_FORMAT}", f"kept-inputs.v{KEPT_FORMAT}",
+    f"history.v{HISTORY_FORMAT}", f"kept-inputs.v{KEPT_FORMAT}", "node-root.v1",
 }  # fmt: skip
 """Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; pin: ``tests/store/test_pins.py``;
+root of a user: ``tests/store/test_node_roots.py``;
 ahead: ``tests/daemon/test_ahead.py``; history and kept inputs: ``tests/store/test_history.py``; the others: ``test_golden_records.py``."""
 
 DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)
