@@ -10,8 +10,9 @@ start is looked up by ``storectl_store.frozen``: the one part of the store's pac
 from __future__ import annotations
 
 import os
+import sys
 
-from storectl.errors import DaemonProblemError, FrozenError, NoLockFileError
+from storectl.errors import DaemonProblemError, FrozenError, NoLockFileError, printable
 from storectl.options import is_true
 from storectl_shim.locations import NoHomeError, socket_path, store_folder
 from storectl_shim.project_record import find_project
@@ -85,7 +86,10 @@ def frozen_environment(project: str, options: Options, environ: Mapping[str, str
     lock_file = options.lock_file or _lock_file(project, environ)
     question = Question(project=Path(project), lock_file=Path(lock_file), options=options.asked, environ=environ)
     try:
-        found = find_environment(open_stores(Path(store_folder(environ)), ()), question)
+        opened = open_stores(Path(store_folder(environ)), environ)
+        for problem in opened.problems:
+            sys.stderr.write(f"storectl: warning: {problem.code}: {printable(problem.message)}\n")
+        found = find_environment(opened.stores, question)
     except NotWarmedError as error:
         why = f" ({why_frozen(environ)})"
         raise FrozenError(error.message + why, hint=_WARM, **error.facts) from None

@@ -12,7 +12,7 @@ from support.client_project import age
 from support.frozen import Traced, reason_to_skip, traced
 from support.index import LoopbackIndex, serve_index
 from support.lock_files import pyproject_text
-from support.machine import Machine, new_machine
+from support.machine import STORECTL, Machine, new_machine
 from support.project import write_project
 from support.wheels import WheelBytes, make_wheel
 
@@ -80,13 +80,15 @@ def warmed() -> Iterator[Machine]:
         (folder / "lib").mkdir()
         (folder / "lib/pyproject.toml").write_text(pyproject_text(["alpha"], root="lib"))
         (folder / "uv.lock").write_text(_workspace((folder / "uv.lock").read_text()))
-        with (folder / "pyproject.toml").open("a") as file:
-            file.write('[tool.uv.workspace]\nmembers = ["lib"]\n')
+        with (folder / "pyproject.toml").open("a") as project:
+            project.write('[tool.uv.workspace]\nmembers = ["lib"]\n')
         write_project(machine.home / "commands", index, [alpha, greet()])
         write_project(machine.home / "other", index, [make_wheel("beta")])
         (machine.home / "scripts").mkdir()
         (machine.home / "scripts/loose.py").write_text(BLOCK + SHOW)
         (folder / "show.py").write_text(SHOW)
+        (machine.home / "names").mkdir()
+        (machine.home / "names/python3").symlink_to(STORECTL)
         machine.ok("env", "create", "data", "alpha", env=environ)
         for file in [
             *machine.home.glob("*/*"),
@@ -113,27 +115,67 @@ def _started(machine: Machine, name: str, environ: dict[str, str]) -> str:
     return machine.ok(*start.arguments, cwd=machine.home / start.folder, env=environ)
 
 
-def frozen(machine: Machine, name: str, tmp_path: Path, *, hidden: bool = False, **options: object) -> Traced:
+PLACES = ("a record", "no record", "a layer")
+"""How much of the world of the first start is there: its record, its store alone, or that only as a layer."""
+
+
+def frozen(machine: Machine, name: str, log: Path, place: str, env: dict[str, str]) -> Traced:
     start = STARTS[name]
-    folders = [machine.store / "projects", machine.store / "shortcuts"] if hidden else []
-    return traced(
-        machine, *start.arguments, cwd=machine.home / start.folder, log=tmp_path / "calls", hidden=folders, **options
-    )  # type: ignore[arg-type]
+    records = [machine.store / "projects", machine.store / "shortcuts"] if place == "no record" else []
+    if place == "a layer":
+        env = env | {"STORECTL_STORE": str(machine.root / "no/store"), "STORECTL_LAYERS": str(machine.store)}
+    return traced(machine, *start.arguments, cwd=machine.home / start.folder, log=log, hidden=records, env=env)
 
 
-@pytest.mark.parametrize("known", ["record", "no record"])
-@pytest.mark.parametrize("said", [{"STORECTL_FROZEN": "1"}, {}], ids=["said", "found out"])
-@pytest.mark.parametrize("name", STARTS)
+FEW = ("script", "block", "tool")
+CASES = [
+    *((name, "a record", FROZEN) for name in STARTS),
+    *((name, "no record", {}) for name in STARTS),
+    *((name, "no record", FROZEN) for name in FEW),
+    *((name, "a layer", {}) for name in FEW),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "said"), [pytest.param(*case, id=f"{case[0]}, {case[1]}, {bool(case[2])}") for case in CASES]
+)
 def test_nothing_is_written_locked_or_asked(
-    warmed: Machine, tmp_path: Path, name: str, said: dict[str, str], known: str
+    warmed: Machine, tmp_path: Path, name: str, said: dict[str, str], place: str
 ) -> None:
-    made = frozen(warmed, name, tmp_path, hidden=known == "no record", env=said)
+    made = frozen(warmed, name, tmp_path / "calls", place, said)
     assert made.done.returncode == 0, made.done.stderr
     assert made.done.stderr == ""
-    if name not in ("path", "warm"):
-        assert made.done.stdout.startswith(f"1.0 {warmed.store}/environments/")
+    environments = f"{warmed.store}/environments/"
+    if name == "warm":
+        assert made.done.stdout.startswith("ready (frozen): 2 wheels for Python ")
+    elif name == "path":
+        assert made.done.stdout.startswith(environments)
+    else:
+        assert made.done.stdout.startswith(f"1.0 {environments}")
     assert made.writes == ()
     assert made.sockets == ()
+
+
+API = "import storectl; storectl.activate(); import alpha; print(alpha.__version__, alpha.__file__)"
+
+
+@pytest.mark.parametrize("place", PLACES[:2])
+def test_the_python_api_and_names_of_pythons(warmed: Machine, tmp_path: Path, place: str) -> None:
+    records = [warmed.store / "projects", warmed.store / "shortcuts"] if place == PLACES[1] else []
+    for program, code in ((Path(sys.executable), API), (warmed.home / "names/python3", SHOW)):
+        made = traced(
+            warmed,
+            "-c",
+            code,
+            cwd=warmed.home / "project",
+            log=tmp_path / "calls",
+            hidden=records,
+            env=FROZEN,
+            program=program,
+        )
+        assert made.done.returncode == 0, made.done.stderr
+        assert made.done.stdout.startswith(f"1.0 {warmed.store}/environments/"), made.done.stderr
+        assert (made.writes, made.sockets) == ((), ())
 
 
 def test_no_daemon_is_asked_that_is_there(tmp_path: Path) -> None:
@@ -215,8 +257,12 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("said", [FROZEN, {}], ids=["said", "found out"])
-@pytest.mark.parametrize("name", REFUSED)
+FEW_REFUSED = ("a project", "collect", "add", "create")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [*((name, FROZEN) for name in REFUSED), *((name, {}) for name in FEW_REFUSED)]
+)
 def test_what_needs_more_ends_in_one_clear_line(
     warmed: Machine, tmp_path: Path, name: str, said: dict[str, str]
 ) -> None:

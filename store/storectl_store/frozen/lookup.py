@@ -8,16 +8,21 @@ sha256, and what a source becomes. Of the first kind, the files that stores have
 what the store has noted of its builds (``builds``).
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from storectl_store.digest import Digest, EnvironmentId
+from storectl_store.entries.layer_settings import read_layer_settings
+from storectl_store.entries.layers import KeptStore, open_layer
 from storectl_store.entries.read_only import ReadOnlyStore
+from storectl_store.entries.trusted_path import is_kept
 from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
 from storectl_store.environments.identity import environment_id
-from storectl_store.errors import NotWarmedError, StoreError, TargetError
+from storectl_store.errors import LayerError, NotWarmedError, StoreError, TargetError
 from storectl_store.frozen.pins import Closure, closure_of
 from storectl_store.frozen.shelf import Shelf
 from storectl_store.interpreters.book import InterpreterBook
@@ -57,15 +62,28 @@ class Found:
     record: EnvironmentRecord
 
 
-def open_stores(own: Path, lower: Sequence[Path]) -> tuple[ReadOnlyStore, ...]:
-    """The stores that there are, the own one first. Raises StoreFormatError if the own one is of another version."""
-    found = [ReadOnlyStore.open(own)] if own.is_dir() else []
-    for path in lower:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedStores:
+    """The stores that there are, the own one first, and why layers that the settings name are not among them."""
+
+    stores: tuple[ReadOnlyStore, ...]
+    problems: tuple[LayerError, ...]
+
+
+def open_stores(own: Path, environ: Mapping[str, str]) -> OpenedStores:
+    """Open the own store and the layers that ``environ`` leads to.
+
+    Raises StoreFormatError if the own store is of another version.
+    """
+    settings = read_layer_settings(environ)
+    found: list[ReadOnlyStore] = [ReadOnlyStore.open(own)] if own.is_dir() else []
+    problems = list(settings.problems)
+    for each in settings.layers:
         try:
-            found.append(ReadOnlyStore.open(path))
-        except StoreError:
-            continue  # a layer that cannot be read is left out
-    return tuple(found)
+            found.append(open_layer(each).store)
+        except LayerError as error:
+            problems.append(error)
+    return OpenedStores(stores=tuple(found), problems=tuple(problems))
 
 
 def find_environment(stores: Sequence[ReadOnlyStore], question: Question) -> Found:
@@ -98,9 +116,9 @@ def _interpreter(stores: Sequence[ReadOnlyStore], lock_file: LockFile, question:
     options, environ = question.options, question.environ
     start = Path(options.get("member") or question.project)
     around = look_around(start, environ, for_project=lock_file.kind == "requirements")
-    folders = [store.layout.interpreters for store in stores]
+    folders = [store.layout.interpreters for store in stores if _is_trusted(store, store.layout.interpreters)]
     if not folders:
-        raise NotWarmedError("there is no store here, nor any layer", path=str(question.project))
+        raise NotWarmedError("there is neither a store here nor a layer", path=str(question.project))
     book = InterpreterBook(folders[0], others=folders[1:], asks=False)
     required = requires_python_of(lock_file, AskedGroups.by(options)) or around.requires_python
     try:
@@ -109,6 +127,15 @@ def _interpreter(stores: Sequence[ReadOnlyStore], lock_file: LockFile, question:
         raise NotWarmedError(
             f"no interpreter that a store knows fits {question.project}: {error.message}", path=str(question.project)
         ) from error
+
+
+def _is_trusted(store: ReadOnlyStore, folder: Path) -> bool:
+    """Whether only those who keep the store can have written the folder."""
+    if not isinstance(store, KeptStore):
+        return True
+    with suppress(OSError):
+        return is_kept(os.lstat(folder), store.owners)
+    return False
 
 
 def _closure(shelf: Shelf, lock_file: LockFile, interpreter: Interpreter, question: Question) -> Closure:

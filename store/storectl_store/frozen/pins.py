@@ -8,7 +8,6 @@ from typing import Self
 from storectl_store.digest import algorithm_of
 from storectl_store.errors import NotWarmedError
 from storectl_store.frozen.shelf import Shelf
-from storectl_store.projects.editable_wheel import editable_wheel
 from storectl_store.selection.origins import folder_origin
 from storectl_store.selection.pin import IndexPin, LocalProject, Pin, Selection, SourcePin, WheelFile
 from storectl_store.selection.target import Interpreter
@@ -37,7 +36,7 @@ def closure_of(shelf: Shelf, selection: Selection, interpreter: Interpreter) -> 
     editable = [_editable(project) for project in local if project.packaged]
     looked_up = [_looked_up(shelf, pin, interpreter) for pin in selection.index_pins]
     _check_none_is_built(selection.source_pins)
-    pins = (*map(_identified, selection.pins), *looked_up, *(pin for pin in editable if pin is not None))
+    pins = (*map(_identified, selection.pins), *looked_up, *editable)
     return Closure(pins=pins, local_projects=local)
 
 
@@ -55,8 +54,10 @@ def _looked_up(shelf: Shelf, pin: IndexPin, interpreter: Interpreter) -> Pin:
     return Pin(name=pin.name, version=pin.version, wheel=wheel)
 
 
-def _editable(project: LocalProject) -> Pin | None:
+def _editable(project: LocalProject) -> Pin:
     """The editable wheel of a local project, as its folder is now."""
+    from storectl_store.projects.editable_wheel import editable_wheel  # noqa: PLC0415 - a third of all that is loaded
+
     wheel = editable_wheel(project)
     if wheel is None:
         raise _only_a_daemon_knows(f"{project.name} in {Path(project.path)} is built by its own backend", project.name)
