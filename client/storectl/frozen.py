@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import sys
 
-from storectl.errors import DaemonProblemError, FrozenError, NoLockFileError, printable
-from storectl.options import is_true
+from storectl.errors import DaemonProblemError, FrozenError, LockOldError, NoLockFileError, printable
+from storectl.options import FROZEN, LOCKED, is_true
 from storectl_shim.locations import NoHomeError, socket_path, store_folder
 from storectl_shim.project_record import find_project
 from storectl_shim.store_daemon import read_store_daemon
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "STORECTL_FROZEN"
 
-_HINT = "do it where the store can be written, such as a login node, without STORECTL_FROZEN"
+_HINT = "do it where the store can be written, such as a login node"
+_OWN = "set STORECTL_STORE to a folder that you can write"
 _WARM = "warm it where the store can be written, such as a login node (storectl warm), with the same options"
 
 
@@ -69,14 +70,16 @@ def check_not_frozen(doing: str, environ: Mapping[str, str]) -> None:
     """FrozenError if it is frozen. ``doing`` reads as in "cannot <doing>"."""
     why = why_frozen(environ)
     if why is not None:
-        raise FrozenError(f"cannot {doing}: {why}, and nothing is made here", hint=_HINT)
+        more = f"and {VARIABLE} is not set" if environ.get(VARIABLE) else f"or {_OWN}"
+        raise FrozenError(f"cannot {doing}: {why}, and nothing is made here", hint=f"{_HINT}, {more}")
 
 
 def frozen_environment(project: str, options: Options, environ: Mapping[str, str]) -> FrozenEnvironment:
     """The environment of these options, found by files alone.
 
-    FrozenError if no store has it, DaemonProblemError with the code that the daemon would give if the lock file
-    selects nothing that could be used.
+    Says on stderr if the lock file is old. LockOldError if it is, and must not be; FrozenError if no store has the
+    environment; DaemonProblemError with the code that the daemon would give if the lock file selects nothing that could
+    be used.
     """
     from pathlib import Path  # noqa: PLC0415 - all of this is only for what has no record
 
@@ -95,6 +98,7 @@ def frozen_environment(project: str, options: Options, environ: Mapping[str, str
         raise FrozenError(error.message + why, hint=_WARM, **error.facts) from None
     except ProblemError as error:
         raise DaemonProblemError(error.message, code=error.code, hint=error.hint, **error.facts) from None
+    _tell_stale(found.stale, project, options, environ)
     record = found.record
     return FrozenEnvironment(
         path=str(found.path),
@@ -103,6 +107,16 @@ def frozen_environment(project: str, options: Options, environ: Mapping[str, str
         version=record.version,
         wheels=len(record.digests),
     )
+
+
+def _tell_stale(stale: str | None, project: str, options: Options, environ: Mapping[str, str]) -> None:
+    """As ``locks.freshness`` does for an environment that has a record."""
+    if stale is None or options.lock_check == FROZEN:
+        return
+    if options.lock_check == LOCKED:
+        raise LockOldError(stale, hint="lock it anew, or --frozen takes it as it is", project=project)
+    if not is_true(environ.get("STORECTL_QUIET")):
+        sys.stderr.write(f"storectl: warning: {printable(stale)}\n")
 
 
 def _lock_file(project: str, environ: Mapping[str, str]) -> str:

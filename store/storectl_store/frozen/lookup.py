@@ -56,10 +56,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A published environment that has all of its entries."""
+    """A published environment that has all of its entries.
+
+    ``stale`` says in one line that the project has changed since the lock file was made; None if it has not.
+    """
 
     path: Path
     record: EnvironmentRecord
+    stale: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +106,9 @@ def find_environment(stores: Sequence[ReadOnlyStore], question: Question) -> Fou
     if found is None:
         missing = [f"{pin.name} {pin.version}" for pin in pins if not shelf.has(pin.wheel.digest)]
         raise _not_warmed(question, identity, missing)
-    _check_entries(shelf, found)
-    return found
+    path, record = found
+    _check_entries(shelf, path, record)
+    return Found(path=path, record=record, stale=closure.stale)
 
 
 def _read(path: Path, question: Question) -> LockFile:
@@ -148,24 +153,24 @@ def _closure(shelf: Shelf, lock_file: LockFile, interpreter: Interpreter, questi
     return closure.below(closure_of(shelf, on_top, interpreter))
 
 
-def _published(stores: Sequence[ReadOnlyStore], identity: EnvironmentId) -> Iterator[Found]:
-    """What stores have published under this id. One that cannot be read is passed by."""
+def _published(stores: Sequence[ReadOnlyStore], identity: EnvironmentId) -> Iterator[tuple[Path, EnvironmentRecord]]:
+    """What stores have published under this id: folders and records. One that cannot be read is passed by."""
     for store in stores:
         folder = store.environment(identity)
         if folder is not None:
             try:
-                yield Found(path=folder, record=read_environment(folder))
+                yield folder, read_environment(folder)
             except StoreError:
                 continue
 
 
-def _check_entries(shelf: Shelf, found: Found) -> None:
+def _check_entries(shelf: Shelf, path: Path, record: EnvironmentRecord) -> None:
     """Raise NotWarmedError if an entry of the environment has been collected since it was published."""
-    gone: list[Digest] = [digest for digest in found.record.digests if not shelf.has(digest)]
+    gone: list[Digest] = [digest for digest in record.digests if not shelf.has(digest)]
     if gone:
         raise NotWarmedError(
-            f"{len(gone)} of {len(found.record.digests)} wheels of {found.path} are in no store any more",
-            path=str(found.path),
+            f"{len(gone)} of {len(record.digests)} wheels of {path} are in no store any more",
+            path=str(path),
             missing=gone,
         )
 

@@ -15,10 +15,14 @@ from storectl_store.selection.target import Interpreter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """What a lock file selects for one target, every pin with its file and its sha256."""
+    """What a lock file selects for one target, every pin with its file and its sha256.
+
+    ``stale`` is that of the selection.
+    """
 
     pins: tuple[Pin, ...]
     local_projects: tuple[LocalProject, ...]
+    stale: str | None = None
 
     def below(self, other: Self) -> Self:
         """This closure with what the other adds. A project that both have stays as it is in this one."""
@@ -37,7 +41,7 @@ def closure_of(shelf: Shelf, selection: Selection, interpreter: Interpreter) -> 
     looked_up = [_looked_up(shelf, pin, interpreter) for pin in selection.index_pins]
     _check_none_is_built(selection.source_pins)
     pins = (*map(_identified, selection.pins), *looked_up, *editable)
-    return Closure(pins=pins, local_projects=local)
+    return Closure(pins=pins, local_projects=local, stale=selection.stale)
 
 
 def _identified(pin: Pin) -> Pin:
