@@ -15,7 +15,7 @@ import sys
 from storectl.errors import DaemonProblemError, FrozenError, LockOldError, NoLockFileError, printable
 from storectl.options import FROZEN, LOCKED, is_true
 from storectl_shim.locations import NoHomeError, socket_path, store_folder
-from storectl_shim.project_record import find_project
+from storectl_shim.project_record import find_project, read_ready
 from storectl_shim.store_daemon import read_store_daemon
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
@@ -110,8 +110,10 @@ def frozen_environment(project: str, options: Options, environ: Mapping[str, str
 
 
 def _tell_stale(stale: str | None, project: str, options: Options, environ: Mapping[str, str]) -> None:
-    """As ``locks.freshness`` does for an environment that has a record."""
+    """As ``locks.freshness`` does if there is a record that is right, which says it then."""
     if stale is None or options.lock_check == FROZEN:
+        return
+    if read_ready(store_folder(environ), project, options.key, environ) is not None:
         return
     if options.lock_check == LOCKED:
         raise LockOldError(stale, hint="lock it anew, or --frozen takes it as it is", project=project)

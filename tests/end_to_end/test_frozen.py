@@ -277,22 +277,6 @@ def test_what_needs_more_ends_in_one_clear_line(
     assert made.sockets == ()
 
 
-def test_a_lock_file_that_is_older_than_the_project_is_said_to_be(tmp_path: Path) -> None:
-    with new_machine() as machine, serve_index() as index:
-        folder = small_project(machine, index)
-        machine.ok("daemon", "stop")
-        (folder / "pyproject.toml").write_text(pyproject_text(["alpha", "many", "later"]))
-        said = machine.run("run", "-c", SHOW, cwd=folder, env=FROZEN)
-        assert said.returncode == 0
-        assert said.stdout.startswith("1.0 ")
-        assert said.stderr.startswith("storectl: warning: ")
-        assert len(said.stderr.splitlines()) == 1
-        assert machine.run("run", "--frozen", "-c", SHOW, cwd=folder, env=FROZEN).stderr == ""
-        refused = machine.run("run", "--locked", "-c", SHOW, cwd=folder, env=FROZEN)
-        assert (refused.returncode, refused.stdout) == (125, "")
-        assert refused.stderr.startswith("storectl: E_LOCK_OLD: ")
-
-
 @pytest.mark.parametrize("kind", ["pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt"])
 def test_lock_files_of_every_tool_are_looked_up(tmp_path: Path, kind: str) -> None:
     with new_machine() as machine, serve_index() as index:
