@@ -93,7 +93,7 @@ def settings_of(environ: Mapping[str, str], files: ConfigFiles, project: Path | 
 
 def default_index() -> Address:
     """The index that is asked if none is configured: the one that ``unearth`` adds by itself."""
-    from unearth import PackageFinder  # noqa: PLC0415 - 1.2 MiB, of no use if an index is configured
+    from unearth import PackageFinder  # noqa: PLC0415 - takes long to load, and an index may be configured
 
     return Address(PackageFinder().sources[0]["url"])
 

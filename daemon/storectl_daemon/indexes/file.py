@@ -119,7 +119,7 @@ def _html_files(content: bytes, encoding: str, base: Address, index: str) -> Ite
         text = content.decode(encoding, "replace")
     except LookupError:
         text = content.decode("utf-8", "replace")
-    from unearth.collector import IndexHTMLParser  # noqa: PLC0415 - large indexes answer with JSON
+    from unearth.collector import IndexHTMLParser  # noqa: PLC0415 - takes long to load, and most pages are JSON
 
     # unearth's parser is used, but not its Link objects: those take seconds for the pages of large projects.
     parser = IndexHTMLParser()
