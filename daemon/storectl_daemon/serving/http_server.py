@@ -18,6 +18,9 @@ from storectl_daemon.serving.peers import Gate
 
 HEAD_BYTES = 16 << 10
 HEAD_SECONDS = 2.0
+CONNECTION = "connection"
+"""The name, in the ``state`` of a request's scope, of the socket that it came through."""
+
 _KEEP_ALIVE_SECONDS = 30
 _GRACE_SECONDS = 2
 
@@ -34,7 +37,9 @@ class GuardedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Close the connection at once if its peer may not stay. The transport reads only after this returns."""
-        self._uid = self._gate.enter(transport.get_extra_info("socket"))
+        connection = transport.get_extra_info("socket")
+        self._uid = self._gate.enter(connection)
+        self.app_state = {**self.app_state, CONNECTION: connection}
         super().connection_made(transport)
         if self._uid is None:
             transport.abort()
