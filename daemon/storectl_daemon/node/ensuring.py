@@ -98,7 +98,7 @@ class Ensuring:
     async def make(self, uid: int, wheel: WheelWanted, tell: Callable[[WarmEvent], None]) -> None:
         """Fetch the wheel for this account and make it an entry. Raises a ProblemError if that cannot be."""
         self._network.check_client_address(wheel.url, wheel.filename)
-        await self.enter(uid, wheel, self._network.fetch(), Progress(tell))
+        await self.enter(uid, wheel, self._network.fetch(uid), Progress(tell))
 
     async def enter(self, uid: int, wheel: WheelWanted, fetch: Fetch, report: Progress) -> None:
         """Make the file of ``fetch`` an entry, in a turn of this account and within its quota."""

@@ -128,6 +128,7 @@ class NodeNetwork:
         )
         self._opened = fetcher
         self._fetcher = fetcher.restricted(self.admit)
+        self._fetchers: dict[int, Fetcher] = {}
         self._pages = IndexPages(PageStore(layout.index_pages))
 
     async def __aenter__(self) -> Self:
@@ -155,9 +156,11 @@ class NodeNetwork:
         if not text.endswith(f"/{filename.replace('+', '%2B')}") and not text.endswith(f"/{filename}"):
             raise OriginError(f"{address} is not the address of {filename}", url=str(address))
 
-    def fetch(self) -> Fetch:
-        """Access to wheels, as the pipeline wants it."""
-        return self._fetcher.fetch
+    def fetch(self, uid: int) -> Fetch:
+        """Access to wheels for this account, as the pipeline wants it. Its large wheels wait for no other account's."""
+        if uid not in self._fetchers:
+            self._fetchers[uid] = self._opened.restricted(self.admit)
+        return self._fetchers[uid].fetch
 
     async def attests(self, filename: str, digest: Digest) -> bool:
         """Whether an index of the policy lists a file of this name with this sha256.
