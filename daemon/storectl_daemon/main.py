@@ -3,7 +3,6 @@
 Exit codes: 0 after an orderly end, 1 for a problem, 3 if another daemon serves the store.
 """
 
-import argparse
 import asyncio
 import logging
 import os
@@ -39,16 +38,16 @@ REST_S = 1.0
 """Seconds after a warm before its memory is given back: the client that waited now asks for the environment."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Serve until told to stop. ``argv`` is without the program's name. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="storectl daemon", description="Serve one store on a Unix socket.")
-    parser.add_argument("--log-file", type=Path, help="write the log here instead of to stderr")
-    parser.add_argument("--node", type=Path, metavar="FILE", help="serve many users, by this policy")
-    arguments = parser.parse_args(argv)
+def main(options: Sequence[str]) -> int:
+    """Serve until told to stop; return the exit code.
+
+    ``options`` are names with their values: ``--log-file`` and a path, ``--node`` and the path of a policy.
+    """
+    said = dict(zip(options[::2], map(Path, options[1::2]), strict=True))
     try:
-        configure_logs(arguments.log_file)
-        if arguments.node is not None:
-            return _serve_node(arguments.node.absolute(), _only(service_variables))
+        configure_logs(said.get("--log-file"))
+        if "--node" in said:
+            return _serve_node(said["--node"].absolute(), _only(service_variables))
         return _serve_store(Settings.from_environ(_only(daemon_variables)))
     except (StoreBusyError, SocketBusyError) as error:
         return _tell(error, EXIT_BUSY)

@@ -50,7 +50,7 @@ def test_all_that_can_be_said_is_read(tmp_path: Path) -> None:
         fetched = 1000
     """
     policy = read(tmp_path, text, credentials=tmp_path)
-    assert policy.roles.readers == policy.roles.writers == {os.getegid()}
+    assert policy.roles.readers == policy.roles.writers == frozenset({os.getegid()})
     assert policy.roles.admins == {0, 1000}
     (origin,) = policy.origins
     assert (origin.index, origin.private, origin.login and origin.login.user) == (True, True, "robot")
