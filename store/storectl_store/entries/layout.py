@@ -2,6 +2,7 @@ r"""The one module that joins the store's paths.
 
 <store>/
 VERSION  VERSION.copy            "storectl store <format>\n", twice
+GENERATION                       in a store that others read: replaced after something has gone
 lock                             OFD lock of the one writer; never deleted
 start.lock                       flock of the command that starts a daemon
 daemon  daemon.sh                address of the daemon's socket, also for the launcher (storectl_shim.store_daemon)
@@ -65,6 +66,10 @@ class StoreLayout:
     @property
     def version_copy(self) -> Path:
         return self.root / "VERSION.copy"
+
+    @property
+    def generation(self) -> Path:
+        return self.root / "GENERATION"
 
     @property
     def lock(self) -> Path:
