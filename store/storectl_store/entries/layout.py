@@ -2,7 +2,7 @@ r"""The one module that joins the store's paths.
 
 <store>/
 VERSION  VERSION.copy            "storectl store <format>\n", twice
-GENERATION                       in a store that others read: replaced after something has gone
+GENERATION                       of a store that others read: replaced whenever anything was taken out of it
 lock                             OFD lock of the one writer; never deleted
 start.lock                       flock of the command that starts a daemon
 daemon  daemon.sh                address of the daemon's socket, also for the launcher (storectl_shim.store_daemon)
