@@ -2,8 +2,6 @@
 
 import heapq
 import random
-import threading
-import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 from benchmarks.cluster import FOLDER, RANKS, Server, answer_time, chain, main, read, wait
 
 from support.slow_tree import slow_tree
+from support.stores import run_python
 
 FACTOR = 1.7
 """So far apart may be what the model says and what a machine does that has other work."""
@@ -90,6 +89,27 @@ def test_the_table_says_what_was_assumed(capsys: pytest.CaptureFixture[str]) -> 
     assert "lookups 1,560" in told
 
 
+ASK = """
+import os, sys, threading, time
+from support.slow_tree import hurry
+folder, askers, files, work = sys.argv[1], *map(float, sys.argv[2:])
+hurry()
+
+def start(rank):
+    for number in range(int(files)):
+        os.stat(f"{folder}/{rank}-{number}")
+        time.sleep(work)
+
+threads = [threading.Thread(target=start, args=(rank,)) for rank in range(int(askers))]
+begun = time.perf_counter()
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(time.perf_counter() - begun)
+"""
+
+
 def started(tmp_path: Path, askers: int, work: float) -> tuple[float, int, float]:
     """Let so many look at files of a slow tree at once. Seconds, calls of each, and seconds that a call really took."""
     source, folder = tmp_path / f"source {askers}", tmp_path / f"mount {askers}"
@@ -97,20 +117,8 @@ def started(tmp_path: Path, askers: int, work: float) -> tuple[float, int, float
     for rank in range(askers):
         for number in range(FILES):
             (source / f"{rank}-{number}").touch()
-
-    def start(rank: int) -> None:
-        for number in range(FILES):
-            (folder / f"{rank}-{number}").stat()
-            time.sleep(work)
-
     with slow_tree(source, folder, metadata=0.005) as tree:
-        threads = [threading.Thread(target=start, args=(rank,)) for rank in range(askers)]
-        begun = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        seconds = time.perf_counter() - begun
+        seconds: float = run_python(ASK, str(folder), str(askers), str(FILES), str(work))
     assert tree.report is not None
     return seconds, tree.report.metadata // askers, tree.report.seconds
 
@@ -127,4 +135,5 @@ def test_ranks_wait_for_a_file_system_with_5_ms_a_call_as_long_as_the_model_says
     seconds, calls, service = started(tmp_path, askers, work)
     server = Server(servers=1, service=service, way=max(way, 0.0))
     said = chain(server, askers, calls, FILES * work / calls) + FILES * work
+    print(f"{askers} askers, {work} s: said {said:.2f}, took {seconds:.2f}, service {service:.4f}, way {way:.4f}")
     assert said / FACTOR <= seconds <= said * FACTOR

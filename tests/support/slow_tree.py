@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,12 @@ def slow_tree(
         assert server.stderr is not None
         server.stderr.close()
     tree.report = Counted(**json.loads(report.read_text()))
+
+
+def hurry() -> None:
+    """Come before other work of this machine, if that is allowed: a call of 5 ms is not to take 100."""
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -15)
 
 
 def _need_fuse() -> None:
@@ -148,6 +154,7 @@ def main() -> None:
     import mfusepy  # noqa: PLC0415 - as above
 
     source, mount, metadata, read, kept, report = sys.argv[1:]
+    hurry()
     operations = _operations(source, float(metadata), float(read))
     options = {"entry_timeout": float(kept), "attr_timeout": float(kept), "negative_timeout": float(kept)}
     mfusepy.FUSE(operations, mount, foreground=True, nothreads=True, ro=True, **options)
