@@ -45,9 +45,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> StoreLayout:
     return layout
 
 
-def run(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(home: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command of somebody who has nothing."""
-    environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home), **variables}
     return subprocess.run(
         [STORECTL, "store", *arguments], env=environ, capture_output=True, text=True, check=False, cwd=home
     )
@@ -92,6 +92,9 @@ def test_what_cannot_be_is_said(site: StoreLayout, tmp_path: Path) -> None:
     both = run(tmp_path, "collect", "--store", site.root, "--project", ".")
     assert both.returncode == 2
     assert "E_USAGE" in both.stderr
+    frozen = run(tmp_path, "collect", "--store", site.root, STORECTL_FROZEN="1")
+    assert frozen.returncode == 125
+    assert frozen.stderr.startswith("storectl: E_FROZEN: ")
     with written_store(site.root):
         busy = run(tmp_path, "collect", "--store", site.root)
     assert busy.stderr.startswith("storectl: E_STORE_BUSY: ")

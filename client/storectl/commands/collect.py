@@ -12,6 +12,7 @@ from storectl.commands.output import count_text, duration_text, print_json, prin
 from storectl.commands.parameters import as_json
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import UsageError
+from storectl.frozen import VARIABLE, check_not_frozen
 from storectl.options import Options
 from storectl.project import locate_project
 from storectl_shim.sizes import parse_size
@@ -75,6 +76,8 @@ def collect(
     if store is not None:
         from storectl.daemon.offline import collect as collect_offline  # noqa: PLC0415 - it loads much
 
+        if os.environ.get(VARIABLE):  # a store of one's own, which an administrator need not have, plays no part here
+            check_not_frozen(f"collect {store}", os.environ)
         events = collect_offline(
             store,
             dry_run=dry_run,

@@ -24,7 +24,7 @@ def count(store: str, by: str, *, exact: bool) -> Json:
         from storectl_daemon.offline.usage import count  # noqa: PLC0415 - only such a command needs the daemon's code
 
         answer: Json = decoded(json.loads(count(Path(store), by, exact=exact).json_text()))  # type: ignore[arg-type]
-        return answer
+        return {name: value for name, value in answer.items() if name != "event"}
 
 
 def collect(
