@@ -17,7 +17,7 @@ from storectl.locks.named import ASKED, read_named
 from storectl.locks.script_block import lock_files_beside
 from storectl.shortcuts import PLAIN
 from storectl_shim.locations import NoHomeError, store_folder
-from storectl_shim.project_record import LOCK_FILES, SETTLED_NS, absolute_lock_file
+from storectl_shim.project_record import LOCK_FILES, SETTLED_NS, TELLING_NS, absolute_lock_file
 from storectl_shim.shortcuts import LIMIT, TOOLS, quoted, shortcut_content, shortcut_path, shortcut_place, stamp_path
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
@@ -55,6 +55,7 @@ class Grounds:
         except OSError:
             self.is_odd = True
         else:
+            self.is_odd |= mtime_ns <= TELLING_NS
             self.times.append(mtime_ns)
             self.calls.append(f"_storectl_as_before {quoted(path)} +{mtime_ns}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.client_project import ClientHome, client_home
-from support.launched import BLOCK, UV_LOCK, World, change, command_line
+from support.launched import BLOCK, SAY, UV_LOCK, World, change, command_line
 
 SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
 STEPS = int(os.environ.get("STORECTL_STEPS", "2"))
@@ -108,6 +108,10 @@ ROWS: dict[str, tuple[str, str, Callable[[World], object], Callable[[World], obj
         "run -c pass", "work/packages/app", none,
         lambda w: (w.home.home / "work/packages/app/pyproject.toml").unlink(),
     ),
+    "another build of the Python that is asked for": ("run -p 3.11 -c pass", "work", none, lambda w: w.install("3.11")),
+    "another build of the Python of a script": ("run own.py", "loose", none, lambda w: w.install("3.11", f"{SAY}#\n")),
+    "another build of the Python of a tool": ("tool run greet", "loose", none, lambda w: w.install("3.11")),
+    "another build of the Python of a member": ("run -c pass", "work/packages/app", none, lambda w: w.install("3.11")),
     "another lock file that counts": ("run --extra x -c pass", "work", none, put("work/uv.lock", "version = 2\n")),
 }  # fmt: skip
 

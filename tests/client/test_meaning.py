@@ -139,6 +139,12 @@ def test_of_a_script_that_has_just_changed_nothing_is_known(home: ClientHome) ->
     assert shortcuts(home) == []
 
 
+def test_of_a_script_with_the_time_of_an_archive_nothing_is_known(home: ClientHome) -> None:
+    os.utime(script_with_lock_file(home), ns=(1, 1))
+    ran(home, "tool.py")
+    assert shortcuts(home) == []
+
+
 def test_a_change_of_the_script_leaves_one_stamp(home: ClientHome) -> None:
     script = script_with_lock_file(home)
     ran(home, "tool.py")

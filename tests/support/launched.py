@@ -74,8 +74,7 @@ class World:
 
     def _lay_out(self) -> None:
         for name in ("3.11", "3.12"):
-            (self.home.root / name).mkdir()
-            write_program(self.home.root / name / f"python{name}", SAY)
+            self.install(name)
         for name in ("first", "second"):
             (self.home.root / name).mkdir()
         self.link(self.home.root / "second/python3", self.home.root / "3.11/python3.11")
@@ -100,6 +99,12 @@ class World:
         path.write_text(text)
         self._clock += 1_000_000_000
         os.utime(path, ns=(self._clock, self._clock))
+
+    def install(self, version: str, text: str = SAY) -> None:
+        """Put a Python of this version in its place, perhaps in that of another build."""
+        path = self.home.root / version / f"python{version}"
+        self.put(path, text)
+        path.chmod(0o755)
 
     def link(self, path: Path, to: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,6 +151,9 @@ class World:
         paths = [*(os.path.join(project, name) for name in INPUTS), lock_file]
         paths += [os.path.join(options.member, "pyproject.toml")] if options.member is not None else []
         states = {Path(path): read_state(Path(path)) for path in paths}
+        pinned = (pinned_in(project) or "").strip()
+        python = Path(str(self.choose(options.python, environ, pinned=pinned).executable))
+        states[python] = read_state(python, "program")
         digests = [f"{path} {state.sha256}" for path, state in sorted(states.items()) if state is not None]
         name = hashlib.sha256("\n".join([project, options.key, *digests]).encode()).hexdigest()[:12]
         environment = self.home.root / "environments" / name
@@ -153,8 +161,7 @@ class World:
         (environment / "pyvenv.cfg").write_text("home = /\n")
         for command in COMMANDS:
             write_program(environment / "bin" / command, SAY)
-        pinned = (pinned_in(project) or "").strip()
-        self.link(environment / "bin/python", Path(str(self.choose(options.python, environ, pinned=pinned).executable)))
+        self.link(environment / "bin/python", python)
         write_record(
             StoreLayout(Path(store_folder(environ))),
             Path(project),
@@ -277,6 +284,7 @@ def _changes(world: World, chance: random.Random) -> dict[str, Callable[[], obje
         "another Python": lambda: world.link(
             root / "second/python3", root / chance.choice(("3.11/python3.11", "3.12/python3.12"))
         ),
+        "a Python installed anew": lambda: world.install(chance.choice(("3.11", "3.12"))),
         "a Python gone": lambda: (root / "3.12/python3.12").chmod(chance.choice((0o644, 0o755))),
         "PATH": variable("PATH", *(f"{root}/{x}:{root}/second:{DEFAULT_PATH}" for x in ("first", "none", "second"))),
         "HOME": variable("HOME", str(home), str(home), str(root / "other"), str(loose)),
