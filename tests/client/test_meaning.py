@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from storectl.locks.overlay import SETTINGS
 from storectl_shim.project_record import options_key, record_folder
 from storectl_shim.shortcuts import LIMIT, shortcut_path, target_of
 from support.client_project import ClientHome, age, client_home, write_program
@@ -110,6 +111,29 @@ def test_a_search_that_the_launcher_does_not_understand_leaves_none(home: Client
     (below / "requirements.txt").write_text("idna\n")  # no lock file: it has no hashes
     ran(home, "--extra", "a", "-c", SHOW, cwd=below)
     assert shortcuts(home) == []
+
+
+def test_requirements_depend_on_the_environment_below_and_on_settings(home: ClientHome) -> None:
+    from storectl.locks.remembered import remembered_folder  # noqa: PLC0415 - only this test looks into it
+
+    home.write_record(options_key(dev=True))
+    fast = home.record / f"fast.{options_key(dev=True)}/environment"
+    age(fast)
+    folder = Path(remembered_folder("overlays", [home.environment.name, "idna==3.10"], home.environ()))
+    folder.mkdir(parents=True)
+    (folder / "pylock.toml").write_text("")
+    home.write_record(options_key(dev=True, overlay=str(folder / "pylock.toml")))
+    ran(home, "--dev", "--with", "idna==3.10", "show.py")
+    path = shortcut(home, home.project, "dev+requirements=idna==3.10")
+    assert calls(path) == [
+        f"_storectl_as_before '{fast}' +{fast.stat().st_mtime_ns}",
+        *(f"_storectl_value {name} '{value}'" for name, value in (("HOME", home.home), ("XDG_STATE_HOME", ""))),
+        *(f"_storectl_value {name} ''" for name in SETTINGS),
+    ]
+    assert target_of(path.read_bytes()) == (
+        str(home.project),
+        options_key(dev=True, overlay=str(folder / "pylock.toml")),
+    )
 
 
 def script_with_lock_file(home: ClientHome, name: str = "tool.py.lock") -> Path:

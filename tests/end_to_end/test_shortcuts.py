@@ -63,6 +63,14 @@ def test_options_and_members_of_a_project(machine: Machine, index: LoopbackIndex
     traps.runs_twice("run", "--package", "lib", "-c", SHOW, cwd=folder)
 
 
+def test_requirements_on_top(machine: Machine, index: LoopbackIndex, environ: dict[str, str], traps: Traps) -> None:
+    folder = project(machine, index)
+    command = ("run", "--with", "greet==1.0", "-c", f"import greet\n{SHOW}")
+    traps.runs_twice(*command, cwd=folder, **environ)
+    assert traps.run(*command, cwd=folder, UV_RESOLUTION="lowest", **environ)[1]
+    assert traps.run("run", "--with", ".", "-c", "pass", cwd=folder, **environ)[1]
+
+
 def test_scripts(machine: Machine, index: LoopbackIndex, environ: dict[str, str], traps: Traps) -> None:
     folder = machine.home / "scripts"
     folder.mkdir()

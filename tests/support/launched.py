@@ -97,6 +97,9 @@ class World:
         """Give a file this content, and a time of its own that is hours old."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        self._age(path)
+
+    def _age(self, path: Path) -> None:
         self._clock += 1_000_000_000
         os.utime(path, ns=(self._clock, self._clock))
 
@@ -150,6 +153,7 @@ class World:
         lock_file = options.lock_file or os.path.join(project, found[0])
         paths = [*(os.path.join(project, name) for name in INPUTS), lock_file]
         paths += [os.path.join(options.member, "pyproject.toml")] if options.member is not None else []
+        paths += [options.overlay] if options.overlay is not None else []
         states = {Path(path): read_state(Path(path)) for path in paths}
         pinned = (pinned_in(project) or "").strip()
         python = Path(str(self.choose(options.python, environ, pinned=pinned).executable))
@@ -157,13 +161,15 @@ class World:
         digests = [f"{path} {state.sha256}" for path, state in sorted(states.items()) if state is not None]
         name = hashlib.sha256("\n".join([project, options.key, *digests]).encode()).hexdigest()[:12]
         environment = self.home.root / "environments" / name
-        (environment / "bin").mkdir(parents=True, exist_ok=True)
+        for inside in ("bin", f"lib/{python.name}/site-packages"):
+            (environment / inside).mkdir(parents=True, exist_ok=True)
         (environment / "pyvenv.cfg").write_text("home = /\n")
         for command in COMMANDS:
             write_program(environment / "bin" / command, SAY)
         self.link(environment / "bin/python", python)
+        layout = StoreLayout(Path(store_folder(environ)))
         write_record(
-            StoreLayout(Path(store_folder(environ))),
+            layout,
             Path(project),
             key=options.key,
             environment=environment,
@@ -173,6 +179,9 @@ class World:
             notices=self.notices,
             rolled_back=self.rolled_back,
         )
+        fast = layout.project_record(Path(project)) / f"fast.{options.key}/environment"
+        if fast.exists():
+            self._age(fast)
         return str(environment)
 
     def lock(self, path: str, wanted: Wanted, environ: Mapping[str, str], *, offline: bool = False) -> str:
@@ -293,6 +302,7 @@ def _changes(world: World, chance: random.Random) -> dict[str, Callable[[], obje
         "STORECTL_PYTHON": variable("STORECTL_PYTHON", "", "", "3.11", "3.12"),
         "UV_DEV": variable("UV_DEV", "", "", "1", "0"),
         "STORECTL_ENV": variable("STORECTL_ENV", "", "", "", "data"),
+        "UV_RESOLUTION": variable("UV_RESOLUTION", "", "", "lowest"),
         "VIRTUAL_ENV": variable("VIRTUAL_ENV", "", "", str(root / "venv")),
         "UV_OFFLINE": variable("UV_OFFLINE", "", "1"),
         "the default": lambda: world.link(state / "named/default", Path(chance.choice(("data", "follow")))),
@@ -330,4 +340,5 @@ def command_line(world: World, chance: random.Random) -> tuple[list[str], Path]:
 _OPTIONS = (
     "-p 3.11", "-p3.12", "--extra x", "--group=y", "--no-dev", "--package app", "--package lib", "--all-packages",
     "--offline", "-q", "--frozen", "--locked", "-e data", "-e follow", "-e default", "--no-sync", "-v", "--dev",
+    "--with six", "--with idna==3.10", "--with . --no-dev",
 )  # fmt: skip
