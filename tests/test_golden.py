@@ -16,8 +16,6 @@ from storectl.locks import named
 from storectl_daemon.indexes.file import IndexFile
 from storectl_daemon.indexes.page_store import PAGE_FORMAT, KeptPage, PageStore
 from storectl_daemon.indexes.url_book import BOOK_FORMAT, UrlBook
-from storectl_daemon.interpreters import book as interpreter_book
-from storectl_daemon.interpreters.facts import interpreter_of
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.network.address import Address
 from storectl_daemon.projects import book as project_book
@@ -52,6 +50,8 @@ from storectl_store.environments.front import front_record
 from storectl_store.environments.front.front_record import FrontRecord, read_front, write_front
 from storectl_store.environments.identity import VIEW_FORMAT
 from storectl_store.environments.outlines.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
+from storectl_store.interpreters import book as interpreter_book
+from storectl_store.interpreters.facts import interpreter_of
 from storectl_store.projects.history import HISTORY_FORMAT
 from storectl_store.projects.kept_inputs import KEPT_FORMAT
 from storectl_store.projects.prefetched import (
@@ -68,9 +68,10 @@ from support.golden import GOLDEN, GoldenFormat, check_golden
 
 ELSEWHERE = {
     "import-map.v1", "openapi.json", "pack.v3", "imports.v2", "project-record.v2", "project-record.v3", "pin.v1", "ahead.v1.json",
-    f"history.v{HISTORY_FORMAT}", f"kept-inputs.v{KEPT_FORMAT}",
+    f"history.v{HISTORY_FORMAT}", f"kept-inputs.v{KEPT_FORMAT}", "node-root.v1",
 }  # fmt: skip
 """Map: ``tests/store/test_import_map.py``; API: ``tests/daemon/test_api.py``; pin: ``tests/store/test_pins.py``;
+root of a user: ``tests/store/test_node_roots.py``;
 ahead: ``tests/daemon/test_ahead.py``; history and kept inputs: ``tests/store/test_history.py``; the others: ``test_golden_records.py``."""
 
 DIGEST, OTHER = digest_of_hex("0f" * 32), digest_of_hex("a1" * 32)

@@ -46,4 +46,5 @@ def share_store(store: str, interpreter: str) -> None:
         folder = os.path.join(store, name)
         if os.path.isdir(folder):
             os.chmod(folder, 0o700)
+    os.chmod(os.path.join(store, "VERSION"), 0o644)  # a store whose format cannot be read is no layer of anybody
     os.chmod(store, 0o755)  # noqa: S103 - that everybody can read it is what was asked for

@@ -55,12 +55,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from storectl_daemon.building.builder import Builder
-    from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.prefetching.making import CommitMaker
     from storectl_daemon.repair.repairer import Repairer
     from storectl_daemon.warming.bisection import Bisection
     from storectl_daemon.warming.comparing import Comparing
     from storectl_daemon.warming.make import EnvironmentMaker
+    from storectl_store.interpreters.book import InterpreterBook
 
 
 class Resources:
@@ -323,6 +323,6 @@ def _load_comparing(settings: Settings, store: Store, making: Making) -> "Compar
 
 
 def _load_interpreters(store: Store) -> "InterpreterBook":
-    from storectl_daemon.interpreters.book import InterpreterBook  # noqa: PLC0415 - map requests need none of it
+    from storectl_store.interpreters.book import InterpreterBook  # noqa: PLC0415 - map requests need none of it
 
     return InterpreterBook(store.layout.interpreters)

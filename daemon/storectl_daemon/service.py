@@ -52,10 +52,10 @@ from storectl_store.version import installed_version
 
 if TYPE_CHECKING:
     from storectl_daemon.collecting.collector import Collector
-    from storectl_daemon.interpreters.book import InterpreterBook
     from storectl_daemon.repair.repairer import Repairer
     from storectl_daemon.warming.bisection import Bisection
     from storectl_daemon.warming.comparing import Comparing
+    from storectl_store.interpreters.book import InterpreterBook
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@
     │   ├── StoreBusyError            E_STORE_BUSY    another process is the writer
     │   ├── StoreFormatError          E_STORE_FORMAT  made by another version, or not a store
     │   ├── StoreFullError            E_DISK          no space, quota, or an I/O error
-    │   └── PrefixCollisionError      E_PREFIX        the address is taken by another digest
+    │   ├── PrefixCollisionError      E_PREFIX        the address is taken by another digest
+    │   └── LayerError                E_LAYER         a lower store cannot be used
     ├── WheelError                    E_HASH, E_ZIP_*, E_LAYOUT, E_WHEEL_META, E_RECORD, E_ENTRYPOINT
     ├── SelectionError
     │   ├── LockFileError             E_LOCK          unreadable, malformed or unsupported lock file
@@ -148,6 +149,17 @@ class PrefixCollisionError(StoreError):
     """An entry with the same prefix and another digest stands at the address."""
 
     default_code = "E_PREFIX"
+
+
+class LayerError(StoreError):
+    """A lower store cannot be used, or an environment needs one that is left out; ``facts['path']`` is its folder."""
+
+    default_code = "E_LAYER"
+    default_hint = "storectl layer list shows what each layer is"
+
+
+class UntrustedLayerError(LayerError):
+    """Others than its owner could have written what is in a lower store, so nothing of it is used."""
 
 
 class WheelError(ProblemError):

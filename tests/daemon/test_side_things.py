@@ -11,8 +11,8 @@ import pytest
 
 from storectl_daemon.building.mirror_sums import lock_file, sums_file, write_sums
 from storectl_daemon.collecting.side_things import drop_side_things
-from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.interpreters.book import InterpreterBook
 from support.collected import aged
 from support.stores import written_store
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
 
-from storectl_daemon.interpreters.book import InterpreterBook
+from storectl_store.interpreters.book import InterpreterBook
 from storectl_store.selection.target import Interpreter, Target
 
 PLATFORMS = {

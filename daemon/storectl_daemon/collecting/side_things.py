@@ -5,9 +5,9 @@ from pathlib import Path
 
 from storectl_daemon.building.mirror_sums import drop_old_mirrors
 from storectl_daemon.indexes.page_store import PageStore
-from storectl_daemon.interpreters.book import drop_old_answers
 from storectl_store.disk.durability import disk_errors
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.interpreters.book import drop_old_answers
 
 
 def drop_side_things(layout: StoreLayout, *, logs: Path, before: float) -> int:

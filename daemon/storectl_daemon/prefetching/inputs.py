@@ -13,11 +13,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from storectl_daemon.interpreters.request import pinned_request
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.prefetching.commit_files import CommitFiles
 from storectl_daemon.prefetching.git_calls import GitError
-from storectl_daemon.projects.version_files import VERSION_FILES, Around, look_around, requires_python_in
+from storectl_store.interpreters.request import pinned_request
+from storectl_store.projects.version_files import VERSION_FILES, Around, look_around, requires_python_in
 from storectl_store.selection.lock_file import LockFile, kind_of
 from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.settings_files import SETTING_VARIABLES, settings_files

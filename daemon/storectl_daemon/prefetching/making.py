@@ -33,14 +33,14 @@ from storectl_daemon.prefetching.git_calls import Git, GitError
 from storectl_daemon.prefetching.inputs import counting_variables, outside_files, read_commit
 from storectl_daemon.prefetching.local_code import InMemory, editable_of
 from storectl_daemon.prefetching.wheels import Reasons, Wheels, known_pins
-from storectl_daemon.projects.version_files import look_around
 from storectl_daemon.warming.make import EnvironmentMaker
 from storectl_daemon.warming.publishing import Publishing
-from storectl_daemon.warming.reading import direct_urls
 from storectl_store.collecting.holds import Hold
 from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.errors import ProblemError, StoreError
+from storectl_store.projects.version_files import look_around
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.origins import direct_urls
 from storectl_store.selection.pin import LocalProject, Pin, Selection, SourcePin
 from storectl_store.selection.reading import read_lock_file
 from storectl_store.selection.target import Interpreter

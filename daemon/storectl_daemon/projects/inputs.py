@@ -9,12 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
-from storectl_daemon.projects.ownership import owner_errors
 from storectl_shim.project_record import INPUTS, doubt_about, find_project
 from storectl_shim.requirements_files import NAME, contents_of
 from storectl_shim.trust import check_inputs
 from storectl_store.errors import NoLockFileError
-from storectl_store.projects.input_state import InputKind, InputState, read_state
+from storectl_store.projects.input_state import InputKind, InputState, read_states
+from storectl_store.projects.ownership import owner_errors
 from storectl_store.selection.tables.snapshot import read_snapshot
 
 Signature = tuple[tuple[int, int, int, int] | None, ...]
@@ -146,11 +146,6 @@ def read_inputs(located: Located, extra: Mapping[Path, InputKind] = MappingProxy
     more = {path: kind for path, kind in extra.items() if path not in files}
     files |= read_states(more)
     return Inputs(located=located, files=files, extra=more, read_at_ns=now)
-
-
-def read_states(kinds: Mapping[Path, InputKind]) -> dict[Path, InputState | None]:
-    """The states of inputs beyond the usual ones, read now."""
-    return {path: read_state(path, kind) for path, kind in kinds.items()}
 
 
 def read_input(path: Path) -> InputState | None:

@@ -17,9 +17,9 @@ from typing import Any
 from storectl_daemon.projects.fetches import FETCH_FILES, Fetches
 from storectl_daemon.projects.inputs import Signature, signature_of
 from storectl_daemon.projects.notifications import Batch, Wanted, notifications
-from storectl_daemon.projects.version_files import VERSION_FILES
 from storectl_daemon.projects.worktrees import Changes, Worktrees, repository_of
 from storectl_shim.project_record import INPUTS
+from storectl_store.projects.version_files import VERSION_FILES
 
 logger = logging.getLogger(__name__)
 

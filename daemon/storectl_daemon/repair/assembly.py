@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 
 from storectl_daemon.compiling.compiler import Compiler
-from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.process.loading import Loaded
 from storectl_daemon.repair.addresses import Addresses
@@ -18,6 +17,7 @@ from storectl_daemon.warming.make import EnvironmentMaker
 from storectl_daemon.warming.publishing import Publishing
 from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.writer import Writer
+from storectl_store.interpreters.book import InterpreterBook
 from storectl_store.selection.pin import Pin
 
 

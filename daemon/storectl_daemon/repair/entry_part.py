@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from storectl_daemon.compiling.compiler import Compiler
-from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.network.address import Address
 from storectl_daemon.repair.addresses import Addresses
@@ -28,6 +27,7 @@ from storectl_store.entries.store import Store
 from storectl_store.entries.verify import THOROUGH, Depth, Finding, Kind, verify
 from storectl_store.environments.made_by import environment_records, shown_digests
 from storectl_store.errors import ProblemError
+from storectl_store.interpreters.book import InterpreterBook
 from storectl_store.selection.pin import Pin
 
 _IN_PLACE = frozenset({Kind.MODE, Kind.UNLISTED})

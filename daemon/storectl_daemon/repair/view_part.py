@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.repair.examined import Examined, Found, LostError, Order
 from storectl_daemon.repair.users import Users
 from storectl_daemon.warming.publishing import Planned, Publishing
@@ -19,6 +18,7 @@ from storectl_store.environments.environment_record import EnvironmentRecord, re
 from storectl_store.environments.made_by import Maker, environment_folders, maker_of
 from storectl_store.environments.view_check import differences
 from storectl_store.errors import ProblemError, StoreError
+from storectl_store.interpreters.book import InterpreterBook
 from storectl_store.selection.target import Interpreter
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_daemon.errors import GitRefError
-from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.projects.git_tree import GitTree
 from storectl_daemon.projects.histories import Histories
@@ -16,6 +15,7 @@ from storectl_shim.project_record import LOCK_FILES
 from storectl_store.digest import Digest
 from storectl_store.entries.store import Store
 from storectl_store.environments.difference import Change, Member, difference
+from storectl_store.interpreters.book import InterpreterBook
 from storectl_store.projects.history import Generation
 from storectl_store.selection.lock_file import LockFile
 from storectl_store.selection.pin import Selection

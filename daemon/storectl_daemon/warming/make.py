@@ -17,21 +17,18 @@ from storectl_daemon.entries.pipeline import Pipeline
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.indexes.access import Access, Network
 from storectl_daemon.indexes.look_up import file_of
-from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.options import Job, Options
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, WarmEvent
 from storectl_daemon.process.together import all_of
 from storectl_daemon.projects.inputs import Inputs, asked_for, doubts, input_paths
-from storectl_daemon.projects.ownership import check_local, check_unlocked
-from storectl_daemon.projects.version_files import Around
+from storectl_daemon.projects.ownership import check_unlocked
 from storectl_daemon.published import PublishedEnvironments
 from storectl_daemon.warming.arrivals import Arrivals, present
 from storectl_daemon.warming.closure import Closure
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.reading import (
     Reading,
-    direct_urls,
     extra_inputs,
     lists_of_trust,
     made_for,
@@ -48,8 +45,12 @@ from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.store import Store
 from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import EnvironmentBuildError
+from storectl_store.interpreters.book import InterpreterBook
 from storectl_store.projects.kept_inputs import KeptInputs
+from storectl_store.projects.ownership import check_local
+from storectl_store.projects.version_files import Around
 from storectl_store.selection.lock_file import LockFile
+from storectl_store.selection.origins import direct_urls
 from storectl_store.selection.pin import IndexPin, Pin, Selection, SourcePin
 from storectl_store.selection.target import Interpreter
 

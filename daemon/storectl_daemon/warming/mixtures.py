@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from packaging.utils import NormalizedName
 
 from storectl_daemon.errors import BisectionError, UnknownEnvironmentError
-from storectl_daemon.interpreters.book import InterpreterBook
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo
 from storectl_daemon.published import PublishedEnvironments, known_environment
@@ -19,6 +18,7 @@ from storectl_store.environments.identity import environment_id
 from storectl_store.environments.mixture import Mixing, Wheel
 from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import ProblemError
+from storectl_store.interpreters.book import InterpreterBook
 from storectl_store.selection.target import Interpreter
 
 

@@ -1,23 +1,21 @@
 """What an environment is made from, as it is on disk now or as the history kept it. All of this may block."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.utils import NormalizedName
-
 from storectl_daemon.jobs.options import Job
-from storectl_daemon.projects.inputs import Inputs, Located, read_states
-from storectl_daemon.projects.version_files import Around, look_around
+from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.warming.closure import Closure
 from storectl_shim.trust import list_paths, other_owner
-from storectl_store.projects.input_state import InputKind, InputState, stronger
+from storectl_store.projects.input_state import InputKind, InputState, read_states, stronger
 from storectl_store.projects.kept_inputs import KeptInputs, KeptWheel
 from storectl_store.projects.local_inputs import check_is_project, local_inputs
+from storectl_store.projects.version_files import Around, look_around
 from storectl_store.selection.lock_file import LockFile, kind_of
+from storectl_store.selection.origins import direct_urls
 from storectl_store.selection.pin import Pin
 from storectl_store.selection.reading import read_lock_file, remembering
 from storectl_store.selection.settings_files import settings_files
@@ -99,13 +97,6 @@ def to_be_kept(reading: Reading, interpreter: Interpreter, pins: Sequence[Pin]) 
         direct_urls=direct_urls(pins),
         files={path: content for path, content in reading.files.items() if path not in lock_file.settings},
     )
-
-
-def direct_urls(pins: Sequence[Pin]) -> dict[NormalizedName, str]:
-    """The contents of ``direct_url.json``, by project, for everything that comes from no index."""
-    return {
-        pin.name: json.dumps(pin.direct_url.to_dict(), sort_keys=True) for pin in pins if pin.direct_url is not None
-    }
 
 
 def extra_inputs(

@@ -66,8 +66,14 @@ def remove_pin(layout: StoreLayout, name: str) -> bool:
 
 
 def _names(folder: Path) -> list[str]:
+    """The names of the pins; a folder of digits has the roots of one user (``collecting.node_roots``)."""
     try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+        with os.scandir(folder) as found:
+            return sorted(
+                each.name
+                for each in found
+                if not each.name.startswith(".") and not (each.name.isdecimal() and each.is_dir(follow_symlinks=False))
+            )
     except FileNotFoundError:
         return []
 

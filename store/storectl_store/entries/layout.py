@@ -2,6 +2,7 @@ r"""The one module that joins the store's paths.
 
 <store>/
 VERSION  VERSION.copy            "storectl store <format>\n", twice
+GENERATION                       of a store that others read: replaced whenever anything was taken out of it
 lock                             OFD lock of the one writer; never deleted
 start.lock                       flock of the command that starts a daemon
 daemon  daemon.sh                address of the daemon's socket, also for the launcher (storectl_shim.store_daemon)
@@ -15,6 +16,7 @@ links/<32 hex>  <32 hex>.<32 hex>.copy    the symbolic links, and the copies of 
 packs/<id>                       bytecode that programs of an environment import, once more, in their order
 interpreters/<key>.json          what an interpreter said of itself, by path, size and time
 roots/<name>                     a pin: an environment that a person wants to keep
+roots/<uid>/<id>                 in a store of many users: what one of them keeps alive for an environment
 builds/<64 hex>.<16 hex>.json    what a built wheel was built from
 git/<32 hex>/                    a bare clone of a repository that sources are commits of
 urls/                            what an index said: file name + digest -> address
@@ -64,6 +66,10 @@ class StoreLayout:
     @property
     def version_copy(self) -> Path:
         return self.root / "VERSION.copy"
+
+    @property
+    def generation(self) -> Path:
+        return self.root / "GENERATION"
 
     @property
     def lock(self) -> Path:
@@ -199,6 +205,13 @@ class StoreLayout:
 
     def pin(self, name: str) -> Path:
         return self.roots / name
+
+    def node_roots_of(self, uid: int) -> Path:
+        """The folder with all roots of one user of a node store."""
+        return self.roots / str(uid)
+
+    def node_root(self, uid: int, environment_id: EnvironmentId) -> Path:
+        return self.node_roots_of(uid) / environment_id
 
     def pack(self, environment_id: EnvironmentId) -> Path:
         return self.packs / environment_id

@@ -61,6 +61,11 @@ def read_state(path: Path, kind: InputKind = "file") -> InputState | None:
     raise LockFileError(f"{path}: keeps changing while it is read", hint="try again when it is written", path=str(path))
 
 
+def read_states(kinds: Mapping[Path, InputKind]) -> dict[Path, InputState | None]:
+    """The states of these inputs, read now."""
+    return {path: read_state(path, kind) for path, kind in kinds.items()}
+
+
 def _read_once(path: Path, kind: InputKind) -> InputState | None:
     """The state; None if the input changed meanwhile."""
     before = os.stat(path)

@@ -1,13 +1,15 @@
 """Where a pin comes from, as ``direct_url.json`` says it (PEP 610): archives and commits; never an index or a login."""
 
+import json
 import re
+from collections.abc import Iterable
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from packaging.direct_url import ArchiveInfo, DirectUrl, DirInfo, VcsInfo
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest, algorithm_of, hex_of
-from storectl_store.selection.pin import GitCommit, SourcePin
+from storectl_store.selection.pin import GitCommit, Pin, SourcePin
 
 _PLAIN = "/!$&'()*+,;=:@[]^|~"
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -42,6 +44,13 @@ def folder_origin(path: str, *, editable: bool) -> DirectUrl:
     Its address is quoted as little as possible, as uv does it.
     """
     return DirectUrl(url=f"file://{quote(path, safe=_PLAIN)}", dir_info=DirInfo(editable=editable or None))
+
+
+def direct_urls(pins: Iterable[Pin]) -> dict[NormalizedName, str]:
+    """The contents of ``direct_url.json``, by project, for everything that comes from no index."""
+    return {
+        pin.name: json.dumps(pin.direct_url.to_dict(), sort_keys=True) for pin in pins if pin.direct_url is not None
+    }
 
 
 def without_login(url: str) -> str:

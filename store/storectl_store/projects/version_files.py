@@ -14,10 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storectl_daemon.projects.inputs import read_states
 from storectl_shim.trust import foreign_owner
 from storectl_store.errors import LockFileError
-from storectl_store.projects.input_state import InputState
+from storectl_store.projects.input_state import InputState, read_states
 from storectl_store.selection.tables.snapshot import read_snapshot
 
 VERSION_FILES = (".python-version", ".python-versions")

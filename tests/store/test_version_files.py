@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storectl_daemon.projects.version_files import Around, look_around
+from storectl_store.projects.version_files import Around, look_around
 
 
 @pytest.fixture

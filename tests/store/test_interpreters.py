@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from storectl_daemon.interpreters import book as interpreters
-from storectl_daemon.interpreters import probe
-from storectl_daemon.interpreters.book import InterpreterBook
-from storectl_daemon.interpreters.facts import interpreter_of
-from storectl_daemon.interpreters.search import find_interpreters
 from storectl_store.errors import LockFileError, TargetError
+from storectl_store.interpreters import book as interpreters
+from storectl_store.interpreters import probe
+from storectl_store.interpreters.book import InterpreterBook
+from storectl_store.interpreters.facts import interpreter_of
+from storectl_store.interpreters.search import find_interpreters
 from storectl_store.selection.target import Interpreter
 
 RUNNING = os.path.realpath(getattr(sys, "_base_executable", sys.executable))

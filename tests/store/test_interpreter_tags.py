@@ -11,8 +11,8 @@ import pytest
 from packaging import _manylinux, _musllinux
 from packaging import tags as packaging_tags
 
-from storectl_daemon.interpreters.book import InterpreterBook
-from storectl_daemon.interpreters.tags import System, tags_of
+from storectl_store.interpreters.book import InterpreterBook
+from storectl_store.interpreters.tags import System, tags_of
 from support.views import Python, every_python
 
 INSIDE = """

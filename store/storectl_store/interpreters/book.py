@@ -21,13 +21,13 @@ from typing import Any
 
 from packaging.version import Version
 
-from storectl_daemon.interpreters import probe
-from storectl_daemon.interpreters.facts import interpreter_of
-from storectl_daemon.interpreters.request import ANY, OLDEST, InterpreterRequest, parse_request, pinned_request
-from storectl_daemon.interpreters.search import find_interpreters, path_interpreters, program_of, pyenv_interpreter
 from storectl_store.disk.whole_files import replace_file
 from storectl_store.entries.sealed import opened, sealed
 from storectl_store.errors import TargetError
+from storectl_store.interpreters import probe
+from storectl_store.interpreters.facts import interpreter_of
+from storectl_store.interpreters.request import ANY, OLDEST, InterpreterRequest, parse_request, pinned_request
+from storectl_store.interpreters.search import find_interpreters, path_interpreters, program_of, pyenv_interpreter
 from storectl_store.selection.python_version import check_requires_python, release_of
 from storectl_store.selection.target import Interpreter
 from storectl_store.system_errors import refusal_of

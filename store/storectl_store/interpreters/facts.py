@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from storectl_daemon.interpreters.tags import System, tags_of
+from storectl_store.interpreters.tags import System, tags_of
 from storectl_store.selection.python_version import release_of
 from storectl_store.selection.target import Interpreter
 
