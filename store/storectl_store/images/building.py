@@ -125,7 +125,18 @@ def _local_folders(contents: ImageContents) -> list[str]:
 def _write_squashfs(contents: ImageContents, head: ImageHead, order: ImageOrder) -> ImageHead:
     """Have ``mksquashfs`` write the tree, which it reads as a tar archive. May raise OSError."""
     head = completed(contents, head)
-    options = ["-tar", "-noappend", "-quiet", "-no-progress", "-comp", "zstd", "-mkfs-time", str(EARLIEST)]
+    options = [
+        "-tar",
+        "-noappend",
+        "-quiet",
+        "-no-progress",
+        "-comp",
+        "zstd",
+        "-Xcompression-level",
+        "3",
+        "-mkfs-time",
+        str(EARLIEST),
+    ]
     with replaced(order.file, 0o666 & ~order.umask) as stream:
         command = ["mksquashfs", "-", stream.name, *options, "-root-mode", "0755"]
         try:
