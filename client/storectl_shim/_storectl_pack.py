@@ -194,6 +194,11 @@ def cache_folder(environ: "Mapping[str, str]") -> str:
     return base + below if base.startswith("/") else ""
 
 
+def is_foreign(path: str) -> bool:
+    """Whether this is another account's, so that nothing can be added to it."""
+    return os.stat(path).st_uid != os.geteuid()
+
+
 def record_at_end(views: "Mapping[str, str]", imported: "Mapping[str, bool]", packed: "Sized", *, fewest: int) -> None:
     """Have this process write its records at its end, if it has a cache folder. The arguments are read then."""
     cache = cache_folder(os.environ)
@@ -222,6 +227,8 @@ def write_records(
         for root, view in views.items() if process == os.getpid() else ():
             mine = [source for source in imported if source.startswith(view + "/")]
             missed = sum(not imported[source] for source in mine)
+            if is_foreign(root):
+                continue  # no daemon of this account makes its pack
             if missed >= fewest and missed * SHARE > len(packed):
                 text = "".join(source[len(view) + 1 :] + "\n" for source in mine if "\n" not in source)
                 _external.SourceFileLoader("", "").set_data(folder + root, RECORD_MAGIC + b"\n" + os.fsencode(text))
