@@ -236,7 +236,10 @@ class Parts:
             comparing=Loaded(partial(_load_comparing, settings, store, making), name="comparing").get,
             compiling=making.compiling,
             watcher=Watcher(
-                projects=lambda: watched_projects(making.book, making.warmer.extra_inputs),
+                projects=lambda: watched_projects(
+                    making.book,
+                    lambda project: self.resources.layering.without_layers(making.warmer.extra_inputs(project)),
+                ),
                 on_change=self._refresh,
                 on_worktrees=self.worktrees.follow,
                 on_fetch=self._fetched,

@@ -9,16 +9,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from storectl_store.entries.layer_settings import VARIABLE, LayerSettings, read_layer_settings
 from storectl_store.entries.layers import Layer, Layers, open_layer
 from storectl_store.errors import LayerError, ProblemError, SilentLayerError
+from storectl_store.projects.input_state import InputKind, layer_inputs
 from storectl_store.system_errors import reason_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -26,17 +25,23 @@ ANSWER_SECONDS = 2.0
 """How long a layer may take to be opened."""
 REST_SECONDS = 60.0
 """How long one is left out that did not answer."""
+LOOK_SECONDS = 60.0
+"""How often it is looked whether something was taken out of a layer."""
 
 Opening = Callable[[LayerSettings], Layer]
 
 
 @dataclass(slots=True, eq=False)
 class _Probe:
-    """A layer that is being opened; ``outcome`` is what came of it, None as long as there is no answer."""
+    """A layer that is being opened; ``outcome`` is what came of it, None as long as there is no answer.
+
+    ``generation`` are inode and time (ns) of its ``GENERATION``.
+    """
 
     settings: LayerSettings
     asked_at: float
     outcome: Layer | LayerError | None = None
+    generation: tuple[int, int] | None = None
     answered: threading.Event = field(default_factory=threading.Event)
 
 
@@ -62,6 +67,8 @@ class Layering:
         self._seconds = seconds
         self._clock = clock
         self._silent: dict[Path, _Probe] = {}
+        self._generations: dict[Path, tuple[int, int] | None] = {}
+        self._looked: dict[Path, tuple[int, int] | None] = {}
         self._lock = threading.Lock()
 
     def renew(self, environ: Mapping[str, str]) -> None:
@@ -74,6 +81,8 @@ class Layering:
             self._remember(environ.get(VARIABLE, ""))
             read = read_layer_settings(self._environ)
             outcomes = self._opened(read.layers)
+            for gone in self._generations.keys() - {settings.path for settings in read.layers}:
+                del self._generations[gone]
             self.layers.lower = tuple(each for each in outcomes if isinstance(each, Layer))
             wrong = {
                 settings.path: outcome
@@ -86,6 +95,22 @@ class Layering:
                 if str(problem) not in map(str, self.problems):
                     logger.warning("%s", problem)
             self.problems = problems
+
+    def look(self) -> set[Path]:
+        """As ``renew``, and the roots of those layers that came, went, or had something taken out since the last look.
+
+        One that does not answer is as it was.
+        """
+        self.renew({})
+        before, now = self._looked, dict(self._generations)
+        self._looked = now
+        return {root for root in before.keys() | now.keys() if before.get(root, ()) != now.get(root, ())}
+
+    def without_layers(self, inputs: Mapping[Path, InputKind]) -> Mapping[Path, InputKind]:
+        """Those of the inputs that are in no layer: no thread that looks at these may wait for a dead server."""
+        roots = [*self._generations, *self.layers.silent]
+        of_layers = {path for root in roots for path in layer_inputs(root)}
+        return {path: kind for path, kind in inputs.items() if path not in of_layers} if of_layers else inputs
 
     def _remember(self, named: str) -> None:
         known = [path for path in self._environ.get(VARIABLE, "").split(os.pathsep) if path]
@@ -113,7 +138,11 @@ class Layering:
     def _open(self, probe: _Probe) -> None:
         path = probe.settings.path
         try:
-            probe.outcome = self._opening(probe.settings)
+            layer = self._opening(probe.settings)
+            with suppress(FileNotFoundError):
+                status = os.stat(layer.store.layout.generation)
+                probe.generation = status.st_ino, status.st_mtime_ns
+            probe.outcome = layer
         except LayerError as error:
             probe.outcome = error
         except ProblemError as error:
@@ -128,6 +157,10 @@ class Layering:
         left = probe.asked_at + self._seconds - self._clock()
         if probe.answered.wait(max(0.0, left)) and probe.outcome is not None:
             self._silent.pop(path, None)
+            if isinstance(probe.outcome, Layer):
+                self._generations[path] = probe.generation
+            else:
+                self._generations.pop(path, None)
             return probe.outcome
         self._silent[path] = probe
         return SilentLayerError(

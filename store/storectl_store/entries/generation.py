@@ -31,7 +31,7 @@ def renew_generation(layout: StoreLayout) -> None:
     with disk_errors(f"renew {layout.generation}"):
         if is_shared(layout):
             content = f"storectl generation {secrets.token_hex(16)}\n".encode()
-            replace_file(layout.generation, content)
+            replace_file(layout.generation, content, synced=True)
             layout.generation.chmod(_READABLE)  # whatever the umask
 
 
