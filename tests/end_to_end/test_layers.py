@@ -10,7 +10,7 @@ import pytest
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.layers_record import read_layers
 from support.index import LoopbackIndex
-from support.layers import write_config
+from support.layers import started, write_config
 from support.machine import Machine, new_machine
 from support.project import lock_file_text, write_project
 from support.stores import tree
@@ -39,6 +39,7 @@ def site() -> Iterator[Machine]:
 def layer(site: Machine, index: LoopbackIndex) -> Path:
     """A store with alpha and beta and an environment of both; its daemon has ended."""
     folder = write_project(site.home / "project", index, [ALPHA, BETA])
+    started(site.run)
     site.ok("warm", cwd=folder)
     site.ok("daemon", "stop")
     site.store.chmod(0o755)
@@ -47,6 +48,7 @@ def layer(site: Machine, index: LoopbackIndex) -> Path:
 
 def layered(machine: Machine, *layers: Path) -> None:
     write_config(machine.home / ".config" / "storectl", *layers)
+    started(machine.run)
 
 
 def project(machine: Machine, index: LoopbackIndex, *wheels: object) -> Path:

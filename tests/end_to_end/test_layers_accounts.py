@@ -10,7 +10,7 @@ import pytest
 
 from support.accounts import Account, Installed, installed, new_account, reason_to_skip
 from support.index import LoopbackIndex
-from support.layers import write_config
+from support.layers import started, write_config
 from support.project import write_project
 from support.wheels import WheelBytes, make_wheel
 
@@ -66,6 +66,7 @@ def layer(keeper: Account, place: Path, index: LoopbackIndex) -> Path:
     store.mkdir(mode=0o755)
     keeper.give(store)
     folder = project_of(keeper, place / "kept", index, ALPHA, BETA)
+    started(keeper.storectl, env={"STORECTL_STORE": str(store)})
     keeper.ok("warm", "--shared", cwd=folder, env={"STORECTL_STORE": str(store)})
     keeper.storectl("daemon", "stop", cwd=folder, env={"STORECTL_STORE": str(store)})
     return store
@@ -74,6 +75,7 @@ def layer(keeper: Account, place: Path, index: LoopbackIndex) -> Path:
 def configured(account: Account, layer: Path, *further: str) -> None:
     write_config(account.home / ".config" / "storectl", layer, further=further)
     account.give(account.home / ".config")
+    started(account.storectl)
 
 
 def inodes(folder: Path) -> int:
