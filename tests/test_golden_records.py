@@ -254,7 +254,7 @@ IMPORTED = ("sample/one.py", "späť.py")
 def test_a_program_writes_the_golden_record_of_its_imports(tmp_path: Path) -> None:
     root, view = "/golden/environments/golden", "/golden/view"
     sources = {f"{view}/{name}": False for name in IMPORTED}
-    _storectl_pack.write_records(str(tmp_path), os.getpid(), {root: view}, sources, packed=(), fewest=1)
+    _storectl_pack.write_records(str(tmp_path), os.getpid(), {root: view}, sources, {root}, packed=(), fewest=1)
     check_golden(IMPORTS, Path(f"{tmp_path}{root}").read_bytes())
 
 

@@ -12,6 +12,7 @@
     ├── LockOldError                  E_LOCK_OLD        --locked, and the project has changed since it was locked
     ├── TargetNotFoundError           E_NOT_FOUND       no such script or command; exit code 127
     ├── TargetNotExecutableError      E_NOT_EXECUTABLE  found, but it cannot be executed; exit code 126
+    ├── FrozenError                   E_FROZEN          nothing is made here, and it was not made before; exit code 125
     ├── EnvFileError                  E_ENV_FILE        a file with variables for the program cannot be read
     ├── CurrentFolderError            E_NO_FOLDER       the current folder is gone
     ├── OutputError                   E_OUTPUT          standard output cannot be written
@@ -131,6 +132,13 @@ class TargetNotExecutableError(ClientError):
 
     default_code = "E_NOT_EXECUTABLE"
     exit_code = 126
+
+
+class FrozenError(ClientError):
+    """Nothing is made, started or asked here, and what is asked for was not made before (``storectl.frozen``)."""
+
+    default_code = "E_FROZEN"
+    exit_code = 125
 
 
 class EnvFileError(ClientError):

@@ -119,8 +119,12 @@ class Options:
     @property
     def key(self) -> str:
         """The name of these options in a project's record."""
-        values = self._values().items()
-        return options_key(**{name: value for name, value in values if name not in _NO_PART_OF_THE_KEY})
+        return options_key(**self.asked)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What decides which environment is meant, by the names of ``options_key``."""
+        return {name: value for name, value in self._values().items() if name not in _NO_PART_OF_THE_KEY}
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

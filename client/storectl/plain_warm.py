@@ -9,6 +9,7 @@ from functools import partial
 from storectl.daemon.answers import EnvironmentInfo
 from storectl.daemon.warming import warm
 from storectl.errors import ClientError, OutputError, printable
+from storectl.frozen import is_frozen
 from storectl.locks.freshness import with_fresh_lock_file
 from storectl.locks.remembered import locking_for
 from storectl.locks.unlocked import locate_or_lock
@@ -51,5 +52,6 @@ def warmed(project: str, options: Options) -> EnvironmentInfo:
 def tell_ready(environment: EnvironmentInfo) -> None:
     """Print what is ready."""
     wheels = "1 wheel" if environment.wheels == 1 else f"{environment.wheels} wheels"
-    ready = f"ready: {wheels} for Python {environment.version} in {environment.path}"
+    how = "ready (frozen)" if is_frozen(os.environ) else "ready"
+    ready = f"{how}: {wheels} for Python {environment.version} in {environment.path}"
     sys.stdout.write(f"{printable(ready)}\n")

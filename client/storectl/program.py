@@ -8,6 +8,7 @@ import stat
 import sys
 
 from storectl.errors import TargetNotExecutableError, TargetNotFoundError
+from storectl.frozen import is_frozen
 from storectl_shim.leases import VARIABLE, given_to
 from storectl_shim.locations import store_folder
 from storectl_shim.store_daemon import read_store_daemon
@@ -22,7 +23,8 @@ def program_environ(environment: str, environ: Mapping[str, str]) -> dict[str, s
     """The variables of a program in this environment, as ``client/launcher/storectl`` sets them.
 
     VIRTUAL_ENV and the first folder of PATH name the environment. STORECTL_SOCKET is the daemon's socket, if the
-    store names one that is there: the program's first process asks it for the import map, and removes the variable.
+    store names one that is there and may be asked: the program's first process asks it for the import map, and removes
+    the variable.
     STORECTL_LEASE is the descriptor of the environment's lease, if this process has it. All others stay.
     """
     return tool_environ(environment, environ) | {"VIRTUAL_ENV": environment}
@@ -36,7 +38,7 @@ def tool_environ(environment: str, environ: Mapping[str, str]) -> dict[str, str]
     changed = {name: value for name, value in environ.items() if name not in ("STORECTL_SOCKET", VARIABLE)}
     changed.update(given_to(environment))
     changed["PATH"] = path_with(os.path.join(environment, "bin"), environ.get("PATH", os.defpath))
-    daemon = read_store_daemon(store_folder(environ))
+    daemon = None if is_frozen(environ) else read_store_daemon(store_folder(environ))
     if daemon is not None and _is_own_socket(daemon.socket):
         changed["STORECTL_SOCKET"] = daemon.socket
     return changed

@@ -17,6 +17,7 @@ from storectl.errors import (
     ProjectOwnerError,
     printable,
 )
+from storectl.frozen import frozen_environment, is_frozen
 from storectl.locks.freshness import with_fresh_lock_file
 from storectl.locks.named import DEFAULT, default_project, named_project
 from storectl.locks.remembered import Locking, locking_for
@@ -161,7 +162,7 @@ def _named_file(request: RunRequest) -> str | None:
 def _remember(arguments: list[str], request: RunRequest) -> None:
     """Leave a shortcut, so that the launcher itself starts the next program that is asked for in this way."""
     spelled = spelling_of(arguments, os.environ)
-    if spelled is None:
+    if spelled is None or is_frozen(os.environ):
         return
     environ = _own_variables(request, request.options)
 
@@ -265,7 +266,7 @@ def environment_at(project: str, options: Options, environ: Mapping[str, str], *
         found = read_ready(store, project, key, environ)
         if found is None:
             return _made_environment(options, project, last, environ)
-        if key == "default":
+        if key == "default" and not is_frozen(environ):
             _tell_first(store, project, environ)
         return found
 
@@ -308,10 +309,12 @@ def _is_script(request: RunRequest) -> bool:
 
 
 def _made_environment(options: Options, project: str, last: str | None, environ: Mapping[str, str]) -> str:
-    """The environment that the daemon makes; the last good one if it refuses the lock file."""
+    """The environment that the daemon makes, or that was made before; the last good one if the lock file is bad."""
     from storectl.daemon.warming import warm  # noqa: PLC0415 - an environment that is ready needs no daemon and no HTTP
 
     try:
+        if is_frozen(environ):
+            return frozen_environment(project, options, environ).path
         return warm(project, options, environ).path
     except DaemonProblemError as error:
         gone = options.lock_file is not None and not os.path.exists(options.lock_file)  # that a named one follows

@@ -11,6 +11,7 @@ import sys
 
 from storectl.daemon.chosen_python import chosen_python
 from storectl.errors import ClientError, OutputError, TargetNotFoundError
+from storectl.frozen import is_frozen
 from storectl.locks.remembered import Locking
 from storectl.locks.tools import Tool, lock_tool, tool_of
 from storectl.meaning import grounds_of_tool, write_shortcut
@@ -88,7 +89,9 @@ def _program(tool: Tool, environment: str) -> str:
 def _remember(tool: Tool, folder: str, typed: list[str], environ: Mapping[str, str]) -> None:
     """Leave a shortcut, so that the launcher itself starts the tool the next time."""
     spelled = spelling_of_tool(typed, environ)
-    if spelled is None or any("/" in text for text in tool.requirements):  # a path depends on the current folder
+    if spelled is None or is_frozen(environ):
+        return
+    if any("/" in text for text in tool.requirements):  # a path depends on the current folder
         return
     grounds = grounds_of_tool(spelled.name, environ)
     write_shortcut(spelled.spelling, lambda: grounds, lambda: (folder, Options().key), environ)

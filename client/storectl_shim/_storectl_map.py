@@ -84,7 +84,7 @@ class SourceFileLoader(_external.SourceFileLoader):
             pass
         if kept and code is None and not sys.dont_write_bytecode:
             code = self.source_to_code(self.get_data(path), path)
-            self.set_data(kept, _UNCHECKED_PYC + bytes(8) + marshal.dumps(code))
+            tried("keep", kept, _UNCHECKED_PYC + bytes(8) + marshal.dumps(code))
         return code or self.source_to_code(self.get_data(path), path)
 
     # Tracebacks leave out frames of importlib, by file name, and only as far as no other frame is in between.
@@ -117,6 +117,7 @@ MISSED: "set[str]" = set()
 """The paths in ``IMPORTED`` that no pack had."""
 VIEWS: "dict[str, str]" = {}
 """The views that something was imported from, by the roots of their environments."""
+TOLD: "set[str]" = set()  # the roots of environments whose daemon the launcher has named to this process
 LOADED: "dict[str, Any]" = {}
 """The modules that were loaded by ``load``."""
 
@@ -129,7 +130,7 @@ def packed(path: str) -> "Any":
     if not data:
         MISSED.add(path)
         if len(MISSED) == FEW and not (sys.dont_write_bytecode or sys.flags.optimize):
-            tried("record_at_end", VIEWS, IMPORTED, PACKED, fewest=FEW)
+            tried("record_at_end", VIEWS, IMPORTED, TOLD, packed=PACKED, fewest=FEW)
     return data
 
 
@@ -234,6 +235,7 @@ class ImportMap:
         self.root = root
         self.view = view
         self.address = address
+        TOLD.update([root] if address else [])
         self.complain = complain
         self.failed = False
         self.cold: "bool | None" = None

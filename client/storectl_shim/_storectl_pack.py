@@ -29,7 +29,7 @@ from time import monotonic  # built in, and loaded at every start
 
 TYPE_CHECKING = False  # type checkers take it for true; to import typing would take too long here
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sized
+    from collections.abc import Callable, Container, Iterable, Mapping, Sized
     from typing import Any
 
 PACK_MAGIC = b"storectl pack 3"
@@ -199,14 +199,53 @@ def is_foreign(path: str) -> bool:
     return os.stat(path).st_uid != os.geteuid()
 
 
-def record_at_end(views: "Mapping[str, str]", imported: "Mapping[str, bool]", packed: "Sized", *, fewest: int) -> None:
-    """Have this process write its records at its end, if it has a cache folder. The arguments are read then."""
+def is_frozen(environ: "Mapping[str, str]") -> bool:
+    """Whether nothing may be written: STORECTL_FROZEN."""
+    return _is_true(environ.get("STORECTL_FROZEN"))
+
+
+def _is_true(text: "str | None") -> bool:
+    return (text or "").lower() in ("1", "true", "yes", "on", "y", "t")
+
+
+def keep(path: str, data: bytes) -> None:
+    """Write the file, with its folders, unless nothing may be written. What fails is no error: it saves time only."""
+    if not is_frozen(os.environ):
+        _external.SourceFileLoader("", "").set_data(path, data)
+
+
+def may_record(root: str, told: "Container[str]", environ: "Mapping[str, str]") -> bool:
+    """Whether a record of what was imported from the environment in ``root`` is of use to a daemon of this user.
+
+    STORECTL_RECORD says so, or that it is not. Without it, the launcher has named a daemon (``told``), or this user can
+    write the store: a daemon of theirs may look at it later, whoever has started this Python. In a store that they
+    cannot write, as on a compute node, each process of a job would leave a file in a home folder for nobody.
+    """
+    if is_frozen(environ):
+        return False
+    said = environ.get("STORECTL_RECORD")
+    return _is_true(said) if said else root in told or os.access(root.rsplit("/", 2)[0], os.W_OK)
+
+
+def record_at_end(
+    views: "Mapping[str, str]",
+    imported: "Mapping[str, bool]",
+    told: "Container[str]",
+    *,
+    packed: "Sized",
+    fewest: int,
+) -> None:
+    """Have this process write its records at its end, if they are of use, and if it has a cache folder.
+
+    ``told`` are the roots of environments whose daemon is known; the other arguments are those of ``write_records``,
+    which are read at the end.
+    """
     cache = cache_folder(os.environ)
-    if cache:
+    if cache and any(may_record(root, told, os.environ) for root in views):
         import atexit
 
         folder = cache + "/imports"
-        atexit.register(write_records, folder, os.getpid(), views, imported, packed=packed, fewest=fewest)
+        atexit.register(write_records, folder, os.getpid(), views, imported, told, packed=packed, fewest=fewest)
 
 
 def write_records(
@@ -214,6 +253,7 @@ def write_records(
     process: int,
     views: "Mapping[str, str]",
     imported: "Mapping[str, bool]",
+    told: "Container[str]",
     *,
     packed: "Sized",
     fewest: int,
@@ -221,17 +261,16 @@ def write_records(
     """Write down, for the daemon, what this process imported: for each view of which much was in no pack.
 
     ``views`` are by the roots of their environments; ``imported`` tells whether a pack had a module, by the path of its
-    source; ``packed`` are all modules in packs. Fewer than ``fewest`` modules in no pack are no reason for a record.
+    source; ``told`` are the roots of environments whose daemon is known; ``packed`` are all modules in packs. Fewer
+    than ``fewest`` modules in no pack are no reason for a record.
     """
     try:
         for root, view in views.items() if process == os.getpid() else ():
             mine = [source for source in imported if source.startswith(view + "/")]
             missed = sum(not imported[source] for source in mine)
-            if is_foreign(root):
-                continue  # no daemon of this account makes its pack
-            if missed >= fewest and missed * SHARE > len(packed):
+            if missed >= fewest and missed * SHARE > len(packed) and may_record(root, told, os.environ):
                 text = "".join(source[len(view) + 1 :] + "\n" for source in mine if "\n" not in source)
-                _external.SourceFileLoader("", "").set_data(folder + root, RECORD_MAGIC + b"\n" + os.fsencode(text))
+                keep(folder + root, RECORD_MAGIC + b"\n" + os.fsencode(text))
     except Exception:
         pass
 

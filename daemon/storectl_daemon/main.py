@@ -3,7 +3,6 @@
 Exit codes: 0 after an orderly end, 1 for a problem, 3 if another daemon serves the store.
 """
 
-import argparse
 import asyncio
 import logging
 import os
@@ -54,13 +53,10 @@ REST_S = 1.0
 _HANDOVER_POLL_S = 0.05
 
 
-def main(argv: Sequence[str]) -> int:
-    """Serve until told to stop. ``argv`` is without the program's name. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="storectl daemon", description="Serve one store on a Unix socket.")
-    parser.add_argument("--log-file", type=Path, help="write the log here instead of to stderr")
-    arguments = parser.parse_args(argv)
+def main(options: Sequence[str]) -> int:
+    """Serve until told to stop; return the exit code. ``options`` are none, or ``--log-file`` and a path."""
     try:
-        configure_logs(arguments.log_file)
+        configure_logs(Path(options[1]) if options else None)
         settings = Settings.from_environ(_only_own())
         return _serve_store(settings)
     except (StoreBusyError, SocketBusyError) as error:

@@ -16,6 +16,7 @@
     │   ├── NoWheelError              E_NO_WHEEL      no wheel of a pin fits the target
     │   ├── FormatRefusedError        E_FORMAT        the project's settings leave no file of a pin
     │   └── TargetError               E_TARGET        extras, groups or interpreter do not fit the lock file
+    ├── NotWarmedError                E_FROZEN        frozen, and what is asked for was not made before
     ├── EnvironmentBuildError         E_ENVIRONMENT   a closure cannot be made visible
     └── ExportError                   E_EXPORT        an environment cannot be exported to this place
 
@@ -225,6 +226,16 @@ class TargetError(SelectionError):
 
     default_code = "E_TARGET"
     default_hint = "ask for what the lock file has, or lock again with the tool of the project: storectl lock"
+
+
+class NotWarmedError(ProblemError):
+    """What is asked for is in no store, and nothing may be made: this is frozen.
+
+    ``facts`` may hold ``path`` of the project or environment, ``name`` of what is missing or ``missing``, and ``id``.
+    """
+
+    default_code = "E_FROZEN"
+    default_hint = "warm it where the store can be written, such as a login node (storectl warm), with the same options"
 
 
 class EnvironmentBuildError(ProblemError):

@@ -105,11 +105,12 @@ def test_the_imports_of_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     write_files(tmp_path, {"tool/__init__.py": "", "tool/__main__.py": "import click\n", "local.py": "import attr\n"})
     monkeypatch.chdir(tmp_path)
     assert imports_of([]) == []
-    assert imports_of(["app/main.py"]) == ["numpy", "helper", "helper.x", "pandas.io"]
-    assert imports_of(["-c", "import local, yaml"]) == ["local", "yaml", "attr"]
-    assert imports_of(["-cimport yaml"]) == ["yaml"]
-    assert imports_of(["-m", "tool"]) == ["tool", "tool.__main__", "click"]
-    assert imports_of(["tool"]) == ["click"]
+    assert imports_of(["app/main.py"]) == ["__main__", "numpy", "helper", "helper.x", "pandas.io"]
+    assert imports_of(["-c", "import local, yaml"]) == ["__main__", "local", "yaml", "attr"]
+    assert imports_of(["-cimport yaml"]) == ["__main__", "yaml"]
+    assert imports_of(["-m", "tool"]) == ["__main__", "tool", "tool.__main__", "click"]
+    assert imports_of(["tool"]) == ["__main__", "click"]
+    assert imports_of(["-c", "pass"]) == ["__main__"]
     assert imports_of(["-"]) == imports_of(["gone.py"]) == imports_of(["-m"]) == []
 
 

@@ -95,7 +95,6 @@ HEAVY = {
     "fastapi",
     "pydantic",
     "starlette",
-    "uvicorn",
     "h11",
     "httpx2",
     "click",
@@ -129,8 +128,8 @@ def test_a_daemon_that_only_answers_programs_loads_nothing_for_commands() -> Non
 def test_what_makes_environments_and_answers_who_asks_for_them_loads_no_fastapi() -> None:
     serving = "storectl_daemon.serving.app, storectl_daemon.serving.http_server"
     found = loaded("-c", f"import {serving}, storectl_daemon.warming.make, storectl_daemon.indexes.look_up")
-    assert {"starlette", "uvicorn"} <= found
-    assert not {"fastapi", "pydantic"} & found
+    assert {"starlette", "h11", "httpcore2"} <= found
+    assert not {"fastapi", "pydantic", "unearth", "click", "argparse", "multiprocessing"} & found
 
 
 @pytest.mark.parametrize("options", [[], ["--log-file", "log"]])

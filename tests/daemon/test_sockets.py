@@ -174,7 +174,10 @@ def test_the_gate_counts_connections_of_each_user() -> None:
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    await receive()
+    if scope["path"] == "/fault":
+        raise ValueError("a fault of the application")
+    while (await receive())["more_body"]:
+        pass
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 
@@ -285,6 +288,44 @@ def test_a_second_head_on_one_connection_has_a_deadline_too(path: Path) -> None:
         until(lambda: connection.recv(65536).endswith(b"ok"))
         connection.sendall(b"GET / HT")
         assert read_all(connection) == b""
+
+
+def test_requests_that_come_at_once_are_answered_in_order(path: Path) -> None:
+    first = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+    with Guarded(path, Gate(limit=10), 60) as server:
+        assert server.answer(first * 3 + request()).count(b"\r\n\r\nok") == 4
+
+
+def test_a_body_that_is_announced_is_asked_for(path: Path) -> None:
+    with Guarded(path, Gate(limit=10), 60) as server, server.connect() as connection:
+        connection.sendall(
+            b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 200000\r\n\r\n"
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(b"a" * 200_000)
+        assert read_all(connection).endswith(b"ok")
+
+
+def test_a_head_is_answered_without_a_body(path: Path) -> None:
+    with Guarded(path, Gate(limit=10), 60) as server:
+        answer = server.answer(request().replace(b"GET", b"HEAD"))
+        assert b"content-length: 2" in answer.lower()
+        assert answer.endswith(b"\r\n\r\n")
+
+
+def test_a_body_that_is_no_http_ends_the_connection(path: Path) -> None:
+    with Guarded(path, Gate(limit=10), 60) as server:
+        answer = server.answer(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n")
+        assert b"E_REQUEST" in answer
+        assert server.answer(request()).endswith(b"ok")
+
+
+def test_a_fault_of_the_application_is_a_problem_and_others_are_served(path: Path) -> None:
+    with Guarded(path, Gate(limit=10), 60) as server:
+        answer = server.answer(request().replace(b" / ", b" /fault "))
+        assert b" 500 " in answer
+        assert b"E_INTERNAL" in answer
+        assert server.answer(request()).endswith(b"ok")
 
 
 def test_one_connection_too_many_is_closed_and_a_place_becomes_free_again(path: Path) -> None:

@@ -31,7 +31,7 @@ from support.stores import written_store
 NOW = 1_800_000_000.0
 DAY = 86400.0
 NO_SIZE = Size(inodes=0, bytes=0)
-ANSWER = UsageEvent(store="/s", by="age", exact=False, total=NO_SIZE, parts=(), left_over=NO_SIZE)
+ANSWER = UsageEvent(store="/s", by="age", exact=False, total=NO_SIZE, parts=(), left_over=NO_SIZE, beside=NO_SIZE)
 
 
 @pytest.fixture(scope="module")

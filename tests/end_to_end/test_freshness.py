@@ -52,6 +52,17 @@ def test_an_old_lock_file_is_said_at_each_run_and_used(machine: Machine, folder:
     assert machine.run("warm", cwd=folder).stderr == OLD
 
 
+def test_a_frozen_start_says_it_too(machine: Machine, folder: Path) -> None:
+    frozen = {"STORECTL_FROZEN": "1"}
+    done = machine.run("run", "-c", SHOW, cwd=folder, env=frozen)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "alpha\n", OLD)
+    assert machine.run("warm", cwd=folder, env=frozen).stderr == OLD
+    assert machine.run("run", "--frozen", "-c", SHOW, cwd=folder, env=frozen).stderr == ""
+    refused = machine.run("run", "--locked", "-c", SHOW, cwd=folder, env=frozen)
+    assert (refused.returncode, refused.stdout) == (125, "")
+    assert refused.stderr.startswith("storectl: E_LOCK_OLD: uv.lock was made before")
+
+
 @pytest.mark.parametrize("asked", [("--locked",), ()])
 def test_locked_fails_where_uv_would(machine: Machine, folder: Path, asked: tuple[str, ...]) -> None:
     variables = {} if asked else {"UV_LOCKED": "1"}

@@ -166,7 +166,7 @@ def test_what_is_on_pythonpath_is_the_program_s_alone(
         "storectl_shim",
         "storectl_daemon",
         "httpx2",
-        "uvicorn",
+        "h11",
         "pydantic",
         "packaging",
         "logging",

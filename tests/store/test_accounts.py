@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from storectl_store.collecting.accounts import (
-    Group,
     by_age,
     by_group,
     by_package,
@@ -21,6 +20,7 @@ from storectl_store.collecting.accounts import (
     unnamed_entries,
 )
 from storectl_store.collecting.inventory import read_inventory
+from storectl_store.collecting.keepers import Group
 from storectl_store.collecting.measuring import measure
 from storectl_store.collecting.usage import read_usage
 from storectl_store.digest import Digest, EnvironmentId

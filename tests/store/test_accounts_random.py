@@ -6,8 +6,9 @@ from collections import Counter
 import pytest
 from packaging.utils import NormalizedName
 
-from storectl_store.collecting.accounts import Group, by_age, by_group, freed, reached, unnamed_entries
+from storectl_store.collecting.accounts import by_age, by_group, freed, reached, unnamed_entries
 from storectl_store.collecting.inventory import Inventory, StoredEnvironment
+from storectl_store.collecting.keepers import Group
 from storectl_store.collecting.measuring import Measured, MeasuredEntry, MeasuredEnvironment, SharedInode
 from storectl_store.digest import Digest, EnvironmentId, digest_of_hex
 from storectl_store.disk.disk_size import BLOCK, DiskSize

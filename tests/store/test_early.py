@@ -186,6 +186,91 @@ def test_what_the_program_does_not_import_is_left_for_later(layout: StoreLayout,
     made.join()
 
 
+def test_only_what_a_waiting_program_imports_is_made_and_in_its_order(
+    layout: StoreLayout, fake: type[FakeProcess]
+) -> None:
+    made = EarlyBytecode(layout, PYTHON, session=layout.tmp, boot="this", processes=1)
+    made.expect(["second.b"])
+    arrived(layout, made)
+    fake.gate.set()
+    made.wait(never)
+    modules = ["second/__init__.py", "second/b.py", "second/a.py"]
+    assert asked(fake, fake.asked.qsize()) == [(True, [module]) for module in modules]
+    made.stop()
+    made.join()
+
+
+def test_nothing_is_looked_at_for_a_program_that_imports_none_of_it(
+    layout: StoreLayout, fake: type[FakeProcess]
+) -> None:
+    fake.imports = {}  # a look would fail
+    made = EarlyBytecode(layout, PYTHON, session=layout.tmp, boot="this", processes=1)
+    made.expect(["__main__"])
+    arrived(layout, made)
+    made.hurry(["__main__"])
+    made.wait(never)
+    found: Any = made
+    assert found._threads == {True: 0, False: 0}
+    assert fake.asked.empty()
+    made.stop()
+    made.join()
+
+
+def test_modules_that_were_looked_at_twice_are_in_the_order_of_the_program(
+    layout: StoreLayout, fake: type[FakeProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that gave way is done with its look after the program has started, and the other looks at it again."""
+    looked, first_done = threading.Event(), threading.Event()
+    reached = fake.reached
+
+    def slow(self: FakeProcess, folder: Path, roots: list[str]) -> dict[str, list[str]] | None:
+        if self.gives_way:
+            looked.set()
+        elif roots[0].startswith("second"):
+            first_done.set()
+            while entries[first.digest].imports is None:
+                assert not never_comes.wait(0.01)
+        if self.gives_way:
+            assert first_done.wait(DEADLINE)
+        return reached(self, folder, roots)
+
+    monkeypatch.setattr(fake, "reached", slow)
+    never_comes = threading.Event()
+    made = EarlyBytecode(layout, PYTHON, session=layout.tmp, boot="this", processes=1)
+    found: Any = made
+    entries = found._entries
+    first, _ = arrived(layout, made)
+    assert looked.wait(DEADLINE)
+    made.hurry(["second.a"])
+    fake.gate.set()
+    made.wait(never)
+    assert [files for _, files in asked(fake, fake.asked.qsize())] == [["second/a.py"], ["second/__init__.py"]]
+    made.stop()
+    made.join()
+
+
+def test_what_is_there_already_is_not_made_again_in_a_hurry(layout: StoreLayout, fake: type[FakeProcess]) -> None:
+    made = EarlyBytecode(layout, PYTHON, session=layout.tmp, boot="this", processes=1)
+    first, _ = arrived(layout, made)
+    assert asked(fake, 1) == [(True, ["first/__init__.py"])]
+    place = layout.early_bytecode(layout.tmp, "this", first.digest) / "first/__pycache__"
+    place.mkdir(parents=True)
+    (place / f"a.{PYTHON.cache_tag}.pyc").touch()
+    made.hurry(["first.a"])
+    fake.gate.set()
+    made.wait(never)
+    assert next(files for gives_way, files in asked(fake, fake.asked.qsize()) if not gives_way) == []
+    made.stop()
+    made.join()
+
+
+def test_no_module_below_a_package_is_a_root_and_namespaces_have_theirs() -> None:
+    modules = ["one/__init__.py", "one/data/x.py", "space/two/__init__.py", "space/two/y.py", "space/z.py", "w.py"]
+    assert list(early._roots(dict.fromkeys(modules, 1))) == [
+        "one/__init__.py", "space/two/__init__.py", "space/z.py", "w.py",
+    ]  # fmt: skip
+
+
 def test_a_process_that_dies_is_replaced_and_its_modules_are_left_to_others(
     layout: StoreLayout, fake: type[FakeProcess]
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from storectl_store.entries.sealed import opened, sealed
 from storectl_store.errors import LockFileError, TargetError
 from storectl_store.interpreters import book as interpreters
 from storectl_store.interpreters import probe
@@ -134,8 +135,8 @@ def test_an_interpreter_that_has_not_changed_is_one_object(book: InterpreterBook
         "",
         "[]",
         '{"format": 99}',
-        '{"format": 2, "facts": {"executable": "/gone"}}',
-        '{"format": 2, "facts": {"executable": "/bin/sh", "markers": 1}}',
+        '{"format": 3, "facts": {"executable": "/gone"}}',
+        '{"format": 3, "facts": {"executable": "/bin/sh", "markers": 1}}',
     ],
 )
 def test_a_damaged_record_is_made_anew_after_a_restart(
@@ -370,7 +371,7 @@ def known_python(tmp_path: Path, path: Path, version: str, abiflags: str = "") -
     facts = {**ANSWER, "executable": str(path), "version": version, "abiflags": abiflags}
     record = tmp_path / "interpreters" / f"{interpreters._key(str(path))}.json"
     record.parent.mkdir(exist_ok=True)
-    record.write_text(json.dumps({"format": 2, "facts": facts}))
+    record.write_text(json.dumps({"format": 3, "facts": facts}))
     return path
 
 
@@ -527,3 +528,34 @@ def test_a_pre_release_is_asked_for_by_name_or_counts_as_its_release(
         assert chosen(book, asked, environ).version == "3.98.0rc1"
     with pytest.raises(TargetError, match="no interpreter found"):
         chosen(book, "3.98.0rc2", environ)
+
+
+def elsewhere(folder: Path) -> Path:
+    """The record of this interpreter, as one with another kernel has left it."""
+    (record,) = folder.iterdir()
+    value = json.loads(opened(record.read_bytes())[0])
+    value["facts"]["markers"] |= {"platform_release": "1.0-other", "platform_version": "other"}
+    moved = record.rename(folder / f"{'0' * 64}.json")
+    moved.write_bytes(sealed(json.dumps(value).encode() + b"\n"))
+    return moved
+
+
+def test_who_runs_no_interpreter_takes_what_an_equal_one_said_under_another_kernel(tmp_path: Path) -> None:
+    asked = InterpreterBook(tmp_path / "a").inspect(sys.executable)
+    elsewhere(tmp_path / "a")
+    before = sorted(tmp_path.rglob("*"))
+    known = InterpreterBook(tmp_path / "b", others=[tmp_path / "a"], asks=False).inspect(sys.executable)
+    assert known == asked
+    assert known.markers["platform_release"] == os.uname().release
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_who_runs_no_interpreter_knows_no_other_one(tmp_path: Path) -> None:
+    InterpreterBook(tmp_path / "a").inspect(sys.executable)
+    record = elsewhere(tmp_path / "a")
+    value = json.loads(opened(record.read_bytes())[0])
+    value["of"]["size"] += 1
+    record.write_bytes(sealed(json.dumps(value).encode() + b"\n"))
+    with pytest.raises(TargetError, match="no store knows this interpreter"):
+        InterpreterBook(tmp_path / "a", asks=False).inspect(sys.executable)
+    assert list((tmp_path / "a").iterdir()) == [record]

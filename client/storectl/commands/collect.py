@@ -11,6 +11,8 @@ import click
 from storectl.commands.output import count_text, duration_text, print_json, print_lines, size_text
 from storectl.commands.parameters import as_json
 from storectl.daemon.start import ensure_daemon
+from storectl.errors import UsageError
+from storectl.frozen import VARIABLE, check_not_frozen
 from storectl.options import Options
 from storectl.project import locate_project
 from storectl_shim.sizes import parse_size
@@ -19,6 +21,9 @@ Json = Mapping[str, Any]
 
 NOT_ENOUGH = 3
 """The exit code if the store was to become smaller, and nothing could go."""
+
+SHARED_DAYS = 180.0
+"""The days for which a store of many keeps what nobody says to need."""
 
 _MOST_NAMES = 8
 _MOST_REASONS = 3
@@ -46,6 +51,7 @@ class _Size(click.ParamType[int]):
 )
 @click.option("--max-size", metavar="SIZE", type=_Size(), help="Make the store this small (20G) if that can be done.")
 @click.option("--project", metavar="DIR", help="Only what this project had.")
+@click.option("--store", metavar="DIR", help="Collect this store, which many use, without a daemon: as its owner.")
 @click.option("--without-leases", is_flag=True, help="Also where nobody can tell whether a program runs.")
 @as_json
 def collect(
@@ -55,22 +61,40 @@ def collect(
     keep_generations: int | None,
     max_size: int | None,
     project: str | None,
+    store: str | None,
     without_leases: bool,
     json: bool,
 ) -> None:
     """Take away what nothing keeps any more.
 
-    Kept are what projects have now and had lately, pins, linked environments, and what programs run in. Exits with 3 if
-    --max-size asks for more, and nothing could go.
+    Kept are what projects have now and had lately, pins, linked environments, and what programs run in. In a store that
+    many use (--store), also what its users keep, and what was made or used within the days, which are 180 then. Exits
+    with 3 if --max-size asks for more, and nothing could go.
     """
-    events = ensure_daemon(os.environ).collect(
-        dry_run=dry_run,
-        keep_days=keep_days,
-        keep_generations=keep_generations,
-        max_size=max_size,
-        project=None if project is None else _project(project),
-        without_leases=without_leases,
-    )
+    if store is not None and project is not None:
+        raise UsageError("--project is for this user's own store, not for --store", hint="leave one of them out")
+    if store is not None:
+        from storectl.daemon.offline import collect as collect_offline  # noqa: PLC0415 - it loads much
+
+        if os.environ.get(VARIABLE):  # a store of one's own, which an administrator need not have, plays no part here
+            check_not_frozen(f"collect {store}", os.environ)
+        events = collect_offline(
+            store,
+            dry_run=dry_run,
+            keep_days=SHARED_DAYS if keep_days is None else keep_days,
+            keep_generations=keep_generations,
+            max_size=max_size,
+            without_leases=without_leases,
+        )
+    else:
+        events = ensure_daemon(os.environ).collect(
+            dry_run=dry_run,
+            keep_days=keep_days,
+            keep_generations=keep_generations,
+            max_size=max_size,
+            project=None if project is None else _project(project),
+            without_leases=without_leases,
+        )
     planned, collected = _follow(events, quiet=json)
     if json:
         print_json(_document(planned, collected, dry_run=dry_run))

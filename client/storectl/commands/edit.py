@@ -8,6 +8,7 @@ import click
 
 from storectl.commands.output import print_lines
 from storectl.commands.parameters import Command, decorated, directory
+from storectl.frozen import check_not_frozen
 from storectl.locks.edit import edit
 from storectl.locks.edit_words import Asked, Verb
 from storectl.options import is_true
@@ -75,6 +76,7 @@ def upgrade(**asked: Any) -> None:
 
 
 def _edit(verb: Verb, *, project: str | None, **asked: Any) -> None:
+    check_not_frozen(f"{verb} anything", os.environ)
     project = project or os.environ.get("UV_PROJECT")
     frozen = is_true(os.environ.get("UV_FROZEN"))
     edited = edit(Asked(verb=verb, directory=os.getcwd(), project=project, frozen=frozen, **asked), os.environ)

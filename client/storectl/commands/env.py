@@ -13,6 +13,7 @@ from storectl.daemon.made_ahead import made_ahead
 from storectl.daemon.progress import describe
 from storectl.daemon.start import ensure_daemon
 from storectl.errors import ClientError, NoLockFileError
+from storectl.frozen import frozen_environment, is_frozen
 from storectl.locks.named import known_named, named_project
 from storectl.options import Options
 from storectl.project import locate_member, locate_project
@@ -117,6 +118,8 @@ def environment_of(folder: str) -> tuple[str, str]:
     """The project at or above this folder, and the path of its environment. ClientError if that is not ready."""
     project, _, options = locate_member([folder], Options(), os.environ)
     ready = read_ready(store_folder(os.environ), project, options.key)
+    if ready is None and is_frozen(os.environ):
+        ready = frozen_environment(project, options, os.environ).path
     return project, ready or _path_by_daemon(project)
 
 

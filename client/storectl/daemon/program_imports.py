@@ -13,7 +13,7 @@ _LONGEST_NAME = 255
 
 
 def imports_of(program: Sequence[str]) -> list[str]:
-    """The dotted names that the program imports, in order; none if nothing can be told.
+    """The dotted names that the program imports, in order, itself (``__main__``) first; none if nothing can be told.
 
     ``program`` is a script, or begins with ``-c`` and code or ``-m`` and the name of a module, as for ``python``.
     """
@@ -25,12 +25,16 @@ def imports_of(program: Sequence[str]) -> list[str]:
     if code is not None:
         names = imported_names(code.encode(errors="replace"), "")
         return _usable([*names, *_beside(os.curdir, names)])
+    if module == "":
+        return []
     if module is not None:
         names = [module, f"{module}.__main__"]
         return _usable([*names, *_beside(os.curdir, names)])
     folder, script = os.path.split(os.path.realpath(first))
     if os.path.isdir(first):
         folder, script = first, "__main__.py"
+    if not os.path.isfile(os.path.join(folder, script)):
+        return []
     return _usable(list(chain.from_iterable(reached(folder, [script], most=MOST_MODULES).values())))
 
 
@@ -49,5 +53,5 @@ def _beside(folder: str, names: Sequence[str]) -> list[str]:
 
 
 def _usable(names: Sequence[str]) -> list[str]:
-    words = (name for name in dict.fromkeys(names) if len(name) <= _LONGEST_NAME)
+    words = (name for name in dict.fromkeys(["__main__", *names]) if len(name) <= _LONGEST_NAME)
     return [name for name in words if all(part.isidentifier() for part in name.split("."))][:MOST_NAMES]

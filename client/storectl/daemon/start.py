@@ -27,6 +27,7 @@ from storectl.errors import (
     DaemonProblemError,
     DaemonStartError,
 )
+from storectl.frozen import check_not_frozen
 from storectl.isolation import FLAGS
 from storectl_shim.locations import log_path, socket_path, store_folder
 from storectl_shim.own_variables import own_variables
@@ -103,10 +104,13 @@ def _reached(environ: Mapping[str, str]) -> "DaemonClient":
 def ensure_daemon(environ: Mapping[str, str], command: Sequence[str] | None = None) -> "DaemonClient":
     """The daemon of this environment's store, started if none is running; ClientError if it cannot be started.
 
+    FrozenError if none is to be started or asked.
+
     ``command`` is run instead of storectl's own daemon, if given.
     """
     store = store_folder(environ)
     check_store_owner(store)
+    check_not_frozen("ask the daemon for it", environ)
     try:
         return running_daemon(environ)
     except GONE:

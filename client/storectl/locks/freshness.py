@@ -11,9 +11,10 @@ import os
 import sys
 
 from storectl.errors import ClientError, DaemonProblemError, LockOldError, printable
+from storectl.frozen import is_frozen
 from storectl.options import FROZEN, LOCKED, is_true
 from storectl_shim.locations import store_folder
-from storectl_shim.project_record import lock_files_in, read_notices, read_rollback
+from storectl_shim.project_record import lock_files_in, read_notices, read_ready, read_rollback
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def with_fresh_lock_file(make: Callable[[], Made], project: str, options: Option
         if not _is_older(project) or not _relocked(project, options, environ):
             raise
         made = make()
-    rollback = read_rollback(store_folder(environ), project, options.key)
+    store = store_folder(environ)
+    if is_frozen(environ) and read_ready(store, project, options.key, environ) is None:
+        return made  # it was looked up, and the record says nothing of it
+    rollback = read_rollback(store, project, options.key)
     if rollback is not None:
         _tell([rollback], environ)
         return made
@@ -73,6 +77,8 @@ def _relocked(project: str, options: Options, environ: Mapping[str, str]) -> boo
     """Whether there is a new lock file: the project's tool makes one, if the user wants that and it is safe."""
     names = lock_files_in(project)
     if options.offline or options.lock_check or options.lock_file is not None or not names or not _wants_it(project):
+        return False
+    if is_frozen(environ):
         return False
     path = os.path.join(project, names[0])
     if os.stat(path).st_uid != os.geteuid():

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from storectl.daemon.chosen_python import chosen_python, first_on_path, pinned_at
 from storectl.errors import ClientError
+from storectl.frozen import check_not_frozen
 from storectl.locks.lock import as_typed, locking_of
 from storectl.options import is_true
 from storectl.program import path_with
@@ -44,6 +45,7 @@ def hand_over(
 
     With ``aside`` it reads nothing and prints to stderr: standard input and output are a program's.
     """
+    check_not_frozen(f"have {os.path.basename(command[0])} lock {folder}", environ)
     sys.stdout.flush()
     if not is_true(environ.get("STORECTL_QUIET")):
         sys.stderr.write(f"storectl: {as_typed(command)} ({why})\n")

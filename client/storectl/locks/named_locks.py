@@ -14,6 +14,7 @@ from storectl.daemon.answers import EnvironmentInfo
 from storectl.daemon.chosen_python import chosen_python, pinned_in
 from storectl.daemon.warming import warm
 from storectl.errors import NameTakenError, UsageError
+from storectl.frozen import check_not_frozen
 from storectl.locks.named import ASKED, DEFAULT, Named, default_named, named_folder, read_named
 from storectl.locks.remembered import has_its_python, versions_in
 from storectl.locks.requirements import Wanted, lock_requirements
@@ -64,6 +65,7 @@ def remove_named(named: Named, environ: Mapping[str, str]) -> None:
 
 def set_default(named: Named | None, environ: Mapping[str, str]) -> None:
     """Have this environment count outside of projects, or none."""
+    check_not_frozen("choose another default environment", environ)
     link = Path(named_folder(environ), DEFAULT)
     link.unlink(missing_ok=True)
     if named is not None:
@@ -99,6 +101,7 @@ def _lock(named: Named, environ: Mapping[str, str], *, keep: bool, offline: bool
 @contextmanager
 def _alone(environ: Mapping[str, str]) -> Iterator[None]:
     """Let no other command change named environments meanwhile."""
+    check_not_frozen("change a named environment", environ)
     folder = Path(named_folder(environ))
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:

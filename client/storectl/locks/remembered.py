@@ -16,6 +16,7 @@ import os
 
 from storectl.daemon.chosen_python import pinned_in
 from storectl.errors import NotLockedError
+from storectl.frozen import check_not_frozen
 from storectl_shim.locations import state_folder
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
@@ -87,6 +88,7 @@ def lock_once(
     if found is not None and not how.refresh and has_its_python(folder):
         return found
     how.check_allowed(what)
+    check_not_frozen(f"lock {what}", environ)
     from storectl.locks.requirements import lock_requirements  # noqa: PLC0415 - for the first run only
 
     return lock_requirements(folder, wanted(), environ, offline=how.offline)

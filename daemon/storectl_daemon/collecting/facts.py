@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storectl_daemon.projects.book import Project, RecordedEnvironment
+from storectl_store.collecting.node_roots import NodeRoot, read_roots
 from storectl_store.collecting.pins import KeptEnvironment, read_pins
 from storectl_store.collecting.sightings import (
     Absence,
@@ -77,10 +78,11 @@ class ProjectFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What there is to know of all projects, and the pins."""
+    """What there is to know of all projects, the pins, and the roots of users in a store of many."""
 
     projects: tuple[ProjectFacts, ...] = ()
     pins: tuple[KeptEnvironment, ...] = ()
+    users: tuple[NodeRoot, ...] = ()
 
 
 def read_facts(layout: StoreLayout, book: Sequence[Project], states: Iterable[Path], *, now: float) -> Facts:
@@ -107,7 +109,18 @@ def read_facts(layout: StoreLayout, book: Sequence[Project], states: Iterable[Pa
         )
         for path in paths
     )
-    return Facts(projects=projects, pins=read_pins(layout))
+    return Facts(projects=projects, pins=read_pins(layout), users=_users(layout))
+
+
+def _users(layout: StoreLayout) -> tuple[NodeRoot, ...]:
+    found = read_roots(layout)
+    if found.unreadable:
+        raise StoreError(
+            f"nobody can tell what {found.unreadable[0]} keeps: it is no root of a user",
+            hint="delete it: the user's next warm writes a root again",
+            path=str(found.unreadable[0]),
+        )
+    return found.roots
 
 
 def _look_for(layout: StoreLayout, paths: Sequence[Path], now: float) -> dict[Path, Absence]:

@@ -14,6 +14,7 @@ from storectl_daemon.collecting.facts import Facts, ProjectFacts
 from storectl_daemon.jobs.options import DEFAULT_OPTIONS, Options
 from storectl_daemon.projects.book import RecordedEnvironment
 from storectl_store.collecting.inventory import Inventory, StoredEnvironment
+from storectl_store.collecting.node_roots import KEPT_UNSEEN, NO_PROJECT, NodeRoot
 from storectl_store.collecting.roots import Root, RootKind
 from storectl_store.digest import EnvironmentId
 from storectl_store.projects.history import Generation
@@ -28,10 +29,15 @@ UNMOUNTED_DAYS = 90.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """How long that is kept which is not current: for so many days, and so many environments of each project."""
+    """How long that is kept which is not current: for so many days, and so many environments of each project.
+
+    ``unknown``: also environments of nobody that is known are kept for the days, after they were made or used last.
+    That is for a store that others read, who say nothing of it.
+    """
 
     days: float = 30.0
     generations: int = 10
+    unknown: bool = False
 
     @property
     def seconds(self) -> float:
@@ -46,6 +52,9 @@ def gather(facts: Facts, inventory: Inventory, keep: Keep) -> list[Root]:
         Root(kind="pin", environment=pin.environment, project=pin.project, detail=f'pin "{pin.name}"')
         for pin in facts.pins
     ]
+    roots += [root for user in facts.users for root in _of_user(user, inventory)]
+    if keep.unknown:
+        return [*roots, *_used_lately(inventory, keep)]
     known = {root.environment for root in roots if root.environment is not None}
     return [*roots, *_used_by_somebody(inventory, known, keep)]
 
@@ -90,6 +99,24 @@ def _used_by_somebody(inventory: Inventory, known: Collection[EnvironmentId], ke
             detail = f"of no known project, and used on {day(environment.last_used)}"
             until = environment.last_used + min(GONE_DAYS * DAY, keep.seconds)
             yield Root(kind="front", environment=environment.id, detail=detail, until=until)
+
+
+def _used_lately(inventory: Inventory, keep: Keep) -> Iterator[Root]:
+    """All environments, for the days after they were made or used last."""
+    for environment in inventory.environments.values():
+        detail = f"made or used on {day(environment.last_used)}"
+        yield Root(kind="front", environment=environment.id, detail=detail, until=environment.last_used + keep.seconds)
+
+
+def _of_user(user: NodeRoot, inventory: Inventory) -> Iterator[Root]:
+    """What a user's root keeps: the environment, if this store has it, and the entries that it does not name."""
+    until = user.seen + KEPT_UNSEEN
+    detail = _words(f"uid {user.uid}", f"project {user.project}" if user.project != NO_PROJECT else "")
+    known = inventory.environments.get(user.environment)
+    if known is not None:
+        yield Root(kind="user", environment=known.id, detail=detail, until=until)
+    for digest in user.digests - ((known.digests if known is not None else None) or frozenset()):
+        yield Root(kind="user", digest=digest, detail=detail, until=until)
 
 
 def _stale_keys(project: ProjectFacts, inventory: Inventory, keep: Keep, now: float) -> Iterator[str]:

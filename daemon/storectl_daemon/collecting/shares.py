@@ -1,13 +1,15 @@
-"""Shares: what is whose in a store, by project, package, age or environment, or entry by entry. Pure."""
+"""Shares: what is whose in a store, by project, package, age or environment, or entry by entry. Pure.
+
+In a store of many users, by user, Unix group or project, as their roots say.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from storectl_store.collecting.accounts import (
     Account,
-    Group,
     by_age,
     by_group,
     by_package,
@@ -15,12 +17,18 @@ from storectl_store.collecting.accounts import (
     reached,
     unnamed_entries,
 )
+from storectl_store.collecting.keepers import Group
+from storectl_store.collecting.node_accounts import node_accounts
+from storectl_store.collecting.node_roots import NodeRoot
 from storectl_store.collecting.usage import Usage
 from storectl_store.digest import Digest, EnvironmentId
-from storectl_store.disk.disk_size import DiskSize
+from storectl_store.disk.disk_size import NOTHING, DiskSize
 
 By = Literal["project", "package", "age", "environment"]
 KINDS: tuple[By, ...] = get_args(By)
+
+NodeBy = Literal["user", "group", "project"]
+NODE_KINDS: tuple[NodeBy, ...] = get_args(NodeBy)
 
 Users = Mapping[EnvironmentId, frozenset[str]]
 """The folders of the projects that have each environment."""
@@ -65,6 +73,17 @@ def shares(usage: Usage, by: By, users: Users, *, now: float) -> list[Share]:
     if by == "age":
         return list(_by_age(usage, now))
     return sorted(made[by](usage, users), key=lambda share: (-share.account.own.bytes, -share.account.full.bytes))
+
+
+def node_shares(usage: Usage, roots: Iterable[NodeRoot], whose: Callable[[NodeRoot], str]) -> list[Share]:
+    """The shares of all that ``whose`` says of these roots, and of nobody, the largest first."""
+    found = node_accounts(usage.inventory, usage.measured, roots, whose)
+    named = [Share(name=name, account=account) for name, account in found.accounts.items()]
+    gone = found.nobodys
+    if gone != NOTHING:
+        account = Account(environments=0, entries=0, own=gone, full=gone, share=gone, last_used=None)
+        named.append(Share(name=NOBODY, account=account))
+    return sorted(named, key=lambda share: (-share.account.own.bytes, -share.account.full.bytes))
 
 
 def entry_shares(usage: Usage, users: Users) -> list[EntryShare]:
@@ -130,7 +149,7 @@ def _by_age(usage: Usage, now: float) -> Iterator[Share]:
     if unnamed := unnamed_entries(usage.inventory):
         gone = freed(usage.measured, (), unnamed)
         full = reached(usage.measured, (), unnamed)
-        account = Account(environments=0, entries=len(unnamed), own=gone, full=full, last_used=None)
+        account = Account(environments=0, entries=len(unnamed), own=gone, full=full, share=gone, last_used=None)
         yield Share(name=NOBODY, account=account)
 
 

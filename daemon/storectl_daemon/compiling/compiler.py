@@ -87,11 +87,15 @@ class Compiler:
         """Whether somebody waits for bytecode."""
         return self._waited_for > 0
 
-    def arrived(self, manifests: Sequence[Manifest], interpreter: Interpreter) -> None:
-        """Begin to compile what programs will import first of these entries. They find it before it is durable."""
+    def arrived(self, manifests: Sequence[Manifest], interpreter: Interpreter, names: Sequence[str] = ()) -> None:
+        """Begin to compile what programs will import first of these entries. They find it before it is durable.
+
+        ``names`` are what a program imports that waits for them, if that is known.
+        """
         early = self._early_for(interpreter)
         if early is None:
             return
+        early.expect(names)
         for manifest in manifests:
             if (manifest.digest, interpreter.cache_tag) not in self._flights:
                 early.arrived(manifest)

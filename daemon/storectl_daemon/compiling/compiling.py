@@ -64,9 +64,13 @@ class Compiling:
             if not self._programs[job]:
                 del self._programs[job]
 
-    def arrived(self, manifest: Manifest, interpreter: Interpreter) -> None:
-        """An entry is in the store, others of its environment are still to come: begin with it."""
-        self._compiler.arrived([manifest], interpreter)
+    def arrived(self, job: Job, manifest: Manifest, interpreter: Interpreter) -> None:
+        """An entry is in the store, others of the job's environment are still to come: begin with it."""
+        self._compiler.arrived([manifest], interpreter, self._names(job))
+
+    def _names(self, job: Job) -> list[str]:
+        """What the programs import that wait for the job."""
+        return [name for program in self._programs.get(job, ()) for name in program]
 
     async def start(self, job: Job, digests: Sequence[Digest], interpreter: Interpreter, progress: Progress) -> None:
         """Begin to compile the entries that have no bytecode, and return. If all have it, nothing happens."""
@@ -75,7 +79,7 @@ class Compiling:
             return
         progress.begin("compile", len(missing), bytes_total=sum(entry.source_size for entry in missing))
         self._running[job] += 1
-        names = [name for program in self._programs.get(job, ()) for name in program]
+        names = self._names(job)
         if names:
             self._compiler.expect_program(interpreter)
         work = self._compile(job, missing, interpreter, progress, names)

@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import NormalizedName
-from unearth import PackageFinder
 
 from storectl_daemon.indexes.config_files import ConfigFiles, config_files
 from storectl_daemon.indexes.config_layer import Authority, Layer, Source
@@ -94,6 +93,8 @@ def settings_of(environ: Mapping[str, str], files: ConfigFiles, project: Path | 
 
 def default_index() -> Address:
     """The index that is asked if none is configured: the one that ``unearth`` adds by itself."""
+    from unearth import PackageFinder  # noqa: PLC0415 - takes long to load, and an index may be configured
+
     return Address(PackageFinder().sources[0]["url"])
 
 

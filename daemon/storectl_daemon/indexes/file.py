@@ -20,7 +20,6 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 from packaging.version import InvalidVersion, Version
-from unearth.collector import IndexHTMLParser
 
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.network.address import Address
@@ -120,6 +119,8 @@ def _html_files(content: bytes, encoding: str, base: Address, index: str) -> Ite
         text = content.decode(encoding, "replace")
     except LookupError:
         text = content.decode("utf-8", "replace")
+    from unearth.collector import IndexHTMLParser  # noqa: PLC0415 - takes long to load, and most pages are JSON
+
     # unearth's parser is used, but not its Link objects: those take seconds for the pages of large projects.
     parser = IndexHTMLParser()
     parser.feed(text)

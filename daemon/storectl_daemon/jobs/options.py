@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from storectl_daemon.models import OptionsModel
 from storectl_shim.project_record import options_key
+from storectl_store.selection.asked import target_of
 from storectl_store.selection.target import Interpreter, Target
 
 
@@ -47,20 +48,7 @@ class Options:
 
     def target(self, interpreter: Interpreter) -> Target:
         """The target: these options on this interpreter."""
-        return Target(
-            interpreter=interpreter,
-            extras=self.extras,
-            all_extras=self.all_extras,
-            no_extras=self.no_extras,
-            groups=self.groups,
-            all_groups=self.all_groups,
-            no_groups=self.no_groups,
-            dev=self.dev,
-            default_groups=self.default_groups and not self.only_groups,
-            project=not self.only_groups,
-            member=self.member,
-            all_members=self.all_packages,
-        )
+        return target_of(self.encode(), interpreter)
 
     def encode(self) -> dict[str, Any]:
         """As JSON values; ``decode`` is the inverse."""

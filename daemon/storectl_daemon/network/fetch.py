@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from storectl_daemon.network.exchange import (
     refusal,
     with_retries,
 )
+from storectl_daemon.network.lanes import Lanes
 from storectl_daemon.network.proxies import Proxies
 from storectl_store.digest import Digest
 from storectl_store.selection.pin import WheelFile
@@ -79,6 +80,7 @@ class Fetcher:
         self.admit: Admit = admit_all
         self._client = http_client(self.limits, tls, contexts or {}, proxies or Proxies())
         self._downloads = asyncio.Semaphore(self.limits.concurrency)
+        self.lanes = Lanes(self.limits.concurrency)
         self._pages = asyncio.Semaphore(self.limits.page_concurrency)
 
     async def __aenter__(self) -> Self:
@@ -95,9 +97,13 @@ class Fetcher:
         return other
 
     def restricted(self, admit: Admit) -> Self:
-        """A fetcher with these connections, logins and limits that asks no address that ``admit`` refuses."""
+        """A fetcher with these connections, logins and limits that asks no address that ``admit`` refuses.
+
+        Nobody waits for what it fetches, so it has lanes of its own: commands do not queue behind it.
+        """
         other = copy.copy(self)
         other.admit = admit
+        other.lanes = Lanes(self.limits.concurrency)
         return other
 
     async def fetch(self, wheel: WheelFile, destination: Path, *, progress: Progress = lambda _: None) -> Fetched:
@@ -106,12 +112,13 @@ class Fetcher:
         ``progress`` gets the number of bytes received so far; a restart makes it smaller. Raises FetchError if the file
         cannot be had, WheelError E_HASH if it is not the locked one, StoreFullError if it cannot be written.
         """
-        async with self._downloads:
+        is_local = Address(wheel.url).is_file
+        async with self.lanes.lane(None if is_local else wheel.size) as arrived, self._downloads:
             with PartialFile(destination, locked_algorithms(wheel)) as file:
-                if Address(wheel.url).is_file:
+                if is_local:
                     await copy_local(wheel, file, self.limits, progress)
                 else:
-                    await self._download(wheel, file, progress)
+                    await self._download(wheel, file, _both(progress, arrived))
                 fetched = Fetched(path=destination, digest=await file.digest(), size=file.received)
                 file.keep()
                 return fetched
@@ -165,3 +172,16 @@ class Fetcher:
 
         room = self.limits.largest_page
         return b"".join([chunk async for chunk in body_of(response, url, self.limits, room=room, too_large=too_large)])
+
+
+def _both(progress: Progress, arrived: Callable[[int], None]) -> Progress:
+    """Tell ``progress`` how many bytes there are, and ``arrived`` how many more these are than the last time."""
+    last = 0
+
+    def tell(received: int) -> None:
+        nonlocal last
+        arrived(max(0, received - last))
+        last = received
+        progress(received)
+
+    return tell

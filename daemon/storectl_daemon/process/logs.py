@@ -12,7 +12,7 @@ from pathlib import Path
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _MOST_BYTES = 4 << 20
 _OLD_FILES = 2
-_CHATTY = ("httpx2", "httpcore2", "watchfiles", "uvicorn", "asyncio")
+_CHATTY = ("httpx2", "httpcore2", "watchfiles", "asyncio")
 
 
 def configure_logs(log_file: Path | None) -> None:

@@ -1,6 +1,6 @@
 """The daemon on its socket: map requests from the start, HTTP as soon as a client needs it, and an orderly end.
 
-Nine in ten connections are programs that ask for their map. uvicorn, FastAPI and the API are not loaded for these: that
+Nine in ten connections are programs that ask for their map. HTTP, FastAPI and the API are not loaded for these: that
 saves a third of the memory and of the time of a start. A command is the first to need them.
 """
 

@@ -36,6 +36,7 @@ class Arrivals:
         self._progress = progress
         self._hold = hold
         self._tasks: dict[Digest, asyncio.Task[None]] = {}
+        self._here: set[Digest] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,8 +50,9 @@ class Arrivals:
         """Begin to make the entries of these pins, those that are missing. Pins without a known sha256 are left out."""
         known = [pin for pin in pins if is_sha256(pin.wheel.digest) and not pin.wheel.one_of]
         self._hold.add(pin.wheel.digest for pin in known)  # first held, then looked for
-        here = await asyncio.to_thread(present, self._store, known)
-        missing = {pin.wheel.digest: pin for pin in known if pin.wheel.digest not in here}
+        new = [pin for pin in known if pin.wheel.digest not in self._here]  # what is held stays
+        self._here |= await asyncio.to_thread(present, self._store, new)
+        missing = {pin.wheel.digest: pin for pin in new if pin.wheel.digest not in self._here}
         begun = biggest_first([pin for digest, pin in missing.items() if digest not in self._tasks])
         size = sum(pin.wheel.size or 0 for pin in begun)
         self._progress.more("fetch", len(begun), bytes_total=size)

@@ -151,7 +151,7 @@ class EnvironmentMaker:
     async def _made(self, job: Job, reading: Reading, interpreter: Interpreter, means: Means) -> MadeEnvironment:
         async def complete(pin: Pin) -> None:
             manifest = await self._pipeline.ensure(pin, means.progress, means.access)
-            self._compiling.arrived(manifest, interpreter)
+            self._compiling.arrived(job, manifest, interpreter)
             await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
 
         async with Arrivals(self._layers, complete, progress=means.progress, hold=means.hold) as arrivals:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from storectl_daemon.jobs.options import Job, Options, moved_options
 from storectl_store.selection.lock_file import LockFile
-from storectl_store.selection.options import DEV
 from storectl_store.selection.pin import Selection
 from storectl_store.selection.requires_python import requires_python_of
 from storectl_store.selection.select import select
@@ -72,12 +71,7 @@ class Selections:
 
     def requires_python(self, lock_file: LockFile, options: Options) -> str | None:
         """What the lock file and its groups require."""
-        asked = AskedGroups(
-            named=options.groups | {DEV} if options.dev else options.groups,
-            defaults=options.default_groups and not options.only_groups,
-            every=options.all_groups,
-            left_out=options.no_groups,
-        )
+        asked = AskedGroups.by(options.encode())
         question = _contents(lock_file), asked
         if question not in self._required:
             if len(self._required) >= _KEPT:

@@ -4,7 +4,8 @@ Names are not bytes. An entry is shown by many environments, and views share lin
 goes with a set of environments if all that name it are in the set, a shared inode if all of its names are.
 
 ``full`` is all that something reaches, ``own`` is what would go with it, ``shared`` is the rest, which others reach
-too. What is shared counts for each of those that share it, so that only ``own`` may be added up.
+too. What is shared counts for each of those that share it, so that only ``own`` may be added up. ``share`` divides it:
+all shares together are what is reached (``keepers``).
 """
 
 from collections import Counter, defaultdict
@@ -15,21 +16,12 @@ from typing import TypeVar
 from packaging.utils import NormalizedName
 
 from storectl_store.collecting.inventory import Inventory
+from storectl_store.collecting.keepers import NAME_FOLDER, Group, kept
 from storectl_store.collecting.measuring import Measured
 from storectl_store.digest import Digest, EnvironmentId
-from storectl_store.disk.disk_size import BLOCK, DiskSize, sum_of
+from storectl_store.disk.disk_size import DiskSize, sum_of
 
 Key = TypeVar("Key", bound=Hashable)
-
-_NAME_FOLDER = DiskSize(1, BLOCK)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """Some environments, such as those of one project, and entries that belong to them though none of them names it."""
-
-    environments: frozenset[EnvironmentId] = frozenset()
-    entries: frozenset[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +32,7 @@ class Account:
     entries: int
     own: DiskSize
     full: DiskSize
+    share: DiskSize
     last_used: float | None
 
     @property
@@ -63,7 +56,7 @@ def freed(measured: Measured, environments: Collection[EnvironmentId], entries: 
         *(view.own + view.pack for view in views),
         *(entry.size for entry in gone),
         *(measured.shared[inode].size for inode, count in names.items() if count == measured.shared[inode].names),
-        *(_NAME_FOLDER for name, count in by_name.items() if count == measured.names[name]),
+        *(NAME_FOLDER for name, count in by_name.items() if count == measured.names[name]),
     ])  # fmt: skip
 
 
@@ -85,7 +78,7 @@ def reached(measured: Measured, environments: Iterable[EnvironmentId], entries: 
         *(view.own + view.pack for view in views),
         *(entry.size for entry in found),
         *(measured.shared[inode].size for inode in {inode for view in views for inode in view.shared}),
-        *(_NAME_FOLDER for _ in {entry.name for entry in found}),
+        *(NAME_FOLDER for _ in {entry.name for entry in found}),
     ])  # fmt: skip
 
 
@@ -93,7 +86,7 @@ def by_group(inventory: Inventory, measured: Measured, groups: Mapping[Key, Grou
     """The account of each group. They may overlap: an environment of two groups is neither's own."""
     naming = inventory.back_references()
     owners = Counter(each for group in groups.values() for each in group.environments)
-    accounts = {}
+    accounts, share = {}, kept(inventory, measured, groups).share()
     for key, group in groups.items():
         entries = _entries_of(inventory, measured, group)
         alone = frozenset(each for each in group.environments if owners[each] == 1)
@@ -102,7 +95,8 @@ def by_group(inventory: Inventory, measured: Measured, groups: Mapping[Key, Grou
             entries=len(entries),
             own=freed(measured, alone, _closed(inventory, naming, alone, entries)),
             full=reached(measured, group.environments, entries),
-            last_used=_last_used(inventory, group.environments),
+            share=share[key],
+            last_used=last_used_of(inventory, group.environments),
         )
     return accounts
 
@@ -122,7 +116,8 @@ def by_package(inventory: Inventory, measured: Measured) -> dict[NormalizedName,
             entries=len(digests),
             own=size,
             full=size,
-            last_used=_last_used(inventory, environments),
+            share=size,
+            last_used=last_used_of(inventory, environments),
         )
     return accounts
 
@@ -141,6 +136,11 @@ def by_age(
         within = (place for place, age in enumerate(ages) if now - environment.last_used <= age)
         aged[next(within, len(ages) - 1)].add(environment.id)
     accounts: list[tuple[float, Account]] = []
+    share = kept(
+        inventory,
+        measured,
+        {age: Group(environments=frozenset(found)) for age, found in zip(ages, aged, strict=True)},
+    ).share()
     older: frozenset[EnvironmentId] = frozenset()
     unnamed = unnamed_entries(inventory)
     gone = freed(measured, (), unnamed)
@@ -155,7 +155,8 @@ def by_age(
             entries=len(entries),
             own=gone - before,
             full=reached(measured, environments, entries),
-            last_used=_last_used(inventory, environments),
+            share=share[age],
+            last_used=last_used_of(inventory, environments),
         )
         accounts.append((age, account))
     return accounts[::-1]
@@ -188,6 +189,7 @@ def _closed(
     return frozenset(each for each in entries - inventory.copies if environments.issuperset(naming.get(each, ())))
 
 
-def _last_used(inventory: Inventory, environments: Iterable[EnvironmentId]) -> float | None:
+def last_used_of(inventory: Inventory, environments: Iterable[EnvironmentId]) -> float | None:
+    """When the one of these that was used last was used, in seconds; None if none of them is there."""
     known = inventory.environments
     return max((known[each].last_used for each in environments if each in known), default=None)

@@ -28,7 +28,7 @@ class DeadClass(IntEnum):
     PREFETCH = 3
     """It was made ahead for a branch that nobody has checked out in time."""
     UNUSED = 4
-    """It is a project's, a tool's, a front's or a person's, for longer than they were to keep it."""
+    """It is a project's, a tool's, a front's, a user's or a person's, for longer than they were to keep it."""
 
 
 _CLASSES: Mapping[RootKind, DeadClass] = {
@@ -37,6 +37,7 @@ _CLASSES: Mapping[RootKind, DeadClass] = {
     "current": DeadClass.UNUSED,
     "front": DeadClass.UNUSED,
     "pin": DeadClass.UNUSED,
+    "user": DeadClass.UNUSED,
 }
 
 

@@ -1,8 +1,10 @@
 """Measure what entries and environments take up on disk, piece by piece, with as few calls as that can be done.
 
 Entries are counted in the catalogue; those that are not, or whose bytecode is another now, are counted here and then
-kept there. In views nearly all names are links of the folder ``links/``, whose inodes are looked at once: a view is
-then read by listing its folders. ``pace`` is called between pieces, so that the caller can take breaks.
+kept there. A store that is only read has no catalogue: all of its entries are counted here, and nothing is kept.
+
+In views nearly all names are links of the folder ``links/``, whose inodes are looked at once: a view is then read by
+listing its folders. ``pace`` is called between pieces, so that the caller can take breaks.
 """
 
 import os
@@ -31,6 +33,7 @@ from storectl_store.entries.disk_use import (
 )
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.provenance import builds_by_entry
+from storectl_store.entries.read_only import ReadOnlyStore
 from storectl_store.entries.store import Store
 
 Pace = Callable[[], None]
@@ -97,7 +100,7 @@ def no_pace() -> None:
 
 
 def measure(
-    store: Store,
+    store: ReadOnlyStore,
     environments: Iterable[EnvironmentId],
     entries: Iterable[Digest],
     *,
@@ -211,8 +214,11 @@ def _children(folder: Path) -> int:
 class _Entries:
     """Measures entries of one store."""
 
-    def __init__(self, store: Store, builds: Mapping[Digest, Sequence[Path]], *, exact: bool, pace: Pace) -> None:
+    def __init__(
+        self, store: ReadOnlyStore, builds: Mapping[Digest, Sequence[Path]], *, exact: bool, pace: Pace
+    ) -> None:
         self._store = store
+        self._catalogue = store.catalogue if isinstance(store, Store) else None
         self._builds = builds
         self._exact = exact
         self._pace = pace
@@ -225,12 +231,15 @@ class _Entries:
             if entry is not None:
                 found[digest] = entry
             if len(new) >= _BATCH:
-                self._store.catalogue.put_uses(new)
-                new.clear()
+                self._keep(new)
             self._pace()
-        if new:
-            self._store.catalogue.put_uses(new)
+        self._keep(new)
         return found
+
+    def _keep(self, new: dict[Digest, list[DiskUse]]) -> None:
+        if new and self._catalogue is not None:
+            self._catalogue.put_uses(new)
+        new.clear()
 
     @cached_property
     def _records(self) -> Mapping[Digest, EntryRecords]:
@@ -238,12 +247,13 @@ class _Entries:
 
     @cached_property
     def _uses(self) -> Mapping[Digest, Mapping[str, DiskUse]]:
-        return self._store.catalogue.uses()
+        return self._catalogue.uses() if self._catalogue is not None else {}
 
     @cached_property
     def _summaries(self) -> Mapping[Digest, Summary]:
         with suppress(sqlite3.Error, OSError):
-            return {summary.digest: summary for summary in self._store.catalogue.summaries()}
+            if self._catalogue is not None:
+                return {summary.digest: summary for summary in self._catalogue.summaries()}
         return {}
 
     def _entry(self, digest: Digest, new: dict[Digest, list[DiskUse]]) -> MeasuredEntry | None:
@@ -282,7 +292,7 @@ def _packs_left(layout: StoreLayout) -> Iterator[Path]:
                 yield layout.pack(name)
 
 
-def _builds_left(store: Store, builds: Mapping[Digest, Sequence[Path]]) -> Iterator[Path]:
+def _builds_left(store: ReadOnlyStore, builds: Mapping[Digest, Sequence[Path]]) -> Iterator[Path]:
     for digest, paths in builds.items():
         if not store.has(digest):
             yield from paths

@@ -6,12 +6,12 @@ from typing import Literal
 
 from storectl_store.digest import Digest, EnvironmentId
 
-RootKind = Literal["current", "front", "generation", "prefetch", "pin", "hold", "lease", "young"]
+RootKind = Literal["current", "front", "generation", "prefetch", "pin", "user", "hold", "lease", "young"]
 """What keeps something.
 
 ``current``: a project's record. ``front``: a linked ``.venv``. ``generation``: a project's history. ``prefetch``: a
-branch that was fetched. ``pin``: a person. ``hold``: a warm that is under way. ``lease``: a program that runs.
-``young``: it was published just now.
+branch that was fetched. ``pin``: a person. ``user``: what one of many users has. ``hold``: a warm that is under way.
+``lease``: a program that runs. ``young``: it was published just now.
 """
 
 

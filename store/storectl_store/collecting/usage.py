@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from storectl_store.collecting.accounts import reached
 from storectl_store.collecting.inventory import Inventory, read_inventory
 from storectl_store.collecting.measuring import Measured, Pace, measure, no_pace, size_below
 from storectl_store.digest import prefix_of
 from storectl_store.disk.disk_size import BLOCK, NOTHING, DiskSize, size_of, sum_of
 from storectl_store.entries.layout import StoreLayout
-from storectl_store.entries.store import Store
+from storectl_store.entries.read_only import ReadOnlyStore
 
 Part = Literal[
     "wheels", "bytecode", "manifests", "environments", "links", "packs", "sources", "index pages", "builds", "projects",
@@ -47,8 +48,13 @@ class Usage:
         """The whole store."""
         return sum_of(self.parts.values())
 
+    @property
+    def beside(self) -> DiskSize:
+        """What the store has beside entries and environments: it is nobody's."""
+        return self.total - reached(self.measured, self.measured.environments, self.measured.entries)
 
-def read_usage(store: Store, *, exact: bool = False, pace: Pace = no_pace) -> Usage:
+
+def read_usage(store: ReadOnlyStore, *, exact: bool = False, pace: Pace = no_pace) -> Usage:
     """Measure the store. With ``exact`` every inode of it is asked for its size.
 
     Raises StoreError or OSError if something cannot be looked at, other than because it has gone.

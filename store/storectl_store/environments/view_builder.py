@@ -81,7 +81,7 @@ class ViewBuilder:
         """The paths of those leaves that are there. A copy that a program has written into is not."""
         if not there.leaves:
             return set()
-        same = (leaf.path for leaf in leaves if there.leaves.get(leaf.path) == leaf)
+        same = (leaf.path for leaf in leaves if (shown := there.leaves.get(leaf.path)) is leaf or shown == leaf)
         return {path for path in same if path not in there.looks or self._looks(path) == there.looks[path]}
 
     def shown(self) -> Shown:
@@ -169,6 +169,11 @@ def _check_inside(path: str) -> None:
 
 def import_map_of(plan: EnvironmentPlan) -> bytes:
     """The import map that is published with the plan. It holds what entries bring; the shim finds its own modules."""
-    paths = (path for name in plan.names.values() if name.owners and not name.section for path in name.paths)
+    paths = (
+        path
+        for top, name in plan.names.items()
+        if name.owners and not name.section and ("." not in top or top in name.paths)  # metadata cannot be imported
+        for path in name.paths
+    )
     sections = {folder: name.section for folder, name in plan.names.items() if name.section}
     return encode_import_map(plan.id, index_paths(paths, plan.interpreter.extension_suffixes), sections)

@@ -2,10 +2,14 @@
 
 The answer of an interpreter is kept as JSON in the store:
 
-    interpreters/<key>.json     {"format": 2, "facts": {…}}, sealed; the keys of facts are those of `probe`
+    interpreters/<key>.json     {"format": 3, "facts": {…}, "of": {…}}, sealed; the keys of facts are those of `probe`
 
 The key is a digest of the interpreter's file (its real path, size, time and inode) and of the kernel and C library, on
 which markers and tags depend. Tags are not kept: each daemon works them out from the facts (`tags`).
+
+``of`` has the parts of the key that are alike on every machine of a cluster: ``path``, ``size``, ``mtime_ns``,
+``machine`` and ``libc``. Who must not run an interpreter (``asks=False``) takes a
+record whose key or whose ``of`` is right, and puts this machine's kernel into the markers.
 """
 
 import hashlib
@@ -13,7 +17,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +39,7 @@ from storectl_store.system_errors import refusal_of
 PROBE_TIMEOUT = 10.0
 """Seconds that an interpreter has for its answer."""
 
-_FORMAT = 2
+_FORMAT = 3
 _ANOTHER = "choose another Python with -p"
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
 """What parsing facts raises if they are not those of `probe`."""
@@ -44,10 +48,18 @@ _MOST_LISTED = 8
 
 
 class InterpreterBook:
-    """The answers of interpreters, kept below one folder. Safe to use from several threads."""
+    """The answers of interpreters, kept below one folder. Safe to use from several threads.
 
-    def __init__(self, folder: Path, *, timeout: float = PROBE_TIMEOUT) -> None:
+    ``others`` are folders of other stores, whose answers are taken too. With ``asks=False`` no interpreter is run, and
+    nothing is written: one whose answer is in no folder counts as one that does not answer.
+    """
+
+    def __init__(
+        self, folder: Path, *, others: Sequence[Path] = (), asks: bool = True, timeout: float = PROBE_TIMEOUT
+    ) -> None:
         self._folder = folder
+        self._others = tuple(others)
+        self._asks = asks
         self._timeout = timeout
         # One object for each interpreter, so that what follows from its thousand tags is worked out only once.
         self._known: dict[str, Interpreter] = {}
@@ -120,21 +132,39 @@ class InterpreterBook:
         known = self._known.get(record.name)
         if known is not None and os.path.isfile(known.executable):
             return known
-        known = self._known[record.name] = self._read_or_probed(path, real, record)
+        known = self._known[record.name] = self._remembered(real, record) or self._probed(path, real, record)
         return known
 
-    def _read_or_probed(self, path: str, real: str, record: Path) -> Interpreter:
-        with suppress(OSError, *_MALFORMED):  # not there, damaged, or written by another version
-            interpreter = interpreter_of(_remembered(record))
-            if os.path.isfile(interpreter.executable):
-                return interpreter
+    def _remembered(self, real: str, record: Path) -> Interpreter | None:
+        """The interpreter of an earlier answer; None if there is none that can be used."""
+        for folder in (record.parent, *self._others):
+            with suppress(OSError, *_MALFORMED):  # not there, damaged, or written by another version
+                interpreter = interpreter_of(_remembered(folder / record.name)["facts"])
+                if os.path.isfile(interpreter.executable):
+                    return interpreter
+        return None if self._asks else self._answered_elsewhere(real)
+
+    def _answered_elsewhere(self, real: str) -> Interpreter | None:
+        """The interpreter by what an equal one has answered on another machine, whose kernel may be another one."""
+        wanted = _of(real)
+        for folder in (self._folder, *self._others):
+            for record in sorted(folder.glob("*.json")):
+                with suppress(OSError, *_MALFORMED):
+                    value = _remembered(record)
+                    if value["of"] == wanted and os.path.isfile(value["facts"]["executable"]):
+                        return interpreter_of({**value["facts"], "markers": _here(value["facts"]["markers"])})
+        return None
+
+    def _probed(self, path: str, real: str, record: Path) -> Interpreter:
+        if not self._asks:
+            raise TargetError(f"{path}: no store knows this interpreter", hint=_ANOTHER, path=path)
         answer = _probe(real, self._timeout)
         try:
             facts = json.loads(answer)
             interpreter = interpreter_of(facts)
         except _MALFORMED as error:
             raise TargetError(f"{path} did not say what it is", hint=_ANOTHER, path=path) from error
-        _remember(record, facts)
+        _remember(record, facts, _of(real))
         return interpreter
 
 
@@ -229,7 +259,7 @@ def drop_old_answers(folder: Path, before: float) -> int:
 def _is_there(record: Path) -> bool:
     """Whether the interpreter of this answer is there; true if the answer cannot be read, which ``verify`` tells."""
     try:
-        return os.path.isfile(interpreter_of(_remembered(record)).executable)
+        return os.path.isfile(interpreter_of(_remembered(record)["facts"]).executable)
     except _MALFORMED:
         return True
 
@@ -244,17 +274,30 @@ def _key(real: str) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
+def _of(real: str) -> dict[str, Any]:
+    """What tells this interpreter on every machine that has the same file."""
+    status = os.stat(real)
+    machine, libc = os.uname().machine, probe.libc()
+    return {"path": real, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "machine": machine, "libc": libc}
+
+
+def _here(markers: Mapping[str, str]) -> dict[str, str]:
+    """The markers with those of this machine's kernel."""
+    system = os.uname()
+    return {**markers, "platform_release": system.release, "platform_version": system.version}
+
+
 def _remembered(record: Path) -> Any:
-    """The facts of a record, as they were written. Raises OSError, or one of the errors of what is malformed."""
+    """The content of a record, as it was written. Raises OSError, or one of the errors of what is malformed."""
     value = json.loads(opened(record.read_bytes())[0])
     if value["format"] != _FORMAT:
         raise ValueError(f"{record} has another format")
-    return value["facts"]
+    return value
 
 
-def _remember(record: Path, facts: dict[str, Any]) -> None:
+def _remember(record: Path, facts: dict[str, Any], of: dict[str, Any]) -> None:
     """Write the record by rename. If it cannot be written, the only cost is time at the next start."""
-    data = sealed(json.dumps({"format": _FORMAT, "facts": facts}, sort_keys=True).encode() + b"\n")
+    data = sealed(json.dumps({"format": _FORMAT, "facts": facts, "of": of}, sort_keys=True).encode() + b"\n")
     try:
         record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(record, data)

@@ -11,20 +11,17 @@ from fastapi.responses import StreamingResponse
 from storectl_daemon.collecting.collector import Collector, CollectOrder
 from storectl_daemon.collecting.collects import Took, read_collects
 from storectl_daemon.collecting.explain import Explained, explained
-from storectl_daemon.collecting.report import Collected, Planned, PlannedGroup, Progress, Told
 from storectl_daemon.collecting.settings import CollectSettings
 from storectl_daemon.errors import UnknownEntryError
 from storectl_daemon.models import FailedEvent
 from storectl_daemon.service import Service
+from storectl_daemon.serving.api.collecting_answers import event_of
 from storectl_daemon.serving.api.collecting_models import (
     CollectedEvent,
     CollectEvent,
     CollectRequest,
     CollectState,
-    GoingEntry,
-    GoingGroup,
     PlannedEvent,
-    StayedThing,
     SweepingEvent,
     Taken,
     Why,
@@ -33,7 +30,6 @@ from storectl_daemon.serving.api.collecting_models import (
 from storectl_daemon.serving.api.entry_models import WorkingEvent
 from storectl_daemon.serving.api.streams import alive, lines_of, ndjson
 from storectl_daemon.warming.warm import problem_of
-from storectl_store.digest import prefix_of
 from storectl_store.errors import ProblemError
 
 PATIENCE_S = 30.0
@@ -85,7 +81,7 @@ async def _collect(service: Service, request: CollectRequest) -> AsyncIterator[C
     try:
         order = await asyncio.to_thread(_order, service, request)
         async for told in (await service.collector()).collect(order):
-            yield _event(told)
+            yield event_of(told)
     except ProblemError as error:
         yield FailedEvent(problem=problem_of(error))
 
@@ -101,47 +97,6 @@ def _order(service: Service, request: CollectRequest) -> CollectOrder:
         project=Path(os.path.realpath(request.project)) if request.project else None,
         without_leases=request.without_leases,
         patience=PATIENCE_S,
-    )
-
-
-def _event(told: Told) -> CollectEvent:
-    match told:
-        case Planned():
-            return PlannedEvent(
-                groups=tuple(map(_group, told.groups)),
-                environments=told.environments,
-                entries=told.entries,
-                bytes=told.size.bytes,
-                inodes=told.size.inodes,
-                leases=told.leases,
-                roots=told.roots,
-                notes=told.notes,
-            )
-        case Progress():
-            return SweepingEvent(what=told.what, done=told.done, total=told.total)
-        case Collected():
-            return CollectedEvent(
-                environments=told.environments,
-                entries=told.entries,
-                bytes=told.size.bytes,
-                inodes=told.size.inodes,
-                stayed=tuple(StayedThing(what=each.what, why=each.why) for each in told.stayed),
-                enough=told.enough,
-            )
-
-
-def _group(group: PlannedGroup) -> GoingGroup:
-    return GoingGroup(
-        project=str(group.project) if group.project else None,
-        branch=group.branch,
-        environments=group.environments,
-        entries=tuple(
-            GoingEntry(name=each.name, version=each.version, prefix=prefix_of(each.digest), bytes=each.size.bytes)
-            for each in group.entries
-        ),
-        last_used=group.last_used,
-        bytes=group.size.bytes,
-        inodes=group.size.inodes,
     )
 
 

@@ -120,7 +120,7 @@ class CollectState(Model):
 class WhyReason(Model):
     """One thing that keeps something. ``environment`` is the one by which it is kept, ``until`` None for no end."""
 
-    kind: Literal["current", "front", "generation", "prefetch", "pin", "hold", "lease", "young"]
+    kind: Literal["current", "front", "generation", "prefetch", "pin", "user", "hold", "lease", "young"]
     project: ShownPath | None
     detail: ShownPath
     environment: EnvironmentId | None

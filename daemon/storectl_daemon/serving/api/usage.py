@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,28 +11,24 @@ from fastapi.responses import StreamingResponse
 
 from storectl_daemon.collecting.pace import Pace
 from storectl_daemon.collecting.settings import CollectSettings
-from storectl_daemon.collecting.shares import EntryShare, Share, Users, entry_shares, shares
+from storectl_daemon.collecting.shares import shares
 from storectl_daemon.collecting.users import users_of
 from storectl_daemon.projects.fronts import Fronts
 from storectl_daemon.service import Service
 from storectl_daemon.serving.api.entry_models import WorkingEvent
 from storectl_daemon.serving.api.streams import alive, lines_of, ndjson
+from storectl_daemon.serving.api.usage_answers import share_info, size_info, usage_event, with_entries
 from storectl_daemon.serving.api.usage_models import (
     By,
-    EntryShareInfo,
-    PartSize,
-    ShareInfo,
     Size,
     UsageAnswer,
     UsageEvent,
     UsageFailedEvent,
 )
 from storectl_daemon.warming.warm import problem_of
-from storectl_store.collecting.accounts import left_over
 from storectl_store.collecting.measuring import size_below
-from storectl_store.collecting.usage import Usage, read_usage
-from storectl_store.digest import prefix_of
-from storectl_store.disk.disk_size import DiskSize, sum_of
+from storectl_store.collecting.usage import read_usage
+from storectl_store.disk.disk_size import sum_of
 from storectl_store.disk.durability import disk_errors
 from storectl_store.errors import ProblemError
 
@@ -74,19 +70,12 @@ def _count(service: Service, by: By, *, exact: bool) -> UsageEvent:
         usage = read_usage(store, exact=exact, pace=pace)
         keep = CollectSettings.read(service.own_environ).keep
         users = users_of(store.layout, service.book, service.fronts, keep, now=time.time())
-    answer = UsageEvent(
-        store=str(store.layout.root),
-        by=by,
-        exact=exact,
-        total=_size(usage.total),
-        parts=tuple(PartSize(name=part, inodes=s.inodes, bytes=s.bytes) for part, s in usage.parts.items()),
-        left_over=_size(left_over(usage.measured)),
-    )
+    answer = usage_event(str(store.layout.root), usage, by, exact=exact)
     if by == "entry":
-        return _with_entries(answer, usage, users)
+        return with_entries(answer, usage, users)
     found = shares(usage, by, users, now=time.time())
     linked = {share.name: _linked(service.fronts, share.name, pace) for share in found} if by == "project" else {}
-    return answer.model_copy(update={"shares": tuple(_share(share, linked.get(share.name)) for share in found)})
+    return answer.model_copy(update={"shares": tuple(share_info(share, linked.get(share.name)) for share in found)})
 
 
 def _linked(fronts: Fronts, project: str, pace: Pace) -> Size | None:
@@ -94,47 +83,5 @@ def _linked(fronts: Fronts, project: str, pace: Pace) -> Size | None:
     with suppress(OSError):
         found = fronts.of(Path(project)) if project else ()
         if found:
-            return _size(sum_of(size_below(front.path, pace=pace) for front in found))
+            return size_info(sum_of(size_below(front.path, pace=pace) for front in found))
     return None
-
-
-def _with_entries(answer: UsageEvent, usage: Usage, users: Users) -> UsageEvent:
-    found = entry_shares(usage, users)
-    projects = sorted({project for entry in found for project in entry.projects})
-    places = {project: place for place, project in enumerate(projects)}
-    infos = tuple(_entry(entry, (places[project] for project in entry.projects)) for entry in found)
-    return answer.model_copy(update={"entries": infos, "projects": tuple(projects)})
-
-
-def _entry(entry: EntryShare, projects: Iterable[int]) -> EntryShareInfo:
-    return EntryShareInfo(
-        name=entry.name,
-        version=entry.version,
-        prefix=prefix_of(entry.digest),
-        inodes=entry.size.inodes,
-        bytes=entry.size.bytes,
-        bytecode=entry.bytecode.bytes,
-        environments=entry.environments,
-        projects=tuple(projects),
-        last_used=entry.last_used,
-    )
-
-
-def _share(share: Share, linked: Size | None) -> ShareInfo:
-    account = share.account
-    return ShareInfo(
-        name=share.name,
-        versions=share.versions,
-        projects=share.projects,
-        environments=account.environments,
-        entries=account.entries,
-        own=_size(account.own),
-        shared=_size(account.shared),
-        full=_size(account.full),
-        last_used=account.last_used,
-        linked=linked,
-    )
-
-
-def _size(size: DiskSize) -> Size:
-    return Size(inodes=size.inodes, bytes=size.bytes)

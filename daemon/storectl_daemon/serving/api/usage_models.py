@@ -7,6 +7,8 @@ from storectl_daemon.serving.api.entry_models import WorkingEvent
 from storectl_daemon.serving.api.model import Model
 
 By = Literal["project", "package", "age", "environment", "entry"]
+AnyBy = By | Literal["user", "group"]
+"""By user and group, only a store of many users can be counted."""
 
 
 class Size(Model):
@@ -26,7 +28,8 @@ class ShareInfo(Model):
     """What one project, package, age or environment has, by its ``name``; "" is what nobody has.
 
     ``own`` would go with it, ``shared`` others have, too, ``full`` is both. By age, ``own`` would go if all that is
-    older had gone already. ``linked`` are a project's linked environments, which are outside of the store.
+    older had gone already. ``share`` divides what several have: all shares, and what is ``beside`` them, are the store.
+    ``linked`` are a project's linked environments, which are outside of the store.
     """
 
     name: ShownPath
@@ -37,6 +40,7 @@ class ShareInfo(Model):
     own: Size
     shared: Size
     full: Size
+    share: Size
     last_used: float | None
     linked: Size | None = None
 
@@ -56,16 +60,18 @@ class EntryShareInfo(Size):
 class UsageEvent(Model):
     """What the store takes up; ``left_over`` of it are links, packs and notes of what is gone: any collect takes them.
 
+    ``beside`` is what the store has beside entries and environments.
     ``shares`` are those that were asked for, ``entries`` and ``projects`` are there if entries were.
     """
 
     event: Literal["usage"] = "usage"
     store: ShownPath
-    by: By
+    by: AnyBy
     exact: bool
     total: Size
     parts: tuple[PartSize, ...]
     left_over: Size
+    beside: Size
     shares: tuple[ShareInfo, ...] = ()
     entries: tuple[EntryShareInfo, ...] = ()
     projects: tuple[ShownPath, ...] = ()

@@ -6,12 +6,14 @@ of the entry, and programs of another boot never look there (``storectl_shim._st
 to who compiles the whole entry and places it for good.
 
 Which modules come first is a guess, from the text of their imports (``storectl_shim.reach``). Before a program starts,
-they are compiled in the order of its imports, by processes that give way to everything else. When it has started it
-compiles what it comes to by itself. From then on ordinary processes begin with what it imports last, and go towards it.
+they are compiled in the order of its imports, by processes that give way to everything else; all of them if nothing is
+known of the program, otherwise those that it reaches. When it has started it compiles what it comes to by itself. From
+then on ordinary processes begin with what it imports last, and go towards it.
 """
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -22,7 +24,7 @@ from pathlib import Path
 
 from storectl_shim.reach import in_order
 from storectl_store.digest import Digest
-from storectl_store.entries.bytecode.process import CompilerProcess, Files, compile_request
+from storectl_store.entries.bytecode.process import CompilerProcess, Files, bytecode_path, compile_request
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.manifest import Manifest
 from storectl_store.errors import ProblemError
@@ -36,20 +38,24 @@ CHUNK = 256 * 1024
 LINGER = 2.0
 """Seconds for which a process without work waits for the next entry."""
 _POLL = 0.2
+_SHARE = 20
+"""After the modules were put in order, so many times as long passes before that is done again."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Entry:
     """An entry whose bytecode is made early.
 
-    ``sizes`` has the bytes of source of each module; ``imports`` what was found in their text, None before that.
+    ``sizes`` has the bytes of source of each module, ``tops`` the names that can be imported without a dot; ``imports``
+    what was found in their text, None before that.
     """
 
     digest: Digest
     folder: Path
     place: Path
     sizes: Mapping[str, int]
-    imports: dict[str, list[str]] | None = None
+    tops: frozenset[str]
+    imports: dict[str, Sequence[str]] | None = None
     files: Files = field(default_factory=dict)
 
 
@@ -85,8 +91,12 @@ class EarlyBytecode:
         self._changed = threading.Condition()
         self._entries: dict[Digest, _Entry] = {}
         self._unseen: deque[_Entry] = deque()
-        self._waiting: dict[str, _Entry] = {}  # modules to be compiled, in the order of their imports
-        self._wanted: tuple[str, ...] | None = None  # what a program imports that has started
+        self._left: dict[str, _Entry] = {}  # modules that were looked at, and are not being compiled
+        self._waiting: dict[str, _Entry] = {}  # those of them to be compiled, in the order of their imports
+        self._imports: dict[str, Sequence[str]] = {}  # of all modules that were looked at
+        self._wanted: tuple[str, ...] = ()  # what the program imports that was told of last; empty if it is unknown
+        self._unordered = False  # modules have come that are not in the order of the program
+        self._order_at = 0.0  # what gives way puts them in order, not before
         self._threads = {True: 0, False: 0}  # that give way, and that do not
         self._busy = 0  # jobs that are being done
         self._patient: list[_Look | _Chunk] = []  # those of them that give way
@@ -106,7 +116,8 @@ class EarlyBytecode:
         place = self._layout.early_bytecode(self._session, self._boot, manifest.digest)
         with self._changed:
             if sizes and manifest.digest not in self._entries and not self._stopping:
-                entry = _Entry(digest=manifest.digest, folder=folder, place=place, sizes=sizes)
+                tops = frozenset(module.partition("/")[0].removesuffix(".py") for module in sizes)
+                entry = _Entry(digest=manifest.digest, folder=folder, place=place, sizes=sizes, tops=tops)
                 self._entries[manifest.digest] = entry
                 self._unseen.append(entry)
                 self._start(gives_way=True)
@@ -115,23 +126,28 @@ class EarlyBytecode:
         """Whether this entry has arrived, and was not taken."""
         return digest in self._entries
 
+    def expect(self, names: Sequence[str]) -> None:
+        """A program waits for its environment that imports the modules of these names; none if nothing is known."""
+        with self._changed:
+            if self._wanted != tuple(names):
+                self._wanted, self._unordered = tuple(names), True
+                self._start(gives_way=True)
+
     def hurry(self, names: Sequence[str]) -> None:
         """A program starts that imports the modules of these names."""
         with self._changed:
-            self._wanted = tuple(names)
+            self._wanted, self._unordered = tuple(names), True
             for job in self._patient:  # it may take long, so the same is done again
                 if isinstance(job, _Look):
                     self._unseen.append(job.entry)
                 else:
-                    self._waiting.update((module, job.entry) for module in job.modules)
-            if not self._unseen:
-                self._arrange()
+                    self._left.update((module, job.entry) for module in job.modules)
             self._start(gives_way=False)
 
     def wait(self, until: Callable[[], bool]) -> None:
         """Return when nothing is left to do, or ``until`` is true; it is asked several times a second. Blocks."""
         with self._changed:
-            while (self._busy or self._unseen or self._waiting) and not (self._stopping or until()):
+            while (self._busy or self._has_more()) and not (self._stopping or until()):
                 self._changed.wait(_POLL)
 
     def take(self, digest: Digest) -> Files:
@@ -142,6 +158,9 @@ class EarlyBytecode:
                 return {}
             with suppress(ValueError):
                 self._unseen.remove(entry)
+            for module in entry.imports or ():
+                self._imports.pop(module, None)
+            self._left = {module: owner for module, owner in self._left.items() if owner is not entry}
             self._waiting = {module: owner for module, owner in self._waiting.items() if owner is not entry}
             return entry.files
 
@@ -150,6 +169,7 @@ class EarlyBytecode:
         with self._changed:
             self._stopping = True
             self._unseen.clear()
+            self._left.clear()
             self._waiting.clear()
             self._changed.notify_all()
             for process in self._running:
@@ -163,7 +183,7 @@ class EarlyBytecode:
     def _start(self, *, gives_way: bool) -> None:
         """Start the threads that are missing, and wake those that wait. The caller holds the lock."""
         most = self._processes if gives_way else max(1, self._processes - 1)  # one core is the program's
-        while self._threads[gives_way] < most and (self._unseen or self._waiting):
+        while self._threads[gives_way] < most and self._has_more():
             self._threads[gives_way] += 1
             threading.Thread(
                 target=self._work, kwargs={"gives_way": gives_way}, name="storectl-early", daemon=True
@@ -186,8 +206,6 @@ class EarlyBytecode:
                 self._close(process)
             with self._changed:
                 self._threads[gives_way] -= 1
-                if not self._threads[False] and not gives_way:
-                    self._wanted = None
                 self._changed.notify_all()
 
     def _process(self, *, gives_way: bool) -> CompilerProcess:
@@ -226,10 +244,12 @@ class EarlyBytecode:
     def _next(self, *, gives_way: bool) -> _Look | _Chunk | None:
         if gives_way and self._threads[False]:
             return None
+        if self._unordered and not (gives_way and self._waiting and time.monotonic() < self._order_at):
+            self._arrange()
+        if not self._has_more():
+            return None
         if self._unseen:
             return _Look(entry=self._unseen.popleft())
-        if not self._waiting:
-            return None
         return self._chunk(reversed(self._waiting) if not gives_way else iter(self._waiting))
 
     def _chunk(self, modules: Iterator[str]) -> _Chunk:
@@ -242,7 +262,7 @@ class EarlyBytecode:
                 break
             chunk.append(module)
         for module in chunk:
-            del self._waiting[module]
+            del self._waiting[module], self._left[module]
         return _Chunk(entry=entry, modules=chunk)
 
     def _do(self, process: CompilerProcess, job: _Look | _Chunk) -> bool:
@@ -254,7 +274,8 @@ class EarlyBytecode:
             return imports is not None
         with suppress(FileExistsError):
             os.makedirs(entry.place, mode=0o700)
-        files = process.compile(compile_request(entry.folder, job.modules, self._session, place=entry.place))
+        modules = [module for module in job.modules if process.gives_way or not self._is_placed(entry, module)]
+        files = process.compile(compile_request(entry.folder, modules, self._session, place=entry.place))
         with self._changed:
             if self._entries.get(entry.digest) is entry:
                 entry.files.update(files or {})
@@ -264,32 +285,46 @@ class EarlyBytecode:
                 os.unlink(file.staged)
         return files is not None
 
+    def _is_placed(self, entry: _Entry, module: str) -> bool:
+        """Whether a process that gave way has made the bytecode of the module, and perhaps not told of it yet."""
+        return os.path.exists(entry.place / bytecode_path(module, self._interpreter.cache_tag))
+
     def _looked(self, entry: _Entry, imports: dict[str, list[str]]) -> None:
         """Put the modules in line."""
         with self._changed:
             if self._entries.get(entry.digest) is not entry or entry.imports is not None:
                 return
-            entry.imports = {module: names for module, names in imports.items() if module in entry.sizes}
-            self._waiting.update((module, entry) for module in entry.imports if module not in self._waiting)
-            if self._wanted is not None and not self._unseen:
-                self._arrange()
+            known = {module: module for module in entry.sizes}
+            entry.imports = {  # each text is there once: of 300 wheels this takes 4 MB, with a text for each mention 9
+                known[module]: tuple(map(sys.intern, names)) for module, names in imports.items() if module in known
+            }
+            self._imports |= entry.imports
+            self._left.update((module, entry) for module in entry.imports if module not in self._left)
+            self._unordered = True
             self._changed.notify_all()
 
+    def _has_more(self) -> bool:
+        """Whether there is something to do. The caller holds the lock."""
+        if not (self._unseen or self._waiting or (self._unordered and self._left)):
+            return False
+        heads = {name.partition(".")[0] for name in self._wanted}
+        return not heads or any(not heads.isdisjoint(entry.tops) for entry in self._entries.values())
+
     def _arrange(self) -> None:
-        """Keep what the program that has started imports, in that order. The caller holds the lock."""
-        imports: dict[str, list[str]] = {}
-        for entry in self._entries.values():
-            imports |= entry.imports or {}
-        wanted = [module for module in in_order(imports, self._wanted or ()) if module in self._waiting]
-        self._waiting = {module: self._waiting[module] for module in wanted}
+        """Put the modules that are to be compiled in the order of the program. The caller holds the lock."""
+        begin = time.monotonic()
+        reached = in_order(self._imports, self._wanted) if self._wanted else self._left
+        self._waiting = {module: self._left[module] for module in reached if module in self._left}
+        now = time.monotonic()
+        self._unordered, self._order_at = False, now + _SHARE * (now - begin)
 
 
 def _roots(modules: Mapping[str, int]) -> Iterator[str]:
-    """The modules that can be imported without another one of the entry: top packages and modules."""
+    """The modules that are in no package of the entry: top packages and modules, also those of namespaces."""
     packages = {module.rpartition("/")[0] for module in modules if module.endswith("/__init__.py")}
     for module in modules:
-        folder = module.rpartition("/")[0]
-        if module.endswith("/__init__.py"):
+        folder = module.removesuffix("/__init__.py").rpartition("/")[0]
+        while folder and folder not in packages:
             folder = folder.rpartition("/")[0]
-        if folder not in packages:
+        if not folder:
             yield module

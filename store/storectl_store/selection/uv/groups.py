@@ -7,8 +7,9 @@ A selected group narrows the Pythons of the whole workspace, whichever member it
 includes. uv chooses the interpreter accordingly.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -36,6 +37,17 @@ class AskedGroups:
     defaults: bool = True
     every: bool = False
     left_out: frozenset[str] = frozenset()
+
+    @classmethod
+    def by(cls, options: Mapping[str, Any]) -> Self:
+        """The groups that these options ask for (``selection.asked``)."""
+        groups = frozenset(options.get("groups", ()))
+        return cls(
+            named=groups | {DEV} if options.get("dev") else groups,
+            defaults=options.get("default_groups", True) and not options.get("only_groups"),
+            every=bool(options.get("all_groups")),
+            left_out=frozenset(options.get("no_groups", ())),
+        )
 
 
 DEFAULT_GROUPS = AskedGroups()

@@ -27,6 +27,7 @@ from storectl_store.selection.tables.toml_table import Table
 from storectl_store.selection.version_bounds import allow_the_same
 
 _LOCAL = ("editable", "directory", "virtual", "path")
+_PLACES = frozenset({*_LOCAL, "git", "url", "index"})
 _REVISIONS = ("rev", "tag", "branch")
 _SIMPLE = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)[ \t]*((?:[<>=!~]=?[^\s;@()\[\]\"']+)?)")
 """A name with version specifiers, and nothing else."""
@@ -270,6 +271,8 @@ def _unless_placed(specifiers: Specifiers, source: Source | None) -> Specifiers:
 
 
 def _recorded_source(table: Table) -> Source | None:
+    if table.values.keys().isdisjoint(_PLACES):  # as nearly all are
+        return None
     subdirectory = table.optional_text("subdirectory") or ""
     for kind in _LOCAL:
         if path := table.optional_text(kind):
