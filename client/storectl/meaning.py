@@ -17,12 +17,34 @@ from storectl.locks.named import ASKED, read_named
 from storectl.locks.script_block import lock_files_beside
 from storectl.shortcuts import PLAIN
 from storectl_shim.locations import NoHomeError, store_folder
-from storectl_shim.project_record import LOCK_FILES, SETTLED_NS, absolute_lock_file
+from storectl_shim.project_record import (
+    FAST,
+    FAST_ENVIRONMENT,
+    LOCK_FILES,
+    SETTLED_NS,
+    TELLING_NS,
+    absolute_lock_file,
+    record_folder,
+)
 from storectl_shim.shortcuts import LIMIT, TOOLS, quoted, shortcut_content, shortcut_path, shortcut_place, stamp_path
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+
+class Meaning:
+    """The folder of the project, and the key. No dataclass, for the reason in ``storectl.options``.
+
+    ``below`` is the key of the environment that requirements come on top of, None without requirements.
+    """
+
+    __slots__ = ("below", "key", "project")
+
+    def __init__(self, project: str, key: str, below: str | None = None) -> None:
+        self.project = project
+        self.key = key
+        self.below = below
 
 
 class Grounds:
@@ -55,6 +77,7 @@ class Grounds:
         except OSError:
             self.is_odd = True
         else:
+            self.is_odd |= mtime_ns <= TELLING_NS
             self.times.append(mtime_ns)
             self.calls.append(f"_storectl_as_before {quoted(path)} +{mtime_ns}")
 
@@ -130,27 +153,28 @@ def grounds_of_tool(name: str, environ: Mapping[str, str]) -> Grounds:
 def write_shortcut(
     spelling: str,
     look: Callable[[], Grounds | None],
-    resolve: Callable[[], tuple[str, str]],
+    resolve: Callable[[], Meaning],
     environ: Mapping[str, str],
 ) -> None:
     """Write what the spelling means, if that can be told to the launcher; nothing if it knows already.
 
-    ``look`` finds the grounds, ``resolve`` the folder of the project and the key. What goes wrong is no error: the next
-    run is handed over, too.
+    ``look`` finds the grounds, ``resolve`` what is meant. What goes wrong is no error: the next run is handed over,
+    too.
     """
     try:
         now_ns = time.time_ns()
         grounds = look()
         if grounds is None or (spelling == PLAIN and grounds.start == grounds.project):
             return
-        project, key = resolve()
-        content = _content(grounds, project, key)
-        path = shortcut_path(store_folder(environ), grounds.start, spelling)
-        if content is None or _is_written(path, content, grounds.times):
+        store = store_folder(environ)
+        whole = _whole(grounds, resolve(), store, environ)
+        content = _content(whole)
+        path = shortcut_path(store, grounds.start, spelling)
+        if content is None or _is_written(path, content, whole.times):
             return
-        settled = all(mtime_ns < now_ns - SETTLED_NS for mtime_ns in grounds.times)
+        settled = all(mtime_ns < now_ns - SETTLED_NS for mtime_ns in whole.times)
         if settled and grounds.are_as(look()):
-            _write(path, content, grounds.times)
+            _write(path, content, whole.times)
     except (ClientError, NoHomeError, OSError, ValueError):
         return
 
@@ -168,18 +192,27 @@ def forget_script(script: str, environ: Mapping[str, str]) -> None:
         return
 
 
-def _content(grounds: Grounds, project: str, key: str) -> bytes | None:
-    """The content of the shortcut to this project and key; None if it cannot have one."""
-    if grounds.is_odd or grounds.project not in (None, project):
-        return None
-    calls = [*grounds.calls]
+def _whole(grounds: Grounds, meaning: Meaning, store: str, environ: Mapping[str, str]) -> Grounds:
+    """The grounds with those of what is meant, and the project and the key as the last call."""
+    project = meaning.project
+    whole = Grounds(grounds.start)
+    whole.is_odd = grounds.is_odd or grounds.project not in (None, project)
+    whole.calls += grounds.calls
+    whole.times += grounds.times
     pin = (pinned_in(project) or "").strip() if grounds.project is None else ""
     if os.path.isabs(pin):  # without this interpreter, what is remembered is locked anew
-        calls.append(f"_storectl_there {quoted(pin)}")
-    calls.append(f"_storectl_to {quoted(project)} {key}")
-    if not all(call.isprintable() for call in calls):
+        whole.there(pin)
+    if meaning.below is not None:
+        _overlay(whole, os.path.join(record_folder(store, project), f"{FAST}{meaning.below}"), environ)
+    whole.calls.append(f"_storectl_to {quoted(project)} {meaning.key}")
+    return whole
+
+
+def _content(whole: Grounds) -> bytes | None:
+    """The content of the shortcut with these calls; None if it cannot have one."""
+    if whole.is_odd or not all(call.isprintable() for call in whole.calls):
         return None
-    content = shortcut_content(calls)
+    content = shortcut_content(whole.calls)
     return content if len(content) <= LIMIT else None
 
 
@@ -215,6 +248,20 @@ def _replace(path: str, content: bytes, mtime_ns: int | None = None) -> None:
     if mtime_ns is not None:
         os.utime(unfinished, ns=(mtime_ns, mtime_ns))
     os.rename(unfinished, path)
+
+
+def _overlay(grounds: Grounds, below: str, environ: Mapping[str, str]) -> None:
+    """What requirements depend on besides: the environment that they come on top of, and the settings of uv.
+
+    ``below`` is the launcher's part of the record of that environment. It is written anew with each environment, and
+    is not there while one is rolled back, on top of which nothing may come.
+    """
+    from storectl.locks.overlay import SETTINGS  # noqa: PLC0415 - only --with has to wait for it
+
+    grounds.as_before(os.path.join(below, FAST_ENVIRONMENT))
+    _state(grounds, environ)
+    for name in SETTINGS:
+        grounds.value(name, environ)
 
 
 def _state(grounds: Grounds, environ: Mapping[str, str]) -> None:

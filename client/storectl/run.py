@@ -25,6 +25,7 @@ from storectl.locks.script_block import has_block, script_lock_file
 from storectl.locks.unlocked import locate_or_lock
 from storectl.meaning import (
     Grounds,
+    Meaning,
     forget_script,
     grounds_of_named,
     grounds_of_project,
@@ -43,7 +44,7 @@ from storectl_shim.project_record import NEVER_TELL, first_told, last_environmen
 
 TYPE_CHECKING = False  # typing and collections.abc take longer to import than all of `run`
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from storectl.options import Options
 
@@ -162,16 +163,31 @@ def _named_file(request: RunRequest) -> str | None:
 def _remember(arguments: list[str], request: RunRequest) -> None:
     """Leave a shortcut, so that the launcher itself starts the next program that is asked for in this way."""
     spelled = spelling_of(arguments, os.environ)
-    if spelled is None or is_frozen(os.environ):
+    if spelled is None or is_frozen(os.environ) or _names_paths(request.requirements):
         return
     environ = _own_variables(request, request.options)
 
-    def resolve() -> tuple[str, str]:
+    def resolve() -> Meaning:
         how = Locking(locked=True)
         project, options = _project(request, _with_script(request, request.options, environ, how), environ, how)
-        return project, options.key
+        if not request.requirements:
+            return Meaning(project, options.key)
+        from storectl.locks.overlay import locked_overlay  # noqa: PLC0415 - only --with has to wait for it
+
+        below = read_ready(store_folder(environ), project, options.key, environ) or ""
+        overlay = locked_overlay(request.requirements, below, project, environ, how)
+        return Meaning(project, options.with_overlay(overlay).key, options.key)
 
     write_shortcut(spelled.spelling, lambda: _grounds(request, spelled.spelling, environ), resolve, environ)
+
+
+def _names_paths(requirements: Iterable[str]) -> bool:
+    """Whether one of these is a path: it depends on the current folder."""
+    if not requirements:
+        return False
+    from storectl.locks.requirement_words import absolute_requirements  # noqa: PLC0415 - only --with has to wait for it
+
+    return any("/" in text for text in absolute_requirements(requirements))
 
 
 def _grounds(request: RunRequest, spelling: str, environ: Mapping[str, str]) -> Grounds | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WORDS = frozenset({
     "python", "extras", "all_extras", "no_extras", "groups", "all_groups", "no_groups", "only_groups", "dev", "no_dev",
-    "only_dev", "no_default_groups", "package", "all_packages",
+    "only_dev", "no_default_groups", "package", "all_packages", "requirements",
 })  # fmt: skip
 """What the options with a word set (``Option.sets``)."""
 
@@ -47,7 +47,7 @@ VARIABLES = (
 ODD_VARIABLES = ("UV_ENV_FILE", "UV_PROJECT", "UV_NO_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY")
 """With any of these set and not empty there is no spelling."""
 
-LETTERS = NAME_LETTERS | {","}
+LETTERS = NAME_LETTERS | {",", "="}
 """What values consist of; any other character, and there is no spelling."""
 
 LIMIT = 200

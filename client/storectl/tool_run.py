@@ -14,7 +14,7 @@ from storectl.errors import ClientError, OutputError, TargetNotFoundError
 from storectl.frozen import is_frozen
 from storectl.locks.remembered import Locking
 from storectl.locks.tools import Tool, lock_tool, tool_of
-from storectl.meaning import grounds_of_tool, write_shortcut
+from storectl.meaning import Meaning, grounds_of_tool, write_shortcut
 from storectl.options import Options
 from storectl.program import execute, tool_environ
 from storectl.run import environment_at, with_files
@@ -94,4 +94,4 @@ def _remember(tool: Tool, folder: str, typed: list[str], environ: Mapping[str, s
     if any("/" in text for text in tool.requirements):  # a path depends on the current folder
         return
     grounds = grounds_of_tool(spelled.name, environ)
-    write_shortcut(spelled.spelling, lambda: grounds, lambda: (folder, Options().key), environ)
+    write_shortcut(spelled.spelling, lambda: grounds, lambda: Meaning(folder, Options().key), environ)

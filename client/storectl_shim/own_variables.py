@@ -4,8 +4,10 @@ import os
 from collections.abc import Mapping
 
 _OWN = ("XDG_", "STORECTL_")
-_NEEDED = frozenset({"HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"})
-"""The last three: an interpreter that was built with a shared library may not start without them."""
+SHARED_LIBRARIES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
+"""An interpreter that was built with a shared library may not start without them."""
+
+_NEEDED = frozenset({"HOME", *SHARED_LIBRARIES})
 
 PASSED = "STORECTL_PASSED"
 """What the launcher looks at if it is called as a Python: this process and how far it has looked on PATH, or `skip`."""

@@ -20,13 +20,15 @@
                          input <sha256 hex> <mtime ns> <size in bytes> <absolute path>     each input that exists
                          names <sha256 hex> <mtime ns> <absolute path>                     each folder whose names count
                          place <absolute path>                                             each that must only exist
+                         program <mtime ns> <size in bytes> <absolute path>                the environment's interpreter
                          absent <absolute path>                                            each that does not exist
                          variable <name> <digest, or ->                                    each that a build looked at
     <store>/variables.key                                                                  see ``variable_digest``
 
 An input is unchanged if its time and size are, and it was at least two seconds old when the record was written;
 otherwise if its sha256 is. (The two seconds: a file system may only count whole seconds, so that a second change may
-not alter the time.) The writer is ``storectl_store.projects.project_record``.
+not alter the time. Nor does a time prove anything that archives give to all files, see ``TELLING_NS``.) Of the
+interpreter only time and size are compared. The writer is ``storectl_store.projects.project_record``.
 """
 
 from __future__ import annotations
@@ -67,6 +69,10 @@ VARIABLES_KEY_BYTES = 32
 
 SETTLED_NS = 2_000_000_000
 """The time of an input proves nothing unless the input is older than the record by this much."""
+
+TELLING_NS = 315_705_600_000_000_000
+"""The time of an input proves nothing if it is before this, 3 January 1980: what packs files so that equal files give
+equal archives gives all of them the epoch (tar, Nix, Bazel), or the first moment of a zip archive, in local time."""
 
 
 def find_project(start: str, home: str | None, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
@@ -356,6 +362,10 @@ def _is_unchanged(line: str, written: int) -> bool:
     word, _, rest = line.partition(" ")
     if word in ("absent", "place"):
         return os.path.exists(rest) == (word == "place")
+    if word == "program":
+        program_ns, program_size, path = rest.split(" ", 2)
+        status = os.stat(path)
+        return (status.st_mtime_ns, status.st_size) == (int(program_ns), int(program_size))
     if word not in ("input", "names"):
         raise ValueError(line)
     digest, mtime_ns, rest = rest.split(" ", 2)
@@ -363,7 +373,7 @@ def _is_unchanged(line: str, written: int) -> bool:
     status = os.stat(path)
     if size and status.st_size != int(size):
         return False
-    if status.st_mtime_ns == int(mtime_ns) and status.st_mtime_ns < written - SETTLED_NS:
+    if status.st_mtime_ns == int(mtime_ns) and TELLING_NS < status.st_mtime_ns < written - SETTLED_NS:
         return True
     return digest == (_file_digest(path) if size else names_digest(path))
 

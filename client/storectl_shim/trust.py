@@ -52,12 +52,18 @@ class ForeignFileError(Exception):
 def foreign_owner(path: str, environ: Mapping[str, str]) -> int | None:
     """The user whose file or folder this is, if it must not be believed; None if it is this user's, root's or trusted.
 
+    OSError if nothing is there.
+    """
+    uid = other_owner(path)
+    return None if uid is None or is_trusted(path, environ) else uid
+
+
+def other_owner(path: str) -> int | None:
+    """The user whose file or folder this is, trusted or not; None if it is this user's or root's.
+
     If it is a symbolic link, both the link and what it leads to count. OSError if nothing is there.
     """
-    for status in (os.lstat(path), os.stat(path)):
-        if status.st_uid not in (os.geteuid(), 0):
-            return None if is_trusted(path, environ) else status.st_uid
-    return None
+    return next((s.st_uid for s in (os.lstat(path), os.stat(path)) if s.st_uid not in (os.geteuid(), 0)), None)
 
 
 def check_owner(path: str, environ: Mapping[str, str], *, folder: str | None = None) -> None:
@@ -80,11 +86,15 @@ def is_trusted(path: str, environ: Mapping[str, str]) -> bool:
 
 def trusted_folders(environ: Mapping[str, str]) -> list[str]:
     """The lines of both lists that count, the user's own first."""
+    return [line for path in list_paths(environ) for line in read_list(path)]
+
+
+def list_paths(environ: Mapping[str, str]) -> list[str]:
+    """The absolute paths of both lists, the user's own first; without a home folder only that of the machine's."""
     try:
-        own = read_list(list_path(environ))
+        return [list_path(environ), SYSTEM_LIST]
     except NoHomeError:
-        own = []
-    return own + read_list(SYSTEM_LIST)
+        return [SYSTEM_LIST]
 
 
 def list_path(environ: Mapping[str, str]) -> str:

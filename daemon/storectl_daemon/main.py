@@ -7,12 +7,10 @@ import asyncio
 import logging
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from storectl_daemon.collecting.quiet import when_quiet
 from storectl_daemon.entries.layering import LOOK_SECONDS
@@ -23,42 +21,36 @@ from storectl_daemon.parts import Parts
 from storectl_daemon.process.emptying import empty_trash_behind
 from storectl_daemon.process.lifecycle import Background, notify, rest
 from storectl_daemon.process.logs import configure_logs
-from storectl_daemon.process.memory import give_memory_back, keep_memory_together
-from storectl_daemon.process.settings import Settings, daemon_variables
+from storectl_daemon.process.memory import give_memory_back
+from storectl_daemon.process.settings import Settings, daemon_variables, service_variables
 from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.sockets import SocketBusyError
+from storectl_daemon.serving.taking_over import handed_over, prepare_process, written_store
 from storectl_shim.locations import NoHomeError
 from storectl_store.disk.durability import store_error
-from storectl_store.entries.recovery import recover
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
-from storectl_store.environments.made_by import shown_digests
 from storectl_store.errors import ProblemError, StoreBusyError, StoreError
 from storectl_store.projects.input_state import layer_inputs
 
 logger = logging.getLogger(__name__)
 
-Taken = TypeVar("Taken")
-
 EXIT_BUSY = 3
-HANDOVER_S = 3.0
-"""Seconds to wait for the store: a daemon that was told to stop may still be ending its workers."""
-
-_UMASK = 0o022
-"""The store's files have the same modes, whatever umask the daemon was started with. Private files set their own."""
-
 REST_S = 1.0
 """Seconds after a warm before its memory is given back: the client that waited now asks for the environment."""
 
-_HANDOVER_POLL_S = 0.05
-
 
 def main(options: Sequence[str]) -> int:
-    """Serve until told to stop; return the exit code. ``options`` are none, or ``--log-file`` and a path."""
+    """Serve until told to stop; return the exit code.
+
+    ``options`` are names with their values: ``--log-file`` and a path, ``--node`` and the path of a policy.
+    """
+    said = dict(zip(options[::2], map(Path, options[1::2]), strict=True))
     try:
-        configure_logs(Path(options[1]) if options else None)
-        settings = Settings.from_environ(_only_own())
-        return _serve_store(settings)
+        configure_logs(said.get("--log-file"))
+        if "--node" in said:
+            return _serve_node(said["--node"].absolute(), _only(service_variables))
+        return _serve_store(Settings.from_environ(_only(daemon_variables)))
     except (StoreBusyError, SocketBusyError) as error:
         return _tell(error, EXIT_BUSY)
     except NoHomeError as error:
@@ -69,12 +61,12 @@ def main(options: Sequence[str]) -> int:
         return _tell(store_error(error, "serve"), 1)
 
 
-def _only_own() -> dict[str, str]:
-    """Remove from this process all variables that are not the daemon's, and return those that are left.
+def _only(own_of: Callable[[Mapping[str, str]], dict[str, str]]) -> dict[str, str]:
+    """Remove from this process all variables that are not the daemon's own, and return those that are left.
 
     No child of the daemon is to see the other variables of the shell that started it.
     """
-    own = daemon_variables(os.environ)
+    own = own_of(os.environ)
     os.environ.clear()
     os.environ.update(own)
     os.chdir("/")
@@ -89,31 +81,20 @@ def _tell(error: ProblemError, code: int) -> int:
     return code
 
 
-def _handed_over(take: Callable[[], Taken]) -> Taken:
-    """The value of ``take``, tried again for as long as a stopping daemon may need; then its busy error is raised."""
-    deadline = time.monotonic() + HANDOVER_S
-    while True:
-        try:
-            return take()
-        except (StoreBusyError, SocketBusyError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_HANDOVER_POLL_S)
-
-
 def _serve_store(settings: Settings) -> int:
-    keep_memory_together()
-    os.umask(_UMASK)
-    store = Store.open(settings.store)
-    with _handed_over(partial(Writer.acquire, store.layout)) as writer:
-        recovered = recover(store, writer, shown=partial(shown_digests, store.layout))
-        if recovered:
-            logger.info("recovered the store: %s", recovered)
+    prepare_process()
+    with written_store(store := Store.open(settings.store)) as writer:
         listen = partial(Endpoint, settings.store, settings.sockets, settings.environ)
-        with closing(_handed_over(listen)) as endpoint:
+        with closing(handed_over(listen)) as endpoint:
             asyncio.run(_run(settings, store, writer, endpoint))
-    store.close()
     return 0
+
+
+def _serve_node(policy: Path, own: Mapping[str, str]) -> int:
+    from storectl_daemon.node.daemon import serve  # noqa: PLC0415 - no daemon is both
+
+    prepare_process()
+    return serve(policy, own)
 
 
 async def _run(settings: Settings, store: Store, writer: Writer, endpoint: Endpoint) -> None:

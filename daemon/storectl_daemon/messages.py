@@ -107,10 +107,14 @@ class Shown:
 def read_message(kind: type[M], body: bytes) -> M | None:
     """The message in this JSON; None unless it is exactly of the form that clients of ours send."""
     try:
-        value, hints = json.loads(body), _hints(cast("Hashable", kind))
-        return kind(**{name: _read(hints[name], each) for name, each in value.items()})
+        return _message(kind, json.loads(body))
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
+
+
+def _message(kind: type[M], value: Any) -> M:
+    hints = _hints(cast("Hashable", kind))
+    return kind(**{name: _read(hints[name], each) for name, each in value.items()})
 
 
 def _json_value(value: Any) -> Any:
@@ -141,7 +145,9 @@ def _read(hint: Any, value: Any) -> Any:
         return tuple(_read(arguments[0], each) for each in value)
     if hint == dict[str, str] and isinstance(value, dict):
         return {_read(str, name): _read(str, each) for name, each in value.items()}
-    if hint in (str, bool) and type(value) is hint:
+    if isinstance(hint, type) and issubclass(hint, Message):
+        return _message(hint, value)
+    if hint in (str, bool, int) and type(value) is hint:
         if hint is str:
             value.encode()  # a surrogate stands for no character
         return value

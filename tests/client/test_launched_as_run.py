@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from storectl.options import Options
 from support.client_project import ClientHome, client_home
-from support.launched import BLOCK, UV_LOCK, World, change, command_line
+from support.launched import BLOCK, SAY, UV_LOCK, World, change, command_line
 
 SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
 STEPS = int(os.environ.get("STORECTL_STEPS", "2"))
@@ -108,6 +109,20 @@ ROWS: dict[str, tuple[str, str, Callable[[World], object], Callable[[World], obj
         "run -c pass", "work/packages/app", none,
         lambda w: (w.home.home / "work/packages/app/pyproject.toml").unlink(),
     ),
+    "another build of the Python that is asked for": ("run -p 3.11 -c pass", "work", none, lambda w: w.install("3.11")),
+    "another build of the Python of a script": ("run own.py", "loose", none, lambda w: w.install("3.11", f"{SAY}#\n")),
+    "another build of the Python of a tool": ("tool run greet", "loose", none, lambda w: w.install("3.11")),
+    "another build of the Python of a member": ("run -c pass", "work/packages/app", none, lambda w: w.install("3.11")),
+    "the environment below --with": ("run --with six go.py", "work", none, put("work/pyproject.toml", "[project]\n")),
+    "uv's settings and --with": ("run --with six==1 go.py", "work", none, variable("UV_RESOLUTION", "lowest")),
+    "XDG_STATE_HOME and --with": ("run --with six go.py", "work", none, variable("XDG_STATE_HOME", "state")),
+    "the lock of --with": (
+        "run --with six go.py", "work", none,
+        lambda w: shutil.rmtree(w.home.home / ".local/state/storectl/overlays"),
+    ),
+    "the block of a script with --with": (
+        "run --with six tool.py", "work", none, put("work/tool.py", BLOCK.format('"idna"')),
+    ),
     "another lock file that counts": ("run --extra x -c pass", "work", none, put("work/uv.lock", "version = 2\n")),
 }  # fmt: skip
 
@@ -125,3 +140,27 @@ def test_a_change_of_the_meaning_is_seen_at_once(home: ClientHome, name: str) ->
     changed = world.run(arguments, folder)
     assert changed not in (meant, "nothing")
     assert world.launched(arguments, folder) == changed
+
+
+def test_nothing_comes_on_top_of_an_environment_that_was_rolled_back(home: ClientHome) -> None:
+    world = World(home, ["sh"])
+    arguments, folder = ["run", "--with", "six", "go.py"], world.home.home / "work"
+    assert world.launched(arguments, folder) == "slow"
+    meant = world.run(arguments, folder)
+    assert world.launched(arguments, folder) == meant != "nothing"
+    world.rolled_back, world.notices = True, ["rolled back"]
+    world.make(Options(), str(folder), None, world.environ)
+    assert world.launched(arguments, folder) == "slow"
+    assert world.run(arguments, folder) == "nothing"
+    world.rolled_back, world.notices = False, []
+    world.make(Options(), str(folder), None, world.environ)
+    assert world.launched(arguments, folder) == "slow"
+    meant = world.run(arguments, folder)
+    assert world.launched(arguments, folder) == meant != "nothing"
+
+
+def test_a_path_on_top_is_left_to_python(home: ClientHome) -> None:
+    world = World(home, ["sh"])
+    for _ in range(2):
+        assert world.launched(["run", "--with", ".", "go.py"], world.home.home / "work") == "slow"
+        assert world.run(["run", "--with", ".", "go.py"], world.home.home / "work") != "nothing"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from storectl.locks.overlay import SETTINGS
 from storectl_shim.project_record import options_key, record_folder
 from storectl_shim.shortcuts import LIMIT, shortcut_path, target_of
 from support.client_project import ClientHome, age, client_home, write_program
@@ -112,6 +113,29 @@ def test_a_search_that_the_launcher_does_not_understand_leaves_none(home: Client
     assert shortcuts(home) == []
 
 
+def test_requirements_depend_on_the_environment_below_and_on_settings(home: ClientHome) -> None:
+    from storectl.locks.remembered import remembered_folder  # noqa: PLC0415 - only this test looks into it
+
+    home.write_record(options_key(dev=True))
+    fast = home.record / f"fast.{options_key(dev=True)}/environment"
+    age(fast)
+    folder = Path(remembered_folder("overlays", [home.environment.name, "idna==3.10"], home.environ()))
+    folder.mkdir(parents=True)
+    (folder / "pylock.toml").write_text("")
+    home.write_record(options_key(dev=True, overlay=str(folder / "pylock.toml")))
+    ran(home, "--dev", "--with", "idna==3.10", "show.py")
+    path = shortcut(home, home.project, "dev+requirements=idna==3.10")
+    assert calls(path) == [
+        f"_storectl_as_before '{fast}' +{fast.stat().st_mtime_ns}",
+        *(f"_storectl_value {name} '{value}'" for name, value in (("HOME", home.home), ("XDG_STATE_HOME", ""))),
+        *(f"_storectl_value {name} ''" for name in SETTINGS),
+    ]
+    assert target_of(path.read_bytes()) == (
+        str(home.project),
+        options_key(dev=True, overlay=str(folder / "pylock.toml")),
+    )
+
+
 def script_with_lock_file(home: ClientHome, name: str = "tool.py.lock") -> Path:
     script = home.write_input("tool.py", BLOCK + SHOW)
     lock_file = home.write_input(name, "version = 1\n")
@@ -135,6 +159,12 @@ def test_a_script_depends_on_itself_and_the_lock_file_beside_it(home: ClientHome
 def test_of_a_script_that_has_just_changed_nothing_is_known(home: ClientHome) -> None:
     script = script_with_lock_file(home)
     script.write_text(f"{BLOCK}{SHOW}# more\n")
+    ran(home, "tool.py")
+    assert shortcuts(home) == []
+
+
+def test_of_a_script_with_the_time_of_an_archive_nothing_is_known(home: ClientHome) -> None:
+    os.utime(script_with_lock_file(home), ns=(1, 1))
     ran(home, "tool.py")
     assert shortcuts(home) == []
 

@@ -199,6 +199,30 @@ def test_a_changed_input_ends_it_though_its_size_and_time_are_the_same(home: Cli
     assert ready(home) is None
 
 
+def test_a_time_that_archives_give_to_all_files_is_not_believed(home: ClientHome) -> None:
+    lock_file = home.project / "uv.lock"
+    record = home.record / "ready.default"
+    record.write_text(record.read_text().replace(f" {lock_file.stat().st_mtime_ns} ", " 1 "))
+    os.utime(lock_file, ns=(1, 1))
+    assert ready(home) == str(home.environment)
+    lock_file.write_text("version = 2\n")
+    os.utime(lock_file, ns=(1, 1))
+    assert ready(home) is None
+
+
+@pytest.mark.parametrize("change", [{"size": 1}, {"mtime_ns": 1}, {}], ids=["size", "time", "none"])
+def test_an_interpreter_counts_by_time_and_size(home: ClientHome, change: dict[str, int]) -> None:
+    program = Path(home.root, "a python")
+    program.write_text("one")
+    status = program.stat()
+    said = {"mtime_ns": status.st_mtime_ns, "size": status.st_size} | change
+    with (home.record / "ready.default").open("a") as record:
+        record.write(f"program {said['mtime_ns']} {said['size']} {program}\n")
+    assert (ready(home) is None) == bool(change)
+    program.unlink()
+    assert ready(home) is None
+
+
 def test_another_size_ends_it(home: ClientHome) -> None:
     home.write_input("uv.lock", "version = 1\n\n")
     assert ready(home) is None

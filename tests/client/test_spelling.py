@@ -26,6 +26,7 @@ def spelled(*arguments: str, **environ: str) -> str | None:
         ("--python=3.11 show.py", "python=3.11"),
         ("--extra b --extra a --group=dev pytest", "extras=b+extras=a+groups=dev"),
         ("--no-dev --all-extras --offline --frozen -q --color always pytest", "no_dev+all_extras"),
+        ("--with six -w idna==3.10,rich show.py", "requirements=six+requirements=idna==3.10,rich"),
         ("--offline --no-sync --no-progress -- pytest", "plain"),
         ("-p 3.11 -u -X dev show.py", "python=3.11"),
     ],
@@ -41,7 +42,8 @@ def test_options_have_words_in_their_order(arguments: str, spelling: str) -> Non
         "-p ./python show.py",  # a path depends on the current folder
         "-p",
         "--extra= show.py",
-        "--with six show.py",
+        "--with six>1 show.py",
+        "--with ./six show.py",
         "--lock x/uv.lock show.py",
         "--project x show.py",
         "--directory x show.py",
@@ -119,7 +121,8 @@ def _request(arguments: list[str], environ: dict[str, str]) -> RunRequest | None
 
 
 def _chooses_nothing_else(request: RunRequest) -> bool:
-    more = request.requirements or request.project or request.no_project or request.env_files or request.refresh
+    files = any(text.startswith("-r ") for text in request.requirements)
+    more = files or request.project or request.no_project or request.env_files or request.refresh
     other = request.script or request.parallel or request.options.lock_file or len(request.choices) > 1
     hushed = set(request.variables) <= {"STORECTL_QUIET", "UV_NO_PROGRESS"}
     return not more and not other and hushed and request.kind != Kind.HELP

@@ -11,9 +11,10 @@ from typing import Any, Self
 import pytest
 
 from storectl_daemon.errors import UnknownEnvironmentError
+from storectl_daemon.process.peer import peer_uid
 from storectl_daemon.serving.endpoint import Endpoint
 from storectl_daemon.serving.http_server import HEAD_BYTES, HttpServer
-from storectl_daemon.serving.peers import Gate, peer_uid
+from storectl_daemon.serving.peers import Gate
 from storectl_daemon.serving.server import Server
 from storectl_daemon.serving.sockets import SocketBusyError, SocketFolderError, bind, open_listening
 from storectl_shim.store_daemon import daemon_file, this_daemon

@@ -1,17 +1,16 @@
 """The second time, the launcher starts what Python had to find out: with options, scripts, members, tools, named ones."""
 
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from support.client_project import age, write_program
+from support.client_project import age
 from support.index import LoopbackIndex
 from support.lock_files import pylock_text, pyproject_text
-from support.machine import DEADLINE, STORECTL, Machine
+from support.machine import Machine
 from support.project import write_project
+from support.traps import Traps
 from support.wheels import WheelBytes, make_wheel
 
 GUESTS = True  # the tests do not disturb one another: one daemon serves them all
@@ -19,46 +18,6 @@ GUESTS = True  # the tests do not disturb one another: one daemon serves them al
 SHOW = "import alpha, os; print(alpha.__file__, os.environ.get('VIRTUAL_ENV'))\n"
 BLOCK = '# /// script\n# dependencies = ["alpha"]\n# ///\n'
 FEATURE = f"{sys.version_info[0]}.{sys.version_info[1]}"
-
-
-class Traps:
-    """A launcher beside a ``storectl-python`` that notes each time that it is started."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.folder = machine.home / "bin"
-        self.log = machine.home / "handed-over"
-        self.folder.mkdir()
-        write_program(self.folder / "storectl", STORECTL.read_text())
-        real = STORECTL.with_name("storectl-python")
-        write_program(self.folder / "storectl-python", f'#!/bin/sh\necho "$*" >>{self.log}\nexec {real} "$@"\n')
-
-    def run(self, *arguments: str, cwd: Path, **variables: str) -> tuple[str, bool]:
-        """What the program prints, and whether Python was asked."""
-        self.log.unlink(missing_ok=True)
-        done = subprocess.run(
-            [self.folder / "storectl", *arguments],
-            cwd=cwd,
-            env=self.machine.environ | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout, self.log.exists()
-
-    def runs_twice(self, *arguments: str, cwd: Path, **variables: str) -> None:
-        """The first start asks Python; soon the launcher starts the same program in the same environment itself."""
-        expected, asked = self.run(*arguments, cwd=cwd, **variables)
-        assert asked
-        end = time.monotonic() + DEADLINE
-        while asked and time.monotonic() < end:
-            printed, asked = self.run(*arguments, cwd=cwd, **variables)
-            assert printed == expected
-            time.sleep(0.1)
-        assert not asked, arguments
 
 
 @pytest.fixture
@@ -102,6 +61,14 @@ def test_options_and_members_of_a_project(machine: Machine, index: LoopbackIndex
     traps.runs_twice("run", "--no-dev", "--offline", "show.py", cwd=folder, STORECTL_PYTHON=FEATURE)
     traps.runs_twice("run", "-c", SHOW, cwd=folder / "lib")
     traps.runs_twice("run", "--package", "lib", "-c", SHOW, cwd=folder)
+
+
+def test_requirements_on_top(machine: Machine, index: LoopbackIndex, environ: dict[str, str], traps: Traps) -> None:
+    folder = project(machine, index)
+    command = ("run", "--with", "greet==1.0", "-c", f"import greet\n{SHOW}")
+    traps.runs_twice(*command, cwd=folder, **environ)
+    assert traps.run(*command, cwd=folder, UV_RESOLUTION="lowest", **environ)[1]
+    assert traps.run("run", "--with", ".", "-c", "pass", cwd=folder, **environ)[1]
 
 
 def test_scripts(machine: Machine, index: LoopbackIndex, environ: dict[str, str], traps: Traps) -> None:

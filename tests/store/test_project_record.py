@@ -8,6 +8,7 @@ import pytest
 
 from storectl_shim.project_record import (
     INPUTS,
+    TELLING_NS,
     VARIABLES_KEY_BYTES,
     first_told,
     options_key,
@@ -313,6 +314,7 @@ def test_what_must_be_as_it_was_is_what_the_launcher_executes(project: Project) 
             Path("/a/native"): InputState(sha256="00", mtime_ns=NOW - 20 * SECOND, kind="names"),
             Path("/a/setup.py"): None,
             Path("/a/setup.cfg"): None,
+            Path("/usr/bin/python3.12"): InputState(sha256="00", mtime_ns=NOW - 30 * SECOND, size=9, kind="program"),
         },
         {"CFLAGS": "-", "LDFLAGS": "-"},
     )
@@ -322,13 +324,14 @@ def test_what_must_be_as_it_was_is_what_the_launcher_executes(project: Project) 
         f"[ {' -a '.join(f'! -e {name}' for name in INPUTS if name != 'uv.lock')} ] &&",
         "_storectl_same 1 '/a/native' &&",
         "_storectl_same 2 '/else where/it'\\''s.toml' &&",
+        "_storectl_same 3 '/usr/bin/python3.12' &&",
         "[ -e '/a/src' ] &&",
         "[ ! -e '/a/setup.cfg' -a ! -e '/a/setup.py' ] &&",
         '[ -z "${CFLAGS+x}${LDFLAGS+x}" ] &&',
         f"_storectl_environment='{project.environment}'",
     ]
-    times = [(project.fast / f"stamp.{number}").stat().st_mtime_ns for number in (1, 2)]
-    assert times == [NOW - 20 * SECOND, NOW - 10 * SECOND]
+    times = [(project.fast / f"stamp.{number}").stat().st_mtime_ns for number in (1, 2, 3)]
+    assert times == [NOW - 20 * SECOND, NOW - 10 * SECOND, NOW - 30 * SECOND]
     assert [
         line for line in (project.record / "ready.default").read_text().splitlines()[4:] if "uv.lock" not in line
     ] == [
@@ -337,6 +340,7 @@ def test_what_must_be_as_it_was_is_what_the_launcher_executes(project: Project) 
         "absent /a/setup.py",
         "place /a/src",
         f"input 00 {NOW - 10 * SECOND} 1 /else where/it's.toml",
+        f"program {NOW - 30 * SECOND} 9 /usr/bin/python3.12",
         "variable CFLAGS -",
         "variable LDFLAGS -",
     ]
@@ -344,12 +348,14 @@ def test_what_must_be_as_it_was_is_what_the_launcher_executes(project: Project) 
 
 def test_what_was_recorded_can_be_read_back_with_what_of_it_counts(project: Project) -> None:
     inputs = {Path("/a b/x"): OLD, Path("/src"): InputState(kind="place"), Path("/n"): InputState(kind="names")}
+    inputs[Path("/a python")] = InputState(kind="program")
     write_further(project, {**inputs, Path("/none"): None})
     assert recorded_inputs(project.layout, project.folder, "default") == {
         project.lock_file: "file",
         Path("/a b/x"): "file",
         Path("/src"): "place",
         Path("/n"): "names",
+        Path("/a python"): "program",
         Path("/none"): "file",
     }
     assert recorded_inputs(project.layout, project.folder, "other") == {}
@@ -360,6 +366,7 @@ def test_what_was_recorded_can_be_read_back_with_what_of_it_counts(project: Proj
     [
         ({Path("/new\nline"): OLD}, {}),
         ({Path("/bell\a"): OLD}, {}),
+        ({Path("/of an archive"): InputState(sha256="00", mtime_ns=TELLING_NS, size=1)}, {}),
         ({Path("/not-utf-8-\udcff"): OLD}, {}),
         ({Path(f"/many/{number}"): None for number in range(MOST_CHECKED + 1)}, {}),
         ({}, {"SET": "0" * 64}),

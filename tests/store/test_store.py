@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from storectl_store.digest import digest_of_hex
+from storectl_store.entries.access import Access
 from storectl_store.entries.catalogue import Summary
 from storectl_store.entries.manifest import encode_manifest
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import delete_tree
+from storectl_store.entries.writer import Writer
 from storectl_store.errors import StoreError, StoreFormatError, StoreFullError
 from support.stores import digest, tree, umask, written_store
 from support.wheels import make_wheel
@@ -34,6 +36,52 @@ def test_a_new_store_is_private_and_complete_whatever_the_umask(tmp_path: Path, 
     folders = {path.name: mode(path) for path in root.iterdir() if path.is_dir()}
     assert folders.keys() >= {"store", "meta", "environments", "tmp", "trash", "quarantine"}
     assert set(folders.values()) == {0o755}
+
+
+@pytest.mark.parametrize("mask", [0, 0o022, 0o777])
+def test_a_shared_store_is_open_but_for_what_only_its_writer_needs_whatever_the_umask(
+    tmp_path: Path, mask: int
+) -> None:
+    root = tmp_path / "store"
+    with umask(mask):
+        store = Store.open(root, Access.SHARED)
+        store.catalogue.digests()
+        with Writer.acquire(store.layout):
+            pass
+        store.close()
+    assert mode(root) == 0o755
+    modes = {path.name: mode(path) for path in root.iterdir()}
+    assert modes == {
+        "VERSION": 0o644,
+        "VERSION.copy": 0o644,
+        **dict.fromkeys(("store", "meta", "environments", "links", "interpreters"), 0o755),
+        **dict.fromkeys(("urls", "roots", "tmp", "trash", "quarantine"), 0o700),
+        **dict.fromkeys(("index.db", "lock"), 0o600),
+    }
+
+
+def test_the_modes_of_a_shared_store_are_set_each_time(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    Store.open(root, Access.SHARED)
+    before = tree(root)
+    (root / "VERSION").chmod(0o600)
+    for name in ("roots", "tmp"):
+        (root / name).chmod(0o755)
+    Store.open(root, Access.SHARED)
+    assert tree(root) == before
+
+
+def test_a_store_of_a_group_is_closed_to_all_others(tmp_path: Path) -> None:
+    Store.open(tmp_path / "store", Access.SHARED, group=os.getegid())
+    found = (tmp_path / "store").stat()
+    assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o750, os.getegid())
+
+
+def test_what_its_owner_has_opened_of_a_private_store_stays_open(tmp_path: Path) -> None:
+    Store.open(tmp_path / "store")
+    (tmp_path / "store").chmod(0o755)
+    Store.open(tmp_path / "store")
+    assert mode(tmp_path / "store") == 0o755
 
 
 def test_folders_above_a_new_store_are_made(tmp_path: Path) -> None:

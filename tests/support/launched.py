@@ -74,8 +74,7 @@ class World:
 
     def _lay_out(self) -> None:
         for name in ("3.11", "3.12"):
-            (self.home.root / name).mkdir()
-            write_program(self.home.root / name / f"python{name}", SAY)
+            self.install(name)
         for name in ("first", "second"):
             (self.home.root / name).mkdir()
         self.link(self.home.root / "second/python3", self.home.root / "3.11/python3.11")
@@ -98,8 +97,17 @@ class World:
         """Give a file this content, and a time of its own that is hours old."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        self._age(path)
+
+    def _age(self, path: Path) -> None:
         self._clock += 1_000_000_000
         os.utime(path, ns=(self._clock, self._clock))
+
+    def install(self, version: str, text: str = SAY) -> None:
+        """Put a Python of this version in its place, perhaps in that of another build."""
+        path = self.home.root / version / f"python{version}"
+        self.put(path, text)
+        path.chmod(0o755)
 
     def link(self, path: Path, to: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,18 +153,23 @@ class World:
         lock_file = options.lock_file or os.path.join(project, found[0])
         paths = [*(os.path.join(project, name) for name in INPUTS), lock_file]
         paths += [os.path.join(options.member, "pyproject.toml")] if options.member is not None else []
+        paths += [options.overlay] if options.overlay is not None else []
         states = {Path(path): read_state(Path(path)) for path in paths}
+        pinned = (pinned_in(project) or "").strip()
+        python = Path(str(self.choose(options.python, environ, pinned=pinned).executable))
+        states[python] = read_state(python, "program")
         digests = [f"{path} {state.sha256}" for path, state in sorted(states.items()) if state is not None]
         name = hashlib.sha256("\n".join([project, options.key, *digests]).encode()).hexdigest()[:12]
         environment = self.home.root / "environments" / name
-        (environment / "bin").mkdir(parents=True, exist_ok=True)
+        for inside in ("bin", f"lib/{python.name}/site-packages"):
+            (environment / inside).mkdir(parents=True, exist_ok=True)
         (environment / "pyvenv.cfg").write_text("home = /\n")
         for command in COMMANDS:
             write_program(environment / "bin" / command, SAY)
-        pinned = (pinned_in(project) or "").strip()
-        self.link(environment / "bin/python", Path(str(self.choose(options.python, environ, pinned=pinned).executable)))
+        self.link(environment / "bin/python", python)
+        layout = StoreLayout(Path(store_folder(environ)))
         write_record(
-            StoreLayout(Path(store_folder(environ))),
+            layout,
             Path(project),
             key=options.key,
             environment=environment,
@@ -166,6 +179,9 @@ class World:
             notices=self.notices,
             rolled_back=self.rolled_back,
         )
+        fast = layout.project_record(Path(project)) / f"fast.{options.key}/environment"
+        if fast.exists():
+            self._age(fast)
         return str(environment)
 
     def lock(self, path: str, wanted: Wanted, environ: Mapping[str, str], *, offline: bool = False) -> str:
@@ -277,6 +293,7 @@ def _changes(world: World, chance: random.Random) -> dict[str, Callable[[], obje
         "another Python": lambda: world.link(
             root / "second/python3", root / chance.choice(("3.11/python3.11", "3.12/python3.12"))
         ),
+        "a Python installed anew": lambda: world.install(chance.choice(("3.11", "3.12"))),
         "a Python gone": lambda: (root / "3.12/python3.12").chmod(chance.choice((0o644, 0o755))),
         "PATH": variable("PATH", *(f"{root}/{x}:{root}/second:{DEFAULT_PATH}" for x in ("first", "none", "second"))),
         "HOME": variable("HOME", str(home), str(home), str(root / "other"), str(loose)),
@@ -285,6 +302,7 @@ def _changes(world: World, chance: random.Random) -> dict[str, Callable[[], obje
         "STORECTL_PYTHON": variable("STORECTL_PYTHON", "", "", "3.11", "3.12"),
         "UV_DEV": variable("UV_DEV", "", "", "1", "0"),
         "STORECTL_ENV": variable("STORECTL_ENV", "", "", "", "data"),
+        "UV_RESOLUTION": variable("UV_RESOLUTION", "", "", "lowest"),
         "VIRTUAL_ENV": variable("VIRTUAL_ENV", "", "", str(root / "venv")),
         "UV_OFFLINE": variable("UV_OFFLINE", "", "1"),
         "the default": lambda: world.link(state / "named/default", Path(chance.choice(("data", "follow")))),
@@ -322,4 +340,5 @@ def command_line(world: World, chance: random.Random) -> tuple[list[str], Path]:
 _OPTIONS = (
     "-p 3.11", "-p3.12", "--extra x", "--group=y", "--no-dev", "--package app", "--package lib", "--all-packages",
     "--offline", "-q", "--frozen", "--locked", "-e data", "-e follow", "-e default", "--no-sync", "-v", "--dev",
+    "--with six", "--with idna==3.10", "--with . --no-dev",
 )  # fmt: skip

@@ -21,11 +21,13 @@ NOT_RUNNING = 3
 
 @click.group(cls=Group, invoke_without_command=True)
 @click.option("--log-file", metavar="PATH", help="Log to this file; without it, to stderr.")
+@click.option("--node", metavar="FILE", help="Serve many users, by this policy (docs/many-users.md).")
 @click.pass_context
-def daemon(context: click.Context, *, log_file: str | None) -> None:
+def daemon(context: click.Context, *, log_file: str | None, node: str | None) -> None:
     """Be the daemon, or start, stop and look at it."""
     if context.invoked_subcommand is None:
-        context.exit(become_daemon(["--log-file", log_file] if log_file else []))
+        options = {"--log-file": log_file, "--node": node}
+        context.exit(become_daemon([word for name, value in options.items() if value for word in (name, value)]))
 
 
 @daemon.command()

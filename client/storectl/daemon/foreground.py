@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 
 def is_plain(arguments: Sequence[str]) -> bool:
-    """Whether the command line is one of the two that service files and other commands start the daemon with."""
+    """Whether the command line is one of those that service files and other commands start the daemon with."""
     return list(arguments[:1]) == ["daemon"] and (
         len(arguments) == 1
-        or (len(arguments) == 3 and arguments[1] == "--log-file" and arguments[2][:1] not in {"", "-"})
+        or (len(arguments) == 3 and arguments[1] in {"--log-file", "--node"} and arguments[2][:1] not in {"", "-"})
     )
 
 

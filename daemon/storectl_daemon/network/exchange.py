@@ -98,9 +98,15 @@ def admit_all(_address: Address) -> None:
 
 
 def http_client(
-    limits: FetchLimits, tls: ssl.SSLContext, contexts: Mapping[str, ssl.SSLContext], proxies: Proxies
+    limits: FetchLimits,
+    tls: ssl.SSLContext,
+    contexts: Mapping[str, ssl.SSLContext],
+    proxies: Proxies,
+    direct: httpx2.AsyncBaseTransport | None = None,
 ) -> httpx2.AsyncClient:
     """The pool of connections. ``tls`` holds for every host but those that have one of the ``contexts``.
+
+    ``direct`` makes the connections that go through no proxy; None for the usual ones.
 
     Raises FetchError if the address of a proxy cannot be used.
     """
@@ -120,6 +126,7 @@ def http_client(
     return httpx2.AsyncClient(
         verify=tls,
         mounts=routes,
+        transport=direct,
         headers=_HEADERS,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no cookie is kept, so none is sent
         limits=pool,

@@ -62,7 +62,7 @@ class Fetcher:
     """The one owner of connections; an async context manager for one event loop.
 
     ``tls`` says which servers are trusted (None: those that the system trusts), ``contexts`` the same for single hosts
-    (or host and port). ``proxies`` are those of the command that fetches.
+    (or host and port). ``proxies`` are those of the command that fetches; ``direct`` makes connections without one.
     """
 
     def __init__(
@@ -73,12 +73,13 @@ class Fetcher:
         tls: ssl.SSLContext | None = None,
         contexts: Mapping[str, ssl.SSLContext] | None = None,
         proxies: Proxies | None = None,
+        direct: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.credentials = credentials or Credentials()
         self.limits = limits or FetchLimits()
         tls = tls or httpx2.create_ssl_context(trust_env=False)
         self.admit: Admit = admit_all
-        self._client = http_client(self.limits, tls, contexts or {}, proxies or Proxies())
+        self._client = http_client(self.limits, tls, contexts or {}, proxies or Proxies(), direct)
         self._downloads = asyncio.Semaphore(self.limits.concurrency)
         self.lanes = Lanes(self.limits.concurrency)
         self._pages = asyncio.Semaphore(self.limits.page_concurrency)

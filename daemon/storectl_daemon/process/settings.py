@@ -8,7 +8,7 @@ from typing import Self
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.process.processors import usable_processors
 from storectl_shim import locations
-from storectl_shim.own_variables import own_variables
+from storectl_shim.own_variables import SHARED_LIBRARIES, own_variables
 
 _ACTIVATED_IDLE_EXIT = 3600.0
 _MOST_WORKERS = 2
@@ -50,13 +50,21 @@ class Settings:
         )
 
 
-_OF_A_SERVICE_MANAGER = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+_OF_A_SERVICE_MANAGER = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "CREDENTIALS_DIRECTORY")
 
 
 def daemon_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that count for a daemon: those that say where its things are, and those of a service manager."""
     managed = {name: environ[name] for name in _OF_A_SERVICE_MANAGER if name in environ}
     return own_variables(environ) | managed
+
+
+def service_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that count for a node daemon: those of a service manager, and none that names a folder of a user.
+
+    An interpreter that was built with a shared library may not start without the others.
+    """
+    return {name: environ[name] for name in (*_OF_A_SERVICE_MANAGER, *SHARED_LIBRARIES) if name in environ}
 
 
 def _idle_exit(environ: Mapping[str, str]) -> float | None:

@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 HEAD_BYTES = 16 << 10
 HEAD_SECONDS = 2.0
+CONNECTION = "connection"
+"""The name, in the ``state`` of a request's scope, of the socket that it came through."""
+
 _KEEP_ALIVE_SECONDS = 30.0
 _GRACE_SECONDS = 2.0
 _MOST_UNREAD = 64 << 10
@@ -181,7 +184,7 @@ class Connection(asyncio.Protocol):
             "raw_path": raw_path,
             "query_string": query,
             "headers": list(request.headers),
-            "state": {},
+            "state": {CONNECTION: self.transport.get_extra_info("socket")},
         }
         self._exchange = _Exchange(self, scope)
         task = self._loop.create_task(self._exchange.run(self._server.application))

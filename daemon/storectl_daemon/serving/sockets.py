@@ -50,14 +50,17 @@ class ListeningSocket:
 
 
 @contextmanager
-def open_listening(path: Path, environ: Mapping[str, str]) -> Iterator[ListeningSocket]:
-    """The socket to serve on. If the daemon bound it, and it is still the daemon's, it is removed at the end."""
+def open_listening(path: Path, environ: Mapping[str, str], *, public: bool = False) -> Iterator[ListeningSocket]:
+    """The socket to serve on. If the daemon bound it, and it is still the daemon's, it is removed at the end.
+
+    To a ``public`` one everybody may connect.
+    """
     passed = passed_socket(environ)
     if passed is not None:
         with passed:
             yield ListeningSocket(socket=passed, path=Path(passed.getsockname()), passed=True)
         return
-    listening = bind(path)
+    listening = bind(path, public=public)
     identity = socket_identity(path)
     try:
         with listening:
@@ -77,21 +80,25 @@ def socket_identity(path: Path) -> tuple[int, int, int] | None:
     return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
-def bind(path: Path) -> socket.socket:
-    """A listening socket at the path. Raises SocketBusyError if a daemon answers there."""
+def bind(path: Path, *, public: bool = False) -> socket.socket:
+    """A listening socket at the path, 0600 in a folder of 0700, or ``public`` for everybody.
+
+    Raises SocketBusyError if a daemon answers there.
+    """
+    mode = 0o666 if public else 0o600
     if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
         raise SocketFolderError(
             f"{path} is too long for a socket", hint="Set XDG_RUNTIME_DIR to a short path.", path=str(path)
         )
-    secure_folder(path.parent)
+    (check_public_folder if public else secure_folder)(path.parent)
     _remove_stale(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # Linux gives a socket's file the mode of the socket. On other systems the folder keeps other users out.
         with contextlib.suppress(OSError):
-            os.fchmod(listening.fileno(), 0o600)
+            os.fchmod(listening.fileno(), mode)
         listening.bind(os.fspath(path))
-        os.chmod(path, 0o600)
+        os.chmod(path, mode)
         listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
@@ -115,6 +122,18 @@ def secure_folder(folder: Path) -> None:
         )
     if stat.S_IMODE(found.st_mode) != 0o700:
         os.chmod(folder, 0o700)
+
+
+def check_public_folder(folder: Path) -> None:
+    """Check that only this user and root can put a socket into the folder. Its modes say who may connect."""
+    try:
+        found = os.stat(folder)
+    except OSError as error:
+        raise SocketFolderError(f"{folder}: {error.strerror}", hint="make it", path=str(folder)) from error
+    if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+        raise SocketFolderError(
+            f"{folder} can be written by other users", hint="give it to the service account, 0755", path=str(folder)
+        )
 
 
 def _remove_stale(path: Path) -> None:

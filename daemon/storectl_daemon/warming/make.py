@@ -22,7 +22,7 @@ from storectl_daemon.jobs.options import Job, Options
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.models import EnvironmentInfo, WarmEvent
 from storectl_daemon.process.together import all_of
-from storectl_daemon.projects.inputs import Inputs, asked_for, doubts
+from storectl_daemon.projects.inputs import Inputs, asked_for, doubts, input_paths
 from storectl_daemon.projects.ownership import check_unlocked
 from storectl_daemon.published import PublishedEnvironments
 from storectl_daemon.warming.arrivals import Arrivals, present
@@ -31,6 +31,8 @@ from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.reading import (
     Reading,
     extra_inputs,
+    lists_of_trust,
+    made_for,
     read_as_kept,
     read_now,
     read_overlay,
@@ -130,7 +132,7 @@ class EnvironmentMaker:
             if missing and job.offline:
                 raise _offline(missing)
             if missing:
-                reading = await asyncio.to_thread(read_as_kept, job, kept)
+                reading = await asyncio.to_thread(lambda: made_for(read_as_kept(job, kept), interpreter))
                 async with self._access(job.project, job.environ) as access:
                     return await self._made(job, reading, interpreter, Means(access, progress, hold))
             path = await self._publishing.publish(digests, interpreter, kept.direct_urls, progress, hold)
@@ -180,6 +182,8 @@ class EnvironmentMaker:
         asked = await asyncio.to_thread(asked_for, located)
         extra = await asyncio.to_thread(extra_inputs, lock_files, closure, (*options.files, *asked))
         extra |= reading.around.inputs
+        deciding = (located.project, *input_paths(located), *extra, *(Path(p.path) for p in closure.local_projects))
+        extra |= await asyncio.to_thread(lists_of_trust, deciding, job.environ)
         wheels = await self._built(
             job, lock_file, interpreter, closure=closure, options=options, means=means, arrivals=arrivals
         )
@@ -259,7 +263,8 @@ class EnvironmentMaker:
     def _read(self, job: Job, inputs: Inputs) -> tuple[Reading, Interpreter]:
         """The lock file, and the interpreter that it and the folders around it ask for. May block."""
         reading = read_now(job, inputs)
-        return reading, self.interpreter_for(job, reading.lock_file, reading.around)
+        interpreter = self.interpreter_for(job, reading.lock_file, reading.around)
+        return made_for(reading, interpreter), interpreter
 
     def interpreter_for(self, job: Job, lock_file: LockFile, around: Around) -> Interpreter:
         """The interpreter that the lock file and the folders around it ask for. Raises TargetError. May block."""

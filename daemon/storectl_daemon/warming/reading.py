@@ -1,13 +1,15 @@
 """What an environment is made from, as it is on disk now or as the history kept it. All of this may block."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storectl_daemon.jobs.options import Job
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.warming.closure import Closure
+from storectl_shim.trust import list_paths, other_owner
 from storectl_store.entries.layers import Layers
 from storectl_store.projects.input_state import InputKind, InputState, layer_inputs, read_states, stronger
 from storectl_store.projects.kept_inputs import KeptInputs, KeptWheel
@@ -56,6 +58,26 @@ def read_as_kept(job: Job, kept: KeptInputs) -> Reading:
     lock_file = read_lock_file(kept.lock_file, further, variables=job.environ, read=read, matching=matching)
     located = Located(project=job.project, lock_file=kept.lock_file)
     return Reading(located=located, lock_file=lock_file, around=Around(), files=kept.files)
+
+
+def made_for(reading: Reading, interpreter: Interpreter) -> Reading:
+    """The reading, with the interpreter as one more input: installed anew, it may be another build or version."""
+    program = read_states({Path(interpreter.executable): "program"})
+    return replace(reading, around=replace(reading.around, inputs=reading.around.inputs | program))
+
+
+def lists_of_trust(paths: Iterable[Path], environ: Mapping[str, str]) -> dict[Path, InputState | None]:
+    """The lists of what the user trusts, if one of these paths is another user's; trust may be taken back."""
+    if not any(map(_is_others, paths)):
+        return {}
+    return read_states(dict.fromkeys(map(Path, list_paths(environ)), "file"))
+
+
+def _is_others(path: Path) -> bool:
+    try:
+        return other_owner(os.fspath(path)) is not None
+    except OSError:
+        return False
 
 
 def read_overlay(job: Job) -> LockFile | None:

@@ -10,6 +10,7 @@ only time. So a caller may ignore that writing to it failed, and a blob that can
 """
 
 import contextlib
+import os
 import sqlite3
 import threading
 import weakref
@@ -23,6 +24,7 @@ from typing import TypeVar
 from packaging.utils import NormalizedName
 
 from storectl_store.digest import Digest
+from storectl_store.disk.whole_files import PRIVATE
 from storectl_store.entries.disk_use import DiskUse, use_of_wheel
 from storectl_store.entries.manifest import Manifest
 
@@ -204,6 +206,7 @@ class Catalogue:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
+            self._make_private()
             self._connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT, check_same_thread=False)
             self._finalizer = weakref.finalize(self, self._connection.close)
             try:
@@ -212,6 +215,13 @@ class Catalogue:
                 self.close()
                 raise
         return self._connection
+
+    def _make_private(self) -> None:
+        """Make the file if it is missing: SQLite would let the umask decide who may read it, and its journals."""
+        with suppress(OSError):  # it is there; or what is wrong with the path, SQLite tells
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+            os.fchmod(descriptor, PRIVATE)
+            os.close(descriptor)
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Set the connection up, check that the database is ours, and build it if it is empty."""

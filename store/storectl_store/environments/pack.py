@@ -61,13 +61,16 @@ def packed_modules(layout: StoreLayout, environment_id: EnvironmentId) -> tuple[
         return ()
 
 
-def write_pack(layout: StoreLayout, record: EnvironmentRecord, modules: Sequence[str], *, tmp: Path) -> tuple[str, ...]:
+def write_pack(
+    layout: StoreLayout, record: EnvironmentRecord, modules: Sequence[str], *, tmp: Path, largest: int | None = None
+) -> tuple[str, ...]:
     """Make a pack of these modules, unless there is one of the same modules. Returns those that are in it.
 
     A module that is not an entry's, or has no bytecode for this interpreter, is left out. ``tmp`` is a folder of this
-    process on the file system of the store. Raises OSError if the disk refuses.
+    process on the file system of the store. ``largest`` bounds the bytecode, in bytes, below ``LARGEST_PACK``. Raises
+    OSError if the disk refuses.
     """
-    pieces = _pieces(layout, record, modules)
+    pieces = _pieces(layout, record, modules, largest)
     packed = tuple(piece.module for piece in pieces)
     if set(packed) == set(packed_modules(layout, record.id)):
         return packed
@@ -87,6 +90,12 @@ def write_pack(layout: StoreLayout, record: EnvironmentRecord, modules: Sequence
             os.unlink(path)
         raise
     return packed
+
+
+def pack_of(layout: StoreLayout, record: EnvironmentRecord, modules: Sequence[str]) -> bytes:
+    """The bytes of a pack of these modules; those that do not fit are left out. May raise OSError."""
+    pieces = _pieces(layout, record, modules)
+    return _head(record, pieces) + b"".join(piece.content() for piece in pieces)
 
 
 def pack_problem(layout: StoreLayout, record: EnvironmentRecord) -> str | None:
@@ -134,11 +143,14 @@ class _Piece:
         return content
 
 
-def _pieces(layout: StoreLayout, record: EnvironmentRecord, modules: Iterable[str]) -> list[_Piece]:
+def _pieces(
+    layout: StoreLayout, record: EnvironmentRecord, modules: Iterable[str], largest: int | None = None
+) -> list[_Piece]:
     """The pieces of a pack of these modules as the entries are now. Those that do not fit are left out."""
     found, total = [], 0
+    most = LARGEST_PACK if largest is None else min(largest, LARGEST_PACK)
     for piece in _View(layout, record).bytecode(modules):
-        if total + piece.size <= LARGEST_PACK:
+        if total + piece.size <= most:
             found.append(piece)
             total += piece.size
     return found

@@ -1,4 +1,7 @@
-"""The state of inputs at one moment: a file's contents, the names in a folder, or only that something is there."""
+"""The state of inputs at one moment: a file's contents, the names in a folder, or only that something is there.
+
+Of an interpreter, time and size count: its megabytes are not read.
+"""
 
 import hashlib
 import os
@@ -12,19 +15,19 @@ from storectl_shim.project_record import names_digest
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import LockFileError
 
-InputKind = Literal["file", "names", "place"]
-"""What of an input counts: its contents; the names in the folder; or whether something is there at all."""
+InputKind = Literal["file", "names", "place", "program"]
+"""What of an input counts: contents; the names in the folder; whether something is there at all; time and size."""
 
 _ATTEMPTS = 5
-_STRENGTH: Mapping[InputKind, int] = {"place": 0, "file": 1, "names": 2}
+_STRENGTH: Mapping[InputKind, int] = {"place": 0, "program": 1, "file": 2, "names": 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputState:
     """One input as it was when the environment was made from it: sha256 as hex digits, time in ns, size in bytes.
 
-    The sha256 is over the contents of a file, or over the names in a folder, whose size is 0. A place has no more than
-    its kind.
+    The sha256 is over the contents of a file; over the names in a folder, whose size is 0; or over time and size of a
+    program. A place has no more than its kind.
     """
 
     sha256: str = ""
@@ -76,6 +79,10 @@ def _read_once(path: Path, kind: InputKind) -> InputState | None:
     is_folder = stat.S_ISDIR(before.st_mode)
     if kind == "place" or not (is_folder or stat.S_ISREG(before.st_mode)):
         return PLACE
+    if kind == "program":
+        said = f"{before.st_mtime_ns} {before.st_size}".encode()
+        digest = hashlib.sha256(said).hexdigest()
+        return InputState(sha256=digest, mtime_ns=before.st_mtime_ns, size=before.st_size, kind=kind)
     if is_folder:
         state = InputState(sha256=names_digest(os.fspath(path)), mtime_ns=before.st_mtime_ns, kind="names")
     else:

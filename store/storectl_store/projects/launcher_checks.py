@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from storectl_shim.project_record import INPUTS, UNSET
+from storectl_shim.project_record import INPUTS, TELLING_NS, UNSET
 from storectl_shim.shortcuts import quoted
 from storectl_store.projects.input_state import InputState
 
@@ -46,11 +46,13 @@ def launcher_checks(
     """The checks of these inputs and digests of variables; None if the launcher cannot do them, or not fast enough.
 
     The launcher cannot compute a digest, so every variable has to be unset. It does not get paths with characters that
-    cannot be printed. Each usual input of the project (``INPUTS``) that is not given must not exist.
+    cannot be printed, nor times that prove nothing (``TELLING_NS``). Each usual input of the project (``INPUTS``) that
+    is not given must not exist.
     """
     usual = {name: inputs.get(project / name) for name in INPUTS}
     others = {path: state for path, state in inputs.items() if path.parent != project or path.name not in usual}
     checkable = all(map(_is_plain, (environment, *others))) and all(map(_may_be_checked, variables.items()))
+    checkable = checkable and all(map(_tells, inputs.values()))
     if not checkable or len(others) > MOST_CHECKED:
         return None
     own = {name: state.mtime_ns for name, state in usual.items() if state is not None}
@@ -71,6 +73,11 @@ def launcher_checks(
         commands=" &&\n".join([*commands, ""]).removesuffix(" &&\n").encode() + b"\n",
         stamps=own | {number: dated[path].mtime_ns for path, number in numbers.items()},
     )
+
+
+def _tells(state: InputState | None) -> bool:
+    """Whether the time of this input tells of a change; a program has its size besides, and few have its place."""
+    return state is None or state.kind in ("place", "program") or state.mtime_ns > TELLING_NS
 
 
 def _is_plain(path: Path) -> bool:

@@ -101,6 +101,7 @@ def recorded_inputs(layout: StoreLayout, project: Path, key: str) -> dict[Path, 
         "input": (4, "file"),
         "names": (3, "names"),
         "place": (1, "place"),
+        "program": (3, "program"),
         "absent": (1, "file"),
     }
     found: dict[Path, InputKind] = {}
@@ -226,6 +227,8 @@ def _input_line(path: Path, state: InputState | None) -> str:
             return f"names {state.sha256} {state.mtime_ns} {path}"
         case "place":
             return f"place {path}"
+        case "program":
+            return f"program {state.mtime_ns} {state.size} {path}"
 
 
 def _forget_fast_path(folder: Path, key: str) -> None:

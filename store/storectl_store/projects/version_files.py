@@ -27,7 +27,7 @@ VERSION_FILES = (".python-version", ".python-versions")
 class Around:
     """``pinned`` is the content of the version file, ``requires_python`` is what the project's table says.
 
-    ``inputs`` are all files that were looked for, each as it was found.
+    ``inputs`` are all files that were looked for, each as it was found, and the interpreter once it is chosen.
     """
 
     pinned: str | None = None
