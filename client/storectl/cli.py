@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "image": ("image:image", "Environments as one file each, for nodes that have no store."),
     "module": ("module:module", "Environments as modules of Lmod."),
     "store": ("store:store", "What is in the store, and whether it is as it was unpacked."),
+    "layer": ("layer:layer", "Stores of others, below your own, whose wheels and environments you use."),
     "tool": ("tool:tool", "Run commands of packages that belong to no project."),
     "shim": ("shim:shim", "`python` that is the project's own, in every folder."),
     "kernel": ("kernel:kernel", "One Jupyter kernel that finds the project of each notebook."),

@@ -41,6 +41,7 @@ from storectl_daemon.serving.taking_over import written_store
 from storectl_daemon.warming.publishing import Publishing
 from storectl_store.collecting.holds import Holds
 from storectl_store.entries.access import Access
+from storectl_store.entries.layers import Layers
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.outlines.kept import Outlines
@@ -172,7 +173,7 @@ class NodeParts:
         return Views(
             store=store,
             publishing=Publishing(
-                store=store,
+                store=Layers(store),
                 outlines=outlines,
                 environments=self._environments,
                 shim=ShimBytecode(store.catalogue),
