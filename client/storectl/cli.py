@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "daemon": ("daemon:daemon", "Be the daemon, or start, stop and look at it."),
     "env": ("env:env", "The environments, and how that of a project is."),
     "store": ("store:store", "What is in the store, and whether it is as it was unpacked."),
+    "layer": ("layer:layer", "Stores of others, below your own, whose wheels and environments you use."),
     "tool": ("tool:tool", "Run commands of packages that belong to no project."),
     "shim": ("shim:shim", "`python` that is the project's own, in every folder."),
     "kernel": ("kernel:kernel", "One Jupyter kernel that finds the project of each notebook."),

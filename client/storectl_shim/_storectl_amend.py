@@ -39,9 +39,21 @@ def leave_store_out(module: "Any") -> None:
 
     def add_third_party_paths(paths: "set[str]") -> None:
         stock(paths)
-        paths.add(LIBRARY.rsplit("/", 4)[0] + "/store")
+        paths.update(root + "/store" for root in stores())
 
     setattr(module, name, add_third_party_paths)
+
+
+def stores() -> "list[str]":
+    """The roots of the store of this environment, and of others that it leads to."""
+    root = LIBRARY.rsplit("/", 2)[0]
+    found = [root.rsplit("/", 2)[0]]
+    try:
+        with open(root + "/layers", encoding="utf-8", errors="surrogateescape") as file:
+            found += [line[:-1] for line in file if line.startswith("/")]
+    except OSError:
+        pass  # it leads into its own store only
+    return found
 
 
 def let_copies_be_written(module: "Any") -> None:

@@ -58,8 +58,8 @@ class SourceFileLoader(_external.SourceFileLoader):
             except (OSError, NotImplementedError):
                 data = b"" if sys.flags.optimize else tried("early", path, bytecode_path, VIEWS, opened) or b""
         if data[:8] != _UNCHECKED_PYC:  # not within the handler: an error in a module must not have ours as its context
-            if sys.flags.optimize and bytecode_path and not data:
-                return self.optimized_code(fullname, path, bytecode_path)
+            if bytecode_path and not data and (sys.flags.optimize or tried("is_foreign", path)):
+                return self.compiled_once(fullname, path, bytecode_path)
             return super().get_code(fullname)
         try:  # this also replaces the relative path, under which the code was compiled, by that of this view
             code: "CodeType" = _stock._compile_bytecode(memoryview(data)[16:], fullname, bytecode_path, path)  # noqa: SLF001  # unmarshals as the stock loader
@@ -67,10 +67,10 @@ class SourceFileLoader(_external.SourceFileLoader):
             data = b""
         return code if data else self.source_to_code(self.get_data(path), path)
 
-    def optimized_code(self, fullname: str, path: str, bytecode_path: str) -> "CodeType":
-        """The code for ``-O``, for which the store has no bytecode: compiled once, and kept in the user's cache.
+    def compiled_once(self, fullname: str, path: str, bytecode_path: str) -> "CodeType":
+        """The code of a module that the store gets no bytecode for: compiled once, and kept in the user's cache.
 
-        The path names the environment, which never changes, so there is no need to check whether the source has.
+        So it is for ``-O``, and in another account's store. The path names an environment, which never changes.
         """
         code: "CodeType | None" = None
         kept = ""
@@ -89,7 +89,7 @@ class SourceFileLoader(_external.SourceFileLoader):
 
     # Tracebacks leave out frames of importlib, by file name, and only as far as no other frame is in between.
     get_code.__code__ = get_code.__code__.replace(co_filename=IMPORTLIB)
-    optimized_code.__code__ = optimized_code.__code__.replace(co_filename=IMPORTLIB)
+    compiled_once.__code__ = compiled_once.__code__.replace(co_filename=IMPORTLIB)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _external.SourceFileLoader) and self.__dict__ == other.__dict__

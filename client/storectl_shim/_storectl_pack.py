@@ -194,6 +194,11 @@ def cache_folder(environ: "Mapping[str, str]") -> str:
     return base + below if base.startswith("/") else ""
 
 
+def is_foreign(path: str) -> bool:
+    """Whether this is another account's, so that nothing can be added to it."""
+    return os.stat(path).st_uid != os.geteuid()
+
+
 def is_frozen(environ: "Mapping[str, str]") -> bool:
     """Whether nothing may be written: STORECTL_FROZEN."""
     return _is_true(environ.get("STORECTL_FROZEN"))

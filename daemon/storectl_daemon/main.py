@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from storectl_daemon.collecting.quiet import when_quiet
+from storectl_daemon.entries.layering import LOOK_SECONDS
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.jobs.events import Event
 from storectl_daemon.models import CompiledEvent, ProgressEvent
@@ -30,6 +31,7 @@ from storectl_store.disk.durability import store_error
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.errors import ProblemError, StoreBusyError, StoreError
+from storectl_store.projects.input_state import layer_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +132,7 @@ class Daemon:
         start("emptying the trash", self._empty_trash())
         start("watching", service.watcher.run())
         start("following warms", service.follow_warms())
+        start("looking at layers", self._look_at_layers())
         start("making ready what was fetched", parts.prefetcher.run())
         start("idle exit", parts.idle.run())
         start("collecting by itself", when_quiet(lambda: parts.idle.quiet, parts.collecting.look))
@@ -137,6 +140,18 @@ class Daemon:
         if parts.packing is not None:
             start("packing", parts.packing.run(busy=lambda: service.busy))
         start("telling the service manager", self._tell_ready())
+
+    async def _look_at_layers(self) -> None:
+        """Look again at projects that use a layer out of which something was taken."""
+        parts, layering = self._parts, self._parts.resources.layering
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if not (layering.layers.lower or layering.problems):
+                continue
+            changed = {path for root in await asyncio.to_thread(layering.look) for path in layer_inputs(root)}
+            for project in list(parts.service.book) if changed else ():
+                if changed & parts.service.warmer.extra_inputs(project.path).keys():
+                    await parts.service.refresh(project.path)
 
     async def _rest_after_warms(self) -> None:
         """After each warm, once all is published and compiled, make most of the next view, and give memory back.

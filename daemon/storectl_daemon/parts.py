@@ -11,6 +11,7 @@ from storectl_daemon.compiling.compiler import Compiler
 from storectl_daemon.compiling.compiling import Compiling
 from storectl_daemon.compiling.shim_bytecode import ShimBytecode
 from storectl_daemon.entries.identification import Identification
+from storectl_daemon.entries.layering import Layering
 from storectl_daemon.entries.pipeline import Pipeline
 from storectl_daemon.entries.workers import Workers
 from storectl_daemon.indexes.access import Network
@@ -46,6 +47,7 @@ from storectl_daemon.warming.unasked import Unasked
 from storectl_daemon.warming.warm import Warmer
 from storectl_shim import locations
 from storectl_store.collecting.holds import Holds
+from storectl_store.entries.layers import Layers
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.outlines.kept import Outlines
@@ -70,9 +72,14 @@ class Resources:
         identification = Identification(store.catalogue, session=session)
         self.workers = Workers(settings.workers)
         self.network = Network(store, identification, home=Path(settings.home or "/"))
-        self.pipeline = Pipeline(store, self.workers, session=session)
+        self.layers = Layers(store)
+        self.layering = Layering(self.layers, settings.environ)
+        self.layering.renew({})
+        self.pipeline = Pipeline(store, self.workers, session=session, layers=self.layers)
         self.holds = Holds()
-        self.compiler = Compiler(store, holds=self.holds, session=session, processes=settings.workers)
+        self.compiler = Compiler(
+            store, holds=self.holds, session=session, processes=settings.workers, layers=self.layers
+        )
 
     async def aclose(self) -> None:
         """End all of them, once nothing uses them any more."""
@@ -87,19 +94,22 @@ class Making:
 
     def __init__(self, settings: Settings, store: Store, session: Path, resources: Resources) -> None:
         self._settings, self._store, self._session, self._resources = settings, store, session, resources
-        self._outlines = Outlines(store, store.catalogue)
+        layers = resources.layers
+        self._outlines = Outlines(layers, store.catalogue)
         holds = resources.holds
-        self.environments = PublishedEnvironments(store.layout)
+        self.environments = PublishedEnvironments(store.layout, layers)
         self.bus = EventBus()
         self.book = ProjectBook(store.layout.projects_file, otherwise=partial(projects_with_records, store.layout))
         self.ahead = Ahead(store.layout.ahead, uses=partial(uses, store.layout))
-        self.files = ProjectFiles(store.layout, self.environments, home=settings.home, ahead=self.ahead)
+        self.files = ProjectFiles(
+            store.layout, self.environments, home=settings.home, ahead=self.ahead, layering=resources.layering
+        )
         self.fronts = Fronts(store.layout)
         self.histories = Histories(store)
         self.stillness = Stillness()
         self.compiling = Compiling(resources.compiler, self._outlines.get, self.bus)
         self.publishing = Publishing(
-            store=store,
+            store=layers,
             outlines=self._outlines,
             environments=self.environments,
             shim=ShimBytecode(store.catalogue),
@@ -119,7 +129,7 @@ class Making:
             unasked=Unasked(self.ahead),
         )
         self.generations = Generations(
-            store=store,
+            store=layers,
             environments=self.environments,
             histories=self.histories,
             grants=grants,
@@ -145,6 +155,7 @@ class Making:
 
         return EnvironmentMaker(
             store=self._store,
+            layering=self._resources.layering,
             outlines=self._outlines,
             environments=self.environments,
             interpreters=_load_interpreters(self._store),
@@ -160,7 +171,10 @@ class Making:
         from storectl_daemon.building.builder import Builder  # noqa: PLC0415 - few lock files need it
 
         logs = Path(locations.state_folder(self._settings.environ)) / "builds"
-        return Builder(store=self._store, pipeline=self._resources.pipeline, session=self._session, logs=logs)
+        resources = self._resources
+        return Builder(
+            store=self._store, pipeline=resources.pipeline, session=self._session, logs=logs, layers=resources.layers
+        )
 
     def _load_commits(self) -> "Callable[..., CommitMaker]":
         from storectl_daemon.prefetching.making import CommitMaker  # noqa: PLC0415 - only a fetch needs it
@@ -222,7 +236,10 @@ class Parts:
             comparing=Loaded(partial(_load_comparing, settings, store, making), name="comparing").get,
             compiling=making.compiling,
             watcher=Watcher(
-                projects=lambda: watched_projects(making.book, making.warmer.extra_inputs),
+                projects=lambda: watched_projects(
+                    making.book,
+                    lambda project: self.resources.layering.without_layers(making.warmer.extra_inputs(project)),
+                ),
                 on_change=self._refresh,
                 on_worktrees=self.worktrees.follow,
                 on_fetch=self._fetched,

@@ -159,6 +159,10 @@ class LayerError(StoreError):
     default_hint = "storectl layer list shows what each layer is"
 
 
+class SilentLayerError(LayerError):
+    """A lower store does not answer: the file system that it is on waits for a server."""
+
+
 class UntrustedLayerError(LayerError):
     """Others than its owner could have written what is in a lower store, so nothing of it is used."""
 

@@ -14,6 +14,7 @@ from storectl_daemon.models import ProgressEvent, WarmEvent
 from storectl_daemon.warming.arrivals import Arrivals
 from storectl_store.collecting.holds import Holds
 from storectl_store.digest import digest_of_hex
+from storectl_store.entries.layers import Layers
 from storectl_store.entries.store import Store
 from storectl_store.selection.pin import Pin, WheelFile
 from support.wheels import make_wheel
@@ -30,7 +31,7 @@ class Warm:
         self.fail: set[str] = set()
         self.told: list[ProgressEvent] = []
         self.hold = Holds().keep()
-        self.arrivals = Arrivals(store, self._make, progress=Progress(self._hear), hold=self.hold)
+        self.arrivals = Arrivals(Layers(store), self._make, progress=Progress(self._hear), hold=self.hold)
 
     def _hear(self, message: WarmEvent) -> None:
         assert isinstance(message, ProgressEvent)

@@ -10,6 +10,7 @@ from storectl.commands.ahead_documents import Ahead
 from storectl.commands.bisect_documents import Bisection
 from storectl.commands.collect_documents import Collect, Pin, Why
 from storectl.commands.history_documents import DifferenceThen, HistoryThen
+from storectl.commands.layer_documents import LayerList
 from storectl.commands.usage_documents import Usage
 
 
@@ -218,6 +219,8 @@ DOCUMENTS: Mapping[str, Any] = {
     "store collect": Collect,
     "store why": list[Why],
     "env pins": list[Pin],
+    "layer list": LayerList,
+    "layer check": LayerList,
     "kernel list": list[Kernel],
     "doctor": list[Check],
 }

@@ -42,6 +42,7 @@ from storectl_daemon.errors import DaemonError, OfflineError
 from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import Digest, digest_of_hex
+from storectl_store.entries.layers import Layers
 from storectl_store.entries.store import Store
 from storectl_store.projects.editable_wheel import EditableWheel, editable_wheel
 from storectl_store.projects.local_inputs import local_inputs
@@ -76,13 +77,14 @@ class Builder:
         session: Path,
         logs: Path,
         deadline: float = DEADLINE_SECONDS,
+        layers: Layers | None = None,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
         self._session = session
         self._logs = logs
         self._deadline = deadline
-        self._known = KnownBuilds(store)
+        self._known = KnownBuilds(layers or Layers(store))
         self._flights: SingleFlight[str, BuiltWheel] = SingleFlight()
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
         self._numbers = itertools.count()

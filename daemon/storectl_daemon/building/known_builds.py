@@ -8,14 +8,15 @@ from storectl_daemon.building.order import Order, ProjectFolder
 from storectl_daemon.building.request import BuildResult
 from storectl_daemon.building.variables import OFTEN_READ, counted, native_names
 from storectl_shim.project_record import same_variables, variable_digest
+from storectl_store.entries.layers import Layers
 from storectl_store.entries.provenance import (
     Provenance,
+    kept_provenances,
     kept_variables_key,
     provenances,
     remove_older_formats,
     write_provenance,
 )
-from storectl_store.entries.store import Store
 from storectl_store.selection.pin import Pin, WheelFile
 
 
@@ -28,17 +29,25 @@ class BuiltWheel:
 
 
 class KnownBuilds:
-    """The records of one store. Blocking, so meant for a thread."""
+    """The records of the own store, and of layers whose builds are trusted. Blocking, so meant for a thread.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._root = str(store.layout.root)
+    A build runs foreign code, and no lock file has the digest of what it makes. So another account's counts only if the
+    settings say so.
+    """
+
+    def __init__(self, layers: Layers) -> None:
+        self._layers = layers
+        self._layout = layers.layout
+        self._root = str(layers.layout.root)
         self._swept = False
 
     def find(self, order: Order) -> BuiltWheel | None:
         """The wheel of an earlier build for an equal order, if its entry still exists; otherwise None."""
-        for record in provenances(self._store.layout, order.key):
-            if self._store.has(record.digest) and self._fits(record, order):
+        trusted = [layer.store for layer in self._layers.lower if layer.settings.builds == "trusted"]
+        records = [*provenances(self._layout, order.key)]
+        records += [each for store in trusted for each in kept_provenances(store.layout, order.key, store.owners)]
+        for record in records:
+            if self._layers.has(record.digest) and self._fits(record, order):
                 wheel = WheelFile(filename=record.filename, digest=record.digest, url=f"file:///{record.filename}")
                 pin = Pin(name=record.name, version=record.version, wheel=wheel)
                 return BuiltWheel(pin=pin, variables=record.variables)
@@ -49,9 +58,9 @@ class KnownBuilds:
         self._sweep()
         named = order.source.variables if isinstance(order.source, ProjectFolder) else frozenset()
         names = (counted(result.looked_up, order.environ) | named | OFTEN_READ) - order.how.recipe.variables.keys()
-        key = kept_variables_key(self._store.layout)
+        key = kept_variables_key(self._layout)
         variables = {name: variable_digest(key, name, order.environ.get(name)) for name in sorted(names)}
-        write_provenance(self._store.layout, _provenance(order, pin, result, variables))
+        write_provenance(self._layout, _provenance(order, pin, result, variables))
         return BuiltWheel(pin=pin, variables=variables)
 
     def _fits(self, record: Provenance, order: Order) -> bool:
@@ -62,7 +71,7 @@ class KnownBuilds:
     def _sweep(self) -> None:
         if not self._swept:
             self._swept = True
-            remove_older_formats(self._store.layout)
+            remove_older_formats(self._layout)
 
 
 def _provenance(order: Order, pin: Pin, result: BuildResult, variables: Mapping[str, str]) -> Provenance:

@@ -20,6 +20,7 @@ from storectl_store.digest import Digest
 from storectl_store.entries.bytecode.compile import Compiled, compile_entries, has_bytecode
 from storectl_store.entries.bytecode.early import EarlyBytecode
 from storectl_store.entries.bytecode.process import Files
+from storectl_store.entries.layers import Layers
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.store import Store
 from storectl_store.errors import ProblemError
@@ -45,11 +46,15 @@ class Compiler:
     """Compiles entries, once for each digest and cache tag. Entries that arrive while a batch runs form the next.
 
     The caller holds the writer's lock; ``session`` is its folder. A batch is compiled in ``processes`` processes. They
-    give way to all others, unless somebody waits for bytecode.
+    give way to all others, unless somebody waits for bytecode. An entry that only one of ``layers`` has is another
+    account's, and stays as it is.
     """
 
-    def __init__(self, store: Store, *, holds: Holds, session: Path, processes: int) -> None:
+    def __init__(
+        self, store: Store, *, holds: Holds, session: Path, processes: int, layers: Layers | None = None
+    ) -> None:
         self._store = store
+        self._layers = layers or Layers(store)
         self._holds = holds
         self._session = session
         self._processes = processes
@@ -64,8 +69,9 @@ class Compiler:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="compiling")
 
     def has(self, digest: Digest, interpreter: Interpreter) -> bool:
-        """Whether the entry has the interpreter's bytecode."""
-        return has_bytecode(self._store.layout, digest, interpreter.cache_tag)
+        """Whether the entry has the interpreter's bytecode, or nobody here can give it any."""
+        own = has_bytecode(self._store.layout, digest, interpreter.cache_tag)
+        return own or self._layers.layer_of(digest) is not None
 
     @contextmanager
     def waited_for(self) -> Iterator[None]:

@@ -23,6 +23,7 @@ from storectl_daemon.process.batches import Batcher
 from storectl_daemon.process.single_flight import SingleFlight
 from storectl_store.digest import Digest, hex_of
 from storectl_store.entries.commit import commit
+from storectl_store.entries.layers import Layers
 from storectl_store.entries.manifest import Manifest
 from storectl_store.entries.staged import StagedEntry
 from storectl_store.entries.store import Store
@@ -91,11 +92,13 @@ def _unheard(_progress: _WheelProgress) -> None:
 class Pipeline:
     """Makes the entries of wheels. The caller holds the writer's lock.
 
-    ``session`` is a folder of this process alone, on the store's file system.
+    ``session`` is a folder of this process alone, on the store's file system. ``layers`` are the store and those below
+    it; an entry that one of these has is not made.
     """
 
-    def __init__(self, store: Store, workers: Workers, *, session: Path) -> None:
+    def __init__(self, store: Store, workers: Workers, *, session: Path, layers: Layers | None = None) -> None:
         self._store = store
+        self._layers = layers or Layers(store)
         self._workers = workers
         self._session = session
         self._flights: SingleFlight[Digest, Manifest] = SingleFlight()
@@ -112,7 +115,7 @@ class Pipeline:
         If another caller's fetch of this wheel fails (it may have no login, or another mirror), this caller's own is
         tried.
         """
-        manifest = self._store.usable_manifest(pin.wheel.digest)
+        manifest = await asyncio.to_thread(self._layers.usable_manifest, pin.wheel.digest)
         listener = _Listener(pin, report)
         tried: list[Fetch] = []
 

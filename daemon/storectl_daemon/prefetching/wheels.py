@@ -12,7 +12,7 @@ from storectl_daemon.prefetching.admission import Known, NotAdmittedError, is_lo
 from storectl_daemon.process.together import all_of
 from storectl_store.collecting.holds import Hold
 from storectl_store.digest import Digest, is_sha256
-from storectl_store.entries.store import Store
+from storectl_store.entries.layers import Layers
 from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.errors import ProblemError, StoreError
 from storectl_store.selection.pin import IndexPin, Pin, SourcePin
@@ -47,7 +47,7 @@ class Reasons:
 class Wheels:
     """The work on the pins of one commit. ``made`` are the digests of entries that were not there before."""
 
-    store: Store
+    store: Layers
     pipeline: Pipeline
     outlines: Outlines
     access: Access

@@ -15,8 +15,8 @@ from storectl_daemon.process.settings import SettingsError
 from storectl_shim.locations import NoHomeError, config_folder
 
 FILE_NAME = "config.toml"
-KNOWN = ("collect", "prefetch", "tell")
-"""What may stand in the file at its top."""
+KNOWN = ("collect", "layers", "prefetch", "tell")
+"""What may stand in the file at its top; ``layers`` are read by ``storectl_store.entries.layer_settings``."""
 
 
 def read_user_settings(environ: Mapping[str, str]) -> tuple[Path | None, Mapping[str, Any]]:

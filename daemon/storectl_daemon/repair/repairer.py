@@ -28,6 +28,7 @@ from storectl_store.entries.store import Store
 from storectl_store.entries.verify import Depth
 from storectl_store.entries.writer import Writer
 from storectl_store.environments.environment_record import read_environment
+from storectl_store.environments.made_by import own_digests
 from storectl_store.errors import ProblemError, StoreError
 
 logger = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class Repairer:
         """The times of the environment and of its entries; none if anything of them cannot be read."""
         layout = self.store.layout
         try:
-            digests = read_environment(folder).digests
+            digests = own_digests(layout, read_environment(folder))
             entries = [entry for digest in digests for entry in entry_folders(layout, digest)]
             files = [path for path in folder.iterdir() if path.is_file()]
             return times_of([folder, *entries], [*files, *map(layout.manifest, digests)])
@@ -134,7 +135,8 @@ class Repairer:
     async def _looked_at(self, folder: Path, order: Order) -> AsyncIterator[Outcome]:
         with suppress(StoreError):
             record = await asyncio.to_thread(read_environment, folder)
-            async for examined in self.entries_for(order).look_at(record.digests, order, _GLANCE):
+            digests = await asyncio.to_thread(own_digests, self.store.layout, record)
+            async for examined in self.entries_for(order).look_at(digests, order, _GLANCE):
                 yield await _outcome(examined, order)
         if await asyncio.to_thread(
             os.path.exists, folder

@@ -1,7 +1,7 @@
 """Environments: planned again from what they name, compared with that plan, and made anew in place if they differ."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,10 @@ from storectl_store.entries.quarantine import Reason, set_aside
 from storectl_store.entries.replace import entry_folders
 from storectl_store.entries.store import Store
 from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
+from storectl_store.environments.layers_record import LAYERS_NAME, LinkedEntry, read_layers
 from storectl_store.environments.made_by import Maker, environment_folders, maker_of
 from storectl_store.environments.view_check import differences
-from storectl_store.errors import ProblemError, StoreError
+from storectl_store.errors import LayerError, ProblemError, StoreError
 from storectl_store.interpreters.book import InterpreterBook
 from storectl_store.selection.target import Interpreter
 
@@ -34,9 +35,14 @@ class ViewPart:
     async def look(self, order: Order) -> AsyncIterator[Examined]:
         """Every environment, all of its bytes."""
         folders = await asyncio.to_thread(environment_folders, self.store.layout)
-        wanted = {self.store.layout.environment(identity) for identity in self.users.environments()}
+        wanted = await asyncio.to_thread(self._wanted)
         async for examined in self.look_at(sorted({*folders, *wanted}), order):
             yield examined
+
+    def _wanted(self) -> set[Path]:
+        """The folders of all environments that projects were given, but for those that are used from a layer."""
+        folders = {self.publishing.environments.folder(identity) for identity in self.users.environments()}
+        return {folder for folder in folders if folder.parent == self.store.layout.environments}
 
     async def look_at(self, folders: Iterable[Path], order: Order, *, contents: bool = True) -> AsyncIterator[Examined]:
         """These environments. Without ``contents`` no file is read."""
@@ -62,31 +68,49 @@ class ViewPart:
             return None, [
                 Found(path="environment.json", message="it does not name what the environment's id is made of")
             ]
-        gone = await asyncio.to_thread(self._gone, record)
+        try:
+            linked = await asyncio.to_thread(read_layers, folder)
+            self.publishing.store.check_reachable(entry.root for entry in linked)
+        except LayerError:
+            return None, []  # what it leads to cannot be looked at now
+        except StoreError as error:
+            return None, [Found(path=LAYERS_NAME, message=error.message)]
+        gone = await asyncio.to_thread(self._gone, record, linked)
         if gone:
             return None, [Found(path="environment.json", message=f"the entry {digest} is gone") for digest in gone]
         if maker is Maker.ANOTHER:
             return None, []
-        return await self._compare(folder, record, contents=contents)
+        roots = {entry.digest: entry.root for entry in linked}
+        return await self._compare(folder, record, roots, contents=contents)
 
     async def _compare(
-        self, folder: Path, record: EnvironmentRecord, *, contents: bool
+        self, folder: Path, record: EnvironmentRecord, roots: Mapping[Digest, Path], *, contents: bool
     ) -> tuple[Planned | None, list[Found]]:
         interpreter = await asyncio.to_thread(self._interpreter, record)
         if interpreter is None:
             return None, await asyncio.to_thread(_other_interpreter, folder, record)
         try:
-            planned = await self.publishing.planned(record.digests, interpreter, record.direct_urls)
+            planned = await self.publishing.planned(record.digests, interpreter, record.direct_urls, roots)
             return planned, await asyncio.to_thread(_different, planned, contents=contents)
         except StoreError:
             return None, []  # a manifest is damaged or lost, which the part of entries finds and mends
         except (ProblemError, OSError) as error:
             return None, [Found(path=".", message=f"it cannot be looked at: {error}")]
 
-    def _gone(self, record: EnvironmentRecord) -> list[Digest]:
-        """The entries that are gone completely. If only the manifest of an entry is lost, the entry is still shown."""
-        absent = [digest for digest in record.digests if not self.store.has(digest)]
-        return [digest for digest in absent if not entry_folders(self.store.layout, digest)]
+    def _gone(self, record: EnvironmentRecord, linked: Sequence[LinkedEntry]) -> list[Digest]:
+        """The entries that are gone completely from the stores that the environment leads to.
+
+        If only the manifest of an own entry is lost, the entry is still shown.
+        """
+        elsewhere = {entry.digest for entry in linked}
+        absent = [digest for digest in record.digests if digest not in elsewhere and not self.store.has(digest)]
+        gone = [digest for digest in absent if not entry_folders(self.store.layout, digest)]
+        stores = {root: self.publishing.store.at(root) for root in {entry.root for entry in linked}}
+        for entry in linked:
+            store = stores[entry.root]
+            if store is None or not store.seems_whole(entry.name, entry.digest):
+                gone.append(entry.digest)
+        return gone
 
     def _interpreter(self, record: EnvironmentRecord) -> Interpreter | None:
         """The interpreter that the environment was made for; None if it is gone, or is another one now."""

@@ -12,7 +12,7 @@ from storectl_daemon.entries.pipeline import biggest_first
 from storectl_daemon.jobs.progress import Progress
 from storectl_store.collecting.holds import Hold
 from storectl_store.digest import Digest, is_sha256
-from storectl_store.entries.store import Store
+from storectl_store.entries.layers import Layers
 from storectl_store.errors import ProblemError
 from storectl_store.selection.pin import Pin
 
@@ -25,7 +25,7 @@ class Arrivals:
 
     def __init__(
         self,
-        store: Store,
+        store: Layers,
         make: Callable[[Pin], Coroutine[Any, Any, None]],
         *,
         progress: Progress,
@@ -72,6 +72,6 @@ class Arrivals:
             raise next((error for error in errors if isinstance(error, ProblemError)), errors[0])
 
 
-def present(store: Store, pins: Sequence[Pin]) -> set[Digest]:
-    """The pins whose entries are in the store, as far as a look at the folder of each tells. May block."""
+def present(store: Layers, pins: Sequence[Pin]) -> set[Digest]:
+    """The pins whose entries are in the store or a layer, as far as a look at the folder of each tells. May block."""
     return {pin.wheel.digest for pin in pins if store.seems_whole(pin.name, pin.wheel.digest)}

@@ -17,7 +17,7 @@ from storectl_daemon.warming.grants import Grants
 from storectl_daemon.warming.settling import MadeEnvironment
 from storectl_store.collecting.holds import Holds
 from storectl_store.digest import Digest, EnvironmentId
-from storectl_store.entries.store import Store
+from storectl_store.entries.layers import Layers
 from storectl_store.environments.difference import Change, Member, difference
 from storectl_store.errors import LockFileError, StoreFormatError
 from storectl_store.projects.history import Generation
@@ -71,7 +71,7 @@ class Generations:
     def __init__(
         self,
         *,
-        store: Store,
+        store: Layers,
         environments: PublishedEnvironments,
         histories: Histories,
         grants: Grants,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from storectl_daemon.building.pip_variables import NOWHERE, locked_places
 from storectl_daemon.building.project_options import build_options_of
 from storectl_daemon.compiling.compiling import Compiling
+from storectl_daemon.entries.layering import Layering
 from storectl_daemon.entries.pipeline import Pipeline
 from storectl_daemon.errors import OfflineError
 from storectl_daemon.indexes.access import Access, Network
@@ -35,6 +36,7 @@ from storectl_daemon.warming.reading import (
     read_as_kept,
     read_now,
     read_overlay,
+    states_of_layers,
     to_be_kept,
 )
 from storectl_daemon.warming.selections import Selections
@@ -79,6 +81,7 @@ class EnvironmentMaker:
         self,
         *,
         store: Store,
+        layering: Layering,
         outlines: Outlines,
         environments: PublishedEnvironments,
         interpreters: InterpreterBook,
@@ -90,6 +93,8 @@ class EnvironmentMaker:
         holds: Holds,
     ) -> None:
         self._store = store
+        self._layering = layering
+        self._layers = layering.layers
         self._outlines = outlines
         self._environments = environments
         self._interpreters = interpreters
@@ -103,6 +108,7 @@ class EnvironmentMaker:
 
     async def __call__(self, job: Job, inputs: Inputs, progress: Progress) -> MadeEnvironment:
         """The environment of the job, held. Raises a ProblemError if there can be none."""
+        self._tell_of_layers(progress)
         with _closed_on_failure(self._holds.keep()) as hold:
             async with self._access(job.project, job.environ) as access:
                 if self._store.empty:  # everything has to be fetched
@@ -117,6 +123,8 @@ class EnvironmentMaker:
         what was built is built again, perhaps into another wheel. Raises a ProblemError if that cannot be; OfflineError
         names the wheels that are missing.
         """
+        await asyncio.to_thread(self._layering.renew, job.environ)
+        self._tell_of_layers(progress)
         digests = [wheel.digest for wheel in kept.wheels]
         with _closed_on_failure(self._holds.keep(digests)) as hold:  # first held, then looked for
             interpreter = await asyncio.to_thread(self._interpreters.inspect, kept.executable)
@@ -132,9 +140,14 @@ class EnvironmentMaker:
             await self._compiling.start(job, digests, interpreter, progress)
             return MadeEnvironment(environment=environment, hold=hold)
 
+    def _tell_of_layers(self, progress: Progress) -> None:
+        """Say which layers are not used, and why. They were looked at when the inputs were read."""
+        for problem in self._layering.problems:
+            progress.warn(f"{problem.code}: {problem.message}")
+
     def _missing(self, kept: KeptInputs) -> list[str]:
         """Name and version of each of the wheels that is not in the store. May block."""
-        wheels = (wheel for wheel in kept.wheels if not self._store.seems_whole(wheel.name, wheel.digest))
+        wheels = (wheel for wheel in kept.wheels if not self._layers.seems_whole(wheel.name, wheel.digest))
         return [f"{wheel.name} {wheel.version}" for wheel in wheels]
 
     async def _made(self, job: Job, reading: Reading, interpreter: Interpreter, means: Means) -> MadeEnvironment:
@@ -143,7 +156,7 @@ class EnvironmentMaker:
             self._compiling.arrived(job, manifest, interpreter)
             await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
 
-        async with Arrivals(self._store, complete, progress=means.progress, hold=means.hold) as arrivals:
+        async with Arrivals(self._layers, complete, progress=means.progress, hold=means.hold) as arrivals:
             return await self._made_of(job, reading, interpreter, means, arrivals)
 
     async def _made_of(
@@ -151,6 +164,7 @@ class EnvironmentMaker:
     ) -> MadeEnvironment:
         located, lock_file = reading.located, reading.lock_file
         access, progress, hold = means
+        layers = await asyncio.to_thread(states_of_layers, self._layers)  # as they are before anything is looked for
         options = await asyncio.to_thread(build_options_of, lock_file, job.environ)
         begin = _later if job.offline or job.options.overlay else arrivals.begin
         closure = await self._closure(job, lock_file, interpreter, access, progress, begin=begin)
@@ -175,6 +189,9 @@ class EnvironmentMaker:
         )
         pins = (*closure.pins, *(wheel.pin for wheel in wheels))
         path = await self._environment_of(pins, interpreter, arrivals, progress, hold)
+        extra |= {
+            name: state for root in self._environments.layers_of(path) for name, state in layers.get(root, {}).items()
+        }
         environment = await asyncio.to_thread(self._info, EnvironmentId(path.name), located.project, located.lock_file)
         await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
         return MadeEnvironment(
@@ -234,7 +251,7 @@ class EnvironmentMaker:
 
     def _check_present(self, pins: Sequence[Pin]) -> None:
         """Raise OfflineError if a wheel would have to be fetched; it names all of these."""
-        here = present(self._store, pins)
+        here = present(self._layers, pins)
         missing = [
             f"{pin.name} {pin.version}"
             for pin in pins

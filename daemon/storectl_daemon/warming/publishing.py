@@ -16,8 +16,8 @@ from storectl_daemon.jobs.progress import Progress
 from storectl_daemon.published import PublishedEnvironments
 from storectl_store.collecting.holds import Hold, Holds
 from storectl_store.digest import Digest, EnvironmentId
+from storectl_store.entries.layers import Layers
 from storectl_store.entries.quarantine import Reason
-from storectl_store.entries.store import Store
 from storectl_store.environments.identity import environment_id
 from storectl_store.environments.outlines.kept import Outlines
 from storectl_store.environments.planning.derived import changed_entries, derive_view
@@ -41,9 +41,9 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publishing:
-    """Plans and publishes environments of entries that are in the store."""
+    """Plans and publishes environments of entries that are in the own store or in layers."""
 
-    store: Store
+    store: Layers
     outlines: Outlines
     environments: PublishedEnvironments
     shim: ShimBytecode
@@ -65,9 +65,10 @@ class Publishing:
         """
         identity = environment_id(digests, interpreter, direct_urls)
         hold.add([identity])  # first held, then looked for
-        folder = self.store.layout.environment(identity)
         if await asyncio.to_thread(self.environments.is_whole, identity):
-            return folder
+            return self.environments.folder(identity)
+        await asyncio.to_thread(self.environments.check_reachable, identity)
+        folder = self.store.layout.environment(identity)
         progress.begin("publish", 1)
         plan = await asyncio.to_thread(self._plan_derived, digests, interpreter, direct_urls)
         planned = await self._with_shim(plan)
@@ -78,13 +79,17 @@ class Publishing:
         return folder
 
     async def planned(
-        self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
+        self,
+        digests: Sequence[Digest],
+        interpreter: Interpreter,
+        direct_urls: Mapping[NormalizedName, str],
+        roots: Mapping[Digest, Path],
     ) -> Planned:
-        """The environment as it has to be.
+        """The environment as it has to be, with these entries from the stores at these roots, and all others the own.
 
         Raises StoreError if an entry is gone, and EnvironmentBuildError if the environment cannot be made.
         """
-        return await self._with_shim(await asyncio.to_thread(self._plan, digests, interpreter, direct_urls))
+        return await self._with_shim(await asyncio.to_thread(self._plan, digests, interpreter, direct_urls, roots))
 
     async def _with_shim(self, plan: EnvironmentPlan) -> Planned:
         # The environment is read-only. So bytecode of the shim that is not in it now could never be added later.
@@ -142,10 +147,15 @@ class Publishing:
         return plan_of(view)
 
     def _plan(
-        self, digests: Sequence[Digest], interpreter: Interpreter, direct_urls: Mapping[NormalizedName, str]
+        self,
+        digests: Sequence[Digest],
+        interpreter: Interpreter,
+        direct_urls: Mapping[NormalizedName, str],
+        roots: Mapping[Digest, Path],
     ) -> EnvironmentPlan:
         outlines = self.outlines.get(digests, interpreter.extension_suffixes)
-        return plan_environment(outlines, interpreter, self.store, self.store.layout, direct_urls=direct_urls)
+        store = self.store.pinned(roots)
+        return plan_environment(outlines, interpreter, store, self.store.layout, direct_urls=direct_urls)
 
 
 def _distance(known: MergedView, digests: Sequence[Digest], direct_urls: Mapping[NormalizedName, str]) -> int:

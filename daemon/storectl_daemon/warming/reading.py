@@ -10,7 +10,8 @@ from storectl_daemon.jobs.options import Job
 from storectl_daemon.projects.inputs import Inputs, Located
 from storectl_daemon.warming.closure import Closure
 from storectl_shim.trust import list_paths, other_owner
-from storectl_store.projects.input_state import InputKind, InputState, read_states, stronger
+from storectl_store.entries.layers import Layers
+from storectl_store.projects.input_state import InputKind, InputState, layer_inputs, read_states, stronger
 from storectl_store.projects.kept_inputs import KeptInputs, KeptWheel
 from storectl_store.projects.local_inputs import check_is_project, local_inputs
 from storectl_store.projects.version_files import Around, look_around
@@ -119,6 +120,11 @@ def extra_inputs(
         found |= {Path(path): _read_before(content) for path, content in lock_file.included.items()}
         found |= dict.fromkeys(map(Path, lock_file.absent))
     return found
+
+
+def states_of_layers(layers: Layers) -> dict[Path, dict[Path, InputState | None]]:
+    """What an environment that is in a layer or leads into it depends on, as it is now, by the root of the layer."""
+    return {layer.root: read_states(layer_inputs(layer.root)) for layer in layers.lower}
 
 
 def _read_before(content: bytes) -> InputState:

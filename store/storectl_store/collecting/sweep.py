@@ -13,6 +13,8 @@ Then the entries that no environment names any more:
 2. of each that nobody holds, names or has open: the manifest goes, the bytecode's side manifests, then the folder;
 3. ``meta/`` is synced, and the catalogue told.
 
+Both are between two changes of ``GENERATION``, if others read the store.
+
 A crash in between leaves what recovery knows: an environment that is there or not, or an entry without a manifest.
 """
 
@@ -36,6 +38,7 @@ from storectl_store.collecting.named import Named
 from storectl_store.digest import Digest, EnvironmentId
 from storectl_store.disk.durability import disk_errors, fsync_folder
 from storectl_store.entries.bytecode_files import side_manifests_by_entry
+from storectl_store.entries.generation import taking_away
 from storectl_store.entries.store import Store
 from storectl_store.entries.trash import discard
 
@@ -110,7 +113,7 @@ class Sweep:
         """
         outcomes: dict[EnvironmentId, Outcome] = dict.fromkeys(dead, Spared.LATER)
         processes: dict[Subject, tuple[Process, ...]] = {}
-        with disk_errors(f"collect environments of {self._layout.root}"):
+        with disk_errors(f"collect environments of {self._layout.root}"), taking_away(self._layout):
             for batch in _batches(dead, AT_ONCE):
                 if not proceed():
                     break
@@ -125,7 +128,7 @@ class Sweep:
         Raises StoreError if the disk refuses, or an environment cannot be looked at. Some entries may be gone then.
         """
         outcomes: dict[Digest, Outcome] = dict.fromkeys(dead, Spared.LATER)
-        with disk_errors(f"collect entries of {self._layout.root}"):
+        with disk_errors(f"collect entries of {self._layout.root}"), taking_away(self._layout):
             looked = self._look()
             try:
                 for batch in _batches(dead, _TOGETHER):

@@ -8,7 +8,7 @@ is used: it must belong to the layer's owner or root, and nobody else may write 
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,7 @@ class KeptStore(ReadOnlyStore):
 class Layer:
     """A lower store, and what the settings say of it."""
 
-    store: ReadOnlyStore
+    store: KeptStore
     settings: LayerSettings
 
     @property
@@ -98,6 +98,8 @@ def open_layer(settings: LayerSettings) -> Layer:
     owners = settings.owners()
     store = KeptStore(StoreLayout(settings.path), owners)
     store.check()
+    with suppress(OSError):
+        os.statvfs(settings.path)  # asks its server, too, where all else is answered from a cache
     try:
         ReadOnlyStore.open(settings.path)
     except StoreError as error:
@@ -108,11 +110,16 @@ def open_layer(settings: LayerSettings) -> Layer:
 
 
 class Layers:
-    """The own store and those below it. Threads may share it; ``lower`` may be replaced at any time."""
+    """The own store and those below it. Threads may share it.
+
+    ``lower`` and ``silent`` may be replaced at any time. The latter are the errors of layers that do not answer, by
+    their roots: they are left out, and yet they may be there.
+    """
 
     def __init__(self, own: ReadOnlyStore, lower: Sequence[Layer] = ()) -> None:
         self.own = own
         self.lower: tuple[Layer, ...] = tuple(lower)
+        self.silent: Mapping[Path, LayerError] = {}
 
     @property
     def layout(self) -> StoreLayout:
@@ -203,10 +210,52 @@ class Layers:
         return {digest: store.layout.root for digest, store in found.items() if store is not None}
 
     def at(self, root: Path) -> ReadOnlyStore | None:
-        """The lower store with this root; None if it is no layer, or left out now."""
+        """The store with this root; None if it is no layer, or is left out now."""
+        if root == self.own.layout.root:
+            return self.own
         return next((layer.store for layer in self.lower if layer.root == root), None)
+
+    def check_reachable(self, roots: Iterable[Path]) -> None:
+        """Raise LayerError if one of these stores is a layer that does not answer now."""
+        for root in roots:
+            if root in self.silent:
+                raise self.silent[root]
+
+    def pinned(self, roots: Mapping[Digest, Path]) -> "PinnedLayers":
+        """The same stores, with each of these entries from the store at this root, and all others from the own one."""
+        return PinnedLayers(self, roots)
 
     def _first_lower(self, holds: Callable[[ReadOnlyStore], bool]) -> ReadOnlyStore | None:
         if not self.lower or holds(self.own):
             return None
         return next((layer.store for layer in self.lower if holds(layer.store)), None)
+
+
+class PinnedLayers:
+    """A ``Readable`` that says of each entry in which store it is, as a view says that was published before."""
+
+    def __init__(self, layers: Layers, roots: Mapping[Digest, Path]) -> None:
+        self._layers = layers
+        self._roots = roots
+
+    def has(self, digest: Digest) -> bool:
+        """Whether one of the stores has the entry."""
+        return self._layers.has(digest)
+
+    def manifest(self, digest: Digest) -> Manifest | None:
+        """As ``Layers.manifest``."""
+        return self._layers.manifest(digest)
+
+    def entry_folder(self, entry: Addressed) -> Path:
+        """The folder of the entry in the store that is named for it."""
+        root = self._roots.get(entry.digest)
+        layout = self._layers.layout if root is None else StoreLayout(root)
+        return layout.entry(entry.name, entry.digest)
+
+    def lower_roots(self, entries: Sequence[Addressed]) -> Mapping[Digest, Path]:
+        """The roots that are named for these entries."""
+        return {entry.digest: self._roots[entry.digest] for entry in entries if entry.digest in self._roots}
+
+    def environment(self, environment_id: str) -> Path | None:
+        """As ``Layers.environment``."""
+        return self._layers.environment(environment_id)

@@ -18,7 +18,8 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,7 @@ from storectl_store.disk.whole_files import PRIVATE, replace_file
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.sealed import opened, sealed
 from storectl_store.entries.store import Store
+from storectl_store.entries.trusted_path import is_kept
 
 _CHECK_BYTES = 4  # of the variables' key, at its end: the first bytes of the sha256 of what comes before
 BUILD_FORMAT = 2
@@ -123,6 +125,16 @@ def provenances(layout: StoreLayout, key: str) -> list[Provenance]:
     found = [(record, path) for path in layout.builds.glob(f"{key}.*.json") if (record := _read(path)) is not None]
     found = [(record, path) for record, path in found if record.key == key]
     return [record for record, _ in sorted(found, key=lambda pair: -_time_of(pair[1]))]
+
+
+def kept_provenances(layout: StoreLayout, key: str, owners: Collection[int]) -> list[Provenance]:
+    """As ``provenances``, of another account's store: those that its owners keep. None if they cannot be read."""
+    kept = []
+    with suppress(OSError):
+        if is_kept(os.lstat(layout.builds), owners):
+            files = [path for path in layout.builds.glob(f"{key}.*.json") if is_kept(os.lstat(path), owners)]
+            kept = [record for path in files if (record := _read(path)) is not None and record.key == key]
+    return kept
 
 
 def provenance_of(layout: StoreLayout, digest: Digest) -> Iterator[Provenance]:

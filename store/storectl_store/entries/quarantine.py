@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from storectl_store.entries.generation import renew_if_shared
 from storectl_store.entries.layout import StoreLayout
 
 QUARANTINE_FORMAT = 1
@@ -51,6 +52,7 @@ def set_aside(layout: StoreLayout, things: Mapping[str, Path], reason: Reason) -
     (place / "why.json").write_bytes(_explained(layout, there, reason))
     for name, path in there.items():
         _move(path, place / name)
+    renew_if_shared(layout)
     return place
 
 

@@ -6,7 +6,7 @@ For a store that this process cannot write: in an image, on a read-only file sys
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -103,6 +103,10 @@ class ReadOnlyStore:
     def entry_folder(self, entry: Addressed) -> Path:
         """The folder of the entry, which holds ``site-packages`` and the other parts."""
         return self.layout.entry(entry.name, entry.digest)
+
+    def lower_roots(self, entries: Sequence[Addressed]) -> Mapping[Digest, Path]:  # noqa: ARG002 - of more stores than one
+        """None: it is one store."""
+        return {}
 
     def seems_whole(self, name: NormalizedName, digest: Digest) -> bool:
         """Whether the entry is visible and has its ``site-packages``. Its manifest is not read."""

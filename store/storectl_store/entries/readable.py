@@ -5,6 +5,7 @@ long as the entry or environment is there. One suite (``tests/support/conformanc
 and every implementation passes it.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +46,10 @@ class Readable(Protocol):
 
     def entry_folder(self, entry: Addressed) -> Path:
         """The folder of a visible entry; it holds ``site-packages`` and the other parts."""
+        ...
+
+    def lower_roots(self, entries: Sequence[Addressed]) -> Mapping[Digest, Path]:
+        """The roots of the stores that these entries are in, by digest, but for those of the own store."""
         ...
 
     def environment(self, environment_id: str) -> Path | None:

@@ -9,6 +9,7 @@ from storectl_store.digest import Digest
 from storectl_store.entries.layout import UNPUBLISHED, StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord, read_environment
 from storectl_store.environments.identity import VIEW_FORMAT, digest_of_shim, identity_of, shim_digest, shim_sources
+from storectl_store.environments.layers_record import read_layers
 from storectl_store.errors import StoreError
 
 
@@ -30,8 +31,16 @@ def maker_of(folder: Path, record: EnvironmentRecord) -> Maker:
 
 
 def shown_digests(layout: StoreLayout) -> set[Digest]:
-    """The digest of every entry that an environment names, for all environments whose record can be read."""
-    return {digest for record in environment_records(layout) for digest in record.digests}
+    """The digest of every own entry that an environment leads to, for all environments whose record can be read."""
+    return {digest for record in environment_records(layout) for digest in own_digests(layout, record)}
+
+
+def own_digests(layout: StoreLayout, record: EnvironmentRecord) -> tuple[Digest, ...]:
+    """The entries of the environment that links of it lead to in its own store. If nobody can tell, all of them."""
+    with suppress(OSError, StoreError):
+        elsewhere = {entry.digest for entry in read_layers(layout.environment(record.id))}
+        return tuple(digest for digest in record.digests if digest not in elsewhere)
+    return record.digests
 
 
 def environment_records(layout: StoreLayout) -> Iterator[EnvironmentRecord]:

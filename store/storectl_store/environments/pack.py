@@ -21,6 +21,7 @@ from storectl_store.disk.durability import fsync_folder, sync_descriptor
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord
 from storectl_store.environments.import_map import MARSHAL_VERSION, checksum
+from storectl_store.environments.layers_record import layer_roots
 
 LARGEST_RECORD = 4 << 20
 """Bytes of a record that are read: enough for the paths of some 50,000 modules."""
@@ -160,7 +161,7 @@ def _head(record: EnvironmentRecord, pieces: Sequence[_Piece]) -> bytes:
 
 
 class _View:
-    """The files of an environment's site-packages that are an entry's."""
+    """The files of an environment's site-packages that are an entry's, of its own store or of one that it leads to."""
 
     def __init__(self, layout: StoreLayout, record: EnvironmentRecord) -> None:
         root = layout.environment(record.id)
@@ -168,7 +169,8 @@ class _View:
         if found is None:  # it has been collected meanwhile
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(root))
         self._folder = found
-        self._entries = os.path.realpath(layout.entries) + os.sep
+        stores = [layout, *map(StoreLayout, layer_roots(root))]
+        self._entries = tuple(os.path.realpath(store.entries) + os.sep for store in stores)
         self._cache_tag = record.cache_tag
 
     def entry_file(self, path: str) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from storectl_shim.project_record import names_digest
+from storectl_store.entries.layout import StoreLayout
 from storectl_store.errors import LockFileError
 
 InputKind = Literal["file", "names", "place", "program"]
@@ -59,6 +60,12 @@ def read_state(path: Path, kind: InputKind = "file") -> InputState | None:
         if found is not None:
             return found
     raise LockFileError(f"{path}: keeps changing while it is read", hint="try again when it is written", path=str(path))
+
+
+def layer_inputs(root: Path) -> dict[Path, InputKind]:
+    """What a project depends on in a store below its own, with this root: that it is there, and what was taken away."""
+    layout = StoreLayout(root)
+    return {layout.generation: "file", layout.version_file: "place"}
 
 
 def read_states(kinds: Mapping[Path, InputKind]) -> dict[Path, InputState | None]:

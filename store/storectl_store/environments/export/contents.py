@@ -16,6 +16,7 @@ from pathlib import Path
 from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord
 from storectl_store.environments.identity import shim_sources
+from storectl_store.environments.layers_record import LAYERS_NAME, layer_roots
 from storectl_store.environments.planning.overlap import BYTECODE_FOLDER
 from storectl_store.environments.planning.plan import IMPORT_MAP
 from storectl_store.environments.planning.runtime_files import COVERAGE_START
@@ -83,7 +84,8 @@ class _Reader:
     """Walks through a view. Paths are relative to it."""
 
     def __init__(self, layout: StoreLayout, view: Path, cache_tag: str, target: Path | None) -> None:
-        self._entries = f"{layout.entries}/"
+        stores = [layout, *map(StoreLayout, layer_roots(view))]
+        self._entries = tuple(f"{store.entries}/" for store in stores)
         self._view = str(view)
         self._tag = f".{cache_tag}."
         self._shebang = shebang(f"{view}/bin/python")
@@ -91,7 +93,13 @@ class _Reader:
         self._configured = b"relocatable = true\n" if target is None else b""
         library = next(view.glob("lib/python*/site-packages")).parent.relative_to(view).as_posix()
         self.contents = Contents(site_packages=f"{library}/site-packages")
-        self._left_out = {RECORD_NAME, IMPORT_MAP, f"{library}/EXTERNALLY-MANAGED", f"{library}/{BYTECODE_FOLDER}"}
+        self._left_out = {
+            RECORD_NAME,
+            IMPORT_MAP,
+            LAYERS_NAME,
+            f"{library}/EXTERNALLY-MANAGED",
+            f"{library}/{BYTECODE_FOLDER}",
+        }
         self._left_out |= {f"{library}/{path}" for path in shim_sources()}
         self._left_out |= {f"{library}/site-packages/{name}" for name in _STARTING}
         self._bytecode_of_shim = f"{library}/site-packages/{BYTECODE_FOLDER}/_storectl."

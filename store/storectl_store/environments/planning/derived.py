@@ -67,6 +67,9 @@ def derive_view(
     new = outlines_of(sorted(came))
     wanted = set(digests)
     entries = one_per_project([*(entry for entry in known.entries if entry.digest in wanted), *new])
+    lower = store.lower_roots(entries)
+    if any(lower.get(entry.digest) != known.lower.get(entry.digest) for entry in entries if entry.digest not in came):
+        return None  # links would lead to where entries were
     identity = environment_id(digests, interpreter, direct_urls)
     view = ViewLayers(interpreter, layout.environment(identity), store)
     places = _Places(view)
@@ -97,6 +100,7 @@ def derive_view(
             shared=rest.shared | tree.shared,
             warnings=(),
         ),
+        lower=lower,
     )
 
 

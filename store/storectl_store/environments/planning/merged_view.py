@@ -11,6 +11,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.entries.readable import Readable
 from storectl_store.environments.environment_record import RECORD_NAME
 from storectl_store.environments.identity import environment_id
+from storectl_store.environments.layers_record import LAYERS_NAME
 from storectl_store.environments.outlines.outline import Outline
 from storectl_store.environments.planning.order import InstallationOrder
 from storectl_store.environments.planning.overlap import Layer, MergedTree, made_layer, merge_layers
@@ -22,7 +23,7 @@ from storectl_store.errors import EnvironmentBuildError
 from storectl_store.selection.target import Interpreter
 
 IMPORT_MAP = "import-map"
-RESERVED = frozenset({RECORD_NAME, IMPORT_MAP})
+RESERVED = frozenset({RECORD_NAME, IMPORT_MAP, LAYERS_NAME})
 """Paths that no wheel's data may take: what is there is known, or made, only after the tree."""
 
 
@@ -30,7 +31,8 @@ RESERVED = frozenset({RECORD_NAME, IMPORT_MAP})
 class MergedView:
     """What the view at ``path`` shows of these entries, sorted by project, and what storectl adds.
 
-    ``direct_urls`` are the contents of ``direct_url.json``, by project.
+    ``direct_urls`` are the contents of ``direct_url.json``, by project. ``lower`` are the roots of other stores that
+    entries are in, by digest.
     """
 
     id: EnvironmentId
@@ -39,6 +41,7 @@ class MergedView:
     interpreter: Interpreter
     direct_urls: Mapping[NormalizedName, str]
     tree: MergedTree
+    lower: Mapping[Digest, Path]
 
     @property
     def digests(self) -> tuple[Digest, ...]:
@@ -60,7 +63,13 @@ def merge_view(
     layers = [*view.of_entries(entries, direct_urls), *storectl_layers(entries, interpreter, view.site_packages)]
     tree = merge_layers(layers, InstallationOrder(entries, interpreter.markers), view.real_folders)
     return MergedView(
-        id=identity, path=view.path, entries=entries, interpreter=interpreter, direct_urls=direct_urls, tree=tree
+        id=identity,
+        path=view.path,
+        entries=entries,
+        interpreter=interpreter,
+        direct_urls=direct_urls,
+        tree=tree,
+        lower=store.lower_roots(entries),
     )
 
 

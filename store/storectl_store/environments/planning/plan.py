@@ -1,6 +1,7 @@
 """Plan an environment: everything a view will hold, from outlines. Pure, except that it may read manifests.
 
     <id>/pyvenv.cfg  environment.json  import-map
+    <id>/layers        which entries are in other stores, if any are (``layers_record``)
     <id>/bin/          python, console and gui scripts, .data/scripts
     <id>/lib/pythonX.Y/site-packages/     one link for each top-level name of each entry; real folders if they overlap
                        and for .dist-info, whose files are copies
@@ -29,6 +30,7 @@ from storectl_store.entries.readable import Readable
 from storectl_store.environments.environment_record import RECORD_NAME, EnvironmentRecord, encode_record
 from storectl_store.environments.identity import NOTHING, environment_id
 from storectl_store.environments.import_map import Section
+from storectl_store.environments.layers_record import LAYERS_NAME, LinkedEntry, encode_layers
 from storectl_store.environments.outlines.outline import Outline
 from storectl_store.environments.planning.merged_view import IMPORT_MAP, RESERVED, MergedView, merge_view
 from storectl_store.environments.planning.overlap import BYTECODE_FOLDER, Claim, MergedTree
@@ -123,11 +125,23 @@ def plan_of(view: MergedView) -> EnvironmentPlan:
         files=(
             *(leaf for leaf in leaves if isinstance(leaf, SmallFile)),
             SmallFile(path=RECORD_NAME, content=encode_record(record)),
+            *_layers_file(view),
         ),
         scripts=tuple(leaf for leaf in leaves if isinstance(leaf, StoreScript)),
         names=names,
         warnings=tree.warnings,
     )
+
+
+def _layers_file(view: MergedView) -> Iterator[SmallFile]:
+    """The file that says which entries are in other stores; none if all are in the view's own."""
+    if view.lower:
+        linked = [
+            LinkedEntry(name=entry.name, digest=entry.digest, root=view.lower[entry.digest])
+            for entry in view.entries
+            if entry.digest in view.lower
+        ]
+        yield SmallFile(path=LAYERS_NAME, content=encode_layers(linked))
 
 
 def _bytecode_links(leaves: Sequence[Leaf], folder: str, cache_tag: str) -> Iterator[Link]:
