@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "unlink": ("link:unlink", "Remove the .venv that `storectl link` made."),
     "daemon": ("daemon:daemon", "Be the daemon, or start, stop and look at it."),
     "env": ("env:env", "The environments, and how that of a project is."),
+    "image": ("image:image", "Environments as one file each, for nodes that have no store."),
+    "module": ("module:module", "Environments as modules of Lmod."),
     "store": ("store:store", "What is in the store, and whether it is as it was unpacked."),
     "layer": ("layer:layer", "Stores of others, below your own, whose wheels and environments you use."),
     "tool": ("tool:tool", "Run commands of packages that belong to no project."),

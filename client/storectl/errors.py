@@ -24,6 +24,7 @@
     ├── PipRefusedError               E_PIP             pip is not in the environment that it is to change
     ├── ServiceFileError              E_SERVICE         the service files cannot be installed
     ├── EnvironSizeError              E_ENVIRON         the environment variables are too large
+    ├── ImageProblemError             E_IMAGE           an image cannot be built, staged or run; exit code 125
     ├── DaemonProblemError            the daemon's code: it refused or failed
     └── DaemonError                   E_DAEMON          the daemon cannot be talked to
         ├── DaemonNotRunningError     E_DAEMON_DOWN     no process listens on its socket
@@ -205,6 +206,13 @@ class EnvironSizeError(ClientError):
     """The command's environment variables are larger than what can be sent to the daemon."""
 
     default_code = "E_ENVIRON"
+
+
+class ImageProblemError(ClientError):
+    """An image cannot be built, staged or run."""
+
+    default_code = "E_IMAGE"
+    exit_code = 125
 
 
 class DaemonProblemError(ClientError):

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 PACK_MAGIC = b"storectl pack 3"
 RECORD_MAGIC = b"storectl imports 2"
 RUN = (1 << 17) - 64  # bytes of a pack that are read at once; malloc would map and unmap more each time
+SLOW = 1e-3  # seconds of a read: from memory RUN takes some 20 us, from a disk 100, from another machine a few ms
+WHOLE = 1 << 26  # bytes of a pack that is too large to be kept
 SHARE = 16  # one module in no pack for each so many that packs have is no reason for a new pack
 MODULE = 64  # the kind of a record of the import map that is a module
 MOST_AHEAD = 64  # native modules of one package
@@ -50,10 +52,15 @@ class Pack:
     ``opened`` and ``decode`` are those of ``_storectl_map``. ``places`` maps each source to the offset in the file, and
     the length, of its ``.pyc``. The file is opened anew for each piece, as the import map is. If another file has taken
     its place, nothing is read: its offsets differ. Threads may race: ``_run`` is replaced as a whole.
+
+    If the first two reads are ``SLOW``, the file is on a slow file system, where each call costs: the next read takes
+    all of it, and keeps it.
     """
 
     _identity: "tuple[int, int, int] | None" = None  # of the file: inode, size, time
     _run: "tuple[int, bytes]" = (0, b"")  # the offset of the last read, and its bytes
+    _reads = 0  # up to two
+    _slow = 0  # of these
 
     def __init__(self, path: str, opened: "Callable[[str], tuple[int, os.stat_result]]", decode: "Any") -> None:
         self._path = path
@@ -78,15 +85,18 @@ class Pack:
         begin, run = self._run
         if not begin <= offset <= offset + length <= begin + len(run):
             end = begin + len(run)
+            size = self._identity[1] if self._slow == 2 and self._identity is not None else WHOLE
+            read = (0, size) if size < WHOLE else (offset, max(length, RUN) if begin <= offset <= end else length)
             try:
-                run = self._read(offset, max(length, RUN) if begin <= offset <= end else length)
+                run = self._read(*read)
             except OSError:
                 return b""
-            begin = offset
+            begin = read[0]
             self._run = begin, run
         return memoryview(run)[offset - begin : offset - begin + length]
 
     def _read(self, offset: int, length: int) -> bytes:
+        begun = monotonic()
         descriptor, status = self._opened(self._path)
         try:
             identity = status.st_ino, status.st_size, status.st_mtime_ns
@@ -94,9 +104,13 @@ class Pack:
                 self._identity = identity
             if self._identity != identity:
                 raise FileNotFoundError(self._path)
-            return os.pread(descriptor, length, offset)
+            data = os.pread(descriptor, length, offset)
         finally:
             os.close(descriptor)
+        if self._reads < 2:
+            self._reads += 1
+            self._slow += monotonic() - begun > SLOW
+        return data
 
     def fetch_ahead(self, top: str) -> None:
         """Have the kernel read what the pack has of a package ahead of its import."""

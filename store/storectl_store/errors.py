@@ -18,7 +18,8 @@
     │   └── TargetError               E_TARGET        extras, groups or interpreter do not fit the lock file
     ├── NotWarmedError                E_FROZEN        frozen, and what is asked for was not made before
     ├── EnvironmentBuildError         E_ENVIRONMENT   a closure cannot be made visible
-    └── ExportError                   E_EXPORT        an environment cannot be exported to this place
+    ├── ExportError                   E_EXPORT        an environment cannot be exported to this place
+    └── ImageError                    E_IMAGE         an image is not whole, or cannot be made or used here
 
 The daemon adds its own root, ``storectl_daemon.errors.DaemonError``, below ``ProblemError``.
 """
@@ -256,3 +257,9 @@ class ExportError(ProblemError):
     """An environment cannot be exported to this place, or in this way; ``facts`` may hold ``path``."""
 
     default_code = "E_EXPORT"
+
+
+class ImageError(ProblemError):
+    """An image is not whole, or cannot be made, staged or used here; ``facts`` may hold ``path``."""
+
+    default_code = "E_IMAGE"

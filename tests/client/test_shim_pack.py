@@ -2,12 +2,14 @@
 
 import marshal
 import os
+import sys
 from collections.abc import Callable
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 import pytest
 
+from storectl_shim import _storectl_map, _storectl_pack
 from storectl_shim._storectl_map import FEW
 from storectl_shim._storectl_pack import RECORD_MAGIC, RUN, joined
 from storectl_store.environments.import_map import checksum
@@ -207,6 +209,30 @@ def test_a_pack_that_goes_away_under_a_program_is_not_missed(mine: PackedPlace, 
     pack._run = (0, b"")
     exec(change, {"os": os, "pack": str(mine.pack)})
     assert pack.piece(*pack.places["alpha/two.py"]) == b""
+
+
+@pytest.mark.parametrize(("seconds", "reads"), [(0.0, 8), (1.0, 3)])
+def test_a_pack_on_a_slow_file_system_is_read_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, reads: int
+) -> None:
+    names = [f"alpha/m{number}.py" for number in range(8)]
+    wheel = make_wheel("alpha", files={name: f"X = {name + 'x' * RUN!r}\n" for name in names})
+    place = packed_place(tmp_path, pythons()[0], wheel)
+    place.make_pack(*names)
+    clock = iter(range(10_000))
+    monkeypatch.setattr(_storectl_pack, "monotonic", lambda: next(clock) * seconds)
+    opened: list[str] = []
+
+    def opened_later(path: str) -> tuple[int, os.stat_result]:
+        opened.append(path)
+        descriptor = os.open(path, os.O_RDONLY)
+        return descriptor, os.fstat(descriptor)
+
+    pack = _storectl_pack.Pack(str(place.pack), opened_later, _storectl_map.decode)
+    for name in names:
+        cached = f"__pycache__/{Path(name).stem}.{sys.implementation.cache_tag}.pyc"
+        assert pack.piece(*pack.places[name]) == (place.site_packages / "alpha" / cached).read_bytes()
+    assert len(opened) == reads + (seconds == 0.0)
 
 
 class TestRecord:

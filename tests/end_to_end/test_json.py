@@ -18,6 +18,9 @@ ARGUMENTS = {
     "env diff": ("1", "1"),
     "env bisect": ("--", "python", "-c", "import alpha, sys; sys.exit(alpha.X)"),
     "env export": ("exported",),
+    "image build": ("-o", "image"),
+    "image show": ("image",),
+    "image stage": ("--to", ".", "image"),
     "store show": ("alpha",),
     "store why": ("alpha",),
 }

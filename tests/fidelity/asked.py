@@ -31,6 +31,7 @@ class Asked:
     def __init__(self, machine: Machine, project: Path, pair: Pair) -> None:
         self.machine = machine
         self.project = project
+        self.pair = pair
         self.venv = pair.venv
         self.environment = pair.environment
         self._environ = machine.environ | {"PYTHONDONTWRITEBYTECODE": "1"}

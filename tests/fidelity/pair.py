@@ -68,6 +68,10 @@ class Pair:
             found[mode] |= self._outside(self.environment, self._environ_of(mode))
         return found
 
+    def inside(self, root: Path, sample: int) -> dict[str, Any]:
+        """All that the Python of this folder finds in it, as it is started by itself."""
+        return self._inside(root, (), self._environ, sample)
+
     def _inside_mode(self, mode: Mode, sample: int) -> dict[str, Any]:
         flags = ("-S",) if mode == "without shim" else ()
         return self._inside(self.environment, flags, self._environ_of(mode), sample)

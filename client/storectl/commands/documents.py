@@ -185,6 +185,29 @@ class Verification(TypedDict):
     left: Annotated[NotRequired[list[Left]], "with `--repair`"]
 
 
+class Image(TypedDict):
+    """An image, as its head says it."""
+
+    path: Annotated[str, "the file, or the folder of one that is unpacked or mounted"]
+    kind: Annotated[str, "`full` or `hot`"]
+    environment: Annotated[str, "the id of its environment"]
+    python: Annotated[str, "the version of its interpreter"]
+    executable: Annotated[str, "where the interpreter has to be"]
+    platform: Annotated[str, "what `sysconfig` calls the machine"]
+    lock: Annotated[str | None, "the digest of the lock file"]
+    tree: Annotated[str, "the digest of all that is in it"]
+    members: Annotated[int, "how many files, folders and links are in it"]
+    size: Annotated[int, "the bytes of its files, unpacked"]
+    layers: Annotated[list[str], "the stores that a hot image needs"]
+    local: Annotated[list[str], "folders of code that is not in it, and is imported from there"]
+
+
+class StagedImage(TypedDict):
+    """An image that is staged on this node."""
+
+    environment: Annotated[str, "its environment there: `bin/python` below it is the Python"]
+
+
 class Check(TypedDict):
     """One check of `storectl doctor`."""
 
@@ -212,6 +235,9 @@ DOCUMENTS: Mapping[str, Any] = {
     "env diff": DifferenceThen,
     "env export": Export,
     "env bisect": Bisection,
+    "image build": Image,
+    "image show": Image,
+    "image stage": StagedImage,
     "store list": list[Entry],
     "store show": list[ShownEntry],
     "store verify": Verification,

@@ -91,6 +91,12 @@ def write_pack(
     return packed
 
 
+def pack_of(layout: StoreLayout, record: EnvironmentRecord, modules: Sequence[str]) -> bytes:
+    """The bytes of a pack of these modules; those that do not fit are left out. May raise OSError."""
+    pieces = _pieces(layout, record, modules)
+    return _head(record, pieces) + b"".join(piece.content() for piece in pieces)
+
+
 def pack_problem(layout: StoreLayout, record: EnvironmentRecord) -> str | None:
     """What is wrong with the environment's pack, compared with the bytecode that it repeats; None if nothing is.
 

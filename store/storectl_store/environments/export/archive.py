@@ -34,7 +34,7 @@ def export_to_archive(contents: Contents, file: Path, moment: int, umask: int, t
     Raises ExportError if the name says no kind, or the file is refused.
     """
     check_archive(file)
-    with writing_errors(file), _replaced(file, 0o666 & ~umask) as stream:
+    with writing_errors(file), replaced(file, 0o666 & ~umask) as stream:
         compressed = file.name.endswith(_COMPRESSED)
         out = igzip.IGzipFile("", "wb", fileobj=stream, mtime=0) if compressed else stream  # type: ignore[no-untyped-call]
         with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -56,7 +56,7 @@ def check_archive(file: Path) -> None:
 
 
 @contextmanager
-def _replaced(file: Path, mode: int) -> Iterator[IO[bytes]]:
+def replaced(file: Path, mode: int) -> Iterator[IO[bytes]]:
     """A new file that takes the place of this one when the block is done; if it fails nothing changes."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(prefix=f".{file.name}-", dir=file.parent, delete=False) as stream:
