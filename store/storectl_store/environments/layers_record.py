@@ -67,8 +67,8 @@ def layer_roots(view: Path) -> tuple[Path, ...]:
 
 
 def _entries(text: str) -> Iterator[LinkedEntry]:
-    head, *lines, end = text.split("\n")
-    if head != _HEAD or end:
+    head, *lines = text.split("\n")
+    if head != _HEAD or not lines or lines.pop():
         raise ValueError("it has another format, or is cut off")
     root: Path | None = None
     for line in lines:

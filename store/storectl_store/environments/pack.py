@@ -22,6 +22,7 @@ from storectl_store.entries.layout import StoreLayout
 from storectl_store.environments.environment_record import EnvironmentRecord
 from storectl_store.environments.import_map import MARSHAL_VERSION, checksum
 from storectl_store.environments.layers_record import layer_roots
+from storectl_store.errors import StoreError
 
 LARGEST_RECORD = 4 << 20
 """Bytes of a record that are read: enough for the paths of some 50,000 modules."""
@@ -175,7 +176,9 @@ class _View:
         if found is None:  # it has been collected meanwhile
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(root))
         self._folder = found
-        stores = [layout, *map(StoreLayout, layer_roots(root))]
+        stores = [layout]
+        with suppress(StoreError):  # a damaged file: what is elsewhere is not packed
+            stores += map(StoreLayout, layer_roots(root))
         self._entries = tuple(os.path.realpath(store.entries) + os.sep for store in stores)
         self._cache_tag = record.cache_tag
 
