@@ -13,7 +13,7 @@
         ├── UnknownPinError               E_UNKNOWN_PIN          nothing is pinned by this name
         ├── UnknownGenerationError        E_UNKNOWN_GENERATION   no such generation in the history of the project
         ├── GitRefError                   E_GIT_REF              git knows no such ref, or cannot show a file of it
-        └── of a node daemon, in its modules   E_POLICY, E_ROLE, E_BUSY, E_ORIGIN, E_QUOTA, E_PRIVATE
+        └── of a node daemon, in its modules   E_POLICY, E_ROLE, E_BUSY, E_ORIGIN, E_QUOTA, E_PRIVATE, E_NODE
 
 No message, hint or fact ever holds a credential: ``storectl_daemon.network.address.Address`` shows none.
 """

@@ -152,10 +152,12 @@ class Making:
 
     def _load_maker(self) -> "EnvironmentMaker":
         from storectl_daemon.warming.make import EnvironmentMaker  # noqa: PLC0415 - only a build needs it
+        from storectl_daemon.warming.nodes import NodeLayers  # noqa: PLC0415 - as above
 
         return EnvironmentMaker(
             store=self._store,
             layering=self._resources.layering,
+            nodes=NodeLayers(self._resources.layers),
             outlines=self._outlines,
             environments=self.environments,
             interpreters=_load_interpreters(self._store),

@@ -41,6 +41,7 @@ from storectl_daemon.serving.taking_over import written_store
 from storectl_daemon.warming.publishing import Publishing
 from storectl_store.collecting.holds import Holds
 from storectl_store.entries.access import Access
+from storectl_store.entries.generation import renew_generation
 from storectl_store.entries.layers import Layers
 from storectl_store.entries.store import Store
 from storectl_store.entries.writer import Writer
@@ -74,6 +75,8 @@ def serve(file: Path, environ: Mapping[str, str]) -> int:
         raise PolicyError(f"{file}: there is no socket", hint="name one: socket = ..., or start storectl-node.socket")
     socket = policy.socket or Path("/run/storectl/daemon.sock")
     store = Store.open(policy.store, Access.SHARED, group=policy.group)
+    if not store.layout.generation.exists():
+        renew_generation(store.layout)
     with written_store(store) as writer, open_listening(socket, environ, public=True) as listening:
         asyncio.run(_run(policy, store, writer, listening, environ.get("NOTIFY_SOCKET")))
     return 0

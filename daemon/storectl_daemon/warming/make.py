@@ -27,6 +27,7 @@ from storectl_daemon.projects.ownership import check_unlocked
 from storectl_daemon.published import PublishedEnvironments
 from storectl_daemon.warming.arrivals import Arrivals, present
 from storectl_daemon.warming.closure import Closure
+from storectl_daemon.warming.nodes import NodeLayers
 from storectl_daemon.warming.publishing import Publishing
 from storectl_daemon.warming.reading import (
     Reading,
@@ -82,6 +83,7 @@ class EnvironmentMaker:
         *,
         store: Store,
         layering: Layering,
+        nodes: NodeLayers,
         outlines: Outlines,
         environments: PublishedEnvironments,
         interpreters: InterpreterBook,
@@ -95,6 +97,7 @@ class EnvironmentMaker:
         self._store = store
         self._layering = layering
         self._layers = layering.layers
+        self._nodes = nodes
         self._outlines = outlines
         self._environments = environments
         self._interpreters = interpreters
@@ -152,6 +155,7 @@ class EnvironmentMaker:
 
     async def _made(self, job: Job, reading: Reading, interpreter: Interpreter, means: Means) -> MadeEnvironment:
         async def complete(pin: Pin) -> None:
+            await self._nodes.fetch(pin, means.progress)
             manifest = await self._pipeline.ensure(pin, means.progress, means.access)
             self._compiling.arrived(job, manifest, interpreter)
             await asyncio.to_thread(self._outlines.add, [manifest], interpreter.extension_suffixes)
@@ -189,11 +193,13 @@ class EnvironmentMaker:
         )
         pins = (*closure.pins, *(wheel.pin for wheel in wheels))
         path = await self._environment_of(pins, interpreter, arrivals, progress, hold)
+        made, digests = EnvironmentId(path.name), [pin.wheel.digest for pin in pins]
+        await self._nodes.keep(made, digests, interpreter, project=located.project, report=progress)
         extra |= {
             name: state for root in self._environments.layers_of(path) for name, state in layers.get(root, {}).items()
         }
-        environment = await asyncio.to_thread(self._info, EnvironmentId(path.name), located.project, located.lock_file)
-        await self._compiling.start(job, [pin.wheel.digest for pin in pins], interpreter, progress)
+        environment = await asyncio.to_thread(self._info, made, located.project, located.lock_file)
+        await self._compiling.start(job, digests, interpreter, progress)
         return MadeEnvironment(
             environment=environment,
             extra_inputs=extra,
@@ -332,6 +338,7 @@ class EnvironmentMaker:
 
         await all_of([know_the_shim(), arrivals.all(pins)])
         digests = [pin.wheel.digest for pin in pins]
+        await self._nodes.publish(digests, interpreter, direct_urls(pins), progress)
         return await self._publishing.publish(digests, interpreter, direct_urls(pins), progress, hold)
 
     def _info(self, environment: EnvironmentId, project: Path, lock_file: Path) -> EnvironmentInfo:
