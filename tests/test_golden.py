@@ -50,6 +50,7 @@ from storectl_store.environments.front import front_record
 from storectl_store.environments.front.front_record import FrontRecord, read_front, write_front
 from storectl_store.environments.identity import VIEW_FORMAT
 from storectl_store.environments.outlines.outline import OUTLINE_FORMAT, decode_outline, encode_outline, outline_of
+from storectl_store.images.image_head import FULL, IMAGE_FORMAT, ImageHead, decode_head, encode_head
 from storectl_store.interpreters import book as interpreter_book
 from storectl_store.interpreters.facts import interpreter_of
 from storectl_store.projects.history import HISTORY_FORMAT
@@ -166,6 +167,22 @@ PAGE = KeptPage(
     last_modified="Tue, 14 Nov 2023 22:13:20 GMT",
     asked_at=AT,
     max_age=600,
+)
+IMAGE = ImageHead(
+    environment=EnvironmentId("12" * 16),
+    kind=FULL,
+    executable="/usr/bin/python3.12",
+    version="3.12.1",
+    cache_tag="cpython-312",
+    platform="linux-x86_64",
+    lock=DIGEST,
+    options=("extra test",),
+    layers=(),
+    entries=(),
+    local=("/golden/src",),
+    members=3,
+    size=1000,
+    tree=OTHER,
 )
 FACTS = {
     "executable": "/usr/bin/python3.12",
@@ -495,6 +512,12 @@ FORMATS = [
         read=read_facts,
         value=(FACTS, "c049fd1d7536defd725ddef39cfee0bf4edfabba9ede530bc207d523cf02108e"),
     ),
+    GoldenFormat(
+        name=f"image-head.v{IMAGE_FORMAT}.json",
+        write=lambda _: encode_head(IMAGE),
+        read=lambda _, data: decode_head(data, "golden"),
+        value=IMAGE,
+    ),
 ]
 WRITTEN = [golden for golden in FORMATS if golden.write]
 VIEW = f"view.v{VIEW_FORMAT}.txt"
@@ -510,6 +533,7 @@ VERSIONS = {
     "front_record": {"_FORMAT"},
     "examination": {"STORE_FORMAT"},
     "identity": {"VIEW_FORMAT"},
+    "image_head": {"IMAGE_FORMAT"},
     "history": {"HISTORY_FORMAT"},
     "kept_inputs": {"KEPT_FORMAT"},
     "layout": {"STORE_FORMAT"},

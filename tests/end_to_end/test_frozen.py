@@ -1,5 +1,7 @@
 """Frozen: on a read-only store, with a read-only home and no daemon, programs run, and nothing is written or asked."""
 
+import compileall
+import importlib.util
 import shutil
 import sys
 from collections.abc import Iterator
@@ -100,7 +102,17 @@ def warmed() -> Iterator[Machine]:
         for name in sorted(STARTS):
             _started(machine, name, environ)
         machine.ok("daemon", "stop")
+        _compile_storectl()
         yield machine
+
+
+def _compile_storectl() -> None:
+    """Compile storectl itself, as installers do: a checkout is compiled by whoever imports a module first."""
+    for package in ("storectl", "storectl_daemon", "storectl_shim", "storectl_store"):
+        found = importlib.util.find_spec(package)
+        assert found is not None
+        for folder in found.submodule_search_locations or ():
+            assert compileall.compile_dir(folder, quiet=1)
 
 
 def _workspace(lock: str) -> str:

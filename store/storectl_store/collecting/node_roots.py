@@ -167,13 +167,13 @@ def roots_of(layout: StoreLayout, uid: int) -> NodeRoots:
     """The roots of one user. Raises StoreError if they cannot be listed, or one of them cannot be read."""
     roots, unreadable = [], []
     with disk_errors(f"read the roots of uid {uid}"):
-        for name in _names(layout.node_roots_of(uid)):
+        for path in _files(layout.node_roots_of(uid)):
             root = None
             with suppress(StoreFormatError):
-                root = read_root(layout, uid, name) if is_environment_id(name) else None
+                root = read_root(layout, uid, path.name) if is_environment_id(path.name) else None
             if root is not None:
                 roots.append(root)
-            elif os.path.lexists(path := layout.node_roots_of(uid) / name):
+            elif os.path.lexists(path):
                 unreadable.append(path)
     return NodeRoots(roots=tuple(roots), unreadable=tuple(unreadable))
 
@@ -267,10 +267,10 @@ def _make_private_folder(folder: Path) -> None:
     fsync_folder(folder.parent)
 
 
-def _names(folder: Path) -> list[str]:
+def _files(folder: Path) -> list[Path]:
     """What is in the folder, in order, without files that are being written."""
     try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith(".tmp-"))
+        return sorted(path for path in folder.iterdir() if not path.name.startswith(".tmp-"))
     except FileNotFoundError:
         return []
 
