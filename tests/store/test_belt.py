@@ -104,7 +104,8 @@ def test_what_is_of_the_same_name_in_another_store_is_another_thing(tmp_path: Pa
     process = start(
         "sh", "-c", "echo; cat; :", *paths, env={"VIRTUAL_ENV": str(paths[0].parents[1]), "PATH": os.defpath}
     )
-    assert look_through_processes(tmp_path / "ours") == Seen()
+    ours = look_through_processes(tmp_path / "ours")
+    assert (ENVIRONMENT in ours.environments, ENTRY in ours.entries) == (False, False)
     seen = look_through_processes(tmp_path / "other")
     assert process.pid in {each.pid for each in seen.environments[ENVIRONMENT]}
     assert process.pid in {each.pid for each in seen.entries[ENTRY]}
