@@ -95,7 +95,8 @@ def frozen_environment(project: str, options: Options, environ: Mapping[str, str
         found = find_environment(opened.stores, question)
     except NotWarmedError as error:
         why = f" ({why_frozen(environ)})"
-        raise FrozenError(error.message + why, hint=_WARM, **error.facts) from None
+        hint = _WARM if environ.get(VARIABLE) else f"{_WARM}, or {_OWN}"
+        raise FrozenError(error.message + why, hint=hint, **error.facts) from None
     except ProblemError as error:
         raise DaemonProblemError(error.message, code=error.code, hint=error.hint, **error.facts) from None
     _tell_stale(found.stale, project, options, environ)
