@@ -87,6 +87,7 @@ def test_basedpyright_resolves_what_a_pull_brought(clone: Clone, run_folder: Pat
 
         editor.open(clone.main)
         until(lambda: sorted(errors()) == ["reportAttributeAccessIssue", "reportMissingImports"])
+        editor.wait_until_it_watches()
         clone.pull()
         wait_and_tell(lambda: not errors())
 

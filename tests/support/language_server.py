@@ -15,6 +15,7 @@ from watchfiles import Change, watch
 
 _KINDS = {Change.added: 1, Change.modified: 2, Change.deleted: 3}
 _SECONDS = 60.0
+_LOOK_SECONDS = 1.0
 
 
 class Editor:
@@ -31,6 +32,7 @@ class Editor:
         self._writing = threading.Lock()
         self._watching = threading.Event()
         self._closed = threading.Event()
+        self._seen: set[str] = set()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._read, self._watch)]
 
     def start(self) -> None:
@@ -46,6 +48,20 @@ class Editor:
         self.ask("initialize", processId=None, rootUri=root, workspaceFolders=folders, capabilities=capabilities)
         self.tell("initialized")
         self.tell("workspace/didChangeConfiguration", settings=self._settings)
+
+    def wait_until_it_watches(self) -> None:
+        """Wait until the server has asked for changes, and they are seen here: what changes earlier is told to nobody."""
+        with self._told:
+            assert self._told.wait_for(self._watching.is_set, _SECONDS)
+        for number in range(int(_SECONDS / _LOOK_SECONDS)):
+            probe = self._folder / f".seen-{number}"
+            probe.touch()
+            with self._told:
+                seen = self._told.wait_for(lambda: str(probe) in self._seen, _LOOK_SECONDS)  # noqa: B023 - called here
+            probe.unlink()
+            if seen:
+                return
+        raise AssertionError("no change is seen")
 
     def close(self) -> None:
         self._closed.set()
@@ -107,7 +123,9 @@ class Editor:
         if method == "workspace/configuration":
             return [self._settings.get(item.get("section", "")) for item in parameters["items"]]
         if method == "client/registerCapability" and "didChangeWatchedFiles" in json.dumps(parameters):
-            self._watching.set()
+            with self._told:
+                self._watching.set()
+                self._told.notify_all()
         return None
 
     def _watch(self) -> None:
@@ -115,6 +133,9 @@ class Editor:
         for changes in watch(
             self._folder, watch_filter=None, stop_event=self._closed, debounce=50, step=10, rust_timeout=200
         ):
+            with self._told:
+                self._seen |= {path for _, path in changes}
+                self._told.notify_all()
             if self._watching.is_set():
                 found = [{"uri": Path(path).as_uri(), "type": _KINDS[kind]} for kind, path in changes]
                 self.tell("workspace/didChangeWatchedFiles", changes=found)
