@@ -14,12 +14,12 @@ import sys
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from storectl_daemon.errors import DaemonError
 from storectl_daemon.node.policy import NodeRoles
 from storectl_daemon.process.peer import peer_uid
+from storectl_store.entries.trusted_path import OVERFLOW_UID, overflow_uid
 
 Role = Literal["reader", "writer", "admin"]
 
@@ -32,7 +32,6 @@ _MOST_BYTES = 1024
 _MOST_GROUPS = 65536
 """Linux's NGROUPS_MAX."""
 
-_OVERFLOW = 65534
 _GID = 4  # bytes
 
 
@@ -87,19 +86,12 @@ def _many_groups(descriptor: int) -> bytes:
     return data.raw[: size.value]
 
 
-def overflow_uid() -> int:
-    """The uid by which accounts of other user namespaces show."""
-    with suppress(OSError, ValueError):
-        return int(Path("/proc/sys/kernel/overflowuid").read_text())
-    return _OVERFLOW
-
-
 class Roles:
     """The roles of accounts, by the policy. Root and the account of the service are admins."""
 
     def __init__(self, roles: NodeRoles) -> None:
         self._roles = roles
-        self._nobody = {_OVERFLOW, overflow_uid()}
+        self._nobody = {OVERFLOW_UID, overflow_uid()}
         self._admins = roles.admins | {0, os.geteuid()}
 
     def has(self, account: Account, role: Role) -> bool:

@@ -27,6 +27,7 @@ from storectl_store.digest import Digest, EnvironmentId, is_environment_id, pars
 from storectl_store.disk.durability import disk_errors, fsync_folder
 from storectl_store.disk.whole_files import PRIVATE, replace_file
 from storectl_store.entries.layout import StoreLayout
+from storectl_store.entries.trusted_path import OVERFLOW_UID
 from storectl_store.errors import StoreFormatError
 
 KEPT_UNSEEN = 90 * 24 * 3600.0
@@ -44,8 +45,6 @@ NO_PROJECT = "-"
 _HEADER = "storectl-root 1"
 _LONGEST = 1 << 20  # bytes
 _LONGEST_NAME = 100
-_OVERFLOW_UID = 65534
-"""The uid of everybody whom a user namespace does not know. It is nobody's, so that it keeps nothing."""
 
 _MOST_UID = 2**32 - 2  # 2**32 - 1 is "no user"
 _UID = re.compile(r"0|[1-9][0-9]{0,9}")
@@ -90,8 +89,8 @@ class NodeRoots:
 
 
 def is_uid(number: int) -> bool:
-    """Whether a user can have this uid."""
-    return 0 <= number <= _MOST_UID and number != _OVERFLOW_UID
+    """Whether a user can have this uid: that of everybody whom a user namespace does not know is nobody's."""
+    return 0 <= number <= _MOST_UID and number != OVERFLOW_UID
 
 
 def is_project_name(text: str) -> bool:

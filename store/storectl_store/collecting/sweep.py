@@ -21,7 +21,7 @@ A crash in between leaves what recovery knows: an environment that is there or n
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -113,7 +113,7 @@ class Sweep:
         """
         outcomes: dict[EnvironmentId, Outcome] = dict.fromkeys(dead, Spared.LATER)
         processes: dict[Subject, tuple[Process, ...]] = {}
-        with disk_errors(f"collect environments of {self._layout.root}"), taking_away(self._layout):
+        with disk_errors(f"collect environments of {self._layout.root}"), self._taking_away(dead):
             for batch in _batches(dead, AT_ONCE):
                 if not proceed():
                     break
@@ -128,7 +128,7 @@ class Sweep:
         Raises StoreError if the disk refuses, or an environment cannot be looked at. Some entries may be gone then.
         """
         outcomes: dict[Digest, Outcome] = dict.fromkeys(dead, Spared.LATER)
-        with disk_errors(f"collect entries of {self._layout.root}"), taking_away(self._layout):
+        with disk_errors(f"collect entries of {self._layout.root}"), self._taking_away(dead):
             looked = self._look()
             try:
                 for batch in _batches(dead, _TOGETHER):
@@ -140,6 +140,10 @@ class Sweep:
         gone = _gone(outcomes)
         self._uncatalogue(gone)
         return Swept(entries=gone, spared=_spared(outcomes), processes=looked.processes)
+
+    def _taking_away(self, dead: Sequence[object]) -> AbstractContextManager[None]:
+        """What is around the taking. If nothing is taken, no reader of the store has to look again."""
+        return taking_away(self._layout) if dead else nullcontext()
 
     def _take_environments(
         self, batch: Sequence[EnvironmentId]

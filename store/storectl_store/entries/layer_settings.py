@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from storectl_shim.locations import NoHomeError, config_folder
-from storectl_store.entries.trusted_path import OTHERS_WRITE
+from storectl_store.entries.trusted_path import OTHERS_WRITE, overflow_uid
 from storectl_store.errors import LayerError
 from storectl_store.system_errors import reason_of
 
@@ -42,7 +42,6 @@ SYSTEM_FOLDER_VARIABLE = "STORECTL_SYSTEM_CONFIG"
 """Another folder instead of ``SYSTEM_FOLDER``, for tests: it has to be this user's or root's."""
 
 _KEYS = ("path", "socket", "owner", "builds")
-_OVERFLOW = "/proc/sys/kernel/overflowuid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +72,7 @@ class LayerSettings:
                     hint="mount it read-only, or name its owner",
                     path=str(self.path),
                 )
-            return frozenset({own, _overflow_uid()})
+            return frozenset({own, overflow_uid()})
         if self.owner.isdecimal():
             return frozenset({own, int(self.owner)})
         try:
@@ -209,10 +208,3 @@ def _is_read_only(path: Path) -> bool:
         return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except OSError:
         return False
-
-
-def _overflow_uid() -> int:
-    """The account that stands for all accounts that a user namespace does not know."""
-    with suppress(OSError, ValueError):
-        return int(Path(_OVERFLOW).read_text())
-    return 65534

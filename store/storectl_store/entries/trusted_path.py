@@ -7,12 +7,16 @@ folder on the way counts, not only the last.
 import os
 import stat
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from storectl_store.errors import UntrustedLayerError
 from storectl_store.system_errors import reason_of
 
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+OVERFLOW_UID = 65534
+"""The usual ``overflow_uid``."""
 
 
 def check_trusted(path: Path, owners: Collection[int]) -> None:
@@ -30,6 +34,13 @@ def check_trusted(path: Path, owners: Collection[int]) -> None:
             _check(path, folder, owners)
     except OSError as error:
         raise _untrusted(path, reason_of(error), hint="the layer must be there and readable") from error
+
+
+def overflow_uid() -> int:
+    """The uid by which all accounts show that a user namespace does not know: nobody can tell whose it is."""
+    with suppress(OSError, ValueError):
+        return int(Path("/proc/sys/kernel/overflowuid").read_text())
+    return OVERFLOW_UID
 
 
 def is_kept(status: os.stat_result, owners: Collection[int]) -> bool:

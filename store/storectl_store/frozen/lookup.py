@@ -4,8 +4,8 @@
 
 It is what a warm would make, if everything for that is in a store already. Nothing is fetched, built, written, locked
 or run, and no database is opened. Two things are known to a daemon only: which file an index gives for a pin without a
-sha256, and what a source becomes. Of the first kind, the files that stores have are taken (``pins``); of the second,
-what the store has noted of its builds (``builds``).
+sha256, and what a source becomes. Of the first kind, the files that stores have are taken (``pins``); the second is not
+looked up.
 """
 
 import os
