@@ -4,15 +4,13 @@ Every account here is a real one, made for the test and removed after it: see ``
 """
 
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.accounts import Account, Installed, installed, new_account, reason_to_skip, root_account
+from support.accounts import Account, Installed, new_account, reason_to_skip, root_account
 from support.index import LoopbackIndex
 from support.lock_files import uv_lock_text
 from support.project import write_project
@@ -26,37 +24,10 @@ pytestmark = [
 SHOW = "import alpha, os; print(alpha.__version__, os.geteuid())"
 
 
-@pytest.fixture(scope="module")
-def made() -> Iterator[Installed]:
-    with installed() as made:
-        yield made
-
-
-@pytest.fixture
-def alice(made: Installed) -> Iterator[Account]:
-    with new_account(made) as account:
-        yield account
-
-
-@pytest.fixture
-def bob(made: Installed) -> Iterator[Account]:
-    with new_account(made) as account:
-        yield account
-
-
 @pytest.fixture
 def root(made: Installed) -> Iterator[Account]:
     with root_account(made) as account:
         yield account
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that everybody can enter and only root can write."""
-    folder = Path(tempfile.mkdtemp(prefix="stp-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def project_of(account: Account, folder: Path, index: LoopbackIndex, version: str = "1.0") -> Path:

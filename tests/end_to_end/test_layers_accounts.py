@@ -1,14 +1,12 @@
 """Layers of another account: two real users, of whom one keeps the store that the other uses."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.accounts import Account, Installed, installed, new_account, reason_to_skip
+from support.accounts import Account, Installed, new_account, reason_to_skip
 from support.index import LoopbackIndex
 from support.layers import started, write_config
 from support.project import write_project
@@ -26,12 +24,6 @@ GAMMA = make_wheel("gamma", files={"gamma.py": "VALUE = 'c'\n"})
 SHOW = "import os, alpha, beta; print(alpha.m2.VALUE, beta.VALUE, os.geteuid(), alpha.__cached__)"
 
 
-@pytest.fixture(scope="module")
-def made() -> Iterator[Installed]:
-    with installed() as made:
-        yield made
-
-
 @pytest.fixture
 def keeper(made: Installed) -> Iterator[Account]:
     with new_account(made) as account:
@@ -42,15 +34,6 @@ def keeper(made: Installed) -> Iterator[Account]:
 def user(made: Installed) -> Iterator[Account]:
     with new_account(made) as account:
         yield account
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that everybody can enter and only root can write."""
-    folder = Path(tempfile.mkdtemp(prefix="stl-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def project_of(account: Account, folder: Path, index: LoopbackIndex, *wheels: WheelBytes) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.accounts import Account, Installed, installed, new_account, reason_to_skip
+from support.accounts import Account, Installed, reason_to_skip
 from support.daemon import until
 from support.index import LoopbackIndex
 from support.nodes import Connection, Node, connected, node_of, wanted
@@ -24,24 +24,6 @@ pytestmark = [
 
 ALPHA = make_wheel("alpha", "1.0")
 SECRET = "hunter2-of-bob"
-
-
-@pytest.fixture(scope="module")
-def made() -> Iterator[Installed]:
-    with installed() as made:
-        yield made
-
-
-@pytest.fixture
-def alice(made: Installed) -> Iterator[Account]:
-    with new_account(made) as account:
-        yield account
-
-
-@pytest.fixture
-def bob(made: Installed) -> Iterator[Account]:
-    with new_account(made) as account:
-        yield account
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from statistics import quantiles
 
 import pytest
 
-from support.accounts import Account, Installed, installed, new_account, reason_to_skip
+from support.accounts import Account, Installed, reason_to_skip
 from support.index import LoopbackIndex, serve_index
 from support.nodes import Connection, Node, become, connected, node_of, wanted
 from support.project import write_project
@@ -26,24 +26,6 @@ pytestmark = [
 
 WHEELS = [make_wheel(name, "1.0", files={f"{name}/__init__.py": "x = 1\n"}) for name in ("alpha", "beta", "gamma")]
 SHOW = "import alpha, beta, gamma; print(alpha.__file__)"
-
-
-@pytest.fixture(scope="module")
-def made() -> Iterator[Installed]:
-    with installed() as made:
-        yield made
-
-
-@pytest.fixture
-def alice(made: Installed) -> Iterator[Account]:
-    with new_account(made) as account:
-        yield account
-
-
-@pytest.fixture
-def bob(made: Installed) -> Iterator[Account]:
-    with new_account(made) as account:
-        yield account
 
 
 @pytest.fixture
